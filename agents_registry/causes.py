@@ -78,7 +78,7 @@ class Standing:
 
     @property
     def fact_id(self) -> str:
-        """Give the fact's id in hex."""
+        """Fact's id in hex."""
         return self.digest.hex()
 
     def merge(self, other: Standing) -> None:
@@ -97,7 +97,7 @@ _AnyStamp = TypeVar("_AnyStamp", _Stamp, _LiftStamp)
 
 
 def _earlier(first: _AnyStamp, second: _AnyStamp) -> _AnyStamp:
-    """Give the smaller version; of equal ones the larger uncertainty."""
+    """Smaller of two versions; of equal ones that with the larger uncertainty."""
     return min(first, second, key=lambda stamp: (stamp[0], -stamp[1]))
 
 
@@ -136,7 +136,7 @@ class CauseBook:
         self._ordered: dict[tuple[str, int, str], _Ordered] = {}  # where they are many
 
     def dump(self) -> dict[str, Any]:
-        """Give the state as plain values."""
+        """State as plain values."""
         return {
             "causes": [
                 [getattr(cause, name) for name in _FIELDS]
@@ -225,7 +225,7 @@ class CauseBook:
     def in_force(
         self, cause: Standing, at: int | None = None, *, inclusive: bool = False
     ) -> bool:
-        """Tell whether a cause counts.
+        """Whether a cause counts at a time.
 
         Args:
             cause: a cause of this book.
@@ -242,7 +242,7 @@ class CauseBook:
         return True
 
     def turning_points(self, causes: Iterable[Standing]) -> set[int]:
-        """Give the times at which some causes may begin or cease to count (ns)."""
+        """Return the times at which some causes may begin or cease to count (ns)."""
         times: set[int] = set()
         keys: set[tuple[str, int, str]] = set()
         for cause in causes:
@@ -254,7 +254,7 @@ class CauseBook:
         return times
 
     def ambiguous(self, cause: Standing) -> bool:
-        """Tell whether a lift came so close that the order is not known.
+        """Whether a lift came so close that the order is not known.
 
         A lift dated ahead claims to be later than it can be shown to be.
         """
@@ -273,7 +273,7 @@ class CauseBook:
         )
 
     def _lifts_of(self, cause: Standing) -> _Ordered:
-        """Give the lifts of a cause's target; of many the order is kept."""
+        """Lifts of a cause's target, oldest first where there are many."""
         key = (cause.authority, cause.node, cause.aspect)
         lifts = None if cause.effect in _FINAL else self._lifts.get(key)
         if lifts is None:
@@ -301,7 +301,7 @@ class CauseRef:
 
 
 def reference(registry: Registry, cause: Standing) -> CauseRef:
-    """Give a cause in the form that leaves the core."""
+    """Cause in the form that leaves the core."""
     return CauseRef(
         fact_id=cause.fact_id,
         target=registry.lineage.identifier(cause.node),

@@ -80,7 +80,7 @@ class Requirements:
         self._collected = False
 
     def _names_of_presented_credentials(self) -> frozenset[int]:
-        """Give the nodes whose issue time the verified claim bounds."""
+        """Nodes whose issue time the verified claim bounds."""
         if self.claims.issued_at is None:
             return frozenset()
         credentials = [n for n in self.claims.presented if self.flags(n) & CREDENTIAL]
@@ -123,7 +123,7 @@ class Requirements:
                 self._children.setdefault(parent, []).append(node)
 
     def flags(self, node: int) -> int:
-        """Give the flags of a node; of one that no fact names only its class."""
+        """Return flags of a node; only those of its class where no fact names it."""
         if node >= 0:
             return self._lineage.flags[node]
         if node == PRESENTED:
@@ -131,7 +131,7 @@ class Requirements:
         return CREDENTIAL if node in self.claims.credentials else 0
 
     def names(self, node: int) -> list[int]:
-        """Give the node and all its other names, the node first."""
+        """Node and all its other names, the node first."""
         return [node] if node < 0 else self._lineage.others(node)
 
     def other_names(self, nodes: Iterable[int]) -> Iterator[int]:
@@ -142,13 +142,13 @@ class Requirements:
                 yield from self._lineage.names_once(node, named)
 
     def edges(self, node: int) -> list[tuple[int, int]]:
-        """Give (parent, strength of the relation)."""
+        """Parents of a node, as (parent, strength of the relation)."""
         if node == PRESENTED:
             return [(member, 0) for member in self._members]
         return [] if node < 0 else self._lineage.parents(node)
 
     def parents(self, node: int) -> list[int]:
-        """Give what a node requires directly; of its other names the next one alone.
+        """Direct requirements of a node; of its other names the next one alone.
 
         They are a ring, so each of many names leads to all of them.
         """
@@ -161,18 +161,18 @@ class Requirements:
         return found
 
     def next_name(self, node: int) -> int:
-        """Give the next name of a node within the closure, itself where it has none."""
+        """Next name of a node within the closure; the node where it has none."""
         name = node if node < 0 else self._lineage.ring[node]
         while name != node and name not in self.nodes:
             name = self._lineage.ring[name]
         return name
 
     def children(self, node: int) -> Iterable[int]:
-        """Give the nodes of the closure that require a node directly."""
+        """Nodes of the closure that require a node directly."""
         return self._children.get(node, ())
 
     def below(self, node: int) -> Steps[list[int]]:
-        """Give a node and all of the closure that require it."""
+        """Node and every node of the closure that requires it."""
         seen = {node}
         todo = [node]
         for count, each in enumerate(todo):
@@ -185,11 +185,11 @@ class Requirements:
         return todo
 
     def required(self, start: int) -> Steps[list[int]]:
-        """Give R(start), nearest first."""
+        """R(start), nearest first."""
         return list((yield from self._search(start, through_owners=False)))
 
     def way(self, start: int, goal: int) -> Steps[list[int]]:
-        """Give the shortest way up, through owners only where nothing else leads."""
+        """Shortest way up, through owners only where nothing else leads."""
         back = yield from self._search(start, through_owners=False)
         if goal not in back:
             back = yield from self._search(start, through_owners=True)
@@ -199,7 +199,7 @@ class Requirements:
         return steps[::-1]
 
     def own_issue(self, node: int) -> int:
-        """Give the earliest time of own facts and verified claims, or UNKNOWN_TIME.
+        """Earliest time of own facts and verified claims, or UNKNOWN_TIME.
 
         Of what is presented: the earliest of the verified claim and of the presented
         credentials' own facts.
@@ -215,7 +215,7 @@ class Requirements:
         return own_time
 
     def earliest_issue(self, node: int) -> int:
-        """Give the issue time that watermarks look at, or UNKNOWN_TIME.
+        """Issue time that watermarks are compared with, or UNKNOWN_TIME.
 
         Only the node's own facts or a verified claim make it known; once known, the
         earliest time over all its names counts.
@@ -230,7 +230,7 @@ class Requirements:
         return min(own, self._earliest[node])
 
     def bound_to(self, bindings: Mapping[int, set[str]], node: int) -> set[str]:
-        """Give the devices or tenants that a credential's own facts name.
+        """Devices or tenants that a credential's own facts name.
 
         What is presented is bound to those of the presented credentials.
         """
@@ -240,11 +240,11 @@ class Requirements:
         return set[str]().union(*(bindings.get(n, ()) for n in credentials))
 
     def latest_issue(self, node: int) -> int:
-        """Give the latest issue time of the node's own facts, or UNKNOWN_TIME."""
+        """Latest issue time of the node's own facts, or UNKNOWN_TIME."""
         return UNKNOWN_TIME if node < 0 else self._lineage.latest_issue(node)
 
     def _ups(self, node: int, named: set[int], *, through_owners: bool) -> list[int]:
-        """Give what a node hangs on; its names where none of them was asked about."""
+        """Direct ancestors of a node; its names where none of them was asked about."""
         ups = [parent for parent, _ in self.edges(node)]
         if node >= 0:
             ups += self._lineage.names_once(node, named)[1:]

@@ -49,7 +49,7 @@ def death(
     at: int | None = None,
     inclusive: bool = False,
 ) -> Death | None:
-    """Tell whether causes had ended an identifier at the time of an access.
+    """Death of an identifier by the causes that preceded an access, or None.
 
     Expiry, scope and doubts are no causes and are not looked at.
 
@@ -96,7 +96,7 @@ class Fate:
             self.closure = Requirements(registry, None, claims._replace(dated=dated))
 
     def causes_above(self) -> Steps[list[Standing]]:
-        """Give every cause that it hangs on, whether it is in force or not."""
+        """Every cause on the node or an ancestor, in force or not."""
         found: list[Standing] = []
         if self.closure is not None:
             yield from self.closure.collect()
@@ -107,18 +107,18 @@ class Fate:
         return found
 
     def turning_points(self) -> list[int]:
-        """Give the times, sorted, between which the death stays the same (ns)."""
+        """Sorted times between which the death stays the same (ns)."""
         causes = finish(self.causes_above())
         return sorted(self._registry.causes.turning_points(causes))
 
     def death(self, *, at: int | None = None, inclusive: bool = False) -> Death | None:
-        """Give the death as of a time, as the function `death` does."""
+        """Death as of a time, as by the function `death`."""
         return finish(self.dying(at=at, inclusive=inclusive))
 
     def dying(
         self, *, at: int | None = None, inclusive: bool = False
     ) -> Steps[Death | None]:
-        """Give the death as of a time, in steps."""
+        """Death as of a time, in steps."""
         if self.closure is None:
             return None
         registry, closure = self._registry, self.closure
@@ -137,14 +137,14 @@ class Fate:
     def causing(
         self, *, at: int | None = None, inclusive: bool = False
     ) -> Steps[set[CauseRef]]:
-        """Give every cause that ends it as of a time, not the earliest alone."""
+        """Every cause that ends the node as of a time, not the earliest alone."""
         if self.closure is None:
             return set()
         _, found = yield from self._found(self.closure, at, inclusive=inclusive)
         return {reference(self._registry, cause) for cause, _ in found}
 
     def watermark(self) -> int | None:
-        """Give the latest T of a ``not_before`` that it hangs on (ns), or None.
+        """Latest T of a ``not_before`` on the node or an ancestor (ns), or None.
 
         What is issued after T lives as far as watermarks go, whoever presents it.
         """
@@ -160,6 +160,6 @@ class Fate:
 
 
 def latest_mark(causes: Iterable[Standing]) -> int | None:
-    """Give the latest T of those causes that are a ``not_before`` (ns), or None."""
+    """Latest T of those causes that are a ``not_before`` (ns), or None."""
     marks = [cause.mark for cause in causes if cause.effect is Effect.NOT_BEFORE]
     return max(marks, default=None)

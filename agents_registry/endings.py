@@ -115,7 +115,7 @@ class Endings:
         self._selves[self._stands_for[node]].append(hit)
 
     def inherited(self, rank: Mapping[int, int]) -> Steps[list[Hit]]:
-        """Give what kills n and all that requires it, each cause at its nearest node.
+        """Causes that end n and all that requires it, each at its nearest node.
 
         Args:
             rank: the nodes of R(n), the nearest with the lowest.
@@ -126,7 +126,7 @@ class Endings:
         return hits + (yield from self._watermarks(rank))
 
     def personal(self, presented: Iterable[int], rank: Mapping[int, int]) -> list[Hit]:
-        """Give what kills what is presented and nothing else."""
+        """Causes that end the presentation alone."""
         nearest: dict[int, int] = {}
         for node in sorted(presented, key=lambda node: rank.get(node, len(rank))):
             if node in self._stands_for:
@@ -138,7 +138,7 @@ class Endings:
         ]
 
     def _young(self, node: int) -> Steps[list[tuple[int, int]]]:
-        """Give the edges into a node: up to when a cause cuts it, and the child.
+        """Edges into a node, as (time up to which a cause cuts it, child).
 
         An edge between two names of the node counts as well: a late alias can only
         add denials.
@@ -162,7 +162,7 @@ class Endings:
     def _nearest_young(
         causes: list[Hit], edges: list[tuple[int, int]], rank: Mapping[int, int]
     ) -> list[Hit]:
-        """Give reach self: each cause with the nearest child that is not older."""
+        """Reach self: each cause with the nearest child that is not older."""
         young = [edge for edge in edges if edge[1] in rank]
         ranked = ((rank[child], child) for _, child in reversed(young))
         nearest = list(accumulate(ranked, min))[::-1]
@@ -174,7 +174,7 @@ class Endings:
         ]
 
     def _watermarks(self, rank: Mapping[int, int]) -> Steps[list[Hit]]:
-        """Give not_before T: credentials that hang on the target, issued up to T."""
+        """not_before T: credentials that hang on the target, issued up to T."""
         by_binding: dict[tuple[str | None, str | None], list[Hit]] = {}
         for hit in self._marks:
             if hit.node in rank:
@@ -191,7 +191,7 @@ class Endings:
         return found
 
     def _issued(self, nodes: Iterable[int]) -> Steps[dict[int, int]]:
-        """Give the issue time of the credentials among some nodes."""
+        """Issue time of each credential among some nodes."""
         closure, issued = self._closure, {}
         for count, node in enumerate(nodes):
             if not count & STEP:
@@ -202,7 +202,7 @@ class Endings:
         return issued
 
     def nearest_too_old(self, hit: Hit, rank: Mapping[int, int]) -> Steps[int]:
-        """Give the nearest credential of R(n) that a watermark ends."""
+        """Nearest credential of R(n) that a watermark ends."""
         below = yield from self._closure.below(hit.target)
         found = []
         for count, node in enumerate(below):
@@ -279,7 +279,7 @@ class Blame:
         self._led: dict[Age, dict[int, int]] = {}
 
     def of(self, node: int, end: Age) -> Steps[tuple[int | None, Standing | None]]:
-        """Give what a cause of an end stands on, and the cause, if there is one.
+        """Node that a cause of an end stands on, and the cause, where there is one.
 
         One that stands on several, by an attribute that they hold, is told by one of
         those that the life of the node hangs on.
@@ -295,7 +295,7 @@ class Blame:
         return target, stands[target]
 
     def _below(self, starts: Iterable[int]) -> Steps[dict[int, int]]:
-        """Give all whose life hangs on one of some nodes, with that one."""
+        """Nodes whose life hangs on one of some nodes, each with that one."""
         owning = self._owning
         if owning is None:
             owning = self._owning = {}

@@ -80,17 +80,17 @@ class Fact:
 
     @property
     def ahead(self) -> bool:
-        """Tell whether the version lies too far past the receipt to be taken."""
+        """Whether the version lies too far past the receipt to be taken."""
         return self.version > self.received_at + self.TOLERATED_AHEAD
 
     @property
     def effective_version(self) -> int:
-        """Give the version, or the receive time where the version lies ahead."""
+        """Version, or the receive time where the version lies ahead."""
         return self.received_at if self.ahead else self.version
 
     @property
     def uncertainty(self) -> int:
-        """Give u: how far off the effective version may be, in nanoseconds."""
+        """u: the possible error of the effective version, in nanoseconds."""
         return STAMP_UNCERTAINTY if self.stamped or self.ahead else 0
 
 
@@ -252,7 +252,7 @@ class Distrust(Fact):
     received_to: int
 
     def covers(self, fact: Fact) -> bool:
-        """Tell whether this copy of a fact falls under the predicate."""
+        """Whether this copy of a fact falls under the predicate."""
         return (
             fact.authority == self.suspect
             and fact.ingress_key == self.suspect_key
@@ -279,7 +279,7 @@ FACTS: Final[dict[str, type[Fact]]] = {
 
 
 def to_plain(fact: Fact) -> dict[str, Any]:
-    """Give the fact as JSON-ready values; ``fact`` names its kind."""
+    """Fact as JSON-ready values; ``fact`` names its kind."""
     plain = {
         a.name: _plain_value(getattr(fact, a.name)) for a in attrs.fields(type(fact))
     }
@@ -311,7 +311,7 @@ def from_plain(plain: dict[str, Any]) -> Fact:
 
 
 def canonical(fact: Fact) -> bytes:
-    """Give the bytes that the fact's id is made of: its meaning, sorted.
+    """Bytes that the fact's id is made of: its meaning, sorted.
 
     The times of a stamped fact are left out: they are our clock's, and differ on a
     redelivery.
@@ -339,12 +339,12 @@ _CANONICAL: Final = json.JSONEncoder(
 
 
 def fact_id(fact: Fact) -> bytes:
-    """Give the 32 byte id of a fact."""
+    """Id of a fact, 32 bytes."""
     return hashlib.sha256(canonical(fact)).digest()
 
 
 def fact_key(realm: str, fact: Fact) -> str:
-    """Give the key of a log that keeps the first copy of a fact in an hour.
+    """Record key for a log that keeps the first copy of a fact in an hour.
 
     It is realm / kind / id / UTC hour of acceptance / ingress key. The hour keeps a
     replay from standing for the genuine copy.
@@ -353,7 +353,7 @@ def fact_key(realm: str, fact: Fact) -> str:
 
 
 def copy_key(realm: str, fact: Fact) -> str:
-    """Give the key of a log that keeps the last copy, as a compacted topic does.
+    """Record key for a log that keeps the last copy, as a compacted topic does.
 
     It has the receive time (ns) in place of the hour: the earliest copy counts, and a
     later one of the same hour must not take its place.

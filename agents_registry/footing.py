@@ -63,7 +63,7 @@ class Footing:
 
 
 def footing(registry: Registry, presented: Presented, now: int) -> Footing:
-    """Give what the verdict on a presentation rests on.
+    """Everything that the verdict on a presentation depends on.
 
     Args:
         registry: the table of the realm.
@@ -86,7 +86,7 @@ def footing(registry: Registry, presented: Presented, now: int) -> Footing:
 
 
 def shaken(fact: Fact) -> tuple[Identifier, ...] | None:
-    """Give the names on which a fact may end what rests; None: on any name.
+    """Names on which a fact may change a verdict; None: any name.
 
     Args:
         fact: any; of corrections it cannot be told whom they touch.

@@ -33,7 +33,7 @@ class Identifier(NamedTuple):
     value: str
 
     def __str__(self) -> str:
-        """Give the form ``kind:value`` that people type and logs show."""
+        """``kind:value``, as people type it and logs show it."""
         return f"{self.kind}:{self.value}"
 
     @classmethod
@@ -121,7 +121,7 @@ REUSABLE_KINDS = frozenset({
 
 
 def extend(declared: Mapping[str, str]) -> Vocabulary:
-    """Give the vocabulary with the kinds that a mapping file declares.
+    """Vocabulary with the kinds that a mapping file declares.
 
     Args:
         declared: kind to ``credential``, ``principal`` or ``container``.

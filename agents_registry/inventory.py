@@ -62,14 +62,14 @@ def affected(
 
 
 def created_by(registry: Registry, identifier: Identifier) -> tuple[Identifier, ...]:
-    """Give what an identifier created administratively: no cascade, worth a look."""
+    """Return the identifiers that this one created administratively: no cascade."""
     lineage = registry.lineage
     created = lineage.created.get(lineage.find(identifier), [])
     return tuple(map(lineage.identifier, created))
 
 
 def creators(registry: Registry, identifier: Identifier) -> tuple[Identifier, ...]:
-    """Give what created an identifier administratively."""
+    """Return the identifiers that created this one administratively."""
     lineage = registry.lineage
     found = lineage.creators.get(lineage.find(identifier), [])
     return tuple(map(lineage.identifier, found))
@@ -243,7 +243,7 @@ class Row:
 
 
 def table(registry: Registry, now: int) -> list[Row]:
-    """Give the whole table, sorted by identifier; unknown ones are judged too."""
+    """Whole table, sorted by identifier; unknown identifiers are judged too."""
     return sorted(rows(registry, now))
 
 

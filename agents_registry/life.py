@@ -101,7 +101,7 @@ class Moment(NamedTuple):
 def quiet(
     registry: Registry, starts: Iterable[int], now: int, loud: int = LOUD
 ) -> bool:
-    """Tell fast that nothing that these nodes require could be a reason to deny.
+    """Whether, by a quick look, nothing that these nodes require can deny.
 
     False means "look closely", never "dead".
     """
@@ -156,7 +156,7 @@ class Life:
         self._rank: dict[int, int] = {}
 
     def path(self, flaw: Flaw) -> Steps[list[int]]:
-        """Give the way from n to a flaw, and on to what its cause names."""
+        """Path from n to a flaw, and on to the identifier that its cause names."""
         node = flaw.node
         if flaw.reason is Reason.NOT_BEFORE and flaw.cause is not None:
             hit = Hit(node, flaw.cause, node)
@@ -167,7 +167,7 @@ class Life:
         return way + (yield from self.closure.way(node, flaw.target))[1:]
 
     def narrows(self, node: int) -> list[Standing]:
-        """Give the narrows in force on a node."""
+        """Narrows in force on a node."""
         if not self.closure.flags(node) & CAUSED:
             return []
         return [
@@ -266,7 +266,7 @@ class Life:
     def _unmet(
         self, inherited: Mapping[int, Age], personal: Mapping[int, Age]
     ) -> Steps[dict[int, Age]]:
-        """Give the owned nodes without a living owner, and the end of the last one.
+        """Owned nodes without a living owner, with the end of the last owner.
 
         Of several owner sets that of a cause counts, the earliest one.
         """

@@ -67,11 +67,11 @@ class Lineage:
         self._more_children: dict[int, list[int]] = {}
 
     def __len__(self) -> int:
-        """Give the number of interned identifiers."""
+        """Return the number of interned identifiers."""
         return len(self._names)
 
     def dump(self) -> dict[str, Any]:
-        """Give the state as plain values: bytes of arrays, lists of pairs."""
+        """State as plain values: bytes of arrays, lists of pairs."""
         return {
             "kinds": list(self._kinds),
             "names": list(self._names),
@@ -119,21 +119,21 @@ class Lineage:
         }
 
     def find(self, identifier: Identifier) -> int:
-        """Give the integer of an identifier, NONE when no fact named it."""
+        """Integer of an identifier, NONE when no fact named it."""
         code = self._codes.get(identifier[0])
         return NONE if code is None else self._index.get(code + identifier[1], NONE)
 
     def kind(self, node: int) -> str:
-        """Give the kind of an integer's identifier."""
+        """Kind of an integer's identifier."""
         return self._kinds[ord(self._names[node][0])]
 
     def identifier(self, node: int) -> Identifier:
-        """Give the identifier of an integer."""
+        """Return the identifier of an integer."""
         name = self._names[node]
         return Identifier(self._kinds[ord(name[0])], name[1:])
 
     def intern(self, identifier: Identifier) -> int:
-        """Give the integer of an identifier, a new one when it is new.
+        """Integer of an identifier, a new one when it is new.
 
         A kind outside the vocabulary counts as a credential: the strictest class.
         """
@@ -173,7 +173,7 @@ class Lineage:
             self.reissued[node] = latest
 
     def latest_issue(self, node: int) -> int:
-        """Give the latest issue time of the node's own facts, or UNKNOWN_TIME."""
+        """Latest issue time of the node's own facts, or UNKNOWN_TIME."""
         return self.reissued.get(node, self.issued[node])
 
     def link(self, child: int, parent: int, relation: Relation) -> None:
@@ -213,7 +213,7 @@ class Lineage:
             ring[first], ring[second] = ring[second], ring[first]
 
     def _are_one(self, first: int, second: int) -> bool:
-        """Tell whether two identifiers name one node, in the steps of the fewer names.
+        """Whether two identifiers name one node, in the steps of the fewer names.
 
         Both rings are walked side by side: it is known once one of them is round.
         """
@@ -226,7 +226,7 @@ class Lineage:
                 return one == second or other == first
 
     def others(self, node: int, most: int | None = None) -> list[int]:
-        """Give the node and all its other names, or at most some, the node first."""
+        """Node and its other names, all or at most some, the node first."""
         names = [node]
         other = self.ring[node]
         while other != node and len(names) != most:
@@ -235,7 +235,7 @@ class Lineage:
         return names
 
     def names_once(self, node: int, named: set[int]) -> list[int]:
-        """Give a node's names the first time that one of them is asked about.
+        """Names of a node the first time that one of them is asked about.
 
         Args:
             node: one of its names; of a node with one name nothing is given.
@@ -248,7 +248,7 @@ class Lineage:
         return names
 
     def parents(self, node: int) -> list[tuple[int, int]]:
-        """Give (parent, strength of the relation) for every edge of this name."""
+        """Every edge of this name, as (parent, strength of the relation)."""
         first = self.parent[node]
         if first == NONE:
             return []

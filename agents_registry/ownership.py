@@ -31,15 +31,15 @@ class Graph(Protocol):
 
     @property
     def nodes(self) -> Collection[int]:
-        """Give every node."""
+        """Every node."""
         ...
 
     def parents(self, node: int) -> Iterable[int]:
-        """Give what a node requires directly."""
+        """Direct requirements of a node."""
         ...
 
     def children(self, node: int) -> Iterable[int]:
-        """Give the nodes that require a node directly."""
+        """Nodes that require a node directly."""
         ...
 
 
@@ -61,7 +61,7 @@ def proving(
     inherited: Mapping[int, Age],
     personal: Mapping[int, Age],
 ) -> Steps[list[Obligation]]:
-    """Give every owner set of a closure, with the time until which it is met.
+    """Owner sets of a closure, each with the time until which it is met.
 
     Args:
         closure: complete.
@@ -134,7 +134,7 @@ class _Proof:
         self._personal = personal
 
     def run(self) -> Steps[list[int]]:
-        """Give for each owner set the rank until which it is met."""
+        """Rank until which each owner set is met."""
         met = [0] * len(self.sets)
         count = 0
         for component, waits in enumerate(self._waits):
@@ -188,7 +188,7 @@ class _Proof:
 
 
 def numbering(closure: Graph) -> Steps[dict[int, int]]:
-    """Give for each node of a closure the number of its cycle of requirements.
+    """Return the number of the cycle of requirements of each node of a closure.
 
     Nodes that require one another, such as the names of one node, have one number.
     """
@@ -213,7 +213,7 @@ def numbering(closure: Graph) -> Steps[dict[int, int]]:
 
 
 def _upwards(closure: Graph) -> Steps[list[int]]:
-    """Give every node, each after all that it requires outside of its cycle."""
+    """Every node, each after all that it requires outside of its cycle."""
     finished: list[int] = []
     seen: set[int] = set()
     steps = 0

@@ -36,14 +36,14 @@ class Presented:
     chain: tuple[Identifier, ...] = ()
 
     def is_bounded(self) -> bool:
-        """Tell whether it may be judged: names cost time, and callers choose them."""
+        """Whether it may be judged: names cost time, and callers choose them."""
         return (
             len(self.identifiers) <= MOST_IDENTIFIERS and len(self.chain) <= MOST_ACTORS
         )
 
 
 def is_credential(registry: Registry, identifier: Identifier) -> bool:
-    """Tell whether a kind is a credential (or not in the vocabulary)."""
+    """Whether a kind is a credential (or not in the vocabulary)."""
     node_class = registry.lineage.vocabulary.get(identifier.kind)
     return node_class in {None, NodeClass.CREDENTIAL}
 

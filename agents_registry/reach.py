@@ -39,7 +39,7 @@ class Reached:
         self.over = False
 
     def take(self, steps: int) -> list[int]:
-        """Give the next nodes, after at most so many steps."""
+        """Next nodes, after at most the given number of steps."""
         taken: list[int] = []
         for _ in range(steps):
             node = self._next()

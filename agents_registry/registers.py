@@ -44,7 +44,7 @@ class Register(Generic[Content]):
         self._entries[node][authority] = (version, (*tied, self._strictest))
 
     def dump(self) -> list[Any]:
-        """Give node, authority, version and statements of every entry."""
+        """Node, authority, version and statements of every entry."""
         return [
             (node, authority, version, [_plain(content) for content in tied])
             for node, entries in self._entries.items()
@@ -63,7 +63,7 @@ class Register(Generic[Content]):
             entries[authority] = (version, tuple(map(read, tied)))
 
     def of(self, node: int) -> list[Content]:
-        """Give every standing statement about a node, over all authorities."""
+        """Standing statements about a node, over all authorities."""
         entries = self._entries.get(node)
         if entries is None:
             return []
@@ -76,12 +76,12 @@ class Register(Generic[Content]):
                 yield version, content
 
     def version(self, node: int, authority: str) -> int | None:
-        """Give the standing version, None where there is no statement."""
+        """Standing version, None where there is no statement."""
         standing = self._entries.get(node, {}).get(authority)
         return None if standing is None else standing[0]
 
     def nodes(self) -> list[int]:
-        """Give the nodes that have a statement."""
+        """Nodes that have a statement."""
         return list(self._entries)
 
 
@@ -101,7 +101,7 @@ class ExpiryRegister:
         self._shared: Register[int] = Register(strictest=_LONG_AGO)
 
     def dump(self) -> dict[str, Any]:
-        """Give the state as plain values; the array of expiries is the lineage's."""
+        """State as plain values; the array of expiries is the lineage's."""
         return {
             "authorities": list(self._authorities),
             "authority": bytes(self._authority),
@@ -138,7 +138,7 @@ class ExpiryRegister:
             self.earliest[node] = min(self.earliest[node], expires)
 
     def version(self, node: int, authority: str) -> int | None:
-        """Give the standing version, None where there is no statement."""
+        """Standing version, None where there is no statement."""
         holder = self._authority[node] if node < len(self._authority) else 0
         if holder == _SHARED:
             return self._shared.version(node, authority)
@@ -159,5 +159,5 @@ class ExpiryRegister:
 
 
 def _plain(content: Any) -> Any:
-    """Give a statement as JSON can hold it: a set sorted, a tuple as a list."""
+    """Statement as JSON can hold it: a set sorted, a tuple as a list."""
     return sorted(content) if isinstance(content, frozenset) else content

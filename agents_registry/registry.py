@@ -128,7 +128,7 @@ class Registry:
         return registry
 
     def dump(self) -> dict[str, Any]:
-        """Give the state as plain values: bytes, and lists that JSON can hold.
+        """State as plain values: bytes, and lists that JSON can hold.
 
         A table that needs a rebuild has nothing worth keeping.
         """
@@ -199,7 +199,7 @@ class Registry:
             self._MERGE[type(fact)](self, fact)
 
     def hangs_on(self, node: int) -> list[int]:
-        """Give the parents of an identifier, and its owners of all statements."""
+        """Parents of an identifier, and its owners of all statements."""
         ups = [parent for parent, _ in self.lineage.parents(node)]
         if self.lineage.flags[node] & OWNED:
             ups += (owner for owners in self.owners.of(node) for owner in owners)
@@ -214,7 +214,7 @@ class Registry:
                     yield cause
 
     def _stands(self, fact: Fact) -> bool:
-        """Tell whether this copy was not taken back."""
+        """Whether this copy was not taken back."""
         if any(distrust.covers(fact) for distrust in self._distrusts):
             return False
         if not self._withdrawn or fact.NAME in _FINAL:
@@ -244,7 +244,7 @@ class Registry:
         versions.forget(fact, version if merged is None else max(version, merged))
 
     def _latest(self, fact: Fact, merged: int | None) -> int:
-        """Give the highest version of a register that keeps nothing else."""
+        """Highest version of a register that keeps nothing else."""
         version, doubtful = self._versions.take(fact, merged)
         self.needs_rebuild |= doubtful
         latest = version if merged is None else max(version, merged)
@@ -352,7 +352,7 @@ class Registry:
 
 
 def _below(prefix: str, plain: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the entries whose names begin with a prefix, without it."""
+    """Entries whose names begin with a prefix, without it."""
     return {
         name.removeprefix(prefix): of
         for name, of in plain.items()
@@ -365,6 +365,6 @@ def _id(fact: Fact) -> str:
 
 
 def _named(fact: Fact) -> tuple[Identifier, ...]:
-    """Give the identifiers that a fact speaks of."""
+    """Return the identifiers that a fact speaks of."""
     names = (getattr(fact, name, None) for name in _NAMING)
     return tuple(name for name in names if name is not None)

@@ -16,7 +16,7 @@ WILDCARD = ":*"
 
 
 def covers(declared: Iterable[str], requested: str) -> bool:
-    """Tell whether a declared set allows a requested scope.
+    """Whether a declared set allows a requested scope.
 
     Args:
         declared: the scopes of one node.
@@ -38,5 +38,5 @@ def covers(declared: Iterable[str], requested: str) -> bool:
 
 
 def escalates(child: Iterable[str], ancestor: Iterable[str]) -> tuple[str, ...]:
-    """Give the child's scopes that the ancestor does not cover."""
+    """Scopes of the child that the ancestor does not cover."""
     return tuple(scope for scope in child if not covers(ancestor, scope))

@@ -40,19 +40,19 @@ _SHAPES: Final = re.compile(
 
 
 def has_secret(text: str) -> bool:
-    """Tell whether something in a text bears the mark of a secret."""
+    """Whether something in a text bears the mark of a secret."""
     return _SHAPES.search(text) is not None
 
 
 def without_secrets(text: str) -> str:
-    """Give a text with what bears the mark of a secret taken out."""
+    """Text with everything masked that bears the mark of a secret."""
     return _SHAPES.sub(HIDDEN, text)
 
 
 def is_secret(
     identifier: Identifier, hashed_kinds: Container[str] = HASHED_KINDS
 ) -> bool:
-    """Tell whether an identifier holds a secret in the place of a name or a hash.
+    """Whether an identifier holds a secret in the place of a name or a hash.
 
     Args:
         identifier: as somebody gave it.

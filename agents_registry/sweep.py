@@ -101,7 +101,7 @@ class Sweep:
                     todo.append(up)
 
     def _requires(self, node: int) -> list[int]:
-        """Give what a node requires; of its other names the next one of the ring."""
+        """Direct requirements of a node; of its other names the next of the ring."""
         lineage = self._lineage
         above = [parent for parent, _ in lineage.parents(node)]
         if (other := lineage.ring[node]) != node:
@@ -109,11 +109,11 @@ class Sweep:
         return above
 
     def parents(self, node: int) -> list[int]:
-        """Give what a collected node requires directly."""
+        """Direct requirements of a collected node."""
         return self._above[node]
 
     def children(self, node: int) -> Collection[int]:
-        """Give the collected nodes that require a node directly."""
+        """Return the collected nodes that require a node directly."""
         return self._below.get(node, ())
 
     def judge(self) -> Steps[None]:
@@ -275,7 +275,7 @@ class Sweep:
         return False
 
     def _earliest_issue(self, node: int) -> int:
-        """Give the earliest issue time over all names; found out once for each node."""
+        """Earliest issue time over all names, computed once a node."""
         if node not in self._issued:
             names = self._lineage.others(node)
             earliest = min(self._lineage.issued[name] for name in names)
@@ -318,7 +318,7 @@ class Sweep:
                 self._inherited.append((Reason.BEYOND_HORIZON, node, None))
 
     def _younger(self, node: int, horizon: int) -> bool:
-        """Tell whether a credential is known to be no older than the horizon."""
+        """Whether a credential is known to be no older than the horizon."""
         own = self._lineage.issued[node]
         return own != UNKNOWN_TIME and horizon <= self._earliest_issue(node)
 
@@ -368,7 +368,7 @@ class Sweep:
 
 
 def shown_way(registry: Registry, start: int, target: int) -> list[int]:
-    """Give the way up to a node, through owners only where nothing else leads.
+    """Way up to a node, through owners only where nothing else leads.
 
     Where it is not near, only its ends.
     """

@@ -33,7 +33,7 @@ class Uncaused:
         self._bits = bytearray()
 
     def is_clear(self, start: int) -> bool:
-        """Tell whether no cause could have ended a node; `NOT_CLEAR` never ends."""
+        """Whether no cause could have ended a node; `NOT_CLEAR` never ends."""
         self._extend()
         known = self._bits[start]
         return known == CLEAR if known else self._find_out([start], set())

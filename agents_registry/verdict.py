@@ -145,7 +145,7 @@ def _unclouded(
     now: int,
     scope: str | None,
 ) -> bool:
-    """Tell fast that nothing could deny but that an identifier is unknown."""
+    """Whether, by a quick look, nothing but an unknown identifier can deny."""
     if registry.horizon is not None:
         return False
     if presented.chain:
@@ -155,7 +155,7 @@ def _unclouded(
 
 
 def flaws_of(registry: Registry, identifier: Identifier, now: int) -> list[Flaw]:
-    """Give every flaw that kills an identifier now, nearest first.
+    """Every flaw that kills an identifier now, nearest first.
 
     Of a lineage that is too large it gives the causes among the nearest nodes alone.
     """
@@ -165,7 +165,7 @@ def flaws_of(registry: Registry, identifier: Identifier, now: int) -> list[Flaw]
 def finding_flaws(
     registry: Registry, identifier: Identifier, now: int
 ) -> Steps[list[Flaw]]:
-    """Give every flaw that kills an identifier, in steps; see `flaws_of`."""
+    """Every flaw that kills an identifier, in steps; see `flaws_of`."""
     node = registry.lineage.find(identifier)
     if node == NONE:
         return []

@@ -35,7 +35,7 @@ class Versions:
         self._claims: dict[_Register, dict[str, _Claim]] = {}
 
     def __bool__(self) -> bool:
-        """Tell whether any statement is watched."""
+        """Whether any statement is watched."""
         return bool(self._stamped or self._claims)
 
     def note(self, fact: Fact) -> None:
@@ -89,7 +89,7 @@ class Versions:
             del self._claims[register]
 
     def dump(self) -> dict[str, Any]:
-        """Give the state as plain values."""
+        """State as plain values."""
         return {
             "copies": list(self._stamped.items()),
             "claims": [
@@ -107,7 +107,7 @@ class Versions:
 
 
 def varies(fact: Fact) -> bool:
-    """Tell whether copies of the fact may carry different versions."""
+    """Whether copies of the fact may carry different versions."""
     return fact.stamped or fact.ahead
 
 

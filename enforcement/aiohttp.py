@@ -191,7 +191,7 @@ async def _watch(request: web.Request, response: web.StreamResponse) -> None:
 
 
 def _is_plain(response: web.StreamResponse) -> bool:
-    """Tell whether a response has all of its bytes already."""
+    """Whether a response has all of its bytes already."""
     return isinstance(response, web.Response) and isinstance(
         response.body, bytes | bytearray | None
     )

@@ -15,10 +15,10 @@ _BOOTTIME: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def boottime() -> int:
-    """Give nanoseconds since boot, sleep included."""
+    """Nanoseconds since boot, sleep included."""
     return time.clock_gettime_ns(_BOOTTIME)
 
 
 def wall() -> int:
-    """Give nanoseconds since 1970 (UTC)."""
+    """Nanoseconds since 1970 (UTC)."""
     return time.clock_gettime_ns(time.CLOCK_REALTIME)

@@ -29,7 +29,7 @@ def decision(
     event_id: str,
     applied: Token | None,
 ) -> dict[str, Any]:
-    """Give a decision, JSON-ready; it names identifiers and never a secret.
+    """Decision as JSON-ready values; it names identifiers and never a secret.
 
     A route that only observes lets through what it knows to be dead. That is no
     failure, so its lines are of a point of their own and say nothing of what was

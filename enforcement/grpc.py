@@ -101,7 +101,7 @@ class GuardInterceptor(aio.ServerInterceptor):
 
 
 def _behaviour(handler: Handler) -> tuple[str, Behaviour]:
-    """Give the shape of a handler and its function."""
+    """Shape of a handler, and its function."""
     asks = "stream" if handler.request_streaming else "unary"
     answers = "stream" if handler.response_streaming else "unary"
     kind = f"{asks}_{answers}"

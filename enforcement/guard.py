@@ -222,7 +222,7 @@ class AnyGuard(Generic[OfStanding, OfFeed]):
         return True
 
     def applied(self) -> Token | None:
-        """Give the token of all that is applied; ask before `check`, for its log."""
+        """Token of the last applied offset; ask before `check`, for its log."""
         applied = self.standing.applied()
         if applied is None:
             return None
@@ -263,7 +263,7 @@ class AnyGuard(Generic[OfStanding, OfFeed]):
     def _lapse(
         self, mode: Mode, at_least: Token | str | None, *, stale: bool
     ) -> Lapse | None:
-        """Tell what keeps the guard from vouching for its replica."""
+        """Reason why the guard cannot vouch for its replica, None where it can."""
         if not self.standing.caught_up:
             return Lapse.NOT_CAUGHT_UP
         if at_least is not None:

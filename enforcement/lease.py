@@ -79,7 +79,7 @@ class Lease:
         return True
 
     def deadline(self, position: int) -> int:
-        """Give the time when the lease ends (ns), NO_LEASE without a proof.
+        """End of the lease (ns), NO_LEASE without a proof.
 
         Args:
             position: everything below it is applied.
@@ -90,7 +90,7 @@ class Lease:
         )
 
     def holds(self, position: int, now: int) -> bool:
-        """Tell whether the guard may answer at this time (ns)."""
+        """Whether the guard may answer at this time (ns)."""
         return now < self.deadline(position)
 
     def drop(self) -> None:

@@ -13,7 +13,7 @@ Names: TypeAlias = Identifier | str | Iterable[Identifier | str]
 
 
 def read_presented(presented: Presented | Names) -> Presented | None:
-    """Give what is presented; None for what is no identifier, and for too many."""
+    """Presentation that values or texts name; None: no identifier, or too many."""
     if isinstance(presented, Presented):
         return presented if presented.is_bounded() else None
     try:

@@ -28,7 +28,7 @@ HEADER: Final = b'{"alg":"EdDSA"}'
 
 
 def weakest(modes: Iterable[Mode]) -> Mode:
-    """Give the mode that says least about a guard of which nothing is heard.
+    """Mode that promises least, for a guard of which nothing is heard.
 
     A route that fails open goes on allowing, however long the lease has lapsed; what
     only observes enforces nothing, so other routes speak for the guard.
@@ -118,7 +118,7 @@ class Receipts:
 
 
 def signer(pem: bytes) -> Sign:
-    """Give what signs with a private key.
+    """Return a function that signs with a private key.
 
     Args:
         pem: an Ed25519 key, PKCS 8 in PEM (``openssl genpkey -algorithm ed25519``).

@@ -54,7 +54,7 @@ class Refusal:
 
 
 def refusal(verdict: Verdict | None) -> Refusal:
-    """Give the answer to a request that is not served.
+    """Answer to a request that is not served.
 
     Args:
         verdict: the denial; None where no credential was presented.
@@ -75,7 +75,7 @@ def refusal(verdict: Verdict | None) -> Refusal:
 
 
 def reason_of(verdict: Verdict | None) -> str:
-    """Give the reason as it is told; None: no credential was presented."""
+    """Reason for the caller; None: no credential was presented."""
     return "no_credential" if verdict is None else verdict.reason.value
 
 
@@ -96,7 +96,7 @@ async def shown(presents: Presents[OfRequest], request: OfRequest) -> Shown:
 
 
 def is_ending(error: BaseException) -> bool:
-    """Tell whether an error is nothing but the end that a session was brought to."""
+    """Whether an error is nothing but the ordered end of a session."""
     if isinstance(error, BaseExceptionGroup):
         return error.split(_ENDINGS)[1] is None
     return isinstance(error, _ENDINGS)

@@ -91,12 +91,12 @@ class Replica:
 
     @property
     def complete(self) -> bool:
-        """Tell whether the table is a whole one."""
+        """Whether the table is a whole one."""
         return self.position is not None
 
     @property
     def proven(self) -> int:
-        """Give the position up to which the table says all that the log says."""
+        """Position up to which the table says all that the log says."""
         if self.position is None:
             return -1
         if self._corrected_at is None:
@@ -105,16 +105,16 @@ class Replica:
 
     @property
     def needs_successor(self) -> bool:
-        """Tell whether the table must be built anew from a snapshot."""
+        """Whether the table must be built anew from a snapshot."""
         return self.registry.needs_rebuild
 
     @property
     def urgent(self) -> bool:
-        """Tell whether the table proves nothing more until it is built anew."""
+        """Whether the table proves nothing more until it is built anew."""
         return self._corrected_at is not None
 
     def successor(self) -> Self:
-        """Give the empty replica that is to replace this one."""
+        """Empty replica that is to replace this one."""
         return type(self)(self.genesis, tuple(self.corrections))
 
     def snapshot(self, message: Mapping[str, Any]) -> Iterator[None]:
@@ -247,7 +247,7 @@ def number(message: Mapping[str, Any], name: str) -> int:
 
 
 def _corrects(fact: Fact) -> bool:
-    """Tell whether a fact takes others back, and so must be merged before them."""
+    """Whether a fact takes others back, and so must be merged before them."""
     return isinstance(fact, Withdraw | Distrust)
 
 

@@ -101,7 +101,7 @@ class Sessions:
         self._runs = False
 
     def __len__(self) -> int:
-        """Give the number of sessions that are watched."""
+        """Return the number of sessions that are watched."""
         return len(self._watchlist.sessions)
 
     def watch(
@@ -148,7 +148,7 @@ class Sessions:
             self._end_those_of(Mode.FAIL_CLOSED, Mode.FAIL_OPEN)
 
     def _pause(self) -> float:
-        """Give seconds to rest: until the lease is lost, a part of it at most."""
+        """Seconds until the next look: at most a part of the lease's remainder."""
         length = self._standing.lease.length
         left = self._held_until + length - self._clock()
         seconds: float = min(left if left > 0 else length, length // TURNS) / SECOND

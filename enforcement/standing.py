@@ -33,7 +33,7 @@ class Renewed(Protocol):
     length: int
 
     def deadline(self, position: int) -> int:
-        """Give the time when the lease ends (ns), NO_LEASE without a proof."""
+        """End of the lease (ns), NO_LEASE without a proof."""
         ...
 
     def drop(self) -> None:
@@ -82,7 +82,7 @@ class AnyStanding(Generic[OfLease, OfReplica]):
         self._clock = clock
 
     def begin(self) -> OfReplica:
-        """Give the replica that a connection without one is to feed."""
+        """Replica that a connection without one is to feed."""
         if self.replica.complete and self.sound:
             return self.replica
         return self.replica.successor()
@@ -105,7 +105,7 @@ class AnyStanding(Generic[OfLease, OfReplica]):
         self.refresh()
 
     def applied(self) -> tuple[str, int] | None:
-        """Give a log and the position up to which the replica in force has it."""
+        """Log, and the position up to which the replica in force has it."""
         replica = self.replica
         if not self.sound or replica.genesis is None or replica.proven < 0:
             return None
@@ -138,11 +138,11 @@ class AnyStanding(Generic[OfLease, OfReplica]):
             self.caught_up = self.served = True
 
     def holds(self) -> bool:
-        """Tell whether the lease runs."""
+        """Whether the lease runs."""
         return self._clock() < self.deadline
 
     def covers(self, token: Token) -> bool:
-        """Tell whether everything below a token's offset is applied."""
+        """Whether everything below a token's offset is applied."""
         return (
             self.sound
             and token.genesis == self.replica.genesis
@@ -169,7 +169,7 @@ class Freshness(AnyStanding[Lease, Replica]):
         self._seq = 0
 
     def hello(self, replica: Replica) -> dict[str, str | int | None]:
-        """Give where a connection that feeds this replica is to start."""
+        """Log and position at which a connection that feeds this replica starts."""
         resumes = replica.complete and (replica is not self.replica or self.sound)
         return {
             "genesis": replica.genesis if resumes else None,
@@ -177,7 +177,7 @@ class Freshness(AnyStanding[Lease, Replica]):
         }
 
     def ping(self) -> int:
-        """Give the number of a ping that leaves now."""
+        """Return the number of a ping that is sent now."""
         self._seq += 1
         self.lease.sent(self._seq, self._clock())
         return self._seq

@@ -59,13 +59,13 @@ class SteadyClock:
 
     @property
     def offset(self) -> int:
-        """Give how far the wall clock is ahead of the witness (ns), 0 without one."""
+        """Lead of the wall clock over the witness (ns), 0 without a witness."""
         if self._told is None:
             return 0
         return self._wall() - self._told - self._boottime()
 
     def __call__(self) -> int:
-        """Give the time that counts."""
+        """Time that counts (ns)."""
         now = self._weigh()
         # Small corrections do not turn it back, either.
         if self._latest - self._limit <= now < self._latest:

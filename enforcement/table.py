@@ -81,7 +81,7 @@ class ComingTable:
 
     @property
     def complete(self) -> bool:
-        """Tell whether every byte is there."""
+        """Whether every byte is there."""
         return self._missing == 0
 
     def take(self, part: bytes) -> None:

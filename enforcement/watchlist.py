@@ -150,6 +150,6 @@ class Watchlist:
                     self._expires = min(self._expires, session.footing.expires)
 
     def take(self) -> list[LiveSession]:
-        """Give the suspects, and suspect nobody."""
+        """Suspected sessions; the list of suspects is empty afterwards."""
         taken, self.suspects = list(self.suspects), {}
         return taken

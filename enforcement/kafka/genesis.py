@@ -26,7 +26,7 @@ async def read_genesis(
     bounds: tuple[int, int],
     codec: Codec,
 ) -> Genesis:
-    """Give the genesis at the lowest offset.
+    """Genesis at the lowest offset.
 
     Raises:
         NoLogError: there is none.

@@ -123,7 +123,7 @@ class KafkaGuard(AnyGuard[LogStanding, LogFeed]):
 
 
 def _lease_length(seconds: float) -> int:
-    """Give a lease in ns, or raise ValueError where it is out of range."""
+    """Lease in ns; ValueError where it is out of range."""
     if not 0 < seconds <= LONGEST_LEASE:
         message = f"a lease is above 0 and at most {LONGEST_LEASE:g} s"
         raise ValueError(message)

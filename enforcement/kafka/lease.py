@@ -66,7 +66,7 @@ class EndLease:
         self._beat = max(self._beat, offset)
 
     def deadline(self, position: int) -> int:
-        """Give the time when the lease ends (ns), NO_LEASE without both proofs.
+        """End of the lease (ns), NO_LEASE without both proofs.
 
         Args:
             position: everything below it is applied.
@@ -74,7 +74,7 @@ class EndLease:
         return min(self._until(position), self._until(self._beat))
 
     def fresh(self, offset: int, now: int) -> bool:
-        """Tell whether what lies at an offset was written less than a lease ago."""
+        """Whether the record at an offset was written less than a lease ago."""
         return self._until(offset) > now
 
     def drop(self) -> None:

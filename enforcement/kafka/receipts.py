@@ -71,7 +71,7 @@ class LogReceipts:
     def record(
         self, status: str, partition: int, applied: tuple[str, int] | None
     ) -> bytes:
-        """Give the value of the next receipt.
+        """Value of the next receipt.
 
         Args:
             status: ``registered``, ``applied`` or ``goodbye``.

@@ -99,11 +99,11 @@ class LogReplica(Replica):
 
     @property
     def proven(self) -> int:
-        """Give the position up to which the table says all that the log says."""
+        """Position up to which the table says all that the log says."""
         return min(super().proven, *self._newer.values(), self.next)
 
     def successor(self) -> Self:
-        """Give the empty replica that is to replace this one."""
+        """Empty replica that is to replace this one."""
         return type(self)(
             self._realm,
             codec=self.codec,
@@ -181,7 +181,7 @@ class LogReplica(Replica):
 
 
 def _append(record: Raw) -> int | None:
-    """Give when the leader appended a record (ms since 1970), where that is kept."""
+    """Time at which the leader appended a record (ms since 1970), or None."""
     if getattr(record, "timestamp_type", None) != LOG_APPEND_TIME:
         return None
     return int(getattr(record, "timestamp", 0))

@@ -79,7 +79,7 @@ class LogStanding(AnyStanding[EndLease, LogReplica]):
         self._held = False
 
     def ask(self) -> Question:
-        """Give a question for the end that leaves now."""
+        """Make a new question for the end of the log, sent now."""
         if self._held and not self.holds():
             self.doubt()
         return Question(self._clock(), self.replica, self.replica.position or 0)
@@ -117,7 +117,7 @@ class LogStanding(AnyStanding[EndLease, LogReplica]):
             self.condemn(forget=True)
 
     def continues(self, replica: LogReplica, start: int, end: int) -> bool:
-        """Tell whether a replica can be read on in the log that was identified.
+        """Whether a replica can be read on in the log that was identified.
 
         Args:
             replica: begun or not.

@@ -31,18 +31,18 @@ _E164: Final = re.compile(r"\+[1-9][0-9]{7,14}")
 
 
 def is_attribute(identifier: Identifier) -> bool:
-    """Tell whether it names a value that is looked up."""
+    """Whether the identifier names a value that is looked up, not owned."""
     return identifier.kind.startswith(ATTRIBUTE)
 
 
 def email(value: Any) -> Identifier | None:
-    """Give an e-mail address in one form; None where it is none."""
+    """E-mail address in one form; None where it is none."""
     written = _written(value)
     return Identifier(EMAIL, written) if _ADDRESS.fullmatch(written) else None
 
 
 def phone(value: Any) -> Identifier | None:
-    """Give a phone number as E.164; None where it is none, or lacks its country."""
+    """Phone number as E.164; None where it is none, or lacks its country."""
     written = _BETWEEN.sub("", _written(value).removeprefix("tel:").partition(";")[0])
     if written.startswith("00"):
         written = "+" + written[2:]
@@ -50,13 +50,13 @@ def phone(value: Any) -> Identifier | None:
 
 
 def login(value: Any) -> Identifier | None:
-    """Give a login or an ``acct:`` URI in one form."""
+    """Login or ``acct:`` URI in one form."""
     written = _written(value).removeprefix("acct:")
     return Identifier(LOGIN, written) if written else None
 
 
 def login_names(value: Any) -> tuple[Identifier, ...]:
-    """Give what a login is looked up by: most are e-mail addresses as well."""
+    """Attributes that a login is looked up by: mostly an e-mail address as well."""
     return tuple(filter(None, (login(value), email(value))))
 
 

@@ -37,7 +37,7 @@ class DocumentError(ValueError):
 
 
 def crowded(data: bytes, most: int = MOST_VALUES) -> bool:
-    """Tell whether JSON may hold more values than somebody can wait for.
+    """Whether JSON may hold more values than a caller can wait for.
 
     What it takes to decode it goes by their number much more than by its length. Those
     within texts count too.
@@ -46,7 +46,7 @@ def crowded(data: bytes, most: int = MOST_VALUES) -> bool:
 
 
 def object_of(data: bytes, *, named: bool = False) -> dict[str, Any]:
-    """Give the members of a JSON object, with secrets taken out of texts for people.
+    """Members of a JSON object, with secrets taken out of texts for people.
 
     Args:
         data: the document.
@@ -118,7 +118,7 @@ class Declarations:
     """
 
     def records(self, data: bytes) -> Iterator[Any]:
-        """Give what a document holds; with a fault there are no entries."""
+        """Entries of a document; none where it has a fault."""
         try:
             members = object_of(data)
             entries = _small(members.pop(CREDENTIALS, None))

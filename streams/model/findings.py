@@ -178,7 +178,7 @@ def episode_id(
     reopened: int = 0,
     day: int | None = None,
 ) -> str:
-    """Give the stable id of an episode (32 hex digits).
+    """Stable id of an episode (32 hex digits).
 
     Args:
         realm: whose it is.
@@ -196,7 +196,7 @@ def episode_id(
 def source_still_honours(
     kind: FindingKind, cause_effect: str | None, ended: Identifier | None
 ) -> bool:
-    """Tell whether an accepted use is denied by Rescind on purpose, unlike its source.
+    """Whether Rescind denies on purpose a use that its source still allows.
 
     The end of these names is one that their system does not pass on: sessions of a
     deleted role and batch logins of a disabled mount work until they expire.

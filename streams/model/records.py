@@ -32,7 +32,7 @@ class Parent(NamedTuple):
 
     @property
     def identifier(self) -> Identifier:
-        """Give the parent without its relation."""
+        """Parent without its relation."""
         return Identifier(self.kind, self.value)
 
 
@@ -131,7 +131,7 @@ class Access(NamedTuple):
 
     @property
     def effect(self) -> str:
-        """Give ``deny`` for a refused presentation, else ``use``."""
+        """``deny`` for a refused presentation, else ``use``."""
         return "deny" if self.outcome == "denied" else "use"
 
 
@@ -164,7 +164,7 @@ Record = Lifecycle | Access | DeadLetter
 
 
 def to_line(record: Record) -> dict[str, Any]:
-    """Give the stable public form of a record, as ``rescind parse`` prints it."""
+    """Stable public form of a record, as ``rescind parse`` prints it."""
     if isinstance(record, DeadLetter):
         return _line("dead_letter", record, reason=record.reason)
     kind = "lifecycle" if isinstance(record, Lifecycle) else "access"

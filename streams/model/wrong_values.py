@@ -114,7 +114,7 @@ def _tags(model: type[BaseModel]) -> set[Any]:
 
 
 def _tag(each: ErrorDetails) -> Place:
-    """Give the name of the setting that tells which of several models it is."""
+    """Name of the setting that says which of several models it is."""
     if not each["type"].startswith("union_tag"):
         return ()
     return (str(each.get("ctx", {}).get("discriminator", "")).strip("'"),)
@@ -168,7 +168,7 @@ def _no_setting(name: str, names: Iterable[str]) -> str:
 
 
 def known(model: Any, place: Place) -> list[str]:
-    """Give the names of the settings at a place, as far as the models tell them."""
+    """Names of the settings at a place, as far as the models tell them."""
     models = list(_models(model))
     for step in place:
         found = [inner for each in models for inner in _models(_inner(each, step))]

@@ -116,7 +116,7 @@ class AuditSigner:
         await self._store.write_in_time(job)
 
     async def page(self, after: int, limit: int) -> tuple[list[Line], int | None]:
-        """Give lines of an export, and after which entry the next page begins.
+        """Lines of an export, and the entry after which the next page begins.
 
         The last page ends with a signed head, and has no next one.
         """
@@ -167,13 +167,13 @@ class AuditSigner:
 
 
 def lines_of(db: sqlite3.Connection, realm: str) -> Iterator[Line]:
-    """Give all lines of the chain of a file that no server has open."""
+    """All lines of the chain of a file that no server has open."""
     for row in db.execute(_PAGE, (0, -1)):
         yield from _told(realm, row)
 
 
 def _told(realm: str, row: tuple[Any, ...]) -> Iterator[Line]:
-    """Give the line of an entry, and that of the head which signs it."""
+    """Line of an entry, and that of the head which signs it."""
     sequence, genesis, hash_, offset, key, value, *act, bare, head, previous = row
     previous = previous or START
     if key is not None:

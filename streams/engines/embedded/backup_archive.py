@@ -148,7 +148,7 @@ def _write(source: IO[bytes], path: Path) -> str:
 
 
 def digest_of(path: Path) -> str:
-    """Give the SHA-256 of a file, hex."""
+    """SHA-256 of a file, hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -106,5 +106,5 @@ class Chain:
         return [sequence for sequence, _ in kept], ids
 
     def last(self) -> tuple[int, str]:
-        """Give number and hash of the last entry."""
+        """Return the number and hash of the last entry."""
         return self._db.execute(LAST).fetchone() or (0, START)

@@ -23,9 +23,9 @@ class Continuing:
 
     @property
     def unknown(self) -> Counter[str]:
-        """Give how often each type of event came that changes nothing."""
+        """Count of each event type that changes nothing."""
         return self._stream.unknown
 
     def records(self, data: bytes) -> Iterator[Record]:
-        """Give the records of the next whole lines."""
+        """Return the records of the next whole lines."""
         return self._stream.feed(data)

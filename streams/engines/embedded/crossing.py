@@ -105,7 +105,7 @@ class Latch:
         self._mark.raise_to(1)
 
     def is_set(self) -> bool:
-        """Tell whether it is."""
+        """Whether the latch is set."""
         return self._mark.value > 0
 
     async def wait(self) -> None:

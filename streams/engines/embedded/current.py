@@ -24,12 +24,12 @@ class CurrentTable:
     """Waits for the stages to have applied what the store holds."""
 
     def __init__(self, stages: Stages, store: Store) -> None:
-        """Give the stages' table."""
+        """Stages' table."""
         self._stages = stages
         self._store = store
 
     async def current(self) -> Registry | None:
-        """Give it once all is applied that was committed when it was asked for."""
+        """Table once all is applied that was committed at the time of the call."""
         end = self._store.end
         await self._stages.loaded.wait()
         await self._stages.wait_applied(end)
@@ -40,7 +40,7 @@ class NoTable:
     """In place of a table that is not there in time."""
 
     async def current(self) -> Registry | None:
-        """Give none."""
+        """None: there is no table."""
         return None
 
 
@@ -65,7 +65,7 @@ class StageLimit(BlastLimit):
     async def sift(
         self, facts: Sequence[Fact], origin: Origin, person: str | None = None
     ) -> Sifted:
-        """Tell what may be written; see `BlastLimit.sift`."""
+        """Facts that may be written; see `BlastLimit.sift`."""
         try:
             async with asyncio.timeout(2 * TABLE_SECONDS):
                 return await self._analysis.run(super().sift, facts, origin, person)
@@ -75,7 +75,7 @@ class StageLimit(BlastLimit):
     async def paged(
         self, facts: Sequence[Fact], origin: Origin
     ) -> list[dict[str, Any]]:
-        """Give the findings on facts that are written; see `BlastLimit.paged`."""
+        """Return the findings on facts that are written; see `BlastLimit.paged`."""
         try:
             async with asyncio.timeout(2 * TABLE_SECONDS):
                 return await self._analysis.run(super().paged, facts, origin)

@@ -20,7 +20,7 @@ class StoredCursors:
         self._ingest = ingest
 
     async def load(self, name: str) -> bytes | None:
-        """Give the cursor of a feed; None: there is none."""
+        """Cursor of a feed, None where there is none."""
         query = "SELECT body FROM cursors WHERE name = ?"
         rows = await self._store.read(query, name)
         return bytes(rows[0][0]) if rows else None

@@ -99,7 +99,7 @@ def _fold(letter: DeadLetter, authority: str, at: int) -> str:
 
 
 def row_as_plain(row: Sequence[Any]) -> dict[str, Any]:
-    """Give a row of `NAMES` by its names; times stay integer ns."""
+    """Row of `NAMES` by its names; times stay integer ns."""
     letter = dict(zip(NAMES, row, strict=True))
     for name, first in (("last_at", "at"), ("last_position", "position")):
         if letter[name] is None:

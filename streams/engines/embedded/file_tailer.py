@@ -258,5 +258,5 @@ class FileTailer:
 
 
 def _moved(shift: int, record: Record) -> Record:
-    """Give a record its place in the file instead of that in the chunk."""
+    """Record with its place in the file instead of that in the chunk."""
     return record._replace(offset=record.offset + shift)

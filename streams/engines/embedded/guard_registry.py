@@ -126,7 +126,7 @@ class Roll:
         self.points.registered(terms.guard, self._clock(), enforces=enforces)
 
     def lease(self, guard: str) -> int:
-        """Give the lease that a guard registered (ns); 0 where it is no member."""
+        """Lease that a guard registered (ns); 0 where it is no member."""
         member = self._closure.guards.get(guard)
         return 0 if member is None else member.terms.lease
 
@@ -192,11 +192,11 @@ class Roll:
 
     @property
     def unforgotten(self) -> bool:
-        """Tell whether the disk does not know yet who left, or proved something."""
+        """Whether departures or proofs are not on disk yet."""
         return bool(self._gone or self._proven)
 
     def take_gone(self) -> set[str]:
-        """Give who left since the last call, to `forget` them on disk."""
+        """Guards that left since the last call, to `forget` them on disk."""
         gone, self._gone = self._gone, set()
         return gone
 
@@ -207,7 +207,7 @@ class Roll:
                 tx.forget_guard(guard)
 
     def take_proven(self) -> dict[str, bytes]:
-        """Give the rows of those that proved something since the last call."""
+        """Rows of guards that proved something since the last call."""
         proven, self._proven = self._proven & self._written.keys(), set()
         for name in proven:
             terms, _ = rows.guard_of(self._written[name])
@@ -216,7 +216,7 @@ class Roll:
         return {name: self._written[name] for name in proven}
 
     def take_witnesses(self) -> list[tuple[str, bytes | None]]:
-        """Give what changed of what guards reported, to be saved."""
+        """Return the changes of reported positions since the last call, to be saved."""
         of = {"genesis": self._store.genesis}
         return [
             (name, None if plain is None else orjson.dumps(plain | of))

@@ -246,7 +246,7 @@ async def _at_once(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) 
 
 
 def _cut(prepared: Prepared) -> tuple[list[bytes], list[Sequence[Encoded]]]:
-    """Give the blocks of accesses, and the facts of each commit."""
+    """Blocks of accesses, and the facts of each commit."""
     return list(_blocks(prepared.admission)), slices(prepared.encoded)
 
 

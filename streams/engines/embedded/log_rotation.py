@@ -88,7 +88,7 @@ class Generations:
             self._file_under(generation)
 
     def scan(self) -> list[Generation]:
-        """Give the files that may have something new, the oldest first.
+        """Files that may have something new, the oldest first.
 
         Raises:
             OSError: a folder cannot be listed.
@@ -119,7 +119,7 @@ class Generations:
         return sorted(found.values(), key=lambda each: each.status.modified)
 
     def more(self, generation: Generation) -> bytes:
-        """Give the next bytes of a file; nothing where it is another one by now.
+        """Next bytes of a file; empty where another file took its place.
 
         Raises:
             OSError: it cannot be read.
@@ -152,13 +152,13 @@ class Generations:
             self._done[generation.path] = generation.status
 
     def renamed(self) -> list[FilePlace]:
-        """Give, once, the places of files that were found under another name."""
+        """Places of files found under another name, each once."""
         places = [each.after(b"") for each in self._renamed if each.position]
         self._renamed.clear()
         return places
 
     def lost(self) -> list[Generation]:
-        """Give, once, the files that were looked for in vain for long enough."""
+        """Files looked for in vain for long enough, each once."""
         late = self._clock() - SEARCH
         gone = [
             each
@@ -174,7 +174,7 @@ class Generations:
         return lost
 
     def forgotten(self) -> list[int]:
-        """Give, once, the numbers of the oldest files beyond what stays known."""
+        """Numbers of the oldest files beyond those kept, each once."""
         if self._root.is_dir():
             return []
         gone = [each for each in self._all[:-KEPT] if each.orphaned is None]
@@ -226,7 +226,7 @@ class Generations:
         return paths
 
     def _look_at(self, path: Path) -> Generation | None:
-        """Give the file at a path, opened; None: it is left alone for now."""
+        """File at a path, opened; None: it is left alone for now."""
         file = LogFile(path)
         try:
             status = file.status()
@@ -276,7 +276,7 @@ class Generations:
         return None
 
     def _alike(self, file: LogFile) -> list[Generation]:
-        """Give the files that begin as this one, the longest beginning first."""
+        """Files that begin as this one, the longest beginning first."""
         start = file.read_at(0, HEAD)
         found: list[Generation] = []
         for length in sorted({head.length for head in self._heads}, reverse=True):
@@ -294,7 +294,7 @@ class Generations:
         return generation
 
     def _is_own(self, path: Path, status: FileStatus, *, copies: bool) -> bool:
-        """Tell whether a file is to be read from its start."""
+        """Whether a file is to be read from its start."""
         folder = self._root.is_dir()
         if path == self._root or (folder and not copies):
             return True
@@ -310,7 +310,7 @@ class Generations:
         return False
 
     def _is_news(self, status: FileStatus) -> bool:
-        """Tell whether a file beside the log is newer than the oldest that is known.
+        """Whether a file beside the log is newer than the oldest that is known.
 
         All that were followed since then are known, so this one was missed.
         """

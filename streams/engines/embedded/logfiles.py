@@ -125,7 +125,7 @@ class Generation:
     orphaned: float | None = None
 
     def is_in(self, file: LogFile, status: FileStatus) -> bool:
-        """Tell whether a file is this one, wherever it lies: whole, or longer."""
+        """Whether a file is this one, wherever it lies: whole, or longer."""
         if not self.position:
             return status.inode == self.status.inode
         whole = file.packed or status.size >= self.position
@@ -144,7 +144,7 @@ class Generation:
         return data if same else b""
 
     def after(self, data: bytes) -> FilePlace:
-        """Give what is to be saved once that was taken in."""
+        """State to save once a piece was taken in."""
         return FilePlace(
             self.number, str(self.path), self.status.inode, self.position + len(data),
             *self._begun(data)[0], self.status.modified,
@@ -170,13 +170,13 @@ class Generation:
 
 
 def head_of(beginning: bytes) -> FileHead:
-    """Give what tells a file by its beginning."""
+    """Fingerprint of a file's beginning."""
     digest = hashlib.blake2b(beginning, digest_size=16).digest()
     return FileHead(len(beginning), digest)
 
 
 def is_whole(data: bytes) -> bool:
-    """Tell whether a line needs nothing more: an object or array that is closed."""
+    """Whether a line needs nothing more: an object or array that is closed."""
     if not data.rstrip().endswith((b"}", b"]")):
         return False
     try:
@@ -196,7 +196,7 @@ def look(path: Path) -> FileStatus:
 
 
 def rotated(path: Path) -> list[Path]:
-    """Give the files beside a log that rotation may have made of it.
+    """Files beside a log that rotation may have made of it.
 
     ``audit.log.1``, ``audit.log-20260102.gz`` and ``audit-20260102.log`` are such.
     """

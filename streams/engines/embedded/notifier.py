@@ -244,7 +244,7 @@ class Notifier:
         self._news.set()
 
     async def buried(self) -> list[Buried]:
-        """Give what was given up and has not arrived since, the oldest first."""
+        """Messages given up that have not arrived since, the oldest first."""
         query = "SELECT body FROM deliveries WHERE key GLOB ? LIMIT ?"
         rows = await self._store.read(query, DEAD + "*", SHOWN)
         return buried_of(orjson.loads(body) for (body,) in rows)

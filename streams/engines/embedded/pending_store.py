@@ -16,7 +16,7 @@ class StoredShelf:
         self._store = store
 
     async def all(self) -> list[bytes]:
-        """Give all that waits."""
+        """All waiting acts."""
         rows = await self._store.read("SELECT body FROM pending")
         return [bytes(body) for (body,) in rows]
 

@@ -47,7 +47,7 @@ class ReaderProcess:
         self._one_at_a_time = asyncio.Lock()
 
     async def read(self, reader: RecordReader, data: bytes, source: str) -> Records:
-        """Give the records of some bytes; a reader that breaks gives a dead letter.
+        """Return the records of some bytes; a dead letter where the reader breaks.
 
         Args:
             reader: keeps nothing from one input to the next.
@@ -59,7 +59,7 @@ class ReaderProcess:
         return await self.apart(reader, data, source)
 
     async def apart(self, reader: RecordReader, data: bytes, source: str) -> Records:
-        """Give the records of some bytes, as `read` does, however few they are."""
+        """Return the records of some bytes, as by `read`, however few they are."""
         asked = pickle.dumps((reader, source)), data
         async with self._one_at_a_time:
             try:
@@ -127,7 +127,7 @@ def serve(asked: BinaryIO, told: BinaryIO) -> None:
 
 
 def pieces(records: list[Record]) -> Iterator[bytes]:
-    """Give records as they are handed over: within `PIECE_BYTES`, or one alone."""
+    """Cut records for a hand-over: within `PIECE_BYTES`, or one alone."""
     piece = pickle.dumps(records)
     if len(piece) <= PIECE_BYTES or len(records) == 1:
         yield piece

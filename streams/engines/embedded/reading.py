@@ -43,7 +43,7 @@ class Reading:
 
 
 def facts_of(reader: Reading, start: int, limit: int) -> list[Stored]:
-    """Give the facts from an offset on, at most ``limit``."""
+    """Facts from an offset on, at most ``limit``."""
     rows = reader.read(
         "SELECT offset, value FROM facts WHERE offset >= ? ORDER BY offset LIMIT ?",
         (start, limit),

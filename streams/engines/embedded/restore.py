@@ -141,7 +141,7 @@ def _begin_anew(path: Path, manifest: Manifest, genesis: str, at: int) -> None:
 
 
 def _told(manifest: Manifest) -> dict[str, Any]:
-    """Give what the audit chain keeps of a backup."""
+    """Details of a backup for the audit chain."""
     told = asdict(manifest)
     return {"backup": {name: str(told[name]) for name in ("genesis", "at", "hash")}}
 

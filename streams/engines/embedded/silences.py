@@ -37,7 +37,7 @@ class StoredSilences:
         self._known = {each.id: each for each in found}
 
     def all(self) -> tuple[Silence, ...]:
-        """Give those in force."""
+        """Silences in force."""
         return in_force(self._known.values(), self._clock())
 
     async def put(self, silence: Silence) -> None:

@@ -176,7 +176,7 @@ class LineServer:
             writer.close()
 
     def _may(self, writer: asyncio.StreamWriter) -> bool:
-        """Tell whether whoever connects is let in; a Unix socket has its mode."""
+        """Whether a peer is let in; a Unix socket has its mode."""
         name = self._listening.name
         if len(self._open) >= MOST_CONNECTIONS:
             log.warning("socket_full", socket=name, most=MOST_CONNECTIONS)

@@ -17,7 +17,7 @@ class SourceHealth:
         self._store = store
 
     async def load(self, name: str) -> bytes | None:
-        """Give the record of a source; None: there is none."""
+        """Record of a source, None where there is none."""
         query = "SELECT body FROM source_health WHERE name = ?"
         rows = await self._store.read(query, name)
         return bytes(rows[0][0]) if rows else None
@@ -31,14 +31,14 @@ class SourceHealth:
         await self._store.write_in_time(job)
 
     def of_others(self, name: str) -> list[bytes]:
-        """Give nothing: there is no other process."""
+        """Empty: there is no other process."""
         del name
         return []
 
     async def asked(self, name: str, state: str) -> None:
-        """Tell nobody: there is no other process."""
+        """Do nothing: there is no other process to tell."""
 
     async def asked_elsewhere(self, name: str, state: str) -> bool:
-        """Tell that no other process asks for verifications."""
+        """Return False: there is no other process that asks."""
         del name, state
         return False

@@ -93,7 +93,7 @@ class StatusEntries:
         self._draw = draw
 
     async def give(self, entry: StatusEntry, bits: int, size: int) -> StatusPlace:
-        """Give an entry an index; the same is never given again.
+        """Assign an index to an entry; the same is never assigned again.
 
         Args:
             entry: the credential.
@@ -120,13 +120,13 @@ class StatusEntries:
         return await self._store.write(job, urgent=True)
 
     async def lists(self) -> list[Known]:
-        """Give every list, the oldest first."""
+        """Every list, the oldest first."""
         query = f"SELECT {_KNOWN} FROM status_lists ORDER BY number LIMIT ?"  # noqa: S608
         rows = await self._store.read(query, MOST_LISTS)
         return [Known(*row) for row in rows]
 
     async def find(self, name: str) -> Known | None:
-        """Give a list by its name, if there is one."""
+        """List by its name, if there is one."""
         query = f"SELECT {_KNOWN} FROM status_lists WHERE name = ? LIMIT 1"  # noqa: S608
         rows = await self._store.read(query, name)
         return Known(*rows[0]) if rows else None

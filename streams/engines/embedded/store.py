@@ -295,7 +295,7 @@ class Store:
             self._waits.remove(since)
 
     def waited(self, now: float) -> float:
-        """Give how long the oldest read or write that is not done has waited.
+        """Seconds that the oldest unfinished read or write has waited.
 
         Args:
             now: the event loop's time, in seconds.
@@ -311,7 +311,7 @@ class Store:
         return self._reader.read(query, values)
 
     async def facts(self, start: int, limit: int) -> list[Stored]:
-        """Give the facts from an offset on, at most ``limit``."""
+        """Facts from an offset on, at most ``limit``."""
         return await self._aside(lambda reader: facts_of(reader, start, limit))
 
     async def look(self, function: Callable[[Reading], T]) -> T:
@@ -327,7 +327,7 @@ class Store:
             return await loop.run_in_executor(reader.threads, function, reader)
 
     def facts_now(self, start: int, limit: int) -> list[Stored]:
-        """Give the facts from an offset on, read in this thread."""
+        """Facts from an offset on, read in this thread."""
         return facts_of(self._patient_reader, start, limit)
 
     def _write_forever(self) -> None:

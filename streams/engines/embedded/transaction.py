@@ -81,7 +81,7 @@ class Transaction:
         self.findings = False
 
     def ends(self) -> tuple[int, int, int]:
-        """Give the next offsets of facts, access and signals."""
+        """Next offsets of facts, access and signals."""
         return self.end, self.access_end, self.signals_end
 
     def mark(self) -> Mark:
@@ -234,7 +234,7 @@ class Transaction:
         self._db.executemany(query, [(identity,) for identity in identities])
 
     def _last_change(self) -> int:
-        """Give the number of the last change, which may be of one that was dropped."""
+        """Return the number of the last change, which may be of a dropped one."""
         query = (
             "SELECT max((SELECT coalesce(max(changed), 0) FROM findings),"
             " (SELECT coalesce(max(position), 0) FROM positions"
@@ -338,7 +338,7 @@ class Transaction:
         self._db.executemany(query, [(root, number) for number in numbers])
 
     def add_status_entry(self, body: bytes, new: NewList) -> tuple[str, int]:
-        """Give an entry an index that no other entry ever had, at random.
+        """Assign an entry a random index that no other entry ever had.
 
         A list is closed when half of it is given: a free index is then found in two
         draws, and the rest hides how many there are. It is closed by a restore, too:

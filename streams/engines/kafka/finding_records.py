@@ -82,7 +82,7 @@ def read_finding(
 
 
 def is_urgent(value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> bool:
-    """Tell whether a record goes ahead of others.
+    """Whether a record goes ahead of others.
 
     All of one finding are alike in that, so they keep their order.
     """
@@ -119,7 +119,7 @@ async def last_records(
     numbers: Iterable[int],
     step: Callable[[], None] = lambda: None,
 ) -> list[Any]:
-    """Give the last record of each finding in some partitions, ready to be read.
+    """Last record of each finding in some partitions, ready to be read.
 
     Raises:
         KafkaError: the cluster cannot be asked, or we may not read them.
@@ -159,7 +159,7 @@ def _number(text: bytes | None) -> int:
 
 
 def told_episode(change: FindingChange, reopened: int, touched: int) -> Episode:
-    """Give the episode that a change tells of, as `read_finding` gave it.
+    """Episode that a change is of, as `read_finding` gave it.
 
     Args:
         change: the last of the finding.

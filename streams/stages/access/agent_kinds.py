@@ -31,20 +31,20 @@ _WORKLOADS: Final = frozenset({"spiffe.id", "agent.instance"})
 
 @cache
 def is_agent(kind: str) -> bool:
-    """Tell whether a kind names agents: ``agent.*``, or ``<system>.agent``."""
+    """Whether a kind names agents: ``agent.*``, or ``<system>.agent``."""
     system, _, noun = kind.rpartition(".")
     return "agent" in {system, noun}
 
 
 @cache
 def is_account(kind: str) -> bool:
-    """Tell whether a kind names accounts that software uses."""
+    """Whether a kind names accounts that software uses."""
     system, _, noun = kind.rpartition(".")
     return kind in _ACCOUNTS or bool({system, noun} & _ACCOUNT_NOUNS)
 
 
 def acts_by_default(kind: str, vocabulary: Mapping[str, NodeClass]) -> bool:
-    """Tell whether what a kind names acts by itself.
+    """Whether principals of a kind act by themselves.
 
     That is every principal that is no person, SPIFFE ids, and instances of agents. A
     kind of a mapping acts where the mapping calls it a principal.
@@ -55,12 +55,12 @@ def acts_by_default(kind: str, vocabulary: Mapping[str, NodeClass]) -> bool:
 
 
 def may_act(kind: str) -> bool:
-    """Tell whether a kind names who acts, as far as that is known without settings."""
+    """Whether a kind can name the acting party, without regard to settings."""
     return is_agent(kind) or acts_by_default(kind, VOCABULARY)
 
 
 def rank(kind: str) -> int:
-    """Give how well a kind names who acts: agents, accounts and workloads, others."""
+    """Preference among kinds for the acting party: agents, accounts, others."""
     if is_agent(kind):
         return 0
     return 1 if is_account(kind) or kind in _WORKLOADS else 2
@@ -74,7 +74,7 @@ class Choice:
     removed: frozenset[str] = frozenset()
 
     def then(self, other: Choice) -> Choice:
-        """Give both, the other one the last word."""
+        """Both choices, the other one having the last word."""
         return Choice(
             self.added - other.removed | other.added,
             self.removed - other.added | other.removed,
@@ -94,11 +94,11 @@ class ActingKinds:
     points: Mapping[str, Choice] = Factory(dict)
 
     def particular(self, point: str) -> bool:
-        """Tell whether something is set for a point."""
+        """Whether something is set for a point."""
         return any(fnmatchcase(point, pattern) for pattern in self.points)
 
     def acts(self, kind: str, point: str, vocabulary: Mapping[str, NodeClass]) -> bool:
-        """Tell whether what a kind names acts by itself at a point."""
+        """Whether principals of a kind act by themselves at a point."""
         choice = self.general
         for pattern, more in self.points.items():
             if fnmatchcase(point, pattern):

@@ -44,7 +44,7 @@ class Caller(NamedTuple):
 def caller(
     address: str | None, user_agent: str | None, agent: str | None
 ) -> Caller | None:
-    """Give a caller with its texts cut to a length; None where nothing is told."""
+    """Caller with its texts cut to a length; None where nothing is known."""
     told = (address, user_agent, agent)
     if not any(told):
         return None
@@ -94,26 +94,26 @@ class Callers:
         return cls(known, number)
 
     def written(self) -> bytes | None:
-        """Give them as bytes: a line of JSON, then the numbers; None without any."""
+        """Bytes to keep: a line of JSON, then the numbers; None without any."""
         if not self.known:
             return None
         known = orjson.dumps([[*one] for one in self.known])
         return known + b"\n" + self.number.tobytes()
 
     def at(self, row: int) -> Caller | None:
-        """Give the caller of a row."""
+        """Caller of a row."""
         number = int(self.number[row]) if self.known else 0
         return self.known[number - 1] if number else None
 
     def chosen(self, rows: Numbers) -> Callers:
-        """Give those of some rows, in the order asked for."""
+        """Callers of some rows, in the order asked for."""
         if not self.known:
             return self
         return Callers.of([self.at(row) for row in rows.tolist()])
 
 
 def joined(blocks: Iterable[tuple[Callers, int]]) -> Callers:
-    """Give the callers of blocks, one after the other, each with its number of rows."""
+    """Callers of blocks in sequence, each block with its number of rows."""
     known: dict[Caller, int] = {}
     columns = []
     for callers, rows in blocks:

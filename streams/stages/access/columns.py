@@ -51,14 +51,14 @@ COLUMNS: Final[dict[str, np.dtype[Any]]] = {
 
 
 def prints_of(identifier: Identifier) -> tuple[int, int]:
-    """Give the print of an identifier, and its check."""
+    """Print of an identifier, and its check."""
     text = f"{identifier[0]}:{identifier[1]}".encode()
     digest = hashlib.blake2b(text, digest_size=16, person=b"rescind.use").digest()
     return int.from_bytes(digest[:8], "little"), int.from_bytes(digest[8:], "little")
 
 
 def event_print(event_id: str | None) -> int:
-    """Give the print of an event's id; 0 is that of none."""
+    """Print of an event's id; 0 where it has none."""
     if event_id is None:
         return 0
     digest = hashlib.blake2b(event_id.encode(), digest_size=8).digest()
@@ -98,7 +98,7 @@ class Lines:
     callers: Callers = Factory(Callers)
 
     def __len__(self) -> int:
-        """Give the number of rows."""
+        """Return the number of rows."""
         return len(self.at)
 
     @classmethod
@@ -147,7 +147,7 @@ class Lines:
         return lines
 
     def columns(self) -> dict[str, bytes]:
-        """Give the columns as they lie in a record."""
+        """Columns as they lie in a record."""
         columns = {name: getattr(self, name).tobytes() for name in COLUMNS}
         if len(self.points) == 1:
             del columns["point"]
@@ -172,16 +172,16 @@ class Lines:
             raise ValueError("not every print has its check")
 
     def whom(self, row: int) -> bytes:
-        """Give what names the credential of a row: the same bytes for the same one."""
+        """Bytes that name the credential of a row: equal for the same credential."""
         return self.text(row).partition(b"\n")[0]
 
     def text(self, row: int) -> bytes:
-        """Give the text of a row."""
+        """Text of a row."""
         start = int(self.ends[row - 1]) if row else 0
         return self.texts[start : int(self.ends[row])]
 
     def use(self, row: int) -> AccessEvent:
-        """Give the access that a row tells of.
+        """Access of a row.
 
         Raises:
             ValueError: its text cannot be read.
@@ -208,7 +208,7 @@ class Lines:
             raise ValueError("a row holds no access") from error
 
     def scopes(self, row: int) -> str:
-        """Give what names the scopes that a row needed; empty where it tells none."""
+        """Bytes that name the scopes that a row needed; empty where none are known."""
         text = self.text(row)
         if not text.endswith(b"]]"):
             return ""
@@ -218,7 +218,7 @@ class Lines:
             return ""
 
     def scoped(self) -> list[AccessEvent]:
-        """Give the accesses that tell which scopes they needed.
+        """Return the accesses of which the needed scopes are known.
 
         Raises:
             ValueError: the text of one cannot be read.
@@ -226,38 +226,38 @@ class Lines:
         return [self.use(row) for row in np.flatnonzero(self.tells_scopes()).tolist()]
 
     def tells_scopes(self) -> Numbers:
-        """Tell for each row whether it says which scopes it needed."""
+        """For each row, whether its needed scopes are known."""
         # They are the last value of a text, and the only one that is an array.
         before_last = np.frombuffer(self.texts, U8)[self.ends.astype(I64) - 2]
         told: Numbers = before_last == ord("]")
         return told
 
     def rows(self) -> Numbers:
-        """Give the row of each print."""
+        """Row of each print."""
         return np.repeat(np.arange(len(self)), self.names)
 
     def every(self, of_prints: Numbers) -> Numbers:
-        """Tell for each row whether something holds for all its identifiers."""
+        """For each row, whether something holds for all its identifiers."""
         if len(of_prints) == len(self):
             return of_prints
         return np.logical_and.reduceat(of_prints, self.starts())
 
     def any(self, of_prints: Numbers) -> Numbers:
-        """Tell for each row whether something holds for one of its identifiers."""
+        """For each row, whether something holds for one of its identifiers."""
         if len(of_prints) == len(self):
             return of_prints
         return np.logical_or.reduceat(of_prints, self.starts())
 
     def starts(self) -> Numbers:
-        """Give where the prints of each row start."""
+        """Index of each row's first print."""
         return np.cumsum(self.names, dtype=I64) - self.names
 
     def unchecked(self) -> Lines:
-        """Give them without checks, which only a first look needs."""
+        """Rows without checks, which only a first look needs."""
         return evolve(self, checks=np.empty(0, U64))
 
     def chosen(self, rows: Sequence[int] | Numbers) -> Lines:
-        """Give some of the rows, in the order asked for."""
+        """Return some of the rows, in the order asked for."""
         rows = np.asarray(rows, I64)
         names = self.names[rows]
         # Print k of the i-th chosen row stands k places behind that row's first.
@@ -281,7 +281,7 @@ class Lines:
 
 
 def joined(blocks: Sequence[Lines]) -> Lines:
-    """Give the rows of some blocks, one after the other."""
+    """Rows of some blocks in sequence."""
     if len(blocks) == 1:
         return blocks[0]
     points = dict.fromkeys(point for block in blocks for point in block.points)

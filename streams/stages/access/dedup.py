@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def repeats_among(
     remembered: Remembered, uses: Iterable[AccessEvent]
 ) -> Steps[set[tuple[str, int]]]:
-    """Give, by piece and number, the rows that tell again what an earlier one told.
+    """Rows, by piece and number, that repeat an earlier row.
 
     Args:
         remembered: all there are.
@@ -40,7 +40,7 @@ def repeats_among(
 def repeats(
     found: Iterable[tuple[Segment, Numbers]],
 ) -> Steps[set[tuple[str, int]]]:
-    """Give, by piece and number, those of some rows that tell again what one told.
+    """Rows, by piece and number, that repeat one of some rows.
 
     That is the same event's id of the same credential, point, outcome and minute.
     """

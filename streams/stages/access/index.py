@@ -96,25 +96,25 @@ class Segment:
         self.span = (int(at.min()) // MINUTE, int(at.max()) // MINUTE)
 
     def __len__(self) -> int:
-        """Give the number of rows."""
+        """Return the number of rows."""
         return len(self.lines)
 
     @property
     def held(self) -> Numbers:
-        """Give the rows that are to be asked again whether somebody declared them."""
+        """Rows for which the question is open whether somebody declared them."""
         return np.flatnonzero(self.marks & (HELD | ASKED) == HELD)
 
     def firsts(self, rows: Numbers) -> Numbers:
-        """Give the print of the first identifier of some rows."""
+        """Print of the first identifier of some rows."""
         return self.lines.prints[self.lines.starts()[rows]]
 
     @property
     def size(self) -> int:
-        """Give how often `FAN` goes into the number of rows."""
+        """Number of times that `FAN` goes into the number of rows."""
         return (len(self).bit_length() - 1) // 4
 
     def find(self, prints: Numbers) -> Numbers:
-        """Give the rows that present one of some identifiers, in their order.
+        """Rows that present one of some identifiers, in their order.
 
         Args:
             prints: of the identifiers, sorted.
@@ -130,11 +130,11 @@ class Segment:
         return np.unique(self._rows[places]).astype(I64)
 
     def merged_of(self, row: int) -> Merged:
-        """Give the first and the number of the uses that a row stands for."""
+        """First use, and number of uses, that a row stands for."""
         return _merged_at(row, self.lines, self.merged)
 
     def dump(self) -> bytes:
-        """Give it as bytes: a line of JSON, then the columns."""
+        """Bytes to keep: a line of JSON, then the columns."""
         columns = self.lines.columns()
         head = {
             "oldest": self.oldest,
@@ -166,7 +166,7 @@ class Segment:
         return cls(key, lines, head["oldest"], head["newest"], marked, merged)
 
     def dump_marks(self) -> bytes:
-        """Give the marks as bytes."""
+        """Return the marks as bytes."""
         return zlib.compress(self.marks.tobytes(), 1)
 
 
@@ -188,7 +188,7 @@ class Remembered:
         self._marked: dict[str, Segment] = {}
 
     def __len__(self) -> int:
-        """Give the number of rows."""
+        """Return the number of rows."""
         return sum(map(len, self._pieces))
 
     def __iter__(self) -> Iterator[Segment]:
@@ -230,7 +230,7 @@ class Remembered:
     def find(
         self, prints: Numbers, span: tuple[int, int] | None = None
     ) -> list[tuple[Segment, Numbers]]:
-        """Give pieces with their rows that present one of some identifiers.
+        """Pieces with their rows that present one of some identifiers.
 
         Args:
             prints: of the identifiers, sorted.
@@ -262,7 +262,7 @@ class Remembered:
         return early
 
     def changes(self) -> Steps[dict[str, bytes | None]]:
-        """Give what is to be saved since the last time, by name; None drops one."""
+        """Bodies to save since the last call, by name; None drops one."""
         while (yield from self._join_last()):
             pass
         changes = self._unsaved
@@ -311,7 +311,7 @@ class Remembered:
 
 
 def bucket(lines: Lines, row: int) -> UseBucket:
-    """Give what makes uses be counted together."""
+    """Key by which uses are counted together."""
     point = lines.points[lines.point[row]]
     minute = int(lines.at[row]) // MINUTE
     return UseBucket(

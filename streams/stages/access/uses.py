@@ -34,7 +34,7 @@ class AccessEvent(NamedTuple):
     caller: Caller | None = None
 
     def to_plain(self) -> list[Any]:
-        """Give JSON-ready values, short: an access block holds many."""
+        """JSON-ready values, short: an access block holds many."""
         names = [str(identifier) for identifier in self.identifiers]
         by = None if self.caller is None else list(self.caller)
         rest = [*self[1:-1], by]
@@ -76,7 +76,7 @@ def seen(access: Access, *, point: str, received_at: int) -> AccessEvent:
 
 
 def _caller(access: Access) -> Caller | None:
-    """Give where an access came from, with the agent that its line names.
+    """Origin of an access, with the agent that its line names.
 
     That is whoever made the call, or what the credential hangs on by the line's own
     words, where it is of a kind that acts; agents go before others.

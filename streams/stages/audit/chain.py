@@ -75,7 +75,7 @@ class UnknownSignerError(BrokenChainError):
 
 
 def hash_of(entry: Entry) -> str:
-    """Give the hash of an entry, hex.
+    """Hash of an entry, hex.
 
     Keys are ASCII and numbers small, so sorted compact JSON is its canonical form.
     """
@@ -85,7 +85,7 @@ def hash_of(entry: Entry) -> str:
 def fact_entry(
     previous: str, place: RecordPlace, key: str, value: bytes, fact: Fact
 ) -> dict[str, Any]:
-    """Give the entry of a fact: the fields of the schema AuditRecord, without head.
+    """Entry of a fact: the fields of the schema AuditRecord, without head.
 
     Args:
         previous: hash of the entry before.
@@ -107,7 +107,7 @@ def fact_entry(
 def act_entry(
     previous: str, place: RecordPlace, *, at: int, actor: str, action: str, detail: Any
 ) -> dict[str, Any]:
-    """Give the entry of what an operator did.
+    """Entry of an operator's act.
 
     Args:
         previous: hash of the entry before.
@@ -126,14 +126,14 @@ def act_entry(
 
 
 def tombstone_entry(previous: str, place: RecordPlace, key: str) -> dict[str, Any]:
-    """Give the entry of a key of ``facts`` that was pruned on Kafka."""
+    """Entry of a key of ``facts`` that was pruned on Kafka."""
     return _placed(previous, place) | {"tombstone": key}
 
 
 def unread_entry(
     previous: str, place: RecordPlace, key: str, value_hash: str, *, kept: bool = True
 ) -> dict[str, Any]:
-    """Give the entry of a record with the key of a fact that its writer cannot read.
+    """Entry of a record with a fact's key that this version cannot read.
 
     Args:
         previous: hash of the entry before.
@@ -147,12 +147,12 @@ def unread_entry(
 
 
 def told(value: bytes) -> Line:
-    """Give the bytes of a record as a line shows them."""
+    """Bytes of a record as a line shows them."""
     return {"value": base64.b64encode(value).decode()}
 
 
 def pruning(sequences: Iterable[int], facts: Iterable[str], head: str) -> Line:
-    """Give what the act of a pruning says beyond who did it.
+    """Details of a pruning act beyond its operator.
 
     It is a checkpoint: the entries of what goes stay, and whoever verifies them lets
     facts be gone that a later act names.
@@ -182,14 +182,14 @@ def _placed(previous: str, place: RecordPlace) -> dict[str, Any]:
 
 
 def readable(fact: Fact) -> dict[str, Any]:
-    """Give a fact as an export shows it, without what is not set."""
+    """Fact as an export shows it, without fields that are not set."""
     return {k: v for k, v in to_plain(fact).items() if v not in _EMPTY}
 
 
 def fact_line(
     sequence: int, entry: Entry, hash_: str, value: bytes, fact: Fact
 ) -> Line:
-    """Give the line of an export on a fact; ``value`` proves what ``fact`` says."""
+    """Line of an export on a fact; ``value`` proves what ``fact`` says."""
     return (
         act_line(sequence, entry, hash_)
         | told(value)
@@ -200,10 +200,10 @@ def fact_line(
 
 
 def act_line(sequence: int, entry: Entry | None, hash_: str) -> Line:
-    """Give the line of an export on an act, or on what is not in the log any more."""
+    """Line of an export on an act, or on a record that has left the log."""
     return {"sequence": sequence, "entry": entry, "hash": hash_}
 
 
 def canonical(value: Any) -> bytes:
-    """Give JSON in the one form that is hashed."""
+    """JSON in the one form that is hashed."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)

@@ -46,7 +46,7 @@ def between(
     since: int | None = None,
     until: int | None = None,
 ) -> Iterator[Any]:
-    """Give the entries of a time, with the heads around them.
+    """Entries of a span of time, with the heads around them.
 
     Args:
         lines: of a chain; the last one is a head.
@@ -73,6 +73,6 @@ def between(
 
 
 def _number(line: Any) -> int:
-    """Give the number of an entry, 0 for what is none."""
+    """Return the number of an entry, 0 for a line that is none."""
     number = line.get("sequence", 0) if isinstance(line, dict) else 0
     return number if isinstance(number, int) else 0

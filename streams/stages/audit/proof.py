@@ -167,7 +167,7 @@ class ChainVerifier:
         self.sequence, self.hash = due, line["hash"]
 
     def _is_said(self, line: Line, entry: Entry) -> bool:
-        """Tell whether the value is the hashed one, and says what the line shows."""
+        """Whether the value is the hashed one, and agrees with the line."""
         if "value" not in line:
             return True
         try:

@@ -97,7 +97,7 @@ class RegisteredGuard:
 
     @property
     def fence(self) -> int | None:
-        """Give the time after which its lease has surely lapsed (ns)."""
+        """Time after which the guard's lease has surely lapsed (ns)."""
         fails_closed = self.terms.mode is GuardMode.FAIL_CLOSED
         lease = self.terms.lease if fails_closed else self.trial
         if lease is None:
@@ -106,11 +106,11 @@ class RegisteredGuard:
         return -(-tenths * lease // 10)
 
     def is_heard(self, now: int) -> bool:
-        """Tell whether it gave a sign within its lease."""
+        """Whether the guard gave a sign within its lease."""
         return now - self.heard < self.terms.lease
 
     def has_left(self, now: int) -> bool:
-        """Tell whether its silence means that it is gone."""
+        """Whether the guard's silence means that it is gone."""
         silence = now - self.heard
         if self.terms.mode is GuardMode.FAIL_OPEN:
             return self.trial is not None and silence >= SILENCE * self.trial
@@ -244,7 +244,7 @@ class Closure:
             cause.end = end
 
     def step(self, now: int) -> list[CauseOutcome]:
-        """Give the causes whose state changed; CLOSED and UNKNOWN are forgotten here.
+        """Causes whose state changed; CLOSED and UNKNOWN ones are forgotten here.
 
         Call it when receipts came in and as time passes.
         """

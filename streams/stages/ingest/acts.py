@@ -60,7 +60,7 @@ class OperatorAct:
 
 
 def reason_of(body: Mapping[str, Any]) -> str:
-    """Give the reason that every grant needs.
+    """Reason that every grant needs.
 
     Raises:
         ActError: there is none.
@@ -194,7 +194,7 @@ def owners(
 
 
 def _now(origin: Origin, event_id: str) -> Common:
-    """Give what a fact carries that is said now, by the clock that counts."""
+    """Fields of a fact that is stated now, by the clock that counts."""
     return said_by(origin, event_id=event_id, occurred_at=origin.received_at)
 
 

@@ -131,7 +131,7 @@ def admit(
 
 
 def _named_shortly(record: Record) -> Record:
-    """Give a record whose event has an id that fits everywhere, the same each time."""
+    """Record whose event has an id that fits everywhere, the same each time."""
     event_id = record.event_id
     if event_id is None or len(event_id) <= MAX_EVENT_ID:
         return record
@@ -246,7 +246,7 @@ def _is_legal(fact: Fact) -> bool:
 
 
 def _named(fact: Fact) -> tuple[Identifier, ...]:
-    """Give every identifier that stands in a fact of a record."""
+    """Every identifier in a fact of a record."""
     match fact:
         case Node() | Renewal() | ScopeSet():
             return (fact.node,)
@@ -303,7 +303,7 @@ def _signal(
 
 
 def _speaker(kind: FindingKind, record: Lifecycle, origin: Origin) -> str | None:
-    """Give who ended something by an event, or who said what was refused."""
+    """Actor of an event that ends something, or of a refused one."""
     if kind is FindingKind.UNAUTHORISED or not record.actor:
         return origin.authority
     return told(str(record.actor[0]))

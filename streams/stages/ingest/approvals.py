@@ -64,7 +64,7 @@ class Pending:
     facts: tuple[Fact, ...]
 
     def dump(self) -> bytes:
-        """Give the bytes to keep."""
+        """Bytes to keep."""
         plain = attrs.asdict(self, recurse=False)
         return orjson.dumps(plain | {"facts": [to_plain(one) for one in self.facts]})
 
@@ -83,11 +83,11 @@ class Pending:
             raise ValueError("not a pending act") from error
 
     def expired(self, now: int) -> bool:
-        """Tell whether it waited too long."""
+        """Whether it waited too long."""
         return self.expires_at is not None and now >= self.expires_at
 
     def approved(self, person: str, credential: str, now: int) -> tuple[Fact, ...]:
-        """Give the facts to write now that somebody approves.
+        """Facts to write on approval.
 
         Args:
             person: who.
@@ -107,5 +107,5 @@ class Pending:
 
 
 def _folded(name: str) -> str:
-    """Give a name so that one person has one, however it is written."""
+    """One spelling for each person, however the name is written."""
     return name.strip().casefold()

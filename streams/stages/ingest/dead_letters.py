@@ -50,7 +50,7 @@ def number(letters: Iterable[DeadLetter]) -> int:
 
 
 def refused(letters: Iterable[DeadLetter]) -> tuple[Refused, ...]:
-    """Give the first reasons of some letters."""
+    """First reasons of some letters."""
     told = [
         Refused(each.reason, each.pieces, each.offset, each.offset + each.span)
         for each, _ in zip(letters, range(SHOWN), strict=False)
@@ -59,14 +59,14 @@ def refused(letters: Iterable[DeadLetter]) -> tuple[Refused, ...]:
 
 
 def together(first: DeadLetter, second: DeadLetter) -> DeadLetter:
-    """Give one letter for two of the same source and reason."""
+    """One letter for two of the same source and reason."""
     last = max(first.offset + first.span, second.offset + second.span)
     span = max(0, last - first.offset)
     return first._replace(pieces=first.pieces + second.pieces, span=span)
 
 
 def folded(letters: Iterable[DeadLetter]) -> list[DeadLetter]:
-    """Give one letter for all of the same source and reason."""
+    """One letter for all of the same source and reason."""
     found: dict[_Kind, DeadLetter] = {}
     for letter in letters:
         kind = letter.source, letter.reason[:MOST_REASON]
@@ -105,7 +105,7 @@ class Collected:
             self._records[place] = together(first, letter)
 
     def records(self) -> list[Record]:
-        """Give them in their order."""
+        """Letters in their order."""
         return self._records
 
 
@@ -132,7 +132,7 @@ class Repeats:
     def new(
         self, letters: Iterable[DeadLetter], origin: Origin, now: int
     ) -> list[DeadLetter]:
-        """Give what is to be written now of some letters; the rest is held.
+        """Letters to write now; the others are held.
 
         Args:
             letters: folded.
@@ -155,7 +155,7 @@ class Repeats:
     def due(
         self, now: int, *, all_of_it: bool = False
     ) -> list[tuple[DeadLetter, Origin]]:
-        """Give what was held for long enough, or all; each is to be written once.
+        """Letters held for long enough, or all; each is to be written once.
 
         Kinds of which nothing came for that time are forgotten.
         """
@@ -196,7 +196,7 @@ class Reasons:
     def within(
         self, letters: Sequence[DeadLetter], authority: str, now: int
     ) -> list[DeadLetter]:
-        """Give folded letters; of a reason beyond the quota under another one."""
+        """Folded letters; those of a reason beyond the quota under another one."""
         if now // DAY != self._day:
             self._day, self._given = now // DAY, {}
         if authority not in self._given and len(self._given) >= MOST_AUTHORITIES:

@@ -55,7 +55,7 @@ def facts_of_list(
     origin: Origin,
     read: Callable[[str], Identifier] = Identifier.parse,
 ) -> tuple[Fact, ...]:
-    """Give the facts of a list of declared credentials.
+    """Facts of a list of declared credentials.
 
     An entry has ``identifier`` (``kind:value``) and optionally
 
@@ -97,7 +97,7 @@ def _grants(fact: Fact) -> int:
 
 
 def _typed(entry: Any) -> Mapping[str, Any]:
-    """Give an entry back when its fields have the types that they must have.
+    """Entry, once its fields have the types that they must have.
 
     ``"false"`` is a text and true to Python: a wrong type is refused, not converted.
     """
@@ -156,7 +156,7 @@ def _causes(
     times: Mapping[str, int | None],
     origin: Origin,
 ) -> Iterator[Cause]:
-    """Give what limits an entry already; an event that restores it comes later."""
+    """Causes that limit an entry already; an event that restores it comes later."""
     if suspended:
         since = _common(origin, times["suspended_at"])
         yield Cause(

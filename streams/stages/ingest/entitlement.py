@@ -49,7 +49,7 @@ class Grant:
     qualifier: str = ""
 
     def covers(self, identifier: Identifier) -> bool:
-        """Tell whether the grant reaches this identifier."""
+        """Whether the grant reaches this identifier."""
         if not identifier.value.startswith(self.qualifier):
             return False
         if self.kind.endswith("*"):
@@ -61,7 +61,7 @@ EVERYTHING = (Grant("*"),)
 
 
 def targets(fact: Fact) -> tuple[Identifier, ...] | None:
-    """Give the identifiers that a fact speaks of; None where a role is needed."""
+    """Return the identifiers that a fact speaks of; None where a role is needed."""
     match fact:
         case Node() | OwnerSet() | Renewal() | ScopeSet() | Holds():
             return (fact.node,)
@@ -77,7 +77,7 @@ def targets(fact: Fact) -> tuple[Identifier, ...] | None:
 
 
 def entitled(fact: Fact, grants: Iterable[Grant], *, restorer: bool = False) -> bool:
-    """Tell whether the grants let the fact in.
+    """Whether the grants let the fact in.
 
     Args:
         fact: the statement.
@@ -92,5 +92,5 @@ def entitled(fact: Fact, grants: Iterable[Grant], *, restorer: bool = False) -> 
 
 
 def only_denies(fact: Fact) -> bool:
-    """Tell whether the fact can never turn a deny into an allow (no grant)."""
+    """Whether the fact can never turn a deny into an allow (no grant)."""
     return isinstance(fact, Cause | Edge | Alias | Holds)

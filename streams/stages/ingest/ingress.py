@@ -82,7 +82,7 @@ class Common(TypedDict):
 def facts_of(
     record: Lifecycle | Access, origin: Origin, *, fresh_id: str | None = None
 ) -> tuple[Fact, ...]:
-    """Give the facts that a record states, in a fixed order.
+    """Facts that a record states, in a fixed order.
 
     A refused call (``outcome`` denied) states nothing. A leak states nothing
     either: it is a finding, which policy may turn into a suspend.
@@ -101,7 +101,7 @@ def facts_of(
 
 
 def unreadable_ending(record: Lifecycle) -> bool:
-    """Tell whether a record surely ends something and names nothing to end."""
+    """Whether a record surely ends something and names nothing to end."""
     return (
         record.effect in ENDING_EFFECTS
         and record.outcome != "denied"
@@ -112,7 +112,7 @@ def unreadable_ending(record: Lifecycle) -> bool:
 def said_by(
     origin: Origin, *, event_id: str | None = None, occurred_at: int | None = None
 ) -> Common:
-    """Give what every fact carries of who says it, and when.
+    """Fields of every fact on its speaker and its times.
 
     Args:
         origin: of the request.
@@ -170,7 +170,7 @@ def _issued(record: Lifecycle, common: Common) -> Iterator[Fact]:
 
 
 def _targets(record: Lifecycle) -> tuple[Identifier, ...]:
-    """Give what a record ends: its primary identifier.
+    """Target of a record's ending: its primary identifier.
 
     Readers match an attribute by its very hash, so each of its hashes is a target.
     """
@@ -179,7 +179,7 @@ def _targets(record: Lifecycle) -> tuple[Identifier, ...]:
 
 
 def _held(record: Lifecycle, common: Common) -> Iterator[Fact]:
-    """Give the attributes that a node holds.
+    """Attributes that a node holds.
 
     The facts can only deny, so a version that ingress stamped is the earliest that it
     may be, and repeats may collapse.
@@ -219,7 +219,7 @@ def _lineage(
 def named_together(
     first: Identifier, second: Identifier, common: Common
 ) -> Alias | Edge:
-    """Give the fact that two identifiers name one thing.
+    """Fact that two identifiers name one node.
 
     A name that its owner may give again is never another name of an id: the id
     requires it, one way.
@@ -232,7 +232,7 @@ def named_together(
 
 
 def _lifted(record: Lifecycle, target: Identifier) -> str | None:
-    """Give the aspect of the suspend that a record ends, None where it ends none."""
+    """Aspect of the suspend that a record ends, None where it ends none."""
     if record.effect == "restore":
         return record.aspect
     again = record.effect == "issue" and target.kind in REISSUED_KINDS
@@ -263,7 +263,7 @@ def _cause(record: Lifecycle, target: Identifier, common: Common) -> Cause:
 
 
 def told(text: str | None) -> str | None:
-    """Give a text of a source as a fact holds it: short, printable, without secrets."""
+    """Text of a source as a fact holds it: short, printable, without secrets."""
     if text is None:
         return None
     shown = "".join(each if each.isprintable() else " " for each in text).strip()
@@ -271,7 +271,7 @@ def told(text: str | None) -> str | None:
 
 
 def cause_effect(record: Lifecycle, target: Identifier) -> tuple[Effect, Reach]:
-    """Give what an ending event does to its target.
+    """Effect of an ending event on its target.
 
     The end of a reusable name is a not_before, never a revoke: its owner may give
     the name again (DESIGN, "not_before T").
@@ -311,7 +311,7 @@ def _of_use(record: Access, origin: Origin) -> Iterator[Fact]:
 
 
 def shown_agents(record: Lifecycle | Access, origin: Origin) -> Iterator[Node]:
-    """Give the facts that make known who acts by the words of the issuer's own log.
+    """Facts that declare the acting agents, from the words of the issuer's own log.
 
     That is whoever made the call, and what its credential hangs on. A kind of a mapping
     is taken for one that may act: its credentials are its log's own, too. What ends

@@ -40,7 +40,7 @@ class Bucket:
         self.level = self.most
 
     def wait(self, now: float) -> float:
-        """Give the seconds until something may be taken; 0: now."""
+        """Seconds until something may be taken; 0: now."""
         self._fill(now)
         return 0.0 if self.level > 0 else (1 - self.level) / self.rate
 
@@ -63,7 +63,7 @@ class Quota:
     nodes: Bucket | None = None
 
     def wait(self, facts: Iterable[Fact], now: float) -> tuple[float, float]:
-        """Give the seconds until a batch's causes, and all of it, may be taken.
+        """Seconds until a batch's causes, and all of it, may be taken.
 
         Args:
             facts: of the batch.

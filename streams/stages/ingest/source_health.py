@@ -104,7 +104,7 @@ class HealthRecord:
 
     @property
     def good(self) -> bool:
-        """Tell whether nothing is known against it now."""
+        """Whether nothing is known against the source now."""
         return not (self.silent or self.trouble)
 
 
@@ -177,7 +177,7 @@ def _last_event(health: HealthRecord) -> int:
 
 
 def alongside(health: HealthRecord, other: HealthRecord) -> HealthRecord:
-    """Give a record with what another process heard of the same source."""
+    """Record merged with another process's news of the same source."""
     return attrs.evolve(
         health,
         heard_at=_later(health.heard_at, other.heard_at),
@@ -186,7 +186,7 @@ def alongside(health: HealthRecord, other: HealthRecord) -> HealthRecord:
 
 
 def together(health: HealthRecord, other: HealthRecord) -> HealthRecord:
-    """Give what two processes know of a source; each counted its own share."""
+    """Record of a source from two processes, each of which counted its share."""
     newer, older = (
         (other, health)
         if (other.heard_at or 0) > (health.heard_at or 0)
@@ -211,7 +211,7 @@ def _end(gap: tuple[int, int]) -> int:
 
 
 def newest_of(records: Iterable[Record]) -> int | None:
-    """Give the latest time of the events of a batch."""
+    """Latest time of the events of a batch."""
     times = (
         record.occurred_at
         for record in records
@@ -221,7 +221,7 @@ def newest_of(records: Iterable[Record]) -> int | None:
 
 
 def to_plain(health: HealthRecord) -> dict[str, Any]:
-    """Give a record as JSON-ready values; times stay integer ns."""
+    """Record as JSON-ready values; times stay integer ns."""
     return attrs.asdict(health)
 
 

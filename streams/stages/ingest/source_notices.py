@@ -60,7 +60,7 @@ class SourceNotice:
     over: bool = False
 
     def signal(self, name: str) -> dict[str, Any]:
-        """Give what the sentinel makes a finding of, JSON-ready."""
+        """Signal for the sentinel's finding, JSON-ready."""
         return {
             "kind": self.kind.value,
             "presented": ["source", name[:MOST_TEXT]],
@@ -78,12 +78,12 @@ def lost(begin: int, end: int, now: int, loss: str = "") -> SourceNotice:
 
 
 def unmapped(letters: Iterable[DeadLetter]) -> list[DeadLetter]:
-    """Give the dead letters of changes whose subject nobody can name."""
+    """Dead letters of changes whose subject has no identifier."""
     return [letter for letter in letters if code_of(letter) in UNMAPPED]
 
 
 def code_of(letter: DeadLetter) -> str:
-    """Give the constant code of a dead letter's reason."""
+    """Constant code of a dead letter's reason."""
     return letter.reason.partition(":")[0][:MOST_TEXT]
 
 
@@ -129,5 +129,5 @@ def collided(events: Iterable[Lifecycle | Access], now: int) -> list[SourceNotic
 
 
 def last_code(letters: Sequence[DeadLetter]) -> str:
-    """Give the code of the last dead letter, "" without one."""
+    """Code of the last dead letter, "" without one."""
     return code_of(letters[-1]) if letters else ""

@@ -52,7 +52,7 @@ class ReceiverRoute:
     repeat: int = 0
 
     def wants(self, finding: Finding, activity: Activity = Activity.CREATE) -> bool:
-        """Tell whether a message about a finding goes here."""
+        """Whether a message about a finding goes here."""
         return (
             finding.severity >= self.minimum
             and (not self.kinds or finding.kind in self.kinds)
@@ -94,12 +94,12 @@ class Delivery:
 
     @property
     def key(self) -> str:
-        """Give the key of the delivery's row."""
+        """Key of the delivery's row."""
         return f"delivery/{self.route}/{self.id}"
 
     @property
     def ready_at(self) -> int:
-        """Give when it may be tried (ns), where it is not under way: 0 is at once."""
+        """Time of the next attempt (ns), unless one is under way: 0 is at once."""
         return self.next_at if self.attempts and not self.called else 0
 
 
@@ -156,7 +156,7 @@ class Group:
 
     @property
     def place(self) -> tuple[str, FindingKind, str | None]:
-        """Give what its members have in common."""
+        """Common part of the members' findings."""
         return self.realm, self.kind, self.owner
 
 
@@ -176,7 +176,7 @@ class AttemptOutcome:
 
     @property
     def accepted(self) -> bool:
-        """Tell whether the receiver has it: RFC 9110 section 15.3, any 2xx."""
+        """Whether the receiver has it: RFC 9110 section 15.3, any 2xx."""
         return self.status is not None and 200 <= self.status < 300  # noqa: PLR2004
 
 

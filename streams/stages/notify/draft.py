@@ -72,7 +72,7 @@ class Draft:
         self._groups = Groups(state.groups, now, self._routes)
 
     def take(self, change: FindingChange) -> None:
-        """Tell what begins and what ends; what changes waits for its minute."""
+        """Announce beginnings and ends; updates wait for their minute."""
         finding, announced = change.finding, self._copy()
         known = announced.get(finding.id)
         if known is not None and known.group:
@@ -146,7 +146,7 @@ class Draft:
             announced.pop(finding.id, None)
 
     def tell_gathered(self) -> Steps[None]:
-        """Tell what has waited for others: one by one, or of many a summary."""
+        """Announce what waited for others: one by one, or a summary of many."""
         for group in self._groups.due():
             announced = self._copy()
             held = {
@@ -177,7 +177,7 @@ class Draft:
                 self._tell(summary, Activity.CREATE, 1)
 
     def tell_released(self) -> None:
-        """Tell what is open and is not silenced any more."""
+        """Announce what is open and no longer silenced."""
         if self._silences == self.state.silences:
             return
         self.state = attrs.evolve(self.state, silences=self._silences)
@@ -197,7 +197,7 @@ class Draft:
                 self._tell(change.finding, Activity.CREATE, max(1, change.order))
 
     def tell_waiting(self) -> None:
-        """Tell the updates that have waited for a minute, and repeat what is open."""
+        """Send updates that waited for a minute, and repeat what is open."""
         told, now = self.state.told, self._now
         unchanged = self._announced is None
         if unchanged and (not told.times or ahead(told.times[0], now, retry.LONGEST)):
@@ -251,7 +251,7 @@ class Draft:
         )
 
     def _asking(self, finding: Finding, activity: Activity) -> list[ReceiverRoute]:
-        """Give the receivers that a message is for.
+        """Receivers that a message is for.
 
         What begins and ends is made also for those that are disabled: it is buried,
         and can be replayed. What changes meanwhile is in the next message.
@@ -275,7 +275,7 @@ class Draft:
         )
 
     def _repeated(self, finding: Finding) -> int:
-        """Give how often a finding is repeated (ns); 0: never."""
+        """Interval at which a finding is repeated (ns); 0: never."""
         wishes = [r.repeat for r in self._routes if r.repeat and r.wants(finding)]
         return min(wishes, default=0)
 
@@ -312,7 +312,7 @@ class Draft:
         bucket[new.key] = new
 
     def _bucket(self, route: str, finding: str) -> dict[str, Delivery]:
-        """Give the bucket of a finding at a receiver, to be changed."""
+        """Bucket of a finding at a receiver, to be changed."""
         buckets, number = self._buckets.setdefault(route, {}), bucket_of(finding)
         if number not in buckets:
             known = self.state.queue(route).buckets[number]
@@ -320,7 +320,7 @@ class Draft:
         return buckets[number]
 
     def _waiting(self, bucket: dict[str, Delivery], finding: str) -> str | None:
-        """Give the update of a finding that waits: there is one at most."""
+        """Return the waiting update of a finding: there is one at most."""
         for key, each in bucket.items():
             update = each.activity is Activity.UPDATE and each.finding.id == finding
             if update and each.leased_until <= self._now:
@@ -338,7 +338,7 @@ class Draft:
             self.state = attrs.evolve(self.state, groups=self._groups.changed)
 
     def lease(self) -> tuple[Delivery, ...]:
-        """Give what is due now, of each receiver as much as it takes."""
+        """Deliveries due now, of each receiver as many as it takes."""
         self.state, due = lease(self.state, self._enabled(), self._now)
         return due
 

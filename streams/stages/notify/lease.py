@@ -38,14 +38,14 @@ PAUSES: Final = (SECOND, 2 * SECOND, 5 * SECOND)
 
 
 def ahead(time: int, now: int, longest: int) -> bool:
-    """Tell whether to wait for a time; not when the clock was set back before it."""
+    """Whether to wait for a time; not when the clock was set back before it."""
     return now < time <= now + longest
 
 
 def lease(
     state: DeliveryState, routes: Sequence[ReceiverRoute], now: int
 ) -> tuple[DeliveryState, tuple[Delivery, ...]]:
-    """Give the state in which what is due is under way, and what that is.
+    """State in which the due deliveries are under way, and these deliveries.
 
     Args:
         state: of the stage.
@@ -85,7 +85,7 @@ def _just_begun(queue: DeliveryQueue, now: int) -> int:
 def _candidates(
     state: DeliveryState, route: ReceiverRoute, queue: DeliveryQueue, now: int
 ) -> Iterator[Delivery]:
-    """Give what one receiver would be sent now, the most urgent first."""
+    """Deliveries to one receiver that could go now, the most urgent first."""
     busy = sum(ahead(until, now, LEASE) for until in queue.leases)
     free = route.in_flight - busy
     reserved = 1 if route.in_flight > 1 else 0
@@ -121,7 +121,7 @@ def _candidates(
 def next_attempt(
     state: DeliveryState, route: str, queue: DeliveryQueue, now: int
 ) -> int | None:
-    """Give when something more of a queue may be tried, later than now (ns).
+    """Time of the next possible attempt in a queue, later than now (ns).
 
     What waits for a place alone is not counted: an attempt that ends tells of it.
     """
@@ -143,7 +143,7 @@ def next_attempt(
 
 
 def _after(times: Sequence[int], now: int) -> int | None:
-    """Give the first of sorted times that is later."""
+    """First of sorted times that is later."""
     place = bisect_right(times, now)
     return times[place] if place < len(times) else None
 
@@ -172,7 +172,7 @@ def taken(state: DeliveryState, route: str) -> DeliveryState:
 
 
 def lapsed(state: DeliveryState, route: str, now: int) -> list[Delivery]:
-    """Give what has waited behind a failing receiver for as long as attempts take.
+    """Deliveries that waited behind a failing receiver as long as attempts take.
 
     It was spared them, since it would have failed; it ends as if it had been tried.
     """

@@ -181,7 +181,7 @@ def _exhausted(outcome: AttemptOutcome, attempts: int) -> str:
 
 
 def _failed(current: Delivery, outcome: AttemptOutcome, now: int) -> Delivery | None:
-    """Give the delivery after an attempt that failed; None when it was the last."""
+    """Delivery after a failed attempt; None when it was the last."""
     refused = outcome.status in _REFUSED
     if current.called and now < current.next_at:
         # It was tried before its time: its own attempt is still to come.
@@ -216,7 +216,7 @@ def _called(queue: DeliveryQueue, now: int) -> list[Delivery]:
 
 
 def next_due(state: DeliveryState, now: int) -> int | None:
-    """Give when `step` has something to do although nothing happens (ns)."""
+    """Time of the next step with something to do though nothing happens (ns)."""
     times = [_after(state.told.times, now)]
     times += [each.until for each in state.silences or () if each.until > now]
     times += [due_at(each) for each in state.groups.values() if each.held]
@@ -225,13 +225,13 @@ def next_due(state: DeliveryState, now: int) -> int | None:
 
 
 def _after(times: Sequence[int], now: int) -> int | None:
-    """Give the first of sorted times that is later."""
+    """First of sorted times that is later."""
     place = bisect_right(times, now)
     return times[place] if place < len(times) else None
 
 
 def enable(state: DeliveryState, route: str) -> DeliveryState:
-    """Give a receiver that answered 410 another chance; what was buried stays so.
+    """Let a receiver that answered 410 have messages again; buried ones stay so.
 
     A start of the server is one: nobody else can tell that it is back.
     """
@@ -272,7 +272,7 @@ def _under_way(state: DeliveryState, delivery: Delivery) -> bool:
 def _ends(
     state: DeliveryState, revived: Iterable[Delivery], now: int
 ) -> list[Delivery]:
-    """Give the ends of what is over, for the receivers that would hear none."""
+    """End messages of closed findings, for receivers that would hear none."""
     places = {(e.route, e.finding.id) for e in revived}
     last: dict[tuple[str, str], Delivery] = {}
     for route in {route for route, _ in places}:

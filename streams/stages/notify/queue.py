@@ -28,12 +28,12 @@ BUCKETS: Final = 64
 
 
 def bucket_of(finding: str) -> int:
-    """Give the number of the bucket of a finding, by its id."""
+    """Return the number of the bucket of a finding, by its id."""
     return zlib.crc32(finding.encode()) % BUCKETS
 
 
 def urgent(finding: Finding) -> bool:
-    """Tell whether a finding waits behind no others: of use, and High at least."""
+    """Whether a finding waits behind no others: of use, and High at least."""
     return finding.severity >= Severity.HIGH and finding.kind not in POSTURE
 
 
@@ -45,7 +45,7 @@ def urgency(delivery: Delivery) -> tuple[bool, int, int, str]:
 
 
 def lapses_at(delivery: Delivery) -> int:
-    """Give when a delivery has used up its attempts at the latest (ns)."""
+    """Latest time at which a delivery has used up its attempts (ns)."""
     return delivery.next_at + retry.left(delivery.attempts)
 
 
@@ -57,7 +57,7 @@ class DeliveryBucket:
 
     @cached_property
     def heads(self) -> tuple[Delivery, ...]:
-        """Give the oldest message of each finding, the most urgent first."""
+        """Oldest message of each finding, the most urgent first."""
         first: dict[str, int] = {}
         for each in self.deliveries.values():
             known = first.get(each.finding.id)
@@ -68,22 +68,22 @@ class DeliveryBucket:
 
     @cached_property
     def under_way(self) -> tuple[Delivery, ...]:
-        """Give those that are being tried."""
+        """Deliveries with an attempt under way."""
         return tuple(each for each in self.deliveries.values() if each.leased_until)
 
     @cached_property
     def ready(self) -> tuple[int, ...]:
-        """Give when those become due that are not under way, in order (ns)."""
+        """Due times of the deliveries that are not under way, in order (ns)."""
         return tuple(sorted({h.ready_at for h in self.heads if not h.leased_until}))
 
     @cached_property
     def findings(self) -> frozenset[str]:
-        """Give the findings that something waits of."""
+        """Findings with a waiting message."""
         return frozenset(each.finding.id for each in self.deliveries.values())
 
     @cached_property
     def failed(self) -> tuple[Delivery, ...]:
-        """Give those that failed, wait for their time, and may be called before it."""
+        """Deliveries that failed, wait for their time, and may be called before it."""
         return tuple(
             each
             for each in self.deliveries.values()
@@ -92,17 +92,17 @@ class DeliveryBucket:
 
     @cached_property
     def called_at(self) -> int:
-        """Give when one of `failed` was called last, at the earliest (ns)."""
+        """Earliest time of the last attempt at one of `failed` (ns)."""
         return min((each.called_at for each in self.failed), default=0)
 
     @cached_property
     def lapses_at(self) -> int:
-        """Give when the first could have used up its attempts (ns)."""
+        """Earliest time at which one has used up its attempts (ns)."""
         return min(map(lapses_at, self.deliveries.values()), default=0)
 
     @cached_property
     def urgent(self) -> bool:
-        """Tell whether an urgent message waits."""
+        """Whether an urgent message waits."""
         return any(urgent(h.finding) and not h.leased_until for h in self.heads)
 
 
@@ -125,7 +125,7 @@ class DeliveryQueue:
 
     @property
     def deliveries(self) -> Mapping[str, Delivery]:
-        """Give all deliveries by their key."""
+        """All deliveries by their key."""
         return {key: d for b in self.buckets for key, d in b.deliveries.items()}
 
     @property
@@ -134,7 +134,7 @@ class DeliveryQueue:
         return sum(each.attempts > 0 for each in self.deliveries.values())
 
     def bucket(self, finding: str) -> DeliveryBucket:
-        """Give the bucket of a finding."""
+        """Bucket of a finding."""
         return self.buckets[bucket_of(finding)]
 
     def replaced(self, buckets: Mapping[int, Mapping[str, Delivery]]) -> DeliveryQueue:
@@ -164,24 +164,24 @@ class DeliveryQueue:
 
     @cached_property
     def leases(self) -> tuple[int, ...]:
-        """Give until when each attempt under way holds, in order (ns)."""
+        """End of each attempt under way, in order (ns)."""
         under_way = (each for bucket in self.buckets for each in bucket.under_way)
         return tuple(sorted(each.leased_until for each in under_way))
 
     @cached_property
     def patient(self) -> tuple[int, ...]:
-        """Give the leases of what is not urgent, in order (ns)."""
+        """Leases of messages that are not urgent, in order (ns)."""
         under_way = (each for bucket in self.buckets for each in bucket.under_way)
         return tuple(sorted(e.leased_until for e in under_way if not urgent(e.finding)))
 
     @cached_property
     def urgent(self) -> bool:
-        """Tell whether an urgent message waits."""
+        """Whether an urgent message waits."""
         return any(each.urgent for each in self.buckets)
 
     @cached_property
     def first_ready(self) -> int | None:
-        """Give when the first is due that is not under way (ns)."""
+        """Due time of the first delivery that is not under way (ns)."""
         return min((b.ready[0] for b in self.buckets if b.ready), default=None)
 
     @cached_property
@@ -189,7 +189,7 @@ class DeliveryQueue:
         return max((b.ready[-1] for b in self.buckets if b.ready), default=0)
 
     def ready_after(self, time: int) -> int | None:
-        """Give when the first becomes due after a time (ns)."""
+        """First due time after a time (ns)."""
         if self._last_ready <= time:
             return None
         return min(
@@ -201,7 +201,7 @@ class DeliveryQueue:
     def most_urgent(
         self, awake: Callable[[DeliveryBucket], bool], due: Callable[[Delivery], bool]
     ) -> Iterator[Delivery]:
-        """Give the heads that are due, the most urgent first, as far as it is asked.
+        """Due heads, the most urgent first, computed as they are asked for.
 
         Args:
             awake: tells whether anything in a bucket may be due.

@@ -36,7 +36,7 @@ _LEFT: Final[tuple[int, ...]] = tuple(accumulate(reversed(WAITS[1:]), initial=0)
 
 
 def wait(key: str, attempts: int, retry_after: int | None = None) -> int | None:
-    """Give how long to wait before the next attempt, in nanoseconds.
+    """Pause before the next attempt, in nanoseconds; None after the last.
 
     Args:
         key: of the delivery; seeds the jitter.
@@ -55,7 +55,7 @@ def wait(key: str, attempts: int, retry_after: int | None = None) -> int | None:
 
 
 def left(attempts: int) -> int:
-    """Give how long the attempts behind the next one take at the longest (ns).
+    """Longest duration of the attempts that follow the next one (ns).
 
     That is where each fails as soon as it is due; ``attempts`` were made.
     """

@@ -68,7 +68,7 @@ class Silence:
     until: int
 
     def covers(self, finding: Finding) -> bool:
-        """Tell whether a finding is meant, whatever the time."""
+        """Whether a finding is meant, whatever the time."""
         return (
             (not self.kinds or finding.kind in self.kinds)
             and (self.critical or finding.kind not in CRITICAL)
@@ -77,7 +77,7 @@ class Silence:
         )
 
     def to_plain(self) -> dict[str, Any]:
-        """Give it as JSON-ready values; times stay integer ns."""
+        """JSON-ready values; times stay integer ns."""
         kinds = sorted(kind.value for kind in self.kinds)
         return attrs.asdict(self) | {"kinds": kinds}
 
@@ -88,18 +88,18 @@ class Silence:
         return cls(**{**plain, "kinds": kinds})
 
     def shown(self) -> dict[str, Any]:
-        """Give it as people read it."""
+        """Silence as people read it."""
         times = {"since": rfc3339(self.since), "until": rfc3339(self.until)}
         return self.to_plain() | times
 
 
 def in_force(silences: Iterable[Silence], now: int) -> tuple[Silence, ...]:
-    """Give those that have not ended at a time (ns)."""
+    """Silences that have not ended at a time (ns)."""
     return tuple(each for each in silences if each.until > now)
 
 
 def silenced(finding: Finding, silences: Iterable[Silence]) -> Silence | None:
-    """Give the silence that covers a finding the longest, None where none does."""
+    """Silence that covers a finding the longest, None where none does."""
     found = [each for each in silences if each.covers(finding)]
     return max(found, key=lambda each: (each.until, each.id), default=None)
 

@@ -47,7 +47,7 @@ class NotifiedState:
 
     @cached_property
     def times(self) -> tuple[int, ...]:
-        """Give the times at which something is to be told, in order (ns)."""
+        """Times at which something is to be sent, in order (ns)."""
         updates = {
             known.at + UPDATE_EVERY
             for known in self.findings.values()
@@ -100,17 +100,17 @@ class DeliveryState:
 
     @property
     def deliveries(self) -> Mapping[str, Delivery]:
-        """Give all deliveries by their key."""
+        """All deliveries by their key."""
         queues = self.queues.values()
         return {key: each for queue in queues for key, each in queue.deliveries.items()}
 
     @property
     def announced(self) -> Mapping[str, Announced]:
-        """Give what was announced, by the id of the finding."""
+        """Announced findings, by id."""
         return self.told.findings
 
     def queue(self, route: str) -> DeliveryQueue:
-        """Give the queue of a route; an empty one where nothing waits."""
+        """Queue of a route; an empty one where nothing waits."""
         return self.queues.get(route, _EMPTY)
 
     def with_queue(self, route: str, queue: DeliveryQueue) -> DeliveryState:
@@ -149,7 +149,7 @@ class DeliveryState:
         )
 
     def owes(self, finding: str) -> bool:
-        """Tell whether a message of a finding waits or is under way."""
+        """Whether a message of a finding waits or is under way."""
         known = self.announced.get(finding)
         if known is not None and known.group and known.waiting is None:
             return self.owes(known.group)
@@ -158,7 +158,7 @@ class DeliveryState:
         )
 
     def rows(self) -> dict[str, dict[str, Any]]:
-        """Give the state as JSON-ready rows; times stay integer ns."""
+        """State as JSON-ready rows; times stay integer ns."""
         return changes(DeliveryState(), self)[0]
 
     @classmethod
@@ -190,7 +190,7 @@ _EMPTY: Final = DeliveryQueue()
 def changes(
     before: DeliveryState, after: DeliveryState
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Give the rows to write and the keys to drop that lead from one to the other."""
+    """Rows to write and keys to drop that lead from one state to the other."""
     return finish(differing(before, after))
 
 
@@ -234,7 +234,7 @@ def buried_of(rows: Iterable[Mapping[str, Any]]) -> list[Buried]:
 
 
 def dead_rows(dead: Iterable[Dead], at: int) -> dict[str, dict[str, Any]]:
-    """Give the rows of deliveries that were given up at a time (ns).
+    """Rows of deliveries that were given up at a time (ns).
 
     They are kept beside the state, until someone replays them and they arrive.
     """
@@ -249,7 +249,7 @@ def dead_rows(dead: Iterable[Dead], at: int) -> dict[str, dict[str, Any]]:
 
 
 def dead_key(delivery: Delivery) -> str:
-    """Give the key of the row that a delivery has once it was given up."""
+    """Key of the row of a delivery that was given up."""
     return DEAD + delivery.key.removeprefix(_DELIVERY)
 
 
@@ -299,7 +299,7 @@ def _announced(value: Announced) -> dict[str, Any]:
 
 
 def _held(known: Announced) -> bool:
-    """Tell whether a silence holds a finding back."""
+    """Whether a silence holds a finding back."""
     return not known.messages and not known.group
 
 

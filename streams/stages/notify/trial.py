@@ -17,7 +17,7 @@ _KIND: Final = FindingKind.TEST
 def trial(
     route: str, realm: str, activity: Activity, now: int, by: str | None = None
 ) -> Delivery:
-    """Give a message of a test.
+    """Message that tries a receiver out.
 
     Args:
         route: to whom.

@@ -73,7 +73,7 @@ class AccountUsers:
         return changed
 
     def of(self, registry: Registry, account: int, now: int) -> Steps[list[int]]:
-        """Give the agents that use an account by a credential that lives."""
+        """Agents that use an account by a credential that lives."""
         users = self._by.get(account, {})
         found = []
         for agent, credentials in users.items():
@@ -86,7 +86,7 @@ class AccountUsers:
 def _one_lives(
     registry: Registry, credentials: dict[int, None], now: int
 ) -> Steps[bool]:
-    """Tell whether one of some credentials lives; forget those that ended before it."""
+    """Whether one of some credentials lives; forget those that ended before it."""
     while some := list(islice(credentials, AT_ONCE)):
         view = View(registry)
         yield from view.collect(some, now, is_agent)

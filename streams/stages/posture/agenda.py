@@ -126,7 +126,7 @@ class Agenda:
             heapq.heappush(self._due, (at, node))
 
     def take(self, now: int, most: int) -> list[int]:
-        """Give the next nodes; fewer, or none, also where there are more."""
+        """Next nodes to judge; fewer, or none, also where there are more."""
         taken = self._take_below(most)
         while len(taken) < most and self._due and self._due[0][0] <= now:
             at, node = heapq.heappop(self._due)
@@ -138,7 +138,7 @@ class Agenda:
         return [*taken, *range(start, self._scan)]
 
     def _take_below(self, most: int) -> list[int]:
-        """Give what is marked, then what hangs on it."""
+        """Return the marked nodes, then their descendants."""
         taken: list[int] = []
         while self.dirty and len(taken) < most:
             node = next(iter(self.dirty))

@@ -28,7 +28,7 @@ NARROW: Final = 3  # scopes: who uses no more of a ``:*`` needs no more
 
 
 def namespace(scope: str) -> str:
-    """Give the namespace of a scope."""
+    """Namespace of a scope."""
     return scope.partition("|")[0]
 
 
@@ -72,7 +72,7 @@ class Usage:
             self.known.setdefault(each, day)
 
     def body(self) -> bytes:
-        """Give it as it is kept."""
+        """Bytes to keep."""
         return orjson.dumps([self.known, self.last, self.used, self.parts])
 
     @classmethod
@@ -217,7 +217,7 @@ class UsedScopes:
         now: int,
         span: int,
     ) -> list[str]:
-        """Give the declared scopes that were used within a span before now (ns)."""
+        """Return the declared scopes that were used within a span before now (ns)."""
         usages = [usage for name in names if (usage := self._of.get(name)) is not None]
         since = (now - span) // DAY
         return [
@@ -239,5 +239,5 @@ class UsedScopes:
         return old
 
     def plain(self) -> dict[str, Any]:
-        """Give everything, for comparing."""
+        """Everything, for comparing."""
         return {str(name): usage.body() for name, usage in self._of.items()}

@@ -75,11 +75,11 @@ class View:
         yield from self._find_soonest(sweep, now)
 
     def reasons(self, node: int) -> Iterable[Reason]:
-        """Give why a node is dead; nothing where it lives."""
+        """Reasons why a node is dead; empty where it lives."""
         return self._reasons.get(node, _NONE)
 
     def next_expiry(self, node: int) -> int | None:
-        """Give when the next of all that a node's life hangs on expires (ns)."""
+        """Next expiry of a node and all that its life hangs on (ns)."""
         return self._soonest.get(node)
 
     def _find_soonest(self, sweep: Sweep, now: int) -> Steps[None]:
@@ -103,7 +103,7 @@ class View:
 
 
 def _hanging(sweep: Sweep, node: int, met: set[int]) -> Steps[list[int]]:
-    """Give what requires any name of a node by an edge, once for each node."""
+    """Nodes that require any name of a node by an edge, each once."""
     lineage = sweep.registry.lineage
     names = [] if node in met else lineage.others(node)
     met.update(names)

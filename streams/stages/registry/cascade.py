@@ -65,12 +65,12 @@ class Cascade:
 
     @property
     def oldest(self) -> int | None:
-        """Give the offset of the first fact whose list is not complete."""
+        """Offset of the first fact whose list is not complete."""
         return self._roots[0].offset if self._roots else None
 
     @property
     def following(self) -> int | None:
-        """Give the offset of the first fact whose list is not being made."""
+        """Offset of the first fact whose list is not begun."""
         left = self._listed
         return self._roots[left].offset if len(self._roots) > left else None
 
@@ -92,7 +92,7 @@ class Cascade:
         self._begin_anew()
 
     def next_slice(self) -> Steps[Slice]:
-        """Give the next slice of the oldest facts; `finish` them once it is done.
+        """Next slice of the oldest facts; `finish` them once it is done.
 
         No fact may be applied before it is given.
         """

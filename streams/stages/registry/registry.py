@@ -63,7 +63,7 @@ class Condemned(NamedTuple):
 
 
 def root(registry: Registry, fact: Fact, uncaused: Uncaused) -> Identifier | None:
-    """Give the identifier at which a fact may have condemned something, or None.
+    """Return the identifier at which a fact may have condemned something, or None.
 
     Args:
         registry: the table, with the fact applied.

@@ -40,7 +40,7 @@ class AgentUse(NamedTuple):
     owner: str | None = None
 
     def and_then(self, other: AgentUse) -> AgentUse:
-        """Give both as one, told as the later."""
+        """Both uses as one, with the details of the later."""
         late = other if other.last >= self.last else self
         ids = tuple(dict.fromkeys((*self.event_ids, *other.event_ids)))
         return late._replace(
@@ -50,7 +50,7 @@ class AgentUse(NamedTuple):
         )
 
     def signal(self) -> dict[str, Any]:
-        """Give it as a signal of the sentinel, JSON-ready; `read` reads it."""
+        """Signal for the sentinel, JSON-ready; `read` reads it."""
         rest = (self.credential, self.first, self.times, *self[7:])
         return {
             "kind": FindingKind.UNKNOWN_AGENT.value,
@@ -115,12 +115,12 @@ class Acted:
 
     @property
     def points(self) -> list[str]:
-        """Give the points where it was seen, sorted."""
+        """Points where the agent was seen, sorted."""
         return sorted({point for point, _ in self.places})
 
     @property
     def credentials(self) -> list[str]:
-        """Give what it presented beside its own name, sorted."""
+        """Credentials presented beside the agent's own name, sorted."""
         return sorted({credential for _, credential in self.places if credential})
 
     def words(self) -> str:
@@ -135,7 +135,7 @@ class Acted:
         return f"seen at {text}"
 
     def plain(self) -> list[Any]:
-        """Give it as JSON-ready values."""
+        """JSON-ready values."""
         places = [[*place, last] for place, last in self.places.items()]
         return [self.first, self.last, self.times, places, self.more]
 

@@ -45,7 +45,7 @@ def levels_above(
 def acting_agent(
     use: AccessEvent, registry: Registry, acts: Callable[[str], bool]
 ) -> Identifier | None:
-    """Give who acted: the agent that the line names, or the nearest above it.
+    """Acting agent: the one that the line names, or the nearest above it.
 
     Of several at one distance agents go before accounts, and these before others.
 
@@ -76,7 +76,7 @@ def named_agent(text: str | None) -> Identifier | None:
 
 
 def is_declared(registry: Registry, name: Identifier) -> bool:
-    """Tell whether a fact declared something, under whichever of its names."""
+    """Whether a fact declared something, under whichever of its names."""
     lineage = registry.lineage
     node = lineage.find(name)
     if node == NONE:

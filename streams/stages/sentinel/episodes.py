@@ -84,7 +84,7 @@ class Sighting:
 
     @property
     def key(self) -> EpisodeKey:
-        """Give what makes sightings belong together with this one."""
+        """Key under which sightings belong together."""
         return EpisodeKey(self.presented, self.kind, self.point)
 
 
@@ -124,12 +124,12 @@ class Episode:
 
     @property
     def key(self) -> EpisodeKey:
-        """Give what makes sightings belong to this episode."""
+        """Key under which sightings belong to this episode."""
         return EpisodeKey(self.finding.presented, self.finding.kind, self.finding.point)
 
     @property
     def age(self) -> tuple[bool, int]:
-        """Give what orders the episodes of a key: one at most is open, the last."""
+        """Order of the episodes of a key: one at most is open, the last."""
         return (self.open, self.reopened)
 
 
@@ -193,7 +193,7 @@ class Episodes:
         return episode
 
     def known(self, sighting: Sighting) -> Episode | None:
-        """Give the episode that tells already of a use that is judged again."""
+        """Episode that reports already a use that is judged again."""
         if self.told is None:
             return None
         kind = self.told.kind_of(sighting)
@@ -208,7 +208,7 @@ class Episodes:
         self._doubted.setdefault(episode.finding.point, {})[episode.key] = None
 
     def doubted(self, point: str) -> list[Episode]:
-        """Give the open episodes of a point some of whose uses are in doubt."""
+        """Open episodes of a point some of whose uses are in doubt."""
         found = map(self._open.get, self._doubted.pop(point, ()))
         doubted = [each for each in found if each is not None and each.doubts]
         if doubted:
@@ -217,11 +217,11 @@ class Episodes:
 
     @property
     def doubtful_points(self) -> list[str]:
-        """Give the points where uses may be in doubt."""
+        """Points where uses may be in doubt."""
         return list(self._doubted)
 
     def about(self, name: Identifier) -> bool:
-        """Tell whether an episode about an identifier is open."""
+        """Whether an episode about an identifier is open."""
         return name in self._about
 
     def relate(self, names: Iterable[Identifier]) -> list[Episode]:
@@ -271,11 +271,11 @@ class Episodes:
         return episode
 
     def is_open(self, key: EpisodeKey) -> bool:
-        """Tell whether an episode of a key is open."""
+        """Whether an episode of a key is open."""
         return key in self._open
 
     def open_of_key(self, key: EpisodeKey) -> Episode | None:
-        """Give the open episode of a key."""
+        """Open episode of a key."""
         return self._open.get(key)
 
     def open_with(self, kind: FindingKind) -> Iterator[Episode]:
@@ -283,7 +283,7 @@ class Episodes:
         return (each for key, each in self._open.items() if key.kind is kind)
 
     def open_of(self, kind: FindingKind) -> Steps[list[EpisodeKey]]:
-        """Give the keys of the open episodes of a kind."""
+        """Keys of the open episodes of a kind."""
         found = []
         for count, key in enumerate(self._open):
             if not count & STEP:
@@ -342,7 +342,7 @@ class Episodes:
         return forgotten
 
     def open_ones(self) -> list[tuple[Identifier, FindingKind]]:
-        """Give of what the open episodes are, and of which kind."""
+        """Return the identifier and kind of each open episode."""
         return [
             (episode.finding.presented, episode.finding.kind)
             for episode in self._open.values()
@@ -403,7 +403,7 @@ def _merged(finding: Finding, seen: Sighting) -> Finding:
 
 
 def to_plain(finding: Finding) -> dict[str, Any]:
-    """Give a finding as JSON-ready values; times stay integer ns."""
+    """Return the finding as JSON-ready values; times stay integer ns."""
     plain = _values(finding)
     plain["kind"] = finding.kind.value
     plain["severity"] = int(finding.severity)
@@ -428,7 +428,7 @@ def from_plain(plain: dict[str, Any]) -> Finding:
 
 
 def save(episode: Episode) -> dict[str, Any]:
-    """Give an episode as JSON-ready values."""
+    """Episode as JSON-ready values."""
     return {
         "finding": to_plain(episode.finding),
         "reopened": episode.reopened,

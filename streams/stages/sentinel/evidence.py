@@ -105,7 +105,7 @@ def kind_of(
 def late_by(
     kind: FindingKind, evidence: Evidence, tolerances: Tolerances
 ) -> str | None:
-    """Give who was late that a dead credential was accepted: source or guard.
+    """Late party when a dead credential was accepted: source or guard.
 
     None where nobody was: it was refused, or no guard stands there.
     """
@@ -116,7 +116,7 @@ def late_by(
 
 
 def doubtful(kind: FindingKind, evidence: Evidence, tolerances: Tolerances) -> bool:
-    """Tell whether a receipt that comes late may show that it was a failure."""
+    """Whether a receipt that comes late may show that it was a failure."""
     if kind not in DOUBTED or evidence.applied is not None:
         return False
     return not _before_it_was_told(evidence, tolerances)

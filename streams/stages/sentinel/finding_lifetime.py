@@ -30,7 +30,7 @@ _ELSEWHERE: Final = frozenset({"vault.lease", "vault.lease_hmac"})
 
 
 def longest_silence(kind: FindingKind, silence: int) -> int | None:
-    """Give for how long a finding may be without news (ns); None: for ever.
+    """Time for which a finding may be without news (ns); None: for ever.
 
     Args:
         kind: of the finding.
@@ -42,7 +42,7 @@ def longest_silence(kind: FindingKind, silence: int) -> int | None:
 
 
 def denied_for_good(registry: Registry, name: Identifier, now: int) -> Steps[bool]:
-    """Tell whether a name is dead, and not for as long as it is suspended.
+    """Whether a name is dead, and not for as long as it is suspended.
 
     A value that is looked up is no name: posture ends what is told of it.
     """

@@ -175,7 +175,7 @@ class DeadBits:
             self._bits[node] |= SETTLED
 
     def _ours(self, nodes: Numbers, checks: Numbers) -> Numbers:
-        """Tell which prints are those of the nodes that were found by them."""
+        """Mask of the prints that belong to the nodes found by them."""
         ours: Numbers = np.frombuffer(self._checks, U64)[nodes] == checks
         return ours & (nodes >= 0)
 
@@ -204,14 +204,14 @@ class DeadBits:
         bits[nodes[plain & np.where(acting, known, fine)]] |= SETTLED
 
     def suspects(self, lines: Lines, skew: int) -> Steps[Numbers]:
-        """Give the rows that present something that may have been dead."""
+        """Rows that present something that may have been dead."""
         quiet = yield from self._quiet(lines, self._find(lines.prints), skew)
         return np.flatnonzero(~quiet)
 
     def death_of(
         self, presented: Presented, first: int, last: int
     ) -> Steps[Death | None]:
-        """Give why what was presented was dead at two times; the first one's death.
+        """Death of a presentation at both of two times; that of the first.
 
         Args:
             presented: the names, and the time of issue where it is told.
@@ -232,14 +232,14 @@ class DeadBits:
         return (yield from _dead_at_both(fate, first, last))
 
     def watermark(self, identifier: Identifier) -> Steps[int | None]:
-        """Give the latest T of a ``not_before`` that an identifier hangs on (ns)."""
+        """Latest T of a ``not_before`` that an identifier hangs on (ns)."""
         if not (yield from self.watermarked(identifier)):
             return None
         fate = Fate(self.registry, identifier)
         return latest_mark((yield from fate.causes_above()))
 
     def watermarked(self, identifier: Identifier) -> Steps[bool]:
-        """Tell whether a ``not_before`` stands on what an identifier hangs on."""
+        """Whether a ``not_before`` stands on an identifier or an ancestor."""
         node = self.registry.lineage.find(identifier)
         if node == NONE or node >= len(self._bits) or self._bits[node] & QUIET:
             return False
@@ -251,7 +251,7 @@ class DeadBits:
     def death(
         self, identifier: Identifier, first: int, last: int
     ) -> Steps[Death | None]:
-        """Give why an identifier by itself was dead at two times, as `death_of`."""
+        """Death of an identifier by itself at both of two times, as `death_of`."""
         while self.grow():
             pass
         node = self.registry.lineage.find(identifier)
@@ -308,7 +308,7 @@ class DeadBits:
         self._ends = {}
 
     def _quiet(self, lines: Lines, nodes: Numbers, skew: int) -> Steps[Numbers]:
-        """Tell for each row whether all that it presents lived at its time.
+        """For each row, whether all that it presents lived at its time.
 
         What no fact names cannot have been ended.
         """
@@ -333,7 +333,7 @@ class DeadBits:
         return lines.every(~found | (fine & (bits & SHARED == 0)))
 
     def _find(self, prints: Numbers) -> Numbers:
-        """Give the node of each print, -1 where no fact names it."""
+        """Node of each print, -1 where no fact names it."""
         while self.grow():
             pass
         nodes = self._find_sorted(prints)
@@ -467,7 +467,7 @@ class DeadBits:
 
 
 def _dead_at_both(fate: Fate, first: int, last: int) -> Steps[Death | None]:
-    """Give the death at the first of two times, where there is one at both."""
+    """Death at the first of two times, where there is one at both."""
     why = yield from fate.dying(at=first)
     if why is None or first == last:
         return why

@@ -47,15 +47,15 @@ class PriorFindings:
         self._below[finding.id] = below
 
     def below(self, finding: Finding) -> int:
-        """Give the offset below which all was judged when a finding was told last."""
+        """Offset below which all was judged when a finding was last written."""
         return self._below.get(finding.id, 0)
 
     def knew(self, finding: Finding) -> bool:
-        """Tell whether what is judged again was known when a finding was told last."""
+        """Whether a use that is judged again was known at the last report."""
         return self.at < self.below(finding)
 
     def outlived(self, finding: Finding, at: int) -> bool:
-        """Tell whether it is known that a finding went on after an end.
+        """Whether a finding is known to have gone on after an end.
 
         An end that is later than all it tells of is none that it knew: where the topic
         of lines was made anew, the offsets of another log stand for nothing.
@@ -63,7 +63,7 @@ class PriorFindings:
         return self.knew(finding) and at <= finding.last_seen
 
     def kind_of(self, seen: Sighting) -> FindingKind | None:
-        """Give the kind as which a use was told; None where it was not."""
+        """Kind of the finding that a use is in; None where it is in none."""
         for kind in _OTHERS.get(seen.kind, (seen.kind,)):
             found = self._findings.get((seen.presented, kind, seen.point), ())
             if any(self.knew(each) and _tells(each, seen) for each in found):
@@ -72,7 +72,7 @@ class PriorFindings:
 
 
 def _tells(finding: Finding, seen: Sighting) -> bool:
-    """Tell whether a use is among those of a finding, by its id or else by its time."""
+    """Whether a use is among those of a finding, by its id or else by its time."""
     if seen.event_ids and len(finding.event_ids) == finding.count:
         return set(seen.event_ids) <= set(finding.event_ids)
     within = finding.first_seen <= seen.first_seen

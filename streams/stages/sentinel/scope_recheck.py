@@ -40,7 +40,7 @@ _SPOKEN_OF: Final[dict[type[Fact], tuple[str, ...]]] = {
 
 
 def limited(fact: Fact) -> tuple[Identifier, ...]:
-    """Give the names below which a fact may have limited scopes further."""
+    """Names below which a fact may have limited scopes further."""
     if isinstance(fact, Cause):
         return (fact.target,) if fact.effect is Effect.NARROW else ()
     return tuple(getattr(fact, name) for name in _SPOKEN_OF.get(type(fact), ()))
@@ -79,12 +79,12 @@ class LateLimits:
 
     @property
     def waiting(self) -> bool:
-        """Tell whether there may be more to look at."""
+        """Whether there may be more to look at."""
         names = self._names or self._tops or self._below is not None
         return self._everything or bool(names or self._prints)
 
     def step(self, registry: Registry) -> Steps[list[tuple[Segment, Numbers]]]:
-        """Give the uses to look at next, which tell their scopes."""
+        """Next uses to look at, with known scopes."""
         if self._everything:
             self._begin_anew()
         if self._prints:
@@ -113,7 +113,7 @@ class LateLimits:
             self._prints.append(every[start : start + AT_ONCE])
 
     def _take(self, registry: Registry) -> Steps[list[Identifier]]:
-        """Give the next names; so many of those noted are walked from together."""
+        """Next names; as many of those noted are walked from together."""
         lineage = registry.lineage
         while self._below is None and self._names:
             yield

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def scoped(batch: Lines | Iterable[AccessEvent]) -> list[AccessEvent]:
-    """Give the uses that were let in and tell which scopes they needed."""
+    """Return the allowed uses of which the needed scopes are known."""
     try:
         uses = batch.scoped() if isinstance(batch, Lines) else batch
     except ValueError:
@@ -53,7 +53,7 @@ def violation(
 def exceeded(
     registry: Registry, identifier: Identifier, scope: str, *, at: int
 ) -> Steps[Identifier | None]:
-    """Give the nearest name that limits an identifier and does not cover a scope.
+    """Nearest name that limits an identifier and does not cover a scope.
 
     What was said of scopes after the use says nothing of it: it may have been allowed
     then.

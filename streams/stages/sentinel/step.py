@@ -120,7 +120,7 @@ class Telling:
             self.changed((ended,))
 
     def relate(self, names: Iterable[Identifier]) -> None:
-        """Tell findings about one credential of each other."""
+        """Link findings about one credential with each other."""
         self.changed(self.episodes.relate(names))
 
     def uses(self, piece: Segment, rows: Numbers) -> Iterator[tuple[int, AccessEvent]]:
@@ -133,7 +133,7 @@ class Telling:
 
 
 def _agent(named: str | None, use: AccessEvent, registry: Registry) -> str | None:
-    """Give who acted: an agent that the line names, or what the facts know, or it."""
+    """Acting agent: of the line, or by the facts, or the identifier itself."""
     if named is not None and is_agent(named.partition(":")[0]):
         return named
     return agent_among(use.identifiers, registry) or named

@@ -79,7 +79,7 @@ class Undeclared:
                 self._since.setdefault(one, piece.newest)
 
     def named(self, lines: Lines, registry: Registry) -> Numbers:
-        """Tell for each row whether it may name an agent that nobody declared.
+        """For each row, whether it may name an agent that nobody declared.
 
         So it may, too, at a point of which is set by itself who acts there.
         """
@@ -150,7 +150,7 @@ class Undeclared:
             self._told.add(name.name)
 
     def unknown(self, use: AccessEvent, registry: Registry) -> Unknown | None:
-        """Give what nobody declared of an accepted use."""
+        """Undeclared parts of an accepted use."""
         agent = acting_agent(use, registry, self._acts(use.point, registry))
         if agent is not None and not is_declared(registry, agent):
             return Unknown(agent, agent=True)
@@ -159,7 +159,7 @@ class Undeclared:
         return None
 
     def acts_anywhere(self, registry: Registry) -> Callable[[str], bool]:
-        """Give what tells whether a kind acts where nothing else is set for a point."""
+        """Test whether a kind acts where nothing else is set for a point."""
         return cache(self._acts("", registry))
 
     def _acts(self, point: str, registry: Registry) -> Callable[[str], bool]:
@@ -176,12 +176,12 @@ class Undeclared:
                 bits.settle(name)
 
     def waiting(self, now: int) -> bool:
-        """Tell whether a credential has been undeclared for long enough."""
+        """Whether a credential has been undeclared for long enough."""
         since = next(iter(self._since.values()), None)
         return since is not None and now - since >= self._settle
 
     def due(self, now: int) -> list[tuple[Segment, Numbers]]:
-        """Give the held uses of the next credentials that are due; they are marked."""
+        """Held uses of the next credentials that are due; they are marked."""
         waited = takewhile(
             lambda each: now - each[1] >= self._settle, self._since.items()
         )
@@ -198,13 +198,13 @@ class Undeclared:
         return found
 
     def ask(self, use: AccessEvent, registry: Registry) -> Unknown | None:
-        """Give what is still undeclared of a use that is due; it is told now."""
+        """Parts of a due use that are undeclared still, for a finding now."""
         if (name := self.unknown(use, registry)) is not None:
             self._note(name)
         return name
 
     def declared(self, registry: Registry) -> Steps[list[EpisodeKey]]:
-        """Give what is over, of the next findings that are looked at."""
+        """Return the findings that are over, among the next that are looked at."""
         keys = list(islice(self._round, AT_ONCE))
         if not keys:
             self._round = iter((yield from self._episodes.open_of(_KIND)))
@@ -218,6 +218,6 @@ class Undeclared:
 
 
 def _unknown_credential(use: AccessEvent, registry: Registry) -> bool:
-    """Tell whether an accepted credential is one that nobody declared."""
+    """Whether an accepted credential is one that nobody declared."""
     names = [name for name in use.identifiers if is_credential(registry, name)]
     return bool(names) and not any(is_declared(registry, name) for name in names)

@@ -57,11 +57,11 @@ class StatusEntry:
 
     @property
     def presented(self) -> Presented:
-        """Give the presentation that is judged."""
+        """Presentation that is judged."""
         return Presented(self.identifiers, self.issued_at, self.chain)
 
     def to_plain(self) -> list[Any]:
-        """Give the entry as JSON can hold it."""
+        """Entry as JSON can hold it."""
         names, chain = map(list, self.identifiers), map(list, self.chain)
         return [list(names), self.issued_at, list(chain)]
 
@@ -118,13 +118,13 @@ class StatusList:
         self.array[place] = kept | status << shift
 
     def to_json(self) -> dict[str, Any]:
-        """Give the form that stands in a token (section 4.2)."""
+        """Form of the list in a token (section 4.2)."""
         packed = base64.urlsafe_b64encode(zlib.compress(self.array, 9))
         return {"bits": self.bits, "lst": packed.rstrip(b"=").decode()}
 
 
 def policy_for(registry: Registry) -> Policy:
-    """Give the policy of a list: who asked for an index vouches for the credential."""
+    """Policy of a list: whoever asked for an index vouches for the credential."""
     return Policy(dict.fromkeys(registry.lineage.vocabulary, _LENIENT))
 
 
@@ -155,7 +155,7 @@ def judging_now(
 
 
 def status_at(registry: Registry, entry: StatusEntry, at: int) -> Status:
-    """Tell what causes had done to an entry by a time; expiry is no cause.
+    """Status of an entry as of a time; expiry is no cause.
 
     Args:
         registry: the table of the realm.
@@ -180,7 +180,7 @@ def _identifiers(plain: list[list[str]]) -> tuple[Identifier, ...]:
 
 
 def _worse(known: Status, cause: CauseRef | None) -> Status:
-    """Tell the worse of what is known and what a cause says: INVALID is for good."""
+    """Worse of two statuses: INVALID is for good."""
     liftable = cause is not None and cause.effect in _LIFTABLE
     if liftable and known is not Status.INVALID:
         return Status.SUSPENDED

@@ -221,7 +221,7 @@ class AuditStage:
         return links, records[-1].offset + 1
 
     def _alone(self, audited: Audited, acked: Sequence[Acked]) -> bool:
-        """Tell whether what was acked follows what was known; else read it again."""
+        """Whether what was acked follows what was known; else read it again."""
         for each in acked:
             if each.start != audited.end:
                 log.warning("audit_shared", partition=audited.number, at=each.start)
@@ -272,7 +272,7 @@ class AuditStage:
         )
 
     def _own(self, realm: str) -> bytes:
-        """Give the key of this process's heads of a realm."""
+        """Key of this process's heads of a realm."""
         return f"{realm}/{self._writer}".encode()
 
     def _ours(self) -> list[Audited]:

@@ -167,7 +167,7 @@ class Chains:
 
 
 def realm_named(key: bytes) -> str | None:
-    """Give the realm of a fact or an act by its key; None for any other record."""
+    """Realm of a fact or an act by its key; None for any other record."""
     if key.startswith(_ACTS):
         return key.split(b"/")[1].decode("utf-8", "replace")
     return _realm_of(key[: key.find(b"/", key.find(b"/") + 1) + 1])
@@ -193,7 +193,7 @@ def read(key: bytes, value: bytes | None) -> Entry | None:
 
 
 def line_of(link: ChainLink) -> Line:
-    """Give the line of an export; it says so where the link is not what was written."""
+    """Line of an export; it says so where the link is not what was written."""
     entry: Entry | None = None
     if link.kind == TOMBSTONE:
         entry = Tombstone(link.key)
@@ -231,7 +231,7 @@ def _said(
 
 
 def _of(entry: Entry | None) -> tuple[str, str, str, int]:
-    """Give kind, authority, who brought it, and when it was accepted."""
+    """Kind, authority, ingress key and time of acceptance."""
     if isinstance(entry, Fact):
         return entry.NAME, entry.authority, entry.ingress_key, entry.received_at
     if isinstance(entry, Act):

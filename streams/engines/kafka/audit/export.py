@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 async def last_head(settings: KafkaSettings, realm: str) -> str | None:
-    """Give the last signed head that a worker has noted, None where there is none.
+    """Last signed head that a worker has noted, None where there is none.
 
     Raises:
         KafkaError: the cluster cannot be asked.
@@ -49,7 +49,7 @@ async def last_head(settings: KafkaSettings, realm: str) -> str | None:
 
 
 async def exported(settings: KafkaSettings, realm: str) -> AsyncIterator[Line]:
-    """Give the lines of an export, up to now; the last entries may be unsigned.
+    """Lines of an export, up to now; the last entries may be unsigned.
 
     Raises:
         KafkaError: the cluster cannot be asked.
@@ -105,7 +105,7 @@ class _Held:
     _next: Any = None
 
     async def up_to(self, link: ChainLink, *, begins: bool) -> AsyncIterator[Line]:
-        """Give what is in front of a link's record and was not chained.
+        """Return the records in front of a link's record that were not chained.
 
         Args:
             link: of this very log.
@@ -125,7 +125,7 @@ class _Held:
                 yield _unchained(record)
 
     def _is_said(self, record: Any) -> bool:
-        """Tell whether a record is a fact or an act of the realm."""
+        """Whether a record is a fact or an act of the realm."""
         return record.value is not None and realm_named(record.key or b"") == self.realm
 
 

@@ -54,7 +54,7 @@ class SignedHead:
 
 
 def link_record(link: ChainLink) -> Outgoing:
-    """Give the record of a link; it is the same whoever makes it."""
+    """Record of a link; the same from every writer."""
     key = f"{link.realm}/{link.partition}/{link.offset}"
     body = _NOTHING | {
         "genesis": link.genesis,
@@ -76,7 +76,7 @@ def link_record(link: ChainLink) -> Outgoing:
 
 
 def head_record(head: SignedHead, key: bytes = b"") -> Outgoing:
-    """Give the record of a signed head.
+    """Record of a signed head.
 
     Args:
         head: what.
@@ -143,7 +143,7 @@ def read_audit(value: bytes | None) -> ChainLink | SignedHead:
 
 
 def signed(head: Head, signature: str, **where: Any) -> SignedHead:
-    """Give a head with its signature; ``where`` are its places in the topics."""
+    """Head with its signature; ``where`` are its places in the topics."""
     return SignedHead(
         realm=head.realm,
         sequence=head.sequence,

@@ -61,7 +61,7 @@ class Audited:
 
     @property
     def unsigned(self) -> list[tuple[str, ChainTip]]:
-        """Give the realms whose last entry no head names yet."""
+        """Realms whose last entry no head names yet."""
         return [
             (realm, tip)
             for realm, tip in self.chains.tips.items()
@@ -121,7 +121,7 @@ class Audited:
 
 
 async def restored(reader: PartitionReader, number: int, genesis: str) -> Audited:
-    """Give the audit of a partition as the topics tell it.
+    """Audit state of a partition, read from the topics.
 
     A head that cannot be read is passed over where ``audit`` still holds every link:
     then the chains follow from these alone. A tombstone under its key, or a newer

@@ -40,7 +40,7 @@ class Beside:
         return _MARK + b"%d %d" % (len(body), zlib.crc32(body))
 
     def body(self, realm: str, key: str, told: bytes) -> bytes:
-        """Give the value that a row speaks of.
+        """Value that a row refers to.
 
         Raises:
             DamagedError: it is not there, or not whole.

@@ -75,7 +75,7 @@ class Folder:
             raise CheckpointInUseError(path) from error
 
     def close(self) -> None:
-        """Give it back."""
+        """Release the folder."""
         self._lock.close()
 
 
@@ -141,22 +141,22 @@ class FactsFile:
 
     @property
     def genesis(self) -> str:
-        """Give the genesis of the facts; empty where nothing here can be used."""
+        """Genesis of the facts; empty where nothing here can be used."""
         return "" if self._journal.place.pruned else self._journal.genesis
 
     @property
     def position(self) -> int:
-        """Give the offset below which every record was read."""
+        """Offset below which every record was read."""
         return self._journal.place.position
 
     @property
     def listed(self) -> int:
-        """Give the offset below which all that facts condemned was listed and acked."""
+        """Offset below which all that facts condemned was listed and acked."""
         return self._journal.place.listed
 
     @property
     def unread(self) -> int | None:
-        """Give the first record that was passed over since a newer version wrote it."""
+        """First record that was passed over since a newer version wrote it."""
         return self._journal.place.unread
 
     @property
@@ -166,11 +166,11 @@ class FactsFile:
 
     @property
     def outgrown(self) -> bool:
-        """Tell whether this version may be able to read what was passed over."""
+        """Whether this version may be able to read what was passed over."""
         return self.unread is not None and self.edition != edition()
 
     def headers(self) -> list[bytes]:
-        """Give what stands in front of the values, each once: their schema ids."""
+        """Prefixes of the values, each once: their schema ids."""
         return sorted(self._journal.headers)
 
     def close(self) -> None:
@@ -220,7 +220,7 @@ class FactsFile:
         return self._journal.rows(behind=behind, since=since)
 
     def restored(self) -> Snapshot | None:
-        """Give the last snapshot, where it and the facts after it are whole."""
+        """Last snapshot, where it and the facts after it are whole."""
         self._settle()
         snapshot = self._restored or self._read()
         self._restored = None
@@ -359,7 +359,7 @@ class UsesFile(_File):
                 self._db.execute(put, (realm, key, body))
 
     def uses(self) -> dict[str, list[tuple[str, bytes]]]:
-        """Give name and body of all remembered uses, by their realms.
+        """Name and body of all remembered uses, by their realms.
 
         Raises:
             DamagedError: they cannot all be had.
@@ -372,10 +372,10 @@ class UsesFile(_File):
         return found
 
     def used_scopes(self, realm: str) -> list[tuple[str, bytes]]:
-        """Give name and body of what is known of scopes that are used in a realm."""
+        """Name and body of the recorded use of scopes in a realm."""
         query = "SELECT name, body FROM used_scopes WHERE realm = ?"
         return self._db.execute(query, (realm,)).fetchall()
 
     def episodes(self) -> list[tuple[str, bytes]]:
-        """Give realm and body of every episode."""
+        """Realm and body of every episode."""
         return self._db.execute("SELECT realm, body FROM episodes").fetchall()

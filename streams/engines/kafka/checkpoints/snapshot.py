@@ -64,7 +64,7 @@ def pack(
     tip: JournalTip,
     headers: Iterable[bytes],
 ) -> list[bytes]:
-    """Give the content of a file; the tables must not change meanwhile.
+    """Content of a file; the tables must not change meanwhile.
 
     Args:
         realms: all of the partition.
@@ -153,7 +153,7 @@ def _realms(
 
 
 def _digest(genesis: str, content: Iterable[bytes | memoryview]) -> bytes:
-    """Give the checksum, keyed with the genesis: that of another log never fits."""
+    """Checksum keyed with the genesis: that of another log never fits."""
     digest = hashlib.blake2b(digest_size=DIGEST, key=genesis.encode()[:64])
     for part in content:
         digest.update(part)

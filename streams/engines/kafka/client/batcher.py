@@ -79,7 +79,7 @@ class Lane:
 
     @property
     def since(self) -> float | None:
-        """Give when the oldest of what is not acked was handed over; None: nothing."""
+        """Hand-over time of the oldest record without an ack; None: nothing waits."""
         return next(iter(self._since.values()), None)
 
     async def put(self, records: Sequence[Outgoing]) -> asyncio.Future[Acked]:

@@ -54,7 +54,7 @@ def _pieces(group: Sequence[Outgoing]) -> Iterable[Sequence[Outgoing]]:
 
 
 def size_of(record: Outgoing) -> int:
-    """Give the bytes that a record takes in a batch, at most."""
+    """Bytes that a record takes in a batch, at most."""
     headers = sum(map(len, chain.from_iterable(record.headers)))
     headers += 4 * len(record.headers)
     return len(record.key) + len(record.value) + headers + OVERHEAD

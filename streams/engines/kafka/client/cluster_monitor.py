@@ -76,11 +76,11 @@ class Outlook:
         self._answered_at: float | None = None
 
     def reached(self, now: float) -> bool:
-        """Tell whether a broker answered lately."""
+        """Whether a broker answered lately."""
         return self._answered_at is not None and now - self._answered_at < AWAY_SECONDS
 
     def taken_by_others(self, group: str, member: str, count: int) -> bool:
-        """Tell whether a member rightly has nothing: others have every partition."""
+        """Whether a member rightly has nothing: others have every partition."""
         holders = self.holders.get(group, {})
         return len(holders) == count and all(
             each.member != member for each in holders.values()
@@ -132,7 +132,7 @@ class Outlook:
 
 
 async def _holders(admin: Any, group: str, topic: str) -> dict[int, PartitionHolder]:
-    """Give who has which partition; nothing while the group is rearranged."""
+    """Holder of each partition; empty while the group is rearranged."""
     (answer,) = await admin.describe_consumer_groups([group])
     _, _, state, _, _, members, *_ = answer.groups[0]
     if state != STABLE:

@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 
 def no_room(error: BaseException) -> bool:
-    """Tell whether an error of a file says that the disk, or a quota of it, is full."""
+    """Whether an error of a file says that the disk, or a quota of it, is full."""
     if isinstance(error, sqlite3.Error):
         return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
     return isinstance(error, OSError) and error.errno in FULL
@@ -42,7 +42,7 @@ class DiskRoom:
 
     @property
     def missing(self) -> bool:
-        """Tell whether there was none a moment ago, so that nothing is tried now."""
+        """Whether there was no room a moment ago, so that nothing is tried now."""
         return self._again_at is not None and self.clock() < self._again_at
 
     def found(self) -> None:

@@ -111,7 +111,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
     def of_stage(
         cls, stage: str, topic: str, settings: KafkaSettings, worker: WorkerSettings
     ) -> Self:
-        """Give the consumer of a stage: in its group, by the name of its worker."""
+        """Consumer of a stage: in its group, by the name of its worker."""
         return cls(
             settings,
             settings.topic(topic),
@@ -182,19 +182,19 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
 
     @property
     def assigned(self) -> frozenset[int]:
-        """Give the partitions that are ours now."""
+        """Partitions that are ours now."""
         if self._consumer is None:
             return frozenset()
         return frozenset(tp.partition for tp in self._consumer.assignment())
 
     @property
     def begun(self) -> frozenset[int]:
-        """Give the partitions that are ours and are read."""
+        """Partitions that are ours and are read."""
         return self.assigned - self.fresh
 
     @property
     def member_id(self) -> str:
-        """Give our id in the group; empty outside of one."""
+        """Our id in the group; empty outside of one."""
         # Nothing else tells it, and there is no coordinator before we subscribed.
         found = getattr(getattr(self._consumer, "_coordinator", None), "member_id", "")
         return str(found)
@@ -215,7 +215,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
             self.kept.setdefault(number, position)
 
     async def bounds(self, number: int) -> tuple[int, int]:
-        """Give where a partition begins and ends now."""
+        """First and next offset of a partition now."""
         tp = TopicPartition(self._topic, number)
         # Together, so that both wait behind one long poll at most.
         begin, end = await asyncio.gather(
@@ -224,7 +224,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         return begin[tp], end[tp]
 
     async def since(self, number: int, at: int) -> int | None:
-        """Give the first offset written at a time or later; None where none was.
+        """First offset written at a time or later; None where none was.
 
         Args:
             number: of the partition.
@@ -236,11 +236,11 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         return None if place is None else int(place.offset)
 
     async def position(self, number: int) -> int:
-        """Give the offset that is read next, which passes over what is compacted."""
+        """Offset that is read next, past what is compacted."""
         return int(await self._consumer.position(TopicPartition(self._topic, number)))
 
     async def committed(self, number: int) -> OffsetAndMetadata | None:
-        """Give what the group committed of a partition, with its note."""
+        """Return the committed offset of a partition, with its note."""
         if self._group is None:
             return None
         tp = TopicPartition(self._topic, number)
@@ -250,7 +250,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
     async def poll(
         self, seconds: float, without: Iterable[int] = ()
     ) -> dict[int, list[Any]]:
-        """Give the next records of partitions that are not fresh.
+        """Next records of partitions that are not fresh.
 
         Args:
             seconds: to wait for some at most.
@@ -286,7 +286,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
 
     @property
     def doubtful(self) -> bool:
-        """Tell whether the group was silent so long that it may have counted us out.
+        """Whether the group was silent so long that it may have counted us out.
 
         Its own clock runs from the same answers, and half of its patience is for what
         we do next.
@@ -314,7 +314,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         return True
 
     def commit_due(self, seconds: float) -> bool:
-        """Tell whether it is time to commit again; it is off the way of all latency.
+        """Whether it is time to commit again; it is off the way of all latency.
 
         Args:
             seconds: between two commits.

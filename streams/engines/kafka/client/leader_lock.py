@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 
 def polls_group(settings: KafkaSettings, realm: str) -> str:
-    """Give the group of those who share the polls of a realm."""
+    """Group of those who share the polls of a realm."""
     return settings.group(f"ingress.polls.{realm}")
 
 
@@ -69,7 +69,7 @@ class Shared:
 
     @property
     def running(self) -> frozenset[str]:
-        """Give the names of the works that this process does now."""
+        """Names of the works that this process does now."""
         return frozenset(self._tasks)
 
     async def run(self) -> None:

@@ -26,14 +26,14 @@ class PartitionReader:
         self._consumer = consumer
 
     async def bounds(self, name: str, number: int) -> tuple[int, int]:
-        """Give where a partition of a topic begins and ends now."""
+        """First and next offset of a partition of a topic now."""
         at = TopicPartition(self.settings.topic(name), number)
         begin = await self._consumer.beginning_offsets([at])
         end = await self._consumer.end_offsets([at])
         return begin[at], end[at]
 
     async def ends(self, name: str, numbers: Iterable[int]) -> dict[int, int]:
-        """Give where partitions of a topic end now, by their numbers."""
+        """Next offsets of partitions of a topic now, by their numbers."""
         topic = self.settings.topic(name)
         places = [TopicPartition(topic, number) for number in numbers]
         found = await self._consumer.end_offsets(places)
@@ -42,7 +42,7 @@ class PartitionReader:
     async def records(
         self, name: str, number: int, start: int, end: int
     ) -> AsyncIterator[Any]:
-        """Give the records from an offset up to another one that lies within."""
+        """Return the records from an offset up to another one that lies within."""
         if start >= end:
             return
         at = TopicPartition(self.settings.topic(name), number)
@@ -58,7 +58,7 @@ class PartitionReader:
 
 @asynccontextmanager
 async def reading(settings: KafkaSettings) -> AsyncIterator[PartitionReader]:
-    """Give a reader for the length of a block.
+    """Reader for the length of a block.
 
     Raises:
         KafkaError: the cluster cannot be reached.

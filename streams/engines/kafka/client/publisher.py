@@ -128,7 +128,7 @@ class Publisher:
 
     @property
     def stalled(self) -> bool:
-        """Tell whether something waits for its ack much longer than acks take."""
+        """Whether something waits for its ack much longer than acks take."""
         limit = asyncio.get_running_loop().time() - STALLED_SECONDS
         waiting = (lane.since for lane in self._lanes.values())
         return any(since is not None and since < limit for since in waiting)

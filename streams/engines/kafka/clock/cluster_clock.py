@@ -55,7 +55,7 @@ class ClusterClock:
     _said: bool = False
 
     def __call__(self) -> int:
-        """Give the time that counts."""
+        """Time that counts (ns)."""
         wall, cluster = self.wall(), self._cluster()
         if cluster is None or abs(wall - cluster) <= self.limit:
             return wall
@@ -63,7 +63,7 @@ class ClusterClock:
 
     @property
     def offset(self) -> int:
-        """Give how far the wall clock is ahead of the brokers' (ns), 0 unmeasured."""
+        """Lead of the wall clock over the brokers' (ns), 0 unmeasured."""
         cluster = self._cluster()
         return 0 if cluster is None else self.wall() - cluster
 
@@ -103,7 +103,7 @@ class ClusterClock:
 
 
 def machine_clock(settings: KafkaSettings) -> ClusterClock:
-    """Give the clock of this process."""
+    """Clock of this process."""
     limit = round(settings.clock_limit * SECOND)
     return ClusterClock(time.time_ns, boottime, limit)  # noqa: TID251 - the clock
 
@@ -115,10 +115,10 @@ def faults(clock: Callable[[], int]) -> list[str]:
 
 
 def offset_seconds(clock: Callable[[], int]) -> float:
-    """Give by how much the machine's clock is ahead of the brokers', 0 unmeasured."""
+    """Lead of the machine's clock over the brokers' (s), 0 unmeasured."""
     return clock.offset / SECOND if isinstance(clock, ClusterClock) else 0.0
 
 
 def timestamps(clock: Callable[[], int]) -> ClusterClock | None:
-    """Give the clock that stamps records: no other than one that is measured."""
+    """Clock that stamps records: no other than one that is measured."""
     return clock if isinstance(clock, ClusterClock) else None

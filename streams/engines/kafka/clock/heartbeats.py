@@ -54,7 +54,7 @@ class Heart:
     _sequence: int = 0
 
     def silent(self, now: float, seconds: float = SILENT_SECONDS) -> bool:
-        """Tell whether no round was acked for so long, or none yet."""
+        """Whether no round was acked for so long, or none yet."""
         return self.acked_at is None or now - self.acked_at > seconds
 
     async def run(self, publisher: Publisher) -> None:

@@ -104,7 +104,7 @@ class ClosureStage:
         self._looked_at = 0.0
 
     def serving(self, number: int) -> ClosurePartition | None:
-        """Give a partition that is ours now and as new as when it was taken up."""
+        """Partition that is ours now and as new as when it was taken up."""
         followed = self.followed.get(number)
         ours = number in self.member.begun
         return followed if ours and followed and followed.ready else None
@@ -209,7 +209,7 @@ class ClosureStage:
                 return {tp.partition: end for tp, end in found.items()}
 
     async def _bounds(self, name: str, number: int) -> tuple[int, int]:
-        """Give where a partition begins and ends; no long poll is in the way."""
+        """First and next offset of a partition; no long poll is in the way."""
         tp = TopicPartition(self._settings.topic(name), number)
         begin = await self._asking.beginning_offsets([tp])
         end = await self._asking.end_offsets([tp])

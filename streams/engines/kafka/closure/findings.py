@@ -54,7 +54,7 @@ def episode_of(record: Any) -> Episode | None:
 
 
 def _reopened(finding: Finding) -> int | None:
-    """Give how many findings on the same there were before, which the id tells."""
+    """Return the number of earlier findings on the same, as the id tells."""
     about = finding.realm, finding.presented, finding.kind, finding.point
     for number in range(MOST_REOPENED):
         if episode_id(*about, reopened=number) == finding.id:

@@ -111,11 +111,11 @@ class LogRoll:
         self.closure.receipts = offset + 1
 
     def entry(self, guard: str) -> str | None:
-        """Give the entry of the keys that a member falls under."""
+        """Entry of the keys that a member falls under."""
         return self._entries.get(guard)
 
     def _has_room(self, receipt: GuardReceipt, now: int) -> bool:
-        """Tell whether a guard is a member, or one more may be of its key."""
+        """Whether a guard is a member, or one more may be of its key."""
         guard = receipt.terms.guard
         if guard in self._entries:
             return True
@@ -221,7 +221,7 @@ class LogRoll:
 
 
 def _covers(known: Registration, terms: Registration) -> bool:
-    """Tell whether terms ask for nothing that is not known."""
+    """Whether terms ask for nothing that is not known."""
     return (
         known.mode is terms.mode
         and known.lease >= terms.lease

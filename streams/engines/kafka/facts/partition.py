@@ -101,7 +101,7 @@ class Partition:
 
     @property
     def ready(self) -> bool:
-        """Tell whether all is applied that was there when it was loaded."""
+        """Whether all is applied that was there when it was loaded."""
         return self.position >= self.target
 
     @property
@@ -111,12 +111,12 @@ class Partition:
 
     @property
     def alone(self) -> bool:
-        """Tell whether no fact may be applied before the next slices."""
+        """Whether no fact may be applied before the next slices."""
         return any(realm.cascade.alone for realm in self.realms.values())
 
     @property
     def listed(self) -> int:
-        """Give the offset below which all is listed, once the slices are acked."""
+        """Offset below which all is listed, once the slices are acked."""
         if self.standby:
             return self.relist
         oldest = (realm.cascade.oldest for realm in self.realms.values())
@@ -124,18 +124,18 @@ class Partition:
 
     @property
     def changed(self) -> bool:
-        """Tell whether there is more to save than a position."""
+        """Whether there is more to save than a position."""
         return bool(self._rows or self._pruned or self.poison)
 
     @property
     def due(self) -> bool:
-        """Tell whether it is worth saving now: less often while it catches up."""
+        """Whether it is worth saving now: less often while it catches up."""
         if self.changed and (self.ready or self.poison):
             return True
         return self.position - self.file.position > MANY
 
     def realm(self, name: str) -> Realm:
-        """Give the state of a realm, new where nothing is known of it."""
+        """State of a realm, new where nothing is known of it."""
         realm = self.realms.get(name)
         if realm is None:
             realm = self.realms[name] = Realm(Cascade(self._vocabulary))
@@ -243,7 +243,7 @@ class Partition:
         yield from self._rebuild(self._all_rows)
 
     def _realm_by(self, key: bytes) -> Realm | None:
-        """Give the realm that a key of a fact names, None for any other key."""
+        """Realm that a key of a fact names, None for any other key."""
         start = key[: key.find(b"/", key.find(b"/") + 1) + 1]  # realm/kind/
         realm = self._by_start.get(start)
         if realm is None:
@@ -270,7 +270,7 @@ class Partition:
             self._note(offset, key or b"", value, entry)
 
     def doubtful(self, now: float) -> bool:
-        """Tell whether the genesis is to be looked up, now and then at most.
+        """Whether the genesis is to be looked up, now and then at most.
 
         Perhaps a writer missed that the log is another, perhaps we did.
 
@@ -284,7 +284,7 @@ class Partition:
         return doubt
 
     def slices(self) -> Steps[list[Listed]]:
-        """Give the next slice of each realm that has one."""
+        """Next slice of each realm that has one."""
         listed = []
         for name, realm in self.realms.items():
             if realm.cascade.waiting:
@@ -311,7 +311,7 @@ class Partition:
 
     @property
     def worth_keeping(self) -> bool:
-        """Tell whether so much is new that a snapshot pays."""
+        """Whether so much is new that a snapshot pays."""
         unkept = self.file.unkept
         if unkept < self.file.keep_after or not self.ready:
             return False

@@ -42,13 +42,13 @@ class Realm:
     limited: list[Identifier] | None = None
 
     def dead_bits(self) -> DeadBits:
-        """Give the dead bits of the table as it is now."""
+        """Liveness index of the table as it is now."""
         if self.bits is None or self.bits.registry is not self.cascade.registry:
             self.bits = DeadBits(self.cascade.registry)
         return self.bits
 
     def take_limited(self) -> list[Identifier]:
-        """Give the names since the last time; from the first time on they are noted."""
+        """Names limited since the last call; they are noted from the first call on."""
         names, self.limited = self.limited or [], []
         return names
 

@@ -74,7 +74,7 @@ class RegistryStage:
         self._loading: set[int] = set()
 
     def serving(self, number: int) -> Partition | None:
-        """Give a partition that is ours now and as new as when it was loaded.
+        """Partition that is ours now and as new as when it was loaded.
 
         None where another worker has it, or may have, or where it is being read.
         """
@@ -207,7 +207,7 @@ class RegistryStage:
 def invalidations(
     listed: Iterable[tuple[Partition, Listed]],
 ) -> Iterator[list[Outgoing]]:
-    """Give the records of slices, one a group."""
+    """Return the records of slices, one a group."""
     for partition, (realm, (found, _)) in listed:
         for identifier, why in dead(found):
             yield [

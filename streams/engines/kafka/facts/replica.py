@@ -52,11 +52,11 @@ class RealmTables:
         self._count = settings.partitions
 
     def realm(self, name: str) -> Realm:
-        """Give the state of a realm as it is now."""
+        """State of a realm as it is now."""
         return self.partitions[partition_of(name, self._count)].realm(name)
 
     def position(self, realm: str) -> int:
-        """Give the offset below which every fact of a realm is applied."""
+        """Offset below which every fact of a realm is applied."""
         return self.partitions[partition_of(realm, self._count)].position
 
     async def wait_for(self, realm: str, offset: int) -> None:

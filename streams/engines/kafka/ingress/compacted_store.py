@@ -239,5 +239,5 @@ def _body_of(value: bytes) -> bytes:
 
 
 def part(text: str) -> str:
-    """Give a text as one part of a name, whatever stands in it."""
+    """Text as one part of a name, whatever stands in it."""
     return quote(text, safe="")

@@ -70,7 +70,7 @@ class FollowedTable:
         await self._guard.__aexit__(kind, error, trace)
 
     async def current(self) -> Registry | None:
-        """Give it while it is known to be new; None: it is not."""
+        """Table while it is known to be new; None: it is not."""
         if not await self._guard.ready(WAIT_SECONDS):
             return None
         token = self._writer.written(self._realm)

@@ -48,7 +48,7 @@ class DeadLetters:
         fresh: str,
         place: KafkaPlace | None = None,
     ) -> list[Outgoing]:
-        """Give the records that are to be written now.
+        """Return the records that are to be written now.
 
         Args:
             letters: folded.

@@ -235,7 +235,7 @@ class KafkaLog:
         return prepared.receipt(len(prepared.encoded), token)
 
     def written(self, realm: str) -> str:
-        """Give the token of what this process wrote last for a realm."""
+        """Token of this process's last write for a realm."""
         partition = partition_of(realm, self._settings.partitions)
         genesis = self._geneses[partition].genesis
         return token_of(genesis, self._ends.get(partition, 0), partition)
@@ -311,7 +311,7 @@ class KafkaLog:
 
 
 def shortened(ids: list[str]) -> list[str]:
-    """Give the ids of an act's facts, or a hash of them where no record holds them."""
+    """Ids of an act's facts, or a hash of them where no record holds them."""
     if len(ids) <= MOST_IDS:
         return ids
     digest = hashlib.sha256("\n".join(ids).encode()).hexdigest()
@@ -321,7 +321,7 @@ def shortened(ids: list[str]) -> list[str]:
 def _events(
     encoded: Sequence[Encoded], realm: str, partition: int
 ) -> Iterator[list[Outgoing]]:
-    """Give the records of each event together; a fact of a use is its own event."""
+    """Return the records of each event together; a fact of a use is its own event."""
     traceparent = tracing.current()
     by_event = itertools.groupby(encoded, key=lambda each: each.fact.event_id)
     for event_id, facts in by_event:

@@ -18,7 +18,7 @@ class KeptShelf:
         self._kept = kept
 
     async def all(self) -> list[bytes]:
-        """Give all that any process put and that was acked.
+        """All acts that any process put and that were acked.
 
         Raises:
             NotWrittenError: the broker does not tell how far that is.

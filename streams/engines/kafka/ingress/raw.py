@@ -91,7 +91,7 @@ class RawInput:
 
     @property
     def member(self) -> Membership:
-        """Give our membership, for health."""
+        """Our membership, for health."""
         return self._member
 
     async def run(self) -> None:
@@ -114,7 +114,7 @@ class RawInput:
             self._member.begin(number, position)
 
     async def _position(self, number: int) -> int:
-        """Give where the group stands, or the start of what is kept."""
+        """Offset of the group, or the first that is kept."""
         begin, end = await self._member.bounds(number)
         committed = await self._member.committed(number)
         position = begin if committed is None else int(committed.offset)
@@ -146,7 +146,7 @@ class RawInput:
             await self._member.commit({number: (last.offset + 1, str(last.timestamp))})
 
     def _gap(self, number: int, now: int) -> tuple[int, int] | None:
-        """Give the time before a record from which none were read, once."""
+        """Time before a record from which none were read, once."""
         begin = self._unread.pop(number, None)
         return None if begin is None else (min(begin, now), now)
 
@@ -179,7 +179,7 @@ class RawInput:
 
 
 def _time_of(committed: OffsetAndMetadata | None) -> int:
-    """Give the time (ns) of the last record that was read, 0 where it is not noted."""
+    """Time (ns) of the last record that was read, 0 where it is not noted."""
     note = "" if committed is None else str(committed.metadata)
     return int(note) * MILLISECOND if note.isascii() and note.isdigit() else 0
 

@@ -42,7 +42,7 @@ class KafkaCursors:
         self._writer = writer
 
     async def load(self, name: str) -> bytes | None:
-        """Give the cursor of a feed as whoever read it last left it; None: nobody."""
+        """Cursor of a feed as its last reader left it; None: there is none."""
         await _until_done(self._kept.catch_up)
         return self._kept.entries.get((CURSOR, name))
 
@@ -75,11 +75,11 @@ class KafkaKeeper:
         self._waiting: dict[str, bytes] = {}
 
     async def load(self, name: str) -> bytes | None:
-        """Give what this process kept in an earlier life."""
+        """State that this process kept in an earlier life."""
         return self._kept.entries.get((HEALTH, self._name(name)))
 
     def of_others(self, name: str) -> list[bytes]:
-        """Give what the other processes of the realm kept under a name."""
+        """State that the other processes of the realm kept under a name."""
         return [
             body
             for (kind, full), body in self._kept.entries.items()
@@ -102,7 +102,7 @@ class KafkaKeeper:
         await self._kept.put(ASKED, key, orjson.dumps(states))
 
     async def asked_elsewhere(self, name: str, state: str) -> bool:
-        """Tell whether another process asked for a verification with this state.
+        """Whether another process asked for a verification with this state.
 
         Raises:
             NotWrittenError: the broker does not tell.

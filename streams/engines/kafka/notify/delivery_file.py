@@ -85,13 +85,13 @@ class DeliveryFile:
         self._db.execute("COMMIT")
 
     def of_finding(self, finding: str) -> DeliveryState:
-        """Give what is remembered of a finding."""
+        """State that is kept of a finding."""
         query = "SELECT key, body FROM rows WHERE finding = ?"
         rows = self._db.execute(query, (finding,)).fetchall()
         return DeliveryState.of_rows({key: orjson.loads(body) for key, body in rows})
 
     def gathered(self) -> DeliveryState:
-        """Give the groups of posture findings, their summaries, and what they hold."""
+        """Return the groups of posture findings, their summaries, and their members."""
         query = "SELECT finding FROM rows WHERE key GLOB ?"
         rows = self._db.execute(query, (GROUP + "*",)).fetchall()
         state = DeliveryState()
@@ -108,20 +108,20 @@ class DeliveryFile:
         return state
 
     def open_ones(self) -> dict[str, Announced]:
-        """Give the findings that are open and to be repeated, by their id."""
+        """Return the findings that are open and to be repeated, by their id."""
         query = "SELECT key, body FROM rows WHERE key GLOB ?"
         rows = self._db.execute(query, (_ANNOUNCED + "*",)).fetchall()
         state = DeliveryState.of_rows({key: orjson.loads(body) for key, body in rows})
         return {name: it for name, it in state.announced.items() if it.told is not None}
 
     def buried(self, limit: int) -> list[Buried]:
-        """Give what was given up and has not arrived since, the oldest first."""
+        """Messages given up that have not arrived since, the oldest first."""
         query = "SELECT body FROM rows WHERE key GLOB ? LIMIT ?"
         rows = self._db.execute(query, (DEAD + "*", limit)).fetchall()
         return buried_of(orjson.loads(body) for (body,) in rows)
 
     def took(self, partition: int, offset: int, identity: str) -> bool:
-        """Tell whether a record was taken in before."""
+        """Whether a record was taken in before."""
         query = "SELECT identity FROM taken WHERE partition = ? AND offset = ?"
         rows = self._db.execute(query, (partition, offset)).fetchall()
         return rows == [(identity,)]
@@ -139,7 +139,7 @@ class DeliveryFile:
 
 
 def _finding_of(key: str, row: Mapping[str, Any]) -> str:
-    """Give the finding that a row is of; none for a disabled receiver.
+    """Return the finding of a row; none for a disabled receiver.
 
     A start is a new chance for such a receiver, so there is nothing to keep of it.
     """

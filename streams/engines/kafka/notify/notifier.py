@@ -257,7 +257,7 @@ class DeliveryWorker:
         return step.due
 
     async def _give_up(self) -> bool:
-        """Give up what waits for nobody; tell whether there was something."""
+        """Give up what waits for nobody; True where there was something."""
         if not notify.give_up(self.state, self.routes).dead:
             return False
         async with self._settling:
@@ -355,7 +355,7 @@ class DeliveryWorker:
         self._file.save(put, (*dropped, *arrived))
 
     async def buried(self) -> list[Buried]:
-        """Give what was given up and has not arrived since, the oldest first."""
+        """Messages given up that have not arrived since, the oldest first."""
         return self._file.buried(SHOWN)
 
     async def replay(self, route: str | None) -> int:

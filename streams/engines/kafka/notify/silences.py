@@ -42,7 +42,7 @@ class KeptSilences:
         kept.listeners.append(self._apply)
 
     def all(self) -> tuple[Silence, ...]:
-        """Give those in force."""
+        """Silences in force."""
         return in_force(self._known.values(), self._clock())
 
     async def put(self, silence: Silence) -> None:

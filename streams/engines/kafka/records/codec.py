@@ -78,7 +78,7 @@ def fact_record(
     traceparent: str | None = None,
     codec: Codec | None = None,
 ) -> Outgoing:
-    """Give the record of a fact in the topic ``facts``.
+    """Record of a fact in the topic ``facts``.
 
     Args:
         realm: the organisation.
@@ -106,14 +106,14 @@ def fact_record(
 
 
 def genesis_record(genesis: Genesis, codec: Codec | None = None) -> Outgoing:
-    """Give the record that starts a partition; `topics apply` alone writes it."""
+    """Record that starts a partition; `topics apply` alone writes it."""
     key = f"{GENESIS}/{genesis.genesis}"
     headers = cloud_event(key, source="/topics", kind=GENESIS, time=genesis.created_at)
     return _of_log(GENESIS, genesis, key, headers, codec)
 
 
 def heartbeat_record(heartbeat: Heartbeat, codec: Codec | None = None) -> Outgoing:
-    """Give the record by which readers prove how fresh they are."""
+    """Record by which readers prove how fresh they are."""
     key = f"{HEARTBEAT}/{heartbeat.writer}"
     headers = cloud_event(
         f"{key}/{heartbeat.partition}/{heartbeat.sequence}",
@@ -127,7 +127,7 @@ def heartbeat_record(heartbeat: Heartbeat, codec: Codec | None = None) -> Outgoi
 def act_record(
     act: Act, partitions: int, identity: str, codec: Codec | None = None
 ) -> Outgoing:
-    """Give the record of what an operator did.
+    """Record of an operator's act.
 
     Its key begins unlike those of a realm's facts, so that guards pass it over unread.
 
@@ -149,7 +149,7 @@ def act_record(
 
 
 def heartbeat_start(genesis: str) -> bytes:
-    """Give the first bytes of the value of every heartbeat of a log, as we write it."""
+    """First bytes of the value of every heartbeat of a log, as we write it."""
     plain = Heartbeat(genesis=genesis, partition=0, writer="", sequence=0, sent_at=0)
     value = in_force().encode(HEARTBEAT, attrs.asdict(plain))
     return value[: value.index(genesis.encode()) + len(genesis.encode())]
@@ -184,7 +184,7 @@ def cloud_event(
     time: int,
     traceparent: str | None = None,
 ) -> Headers:
-    """Give the headers of a record.
+    """Headers of a record, as CloudEvents has them.
 
     Args:
         event_id: unique within the source.

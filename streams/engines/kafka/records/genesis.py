@@ -37,7 +37,7 @@ class FactsTopic(NamedTuple):
 
 
 async def read_geneses(settings: KafkaSettings) -> dict[int, Genesis]:
-    """Give the genesis in force of each partition of ``facts`` that has one.
+    """Genesis in force of each partition of ``facts`` that has one.
 
     A partition that has lost its head has none: see `read_log`.
     """
@@ -45,7 +45,7 @@ async def read_geneses(settings: KafkaSettings) -> dict[int, Genesis]:
 
 
 async def read_log(settings: KafkaSettings) -> FactsTopic:
-    """Give which log each partition of ``facts`` is.
+    """Log that each partition of ``facts`` is.
 
     The genesis in force is the one with the lowest offset, and thus the first that is
     met. Compaction never moves the offset at which a partition begins; where it is

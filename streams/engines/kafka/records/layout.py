@@ -41,7 +41,7 @@ class Topic:
 
 
 def topics(settings: KafkaSettings) -> tuple[Topic, ...]:
-    """Give all topics that a deployment has.
+    """All topics that a deployment has.
 
     Whatever follows ``facts`` has its partitions: a record lies in the partition of
     the fact that it speaks of.

@@ -65,7 +65,7 @@ class Signal:
 def access_records(
     uses: Iterable[AccessEvent], origin: Origin, after: int, partitions: int, fresh: str
 ) -> Iterator[Outgoing]:
-    """Give the records of a batch's accesses, a block for each point.
+    """Return the records of a batch's accesses, a block for each point.
 
     Args:
         uses: in their order.
@@ -138,7 +138,7 @@ def _block(
 def signal_records(
     signals: Iterable[Mapping[str, Any]], origin: Origin, partitions: int, fresh: str
 ) -> Iterator[Outgoing]:
-    """Give the records of what ingress saw by itself, for the topic ``access``."""
+    """Return the records of what ingress saw by itself, for the topic ``access``."""
     for number, signal in enumerate(signals):
         point = signal.get("point", "")
         record = {
@@ -171,7 +171,7 @@ def signal_records(
 def agent_record(
     use: AgentUse, realm: str, partitions: int, identity: str, now: int
 ) -> Outgoing:
-    """Give the record of uses by an agent that nobody declared, a signal.
+    """Record of uses by an agent that nobody declared, a signal.
 
     It lies in the partition of the realm's own findings, whatever its point.
 
@@ -260,7 +260,7 @@ class KafkaPlace(NamedTuple):
     digest: str | None = None
 
     def __str__(self) -> str:
-        """Give topic, partition and offset; no topic's name holds a slash."""
+        """Topic, partition and offset; no topic's name holds a slash."""
         return f"{self.topic}/{self.partition}/{self.offset}"
 
 
@@ -271,7 +271,7 @@ def dead_letter_record(
     identity: str,
     place: KafkaPlace | None = None,
 ) -> Outgoing:
-    """Give the record of a dead letter of ingress.
+    """Record of a dead letter of ingress.
 
     Args:
         letter: what could not be used.
@@ -310,7 +310,7 @@ def dead_letter_record(
 
 
 def poison_record(place: KafkaPlace, poison: Poison, partitions: int) -> Outgoing:
-    """Give the dead letter of a record that cannot be read.
+    """Dead letter of a record that cannot be read.
 
     Its place is the key, and nothing in it depends on who reads it when.
     """
@@ -345,7 +345,7 @@ def _dead(record: dict[str, Any], partition: int, identity: str) -> Outgoing:
 def invalidation_record(
     place: tuple[str, int, int], realm: str, identifier: Identifier, death: Death
 ) -> Outgoing:
-    """Give the record that tells subscribers of ids that one is dead.
+    """Record that tells subscribers of ids that one is dead.
 
     Args:
         place: genesis and partition of the facts, and the offset it is true as of.
@@ -385,7 +385,7 @@ def finding_record(
     traceparent: str | None = None,
     judged: int | None = None,
 ) -> Outgoing:
-    """Give the record of a finding as it is now; the key is that of its episode.
+    """Record of a finding as it is now; the key is that of its episode.
 
     Args:
         episode: that it is about.

@@ -40,14 +40,14 @@ class Poison(NamedTuple):
 
 
 def poison_of(record: Any, reason: str, key: bytes | None) -> Poison:
-    """Give what is kept of a record of the client."""
+    """Part of a client's record that is kept."""
     value: bytes = record.value or b""
     at = max(0, getattr(record, "timestamp", None) or 0) * MILLISECOND
     return Poison(record.offset, len(value), reason, at, keyed_hash(key, value))
 
 
 def keyed_hash(key: bytes | None, value: bytes) -> str | None:
-    """Give HMAC-SHA-256 of some bytes in hex; None without a key.
+    """HMAC-SHA-256 of some bytes in hex; None without a key.
 
     A hash without a key would let anybody test guesses of what the bytes held.
     """
@@ -57,7 +57,7 @@ def keyed_hash(key: bytes | None, value: bytes) -> str | None:
 def letters(
     topic: str, number: int, partitions: int, poison: Iterable[Poison]
 ) -> Iterator[list[Outgoing]]:
-    """Give the dead letters of a partition's poison.
+    """Dead letters of a partition's poison.
 
     Args:
         topic: where it lies, its full name.

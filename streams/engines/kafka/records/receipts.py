@@ -113,7 +113,7 @@ def _terms(record: Mapping[str, Any]) -> Registration:
 
 
 def _is_signed(value: bytes, record: Mapping[str, Any], key: Ed25519PublicKey) -> bool:
-    """Tell whether a guard's key signed all bytes in front of the last field."""
+    """Whether a guard's key signed all bytes in front of the last field."""
     signature: bytes = record["signature"]
     last = SIGNED + signature
     if len(signature) != SIGNATURE_BYTES or not value.endswith(last):

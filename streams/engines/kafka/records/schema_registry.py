@@ -74,7 +74,7 @@ class SchemaRegistry:
         self._tls = ssl.create_default_context(cafile=settings.ca_file)
 
     async def look_up(self) -> dict[int, Published]:
-        """Give the registry's ids of all that we have published.
+        """Ids that the registry has for all schemas that we have published.
 
         Raises:
             NotPublishedError: it lacks one.
@@ -89,7 +89,7 @@ class SchemaRegistry:
         return found
 
     async def missing(self) -> list[Published]:
-        """Give what of ours the registry lacks.
+        """Schemas of ours that the registry lacks.
 
         Raises:
             RegistryError: it does not answer.
@@ -110,7 +110,7 @@ class SchemaRegistry:
             await self._call("POST", f"/subjects/{subject}/versions", _body(each))
 
     async def schema(self, schema_id: int) -> dict[str, Any] | None:
-        """Give the schema of an id; None where the registry has none.
+        """Return the schema of an id; None where the registry has none.
 
         Raises:
             RegistryError: it does not answer.
@@ -136,7 +136,7 @@ class SchemaRegistry:
     async def _call(
         self, method: str, path: str, body: Mapping[str, Any] | None = None
     ) -> dict[str, Any] | None:
-        """Give the decoded answer; None for 404."""
+        """Return the decoded answer; None for 404."""
         url = f"{self._url}{path}"
         try:
             async with (
@@ -241,7 +241,7 @@ async def learn_ids(values: Iterable[bytes | None]) -> None:
 
 
 def subject_of(each: Published) -> str:
-    """Give the subject of a schema, the full name of its record."""
+    """Subject of a schema, the full name of its record."""
     schema = orjson.loads(_text(each))
     return f"{schema['namespace']}.{schema['name']}"
 

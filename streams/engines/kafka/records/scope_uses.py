@@ -65,7 +65,7 @@ class ScopeUses:
     def new(
         self, realm: str, uses: Iterable[AccessEvent]
     ) -> dict[ScopeUse, set[ToldScopes]]:
-        """Give what is new in some uses, with what to `remember` once it is acked."""
+        """Return new uses of scopes, with keys to `remember` once they are acked."""
         by_name: dict[tuple[Identifier, int], tuple[int, set[ToldScopes]]] = {}
         for use in scoped(uses):
             name, day = use.identifiers[0], use.at // DAY
@@ -87,7 +87,7 @@ class ScopeUses:
 def scope_use_record(
     use: ScopeUse, partitions: int, identity: str, after: int
 ) -> Outgoing:
-    """Give the record, for the partition of what a realm has no point for.
+    """Record of a scope's use, for the realm's partition without a point.
 
     Args:
         use: what is told.

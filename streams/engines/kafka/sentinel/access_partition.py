@@ -138,12 +138,12 @@ class AccessPartition:
 
     @property
     def ready(self) -> bool:
-        """Tell whether all is judged that was there when it was loaded."""
+        """Whether all is judged that was there when it was loaded."""
         return self.position >= self.target
 
     @property
     def changed(self) -> bool:
-        """Tell whether there is something to tell, and to save."""
+        """Whether there is something to tell, and to save."""
         return bool(self._outputs or self._used or self.poison)
 
     def restore(self, now: int) -> Steps[bool]:
@@ -217,7 +217,7 @@ class AccessPartition:
 
     @property
     def _caught_up(self) -> bool:
-        """Tell whether nothing that comes can be told already."""
+        """Whether nothing that comes can be told already."""
         return not self._limits or self.position >= self._limits[-1]
 
     def _recall(self, at: int | None) -> None:
@@ -295,7 +295,7 @@ class AccessPartition:
         return posture.waiting(now)
 
     def _posture(self, realm: str) -> Posture:
-        """Give the stage of a realm, on its table of now."""
+        """Stage of a realm, on its table of now."""
         posture = self._postures.get(realm)
         if posture is None:
             posture = self._postures[realm] = Posture(self._tolerances.posture)
@@ -355,7 +355,7 @@ class AccessPartition:
                 self._used[realm, str(name)] = None
 
     def findings(self) -> list[Episode]:
-        """Give the findings that changed and are not told."""
+        """Return the findings that changed and are not told."""
         return [e for each in self._outputs.values() for e in each.episodes.values()]
 
     def acted(self) -> Iterator[tuple[str, AgentUse]]:
@@ -369,7 +369,7 @@ class AccessPartition:
         return () if known is None else known.undeclared()
 
     def judged_of(self, finding: Finding) -> int:
-        """Give below which offset every block was judged that a finding tells of.
+        """Below which offset every block was judged that a finding tells of.
 
         Who told of it before may have come further than we are.
         """

@@ -94,7 +94,7 @@ class Witnesses:
         self._heard: dict[int, PartitionReceipts] = {}
 
     def points(self, realm: str) -> Points:
-        """Give the guards of a realm."""
+        """Guards of a realm."""
         found = self.realms.get(realm)
         if found is None:
             found = self.realms[realm] = Points(self._bound)
@@ -137,7 +137,7 @@ class Witnesses:
             self.loaded.set()
 
     def position(self, number: int) -> int:
-        """Give the offset below which every receipt of a partition is worked off."""
+        """Offset below which every receipt of a partition is worked off."""
         return self._heard[number].position if number in self._heard else 0
 
     async def _take_up(self, number: int) -> None:

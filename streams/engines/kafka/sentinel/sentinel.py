@@ -342,7 +342,7 @@ class SentinelStage:
         return [shown for each in ours.values() for shown in each.undeclared(realm)]
 
     def _homes(self) -> Iterator[tuple[str, Realm, AccessPartition | None]]:
-        """Give each realm, with what its own findings belong to where that is ours."""
+        """Each realm, with what its own findings belong to where that is ours."""
         ours = {each.number: each for each in self._ours()}
         count = self._settings.access_partitions
         for partition in self.replica.partitions.values():

@@ -62,7 +62,7 @@ class Acl:
     name: str
 
     def plain(self) -> dict[str, str]:
-        """Give it as JSON-ready values."""
+        """JSON-ready values."""
         return {
             "principal": self.principal,
             "operation": str(self.operation),
@@ -71,7 +71,7 @@ class Acl:
         }
 
     def command(self) -> str:
-        """Give the arguments of Kafka's own tool that add it."""
+        """Arguments of Kafka's own tool that add the right."""
         return (
             f"kafka-acls.sh --add --allow-principal '{self.principal}' "
             f"--operation {self.operation} --{self.resource} '{self.name}'"
@@ -130,7 +130,7 @@ def acls(
     raw: Iterable[str] = (),
     realms: Iterable[str] = ("default",),
 ) -> Iterator[Acl]:
-    """Give all rights, role by role.
+    """All rights, role by role.
 
     Args:
         settings: of the layout.

@@ -63,7 +63,7 @@ async def connected(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClien
 async def shapes_of(
     admin: AIOKafkaAdminClient, names: Sequence[str]
 ) -> dict[str, Shape]:
-    """Give the shape of each of these topics that exists.
+    """Shape of each of these topics that exists.
 
     Raises:
         KafkaError: a topic may not be described.
@@ -81,7 +81,7 @@ async def shapes_of(
 async def configs_of(
     admin: AIOKafkaAdminClient, names: Iterable[str]
 ) -> dict[str, Configs]:
-    """Give the configurations of topics, which must exist.
+    """Return the configurations of topics, which must exist.
 
     Raises:
         KafkaError: a topic may not be described.
@@ -105,7 +105,7 @@ async def configs_of(
 
 
 async def overlooked(admin: AIOKafkaAdminClient, missing: Sequence[Topic]) -> bool:
-    """Tell whether one of these is there, though a broker knows nothing of it.
+    """Whether one of these exists though a broker knows nothing of it.
 
     The controller, which is asked here, knows first; the brokers learn from it.
     """

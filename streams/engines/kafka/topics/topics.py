@@ -99,7 +99,7 @@ class LayoutError(Exception):
 
 
 async def plan(settings: KafkaSettings) -> list[TopicDifference]:
-    """Give all differences between a cluster and the layout; none when all is well.
+    """All differences between a cluster and the layout; none when all is well.
 
     Raises:
         KafkaError: the cluster cannot be reached or refuses.
@@ -154,7 +154,7 @@ async def assert_layout(
 async def _losing(
     admin: AIOKafkaAdminClient, settings: KafkaSettings, wanted: Iterable[Topic]
 ) -> list[TopicDifference]:
-    """Give the configurations by which state is lost that was accepted."""
+    """Return the configurations by which accepted state is lost."""
     state = {settings.topic(name) for name in COMPACTED}
     kept = {topic.name: topic for topic in wanted if topic.name in state}
     try:
@@ -215,7 +215,7 @@ async def apply(
 
 
 async def _schemas(settings: KafkaSettings) -> list[TopicDifference]:
-    """Give what the schema registry lacks; take its ids where it lacks nothing."""
+    """Schemas that the registry lacks; its ids are taken where it lacks none."""
     if settings.schema_registry is None:
         return []
     missing = await SchemaRegistry(settings.schema_registry).missing()
@@ -232,7 +232,7 @@ async def _schemas(settings: KafkaSettings) -> list[TopicDifference]:
 async def _settled_differences(
     admin: AIOKafkaAdminClient, wanted: Sequence[Topic]
 ) -> list[TopicDifference]:
-    """Give the differences once no topic only seems to be missing.
+    """Differences once no topic only seems to be missing.
 
     One that is taken for missing, and is there in another shape, would get geneses.
     """
@@ -290,7 +290,7 @@ def _count(topic: Topic, shape: Shape | None) -> TopicDifference | None:
 
 
 def _readable(settings: KafkaSettings, differences: Iterable[TopicDifference]) -> bool:
-    """Tell whether ``facts`` is there, with the partitions that we count."""
+    """Whether ``facts`` exists, with the partitions that we count."""
     uncountable = (Kind.MISSING, Kind.PARTITIONS)
     wrong = {d.topic for d in differences if d.kind in uncountable}
     return _facts(settings) not in wrong
