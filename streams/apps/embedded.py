@@ -20,6 +20,7 @@ from streams.apps.builders.description import described
 from streams.apps.builders.embedded_analysis import AnalysisParts, analysis_parts
 from streams.apps.builders.embedded_context import EmbeddedContext
 from streams.apps.builders.embedded_guards import GuardParts, guard_parts
+from streams.apps.builders.embedded_tables import StageTables
 from streams.apps.builders.http_listener import accepting
 from streams.apps.builders.inputs import Inputs, inputs
 from streams.apps.builders.sources import check_embedded, configured_guard_keys
@@ -33,9 +34,10 @@ from streams.http.alert_metrics import AlertMetrics
 from streams.http.events import Events
 from streams.http.guards import Guards, ServedGuards
 from streams.http.health import Health, StoreMetrics
+from streams.http.lists import Lists
 from streams.http.publication import publication
 from streams.http.push import Push
-from streams.http.queries import Lists, Queries, StageTables
+from streams.http.queries import Queries
 from streams.http.server import Handlers, application
 from streams.http.status_lists import StatusLists
 from streams.model.times import DAY

@@ -39,7 +39,7 @@ from streams.engines.kafka.records.codec import (
 from streams.engines.kafka.records.layout import ACCESS, FACTS, SOURCES
 from streams.engines.kafka.records.payloads import access_records, signal_records
 from streams.engines.kafka.topics.topics import assert_layout
-from streams.http.queries import table_row
+from streams.http.table_answers import table_row
 from streams.observability.failpoints import failpoint
 from streams.stages.access.uses import AccessEvent
 from streams.stages.ingest.approvals import HELD

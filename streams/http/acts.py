@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
+from streams.http.bodies import json_object
 from streams.http.decisions import shown, take, waits, written
-from streams.http.operators import json_object
 from streams.http.problems import ProblemError, unreadable
 from streams.stages.ingest import acts
 from streams.stages.ingest.approvals import Pending, UndecidedError

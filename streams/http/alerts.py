@@ -7,11 +7,11 @@ import functools
 import http
 from typing import TYPE_CHECKING, Any, Protocol
 
-import orjson
 from aiohttp import web
 
 from schemas.entries import Act
-from streams.http.operators import json_object
+from streams.http.answers import json_answer
+from streams.http.bodies import json_object
 from streams.http.problems import ProblemError, unreadable
 from streams.model.times import rfc3339
 from streams.process.aside import Aside, here
@@ -89,7 +89,7 @@ class Alerts:
 
     def _list(self, buried: Sequence[Buried]) -> web.Response:
         state, now = self._desk.state, self._clock()
-        return _json({
+        return json_answer({
             "endpoints": [
                 {
                     "name": route.name,
@@ -110,7 +110,7 @@ class Alerts:
         names = await self._wanted(request, "test")
         by = self._tokens.holder(request, "restorer").name
         outcomes = await asyncio.gather(*(self._try(name, by) for name in names))
-        return _json({"endpoints": list(outcomes)})
+        return json_answer({"endpoints": list(outcomes)})
 
     async def replay(self, request: web.Request) -> web.Response:
         """Deliver anew what was given up, to one receiver or to all."""
@@ -119,7 +119,7 @@ class Alerts:
         for name in names:
             replay = functools.partial(self._desk.replay, name)
             count += await self._aside(replay)
-        return _json({"replayed": count})
+        return json_answer({"replayed": count})
 
     async def _wanted(self, request: web.Request, order: str) -> Sequence[str]:
         """Give the names of the receivers that a restorer means, once it is kept."""
@@ -176,9 +176,3 @@ def _told(buried: Buried) -> dict[str, Any]:
 
 def _later(time: int, now: int) -> int | None:
     return time if time > now else None
-
-
-def _json(document: dict[str, Any]) -> web.Response:
-    return web.json_response(
-        body=orjson.dumps(document), content_type="application/json"
-    )

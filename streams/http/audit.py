@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from streams.http.queries import limit_of, number_of
+from streams.http.query_values import limit_of, number_of
 from streams.process.aside import Aside, here, packed
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import http
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from aiohttp import web
 
-from streams.http.problems import ProblemError
+from streams.http.problems import ProblemError, unreadable
 from streams.http.unpacking import (
     IDENTITY,
     PackedError,
@@ -20,10 +20,12 @@ from streams.http.unpacking import (
     too_large,
     unpacked,
 )
+from streams.model import documents
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
-    from typing import Any
+
+    from streams.http.auth import CredentialHolder
 
 
 T = TypeVar("T")
@@ -103,3 +105,24 @@ async def _in_time(reading: Coroutine[Any, Any, T]) -> T:
         detail = "the body breaks off, or is not what Content-Encoding says"
         status = http.HTTPStatus.BAD_REQUEST
         raise ProblemError(status, "broken body", detail) from error
+
+
+async def json_object(
+    request: web.Request, holder: CredentialHolder, *, named: bool = False
+) -> dict[str, Any]:
+    """Read the JSON object, of at most `documents.MOST` bytes, of a token's holder.
+
+    Args:
+        request: with the body.
+        holder: of the token.
+        named: its ``identifier`` may be a secret, which the caller hashes.
+
+    Raises:
+        ProblemError: 422, the body is none, or a secret stands in it.
+        web.HTTPRequestEntityTooLarge: it is longer.
+    """
+    data = await body_of(request, holder, documents.MOST)
+    try:
+        return documents.object_of(data, named=named)
+    except documents.DocumentError as error:
+        raise unreadable(str(error)) from error

@@ -5,9 +5,9 @@ from __future__ import annotations
 import http
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-import orjson
 from aiohttp import web
 
+from streams.http.answers import json_answer
 from streams.http.problems import ProblemError
 from streams.model.times import SECOND, rfc3339
 from streams.stages.closure.closure import GuardMode, ProofState
@@ -154,7 +154,7 @@ class Guards:
             {"guard": name, "standing": "unknown", "connected": True}
             for name in of.subscribers
         ]
-        return _json({"guards": rows, "end": of.end})
+        return json_answer({"guards": rows, "end": of.end})
 
     async def remove(self, request: web.Request) -> web.Response:
         """Let a guard go that will not come back; revocations wait for it no more."""
@@ -163,7 +163,7 @@ class Guards:
         if not await self._of(request).remove(name, token.name):
             detail = "no guard has this name: list them with `rescind guards`"
             raise ProblemError(http.HTTPStatus.NOT_FOUND, "no such guard", detail)
-        return _json({"removed": name})
+        return json_answer({"removed": name})
 
     async def revocation(self, request: web.Request) -> web.Response:
         """Say which guards enforce a revocation, by the id that its answer gave."""
@@ -174,7 +174,7 @@ class Guards:
             detail = "no revocation has this id: it is `id` in the answer to one"
             status = http.HTTPStatus.NOT_FOUND
             raise ProblemError(status, "no such revocation", detail)
-        return _json(_told(result, of))
+        return json_answer(_told(result, of))
 
     def _of(self, request: web.Request) -> Enforcement:
         return self._places.enforcement(request.query.get("realm"))
@@ -223,8 +223,3 @@ def _row(name: str, of: Enforcement, now: int) -> dict[str, Any]:
         "standing": "heard" if heard else "silent",
         "connected": heard if connected is None else name in connected,
     }
-
-
-def _json(document: Any) -> web.Response:
-    body = orjson.dumps(document)
-    return web.Response(body=body, content_type="application/json")

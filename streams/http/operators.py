@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from agents_registry.facts import FUTURE_TOLERANCE, Cause, Effect, fact_id
-from agents_registry.identifiers import REUSABLE_KINDS
-from streams.http.bodies import body_of
+from agents_registry.facts import FUTURE_TOLERANCE, Cause, fact_id
+from streams.http.bodies import body_of, json_object
 from streams.http.decisions import take, waits
 from streams.http.events import Read, Speakers
 from streams.http.problems import ProblemError, unreadable
@@ -20,20 +19,18 @@ from streams.model.times import rfc3339, typed_time
 from streams.services.blast_limit import Sifted, tell
 from streams.services.intake import FactLog
 from streams.services.reading import read
-from streams.services.secret_names import PlainSecretError, SecretNames
+from streams.services.secret_names import SecretNames
 from streams.services.typed_names import (
     UnhashedError,
     VaultError,
-    identifier_of,
+    identifier_of_kind,
     is_plain,
-    is_plain_secret,
-    unknown_kind,
 )
 from streams.stages.ingest.acts import MAX_REASON, OperatorAct
 from streams.stages.ingest.approvals import Pending
 from streams.stages.ingest.declared import DeclarationError, facts_of_list
 from streams.stages.ingest.entitlement import OPERATORS, entitled, targets
-from streams.stages.ingest.ingress import told
+from streams.stages.ingest.revocation import revocation
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -45,45 +42,6 @@ if TYPE_CHECKING:
     from streams.services.blast_limit import BlastLimit
     from streams.stages.ingest.admission import Rights
     from streams.stages.ingest.ingress import Origin
-
-
-def revocation(
-    identifier: Identifier,
-    at: int,
-    origin: Origin,
-    event_id: str,
-    *,
-    actor: str | None = None,
-    reason: str | None = None,
-) -> Cause:
-    """Give the cause of an operator's revocation.
-
-    A name that may be given again gets a not_before: what was issued under it until
-    then is dead, what is issued later lives.
-
-    Args:
-        identifier: what to end.
-        at: since when (ns).
-        origin: of the request.
-        event_id: unique.
-        actor: whoever orders it.
-        reason: why, empty where that is not said.
-    """
-    reusable = identifier.kind in REUSABLE_KINDS
-    return Cause(
-        authority=origin.authority,
-        event_id=event_id,
-        version=origin.received_at,
-        received_at=origin.received_at,
-        ingress_key=origin.ingress_key,
-        settings=origin.settings,
-        target=identifier,
-        effect=Effect.NOT_BEFORE if reusable else Effect.REVOKE,
-        at=at,
-        not_before=at if reusable else None,
-        actor=told(actor),
-        reason=told(reason),
-    )
 
 
 NOBODY_KNOWS: Final = (
@@ -347,57 +305,6 @@ def _check_entitled(facts: Iterable[Fact], origin: Origin, rights: Rights) -> No
             names = ", ".join(map(str, targets(fact) or ()))
             message = f"the authority {origin.authority} may not speak of {names}"
             raise DeclarationError(message)
-
-
-def identifier_of_kind(
-    text: Any,
-    vocabulary: Vocabulary,
-    secrets: SecretNames,
-    *,
-    plain: bool = False,
-) -> Identifier:
-    """Read an identifier of a known kind.
-
-    Args:
-        text: what somebody gave.
-        vocabulary: kind to class.
-        secrets: tell what is a secret.
-        plain: it may be a secret that stands for its HMAC, and is not stored.
-
-    Raises:
-        ValueError: it is none.
-    """
-    if not isinstance(text, str):
-        raise ValueError("identifier is a text, kind:value")  # noqa: TRY004 - JSON
-    if not plain and secrets.plain(text) is not None:
-        raise PlainSecretError(documents.GIVE_THE_HASH)
-    identifier = identifier_of(text)
-    if identifier.kind not in vocabulary:
-        raise ValueError(unknown_kind(identifier.kind, vocabulary))
-    if not plain and is_plain_secret(identifier):
-        raise UnhashedError(identifier.kind)
-    return identifier
-
-
-async def json_object(
-    request: web.Request, holder: CredentialHolder, *, named: bool = False
-) -> dict[str, Any]:
-    """Read the JSON object, of at most `documents.MOST` bytes, of a token's holder.
-
-    Args:
-        request: with the body.
-        holder: of the token.
-        named: its ``identifier`` may be a secret, which the caller hashes.
-
-    Raises:
-        ProblemError: 422, the body is none, or a secret stands in it.
-        web.HTTPRequestEntityTooLarge: it is longer.
-    """
-    data = await body_of(request, holder, documents.MOST)
-    try:
-        return documents.object_of(data, named=named)
-    except documents.DocumentError as error:
-        raise unreadable(str(error)) from error
 
 
 def _moment(value: Any, now: int) -> int:

@@ -1,4 +1,4 @@
-"""Questions to the table: why, blast radius, inventory; and what was found."""
+"""Questions to the table: verdict and why, blast radius, inventory."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import itertools
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
-import orjson
 from aiohttp import web
 
 from agents_registry import inventory
-from agents_registry.causes import CauseRef, reference
-from agents_registry.death import Fate, latest_mark
-from agents_registry.lineage import NONE
-from agents_registry.presentation import Presented
-from agents_registry.verdict import judging
-from streams.engines.embedded.dead_letters import NAMES, row_as_plain
-from streams.http.operators import json_object
+from agents_registry.causes import reference
+from streams.http.answers import json_answer
+from streams.http.bodies import json_object
 from streams.http.problems import ProblemError, unreadable
-from streams.model.times import rfc3339, typed_time
+from streams.http.query_values import limit_of, number_of, time_of
+from streams.http.table_answers import (
+    cause_as_plain,
+    explained,
+    table_row,
+    undeclared_as_plain,
+)
 from streams.process.aside import Aside, collected, here, packed, walked
 from streams.process.turns import undisturbed
-from streams.services.intake import token_of
 from streams.services.secret_names import PlainSecretError, SecretNames
 from streams.services.typed_names import (
     UnhashedError,
@@ -34,17 +34,12 @@ from streams.services.typed_names import (
     is_plain_secret,
 )
 from streams.stages.access.agent_kinds import is_account
-from streams.stages.notify.silences import Silence, mark
-from streams.stages.sentinel import episodes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
-    from agents_registry.steps import Steps
-    from streams.engines.embedded.stages import Stages
-    from streams.engines.embedded.store import Store
     from streams.http.auth import Tokens
     from streams.stages.sentinel.unknown_agents import Shown
 
@@ -52,13 +47,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-LIMIT: Final = 1000
-MAKERS: Final = 10  # mostly it is one
-MOST: Final = 100_000
 TRIES: Final = 5
 ANSWER_SECONDS: Final = 60.0
-MOST_DIGITS: Final = 19
-LARGEST: Final = 2**63 - 1  # what SQLite can count to
 
 
 class Table(NamedTuple):
@@ -82,36 +72,6 @@ class TableReader(Protocol):
     def undeclared(self, realm: str | None) -> Iterable[Shown] | None:
         """Give what is in use in a realm and nobody declared; None: others know."""
         ...
-
-
-class StageTables:
-    """The one table of the embedded engine."""
-
-    def __init__(self, stages: Stages, store: Store, realm: str) -> None:
-        """Give the stages' table."""
-        self._stages = stages
-        self._store = store
-        self._realm = realm
-
-    def table(self, realm: str | None) -> Table:
-        """Give it once it is read, to who asks for its realm."""
-        if realm not in (None, self._realm):
-            raise ProblemError(http.HTTPStatus.NOT_FOUND, "unknown realm")
-        if not self._stages.loaded.is_set():
-            status = http.HTTPStatus.SERVICE_UNAVAILABLE
-            raise ProblemError(status, "loading", "the table is being read; try again")
-        as_of = token_of(self._store.genesis, self._stages.applied)
-        return Table(self._stages.registry, as_of)
-
-    def undeclared(self, realm: str | None) -> Iterable[Shown] | None:  # noqa: ARG002
-        """Give what the sentinel tells of; there is one realm."""
-        return self._stages.sentinel.undeclared()
-
-    def knows(self, identifier: Identifier) -> bool | None:
-        """Tell whether any fact names it; None: the table is not read yet."""
-        if not self._stages.loaded.is_set():
-            return None
-        return self._stages.registry.lineage.find(identifier) != NONE
 
 
 async def as_given(identifier: Identifier) -> tuple[Identifier, ...]:
@@ -195,13 +155,13 @@ class Queries:
         except ValueError as error:
             raise unreadable(str(error)) from error
         hashed = secret is not None
-        return _json({"identifiers": [*map(str, found)], "hashed": hashed})
+        return json_answer({"identifiers": [*map(str, found)], "hashed": hashed})
 
     async def why(self, request: web.Request) -> web.Response:
         """Say whether an identifier lives, and why not; ``?at=`` asks for the past."""
         self._let_in(request)
         identifier = await self._identifier(request)
-        at = _time(request.query.get("at"))
+        at = time_of(request.query.get("at"))
 
         async def judged(table: Table) -> dict[str, Any]:
             registry, as_of = table
@@ -271,7 +231,7 @@ class Queries:
                 "identifiers": len(registry.lineage),
                 "undeclared": None
                 if shown is None
-                else await first(_undeclared(shown)),
+                else await first(undeclared_as_plain(shown)),
                 "ownerless": [*map(str, await first(inventory.ownerless(registry)))],
                 "shared_service_accounts": [
                     {"account": str(account), "agents": [*map(str, agents)]}
@@ -287,11 +247,11 @@ class Queries:
                 ],
                 "unmapped": [*map(str, await first(inventory.unmapped(registry)))],
                 "ambiguous_lifts": [
-                    _cause(reference(registry, cause))
+                    cause_as_plain(reference(registry, cause))
                     for cause in await first(inventory.ambiguous_lifts(registry))
                 ],
                 "unapplied": [
-                    _cause(reference(registry, cause))
+                    cause_as_plain(reference(registry, cause))
                     for cause in await first(inventory.unapplied(registry))
                 ],
             }
@@ -356,31 +316,6 @@ class Queries:
         return web.Response(body=body, content_type="application/json")
 
 
-def _undeclared(shown: Iterable[Shown]) -> Iterator[dict[str, Any]]:
-    """Give what is in use and undeclared as JSON-ready values, each name once."""
-    found: dict[str, Shown] = {}
-    for each in shown:
-        before = found.get(each.name)
-        found[each.name] = each if before is None else _both(before, each)
-    for each in found.values():
-        yield {
-            "identifier": each.name,
-            "what": each.what,
-            "first_seen": rfc3339(each.first_seen),
-            "last_seen": rfc3339(each.last_seen),
-            "points": each.points,
-            "credentials": each.credentials,
-        }
-
-
-def _both(one: Shown, other: Shown) -> Shown:
-    return one._replace(
-        first_seen=min(one.first_seen, other.first_seen),
-        last_seen=max(one.last_seen, other.last_seen),
-        points=sorted({*one.points, *other.points}),
-    )
-
-
 def _hashed(identifier: Identifier) -> Identifier:
     """Give an identifier that is no secret of a vault, whose HMAC only a vault knows.
 
@@ -392,91 +327,6 @@ def _hashed(identifier: Identifier) -> Identifier:
     return identifier
 
 
-class Lists:
-    """Handlers of what the embedded engine keeps in lists; all need the role viewer."""
-
-    def __init__(
-        self,
-        tokens: Tokens,
-        store: Store,
-        silences: Callable[[], tuple[Silence, ...]] = tuple,
-        aside: Aside = here,
-    ) -> None:
-        """Answer from the store; ``silences`` gives those in force."""
-        self._aside = aside
-        self._tokens = tokens
-        self._store = store
-        self._silences = silences
-
-    async def findings(self, request: web.Request) -> web.Response:
-        """List findings by their last change; ``?after=`` continues a list.
-
-        An open one that is not told now says which silence covers it, and why.
-        """
-        self._tokens.holder(request, "viewer")
-        after = number_of(request, "after", 0)
-        query = (
-            "SELECT changed, body FROM findings WHERE changed > ?"
-            " ORDER BY changed LIMIT ?"
-        )
-        limit = limit_of(request)
-
-        async def listed() -> bytes:
-            rows = await self._store.read(query, after, limit)
-            silences = self._silences()
-            found = await collected(
-                _finding(changed, each, silences) for changed, each in rows
-            )
-            last = rows[-1][0] if rows else after
-            return await packed({"findings": found, "after": last})
-
-        body = await self._aside(listed)
-        return web.Response(body=body, content_type="application/json")
-
-    async def dlq(self, request: web.Request) -> web.Response:
-        """List dead letters by their last change; ``?after=`` continues a list."""
-        self._tokens.holder(request, "viewer")
-        after = number_of(request, "after", -1)
-        query = (
-            f"SELECT {', '.join(NAMES)} FROM dlq"  # noqa: S608 - constant names
-            " WHERE offset > ? ORDER BY offset LIMIT ?"
-        )
-        rows = await self._store.read(query, after, limit_of(request))
-        letters = [row_as_plain(row) for row in rows]
-        for letter in letters:
-            letter |= {name: rfc3339(letter[name]) for name in ("at", "last_at")}
-        last = rows[-1][0] if rows else after
-        return _json({"dead_letters": letters, "after": last})
-
-
-def _finding(changed: int, body: bytes, silences: tuple[Silence, ...]) -> Any:
-    episode = orjson.loads(body)
-    finding = episode["finding"] | {"open": episode["open"], "changed": changed}
-    known = episodes.from_plain(episode["finding"])
-    finding["silenced"] = mark(known, silences) if episode["open"] else None
-    for name in ("first_seen", "last_seen", "cause_at"):
-        finding[name] = rfc3339(finding[name])
-    return finding
-
-
-def table_row(row: inventory.Row) -> list[Any]:
-    """Give a row of the table as JSON-ready values."""
-    return [
-        str(row.identifier),
-        row.allowed,
-        row.reason,
-        list(row.causes),
-        row.expires_at,
-        [list(scopes) for scopes in row.scopes],
-        [[str(owner) for owner in owners] for owners in row.owners],
-    ]
-
-
-def _json(document: Any) -> web.Response:
-    body = orjson.dumps(document)
-    return web.Response(body=body, content_type="application/json")
-
-
 def _silent(error: VaultError) -> ProblemError:
     status = http.HTTPStatus.SERVICE_UNAVAILABLE
     detail = f"{error}; try again, or name it as its audit log does"
@@ -485,94 +335,3 @@ def _silent(error: VaultError) -> ProblemError:
 
 def _busy(detail: str) -> ProblemError:
     return ProblemError(http.HTTPStatus.SERVICE_UNAVAILABLE, "busy", detail)
-
-
-def number_of(request: web.Request, name: str, default: int) -> int:
-    """Read a natural number of the query.
-
-    Raises:
-        ProblemError: 422, it is none.
-    """
-    text = request.query.get(name)
-    if text is None:
-        return default
-    if not text.isascii() or not text.isdigit() or len(text) > MOST_DIGITS:
-        raise unreadable(f"{name} is a natural number of up to {MOST_DIGITS} digits")
-    if int(text) > LARGEST:
-        raise unreadable(f"{name} is at most {LARGEST}")
-    return int(text)
-
-
-def explained(
-    registry: Registry, identifier: Identifier, now: int, at: int | None
-) -> Steps[dict[str, Any]]:
-    """Say whether an identifier lives, and why not, as JSON-ready values.
-
-    Args:
-        registry: the table.
-        identifier: that is asked about.
-        now: ns.
-        at: a time in the past, if it is asked about that (ns).
-    """
-    verdict = yield from judging(registry, Presented((identifier,)), now=now)
-    fate = Fate(registry, identifier)
-    died = yield from fate.dying(at=at, inclusive=True)
-    watermark = latest_mark((yield from fate.causes_above()))
-    path = died.path if died is not None else verdict.path
-    above = []
-    for name, depth in itertools.islice(
-        inventory.ancestors(registry, identifier), LIMIT
-    ):
-        yield
-        above.append([str(name), depth])
-    makers = []
-    for maker in inventory.creators(registry, identifier)[:MAKERS]:
-        judged = yield from judging(registry, Presented((maker,)), now=now)
-        makers.append({"identifier": str(maker), "allowed": judged.allowed})
-    return {
-        "identifier": str(identifier),
-        "allowed": verdict.allowed,
-        "reason": verdict.reason.value,
-        "dead": died is not None,
-        "via": None if died is None else died.via,
-        "path": [str(name) for name in path],
-        "cause": _cause(died.cause if died is not None else verdict.cause),
-        "lives_if_issued_after": None if watermark is None else rfc3339(watermark),
-        "ancestors": above,
-        "created_by": makers,
-        "created": len(inventory.created_by(registry, identifier)),
-    }
-
-
-def limit_of(request: web.Request) -> int:
-    """Read how much an answer may list.
-
-    Raises:
-        ProblemError: 422, it is not from 1 to MOST.
-    """
-    limit = number_of(request, "limit", LIMIT)
-    if not 0 < limit <= MOST:
-        raise unreadable(f"limit is a number from 1 to {MOST}")
-    return limit
-
-
-def _time(text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        return typed_time(text)
-    except ValueError as error:
-        raise unreadable(f"at {error}") from error
-
-
-def _cause(cause: CauseRef | None) -> dict[str, Any] | None:
-    if cause is None:
-        return None
-    return {
-        "id": cause.fact_id,
-        "target": str(cause.target),
-        "effect": cause.effect.value,
-        "reach": cause.reach.value,
-        "authority": cause.authority,
-        "at": rfc3339(cause.at),
-    }

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from streams.http.feed import FeedServer
     from streams.http.guards import Guards
     from streams.http.health import Health
+    from streams.http.lists import Lists
     from streams.http.push import Push
-    from streams.http.queries import Lists, Queries
+    from streams.http.queries import Queries
 
 # Also for a first request whose headers never end; a guard's feed is not idle.
 IDLE_SECONDS: Final = 60.0

@@ -6,13 +6,13 @@ import http
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
-import orjson
 from aiohttp import web
 
 from agents_registry.secret_shapes import HASHED_KINDS
 from schemas.entries import Act
+from streams.http.answers import json_answer
 from streams.http.auth import ANY_REALM
-from streams.http.operators import json_object
+from streams.http.bodies import json_object
 from streams.http.problems import ProblemError, unreadable
 from streams.process.aside import Aside, here
 from streams.services.intake import NotWrittenError
@@ -113,7 +113,7 @@ class SilencePages:
                 silence = silenced(seen, silences)
                 if silence is not None:
                     held[silence.id].append(seen)
-        return _json({
+        return json_answer({
             "silences": [
                 each.shown()
                 | {
@@ -162,7 +162,7 @@ class SilencePages:
             raise ProblemError(http.HTTPStatus.NOT_FOUND, "no such silence", detail)
         await self._record_act(token.name, f"unsilence {_words(known[name])}")
         await _written(self._silences.drop(name))
-        return _json(known[name].shown())
+        return json_answer(known[name].shown())
 
     def _of(
         self, holder: CredentialHolder, roles: tuple[Role, ...]
@@ -213,9 +213,3 @@ def _told(finding: Finding) -> dict[str, Any]:
         "realm": finding.realm,
         "identifier": str(finding.presented),
     }
-
-
-def _json(document: dict[str, Any]) -> web.Response:
-    return web.json_response(
-        body=orjson.dumps(document), content_type="application/json"
-    )

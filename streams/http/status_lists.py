@@ -19,9 +19,10 @@ from agents_registry.identifiers import NodeClass
 from agents_registry.presentation import MOST_ACTORS, MOST_IDENTIFIERS
 from streams.engines.embedded.status_entries import Known, StatusEntries
 from streams.http.auth import authority_of
-from streams.http.operators import identifier_of_kind, json_object
+from streams.http.bodies import json_object
 from streams.http.problems import ProblemError, unreadable
 from streams.model.times import SECOND, typed_time
+from streams.services.typed_names import identifier_of_kind
 from streams.stages.status.status_list import StatusEntry
 
 if TYPE_CHECKING:

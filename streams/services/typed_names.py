@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.identifiers import Identifier
+from streams.model import documents
 from streams.services.secret_names import PlainSecretError
 from streams.sources.aws.identity import principal_of
 from streams.sources.openbao.call import HASHED, HASHED_KINDS, OPEN_KINDS, PATH
 
 if TYPE_CHECKING:
     from agents_registry.identifiers import Vocabulary
+    from streams.services.secret_names import SecretNames
 
 # `-` reads the value from standard input, so that it stands in no history.
 AUDIT_HASH: Final = "bao write -field=hash sys/audit-hash/DEVICE input=-"
@@ -71,3 +73,33 @@ def unknown_kind(kind: str, vocabulary: Vocabulary) -> str:
     near = get_close_matches(kind, vocabulary, 1, ALIKE)
     what = f"is it {near[0]}?" if near else "settings and mappings declare kinds"
     return f"no kind is called {kind!r}; {what}"
+
+
+def identifier_of_kind(
+    text: Any,
+    vocabulary: Vocabulary,
+    secrets: SecretNames,
+    *,
+    plain: bool = False,
+) -> Identifier:
+    """Read an identifier of a known kind.
+
+    Args:
+        text: what somebody gave.
+        vocabulary: kind to class.
+        secrets: tell what is a secret.
+        plain: it may be a secret that stands for its HMAC, and is not stored.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not isinstance(text, str):
+        raise ValueError("identifier is a text, kind:value")  # noqa: TRY004 - JSON
+    if not plain and secrets.plain(text) is not None:
+        raise PlainSecretError(documents.GIVE_THE_HASH)
+    identifier = identifier_of(text)
+    if identifier.kind not in vocabulary:
+        raise ValueError(unknown_kind(identifier.kind, vocabulary))
+    if not plain and is_plain_secret(identifier):
+        raise UnhashedError(identifier.kind)
+    return identifier

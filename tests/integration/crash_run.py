@@ -21,7 +21,7 @@ from agents_registry.identifiers import Identifier
 from agents_registry.inventory import table
 from agents_registry.registry import Registry
 from schemas.codec import decode_fact
-from streams.http.queries import table_row
+from streams.http.table_answers import table_row
 from streams.model.times import SECOND
 from streams.observability.failpoints import POINTS
 from streams.services.audit_heads import head_reader, public_key

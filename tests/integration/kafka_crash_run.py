@@ -19,7 +19,7 @@ from agents_registry.inventory import table
 from agents_registry.registry import Registry
 from streams.apps.ingress import receive
 from streams.engines.kafka.records.codec import partition_of
-from streams.http.queries import table_row
+from streams.http.table_answers import table_row
 from streams.model.times import SECOND
 from streams.observability.failpoints import WORKER_POINTS
 from streams.settings.server import Settings
@@ -29,13 +29,7 @@ from streams.stages.ingest.entitlement import Grant
 from streams.stages.ingest.ingress import Origin
 from tests.integration import kafka_crash_child
 from tests.integration.forked import preload, start
-from tests.integration.serving import (
-    created_key,
-    deleted_key,
-    until,
-    used_key,
-    values,
-)
+from tests.integration.serving import created_key, deleted_key, until, used_key, values
 from tests.integration.working import decoded, ends, keyed_facts_of, task_of
 
 if TYPE_CHECKING:

@@ -34,7 +34,7 @@ from streams.engines.kafka.records.codec import (
 from streams.engines.kafka.records.genesis import read_log
 from streams.engines.kafka.records.layout import FACTS
 from streams.engines.kafka.topics.topics import LayoutError
-from streams.http.queries import table_row
+from streams.http.table_answers import table_row
 from tests.integration.kafka_cluster import settings_of
 from tests.integration.kafka_crash_run import NOW, Run, Worker
 from tests.integration.kafka_guards import (

@@ -11,7 +11,7 @@ from aiokafka.admin import NewTopic
 
 from agents_registry.inventory import table
 from agents_registry.registry import Registry
-from streams.http.queries import table_row
+from streams.http.table_answers import table_row
 from streams.model.times import SECOND
 from streams.observability.metrics import INGRESS, WORKER
 from tests.integration.serving import created_key, deleted_key, until, used_key

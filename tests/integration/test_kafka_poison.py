@@ -17,7 +17,7 @@ from agents_registry.registry import Registry
 from schemas.codec import HEADER, MAGIC, bundled
 from streams.engines.kafka.client.group_consumer import Membership
 from streams.engines.kafka.records.codec import access_partition_of, partition_of
-from streams.http.queries import table_row
+from streams.http.table_answers import table_row
 from streams.sources.reading.envelope import LIMIT
 from tests.integration.kafka_crash_run import NOW, Run
 from tests.integration.serving import (

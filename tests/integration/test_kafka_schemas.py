@@ -34,7 +34,7 @@ from streams.engines.kafka.records.schema_registry import (
     take_ids,
 )
 from streams.engines.kafka.topics.topics import Kind, LayoutError, assert_layout, plan
-from streams.http.queries import table_row
+from streams.http.table_answers import table_row
 from streams.settings.kafka import KafkaSettings, SchemaRegistrySettings
 from streams.sources.aws.cloudtrail import CloudTrail
 from streams.stages.ingest.admission import Rights, admit

@@ -15,7 +15,6 @@ from agents_registry.identifiers import Identifier, extend
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
 from streams.engines.kafka.records.payloads import Signal, read_access, signal_records
-from streams.http.operators import revocation
 from streams.model.findings import Finding, FindingKind
 from streams.model.records import Access, DeadLetter, Lifecycle
 from streams.model.times import DAY, SECOND, parse_time
@@ -32,6 +31,7 @@ from streams.stages.ingest.admission import Rights, admit
 from streams.stages.ingest.declared import facts_of_list
 from streams.stages.ingest.entitlement import Grant
 from streams.stages.ingest.ingress import Origin
+from streams.stages.ingest.revocation import revocation
 from streams.stages.notify import notify
 from streams.stages.notify.deliveries import Activity, ReceiverRoute
 from streams.stages.notify.notify import FindingChange

@@ -28,8 +28,6 @@ LARGE: Final = frozenset(
         "streams/engines/kafka/records/payloads.py",
         "streams/engines/kafka/sentinel/access_partition.py",
         "streams/engines/kafka/sentinel/sentinel.py",
-        "streams/http/operators.py",
-        "streams/http/queries.py",
         "streams/stages/access/index.py",
         "streams/stages/sentinel/episodes.py",
         "streams/stages/sentinel/liveness_index.py",

@@ -36,7 +36,7 @@ from streams.engines.kafka.checkpoints.checkpoint import FactsFile
 from streams.engines.kafka.facts.partition import Partition
 from streams.engines.kafka.facts.recovery import take
 from streams.http.prober import Prober
-from streams.http.queries import MAKERS, explained
+from streams.http.table_answers import MAKERS, explained
 from streams.model.findings import Finding, FindingKind, Severity
 from streams.observability.progress import Progress
 from streams.process import turns

@@ -1,0 +1,49 @@
+"""The one table of the embedded engine, for questions."""
+
+from __future__ import annotations
+
+import http
+from typing import TYPE_CHECKING
+
+from agents_registry.lineage import NONE
+from streams.http.problems import ProblemError
+from streams.http.queries import Table
+from streams.services.intake import token_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agents_registry.identifiers import Identifier
+    from streams.engines.embedded.stages import Stages
+    from streams.engines.embedded.store import Store
+    from streams.stages.sentinel.unknown_agents import Shown
+
+
+class StageTables:
+    """The one table of the embedded engine."""
+
+    def __init__(self, stages: Stages, store: Store, realm: str) -> None:
+        """Give the stages' table."""
+        self._stages = stages
+        self._store = store
+        self._realm = realm
+
+    def table(self, realm: str | None) -> Table:
+        """Give it once it is read, to who asks for its realm."""
+        if realm not in (None, self._realm):
+            raise ProblemError(http.HTTPStatus.NOT_FOUND, "unknown realm")
+        if not self._stages.loaded.is_set():
+            status = http.HTTPStatus.SERVICE_UNAVAILABLE
+            raise ProblemError(status, "loading", "the table is being read; try again")
+        as_of = token_of(self._store.genesis, self._stages.applied)
+        return Table(self._stages.registry, as_of)
+
+    def undeclared(self, realm: str | None) -> Iterable[Shown] | None:  # noqa: ARG002
+        """Give what the sentinel tells of; there is one realm."""
+        return self._stages.sentinel.undeclared()
+
+    def knows(self, identifier: Identifier) -> bool | None:
+        """Tell whether any fact names it; None: the table is not read yet."""
+        if not self._stages.loaded.is_set():
+            return None
+        return self._stages.registry.lineage.find(identifier) != NONE
