@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import attrs
 import typer
@@ -14,6 +15,7 @@ from streams.cli.audit import audit_app
 from streams.cli.backup import backup_app
 from streams.cli.config import config_app
 from streams.cli.conformance import conformance_app
+from streams.cli.extras import missing_extra
 from streams.cli.grants import grants_app
 from streams.cli.kafka import kafka_app
 from streams.cli.migrate import migrate_app
@@ -24,6 +26,8 @@ from streams.cli.topics import topics_app
 
 if TYPE_CHECKING:
     from streams.clients.rescind import Client
+
+WITHOUT_EXTRA: Final = 2
 
 app = typer.Typer(
     cls=PlainGroup,
@@ -354,5 +358,12 @@ app.add_typer(conformance_app)
 
 
 def main() -> None:
-    """Run the program."""
-    app()
+    """Run the program; exit code 2 where a command's extra is not installed."""
+    try:
+        app()
+    except ModuleNotFoundError as error:
+        said = missing_extra(error, sys.argv[1:])
+        if said is None:
+            raise
+        print(said, file=sys.stderr)  # noqa: T201 - the program's own words
+        raise SystemExit(WITHOUT_EXTRA) from error

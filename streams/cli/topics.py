@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
     from typing import Any
 
     from streams.settings.kafka import KafkaSettings
@@ -69,17 +69,17 @@ def topics_acls(
 
 def run_plan() -> int:
     """Print what `apply` would do; 1 where it must not do something."""
-    return _run(_plan())
+    return _run(_plan)
 
 
 def run_check() -> int:
     """Print what differs; 1 where anything does."""
-    return _run(_check())
+    return _run(_check)
 
 
 def run_apply() -> int:
     """Make the topics as they should be; 1 where something must not be changed."""
-    return _run(_apply())
+    return _run(_apply)
 
 
 def run_acls(
@@ -157,7 +157,7 @@ async def _apply() -> int:
     return DONE
 
 
-def _run(work: Coroutine[Any, Any, int]) -> int:
+def _run(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
     import asyncio
 
     from aiokafka.errors import KafkaError
@@ -167,7 +167,7 @@ def _run(work: Coroutine[Any, Any, int]) -> int:
     from streams.engines.kafka.topics.topics import LayoutError
 
     try:
-        return asyncio.run(work)
+        return asyncio.run(work())
     except LayoutError as error:
         for difference in error.differences:
             typer.echo(str(difference), err=True)
