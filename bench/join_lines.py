@@ -11,7 +11,7 @@ import orjson
 from agents_registry.facts import Cause, Effect, Node
 from agents_registry.identifiers import Identifier
 from bench.credentials import NOW, SHORT
-from streams.engines.kafka.records.payloads import access_records
+from streams.engines.kafka.records.accesses import access_records
 from streams.stages.access.uses import AccessEvent
 from streams.stages.ingest.ingress import Origin
 

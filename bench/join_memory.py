@@ -16,7 +16,8 @@ from bench.join_lines import credential
 from bench.memory import resident
 from bench.report import Row
 from streams.stages.access.columns import Lines
-from streams.stages.access.index import MINUTE, Remembered
+from streams.stages.access.index import Remembered
+from streams.stages.access.segment import MINUTE
 from streams.stages.access.uses import AccessEvent
 
 COUNT: Final = {"tiny": 20_000, "small": 200_000, "full": 1_000_000}

@@ -30,6 +30,7 @@ from streams.engines.embedded.store import MOVED_FILE
 from streams.engines.kafka.client.publisher import Publisher
 from streams.engines.kafka.ingress.compacted_store import CompactedStore, part
 from streams.engines.kafka.ingress.source_state import CURSOR, SCIM
+from streams.engines.kafka.records.accesses import access_records, signal_records
 from streams.engines.kafka.records.codec import (
     fact_record,
     partition_of,
@@ -37,7 +38,6 @@ from streams.engines.kafka.records.codec import (
     realm_of,
 )
 from streams.engines.kafka.records.layout import ACCESS, FACTS, SOURCES
-from streams.engines.kafka.records.payloads import access_records, signal_records
 from streams.engines.kafka.topics.topics import assert_layout
 from streams.http.table_answers import table_row
 from streams.observability.failpoints import failpoint

@@ -20,8 +20,8 @@ from streams.apps import ingress
 from streams.apps.embedded import serve
 from streams.apps.ingress import receive
 from streams.apps.worker import work
+from streams.engines.kafka.records.accesses import OPEN
 from streams.engines.kafka.records.codec import partition_of
-from streams.engines.kafka.records.payloads import OPEN
 from streams.model.findings import POSTURE, FindingKind
 from streams.model.times import SECOND, parse_time
 from streams.settings.server import ClosureSettings, Settings

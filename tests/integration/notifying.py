@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from attrs import define, field
 
 from agents_registry.identifiers import Identifier
-from streams.engines.kafka.records.payloads import finding_record
+from streams.engines.kafka.records.outputs import finding_record
 from streams.model.findings import Finding, FindingKind, Severity
 from streams.model.times import SECOND
 from streams.stages.sentinel.episodes import Episode

@@ -109,7 +109,7 @@ INPUT: Final = {
         RECORDS,
     ),
     "a dead letter is named by its reader": InputBug(
-        "records/payloads",
+        "records/dead_letters",
         "place.partition % partitions, str(place))",
         'place.partition % partitions, f"{place}/{id(record)}")',
         CRASH,

@@ -16,12 +16,12 @@ from agents_registry.facts import Cause, Effect
 from agents_registry.identifiers import Identifier
 from agents_registry.steps import finish
 from streams.engines.kafka.checkpoints.checkpoint import UsesFile
-from streams.engines.kafka.records.payloads import (
+from streams.engines.kafka.records.accesses import (
     access_records,
-    finding_record,
     read_access,
     signal_records,
 )
+from streams.engines.kafka.records.outputs import finding_record
 from streams.engines.kafka.sentinel.access_partition import AccessPartition
 from streams.engines.kafka.sentinel.sentinel import SentinelStage
 from streams.model.findings import FindingKind

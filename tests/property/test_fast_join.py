@@ -12,6 +12,7 @@ from agents_registry.steps import Steps
 from streams.stages.access import columns as lines
 from streams.stages.access import dedup as repeats
 from streams.stages.access import index as remembered
+from streams.stages.access.segment import Segment
 from streams.stages.sentinel import liveness_index as dead_bits
 from tests.property.agreement import SEED
 from tests.property.fast_join import differs
@@ -57,7 +58,7 @@ BUGS: dict[str, tuple[Any, str, Any]] = {
     "a line that comes twice is two uses": (repeats, "repeats", _none),
     "what was reported is not marked": (remembered.Remembered, "mark", nothing),
     "a restart forgets marks": (
-        remembered.Segment,
+        Segment,
         "dump_marks",
         lambda self: zlib.compress(bytes(len(self))),
     ),

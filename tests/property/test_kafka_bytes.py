@@ -16,6 +16,7 @@ from streams.engines.kafka.checkpoints.checkpoint import FactsFile, UsesFile
 from streams.engines.kafka.facts.partition import Partition
 from streams.engines.kafka.facts.registry import invalidations
 from streams.engines.kafka.finding_records import read_finding
+from streams.engines.kafka.records.accesses import access_records, signal_records
 from streams.engines.kafka.records.codec import (
     Genesis,
     Heartbeat,
@@ -23,11 +24,7 @@ from streams.engines.kafka.records.codec import (
     genesis_record,
     heartbeat_record,
 )
-from streams.engines.kafka.records.payloads import (
-    access_records,
-    finding_record,
-    signal_records,
-)
+from streams.engines.kafka.records.outputs import finding_record
 from streams.engines.kafka.sentinel.access_partition import AccessPartition
 from streams.sources.aws.cloudtrail import CloudTrail
 from streams.stages.ingest.admission import Rights, admit

@@ -14,7 +14,7 @@ import orjson
 from agents_registry.identifiers import Identifier, extend
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
-from streams.engines.kafka.records.payloads import Signal, read_access, signal_records
+from streams.engines.kafka.records.accesses import Signal, read_access, signal_records
 from streams.model.findings import Finding, FindingKind
 from streams.model.records import Access, DeadLetter, Lifecycle
 from streams.model.times import DAY, SECOND, parse_time

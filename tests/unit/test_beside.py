@@ -17,7 +17,7 @@ from streams.engines.kafka.checkpoints.blob_files import LARGE
 from streams.engines.kafka.checkpoints.checkpoint import UsesFile
 from streams.engines.kafka.checkpoints.journal import DamagedError
 from streams.engines.kafka.facts.realm import Realm
-from streams.engines.kafka.records.payloads import Accesses, access_records, read_access
+from streams.engines.kafka.records.accesses import Accesses, access_records, read_access
 from streams.engines.kafka.sentinel.access_partition import AccessPartition
 from streams.stages.access.uses import AccessEvent
 from streams.stages.ingest.ingress import Origin

@@ -25,10 +25,8 @@ LARGE: Final = frozenset(
     {
         "streams/engines/embedded/stages.py",
         "streams/engines/embedded/store.py",
-        "streams/engines/kafka/records/payloads.py",
         "streams/engines/kafka/sentinel/access_partition.py",
         "streams/engines/kafka/sentinel/sentinel.py",
-        "streams/stages/access/index.py",
         "streams/stages/sentinel/episodes.py",
         "streams/stages/sentinel/liveness_index.py",
         "streams/stages/sentinel/sentinel.py",

@@ -25,7 +25,7 @@ from streams.engines.kafka.closure.closure_partition import (
 from streams.engines.kafka.closure.findings import episode_of
 from streams.engines.kafka.closure.guard_registry import CEILING, LogRoll
 from streams.engines.kafka.records.codec import fact_record
-from streams.engines.kafka.records.payloads import finding_record
+from streams.engines.kafka.records.outputs import finding_record
 from streams.engines.kafka.records.receipts import UNPROVEN
 from streams.model.findings import FindingKind
 from streams.model.times import DAY, SECOND

@@ -11,7 +11,7 @@ from attrs import define, field
 from streams.engines.kafka.notify.delivery_file import DeliveryFile
 from streams.engines.kafka.notify.notifier import DeliveryWorker, Record
 from streams.engines.kafka.records.codec import partition_of
-from streams.engines.kafka.records.payloads import finding_record
+from streams.engines.kafka.records.outputs import finding_record
 from streams.model.times import SECOND
 from streams.settings.kafka import KafkaSettings
 from streams.stages.notify.deliveries import AttemptOutcome, Delivery, ReceiverRoute

@@ -9,7 +9,7 @@ from attrs import define, field
 
 from streams.engines.kafka.notify.delivery_file import DeliveryFile
 from streams.engines.kafka.notify.notifier import DeliveryWorker, Record
-from streams.engines.kafka.records.payloads import finding_record
+from streams.engines.kafka.records.outputs import finding_record
 from streams.model.findings import SUMMARY, FindingKind
 from streams.settings.kafka import KafkaSettings
 from streams.stages.notify.deliveries import Activity, AttemptOutcome, Delivery

@@ -19,7 +19,7 @@ from streams.stages.ingest.ingress import Origin
 
 if TYPE_CHECKING:
     from streams.engines.kafka.ingress.ingress import KafkaLog
-    from streams.engines.kafka.records.payloads import KafkaPlace
+    from streams.engines.kafka.records.dead_letters import KafkaPlace
 
 pytestmark = pytest.mark.unit
 

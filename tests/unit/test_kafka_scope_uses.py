@@ -8,7 +8,7 @@ from agents_registry.identifiers import Identifier
 from schemas.codec import in_force
 from schemas.errors import SchemaError
 from streams.engines.kafka.records import scope_uses
-from streams.engines.kafka.records.payloads import read_access
+from streams.engines.kafka.records.accesses import read_access
 from streams.engines.kafka.records.scope_uses import (
     ScopeUse,
     ScopeUses,

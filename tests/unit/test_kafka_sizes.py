@@ -7,7 +7,7 @@ import pytest
 from agents_registry.facts import Cause, Effect, Node
 from agents_registry.identifiers import Identifier
 from streams.engines.kafka.ingress.ingress import fitting
-from streams.engines.kafka.records.payloads import (
+from streams.engines.kafka.records.accesses import (
     Accesses,
     access_records,
     read_access,

@@ -20,12 +20,12 @@ from streams.engines.kafka import finding_records
 from streams.engines.kafka.checkpoints.checkpoint import UsesFile
 from streams.engines.kafka.facts.realm import Realm
 from streams.engines.kafka.finding_records import Held, read_episodes
-from streams.engines.kafka.records.payloads import (
+from streams.engines.kafka.records.accesses import (
     access_records,
-    finding_record,
     read_access,
     signal_records,
 )
+from streams.engines.kafka.records.outputs import finding_record
 from streams.engines.kafka.sentinel.access_partition import AccessPartition
 from streams.model.findings import FindingKind
 from streams.settings.kafka import KafkaSettings

@@ -12,7 +12,7 @@ from agents_registry.registry import Registry
 from agents_registry.steps import finish
 from streams.engines.kafka.checkpoints.checkpoint import UsesFile
 from streams.engines.kafka.facts.realm import Realm
-from streams.engines.kafka.records.payloads import read_access, signal_records
+from streams.engines.kafka.records.accesses import read_access, signal_records
 from streams.engines.kafka.sentinel.access_partition import AccessPartition
 from streams.model.findings import LASTING, FindingKind
 from streams.model.times import SECOND

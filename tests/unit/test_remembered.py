@@ -13,16 +13,9 @@ from agents_registry.identifiers import Identifier
 from agents_registry.steps import finish
 from streams.stages.access import columns
 from streams.stages.access.columns import U64, Lines, joined, prints_of
-from streams.stages.access.index import (
-    FAN,
-    IN_FLIGHT,
-    MINUTE,
-    REPORTED,
-    SINGLES,
-    Merged,
-    Remembered,
-    Segment,
-)
+from streams.stages.access.index import FAN, Remembered
+from streams.stages.access.joining import SINGLES
+from streams.stages.access.segment import IN_FLIGHT, MINUTE, REPORTED, Merged, Segment
 from streams.stages.access.uses import AccessEvent
 
 if TYPE_CHECKING:

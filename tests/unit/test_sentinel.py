@@ -26,7 +26,8 @@ from agents_registry.registry import Registry
 from agents_registry.steps import finish
 from agents_registry.uncaused import Uncaused
 from streams.model.findings import FindingKind
-from streams.stages.access.index import FAN, SINGLES
+from streams.stages.access.index import FAN
+from streams.stages.access.joining import SINGLES
 from streams.stages.access.uses import AccessEvent
 from streams.stages.posture.posture import Limits
 from streams.stages.registry.registry import condemned, dead, root

@@ -14,7 +14,8 @@ from attrs import frozen
 from schemas.codec import in_force
 from schemas.errors import Fault, SchemaError
 from streams.engines.kafka.client.log_reader import reading
-from streams.engines.kafka.records.payloads import JUDGED, OPEN, REOPENED
+from streams.engines.kafka.records.accesses import OPEN
+from streams.engines.kafka.records.outputs import JUDGED, REOPENED
 from streams.engines.kafka.records.schema_registry import learn_ids
 from streams.model.findings import Finding
 from streams.stages.notify.notify import FindingChange

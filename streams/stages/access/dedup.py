@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from streams.stages.access.columns import U64, prints_of
-from streams.stages.access.index import MINUTE, bucket
+from streams.stages.access.joining import bucket
+from streams.stages.access.segment import MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from agents_registry.steps import Steps
     from streams.stages.access.columns import Numbers
-    from streams.stages.access.index import Remembered, Segment
+    from streams.stages.access.index import Remembered
+    from streams.stages.access.segment import Segment
     from streams.stages.access.uses import AccessEvent
 
 

@@ -9,14 +9,14 @@ forgotten once all of it is older than a day by our clock.
 
 from __future__ import annotations
 
-import zlib
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import orjson
-from attrs import define, field
 
-from streams.stages.access.columns import I64, U8, U64, Lines, joined
+from streams.stages.access.columns import U8, Lines
+from streams.stages.access.joining import joined_segments
+from streams.stages.access.segment import HEAD, REPORTED, Merged, Segment
 from streams.stages.access.uses import AccessEvent
 
 if TYPE_CHECKING:
@@ -25,149 +25,12 @@ if TYPE_CHECKING:
     from agents_registry.steps import Steps
     from streams.stages.access.columns import Numbers
 
-MINUTE: Final = 60 * 1_000_000_000
-SINGLES: Final = 32
-# Marks of a row, added up.
-IN_FLIGHT: Final = 1  # counted, and judged again: an earlier cause may come late
-REPORTED: Final = 2  # as a use of something dead
-HELD: Final = 4  # nobody declared what it presents: to be asked again
-ASKED: Final = 8  # it was
-BEYOND: Final = 16  # reported as beyond its scopes
-UNDATED: Final = 32  # counted as one of principals alone, after a not_before on them
 FAN: Final = 16  # pieces of one size that are joined into one
 LARGEST: Final = 1 << 14  # rows; such a piece is joined no more
 LARGEST_TEXT: Final = 64 << 20
 MOST: Final = 10_000_000  # rows; about 140 bytes each with an identifier and an id
 SPANS: Final = 24  # pieces further apart than this part of a day are not joined
-_HEAD: Final = b"RU1\n"
 _MARKS: Final = "m"
-# Odd numbers that spread what they are multiplied with over 64 bits.
-_ODD: Final = np.uint64(0x9E3779B97F4A7C15)
-_ODDER: Final = np.uint64(0xC2B2AE3D27D4EB4F)
-
-
-class Merged(NamedTuple):
-    """What a row stands for that is more than one use; ``first`` in ns."""
-
-    first: int
-    times: int
-
-
-class UseBucket(NamedTuple):
-    """What uses have in common that are counted together."""
-
-    whom: bytes
-    point: str
-    outcome: int
-    minute: int
-    scopes: str
-
-
-@define(eq=False)
-class Segment:
-    """Some remembered uses.
-
-    Attributes:
-        key: the name under which it is saved; its marks have another.
-        lines: the uses, without checks.
-        oldest: when the first of them came in (ns, our clock); newest: the last.
-        marks: of each row.
-        merged: rows that stand for several uses.
-    """
-
-    key: str
-    lines: Lines
-    oldest: int
-    newest: int
-    marks: Numbers
-    merged: dict[int, Merged] = field(factory=dict)
-    _sorted: Numbers = field(init=False)
-    _rows: Numbers = field(init=False)
-    span: tuple[int, int] = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        """Sort the prints."""
-        prints = self.lines.prints
-        order = np.argsort(prints)
-        self._sorted = prints[order]
-        rows = self.lines.rows() if len(prints) > len(self.lines) else order
-        self._rows = (rows if rows is order else rows[order]).astype(np.uint32)
-        at = self.lines.at
-        self.span = (int(at.min()) // MINUTE, int(at.max()) // MINUTE)
-
-    def __len__(self) -> int:
-        """Return the number of rows."""
-        return len(self.lines)
-
-    @property
-    def held(self) -> Numbers:
-        """Rows for which the question is open whether somebody declared them."""
-        return np.flatnonzero(self.marks & (HELD | ASKED) == HELD)
-
-    def firsts(self, rows: Numbers) -> Numbers:
-        """Print of the first identifier of some rows."""
-        return self.lines.prints[self.lines.starts()[rows]]
-
-    @property
-    def size(self) -> int:
-        """Number of times that `FAN` goes into the number of rows."""
-        return (len(self).bit_length() - 1) // 4
-
-    def find(self, prints: Numbers) -> Numbers:
-        """Rows that present one of some identifiers, in their order.
-
-        Args:
-            prints: of the identifiers, sorted.
-        """
-        left = self._sorted.searchsorted(prints)
-        there = self._sorted.take(left, mode="clip") == prints
-        if not there.any():
-            return np.empty(0, I64)
-        left = left[there]
-        counts = self._sorted.searchsorted(prints[there], "right") - left
-        first = np.cumsum(counts) - counts
-        places = np.repeat(left - first, counts) + np.arange(counts.sum())
-        return np.unique(self._rows[places]).astype(I64)
-
-    def merged_of(self, row: int) -> Merged:
-        """First use, and number of uses, that a row stands for."""
-        return _merged_at(row, self.lines, self.merged)
-
-    def dump(self) -> bytes:
-        """Bytes to keep: a line of JSON, then the columns."""
-        columns = self.lines.columns()
-        head = {
-            "oldest": self.oldest,
-            "newest": self.newest,
-            "points": self.lines.points,
-            "merged": [[row, *of] for row, of in self.merged.items()],
-            "columns": [[name, len(of)] for name, of in columns.items()],
-        }
-        return b"".join([_HEAD, orjson.dumps(head), b"\n", *columns.values()])
-
-    @classmethod
-    def load(cls, key: str, body: bytes, marks: bytes | None) -> Segment:
-        """Read what `dump` and `dump_marks` gave.
-
-        Raises:
-            ValueError: it cannot be read.
-        """
-        end = body.index(b"\n", len(_HEAD))
-        head = orjson.loads(body[len(_HEAD) : end])
-        columns, start = {}, end + 1
-        for name, length in head["columns"]:
-            columns[name] = body[start : start + length]
-            start += length
-        lines = Lines.read(tuple(head["points"]), columns)
-        marked = np.zeros(len(lines), U8)
-        if marks is not None:
-            marked = np.frombuffer(zlib.decompress(marks), U8).copy()
-        merged = {row: Merged(*of) for row, *of in head["merged"]}
-        return cls(key, lines, head["oldest"], head["newest"], marked, merged)
-
-    def dump_marks(self) -> bytes:
-        """Return the marks as bytes."""
-        return zlib.compress(self.marks.tobytes(), 1)
 
 
 class Remembered:
@@ -214,7 +77,7 @@ class Remembered:
         bodies = dict(sorted(rows))
         older = [key for key in bodies if "\0" in key]  # the key of a bucket
         for key, body in bodies.items():
-            if body.startswith(_HEAD):
+            if body.startswith(HEAD):
                 self._pieces.append(Segment.load(key, body, bodies.get(key + _MARKS)))
                 self._next = int(key[1:]) + 1
         if older:
@@ -282,7 +145,7 @@ class Remembered:
             or sum(len(piece.lines.texts) for piece in last) > LARGEST_TEXT
         ):
             return False
-        whole = yield from _joined(self._key(), last)
+        whole = yield from joined_segments(self._key(), last)
         yield
         del self._pieces[-FAN:]
         for piece in last:
@@ -308,93 +171,6 @@ class Remembered:
         key = f"p{self._next:012}"
         self._next += 1
         return key
-
-
-def bucket(lines: Lines, row: int) -> UseBucket:
-    """Key by which uses are counted together."""
-    point = lines.points[lines.point[row]]
-    minute = int(lines.at[row]) // MINUTE
-    return UseBucket(
-        lines.whom(row), point, int(lines.outcome[row]), minute, lines.scopes(row)
-    )
-
-
-def _joined(key: str, pieces: list[Segment]) -> Steps[Segment]:
-    """Make one piece of several, bursts merged."""
-    whole = joined([piece.lines for piece in pieces])
-    yield
-    marks = np.concatenate([piece.marks for piece in pieces])
-    merged: dict[int, Merged] = {}
-    before = 0
-    for piece in pieces:
-        merged.update((before + row, of) for row, of in piece.merged.items())
-        before += len(piece)
-    keep = np.ones(len(whole), np.bool_)
-    for rows in _bursts(whole):
-        yield
-        _merge(whole, rows, marks, merged, keep)
-    if not keep.all():
-        kept = np.flatnonzero(keep)
-        yield
-        whole, marks = whole.chosen(kept), marks[kept]
-        places = np.cumsum(keep) - 1
-        merged = {int(places[row]): of for row, of in merged.items() if keep[row]}
-    yield
-    return Segment(key, whole, pieces[0].oldest, pieces[-1].newest, marks, merged)
-
-
-def _bursts(lines: Lines) -> Iterator[list[int]]:
-    """Yield the rows, in their order, of each bucket that holds more than `SINGLES`."""
-    minutes = lines.at.astype(U64) // np.uint64(MINUTE)
-    where = (lines.point.astype(U64) << np.uint64(8)) | lines.outcome
-    mixed = lines.prints[lines.starts()] + minutes * _ODD + where * _ODDER
-    order = np.argsort(mixed)
-    ends = np.append(np.flatnonzero(np.diff(mixed[order])) + 1, len(order))
-    starts = np.append(0, ends[:-1])
-    for place in np.flatnonzero(ends - starts > SINGLES).tolist():
-        buckets: dict[UseBucket, list[int]] = {}
-        for row in np.sort(order[starts[place] : ends[place]]).tolist():
-            buckets.setdefault(bucket(lines, row), []).append(row)
-        yield from (rows for rows in buckets.values() if len(rows) > SINGLES)
-
-
-def _merge(
-    lines: Lines,
-    rows: list[int],
-    marks: Numbers,
-    merged: dict[int, Merged],
-    keep: Numbers,
-) -> None:
-    """Make one row of what is more than `SINGLES` uses of a bucket.
-
-    A burst is judged by its last use. What was reported is not needed any more, where
-    it is not to be asked about again, and what has other marks is not mixed.
-    """
-    texts: set[bytes] = set()
-    singles: list[int] = []
-    rest: dict[int, list[int]] = {}
-    for row in rows:
-        text = lines.text(row)
-        again = lines.event[row] and text in texts
-        texts.add(text)
-        if not again and row not in merged and len(singles) < SINGLES - 1:
-            singles.append(row)
-            continue
-        keep[row] = False
-        if not again:
-            rest.setdefault(int(marks[row]), []).append(row)
-    for mark, alike in rest.items():
-        if mark & REPORTED and mark & (HELD | ASKED) != HELD:
-            continue
-        last = max(alike, key=lines.at.__getitem__)
-        of = [_merged_at(row, lines, merged) for row in alike]
-        first, times = min(each.first for each in of), sum(n for _, n in of)
-        merged[last] = Merged(first, times)
-        keep[last] = True
-
-
-def _merged_at(row: int, lines: Lines, merged: dict[int, Merged]) -> Merged:
-    return merged.get(row) or Merged(int(lines.at[row]), 1)
 
 
 def _of_buckets(key: str, buckets: list[list[Any]]) -> Segment:

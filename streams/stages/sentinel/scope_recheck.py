@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
     from streams.stages.access.columns import Numbers
-    from streams.stages.access.index import Remembered, Segment
+    from streams.stages.access.index import Remembered
+    from streams.stages.access.segment import Segment
 
 AT_ONCE: Final = 1000  # names looked up in one step
 MOST: Final = 100_000  # names that wait; of more everything is looked at

@@ -25,14 +25,8 @@ from streams.model.findings import FindingKind
 from streams.stages.access.agent_kinds import ActingKinds
 from streams.stages.access.columns import DENIED, U64, Lines, prints_of
 from streams.stages.access.dedup import repeats_among
-from streams.stages.access.index import (
-    BEYOND,
-    IN_FLIGHT,
-    MOST,
-    REPORTED,
-    UNDATED,
-    Remembered,
-)
+from streams.stages.access.index import MOST, Remembered
+from streams.stages.access.segment import BEYOND, IN_FLIGHT, REPORTED, UNDATED
 from streams.stages.posture.posture import Limits
 from streams.stages.sentinel.acted import AgentUse
 from streams.stages.sentinel.episodes import KEPT, Doubt, EpisodeKey, Episodes, Sighting
@@ -63,7 +57,7 @@ if TYPE_CHECKING:
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
     from streams.stages.access.columns import Numbers
-    from streams.stages.access.index import Segment
+    from streams.stages.access.segment import Segment
     from streams.stages.access.uses import AccessEvent
 
     Found = list[tuple[Segment, Numbers]]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from agents_registry.registry import Registry
     from streams.model.findings import FindingKind
     from streams.stages.access.columns import Numbers
-    from streams.stages.access.index import Segment
+    from streams.stages.access.segment import Segment
     from streams.stages.access.uses import AccessEvent
     from streams.stages.sentinel.acted import AgentUse
     from streams.stages.sentinel.episodes import Episode, EpisodeKey, Episodes, Sighting

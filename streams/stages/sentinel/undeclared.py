@@ -20,7 +20,7 @@ from agents_registry.presentation import is_credential
 from streams.model.findings import FindingKind
 from streams.stages.access.columns import U64
 from streams.stages.access.dedup import repeats_among
-from streams.stages.access.index import ASKED, HELD
+from streams.stages.access.segment import ASKED, HELD
 from streams.stages.access.uses import AccessEvent
 from streams.stages.sentinel.acting import acting_agent, is_declared, named_agent
 from streams.stages.sentinel.episodes import EpisodeKey
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from agents_registry.steps import Steps
     from streams.stages.access.agent_kinds import ActingKinds
     from streams.stages.access.columns import Lines, Numbers
-    from streams.stages.access.index import Remembered, Segment
+    from streams.stages.access.index import Remembered
+    from streams.stages.access.segment import Segment
     from streams.stages.sentinel.episodes import Episodes
     from streams.stages.sentinel.liveness_index import DeadBits
 

@@ -32,7 +32,7 @@ from streams.engines.kafka.closure.closure_partition import (
 )
 from streams.engines.kafka.records.genesis import read_geneses
 from streams.engines.kafka.records.layout import FACTS, RECEIPTS
-from streams.engines.kafka.records.payloads import finding_record
+from streams.engines.kafka.records.outputs import finding_record
 from streams.engines.kafka.records.poison import letters
 from streams.engines.kafka.records.schema_registry import learn, learn_ids
 from streams.observability import tracing

@@ -19,7 +19,7 @@ from streams.engines.kafka.client.publisher import NotAckedError, die
 from streams.engines.kafka.facts.recovery import take
 from streams.engines.kafka.facts.standby import Standby
 from streams.engines.kafka.records.layout import FACTS
-from streams.engines.kafka.records.payloads import invalidation_record
+from streams.engines.kafka.records.outputs import invalidation_record
 from streams.engines.kafka.records.poison import letters
 from streams.engines.kafka.records.schema_registry import learn
 from streams.observability import tracing

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from streams.engines.kafka.client.publisher import NotAckedError
-from streams.engines.kafka.records.payloads import dead_letter_record
+from streams.engines.kafka.records.dead_letters import dead_letter_record
 from streams.stages.ingest.dead_letters import Repeats
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from streams.engines.kafka.client.publisher import Publisher
     from streams.engines.kafka.records.codec import Outgoing
-    from streams.engines.kafka.records.payloads import KafkaPlace
+    from streams.engines.kafka.records.dead_letters import KafkaPlace
     from streams.model.records import DeadLetter
     from streams.settings.kafka import KafkaSettings
     from streams.stages.ingest.ingress import Origin

@@ -22,6 +22,7 @@ from streams.engines.kafka.client.publisher import NotAckedError
 from streams.engines.kafka.clock.heartbeats import SHORTER
 from streams.engines.kafka.ingress.bulk import Bulk, pieces
 from streams.engines.kafka.ingress.dead_letters import DeadLetters
+from streams.engines.kafka.records.accesses import access_records, signal_records
 from streams.engines.kafka.records.codec import (
     Act,
     Outgoing,
@@ -30,7 +31,6 @@ from streams.engines.kafka.records.codec import (
     partition_of,
 )
 from streams.engines.kafka.records.layout import ACCESS, FACTS
-from streams.engines.kafka.records.payloads import access_records, signal_records
 from streams.engines.kafka.records.scope_uses import ScopeUses, scope_use_record
 from streams.model.records import DeadLetter
 from streams.observability import tracing
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from agents_registry.facts import Fact
     from streams.engines.kafka.client.publisher import Publisher
     from streams.engines.kafka.records.codec import Genesis
-    from streams.engines.kafka.records.payloads import KafkaPlace
+    from streams.engines.kafka.records.dead_letters import KafkaPlace
     from streams.engines.kafka.topics.topic_watch import TopicWatch
     from streams.services.blast_limit import BlastLimit
     from streams.services.intake import Complete, Encoded, IntakeBatch, Noted

@@ -18,7 +18,7 @@ from streams.engines.kafka.client.group_consumer import (
     Membership,
     waiting_for_the_broker,
 )
-from streams.engines.kafka.records.payloads import KafkaPlace
+from streams.engines.kafka.records.dead_letters import KafkaPlace
 from streams.engines.kafka.records.poison import MILLISECOND, keyed_hash
 from streams.model.records import DeadLetter
 from streams.observability import tracing

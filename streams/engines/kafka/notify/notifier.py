@@ -20,7 +20,7 @@ from attrs import define, frozen
 from schemas.errors import SchemaError
 from streams.engines.kafka.finding_records import FindingRecord, is_urgent, read_finding
 from streams.engines.kafka.records.codec import partition_of
-from streams.engines.kafka.records.payloads import dead_letter_record
+from streams.engines.kafka.records.dead_letters import dead_letter_record
 from streams.engines.kafka.records.poison import letters, poison_of
 from streams.model.findings import SUMMARY
 from streams.model.records import DeadLetter

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hmac
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from streams.engines.kafka.records.payloads import KafkaPlace, poison_record
+from streams.engines.kafka.records.dead_letters import KafkaPlace, poison_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -18,7 +18,7 @@ from attrs import define, field
 from agents_registry.identifiers import Identifier
 from schemas.errors import SchemaError
 from streams.engines.kafka.checkpoints.journal import DamagedError
-from streams.engines.kafka.records.payloads import Accesses, Signal, read_access
+from streams.engines.kafka.records.accesses import Accesses, Signal, read_access
 from streams.engines.kafka.records.poison import poison_of
 from streams.engines.kafka.records.scope_uses import ScopeUse
 from streams.model.findings import FindingKind

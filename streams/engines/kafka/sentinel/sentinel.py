@@ -22,13 +22,10 @@ from streams.engines.kafka.client.log_reader import reading
 from streams.engines.kafka.client.publisher import NotAckedError, die
 from streams.engines.kafka.facts.replica import RealmTables
 from streams.engines.kafka.finding_records import read_episodes
+from streams.engines.kafka.records.accesses import Accesses, agent_record
 from streams.engines.kafka.records.codec import access_partition_of
 from streams.engines.kafka.records.layout import ACCESS, FACTS
-from streams.engines.kafka.records.payloads import (
-    Accesses,
-    agent_record,
-    finding_record,
-)
+from streams.engines.kafka.records.outputs import finding_record
 from streams.engines.kafka.records.poison import letters
 from streams.engines.kafka.records.schema_registry import learn
 from streams.engines.kafka.records.scope_uses import ScopeUse

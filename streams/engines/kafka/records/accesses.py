@@ -1,9 +1,9 @@
-"""The records of all topics but ``facts``: what stands in them, and how it is read."""
+"""Records of the topic ``access``: accesses in blocks, and what ingress saw itself."""
 
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from attrs import frozen
@@ -15,30 +15,21 @@ from streams.engines.kafka.records.codec import (
     Outgoing,
     access_partition_of,
     cloud_event,
-    partition_of,
 )
 from streams.engines.kafka.records.scope_uses import AFTER, ScopeUse, read_scope_use
 from streams.model.findings import FindingKind
 from streams.stages.access.columns import Lines
 from streams.stages.access.uses import AccessEvent
-from streams.stages.sentinel.episodes import to_plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from agents_registry.death import Death
-    from streams.engines.kafka.records.poison import Poison
-    from streams.model.records import DeadLetter
     from streams.stages.ingest.ingress import Origin
     from streams.stages.sentinel.acted import AgentUse
-    from streams.stages.sentinel.episodes import Episode
 
 LINES: Final = 1000  # access lines in one block, most often about 64 KiB
 BLOCK_BYTES: Final = 64 << 10
-MOST_REASON: Final = 4096  # it may quote an identifier
 OPEN: Final = "rescind-open"
-REOPENED: Final = "rescind-reopened"
-JUDGED: Final = "rescind-judged"
 
 
 @frozen
@@ -240,177 +231,6 @@ def _seen(line: Mapping[str, Any], point: str, received_at: int) -> AccessEvent:
         owner=line["owner"],
         applied=line["applied"],
         scopes=None if line["scope"] is None else tuple(line["scope"]),
-    )
-
-
-class KafkaPlace(NamedTuple):
-    """Where a record lies in Kafka; what is made of it can be named by that.
-
-    Attributes:
-        topic: its full name.
-        at: when the broker took it, in nanoseconds.
-        length: of its value; digest: its keyed hash, None without a key.
-    """
-
-    topic: str
-    partition: int
-    offset: int
-    at: int = 0
-    length: int = 0
-    digest: str | None = None
-
-    def __str__(self) -> str:
-        """Topic, partition and offset; no topic's name holds a slash."""
-        return f"{self.topic}/{self.partition}/{self.offset}"
-
-
-def dead_letter_record(
-    letter: DeadLetter,
-    origin: Origin,
-    partitions: int,
-    identity: str,
-    place: KafkaPlace | None = None,
-) -> Outgoing:
-    """Record of a dead letter of ingress.
-
-    Args:
-        letter: what could not be used.
-        origin: where it came from.
-        partitions: of ``dlq``.
-        identity: unique, or the same whenever the same bytes are taken in again.
-        place: of the record of a raw topic that it stands in.
-    """
-    record = {
-        "realm": origin.realm,
-        "source": letter.source,
-        "authority": origin.authority,
-        "reason": letter.reason[:MOST_REASON],
-        "offset": letter.offset,
-        "partition": None,
-        "length": letter.length,
-        "digest": letter.digest or None,
-        "event_id": letter.event_id,
-        "at": origin.received_at,
-        "count": letter.pieces,
-        "last_offset": letter.offset + letter.span,
-    }
-    if place is not None:
-        inside = f"; in the record at byte {letter.offset}" if letter.offset else ""
-        record |= {
-            "source": place.topic,
-            "reason": f"{letter.reason[:MOST_REASON]}{inside}",
-            "offset": place.offset,
-            "partition": place.partition,
-            "length": letter.length or place.length,
-            "digest": letter.digest or place.digest,
-            "at": place.at or origin.received_at,
-            "last_offset": None,
-        }
-    return _dead(record, partition_of(origin.realm, partitions), identity)
-
-
-def poison_record(place: KafkaPlace, poison: Poison, partitions: int) -> Outgoing:
-    """Dead letter of a record that cannot be read.
-
-    Its place is the key, and nothing in it depends on who reads it when.
-    """
-    record = {
-        "realm": "",
-        "source": place.topic,
-        "authority": "",
-        "reason": poison.reason,
-        "offset": poison.offset,
-        "partition": place.partition,
-        "length": poison.length,
-        "digest": poison.digest,
-        "at": poison.at,
-    }
-    return _dead(record, place.partition % partitions, str(place))
-
-
-def _dead(record: dict[str, Any], partition: int, identity: str) -> Outgoing:
-    return Outgoing(
-        partition=partition,
-        key=identity.encode(),
-        value=in_force().encode("dead_letter", record),
-        headers=cloud_event(
-            identity,
-            source=f"/sources/{quote(record['source'], safe='')}",
-            kind="dead-letter",
-            time=record["at"],
-        ),
-    )
-
-
-def invalidation_record(
-    place: tuple[str, int, int], realm: str, identifier: Identifier, death: Death
-) -> Outgoing:
-    """Record that tells subscribers of ids that one is dead.
-
-    Args:
-        place: genesis and partition of the facts, and the offset it is true as of.
-        realm: whose identifier it is.
-        identifier: the dead one.
-        death: why.
-    """
-    genesis, partition, as_of = place
-    cause = death.cause
-    record = {
-        "genesis": genesis,
-        "partition": partition,
-        "realm": realm,
-        "identifier": str(identifier),
-        "cause": cause.fact_id,
-        "target": str(cause.target),
-        "effect": cause.effect.value,
-        "path": [str(name) for name in death.path],
-        "authority": cause.authority,
-        "at": cause.at,
-        "as_of": as_of,
-    }
-    key = f"{realm}/{identifier}/{cause.fact_id}"
-    return Outgoing(
-        partition=partition,
-        key=key.encode(),
-        value=in_force().encode("invalidation", record),
-        headers=cloud_event(
-            key, source=f"/realms/{realm}", kind="invalidation", time=cause.at
-        ),
-    )
-
-
-def finding_record(
-    episode: Episode,
-    partitions: int,
-    traceparent: str | None = None,
-    judged: int | None = None,
-) -> Outgoing:
-    """Record of a finding as it is now; the key is that of its episode.
-
-    Args:
-        episode: that it is about.
-        partitions: of the topic.
-        traceparent: of what led to it.
-        judged: every access below this offset was judged by then.
-    """
-    finding = episode.finding
-    headers = cloud_event(
-        f"{finding.id}/{episode.revision}",
-        source=f"/realms/{finding.realm}",
-        kind="finding",
-        time=finding.last_seen,
-        traceparent=traceparent,
-    )
-    return Outgoing(
-        partition=partition_of(finding.realm, partitions),
-        key=f"{finding.realm}/{finding.id}".encode(),
-        value=in_force().encode("finding", to_plain(finding)),
-        headers=(
-            *headers,
-            (OPEN, b"1" if episode.open else b"0"),
-            (REOPENED, str(episode.reopened).encode()),
-            *(() if judged is None else ((JUDGED, str(judged).encode()),)),
-        ),
     )
 
 
