@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from streams.cli.pdp import run
 from tests.integration.cli_server import DEADLINE, RESCIND, environment, serving, until
 from tests.pdp import ISSUER, hashed, jwks, sub, token
 
@@ -110,3 +111,17 @@ def test_without_a_server_it_starts_and_denies(tmp_path: Path) -> None:
         assert status(f"{url}/healthz/live") == 200
         assert status(f"{url}/healthz/ready") == 503
         until(lambda: status(f"{url}/v1/check", fresh("child")) == 403)
+
+
+def test_an_address_of_another_machine_ends_it_with_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As every wrong setting does."""
+    file = tmp_path / "pdp.yaml"
+    file.write_text("credential: x\nlisten: {host: 203.0.113.1, port: 0}")
+
+    assert 2 == run(file, url=None, listen=None)
+
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith("rescind pdp: ")
+    assert "203.0.113.1" in told

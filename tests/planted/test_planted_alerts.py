@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from streams.stages.notify.deliveries import Delivery
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.planted, pytest.mark.timeout(240)]
 
 
 def queue_not_saved(patch: pytest.MonkeyPatch) -> None:

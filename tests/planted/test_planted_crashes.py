@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import subprocess
     from pathlib import Path
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(1000)]
+pytestmark = [pytest.mark.planted, pytest.mark.timeout(1000)]
 
 COPIED: Final = (*PRODUCT, "tests/integration")
 RUNS: Final = 80  # most; the first complaint ends them

@@ -15,7 +15,7 @@ from tests.planted.copies import GUARD, Change, caught, copied, passed, plant, r
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.property, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.planted, pytest.mark.timeout(300)]
 
 COPIED: Final = (
     *GUARD,

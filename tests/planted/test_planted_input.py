@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["kafka", "kafka_launcher"]
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.planted, pytest.mark.timeout(300)]
 
 COPIED: Final = (
     *PRODUCT,

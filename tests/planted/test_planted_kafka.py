@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["kafka", "kafka_launcher"]
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.planted, pytest.mark.timeout(600)]
 
 RUNS: Final = 10
 # Their scripts end with the revocations: nothing after makes good what one lost.

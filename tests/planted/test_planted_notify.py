@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["kafka", "kafka_launcher", "kafka_settings"]
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.planted, pytest.mark.timeout(240)]
 
 
 def acked_when_taken(patch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from tests.planted.copies import PRODUCT, Change, caught, copied, plant, run_tes
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.planted, pytest.mark.timeout(300)]
 
 TEST: Final = "tests/integration/test_pdp_grpc.py"
 COPIED: Final = (

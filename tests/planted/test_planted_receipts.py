@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from streams.stages.closure.closure import Registration
     from streams.stages.closure.guard_names import Bearer
 
-pytestmark = pytest.mark.integration
+pytestmark = pytest.mark.planted
 
 
 def told_before_it_is_on_disk(patch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from tests.unit import test_notify_receivers as suite
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytestmark = pytest.mark.unit
+pytestmark = pytest.mark.planted
 
 
 def one_bound_for_all(patch: pytest.MonkeyPatch) -> None:

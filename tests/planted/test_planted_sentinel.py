@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from agents_registry.steps import Steps
 
-pytestmark = pytest.mark.unit
+pytestmark = pytest.mark.planted
 
 Patch = pytest.MonkeyPatch
 

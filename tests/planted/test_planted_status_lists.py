@@ -15,7 +15,7 @@ from tests.planted.copies import Change, caught, copied, passed, plant, run_test
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.unit, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.planted, pytest.mark.timeout(300)]
 
 MODULE: Final = "streams/stages/status/status_list.py"
 TEST: Final = "tests/unit/test_status_list.py"

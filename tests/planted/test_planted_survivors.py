@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from agents_registry.identifiers import Identifier
     from streams.stages.notify.draft import FindingChange
 
-pytestmark = pytest.mark.unit
+pytestmark = pytest.mark.planted
 
 Patch = pytest.MonkeyPatch
 

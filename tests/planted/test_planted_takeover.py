@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["kafka", "kafka_launcher"]
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.planted, pytest.mark.timeout(300)]
 
 
 async def test_a_table_that_is_served_too_early_is_caught(

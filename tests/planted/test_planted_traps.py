@@ -21,7 +21,7 @@ from tests.unit import test_format_traps, test_meaning_traps
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.property
+pytestmark = pytest.mark.planted
 
 TRAPS = {
     name.removeprefix("test_"): trap

@@ -52,7 +52,7 @@ def told(*kinds: FindingKind, presented: Identifier = KEY) -> Sentinel:
     return sentinel
 
 
-@pytest.mark.parametrize("kind", LASTING, ids=lambda kind: kind.value)
+@pytest.mark.parametrize("kind", sorted(LASTING, key=str), ids=lambda kind: kind.value)
 def test_a_state_is_not_over_because_nobody_says_it_again(
     kind: FindingKind,
 ) -> None:
@@ -67,7 +67,7 @@ def test_a_state_is_not_over_because_nobody_says_it_again(
     assert (last.finding.kind, last.open) == (kind, False)
 
 
-@pytest.mark.parametrize("kind", LASTING, ids=lambda kind: kind.value)
+@pytest.mark.parametrize("kind", sorted(LASTING, key=str), ids=lambda kind: kind.value)
 def test_a_state_ends_where_it_is_known(kind: FindingKind) -> None:
     """And begins anew as another finding."""
     sentinel = told(kind)

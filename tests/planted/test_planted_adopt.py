@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-pytestmark = pytest.mark.unit
+pytestmark = pytest.mark.planted
 
 SOURCE = "streams/adopt/openbao.py"
 HISTORIES = 400

@@ -11,7 +11,7 @@ from tests.planted.copies import GUARD, Change, caught, copied, passed, plant, r
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.unit
+pytestmark = pytest.mark.planted
 
 TEST: Final = "tests/unit/test_sessions.py"
 IMPATIENT: Final = Change(TEST, "PATIENCE = 20", "PATIENCE = 3")

@@ -15,7 +15,7 @@ from tests.unit import test_approvals, test_oidc, test_quota
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytestmark = pytest.mark.unit
+pytestmark = pytest.mark.planted
 
 RIGHT_COUNT = blast.BatchReach.__init__
 

@@ -11,13 +11,13 @@ import pytest
 import trustme
 
 from streams.clients.rescind import ClientError, client
-from tests.unit.test_cli_client import Answering
+from tests.integration.test_cli_client import Answering
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.unit
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")

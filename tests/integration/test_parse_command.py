@@ -16,7 +16,7 @@ from tests.generators.cloudtrail import as_archive, as_lines, generate
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.unit
+pytestmark = pytest.mark.integration
 
 KEYS = [
     "record", "source", "event_id", "event_type", "effect", "occurred_at",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from streams.ssf.poll import SetsOutcome
 
-pytestmark = pytest.mark.integration
+pytestmark = pytest.mark.planted
 
 
 class Bug(NamedTuple):

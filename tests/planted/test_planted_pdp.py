@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from agents_registry.identifiers import Identifier
 
-pytestmark = pytest.mark.unit
+pytestmark = pytest.mark.planted
 
 
 class Bug(NamedTuple):

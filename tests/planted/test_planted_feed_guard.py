@@ -15,7 +15,7 @@ from tests.planted.copies import GUARD, Change, caught, copied, passed, plant, r
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.unit
+pytestmark = pytest.mark.planted
 
 
 class Bug(NamedTuple):
