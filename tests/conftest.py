@@ -57,6 +57,16 @@ def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Refuse a set of parameters: processes of one run would give it other orders."""
+    for marker in metafunc.definition.iter_markers("parametrize"):
+        values = marker.args[1] if len(marker.args) > 1 else None
+        if isinstance(values, (set, frozenset)):
+            raise pytest.UsageError(
+                f"{metafunc.definition.nodeid}: sort the parameters"
+            )
+
+
 def pytest_configure() -> None:
     """Refuse a folder of public samples that is not there: nobody meant that."""
     folder = os.environ.get(PUBLIC_SAMPLES)

@@ -39,6 +39,25 @@ def test_ci_runs_the_test_command_of_the_readme(repository: Path) -> None:
     assert "env -u RESCIND_FIXTURES make test" in commands
 
 
+def test_what_make_test_leaves_out_ci_runs_too(
+    repository: Path, pytestconfig: pytest.Config
+) -> None:
+    """A test with a marker that waits has a target of its own, and CI calls it."""
+    addopts = pytestconfig.getini("addopts")
+    left_out = addopts[addopts.index("-m") + 1].removeprefix("not ").split(" and not ")
+    # What needs a Docker engine, somebody else's program or hours has no place there.
+    waiting = set(left_out) - {"campaign", "image", "live"}
+    makefile = (repository / "Makefile").read_text()
+    commands = (repository / ".ci/run").read_text().splitlines()
+    for marker in waiting:
+        recipe = makefile.partition(f"\ntest-{marker}: ")[2].partition("\n\n")[0]
+        assert re.search(rf'-m "\(?{marker}\b', recipe), marker
+        assert f"env -u RESCIND_FIXTURES make test-{marker}" in commands
+
+    assert {"long", "planted"} == waiting
+    assert "env -u RESCIND_FIXTURES make coverage" in commands
+
+
 def test_make_alone_prints_help(repository: Path) -> None:
     """Name every target that the README and CONTRIBUTING speak of."""
     help_text = subprocess.run(

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.campaigns import some
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -111,7 +113,7 @@ def test_shows_the_revocation_on_one_screen_and_ends() -> None:
     assert gone(guard_of(screen))
 
 
-@pytest.mark.parametrize("days", [400, -800])
+@pytest.mark.parametrize("days", some((400, -800), (400,), pytest.mark.long))
 def test_works_on_any_day(tmp_path: Path, days: int) -> None:
     """The recording's age does not matter, nor a clock that is behind it."""
     (tmp_path / "sitecustomize.py").write_text(OTHER_DAY)
@@ -173,7 +175,14 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
         started.close()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    some(
+        (signal.SIGINT, signal.SIGTERM, signal.SIGHUP),
+        (signal.SIGINT,),
+        pytest.mark.long,
+    ),
+)
 def test_stays_up_at_a_terminal_until_it_is_ended(
     terminal: Terminal, number: signal.Signals
 ) -> None:

@@ -23,6 +23,7 @@ def listens(address: str) -> bool:
         return probe.connect_ex((host, int(port))) == 0
 
 
+@pytest.mark.long
 def test_measures_denials_over_kafka_and_ends() -> None:
     """Latencies and their histogram are on the screen, and nothing is left running."""
     done = subprocess.run(

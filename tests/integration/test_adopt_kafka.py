@@ -31,6 +31,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 MANY = 1500
 
 
+@pytest.mark.long
 async def test_a_list_is_adopted_and_what_went_is_asked_of_the_worker(
     tmp_path: Path, kafka_settings: KafkaSettings
 ) -> None:

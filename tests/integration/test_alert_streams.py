@@ -31,6 +31,7 @@ MANY = 200
 KILLED = 10
 
 
+@pytest.mark.long
 def test_every_reuse_is_alerted_and_nothing_else(tmp_path: Path) -> None:
     """Shuffled over hours, five copies, crashes, receivers that do what they do."""
     tally = Tally()

@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 QUICK = ("check", "memory", "hunt", "enforced")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", some(EMBEDDED, QUICK))
 def test_each_benchmark_gives_rows(
     name: str, capsys: pytest.CaptureFixture[str]

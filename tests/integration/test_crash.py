@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from streams.observability.failpoints import POINTS, VARIABLE
+from tests.campaigns import some
 from tests.integration.crash_run import Run
 from tests.integration.serving import receiving
 
@@ -24,7 +25,7 @@ FIRST = int(os.environ.get("RESCIND_CRASH_SEED", "0"))
 LOTS = 10  # tests, so that several workers can share the runs
 
 
-@pytest.mark.parametrize("lot", range(LOTS))
+@pytest.mark.parametrize("lot", some(range(LOTS), (0, 1), pytest.mark.long))
 async def test_sigkill_loses_nothing(
     tmp_path: Path, lot: int, record_property: Callable[[str, object], None]
 ) -> None:

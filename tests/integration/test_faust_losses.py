@@ -23,6 +23,7 @@ from streams.devkafka.broker import Cluster
 from streams.faust_shell.apps import agent_app
 from streams.faust_shell.hard_consumer import HardConsumer
 from streams.faust_shell.hardened import HardApp, HardProducer, HardTopic
+from tests.campaigns import some
 from tests.integration.kafka_cluster import settings_of
 from tests.integration.serving import until
 from tests.integration.test_kafka_topics import administer
@@ -38,7 +39,10 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 COUNT = 8
 LOSES = ("faust", "without")
-KINDS = pytest.mark.parametrize("kind", [*LOSES, "hardened"])
+# That Faust itself loses is shown where there is time.
+KINDS = pytest.mark.parametrize(
+    "kind", some((*LOSES, "hardened"), ("hardened",), pytest.mark.long)
+)
 
 
 class PlainTopic(Topic):

@@ -128,6 +128,7 @@ async def test_a_refused_produce_ends_the_hosted_worker_with_70(
     assert [] == await records(kafka, "invalidations")
 
 
+@pytest.mark.long
 async def test_the_programs_end_cleanly_when_told(
     tmp_path: Path, kafka_settings: KafkaSettings
 ) -> None:

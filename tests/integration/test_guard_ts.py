@@ -35,6 +35,7 @@ LEASE = 1.0  # seconds
 PARENT, CHILD, OTHER = (f"vault.accessor:{n}" for n in ("parent", "child", "other"))
 
 
+@pytest.mark.long
 def test_it_passes_level_core(repository: Path) -> None:
     """Every denial of the suite, and every allowance of its level."""
     driver = [NODE, str(repository / "examples/guard-ts/driver.ts")]

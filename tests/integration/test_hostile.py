@@ -24,6 +24,7 @@ pytestmark = [
 SECOND = 1_000_000_000
 
 
+@pytest.mark.long
 async def test_every_caller_calls_beside_a_load_and_nothing_is_allowed_late() -> None:
     """At a tiny size; how long leases hold here is for a person to read."""
     tally = await asyncio.to_thread(measured, "tiny", 10, 3)

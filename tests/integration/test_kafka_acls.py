@@ -123,6 +123,7 @@ async def may_join(settings: KafkaSettings, group: str) -> bool:
     return True
 
 
+@pytest.mark.long
 async def test_rights_suffice_and_nothing_more_is_allowed(
     start_kafka: StartKafka,
 ) -> None:

@@ -182,6 +182,7 @@ async def revoked(url: str) -> AsyncGenerator[int]:
             yield number
 
 
+@pytest.mark.long
 async def test_killed_and_frozen_workers_leave_one_chain(
     tmp_path: Path, kafka: Cluster
 ) -> None:

@@ -47,6 +47,7 @@ def test_none_is_left_out() -> None:
     assert {bench.__name__ for bench in run} == {f"bench.{name}" for name in KAFKA}
 
 
+@pytest.mark.long
 def test_throughput_gives_a_row(kafka: Cluster) -> None:
     """A worker works off what is written, and its CPU time is told."""
     (row,) = kafka_throughput.measured(kafka.bootstrap, "tiny", peers=False)
@@ -62,6 +63,7 @@ def test_recovery_gives_rows(kafka: Cluster) -> None:
     assert ["cold", "warm"] == [row.what[:4] for row in rows]
 
 
+@pytest.mark.long
 def test_the_join_gives_rows(kafka: Cluster) -> None:
     """A worker judges lines of known credentials, and a bad one is found."""
     speed, alert = join.measured(kafka.bootstrap, "tiny", peers=False)

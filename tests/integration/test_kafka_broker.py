@@ -64,6 +64,7 @@ async def values(cluster: Cluster) -> list[bytes | None]:
         await consumer.stop()
 
 
+@pytest.mark.long
 async def test_killed_node_comes_back_with_its_records(start_kafka: StartKafka) -> None:
     """After kill -9 a node restarts on its ports, with all that it had acked."""
     cluster = await start_kafka()
@@ -115,6 +116,7 @@ def states_of_threads(node: BrokerNode) -> set[str]:
     return {each.read_text().rpartition(")")[2].split()[0] for each in stats}
 
 
+@pytest.mark.long
 async def test_three_nodes_lose_one_and_nothing_else(start_kafka: StartKafka) -> None:
     """With the leader killed the others take its partition over, records included."""
     cluster = await start_kafka(3)

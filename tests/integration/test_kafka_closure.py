@@ -217,6 +217,7 @@ async def ended(kafka: KafkaSettings, finding: str) -> bool:
     return await taken_up(kafka) == [(finding, False)]
 
 
+@pytest.mark.long
 async def test_a_take_over_loses_no_laggard_and_closes_nothing_early(
     tmp_path: Path, kafka: Cluster
 ) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from streams.observability.failpoints import WORKER_POINTS
+from tests.campaigns import some
 from tests.integration.kafka_cluster import settings_of
 from tests.integration.kafka_crash_run import Run, arms
 from tests.integration.working import lay_out
@@ -34,7 +35,12 @@ async def started(seed: int, folder: Path, kafka: Cluster) -> Run:
     return Run(seed, folder, settings)
 
 
-@pytest.mark.parametrize("seed", range(FIRST, FIRST + RUNS))
+# The first and the last point of a worker by default.
+SEEDS = range(FIRST, FIRST + RUNS)
+QUICK = {SEEDS[0], SEEDS[-1]}
+
+
+@pytest.mark.parametrize("seed", some(SEEDS, QUICK, pytest.mark.long))
 async def test_sigkill_at_any_point_loses_nothing(
     seed: int,
     tmp_path: Path,
@@ -50,6 +56,7 @@ async def test_sigkill_at_any_point_loses_nothing(
     assert died
 
 
+@pytest.mark.long
 async def test_a_frozen_owner_is_replaced_and_comes_back(
     tmp_path: Path, kafka: Cluster
 ) -> None:
@@ -71,6 +78,7 @@ async def test_a_frozen_owner_is_replaced_and_comes_back(
         await run.check([zombie, other])
 
 
+@pytest.mark.long
 async def test_workers_that_come_and_go_lose_nothing(
     tmp_path: Path, kafka: Cluster
 ) -> None:
@@ -90,6 +98,7 @@ async def test_workers_that_come_and_go_lose_nothing(
         await run.check([steady])
 
 
+@pytest.mark.long
 async def test_a_broker_that_is_killed_and_comes_back(
     tmp_path: Path, start_kafka: StartKafka
 ) -> None:
@@ -107,6 +116,7 @@ async def test_a_broker_that_is_killed_and_comes_back(
         await run.check([worker])
 
 
+@pytest.mark.long
 async def test_one_of_three_brokers_is_killed(
     tmp_path: Path, start_kafka: StartKafka
 ) -> None:

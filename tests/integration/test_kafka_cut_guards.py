@@ -126,6 +126,7 @@ async def campaigning(
         campaign.check()
 
 
+@pytest.mark.long
 async def test_every_guard_denies_within_a_lease_of_its_cut(
     tmp_path: Path, kafka_launcher: Launcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:

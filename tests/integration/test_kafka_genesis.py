@@ -125,6 +125,7 @@ async def test_a_checkpoint_of_another_log_is_dropped(
         assert "AKIAEXAMPLE000000001" not in json.dumps(rows)
 
 
+@pytest.mark.long
 async def test_accesses_of_a_topic_that_was_made_anew_are_all_judged(
     tmp_path: Path, kafka_settings: KafkaSettings
 ) -> None:
@@ -154,7 +155,10 @@ async def test_accesses_of_a_topic_that_was_made_anew_are_all_judged(
     assert told >= {f"n{number}" for number in range(4)}
 
 
-@pytest.mark.parametrize(("offset", "position"), [(10**6, 10**6 + 1), (0, 1)])
+@pytest.mark.parametrize(
+    ("offset", "position"),
+    [(10**6, 10**6 + 1), pytest.param(0, 1, marks=pytest.mark.long)],
+)
 async def test_a_checkpoint_that_cannot_be_right_is_dropped(
     tmp_path: Path, kafka_settings: KafkaSettings, offset: int, position: int
 ) -> None:
@@ -367,6 +371,7 @@ async def another_log(run: Run, worker: Worker) -> None:
         await until(lambda: False, 30)
 
 
+@pytest.mark.long
 async def test_a_log_that_changes_under_a_worker(
     tmp_path: Path, start_kafka: StartKafka
 ) -> None:
@@ -388,6 +393,7 @@ async def test_a_log_that_changes_under_a_worker(
             assert rows == await model(kafka)
 
 
+@pytest.mark.long
 async def test_a_produce_that_fails_ends_the_worker_without_commit(
     tmp_path: Path, start_kafka: StartKafka
 ) -> None:

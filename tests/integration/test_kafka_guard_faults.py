@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from tests.integration.kafka_cluster import StartKafka
     from tests.integration.kafka_guards import Writer
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(600)]
 
 MANY: Final = 3_000  # credentials, more than a run revokes
 

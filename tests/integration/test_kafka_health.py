@@ -124,6 +124,7 @@ async def test_a_worker_without_partitions_is_ready_where_others_have_all(
             assert "registry" in each.process.waiting(asyncio.get_running_loop().time())
 
 
+@pytest.mark.long
 async def test_without_a_broker_it_is_live_and_not_ready(
     tmp_path: Path, start_kafka: StartKafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,6 +159,7 @@ async def test_without_a_broker_it_is_live_and_not_ready(
             await becomes(url, "live", 200)
 
 
+@pytest.mark.long
 async def test_while_the_broker_hangs_revocations_are_told_to_come_again(
     tmp_path: Path, start_kafka: StartKafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:

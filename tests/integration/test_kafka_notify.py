@@ -321,6 +321,7 @@ POINTS = (
 )
 
 
+@pytest.mark.long
 async def test_kill_nine_loses_no_alert(
     tmp_path: Path, kafka_settings: KafkaSettings
 ) -> None:
@@ -342,6 +343,7 @@ async def test_kill_nine_loses_no_alert(
         assert first_messages(count) == ids(receiver)
 
 
+@pytest.mark.long
 async def test_kill_nine_while_the_receiver_thinks(
     tmp_path: Path, kafka_settings: KafkaSettings
 ) -> None:
@@ -419,6 +421,7 @@ async def test_without_a_webhook_it_does_not_start(
         await tell(Settings(), kafka_settings, NotifySettings(data_dir=tmp_path))
 
 
+@pytest.mark.long
 async def test_another_process_takes_over(
     tmp_path: Path, kafka_settings: KafkaSettings
 ) -> None:

@@ -93,6 +93,7 @@ async def reaches(settings: KafkaSettings) -> bool:
     return True
 
 
+@pytest.mark.long
 async def test_every_part_runs_over_tls_with_its_own_rights(
     tmp_path: Path, start_kafka: StartKafka
 ) -> None:

@@ -26,6 +26,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 SEED = 7118
 
 
+@pytest.mark.long
 async def test_a_standby_publishes_what_a_killed_owner_did_not(
     tmp_path: Path, kafka: Cluster
 ) -> None:

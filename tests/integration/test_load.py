@@ -37,6 +37,7 @@ def assert_kept(tally: Tally) -> None:
     assert tally.proven > 0
 
 
+@pytest.mark.long
 async def test_a_restart_of_the_server_costs_no_revocation_and_no_alert() -> None:
     """It is killed under a load, and so is each guard."""
     tally = await asyncio.to_thread(

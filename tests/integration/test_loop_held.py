@@ -22,6 +22,7 @@ from agents_registry.identifiers import Identifier
 from streams.process.turns import in_turns
 from streams.stages.access.uses import AccessEvent
 from streams.stages.sentinel import liveness_index as dead_bits
+from tests.campaigns import some
 from tests.held_loop import REPEATS, least_held
 from tests.integration.serving import until
 from tests.integration.test_stages_loop import S, append, looping, show
@@ -119,8 +120,12 @@ WORLDS: Final[dict[str, Callable[[], list[Fact]]]] = {
 }
 
 
+# The others are chains too, or cost half a minute.
+QUICK: Final = ("a chain", "many names", "an owner of many", "suspended and lifted")
+
+
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("world", some(WORLDS, QUICK, pytest.mark.long))
 async def test_no_step_holds_the_loop(world: str, tmp_path: Path) -> None:
     """The facts of a shape, a use, the end of its owner and one more use."""
     facts = WORLDS[world]()

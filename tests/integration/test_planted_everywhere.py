@@ -292,6 +292,7 @@ async def snapshot(server: Server) -> str:
     return "\n".join(texts)
 
 
+@pytest.mark.long
 async def test_no_route_lets_a_secret_in(
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],

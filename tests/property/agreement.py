@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from tests.property.worlds import Question, World
     from tests.standing import Standing
 
-EXAMPLES = int(os.environ.get("RESCIND_EXAMPLES", "5000"))
+EXAMPLES = int(os.environ.get("RESCIND_EXAMPLES", "1000"))
 SEED = int(os.environ.get("RESCIND_SEED") or Random().randrange(1 << 32))
 
 LENIENT: dict[str, Literal["allow_and_report"]]

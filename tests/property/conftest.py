@@ -20,10 +20,18 @@ UNMEASURED: Final = {
 }  # fmt: skip
 
 
+# RESCIND_EXAMPLES says how many; `make test-long` runs them again, with more.
+RANDOM_WORLDS: Final = {
+    "test_agreement", "test_arrivals", "test_dead_bits", "test_footing",
+}  # fmt: skip
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Leave those modules out of coverage."""
+    """Leave modules out of coverage, and mark those of random worlds."""
     if item.path.stem in UNMEASURED:
         item.add_marker("no_cover")
+    if item.path.stem in RANDOM_WORLDS:
+        item.add_marker("worlds")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

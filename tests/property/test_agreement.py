@@ -1,7 +1,8 @@
 """The registry equals the model, and only grants revive: over random worlds.
 
-`RESCIND_EXAMPLES` sets how many worlds all tests here see together (5,000; the
-campaign takes a million), `RESCIND_SEED` brings a run back; the seed is printed.
+`RESCIND_EXAMPLES` sets how many worlds all tests here see together (1,000; 5,000 in
+`make test-long`; the campaign takes a million), `RESCIND_SEED` brings a run back; the
+seed is printed.
 """
 
 from __future__ import annotations

@@ -104,6 +104,7 @@ def test_what_is_open_does_not_depend_on_how_the_facts_came() -> None:
         assert not differs(seed), f"RESCIND_SEED={seed}"
 
 
+@pytest.mark.long
 def test_the_worlds_have_all_that_facts_alone_tell() -> None:
     """Else the comparison would say nothing of a kind."""
     seeds, topics = range(1500), ("scopes", "lineage", "lifts")

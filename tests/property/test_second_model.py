@@ -26,6 +26,7 @@ from agents_registry.identifiers import Identifier
 from agents_registry.presentation import Presented
 from agents_registry.registry import Registry
 from agents_registry.verdict import Judgement, Policy, judge
+from tests.campaigns import some
 from tests.second_model import LIMIT, PRECEDENCE, Answer, decide
 from tests.second_realm import Question
 from tests.second_worlds import SECOND, World, as_python, draw, shrink
@@ -112,7 +113,7 @@ def said(kind: type[Fact], **content: Any) -> Fact:
 
 
 @pytest.mark.no_cover
-@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize("part", some(range(PARTS), (0,), pytest.mark.long))
 def test_core_agrees_with_the_model_written_from_the_design(part: int) -> None:
     """Thousands of small worlds are judged alike, and all kinds of reasons come up."""
     reasons = Counter(compare(range(part, QUICK, PARTS)))
