@@ -145,7 +145,7 @@ def protect(
             return _refused(None)
         wanted = None if scope is None else scope(request)
         through = None if route is None else route(request)
-        verdict = guard.check(names, scope=wanted, route=through)
+        verdict = await guard.check_in_turns(names, scope=wanted, route=through)
         if not verdict.allowed:
             return _refused(verdict)
         task = asyncio.current_task()

@@ -95,7 +95,7 @@ class GuardMiddleware:
             return
         wanted = None if self._scope is None else self._scope(scope)
         through = None if self._route is None else self._route(scope)
-        verdict = self._guard.check(names, scope=wanted, route=through)
+        verdict = await self._guard.check_in_turns(names, scope=wanted, route=through)
         if not verdict.allowed:
             await _refuse(scope, receive, send, verdict)
             return

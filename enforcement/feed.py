@@ -24,6 +24,7 @@ from enforcement import tracing
 from enforcement.reconnect import Reconnect
 from enforcement.replica import FeedBrokenError, MalformedError, Replica, number, text
 from enforcement.table import ComingTable, edition
+from enforcement.turns import resting_tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -271,7 +272,8 @@ class Feed:
                 number(message, "time_ms") if "time_ms" in message else None,
             )
         elif kind == "delta":
-            await _in_slices(link.replica.delta(message))
+            async with resting_tables():
+                await _in_slices(link.replica.delta(message))
             if isinstance(traces := message.get("traces"), list):
                 tracing.applied(traces, self._name)
         elif kind == "snapshot":

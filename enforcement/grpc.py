@@ -78,7 +78,7 @@ class GuardInterceptor(aio.ServerInterceptor):
         async def plain(request: Any, context: Context) -> Any:
             if names is None:
                 return await _refuse(context, None)
-            verdict = guard.check(names, scope=scope, route=route)
+            verdict = await guard.check_in_turns(names, scope=scope, route=route)
             if not verdict.allowed:
                 return await _refuse(context, verdict)
             return await inner(request, context)

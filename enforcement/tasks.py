@@ -49,7 +49,7 @@ async def while_allowed(
     Raises:
         DeniedError: it is denied, before the body began or while it ran.
     """
-    verdict = guard.check(presented, scope=scope, route=route)
+    verdict = await guard.check_in_turns(presented, scope=scope, route=route)
     if not verdict.allowed:
         raise DeniedError(verdict)
     task = asyncio.current_task()

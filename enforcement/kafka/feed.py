@@ -25,6 +25,7 @@ from enforcement.feed import REBUILD_SPREAD, SECOND, heed_cancellation
 from enforcement.kafka.connecting import stopped, whole
 from enforcement.kafka.genesis import POLL_MS, NoLogError, read_genesis
 from enforcement.reconnect import pause
+from enforcement.turns import resting_tables
 from schemas.placement import partition_of
 
 if TYPE_CHECKING:
@@ -288,8 +289,9 @@ class LogFeed:
             # The position passes over what compaction took away.
             end = await consumer.position(place)
             records, was_complete = fetched.get(place, ()), reader.replica.complete
-            for _ in reader.replica.take(records, end):
-                await asyncio.sleep(0)
+            async with resting_tables():
+                for _ in reader.replica.take(records, end):
+                    await asyncio.sleep(0)
             if was_complete:
                 tracing.applied(self._traces(records), self._name)
             for beat in reader.replica.beats:

@@ -17,9 +17,9 @@ from attrs import define, field
 
 from agents_registry.death import Fate
 from agents_registry.identifiers import Identifier
+from enforcement.turns import undisturbed
 from streams.model.findings import FindingKind
 from streams.process.aside import Aside, here
-from streams.process.turns import undisturbed
 from streams.stages.closure.results import seconds_between
 
 if TYPE_CHECKING:

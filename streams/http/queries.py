@@ -13,6 +13,7 @@ from aiohttp import web
 
 from agents_registry import inventory
 from agents_registry.causes import reference
+from enforcement.turns import undisturbed
 from streams.http.answers import json_answer
 from streams.http.bodies import json_object
 from streams.http.problems import ProblemError, unreadable
@@ -24,7 +25,6 @@ from streams.http.table_answers import (
     undeclared_as_plain,
 )
 from streams.process.aside import Aside, collected, here, packed, walked
-from streams.process.turns import undisturbed
 from streams.services.secret_names import PlainSecretError, SecretNames
 from streams.services.typed_names import (
     UnhashedError,

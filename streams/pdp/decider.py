@@ -148,7 +148,7 @@ class Decider:
     async def decide(
         self, token: str, *, route: str | None = None, scope: str | None = None
     ) -> Decision:
-        """Decide about a token; waits only for keys that have to be read anew.
+        """Decide about a token; waits for keys that have to be read anew.
 
         Args:
             token: JWT or opaque, without a scheme.
@@ -163,15 +163,17 @@ class Decider:
         try:
             if self._is_opaque(checked(token)):
                 names = self._hashes(token, self.settings.opaque_kind)
-                return self.judge(names, scope=scope, route=route)
+                return await self.judge(names, scope=scope, route=route)
             claims = await self._verified(token)
-            return self._judge_claims(token, claims, scope, route)
+            return await self._judge_claims(token, claims, scope, route)
         except TokenRefusedError as refused:
             return self._refuse(refused, route)
         except UnreadableClaimError:
             return self._refuse(TokenRefusedError("unreadable_claim"), route)
 
-    def decide_name(self, name: Identifier, *, scope: str | None = None) -> Decision:
+    async def decide_name(
+        self, name: Identifier, *, scope: str | None = None
+    ) -> Decision:
         """Decide about an identifier that a caller vouches for.
 
         A secret in the place of one is what guards know by its keyed hash, and is
@@ -185,9 +187,9 @@ class Decider:
             names = self._secrets.names(name)
         except PlainSecretError:
             return self._refuse(TokenRefusedError("no_pepper"), None)
-        return self.judge(self._held(names), scope=scope)
+        return await self.judge(self._held(names), scope=scope)
 
-    def judge(
+    async def judge(
         self,
         names: Presented | Sequence[Identifier],
         *,
@@ -207,7 +209,7 @@ class Decider:
             KeyError: there is no such route.
         """
         applied = self.guard.applied()
-        verdict = self.guard.check(names, scope=scope, route=route)
+        verdict = await self.guard.check_in_turns(names, scope=scope, route=route)
         return Decision(
             allowed=verdict.allowed,
             reason=verdict.reason.value,
@@ -219,7 +221,7 @@ class Decider:
             applied=applied,
         )
 
-    def _judge_claims(
+    async def _judge_claims(
         self,
         token: str,
         claims: Mapping[str, Any],
@@ -232,7 +234,7 @@ class Decider:
             # Not the signature: the holder of an ECDSA token can write another one.
             hashes = self._hashes(token.rpartition(".")[0], issuer.token_kind)
             names = evolve(names, identifiers=(*names.identifiers, *hashes))
-        decision = self.judge(names, scope=scope, route=route, claims=claims)
+        decision = await self.judge(names, scope=scope, route=route, claims=claims)
         if scope is None or issuer.scope_namespace is None or not decision.allowed:
             return decision
         declared = declared_scopes(claims, issuer.scope_namespace)

@@ -132,7 +132,7 @@ class AuthZen:
         name = asked.identifier(decider.settings.subjects, decider.vocabulary)
         if name is None:
             return Decision(allowed=False, reason="unknown_subject")
-        return decider.decide_name(name, scope=scope)
+        return await decider.decide_name(name, scope=scope)
 
 
 class Introspection:

@@ -23,7 +23,7 @@ from agents_registry.facts import (
     OwnerSet,
     Renewal,
 )
-from streams.process.turns import undisturbed
+from enforcement.turns import undisturbed
 from streams.services.approval_queue import FullError
 from streams.services.intake import IntakeBatch, NotWrittenError
 from streams.stages.ingest import blast

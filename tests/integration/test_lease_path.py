@@ -15,11 +15,11 @@ import pytest
 
 from agents_registry.facts import Node, to_plain
 from agents_registry.identifiers import Identifier
+from enforcement.turns import resting_tables
 from streams.engines.embedded import ingest
 from streams.engines.embedded.reading import Reading
 from streams.engines.embedded.stages import Stages
 from streams.http import frames
-from streams.process.turns import resting_tables
 from streams.services.intake import MANY, Encoded, encode
 from streams.stages.ingest.admission import Admission
 from streams.stages.ingest.ingress import Origin

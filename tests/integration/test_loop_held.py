@@ -19,7 +19,7 @@ import pytest
 
 from agents_registry.facts import Alias, Cause, Edge, Effect, Fact, Lift, Node, OwnerSet
 from agents_registry.identifiers import Identifier
-from streams.process.turns import in_turns
+from enforcement.turns import in_turns
 from streams.stages.access.uses import AccessEvent
 from streams.stages.sentinel import liveness_index as dead_bits
 from tests.campaigns import some

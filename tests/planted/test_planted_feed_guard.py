@@ -87,7 +87,7 @@ BUGS = {
     ),
     "a lost tail is forgotten": Bug("standing", "self._gone or behind", "self._gone"),
     "a log that is gone is not asked": Bug(
-        "guard", "if not earlier.allowed and earlier", "if False and earlier"
+        "judging", "if not earlier.allowed and earlier", "if False and earlier"
     ),
     "lease that stands still while the machine sleeps": Bug(
         "clocks",

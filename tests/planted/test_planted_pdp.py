@@ -34,7 +34,7 @@ class Bug(NamedTuple):
     test: Callable[[], Coroutine[Any, Any, None]]
 
 
-def without_a_lease(
+async def without_a_lease(
     self: Decider, names: Any, *, claims: Any = None, **_: Any
 ) -> Decision:
     """Judge by the table alone, however old it is."""
@@ -49,8 +49,8 @@ async def second_chance(self: Decider, token: str, **more: Any) -> Decision:
     try:
         named = await self._verified(token)
     except TokenRefusedError:
-        return self.judge(self._hashes(token, "secret"))
-    return self._judge_claims(token, named, None, None)
+        return await self.judge(self._hashes(token, "secret"))
+    return await self._judge_claims(token, named, None, None)
 
 
 def token_alone(*said: Any) -> Presented:

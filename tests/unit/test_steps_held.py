@@ -31,6 +31,7 @@ from agents_registry.facts import (
 from agents_registry.identifiers import Identifier, extend
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
+from enforcement import turns
 from streams.engines.embedded.status_entries import Known, StatusEntries
 from streams.engines.kafka.checkpoints.checkpoint import FactsFile
 from streams.engines.kafka.facts.partition import Partition
@@ -39,7 +40,6 @@ from streams.http.prober import Prober
 from streams.http.table_answers import MAKERS, explained
 from streams.model.findings import Finding, FindingKind, Severity
 from streams.observability.progress import Progress
-from streams.process import turns
 from streams.stages.access.agent_kinds import is_agent
 from streams.stages.closure.results import Revocation
 from streams.stages.ingest.blast import BatchReach

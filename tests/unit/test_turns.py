@@ -12,8 +12,8 @@ import pytest
 from agents_registry.facts import Node
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
-from streams.process import turns
-from streams.process.turns import (
+from enforcement import turns
+from enforcement.turns import (
     TRIES,
     TURN_SECONDS,
     in_turns,
@@ -47,7 +47,7 @@ async def test_short_works_in_a_row_do_not_hold_the_loop(
         return next(clock) * TURN_SECONDS / 4
 
     clock_of_tests = SimpleNamespace(monotonic=monotonic)
-    monkeypatch.setattr("streams.process.turns.time", clock_of_tests)
+    monkeypatch.setattr("enforcement.turns.time", clock_of_tests)
     had = [0]
 
     async def other() -> None:
@@ -73,9 +73,40 @@ async def busy(registry: Registry, merged: asyncio.Event) -> None:
         await asyncio.sleep(0)
 
 
-@pytest.mark.parametrize("disturbed", [0, 1, TRIES, TRIES + 1])
+async def test_however_many_works_there_are_one_has_a_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else the turn of the loop were as long as there are works."""
+    monkeypatch.setattr(turns, "TURN_SECONDS", 0.0)
+    done, most, had = [0], [0], [0]
+
+    def work() -> Steps[None]:
+        for _ in range(10):
+            done[0] += 1
+            yield
+
+    async def other() -> None:
+        before = 0
+        while True:
+            had[0] += 1
+            await asyncio.sleep(0)
+            most[0], before = max(most[0], done[0] - before), done[0]
+
+    works = [in_turns(work()) for _ in range(WORKS)]
+    beside = asyncio.create_task(other())
+    begun = asyncio.gather(*works)
+    await asyncio.sleep(0)  # each has begun
+    await asyncio.sleep(0)
+    most[0] = 0
+    await begun
+    beside.cancel()
+    assert 10 * WORKS == done[0]
+    assert 1 == most[0]
+
+
+@pytest.mark.parametrize("disturbed", [0, 1, TRIES])
 async def test_a_walk_is_done_again_where_facts_came_meanwhile(disturbed: int) -> None:
-    """Also where that tore it; in one go where whoever merges waits for nobody."""
+    """Also where that tore it."""
     registry, walks = Registry(), [0]
 
     def merge() -> None:

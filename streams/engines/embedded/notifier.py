@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final
 import orjson
 from attrs import frozen
 
+from enforcement.turns import in_turns
 from streams.engines.embedded.crossing import Bell
 from streams.model.findings import POSTURE, Severity
 from streams.model.records import DeadLetter
 from streams.observability.failpoints import failpoint
 from streams.observability.progress import Progress
-from streams.process.turns import in_turns
 from streams.stages.notify import notify
 from streams.stages.notify.deliveries import AttemptOutcome, Delivery, ReceiverRoute
 from streams.stages.notify.queue import urgent

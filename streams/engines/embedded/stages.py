@@ -19,11 +19,11 @@ from attrs import define
 from agents_registry.facts import HOUR
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
+from enforcement.turns import in_turns, resting_tables
 from streams.engines.embedded.crossing import Bell, Latch, Watermark
 from streams.engines.embedded.shared_points import SharedPoints
 from streams.observability.failpoints import failpoint
 from streams.observability.progress import Progress
-from streams.process.turns import in_turns, resting_tables
 from streams.services.traced_stages import trace_applied, trace_finding
 from streams.stages.access.uses import AccessEvent
 from streams.stages.posture.posture import SLICE, Posture

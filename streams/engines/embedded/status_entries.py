@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import orjson
 from attrs import frozen
 
+from enforcement.turns import undisturbed
 from streams.engines.embedded.transaction import NewList
-from streams.process.turns import undisturbed
 from streams.stages.status.status_list import (
     Status,
     StatusEntry,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from enforcement.turns import in_turns, resting_tables
 from schemas.errors import SchemaError
 from streams.engines.kafka.checkpoints.checkpoint import KEEP_AFTER, FactsFile
 from streams.engines.kafka.checkpoints.journal import DamagedError
@@ -20,7 +21,6 @@ from streams.engines.kafka.facts.partition import Partition
 from streams.engines.kafka.records.genesis import read_geneses
 from streams.engines.kafka.records.schema_registry import learn_ids
 from streams.observability.progress import Progress
-from streams.process.turns import in_turns, resting_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from enforcement.turns import in_turns
 from streams.engines.kafka.checkpoints.journal import DamagedError
 from streams.engines.kafka.client.group_consumer import (
     Membership,
@@ -24,7 +25,6 @@ from streams.engines.kafka.records.poison import letters
 from streams.engines.kafka.records.schema_registry import learn
 from streams.observability import tracing
 from streams.observability.failpoints import failpoint
-from streams.process.turns import in_turns
 from streams.stages.registry.registry import dead
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
+from enforcement.turns import in_turns
 from streams.engines.kafka.client.group_consumer import (
     Membership,
     waiting_for_the_broker,
@@ -14,7 +15,6 @@ from streams.engines.kafka.records.codec import partition_of
 from streams.engines.kafka.records.layout import FACTS
 from streams.engines.kafka.records.schema_registry import learn
 from streams.observability import tracing
-from streams.process.turns import in_turns
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from enforcement.turns import in_turns
 from streams.engines.kafka.checkpoints.checkpoint import UsesFile
 from streams.engines.kafka.client.group_consumer import (
     Membership,
@@ -34,7 +35,6 @@ from streams.engines.kafka.sentinel.receipt_log import Witnesses
 from streams.model.findings import FindingKind
 from streams.observability.failpoints import failpoint
 from streams.observability.progress import Progress
-from streams.process.turns import in_turns
 from streams.services.traced_stages import trace_finding
 from streams.stages.registry.registry import dead
 

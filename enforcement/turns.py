@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
-from agents_registry.steps import finish
+from attrs import define, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,26 +24,49 @@ if TYPE_CHECKING:
 # engine does around them, need the rest.
 TURN_SECONDS: Final = 0.004
 TRIES: Final = 2  # of a walk that is disturbed, before facts wait for it
-# When the turn of a loop is over. Who waited for something else since then gives it up
-# once more than need be.
-_over: WeakKeyDictionary[asyncio.AbstractEventLoop, float] = WeakKeyDictionary()
-_resting: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = (
-    WeakKeyDictionary()
-)
+
+
+@define(eq=False)
+class _Loop:
+    """What the works of an event loop share.
+
+    Attributes:
+        over: when the turn of the loop is over. Who waited for something else since
+            then gives it up once more than need be.
+        turn: held by the work that waits for the next turn: however many there are,
+            one of them has it.
+        tables: see `resting_tables`.
+    """
+
+    over: float = 0.0
+    turn: asyncio.Lock = field(factory=asyncio.Lock)
+    tables: asyncio.Lock = field(factory=asyncio.Lock)
+
+
+_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Loop] = WeakKeyDictionary()
+
+
+def _this_loop() -> _Loop:
+    loop = asyncio.get_running_loop()
+    found = _loops.get(loop)
+    if found is None:
+        found = _loops[loop] = _Loop()
+    return found
 
 
 async def in_turns(steps: Steps[Result]) -> Result:
     """Do work to its end, a turn at a time, and give its result."""
-    loop = asyncio.get_running_loop()
+    loop = _this_loop()
     while True:
         try:
             next(steps)
         except StopIteration as end:
             result: Result = end.value
             return result
-        if time.monotonic() >= _over.get(loop, 0.0):
-            await asyncio.sleep(0)
-            _over[loop] = time.monotonic() + TURN_SECONDS
+        if time.monotonic() >= loop.over:
+            async with loop.turn:
+                await asyncio.sleep(0)
+                loop.over = time.monotonic() + TURN_SECONDS
 
 
 def resting_tables() -> asyncio.Lock:
@@ -52,22 +74,22 @@ def resting_tables() -> asyncio.Lock:
 
     Whoever merges facts holds it for a bounded number of them at a time.
     """
-    return _resting.setdefault(asyncio.get_running_loop(), asyncio.Lock())
+    return _this_loop().tables
 
 
 async def undisturbed(registry: Registry, walk: Callable[[], Steps[Result]]) -> Result:
     """Walk a table in turns, again where facts were merged meanwhile.
 
     Where they always are, the next ones wait for the walk: what `agents_registry`
-    judges is bounded. A guard's table waits for nobody, and is walked in one go then.
+    judges is bounded.
     """
-    for tried in range(TRIES + 1):
-        async with resting_tables() if tried == TRIES else nullcontext():
-            before = registry.changes
-            try:
-                found = await in_turns(walk())
-            except (LookupError, RuntimeError):
-                continue  # the table was another at the end than at the start
-            if registry.changes == before:
-                return found
-    return finish(walk())
+    for _ in range(TRIES):
+        before = registry.changes
+        try:
+            found = await in_turns(walk())
+        except (LookupError, RuntimeError):
+            continue  # the table was another at the end than at the start
+        if registry.changes == before:
+            return found
+    async with resting_tables():
+        return await in_turns(walk())

@@ -1,0 +1,68 @@
+"""What the tables of a guard say of a presentation.
+
+The table in force is asked first, and where it allows those of logs that are gone: what
+one of them denies for a cause stays denied.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agents_registry.steps import finish
+from agents_registry.verdict import judge, judging
+from enforcement.turns import undisturbed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agents_registry.presentation import Presented
+    from agents_registry.steps import Steps
+    from agents_registry.verdict import Judgement, Policy
+    from enforcement.standing import AnyStanding
+
+
+class TableJudge:
+    """Asks the tables of a standing."""
+
+    def __init__(
+        self, standing: AnyStanding[Any, Any], time: Callable[[], int], policy: Policy
+    ) -> None:
+        """Set up; ``time`` is that by which expiry is judged (ns since 1970)."""
+        self._standing = standing
+        self._time = time
+        self._policy = policy
+
+    def judge(self, presented: Presented, scope: str | None) -> Judgement:
+        """Judge at once."""
+        standing = self._standing
+        if standing.kept:
+            return finish(self._judging(presented, scope))
+        table, policy = standing.replica.registry, self._policy
+        return judge(table, presented, now=self._time(), scope=scope, policy=policy)
+
+    async def in_turns(self, presented: Presented, scope: str | None) -> Judgement:
+        """Judge by tables that are the same at the end as at the start."""
+        standing = self._standing
+        while True:
+            replica, kept = standing.replica, standing.kept
+            judged = await undisturbed(
+                replica.registry, lambda: self._judging(presented, scope)
+            )
+            if replica is standing.replica and kept is standing.kept:
+                return judged
+
+    def _judging(self, presented: Presented, scope: str | None) -> Steps[Judgement]:
+        standing, now, policy = self._standing, self._time(), self._policy
+        table = standing.replica.registry
+        judged = yield from judging(
+            table, presented, now=now, scope=scope, policy=policy
+        )
+        for old in standing.kept:
+            if not judged.allowed and judged.cause is not None:
+                break
+            earlier = yield from judging(
+                old, presented, now=now, scope=scope, policy=policy
+            )
+            if not earlier.allowed and earlier.cause is not None:
+                return earlier
+        return judged
