@@ -21,7 +21,7 @@ from agents_registry.facts import Alias, Cause, Edge, Effect, Fact, Lift, Node, 
 from agents_registry.identifiers import Identifier
 from enforcement.turns import in_turns
 from streams.stages.access.uses import AccessEvent
-from streams.stages.sentinel import liveness_index as dead_bits
+from streams.stages.sentinel import node_prints
 from tests.campaigns import some
 from tests.held_loop import REPEATS, least_held
 from tests.integration.serving import until
@@ -202,4 +202,4 @@ async def test_work_in_steps_lets_others_have_their_turn() -> None:
         await asyncio.create_task(cut())
 
     assert (await least_held(work, LIMIT)).seconds < LIMIT
-    assert dead_bits.GROWN_AT_ONCE <= 1000
+    assert node_prints.GROWN_AT_ONCE <= 1000

@@ -25,8 +25,7 @@ from streams.stages.ingest import entitlement
 from streams.stages.ingest.entitlement import Grant
 from streams.stages.notify import retry
 from streams.stages.notify.draft import Draft
-from streams.stages.sentinel import liveness_index as dead_bits
-from streams.stages.sentinel import sentinel
+from streams.stages.sentinel import node_bits, sentinel
 from streams.stages.sentinel.liveness_index import DeadBits
 from streams.stages.sentinel.revocation_offsets import Accepted
 from tests.contract import test_guard_feed_faults as faults
@@ -110,8 +109,8 @@ def counts_the_last_copy(patch: Patch) -> None:
 
 def passes_over_owners(patch: Patch) -> None:
     """Leave a node quiet that gets other owners."""
-    touched = {k: v for k, v in dead_bits._TOUCHED.items() if k is not OwnerSet}
-    patch.setattr(dead_bits, "_TOUCHED", touched)
+    touched = {k: v for k, v in node_bits._TOUCHED.items() if k is not OwnerSet}
+    patch.setattr(node_bits, "_TOUCHED", touched)
 
 
 def passes_over_holders(patch: Patch) -> None:

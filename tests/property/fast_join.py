@@ -20,8 +20,7 @@ from streams.stages.access.agent_kinds import ActingKinds, Choice
 from streams.stages.access.uses import AccessEvent
 from streams.stages.posture.posture import Limits
 from streams.stages.registry.registry import condemned, root
-from streams.stages.sentinel import liveness_index as dead_bits
-from streams.stages.sentinel import sentinel
+from streams.stages.sentinel import node_bits, node_prints, sentinel
 from streams.stages.sentinel.sentinel import Sentinel, Tolerances
 from tests.plain_join import PlainJoin, Told
 from tests.property.worlds import STEP, TOPICS, Maker
@@ -156,10 +155,10 @@ def differs(start: int) -> str | None:
             for each in collisions(random.choice((0, 1, 7))):
                 stack.enter_context(each)
         stack.enter_context(patch.object(remembered, "FAN", random.choice((2, 3, 16))))
-        stack.enter_context(patch.object(dead_bits, "SORTED_AFTER", 2))
-        stack.enter_context(patch.object(dead_bits, "GROWN_AT_ONCE", 3))
+        stack.enter_context(patch.object(node_prints, "SORTED_AFTER", 2))
+        stack.enter_context(patch.object(node_prints, "GROWN_AT_ONCE", 3))
         stack.enter_context(
-            patch.object(dead_bits, "UNDONE_AT_ONCE", random.choice((0, 2, 4096)))
+            patch.object(node_bits, "UNDONE_AT_ONCE", random.choice((0, 2, 4096)))
         )
         pair = Pair(random, 0 if start % 4 else SKEW)
         steps = [pair.fact] * 4 + [pair.uses] * 4 + [pair.restart]
@@ -193,6 +192,6 @@ def collisions(most: int) -> list[Any]:
 
     found = [
         patch.object(module, "prints_of", prints_of)
-        for module in (lines, dead_bits, repeats, sentinel)
+        for module in (lines, node_prints, repeats, sentinel)
     ]
     return [*found, patch.object(lines, "event_print", event_print)]

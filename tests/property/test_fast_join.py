@@ -14,13 +14,15 @@ from streams.stages.access import dedup as repeats
 from streams.stages.access import index as remembered
 from streams.stages.access.segment import Segment
 from streams.stages.sentinel import liveness_index as dead_bits
+from streams.stages.sentinel import node_bits
+from streams.stages.sentinel.node_prints import NodePrints
 from tests.property.agreement import SEED
 from tests.property.fast_join import differs
 
 pytestmark = pytest.mark.property
 
 WORLDS = 100
-TOUCHED = dead_bits._TOUCHED
+TOUCHED = node_bits._TOUCHED
 MOST = 1500  # within so many a planted bug shows
 RARE = 260  # before this one a rare one does not: it need not be looked for there
 
@@ -49,10 +51,10 @@ def _none(_: object) -> Steps[set[tuple[str, int]]]:
 
 BUGS: dict[str, tuple[Any, str, Any]] = {
     "bits are never undone": (dead_bits.DeadBits, "_undo", nothing),
-    "two nodes of one print are one": (dead_bits, "SHARED", 0),
+    "two nodes of one print are one": (node_bits, "SHARED", 0),
     "a print is believed without its check": (
-        dead_bits.DeadBits,
-        "_ours",
+        NodePrints,
+        "agree",
         lambda _self, nodes, _checks: nodes >= 0,
     ),
     "a line that comes twice is two uses": (repeats, "repeats", _none),
@@ -63,12 +65,12 @@ BUGS: dict[str, tuple[Any, str, Any]] = {
         lambda self: zlib.compress(bytes(len(self))),
     ),
     "an earlier issue changes nothing": (
-        dead_bits,
+        node_bits,
         "_TOUCHED",
         {fact: names for fact, names in TOUCHED.items() if fact is not Node},
     ),
     "what a time hangs on is not met": (dead_bits, "MET", 0),
-    "owners are nothing to hang on": (dead_bits, "OWNED", 0),
+    "owners are nothing to hang on": (node_bits, "OWNED", 0),
     "only the first name is looked up": (
         lines.Lines,
         "every",

@@ -27,6 +27,7 @@ from streams.stages.access import columns as lines
 from streams.stages.access.columns import Lines
 from streams.stages.access.uses import AccessEvent
 from streams.stages.sentinel import liveness_index as dead_bits
+from streams.stages.sentinel import node_prints
 from streams.stages.sentinel.liveness_index import DeadBits
 
 pytestmark = pytest.mark.unit
@@ -151,7 +152,7 @@ def test_a_print_that_another_node_gets_keeps_what_was_met(
         one, check = true_prints(name)
         return (7 if name in {PARENT, OTHER} else one), check
 
-    for module in (lines, dead_bits):
+    for module in (lines, node_prints):
         monkeypatch.setattr(module, "prints_of", prints_of)
     table = Table()
     assert table.quiet()

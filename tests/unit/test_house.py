@@ -28,7 +28,6 @@ LARGE: Final = frozenset(
         "streams/engines/kafka/sentinel/access_partition.py",
         "streams/engines/kafka/sentinel/sentinel.py",
         "streams/stages/sentinel/episodes.py",
-        "streams/stages/sentinel/liveness_index.py",
         "streams/stages/sentinel/sentinel.py",
     }
 )
