@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from streams.model.keyed_names import keyed_digest
-from streams.sources import source
+from streams.sources.catalogue import source
 from streams.sources.github.audit import HASHED
 from streams.sources.github.github import GitHub
 from streams.sources.github.secrets import GitHubSecrets

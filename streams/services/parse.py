@@ -19,9 +19,9 @@ from streams.model.keyed_names import LEAST_BYTES
 from streams.model.records import DeadLetter, Lifecycle
 from streams.services.event_id_conflicts import COLLISION, Collisions
 from streams.services.secret_names import SecretNames
-from streams.sources import source as make_source
+from streams.sources.catalogue import source as make_source
+from streams.sources.guess import guess_bytes
 from streams.sources.reading.envelope import TOO_LARGE, Event, events, has_lines
-from streams.sources.reading.guess import guess_bytes
 from streams.sources.stream import open_stream
 
 if TYPE_CHECKING:

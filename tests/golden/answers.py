@@ -19,7 +19,7 @@ import yaml
 from agents_registry.facts import Cause, Relation
 from streams.model.records import Access, DeadLetter, Lifecycle, Record
 from streams.model.times import rfc3339
-from streams.sources import source
+from streams.sources.catalogue import source
 from streams.sources.github.github import GitHub
 from streams.sources.litellm.litellm import LiteLlm
 from streams.sources.scim.scim import ScimRequest

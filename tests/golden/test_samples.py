@@ -8,9 +8,9 @@ import pytest
 
 from agents_registry.facts import Cause, Effect
 from streams.model.records import Access, Lifecycle
-from streams.sources import SOURCES
+from streams.sources.catalogue import vendors
 from streams.sources.github.github import GitHub
-from streams.sources.reading.guess import guess_bytes
+from streams.sources.guess import guess_bytes
 from streams.stages.ingest.ingress import facts_of
 from tests.golden.answers import (
     ANSWERS,
@@ -36,7 +36,7 @@ def test_every_sample_has_an_answer_and_every_source_a_sample() -> None:
     }  # fmt: skip
     assert files == ANSWERS.keys()
     read_here = {answer["source"] for answer in ANSWERS.values()}
-    assert SOURCES.keys() <= read_here | RECORDED
+    assert vendors().keys() <= read_here | RECORDED
 
 
 @pytest.mark.parametrize("name", ANSWERS)

@@ -18,7 +18,7 @@ from streams.engines.embedded import reader_process
 from streams.engines.embedded.reader_process import FROM, ReaderProcess
 from streams.services import reading
 from streams.settings.server import Settings
-from streams.sources import SOURCES, source
+from streams.sources.catalogue import source, vendors
 from tests.integration.healthy_guard import beside
 from tests.integration.serving import created_key, running, until, values
 
@@ -123,7 +123,7 @@ async def test_who_proves_leases_has_more_right_to_a_core(apart: ReaderProcess) 
 
 def test_every_source_can_be_handed_over(tmp_path: Path) -> None:
     """Those of a mapping file too."""
-    formats: dict[str, Any] = {name: {"format": name} for name in SOURCES}
+    formats: dict[str, Any] = {name: {"format": name} for name in vendors()}
     del formats["ssf"]  # its tokens come one by one
     formats["own"] = {"format": "generic", "mapping": str(MAPPING)}
     settings = Settings(**{**values(tmp_path), "sources": formats})

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from streams.sources import SOURCES, source
+from streams.sources.catalogue import source, vendors
 from tests.planted.copies import Change
 from tests.unit import test_format_traps, test_meaning_traps
 
@@ -190,7 +190,7 @@ def test_the_trap_catches_its_bug(bug: Bug, repository: Path) -> None:
     """Its test fails with the bug, and passes when the bug is gone."""
     trap = TRAPS[bug.trap]
     with ExitStack() as planted:
-        for name in SOURCES:  # none may be imported on top of a bug
+        for name in vendors():  # none may be imported on top of a bug
             source(name)
         planted.enter_context(run_again(bug.name, bug.change.made(repository)))
         for behind in bug.then.split():

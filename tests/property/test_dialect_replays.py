@@ -14,8 +14,8 @@ from agents_registry.inventory import table
 from agents_registry.registry import Registry
 from streams.model.records import DeadLetter, Record
 from streams.model.times import SECOND
-from streams.sources import SOURCES
-from streams.sources.reading.guess import guess_bytes
+from streams.sources.catalogue import vendors
+from streams.sources.guess import guess_bytes
 from streams.sources.scim.scim import ScimRequest
 from streams.sources.scim.scim import records as scim_records
 from streams.stages.ingest.ingress import Origin, facts_of
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.property
 def test_every_registered_dialect_has_samples() -> None:
     """Whoever adds a source or an example mapping adds its samples."""
     mapped = {f"mapping {file.stem}" for file in MAPPINGS.glob("*.yaml")}
-    assert SOURCES.keys() | mapped <= DIALECTS.keys()
+    assert vendors().keys() | mapped <= DIALECTS.keys()
 
 
 @pytest.mark.parametrize("name", DIALECTS)

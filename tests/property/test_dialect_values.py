@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streams.model.records import DeadLetter, Record, to_line
-from streams.sources.reading.guess import guess_bytes
+from streams.sources.guess import guess_bytes
 from streams.sources.scim.scim import ScimRequest
 from streams.sources.scim.scim import records as scim_records
 from streams.stages.ingest.ingress import Origin, facts_of

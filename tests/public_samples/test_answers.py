@@ -14,7 +14,7 @@ import pytest
 
 from agents_registry.facts import Cause
 from streams.model.records import Access, DeadLetter, Record
-from streams.sources import source
+from streams.sources.catalogue import source
 from streams.stages.ingest.ingress import Origin, facts_of
 
 if TYPE_CHECKING:

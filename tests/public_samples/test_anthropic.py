@@ -9,7 +9,7 @@ import pytest
 
 from streams.model.records import Access, DeadLetter, Lifecycle, Record
 from streams.sources.anthropic.anthropic import Anthropic
-from streams.sources.reading.guess import guess_bytes
+from streams.sources.guess import guess_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,8 +8,8 @@ import pytest
 
 from agents_registry.inventory import table
 from agents_registry.registry import Registry
-from streams.sources import source
 from streams.sources.aws.cloudtrail import CloudTrail
+from streams.sources.catalogue import source
 from streams.sources.reading.envelope import Event, events
 from tests.generators.samples import Events, as_lines
 from tests.property.replays import NOW, facts, orders

@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from streams.model.records import Access
-from streams.sources import SOURCES
+from streams.sources.catalogue import vendors
 from streams.sources.mapped.generic import Generic
 from streams.sources.mapped.mapping import load_mapping
 from tests.golden.answers import reader
@@ -164,7 +164,7 @@ def test_refused_because_dead_is_told_from_refused(
 
 def test_each_dialect_has_its_pair() -> None:
     """One that is not accepted, and one that is refused for another reason."""
-    for name in SOURCES.keys() - NO_USES:
+    for name in vendors().keys() - NO_USES:
         assert {"denied", "allowed"} == {case[2] for case in CASES if case[0] == name}
 
 

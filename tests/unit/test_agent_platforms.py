@@ -14,9 +14,9 @@ import pytest
 from streams.model.records import Access, DeadLetter, Lifecycle, Record
 from streams.model.times import rfc3339
 from streams.sources.anthropic.anthropic import Anthropic
+from streams.sources.guess import guess_bytes
 from streams.sources.litellm.litellm import LiteLlm
 from streams.sources.openai.openai import OpenAi
-from streams.sources.reading.guess import guess_bytes
 
 pytestmark = pytest.mark.unit
 

@@ -17,7 +17,7 @@ from streams.model.keyed_names import keyed_identifier
 from streams.model.records import Lifecycle
 from streams.services.intake import IntakeBatch, Stated
 from streams.services.secret_names import SecretNames
-from streams.sources import source as make_source
+from streams.sources.catalogue import source as make_source
 from streams.sources.scim.scim import ScimRequest, records
 from streams.stages.ingest.admission import Rights
 from streams.stages.ingest.entitlement import Grant

@@ -15,7 +15,7 @@ from streams.model.records import Access, DeadLetter, Lifecycle, Record
 from streams.model.times import SECOND, rfc3339
 from streams.sources.auth0.auth0 import Auth0
 from streams.sources.gitguardian.gitguardian import GitGuardian, authentic
-from streams.sources.reading.guess import guess_bytes
+from streams.sources.guess import guess_bytes
 from streams.sources.spire.spire import Spire
 
 pytestmark = pytest.mark.unit

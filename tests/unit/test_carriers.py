@@ -12,8 +12,8 @@ import pytest
 from streams.model.records import DeadLetter
 from streams.sources.aws import firehose
 from streams.sources.aws.firehose import NotFirehoseError
+from streams.sources.guess import guess_bytes
 from streams.sources.reading.envelope import Event, events
-from streams.sources.reading.guess import guess_bytes
 from streams.sources.reading.packed import UnpackError, unpacked
 
 pytestmark = pytest.mark.unit

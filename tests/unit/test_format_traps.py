@@ -15,7 +15,7 @@ import pytest
 
 from streams.model.records import Lifecycle
 from streams.model.times import rfc3339
-from streams.sources import source
+from streams.sources.catalogue import source
 from streams.sources.github.github import GitHub
 from streams.sources.litellm.litellm import LiteLlm
 from streams.sources.scim.scim import ScimRequest

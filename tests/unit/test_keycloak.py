@@ -18,8 +18,8 @@ from agents_registry.registry import Registry
 from agents_registry.verdict import judge
 from streams.model.records import Access, DeadLetter, Lifecycle, Record
 from streams.model.times import SECOND, rfc3339
+from streams.sources.guess import guess_bytes
 from streams.sources.keycloak.keycloak import Keycloak
-from streams.sources.reading.guess import guess_bytes
 from streams.stages.ingest.ingress import Origin, facts_of
 
 pytestmark = pytest.mark.unit

@@ -20,10 +20,10 @@ from streams.model.keyed_names import LEAST_BYTES
 from streams.model.records import Access, DeadLetter, Lifecycle, Record
 from streams.services.parse import ParseTally, files_of, kind_of, parse_paths, summary
 from streams.services.secret_names import SecretNames
-from streams.sources import source
 from streams.sources.aws.cloudtrail import CloudTrail
+from streams.sources.catalogue import source
+from streams.sources.guess import guess_bytes
 from streams.sources.reading.envelope import MALFORMED
-from streams.sources.reading.guess import guess_bytes
 from tests.generators.cloudtrail import (
     as_archive,
     as_document,

@@ -13,7 +13,7 @@ from streams.pollers import driver
 from streams.pollers.access_tokens import Fixed
 from streams.pollers.feeds import VendorAnswer
 from streams.pollers.graph import GraphLog
-from streams.sources import source
+from streams.sources.catalogue import source
 from streams.stages.ingest.admission import Rights
 from streams.stages.ingest.ingress import Origin
 

@@ -10,7 +10,7 @@ import pytest
 from streams.engines.embedded.continuing import Continuing
 from streams.model.records import Record
 from streams.services.reading import Records, idle_of, read_now
-from streams.sources import source
+from streams.sources.catalogue import source
 from tests.unit.openbao_lines import line
 
 pytestmark = pytest.mark.unit

@@ -14,7 +14,7 @@ import pytest
 from agents_registry.facts import Cause, Effect, Node
 from streams.model.records import DeadLetter, Lifecycle, Record
 from streams.model.times import SECOND
-from streams.sources.reading.guess import guess_bytes
+from streams.sources.guess import guess_bytes
 from streams.sources.ssf.ssf import Ssf
 from streams.stages.ingest.ingress import Origin, facts_of
 

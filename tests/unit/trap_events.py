@@ -11,7 +11,7 @@ from agents_registry.presentation import Presented
 from agents_registry.registry import Registry
 from agents_registry.verdict import Policy, judge
 from streams.model.records import Access, DeadLetter, Lifecycle, Record
-from streams.sources import source
+from streams.sources.catalogue import source
 from streams.stages.ingest.ingress import Origin, facts_of
 from tests.unit.openbao_lines import auth, line, mac
 

@@ -17,7 +17,7 @@ from streams.model.error_text import error_text
 from streams.model.keyed_names import pepper_bytes
 from streams.observability import metrics
 from streams.services.secret_names import SecretNames
-from streams.sources import SOURCES
+from streams.sources.catalogue import vendors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -118,8 +118,8 @@ def receivers(
 
 
 def _hooked(name: str, each: Hook, peppers: Sequence[bytes]) -> Hooked:
-    if each.format is not None and each.format not in SOURCES:
-        raise VendorError(f"hook {name}: format is one of {', '.join(SOURCES)}")
+    if each.format is not None and each.format not in vendors():
+        raise VendorError(f"hook {name}: format is one of {', '.join(vendors())}")
     return Hooked(name, each, reveal(f"hook {name}", each.secret), peppers)
 
 

@@ -10,7 +10,7 @@ from streams.pollers.aws_credentials import Configured, OfRole
 from streams.pollers.sigv4 import Credentials
 from streams.pollers.sqs import Queued, QueueReader
 from streams.services.keyed_sources import keyed_source
-from streams.sources import SOURCES
+from streams.sources.catalogue import vendors
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -66,8 +66,8 @@ def _keys(
     environment: Mapping[str, str],
     clock: Callable[[], int],
 ) -> Keys:
-    if each.format not in SOURCES:
-        raise VendorError(f"queue {name}: format is one of {', '.join(SOURCES)}")
+    if each.format not in vendors():
+        raise VendorError(f"queue {name}: format is one of {', '.join(vendors())}")
     key_id, key, session = each.key_id, each.key, each.session
     if key_id is None or key is None:
         return OfRole(environment, clock, f"https://sts.{each.place}.amazonaws.com/")

@@ -16,7 +16,7 @@ from streams.model.error_text import error_text
 from streams.model.settings_files import text_of
 from streams.model.times import SECOND
 from streams.services.keyed_sources import keyed_source
-from streams.sources import SOURCES
+from streams.sources.catalogue import ExtensionError, vendors
 from streams.ssf.streams import verifier_of
 from streams.stages.closure.guard_names import GuardKeys, GuardNames, bearers
 from streams.stages.sentinel.sentinel import Tolerances
@@ -44,13 +44,17 @@ def configured_sources(
     """Give the vocabulary with the settings' kinds, and the sources by name.
 
     Raises:
-        ConfigurationError: a source has an unknown format, or no mapping file.
+        ConfigurationError: a source has an unknown format, or no mapping file; or
+            another distribution's source does not load.
     """
     kinds: dict[str, str] = dict(settings.kinds)
     sources, peppers = {}, peppers_of(settings)
     for name, each in settings.sources.items():
-        make, declared = _reader(name, each, peppers)
-        make()  # its modules are loaded now, and not while somebody waits
+        try:
+            make, declared = _reader(name, each, peppers)
+            make()  # its modules are loaded now, and not while somebody waits
+        except ExtensionError as error:
+            raise ConfigurationError(str(error)) from error
         kinds |= declared
         sources[name] = ConfiguredSource(name, make, each.point)
     return extend(kinds), sources
@@ -61,8 +65,8 @@ def _reader(
 ) -> tuple[Callable[[], RecordReader], dict[str, str]]:
     """Give the maker of a source's readers, and the kinds that its mapping declares."""
     if each.format != GENERIC:
-        if each.format not in SOURCES:
-            known = ", ".join(sorted([*SOURCES, GENERIC]))
+        if each.format not in vendors():
+            known = ", ".join(sorted([*vendors(), GENERIC]))
             raise ConfigurationError(f"source {name}: format is one of {known}")
         if each.format == SIGNED:
             text = "signed tokens need a verified stream; set it up under ssf"

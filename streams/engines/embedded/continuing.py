@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from streams.sources import source
+from streams.sources.catalogue import source
 from streams.sources.stream import open_stream
 
 if TYPE_CHECKING:

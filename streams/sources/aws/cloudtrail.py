@@ -31,9 +31,9 @@ from streams.model.times import AbsurdTimeError, parse_time
 from streams.sources.aws.effects import EFFECTS, AwsCall, Mapping, login_profile
 from streams.sources.aws.errors import outcome_of
 from streams.sources.aws.identity import AwsCallers
+from streams.sources.aws.vendor import DIGEST
 from streams.sources.reading.envelope import Event, events
 from streams.sources.reading.fields import text
-from streams.sources.reading.guess import DIGEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

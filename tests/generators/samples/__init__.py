@@ -7,13 +7,14 @@ here: a test compares this table with what is registered.
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from attrs import frozen
 
-from streams.sources import SOURCES
+from streams.sources.catalogue import source
 from streams.sources.litellm.litellm import LiteLlm
 from streams.sources.mapped.generic import Generic
 from streams.sources.mapped.mapping import load_mapping
@@ -84,7 +85,7 @@ def _keyed(digest: bytes) -> str:
 
 
 DIALECTS: Final[dict[str, Dialect]] = {
-    name: Dialect(make, SOURCES[name])
+    name: Dialect(make, partial(source, name))
     for name, make in {
         "anthropic": platforms.anthropic,
         "auth0": directories.auth0,
@@ -103,11 +104,11 @@ DIALECTS: Final[dict[str, Dialect]] = {
     }.items()
 } | {
     "keycloak, log": Dialect(
-        signals.keycloak, SOURCES["keycloak"], signals.keycloak_lines,
+        signals.keycloak, partial(source, "keycloak"), signals.keycloak_lines,
         tells_its_end=False,
     ),
     "litellm, keyed": Dialect(platforms.litellm, lambda: LiteLlm(_keyed)),
-    "ssf, signed": Dialect(signals.ssf, SOURCES["ssf"], as_tokens),
+    "ssf, signed": Dialect(signals.ssf, partial(source, "ssf"), as_tokens),
 } | {
     f"mapping {file.stem}": _access_log(file.stem)
     for file in sorted(MAPPINGS.glob("*.yaml"))

@@ -1,0 +1,42 @@
+"""What a vendor's folder says of its source, without loading the reader."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import field, frozen
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Callable, Mapping
+
+# Distributions outside the tree name their descriptors in this group of entry points.
+GROUP: Final = "rescind.sources"
+
+
+def _never(body: Mapping[str, Any]) -> bool:
+    del body
+    return False
+
+
+@frozen(kw_only=True)
+class Descriptor:
+    """One source.
+
+    Attributes:
+        name: of the source, as settings and ``--source`` have it.
+        reader: ``module:Class``; imported when the source is first used.
+        speaks: tells by the body of one event that this source wrote it. It is asked
+            after those of the folders before it, so it may be wider than theirs.
+        line: finds a line that only this source writes, where lines are no JSON.
+        page: its documentation: a file in docs/sources, or an address.
+        samples: the folder of its samples and their answers, below the root of the
+            tree; empty where its samples lie elsewhere.
+    """
+
+    name: str
+    reader: str
+    speaks: Callable[[Mapping[str, Any]], bool] = field(default=_never)
+    line: re.Pattern[bytes] | None = None
+    page: str
+    samples: str = ""
