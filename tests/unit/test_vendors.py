@@ -38,7 +38,7 @@ def brought(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
         return [metadata.EntryPoint(name, "acme:VENDOR", group) for name in points]
 
     monkeypatch.setattr(metadata.EntryPoint, "load", load)
-    monkeypatch.setattr(catalogue.metadata, "entry_points", entry_points)
+    monkeypatch.setattr(metadata, "entry_points", entry_points)
     vendors.cache_clear()
     yield points
     vendors.cache_clear()
