@@ -22,36 +22,34 @@ OPERATORS: Final = "operators"
 
 DryRun = Annotated[
     bool,
-    typer.Option("--dry-run", help="Print what would be declared; tell no server."),
+    typer.Option("--dry-run", help="Print the declarations; call no server."),
 ]
 AuthorityName = Annotated[
     str,
     typer.Option(
         "--authority",
-        help="In whose name it is declared, so that its later events supersede it.",
+        help="The authority to declare for; its later events replace the declarations.",
     ),
 ]
 Files = Annotated[
     list[Path] | None,
-    typer.Argument(help="Saved answers, instead of --from.", metavar="FILE"),
+    typer.Argument(help="Files with saved answers, instead of --from.", metavar="FILE"),
 ]
-From = Annotated[
-    str, typer.Option("--from", metavar="URL", help="Of the system, to ask it.")
-]
+From = Annotated[str, typer.Option("--from", metavar="URL", help="URL of the system.")]
 SecretFile = Annotated[
     Path | None,
-    typer.Option("--secret-file", help="Holds the credential that opens the system."),
+    typer.Option("--secret-file", help="File with the credential for the system."),
 ]
 Ca = Annotated[
     Path | None,
-    typer.Option("--ca", help="Certificates to trust, PEM.", exists=True),
+    typer.Option("--ca", help="Certificates to trust (PEM).", exists=True),
 ]
 RosterFile = Annotated[
     Path | None,
     typer.Option(
         "--roster",
-        help="Remember the list here: the next run sends what changed, and tells what "
-        "is listed no more.",
+        help="File that records the list: the next run sends the changes, and names "
+        "entries that are no longer listed.",
     ),
 ]
 Worker = Annotated[
@@ -59,7 +57,7 @@ Worker = Annotated[
     typer.Option(
         "--worker",
         metavar="URL",
-        help="On Kafka, where --url is ingress: the worker that has the realm.",
+        help="On Kafka (--url is ingress): URL of the worker that has the realm.",
     ),
 ]
 Logs = Annotated[
@@ -169,7 +167,7 @@ def run(
 
 adopt_app = typer.Typer(
     cls=ListByDefault,
-    help="Declare credentials that exist already: a list, or what a system lists.",
+    help="Declare existing credentials, from your own list or a system's.",
     no_args_is_help=True,
 )
 
@@ -186,7 +184,7 @@ def declared(
     *,
     dry_run: DryRun = False,
 ) -> None:
-    """Declare the credentials of a list of your own; can be repeated."""
+    """Declare the credentials of your own list; running it again changes nothing."""
     from streams.cli.adopt_listing import DeclareOptions, adopt_file
 
     order = DeclareOptions(authority, dry_run=dry_run, output=output)
@@ -200,12 +198,17 @@ def openbao(
         str, typer.Option("--device", help="Name of the audit device that is read.")
     ] = "file",
     namespace: Annotated[
-        str, typer.Option("--namespace", help="To list; else the root namespace.")
+        str,
+        typer.Option(
+            "--namespace", help="Namespace to list; default: the root namespace."
+        ),
     ] = "",
     *,
     plain_accessors: Annotated[
         bool,
-        typer.Option("--plain-accessors", help="The device has hmac_accessor=false."),
+        typer.Option(
+            "--plain-accessors", help="The audit device has hmac_accessor=false."
+        ),
     ] = False,
 ) -> "Listing":
     """Tokens of OpenBao or Vault, by accessor (BAO_TOKEN, VAULT_TOKEN)."""
@@ -225,10 +228,10 @@ def openbao(
 def aws_credential_report(
     source: "ListingSource",
     region: Annotated[
-        str, typer.Option("--region", help="Of IAM, where that is not us-east-1.")
+        str, typer.Option("--region", help="Region of IAM; default: us-east-1.")
     ] = "",
 ) -> "Listing":
-    """IAM users, passwords, access keys, by AWS_ACCESS_KEY_ID and its like."""
+    """IAM users, passwords and access keys (AWS_ACCESS_KEY_ID and others)."""
     from streams.adopt import aws, aws_api
     from streams.pollers.sigv4 import Signer
 
@@ -253,20 +256,22 @@ def okta(source: "ListingSource") -> "Listing":
 @system(adopt_app, "keycloak", "keycloak")
 def keycloak(
     source: "ListingSource",
-    realm: Annotated[str, typer.Option("--realm", help="To list.")] = "master",
+    realm: Annotated[str, typer.Option("--realm", help="Realm to list.")] = "master",
     client_id: Annotated[
         str,
         typer.Option(
             "--client-id",
-            help="Of a client with a service account; the credential is its secret. "
-            "Else it is an access token.",
+            help="Client with a service account, whose secret is the credential; "
+            "default: the credential is an access token.",
         ),
     ] = "",
     client_realm: Annotated[
-        str, typer.Option("--client-realm", help="Of that client; else --realm.")
+        str,
+        typer.Option("--client-realm", help="Realm of that client; default: --realm."),
     ] = "",
     issuer: Annotated[
-        str, typer.Option("--issuer", help="Of the realm's tokens, with an export.")
+        str,
+        typer.Option("--issuer", help="Issuer of the realm's tokens, for an export."),
     ] = "",
 ) -> "Listing":
     """Keycloak users, clients, service accounts, sessions (KEYCLOAK_TOKEN)."""
@@ -290,10 +295,16 @@ def keycloak(
 def kubernetes(
     source: "ListingSource",
     cluster: Annotated[
-        str, typer.Option("--cluster", help="Its name, where a realm has several.")
+        str,
+        typer.Option(
+            "--cluster", help="Name of the cluster, if the realm has several."
+        ),
     ] = "",
     issuer: Annotated[
-        str, typer.Option("--issuer", help="Of its service account tokens.")
+        str,
+        typer.Option(
+            "--issuer", help="Issuer of the cluster's service account tokens."
+        ),
     ] = "",
 ) -> "Listing":
     """Kubernetes service accounts and token secrets (KUBERNETES_TOKEN)."""
@@ -313,7 +324,7 @@ def github(
     parts: Annotated[
         list[str] | None,
         typer.Option(
-            "--part", help="Of tokens, installations, deploy-keys; can be repeated."
+            "--part", help="tokens, installations or deploy-keys; can be repeated."
         ),
     ] = None,
 ) -> "Listing":
@@ -340,12 +351,14 @@ def access_log(
     source: "ListingSource",
     format_: Annotated[
         str | None,
-        typer.Option("--source", help="Name of the source; guessed from the content."),
+        typer.Option(
+            "--source", help="Name of the source; default: guessed from the content."
+        ),
     ] = None,
     mapping: Annotated[
         Path | None,
         typer.Option("--mapping", help="YAML file that maps a JSON log.", exists=True),
     ] = None,
 ) -> "Listing":
-    """Every credential that a log shows in use, with the lineage that it tells."""
+    """Credentials that a log shows in use, with their lineage in the log."""
     return source.log(format_, mapping)

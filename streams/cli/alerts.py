@@ -29,16 +29,17 @@ _ERRORS: Final = {
 }
 
 alerts_app = typer.Typer(
-    help="Receivers of alerts, what was given up, and silences.",
+    help="Receivers of alerts, messages given up, and silences.",
     no_args_is_help=True,
 )
 
 Endpoint = Annotated[
-    str | None, typer.Argument(help="Its name; else all.", metavar="ENDPOINT")
+    str | None,
+    typer.Argument(help="Name of a receiver; default: all.", metavar="ENDPOINT"),
 ]
 Url = Annotated[
     str | None,
-    typer.Option("--url", help="Of the server, or of `rescind notify` on Kafka."),
+    typer.Option("--url", help="URL of the server, or of `rescind notify` on Kafka."),
 ]
 
 
@@ -46,7 +47,7 @@ Url = Annotated[
 def show(
     output: Plain = "table", url: Url = None, token_file: TokenFile = None
 ) -> None:
-    """Say how each receiver is, and list what was given up."""
+    """List the receivers with their state, and the messages given up."""
     ask("alerts list", url, token_file, lambda client: list_receivers(client, output))
 
 
@@ -57,7 +58,7 @@ def try_out(
     url: Url = None,
     token_file: TokenFile = None,
 ) -> None:
-    """Send a test, and its end; exit code 1 when it was not taken."""
+    """Send a test message and its end; exit code 1 if a receiver did not take it."""
     ask(
         "alerts test",
         url,
@@ -70,7 +71,7 @@ def try_out(
 def silences(
     output: Plain = "table", url: Url = None, token_file: TokenFile = None
 ) -> None:
-    """List the silences in force, and what they hold back."""
+    """List the silences in force, with the number of findings held back."""
     ask(
         "alerts silences", url, token_file, lambda client: list_silences(client, output)
     )
@@ -78,25 +79,34 @@ def silences(
 
 @alerts_app.command("silence")
 def silence(  # noqa: PLR0913, PLR0917 - the options of a command
-    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept.")],
+    reason: Annotated[
+        str, typer.Option("--reason", help="Why; recorded in the audit chain.")
+    ],
     until: Annotated[
-        str, typer.Option("--until", help="RFC 3339, or in how long: 30m, 8h, 7d.")
+        str, typer.Option("--until", help="End: RFC 3339, or a duration: 30m, 8h, 7d.")
     ],
     kind: Annotated[
-        list[str] | None, typer.Option("--kind", help="Of findings; repeat it.")
+        list[str] | None,
+        typer.Option("--kind", help="Kind of findings; can be repeated."),
     ] = None,
     identifier: Annotated[
-        str | None, typer.Option("--identifier", help="kind:value; * is anything.")
+        str | None,
+        typer.Option("--identifier", help="kind:value; * stands for any text."),
     ] = None,
-    realm: Annotated[str | None, typer.Option("--realm", help="Of this realm.")] = None,
+    realm: Annotated[
+        str | None, typer.Option("--realm", help="Findings of this realm only.")
+    ] = None,
     critical: Annotated[  # noqa: FBT002 - an option
-        bool, typer.Option("--critical", help="Critical kinds too; for an admin.")
+        bool,
+        typer.Option(
+            "--critical", help="Include critical kinds; needs the role admin."
+        ),
     ] = False,
     output: Plain = "table",
     url: Url = None,
     token_file: TokenFile = None,
 ) -> None:
-    """Record findings and do not tell them, until a time."""
+    """Record findings without sending alerts, until a time."""
     order = {
         "kinds": kind or [],
         "identifier": identifier,
@@ -116,13 +126,16 @@ def silence(  # noqa: PLR0913, PLR0917 - the options of a command
 @alerts_app.command("unsilence")
 def unsilence(
     name: Annotated[
-        str, typer.Argument(help="Its id, as `silences` shows it.", metavar="ID")
+        str,
+        typer.Argument(
+            help="Id of the silence, from `rescind alerts silences`.", metavar="ID"
+        ),
     ],
     output: Plain = "table",
     url: Url = None,
     token_file: TokenFile = None,
 ) -> None:
-    """Take a silence back; what is open is told at once."""
+    """End a silence; alerts of open findings are sent at once."""
     ask(
         "alerts unsilence",
         url,
@@ -138,7 +151,7 @@ def replay(
     url: Url = None,
     token_file: TokenFile = None,
 ) -> None:
-    """Deliver anew what was given up, with the ids that it had."""
+    """Deliver again the messages given up, with their old ids."""
     ask(
         "alerts replay",
         url,
@@ -218,7 +231,7 @@ def _print(answer: Mapping[str, Any]) -> int:
 
 
 def list_silences(client: Client, output: str) -> int:
-    """List the silences in force, and what they hold back."""
+    """List the silences in force, with the number of findings held back."""
     answer = client.get("alerts/silences")
     if output == "json":
         return _print(answer)

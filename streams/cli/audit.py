@@ -16,13 +16,15 @@ if TYPE_CHECKING:
     from streams.cli.audit_chain import ChainExport
 
 audit_app = typer.Typer(
-    help="The audit chain: what was stated and ordered, by whom; export and proof.",
+    help="The audit chain of all facts and orders: export it and verify it.",
     no_args_is_help=True,
 )
 Kafka = Annotated[
     str | None,
     typer.Option(
-        "--kafka", metavar="REALM", help="Read the topics (RESCIND_KAFKA_* says where)."
+        "--kafka",
+        metavar="REALM",
+        help="Read this realm from the topics (set RESCIND_KAFKA_*).",
     ),
 ]
 
@@ -31,21 +33,23 @@ Kafka = Annotated[
 def export(
     start: Annotated[
         str | None,
-        typer.Option("--from", metavar="JWS", help="Begin behind this signed head."),
+        typer.Option("--from", metavar="JWS", help="Begin after this signed head."),
     ] = None,
     since: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Begin with the last head that is older."),
+        typer.Option(metavar="TIME", help="Begin with the last head before this time."),
     ] = None,
     until: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="End with the first head that is not."),
+        typer.Option(
+            metavar="TIME", help="End with the first head at or after this time."
+        ),
     ] = None,
     kafka: Kafka = None,
     url: Url = None,
     token_file: TokenFile = None,
 ) -> None:
-    """Print the chain or a part (NDJSON): an entry a line, and the signed heads."""
+    """Print the chain, or a part, as NDJSON: one entry or signed head a line."""
     from streams.cli.audit_chain import Wanted
     from streams.cli.audit_chain import export as work
 
@@ -60,33 +64,41 @@ def export(
 def verify(  # noqa: PLR0913, PLR0917 - the options of a command
     file: Annotated[
         Path | None,
-        typer.Argument(help="An export; else the server is asked.", metavar="FILE"),
+        typer.Argument(
+            help="An export; default: the server's own chain.", metavar="FILE"
+        ),
     ] = None,
     key: Annotated[
         list[Path] | None,
-        typer.Option("--key", help="The public key, PEM; else of the data folder."),
+        typer.Option(
+            "--key", help="Public key (PEM); default: the one in the data folder."
+        ),
     ] = None,
     head: Annotated[
         list[str] | None,
-        typer.Option("--head", metavar="JWS", help="Must be in it: one that you kept."),
+        typer.Option(
+            "--head",
+            metavar="JWS",
+            help="A signed head that you kept; it must be in the chain.",
+        ),
     ] = None,
     heads: Annotated[
         list[Path] | None,
-        typer.Option("--heads", help="A file of such heads, as a sink writes it."),
+        typer.Option("--heads", help="A file of kept heads, as a sink writes it."),
     ] = None,
     start: Annotated[
         str | None,
         typer.Option(
             "--from",
             metavar="JWS|first",
-            help="Begin behind a head that you kept, or the first of the export.",
+            help="Begin after a head that you kept, or with the export's first.",
         ),
     ] = None,
     kafka: Kafka = None,
     url: Url = None,
     token_file: TokenFile = None,
 ) -> None:
-    """Name the first entry that does not fit; exit code 1 when there is one."""
+    """Verify the chain; exit code 1 names the first entry that does not fit."""
     from streams.cli.audit_chain import Against
     from streams.cli.audit_chain import verify as work
 

@@ -27,33 +27,41 @@ backup_app = typer.Typer()
 
 DataDir = Annotated[
     Path | None,
-    typer.Option("--data-dir", help="Of the server; else RESCIND_DATA_DIR."),
+    typer.Option(
+        "--data-dir", help="Data folder of the server; default: RESCIND_DATA_DIR."
+    ),
 ]
 
 
 @backup_app.command()
 def backup(
-    file: Annotated[Path, typer.Argument(help="Gets the backup.", metavar="FILE")],
+    file: Annotated[Path, typer.Argument(help="The file to write.", metavar="FILE")],
     data_dir: DataDir = None,
 ) -> None:
-    """Write the embedded server's log and what belongs to it, while it runs."""
+    """Back up the embedded server's log into one file, while it runs."""
     raise typer.Exit(run_backup(file, data_dir))
 
 
 @backup_app.command("restore")
 def restore_backup(
-    file: Annotated[Path, typer.Argument(help="A backup.", metavar="FILE")],
+    file: Annotated[Path, typer.Argument(help="The backup to read.", metavar="FILE")],
     data_dir: DataDir = None,
     key: Annotated[
         list[Path] | None,
-        typer.Option("--key", help="The audit chain's public key; else the backup's."),
+        typer.Option(
+            "--key", help="Public key of the audit chain; default: the backup's."
+        ),
     ] = None,
     head: Annotated[
         list[str] | None,
-        typer.Option("--head", metavar="JWS", help="Must be in it: one that you kept."),
+        typer.Option(
+            "--head",
+            metavar="JWS",
+            help="A signed head that you kept; it must be in the chain.",
+        ),
     ] = None,
 ) -> None:
-    """Make an empty data folder of a backup, as a log of its own."""
+    """Restore a backup into an empty data folder, as a log of its own."""
     raise typer.Exit(run_restore(file, data_dir, key or [], head or []))
 
 

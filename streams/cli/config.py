@@ -39,26 +39,26 @@ _SETTINGS: Final = {
     "kind": "kinds",
 }
 
-config_app = typer.Typer(help="The settings, before anything starts with them.")
+config_app = typer.Typer(help="Check the settings before a start.")
 
 
 @config_app.callback()
 def config() -> None:
-    """Check the settings before anything starts with them."""
+    """Check the settings before a start."""
 
 
 @config_app.command()
 def check(
     file: Annotated[
         Path | None,
-        typer.Argument(help="Settings (YAML or JSON); else the environment's alone."),
+        typer.Argument(help="Settings (YAML or JSON); default: only the environment."),
     ] = None,
     role: Annotated[
         Literal["serve", "kafka", "pdp"],
-        typer.Option(help="Who starts with them; kafka: ingress, worker and notify."),
+        typer.Option(help="The role to check for; kafka: ingress, worker and notify."),
     ] = "serve",
 ) -> None:
-    """Name all that is wrong, with line and setting; exit code 2 if anything is."""
+    """Print every error with its line and setting; exit code 2 if there is one."""
     raise typer.Exit(run(file, role))
 
 

@@ -36,22 +36,28 @@ def run_suite(
     program: Annotated[
         list[str] | None,
         typer.Argument(
-            help="After --: the program that drives the guard.",
+            help="After --: the program that drives the guard under test.",
             metavar="-- PROGRAM ARGS",
         ),
     ] = None,
     http: Annotated[
         str | None,
-        typer.Option("--http", metavar="URL", help="Instead of a program: POST here."),
+        typer.Option(
+            "--http",
+            metavar="URL",
+            help="URL of the guard under test, instead of a program.",
+        ),
     ] = None,
     level: Annotated[
-        Literal["core", "full"], typer.Option("--level", help="What it has to pass.")
+        Literal["core", "full"],
+        typer.Option("--level", help="The level that decides the exit code."),
     ] = "full",
     group: Annotated[
-        list[str] | None, typer.Option("--group", help="Only this group of cases.")
+        list[str] | None,
+        typer.Option("--group", help="Only this group of cases; can be repeated."),
     ] = None,
 ) -> None:
-    """Play the suite to a guard; exit code 0 when it passes the level."""
+    """Run the suite against a guard; exit code 0 if it passes the level."""
     raise typer.Exit(run(program or [], http, level, group))
 
 

@@ -22,15 +22,17 @@ DONE: Final = 0
 WAITS: Final = 1
 
 Name = Annotated[str, typer.Argument(help="An identifier, kind:value.", metavar="ID")]
-Reason = Annotated[str, typer.Option("--reason", help="Kept in the audit record.")]
+Reason = Annotated[
+    str, typer.Option("--reason", help="Reason, recorded in the audit chain.")
+]
 Authority = Annotated[
     str | None,
-    typer.Option("--authority", help="Speak in its name; else as the operators."),
+    typer.Option("--authority", help="The authority to act for; default: operators."),
 ]
 
 grants_app = typer.Typer()
 approvals_app = typer.Typer(
-    help="What waits for a second person.", no_args_is_help=True
+    help="Orders that wait for a second person.", no_args_is_help=True
 )
 grants_app.add_typer(approvals_app, name="approvals")
 
@@ -42,13 +44,14 @@ def lift(  # noqa: PLR0913 - each is an option
     reason: Reason,
     authority: Authority = None,
     aspect: Annotated[
-        str, typer.Option("--aspect", help="Of the suspend, as its source names it.")
+        str,
+        typer.Option("--aspect", help="Aspect of the suspend, as its source names it."),
     ] = "",
     output: Plain = "table",
     url: Url = None,
     token_file: TokenFile = None,
 ) -> None:
-    """End a suspend or narrow; a revoke never ends so. Exit code 1: still denied."""
+    """End a suspend or narrow (never a revoke); exit code 1 if it is still denied."""
     body = {"identifier": name, "aspect": aspect, "reason": reason}
     more = {} if authority is None else {"authority": authority}
 
@@ -62,16 +65,19 @@ def lift(  # noqa: PLR0913 - each is an option
 def withdraw(  # noqa: PLR0913 - each is an option
     name: Name,
     fact: Annotated[
-        str, typer.Argument(help="Its id, as `rescind why` prints it.", metavar="FACT")
+        str,
+        typer.Argument(
+            help="Id of the fact, as `rescind why` prints it.", metavar="FACT"
+        ),
     ],
     *,
     reason: Reason,
-    kind: Annotated[str, typer.Option("--kind", help="Of the fact.")] = "cause",
+    kind: Annotated[str, typer.Option("--kind", help="Kind of the fact.")] = "cause",
     output: Plain = "table",
     url: Url = None,
     token_file: TokenFile = None,
 ) -> None:
-    """Take one fact back, a revocation too."""
+    """Take one fact back, such as a revocation."""
     body = {"identifier": name, "fact": fact, "kind": kind, "reason": reason}
 
     def order(client: Client) -> int:
@@ -85,20 +91,26 @@ def distrust(  # noqa: PLR0913 - each is an option
     suspect: Annotated[str, typer.Argument(help="The authority.", metavar="AUTHORITY")],
     *,
     key: Annotated[
-        str, typer.Option("--key", help="Its ingress key: the name of the credential.")
+        str, typer.Option("--key", help="The ingress key: the name of its credential.")
     ],
     since: Annotated[
-        str, typer.Option("--from", metavar="TIME", help="Received from then on.")
+        str,
+        typer.Option(
+            "--from", metavar="TIME", help="Facts received from this time on."
+        ),
     ],
     reason: Reason,
     until: Annotated[
-        str | None, typer.Option("--to", metavar="TIME", help="Until then; else now.")
+        str | None,
+        typer.Option(
+            "--to", metavar="TIME", help="Facts received until this time; default: now."
+        ),
     ] = None,
     output: Plain = "table",
     url: Url = None,
     token_file: TokenFile = None,
 ) -> None:
-    """Take back all that a stolen key said."""
+    """Take back every fact that came with a stolen ingress key."""
     body = {"suspect": suspect, "key": key, "from": since, "reason": reason}
     more = {} if until is None else {"to": until}
 
@@ -112,7 +124,8 @@ def distrust(  # noqa: PLR0913 - each is an option
 def owners(  # noqa: PLR0913 - each is an option
     name: Name,
     owner: Annotated[
-        list[str], typer.Option("--owner", metavar="ID", help="Repeat for several.")
+        list[str],
+        typer.Option("--owner", metavar="ID", help="An owner; can be repeated."),
     ],
     *,
     reason: Reason,
@@ -121,7 +134,7 @@ def owners(  # noqa: PLR0913 - each is an option
     url: Url = None,
     token_file: TokenFile = None,
 ) -> None:
-    """Say who owns it, instead of what the same authority said before."""
+    """Set the owners, replacing those that the same authority set before."""
     body: dict[str, object] = {"identifier": name, "owners": owner, "reason": reason}
     more = {} if authority is None else {"authority": authority}
 
@@ -135,7 +148,7 @@ def owners(  # noqa: PLR0913 - each is an option
 def approvals_list(
     output: Plain = "table", url: Url = None, token_file: TokenFile = None
 ) -> None:
-    """List what waits, oldest first."""
+    """List the orders that wait, oldest first."""
     ask("approvals", url, token_file, lambda client: list_waiting(client, output))
 
 
@@ -146,7 +159,7 @@ def approvals_approve(
     url: Url = None,
     token_file: TokenFile = None,
 ) -> None:
-    """Have done what another person proposed."""
+    """Approve an order of another person; it takes effect."""
     ask(
         "approvals",
         url,
@@ -163,7 +176,7 @@ def approvals_reject(
     url: Url = None,
     token_file: TokenFile = None,
 ) -> None:
-    """Drop what waits."""
+    """Reject a waiting order."""
 
     def order(client: Client) -> int:
         return order_rejection(client, identity, reason, output)
@@ -241,7 +254,7 @@ def list_waiting(client: Client, output: str) -> int:
 
 
 def order_approval(client: Client, identity: str, output: str) -> int:
-    """Have done what another person proposed."""
+    """Approve an order of another person; it takes effect."""
     answer = client.post(f"approvals/{quote(identity, safe='')}/approve", {})
     said = f"Approved {clean(identity)}.\n  at_least  {answer['token']}\n"
     _print(answer, said, output)
@@ -249,7 +262,7 @@ def order_approval(client: Client, identity: str, output: str) -> int:
 
 
 def order_rejection(client: Client, identity: str, reason: str, output: str) -> int:
-    """Drop what waits."""
+    """Reject a waiting order."""
     path = f"approvals/{quote(identity, safe='')}/reject"
     answer = client.post(path, {"reason": reason})
     _print(answer, f"Rejected: {clean(answer['rejected'])}.\n", output)

@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 FAILED: Final = 2
 
 ProcessName = Annotated[
-    str | None, typer.Option("--name", help="Stable, unique among its kind.")
+    str | None,
+    typer.Option("--name", help="Name of the process: stable, and unique in its role."),
 ]
 LocalFiles = Annotated[
-    Path | None, typer.Option("--data-dir", help="Of local files; may be lost.")
+    Path | None,
+    typer.Option("--data-dir", help="Folder for local files, which may be lost."),
 ]
 
 kafka_app = typer.Typer()
@@ -34,16 +36,18 @@ kafka_app = typer.Typer()
 
 @kafka_app.command("demo-kafka")
 def demo_kafka(
-    count: Annotated[int, typer.Option("--count", min=2, help="Revocations.")] = 300,
+    count: Annotated[
+        int, typer.Option("--count", min=2, help="Number of revocations.")
+    ] = 300,
     rate: Annotated[
-        float, typer.Option("--rate", min=1, max=1000, help="Of them a second.")
+        float, typer.Option("--rate", min=1, max=1000, help="Revocations a second.")
     ] = 50,
     brokers: Annotated[
         str | None,
         typer.Option(
             "--bootstrap-servers",
             metavar="HOST:PORT",
-            help="Of a Kafka that runs; without it one is started. Its topics stay.",
+            help="A running Kafka, whose topics stay; default: start one.",
         ),
     ] = None,
 ) -> None:
@@ -60,7 +64,7 @@ def worker(
     data_dir: LocalFiles = None,
     listen: Listen = None,
 ) -> None:
-    """Run registry and sentinel on Kafka until Ctrl-C or SIGTERM."""
+    """Run the stages of a worker on Kafka until Ctrl-C or SIGTERM."""
     from streams.cli.kafka_roles import run_worker
 
     raise typer.Exit(run_worker(config, name=name, data_dir=data_dir, listen=listen))
@@ -70,11 +74,14 @@ def worker(
 def ingress(
     config: Config = None,
     name: Annotated[
-        str, typer.Option("--name", help="Stable, unique among the writers.")
+        str,
+        typer.Option(
+            "--name", help="Name of the process: stable, and unique among the writers."
+        ),
     ] = "ingress-0",
     listen: Listen = None,
 ) -> None:
-    """Take events in and write them to Kafka until Ctrl-C or SIGTERM."""
+    """Accept events and write them to Kafka until Ctrl-C or SIGTERM."""
     from streams.cli.kafka_roles import run_ingress
 
     raise typer.Exit(run_ingress(config, name=name, listen=listen))
@@ -87,7 +94,7 @@ def notify(
     data_dir: LocalFiles = None,
     listen: Listen = None,
 ) -> None:
-    """Deliver the findings on Kafka to the webhook until Ctrl-C or SIGTERM."""
+    """Deliver alerts of the findings on Kafka until Ctrl-C or SIGTERM."""
     from streams.cli.kafka_roles import run_notify
 
     raise typer.Exit(run_notify(config, name=name, data_dir=data_dir, listen=listen))
@@ -97,15 +104,24 @@ def notify(
 def dev_kafka(
     nodes: Annotated[int, typer.Option("--nodes", min=1, max=3)] = 1,
     port: Annotated[
-        int, typer.Option("--port", help="Of the first node.", min=1024, max=65000)
+        int,
+        typer.Option(
+            "--port",
+            help="Port of the first node; the others follow.",
+            min=1024,
+            max=65000,
+        ),
     ] = 9092,
     data: Annotated[
         Path | None,
-        typer.Option("--data", help="Where its data stay; else they are thrown away."),
+        typer.Option(
+            "--data", help="Folder that keeps the data; default: deleted at the end."
+        ),
     ] = None,
     *,
     prepare: Annotated[
-        bool, typer.Option("--prepare", help="Fetch what a start needs, and end.")
+        bool,
+        typer.Option("--prepare", help="Only download the files that a start needs."),
     ] = False,
 ) -> None:
     """Run a real Kafka on loopback, with the topics, to try Rescind on."""

@@ -44,7 +44,9 @@ Paths = Annotated[
 ]
 SourceName = Annotated[
     str | None,
-    typer.Option("--source", help="Name of the source; guessed from the content."),
+    typer.Option(
+        "--source", help="Name of the source; default: guessed from the content."
+    ),
 ]
 MappingFile = Annotated[
     Path | None,
@@ -54,11 +56,13 @@ MappingFile = Annotated[
 Output = Literal["table", "json", "ocsf"]
 Name = Annotated[str, typer.Argument(help="An identifier, kind:value.", metavar="ID")]
 At = Annotated[
-    str | None, typer.Option("--at", metavar="TIME", help="RFC 3339; else now.")
+    str | None, typer.Option("--at", metavar="TIME", help="RFC 3339; default: now.")
 ]
-Limit = Annotated[int, typer.Option("--limit", min=1, help="List at most so many.")]
+Limit = Annotated[
+    int, typer.Option("--limit", min=1, help="Length of the list at most.")
+]
 After = Annotated[
-    int | None, typer.Option("--after", min=0, help="Only what came after this one.")
+    int | None, typer.Option("--after", min=0, help="Only rows after this number.")
 ]
 
 
@@ -86,7 +90,7 @@ def rescind(
 
 @app.command()
 def parse(paths: Paths, source: SourceName = None, mapping: MappingFile = None) -> None:
-    """Print one normalised record a line (NDJSON) for every event of the logs."""
+    """Print the events of logs as normalised records, one a line (NDJSON)."""
     from streams.cli.parse import run
 
     raise typer.Exit(run(paths, source, mapping))
@@ -100,19 +104,24 @@ def hunt(
     revoke: Annotated[
         list[str] | None,
         typer.Option(
-            "--revoke", metavar="ID@TIME", help="Add a cause of yours, kind:value@TIME."
+            "--revoke",
+            metavar="ID@TIME",
+            help="Add a revocation, kind:value@TIME; can be repeated.",
         ),
     ] = None,
-    output: Annotated[Output, typer.Option("--output", help="How to print.")] = "table",
+    output: Annotated[
+        Output, typer.Option("--output", help="Form of the output.")
+    ] = "table",
     *,
     inclusive: Annotated[
         bool,
         typer.Option(
-            "--inclusive", help="A use at exactly the time of a cause is after it."
+            "--inclusive",
+            help="Count a use at exactly the time of a cause as after it.",
         ),
     ] = False,
 ) -> None:
-    """Find dead credentials that were still presented; exit code 1 when there are."""
+    """Find uses of dead credentials in logs; exit code 1 if there are any."""
     from streams.cli.hunt import run
 
     raise typer.Exit(
@@ -149,7 +158,7 @@ def serve(
     config: Config = None,
     data_dir: Annotated[
         Path | None,
-        typer.Option("--data-dir", help="Where the server keeps all it has."),
+        typer.Option("--data-dir", help="The server's data folder."),
     ] = None,
     listen: Listen = None,
     watch: Annotated[
@@ -161,7 +170,8 @@ def serve(
         ),
     ] = None,
     webhook: Annotated[
-        str | None, typer.Option("--webhook", metavar="URL", help="Gets the alerts.")
+        str | None,
+        typer.Option("--webhook", metavar="URL", help="Receiver of the alerts."),
     ] = None,
 ) -> None:
     """Run the embedded server until Ctrl-C or SIGTERM; needs no settings."""
@@ -182,7 +192,8 @@ def serve(
 def pdp(
     config: Config = None,
     url: Annotated[
-        str | None, typer.Option("--url", help="Of the server; else RESCIND_PDP_URL.")
+        str | None,
+        typer.Option("--url", help="URL of the server; default: RESCIND_PDP_URL."),
     ] = None,
     listen: Listen = None,
 ) -> None:
@@ -196,7 +207,7 @@ def pdp(
 def revoke(  # noqa: PLR0913 - each is an option
     name: Name,
     reason: Annotated[
-        str, typer.Option("--reason", help="Kept in the audit record.")
+        str, typer.Option("--reason", help="Reason, recorded in the audit chain.")
     ] = "",
     at: At = None,
     wait: Annotated[
@@ -205,7 +216,7 @@ def revoke(  # noqa: PLR0913 - each is an option
             "--wait",
             metavar="SECONDS",
             min=0,
-            help="Wait until every guard enforces it; exit code 1 when not all do.",
+            help="Wait until every guard enforces it; exit code 1 if not all do.",
         ),
     ] = None,
     worker: Annotated[
@@ -213,7 +224,7 @@ def revoke(  # noqa: PLR0913 - each is an option
         typer.Option(
             "--worker",
             metavar="URL",
-            help="On Kafka, where --url is ingress: the worker that has the realm.",
+            help="On Kafka (--url is ingress): URL of the worker that has the realm.",
         ),
     ] = None,
     *,
@@ -221,14 +232,14 @@ def revoke(  # noqa: PLR0913 - each is an option
         bool,
         typer.Option(
             "--with-created",
-            help="Revoke too what it and all below it made, which lives on otherwise.",
+            help="Also revoke everything that it and its descendants created.",
         ),
     ] = False,
     output: Plain = "table",
     url: Url = None,
     token_file: TokenFile = None,
 ) -> None:
-    """Revoke at the server: what descends from it is denied with it."""
+    """Revoke a credential and everything that descends from it."""
     from streams.cli.revoke import revoke as work
 
     def order(client: Client) -> int:
@@ -255,7 +266,7 @@ def why(
     url: Url = None,
     token_file: TokenFile = None,
 ) -> None:
-    """Say whether it is denied, by what, over which path; exit code 1 when it is."""
+    """Print whether it is denied, by which cause and path; exit code 1 if denied."""
     from streams.cli.query import why as work
 
     ask("why", url, token_file, lambda client: work(client, name, at, output))
@@ -269,7 +280,7 @@ def blast_radius(
     url: Url = None,
     token_file: TokenFile = None,
 ) -> None:
-    """Count and list what a revocation would reach."""
+    """Count and list everything that a revocation would reach."""
     from streams.cli.query import blast_radius as work
 
     ask(
@@ -287,7 +298,7 @@ def inventory(
     url: Url = None,
     token_file: TokenFile = None,
 ) -> None:
-    """List what stands out: no owner, shared accounts, too much scope, no parent."""
+    """List what needs attention: no owner, shared accounts, excess scope, no parent."""
     from streams.cli.query import inventory as work
 
     ask("inventory", url, token_file, lambda client: work(client, limit, output))
@@ -300,7 +311,7 @@ def dlq(
     url: Url = None,
     token_file: TokenFile = None,
 ) -> None:
-    """List what could not be read, with reason and place."""
+    """List the dead letters: input that could not be read, with reason and offset."""
     from streams.cli.query import dead_letters
 
     ask("dlq", url, token_file, lambda client: dead_letters(client, after, output))
@@ -313,7 +324,7 @@ def findings(
     url: Url = None,
     token_file: TokenFile = None,
 ) -> None:
-    """List what the server found: who still uses what is dead."""
+    """List the findings, such as uses of dead credentials."""
     from streams.cli.query import findings as work
 
     ask("findings", url, token_file, lambda client: work(client, after, output))
@@ -324,14 +335,14 @@ def guards(
     remove: Annotated[
         str | None,
         typer.Option(
-            "--remove", metavar="NAME", help="Let one go that will not come back."
+            "--remove", metavar="NAME", help="Remove a guard that will not come back."
         ),
     ] = None,
     output: Plain = "table",
     url: Url = None,
     token_file: TokenFile = None,
 ) -> None:
-    """List who enforces: mode, lease, and how far each guard is."""
+    """List the guards: mode, lease, and position of each."""
     from streams.cli.query import guards as work
     from streams.cli.query import remove_guard
 

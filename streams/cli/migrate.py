@@ -33,10 +33,12 @@ def migrate(
     *,
     leave_alerts: Annotated[
         bool,
-        typer.Option("--leave-alerts", help="Those that wait for a receiver stay."),
+        typer.Option(
+            "--leave-alerts", help="Leave waiting alerts behind in the data folder."
+        ),
     ] = False,
 ) -> None:
-    """Move the log of a stopped embedded server to Kafka, and prove it equal."""
+    """Move the log of a stopped embedded server to Kafka, and compare the tables."""
     raise typer.Exit(run(config, data_dir, leave_alerts=leave_alerts))
 
 

@@ -15,17 +15,19 @@ if TYPE_CHECKING:
 
 USAGE: Final = 2
 Plain = Annotated[
-    Literal["table", "json"], typer.Option("--output", help="How to print.")
+    Literal["table", "json"], typer.Option("--output", help="Form of the output.")
 ]
 Url = Annotated[
     str | None,
-    typer.Option("--url", help="Of the server; else RESCIND_URL, or the data folder."),
+    typer.Option(
+        "--url", help="URL of the server; default: RESCIND_URL, or the data folder."
+    ),
 ]
 TokenFile = Annotated[
     Path | None,
     typer.Option(
         "--token-file",
-        help="Else RESCIND_TOKEN, RESCIND_TOKEN_FILE, or the data folder.",
+        help="File with the token; default: RESCIND_TOKEN(_FILE), or the data folder.",
     ),
 ]
 # Where a command has another credential beside it.
@@ -33,14 +35,15 @@ ServerTokenFile = Annotated[
     Path | None,
     typer.Option(
         "--token-file",
-        help="Of the server; else RESCIND_TOKEN, RESCIND_TOKEN_FILE, the data folder.",
+        help="File with the server's token; default: RESCIND_TOKEN(_FILE).",
     ),
 ]
 Config = Annotated[
     Path | None, typer.Option("--config", help="Settings, YAML or JSON.")
 ]
 Listen = Annotated[
-    str | None, typer.Option("--listen", metavar="HOST:PORT", help="Address.")
+    str | None,
+    typer.Option("--listen", metavar="HOST:PORT", help="Address to listen at."),
 ]
 _WORDS: Final = (
     ("Value error, ", ""),

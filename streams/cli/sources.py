@@ -30,7 +30,7 @@ sources_app = typer.Typer()
 def sources(
     output: Plain = "table", url: Url = None, token_file: TokenFile = None
 ) -> None:
-    """List how every source is: last event, lag, counts; exit code 1 for an ill one."""
+    """List the state of every source; exit code 1 if one is not well."""
     ask("sources", url, token_file, lambda client: list_sources(client, output))
 
 

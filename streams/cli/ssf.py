@@ -32,50 +32,56 @@ LOOK_SECONDS: Final = 0.5
 Server = tuple[str | None, Path | None]
 
 ssf_app = typer.Typer(
-    help="Shared Signals streams: set one up, and see how all of them are.",
+    help="Shared Signals streams: set one up, and show the state of all.",
     no_args_is_help=True,
 )
 Issuer = Annotated[
     str, typer.Argument(help="The transmitter's issuer, a URL.", metavar="ISSUER")
 ]
 StreamName = Annotated[
-    str, typer.Option("--name", help="Of the stream in the settings.")
+    str, typer.Option("--name", help="Name of the stream in the settings.")
 ]
 Push = Annotated[
-    str, typer.Option("--push", metavar="URL", help="Push to it; else poll.")
+    str, typer.Option("--push", metavar="URL", help="URL to push to; default: poll.")
 ]
 StreamId = Annotated[
-    str, typer.Option("--stream", metavar="ID", help="Adopt this stream.")
+    str,
+    typer.Option("--stream", metavar="ID", help="Id of an existing stream to adopt."),
 ]
 Subjects = Annotated[
     list[str] | None,
-    typer.Option("--subject", metavar="JSON", help="Add a subject identifier."),
+    typer.Option(
+        "--subject",
+        metavar="JSON",
+        help="A subject identifier to add; can be repeated.",
+    ),
 ]
 SsfTokenFile = Annotated[
     Path | None,
     typer.Option(
         "--ssf-token-file",
-        help="Its token, or our client's secret; else RESCIND_SSF_TOKEN.",
+        help="Transmitter's token, or client secret; default: RESCIND_SSF_TOKEN.",
     ),
 ]
 TokenUrl = Annotated[
-    str, typer.Option("--token-url", help="Get tokens there, as --client-id.")
+    str, typer.Option("--token-url", help="Token endpoint, used with --client-id.")
 ]
 ClientId = Annotated[
-    str, typer.Option("--client-id", help="Of our client at the transmitter.")
+    str, typer.Option("--client-id", help="Id of our client at the transmitter.")
 ]
 PushTokenFile = Annotated[
     Path | None,
     typer.Option(
         "--push-token-file",
-        help="Ingest token for the transmitter; else RESCIND_SSF_PUSH_TOKEN.",
+        help="Ingest token for the transmitter; default: RESCIND_SSF_PUSH_TOKEN.",
     ),
 ]
 Wait = Annotated[
-    float, typer.Option("--wait", min=0, help="Seconds for the verification.")
+    float, typer.Option("--wait", min=0, help="Seconds to wait for the verification.")
 ]
 AllowPrivate = Annotated[
-    bool, typer.Option("--allow-private", help="A transmitter in our own network.")
+    bool,
+    typer.Option("--allow-private", help="Allow a transmitter in our own network."),
 ]
 
 
@@ -97,7 +103,7 @@ def connect_stream(  # noqa: PLR0913, PLR0917 - the options of a command
     *,
     allow_private: AllowPrivate = False,
 ) -> None:
-    """Make or adopt a stream, verify it, and print its settings; exit code 1: mute."""
+    """Set up a stream, verify it, print its settings; exit code 1 if it is mute."""
     order = ConnectOptions(
         issuer=issuer,
         name=name,
@@ -120,7 +126,7 @@ def connect_stream(  # noqa: PLR0913, PLR0917 - the options of a command
 def status(
     url: Url = None, token_file: ServerTokenFile = None, output: Plain = "table"
 ) -> None:
-    """Show how the server's streams are; exit code 1 when one is not well."""
+    """Show the state of the server's streams; exit code 1 if one is not well."""
     raise typer.Exit(run_status(url, token_file, output))
 
 

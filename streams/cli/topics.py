@@ -28,7 +28,7 @@ topics_app = typer.Typer(
 
 @topics_app.command("plan")
 def topics_plan() -> None:
-    """Print what apply would do; exit code 1 when it must not do something."""
+    """Print what apply would do; exit code 1 if a person must decide something."""
     raise typer.Exit(run_plan())
 
 
@@ -40,7 +40,7 @@ def topics_apply() -> None:
 
 @topics_app.command("check")
 def topics_check() -> None:
-    """Assert that the topics are as they must be; exit code 1 when not."""
+    """Compare the topics with the layout; exit code 1 if they differ."""
     raise typer.Exit(run_check())
 
 
@@ -48,22 +48,30 @@ def topics_check() -> None:
 def topics_acls(
     user: Annotated[
         list[str] | None,
-        typer.Option("--user", metavar="ROLE=NAME", help="Name of a role's user."),
+        typer.Option(
+            "--user", metavar="ROLE=NAME", help="Kafka user of a role; can be repeated."
+        ),
     ] = None,
     output: Annotated[
         Literal["table", "json", "commands"],
-        typer.Option("--output", help="How to print."),
+        typer.Option("--output", help="Form of the output."),
     ] = "table",
     raw: Annotated[
         list[str] | None,
-        typer.Option("--raw", metavar="TOPIC", help="A topic that a source fills."),
+        typer.Option(
+            "--raw",
+            metavar="TOPIC",
+            help="A raw topic that a source fills; can be repeated.",
+        ),
     ] = None,
     realm: Annotated[
         list[str] | None,
-        typer.Option("--realm", help="Whose vendors ingress polls; else default."),
+        typer.Option(
+            "--realm", help="A realm with polls at ingress; default: default."
+        ),
     ] = None,
 ) -> None:
-    """Print the least rights that each part of Rescind needs on Kafka."""
+    """Print the least rights that each role needs on Kafka."""
     raise typer.Exit(run_acls(user or [], output, raw or [], realm or []))
 
 
