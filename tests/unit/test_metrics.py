@@ -45,8 +45,8 @@ pytestmark = pytest.mark.unit
 TARGET = {"container", "endpoint", "instance", "job", "namespace", "pod", "service"}
 NOW = 1_800_000_000_000_000_000
 MANY = 10_000
-# Filters and listeners of gateways in examples.
-NO_METRICS = {"rescind_grpc", "rescind_pdp", "rescind_reason"}
+# Filters and listeners of gateways in examples, and the package of customers.
+NO_METRICS = {"rescind_grpc", "rescind_guard", "rescind_pdp", "rescind_reason"}
 FOREIGN_UNITS = ("_ms", "_millis", "_milliseconds", "_minutes", "_percent", "_kb")
 
 
