@@ -32,7 +32,8 @@ REST := conformance/*,enforcement/*,rescind_guard/*,schemas/*,streams/*
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo demo-kafka kafka test test-planted test-long test-all lint \
-	format bench campaign coverage public-samples e2e-keycloak promtool test-image guard-wheel clean
+	format bench campaign coverage public-samples e2e-keycloak promtool test-image \
+	guard-wheel dist workflows clean
 
 help: ## Say what there is to make
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' Makefile \
@@ -131,6 +132,16 @@ test-image: install ## Build the image, and run the demos in it; needs a Docker 
 # Needs promtool: Debian's package prometheus.
 promtool: install ## Let Prometheus' own promtool check and test the alert rules
 	$(RUN)/pytest -m live -q tests/deploy/test_promtool.py
+
+# Needs actionlint: go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12; with
+# shellcheck on the PATH it reads the scripts too.
+workflows: ## Check the workflows of CI and releases with actionlint
+	@actionlint .github/workflows/*.yml
+
+dist: install ## Build all wheels and source distributions into dist/
+	@rm -rf dist
+	@$(UV) build --quiet --out-dir dist .
+	@$(RUN)/python wheels/guard/build.py --uv $(UV)
 
 guard-wheel: install ## Build rescind-guard and rescind-guard-compat into dist/
 	@$(RUN)/python wheels/guard/build.py --uv $(UV)
