@@ -13,7 +13,7 @@ from streams.http.query_values import limit_of, number_of
 from streams.model.times import rfc3339
 from streams.process.aside import Aside, collected, here, packed
 from streams.stages.notify.silences import Silence, mark
-from streams.stages.sentinel import episodes
+from streams.stages.sentinel import saved_episodes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,7 +82,7 @@ class Lists:
 def _finding(changed: int, body: bytes, silences: tuple[Silence, ...]) -> Any:
     episode = orjson.loads(body)
     finding = episode["finding"] | {"open": episode["open"], "changed": changed}
-    known = episodes.from_plain(episode["finding"])
+    known = saved_episodes.from_plain(episode["finding"])
     finding["silenced"] = mark(known, silences) if episode["open"] else None
     for name in ("first_seen", "last_seen", "cause_at"):
         finding[name] = rfc3339(finding[name])

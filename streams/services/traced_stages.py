@@ -10,7 +10,7 @@ from streams.observability import tracing
 if TYPE_CHECKING:
     from agents_registry.facts import Fact
     from streams.stages.closure.results import Result
-    from streams.stages.sentinel.episodes import Episode
+    from streams.stages.sentinel.episode import Episode
 
 
 def trace_applied(fact: Fact) -> None:

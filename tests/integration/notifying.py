@@ -19,7 +19,7 @@ from agents_registry.identifiers import Identifier
 from streams.engines.kafka.records.outputs import finding_record
 from streams.model.findings import Finding, FindingKind, Severity
 from streams.model.times import SECOND
-from streams.stages.sentinel.episodes import Episode
+from streams.stages.sentinel.episode import Episode
 from tests.integration import kafka_notify_child
 from tests.integration.forked import preload, start
 from tests.integration.serving import DEADLINE, SECRET, until

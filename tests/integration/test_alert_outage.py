@@ -24,8 +24,8 @@ from streams.model.findings import Severity
 from streams.model.times import SECOND
 from streams.settings.kafka import KafkaSettings
 from streams.stages.notify.deliveries import AttemptOutcome, Delivery, ReceiverRoute
-from streams.stages.sentinel import episodes
-from streams.stages.sentinel.episodes import Episode
+from streams.stages.sentinel import saved_episodes
+from streams.stages.sentinel.episode import Episode
 from tests.integration.alert_stream import unhurried
 from tests.unit.test_notify import NOW, a_finding
 from tests.virtual import VirtualLoop, run
@@ -102,7 +102,11 @@ class Embedded:
 
     async def report(self, episode: Episode) -> None:
         """Write a finding."""
-        row = (episode.finding.id, episode.open, orjson.dumps(episodes.save(episode)))
+        row = (
+            episode.finding.id,
+            episode.open,
+            orjson.dumps(saved_episodes.save(episode)),
+        )
 
         def job(tx: Transaction) -> None:
             tx.put_findings([row])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from streams.stages.notify.deliveries import Activity
-from streams.stages.sentinel.episodes import Episode
+from streams.stages.sentinel.episode import Episode
 from tests.integration.test_alert_outage import OTHER, SOC, play
 from tests.unit.test_notify import NOW, a_finding
 

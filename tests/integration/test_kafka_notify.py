@@ -23,7 +23,7 @@ from streams.model.findings import FindingKind
 from streams.model.times import SECOND
 from streams.observability.metrics import NOTIFY
 from streams.settings.server import Settings
-from streams.stages.sentinel.episodes import Episode
+from streams.stages.sentinel.episode import Episode
 from tests.integration.fake_receivers import endpoints, receivers
 from tests.integration.kafka_cluster import settings_of
 from tests.integration.notifying import (

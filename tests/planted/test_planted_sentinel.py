@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from streams.stages.sentinel import episodes, points, undeclared
+from streams.stages.sentinel import episodes, points, saved_episodes, undeclared
 from streams.stages.sentinel.acted import Acted
 from streams.stages.sentinel.episodes import Episodes
 from streams.stages.sentinel.evidence import kind_of
@@ -107,8 +107,8 @@ def allows_no_request_under_way(patch: Patch) -> None:
 
 def saves_no_doubt(patch: Patch) -> None:
     """Lose over a restart what a receipt may still show."""
-    right = episodes.save
-    patch.setattr(episodes, "save", lambda each: right(each) | {"doubts": []})
+    right = saved_episodes.save
+    patch.setattr(saved_episodes, "save", lambda each: right(each) | {"doubts": []})
 
 
 def relates_what_it_sees_alone(patch: Patch) -> None:
@@ -178,8 +178,8 @@ def tells_each_use_of_an_agent_again(patch: Patch) -> None:
 
 def loses_where_an_agent_was_seen(patch: Patch) -> None:
     """Keep over a restart only what was told of an agent."""
-    right = episodes.save
-    patch.setattr(episodes, "save", lambda each: right(each) | {"agents": {}})
+    right = saved_episodes.save
+    patch.setattr(saved_episodes, "save", lambda each: right(each) | {"agents": {}})
 
 
 def asks_no_token_twice_for_its_agent(patch: Patch) -> None:

@@ -27,7 +27,7 @@ from tests.property.worlds import STEP, TOPICS, Maker
 
 if TYPE_CHECKING:
     from agents_registry.facts import Fact
-    from streams.stages.sentinel.episodes import Episode, Sighting
+    from streams.stages.sentinel.episode import Episode, Sighting
     from streams.stages.sentinel.step import Outputs
 
 AGE = 10**18  # nothing is forgotten, and nothing is within the grace

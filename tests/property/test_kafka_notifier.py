@@ -18,7 +18,7 @@ from streams.model.findings import Finding, FindingKind, Severity
 from streams.model.times import SECOND
 from streams.settings.kafka import KafkaSettings
 from streams.stages.notify.deliveries import AttemptOutcome, Delivery, ReceiverRoute
-from streams.stages.sentinel.episodes import Episode
+from streams.stages.sentinel.episode import Episode
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from streams.model.findings import Finding
-    from streams.stages.sentinel.episodes import Episode
+    from streams.stages.sentinel.episode import Episode
 
 pytestmark = pytest.mark.unit
 

@@ -25,8 +25,9 @@ from streams.stages.notify.deliveries import (
 )
 from streams.stages.notify.notify import FindingChange
 from streams.stages.notify.state import DeliveryState
-from streams.stages.sentinel import episodes
-from streams.stages.sentinel.episodes import KEPT, Episodes, Sighting
+from streams.stages.sentinel import saved_episodes
+from streams.stages.sentinel.episode import Episode, Sighting
+from streams.stages.sentinel.episodes import KEPT, Episodes
 from streams.stages.sentinel.sentinel import Sentinel, Tolerances
 from tests.unit.test_sentinel import COMMON, TOKEN, S, revoke
 
@@ -74,11 +75,11 @@ class World:
             self.now = min(end, self.now + 5 * S)
             self.tell(finish(self.sentinel.expire(self.now)).episodes)
 
-    def tell(self, changed: dict[str, episodes.Episode]) -> None:
+    def tell(self, changed: dict[str, Episode]) -> None:
         """Save what changed, and deliver what is due."""
         changes = []
         for identity, each in changed.items():
-            self.saved[identity] = orjson.dumps(episodes.save(each))
+            self.saved[identity] = orjson.dumps(saved_episodes.save(each))
             changes.append(FindingChange(each.finding, closed=not each.open))
         self.state, due = notify.step(
             self.state, changes, self.now, routes=[ReceiverRoute(name="soc")]
@@ -94,7 +95,7 @@ class World:
         self.sentinel = Sentinel("r", RULES)
         self.sentinel.accepted = known.accepted
         for body in self.saved.values():
-            self.sentinel.episodes.restore(episodes.load(orjson.loads(body)))
+            self.sentinel.episodes.restore(saved_episodes.load(orjson.loads(body)))
 
 
 def test_the_first_alert_never_waits_and_updates_do() -> None:
@@ -204,17 +205,17 @@ def test_no_id_comes_twice_and_what_is_closed_is_forgotten(seed: int) -> None:
             assert (identity in given) == (identity in open_now)
             given.add(identity)
             open_now.add(identity)
-            saved[identity] = episodes.save(episode)
+            saved[identity] = saved_episodes.save(episode)
         for each in filter(None, ended):
             open_now.remove(each.finding.id)
-            saved[each.finding.id] = episodes.save(each)
+            saved[each.finding.id] = saved_episodes.save(each)
         for identity in finish(known.forget(now)):
             assert identity not in open_now
             del saved[identity]
         if random.random() < 0.1:
             known = Episodes("r", HOUR, KEPT)
             for plain in random.sample([*saved.values()], len(saved)):
-                known.restore(episodes.load(plain))
+                known.restore(saved_episodes.load(plain))
     finish(known.close_silent(now + 2 * HOUR))
     finish(known.forget(now + 3 * HOUR + KEPT))
 

@@ -34,7 +34,7 @@ from streams.settings.worker import WorkerSettings
 from streams.sinks import wording
 from streams.stages.closure.closure import ProofState
 from streams.stages.closure.guard_names import GuardKeys
-from streams.stages.sentinel.episodes import Episode
+from streams.stages.sentinel.episode import Episode
 from tests.unit.test_notify import a_finding
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from streams.engines.kafka.records.outputs import finding_record
 from streams.model.times import SECOND
 from streams.settings.kafka import KafkaSettings
 from streams.stages.notify.deliveries import AttemptOutcome, Delivery, ReceiverRoute
-from streams.stages.sentinel.episodes import Episode
+from streams.stages.sentinel.episode import Episode
 from tests.unit.test_notify import NOW, a_finding
 
 if TYPE_CHECKING:

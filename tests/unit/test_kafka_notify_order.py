@@ -14,7 +14,7 @@ from streams.model.findings import SUMMARY, FindingKind
 from streams.settings.kafka import KafkaSettings
 from streams.stages.notify.deliveries import Activity, AttemptOutcome, Delivery
 from streams.stages.notify.groups import QUIET
-from streams.stages.sentinel.episodes import Episode
+from streams.stages.sentinel.episode import Episode
 from tests.unit.test_notify import NOW, SOC, a_finding
 
 if TYPE_CHECKING:

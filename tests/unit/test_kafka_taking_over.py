@@ -32,7 +32,8 @@ from streams.settings.kafka import KafkaSettings
 from streams.stages.access.uses import AccessEvent
 from streams.stages.ingest.ingress import Origin
 from streams.stages.registry.cascade import Cascade
-from streams.stages.sentinel.episodes import KEPT, Episode
+from streams.stages.sentinel.episode import Episode
+from streams.stages.sentinel.episodes import KEPT
 from streams.stages.sentinel.points import Points
 from streams.stages.sentinel.prior_findings import PriorFindings
 from streams.stages.sentinel.sentinel import Tolerances

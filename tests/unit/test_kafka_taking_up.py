@@ -26,7 +26,8 @@ from streams.model.findings import FindingKind
 from streams.settings.kafka import KafkaSettings
 from streams.settings.worker import WorkerSettings
 from streams.stages.closure.guard_names import GuardKeys
-from streams.stages.sentinel.episodes import Episodes, Sighting
+from streams.stages.sentinel.episode import Sighting
+from streams.stages.sentinel.episodes import Episodes
 from streams.stages.sentinel.sentinel import Tolerances
 from tests.unit.test_kafka_closure import NOW
 

@@ -13,8 +13,8 @@ from streams.engines.embedded.store import Store
 from streams.model.findings import FindingKind, Severity
 from streams.stages.notify.deliveries import ReceiverRoute
 from streams.stages.notify.queue import urgent
-from streams.stages.sentinel import episodes
-from streams.stages.sentinel.episodes import Episode
+from streams.stages.sentinel import saved_episodes
+from streams.stages.sentinel.episode import Episode
 from tests.unit.test_notify import NOW, a_finding
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 async def put(store: Store, *findings: Finding) -> None:
     """Write findings as they are now."""
     rows = [
-        (f.id, True, orjson.dumps(episodes.save(Episode(f, 0, NOW)))) for f in findings
+        (f.id, True, orjson.dumps(saved_episodes.save(Episode(f, 0, NOW))))
+        for f in findings
     ]
     await store.write(lambda tx: tx.put_findings(rows))
 

@@ -31,9 +31,10 @@ from streams.stages.access.joining import SINGLES
 from streams.stages.access.uses import AccessEvent
 from streams.stages.posture.posture import Limits
 from streams.stages.registry.registry import condemned, dead, root
-from streams.stages.sentinel import episodes
 from streams.stages.sentinel import messages as finding_messages
+from streams.stages.sentinel import saved_episodes
 from streams.stages.sentinel import scope_recheck as late_limits
+from streams.stages.sentinel.episode import Episode, Sighting
 from streams.stages.sentinel.prior_findings import PriorFindings
 from streams.stages.sentinel.revocation_offsets import Accepted
 from streams.stages.sentinel.sentinel import Sentinel, Tolerances
@@ -67,7 +68,7 @@ class Desk:
         self.sentinel = Sentinel("r", tolerances)
         self.now = 1000 * S
         self.end = 0
-        self.findings: dict[str, episodes.Episode] = {}
+        self.findings: dict[str, Episode] = {}
         self.saved: dict[str, bytes] = {}
         self.in_flight = 0
         self.undated = 0
@@ -636,7 +637,7 @@ def test_state_survives_saving() -> None:
     again = Desk()
     again.tell(revoke())
     again.sentinel.restore(desk.saved.items())
-    again.sentinel.episodes.restore(episodes.load(episodes.save(episode)))
+    again.sentinel.episodes.restore(saved_episodes.load(saved_episodes.save(episode)))
     again.use(151)
 
     assert again.found() == [("use_after_revocation", 2)]
@@ -670,7 +671,7 @@ def test_says_where_the_source_honours_what_is_denied(
     ended: Identifier, effect: str, honoured: bool
 ) -> None:
     """Sessions of a deleted role work on in AWS: nobody there failed to act."""
-    seen = episodes.Sighting(
+    seen = Sighting(
         kind=FindingKind.USE_AFTER_REVOCATION,
         presented=Identifier("aws.access_key", "ASIA1"),
         path=(Identifier("aws.access_key", "ASIA1"), ended),

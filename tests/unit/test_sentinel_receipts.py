@@ -12,7 +12,7 @@ from agents_registry.facts import Alias, Edge, Effect, OwnerSet
 from agents_registry.steps import finish
 from streams.model.findings import SEVERITY, FindingKind, Severity
 from streams.stages.access.uses import AccessEvent
-from streams.stages.sentinel import episodes
+from streams.stages.sentinel import saved_episodes
 from streams.stages.sentinel.episodes import MAX_DOUBTS, MAX_RELATED
 from streams.stages.sentinel.points import Points
 from tests.unit.test_sentinel import AGENT, COMMON, HASH, TOKEN, Desk, S, revoke
@@ -55,9 +55,9 @@ class Watch(Desk):
             again.sentinel.points.restore(name, plain)
         again.sentinel.known.begin(self.end)
         for identity, episode in self.findings.items():
-            saved = orjson.loads(orjson.dumps(episodes.save(episode)))
-            again.sentinel.episodes.restore(episodes.load(saved))
-            again.findings[identity] = episodes.load(saved)
+            saved = orjson.loads(orjson.dumps(saved_episodes.save(episode)))
+            again.sentinel.episodes.restore(saved_episodes.load(saved))
+            again.findings[identity] = saved_episodes.load(saved)
         return again
 
 
@@ -308,8 +308,8 @@ def test_two_names_of_one_credential_name_each_other(order: tuple[str, ...]) -> 
     )
     assert {TOKEN, HASH} == {one.finding.presented, two.finding.presented}
     for episode in (one, two):
-        plain = orjson.loads(orjson.dumps(episodes.save(episode)))
-        assert episode == episodes.load(plain)
+        plain = orjson.loads(orjson.dumps(saved_episodes.save(episode)))
+        assert episode == saved_episodes.load(plain)
 
 
 def test_names_so_many_related_ones_and_no_more() -> None:

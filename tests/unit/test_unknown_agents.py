@@ -20,9 +20,10 @@ from streams.stages.access.callers import Caller
 from streams.stages.access.uses import AccessEvent
 from streams.stages.posture.posture import Limits
 from streams.stages.sentinel import acted as acted_module
-from streams.stages.sentinel import episodes
+from streams.stages.sentinel import saved_episodes
 from streams.stages.sentinel import unknown_agents as unknown_agents_module
 from streams.stages.sentinel.acted import Acted, AgentUse
+from streams.stages.sentinel.episode import Episode
 from streams.stages.sentinel.sentinel import Sentinel, Tolerances
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Watch:
         )  # fmt: skip
         self.sentinel = Sentinel("r", self.tolerances)
         self.now = 1000 * S
-        self.findings: dict[str, episodes.Episode] = {}
+        self.findings: dict[str, Episode] = {}
         self.saved: dict[str, bytes | None] = {}
         if not nobody:
             self.declare(TOLD)
@@ -118,8 +119,8 @@ class Watch:
         self.sentinel = Sentinel("r", self.tolerances)
         self.sentinel.restore((k, v) for k, v in self.saved.items() if v is not None)
         for each in self.findings.values():
-            saved = orjson.loads(orjson.dumps(episodes.save(each)))
-            self.sentinel.episodes.restore(episodes.load(saved))
+            saved = orjson.loads(orjson.dumps(saved_episodes.save(each)))
+            self.sentinel.episodes.restore(saved_episodes.load(saved))
 
     def told(self, *, open_: bool = True) -> list[tuple[str, str]]:
         """Give kind and name of each finding that is open, or over."""

@@ -32,7 +32,7 @@ from streams.stages.notify.state import (
     dead_rows,
     differing,
 )
-from streams.stages.sentinel import episodes
+from streams.stages.sentinel import saved_episodes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -193,7 +193,7 @@ class Notifier:
             (
                 changed,
                 notify.FindingChange(
-                    episodes.load(orjson.loads(body)).finding, not opened
+                    saved_episodes.load(orjson.loads(body)).finding, not opened
                 ),
             )
             for changed, opened, body in rows

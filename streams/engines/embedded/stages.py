@@ -29,7 +29,7 @@ from streams.stages.access.uses import AccessEvent
 from streams.stages.posture.posture import SLICE, Posture
 from streams.stages.registry.cascade import Cascade
 from streams.stages.registry.registry import dead
-from streams.stages.sentinel import episodes
+from streams.stages.sentinel import saved_episodes
 from streams.stages.sentinel.revocation_offsets import MOST
 from streams.stages.sentinel.scope_use import scoped
 from streams.stages.sentinel.sentinel import Sentinel, Tolerances
@@ -161,7 +161,7 @@ class Stages:
         uses = [row async for row in self._rows("uses", "key", "key, body")]
         self.sentinel.restore(uses)
         async for (body,) in self._rows("findings", "id", "body"):
-            self.sentinel.episodes.restore(episodes.load(orjson.loads(body)))
+            self.sentinel.episodes.restore(saved_episodes.load(orjson.loads(body)))
         async for name, body in self._rows("used_scopes", "name", "name, body"):
             self.posture.book.restore(Identifier.parse(name), body)
         end = self._ends.facts
@@ -564,7 +564,7 @@ def _save(tx: Transaction, outputs: Outputs) -> None:
         trace_finding(episode)
     tx.put_uses(outputs.uses.items())
     tx.put_findings(
-        (identity, episode.open, orjson.dumps(episodes.save(episode)))
+        (identity, episode.open, orjson.dumps(saved_episodes.save(episode)))
         for identity, episode in outputs.episodes.items()
     )
     if outputs.dropped:

@@ -20,8 +20,9 @@ from streams.engines.kafka.records.schema_registry import learn_ids
 from streams.model.findings import Finding
 from streams.stages.notify.notify import FindingChange
 from streams.stages.notify.queue import urgent
-from streams.stages.sentinel import episodes
-from streams.stages.sentinel.episodes import KEPT, Episode
+from streams.stages.sentinel import saved_episodes
+from streams.stages.sentinel.episode import Episode
+from streams.stages.sentinel.episodes import KEPT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -73,7 +74,7 @@ def read_finding(
     identity = told.get("ce_id", b"").decode("utf-8", "replace")
     _, _, revision = identity.rpartition("/")
     try:
-        finding = episodes.from_plain({name: record[name] for name in _FIELDS})
+        finding = saved_episodes.from_plain({name: record[name] for name in _FIELDS})
     except (KeyError, TypeError, ValueError) as error:
         message = "a field of this finding cannot be read"
         raise SchemaError(Fault.UNDECODABLE, message) from error

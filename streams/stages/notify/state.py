@@ -18,7 +18,7 @@ from streams.model.findings import FindingKind
 from streams.model.times import SECOND
 from streams.stages.notify.deliveries import Activity, Announced, Dead, Delivery, Group
 from streams.stages.notify.queue import DeliveryQueue
-from streams.stages.sentinel import episodes
+from streams.stages.sentinel import saved_episodes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -256,7 +256,7 @@ def dead_key(delivery: Delivery) -> str:
 def delivery_of(row: Mapping[str, Any]) -> Delivery:
     """Read the row of a delivery, dead or alive."""
     values = {name: row[name] for name in _FIELDS if name in row}
-    finding = episodes.from_plain(row["finding"])
+    finding = saved_episodes.from_plain(row["finding"])
     activity = Activity(row["activity"])
     return Delivery(**{**values, "finding": finding, "activity": activity})
 
@@ -284,7 +284,7 @@ def _differ(
 def _delivery(value: Delivery) -> dict[str, Any]:
     return attrs.asdict(value, recurse=False) | {
         "activity": int(value.activity),
-        "finding": episodes.to_plain(value.finding),
+        "finding": saved_episodes.to_plain(value.finding),
     }
 
 
@@ -320,8 +320,8 @@ def _disabled(at: int) -> dict[str, Any]:
 
 
 def _plain(finding: Finding | None) -> dict[str, Any] | None:
-    return None if finding is None else episodes.to_plain(finding)
+    return None if finding is None else saved_episodes.to_plain(finding)
 
 
 def _finding(plain: dict[str, Any] | None) -> Finding | None:
-    return None if plain is None else episodes.from_plain(plain)
+    return None if plain is None else saved_episodes.from_plain(plain)

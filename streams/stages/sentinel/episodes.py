@@ -15,18 +15,22 @@ changes its id.
 from __future__ import annotations
 
 import itertools
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
-from attrs import Factory, define, frozen
 
 from agents_registry.facts import HOUR
 from agents_registry.identifiers import Identifier
-from streams.model.findings import SEVERITY, Finding, FindingKind, Severity, episode_id
+from streams.model.findings import SEVERITY, Finding, FindingKind, episode_id
 from streams.model.times import DAY
-from streams.stages.sentinel.acted import Acted
-from streams.stages.sentinel.evidence import DOUBTED, SOURCE, Evidence
+from streams.stages.sentinel.episode import (
+    Doubt,
+    Episode,
+    EpisodeKey,
+    Sighting,
+    values_of,
+)
+from streams.stages.sentinel.evidence import DOUBTED, SOURCE
 from streams.stages.sentinel.finding_lifetime import longest_silence
 from streams.stages.sentinel.messages import message
 
@@ -47,96 +51,8 @@ STEP: Final = 127  # a mask: episodes looked at between two yields
 _OF_USES: Final = frozenset({FindingKind.ENFORCEMENT_FAILURE, *DOUBTED})
 
 
-class EpisodeKey(NamedTuple):
-    """What makes sightings belong together."""
-
-    presented: Identifier
-    kind: FindingKind
-    point: str
-
-
-@frozen(kw_only=True)
-class Sighting:
-    """Something seen that belongs into a finding; times in ns."""
-
-    kind: FindingKind
-    presented: Identifier
-    first_seen: int
-    last_seen: int
-    point: str = ""
-    outcome: str | None = None
-    via: str | None = None
-    path: tuple[Identifier, ...] = ()
-    cause: str | None = None
-    cause_at: int | None = None
-    cause_effect: str | None = None
-    told_at: int | None = None
-    late_by: str | None = None
-    ended_by: str | None = None
-    reason: str | None = None
-    agent: str | None = None
-    address: str | None = None
-    user_agent: str | None = None
-    owner: str | None = None
-    count: int = 1
-    event_ids: tuple[str, ...] = ()
-    detail: str = ""
-
-    @property
-    def key(self) -> EpisodeKey:
-        """Key under which sightings belong together."""
-        return EpisodeKey(self.presented, self.kind, self.point)
-
-
-class Doubt(NamedTuple):
-    """A use of which a late receipt may still show that it was a failure.
-
-    Attributes:
-        first: when the first of ``times`` uses was (ns).
-    """
-
-    evidence: Evidence
-    first: int
-    times: int
-    event_id: str | None
-
-
-@define
-class Episode:
-    """A finding and what is needed to continue or reopen it.
-
-    Attributes:
-        reopened: how many episodes are known that were before, part of the finding's
-            id.
-        touched: when the last sighting came in, or it was closed (ns, our clock).
-        revision: number of the update; 1 is the first alert.
-        doubts: the last of its uses that may have been failures.
-        agents: by name, those that nobody declared and that it tells of.
-    """
-
-    finding: Finding
-    reopened: int
-    touched: int
-    revision: int = 1
-    open: bool = True
-    doubts: list[Doubt] = Factory(list)
-    agents: dict[str, Acted] = Factory(dict)
-
-    @property
-    def key(self) -> EpisodeKey:
-        """Key under which sightings belong to this episode."""
-        return EpisodeKey(self.finding.presented, self.finding.kind, self.finding.point)
-
-    @property
-    def age(self) -> tuple[bool, int]:
-        """Order of the episodes of a key: one at most is open, the last."""
-        return (self.open, self.reopened)
-
-
 # Written out, since `attrs.asdict` looks into each value: this is done for every use.
 _SEEN: Final = tuple({f.name for f in attrs.fields(Sighting)} - {"detail"})
-_FOUND: Final = tuple(field.name for field in attrs.fields(Finding))
-_all_found: Final = attrgetter(*_FOUND)
 
 
 class Episodes:
@@ -382,14 +298,10 @@ def _opened(realm: str, seen: Sighting, reopened: int, day: int | None) -> Findi
     )
 
 
-def _values(finding: Finding) -> dict[str, Any]:
-    return dict(zip(_FOUND, _all_found(finding), strict=True))
-
-
 def _merged(finding: Finding, seen: Sighting) -> Finding:
     known = finding.event_ids
     new = tuple(i for i in dict.fromkeys(seen.event_ids) if i not in known)
-    values = _values(finding)
+    values = values_of(finding)
     values["count"] += seen.count
     values["first_seen"] = min(finding.first_seen, seen.first_seen)
     values["last_seen"] = max(finding.last_seen, seen.last_seen)
@@ -400,56 +312,3 @@ def _merged(finding: Finding, seen: Sighting) -> Finding:
         values["address"], values["user_agent"] = seen.address, seen.user_agent
     values["agent"] = finding.agent or seen.agent
     return Finding(**values)
-
-
-def to_plain(finding: Finding) -> dict[str, Any]:
-    """Return the finding as JSON-ready values; times stay integer ns."""
-    plain = _values(finding)
-    plain["kind"] = finding.kind.value
-    plain["severity"] = int(finding.severity)
-    plain["presented"] = str(finding.presented)
-    plain["path"] = [str(identifier) for identifier in finding.path]
-    plain["event_ids"] = list(finding.event_ids)
-    plain["related"] = list(finding.related)
-    return plain
-
-
-def from_plain(plain: dict[str, Any]) -> Finding:
-    """Read what `to_plain` gave."""
-    values = plain | {
-        "kind": FindingKind(plain["kind"]),
-        "severity": Severity(plain["severity"]),
-        "presented": Identifier.parse(plain["presented"]),
-        "path": tuple(Identifier.parse(text) for text in plain["path"]),
-        "event_ids": tuple(plain["event_ids"]),
-        "related": tuple(plain.get("related", ())),  # older ones know of none
-    }
-    return Finding(**values)
-
-
-def save(episode: Episode) -> dict[str, Any]:
-    """Episode as JSON-ready values."""
-    return {
-        "finding": to_plain(episode.finding),
-        "reopened": episode.reopened,
-        "touched": episode.touched,
-        "revision": episode.revision,
-        "open": episode.open,
-        "doubts": [
-            [[*evidence], first, times, event_id]
-            for evidence, first, times, event_id in episode.doubts
-        ],
-        "agents": {name: acted.plain() for name, acted in episode.agents.items()},
-    }
-
-
-def load(plain: dict[str, Any]) -> Episode:
-    """Read what `save` gave."""
-    doubts = [
-        Doubt(Evidence(*evidence), *rest) for evidence, *rest in plain.get("doubts", ())
-    ]
-    finding = from_plain(plain["finding"])
-    # Earlier versions kept none.
-    agents = {name: Acted.of(each) for name, each in plain.get("agents", {}).items()}
-    known = {"finding": finding, "doubts": doubts, "agents": agents}
-    return Episode(**plain | known)

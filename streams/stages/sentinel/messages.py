@@ -9,7 +9,7 @@ from streams.model.times import rfc3339
 
 if TYPE_CHECKING:
     from streams.model.findings import Finding
-    from streams.stages.sentinel.episodes import Sighting
+    from streams.stages.sentinel.episode import Sighting
 
 _NOT_APPLIED: Final = FindingKind.REVOCATION_NOT_APPLIED
 ORDERER: Final = "; {} belongs to {}"  # behind the detail of a blast limit

@@ -14,7 +14,7 @@ from streams.stages.access.callers import Caller
 from streams.stages.posture.rules import owner_of
 from streams.stages.sentinel.acted import AgentUse
 from streams.stages.sentinel.acting import levels_above
-from streams.stages.sentinel.episodes import Sighting
+from streams.stages.sentinel.episode import Sighting
 from streams.stages.sentinel.evidence import GUARD
 from streams.stages.sentinel.messages import ORDERER
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from agents_registry.registry import Registry
     from streams.model.findings import Finding
     from streams.stages.access.uses import AccessEvent
-    from streams.stages.sentinel.episodes import Doubt
+    from streams.stages.sentinel.episode import Doubt
     from streams.stages.sentinel.revocation_offsets import Accepted
 
 _WORKLOADS: Final = frozenset({"spiffe.id"})

@@ -13,7 +13,7 @@ from streams.model.findings import FindingKind
 if TYPE_CHECKING:
     from agents_registry.identifiers import Identifier
     from streams.model.findings import Finding
-    from streams.stages.sentinel.episodes import Sighting
+    from streams.stages.sentinel.episode import Sighting
 
 # What an accepted use is called hangs on what receipts told by then, and who judges it
 # again may know less of them. A failure is claimed where it was not claimed before.

@@ -29,7 +29,8 @@ from streams.stages.access.index import MOST, Remembered
 from streams.stages.access.segment import BEYOND, IN_FLIGHT, REPORTED, UNDATED
 from streams.stages.posture.posture import Limits
 from streams.stages.sentinel.acted import AgentUse
-from streams.stages.sentinel.episodes import KEPT, Doubt, EpisodeKey, Episodes, Sighting
+from streams.stages.sentinel.episode import Doubt, EpisodeKey, Sighting
+from streams.stages.sentinel.episodes import KEPT, Episodes
 from streams.stages.sentinel.evidence import Evidence, doubtful, kind_of, late_by
 from streams.stages.sentinel.finding_lifetime import OF_NAMES, denied_for_good
 from streams.stages.sentinel.liveness_index import DeadBits

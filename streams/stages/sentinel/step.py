@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from streams.stages.access.segment import Segment
     from streams.stages.access.uses import AccessEvent
     from streams.stages.sentinel.acted import AgentUse
-    from streams.stages.sentinel.episodes import Episode, EpisodeKey, Episodes, Sighting
+    from streams.stages.sentinel.episode import Episode, EpisodeKey, Sighting
+    from streams.stages.sentinel.episodes import Episodes
 
 
 @define

@@ -23,7 +23,7 @@ from streams.stages.access.dedup import repeats_among
 from streams.stages.access.segment import ASKED, HELD
 from streams.stages.access.uses import AccessEvent
 from streams.stages.sentinel.acting import acting_agent, is_declared, named_agent
-from streams.stages.sentinel.episodes import EpisodeKey
+from streams.stages.sentinel.episode import EpisodeKey
 from streams.stages.sentinel.observations import of_unknown
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from streams.model.times import SECOND
 from streams.stages.posture.rules import few
 from streams.stages.sentinel.acted import Acted
 from streams.stages.sentinel.acting import is_declared
-from streams.stages.sentinel.episodes import EpisodeKey, Sighting
+from streams.stages.sentinel.episode import EpisodeKey, Sighting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from agents_registry.steps import Steps
     from streams.stages.access.agent_kinds import ActingKinds
     from streams.stages.sentinel.acted import AgentUse
-    from streams.stages.sentinel.episodes import Episode, Episodes
+    from streams.stages.sentinel.episode import Episode
+    from streams.stages.sentinel.episodes import Episodes
     from streams.stages.sentinel.step import Telling
 
 KIND: Final = FindingKind.UNKNOWN_AGENT

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from streams.engines.kafka.client.publisher import Publisher
     from streams.settings.kafka import KafkaSettings
     from streams.settings.worker import WorkerSettings
-    from streams.stages.sentinel.episodes import Episode
+    from streams.stages.sentinel.episode import Episode
 
 IDLE_SECONDS: Final = 0.2
 TICK: Final = 0.05  # seconds between two looks at the clock while a cause waits

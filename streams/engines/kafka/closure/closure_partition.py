@@ -29,7 +29,8 @@ from streams.observability.metrics import PROPAGATION
 from streams.services.traced_stages import trace_closure
 from streams.stages.closure import results
 from streams.stages.closure.closure import ProofState
-from streams.stages.sentinel.episodes import EpisodeKey, Episodes, Sighting
+from streams.stages.sentinel.episode import EpisodeKey, Sighting
+from streams.stages.sentinel.episodes import Episodes
 from streams.stages.sentinel.points import placed
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from streams.engines.kafka.records.receipts import Keys
     from streams.stages.closure.closure import CauseOutcome
     from streams.stages.closure.results import Result, Revocation
-    from streams.stages.sentinel.episodes import Episode
+    from streams.stages.sentinel.episode import Episode
 
 REMEMBERED: Final = 10_000  # settled causes of a partition
 READ_AGAIN: Final = 600 * SECOND  # what was settled within this

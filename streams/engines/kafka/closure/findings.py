@@ -20,7 +20,7 @@ from streams.stages.closure.results import GUARD
 if TYPE_CHECKING:
     from streams.model.findings import Finding
     from streams.settings.kafka import KafkaSettings
-    from streams.stages.sentinel.episodes import Episode
+    from streams.stages.sentinel.episode import Episode
 
 MOST_REOPENED: Final = 1000  # of one target
 

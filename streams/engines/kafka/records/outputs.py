@@ -8,11 +8,11 @@ from agents_registry.identifiers import Identifier
 from schemas.codec import in_force
 from streams.engines.kafka.records.accesses import OPEN
 from streams.engines.kafka.records.codec import Outgoing, cloud_event, partition_of
-from streams.stages.sentinel.episodes import to_plain
+from streams.stages.sentinel.saved_episodes import to_plain
 
 if TYPE_CHECKING:
     from agents_registry.death import Death
-    from streams.stages.sentinel.episodes import Episode
+    from streams.stages.sentinel.episode import Episode
 
 
 REOPENED: Final = "rescind-reopened"

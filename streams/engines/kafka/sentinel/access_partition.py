@@ -24,7 +24,7 @@ from streams.engines.kafka.records.scope_uses import ScopeUse
 from streams.model.findings import FindingKind
 from streams.stages.access.columns import joined
 from streams.stages.posture.posture import Posture
-from streams.stages.sentinel import episodes
+from streams.stages.sentinel import saved_episodes
 from streams.stages.sentinel.acted import AgentUse
 from streams.stages.sentinel.prior_findings import PriorFindings
 from streams.stages.sentinel.sentinel import Sentinel, Tolerances
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from streams.engines.kafka.records.poison import Poison
     from streams.model.findings import Finding
     from streams.stages.access.columns import Lines
-    from streams.stages.sentinel.episodes import Episode
+    from streams.stages.sentinel.episode import Episode
     from streams.stages.sentinel.points import Points
     from streams.stages.sentinel.unknown_agents import Shown
 
@@ -179,7 +179,9 @@ class AccessPartition:
 
     def _restore(self, now: int) -> Steps[None]:
         for realm, body in self.file.episodes():
-            self._sentinel(realm).episodes.restore(episodes.load(orjson.loads(body)))
+            self._sentinel(realm).episodes.restore(
+                saved_episodes.load(orjson.loads(body))
+            )
         for realm, rows in self.file.uses().items():
             sentinel = self._sentinel(realm)
             sentinel.restore(rows)
@@ -382,7 +384,7 @@ class AccessPartition:
         taken = self._taken if self._caught_up else []
         for episode in chain(taken, self.findings()):
             finding = episode.finding
-            yield finding.realm, finding.id, orjson.dumps(episodes.save(episode))
+            yield finding.realm, finding.id, orjson.dumps(saved_episodes.save(episode))
         for realm, each in self._outputs.items():
             yield from ((realm, identity, None) for identity in each.dropped)
 

@@ -1,0 +1,110 @@
+"""One episode: the finding as it is now, what is merged into it, and what keys it."""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
+
+import attrs
+from attrs import Factory, define, frozen
+
+from agents_registry.identifiers import Identifier
+from streams.model.findings import Finding, FindingKind
+from streams.stages.sentinel.acted import Acted
+from streams.stages.sentinel.evidence import Evidence
+
+
+class EpisodeKey(NamedTuple):
+    """What makes sightings belong together."""
+
+    presented: Identifier
+    kind: FindingKind
+    point: str
+
+
+@frozen(kw_only=True)
+class Sighting:
+    """Something seen that belongs into a finding; times in ns."""
+
+    kind: FindingKind
+    presented: Identifier
+    first_seen: int
+    last_seen: int
+    point: str = ""
+    outcome: str | None = None
+    via: str | None = None
+    path: tuple[Identifier, ...] = ()
+    cause: str | None = None
+    cause_at: int | None = None
+    cause_effect: str | None = None
+    told_at: int | None = None
+    late_by: str | None = None
+    ended_by: str | None = None
+    reason: str | None = None
+    agent: str | None = None
+    address: str | None = None
+    user_agent: str | None = None
+    owner: str | None = None
+    count: int = 1
+    event_ids: tuple[str, ...] = ()
+    detail: str = ""
+
+    @property
+    def key(self) -> EpisodeKey:
+        """Key under which sightings belong together."""
+        return EpisodeKey(self.presented, self.kind, self.point)
+
+
+class Doubt(NamedTuple):
+    """A use of which a late receipt may still show that it was a failure.
+
+    Attributes:
+        first: when the first of ``times`` uses was (ns).
+    """
+
+    evidence: Evidence
+    first: int
+    times: int
+    event_id: str | None
+
+
+@define
+class Episode:
+    """A finding and what is needed to continue or reopen it.
+
+    Attributes:
+        reopened: how many episodes are known that were before, part of the finding's
+            id.
+        touched: when the last sighting came in, or it was closed (ns, our clock).
+        revision: number of the update; 1 is the first alert.
+        doubts: the last of its uses that may have been failures.
+        agents: by name, those that nobody declared and that it tells of.
+    """
+
+    finding: Finding
+    reopened: int
+    touched: int
+    revision: int = 1
+    open: bool = True
+    doubts: list[Doubt] = Factory(list)
+    agents: dict[str, Acted] = Factory(dict)
+
+    @property
+    def key(self) -> EpisodeKey:
+        """Key under which sightings belong to this episode."""
+        return EpisodeKey(self.finding.presented, self.finding.kind, self.finding.point)
+
+    @property
+    def age(self) -> tuple[bool, int]:
+        """Order of the episodes of a key: one at most is open, the last."""
+        return (self.open, self.reopened)
+
+
+# Written out, since `attrs.asdict` looks into each value: this is done for every use.
+_FOUND: Final = tuple(field.name for field in attrs.fields(Finding))
+_all_found: Final = attrgetter(*_FOUND)
+
+
+def values_of(finding: Finding) -> dict[str, Any]:
+    """Fields of a finding by name."""
+    return dict(zip(_FOUND, _all_found(finding), strict=True))
