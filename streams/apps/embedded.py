@@ -27,6 +27,7 @@ from streams.apps.builders.sources import check_embedded, configured_guard_keys
 from streams.engines.embedded.analysis import Analysis
 from streams.engines.embedded.current import CurrentTable, StageLimit
 from streams.engines.embedded.dead_letters import DeadLetterRetention
+from streams.engines.embedded.fact_lookup import LoggedFacts
 from streams.engines.embedded.reader_process import ReaderProcess
 from streams.engines.embedded.status_entries import StatusEntries
 from streams.engines.embedded.store import Store
@@ -222,6 +223,7 @@ def _handlers(
     tables = StageTables(stages, taking.store, settings.realm)
     operators = taking.orders.operators
     operators.apart, operators.known = about.reading.apart, tables.knows
+    operators.logged = LoggedFacts(about.store, settings.realm)
     return Handlers(
         tokens,
         Events(tokens, taking.described.sources, speakers, ingest, about.reading.read),

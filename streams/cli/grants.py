@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import quote
 
 import typer
+from attrs import evolve
 
 from streams.cli.options import Plain, TokenFile, Url, ask
-from streams.cli.output import clean
+from streams.cli.output import clean, to_stderr
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from streams.clients.rescind import Client
 
+_COMMANDS: Final = {
+    "withdrawals": "withdraw", "distrusts": "distrust", "owners": "owners",
+}  # fmt: skip
 DONE: Final = 0
 WAITS: Final = 1
 
@@ -73,6 +77,14 @@ def withdraw(  # noqa: PLR0913 - each is an option
     *,
     reason: Reason,
     kind: Annotated[str, typer.Option("--kind", help="Kind of the fact.")] = "cause",
+    worker: Annotated[
+        str | None,
+        typer.Option(
+            "--worker",
+            metavar="URL",
+            help="On Kafka, where --url is ingress: the worker that has the realm.",
+        ),
+    ] = None,
     output: Plain = "table",
     url: Url = None,
     token_file: TokenFile = None,
@@ -81,6 +93,8 @@ def withdraw(  # noqa: PLR0913 - each is an option
     body = {"identifier": name, "fact": fact, "kind": kind, "reason": reason}
 
     def order(client: Client) -> int:
+        if worker is not None:
+            _note_stranger(evolve(client, url=worker), name)
         return act(client, "withdrawals", body, output)
 
     ask("withdraw", url, token_file, order)
@@ -185,14 +199,32 @@ def approvals_reject(
 
 
 def act(client: Client, path: str, body: Mapping[str, object], output: str) -> int:
-    """Give an order; 0 it is done, 1 it waits for a second person."""
+    """Give an order; 0 it is done, 1 it waits for a second person.
+
+    What of it nothing is known of is noted, as `rescind revoke` does.
+    """
     answer = client.post(path, body)
+    if answer.get("unknown"):
+        to_stderr(_COMMANDS[path], answer["detail"])
     if answer["accepted"]:
         said = f"Done: {clean(answer['summary'])}.\n  at_least  {answer['token']}\n"
     else:
         said = waits(answer)
     _print(answer, said, output)
     return DONE if answer["accepted"] else WAITS
+
+
+def _note_stranger(worker: Client, text: str) -> None:
+    """Say that nothing is known of a name, where ingress has no table to tell it."""
+    from streams.cli.query import names_of
+    from streams.cli.revoke import is_stranger
+    from streams.clients.rescind import ClientError
+
+    with suppress(ClientError, ValueError):
+        name = names_of(worker, text)[0]
+        if is_stranger(worker, name):
+            told = f"nothing is known of {clean(name)} so far: is it spelt right?"
+            to_stderr("withdraw", told)
 
 
 def order_lift(client: Client, body: Mapping[str, object], output: str) -> int:
@@ -202,6 +234,8 @@ def order_lift(client: Client, body: Mapping[str, object], output: str) -> int:
         0 it lives, 1 it is denied all the same, or waits for a second person.
     """
     answer = client.post("lifts", body)
+    if answer.get("unknown"):
+        to_stderr("lift", answer["detail"])
     if not answer["accepted"]:
         _print(answer, waits(answer), output)
         return WAITS

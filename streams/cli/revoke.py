@@ -91,7 +91,7 @@ def _order(
     order = {"identifier": name, "reason": reason, "at": moment_of(at)}
     # What only the server can name as the logs do is asked of nobody else.
     nameable = secret is None and identifier.kind in VOCABULARY
-    strange = nameable and not is_plain(identifier) and _is_stranger(knowing, name)
+    strange = nameable and not is_plain(identifier) and is_stranger(knowing, name)
     answer = client.post("revocations", order)
     for each in [name] if strange else answer.get("unknown") or ():
         _note("revoke", f"nothing is known of {each} so far: is it spelt right?")
@@ -184,7 +184,7 @@ def _enforced(client: Client, identity: str, wait: float) -> dict[str, Any]:
         time.sleep(POLL)
 
 
-def _is_stranger(client: Client, name: str) -> bool:
+def is_stranger(client: Client, name: str) -> bool:
     """Tell whether no fact names it; a server that cannot say is no reason to wait."""
     with suppress(ClientError):
         known = client.get("why", name)

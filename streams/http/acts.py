@@ -14,6 +14,7 @@ from aiohttp import web
 from streams.http.bodies import json_object
 from streams.http.decisions import shown, take, waits, written
 from streams.http.problems import ProblemError, unreadable
+from streams.http.unknown_targets import unknown_in
 from streams.stages.ingest import acts
 from streams.stages.ingest.approvals import Pending, UndecidedError
 
@@ -145,10 +146,12 @@ class Acts:
         except acts.ActError as error:
             raise unreadable(str(error)) from error
         self._operators.check_entitled(act.facts, origin)
+        by = self._operators
+        unknown = await unknown_in(act, by.known, by.logged, by.authorities)
         taken = await take(self._desk, act, origin, holder)
         if isinstance(taken, Pending):
             return waits(taken)
-        return written(taken.facts, taken.token, summary=act.summary)
+        return written(taken.facts, taken.token, summary=act.summary, **unknown)
 
 
 def _reason(body: Mapping[str, Any]) -> str:

@@ -59,7 +59,7 @@ def held(count: int) -> web.Response:
     return web.json_response(answer, status=http.HTTPStatus.ACCEPTED)
 
 
-def written(facts: int, token: str, **more: str) -> web.Response:
+def written(facts: int, token: str, **more: Any) -> web.Response:
     """Answer that it is in the log."""
     answer = {"accepted": True, "facts": facts, "token": token, **more}
     return web.json_response(answer, status=http.HTTPStatus.CREATED)

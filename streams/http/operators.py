@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from agents_registry.facts import Fact
     from agents_registry.identifiers import Identifier, Vocabulary
     from streams.http.auth import CredentialHolder, Tokens
+    from streams.http.unknown_targets import FactLookup
     from streams.services.approval_queue import ApprovalQueue
     from streams.services.blast_limit import BlastLimit
     from streams.stages.ingest.admission import Rights
@@ -54,6 +55,8 @@ class Operators:
 
     Attributes:
         limit: holds back what reaches too much.
+        known: tells whether any fact names something; None: there is no table.
+        logged: finds facts of the log, where one process has all of it.
         secrets: names those that somebody names by value.
         apart: reads long documents, where nobody waits for this event loop meanwhile.
     """
@@ -85,6 +88,7 @@ class Operators:
         self._desk = desk
         self.limit: BlastLimit | None = None
         self.known: Callable[[Identifier], bool | None] = lambda _: None
+        self.logged: FactLookup | None = None
         self.secrets = SecretNames()
         self.apart: Read = read
 
@@ -270,6 +274,11 @@ class Operators:
             ValueError: it is none.
         """
         return identifier_of_kind(text, self._vocabulary, self.secrets)
+
+    @property
+    def authorities(self) -> frozenset[str]:
+        """Give the names of the authorities of the settings."""
+        return frozenset(self._speakers.settings.authorities)
 
     def _authority(self, name: Any) -> str:
         if name is None or name == OPERATORS:

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from agents_registry import inventory
 from agents_registry.causes import reference
+from agents_registry.lineage import NONE
 from enforcement.turns import undisturbed
 from streams.http.answers import json_answer
 from streams.http.bodies import json_object
@@ -32,6 +33,7 @@ from streams.services.typed_names import (
     identifier_of,
     is_plain,
     is_plain_secret,
+    unknown_kind,
 )
 from streams.stages.access.agent_kinds import is_account
 
@@ -278,11 +280,21 @@ class Queries:
             if self._secrets.plain(text) is not None:
                 raise PlainSecretError(IN_A_URL)
             name, *_ = await self._in_logs(_hashed(identifier_of(text)))
+            self._check_kind(name, request)
             return name
         except VaultError as error:
             raise _silent(error) from error
         except ValueError as error:
             raise unreadable(str(error)) from error
+
+    def _check_kind(self, name: Identifier, request: web.Request) -> None:
+        """Refuse what no source can ever tell of: mostly it is a slip of the pen."""
+        lineage = self._tables.table(request.query.get("realm")).registry.lineage
+        kind = name.kind
+        declared = kind in lineage.vocabulary or kind.startswith(inventory.ATTRIBUTE)
+        # Of a mapping that was taken out of the settings the table may know names.
+        if not declared and lineage.find(name) == NONE:
+            raise ValueError(unknown_kind(kind, lineage.vocabulary))
 
     def _let_in(self, request: web.Request) -> None:
         self._tokens.holder(request, "viewer", "revoker", "restorer", any_realm=True)

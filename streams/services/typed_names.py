@@ -12,7 +12,9 @@ from streams.sources.aws.identity import principal_of
 from streams.sources.openbao.call import HASHED, HASHED_KINDS, OPEN_KINDS, PATH
 
 if TYPE_CHECKING:
-    from agents_registry.identifiers import Vocabulary
+    from collections.abc import Mapping
+
+    from agents_registry.identifiers import NodeClass, Vocabulary
     from streams.services.secret_names import SecretNames
 
 # `-` reads the value from standard input, so that it stands in no history.
@@ -68,11 +70,17 @@ def identifier_of(text: str) -> Identifier:
     return principal
 
 
-def unknown_kind(kind: str, vocabulary: Vocabulary) -> str:
-    """Say that there is no such kind, and which one may be meant."""
+def unknown_kind(kind: str, vocabulary: Mapping[str, NodeClass]) -> str:
+    """Say that there is no such kind, which may be meant, and which there are.
+
+    Those of its system where that is known, else all.
+    """
     near = get_close_matches(kind, vocabulary, 1, ALIKE)
-    what = f"is it {near[0]}?" if near else "settings and mappings declare kinds"
-    return f"no kind is called {kind!r}; {what}"
+    what = f"is it {near[0]}? There are" if near else "there are"
+    system = f"{(near[0] if near else kind).partition('.')[0]}."
+    known = sorted(one for one in vocabulary if one.startswith(system))
+    listed = ", ".join(known or sorted(vocabulary))
+    return f"no kind is called {kind!r}; {what} {listed} (settings declare more)"
 
 
 def identifier_of_kind(

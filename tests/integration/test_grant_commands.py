@@ -37,7 +37,7 @@ async def command(run: Server, token: str, *arguments: str) -> tuple[int, str]:
 async def asked(run: Server, token: str, *arguments: str) -> Any:
     """Run a command and read its JSON."""
     _, out = await command(run, token, *arguments, "--output", "json")
-    return json.loads(out)
+    return json.loads(out.partition("\n")[0])  # a note may follow
 
 
 async def test_each_command_does_its_act(tmp_path: Path) -> None:
@@ -71,6 +71,14 @@ async def test_each_command_does_its_act(tmp_path: Path) -> None:
         withdraw = ("withdraw", "agent.id:z", answer["id"])
         assert (await command(run, "restorer", *withdraw, *WHY))[0] == 0
         assert await lives(run, "agent.id:z")
+        typo = ("withdraw", "agent.id:zz", answer["id"])
+        code, out = await command(run, "restorer", *typo, *WHY)
+        assert (code, "nothing is known of agent.id:zz so far" in out) == (0, True)
+        wrong = ("distrust", "awss", "--key", "aws", "--from", "2026-01-01T00:00:00Z")
+        code, out = await command(run, "restorer", *wrong, *WHY)
+        assert (code, "of the authority awss said in that time" in out) == (0, True)
+        code, out = await command(run, "viewer", "why", "agnt.id:z")
+        assert (code, "is it agent.id? There are agent.id" in out) == (2, True)
         code, out = await command(run, "restorer", "approvals", "list")
         assert (code, out) == (0, "Nothing waits.\n")
 

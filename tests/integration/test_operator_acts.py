@@ -100,6 +100,78 @@ async def test_a_withdraw_takes_a_revocation_back(tmp_path: Path) -> None:
             assert status == 422
 
 
+async def test_who_names_what_nobody_knows_is_told(tmp_path: Path) -> None:
+    """It is written all the same: what it names may come later."""
+    async with running(tmp_path) as run:
+        await adopt(run, identifier=AGENT)
+        revoked = {"identifier": AGENT, "reason": "by mistake"}
+        _, answer = await run.post("/v1/revocations", "revoker", revoked)
+        await until(lambda: run.served.stages.idle)
+        fact, typo = answer["id"], "agent.id:plannr"
+        why = {"reason": "wrong agent"}
+
+        async def told(act: str, **order: Any) -> tuple[Any, str]:
+            status, answer = await run.post(f"/v1/{act}", "restorer", why | order)
+            assert (status, answer["accepted"]) == (201, True)
+            return answer["unknown"], answer.get("detail", "")
+
+        unknown, detail = await told("withdrawals", identifier=typo, fact=fact)
+        assert [typo] == unknown
+        assert f"nothing is known of {typo} so far, and nothing is taken" in detail
+        unknown, detail = await told("withdrawals", identifier=AGENT, fact="0" * 64)
+        assert ["0" * 64] == unknown
+        assert f"`rescind why {AGENT}` shows the ids" in detail
+        unknown, detail = await told("lifts", identifier="agent.id:nobody")
+        assert ["agent.id:nobody"] == unknown
+        assert "no suspension ends by this; is it spelt right?" in detail
+        unknown, _ = await told("owners", identifier=typo, owners=["person.id:ann"])
+        assert [typo] == unknown
+        assert ([], "") == await told("withdrawals", identifier=AGENT, fact=fact)
+        assert await lives(run, AGENT)
+
+
+async def test_a_distrust_of_who_said_nothing_says_so(tmp_path: Path) -> None:
+    """The authority, its credential and the time are looked up in the log."""
+    async with running(tmp_path) as run:
+        key = created_key("AKIAONE", "mallory", "2026-07-10T12:09:47Z", "e-1")
+        await run.post("/v1/events/cloudtrail", "aws", {"Records": [key]})
+        now = time.time_ns()
+        order = {
+            "suspect": "aws", "key": "aws", "from": rfc3339(now - 60 * SECOND),
+            "reason": "key stolen",
+        }  # fmt: skip
+        before = {
+            "from": rfc3339(now - 90 * SECOND), "to": rfc3339(now - 60 * SECOND),
+        }  # fmt: skip
+        for wrong in ({"suspect": "awss"}, {"key": "ws"}, {"key": "aw_"}, before):
+            given = order | wrong
+            status, answer = await run.post("/v1/distrusts", "restorer", given)
+            assert (status, answer["accepted"]) == (201, True)
+            assert [given["suspect"], given["key"]] == answer["unknown"]
+            assert "are both spelt right?" in answer["detail"]
+
+        _, answer = await run.post("/v1/distrusts", "restorer", order)
+        assert ([], None) == (answer["unknown"], answer.get("detail"))
+
+
+async def test_a_question_about_an_unknown_kind_is_refused(tmp_path: Path) -> None:
+    """With the nearest, and those of its system."""
+    async with running(tmp_path) as run:
+        for path in ("why", "blast-radius"):
+            status, answer = await run.get(f"/v1/{path}/aws.acess_key:AKIA1")
+            assert 422 == status
+            assert (
+                "no kind is called 'aws.acess_key'; is it aws.access_key? There"
+                in (answer["detail"])
+            )
+            assert "aws.role" in answer["detail"]
+            assert "okta.user" not in answer["detail"]
+            status, answer = await run.get(f"/v1/{path}/zzz:1")
+            assert 422 == status
+            assert "okta.user" in answer["detail"]
+            assert (await run.get(f"/v1/{path}/agent.id:nobody"))[0] == 200
+
+
 async def test_a_distrusted_key_said_nothing(tmp_path: Path) -> None:
     """What it issued is unknown again."""
     async with running(tmp_path) as run:

@@ -1,0 +1,100 @@
+"""What an order names that nothing is known of.
+
+The order is written all the same, since what it names may come later. Whoever gave it
+is told, for mostly it is a slip of the pen.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from agents_registry.facts import Distrust, Lift, OwnerSet, Withdraw
+from streams.stages.ingest.entitlement import OPERATORS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from agents_registry.identifiers import Identifier
+    from streams.stages.ingest.acts import OperatorAct
+
+SPELT: Final = "is it spelt right?"
+_SO_FAR: Final = {
+    "withdraw": "nothing is known of {} so far, and nothing is taken back by this",
+    "lift": "nothing is known of {} so far, and no suspension ends by this",
+    "owners": "nothing is known of {} so far",
+}
+NO_FACT: Final = (
+    "the log has no {kind} {fact} of {name}, and nothing is taken back by this; "
+    "`rescind why {name}` shows the ids of what ended it"
+)
+NOTHING_SAID: Final = (
+    "the log has nothing that the credential {key} of the authority {suspect} said in "
+    "that time, and nothing is taken back by this; are both spelt right?"
+)
+NO_AUTHORITY: Final = (
+    "the settings have no authority {suspect}: is it spelt right? There are {names}"
+)
+
+
+class FactLookup(Protocol):
+    """Looks facts up in the log, where one process has all of it."""
+
+    async def has(self, withdraw: Withdraw) -> bool:
+        """Tell whether it has the fact that is taken back."""
+        ...
+
+    async def has_said(self, distrust: Distrust) -> bool:
+        """Tell whether it has any fact that falls under it."""
+        ...
+
+
+async def unknown_in(
+    act: OperatorAct,
+    known: Callable[[Identifier], bool | None],
+    log: FactLookup | None,
+    authorities: Collection[str],
+) -> dict[str, Any]:
+    """Give ``unknown``, and a ``detail`` where that is something.
+
+    Args:
+        act: that is to be written; what it names is known by it itself afterwards.
+        known: tells whether any fact names something; None: nobody can say.
+        log: to look facts up in, where there is one.
+        authorities: of the settings.
+    """
+    distrust = next((one for one in act.facts if isinstance(one, Distrust)), None)
+    if distrust is not None:
+        return await _of_distrust(distrust, log, authorities)
+    named = (one for one in act.facts if isinstance(one, Lift | OwnerSet | Withdraw))
+    names = (one.node if isinstance(one, OwnerSet) else one.target for one in named)
+    found = {name: known(name) for name in names}
+    if None in found.values():
+        return {"unknown": None}
+    nobody = [str(name) for name, is_known in found.items() if not is_known]
+    if nobody:
+        text = _SO_FAR[act.kind].format(", ".join(nobody))
+        return {"unknown": nobody, "detail": f"{text}; {SPELT}"}
+    taken = [fact for fact in act.facts if isinstance(fact, Withdraw)]
+    if log is None or not taken:
+        return {"unknown": []}
+    for each in taken:
+        if await log.has(each):
+            return {"unknown": []}
+    first = taken[0]
+    text = NO_FACT.format(kind=first.kind, fact=first.fact_id, name=first.target)
+    return {"unknown": [first.fact_id], "detail": text}
+
+
+async def _of_distrust(
+    distrust: Distrust, log: FactLookup | None, authorities: Collection[str]
+) -> dict[str, Any]:
+    suspect, key = distrust.suspect, distrust.suspect_key
+    if log is not None:
+        if await log.has_said(distrust):
+            return {"unknown": []}
+        text = NOTHING_SAID.format(key=key, suspect=suspect)
+        return {"unknown": [suspect, key], "detail": text}
+    if suspect == OPERATORS or suspect in authorities:
+        return {"unknown": None}
+    text = NO_AUTHORITY.format(suspect=suspect, names=", ".join(sorted(authorities)))
+    return {"unknown": [suspect], "detail": text}
