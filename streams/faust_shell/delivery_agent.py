@@ -6,7 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from streams.engines.kafka.client.cluster_monitor import Outlook
-from streams.engines.kafka.notify.notifier import DeliveryWorker, Record
+from streams.engines.kafka.notify.intake import Record
+from streams.engines.kafka.notify.notifier import DeliveryWorker
 from streams.faust_shell.running import Engine
 
 if TYPE_CHECKING:

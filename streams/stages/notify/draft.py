@@ -18,7 +18,7 @@ from streams.stages.notify.deliveries import (
     Delivery,
     ReceiverRoute,
 )
-from streams.stages.notify.groups import FEW, Groups
+from streams.stages.notify.groups import FEW, STEP, Groups
 from streams.stages.notify.lease import ahead, lease
 from streams.stages.notify.queue import bucket_of
 from streams.stages.notify.silences import in_force, silenced
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 # What is open has news at least once in its episode's silence. What had none for so
 # long was closed where we did not see it.
 STALE: Final = 24 * retry.HOUR
-STEP: Final = 63  # a mask: findings told between two yields
 
 
 class FindingChange(NamedTuple):
@@ -169,7 +168,7 @@ class Draft:
             if not loud:
                 self._groups.told(group)
                 continue
-            summary = self._groups.summarised(group, loud)
+            summary = yield from self._groups.summarised(group, loud)
             if group.id in announced:
                 known = announced[group.id]
                 announced[group.id] = attrs.evolve(known, waiting=summary)

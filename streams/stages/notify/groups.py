@@ -23,6 +23,7 @@ from streams.stages.sentinel.messages import detail
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from agents_registry.steps import Steps
     from streams.stages.notify.deliveries import ReceiverRoute
 
 FEW: Final = 20
@@ -33,6 +34,7 @@ _NAME: Final = 80
 # What is said of these is one of a few constant texts.
 COUNTED: Final = frozenset({FindingKind.OWNERLESS})
 MOST_REASONS: Final = 3
+STEP: Final = 63  # a mask: findings between two yields
 
 
 class Groups:
@@ -77,10 +79,15 @@ class Groups:
         """Take note that what was held was told, one by one."""
         self.changed[group.id] = attrs.evolve(group, held=0)
 
-    def summarised(self, group: Group, members: Iterable[Finding]) -> Finding:
+    def summarised(self, group: Group, members: Iterable[Finding]) -> Steps[Finding]:
         """Put what was held into the summary; give it as it is now."""
         held = list(members)
-        summary = _summary(group, held)
+        said: Counter[str] = Counter()
+        for count, each in enumerate(held if group.kind in COUNTED else ()):
+            if not count & STEP:
+                yield
+            said[detail(each).rstrip(".")] += 1
+        summary = _summary(group, held, said)
         self.changed[group.id] = attrs.evolve(
             group, held=0, members=group.members + len(held), summary=summary
         )
@@ -114,7 +121,7 @@ def _begun(realm: str, kind: FindingKind, owner: str | None, now: int) -> Group:
     )
 
 
-def _reasons(before: Finding | None, held: Sequence[Finding]) -> str | None:
+def _reasons(before: Finding | None, said: Counter[str]) -> str | None:
     """Count what is said of each, where that is one of a few things; None elsewhere.
 
     Names that differ in what is said of them are told by the findings alone.
@@ -123,16 +130,16 @@ def _reasons(before: Finding | None, held: Sequence[Finding]) -> str | None:
     if before is not None:
         if before.reason is None:
             return None
-        for said in before.reason.split("; "):
-            number, _, text = said.partition(": ")
+        for each in before.reason.split("; "):
+            number, _, text = each.partition(": ")
             counts[text] = int(number)
-    counts.update(detail(each).rstrip(".") for each in held)
+    counts.update(said)
     if len(counts) > MOST_REASONS:
         return None
     return "; ".join(f"{number}: {text}" for text, number in counts.most_common())
 
 
-def _summary(group: Group, held: Sequence[Finding]) -> Finding:
+def _summary(group: Group, held: Sequence[Finding], said: Counter[str]) -> Finding:
     """Write the finding that stands for all of a group."""
     before = group.summary
     first_seen = min(f.first_seen for f in held)
@@ -155,6 +162,6 @@ def _summary(group: Group, held: Sequence[Finding]) -> Finding:
         count=count,
         first_seen=first_seen,
         last_seen=max(f.last_seen for f in held),
-        reason=_reasons(before, held) if group.kind in COUNTED else None,
+        reason=_reasons(before, said) if group.kind in COUNTED else None,
         message=text,
     )

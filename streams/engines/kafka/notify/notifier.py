@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import define, frozen
-
+from enforcement.turns import in_turns
 from schemas.errors import SchemaError
 from streams.engines.kafka.finding_records import FindingRecord, is_urgent, read_finding
+from streams.engines.kafka.notify.intake import DeliveryCounts
 from streams.engines.kafka.records.codec import partition_of
 from streams.engines.kafka.records.dead_letters import dead_letter_record
 from streams.engines.kafka.records.poison import letters, poison_of
@@ -37,17 +39,20 @@ from streams.stages.notify.state import (
     changes,
     dead_key,
     dead_rows,
+    differing,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from streams.engines.kafka.notify.delivery_file import DeliveryFile
+    from streams.engines.kafka.notify.intake import Record
     from streams.engines.kafka.records.codec import Outgoing
     from streams.settings.kafka import KafkaSettings
     from streams.stages.notify.deliveries import Dead
     from streams.stages.notify.silences import Silence
 
+    _Place = tuple[int, int, str]  # partition, offset and identity of a record
     Post = Callable[[Delivery], Awaitable[AttemptOutcome]]
     Letters = Callable[[Outgoing], Awaitable[Any]]
 
@@ -56,33 +61,6 @@ FEW: Final = 50  # records that are not urgent, between two looks for urgent one
 INBOX: Final = 5_000  # so many of those may lie before one that is
 LONGEST_WAIT: Final = 5.0
 SHOWN: Final = 10_000  # dead letters that are shown and replayed at once
-
-
-@frozen(eq=False)
-class Record:
-    """A record of ``findings`` on its way.
-
-    Attributes:
-        timestamp: when the broker took it, in milliseconds.
-        ack: call it when the commit may pass the record.
-    """
-
-    partition: int
-    offset: int
-    timestamp: int
-    value: bytes | None
-    headers: tuple[tuple[str, bytes], ...]
-    ack: Callable[[], Any]
-
-
-@define
-class DeliveryCounts:
-    """What happened since the start."""
-
-    delivered: int = 0
-    failed: int = 0
-    buried: int = 0
-    poison: int = 0
 
 
 class DeliveryWorker:
@@ -232,7 +210,7 @@ class DeliveryWorker:
         readable = [(r, found) for r in records if (found := await self._read(r))]
         if before != self.restarted:
             return ()  # they come again
-        batch: dict[tuple[int, int, str], notify.FindingChange] = {}
+        batch: dict[_Place, notify.FindingChange] = {}
         for record, found in readable:
             finding = found.change.finding.id
             self._bring(finding)
@@ -240,21 +218,43 @@ class DeliveryWorker:
             place = (record.partition, record.offset, found.identity)
             if not self._file.took(*place):
                 batch[place] = found.change
-        old = self.state
-        step = notify.step(
-            old,
-            batch.values(),
-            self._clock(),
-            routes=self.routes,
-            silences=self.silences(),
-        )
-        self.state = step.state
-        self._file.save(*changes(old, step.state), batch)
+        told = self.state.told
+        due = await self._stepped(batch, before)
+        if due is None:
+            return ()
         failpoint("notify.taken")
         gave_up = await self._give_up()
-        if records or gave_up or step.state.told is not old.told:
+        if records or gave_up or self.state.told is not told:
             self._release(tuple(self._owed))
-        return step.due
+        return due
+
+    async def _stepped(
+        self, batch: Mapping[_Place, notify.FindingChange], restarted: int
+    ) -> tuple[Delivery, ...] | None:
+        """Take a batch in and save it, in turns; give what is due.
+
+        None: everything was given up meanwhile. An attempt that ends meanwhile has its
+        outcome kept, and the step is done again; from then on attempts wait for it.
+        """
+        for tried in itertools.count():
+            async with self._settling if tried else nullcontext():
+                old = self.state
+                steps = notify.stepping(
+                    old,
+                    batch.values(),
+                    self._clock(),
+                    routes=self.routes,
+                    silences=self.silences(),
+                )
+                state, due = await in_turns(steps)
+                rows = await in_turns(differing(old, state))
+                if restarted != self.restarted:
+                    return None
+                if old is self.state:
+                    self.state = state
+                    self._file.save(*rows, batch)
+                    return due
+        raise AssertionError  # it counts for ever
 
     async def _give_up(self) -> bool:
         """Give up what waits for nobody; True where there was something."""
