@@ -63,30 +63,30 @@ _STAGES = (SERVER, WORKER, NOTIFY)
 
 BUILD: Final = Gauge(
     "rescind_build_info",
-    "1; which version runs in which role.",
+    "Always 1; the labels say which version runs in which role.",
     ("role", "version"),
     roles=_ALL,
 )
 CLOCK_OFFSET: Final = Gauge(
     "rescind_clock_offset_seconds",
-    "By how much the machine's clock is ahead of the one that it is measured by: the "
-    "brokers', the guards' or the server's; 0 where not measured.",
+    "Lead of the machine's clock over its reference (brokers, guards or server); 0 "
+    "without a measurement.",
     roles=_ALL,
 )
 DEAD_LETTERS: Final = Count(
     "rescind_dead_letters",
-    "Written to the dead letters: input that could not be taken in.",
+    "Dead letters: input that could not be read or was refused.",
     roles=(SERVER, INGRESS, WORKER, NOTIFY),
 )
 LAG: Final = Gauge(
     "rescind_lag_records",
-    "Records that are in the log and not worked off.",
+    "Records of the log that are not processed yet.",
     ("stage",),
     roles=_STAGES,
 )
 LOOP_HOLD: Final = Distribution(
     "rescind_loop_hold_seconds",
-    "By how much a timer of 20 ms was late, since work held the event loop.",
+    "Delay of a timer of 20 ms, caused by work that held the event loop.",
     ("loop",),
     roles=(SERVER, INGRESS, WORKER, NOTIFY, PDP),
     buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
@@ -94,7 +94,7 @@ LOOP_HOLD: Final = Distribution(
 
 POSITION: Final = Gauge(
     "rescind_position",
-    "Applied below this; of the server, how much was worked off.",
+    "Position below which everything is applied; of the server: records processed.",
     ("stage", "partition"),
     roles=_STAGES,
 )
@@ -102,7 +102,7 @@ POSITION: Final = Gauge(
 # Causes, and who enforces them.
 PROPAGATION: Final = Distribution(
     "rescind_propagation_seconds",
-    "From acceptance until every guard had applied it or was fenced.",
+    "Time from acceptance until every guard had applied it or was fenced.",
     roles=_GUARDED,
     buckets=(
         0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
@@ -110,7 +110,10 @@ PROPAGATION: Final = Distribution(
     ),
 )  # fmt: skip
 CLOSURES: Final = Count(
-    "rescind_closures", "Revocations that reached a state.", ("state",), roles=_GUARDED
+    "rescind_closures",
+    "Revocations by the state that they reached.",
+    ("state",),
+    roles=_GUARDED,
 )
 CLOSURES_WAITING: Final = Gauge(
     "rescind_closures_waiting",
@@ -124,17 +127,20 @@ REGISTERED_GUARDS: Final = Gauge(
     roles=_GUARDED,
 )
 RECEIPTS_REFUSED: Final = Count(
-    "rescind_receipts_refused", "Receipts not counted.", ("reason",), roles=_GUARDED
+    "rescind_receipts_refused",
+    "Receipts that were refused, by reason.",
+    ("reason",),
+    roles=_GUARDED,
 )
 PROBED: Final = Count(
     "rescind_probed",
-    "Revoked identifiers that guards were asked about, by what they did.",
+    "Probes of guards with revoked identifiers, by result.",
     ("result",),
     roles=(SERVER,),
 )
 PROBE_STALENESS: Final = Gauge(
     "rescind_probe_staleness_seconds",
-    "Age of the oldest revocation that a guard had not applied when probed.",
+    "Age of the oldest revocation that a probed guard had not applied.",
     roles=(SERVER,),
 )
 GUARDS: Final = Gauge("rescind_guards", "Connected guards.", roles=(SERVER,))
@@ -148,66 +154,73 @@ IDENTIFIERS: Final = Gauge(
     "rescind_identifiers", "Identifiers in the table.", roles=(SERVER,)
 )
 REMEMBERED_USES: Final = Gauge(
-    "rescind_remembered_uses", "Uses that a later fact may condemn.", roles=(SERVER,)
+    "rescind_remembered_uses",
+    "Uses in memory that a later fact may condemn.",
+    roles=(SERVER,),
 )
 IN_FLIGHT: Final = Count(
-    "rescind_in_flight_uses", "Uses within the grace: counted only.", roles=_GUARDED
+    "rescind_in_flight_uses",
+    "Uses within the grace after a revocation: counted, not reported.",
+    roles=_GUARDED,
 )
 UNDATED: Final = Count(
     "rescind_undated_uses",
-    "Uses by an account alone, after its older tokens were ended: counted only.",
+    "Uses that name only an account whose older tokens were ended: counted.",
     roles=_GUARDED,
 )
 FINDINGS: Final = Count(
-    "rescind_findings", "Findings that were opened, by kind.", ("kind",), roles=_GUARDED
+    "rescind_findings", "Opened findings, by kind.", ("kind",), roles=_GUARDED
 )
 
 # Stages on Kafka.
 ASSIGNED: Final = Gauge(
     "rescind_assigned_partitions",
-    "Partitions that this process has.",
+    "Partitions assigned to this process.",
     ("stage",),
     roles=(WORKER, NOTIFY),
 )
 WAITING: Final = Gauge(
     "rescind_waiting",
-    "Facts whose lists are not complete.",
+    "Facts whose descendants are not all listed yet.",
     ("stage",),
     roles=(WORKER,),
 )
 NOTIFY_OWED: Final = Gauge(
     "rescind_notify_owed",
-    "Findings that the commit may not pass yet.",
+    "Findings with unsettled messages, which hold back the commit.",
     roles=(NOTIFY,),
 )
 
 # Sources.
 SOURCE_RECORDS: Final = Count(
     "rescind_source_records",
-    "What came from a source, by what became of it.",
+    "Records of a source, by result.",
     ("source", "result"),
     roles=_SOURCES,
 )
 SOURCE_REQUESTS: Final = Count(
     "rescind_source_requests",
-    "Requests from and to vendors, by how they ended.",
+    "Requests from and to vendors, by result.",
     ("source", "result"),
     roles=_SOURCES,
 )
 SOURCE_HEARD: Final = Gauge(
     "rescind_source_last_event_timestamp_seconds",
-    "When the last event was taken in; absent before the first one.",
+    "Time of the last accepted event; absent before the first one.",
     ("source",),
     roles=_SOURCES,
 )
 SOURCE_LAG: Final = Gauge(
     "rescind_source_lag_seconds",
-    "From the newest event of the last batch to its acceptance.",
+    "Time from the newest event of the last batch to its acceptance.",
     ("source",),
     roles=_SOURCES,
 )
 SOURCE_SILENT: Final = Gauge(
-    "rescind_source_silent", "1: no event for too long.", ("source",), roles=_SOURCES
+    "rescind_source_silent",
+    "1 while a source has been silent for too long.",
+    ("source",),
+    roles=_SOURCES,
 )
 
 # Alerts.
@@ -219,25 +232,25 @@ ALERTS_WAITING: Final = Gauge(
 )
 ALERTS_FAILING: Final = Gauge(
     "rescind_alerts_failing",
-    "Of those, how many have failed before.",
+    "Waiting messages with a failed attempt.",
     ("receiver",),
     roles=_ALERTS,
 )
 ALERTS_DISABLED: Final = Gauge(
     "rescind_alerts_disabled",
-    "1 when the receiver answered 410.",
+    "1 while a receiver is disabled, because it answered 410.",
     ("receiver",),
     roles=_ALERTS,
 )
 ALERTS_OLDEST: Final = Gauge(
     "rescind_alerts_oldest_seconds",
-    "Age of the oldest message that waits; 0 when none does.",
+    "Age of the oldest waiting message; 0 if none waits.",
     ("receiver",),
     roles=_ALERTS,
 )
 ALERTS_ATTEMPTS: Final = Count(
     "rescind_alerts_attempts",
-    "Attempts to deliver.",
+    "Attempts to deliver a message, by result.",
     ("receiver", "result"),
     roles=_ALERTS,
 )
@@ -245,25 +258,25 @@ ALERTS_ATTEMPTS: Final = Count(
 # What waits for a second person, and who says too much.
 ACTS_WAITING: Final = Gauge(
     "rescind_acts_waiting",
-    "Acts that wait for a second person; held: revocations that reach very much.",
+    "Orders that wait for a second person; held: revocations over the blast limit.",
     ("act",),
     roles=_SOURCES,
 )
 ACTS_OLDEST: Final = Gauge(
     "rescind_acts_oldest_seconds",
-    "Age of the oldest of them; 0 when none waits.",
+    "Age of the oldest waiting order; 0 if none waits.",
     ("act",),
     roles=_SOURCES,
 )
 LETTERS_OVER_QUOTA: Final = Count(
     "rescind_dead_letters_over_quota",
-    "Pieces of input that were only counted: too many reasons of one authority.",
+    "Inputs counted only, since their authority has too many reasons of letters.",
     ("authority",),
     roles=_SOURCES,
 )
 OVER_QUOTA: Final = Count(
     "rescind_over_quota",
-    "Batches that were not taken in whole, since their authority says too much.",
+    "Batches that were refused in part, since their authority exceeds its quota.",
     ("authority",),
     roles=_SOURCES,
 )
@@ -271,30 +284,32 @@ OVER_QUOTA: Final = Count(
 # The audit chain.
 AUDIT_HEAD: Final = Gauge(
     "rescind_audit_head_timestamp_seconds",
-    "When the end of the audit chain had a signed head; at first, the start.",
+    "Time of the last signed head at the end of the audit chain; first: the start.",
     roles=_GUARDED,
 )
 
 # The decision point.
-PDP_LEASE: Final = Gauge("rescind_pdp_lease", "1 while a lease is held.", roles=(PDP,))
+PDP_LEASE: Final = Gauge(
+    "rescind_pdp_lease", "1 while the decision point holds a lease.", roles=(PDP,)
+)
 PDP_STALE: Final = Count(
     "rescind_pdp_stale", "Checks answered without a lease.", roles=(PDP,)
 )
 PDP_JWKS_FAILURES: Final = Count(
     "rescind_pdp_jwks_failures",
-    "Readings of keys that failed.",
+    "Failed fetches of an issuer's keys.",
     ("issuer",),
     roles=(PDP,),
 )
 PDP_DECISIONS: Final = Count(
     "rescind_pdp_decisions",
-    "Decisions by what asked, by outcome and by reason.",
+    "Decisions by surface, outcome and reason.",
     ("surface", "outcome", "reason"),
     roles=(PDP,),
 )
 PDP_REPORTS: Final = Count(
     "rescind_pdp_reports",
-    "What the policy allows and wants reported.",
+    "Allowed requests that the policy wants reported, by kind.",
     ("report",),
     roles=(PDP,),
 )
@@ -315,7 +330,7 @@ def table() -> str:
     """Give the tables of ``docs/metrics.md``, in Markdown."""
     kinds = {Gauge: "gauge", Count: "counter", Distribution: "histogram"}
     rows = [
-        "| metric | type | labels | told by | what it is |",
+        "| metric | type | labels | reported by | what it is |",
         "|---|---|---|---|---|",
     ]
     for each in METRICS:

@@ -163,10 +163,12 @@ def test_commands_in_a_pod_know_the_server(
         "https://rel-rescind:8750",
         "/etc/rescind/tls/ca.crt",
     )
-    assert "has to be for rel-rescind" in made.notes
+    assert "must have the name rel-rescind" in made.notes
     made = render(files["kafka"] | {"tls": files["secured"]["tls"]})
     assert "--url https://rel-rescind-ingress:8750" in made.notes
-    assert "has to be for rel-rescind-ingress and rel-rescind-registry" in made.notes
+    assert (
+        "must have the names rel-rescind-ingress and rel-rescind-registry" in made.notes
+    )
     plain = render({}).environment("embedded")
     assert not {"RESCIND_URL", "RESCIND_CA_FILE"} & plain.keys()
 
