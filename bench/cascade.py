@@ -36,7 +36,8 @@ from schemas.codec import bundled
 from streams.engines.embedded.store import Store
 from streams.stages.registry.cascade import SLICE
 from streams.stages.registry.registry import Condemned, condemned, dead
-from streams.stages.sentinel.sentinel import Sentinel, Tolerances
+from streams.stages.sentinel.sentinel import Sentinel
+from streams.stages.sentinel.tolerances import Tolerances
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -28,7 +28,8 @@ from streams.stages.access.uses import AccessEvent
 from streams.stages.posture.posture import Limits, Posture
 from streams.stages.registry.cascade import Cascade
 from streams.stages.registry.registry import dead
-from streams.stages.sentinel.sentinel import Sentinel, Tolerances
+from streams.stages.sentinel.sentinel import Sentinel
+from streams.stages.sentinel.tolerances import Tolerances
 
 if TYPE_CHECKING:
     from collections.abc import Callable

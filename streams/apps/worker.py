@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from streams.settings.server import Settings
     from streams.settings.worker import WorkerSettings
     from streams.stages.closure.guard_names import GuardKeys
-    from streams.stages.sentinel.sentinel import Tolerances
+    from streams.stages.sentinel.tolerances import Tolerances
     from streams.stages.sentinel.unknown_agents import Shown
 
 YOUNG_OBJECTS: Final = (50_000, 20, 100)  # three generations; the default is 700

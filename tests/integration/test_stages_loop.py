@@ -31,7 +31,7 @@ from streams.model.times import DAY
 from streams.services.intake import Encoded
 from streams.stages.access.uses import AccessEvent
 from streams.stages.sentinel.episodes import KEPT
-from streams.stages.sentinel.sentinel import Tolerances
+from streams.stages.sentinel.tolerances import Tolerances
 from tests.integration.serving import until
 
 if TYPE_CHECKING:

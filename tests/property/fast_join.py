@@ -21,7 +21,8 @@ from streams.stages.access.uses import AccessEvent
 from streams.stages.posture.posture import Limits
 from streams.stages.registry.registry import condemned, root
 from streams.stages.sentinel import node_bits, node_prints, sentinel
-from streams.stages.sentinel.sentinel import Sentinel, Tolerances
+from streams.stages.sentinel.sentinel import Sentinel
+from streams.stages.sentinel.tolerances import Tolerances
 from tests.plain_join import PlainJoin, Told
 from tests.property.worlds import STEP, TOPICS, Maker
 

@@ -27,7 +27,7 @@ from streams.engines.kafka.sentinel.sentinel import SentinelStage
 from streams.model.findings import FindingKind
 from streams.stages.access.uses import AccessEvent
 from streams.stages.ingest.ingress import Origin
-from streams.stages.sentinel.sentinel import Tolerances
+from streams.stages.sentinel.tolerances import Tolerances
 from tests.unit.test_kafka_taking_over import (
     DAY,
     OTHER,

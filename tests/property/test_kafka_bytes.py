@@ -30,7 +30,7 @@ from streams.sources.aws.cloudtrail import CloudTrail
 from streams.stages.ingest.admission import Rights, admit
 from streams.stages.ingest.entitlement import Grant
 from streams.stages.ingest.ingress import Origin
-from streams.stages.sentinel.sentinel import Tolerances
+from streams.stages.sentinel.tolerances import Tolerances
 from tests.integration.serving import created_key, deleted_key, used_key
 
 if TYPE_CHECKING:

@@ -39,7 +39,8 @@ from streams.stages.notify.state import DeliveryState as Deliveries
 from streams.stages.notify.trial import trial
 from streams.stages.posture.posture import Limits, Posture
 from streams.stages.sentinel.acted import AgentUse
-from streams.stages.sentinel.sentinel import Sentinel, Tolerances
+from streams.stages.sentinel.sentinel import Sentinel
+from streams.stages.sentinel.tolerances import Tolerances
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -24,7 +24,8 @@ from streams.stages.ingest.admission import Rights, admit
 from streams.stages.ingest.entitlement import EVERYTHING
 from streams.stages.ingest.ingress import Origin
 from streams.stages.posture.posture import Limits
-from streams.stages.sentinel.sentinel import Sentinel, Tolerances
+from streams.stages.sentinel.sentinel import Sentinel
+from streams.stages.sentinel.tolerances import Tolerances
 from tests.golden.answers import SAMPLES, reader
 
 if TYPE_CHECKING:

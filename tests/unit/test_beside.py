@@ -22,7 +22,7 @@ from streams.engines.kafka.sentinel.access_partition import AccessPartition
 from streams.stages.access.uses import AccessEvent
 from streams.stages.ingest.ingress import Origin
 from streams.stages.registry.cascade import Cascade
-from streams.stages.sentinel.sentinel import Tolerances
+from streams.stages.sentinel.tolerances import Tolerances
 
 if TYPE_CHECKING:
     from pathlib import Path

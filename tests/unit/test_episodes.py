@@ -28,7 +28,8 @@ from streams.stages.notify.state import DeliveryState
 from streams.stages.sentinel import saved_episodes
 from streams.stages.sentinel.episode import Episode, Sighting
 from streams.stages.sentinel.episodes import KEPT, Episodes
-from streams.stages.sentinel.sentinel import Sentinel, Tolerances
+from streams.stages.sentinel.sentinel import Sentinel
+from streams.stages.sentinel.tolerances import Tolerances
 from tests.unit.test_sentinel import COMMON, TOKEN, S, revoke
 
 pytestmark = pytest.mark.unit

@@ -27,7 +27,6 @@ LARGE: Final = frozenset(
         "streams/engines/embedded/store.py",
         "streams/engines/kafka/sentinel/access_partition.py",
         "streams/engines/kafka/sentinel/sentinel.py",
-        "streams/stages/sentinel/sentinel.py",
     }
 )
 

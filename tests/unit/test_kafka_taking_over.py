@@ -36,7 +36,7 @@ from streams.stages.sentinel.episode import Episode
 from streams.stages.sentinel.episodes import KEPT
 from streams.stages.sentinel.points import Points
 from streams.stages.sentinel.prior_findings import PriorFindings
-from streams.stages.sentinel.sentinel import Tolerances
+from streams.stages.sentinel.tolerances import Tolerances
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -28,7 +28,7 @@ from streams.settings.worker import WorkerSettings
 from streams.stages.closure.guard_names import GuardKeys
 from streams.stages.sentinel.episode import Sighting
 from streams.stages.sentinel.episodes import Episodes
-from streams.stages.sentinel.sentinel import Tolerances
+from streams.stages.sentinel.tolerances import Tolerances
 from tests.unit.test_kafka_closure import NOW
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from streams.stages.access.uses import AccessEvent
 from streams.stages.ingest.ingress import Origin
 from streams.stages.registry.cascade import Cascade
 from streams.stages.sentinel.points import Points
-from streams.stages.sentinel.sentinel import Tolerances
+from streams.stages.sentinel.tolerances import Tolerances
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from streams.stages.sentinel.evidence import Evidence, PointEvidence, doubtful, kind_of
-from streams.stages.sentinel.sentinel import Tolerances
+from streams.stages.sentinel.tolerances import Tolerances
 
 pytestmark = pytest.mark.unit
 

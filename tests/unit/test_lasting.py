@@ -19,7 +19,8 @@ from streams.model.times import SECOND
 from streams.stages.ingest.ingress import Origin
 from streams.stages.registry.cascade import Cascade
 from streams.stages.sentinel.finding_lifetime import FORGOTTEN
-from streams.stages.sentinel.sentinel import Sentinel, Tolerances
+from streams.stages.sentinel.sentinel import Sentinel
+from streams.stages.sentinel.tolerances import Tolerances
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -37,7 +37,8 @@ from streams.stages.sentinel import scope_recheck as late_limits
 from streams.stages.sentinel.episode import Episode, Sighting
 from streams.stages.sentinel.prior_findings import PriorFindings
 from streams.stages.sentinel.revocation_offsets import Accepted
-from streams.stages.sentinel.sentinel import Sentinel, Tolerances
+from streams.stages.sentinel.sentinel import Sentinel
+from streams.stages.sentinel.tolerances import Tolerances
 
 if TYPE_CHECKING:
     from streams.stages.sentinel.step import Outputs

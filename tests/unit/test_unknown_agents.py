@@ -24,7 +24,8 @@ from streams.stages.sentinel import saved_episodes
 from streams.stages.sentinel import unknown_agents as unknown_agents_module
 from streams.stages.sentinel.acted import Acted, AgentUse
 from streams.stages.sentinel.episode import Episode
-from streams.stages.sentinel.sentinel import Sentinel, Tolerances
+from streams.stages.sentinel.sentinel import Sentinel
+from streams.stages.sentinel.tolerances import Tolerances
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -19,7 +19,7 @@ from streams.services.keyed_sources import keyed_source
 from streams.sources.catalogue import ExtensionError, vendors
 from streams.ssf.streams import verifier_of
 from streams.stages.closure.guard_names import GuardKeys, GuardNames, bearers
-from streams.stages.sentinel.sentinel import Tolerances
+from streams.stages.sentinel.tolerances import Tolerances
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -32,7 +32,8 @@ from streams.stages.registry.registry import dead
 from streams.stages.sentinel import saved_episodes
 from streams.stages.sentinel.revocation_offsets import MOST
 from streams.stages.sentinel.scope_use import scoped
-from streams.stages.sentinel.sentinel import Sentinel, Tolerances
+from streams.stages.sentinel.sentinel import Sentinel
+from streams.stages.sentinel.tolerances import Tolerances
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

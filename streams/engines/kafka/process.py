@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from streams.observability.progress import Progress
     from streams.settings.kafka import KafkaSettings
     from streams.settings.worker import WorkerSettings
-    from streams.stages.sentinel.sentinel import Tolerances
+    from streams.stages.sentinel.tolerances import Tolerances
 
     Stage = RegistryStage | SentinelStage | ClosureStage | AuditStage
 

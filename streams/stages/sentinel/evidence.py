@@ -32,7 +32,7 @@ from attrs import frozen
 from streams.model.findings import FindingKind
 
 if TYPE_CHECKING:
-    from streams.stages.sentinel.sentinel import Tolerances
+    from streams.stages.sentinel.tolerances import Tolerances
 
 GUARD, SOURCE = "guard", "source"
 DOUBTED: Final = (FindingKind.ENFORCEMENT_LAG, FindingKind.USE_AFTER_REVOCATION)

@@ -15,9 +15,10 @@ the owners of anything on the way to the cause counts too.
 from __future__ import annotations
 
 import itertools
+from sys import intern
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from agents_registry.facts import Effect, Fact, OwnerSet, Withdraw
+from agents_registry.facts import Cause, Effect, Fact, OwnerSet, Withdraw, fact_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -136,3 +137,17 @@ class KnownDeaths:
             # Listed under another cause then, or so long ago that it is forgotten.
             first = max(self._last.get(identifier, 0), self._floor)
         return max(first, latest)
+
+
+def note_acceptance(accepted: dict[str, Accepted], fact: Fact, offset: int) -> None:
+    """Remember when and where a cause was accepted; the earliest copy counts."""
+    if isinstance(fact, Cause):
+        identity = fact_id(fact).hex()
+        at, actor, reason = fact.received_at, fact.actor or fact.authority, fact.reason
+        known = accepted.get(identity)
+        if known is not None:
+            at, offset = min(known.at, at), min(known.offset, offset)
+            actor, reason = known.actor or actor, known.reason or reason
+        # Few people end most of what is ended, for few reasons.
+        actor, reason = actor and intern(actor), reason and intern(reason)
+        accepted[identity] = Accepted(at, offset, actor, reason, fact.event_id)

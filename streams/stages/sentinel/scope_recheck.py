@@ -19,6 +19,12 @@ from agents_registry.life import quiet
 from agents_registry.lineage import CAUSED, NONE, SCOPED
 from agents_registry.reach import Reached
 from streams.stages.access.columns import U64, prints_of
+from streams.stages.access.dedup import repeats_among
+from streams.stages.access.segment import BEYOND
+from streams.stages.sentinel.observations import of_beyond
+from streams.stages.sentinel.scope_use import violation
+from streams.stages.sentinel.step import Telling
+from streams.stages.sentinel.tolerances import Tolerances
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -133,3 +139,30 @@ class LateLimits:
         if self._below.over:
             self._below = None
         return [lineage.identifier(node) for node in taken]
+
+
+def hold_to_scopes(
+    found: Iterable[tuple[Segment, Numbers]],
+    registry: Registry,
+    telling: Telling,
+    remembered: Remembered,
+    tolerances: Tolerances,
+) -> Steps[None]:
+    """Report the uses among some rows that needed more than they may."""
+    skew, grace = tolerances.skew, tolerances.grace
+    beyond = []
+    for piece, rows in found:
+        for row, use in telling.uses(piece, rows[piece.marks[rows] & BEYOND == 0]):
+            yield
+            if use.outcome == "denied":
+                continue
+            limits = violation(use, registry, skew=skew, grace=grace)
+            if detail := (yield from limits):
+                beyond.append((piece, row, use, detail))
+    again = yield from repeats_among(remembered, [use for _, _, use, _ in beyond])
+    for piece, row, use, detail in beyond:
+        yield
+        remembered.mark(piece, row, BEYOND)
+        if (piece.key, row) not in again:
+            told = of_beyond(use, detail, *piece.merged_of(row))
+            telling.see_use(told, use, registry)

@@ -11,50 +11,34 @@ before one of them is over.
 
 from __future__ import annotations
 
-from sys import intern
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from attrs import Factory, evolve, frozen
 
-from agents_registry.facts import Cause, Fact, fact_id
+from agents_registry.facts import Fact
 from agents_registry.identifiers import Identifier
-from agents_registry.lineage import NONE
-from agents_registry.presentation import Presented, is_credential
 from streams.model.findings import FindingKind
-from streams.stages.access.agent_kinds import ActingKinds
 from streams.stages.access.columns import DENIED, U64, Lines, prints_of
-from streams.stages.access.dedup import repeats_among
-from streams.stages.access.index import MOST, Remembered
-from streams.stages.access.segment import BEYOND, IN_FLIGHT, REPORTED, UNDATED
-from streams.stages.posture.posture import Limits
 from streams.stages.sentinel.acted import AgentUse
-from streams.stages.sentinel.episode import Doubt, EpisodeKey, Sighting
-from streams.stages.sentinel.episodes import KEPT, Episodes
-from streams.stages.sentinel.evidence import Evidence, doubtful, kind_of, late_by
+from streams.stages.sentinel.episode import EpisodeKey, Sighting
 from streams.stages.sentinel.finding_lifetime import OF_NAMES, denied_for_good
-from streams.stages.sentinel.liveness_index import DeadBits
 from streams.stages.sentinel.observations import (
     of_agent,
-    of_beyond,
-    of_failure,
     of_unknown,
-    of_use,
     with_end,
     with_orderer,
 )
-from streams.stages.sentinel.points import Points
-from streams.stages.sentinel.revocation_offsets import Accepted, KnownDeaths
-from streams.stages.sentinel.scope_recheck import LateLimits, limited
-from streams.stages.sentinel.scope_use import violation
+from streams.stages.sentinel.revocation_offsets import note_acceptance
+from streams.stages.sentinel.scope_recheck import LateLimits, hold_to_scopes, limited
 from streams.stages.sentinel.step import Outputs, Telling
+from streams.stages.sentinel.tolerances import Tolerances
 from streams.stages.sentinel.undeclared import Undeclared, Unknown
 from streams.stages.sentinel.unknown_agents import Shown, UnknownAgents
+from streams.stages.sentinel.use_judge import UseJudge, names_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from agents_registry.death import Death
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
     from streams.stages.access.columns import Numbers
@@ -63,61 +47,19 @@ if TYPE_CHECKING:
 
     Found = list[tuple[Segment, Numbers]]
 
-RELATED: Final = 256  # names of one credential whose findings tell of each other
 PIECES: Final = 15  # a mask: pieces searched between two yields
 
 
-@frozen
-class Tolerances:
-    """How accesses are judged; all in ns of event time, ``remember`` of our clock.
-
-    Attributes:
-        posture: what is told of how credentials stand.
-        points: enforcement point to the names of the guards that stand there.
-        most_uses: that are remembered of a realm; the oldest are forgotten first.
-        acting: which kinds are agents.
-    """
-
-    skew: int
-    grace: int
-    remember: int
-    silence: int
-    report_unknown: bool = True
-    posture: Limits = Factory(Limits)
-    points: Mapping[str, Sequence[str]] = Factory(dict)
-    most_uses: int = MOST
-    acting: ActingKinds = Factory(ActingKinds)
-
-
-def note_acceptance(accepted: dict[str, Accepted], fact: Fact, offset: int) -> None:
-    """Remember when and where a cause was accepted; the earliest copy counts."""
-    if isinstance(fact, Cause):
-        identity = fact_id(fact).hex()
-        at, actor, reason = fact.received_at, fact.actor or fact.authority, fact.reason
-        known = accepted.get(identity)
-        if known is not None:
-            at, offset = min(known.at, at), min(known.offset, offset)
-            actor, reason = known.actor or actor, known.reason or reason
-        # Few people end most of what is ended, for few reasons.
-        actor, reason = actor and intern(actor), reason and intern(reason)
-        accepted[identity] = Accepted(at, offset, actor, reason, fact.event_id)
-
-
-class Sentinel:
+class Sentinel(UseJudge):
     """The state of the stage: remembered uses, episodes, when causes were accepted.
 
     Attributes:
-        accepted: id of a cause to its earliest copy in the log.
         agents: the findings on those that nobody declared.
-        known: from where on the log tells of the dead.
-        points: what receipts tell.
-        bits: of the table that accesses were judged by, None before there were any.
     """
 
     def __init__(self, realm: str, tolerances: Tolerances) -> None:
         """Start with nothing seen."""
-        self.uses = Remembered(tolerances.remember, tolerances.most_uses)
-        self.episodes = Episodes(realm, tolerances.silence, KEPT)
+        super().__init__(realm, tolerances)
         # Before they are forgotten, whatever is set.
         settle = min(tolerances.posture.settle, tolerances.remember // 2)
         acting = tolerances.acting
@@ -125,11 +67,6 @@ class Sentinel:
         self.agents = UnknownAgents(realm, self.episodes, acting)
         self._late_limits = LateLimits(self.uses)
         self.remember = tolerances.remember
-        self._tolerances = tolerances
-        self.accepted: dict[str, Accepted] = {}
-        self.known = KnownDeaths()
-        self.points = Points(tolerances.points)
-        self.bits: DeadBits | None = None
         self._table: Registry | None = None  # that all remembered uses were judged by
 
     def restore(self, uses: Iterable[tuple[str, bytes]]) -> None:
@@ -163,14 +100,14 @@ class Sentinel:
         if not len(lines):
             return Outputs()
         telling = Telling(self.episodes, now)
-        bits = yield from self._grown(registry)
+        bits = yield from self.grown(registry)
         acts = None
         if self._tolerances.report_unknown:
             acts = self._undeclared.acts_anywhere(registry)
         quiet, declared = yield from bits.look(lines, self._tolerances.skew, acts)
         piece = self.uses.add(lines, now)
         yield
-        yield from self._judge([(piece, np.flatnonzero(~quiet))], registry, telling)
+        yield from self.judge([(piece, np.flatnonzero(~quiet))], registry, telling)
         if self._tolerances.report_unknown:
             strange = ~declared | self._undeclared.named(lines, registry)
             ask = np.flatnonzero(strange & (lines.outcome != DENIED))
@@ -180,7 +117,9 @@ class Sentinel:
         scoped = np.flatnonzero(lines.tells_scopes())
         if len(scoped):
             self._late_limits.need()
-            yield from self._hold_to_scopes([(piece, scoped)], registry, telling)
+            yield from hold_to_scopes(
+                [(piece, scoped)], registry, telling, self.uses, self._tolerances
+            )
         return (yield from self._done(telling))
 
     def unsettled(self, now: int) -> bool:
@@ -196,7 +135,9 @@ class Sentinel:
         telling = Telling(self.episodes, now)
         if self._late_limits.waiting:
             found = yield from self._late_limits.step(registry)
-            yield from self._hold_to_scopes(found, registry, telling)
+            yield from hold_to_scopes(
+                found, registry, telling, self.uses, self._tolerances
+            )
         for piece, rows in self._undeclared.due(now):
             due = []
             for row, use in telling.uses(piece, rows):
@@ -276,24 +217,24 @@ class Sentinel:
             rows = piece.find(wanted)
             if len(rows):
                 found.append((piece, rows))
-        yield from self._judge(found, registry, telling)
+        yield from self.judge(found, registry, telling)
         for identifier in identifiers:
             yield
             if self.episodes.about(identifier):
-                telling.relate(_names(registry, identifier))
+                telling.relate(names_of(registry, identifier))
         return (yield from self._done(telling))
 
     def reconsider_all(self, registry: Registry, now: int) -> Steps[Outputs]:
         """Judge every remembered use again, e.g. after nobody watched for a while."""
         telling = Telling(self.episodes, now)
         self._table = registry
-        bits = yield from self._grown(registry)
+        bits = yield from self.grown(registry)
         found: Found = []
         for piece in self.uses:
             yield
             suspects = bits.suspects(piece.lines, self._tolerances.skew)
             found.append((piece, (yield from suspects)))
-        yield from self._judge(found, registry, telling)
+        yield from self.judge(found, registry, telling)
         self._late_limits.note_all()
         return (yield from self._done(telling))
 
@@ -306,26 +247,6 @@ class Sentinel:
         if self._table is registry:
             return Outputs()
         return (yield from self.reconsider_all(registry, now))
-
-    def recheck(self, points: Iterable[str] | None, now: int) -> Steps[Outputs]:
-        """See whether receipts that came in turn lags into failures.
-
-        Args:
-            points: where guards have news; None: all, e.g. after a start.
-            now: ns.
-        """
-        telling = Telling(self.episodes, now)
-        for point in self.episodes.doubtful_points if points is None else points:
-            for episode in self.episodes.doubted(point):
-                for doubt in list(episode.doubts):
-                    yield
-                    kind = self._name(doubt.evidence, point)
-                    if kind is FindingKind.ENFORCEMENT_FAILURE:
-                        episode.doubts.remove(doubt)
-                        telling.changed((episode,))
-                        telling.see(of_failure(episode.finding, doubt))
-                        telling.relate((episode.finding.presented,))
-        return telling.outputs
 
     def report(
         self, signals: Iterable[Mapping[str, Any]], registry: Registry, now: int
@@ -385,147 +306,3 @@ class Sentinel:
         """Give what a step changed, with the pieces of uses."""
         telling.outputs.uses = yield from self.uses.changes()
         return telling.outputs
-
-    def _bits(self, registry: Registry) -> DeadBits:
-        """Give the dead bits of a table; one that was built anew has new ones."""
-        if self.bits is None or self.bits.registry is not registry:
-            self.bits = DeadBits(registry)
-        return self.bits
-
-    def _grown(self, registry: Registry) -> Steps[DeadBits]:
-        """Give the dead bits, with every node that facts named taken in."""
-        bits = self._bits(registry)
-        while bits.grow():
-            yield
-        return bits
-
-    def _judge(self, found: Found, registry: Registry, telling: Telling) -> Steps[None]:
-        """Report the uses among some rows that are dead and were not reported."""
-        dead = yield from self._dead_among(found, registry, telling)
-        again = yield from repeats_among(self.uses, [use for _, _, use, _ in dead])
-        for piece, row, use, why in dead:
-            yield
-            if (piece.key, row) in again:
-                self.uses.mark(piece, row, REPORTED)
-                continue
-            first, times = piece.merged_of(row)
-            accepted = self.accepted.get(why.cause.fact_id)
-            evidence = self._evidence(use, why, accepted)
-            kind = self._name(evidence, use.point)
-            if kind is FindingKind.IN_FLIGHT:
-                if not piece.marks[row] & IN_FLIGHT:
-                    # An earlier cause may come late, and make a re-use of it.
-                    self.uses.mark(piece, row, IN_FLIGHT)
-                    telling.outputs.in_flight += times
-                continue
-            self.uses.mark(piece, row, REPORTED)
-            told = of_use(kind, use, why, first, times)
-            if accepted is not None:
-                told = evolve(
-                    told,
-                    detail=self.points.behind(use.point, evidence.as_of, use.at)
-                    if kind is FindingKind.ENFORCEMENT_LAG
-                    else "",
-                    told_at=accepted.at,
-                    late_by=late_by(kind, evidence, self._tolerances),
-                    ended_by=accepted.actor,
-                    reason=accepted.reason,
-                )
-            episode = telling.see_use(told, use, registry)
-            # One that was told before may be closed, or of another kind.
-            as_told = episode.finding.kind
-            if episode.open and doubtful(as_told, evidence, self._tolerances):
-                doubt = Doubt(evidence, first, times, use.event_id)
-                self.episodes.doubt(episode, doubt)
-            if episode.revision == 1:
-                telling.relate(_names(registry, use.identifiers[0]))
-
-    def _dead_among(
-        self, found: Found, registry: Registry, telling: Telling
-    ) -> Steps[list[tuple[Segment, int, AccessEvent, Death]]]:
-        dead = []
-        for piece, rows in found:
-            unreported = rows[piece.marks[rows] & REPORTED == 0]
-            for row, use in telling.uses(piece, unreported):
-                yield
-                why = yield from self._death(use, registry)
-                if why is not None:
-                    dead.append((piece, row, use, why))
-                elif not piece.marks[row] & UNDATED and (
-                    yield from self._undated(use, registry)
-                ):
-                    self.uses.mark(piece, row, UNDATED)
-                    telling.outputs.undated += piece.merged_of(row)[1]
-        return dead
-
-    def _death(self, use: AccessEvent, registry: Registry) -> Steps[Death | None]:
-        """Give why a use was one of a dead credential, by whatever clock."""
-        skew, bits = self._tolerances.skew, self._bits(registry)
-        presented = Presented(use.identifiers, use.issued_at)
-        deaths = bits.death_of(presented, use.at - skew, use.at + skew)
-        return (yield from deaths)
-
-    def _undated(self, use: AccessEvent, registry: Registry) -> Steps[bool]:
-        """Tell whether a use names principals alone, after a ``not_before`` on them.
-
-        A new login looks the same, so it is counted and no finding.
-        """
-        if use.issued_at is not None or any(
-            is_credential(registry, name) for name in use.identifiers
-        ):
-            return False
-        bits = self._bits(registry)
-        for name in use.identifiers:
-            mark = yield from bits.watermark(name)
-            if mark is not None and mark < use.at:
-                return True
-        return False
-
-    def _evidence(
-        self, use: AccessEvent, why: Death, accepted: Accepted | None
-    ) -> Evidence:
-        return Evidence(
-            use.outcome,
-            use.at,
-            use.applied,
-            why.cause.at,
-            None if accepted is None else accepted.at,
-            self.known.as_of(why, accepted),
-        )
-
-    def _name(self, evidence: Evidence, point: str) -> FindingKind:
-        standing = self.points.standing(
-            point, evidence.as_of, evidence.at, self._tolerances.skew
-        )
-        return kind_of(evidence, standing, self._tolerances)
-
-    def _hold_to_scopes(
-        self, found: Found, registry: Registry, telling: Telling
-    ) -> Steps[None]:
-        """Report the uses among some rows that needed more than they may."""
-        skew, grace = self._tolerances.skew, self._tolerances.grace
-        beyond = []
-        for piece, rows in found:
-            for row, use in telling.uses(piece, rows[piece.marks[rows] & BEYOND == 0]):
-                yield
-                if use.outcome == "denied":
-                    continue
-                limits = violation(use, registry, skew=skew, grace=grace)
-                if detail := (yield from limits):
-                    beyond.append((piece, row, use, detail))
-        again = yield from repeats_among(self.uses, [use for _, _, use, _ in beyond])
-        for piece, row, use, detail in beyond:
-            yield
-            self.uses.mark(piece, row, BEYOND)
-            if (piece.key, row) not in again:
-                told = of_beyond(use, detail, *piece.merged_of(row))
-                telling.see_use(told, use, registry)
-
-
-def _names(registry: Registry, presented: Identifier) -> list[Identifier]:
-    """Give all names of a credential, this one first."""
-    lineage = registry.lineage
-    node = lineage.find(presented)
-    others = [] if node == NONE else lineage.others(node, RELATED)
-    names = (lineage.identifier(other) for other in others)
-    return list(dict.fromkeys((presented, *names)))

@@ -8,9 +8,8 @@ from attrs import Factory, define
 
 from agents_registry.facts import Cause
 from streams.stages.sentinel.liveness_index import DeadBits
-from streams.stages.sentinel.revocation_offsets import KnownDeaths
+from streams.stages.sentinel.revocation_offsets import KnownDeaths, note_acceptance
 from streams.stages.sentinel.scope_recheck import limited
-from streams.stages.sentinel.sentinel import note_acceptance
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -27,8 +27,9 @@ from streams.stages.posture.posture import Posture
 from streams.stages.sentinel import saved_episodes
 from streams.stages.sentinel.acted import AgentUse
 from streams.stages.sentinel.prior_findings import PriorFindings
-from streams.stages.sentinel.sentinel import Sentinel, Tolerances
+from streams.stages.sentinel.sentinel import Sentinel
 from streams.stages.sentinel.step import Outputs
+from streams.stages.sentinel.tolerances import Tolerances
 
 if TYPE_CHECKING:
     from collections.abc import (

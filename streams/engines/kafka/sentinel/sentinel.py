@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from streams.engines.kafka.sentinel.access_partition import Record
     from streams.settings.kafka import KafkaSettings
     from streams.settings.worker import WorkerSettings
-    from streams.stages.sentinel.sentinel import Tolerances
+    from streams.stages.sentinel.tolerances import Tolerances
     from streams.stages.sentinel.unknown_agents import Shown
 
 IDLE_SECONDS: Final = 0.2
