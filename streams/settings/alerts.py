@@ -144,12 +144,28 @@ class SyslogSettings(_Endpoint):
     hostname: str = "-"
 
 
+class ExtensionEndpoint(_Endpoint):
+    """A receiver whose form another distribution knows.
+
+    Attributes:
+        sink: its entry point of the group ``rescind.sinks``.
+        url: where it posts; a secret.
+        options: what it takes besides.
+    """
+
+    type: Literal["extension"]
+    sink: str
+    url: SharedSecret
+    options: dict[str, str] = Field(default_factory=dict)
+
+
 HttpEndpoint = (
     WebhookEndpoint
     | SlackEndpoint
     | PagerDutyEndpoint
     | SplunkEndpoint
     | AlertmanagerEndpoint
+    | ExtensionEndpoint
 )
 AnyEndpoint = Annotated[HttpEndpoint | SyslogSettings, Field(discriminator="type")]
 Named = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]

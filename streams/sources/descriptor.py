@@ -28,6 +28,8 @@ class Descriptor:
         reader: ``module:Class``; imported when the source is first used.
         speaks: tells by the body of one event that this source wrote it. It is asked
             after those of the folders before it, so it may be wider than theirs.
+        kinds: of names that are in no vocabulary yet, each with its class:
+            ``credential``, ``principal`` or ``container``.
         line: finds a line that only this source writes, where lines are no JSON.
         page: its documentation: a file in docs/sources, or an address.
         samples: the folder of its samples and their answers, below the root of the
@@ -37,6 +39,7 @@ class Descriptor:
     name: str
     reader: str
     speaks: Callable[[Mapping[str, Any]], bool] = field(default=_never)
+    kinds: Mapping[str, str] = field(factory=dict)
     line: re.Pattern[bytes] | None = None
     page: str
     samples: str = ""

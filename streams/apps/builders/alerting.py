@@ -15,7 +15,14 @@ from streams.model.times import SECOND
 from streams.observability import tracing
 from streams.settings import alerts as wanted
 from streams.settings.vendors import SharedSecret
-from streams.sinks import http_delivery, ocsf, pagerduty, syslog, syslog_delivery
+from streams.sinks import (
+    extensions,
+    http_delivery,
+    ocsf,
+    pagerduty,
+    syslog,
+    syslog_delivery,
+)
 from streams.sinks.alertmanager import Alertmanager
 from streams.sinks.http_delivery import Endpoint, EndpointError
 from streams.sinks.links import Links
@@ -183,6 +190,10 @@ def _sink(name: str, endpoint: wanted.HttpEndpoint, layout: ocsf.OcsfLayout) -> 
             index=endpoint.index,
             sourcetype=endpoint.sourcetype,
             layout=layout,
+        )
+    if endpoint.type == "extension":
+        return extensions.sink(
+            endpoint.sink, endpoint.url.reveal(), endpoint.options, layout.links
         )
     return Alertmanager(
         base=endpoint.url,

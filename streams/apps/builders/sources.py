@@ -71,7 +71,8 @@ def _reader(
         if each.format == SIGNED:
             text = "signed tokens need a verified stream; set it up under ssf"
             raise ConfigurationError(f"source {name}: {text}")
-        return lambda: keyed_source(each.format, peppers), {}
+        declared = dict(vendors()[each.format].kinds)
+        return lambda: keyed_source(each.format, peppers), declared
     if each.mapping is None:
         raise ConfigurationError(f"source {name}: generic needs a mapping file")
     from streams.sources.mapped.generic import Generic  # noqa: PLC0415 - lazily
