@@ -37,13 +37,16 @@ MOST: Final = 1.2
 SECRET: Final = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105 - nobody's
 MAPPING: Final = """
 name: bench
-kinds: {bench.key: credential}
+kinds: {bench.key: credential, bench.agent: principal}
 event: {id: id, type: what, time: at}
 rules:
   - {name: issued, record: lifecycle, when: {type: issued}, effect: issue,
      identifiers: [{kind: bench.key, path: key}]}
   - {name: revoked, record: lifecycle, when: {type: revoked}, effect: revoke,
      identifiers: [{kind: bench.key, path: key}]}
+  - {name: held, record: lifecycle, when: {type: held}, effect: issue,
+     identifiers: [{kind: bench.key, path: key}],
+     parents: [{kind: bench.agent, path: agent}]}
   - {name: used, record: access, when: {type: used}, point: point,
      identifiers: [{kind: bench.key, path: key}]}
 """

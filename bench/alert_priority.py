@@ -21,7 +21,7 @@ import aiohttp
 from aiohttp import web
 from attrs import define, field, frozen
 
-from bench.alert_isolation import SECRET, TIMES
+from bench.alert_isolation import MAPPING, SECRET, TIMES
 from bench.realm import serving, token
 from bench.report import Row
 
@@ -34,21 +34,6 @@ PAUSE: Final = 0.1  # seconds between two lines
 ANSWER: Final = 0.005  # seconds that an endpoint takes
 DEADLINE: Final = 300.0
 MOST: Final = 250.0  # milliseconds
-MAPPING: Final = """
-name: bench
-kinds: {bench.key: credential, bench.agent: principal}
-event: {id: id, type: what, time: at}
-rules:
-  - {name: issued, record: lifecycle, when: {type: issued}, effect: issue,
-     identifiers: [{kind: bench.key, path: key}]}
-  - {name: revoked, record: lifecycle, when: {type: revoked}, effect: revoke,
-     identifiers: [{kind: bench.key, path: key}]}
-  - {name: held, record: lifecycle, when: {type: held}, effect: issue,
-     identifiers: [{kind: bench.key, path: key}],
-     parents: [{kind: bench.agent, path: agent}]}
-  - {name: used, record: access, when: {type: used}, point: point,
-     identifiers: [{kind: bench.key, path: key}]}
-"""
 
 
 @frozen

@@ -328,7 +328,7 @@ OF_NO_AGENTS: Final = {
     ),
 }
 # Kinds of names of findings that are about no agent.
-NO_AGENTS: Final = frozenset({"source", "guard"})
+ABOUT_NO_AGENT: Final = frozenset({"source", "guard"})
 # Details that the stages give, by which texts differ.
 NOT_USED: Final = "was not used at all"
 OWNERS_GONE: Final = "none of its owners"
@@ -361,7 +361,7 @@ def remedy_of(kind: FindingKind, about: str, why: str, *, told_late: bool) -> st
     if told_late:
         return LATE_SOURCE
     text = REMEDIES.get(kind, "")
-    return OF_NO_AGENTS.get(kind, text) if about in NO_AGENTS else text
+    return OF_NO_AGENTS.get(kind, text) if about in ABOUT_NO_AGENT else text
 
 
 def happened(kind: FindingKind, about: str, why: str) -> str:

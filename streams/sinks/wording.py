@@ -24,7 +24,7 @@ from streams.sinks.kind_groups import (
     USES,
 )
 from streams.sinks.kind_texts import (
-    NO_AGENTS,
+    ABOUT_NO_AGENT,
     OURS,
     REMARKS,
     TITLES,
@@ -257,7 +257,7 @@ def _who(finding: Finding) -> str:
         return f"{by}, with `rescind alerts test`"
     if finding.presented.kind == "realm":
         return parts_of_list(finding)[1]
-    if finding.presented.kind in NO_AGENTS:
+    if finding.presented.kind in ABOUT_NO_AGENT:
         return presented
     named = principal(finding)
     if named == finding.presented:
