@@ -36,8 +36,8 @@ def owners(finding: Finding, *, by_agent: bool) -> str:
         by_agent: a name of a source ordered it, and no authority.
     """
     owner = shown(finding.owner or "") or UNKNOWN_OWNER
-    told = f"{owner}, of {shown(str(finding.presented))}"
+    told = f"{owner}, for {shown(str(finding.presented))}"
     if not by_agent:
         return told
-    ordered = f"{orderers_owner(finding) or UNKNOWN_OWNER}, of"
+    ordered = f"{orderers_owner(finding) or UNKNOWN_OWNER}, for"
     return f"{told}; {ordered} {shown(finding.ended_by or '')}"

@@ -366,7 +366,7 @@ def is_person(by: str) -> bool:
 
 def _sentence(text: str) -> str:
     """Begin a text with a capital, unless it begins with a name."""
-    first = text.partition(" ")[0].rstrip(",")
+    first = text.partition(" ")[0].rstrip(",:")
     return text[:1].upper() + text[1:] if first.isalpha() else text
 
 

@@ -240,7 +240,7 @@ ANSWERS: Final = {
         NO_OWNER,
         "found at 2026-03-02 09:20:01 UTC",
         "no request; found in the inventory, as a parent of others",
-        ("no source declared it",),
+        ("gateway.token:tok-mailer-1 descends from it, and no source declared it",),
         "rescind blast-radius gateway.token:tok-unheard",
     ),
     "source_silent": Answers(
@@ -296,7 +296,7 @@ ANSWERS: Final = {
     ),
     "blast_limit_held": Answers(
         f"gateway.agent:mailer, who ordered the end of {TOKEN} of {PLANNER}",
-        f"{DANA}, of {TOKEN}; person.id:erin, of gateway.agent:mailer",
+        f"{DANA}, for {TOKEN}; person.id:erin, for gateway.agent:mailer",
         "2026-03-02 09:20:00 UTC",
         "event ev-60 of agent-gateway",
         ("eld, not enforced: it reaches more than 100", "Reason: cleaning up"),
@@ -304,10 +304,10 @@ ANSWERS: Final = {
     ),
     "blast_limit_enforced": Answers(
         f"gateway.agent:mailer, who ordered the end of {TOKEN} of {PLANNER}",
-        f"{DANA}, of {TOKEN}; person.id:erin, of gateway.agent:mailer",
+        f"{DANA}, for {TOKEN}; person.id:erin, for gateway.agent:mailer",
         "2026-03-02 09:20:00 UTC",
         "event ev-60 of agent-gateway",
-        ("nforced: it reaches more than 100 identifiers", "Reason: cleaning up"),
+        ("Enforced: it reaches more than 100 identifiers", "Reason: cleaning up"),
         f'rescind withdraw {TOKEN} FACT --reason "TEXT"',
     ),
     "over_quota": Answers(

@@ -90,6 +90,25 @@ def test_an_agent_may_be_without_owner_for_a_while() -> None:
     assert desk.put(fact(OwnerSet, node=BOT, owners=(ANN,))) == ["-ownerless bot"]
 
 
+@pytest.mark.parametrize(
+    ("below", "said"),
+    [
+        (1, "jwt.jti:0 descends"),
+        (4, "jwt.jti:0, jwt.jti:1, jwt.jti:2, jwt.jti:3 descend"),
+        (5, "and others descend"),
+    ],
+)
+def test_who_hangs_on_what_nobody_declared_is_named(below: int, said: str) -> None:
+    """Some of many; whose that is shows whom to ask."""
+    desk = Desk(kinds=frozenset({FindingKind.UNMAPPED}))
+    names = [Identifier("jwt.jti", str(number)) for number in range(below)]
+
+    desk.put(*(fact(Edge, child=child, parent=TOKEN) for child in names))
+
+    (told,) = [each for each in desk.signals if each["presented"] == [*TOKEN]]
+    assert f"{said} from it, and no source declared it" in told["detail"]
+
+
 def test_an_owner_that_came_in_time_makes_no_finding_later() -> None:
     """What was put right is forgotten, also the wait."""
     desk = Desk(settle=900 * SECOND)

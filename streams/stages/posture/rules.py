@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 SHOWN: Final = 3  # names or scopes in a sentence
 MOST_NAMES: Final = 64  # of what has more nothing is told
 NEAR: Final = 256  # nodes above that are searched for an owner to name
+FEW: Final = 4  # of those that hang on a name
 FEW_USERS: Final = 64  # agents looked at before it is seen whether they are enough
 STEP: Final = 15  # a mask: nodes looked at between two yields; each may have scopes
 
@@ -236,7 +237,9 @@ def standing(view: View, names: list[int]) -> Steps[int]:
 
 
 def only_named(registry: Registry, names: list[int]) -> str | None:
-    """Say that others hang on a name that no system declared.
+    """Say which others hang on a name that no system declared.
+
+    Of many so many are named as are looked at first.
 
     Containers are left out: paths and roles are told by the names of what lies in them.
     """
@@ -245,9 +248,13 @@ def only_named(registry: Registry, names: list[int]) -> str | None:
         node_class = lineage.vocabulary.get(lineage.kind(name))
         if lineage.flags[name] & KNOWN or node_class is NodeClass.CONTAINER:
             return None
-    if any(True for name in names for _ in lineage.children(name)):
-        return "others descend from it, and no source declared it"
-    return None
+    below = (child for name in names for child in lineage.children(name))
+    found = sorted({str(lineage.identifier(child)) for child in islice(below, FEW)})
+    if not found:
+        return None
+    more = " and others" if next(below, None) is not None else ""
+    verb = "descends" if len(found) == 1 and not more else "descend"
+    return f"{', '.join(found)}{more} {verb} from it, and no source declared it"
 
 
 def ambiguous(registry: Registry, names: list[int]) -> str | None:
