@@ -31,10 +31,12 @@ def missing_extra(error: ModuleNotFoundError, arguments: Sequence[str]) -> str |
         arguments: of the program.
     """
     module = (error.name or "").partition(".")[0]
+    command = next((each for each in arguments if not each.startswith("-")), "")
+    if module == "numpy":
+        return f"rescind {command}: this image was built without numpy, for other roles"
     extra = _EXTRA_OF.get(module)
     if extra is None:
         return None
-    command = next((each for each in arguments if not each.startswith("-")), "")
     wanted = f"rescind[{_WITH_BROKER.get(command, extra)}]"
     return (
         f"rescind {command}: {module} is not installed: install {wanted}, by "

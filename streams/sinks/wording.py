@@ -43,8 +43,7 @@ from streams.sinks.plain_text import EVENTS, NAMES, SHOWN, cell, moment, shown, 
 from streams.stages.access.agent_kinds import is_agent
 from streams.stages.sentinel.acted import only_place
 from streams.stages.sentinel.evidence import SOURCE
-from streams.stages.sentinel.messages import detail, sentence
-from streams.stages.sentinel.unknown_agents import SEEN
+from streams.stages.sentinel.messages import SEEN, detail, sentence
 
 if TYPE_CHECKING:
     from streams.model.findings import Finding

@@ -14,6 +14,14 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
+# Their image can do without it, see deploy/docker/Dockerfile.
+WITHOUT_NUMPY: Final = ("streams.pdp.service", "streams.cli.topics")
+BLOCKED: Final = """
+import importlib, sys
+sys.modules["numpy"] = None
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+"""
 OURS: Final = {"agents_registry", "enforcement", "numpy", "schemas", "streams"}
 # In a process of its own: other tests have loaded everything in this one.
 PROGRAM: Final = """
@@ -50,3 +58,12 @@ def test_events_and_orders_load_nothing(tmp_path: Path, repository: Path) -> Non
     loaded = json.loads(line)
 
     assert [] == [each for each in loaded if each.split(".")[0] in OURS]
+
+
+def test_who_joins_no_accesses_needs_no_numpy() -> None:
+    """It is a third of what is installed."""
+    done = subprocess.run(
+        [sys.executable, "-c", BLOCKED, *WITHOUT_NUMPY],
+        check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr

@@ -12,7 +12,8 @@ from agents_registry.identifiers import Identifier
 from schemas.codec import decode_fact, encode_fact
 from streams.http import frames
 from streams.model.records import Access
-from streams.stages.access.callers import Caller, Callers, caller, joined
+from streams.stages.access.caller import Caller, caller
+from streams.stages.access.callers import Callers, joined
 from streams.stages.access.columns import Lines
 from streams.stages.access.columns import joined as joined_lines
 from streams.stages.access.uses import AccessEvent, seen

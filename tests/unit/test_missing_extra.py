@@ -54,6 +54,12 @@ def test_the_extra_is_named(
     assert f"pipx install --force '{wanted}'" in said
 
 
+def test_an_image_for_other_roles_says_so() -> None:
+    """It was built with WITHOUT=numpy."""
+    said = missing_extra(ModuleNotFoundError(name="numpy"), ["serve"])
+    assert said == "rescind serve: this image was built without numpy, for other roles"
+
+
 def test_another_module_is_a_defect() -> None:
     """It is raised as it is."""
     assert missing_extra(ModuleNotFoundError(name="attrs"), ["serve"]) is None

@@ -16,7 +16,7 @@ from agents_registry.steps import finish
 from streams.model.findings import FindingKind
 from streams.sinks import wording
 from streams.stages.access.agent_kinds import ActingKinds, Choice
-from streams.stages.access.callers import Caller
+from streams.stages.access.caller import Caller
 from streams.stages.access.uses import AccessEvent
 from streams.stages.posture.posture import Limits
 from streams.stages.sentinel import acted as acted_module

@@ -6,14 +6,13 @@ user agent, and the agent that it names. Most lines of a block share a few.
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import orjson
 from attrs import Factory, frozen
 
-from agents_registry.secret_shapes import without_secrets
+from streams.stages.access.caller import Caller
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,32 +22,6 @@ if TYPE_CHECKING:
     Numbers = NDArray[Any]
 
 U16: Final = np.dtype("<u2")
-MOST_TEXT: Final = 256  # characters of each value; a user agent may be any text
-
-
-class Caller(NamedTuple):
-    """Where a use came from, as its line tells.
-
-    Attributes:
-        address: of the network, as the point saw it.
-        user_agent: as the client named itself.
-        agent: identifier of the agent that acted, as ``kind:value``.
-    """
-
-    address: str | None = None
-    user_agent: str | None = None
-    agent: str | None = None
-
-
-@lru_cache(maxsize=4096)  # few call often, and each text is searched for secrets
-def caller(
-    address: str | None, user_agent: str | None, agent: str | None
-) -> Caller | None:
-    """Caller with its texts cut to a length; None where nothing is known."""
-    told = (address, user_agent, agent)
-    if not any(told):
-        return None
-    return Caller(*(text and without_secrets(text)[:MOST_TEXT] for text in told))
 
 
 @frozen(eq=False)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agents_registry.identifiers import Identifier
 from streams.stages.access.agent_kinds import may_act, rank
-from streams.stages.access.callers import Caller, caller
+from streams.stages.access.caller import Caller, caller
 
 if TYPE_CHECKING:
     from streams.model.records import Access

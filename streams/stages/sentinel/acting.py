@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from agents_registry.identifiers import Identifier
 from agents_registry.lineage import KNOWN, NONE
 from streams.stages.access.agent_kinds import rank
-from streams.stages.access.callers import MOST_TEXT
+from streams.stages.access.caller import MOST_TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

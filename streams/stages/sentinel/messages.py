@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from streams.stages.sentinel.episode import Sighting
 
 _NOT_APPLIED: Final = FindingKind.REVOCATION_NOT_APPLIED
+SEEN: Final = "seen: "  # before the places of the agents of a realm
 ORDERER: Final = "; {} belongs to {}"  # behind the detail of a blast limit
 _SENTENCES: Final = {
     FindingKind.USE_AFTER_REVOCATION: "{it} was accepted{at} after its authority ended",

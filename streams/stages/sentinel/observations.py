@@ -10,7 +10,7 @@ from agents_registry.identifiers import Identifier
 from agents_registry.lineage import NONE
 from streams.model.findings import FindingKind
 from streams.stages.access.agent_kinds import is_account, is_agent
-from streams.stages.access.callers import Caller
+from streams.stages.access.caller import Caller
 from streams.stages.posture.rules import owner_of
 from streams.stages.sentinel.acted import AgentUse
 from streams.stages.sentinel.acting import levels_above

@@ -20,6 +20,7 @@ from streams.stages.posture.rules import few
 from streams.stages.sentinel.acted import Acted
 from streams.stages.sentinel.acting import is_declared
 from streams.stages.sentinel.episode import EpisodeKey, Sighting
+from streams.stages.sentinel.messages import SEEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -40,7 +41,6 @@ STEP: Final = 127  # a mask: nodes looked at between two yields
 ADOPT: Final = (
     "find out whose each is, and declare those that are yours with `rescind adopt FILE`"
 )
-SEEN: Final = "seen: "
 _U8: Final = np.dtype("u1")
 
 
