@@ -180,6 +180,25 @@ def test_a_summary_counts_why_they_have_no_owner() -> None:
     assert f"Of them 30: {NEVER}; 30: {GONE}. Guards deny those whose owners" in grown
 
 
+def test_names_of_owners_do_not_spoil_what_is_counted() -> None:
+    """Whoever names people writes what he likes."""
+    stage = Stage()
+    for start in (0, 100):
+        said = [
+            ownerless(
+                n,
+                message=f"agent.id:bot-{n} has no owner; person.id:a: b; 7: c"
+                f" ended at 2026-03-02T09:20:00Z: {GONE}",
+            )
+            for n in range(start, start + 30)
+        ]
+        stage.take(*map(FindingChange, said))
+        stage.wait(30 * SECOND)
+    stage.wait(2 * MINUTE)
+
+    assert [f"30: {GONE}", f"60: {GONE}"] == [e.finding.reason for e in stage.told]
+
+
 def test_what_differs_from_name_to_name_is_not_counted() -> None:
     """It would be a list of all of them."""
     stage = Stage()

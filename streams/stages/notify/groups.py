@@ -86,7 +86,8 @@ class Groups:
         for count, each in enumerate(held if group.kind in COUNTED else ()):
             if not count & STEP:
                 yield
-            said[detail(each).rstrip(".")] += 1
+            # A name may have a colon in it; what is said of it stands behind the last.
+            said[detail(each).rstrip(".").rpartition(": ")[2]] += 1
         summary = _summary(group, held, said)
         self.changed[group.id] = attrs.evolve(
             group, held=0, members=group.members + len(held), summary=summary
@@ -132,6 +133,8 @@ def _reasons(before: Finding | None, said: Counter[str]) -> str | None:
             return None
         for each in before.reason.split("; "):
             number, _, text = each.partition(": ")
+            if not number.isdecimal():
+                return None
             counts[text] = int(number)
     counts.update(said)
     if len(counts) > MOST_REASONS:
