@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import orjson
@@ -71,8 +72,19 @@ DEFAULT: Final = OcsfLayout()
 
 
 def body(delivery: Delivery, layout: OcsfLayout = DEFAULT) -> bytes:
-    """Give the JSON of a delivery, the same bytes in every attempt."""
-    return orjson.dumps(of_delivery(delivery, layout))
+    """Give the JSON of a delivery, the same bytes in every attempt.
+
+    Receivers of one layout get the same event, with the same id: it is made once.
+    """
+    message = delivery.finding, delivery.activity, delivery.created_at, delivery.id
+    return _body(*message, layout)
+
+
+@lru_cache(maxsize=64)
+def _body(
+    finding: Finding, activity: Activity, at: int, uid: str, layout: OcsfLayout
+) -> bytes:
+    return orjson.dumps(event(finding, activity, at=at, uid=uid, layout=layout))
 
 
 def of_delivery(delivery: Delivery, layout: OcsfLayout = DEFAULT) -> dict[str, Any]:

@@ -20,6 +20,8 @@ def shown(text: str, size: int = SHOWN) -> str:
 
     Bytes of UTF-8, and three more for the ellipsis that stands for what was cut.
     """
+    if len(text) <= size and text.isascii() and text.isprintable():
+        return text
     clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
     cut = clean.encode(errors="replace")[:size].decode(errors="ignore")
     return cut if len(cut) == len(clean) else cut + "…"

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from agents_registry.identifiers import Identifier
 from streams.model.findings import SEVERITY, Finding, FindingKind, Severity
@@ -417,3 +418,33 @@ def test_gives_the_same_bytes_in_every_attempt() -> None:
     """A repeat that a receiver compares is the message that it had."""
     assert ocsf.body(a_delivery()) == ocsf.body(a_delivery())
     assert json.loads(ocsf.body(a_delivery()))["metadata"]["uid"] == "m.1"
+
+
+def test_receivers_of_one_layout_share_the_event_that_is_made_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Thirteen receivers of an alert cost one; another message is another event."""
+    made: list[str] = []
+    make = ocsf.event
+
+    def counted(finding: Finding, activity: Activity, **more: Any) -> dict[str, Any]:
+        made.append(more["uid"])
+        return make(finding, activity, **more)
+
+    monkeypatch.setattr(ocsf, "event", counted)
+    first = Delivery(
+        id="once.1", number=1, route="r0", activity=Activity.CREATE,
+        finding=a_finding(), created_at=USED, next_at=USED,
+    )  # fmt: skip
+    same = {ocsf.body(evolve(first, route=f"r{n}", next_at=n)) for n in range(13)}
+
+    assert (1, ["once.1"]) == (len(same), made)
+    for other in (
+        evolve(first, activity=Activity.CLOSE),
+        evolve(first, finding=a_finding(count=7)),
+        evolve(first, created_at=USED + 10**9),
+        evolve(first, id="once.2"),
+    ):
+        assert ocsf.body(other) not in same
+    assert ocsf.body(first, ocsf.OcsfLayout(version="1.9.0")) not in same
+    assert len(made) == 6
