@@ -253,6 +253,6 @@ async def test_the_commands_say_who_enforces(
                 await asyncio.to_thread(remove, restorer, "cut", "table")
             with pytest.raises(ClientError, match="role missing"):
                 await asyncio.to_thread(remove, client, "g", "table")
-            store = server.served.stages._store
+            store = server.served.stages.store
             rows = await store.read("SELECT actor, action FROM audit")
             assert rows[-1] == ("restorer", "remove guard cut")

@@ -63,7 +63,7 @@ async def test_large_commits_reach_who_keeps_up_while_others_read_the_file(
     ):
         await until(lambda: server.served.feed.connections)
         (connection,) = server.served.feed.connections
-        store = server.served.stages._store
+        store = server.served.stages.store
         threads = store._feeder.threads._max_workers
         readers = [tasks.create_task(store.look(read)) for _ in range(2 * threads)]
         try:

@@ -210,7 +210,7 @@ async def test_a_guard_that_proved_something_is_waited_for(tmp_path: Path) -> No
             assert await wire.hear() == "registered"
             applied = receipts.applied(server.served.genesis, 0)
             await wire.send("receipt", applied)
-        store = server.served.stages._store
+        store = server.served.stages.store
 
         async def known() -> bool:
             ((body,),) = await store.read("SELECT body FROM guards")
@@ -238,7 +238,7 @@ async def test_a_credential_has_so_many_guards_and_no_more(tmp_path: Path) -> No
             async with said(server, "one", "c") as (again, _):
                 assert await again.hear() == "registered"
         rows = "SELECT name FROM guard_names ORDER BY rowid"
-        assert await server.served.stages._store.read(rows) == [("a",), ("c",)]
+        assert await server.served.stages.store.read(rows) == [("a",), ("c",)]
         await taken(server, "two", "d")
 
 

@@ -99,7 +99,7 @@ async def test_a_revocation_in_the_future_is_refused(server: Server) -> None:
     status, answer = await server.post("/v1/revocations", "revoker", body)
 
     assert (422, True) == (status, "lies ahead" in answer["detail"])
-    soon = str(rfc3339(server.served.stages._clock() + 60 * SECOND))
+    soon = str(rfc3339(server.served.stages.clock() + 60 * SECOND))
     body = {"identifier": KEY, "at": soon}
     status, answer = await server.post("/v1/revocations", "revoker", body)
     assert (201, True) == (status, answer["at"] < soon)

@@ -48,7 +48,7 @@ class Replay:
         self.keycloak.say(step)
         await self.keycloak.heard()
         await until(lambda: self.server.served.stages.idle)
-        end = self.server.served.stages._store.end
+        end = self.server.served.stages.store.end
         standing = self.guard.standing
         await until(lambda: (standing.replica.position or 0) >= end)
         await until(standing.holds)

@@ -54,18 +54,18 @@ class Busy:
         """Plant it in the stages."""
         self.begun = threading.Event()
         self.enough = threading.Event()
-        apply, load = Stages._apply, Stages.load
+        apply, load = Stages.apply, Stages.load
 
         def applied(stages: Stages, stored: Any) -> None:
             self.compute()
             apply(stages, stored)
 
         async def loaded(stages: Stages) -> None:
-            if stages._ends.facts:
+            if stages.ends.facts:
                 self.compute()
             await load(stages)
 
-        patch.setattr(Stages, "_apply", applied)
+        patch.setattr(Stages, "apply", applied)
         patch.setattr(Stages, "load", loaded)
 
     def compute(self) -> None:
@@ -266,7 +266,7 @@ async def test_a_piece_is_one_row_of_the_file(
 
     async with running(tmp_path) as server:
         await fill(server, 2 * frames.CHUNK)
-        store = server.served.stages._store
+        store = server.served.stages.store
         stored = await store.facts(0, 2 * frames.CHUNK)
         monkeypatch.setattr(Reading, "read", counted)
         for most, pieces in ((1 << 30, 2), (100_000, None), (1, 2 * frames.CHUNK)):
@@ -357,7 +357,7 @@ async def fill(server: Server, count: int) -> None:
         def job(tx: Transaction, part: list[Encoded] = part) -> int:
             return tx.add_facts(part)
 
-        await server.served.stages._store.write(job)
+        await server.served.stages.store.write(job)
 
 
 def unsent(connection: Connection) -> int:

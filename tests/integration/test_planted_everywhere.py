@@ -315,7 +315,7 @@ async def test_no_route_lets_a_secret_in(
                 if route.resource and route.resource.canonical.startswith("/scim/v2/")
             ]
             answered = await send_everywhere(server, scim)
-            store = server.served.stages._store
+            store = server.served.stages.store
             await until(lambda: server.served.stages.applied >= store.end)
             await until(
                 lambda: (at := guard.applied()) is not None and at.offset >= store.end

@@ -232,9 +232,9 @@ async def test_entra_is_read_in_windows_that_overlap(tmp_path: Path) -> None:
                 entra_event("Disable account", "late", "user-late", ago(600))
             )
             await until(lambda: dead(server, "entra.user:user-late"))
-            facts = await server.served.stages._store.read("SELECT count(*) FROM facts")
+            facts = await server.served.stages.store.read("SELECT count(*) FROM facts")
             await rounds(vendor)
-            again = await server.served.stages._store.read("SELECT count(*) FROM facts")
+            again = await server.served.stages.store.read("SELECT count(*) FROM facts")
     assert vendor.tokens >= 2
     assert facts == again
 
@@ -350,7 +350,7 @@ async def test_a_whole_system_log_comes_through_a_poll(
         settings = polling(vendor, "okta", first=20 * 365 * 86_400)
         query = "SELECT count(*) FROM facts WHERE key LIKE '%/cause/%'"
         async with running(tmp_path, **settings) as server:
-            store = server.served.stages._store
+            store = server.served.stages.store
 
             async def all_causes() -> bool:
                 return [(len(causes("okta/system-log.json")),)] == await store.read(

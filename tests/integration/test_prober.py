@@ -90,6 +90,6 @@ async def adopt(server: Server, name: str) -> None:
 async def table_of(server: Server, end: int) -> Registry:
     """Build a table of what an adoption wrote, without what came after."""
     table = Registry()
-    for stored in await server.served.stages._store.facts(0, end):
+    for stored in await server.served.stages.store.facts(0, end):
         table.apply(stored.fact)
     return table

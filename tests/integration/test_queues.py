@@ -186,14 +186,14 @@ async def test_a_message_that_was_not_deleted_comes_again_and_changes_nothing(
             await until(lambda: not fake.waiting)
             _, found = await server.get("/v1/dlq")
             count = "SELECT count(*) FROM facts"
-            facts = await server.served.stages._store.read(count)
+            facts = await server.served.stages.store.read(count)
         assert 3 == len(fake.asked)
         again = tmp_path / "again"
         fake.send({"s3Bucket": BUCKET, "s3ObjectKey": ["one.json.gz"]})
         async with running(again, **settings(fake)) as server:
             await dies(server, "AKIATWICE")
             await until(lambda: not fake.waiting)
-            assert facts == await server.served.stages._store.read(count)
+            assert facts == await server.served.stages.store.read(count)
         assert [] == found["dead_letters"]
 
 

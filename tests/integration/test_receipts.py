@@ -90,7 +90,7 @@ async def test_a_registration_is_answered_before_anything_else(tmp_path: Path) -
 
         assert await wire.hear() == "registered"
 
-        store = server.served.stages._store
+        store = server.served.stages.store
         rows = await store.read("SELECT name FROM guards")
         assert rows == [("g",)]
         seen = (await guards(server))["g"]

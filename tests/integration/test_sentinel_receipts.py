@@ -62,7 +62,7 @@ async def test_receipts_are_kept_over_a_restart(tmp_path: Path) -> None:
             (lag,) = await use(server, later(5), "u2")
             said = receipts.applied(server.served.genesis, server.served.feed.end)
             await wire.send("receipt", said)
-        store = server.served.stages._store
+        store = server.served.stages.store
 
         async def saved() -> bool:
             rows = await store.read("SELECT body FROM witnesses")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 import orjson
 import pytest
 
+from streams.engines.embedded import access_steps
+from streams.engines.embedded import stages as embedded_stages
 from streams.engines.embedded.liveness import LATE_SECONDS, LoopWatch
 from streams.engines.embedded.notifier import Notifier
 from tests.integration.serving import running, until
@@ -18,6 +20,7 @@ from tests.integration.test_stages_loop import append, looping, revoke
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from streams.engines.embedded.stage_state import StageState
     from streams.engines.embedded.stages import Stages
     from streams.engines.embedded.store import Store
     from streams.engines.embedded.transaction import Transaction
@@ -52,16 +55,16 @@ async def test_a_block_that_is_judged_over_and_over_is_no_progress(
     """The loop turns and works, and never moves on; mended, it is well again."""
     async with looping(tmp_path) as (store, stages):
         watch, progress = watching(store, stages), stages.progress
-        right = stages._take_access
+        right = access_steps._take_access
 
-        async def forgets_its_place(end: int) -> bool:
-            place = stages._access
-            worked = await right(end)
-            stages._access = place
+        async def forgets_its_place(state: StageState, end: int) -> bool:
+            place = state.judged
+            worked = await right(state, end)
+            state.judged = place
             return worked
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(stages, "_take_access", forgets_its_place)
+            patch.setattr(access_steps, "_take_access", forgets_its_place)
             await store.write(lambda tx: tx.add_access(orjson.dumps([]), 1))
             assert ["stages"] == await until(lambda: looked(watch))
             await until(lambda: progress.turned_at > progress.moved_at + SOON)
@@ -73,7 +76,7 @@ async def test_a_stage_that_waits_for_ever_is_named(tmp_path: Path) -> None:
     async with looping(tmp_path) as (store, stages):
         watch, never = watching(store, stages), asyncio.Event()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(stages, "_take_slice", never.wait)
+            patch.setattr(embedded_stages, "take_slice", lambda _: never.wait())
             await append(store, revoke())
             await until(lambda: ["stages"] == looked(watch) and stages.backlog)
         never.set()
@@ -110,9 +113,9 @@ async def test_the_server_says_that_a_stage_hangs(tmp_path: Path) -> None:
             async def becomes(status: int, text: str) -> bool:
                 return await live() == (status, text)
 
-            stages, never = server.served.stages, asyncio.Event()
+            never = asyncio.Event()
             await until(lambda: becomes(200, "live\n"))
-            patch.setattr(stages, "_take_slice", never.wait)
+            patch.setattr(embedded_stages, "take_slice", lambda _: never.wait())
             body = {"identifier": "aws.access_key:AKIAEXAMPLE000000001"}
             assert 201 == (await server.post("/v1/revocations", "revoker", body))[0]
             await until(lambda: becomes(503, "not live: stages\n"))

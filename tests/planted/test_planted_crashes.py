@@ -67,24 +67,24 @@ BUGS: Final = {
         first=2,
     ),
     "an access block's position saved before its findings": Bug(
-        "stages",
+        "access_steps",
         'failpoint("stages.before_access")',
-        "await self._store.write("
+        "await state.store.write("
         'lambda tx: tx.set_position("sentinel", offset + 1))\n'
         '        failpoint("stages.before_access")',
         "stages.before_access",
     ),
     "a cause's position saved before its listing": Bug(
-        "stages",
+        "fact_steps",
         'failpoint("stages.before_slice")',
-        "await self._store.write("
+        "await state.store.write("
         'lambda tx: tx.set_position("registry", position))\n'
         '        failpoint("stages.before_slice")',
         "stages.before_slice",
         first=7,
     ),
     "remembered uses live in memory only": Bug(
-        "stages", "tx.put_uses(", "list(", "stages.before_slice", first=1
+        "stage_state", "tx.put_uses(", "list(", "stages.before_slice", first=1
     ),
     "a delivery forgotten before it is posted": Bug(
         "notifier",
