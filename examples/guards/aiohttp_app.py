@@ -76,4 +76,5 @@ app.router.add_get("/orders", orders)
 app.router.add_get("/events", events)
 
 if __name__ == "__main__":
-    web.run_app(app, host="127.0.0.1", port=int(os.environ.get("PORT", "8080")))
+    host, port = os.environ.get("HOST", "127.0.0.1"), os.environ.get("PORT", "8080")
+    web.run_app(app, host=host, port=int(port))
