@@ -98,7 +98,7 @@ class Case:
     @classmethod
     def read(cls, path: Path) -> Case:
         """Read a file of ``cases/``."""
-        return cls(path, yaml.safe_load(path.read_text("utf-8")))
+        return cls(path, yaml.load(path.read_text("utf-8"), yaml.CSafeLoader))
 
     @property
     def clock(self) -> Clock:
