@@ -80,9 +80,9 @@ test-planted: install kafka ## Plant bugs; the tests of their areas must catch e
 test-long: install kafka ## Run what kills and cuts, and 5,000 random worlds
 	RESCIND_EXAMPLES=5000 $(PYTEST) -m "(long or worlds) and $(NOT_HERE)"
 
-# In the processes that tests start too. What the tracer makes three times as long and
-# what has nothing to say of lines is left out.
-MEASURED := (unit or property or contract or golden) and not no_cover
+# The default tests once more, and the processes that they start, under the tracer; it
+# makes random worlds three times as long, which are left out.
+MEASURED := not no_cover
 
 coverage: install kafka ## Measure the lines that tests run, and hold the limits
 	@rm -f .coverage .coverage.*

@@ -15,6 +15,7 @@ from agents_registry.registry import Registry
 from agents_registry.verdict import Policy, judge
 from tests.property.cases import (
     agent,
+    alias,
     alice,
     bob,
     edge,
@@ -84,6 +85,15 @@ def test_a_lineage_that_is_too_large_has_a_death_of_its_own(place: int) -> None:
     assert verdict.reason is Reason.LINEAGE_TOO_LARGE
     assert found is not None
     assert found.cause.target == DEEP[place]
+
+
+def test_of_too_many_names_none_is_looked_past() -> None:
+    """A ring of names of which one alone is within the bound leads back to that one."""
+    names = [Identifier("vault.token_hmac", f"name-{i}") for i in range(4098)]
+    registry = Registry.build([alias(names[0], other) for other in names[1:]])
+    verdict = judge(registry, Presented((names[0],)), now=0, policy=LENIENT)
+
+    assert verdict.reason is Reason.LINEAGE_TOO_LARGE
 
 
 def test_the_nearest_of_a_lineage_that_is_too_large_are_the_same_in_every_order() -> (
