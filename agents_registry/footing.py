@@ -48,7 +48,7 @@ _SHAKES: Final[dict[type[Fact], tuple[str, ...]]] = {
 
 
 @frozen
-class Footing:
+class VerdictDependencies:
     """What the verdict on one presentation rests on.
 
     Attributes:
@@ -62,7 +62,7 @@ class Footing:
     expires: int
 
 
-def footing(registry: Registry, presented: Presented, now: int) -> Footing:
+def footing(registry: Registry, presented: Presented, now: int) -> VerdictDependencies:
     """Everything that the verdict on a presentation depends on.
 
     Args:
@@ -82,7 +82,7 @@ def footing(registry: Registry, presented: Presented, now: int) -> Footing:
             expires = min(expires, lineage.expires[node])
     named = (*presented.identifiers, *presented.chain)
     names.update(name for name in named if lineage.find(name) < 0)
-    return Footing(frozenset(names), expires)
+    return VerdictDependencies(frozenset(names), expires)
 
 
 def shaken(fact: Fact) -> tuple[Identifier, ...] | None:

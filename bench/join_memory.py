@@ -15,8 +15,8 @@ from agents_registry.steps import finish
 from bench.join_lines import credential
 from bench.memory import resident
 from bench.report import Row
-from streams.stages.access.columns import Lines
-from streams.stages.access.index import Remembered
+from streams.stages.access.columns import AccessColumns
+from streams.stages.access.index import AccessIndex
 from streams.stages.access.segment import MINUTE
 from streams.stages.access.uses import AccessEvent
 
@@ -48,8 +48,8 @@ def rows(scale: str) -> list[Row]:
     ]
 
 
-def _lines(start: int) -> Lines:
-    return Lines.of(
+def _lines(start: int) -> AccessColumns:
+    return AccessColumns.of(
         AccessEvent(
             (credential(number),),
             f"point-{number % 10}",
@@ -62,12 +62,12 @@ def _lines(start: int) -> Lines:
 
 
 def _grow(count: int) -> tuple[float, float]:
-    warm = Remembered(DAY)
+    warm = AccessIndex(DAY)
     for start in range(0, 2 * BATCH, BATCH):
         warm.add(_lines(start), 0)
         finish(warm.changes())
     del warm
-    remembered = Remembered(DAY)
+    remembered = AccessIndex(DAY)
     before, text = resident(), 0
     for start in range(0, count, BATCH):
         lines = _lines(start)

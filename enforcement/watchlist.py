@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import define
 
-from agents_registry.footing import Footing, shaken
+from agents_registry.footing import VerdictDependencies, shaken
 from agents_registry.lineage import UNKNOWN_TIME
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from agents_registry.registry import Registry
     from enforcement.verdict import Mode, Verdict
 
-NOTHING: Final = Footing(frozenset(), UNKNOWN_TIME)
+NOTHING: Final = VerdictDependencies(frozenset(), UNKNOWN_TIME)
 
 
 @define(slots=True, eq=False)
@@ -46,7 +46,7 @@ class LiveSession:
     mode: Mode
     callback: Callable[[Verdict], object]
     _watchlist: Watchlist
-    footing: Footing = NOTHING
+    footing: VerdictDependencies = NOTHING
     active: bool = True
 
     def cancel(self) -> None:
@@ -93,7 +93,7 @@ class Watchlist:
         self.suspects.pop(session, None)
         self.rest(session, NOTHING)
 
-    def rest(self, session: LiveSession, on: Footing) -> None:
+    def rest(self, session: LiveSession, on: VerdictDependencies) -> None:
         """Note what the verdict on a session rests on."""
         for name in session.footing.names - on.names:
             resting = self._resting.get(name, {})

@@ -26,7 +26,7 @@ class NoTokenError(ValueError):
     """The answer of a token endpoint holds no token."""
 
 
-class HeldToken:
+class CachedToken:
     """The token of one client."""
 
     def __init__(self, clock: Callable[[], float]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from streams.engines.kafka.client.cluster_monitor import Outlook
+from streams.engines.kafka.client.cluster_monitor import ClusterMonitor
 from streams.engines.kafka.notify.intake import Record
 from streams.engines.kafka.notify.notifier import DeliveryWorker
 from streams.faust_shell.running import Engine
@@ -29,7 +29,7 @@ def bring_together(
     progress: Progress,
     stop: asyncio.Event,
     loops: Sequence[Loop],
-) -> Outlook:
+) -> ClusterMonitor:
     """Bring app and desk together: agent, rebalances, loops and timer.
 
     Give what tells whether a broker answers.
@@ -40,7 +40,7 @@ def bring_together(
     def wanted() -> list[tuple[str, int]]:
         return [(topic, number) for number in range(kafka.partitions)]
 
-    outlook = Outlook(kafka, wanted, {kafka.group("notify"): topic})
+    outlook = ClusterMonitor(kafka, wanted, {kafka.group("notify"): topic})
 
     def judge(now: float) -> None:
         ends = outlook.ends.get(topic, {}) if outlook.reached(now) else None
@@ -96,7 +96,7 @@ def turn(
     desk: DeliveryWorker,
     progress: Progress,
     kafka: KafkaSettings,
-    outlook: Outlook,
+    outlook: ClusterMonitor,
 ) -> None:
     """Take note of how far the app is.
 

@@ -16,7 +16,7 @@ from streams.http.problems import ProblemError
 from streams.observability.failpoints import failpoint
 from streams.services.intake import Acceptance, FactLog, IntakeBatch, Speaker
 from streams.services.reading import RecordReader, read
-from streams.stages.ingest.admission import Rights
+from streams.stages.ingest.admission import Entitlements
 from streams.stages.ingest.entitlement import Grant
 from streams.stages.ingest.ingress import Origin
 
@@ -70,10 +70,10 @@ class Speakers:
         """Give the origin of what this process says of its sources by itself."""
         return self.origin("rescind", "rescind")
 
-    def rights(self, authority: str) -> Rights:
+    def rights(self, authority: str) -> Entitlements:
         """Give what an authority may say; nothing where it is not configured."""
         known = self.settings.authorities.get(authority)
-        return Rights(() if known is None else _grants(known))
+        return Entitlements(() if known is None else _grants(known))
 
     def speaker(self, authority: str, ingress_key: str) -> Speaker:
         """Give both."""

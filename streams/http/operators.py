@@ -16,7 +16,7 @@ from streams.http.events import Read, Speakers
 from streams.http.problems import ProblemError, unreadable
 from streams.model import documents
 from streams.model.times import rfc3339, typed_time
-from streams.services.blast_limit import Sifted, tell
+from streams.services.blast_limit import LimitResult, tell
 from streams.services.intake import FactLog
 from streams.services.reading import read
 from streams.services.secret_names import SecretNames
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from streams.http.unknown_targets import FactLookup
     from streams.services.approval_queue import ApprovalQueue
     from streams.services.blast_limit import BlastLimit
-    from streams.stages.ingest.admission import Rights
+    from streams.stages.ingest.admission import Entitlements
     from streams.stages.ingest.ingress import Origin
 
 
@@ -205,9 +205,9 @@ class Operators:
 
     async def _sifted(
         self, causes: list[Cause], origin: Origin, holder: CredentialHolder
-    ) -> Sifted:
+    ) -> LimitResult:
         if self.limit is None:
-            return Sifted()
+            return LimitResult()
         sifted = await self.limit.sift(causes, origin, holder.person)
         if sifted.held:
             await tell(self._ingest, sifted.signals, self._speakers.own())
@@ -294,7 +294,7 @@ def _declared(
     entries: list[Any],
     origin: Origin,
     read: Callable[[Any], Identifier],
-    rights: Rights,
+    rights: Entitlements,
 ) -> tuple[Fact, ...]:
     """Read a list, and hold it against what its authority may say.
 
@@ -306,7 +306,9 @@ def _declared(
     return facts
 
 
-def _check_entitled(facts: Iterable[Fact], origin: Origin, rights: Rights) -> None:
+def _check_entitled(
+    facts: Iterable[Fact], origin: Origin, rights: Entitlements
+) -> None:
     if origin.authority == OPERATORS:
         return
     for fact in facts:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-    from streams.engines.embedded.guard_registry import Roll
+    from streams.engines.embedded.guard_registry import GuardRegistry
     from streams.stages.closure.guard_names import Bearer, GuardKeys
 
 MILLISECOND: Final = 1_000_000
@@ -63,7 +63,7 @@ class ReceiptIntake:
         refused: receipts that could not be used, by reason.
     """
 
-    roll: Roll
+    roll: GuardRegistry
     keys: GuardKeys[Ed25519PublicKey]
     boottime: Callable[[], int]
     told: Callable[[str, str, str], None]

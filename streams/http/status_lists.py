@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from streams.http.events import Speakers
     from streams.http.publication import Publication
     from streams.services.secret_names import SecretNames
-    from streams.stages.ingest.admission import Rights
+    from streams.stages.ingest.admission import Entitlements
     from streams.stages.status.status_list import StatusList
 
 MEDIA_TYPE: Final = "application/statuslist+jwt"
@@ -198,7 +198,7 @@ class StatusLists:
             raise ProblemError(http.HTTPStatus.NOT_FOUND, "time out of reach")
         return int(text) * SECOND
 
-    def _entry(self, body: dict[str, Any], rights: Rights) -> StatusEntry:
+    def _entry(self, body: dict[str, Any], rights: Entitlements) -> StatusEntry:
         """Read what a credential is, which the speaker must be entitled to issue.
 
         Raises:

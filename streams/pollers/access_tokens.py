@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from attrs import field, frozen
 
-from streams.clients.oauth_client_credentials import GRANT, HeldToken, NoTokenError
+from streams.clients.oauth_client_credentials import GRANT, CachedToken, NoTokenError
 from streams.model.times import SECOND
 from streams.pollers.transport import FailedError, fetch
 
@@ -59,7 +59,7 @@ class ClientCredentialsGrant:
         self._url = url
         self._form = GRANT | client
         self._clock = clock
-        self._held = HeldToken(lambda: clock() / SECOND)
+        self._held = CachedToken(lambda: clock() / SECOND)
 
     async def header(self, session: aiohttp.ClientSession) -> str:
         """Give the token at hand, or a new one.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from streams.pollers.access_tokens import AuthorizationHeader
     from streams.pollers.feeds import Cursor, Page, VendorAnswer, VendorFeed
     from streams.services.reading import RecordReader
-    from streams.stages.ingest.admission import Rights
+    from streams.stages.ingest.admission import Entitlements
     from streams.stages.ingest.ingress import Origin
 
 LONGEST: Final = 300.0  # seconds between two attempts, where the vendor says nothing
@@ -51,7 +51,7 @@ class Polled:
     feed: VendorFeed
     authorization: AuthorizationHeader
     make: Callable[[], RecordReader]
-    speaker: Callable[[], tuple[Origin, Rights]]
+    speaker: Callable[[], tuple[Origin, Entitlements]]
     interval: float
     header: str = "authorization"
     more: Mapping[str, str] = field(factory=dict)

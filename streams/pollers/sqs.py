@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from streams.services.intake import Acceptance
     from streams.services.reading import RecordReader
     from streams.settings.polls import QueueSettings
-    from streams.stages.ingest.admission import Rights
+    from streams.stages.ingest.admission import Entitlements
     from streams.stages.ingest.ingress import Origin
 
 AT_ONCE: Final = 10  # messages of one answer, the most that SQS gives
@@ -74,7 +74,7 @@ class Queued:
     settings: QueueSettings
     keys: Keys
     make: Callable[[], RecordReader]
-    speaker: Callable[[], tuple[Origin, Rights]]
+    speaker: Callable[[], tuple[Origin, Entitlements]]
     write: Callable[[IntakeBatch], Awaitable[Acceptance]]
 
 

@@ -18,7 +18,7 @@ from schemas import entries
 from streams.model.times import SECOND
 from streams.services.intake import IntakeBatch, NotWrittenError
 from streams.stages.ingest.acts import ActError
-from streams.stages.ingest.admission import Rights
+from streams.stages.ingest.admission import Entitlements
 from streams.stages.ingest.approvals import HELD, Pending
 from streams.stages.ingest.blast import over
 from streams.stages.ingest.ingress import Origin
@@ -43,7 +43,7 @@ class FullError(Exception):
     """Too much waits already; the text says for what."""
 
 
-class Shelf(Protocol):
+class PendingStore(Protocol):
     """Keeps what waits, durably."""
 
     async def all(self) -> list[bytes]:
@@ -81,7 +81,7 @@ class ApprovalQueue:
     def __init__(
         self,
         *,
-        shelf: Shelf,
+        shelf: PendingStore,
         log: FactLog,
         rules: Approvals,
         realm: str,
@@ -259,7 +259,7 @@ class ApprovalQueue:
             origin = self._origin(pending, SYSTEM)
             signals = [over(each) for each in pending.facts]
             await self._log.records(
-                IntakeBatch((), origin, Rights(()), signals=signals)
+                IntakeBatch((), origin, Entitlements(()), signals=signals)
             )
         await self._shelf.forget(pending.id)
         self.seen = tuple(each for each in self.seen if each.id != pending.id)

@@ -27,7 +27,7 @@ from enforcement.turns import undisturbed
 from streams.services.approval_queue import FullError
 from streams.services.intake import IntakeBatch, NotWrittenError
 from streams.stages.ingest import blast
-from streams.stages.ingest.admission import Rights
+from streams.stages.ingest.admission import Entitlements
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from agents_registry.facts import Fact
     from agents_registry.registry import Registry
     from streams.services.approval_queue import ApprovalQueue
-    from streams.services.intake import FactLog, Prepared
+    from streams.services.intake import FactLog, PreparedBatch
     from streams.stages.ingest.approvals import Pending
     from streams.stages.ingest.ingress import Origin
 
@@ -58,7 +58,7 @@ class ReachTables(Protocol):
 
 
 @define
-class Sifted:
+class LimitResult:
     """What a limit let through, and what it did not.
 
     Attributes:
@@ -98,7 +98,7 @@ class BlastLimit:
 
     async def sift(
         self, facts: Sequence[Fact], origin: Origin, person: str | None = None
-    ) -> Sifted:
+    ) -> LimitResult:
         """Tell what may be written; what must not is kept by then.
 
         Args:
@@ -110,7 +110,7 @@ class BlastLimit:
         Raises:
             NotWrittenError: something could not be kept: nothing may be written.
         """
-        everything = Sifted(list(range(len(facts))))
+        everything = LimitResult(list(range(len(facts))))
         rule = self._limits.get(origin.authority)
         if rule is None or not any(isinstance(one, _ENDING) for one in facts):
             return everything
@@ -128,7 +128,7 @@ class BlastLimit:
             for n, fact in enumerate(facts)
             if n in over and isinstance(fact, _ENDING)
         ]
-        sifted = Sifted(
+        sifted = LimitResult(
             [n for n in everything.facts if not hold or n not in over],
             [blast.held(one, limit, person) for one in ending if hold],
             [blast.notice(one, text.format(limit)) for one in ending],
@@ -177,8 +177,8 @@ async def _over(
 
 
 async def sifted(
-    limit: BlastLimit | None, prepared: Prepared, origin: Origin
-) -> Prepared:
+    limit: BlastLimit | None, prepared: PreparedBatch, origin: Origin
+) -> PreparedBatch:
     """Take out of a batch what is held, and note what is paged.
 
     Raises:
@@ -201,4 +201,4 @@ async def tell(log: FactLog, signals: Sequence[dict[str, Any]], own: Origin) -> 
         NotWrittenError: they are not written.
     """
     if signals:
-        await log.records(IntakeBatch((), own, Rights(()), signals=signals))
+        await log.records(IntakeBatch((), own, Entitlements(()), signals=signals))

@@ -7,7 +7,7 @@ content. But an id that is given twice tells of a copied, edited or misconfigure
 log (two audit devices of one vault, say), so each further content is a dead letter
 beside the records, which stand.
 
-`Collisions` is for whole logs. A server gets them in pieces and keeps a bounded
+`EventIdConflicts` is for whole logs. A server gets them in pieces and keeps a bounded
 `Memory`; what comes in halves (a vault's request and response) it looks at only where
 the halves of two pieces were joined before, else it would take them for two contents.
 """
@@ -37,7 +37,7 @@ Event = list[Lifecycle | Access]
 _OFFSET: Final = {one: one._fields.index("offset") for one in (Access, Lifecycle)}
 
 
-class Collisions:
+class EventIdConflicts:
     """Remember the ids and contents of events, as hashes; the order has no say."""
 
     def __init__(self) -> None:

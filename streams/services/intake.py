@@ -1,7 +1,7 @@
 """What comes in, prepared to be written: the step of ingress that every engine runs.
 
-An engine writes a `Prepared` batch to its log, all of it or nothing, and answers with
-a `Acceptance` once that is durable.
+An engine writes a `PreparedBatch` to its log, all of it or nothing, and answers with
+an `Acceptance` once that is durable.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from streams.model.findings import FindingKind
 from streams.model.records import Access, DeadLetter, Lifecycle
 from streams.services.event_id_conflicts import Looked, Memory
 from streams.services.secret_names import SecretNames
-from streams.stages.ingest.admission import Admission, Rights, admit
+from streams.stages.ingest.admission import Admission, Entitlements, admit
 from streams.stages.ingest.dead_letters import Reasons, Refused, folded, number, refused
 from streams.stages.ingest.source_health import Batch, newest_of
 from streams.stages.ingest.source_notices import (
@@ -103,7 +103,7 @@ class Speaker(NamedTuple):
     """On whose behalf something is taken in, and when."""
 
     origin: Origin
-    rights: Rights
+    rights: Entitlements
 
 
 @define
@@ -120,7 +120,7 @@ class IntakeBatch:
 
     records: Sequence[Record]
     origin: Origin
-    rights: Rights
+    rights: Entitlements
     point: str = ""
     signals: Sequence[dict[str, Any]] = ()
     via: str = ""
@@ -143,7 +143,7 @@ async def as_it_is(delivery: IntakeBatch) -> IntakeBatch:
 
 
 @frozen
-class Prepared:
+class PreparedBatch:
     """A batch that may be written, and what to remember once it is.
 
     Attributes:
@@ -218,13 +218,13 @@ class Limited(FactLog, Protocol):
 
     limit: BlastLimit | None
     quotas: Quotas | None
-    stated: Stated
+    stated: Deduplicator
 
 
-Noted = Callable[[IntakeBatch, Prepared], None]  # told of what was written
+Noted = Callable[[IntakeBatch, PreparedBatch], None]  # told of what was written
 
 
-class Stated:
+class Deduplicator:
     """Uses whose lineage was stated within the hour.
 
     The log would drop those facts by their keys; this spares making them.
@@ -244,7 +244,7 @@ class Stated:
 
     def prepare(
         self, delivery: IntakeBatch, fresh: str, *, again: bool = False
-    ) -> Prepared:
+    ) -> PreparedBatch:
         """Do all that needs no log.
 
         Args:
@@ -290,9 +290,9 @@ class Stated:
             reason=last_code(admission.dead_letters),
             gap=delivery.gap,
         )
-        return Prepared(admission, encoded, frozenset(lines), looked, batch)
+        return PreparedBatch(admission, encoded, frozenset(lines), looked, batch)
 
-    def remember(self, written: Prepared) -> None:
+    def remember(self, written: PreparedBatch) -> None:
         """Note that a batch is in the log."""
         if written.looked is not None:
             self._events.remember(written.looked.marks, written.looked.lines)

@@ -17,7 +17,7 @@ from attrs import define, field
 
 from streams.model.keyed_names import LEAST_BYTES
 from streams.model.records import DeadLetter, Lifecycle
-from streams.services.event_id_conflicts import COLLISION, Collisions
+from streams.services.event_id_conflicts import COLLISION, EventIdConflicts
 from streams.services.secret_names import SecretNames
 from streams.sources.catalogue import source as make_source
 from streams.sources.guess import guess_bytes
@@ -166,7 +166,7 @@ def _read(
     done, total = 0, sum(file.stat().st_size for file in files)
     # One a name, over all files: a pair may be split by the rotation of a log.
     open_streams: dict[str, Stream] = {} if chosen is None else {"": chosen}
-    collisions = Collisions()
+    collisions = EventIdConflicts()
     for file in files:
         reader = chosen
         try:

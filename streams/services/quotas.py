@@ -20,7 +20,7 @@ from streams.stages.ingest.admission import Admission
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from streams.services.intake import Prepared
+    from streams.services.intake import PreparedBatch
     from streams.stages.ingest.quota import Quota
 
 
@@ -56,7 +56,9 @@ class Quotas:
         self._quotas = quotas
         self._clock = clock
 
-    def hold(self, prepared: Prepared, authority: str) -> tuple[Prepared, float]:
+    def hold(
+        self, prepared: PreparedBatch, authority: str
+    ) -> tuple[PreparedBatch, float]:
         """Give what of a batch may be written now, and when to come with the rest.
 
         Args:
@@ -82,7 +84,7 @@ class Quotas:
         quota.take((each.fact for each in prepared.encoded), now)
         return prepared, whole
 
-    def give_back(self, prepared: Prepared, authority: str) -> None:
+    def give_back(self, prepared: PreparedBatch, authority: str) -> None:
         """Count what was not written no longer: whoever sent it repeats it."""
         quota = self._quotas.get(authority)
         if quota is not None:
@@ -90,7 +92,7 @@ class Quotas:
             quota.take(facts, self._clock(), back=True)
 
 
-def _causes_of(prepared: Prepared) -> Prepared:
+def _causes_of(prepared: PreparedBatch) -> PreparedBatch:
     """Give what must not wait; the rest, and what is told of it, comes again."""
     causes = [each for each in prepared.encoded if isinstance(each.fact, Cause)]
     kept: dict[str, Any] = {"lines": frozenset(), "looked": None}

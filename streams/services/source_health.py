@@ -20,13 +20,13 @@ import structlog
 from streams.services.intake import IntakeBatch, NotWrittenError
 from streams.services.reading import idle_of
 from streams.stages.ingest import source_health as steps
-from streams.stages.ingest.admission import Rights
+from streams.stages.ingest.admission import Entitlements
 from streams.stages.ingest.source_health import Expected, HealthRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from streams.services.intake import Prepared, RecordLog
+    from streams.services.intake import PreparedBatch, RecordLog
     from streams.stages.ingest.ingress import Origin
     from streams.stages.ingest.source_notices import SourceNotice
 
@@ -86,7 +86,7 @@ class HealthBook:
         self.repeated: Counter[str] = Counter()
         self._changed = False
 
-    def took(self, delivery: IntakeBatch, prepared: Prepared) -> None:
+    def took(self, delivery: IntakeBatch, prepared: PreparedBatch) -> None:
         """Note a batch that is durable now."""
         if idle := idle_of(delivery.records):
             self.idle[delivery.name] += idle
@@ -212,4 +212,4 @@ async def _tell(
         say = log.info if one.over else log.warning
         say("source", name=name, kind=one.kind.value, over=one.over)
     signals = [one.signal(name) for one in notices]
-    await writer.records(IntakeBatch([], origin(), Rights(()), signals=signals))
+    await writer.records(IntakeBatch([], origin(), Entitlements(()), signals=signals))

@@ -26,7 +26,7 @@ from streams.sources.ssf.ssf import Ssf, event_type
 from streams.sources.ssf.verifier import SetRefusedError, UnknownKeyError, verify
 from streams.ssf import health as steps
 from streams.ssf.management import STATUSES
-from streams.stages.ingest.admission import Rights
+from streams.stages.ingest.admission import Entitlements
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -210,7 +210,7 @@ class StreamReceiver:
             say = log.info if one.over else log.warning
             say("stream", name=self.name, kind=one.kind.value, over=one.over)
         signals = [one.signal(self.source) for one in notices]
-        delivery = IntakeBatch([], self._origin(), Rights(()), signals=signals)
+        delivery = IntakeBatch([], self._origin(), Entitlements(()), signals=signals)
         await self._ingest.records(delivery)
 
     async def _about_the_stream(self, claims: dict[str, Any], now: int) -> bool:

@@ -15,7 +15,7 @@ from urllib.parse import quote_plus
 
 from attrs import field, frozen
 
-from streams.clients.oauth_client_credentials import GRANT, HeldToken, NoTokenError
+from streams.clients.oauth_client_credentials import GRANT, CachedToken, NoTokenError
 from streams.ssf.transport import TransmitterError, Transport
 
 if TYPE_CHECKING:
@@ -87,8 +87,8 @@ class ClientCredentials:
     url: str
     client_id: str
     secret: KeptSecret
-    _held: HeldToken = field(
-        factory=lambda: HeldToken(time.monotonic), init=False, repr=False
+    _held: CachedToken = field(
+        factory=lambda: CachedToken(time.monotonic), init=False, repr=False
     )
 
     async def token(self) -> str:

@@ -11,7 +11,7 @@ import pytest
 from attrs import evolve
 
 from streams.model.records import Access, DeadLetter
-from streams.services.event_id_conflicts import COLLISION, Collisions
+from streams.services.event_id_conflicts import COLLISION, EventIdConflicts
 from tests.golden.replayed import OF_USE, Log, false, hunted, live, of_use, recorded
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def test_only_the_log_of_shared_ids_has_ids_that_collide() -> None:
     collide = {
         log.name
         for log in recorded()
-        for record in Collisions().noted(log.records())
+        for record in EventIdConflicts().noted(log.records())
         if isinstance(record, DeadLetter) and record.reason == COLLISION
     }
 

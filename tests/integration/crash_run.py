@@ -27,7 +27,7 @@ from streams.observability.failpoints import POINTS
 from streams.services.audit_heads import head_reader, public_key
 from streams.sources.aws.cloudtrail import CloudTrail
 from streams.stages.audit.proof import ChainVerifier
-from streams.stages.ingest.admission import Admission, Rights, admit
+from streams.stages.ingest.admission import Admission, Entitlements, admit
 from streams.stages.ingest.entitlement import Grant
 from streams.stages.ingest.ingress import Origin
 from tests.integration import crash_child
@@ -376,7 +376,7 @@ class Run:
         ]
         records = [r for each in data for r in CloudTrail().records(each)]
         origin = Origin("aws", "default", NOW, "aws", 1, issuer_log=True)
-        return admit(records, origin, Rights((Grant("aws.*"),)), fresh="")
+        return admit(records, origin, Entitlements((Grant("aws.*"),)), fresh="")
 
     def check_log_and_alerts(self) -> None:
         """Check the file: all that was acknowledged is there, and nothing else."""

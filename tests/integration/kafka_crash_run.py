@@ -24,7 +24,7 @@ from streams.model.times import SECOND
 from streams.observability.failpoints import WORKER_POINTS
 from streams.settings.server import Settings
 from streams.sources.aws.cloudtrail import CloudTrail
-from streams.stages.ingest.admission import Admission, Rights, admit
+from streams.stages.ingest.admission import Admission, Entitlements, admit
 from streams.stages.ingest.entitlement import Grant
 from streams.stages.ingest.ingress import Origin
 from tests.integration import kafka_crash_child
@@ -336,7 +336,7 @@ class Run:
         """Say what all the events of the script mean."""
         records = [r for each in self.posts for r in CloudTrail().records(each)]
         origin = Origin("aws", "default", NOW, "aws", 1, issuer_log=True)
-        return admit(records, origin, Rights((Grant("aws.*"),)), fresh="")
+        return admit(records, origin, Entitlements((Grant("aws.*"),)), fresh="")
 
     @property
     def partition(self) -> int:

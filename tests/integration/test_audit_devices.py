@@ -242,14 +242,14 @@ async def _letters(server: Server) -> list[dict[str, Any]]:
 
 def _bound(monkeypatch: pytest.MonkeyPatch) -> Callable[[], tuple[str, str]]:
     """Learn the port that a socket got."""
-    made: list[line_server.LineServer] = []
-    begin = line_server.LineServer.__init__
+    made: list[line_server.SocketListener] = []
+    begin = line_server.SocketListener.__init__
 
-    def noted(self: line_server.LineServer, *given: Any) -> None:
+    def noted(self: line_server.SocketListener, *given: Any) -> None:
         begin(self, *given)
         made.append(self)
 
-    monkeypatch.setattr(line_server.LineServer, "__init__", noted)
+    monkeypatch.setattr(line_server.SocketListener, "__init__", noted)
 
     def address() -> tuple[str, str]:
         host, _, port = made[0].address.rpartition(":")

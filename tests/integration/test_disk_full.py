@@ -11,7 +11,7 @@ from attrs import define
 
 from enforcement import Guard
 from streams.engines.embedded import store
-from streams.engines.embedded.log_rotation import Generations
+from streams.engines.embedded.log_rotation import LogRotation
 from streams.engines.embedded.store import Store
 from streams.engines.embedded.transaction import Mark, Transaction
 from tests.integration.serving import (
@@ -132,15 +132,15 @@ async def test_a_folder_that_cannot_be_entered_is_tried_again(
     """Its rights may be mended while the server runs."""
     folder = tmp_path / "logs"
     folder.mkdir()
-    scan, tried = Generations.scan, []
+    scan, tried = LogRotation.scan, []
 
-    def refused(files: Generations) -> list[Generation]:
+    def refused(files: LogRotation) -> list[Generation]:
         tried.append(files)
         if len(tried) == 1:
             raise PermissionError(folder)
         return scan(files)
 
-    monkeypatch.setattr(Generations, "scan", refused)
+    monkeypatch.setattr(LogRotation, "scan", refused)
     watch = {"path": str(folder), "source": "cloudtrail", "authority": "aws",
              "poll_seconds": 0.01}  # fmt: skip
     async with running(tmp_path, watch=[watch]) as server:

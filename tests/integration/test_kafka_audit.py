@@ -35,15 +35,15 @@ if TYPE_CHECKING:
     from streams.devkafka.broker import Cluster
     from streams.settings.kafka import KafkaSettings
 
-    Lines = list[dict[str, Any]]
+    AccessColumns = list[dict[str, Any]]
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 
-async def exported(kafka: KafkaSettings) -> tuple[Lines, str | None]:
+async def exported(kafka: KafkaSettings) -> tuple[AccessColumns, str | None]:
     """Give the lines of the chain, and the head that is kept beside it."""
 
-    def read() -> tuple[Lines, str | None]:
+    def read() -> tuple[AccessColumns, str | None]:
         with asyncio.Runner() as runner:
             chain = KafkaChain(kafka, "default", runner)
             return list(chain.lines()), chain.last_head()
@@ -51,7 +51,7 @@ async def exported(kafka: KafkaSettings) -> tuple[Lines, str | None]:
     return await asyncio.to_thread(read)
 
 
-def verified(lines: Lines, *public: Path, last: str | None = None) -> str:
+def verified(lines: AccessColumns, *public: Path, last: str | None = None) -> str:
     """Give what is said against an export, nothing where it holds."""
     read_head = head_reader([public_key(each.read_bytes()) for each in public])
     try:
@@ -65,7 +65,7 @@ def verified(lines: Lines, *public: Path, last: str | None = None) -> str:
     return ""
 
 
-async def chained_once(kafka: KafkaSettings, lines: Lines) -> bool:
+async def chained_once(kafka: KafkaSettings, lines: AccessColumns) -> bool:
     """Tell whether each fact of the log has one entry, and each revocation an act."""
     told = [line for line in lines if "fact" in line]
     keys = [line["entry"]["fact_key"].encode() for line in told]

@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 
 from enforcement.kafka.connecting import stopped, whole
-from streams.engines.kafka.client.group_consumer import Membership
+from streams.engines.kafka.client.group_consumer import GroupConsumer
 from streams.engines.kafka.client.log_reader import reading
 from streams.engines.kafka.client.publisher import Publisher
 from streams.engines.kafka.records.genesis import read_geneses
@@ -89,7 +89,7 @@ def entered(block: AbstractAsyncContextManager[Any]) -> Coroutine[Any, Any, None
         lambda settings: entered(connected(settings)),
         lambda settings: entered(reading(settings)),
         lambda settings: entered(Publisher(settings, 30.0)),
-        lambda settings: entered(Membership(settings, "t", partitions=[0])),
+        lambda settings: entered(GroupConsumer(settings, "t", partitions=[0])),
         read_geneses,
         lambda settings: entered(guard_of(settings)),
         lambda settings: entered(guard_of(settings, receipts=False)),

@@ -22,7 +22,7 @@ from schemas.codec import FOLDER, HEADER, Codec, id_of, published, use
 from streams.apps.builders.kafka_log import AnotherLogError
 from streams.engines.kafka.checkpoints import checkpoint
 from streams.engines.kafka.checkpoints.checkpoint import FactsFile
-from streams.engines.kafka.client.group_consumer import Membership
+from streams.engines.kafka.client.group_consumer import GroupConsumer
 from streams.engines.kafka.client.publisher import Publisher
 from streams.engines.kafka.clock.heartbeats import Heart
 from streams.engines.kafka.records.codec import (
@@ -260,15 +260,15 @@ async def test_a_stale_checkpoint_serves_nothing_before_the_rest_is_read(
     shutil.rmtree(checkpoints)
     shutil.copytree(tmp_path / "old", checkpoints)
     number = partition_of("default", kafka_settings.partitions)
-    read, poll = asyncio.Event(), Membership.poll
+    read, poll = asyncio.Event(), GroupConsumer.poll
 
-    async def held(self: Membership, *args: Any) -> Any:
+    async def held(self: GroupConsumer, *args: Any) -> Any:
         of_facts = self._topic == kafka_settings.topic(FACTS)
         if of_facts and number in self.assigned - self.fresh:
             await read.wait()
         return await poll(self, *args)
 
-    monkeypatch.setattr(Membership, "poll", held)
+    monkeypatch.setattr(GroupConsumer, "poll", held)
     async with pipeline(tmp_path, kafka_settings) as run:
         stage = run.working.process.registry
         assert stage is not None

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from agents_registry.inventory import table
 from agents_registry.registry import Registry
 from schemas.codec import HEADER, MAGIC, bundled
-from streams.engines.kafka.client.group_consumer import Membership
+from streams.engines.kafka.client.group_consumer import GroupConsumer
 from streams.engines.kafka.records.codec import access_partition_of, partition_of
 from streams.http.table_answers import table_row
 from streams.sources.reading.envelope import LIMIT
@@ -232,7 +232,7 @@ async def test_each_bad_record_of_a_raw_topic_is_one_dead_letter(
     good = json.dumps({"Records": EVENTS}).encode()
     (last,) = await publish(kafka, raw, 0, [good])
     with monkeypatch.context() as patched:
-        patched.setattr(Membership, "commit", never)
+        patched.setattr(GroupConsumer, "commit", never)
         async with pipeline(tmp_path, kafka, **more) as run:
 
             async def taken() -> bool:

@@ -37,7 +37,7 @@ from streams.engines.kafka.topics.topics import Kind, LayoutError, assert_layout
 from streams.http.table_answers import table_row
 from streams.settings.kafka import KafkaSettings, SchemaRegistrySettings
 from streams.sources.aws.cloudtrail import CloudTrail
-from streams.stages.ingest.admission import Rights, admit
+from streams.stages.ingest.admission import Entitlements, admit
 from streams.stages.ingest.entitlement import Grant
 from streams.stages.ingest.ingress import Origin
 from tests.integration.confluent_api import ConfluentApi, confluent_api
@@ -146,7 +146,7 @@ def a_node() -> Node:
     made = created_key(NEWER, "eve", "2026-01-01T10:00:00Z", "n1")
     read = CloudTrail().records(json.dumps(made).encode())
     origin = Origin("aws", "default", NOW, "aws", 1, issuer_log=True)
-    facts = admit(read, origin, Rights((Grant("aws.*"),)), fresh="").facts
+    facts = admit(read, origin, Entitlements((Grant("aws.*"),)), fresh="").facts
     return next(fact for fact in facts if isinstance(fact, Node))
 
 

@@ -14,7 +14,7 @@ from attrs import define
 from agents_registry.facts import Cause
 from streams.apps.ingress import receive
 from streams.engines.kafka.client import group_consumer as membership
-from streams.engines.kafka.client.group_consumer import Membership
+from streams.engines.kafka.client.group_consumer import GroupConsumer
 from streams.settings.server import Settings
 from tests.integration.fake_vendors import okta
 from tests.integration.scim_directory import call
@@ -231,7 +231,7 @@ async def test_who_lost_its_place_is_told_so(kafka_settings: KafkaSettings) -> N
     member_of = await of_one_partition(kafka_settings)
     before, after = (member_of(instance="w0") for _ in range(2))
 
-    async def given_anew(member: Membership) -> bool:
+    async def given_anew(member: GroupConsumer) -> bool:
         asked = asyncio.create_task(member.confirm())
         await asyncio.sleep(0)
         await member.on_partitions_assigned(())
@@ -296,15 +296,15 @@ async def test_a_doubt_is_there_until_the_group_has_answered(
     assert [False, True, False, True, False] == doubts
 
 
-async def of_one_partition(kafka: KafkaSettings) -> Callable[..., Membership]:
+async def of_one_partition(kafka: KafkaSettings) -> Callable[..., GroupConsumer]:
     """Lay out topics of one partition; give what makes members of a group of one."""
     settings = kafka.model_copy(update={"partitions": 1})
     await lay_out(settings)
     topic, group = settings.topic("sources"), settings.group("polls")
-    return partial(Membership, settings, topic, group=group)
+    return partial(GroupConsumer, settings, topic, group=group)
 
 
-async def has_begun(member: Membership) -> bool:
+async def has_begun(member: GroupConsumer) -> bool:
     """Let a member begin with what it has; tell whether that is something."""
     await member.poll(0.1)
     for number in list(member.fresh):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from streams.engines.embedded.transaction import Transaction
     from streams.http.feed import Connection
-    from streams.services.intake import Prepared
+    from streams.services.intake import PreparedBatch
 
 pytestmark = pytest.mark.integration
 
@@ -208,7 +208,7 @@ async def test_what_many_lines_cost_is_paid_in_a_thread(
     where: list[threading.Thread] = []
     cut = ingest._cut
 
-    def noted(prepared: Prepared) -> Any:
+    def noted(prepared: PreparedBatch) -> Any:
         where.append(threading.current_thread())
         return cut(prepared)
 

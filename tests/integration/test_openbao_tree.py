@@ -13,7 +13,7 @@ from agents_registry.registry import Registry
 from examples.openbao.scenario import Scenario, play
 from streams.model.findings import FindingKind
 from streams.model.records import Access, DeadLetter, Lifecycle, Record
-from streams.services.event_id_conflicts import Collisions
+from streams.services.event_id_conflicts import EventIdConflicts
 from streams.services.hunt import Hunt
 from streams.sources.openbao.openbao import OpenBao
 from streams.sources.reading.envelope import Event, events
@@ -264,7 +264,7 @@ def test_a_doubled_log_has_no_colliding_ids(day: Day) -> None:
         for record in parser.feed(item.offset, item.body, item.length)
     ]
 
-    assert records == list(Collisions().noted(records))
+    assert records == list(EventIdConflicts().noted(records))
 
 
 def test_no_token_leaves_the_source(day: Day) -> None:

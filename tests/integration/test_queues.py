@@ -21,7 +21,7 @@ from streams.pollers.transport import FailedError
 from streams.services.intake import Acceptance, IntakeBatch, NotWrittenError
 from streams.settings.polls import QueueSettings
 from streams.sources.aws.cloudtrail import CloudTrail
-from streams.stages.ingest.admission import Rights
+from streams.stages.ingest.admission import Entitlements
 from streams.stages.ingest.ingress import Origin
 from tests.integration.fake_aws import KEY, REGION, aws
 from tests.integration.fake_vendors import serving
@@ -221,7 +221,7 @@ async def kept(fake: Aws, reader: type[QueueReader]) -> bool:
     origin = Origin("aws", "r", received_at=1)
     queued = Queued(
         name="trail", settings=queue, keys=Configured(lambda: KEY),
-        make=CloudTrail, speaker=lambda: (origin, Rights(())), write=log.write,
+        make=CloudTrail, speaker=lambda: (origin, Entitlements(())), write=log.write,
     )  # fmt: skip
     put(fake, "one.json.gz", *pair("AKIAKEPT"))
     async with asyncio.TaskGroup() as tasks:

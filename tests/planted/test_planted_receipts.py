@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from enforcement.standing import Freshness
-from streams.engines.embedded.guard_registry import Roll
+from streams.engines.embedded.guard_registry import GuardRegistry
 from streams.http.feed import FeedServer
 from streams.http.receipts import ReceiptIntake
 from tests.integration import test_closure, test_receipts
@@ -25,10 +25,10 @@ pytestmark = pytest.mark.planted
 def told_before_it_is_on_disk(patch: pytest.MonkeyPatch) -> None:
     """Forget a member over a crash that its guard was told of."""
 
-    async def register(roll: Roll, terms: Registration, _: Bearer) -> None:
+    async def register(roll: GuardRegistry, terms: Registration, _: Bearer) -> None:
         roll._closure.register(terms, roll._boottime())
 
-    patch.setattr(Roll, "register", register)
+    patch.setattr(GuardRegistry, "register", register)
 
 
 def served_before_it_is_registered(patch: pytest.MonkeyPatch) -> None:

@@ -11,13 +11,13 @@ from streams.stages.sentinel import episodes, points, saved_episodes, undeclared
 from streams.stages.sentinel.acted import Acted
 from streams.stages.sentinel.episodes import Episodes
 from streams.stages.sentinel.evidence import kind_of
-from streams.stages.sentinel.liveness_index import DeadBits
-from streams.stages.sentinel.points import PointGuard, Points
-from streams.stages.sentinel.revocation_offsets import KnownDeaths
-from streams.stages.sentinel.scope_recheck import LateLimits
+from streams.stages.sentinel.liveness_index import LivenessIndex
+from streams.stages.sentinel.points import EnforcementPoints, PointGuard
+from streams.stages.sentinel.revocation_offsets import RevocationOffsets
+from streams.stages.sentinel.scope_recheck import ScopeRecheck
 from streams.stages.sentinel.sentinel import Sentinel
-from streams.stages.sentinel.step import Outputs, Telling
-from streams.stages.sentinel.undeclared import Undeclared
+from streams.stages.sentinel.step import Outputs, SentinelStep
+from streams.stages.sentinel.undeclared import UnknownCredentials
 from streams.stages.sentinel.unknown_agents import UnknownAgents
 from tests.unit import test_episodes, test_kinds, test_known_deaths, test_points
 from tests.unit import test_sentinel as joins
@@ -36,24 +36,26 @@ Patch = pytest.MonkeyPatch
 
 def blames_by_the_cause_alone(patch: Patch) -> None:
     """Forget that a point may lack what ties a credential to its cause."""
-    patch.setattr(KnownDeaths, "as_of", lambda _, __, accepted: accepted.offset + 1)
+    patch.setattr(
+        RevocationOffsets, "as_of", lambda _, __, accepted: accepted.offset + 1
+    )
 
 
 def counts_from_the_last_listing(patch: Patch) -> None:
     """Let facts that come again take a failure back."""
-    right = KnownDeaths.note
+    right = RevocationOffsets.note
 
-    def note(known: KnownDeaths, found: Any, as_of: int) -> None:
+    def note(known: RevocationOffsets, found: Any, as_of: int) -> None:
         for pair in found:
             known._first.pop(pair, None)
         right(known, found, as_of)
 
-    patch.setattr(KnownDeaths, "note", note)
+    patch.setattr(RevocationOffsets, "note", note)
 
 
 def forgets_what_was_forgotten(patch: Patch) -> None:
     """Take what is not known any more for known from the start."""
-    patch.setattr(KnownDeaths, "begin", lambda _, __: None)
+    patch.setattr(RevocationOffsets, "begin", lambda _, __: None)
 
 
 def passes_over_late_receipts(patch: Patch) -> None:
@@ -86,12 +88,14 @@ def thins_towards_the_past(patch: Patch) -> None:
 
 def takes_observers_for_guards(patch: Patch) -> None:
     """Blame a route that never meant to deny."""
-    right = Points.registered
+    right = EnforcementPoints.registered
 
-    def registered(of: Points, guard: str, at: int, *, enforces: bool) -> None:
+    def registered(
+        of: EnforcementPoints, guard: str, at: int, *, enforces: bool
+    ) -> None:
         right(of, guard, at, enforces=enforces or True)
 
-    patch.setattr(Points, "registered", registered)
+    patch.setattr(EnforcementPoints, "registered", registered)
 
 
 def allows_no_request_under_way(patch: Patch) -> None:
@@ -118,14 +122,14 @@ def relates_what_it_sees_alone(patch: Patch) -> None:
 
 def tells_one_way(patch: Patch) -> None:
     """Name the other finding in the newer one alone."""
-    patch.setattr(Telling, "relate", lambda *_: None)
+    patch.setattr(SentinelStep, "relate", lambda *_: None)
 
 
 def tells_of_what_was_not_declared_yet(patch: Patch) -> None:
     """Ask once, when the line comes."""
-    right = Undeclared.__init__
+    right = UnknownCredentials.__init__
     patch.setattr(
-        Undeclared,
+        UnknownCredentials,
         "__init__",
         lambda self, uses, told, _, acting: right(self, uses, told, 0, acting),
     )
@@ -133,7 +137,7 @@ def tells_of_what_was_not_declared_yet(patch: Patch) -> None:
 
 def forgets_what_is_held(patch: Patch) -> None:
     """Lose over a restart what was to be asked about again."""
-    patch.setattr(Undeclared, "restore", lambda *_: None)
+    patch.setattr(UnknownCredentials, "restore", lambda *_: None)
 
 
 def asks_about_every_copy(patch: Patch) -> None:
@@ -148,12 +152,12 @@ def asks_about_every_copy(patch: Patch) -> None:
 
 def holds_to_scopes_once(patch: Patch) -> None:
     """Judge a use when its line comes, and never again."""
-    patch.setattr(LateLimits, "note", lambda *_: None)
+    patch.setattr(ScopeRecheck, "note", lambda *_: None)
 
 
 def takes_a_start_for_nothing(patch: Patch) -> None:
     """Leave what came while nobody watched."""
-    patch.setattr(LateLimits, "note_all", lambda *_: None)
+    patch.setattr(ScopeRecheck, "note_all", lambda *_: None)
 
 
 def leaves_the_silent_open(patch: Patch) -> None:
@@ -184,13 +188,13 @@ def loses_where_an_agent_was_seen(patch: Patch) -> None:
 
 def asks_no_token_twice_for_its_agent(patch: Patch) -> None:
     """Take what was known of a token once for what it hangs on now."""
-    patch.setattr(DeadBits, "_undo", lambda *_: None)
+    patch.setattr(LivenessIndex, "_undo", lambda *_: None)
 
 
 def takes_all_for_settled(patch: Patch) -> None:
     """Ask of no token whose agent it is, once a fact named it."""
     patch.setattr(
-        DeadBits,
+        LivenessIndex,
         "_settle_all",
         lambda bits, nodes, _: [
             bits.settle(bits.registry.lineage.identifier(node))

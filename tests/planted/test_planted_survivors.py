@@ -20,13 +20,13 @@ from agents_registry.verdict import Judgement, judge
 from streams.engines.embedded import reading
 from streams.engines.embedded.transaction import Transaction
 from streams.model.findings import Severity
-from streams.stages.access.index import Remembered
+from streams.stages.access.index import AccessIndex
 from streams.stages.ingest import entitlement
 from streams.stages.ingest.entitlement import Grant
 from streams.stages.notify import retry
 from streams.stages.notify.draft import Draft
 from streams.stages.sentinel import node_bits, sentinel
-from streams.stages.sentinel.liveness_index import DeadBits
+from streams.stages.sentinel.liveness_index import LivenessIndex
 from streams.stages.sentinel.revocation_offsets import Accepted
 from tests.contract import test_guard_feed_faults as faults
 from tests.contract.feed_server import ScriptedFeed
@@ -115,20 +115,20 @@ def passes_over_owners(patch: Patch) -> None:
 
 def passes_over_holders(patch: Patch) -> None:
     """Leave those quiet that hold an attribute which is ended."""
-    right = DeadBits._undo
-    patch.setattr(DeadBits, "_undo", lambda bits, nodes: right(bits, nodes[:1]))
+    right = LivenessIndex._undo
+    patch.setattr(LivenessIndex, "_undo", lambda bits, nodes: right(bits, nodes[:1]))
 
 
 def forgets_with_the_oldest_row(patch: Patch) -> None:
     """Drop a piece as soon as one of its rows is old."""
-    right = Remembered.forget
+    right = AccessIndex.forget
 
-    def forget(uses: Remembered, before: int) -> int:
+    def forget(uses: AccessIndex, before: int) -> int:
         for piece in uses:
             piece.newest = piece.oldest
         return right(uses, before)
 
-    patch.setattr(Remembered, "forget", forget)
+    patch.setattr(AccessIndex, "forget", forget)
 
 
 def comes_back_when_it_likes(patch: Patch) -> None:

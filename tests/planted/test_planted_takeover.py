@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streams.devkafka.broker import Cluster
-    from streams.engines.kafka.client.group_consumer import Membership
+    from streams.engines.kafka.client.group_consumer import GroupConsumer
     from streams.engines.kafka.facts.partition import Partition
 
 __all__ = ["kafka", "kafka_launcher"]
@@ -29,7 +29,7 @@ async def test_a_table_that_is_served_too_early_is_caught(
     """Without the log's end as its target a take-over counts as done at once."""
     promote = Loader._promote
 
-    async def early(self: Loader, member: Membership, partition: Partition) -> None:
+    async def early(self: Loader, member: GroupConsumer, partition: Partition) -> None:
         await promote(self, member, partition)
         partition.target = 0
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from agents_registry.facts import Fact
 
-    Lines = list[dict[str, Any]]
+    AccessColumns = list[dict[str, Any]]
 
 pytestmark = pytest.mark.property
 
@@ -44,9 +44,9 @@ def facts() -> list[Fact]:
     ]  # fmt: skip
 
 
-def exported() -> Lines:
+def exported() -> AccessColumns:
     """Give an export: four facts, two acts, a head in the middle and one at the end."""
-    lines: Lines = []
+    lines: AccessColumns = []
     previous = audit_chain.START
     for offset, fact in enumerate(facts()):
         place, value = RecordPlace("g1", "r", offset), encode_fact(fact)
@@ -65,7 +65,7 @@ def exported() -> Lines:
 
 
 def verified(
-    lines: Lines, module: ModuleType = audit_proof, known: tuple[str, ...] = ()
+    lines: AccessColumns, module: ModuleType = audit_proof, known: tuple[str, ...] = ()
 ) -> str:
     """Give what is said against an export, nothing where it holds."""
     verifier = module.ChainVerifier(READ_HEAD, decode_fact, map(READ_HEAD, known))
@@ -101,7 +101,7 @@ def changes(value: Any) -> Iterator[Any]:
         yield str(value)
 
 
-def renumbered(lines: Lines, *, rehashed: bool = False) -> Lines:
+def renumbered(lines: AccessColumns, *, rehashed: bool = False) -> AccessColumns:
     """Give lines as somebody would leave them who covers what was done."""
     lines, sequence, previous = copy.deepcopy(lines), 0, audit_chain.START
     for line in lines:
@@ -114,7 +114,7 @@ def renumbered(lines: Lines, *, rehashed: bool = False) -> Lines:
     return lines
 
 
-def tampered(lines: Lines) -> Iterator[tuple[int, Lines]]:
+def tampered(lines: AccessColumns) -> Iterator[tuple[int, AccessColumns]]:
     """Give every way to tamper with an export once, and where it first shows."""
     entries = [at for at, line in enumerate(lines) if "entry" in line]
     for at, line in enumerate(lines):
@@ -225,7 +225,7 @@ def test_another_key_signs_nothing() -> None:
     )
 
 
-def pruned(named: set[int], gone: set[int]) -> Lines:
+def pruned(named: set[int], gone: set[int]) -> AccessColumns:
     """Give an export whose last act says that some facts were pruned; some are gone."""
     lines = exported()
     for line in lines:

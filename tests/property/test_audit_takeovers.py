@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from streams.engines.kafka.audit.state import Audited
 
-    Lines = list[dict[str, Any]]
+    AccessColumns = list[dict[str, Any]]
 
 pytestmark = pytest.mark.property
 
@@ -301,13 +301,13 @@ async def play(world: World, steps: int) -> None:
         await last.sign()
 
 
-async def chain_of(realm: str) -> tuple[Lines, str | None]:
+async def chain_of(realm: str) -> tuple[AccessColumns, str | None]:
     """Export the chain of a realm, and the head beside it."""
     lines = [line async for line in exported(SETTINGS, realm)]
     return list(until_a_head(lines)), await last_head(SETTINGS, realm)
 
 
-def verified(lines: Lines, last: str | None = None) -> str:
+def verified(lines: AccessColumns, last: str | None = None) -> str:
     """Give what is said against an export, nothing where it holds."""
     try:
         known = [] if last is None else [READ_HEAD(last)]

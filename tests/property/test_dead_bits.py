@@ -14,9 +14,9 @@ import pytest
 from agents_registry.death import Fate
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
-from streams.stages.access.columns import Lines
+from streams.stages.access.columns import AccessColumns
 from streams.stages.access.uses import AccessEvent
-from streams.stages.sentinel.liveness_index import DeadBits
+from streams.stages.sentinel.liveness_index import LivenessIndex
 from tests.property.agreement import EXAMPLES, SEED
 from tests.property.worlds import STEP, TOPICS, make
 
@@ -39,7 +39,7 @@ class Watched:
 
     def _build(self) -> None:
         self.registry = Registry.build(self.facts)
-        self.bits = DeadBits(self.registry)
+        self.bits = LivenessIndex(self.registry)
 
     def tell(self, fact: Fact) -> None:
         """Apply a fact; a table that is due to be built anew gets new bits."""
@@ -52,7 +52,7 @@ class Watched:
     def complaint(self, name: Identifier, at: int) -> str | None:
         """Ask about a use at a time (ns)."""
         right = Fate(self.registry, name).death(at=at)
-        line = Lines.of([AccessEvent((name,), "door", "allowed", at, None)])
+        line = AccessColumns.of([AccessEvent((name,), "door", "allowed", at, None)])
         quiet = bool(finish(self.bits.look(line, 0)).quiet[0])
         if quiet and right is not None:
             return f"{name} is quiet at {at}, and dead: {right}"

@@ -50,7 +50,7 @@ def _none(_: object) -> Steps[set[tuple[str, int]]]:
 
 
 BUGS: dict[str, tuple[Any, str, Any]] = {
-    "bits are never undone": (dead_bits.DeadBits, "_undo", nothing),
+    "bits are never undone": (dead_bits.LivenessIndex, "_undo", nothing),
     "two nodes of one print are one": (node_bits, "SHARED", 0),
     "a print is believed without its check": (
         NodePrints,
@@ -58,7 +58,7 @@ BUGS: dict[str, tuple[Any, str, Any]] = {
         lambda _self, nodes, _checks: nodes >= 0,
     ),
     "a line that comes twice is two uses": (repeats, "repeats", _none),
-    "what was reported is not marked": (remembered.Remembered, "mark", nothing),
+    "what was reported is not marked": (remembered.AccessIndex, "mark", nothing),
     "a restart forgets marks": (
         Segment,
         "dump_marks",
@@ -72,7 +72,7 @@ BUGS: dict[str, tuple[Any, str, Any]] = {
     "what a time hangs on is not met": (dead_bits, "MET", 0),
     "owners are nothing to hang on": (node_bits, "OWNED", 0),
     "only the first name is looked up": (
-        lines.Lines,
+        lines.AccessColumns,
         "every",
         lambda self, of_prints: of_prints[self.starts()],
     ),

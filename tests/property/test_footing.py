@@ -24,17 +24,21 @@ from tests.property.worlds import TOPICS, make
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agents_registry.footing import Footing
+    from agents_registry.footing import VerdictDependencies
     from agents_registry.identifiers import Identifier
     from tests.property.worlds import Question
 
 pytestmark = [pytest.mark.property, pytest.mark.timeout(0)]
 
 Shaken: TypeAlias = "Callable[[Fact], tuple[Identifier, ...] | None]"
-Cut: TypeAlias = "Callable[[Footing, Registry, Presented], Footing]"
+Cut: TypeAlias = (
+    "Callable[[VerdictDependencies, Registry, Presented], VerdictDependencies]"
+)
 
 
-def whole(rests_on: Footing, registry: Registry, presented: Presented) -> Footing:
+def whole(
+    rests_on: VerdictDependencies, registry: Registry, presented: Presented
+) -> VerdictDependencies:
     """Leave the footing as it is."""
     del registry, presented
     return rests_on
@@ -121,13 +125,17 @@ def test_what_stands_apart_is_not_judged_anew() -> None:
     assert 0 < suspects < len(world.facts) * len(world.nodes) * 3 / 4
 
 
-def no_ancestors(rests_on: Footing, registry: Registry, said: Presented) -> Footing:
+def no_ancestors(
+    rests_on: VerdictDependencies, registry: Registry, said: Presented
+) -> VerdictDependencies:
     """Keep the presented identifiers alone."""
     names = {registry.lineage.find(name) for name in said.identifiers}
     return attrs.evolve(rests_on, names=frozenset(names & rests_on.names))
 
 
-def no_strangers(rests_on: Footing, registry: Registry, said: Presented) -> Footing:
+def no_strangers(
+    rests_on: VerdictDependencies, registry: Registry, said: Presented
+) -> VerdictDependencies:
     """Leave out what no fact named."""
     del registry, said
     return attrs.evolve(
@@ -135,7 +143,9 @@ def no_strangers(rests_on: Footing, registry: Registry, said: Presented) -> Foot
     )
 
 
-def no_attributes(rests_on: Footing, registry: Registry, said: Presented) -> Footing:
+def no_attributes(
+    rests_on: VerdictDependencies, registry: Registry, said: Presented
+) -> VerdictDependencies:
     """Leave out the attributes that nodes hold."""
     del said
     names = rests_on.names - set(registry.holders)

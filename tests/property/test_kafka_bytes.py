@@ -27,7 +27,7 @@ from streams.engines.kafka.records.codec import (
 from streams.engines.kafka.records.outputs import finding_record
 from streams.engines.kafka.sentinel.access_partition import AccessPartition
 from streams.sources.aws.cloudtrail import CloudTrail
-from streams.stages.ingest.admission import Rights, admit
+from streams.stages.ingest.admission import Entitlements, admit
 from streams.stages.ingest.entitlement import Grant
 from streams.stages.ingest.ingress import Origin
 from streams.stages.sentinel.tolerances import Tolerances
@@ -53,7 +53,7 @@ def written() -> tuple[list[Outgoing], list[Outgoing]]:
     )]  # fmt: skip
     origin = Origin("aws", "default", NOW, "aws", 1, issuer_log=True)
     read = CloudTrail().records(json.dumps({"Records": events}).encode())
-    admitted = admit(read, origin, Rights((Grant("aws.*"),)), fresh="x")
+    admitted = admit(read, origin, Entitlements((Grant("aws.*"),)), fresh="x")
     genesis = Genesis(
         genesis="g", partition=0, partitions=4, created_at=1, created_by="x"
     )

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.engines.embedded import log_rotation as generations
-from streams.engines.embedded.log_rotation import SEARCH, SETTLED, Generations
+from streams.engines.embedded.log_rotation import SEARCH, SETTLED, LogRotation
 from streams.engines.embedded.logfiles import Generation
 
 if TYPE_CHECKING:
@@ -65,10 +65,10 @@ class World:
         self.write(1)
         self.read()
 
-    def follow(self) -> Generations:
+    def follow(self) -> LogRotation:
         """Begin to follow, from what was saved."""
         saved = [self.saved[number] for number in sorted(self.saved)]
-        return Generations(self.watched, Reader, lambda: self.now, saved)
+        return LogRotation(self.watched, Reader, lambda: self.now, saved)
 
     def stamp(self, file: Any) -> None:
         """Let time go on, and be the time of a file's last change."""
@@ -210,7 +210,7 @@ def test_what_is_closed_opens_nothing_more(tmp_path: Path) -> None:
     """A cancelled look goes on in its thread."""
     log = tmp_path / "trail.log"
     log.write_bytes(b"line\n")
-    files = Generations(log, Reader, lambda: 0.0, [])
+    files = LogRotation(log, Reader, lambda: 0.0, [])
     (found,) = files.scan()
 
     files.close()
@@ -266,17 +266,17 @@ def _known_by_inode(self: Generation, file: LogFile, status: FileStatus) -> bool
     return not file.packed and status.inode == self.status.inode
 
 
-def _let_go(self: Generations, generation: Generation) -> None:
+def _let_go(self: LogRotation, generation: Generation) -> None:
     ORPHAN(self, generation)
     generation.release()
 
 
-ORPHAN = Generations._orphan
+ORPHAN = LogRotation._orphan
 PLANTED = {
     "known by inode": (Generation, "is_in", _known_by_inode),
     "no look beside the log": (generations, "rotated", lambda _: []),
-    "nothing missed counts": (Generations, "_is_news", lambda *_: False),
-    "not held open": (Generations, "_orphan", _let_go),
+    "nothing missed counts": (LogRotation, "_is_news", lambda *_: False),
+    "not held open": (LogRotation, "_orphan", _let_go),
 }
 CAUGHT = {
     "known by inode": {"renamed, packed", "packed while away", "copied"},

@@ -27,7 +27,7 @@ from streams.ssf import health as stream_health
 from streams.stages.closure import results as closure_results
 from streams.stages.closure.closure import CauseOutcome, ProofState
 from streams.stages.ingest import blast, source_health, source_notices
-from streams.stages.ingest.admission import Rights, admit
+from streams.stages.ingest.admission import Entitlements, admit
 from streams.stages.ingest.declared import facts_of_list
 from streams.stages.ingest.entitlement import Grant
 from streams.stages.ingest.ingress import Origin
@@ -52,8 +52,8 @@ MINUTE: Final = 60 * SECOND
 REALM: Final = "acme"
 GATEWAY, OPERATORS, IDP = "agent-gateway", "operators", "acme-idp"
 RIGHTS: Final = {
-    GATEWAY: Rights((Grant("gateway.*"),)),
-    IDP: Rights((Grant("jwt.*"),)),
+    GATEWAY: Entitlements((Grant("gateway.*"),)),
+    IDP: Entitlements((Grant("jwt.*"),)),
 }
 MAPPING: Final = Path("examples/mappings/agent-gateway.yaml")
 FROM: Final = {"address": "198.51.100.23", "user_agent": "planner/2.4 (httpx 0.28)"}
@@ -368,7 +368,10 @@ def leak(story: Story) -> Finding:
         occurred_at=at("09:20:00"), reason="found in acme/website, file deploy.sh",
     )  # fmt: skip
     admission = admit(
-        [found], story.origin("gitguardian"), Rights((Grant("gateway.*"),)), fresh="b"
+        [found],
+        story.origin("gitguardian"),
+        Entitlements((Grant("gateway.*"),)),
+        fresh="b",
     )
     story.signal(*admission.signals)
     return story.found(FindingKind.LEAK)

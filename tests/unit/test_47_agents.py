@@ -20,7 +20,7 @@ from agents_registry.steps import finish
 from streams.model.records import Access
 from streams.sources.mapped.generic import Generic
 from streams.sources.mapped.mapping import Mapping, load_mapping
-from streams.stages.ingest.admission import Rights, admit
+from streams.stages.ingest.admission import Entitlements, admit
 from streams.stages.ingest.entitlement import EVERYTHING
 from streams.stages.ingest.ingress import Origin
 from streams.stages.posture.posture import Limits
@@ -180,7 +180,7 @@ def kinds(dialect: Dialect) -> dict[str, Any]:
 
 
 def told(
-    dialect: Dialect, sent: list[bytes], known: list[Identifier], rights: Rights
+    dialect: Dialect, sent: list[bytes], known: list[Identifier], rights: Entitlements
 ) -> tuple[list[Finding], list[str]]:
     """Adopt some names, take lines in twice; give findings and inventory."""
     registry, now = Registry(kinds(dialect)), 1_800_000_000 * S
@@ -228,7 +228,7 @@ def test_44_findings_and_44_names(name: str, *, entitled: bool) -> None:
     assert len(set(names)) == AGENTS
     presented = [uses(dialect, line)[0].identifiers for line in sent[:3]]
     known = [*names[:3], *(each for some in presented for each in some)]
-    rights = Rights(EVERYTHING if entitled else ())
+    rights = Entitlements(EVERYTHING if entitled else ())
 
     findings, inventory = told(dialect, sent, known, rights)
 

@@ -277,7 +277,7 @@ def test_who_decides_reads_what_it_is(fact: Fact, says: str) -> None:
     assert end["over"]
 
 
-class Shelf:
+class PendingStore:
     """Keeps in memory; fails on demand."""
 
     def __init__(self) -> None:
@@ -326,9 +326,9 @@ class Log:
         self.acts.append(f"{act.actor}: {act.action}")
 
 
-def desk(now: int = PROPOSED) -> tuple[ApprovalQueue, Shelf, Log]:
+def desk(now: int = PROPOSED) -> tuple[ApprovalQueue, PendingStore, Log]:
     """Give a desk at which lifts take two persons."""
-    shelf, log = Shelf(), Log()
+    shelf, log = PendingStore(), Log()
     ids = iter(range(10_000))
     made = ApprovalQueue(
         shelf=shelf, log=log, rules=Approvals(acts=frozenset({"lift"})), realm="r",

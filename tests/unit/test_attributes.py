@@ -15,11 +15,11 @@ from streams.model.attributes import EMAIL, LOGIN, PHONE, email, login, phone
 from streams.model.findings import FindingKind
 from streams.model.keyed_names import keyed_identifier
 from streams.model.records import Lifecycle
-from streams.services.intake import IntakeBatch, Stated
+from streams.services.intake import Deduplicator, IntakeBatch
 from streams.services.secret_names import SecretNames
 from streams.sources.catalogue import source as make_source
 from streams.sources.scim.scim import ScimRequest, records
-from streams.stages.ingest.admission import Rights
+from streams.stages.ingest.admission import Entitlements
 from streams.stages.ingest.entitlement import Grant
 from streams.stages.ingest.ingress import Origin
 
@@ -67,10 +67,10 @@ def prepared(
     *given: Any, peppers: tuple[bytes, ...] = (OLD,), authority: str = SIGNALS
 ) -> Any:
     """Prepare records as an engine does, from who may speak of what they name."""
-    stated = Stated()
+    stated = Deduplicator()
     stated.secrets = SecretNames(peppers)
     kinds = {DIRECTORY: ("scim.user",), SIGNALS: ("attribute.*",), "stranger": ()}
-    rights = Rights(tuple(map(Grant, kinds[authority])))
+    rights = Entitlements(tuple(map(Grant, kinds[authority])))
     origin = Origin(authority, "default", NOW)
     return stated.prepare(IntakeBatch(given, origin, rights), "f").admission
 

@@ -14,7 +14,7 @@ from streams.http import frames
 from streams.model.records import Access
 from streams.stages.access.caller import Caller, caller
 from streams.stages.access.callers import Callers, joined
-from streams.stages.access.columns import Lines
+from streams.stages.access.columns import AccessColumns
 from streams.stages.access.columns import joined as joined_lines
 from streams.stages.access.uses import AccessEvent, seen
 
@@ -52,7 +52,7 @@ def test_come_back_as_they_were() -> None:
 def test_nobody_costs_nothing() -> None:
     """A block whose lines tell of no caller has no column."""
     assert Callers.of([None, None]).written() is None
-    assert "callers" not in Lines.of([use(None)]).columns()
+    assert "callers" not in AccessColumns.of([use(None)]).columns()
     assert Callers.read(None, 9).at(8) is None
     assert Callers().chosen(np.array([1])).at(0) is None
 
@@ -69,8 +69,8 @@ def test_columns_of_something_else_are_refused(wrong: bytes) -> None:
 
 def test_are_part_of_a_block() -> None:
     """Through columns, choice and join, as the log and the remembered uses have it."""
-    lines = Lines.of(map(use, TOLD))
-    again = Lines.read(lines.points, lines.columns())
+    lines = AccessColumns.of(map(use, TOLD))
+    again = AccessColumns.read(lines.points, lines.columns())
     both = joined_lines([again, again.chosen([2])])
 
     assert [*TOLD, BOB] == [both.use(row).caller for row in range(5)]

@@ -24,11 +24,11 @@ from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
 from streams.stages.access import columns as lines
-from streams.stages.access.columns import Lines
+from streams.stages.access.columns import AccessColumns
 from streams.stages.access.uses import AccessEvent
 from streams.stages.sentinel import liveness_index as dead_bits
 from streams.stages.sentinel import node_prints
-from streams.stages.sentinel.liveness_index import DeadBits
+from streams.stages.sentinel.liveness_index import LivenessIndex
 
 pytestmark = pytest.mark.unit
 
@@ -43,7 +43,7 @@ class Table:
     def __init__(self) -> None:
         """Start with a child below a parent."""
         self.registry = Registry()
-        self.bits = DeadBits(self.registry)
+        self.bits = LivenessIndex(self.registry)
         self.tell(Node(node=CHILD, issued_at=1, **SAID))
         self.tell(Edge(child=CHILD, parent=PARENT, **SAID))
 
@@ -55,7 +55,7 @@ class Table:
     def quiet(self, name: Identifier = CHILD, at: int = 9) -> bool:
         """Tell whether a use needs no walk."""
         use = AccessEvent((name,), "p", "allowed", at, None)
-        return bool(finish(self.bits.look(Lines.of([use]), 0)).quiet[0])
+        return bool(finish(self.bits.look(AccessColumns.of([use]), 0)).quiet[0])
 
     def death(self, name: Identifier = CHILD, at: int = 9) -> Death | None:
         """Give why a name was dead."""
@@ -169,9 +169,9 @@ def test_a_cause_above_very_many_undoes_all_at_once() -> None:
     for name in names:
         table.tell(Edge(child=name, parent=PARENT, **SAID))
     uses = [AccessEvent((name,), "p", "allowed", 9, None) for name in (*names, OTHER)]
-    assert finish(table.bits.look(Lines.of(uses), 0)).quiet.all()
+    assert finish(table.bits.look(AccessColumns.of(uses), 0)).quiet.all()
     table.tell(revoke(PARENT))
-    quiet = finish(table.bits.look(Lines.of(uses), 0)).quiet.tolist()
+    quiet = finish(table.bits.look(AccessColumns.of(uses), 0)).quiet.tolist()
 
     assert [False] * len(names) + [True] == quiet
 

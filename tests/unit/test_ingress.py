@@ -26,7 +26,7 @@ from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from streams.model.records import Access, DeadLetter, Lifecycle, Parent, Record, Tie
 from streams.services.intake import MANY, many
-from streams.stages.ingest.admission import Admission, Rights, admit
+from streams.stages.ingest.admission import Admission, Entitlements, admit
 from streams.stages.ingest.entitlement import Grant
 from streams.stages.ingest.ingress import Origin, facts_of
 
@@ -37,7 +37,7 @@ OTHER = Identifier("secret", "00ff")
 USER = Identifier("aws.user", "arn:aws:iam::111122223333:user/builder")
 ROLE = Identifier("aws.role", "arn:aws:iam::111122223333:role/r")
 ORIGIN = Origin("aws", "default", 1000, "key-1", 3)
-AWS = Rights((Grant("aws.*"), Grant("secret")))
+AWS = Entitlements((Grant("aws.*"), Grant("secret")))
 REQUIRES = Relation.REQUIRES
 
 
@@ -61,7 +61,7 @@ def cause_of(record: Lifecycle) -> Cause:
     return cause
 
 
-def admitted(*records: Record, rights: Rights = AWS) -> Admission:
+def admitted(*records: Record, rights: Entitlements = AWS) -> Admission:
     """Admit records."""
     return admit(records, ORIGIN, rights, fresh="batch")
 
@@ -193,7 +193,7 @@ def test_a_log_states_no_lineage_of_what_is_not_its_owners(
     kinds: tuple[str, ...], stated: list[type[Fact]]
 ) -> None:
     """The use counts all the same: whoever shows it may have seen it."""
-    rights = Rights(tuple(map(Grant, kinds)))
+    rights = Entitlements(tuple(map(Grant, kinds)))
     use = access(parents=(Parent(*USER, REQUIRES),))
     result = admitted(use, lifecycle("leak"), rights=rights)
 
@@ -205,7 +205,7 @@ def test_a_log_states_no_lineage_of_what_is_not_its_owners(
 
 def test_refuses_a_kind_that_was_not_granted() -> None:
     """The whole record stays out and is a finding and a dead letter."""
-    result = admitted(lifecycle("revoke"), rights=Rights((Grant("vault.*"),)))
+    result = admitted(lifecycle("revoke"), rights=Entitlements((Grant("vault.*"),)))
 
     assert result.facts == []
     assert ["unauthorised"] == [signal["kind"] for signal in result.signals]
@@ -225,7 +225,7 @@ def test_a_refusal_says_what_was_said_and_whether_a_part_of_it_denies(
 ) -> None:
     """Who reads the alert must know whether something is denied by it."""
     record = lifecycle(effect, identifiers=identifiers)
-    result = admitted(record, rights=Rights((Grant("aws.*"),)))
+    result = admitted(record, rights=Entitlements((Grant("aws.*"),)))
 
     (signal,) = result.signals
     refused, _, taken = signal["detail"].partition("; ")
@@ -237,7 +237,7 @@ def test_a_refusal_says_what_was_said_and_whether_a_part_of_it_denies(
 
 def test_refuses_a_qualifier_that_was_not_granted() -> None:
     """A grant for one account says nothing of another's user."""
-    rights = Rights((Grant("aws.user", "arn:aws:iam::999999999999:"),))
+    rights = Entitlements((Grant("aws.user", "arn:aws:iam::999999999999:"),))
     result = admitted(lifecycle("suspend", identifiers=(USER,)), rights=rights)
 
     assert result.facts == []
@@ -245,7 +245,7 @@ def test_refuses_a_qualifier_that_was_not_granted() -> None:
 
 def test_keeps_the_cause_of_a_record_with_a_refused_name() -> None:
     """A foreign alias costs the alias and the grants, never the revocation."""
-    rights = Rights((Grant("aws.*"),))
+    rights = Entitlements((Grant("aws.*"),))
     end = admitted(lifecycle("revoke", identifiers=(KEY, OTHER)), rights=rights)
     start = admitted(lifecycle("issue", identifiers=(KEY, OTHER)), rights=rights)
 
@@ -290,7 +290,7 @@ def test_each_fact_of_a_record_is_entitled(
 
     Of a record that is in part its authority's the denials stay, and no grant.
     """
-    rights = Rights((Grant("aws.user"),))
+    rights = Entitlements((Grant("aws.user"),))
     values: dict[str, Any] = {"effect": None} | said
     facts = admitted(lifecycle(**values), rights=rights).facts
 
@@ -300,7 +300,8 @@ def test_each_fact_of_a_record_is_entitled(
 def test_alias_needs_both_names() -> None:
     """An alias to a kind that is not granted would let one authority end another's."""
     facts: list[Fact] = admitted(
-        lifecycle(None, identifiers=(KEY, OTHER)), rights=Rights((Grant("aws.*"),))
+        lifecycle(None, identifiers=(KEY, OTHER)),
+        rights=Entitlements((Grant("aws.*"),)),
     ).facts
 
     assert facts == []

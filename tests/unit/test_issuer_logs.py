@@ -9,8 +9,8 @@ import pytest
 from agents_registry.facts import Node, Relation
 from agents_registry.identifiers import Identifier
 from streams.model.records import Access, Lifecycle, Parent
-from streams.services.intake import IntakeBatch, Stated
-from streams.stages.ingest.admission import Rights, admit
+from streams.services.intake import Deduplicator, IntakeBatch
+from streams.stages.ingest.admission import Entitlements, admit
 from streams.stages.ingest.entitlement import EVERYTHING, Grant
 from streams.stages.ingest.ingress import Origin
 
@@ -44,7 +44,7 @@ def known(
     record: Access | Lifecycle, origin: Origin = OURS, grants: Any = EVERYTHING
 ) -> set[Identifier]:
     """Give what a record makes known."""
-    taken = admit([record], origin, Rights(grants), fresh="f")
+    taken = admit([record], origin, Entitlements(grants), fresh="f")
     assert not taken.dead_letters
     assert not taken.signals
     nodes = [fact for fact in taken.facts if isinstance(fact, Node)]
@@ -73,10 +73,10 @@ def test_what_its_owner_may_not_speak_of_stays_unknown() -> None:
 
 def test_another_caller_of_the_same_key_is_made_known_too() -> None:
     """Lines that state the same are left out, and these do not."""
-    stated, found = Stated(), []
+    stated, found = Deduplicator(), []
     for actor in (BOT, BOT, USER):
         record = use(actor=(actor,), parents=())
-        delivery = IntakeBatch([record], OURS, Rights(EVERYTHING))
+        delivery = IntakeBatch([record], OURS, Entitlements(EVERYTHING))
         prepared = stated.prepare(delivery, "f")
         stated.remember(prepared)
         nodes = [e.fact.node for e in prepared.encoded if isinstance(e.fact, Node)]

@@ -23,7 +23,7 @@ from streams.engines.kafka.closure.closure_partition import (
     Rules,
 )
 from streams.engines.kafka.closure.findings import episode_of
-from streams.engines.kafka.closure.guard_registry import CEILING, LogRoll
+from streams.engines.kafka.closure.guard_registry import CEILING, KafkaGuardRegistry
 from streams.engines.kafka.records.codec import fact_record
 from streams.engines.kafka.records.outputs import finding_record
 from streams.engines.kafka.records.receipts import UNPROVEN
@@ -195,12 +195,12 @@ def members_before_the_end(patch: pytest.MonkeyPatch) -> None:
 
 def applied_by_the_cause_itself(patch: pytest.MonkeyPatch) -> None:
     """Count a receipt whose offset is the cause's."""
-    right = LogRoll.take
+    right = KafkaGuardRegistry.take
 
-    def take(roll: LogRoll, offset: int, receipt: Any, now: int) -> None:
+    def take(roll: KafkaGuardRegistry, offset: int, receipt: Any, now: int) -> None:
         right(roll, offset, attrs.evolve(receipt, applied=receipt.applied + 1), now)
 
-    patch.setattr(LogRoll, "take", take)
+    patch.setattr(KafkaGuardRegistry, "take", take)
 
 
 BUGS: dict[Callable[[pytest.MonkeyPatch], None], Callable[[], None]] = {

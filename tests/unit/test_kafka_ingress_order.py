@@ -17,7 +17,7 @@ from streams.engines.kafka.ingress.ingress import KafkaLog
 from streams.services.intake import MANY, IntakeBatch
 from streams.settings.kafka import KafkaSettings
 from streams.sources.aws.cloudtrail import CloudTrail
-from streams.stages.ingest.admission import Rights
+from streams.stages.ingest.admission import Entitlements
 from streams.stages.ingest.declared import facts_of_list
 from streams.stages.ingest.entitlement import Grant
 from streams.stages.ingest.ingress import Origin
@@ -157,7 +157,7 @@ async def test_facts_are_acked_before_the_uses_are_sent_and_an_event_is_whole() 
     body = json.dumps({"Records": EVENTS}).encode()
     records = list(CloudTrail().records(body))
     origin = Origin("aws", "default", 10**18, "aws", 1, issuer_log=True)
-    rights = Rights((Grant("aws.*"),))
+    rights = Entitlements((Grant("aws.*"),))
     await log.records(IntakeBatch(records, origin, rights))
     facts, access = kafka.topic("facts"), kafka.topic("access")
     order = [topic for topic, _ in publisher.said]
@@ -177,7 +177,7 @@ async def test_a_flood_of_broken_requests_writes_few_dead_letters() -> None:
     records = list(CloudTrail().records(b"no JSON"))
     for at in range(500):
         origin = Origin("aws", "default", at, "aws", 1)
-        receipt = await log.records(IntakeBatch(records, origin, Rights(())))
+        receipt = await log.records(IntakeBatch(records, origin, Entitlements(())))
         assert receipt.dead_letters == 1
     dlq = kafka.topic("dlq")
     assert [dlq] == [topic for topic, _ in publisher.said if topic == dlq]

@@ -13,8 +13,8 @@ from attrs import Factory, define
 from streams.engines.kafka.client.batcher import (
     WAITING_BYTES,
     Acked,
-    Lane,
     NotAckedError,
+    PartitionBatcher,
 )
 from streams.engines.kafka.client.batches import BATCH_BYTES
 from streams.engines.kafka.records.codec import Outgoing
@@ -86,15 +86,17 @@ def client() -> Client:
 
 
 @pytest.fixture
-async def lane(client: Client) -> AsyncIterator[Lane]:
+async def lane(client: Client) -> AsyncIterator[PartitionBatcher]:
     """Give a lane of it."""
     async with asyncio.TaskGroup() as tasks:
-        lane = Lane(client, "facts", 7, tasks)
+        lane = PartitionBatcher(client, "facts", 7, tasks)
         yield lane
         lane.close()
 
 
-async def test_who_comes_meanwhile_shares_a_batch(client: Client, lane: Lane) -> None:
+async def test_who_comes_meanwhile_shares_a_batch(
+    client: Client, lane: PartitionBatcher
+) -> None:
     """Each gets the offsets of its own records, in the order in which all came."""
     waiting = [await lane.put([record("a")])]
     await turns()
@@ -112,7 +114,7 @@ async def test_who_comes_meanwhile_shares_a_batch(client: Client, lane: Lane) ->
     assert [*acked, Acked(7, 301, 303)] == [each.result() for each in waiting]
 
 
-async def test_nobody_is_torn_apart(client: Client, lane: Lane) -> None:
+async def test_nobody_is_torn_apart(client: Client, lane: PartitionBatcher) -> None:
     """What does not fit beside others goes whole into the next batch."""
     half = BATCH_BYTES // 2
     for names in ("a", "b", "cd"):
@@ -124,7 +126,7 @@ async def test_nobody_is_torn_apart(client: Client, lane: Lane) -> None:
     assert [[b"a"], [b"b"], [b"c", b"d"]] == client.sent
 
 
-async def test_who_gave_up_is_left_out(client: Client, lane: Lane) -> None:
+async def test_who_gave_up_is_left_out(client: Client, lane: PartitionBatcher) -> None:
     """Its records are not written behind its back while a busy broker has no time."""
     waiting = []
     for name in "abcd":
@@ -140,7 +142,7 @@ async def test_who_gave_up_is_left_out(client: Client, lane: Lane) -> None:
 
 
 async def test_who_gives_up_on_its_way_takes_nobody_along(
-    client: Client, lane: Lane
+    client: Client, lane: PartitionBatcher
 ) -> None:
     """The others of its batch get their own offsets."""
     one, other = await lane.put([record("a")]), await lane.put([record("b")])
@@ -152,7 +154,7 @@ async def test_who_gives_up_on_its_way_takes_nobody_along(
 
 
 async def test_a_full_lane_takes_no_more_until_there_is_room(
-    client: Client, lane: Lane
+    client: Client, lane: PartitionBatcher
 ) -> None:
     """Who sends without end waits, and holds no more than that in memory."""
     put, asked = 0, 2 * WAITING_BYTES // BATCH_BYTES
@@ -171,7 +173,7 @@ async def test_a_full_lane_takes_no_more_until_there_is_room(
 
 
 async def test_a_refusal_is_told_to_all_of_the_batch(
-    client: Client, lane: Lane
+    client: Client, lane: PartitionBatcher
 ) -> None:
     """And the next ones are sent all the same."""
     client.error = KafkaError()
@@ -188,7 +190,7 @@ async def test_a_refusal_is_told_to_all_of_the_batch(
             each.result()
 
 
-async def test_what_no_batch_holds_is_refused(lane: Lane) -> None:
+async def test_what_no_batch_holds_is_refused(lane: PartitionBatcher) -> None:
     """By a sentence of ours: nothing retries it."""
     refused = await lane.put([record("too large")])
     await turns()
@@ -198,7 +200,7 @@ async def test_what_no_batch_holds_is_refused(lane: Lane) -> None:
 
 
 async def test_what_waits_when_it_is_closed_is_not_acked(
-    client: Client, lane: Lane
+    client: Client, lane: PartitionBatcher
 ) -> None:
     """Also what was just handed to the client, and what it lets fall."""
     waiting = []
@@ -215,7 +217,7 @@ async def test_what_waits_when_it_is_closed_is_not_acked(
 
 
 async def test_what_no_broker_told_of_in_time_is_tried_until_its_caller_gives_up(
-    client: Client, lane: Lane
+    client: Client, lane: PartitionBatcher
 ) -> None:
     """The client takes a cluster that does not answer for a topic that is gone."""
     client.untold = 1000

@@ -14,7 +14,7 @@ from streams.engines.kafka.ingress.raw import RawInput, RawTopic
 from streams.model.times import SECOND
 from streams.services.intake import Acceptance, IntakeBatch
 from streams.settings.kafka import KafkaSettings
-from streams.stages.ingest.admission import Rights
+from streams.stages.ingest.admission import Entitlements
 from streams.stages.ingest.ingress import Origin
 
 if TYPE_CHECKING:
@@ -103,14 +103,14 @@ async def read(
 ) -> tuple[Member, list[IntakeBatch]]:
     """Read two records with a group that stands somewhere."""
     member, log = Member(committed, [Record(5), Record(6)]), Taking()
-    monkeypatch.setattr(raw, "Membership", lambda *_, **__: member)
+    monkeypatch.setattr(raw, "GroupConsumer", lambda *_, **__: member)
 
     async def nothing(data: bytes) -> list[Any]:
         del data
         return []
 
-    def speaker() -> tuple[Origin, Rights]:
-        return Origin("idp", "default", 1, ingress_key="topic:idp"), Rights(())
+    def speaker() -> tuple[Origin, Entitlements]:
+        return Origin("idp", "default", 1, ingress_key="topic:idp"), Entitlements(())
 
     topic = RawTopic("idp", nothing, speaker)
     reader = RawInput(KafkaSettings(), topic, "i0", cast("KafkaLog", log))

@@ -8,7 +8,7 @@ from typing import Any, Self
 import pytest
 
 from streams.engines.kafka.client import leader_lock as shared
-from streams.engines.kafka.client.leader_lock import Shared
+from streams.engines.kafka.client.leader_lock import LeaderLock
 from streams.engines.kafka.records.codec import partition_of
 from streams.settings.kafka import KafkaSettings
 
@@ -64,7 +64,7 @@ async def turns(count: int = 10) -> None:
 async def test_a_poll_follows_its_partition(monkeypatch: pytest.MonkeyPatch) -> None:
     """It starts when the partition comes, and is ended when that goes."""
     group = Group()
-    monkeypatch.setattr(shared, "Membership", lambda *_, **__: group)
+    monkeypatch.setattr(shared, "GroupConsumer", lambda *_, **__: group)
     active: set[str] = set()
 
     def poll(name: str) -> Any:
@@ -80,7 +80,7 @@ async def test_a_poll_follows_its_partition(monkeypatch: pytest.MonkeyPatch) -> 
     works = {name: poll(name) for name in POLLS}
     number = {name: partition_of(name, COUNT) for name in POLLS}
     task = asyncio.create_task(
-        Shared(KafkaSettings(partitions=COUNT), "default", works).run()
+        LeaderLock(KafkaSettings(partitions=COUNT), "default", works).run()
     )
     seen = []
     for given in ([], [number["idp/logs"]], range(COUNT), []):
@@ -106,8 +106,8 @@ async def test_without_polls_no_group_is_joined(
             entered.append(self)
             return self
 
-    monkeypatch.setattr(shared, "Membership", Watched)
+    monkeypatch.setattr(shared, "GroupConsumer", Watched)
 
-    await Shared(KafkaSettings(), "default", {}).run()
+    await LeaderLock(KafkaSettings(), "default", {}).run()
 
     assert [] == entered

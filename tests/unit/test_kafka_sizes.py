@@ -16,7 +16,7 @@ from streams.engines.kafka.records.accesses import (
 from streams.model.records import DeadLetter
 from streams.services.intake import MOST_FACT_BYTES, encode
 from streams.stages.access.uses import AccessEvent
-from streams.stages.ingest.admission import MAX_EVENT_ID, Admission, Rights, admit
+from streams.stages.ingest.admission import MAX_EVENT_ID, Admission, Entitlements, admit
 from streams.stages.ingest.ingress import Origin
 
 pytestmark = pytest.mark.unit
@@ -77,7 +77,7 @@ def test_a_long_event_id_is_the_same_short_one_each_time() -> None:
     given = [DeadLetter("s", 0, 0, "r", event_id) for event_id in (HUGE, HUGE, short)]
     found = [
         each.event_id
-        for each in admit(given, ORIGIN, Rights(()), fresh="f").dead_letters
+        for each in admit(given, ORIGIN, Entitlements(()), fresh="f").dead_letters
     ]
     assert found[0] == found[1] != found[2] == short
     assert str(found[0]).startswith("sha256:")

@@ -14,7 +14,7 @@ from streams.engines.kafka.ingress.source_state import (
     KafkaResources,
 )
 from streams.services.intake import Acceptance, IntakeBatch, NotWrittenError
-from streams.stages.ingest.admission import Rights
+from streams.stages.ingest.admission import Entitlements
 from streams.stages.ingest.ingress import Origin
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.unit
 
 ROW = ("idp", "scim.user", "a/b", "Ann@x", None, True, 1, 2)
-BATCH = IntakeBatch([], Origin("idp", "default", 1), Rights(()))
+BATCH = IntakeBatch([], Origin("idp", "default", 1), Entitlements(()))
 BY_NAME = "SELECT id, active FROM scim WHERE name = ? COLLATE NOCASE"
 
 

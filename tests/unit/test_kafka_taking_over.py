@@ -34,7 +34,7 @@ from streams.stages.ingest.ingress import Origin
 from streams.stages.registry.cascade import Cascade
 from streams.stages.sentinel.episode import Episode
 from streams.stages.sentinel.episodes import KEPT
-from streams.stages.sentinel.points import Points
+from streams.stages.sentinel.points import EnforcementPoints
 from streams.stages.sentinel.prior_findings import PriorFindings
 from streams.stages.sentinel.tolerances import Tolerances
 
@@ -69,7 +69,7 @@ class World:
     files: ExitStack
     now: int = START
     realm: Realm = field(factory=lambda: Realm(Cascade(extend({}))))
-    points: Points = field(factory=Points)
+    points: EnforcementPoints = field(factory=EnforcementPoints)
     accesses: list[Record | None] = field(factory=list)
     told: list[tuple[Outgoing, int]] = field(factory=list)
     worker: AccessPartition = field(init=False)

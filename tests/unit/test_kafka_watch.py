@@ -17,7 +17,7 @@ from streams.engines.kafka.sentinel.access_partition import AccessPartition
 from streams.stages.access.uses import AccessEvent
 from streams.stages.ingest.ingress import Origin
 from streams.stages.registry.cascade import Cascade
-from streams.stages.sentinel.points import Points
+from streams.stages.sentinel.points import EnforcementPoints
 from streams.stages.sentinel.tolerances import Tolerances
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class World:
         self.file = file
         self.realm = Realm(Cascade(extend({})))
         self.realm.apply(ISSUE, 0)
-        self.points = Points()
+        self.points = EnforcementPoints()
 
     def watched(self) -> AccessPartition:
         """Give the partition as a process that starts has it."""

@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from enforcement.verdict import Mode
-from streams.engines.kafka.sentinel.receipt_log import Witnesses
+from streams.engines.kafka.sentinel.receipt_log import KafkaReceiptLog
 from streams.model.times import SECOND
 from streams.settings.kafka import KafkaSettings
 from streams.stages.closure.guard_names import GuardKeys
@@ -33,7 +33,7 @@ class Topic:
 
     def restart(self, *, read: bool = True) -> None:
         """Read all that is there, as a new process does."""
-        self.reader = Witnesses(
+        self.reader = KafkaReceiptLog(
             KafkaSettings(), self.keys, {}, lambda: self.now, lambda _: self.genesis
         )
         if read:

@@ -10,7 +10,7 @@ from agents_registry.causes import CauseRef
 from agents_registry.death import Death
 from agents_registry.facts import Effect, OwnerSet, Reach, Withdraw
 from agents_registry.identifiers import Identifier
-from streams.stages.sentinel.revocation_offsets import Accepted, KnownDeaths
+from streams.stages.sentinel.revocation_offsets import Accepted, RevocationOffsets
 
 pytestmark = pytest.mark.unit
 
@@ -26,7 +26,7 @@ def death(*path: Identifier, cause: str = "c", effect: Effect = Effect.REVOKE) -
 
 def test_a_revoked_identifier_is_known_by_its_cause_alone() -> None:
     """Whatever was listed: nothing else is needed to deny it."""
-    known = KnownDeaths(floor=900)
+    known = RevocationOffsets(floor=900)
 
     assert 8 == known.as_of(death(A), Accepted(1, 7))
     assert 900 == known.as_of(death(A), None)
@@ -35,7 +35,7 @@ def test_a_revoked_identifier_is_known_by_its_cause_alone() -> None:
 
 def test_an_heir_is_known_when_it_was_listed_first() -> None:
     """The cause may lie far before the edge that ties the heir to it."""
-    known = KnownDeaths()
+    known = RevocationOffsets()
     known.note([(B, "c")], 20)
     known.note([(B, "c")], 90)
 
@@ -44,7 +44,7 @@ def test_an_heir_is_known_when_it_was_listed_first() -> None:
 
 def test_a_death_that_was_listed_under_another_cause_counts_from_the_last() -> None:
     """Which of the listings told of it is not known; the last one surely did."""
-    known = KnownDeaths()
+    known = RevocationOffsets()
     known.note([(B, "c")], 20)
     known.note([(B, "c")], 90)
 
@@ -53,7 +53,7 @@ def test_a_death_that_was_listed_under_another_cause_counts_from_the_last() -> N
 
 def test_what_is_forgotten_counts_from_the_last_forgotten_one() -> None:
     """Memory is bounded, and claims less of the old."""
-    known = KnownDeaths(most=4)
+    known = RevocationOffsets(most=4)
     for number in range(10):
         known.note([(Identifier("agent.id", str(number)), "c")], 10 + number)
 
@@ -65,7 +65,7 @@ def test_what_is_forgotten_counts_from_the_last_forgotten_one() -> None:
 
 def test_what_was_taken_back_makes_all_of_it_doubtful() -> None:
     """The dead of the new table are known from its end on."""
-    known = KnownDeaths()
+    known = RevocationOffsets()
     known.note([(B, "c")], 20)
     known.rebuilt(70)
 
@@ -77,7 +77,7 @@ def test_what_was_taken_back_makes_all_of_it_doubtful() -> None:
 
 def test_a_restart_keeps_first_listings() -> None:
     """Later ones are not kept, so what they would tell counts from the end."""
-    known = KnownDeaths()
+    known = RevocationOffsets()
     known.restore([(B, "c", 20), (A, "d", 30)], 100)
 
     assert 20 == known.as_of(death(B, A), Accepted(1, 7))
@@ -91,7 +91,7 @@ def owners(of: Identifier) -> OwnerSet:
 
 def test_what_may_have_revived_it_counts_from_its_last_word() -> None:
     """Another owner, anywhere on the way to the cause; a lift that is taken back."""
-    known = KnownDeaths()
+    known = RevocationOffsets()
     known.note([(B, "c"), (A, "c")], 20)
     known.turn(owners(B), 40)
     assert 41 == known.as_of(death(B, A), Accepted(1, 7))
@@ -107,7 +107,7 @@ def test_what_may_have_revived_it_counts_from_its_last_word() -> None:
 
 def test_so_many_owners_are_remembered_and_no_more() -> None:
     """Of the rest the bound of all counts."""
-    known = KnownDeaths(most=4)
+    known = RevocationOffsets(most=4)
     for number in range(6):
         known.turn(owners(Identifier("agent.id", str(number))), 10 + number)
 

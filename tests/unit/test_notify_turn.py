@@ -9,7 +9,7 @@ import pytest
 from aiokafka import TopicPartition
 from attrs import define, field
 
-from streams.engines.kafka.client.cluster_monitor import Outlook, PartitionHolder
+from streams.engines.kafka.client.cluster_monitor import ClusterMonitor, PartitionHolder
 from streams.faust_shell.delivery_agent import turn
 from streams.observability.progress import Progress
 from streams.settings.kafka import KafkaSettings
@@ -31,7 +31,9 @@ class Member:
     rebalancing: bool = False
     name: str = OURS
     progress: Progress = field(factory=Progress)
-    outlook: Outlook = field(factory=lambda: Outlook(KAFKA, list, {GROUP: TOPIC}))
+    outlook: ClusterMonitor = field(
+        factory=lambda: ClusterMonitor(KAFKA, list, {GROUP: TOPIC})
+    )
 
     def held_by(self, member: str) -> None:
         """Have the group say who has the one partition."""

@@ -14,8 +14,8 @@ from streams.stages.sentinel.points import (
     MOST_GUARDS,
     NOBODY,
     RESOLUTION,
+    EnforcementPoints,
     PointGuard,
-    Points,
     said_at,
 )
 
@@ -24,9 +24,9 @@ pytestmark = pytest.mark.unit
 S = 1_000_000_000
 
 
-def one_guard(enforces: bool = True) -> Points:
+def one_guard(enforces: bool = True) -> EnforcementPoints:
     """Give a guard that serves from 10 on and had applied all below 50 at 20."""
-    points = Points()
+    points = EnforcementPoints()
     points.registered("orders", 10 * S, enforces=enforces)
     points.applied("orders", 50, 20 * S)
     return points
@@ -47,7 +47,7 @@ def test_a_guard_stands_at_the_point_of_its_name() -> None:
 
 def test_settings_say_who_stands_at_a_point() -> None:
     """All of them must have applied it, for nobody knows which one answered."""
-    points = Points({"api": ["orders-*", "edge"], "orders-1": ["edge"]})
+    points = EnforcementPoints({"api": ["orders-*", "edge"], "orders-1": ["edge"]})
     for guard, at in (("orders-1", 20), ("orders-2", 25), ("edge", 22)):
         points.registered(guard, 10 * S, enforces=True)
         points.applied(guard, 50, at * S)
@@ -64,7 +64,7 @@ def test_settings_say_who_stands_at_a_point() -> None:
 
 def test_a_late_guard_is_named_with_all_its_points() -> None:
     """Who had applied it, only observes, or was not there is not named."""
-    points = Points({"api": ["orders-*", "edge"], "refunds": ["orders-2"]})
+    points = EnforcementPoints({"api": ["orders-*", "edge"], "refunds": ["orders-2"]})
     for guard in ("orders-1", "orders-2", "orders-3", "edge"):
         points.registered(guard, 10 * S, enforces=guard != "edge")
     points.applied("orders-1", 50, 20 * S)
@@ -170,7 +170,7 @@ def test_a_receipt_has_its_own_time(sent: int | None, told: int) -> None:
 
 def test_state_survives_saving() -> None:
     """What changed is given once, and is the same when it was read again."""
-    points, again = one_guard(), Points()
+    points, again = one_guard(), EnforcementPoints()
     saved = points.take_unsaved()
     for name, plain in saved:
         again.restore(name, orjson.loads(orjson.dumps(plain)))

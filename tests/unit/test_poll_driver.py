@@ -14,7 +14,7 @@ from streams.pollers.access_tokens import Fixed
 from streams.pollers.feeds import VendorAnswer
 from streams.pollers.graph import GraphLog
 from streams.sources.catalogue import source
-from streams.stages.ingest.admission import Rights
+from streams.stages.ingest.admission import Entitlements
 from streams.stages.ingest.ingress import Origin
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ async def waits_of(
     origin = Origin("idp", "r", NOW, "k", 1)
     polled = driver.Polled(
         feed=feed, authorization=Fixed("x"), make=lambda: source("entra"), interval=7.0,
-        speaker=lambda: (origin, Rights(())),
+        speaker=lambda: (origin, Entitlements(())),
     )  # fmt: skip
     poller = driver.Poller(polled, kept or Kept(), lambda: NOW, lambda *_: None)
     with pytest.raises(asyncio.CancelledError):

@@ -113,7 +113,7 @@ def test_a_broker_that_is_away_is_no_fault_of_the_stage() -> None:
     assert not progress.live(100.0 + 2 * LONG)
 
 
-class Outlook:
+class ClusterMonitor:
     """What a cluster would say."""
 
     ends: dict[str, dict[int, int]]
@@ -129,12 +129,12 @@ class Outlook:
         return not self.away
 
 
-def writing(acked_at: float | None, **raw: Any) -> tuple[Writing, Outlook, Any]:
+def writing(acked_at: float | None, **raw: Any) -> tuple[Writing, ClusterMonitor, Any]:
     """Watch a heart and raw topics that a test moves."""
     heart = SimpleNamespace(acked_at=acked_at, silent=lambda _now: False)
     settings = KafkaSettings(bootstrap_servers="nowhere:1")
     watch = Writing(settings, cast("Any", heart), raw, TopicWatch(settings, (), {}))
-    outlook = Outlook()
+    outlook = ClusterMonitor()
     watch.outlook = cast("Any", outlook)
     return watch, outlook, heart
 

@@ -12,8 +12,8 @@ from attrs import evolve
 from agents_registry.identifiers import Identifier
 from agents_registry.steps import finish
 from streams.stages.access import columns
-from streams.stages.access.columns import U64, Lines, joined, prints_of
-from streams.stages.access.index import FAN, Remembered
+from streams.stages.access.columns import U64, AccessColumns, joined, prints_of
+from streams.stages.access.index import FAN, AccessIndex
 from streams.stages.access.joining import SINGLES
 from streams.stages.access.segment import IN_FLIGHT, MINUTE, REPORTED, Merged, Segment
 from streams.stages.access.uses import AccessEvent
@@ -39,14 +39,14 @@ def use(
     return AccessEvent(names, point, "allowed", at, event_id)
 
 
-def rows(remembered: Remembered, name: Identifier = TOKEN) -> list[AccessEvent]:
+def rows(remembered: AccessIndex, name: Identifier = TOKEN) -> list[AccessEvent]:
     """Give the remembered uses of a credential."""
     prints = np.array([prints_of(name)[0]], U64)
     found = remembered.find(prints)
     return [piece.lines.use(row) for piece, of in found for row in of.tolist()]
 
 
-def told(remembered: Remembered) -> list[Merged]:
+def told(remembered: AccessIndex) -> list[Merged]:
     """Give first and number of all rows, each row once."""
     return [
         piece.merged.get(row, Merged(int(piece.lines.at[row]), 1))
@@ -55,7 +55,7 @@ def told(remembered: Remembered) -> list[Merged]:
     ]
 
 
-def saved(remembered: Remembered, before: dict[str, bytes]) -> dict[str, bytes]:
+def saved(remembered: AccessIndex, before: dict[str, bytes]) -> dict[str, bytes]:
     """Give what is saved after a step."""
     after = before.copy()
     for key, body in finish(remembered.changes()).items():
@@ -73,8 +73,10 @@ def test_uses_come_back_from_columns_as_they_were() -> None:
         AccessEvent((TOKEN,), "", None, 2**62, "e\n[]"),
         AccessEvent((HASH,), "p", "unknown", 0, "é", None, None, ()),
     ]
-    lines = Lines.of(uses)
-    again = Lines.read(lines.points, lines.columns() | {"point": lines.point.tobytes()})
+    lines = AccessColumns.of(uses)
+    again = AccessColumns.read(
+        lines.points, lines.columns() | {"point": lines.point.tobytes()}
+    )
 
     assert uses == [again.use(row) for row in range(3)]
     assert uses[::-2] == [
@@ -99,11 +101,11 @@ def test_uses_come_back_from_columns_as_they_were() -> None:
 )
 def test_columns_that_do_not_fit_are_refused(wrong: dict[str, bytes]) -> None:
     """A block is read whole, or it is poison."""
-    good = Lines.of([use()]).columns()
-    Lines.read(("p",), good)
+    good = AccessColumns.of([use()]).columns()
+    AccessColumns.read(("p",), good)
 
     with pytest.raises(ValueError, match=r"column|print|buffer|element"):
-        Lines.read(("p",), good | wrong)
+        AccessColumns.read(("p",), good | wrong)
 
 
 @pytest.mark.parametrize(
@@ -111,9 +113,11 @@ def test_columns_that_do_not_fit_are_refused(wrong: dict[str, bytes]) -> None:
 )
 def test_a_text_that_is_no_access_is_an_error(text: bytes) -> None:
     """It is read only when somebody has to know."""
-    good = Lines.of([use()])
+    good = AccessColumns.of([use()])
     ends = np.array([len(text)], columns.U32)
-    lines = Lines.read(("p",), good.columns() | {"texts": text, "ends": ends.tobytes()})
+    lines = AccessColumns.read(
+        ("p",), good.columns() | {"texts": text, "ends": ends.tobytes()}
+    )
 
     with pytest.raises(ValueError, match="a row holds no access"):
         lines.use(0)
@@ -122,24 +126,24 @@ def test_a_text_that_is_no_access_is_an_error(text: bytes) -> None:
 def test_what_cannot_be_written_is_an_error() -> None:
     """A lone surrogate is no text; nobody presents nothing."""
     with pytest.raises(ValueError, match="no text"):
-        Lines.of([use(event_id=None)._replace(owner="\ud800")])
+        AccessColumns.of([use(event_id=None)._replace(owner="\ud800")])
     with pytest.raises(ValueError, match="presents"):
-        Lines.of([use(names=())])
+        AccessColumns.of([use(names=())])
 
 
 def test_a_time_of_another_century_is_the_last_one() -> None:
     """A log line says what it likes."""
-    assert columns.LATEST == Lines.of([use(at=10**30)]).use(0).at
+    assert columns.LATEST == AccessColumns.of([use(at=10**30)]).use(0).at
 
 
 def test_pieces_are_joined_and_found_after_a_restart() -> None:
     """There are few pieces whatever came in, and each use is in one."""
-    remembered, files = Remembered(DAY), dict[str, bytes]()
+    remembered, files = AccessIndex(DAY), dict[str, bytes]()
     for number in range(FAN * FAN + 3):
         names = (TOKEN, HASH) if number % 7 == 0 else (OTHER,)
-        remembered.add(Lines.of([use(number * MINUTE, "e", names)]), number)
+        remembered.add(AccessColumns.of([use(number * MINUTE, "e", names)]), number)
         files = saved(remembered, files)
-    again = Remembered(DAY)
+    again = AccessIndex(DAY)
     again.restore(files.items())
 
     assert len(list(remembered)) < 2 * FAN
@@ -147,18 +151,18 @@ def test_pieces_are_joined_and_found_after_a_restart() -> None:
     for each in (remembered, again):
         at = [one.at // MINUTE for one in rows(each, HASH)]
         assert list(range(0, FAN * FAN + 3, 7)) == at
-    again.add(Lines.of([use()]), 5)
+    again.add(AccessColumns.of([use()]), 5)
     assert len({piece.key for piece in again}) == len(list(again))
 
 
 def test_a_burst_takes_few_rows_and_none_is_lost() -> None:
     """In a minute some are kept one by one, of the rest first, last and how many."""
-    remembered = Remembered(DAY)
+    remembered = AccessIndex(DAY)
     each = 10
     for number in range(FAN):
         start = number * each
         batch = [use(at, f"e{at}") for at in range(start, start + each)]
-        remembered.add(Lines.of([*batch, use(start, "x", (OTHER,))]), 0)
+        remembered.add(AccessColumns.of([*batch, use(start, "x", (OTHER,))]), 0)
         finish(remembered.changes())
     (piece,) = remembered
 
@@ -172,11 +176,11 @@ def test_a_burst_takes_few_rows_and_none_is_lost() -> None:
 
 def test_a_burst_keeps_apart_what_was_told_and_what_was_counted() -> None:
     """What was reported is not needed; what was in flight may be reported yet."""
-    remembered = Remembered(DAY)
+    remembered = AccessIndex(DAY)
     marks = (0, IN_FLIGHT, REPORTED)
     for number in range(FAN):
         batch = [use(100 * number + n, f"{number}/{n}") for n in range(9)]
-        piece = remembered.add(Lines.of(batch), 0)
+        piece = remembered.add(AccessColumns.of(batch), 0)
         for row in range(9):
             remembered.mark(piece, row, marks[row % 3])
         finish(remembered.changes())
@@ -197,10 +201,10 @@ def test_a_burst_keeps_apart_what_was_told_and_what_was_counted() -> None:
 
 def test_a_line_that_comes_again_in_a_burst_is_not_counted_twice() -> None:
     """Also where it came in another piece."""
-    remembered = Remembered(DAY)
+    remembered = AccessIndex(DAY)
     for _ in range(FAN):
         batch = [use(at, f"e{at}") for at in range(SINGLES + 8)]
-        remembered.add(Lines.of(batch), 0)
+        remembered.add(AccessColumns.of(batch), 0)
         finish(remembered.changes())
 
     assert SINGLES + 8 == sum(times for _, times in told(remembered))
@@ -208,14 +212,14 @@ def test_a_line_that_comes_again_in_a_burst_is_not_counted_twice() -> None:
 
 def test_a_burst_keeps_scopes_apart() -> None:
     """A use may be beyond its scopes by a fact that comes later."""
-    remembered = Remembered(DAY)
+    remembered = AccessIndex(DAY)
     for number in range(FAN):
         batch = [
             use(5, f"{number}/{n}{scope}")._replace(scopes=(scope,))
             for n in range(4)
             for scope in ("a|x", "a|y")
         ]
-        remembered.add(Lines.of(batch), 0)
+        remembered.add(AccessColumns.of(batch), 0)
         finish(remembered.changes())
     (piece,) = remembered
 
@@ -224,7 +228,7 @@ def test_a_burst_keeps_scopes_apart() -> None:
 
 def test_scopes_that_cannot_be_read_stop_no_join() -> None:
     """The line is told of when it is judged."""
-    lines = Lines.of([use(5, "e")._replace(scopes=("a|x",))])
+    lines = AccessColumns.of([use(5, "e")._replace(scopes=("a|x",))])
     broken = evolve(lines, texts=lines.texts.replace(b'"a|x"', b'!a|x"'))
 
     assert ("['a|x']", "") == (lines.scopes(0), broken.scopes(0))
@@ -235,14 +239,14 @@ def test_bursts_whose_prints_collide_stay_apart(
 ) -> None:
     """Rows are joined by what they say, not by what they are found by."""
     monkeypatch.setattr(columns, "prints_of", lambda _: (1, 1))
-    remembered = Remembered(DAY)
+    remembered = AccessIndex(DAY)
     for number in range(FAN):
         batch = [
             use(5, f"{number}/{n}", (name,))
             for n in range(3)
             for name in (TOKEN, OTHER)
         ]
-        remembered.add(Lines.of(batch), 0)
+        remembered.add(AccessColumns.of(batch), 0)
         finish(remembered.changes())
     (piece,) = remembered
 
@@ -254,9 +258,9 @@ def test_bursts_whose_prints_collide_stay_apart(
 
 def test_pieces_that_lie_hours_apart_are_not_joined() -> None:
     """Else what is old would stay because of what is new."""
-    remembered = Remembered(DAY)
+    remembered = AccessIndex(DAY)
     for number in range(FAN):
-        remembered.add(Lines.of([use(number)]), number * DAY // FAN)
+        remembered.add(AccessColumns.of([use(number)]), number * DAY // FAN)
         finish(remembered.changes())
     remembered.forget(DAY // 2)
 
@@ -265,9 +269,9 @@ def test_pieces_that_lie_hours_apart_are_not_joined() -> None:
 
 def test_what_is_too_much_is_forgotten_the_oldest_first() -> None:
     """Memory is bounded, and what was lost is told."""
-    remembered = Remembered(DAY, most=5)
+    remembered = AccessIndex(DAY, most=5)
     for number in range(8):
-        remembered.add(Lines.of([use(number)]), number)
+        remembered.add(AccessColumns.of([use(number)]), number)
         if number == 2:
             finish(remembered.changes())
 
@@ -280,9 +284,9 @@ def test_what_is_too_much_is_forgotten_the_oldest_first() -> None:
 @pytest.mark.parametrize("before", range(7))
 def test_what_is_young_enough_stays_to_the_last_ns(before: int) -> None:
     """A piece goes once its newest row is older than asked, and not one ns sooner."""
-    remembered = Remembered(DAY, most=6)
+    remembered = AccessIndex(DAY, most=6)
     for number in range(6):
-        remembered.add(Lines.of([use(number)]), number)
+        remembered.add(AccessColumns.of([use(number)]), number)
 
     assert 0 == remembered.forget(before)
     assert list(range(before, 6)) == [one.at for one in rows(remembered)]
@@ -290,9 +294,9 @@ def test_what_is_young_enough_stays_to_the_last_ns(before: int) -> None:
 
 def test_a_piece_stays_as_long_as_its_newest_row() -> None:
     """What was joined goes whole, so what is old stays beside what is young."""
-    remembered = Remembered(DAY)
+    remembered = AccessIndex(DAY)
     for number in range(FAN):
-        remembered.add(Lines.of([use(number, f"e{number}")]), number)
+        remembered.add(AccessColumns.of([use(number, f"e{number}")]), number)
         finish(remembered.changes())
     (piece,) = remembered
 
@@ -305,9 +309,9 @@ def test_a_piece_stays_as_long_as_its_newest_row() -> None:
 
 def test_what_is_old_makes_room_for_what_is_young() -> None:
     """Rows that are due anyway leave the bound to the others."""
-    remembered = Remembered(DAY, most=3)
+    remembered = AccessIndex(DAY, most=3)
     for number in range(6):
-        remembered.add(Lines.of([use(number)]), number)
+        remembered.add(AccessColumns.of([use(number)]), number)
 
     assert 0 == remembered.forget(3)
     assert [3, 4, 5] == [one.at for one in rows(remembered)]
@@ -325,7 +329,7 @@ def buckets() -> Iterable[tuple[str, bytes]]:
 
 def test_what_earlier_versions_saved_is_taken_over() -> None:
     """As one piece, and their rows go."""
-    remembered = Remembered(DAY)
+    remembered = AccessIndex(DAY)
     before = dict(buckets())
     remembered.restore(before.items())
     after = saved(remembered, before)
@@ -336,14 +340,14 @@ def test_what_earlier_versions_saved_is_taken_over() -> None:
     assert {2: Merged(7, 3)} == piece.merged
     assert "ann" == piece.lines.use(2).owner
     assert after.keys() == {piece.key, f"{piece.key}m"}
-    again = Remembered(DAY)
+    again = AccessIndex(DAY)
     again.restore(after.items())
     assert rows(remembered) == rows(again)
 
 
 def test_many_large_pieces_are_joined_in_steps() -> None:
     """What is remembered meanwhile is all there, as before the join."""
-    remembered = Remembered(DAY)
+    remembered = AccessIndex(DAY)
     for number in range(FAN):
         at = number * MINUTE
         uses = [
@@ -352,7 +356,7 @@ def test_many_large_pieces_are_joined_in_steps() -> None:
             )
             for n in range(20)
         ]
-        remembered.add(Lines.of(uses), at)
+        remembered.add(AccessColumns.of(uses), at)
     counts = [len(remembered) for _ in remembered.changes()]
 
     assert len(counts) >= 3

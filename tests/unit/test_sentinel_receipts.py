@@ -14,7 +14,7 @@ from streams.model.findings import SEVERITY, FindingKind, Severity
 from streams.stages.access.uses import AccessEvent
 from streams.stages.sentinel import saved_episodes
 from streams.stages.sentinel.episodes import MAX_DOUBTS, MAX_RELATED
-from streams.stages.sentinel.points import Points
+from streams.stages.sentinel.points import EnforcementPoints
 from tests.unit.test_sentinel import AGENT, COMMON, HASH, TOKEN, Desk, S, revoke
 
 pytestmark = pytest.mark.unit
@@ -49,7 +49,7 @@ class Watch(Desk):
         again.registry, again.end = self.registry, self.end
         again.sentinel.accepted = self.sentinel.accepted
         points: Any = self.sentinel.points
-        again.sentinel.points = Points()
+        again.sentinel.points = EnforcementPoints()
         for name, guard in points._guards.items():
             plain = orjson.loads(orjson.dumps(guard.to_plain()))
             again.sentinel.points.restore(name, plain)

@@ -13,10 +13,15 @@ from streams.model.findings import FindingKind
 from streams.model.records import DeadLetter, Lifecycle
 from streams.model.times import SECOND
 from streams.services.event_id_conflicts import Memory
-from streams.services.intake import Acceptance, IntakeBatch, NotWrittenError, Stated
+from streams.services.intake import (
+    Acceptance,
+    Deduplicator,
+    IntakeBatch,
+    NotWrittenError,
+)
 from streams.services.source_health import MOST, OTHERS, HealthBook
 from streams.stages.ingest import source_health as steps
-from streams.stages.ingest.admission import Rights
+from streams.stages.ingest.admission import Entitlements
 from streams.stages.ingest.entitlement import Grant
 from streams.stages.ingest.ingress import Origin
 from streams.stages.ingest.source_health import Batch, Expected, HealthRecord
@@ -26,7 +31,7 @@ pytestmark = pytest.mark.unit
 NOW = 1_700_000_000 * SECOND
 EXPECTED = Expected(event=60 * SECOND, answer=10 * SECOND)
 ONCE = Expected(event=60 * SECOND)
-RIGHTS = Rights((Grant("okta.user"),))
+RIGHTS = Entitlements((Grant("okta.user"),))
 
 
 def at(seconds: float) -> int:
@@ -60,7 +65,7 @@ def delivered(*records: Any, **more: Any) -> IntakeBatch:
 
 def signals(*deliveries: IntakeBatch) -> list[dict[str, Any]]:
     """Take batches in, each written, and give what is found at the last one."""
-    stated, found = Stated(), list[dict[str, Any]]()
+    stated, found = Deduplicator(), list[dict[str, Any]]()
     for each in deliveries:
         prepared = stated.prepare(each, "fresh")
         stated.remember(prepared)
@@ -70,7 +75,7 @@ def signals(*deliveries: IntakeBatch) -> list[dict[str, Any]]:
 
 def test_a_batch_counts_and_its_newest_event_gives_the_lag() -> None:
     """What came is told apart from what could be used."""
-    batch = Stated().prepare(delivered(ending("u1"), nameless("e9")), "f").batch
+    batch = Deduplicator().prepare(delivered(ending("u1"), nameless("e9")), "f").batch
 
     health = steps.took(HealthRecord(), batch, "okta", NOW)
 
@@ -186,7 +191,7 @@ def test_one_id_with_two_contents_is_found_in_another_batch_too() -> None:
 
 def test_a_batch_that_was_not_written_is_looked_at_again() -> None:
     """The source repeats it, and the finding must not get lost between."""
-    stated = Stated()
+    stated = Deduplicator()
     stated.remember(stated.prepare(delivered(ending("u1")), "f"))
     other = delivered(ending("u2"))
 
@@ -197,7 +202,7 @@ def test_a_batch_that_was_not_written_is_looked_at_again() -> None:
 
 def test_repeats_are_counted_of_lines_without_an_id_too() -> None:
     """By all that they say; what has no time either may be another event."""
-    stated = Stated()
+    stated = Deduplicator()
 
     def repeated(*records: Any) -> int:
         prepared = stated.prepare(delivered(*records), "f")
@@ -216,7 +221,7 @@ def test_repeats_are_counted_of_lines_without_an_id_too() -> None:
 
 def test_what_was_not_written_is_no_repeat_yet() -> None:
     """The source sends it again, and it is taken in for the first time."""
-    stated, line = Stated(), delivered(ending("u1", None))
+    stated, line = Deduplicator(), delivered(ending("u1", None))
 
     assert [0, 0] == [stated.prepare(line, "f").batch.repeated for _ in range(2)]
 
@@ -269,7 +274,7 @@ def test_lost_events_are_a_gap() -> None:
     assert ("source_gap", ["source", "poll:idp/logs"]) == (
         signal["kind"], signal["presented"]
     )  # fmt: skip
-    batch = Stated().prepare(delivery, "f").batch
+    batch = Deduplicator().prepare(delivery, "f").batch
     assert (at(-90), at(-30)) == steps.took(HealthRecord(), batch, "okta", NOW).gap
 
 

@@ -15,8 +15,8 @@ from streams.apps.builders.vaults import Vaults, configured_vaults
 from streams.apps.builders.vendors import Embedded, Vendors, connect
 from streams.engines.embedded.file_tailer import FileTailer
 from streams.engines.embedded.ingest import Ingest
-from streams.engines.embedded.pending_store import StoredShelf
-from streams.engines.embedded.socket_listener import LineServer
+from streams.engines.embedded.pending_store import StoredPendingStore
+from streams.engines.embedded.socket_listener import SocketListener
 from streams.engines.embedded.source_health import SourceHealth
 from streams.http.auth import Tokens
 from streams.http.events import Speakers
@@ -90,7 +90,7 @@ class Inputs:
         async with AsyncExitStack() as servers:
             for lines in listening(self.described.sources, self.speakers):
                 clock = self.speakers.clock
-                server = LineServer(lines, self.store, self.ingest, clock)
+                server = SocketListener(lines, self.store, self.ingest, clock)
                 await servers.enter_async_context(server.serving())
             yield
 
@@ -131,7 +131,7 @@ async def inputs(
         tokens=tokens,
         speakers=speakers,
         log=ingest,
-        shelf=StoredShelf(store),
+        shelf=StoredPendingStore(store),
         vocabulary=given.vocabulary,
         vaults=vaults,
         fresh_id=fresh_id,

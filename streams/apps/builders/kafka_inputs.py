@@ -12,8 +12,8 @@ from streams.apps.builders.hooks import Receivers, RequestCounts, receivers
 from streams.apps.builders.orders import Orders, orders
 from streams.apps.builders.queues import queue_readers
 from streams.apps.builders.vendors import pollers, scim_server
-from streams.engines.kafka.client.leader_lock import Shared
-from streams.engines.kafka.ingress.pending_store import KeptShelf
+from streams.engines.kafka.client.leader_lock import LeaderLock
+from streams.engines.kafka.ingress.pending_store import KafkaPendingStore
 from streams.engines.kafka.ingress.raw import RawInput, RawTopic
 from streams.engines.kafka.ingress.source_state import KafkaCursors, KafkaResources
 from streams.http.events import Speakers
@@ -85,7 +85,7 @@ class KafkaInputs:
             log.book.run(log.keeper, log.writer, speakers.own),
             self.orders.desk.run(),
             self.orders.quota_watch.run(),
-            Shared(log.kafka, speakers.settings.realm, alone).run(),
+            LeaderLock(log.kafka, speakers.settings.realm, alone).run(),
             *(each() for each in [*self.receivers.loops(), *self.streams.pushed()]),
             *(each() for each in self.access.loops()),
             *(each() for each in log.vaults.asking(log.writer, speakers)),
@@ -119,7 +119,7 @@ def kafka_inputs(
         tokens=tokens,
         speakers=speakers,
         log=writer,
-        shelf=KeptShelf(kept),
+        shelf=KafkaPendingStore(kept),
         vocabulary=given.vocabulary,
         vaults=log.vaults,
         fresh_id=fresh_id,

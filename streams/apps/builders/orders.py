@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from streams.apps.builders.vaults import Vaults
     from streams.http.auth import Tokens
     from streams.http.events import Speakers
-    from streams.services.approval_queue import Shelf
+    from streams.services.approval_queue import PendingStore
     from streams.services.blast_limit import ReachTables
     from streams.services.intake import Limited
     from streams.settings.access import QuotaSettings
@@ -87,7 +87,7 @@ def orders(  # noqa: PLR0913 - each by name
     tokens: Tokens,
     speakers: Speakers,
     log: Limited,
-    shelf: Shelf,
+    shelf: PendingStore,
     vocabulary: Vocabulary,
     vaults: Vaults,
     fresh_id: Callable[[], str],

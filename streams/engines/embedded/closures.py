@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from agents_registry.facts import Effect
-from streams.engines.embedded.guard_registry import Roll
+from streams.engines.embedded.guard_registry import GuardRegistry
 from streams.model.times import SECOND
 from streams.observability import tracing
 from streams.observability.metrics import PROPAGATION
@@ -24,7 +24,7 @@ from streams.stages.closure import results as rows
 from streams.stages.closure.closure import CauseOutcome, Closure, ProofState
 from streams.stages.closure.guard_names import GuardNames
 from streams.stages.closure.results import Result, Revocation, seconds_between
-from streams.stages.sentinel.points import Points
+from streams.stages.sentinel.points import EnforcementPoints
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -65,7 +65,7 @@ class Closures:
         deadline: float,
         clock: Callable[[], int],
         boottime: Callable[[], int],
-        points: Points | None = None,
+        points: EnforcementPoints | None = None,
         names: GuardNames | None = None,
     ) -> None:
         """Start empty; `load` brings the state back.
@@ -98,9 +98,11 @@ class Closures:
         self._read = store.end
         self._saved = store.end
         self._news = asyncio.Event()
-        points = Points() if points is None else points
+        points = EnforcementPoints() if points is None else points
         clocks = clock, boottime
-        self.roll = Roll(store, self.closure, self._news.set, clocks, points, names)
+        self.roll = GuardRegistry(
+            store, self.closure, self._news.set, clocks, points, names
+        )
         self._witnessed = 0
 
     async def load(self) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from streams.engines.embedded.stages import Stages
     from streams.engines.embedded.store import Store
     from streams.services.approval_queue import ApprovalQueue
-    from streams.services.blast_limit import Limit, Sifted
+    from streams.services.blast_limit import Limit, LimitResult
     from streams.stages.ingest.ingress import Origin
 
 
@@ -64,7 +64,7 @@ class StageLimit(BlastLimit):
 
     async def sift(
         self, facts: Sequence[Fact], origin: Origin, person: str | None = None
-    ) -> Sifted:
+    ) -> LimitResult:
         """Facts that may be written; see `BlastLimit.sift`."""
         try:
             async with asyncio.timeout(2 * TABLE_SECONDS):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from attrs import define
 
-from streams.engines.embedded.log_rotation import Generations
+from streams.engines.embedded.log_rotation import LogRotation
 from streams.engines.embedded.logfiles import FilePlace, is_whole
 from streams.model.records import DeadLetter
 from streams.model.times import rfc3339
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from streams.engines.embedded.transaction import Transaction
     from streams.model.records import Record
     from streams.services.reading import RecordReader
-    from streams.stages.ingest.admission import Rights
+    from streams.stages.ingest.admission import Entitlements
     from streams.stages.ingest.ingress import Origin
 
 CHUNK: Final = 1 << 20
@@ -65,7 +65,7 @@ class FollowedPath:
     path: Path
     source: str
     make: Callable[[], RecordReader]
-    speaker: Callable[[], tuple[Origin, Rights]]
+    speaker: Callable[[], tuple[Origin, Entitlements]]
     point: str = ""
     poll_seconds: float = 0.2
 
@@ -105,7 +105,7 @@ class FileTailer:
             " FROM places WHERE root = ? ORDER BY number"
         )
         rows = await self._store.read(query, str(self._followed.path))
-        files = Generations(
+        files = LogRotation(
             self._followed.path,
             self._followed.make,
             asyncio.get_running_loop().time,
@@ -118,7 +118,7 @@ class FileTailer:
         finally:
             files.close()
 
-    async def _round(self, files: Generations) -> bool:
+    async def _round(self, files: LogRotation) -> bool:
         """Take in the next complete lines of each file; tell whether there were any."""
         try:
             found, there = await asyncio.to_thread(self._look, files)
@@ -138,10 +138,10 @@ class FileTailer:
         await self._tidy(files)
         return worked
 
-    def _look(self, files: Generations) -> tuple[list[Generation], bool]:
+    def _look(self, files: LogRotation) -> tuple[list[Generation], bool]:
         return files.scan(), self._followed.path.exists()
 
-    def _tell(self, files: Generations, *, there: bool) -> None:
+    def _tell(self, files: LogRotation, *, there: bool) -> None:
         """Note in the health of the source what keeps it from being read."""
         trouble = "" if there else NOT_THERE
         if files.unreadable:
@@ -154,13 +154,13 @@ class FileTailer:
         result = "failed" if trouble else "taken"
         self._count(f"watch:{self._followed.path}", result, trouble)
 
-    def _warn(self, files: Generations) -> None:
+    def _warn(self, files: LogRotation) -> None:
         for path in files.unreadable.keys() - self._warned:
             error = files.unreadable[path]
             log.warning("not_readable", path=str(path), error=type(error).__name__)
         self._warned = set(files.unreadable)
 
-    async def _tidy(self, files: Generations) -> None:
+    async def _tidy(self, files: LogRotation) -> None:
         lost, forgotten, renamed = files.lost(), files.forgotten(), files.renamed()
         if not (lost or forgotten or renamed):
             return
@@ -189,7 +189,7 @@ class FileTailer:
             joined=True,
         )
 
-    async def _poll(self, files: Generations, file: Generation) -> bool:
+    async def _poll(self, files: LogRotation, file: Generation) -> bool:
         file.wanted = file.wanted or CHUNK
         try:
             data = await asyncio.to_thread(files.more, file)
@@ -199,7 +199,7 @@ class FileTailer:
         failpoint("tail.read")
         return bool(data) and await self._take(files, file, data)
 
-    async def _take(self, files: Generations, file: Generation, data: bytes) -> bool:
+    async def _take(self, files: LogRotation, file: Generation, data: bytes) -> bool:
         end = data.rfind(b"\n") + 1
         if end == 0:
             return await self._without_line_end(files, file, data)
@@ -207,7 +207,7 @@ class FileTailer:
         return True
 
     async def _take_lines(
-        self, files: Generations, file: Generation, data: bytes
+        self, files: LogRotation, file: Generation, data: bytes
     ) -> None:
         lines = data
         if file.skipping:
@@ -221,7 +221,7 @@ class FileTailer:
         file.skipping = False
 
     async def _without_line_end(
-        self, files: Generations, file: Generation, data: bytes
+        self, files: LogRotation, file: Generation, data: bytes
     ) -> bool:
         """Wait for the rest of the line, or skip it where it has no end.
 
@@ -245,7 +245,7 @@ class FileTailer:
         return True
 
     async def _write(
-        self, files: Generations, file: Generation, records: list[Record], data: bytes
+        self, files: LogRotation, file: Generation, records: list[Record], data: bytes
     ) -> None:
         root, after = str(self._followed.path), file.after(data)
 

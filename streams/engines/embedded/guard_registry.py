@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from streams.engines.embedded.transaction import Transaction
     from streams.stages.closure.closure import Closure, Registration
     from streams.stages.closure.guard_names import Bearer, GuardNames
-    from streams.stages.sentinel.points import Points
+    from streams.stages.sentinel.points import EnforcementPoints
 
 
-class Roll:
+class GuardRegistry:
     """Who is registered.
 
     Attributes:
@@ -41,7 +41,7 @@ class Roll:
         closure: Closure,
         news: Callable[[], None],
         clocks: tuple[Callable[[], int], Callable[[], int]],
-        points: Points,
+        points: EnforcementPoints,
         names: GuardNames,
     ) -> None:
         """Start empty; `load` brings the guards back.

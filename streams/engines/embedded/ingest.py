@@ -17,11 +17,11 @@ from streams.services.intake import (
     MANY,
     Acceptance,
     Complete,
+    Deduplicator,
     Encoded,
     IntakeBatch,
     Noted,
-    Prepared,
-    Stated,
+    PreparedBatch,
     as_it_is,
     encode,
     many,
@@ -88,7 +88,7 @@ class Ingest:
         self._room = room
         self._fresh_id = fresh_id
         self._complete = complete
-        self.stated = Stated()
+        self.stated = Deduplicator()
         self._noted = noted
         self.limit: BlastLimit | None = None
         self.quotas: Quotas | None = None
@@ -208,7 +208,7 @@ class Ingest:
         self,
         tx: Transaction,
         rest: Sequence[Encoded],
-        prepared: Prepared,
+        prepared: PreparedBatch,
         blocks: list[bytes],
         origin: Origin,
     ) -> int:
@@ -223,7 +223,9 @@ class Ingest:
         tx.add_signals(prepared.admission.signals)
         return facts
 
-    def _receipt(self, tx: Transaction, prepared: Prepared, facts: int) -> Acceptance:
+    def _receipt(
+        self, tx: Transaction, prepared: PreparedBatch, facts: int
+    ) -> Acceptance:
         token = token_of(self._store.genesis, tx.end)
         return prepared.receipt(facts, token)
 
@@ -245,7 +247,7 @@ async def _at_once(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) 
     return function(*args, **kwargs)
 
 
-def _cut(prepared: Prepared) -> tuple[list[bytes], list[Sequence[Encoded]]]:
+def _cut(prepared: PreparedBatch) -> tuple[list[bytes], list[Sequence[Encoded]]]:
     """Blocks of accesses, and the facts of each commit."""
     return list(_blocks(prepared.admission)), slices(prepared.encoded)
 

@@ -43,7 +43,7 @@ MOST_OPEN: Final = 32
 KEPT: Final = 20  # files of one log whose places stay known
 
 
-class Generations:
+class LogRotation:
     """The files of one watched path.
 
     Attributes:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from streams.engines.embedded.store import Store
 
 
-class StoredShelf:
+class StoredPendingStore:
     """The table ``pending``."""
 
     def __init__(self, store: Store) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from streams.stages.sentinel.points import Points
+from streams.stages.sentinel.points import EnforcementPoints
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from streams.stages.sentinel.evidence import PointEvidence
 
 
-class SharedPoints(Points):
+class SharedPoints(EnforcementPoints):
     """Points that two threads use; each step is short, and alone."""
 
     def __init__(self, bound: Mapping[str, Sequence[str]] | None = None) -> None:
@@ -49,12 +49,12 @@ class SharedPoints(Points):
     def standing(
         self, point: str, as_of: int | None, at: int, skew: int
     ) -> PointEvidence:
-        """Say what receipts tell of a point; see `Points.standing`."""
+        """Say what receipts tell of a point; see `EnforcementPoints.standing`."""
         with self._alone:
             return super().standing(point, as_of, at, skew)
 
     def behind(self, point: str, as_of: int | None, at: int) -> str:
-        """Name the guards of a point that were late; see `Points.behind`."""
+        """Name the guards of a point that were late; see `EnforcementPoints.behind`."""
         with self._alone:
             return super().behind(point, as_of, at)
 

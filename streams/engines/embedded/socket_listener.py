@@ -89,7 +89,7 @@ class AddressError(ValueError):
         super().__init__(f"socket {given.name}: cannot listen at {where}: {why}")
 
 
-class LineServer:
+class SocketListener:
     """Takes in the lines of one socket.
 
     Attributes:

@@ -12,7 +12,7 @@ from attrs import define, field
 
 from streams.engines.kafka.audit.records import AUDIT
 from streams.engines.kafka.checkpoints.checkpoint import Folder
-from streams.engines.kafka.client.cluster_monitor import Outlook, PartitionHolder
+from streams.engines.kafka.client.cluster_monitor import ClusterMonitor, PartitionHolder
 from streams.engines.kafka.client.publisher import Publisher
 from streams.engines.kafka.clock.cluster_clock import timestamps
 from streams.engines.kafka.clock.heartbeats import Heart, begun
@@ -72,7 +72,7 @@ class Process:
     watch: TopicWatch
     name: str = ""
     measuring: tuple[Loop, ...] = ()
-    outlook: Outlook = field(init=False)
+    outlook: ClusterMonitor = field(init=False)
     registry: RegistryStage | None = None
     sentinel: SentinelStage | None = None
     closure: ClosureStage | None = None
@@ -84,7 +84,7 @@ class Process:
             self.settings.group(stage): self.settings.topic(_READ[stage])
             for stage in _GROUPS
         }
-        self.outlook = Outlook(self.settings, self._wanted, groups)
+        self.outlook = ClusterMonitor(self.settings, self._wanted, groups)
 
     @property
     def progress(self) -> dict[str, Progress]:

@@ -66,7 +66,7 @@ def event_print(event_id: str | None) -> int:
 
 
 @frozen(eq=False)
-class Lines:
+class AccessColumns:
     """Some accesses, a row each.
 
     Attributes:
@@ -102,7 +102,7 @@ class Lines:
         return len(self.at)
 
     @classmethod
-    def of(cls, uses: Iterable[AccessEvent]) -> Lines:
+    def of(cls, uses: Iterable[AccessEvent]) -> AccessColumns:
         """Put accesses into columns.
 
         Raises:
@@ -127,7 +127,9 @@ class Lines:
         )
 
     @classmethod
-    def read(cls, points: tuple[str, ...], columns: Mapping[str, bytes]) -> Lines:
+    def read(
+        cls, points: tuple[str, ...], columns: Mapping[str, bytes]
+    ) -> AccessColumns:
         """Take up columns as they lie in a record.
 
         Args:
@@ -252,11 +254,11 @@ class Lines:
         """Index of each row's first print."""
         return np.cumsum(self.names, dtype=I64) - self.names
 
-    def unchecked(self) -> Lines:
+    def unchecked(self) -> AccessColumns:
         """Rows without checks, which only a first look needs."""
         return evolve(self, checks=np.empty(0, U64))
 
-    def chosen(self, rows: Sequence[int] | Numbers) -> Lines:
+    def chosen(self, rows: Sequence[int] | Numbers) -> AccessColumns:
         """Return some of the rows, in the order asked for."""
         rows = np.asarray(rows, I64)
         names = self.names[rows]
@@ -265,7 +267,7 @@ class Lines:
         first = np.cumsum(names, dtype=I64) - names
         places += np.arange(len(places)) - np.repeat(first, names)
         texts = [self.text(row) for row in rows.tolist()]
-        return Lines(
+        return AccessColumns(
             points=self.points,
             point=self.point[rows],
             outcome=self.outcome[rows],
@@ -280,7 +282,7 @@ class Lines:
         )
 
 
-def joined(blocks: Sequence[Lines]) -> Lines:
+def joined(blocks: Sequence[AccessColumns]) -> AccessColumns:
     """Rows of some blocks in sequence."""
     if len(blocks) == 1:
         return blocks[0]
@@ -296,7 +298,7 @@ def joined(blocks: Sequence[Lines]) -> Lines:
         name: np.concatenate([getattr(block, name) for block in blocks])
         for name in ("outcome", "at", "event", "names", "prints", "checks")
     }
-    return Lines(
+    return AccessColumns(
         points=tuple(points),
         point=np.concatenate(point),
         ends=np.concatenate(ends),

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
     from agents_registry.steps import Steps
     from streams.stages.access.columns import Numbers
-    from streams.stages.access.index import Remembered
+    from streams.stages.access.index import AccessIndex
     from streams.stages.access.segment import Segment
     from streams.stages.access.uses import AccessEvent
 
 
 def repeats_among(
-    remembered: Remembered, uses: Iterable[AccessEvent]
+    remembered: AccessIndex, uses: Iterable[AccessEvent]
 ) -> Steps[set[tuple[str, int]]]:
     """Rows, by piece and number, that repeat an earlier row.
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import orjson
 
-from streams.stages.access.columns import U8, Lines
+from streams.stages.access.columns import U8, AccessColumns
 from streams.stages.access.joining import joined_segments
 from streams.stages.access.segment import HEAD, REPORTED, Merged, Segment
 from streams.stages.access.uses import AccessEvent
@@ -33,7 +33,7 @@ SPANS: Final = 24  # pieces further apart than this part of a day are not joined
 _MARKS: Final = "m"
 
 
-class Remembered:
+class AccessIndex:
     """The remembered uses of a realm."""
 
     def __init__(self, remember: int, most: int = MOST) -> None:
@@ -58,7 +58,7 @@ class Remembered:
         """Yield the pieces, the oldest first."""
         return iter(self._pieces)
 
-    def add(self, lines: Lines, now: int) -> Segment:
+    def add(self, lines: AccessColumns, now: int) -> Segment:
         """Remember some uses."""
         marks = np.zeros(len(lines), U8)
         piece = Segment(self._key(), lines.unchecked(), now, now, marks)
@@ -187,6 +187,6 @@ def _of_buckets(key: str, buckets: list[list[Any]]) -> Segment:
             )
             marks.append(REPORTED if told else 0)
     seen_at = [bucket[4] for bucket in buckets]
-    lines = Lines.of(uses).unchecked()
+    lines = AccessColumns.of(uses).unchecked()
     marked = np.array(marks, U8)
     return Segment(key, lines, min(seen_at), max(seen_at), marked, merged)

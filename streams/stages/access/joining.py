@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from streams.stages.access.columns import U64, Lines, joined
+from streams.stages.access.columns import U64, AccessColumns, joined
 from streams.stages.access.segment import (
     ASKED,
     HELD,
@@ -40,7 +40,7 @@ class UseBucket(NamedTuple):
     scopes: str
 
 
-def bucket(lines: Lines, row: int) -> UseBucket:
+def bucket(lines: AccessColumns, row: int) -> UseBucket:
     """Key by which uses are counted together."""
     point = lines.points[lines.point[row]]
     minute = int(lines.at[row]) // MINUTE
@@ -73,7 +73,7 @@ def joined_segments(key: str, pieces: list[Segment]) -> Steps[Segment]:
     return Segment(key, whole, pieces[0].oldest, pieces[-1].newest, marks, merged)
 
 
-def _bursts(lines: Lines) -> Iterator[list[int]]:
+def _bursts(lines: AccessColumns) -> Iterator[list[int]]:
     """Yield the rows, in their order, of each bucket that holds more than `SINGLES`."""
     minutes = lines.at.astype(U64) // np.uint64(MINUTE)
     where = (lines.point.astype(U64) << np.uint64(8)) | lines.outcome
@@ -89,7 +89,7 @@ def _bursts(lines: Lines) -> Iterator[list[int]]:
 
 
 def _merge(
-    lines: Lines,
+    lines: AccessColumns,
     rows: list[int],
     marks: Numbers,
     merged: dict[int, Merged],

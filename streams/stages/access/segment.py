@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 from attrs import define, field
 
-from streams.stages.access.columns import I64, U8, Lines
+from streams.stages.access.columns import I64, U8, AccessColumns
 
 if TYPE_CHECKING:
     from streams.stages.access.columns import Numbers
@@ -46,7 +46,7 @@ class Segment:
     """
 
     key: str
-    lines: Lines
+    lines: AccessColumns
     oldest: int
     newest: int
     marks: Numbers
@@ -128,7 +128,7 @@ class Segment:
         for name, length in head["columns"]:
             columns[name] = body[start : start + length]
             start += length
-        lines = Lines.read(tuple(head["points"]), columns)
+        lines = AccessColumns.read(tuple(head["points"]), columns)
         marked = np.zeros(len(lines), U8)
         if marks is not None:
             marked = np.frombuffer(zlib.decompress(marks), U8).copy()
@@ -140,6 +140,6 @@ class Segment:
         return zlib.compress(self.marks.tobytes(), 1)
 
 
-def merged_at(row: int, lines: Lines, merged: dict[int, Merged]) -> Merged:
+def merged_at(row: int, lines: AccessColumns, merged: dict[int, Merged]) -> Merged:
     """First and number of the uses that a row stands for."""
     return merged.get(row) or Merged(int(lines.at[row]), 1)

@@ -70,7 +70,7 @@ UNAUTHORISED: Final = (
 
 
 @frozen
-class Rights:
+class Entitlements:
     """What an authority may say; ``restorer`` when its speaker holds that role."""
 
     grants: tuple[Grant, ...]
@@ -100,7 +100,7 @@ class Admission:
 def admit(
     records: Iterable[Record],
     origin: Origin,
-    rights: Rights,
+    rights: Entitlements,
     *,
     fresh: str,
     point: str = "",
@@ -155,7 +155,7 @@ def _admit_access(
 
 
 def _admit_lineage(
-    record: Access, origin: Origin, rights: Rights, admission: Admission
+    record: Access, origin: Origin, rights: Entitlements, admission: Admission
 ) -> None:
     """Read lineage off a use; what the log's owner may not state is left out."""
     if not _few_edges(record):
@@ -171,7 +171,7 @@ def _refused(record: Lifecycle, reason: str, *, taken: bool) -> str:
     return f"{record.event_type}: {right}; {part} taken in"
 
 
-def _stateable(facts: Iterable[Fact], rights: Rights) -> list[Fact]:
+def _stateable(facts: Iterable[Fact], rights: Entitlements) -> list[Fact]:
     return [f for f in facts if entitled(f, rights.grants) and _is_legal(f)]
 
 
@@ -182,7 +182,7 @@ def _few_edges(record: Lifecycle | Access) -> bool:
 def _admit_lifecycle(
     record: Lifecycle,
     origin: Origin,
-    rights: Rights,
+    rights: Entitlements,
     admission: Admission,
     fresh_id: str,
 ) -> None:
@@ -219,7 +219,7 @@ def _admit_lifecycle(
 
 
 def _refusal(
-    record: Lifecycle, facts: Iterable[Fact], origin: Origin, rights: Rights
+    record: Lifecycle, facts: Iterable[Fact], origin: Origin, rights: Entitlements
 ) -> str | None:
     """Say why a record does not get in whole; None when it does."""
     for fact in facts:
@@ -232,7 +232,7 @@ def _refusal(
     return None if few and _few_edges(record) else TOO_MANY
 
 
-def _may_stay(fact: Fact, record: Lifecycle, rights: Rights) -> bool:
+def _may_stay(fact: Fact, record: Lifecycle, rights: Entitlements) -> bool:
     if not only_denies(fact) or not _is_legal(fact):
         return False
     if not entitled(fact, rights.grants):

@@ -19,7 +19,7 @@ from agents_registry.closure import Requirements
 from agents_registry.death import Fate, latest_mark
 from agents_registry.lineage import CREDENTIAL, KNOWN, MANY_PARENTS, NONE
 from agents_registry.presentation import Presented, is_credential
-from streams.stages.access.columns import I64, LATEST, U8, Lines
+from streams.stages.access.columns import I64, LATEST, U8, AccessColumns
 from streams.stages.sentinel.node_bits import (
     DEEP,
     LOUD,
@@ -65,7 +65,7 @@ class NodeEnd(NamedTuple):
     why: Death
 
 
-class DeadBits(NodeBits):
+class LivenessIndex(NodeBits):
     """Which lines present something dead, by the bits of a realm's table."""
 
     def __init__(self, registry: Registry) -> None:
@@ -74,7 +74,7 @@ class DeadBits(NodeBits):
         self._ends: dict[int, NodeEnd] = {}  # those of nodes that are timed count
 
     def look(
-        self, lines: Lines, skew: int, acts: Callable[[str], bool] | None = None
+        self, lines: AccessColumns, skew: int, acts: Callable[[str], bool] | None = None
     ) -> Steps[BulkLiveness]:
         """Look lines up in bulk.
 
@@ -134,7 +134,7 @@ class DeadBits(NodeBits):
         plain &= np.frombuffer(lineage.ring, np.intc)[nodes] == nodes
         bits[nodes[plain & np.where(acting, known, fine)]] |= SETTLED
 
-    def suspects(self, lines: Lines, skew: int) -> Steps[Numbers]:
+    def suspects(self, lines: AccessColumns, skew: int) -> Steps[Numbers]:
         """Rows that present something that may have been dead."""
         quiet = yield from self._quiet(lines, self._find(lines.prints), skew)
         return np.flatnonzero(~quiet)
@@ -238,7 +238,7 @@ class DeadBits(NodeBits):
             self._bits[node] &= ~TIMED
         self._ends = {}
 
-    def _quiet(self, lines: Lines, nodes: Numbers, skew: int) -> Steps[Numbers]:
+    def _quiet(self, lines: AccessColumns, nodes: Numbers, skew: int) -> Steps[Numbers]:
         """For each row, whether all that it presents lived at its time.
 
         What no fact names cannot have been ended.

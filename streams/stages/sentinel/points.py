@@ -43,7 +43,7 @@ def said_at(sent_at: int | None, arrived_at: int) -> int:
 
 
 @define
-class Stint:
+class RegistrationInterval:
     """A time through which a guard was registered; ``until`` None: it still is."""
 
     since: int
@@ -60,11 +60,11 @@ class PointGuard:
         entries: when it had applied every fact below which offset; both only grow.
     """
 
-    stints: list[Stint] = Factory(list)
+    stints: list[RegistrationInterval] = Factory(list)
     entries: list[tuple[int, int]] = Factory(list)
 
     @property
-    def serving(self) -> Stint | None:
+    def serving(self) -> RegistrationInterval | None:
         """Give the stint that is not over."""
         if self.stints and self.stints[-1].until is None:
             return self.stints[-1]
@@ -91,7 +91,7 @@ class PointGuard:
         place = bisect_left(self.entries, as_of, key=itemgetter(1))
         return self.entries[place][0] if place < len(self.entries) else None
 
-    def stint_at(self, at: int, skew: int) -> Stint | None:
+    def stint_at(self, at: int, skew: int) -> RegistrationInterval | None:
         """Give the last stint that a time may lie in, one that observes before others.
 
         What was let in by who perhaps only observed is no failure.
@@ -113,10 +113,10 @@ class PointGuard:
     def from_plain(cls, plain: Mapping[str, Any]) -> PointGuard:
         """Read what `to_plain` gave."""
         entries = [(at, offset) for at, offset in plain["entries"]]
-        return cls([Stint(*each) for each in plain["stints"]], entries)
+        return cls([RegistrationInterval(*each) for each in plain["stints"]], entries)
 
 
-class Points:
+class EnforcementPoints:
     """The guards of a realm.
 
     Attributes:
@@ -153,7 +153,7 @@ class Points:
             if serving.enforces == enforces:
                 return
             serving.until = at
-        known.stints.append(Stint(at, None, enforces))
+        known.stints.append(RegistrationInterval(at, None, enforces))
         del known.stints[:-MOST_STINTS]
         self._tell(guard)
 
@@ -289,7 +289,7 @@ def placed(guard: str, bound: Mapping[str, Sequence[str]]) -> str:
 
     Args:
         guard: its name.
-        bound: as `Points` takes it.
+        bound: as `EnforcementPoints` takes it.
     """
     points = sorted(point for point, each in bound.items() if _fits(guard, each))
     return f"{guard} (at {few(points or [guard])})"

@@ -49,7 +49,7 @@ class Accepted(NamedTuple):
     event_id: str | None = None
 
 
-class KnownDeaths:
+class RevocationOffsets:
     """What was listed, and below which offset all that is forgotten lies."""
 
     def __init__(self, floor: int = 0, most: int = MOST) -> None:

@@ -23,7 +23,7 @@ from streams.stages.access.dedup import repeats_among
 from streams.stages.access.segment import BEYOND
 from streams.stages.sentinel.observations import of_beyond
 from streams.stages.sentinel.scope_use import violation
-from streams.stages.sentinel.step import Telling
+from streams.stages.sentinel.step import SentinelStep
 from streams.stages.sentinel.tolerances import Tolerances
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
     from streams.stages.access.columns import Numbers
-    from streams.stages.access.index import Remembered
+    from streams.stages.access.index import AccessIndex
     from streams.stages.access.segment import Segment
 
 AT_ONCE: Final = 1000  # names looked up in one step
@@ -53,10 +53,10 @@ def limited(fact: Fact) -> tuple[Identifier, ...]:
     return tuple(getattr(fact, name) for name in _SPOKEN_OF.get(type(fact), ()))
 
 
-class LateLimits:
+class ScopeRecheck:
     """What is still to be looked at."""
 
-    def __init__(self, uses: Remembered) -> None:
+    def __init__(self, uses: AccessIndex) -> None:
         """Start with nothing, of all the uses that are remembered."""
         self._uses = uses
         self._needed = False  # a remembered use tells which scopes it needed
@@ -144,8 +144,8 @@ class LateLimits:
 def hold_to_scopes(
     found: Iterable[tuple[Segment, Numbers]],
     registry: Registry,
-    telling: Telling,
-    remembered: Remembered,
+    telling: SentinelStep,
+    remembered: AccessIndex,
     tolerances: Tolerances,
 ) -> Steps[None]:
     """Report the uses among some rows that needed more than they may."""

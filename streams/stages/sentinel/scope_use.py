@@ -8,7 +8,7 @@ from agents_registry.closure import STEP, Requirements
 from agents_registry.life import Life, Moment, quiet
 from agents_registry.lineage import CAUSED, NONE, SCOPED
 from agents_registry.scope import covers
-from streams.stages.access.columns import Lines
+from streams.stages.access.columns import AccessColumns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from streams.stages.access.uses import AccessEvent
 
 
-def scoped(batch: Lines | Iterable[AccessEvent]) -> list[AccessEvent]:
+def scoped(batch: AccessColumns | Iterable[AccessEvent]) -> list[AccessEvent]:
     """Return the allowed uses of which the needed scopes are known."""
     try:
-        uses = batch.scoped() if isinstance(batch, Lines) else batch
+        uses = batch.scoped() if isinstance(batch, AccessColumns) else batch
     except ValueError:
         return []  # the sentinel counts what cannot be read
     return [use for use in uses if use.scopes and use.outcome != "denied"]

@@ -18,7 +18,7 @@ import numpy as np
 from agents_registry.facts import Fact
 from agents_registry.identifiers import Identifier
 from streams.model.findings import FindingKind
-from streams.stages.access.columns import DENIED, U64, Lines, prints_of
+from streams.stages.access.columns import DENIED, U64, AccessColumns, prints_of
 from streams.stages.sentinel.acted import AgentUse
 from streams.stages.sentinel.episode import EpisodeKey, Sighting
 from streams.stages.sentinel.finding_lifetime import OF_NAMES, denied_for_good
@@ -29,10 +29,10 @@ from streams.stages.sentinel.observations import (
     with_orderer,
 )
 from streams.stages.sentinel.revocation_offsets import note_acceptance
-from streams.stages.sentinel.scope_recheck import LateLimits, hold_to_scopes, limited
-from streams.stages.sentinel.step import Outputs, Telling
+from streams.stages.sentinel.scope_recheck import ScopeRecheck, hold_to_scopes, limited
+from streams.stages.sentinel.step import Outputs, SentinelStep
 from streams.stages.sentinel.tolerances import Tolerances
-from streams.stages.sentinel.undeclared import Undeclared, Unknown
+from streams.stages.sentinel.undeclared import Unknown, UnknownCredentials
 from streams.stages.sentinel.unknown_agents import Shown, UnknownAgents
 from streams.stages.sentinel.use_judge import UseJudge, names_of
 
@@ -63,9 +63,9 @@ class Sentinel(UseJudge):
         # Before they are forgotten, whatever is set.
         settle = min(tolerances.posture.settle, tolerances.remember // 2)
         acting = tolerances.acting
-        self._undeclared = Undeclared(self.uses, self.episodes, settle, acting)
+        self._undeclared = UnknownCredentials(self.uses, self.episodes, settle, acting)
         self.agents = UnknownAgents(realm, self.episodes, acting)
-        self._late_limits = LateLimits(self.uses)
+        self._late_limits = ScopeRecheck(self.uses)
         self.remember = tolerances.remember
         self._table: Registry | None = None  # that all remembered uses were judged by
 
@@ -93,13 +93,13 @@ class Sentinel(UseJudge):
         self._late_limits.note(names)
 
     def observe(
-        self, batch: Lines | Iterable[AccessEvent], registry: Registry, now: int
+        self, batch: AccessColumns | Iterable[AccessEvent], registry: Registry, now: int
     ) -> Steps[Outputs]:
         """Judge new accesses, and remember them."""
-        lines = batch if isinstance(batch, Lines) else Lines.of(batch)
+        lines = batch if isinstance(batch, AccessColumns) else AccessColumns.of(batch)
         if not len(lines):
             return Outputs()
-        telling = Telling(self.episodes, now)
+        telling = SentinelStep(self.episodes, now)
         bits = yield from self.grown(registry)
         acts = None
         if self._tolerances.report_unknown:
@@ -132,7 +132,7 @@ class Sentinel(UseJudge):
         Those of credentials that stayed undeclared are told, and those are held
         against their scopes that a late fact may have limited.
         """
-        telling = Telling(self.episodes, now)
+        telling = SentinelStep(self.episodes, now)
         if self._late_limits.waiting:
             found = yield from self._late_limits.step(registry)
             yield from hold_to_scopes(
@@ -153,7 +153,7 @@ class Sentinel(UseJudge):
         piece: Segment,
         found: Iterable[tuple[int, AccessEvent, Unknown]],
         registry: Registry,
-        telling: Telling,
+        telling: SentinelStep,
     ) -> Steps[None]:
         """Tell of credentials here, and of agents to who brings them together."""
         acted: dict[tuple[Identifier, str, Identifier], AgentUse] = {}
@@ -173,7 +173,7 @@ class Sentinel(UseJudge):
         self, acted: Iterable[AgentUse], registry: Registry, now: int
     ) -> Steps[Outputs]:
         """Take in what points tell of agents that nobody declared."""
-        telling = Telling(self.episodes, now)
+        telling = SentinelStep(self.episodes, now)
         yield from self.agents.take(acted, registry, telling)
         return telling.outputs
 
@@ -193,7 +193,7 @@ class Sentinel(UseJudge):
 
     def end_declared(self, registry: Registry, now: int) -> Steps[Outputs]:
         """End the findings about credentials and agents that were declared since."""
-        telling = Telling(self.episodes, now)
+        telling = SentinelStep(self.episodes, now)
         yield from self.agents.end(registry, telling)
         for key in (yield from self._undeclared.declared(registry)):
             yield
@@ -204,7 +204,7 @@ class Sentinel(UseJudge):
         self, identifiers: Collection[Identifier], registry: Registry, now: int
     ) -> Steps[Outputs]:
         """Judge remembered uses again, of identifiers that a fact condemned."""
-        telling = Telling(self.episodes, now)
+        telling = SentinelStep(self.episodes, now)
         prints = []
         for identifier in identifiers:
             yield
@@ -226,7 +226,7 @@ class Sentinel(UseJudge):
 
     def reconsider_all(self, registry: Registry, now: int) -> Steps[Outputs]:
         """Judge every remembered use again, e.g. after nobody watched for a while."""
-        telling = Telling(self.episodes, now)
+        telling = SentinelStep(self.episodes, now)
         self._table = registry
         bits = yield from self.grown(registry)
         found: Found = []
@@ -256,7 +256,7 @@ class Sentinel(UseJudge):
         A signal that is ``over`` ends the finding that such signals opened. Whose the
         name is, and who ended it, is looked up where the signal does not tell.
         """
-        telling = Telling(self.episodes, now)
+        telling = SentinelStep(self.episodes, now)
         for signal in signals:
             yield
             values = dict(signal)
@@ -285,7 +285,7 @@ class Sentinel(UseJudge):
 
     def end_denied(self, registry: Registry, now: int) -> Steps[Outputs]:
         """End the findings about names that are denied for good now."""
-        telling = Telling(self.episodes, now)
+        telling = SentinelStep(self.episodes, now)
         for kind in OF_NAMES:
             for key in (yield from self.episodes.open_of(kind)):
                 yield
@@ -295,14 +295,14 @@ class Sentinel(UseJudge):
 
     def expire(self, now: int) -> Steps[Outputs]:
         """Forget old uses, guards and findings, and close silent episodes."""
-        telling = Telling(self.episodes, now)
+        telling = SentinelStep(self.episodes, now)
         telling.outputs.forgotten = self.uses.forget(now - self.remember)
         self.points.forget(now - self.remember)
         telling.changed((yield from self.episodes.close_silent(now)))
         telling.outputs.dropped = yield from self.episodes.forget(now)
         return (yield from self._done(telling))
 
-    def _done(self, telling: Telling) -> Steps[Outputs]:
+    def _done(self, telling: SentinelStep) -> Steps[Outputs]:
         """Give what a step changed, with the pieces of uses."""
         telling.outputs.uses = yield from self.uses.changes()
         return telling.outputs

@@ -54,7 +54,7 @@ class Outputs:
 
 
 @frozen
-class Telling:
+class SentinelStep:
     """A step over the uses of a realm.
 
     Attributes:

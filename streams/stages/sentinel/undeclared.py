@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
     from streams.stages.access.agent_kinds import ActingKinds
-    from streams.stages.access.columns import Lines, Numbers
-    from streams.stages.access.index import Remembered
+    from streams.stages.access.columns import AccessColumns, Numbers
+    from streams.stages.access.index import AccessIndex
     from streams.stages.access.segment import Segment
     from streams.stages.sentinel.episodes import Episodes
-    from streams.stages.sentinel.liveness_index import DeadBits
+    from streams.stages.sentinel.liveness_index import LivenessIndex
 
 AT_ONCE: Final = 1000  # credentials asked about in one step
 MOST_TOLD: Final = 100_000  # agents; what is told of them again is merged
@@ -51,11 +51,11 @@ class Unknown(NamedTuple):
     agent: bool
 
 
-class Undeclared:
+class UnknownCredentials:
     """Which remembered uses are to be asked about again, and when."""
 
     def __init__(
-        self, uses: Remembered, episodes: Episodes, settle: int, acting: ActingKinds
+        self, uses: AccessIndex, episodes: Episodes, settle: int, acting: ActingKinds
     ) -> None:
         """Start with none.
 
@@ -79,7 +79,7 @@ class Undeclared:
             for one in piece.firsts(piece.held).tolist():
                 self._since.setdefault(one, piece.newest)
 
-    def named(self, lines: Lines, registry: Registry) -> Numbers:
+    def named(self, lines: AccessColumns, registry: Registry) -> Numbers:
         """For each row, whether it may name an agent that nobody declared.
 
         So it may, too, at a point of which is set by itself who acts there.
@@ -98,7 +98,7 @@ class Undeclared:
         self,
         piece: Segment,
         found: Iterable[tuple[int, AccessEvent]],
-        bits: DeadBits,
+        bits: LivenessIndex,
         now: int,
     ) -> Steps[list[tuple[int, AccessEvent, Unknown]]]:
         """Hold those of some new uses whose credential or agent is unknown.
@@ -167,7 +167,7 @@ class Undeclared:
         vocabulary = registry.lineage.vocabulary
         return lambda kind: self._acting.acts(kind, point, vocabulary)
 
-    def _settle_names(self, use: AccessEvent, bits: DeadBits) -> None:
+    def _settle_names(self, use: AccessEvent, bits: LivenessIndex) -> None:
         """Note the names of a use of which nobody need ask again, whoever has them."""
         for name in use.identifiers:
             alone = AccessEvent((name,), use.point, None, use.at, None)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from streams.stages.sentinel.acted import AgentUse
     from streams.stages.sentinel.episode import Episode
     from streams.stages.sentinel.episodes import Episodes
-    from streams.stages.sentinel.step import Telling
+    from streams.stages.sentinel.step import SentinelStep
 
 KIND: Final = FindingKind.UNKNOWN_AGENT
 LISTED: Final = 50  # names in the finding on all of them
@@ -72,7 +72,7 @@ class UnknownAgents:
         self._look_at = 0
 
     def take(
-        self, uses: Iterable[AgentUse], registry: Registry, telling: Telling
+        self, uses: Iterable[AgentUse], registry: Registry, telling: SentinelStep
     ) -> Steps[None]:
         """Take in what points tell."""
         somebody = yield from self._somebody(registry, telling.now)
@@ -86,7 +86,7 @@ class UnknownAgents:
             alone = somebody or self._episodes.open_of_key(key) is not None
             self._see(key if alone else self._all, use, telling)
 
-    def end(self, registry: Registry, telling: Telling) -> Steps[None]:
+    def end(self, registry: Registry, telling: SentinelStep) -> Steps[None]:
         """End what is told of agents that were declared since."""
         whole = self._episodes.open_of_key(self._all)
         if whole is not None:
@@ -111,7 +111,7 @@ class UnknownAgents:
                 acted = Acted(found.first_seen, found.last_seen, found.count)
                 yield str(found.presented), acted
 
-    def _see(self, key: EpisodeKey, use: AgentUse, telling: Telling) -> None:
+    def _see(self, key: EpisodeKey, use: AgentUse, telling: SentinelStep) -> None:
         name, open_ = str(use.agent), self._episodes.open_of_key(key)
         agents = {} if open_ is None else open_.agents
         acted = agents.get(name) or Acted.none(use)
@@ -132,13 +132,13 @@ class UnknownAgents:
         self._tell(sighting, {name: acted}, telling)
 
     def _tell(
-        self, sighting: Sighting, agents: dict[str, Acted], telling: Telling
+        self, sighting: Sighting, agents: dict[str, Acted], telling: SentinelStep
     ) -> None:
         episode = telling.see(sighting)
         episode.agents.update(agents)
         episode.finding = evolve(episode.finding, message=_message(episode))
 
-    def _tell_each(self, registry: Registry, telling: Telling) -> None:
+    def _tell_each(self, registry: Registry, telling: SentinelStep) -> None:
         """Tell of each by itself what was told of all of them."""
         whole = self._episodes.open_of_key(self._all)
         if whole is None:

@@ -11,16 +11,16 @@ from agents_registry.lineage import NONE
 from agents_registry.presentation import Presented, is_credential
 from streams.model.findings import FindingKind
 from streams.stages.access.dedup import repeats_among
-from streams.stages.access.index import Remembered
+from streams.stages.access.index import AccessIndex
 from streams.stages.access.segment import IN_FLIGHT, REPORTED, UNDATED
 from streams.stages.sentinel.episode import Doubt
 from streams.stages.sentinel.episodes import KEPT, Episodes
 from streams.stages.sentinel.evidence import Evidence, doubtful, kind_of, late_by
-from streams.stages.sentinel.liveness_index import DeadBits
+from streams.stages.sentinel.liveness_index import LivenessIndex
 from streams.stages.sentinel.observations import of_failure, of_use
-from streams.stages.sentinel.points import Points
-from streams.stages.sentinel.revocation_offsets import Accepted, KnownDeaths
-from streams.stages.sentinel.step import Outputs, Telling
+from streams.stages.sentinel.points import EnforcementPoints
+from streams.stages.sentinel.revocation_offsets import Accepted, RevocationOffsets
+from streams.stages.sentinel.step import Outputs, SentinelStep
 from streams.stages.sentinel.tolerances import Tolerances
 
 if TYPE_CHECKING:
@@ -51,15 +51,17 @@ class UseJudge:
 
     def __init__(self, realm: str, tolerances: Tolerances) -> None:
         """Start with nothing seen."""
-        self.uses = Remembered(tolerances.remember, tolerances.most_uses)
+        self.uses = AccessIndex(tolerances.remember, tolerances.most_uses)
         self.episodes = Episodes(realm, tolerances.silence, KEPT)
         self.accepted: dict[str, Accepted] = {}
-        self.known = KnownDeaths()
-        self.points = Points(tolerances.points)
-        self.bits: DeadBits | None = None
+        self.known = RevocationOffsets()
+        self.points = EnforcementPoints(tolerances.points)
+        self.bits: LivenessIndex | None = None
         self._tolerances = tolerances
 
-    def judge(self, found: Found, registry: Registry, telling: Telling) -> Steps[None]:
+    def judge(
+        self, found: Found, registry: Registry, telling: SentinelStep
+    ) -> Steps[None]:
         """Report the uses among some rows that are dead and were not reported."""
         dead = yield from self._dead_among(found, registry, telling)
         again = yield from repeats_among(self.uses, [use for _, _, use, _ in dead])
@@ -101,7 +103,7 @@ class UseJudge:
                 telling.relate(names_of(registry, use.identifiers[0]))
 
     def _dead_among(
-        self, found: Found, registry: Registry, telling: Telling
+        self, found: Found, registry: Registry, telling: SentinelStep
     ) -> Steps[list[tuple[Segment, int, AccessEvent, Death]]]:
         dead = []
         for piece, rows in found:
@@ -159,13 +161,13 @@ class UseJudge:
         )
         return kind_of(evidence, standing, self._tolerances)
 
-    def bits_of(self, registry: Registry) -> DeadBits:
+    def bits_of(self, registry: Registry) -> LivenessIndex:
         """Give the dead bits of a table; one that was built anew has new ones."""
         if self.bits is None or self.bits.registry is not registry:
-            self.bits = DeadBits(registry)
+            self.bits = LivenessIndex(registry)
         return self.bits
 
-    def grown(self, registry: Registry) -> Steps[DeadBits]:
+    def grown(self, registry: Registry) -> Steps[LivenessIndex]:
         """Give the dead bits, with every node that facts named taken in."""
         bits = self.bits_of(registry)
         while bits.grow():
@@ -179,7 +181,7 @@ class UseJudge:
             points: where guards have news; None: all, e.g. after a start.
             now: ns.
         """
-        telling = Telling(self.episodes, now)
+        telling = SentinelStep(self.episodes, now)
         for point in self.episodes.doubtful_points if points is None else points:
             for episode in self.episodes.doubted(point):
                 for doubt in list(episode.doubts):

@@ -18,7 +18,7 @@ import structlog
 from streams.engines.kafka.audit.records import AUDIT, head_record, link_record, signed
 from streams.engines.kafka.audit.state import UnknownChainError, restored
 from streams.engines.kafka.client.group_consumer import (
-    Membership,
+    GroupConsumer,
     waiting_for_the_broker,
 )
 from streams.engines.kafka.client.log_reader import reading
@@ -89,7 +89,7 @@ class AuditStage:
         self.audited: dict[int, Audited] = {}
         self.progress = Progress()
         self.signed_at = clock()
-        self.member = Membership.of_stage("audit", FACTS, settings, worker)
+        self.member = GroupConsumer.of_stage("audit", FACTS, settings, worker)
         self._settings = settings
         self._publisher = publisher
         self._clock = clock

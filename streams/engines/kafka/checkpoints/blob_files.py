@@ -22,7 +22,7 @@ LARGE: Final = 64 << 10  # bytes; less is at home in the database
 _MARK: Final = b"@"  # no value begins with it
 
 
-class Beside:
+class BlobFiles:
     """The folder of the large values of one database."""
 
     def __init__(self, path: Path) -> None:

@@ -16,7 +16,7 @@ import structlog
 
 from schemas.codec import edition
 from streams.engines.kafka.checkpoints import snapshot as snapshots
-from streams.engines.kafka.checkpoints.blob_files import Beside
+from streams.engines.kafka.checkpoints.blob_files import BlobFiles
 from streams.engines.kafka.checkpoints.journal import Journal, JournalPlace
 from streams.engines.kafka.client.disk import DiskRoom
 from streams.process.private_folder import FOLDER_MODE, create_private, make_private
@@ -278,7 +278,7 @@ class UsesFile(_File):
         """Open the file, or make it."""
         super().__init__(path, _USES)
         self.room = DiskRoom(path)
-        self._beside = Beside(path)
+        self._beside = BlobFiles(path)
         self.position: int | None = self._meta("position", None)
 
     def reset(self) -> None:

@@ -56,7 +56,7 @@ class _Load:
 
 
 @define(eq=False)
-class Lane:
+class PartitionBatcher:
     """The way to one partition.
 
     Attributes:

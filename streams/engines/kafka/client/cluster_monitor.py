@@ -49,7 +49,7 @@ class PartitionHolder:
     host: str
 
 
-class Outlook:
+class ClusterMonitor:
     """Asks again and again; what it says is at most a few seconds old.
 
     Attributes:

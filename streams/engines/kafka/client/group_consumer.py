@@ -49,7 +49,7 @@ async def waiting_for_the_broker(event: str = "not_loaded") -> AsyncIterator[Non
         await asyncio.sleep(AWAY_SECONDS)
 
 
-class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
+class GroupConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     """A consumer of one topic, in a group or of given partitions.
 
     Attributes:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from aiokafka.errors import KafkaError
 
-from streams.engines.kafka.client.group_consumer import Membership
+from streams.engines.kafka.client.group_consumer import GroupConsumer
 from streams.engines.kafka.records.codec import partition_of
 from streams.engines.kafka.records.layout import SOURCES
 
@@ -37,7 +37,7 @@ def polls_group(settings: KafkaSettings, realm: str) -> str:
     return settings.group(f"ingress.polls.{realm}")
 
 
-class Shared:
+class LeaderLock:
     """The works of a realm, and those of them that fell to this process.
 
     Attributes:
@@ -59,7 +59,7 @@ class Shared:
         """
         self._works = works
         self._count = settings.partitions
-        self._member = Membership(
+        self._member = GroupConsumer(
             settings,
             settings.topic(SOURCES),
             # Without a stable name: who goes gives its work away at once.

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from enforcement.kafka.connecting import stopped, whole
-from streams.engines.kafka.client.batcher import Acked, Lane, NotAckedError
+from streams.engines.kafka.client.batcher import Acked, NotAckedError, PartitionBatcher
 from streams.engines.kafka.client.batches import MOST_BYTES, batches
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Publisher:
         self._clock = clock
         self.written: Counter[str] = Counter()
         self._tasks = asyncio.TaskGroup()
-        self._lanes: dict[tuple[str, int], Lane] = {}
+        self._lanes: dict[tuple[str, int], PartitionBatcher] = {}
         # What is handed over is sent again until its caller gives up, or may have.
         client = settings.client() | {"request_timeout_ms": round(1000 * deadline)}
         self._producer = AIOKafkaProducer(
@@ -133,10 +133,10 @@ class Publisher:
         waiting = (lane.since for lane in self._lanes.values())
         return any(since is not None and since < limit for since in waiting)
 
-    def _lane(self, topic: str, partition: int) -> Lane:
+    def _lane(self, topic: str, partition: int) -> PartitionBatcher:
         key = topic, partition
         if key not in self._lanes:
-            self._lanes[key] = Lane(
+            self._lanes[key] = PartitionBatcher(
                 self._producer, topic, partition, self._tasks, self._clock
             )
         return self._lanes[key]

@@ -19,7 +19,7 @@ from aiokafka.errors import KafkaError
 
 from enforcement.kafka.connecting import stopped, whole
 from streams.engines.kafka.client.group_consumer import (
-    Membership,
+    GroupConsumer,
     waiting_for_the_broker,
 )
 from streams.engines.kafka.client.publisher import NotAckedError, die
@@ -92,8 +92,8 @@ class ClosureStage:
         self.rules = rules
         self.tally = ClosureTally()
         self.progress = Progress()
-        self.member = Membership.of_stage("closure", FACTS, settings, worker)
-        self._receipts = Membership(
+        self.member = GroupConsumer.of_stage("closure", FACTS, settings, worker)
+        self._receipts = GroupConsumer(
             settings, settings.topic(RECEIPTS), partitions=range(settings.partitions)
         )
         self._asking: Any = None

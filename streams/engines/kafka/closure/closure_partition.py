@@ -18,7 +18,11 @@ from agents_registry.facts import Cause, Fact
 from agents_registry.identifiers import Identifier
 from agents_registry.steps import finish
 from schemas.errors import SchemaError
-from streams.engines.kafka.closure.guard_registry import CEILING, MOST_GUARDS, LogRoll
+from streams.engines.kafka.closure.guard_registry import (
+    CEILING,
+    MOST_GUARDS,
+    KafkaGuardRegistry,
+)
 from streams.engines.kafka.records.codec import heartbeat_start, read_entry, realm_of
 from streams.engines.kafka.records.poison import poison_of
 from streams.engines.kafka.records.receipts import read_receipt
@@ -106,7 +110,7 @@ class RealmCauses:
         offsets: id of an open cause to the offset of its first copy.
     """
 
-    roll: LogRoll
+    roll: KafkaGuardRegistry
     episodes: Episodes
     open: dict[int, Revocation] = field(factory=dict)
     offsets: dict[str, int] = field(factory=dict)
@@ -182,7 +186,7 @@ class ClosurePartition:
         if found is None:
             rules = self._rules
             deadline = round(rules.deadline * SECOND)
-            roll = LogRoll(
+            roll = KafkaGuardRegistry(
                 self.genesis, deadline, self._tally.refused, rules.ceiling, rules.most
             )
             roll.closure.receipts = self.heard

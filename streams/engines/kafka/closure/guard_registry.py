@@ -53,7 +53,7 @@ class GuardProcess:
     heard: int
 
 
-class LogRoll:
+class KafkaGuardRegistry:
     """Who is registered, and in whose name who speaks.
 
     Attributes:

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 from attrs import Factory, define
 
 from agents_registry.facts import Cause
-from streams.stages.sentinel.liveness_index import DeadBits
-from streams.stages.sentinel.revocation_offsets import KnownDeaths, note_acceptance
+from streams.stages.sentinel.liveness_index import LivenessIndex
+from streams.stages.sentinel.revocation_offsets import (
+    RevocationOffsets,
+    note_acceptance,
+)
 from streams.stages.sentinel.scope_recheck import limited
 
 if TYPE_CHECKING:
@@ -35,15 +38,15 @@ class Realm:
 
     cascade: Cascade
     accepted: dict[str, Accepted] = Factory(dict)
-    known: KnownDeaths = Factory(KnownDeaths)
-    bits: DeadBits | None = None
+    known: RevocationOffsets = Factory(RevocationOffsets)
+    bits: LivenessIndex | None = None
     heard: Callable[[Fact], None] | None = None
     limited: list[Identifier] | None = None
 
-    def dead_bits(self) -> DeadBits:
+    def dead_bits(self) -> LivenessIndex:
         """Liveness index of the table as it is now."""
         if self.bits is None or self.bits.registry is not self.cascade.registry:
-            self.bits = DeadBits(self.cascade.registry)
+            self.bits = LivenessIndex(self.cascade.registry)
         return self.bits
 
     def take_limited(self) -> list[Identifier]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from agents_registry.identifiers import Vocabulary
     from agents_registry.steps import Steps
     from enforcement.kafka.replica import Raw
-    from streams.engines.kafka.client.group_consumer import Membership
+    from streams.engines.kafka.client.group_consumer import GroupConsumer
     from streams.engines.kafka.records.codec import Genesis
     from streams.settings.kafka import KafkaSettings
 
@@ -111,7 +111,7 @@ class Loader:
 
     async def load(
         self,
-        member: Membership,
+        member: GroupConsumer,
         held: dict[int, Partition],
         *,
         numbers: Iterable[int] | None = None,
@@ -159,7 +159,7 @@ class Loader:
             member.begin(number, partition.position)
         return loaded
 
-    async def _promote(self, member: Membership, partition: Partition) -> None:
+    async def _promote(self, member: GroupConsumer, partition: Partition) -> None:
         """Put a tailed partition to work, from where its last owner committed.
 
         The owner had acks of all below that, and of what lies above nobody knows.
@@ -179,7 +179,7 @@ class Loader:
         )
 
     async def _open(
-        self, member: Membership, number: int, genesis: str, *, standby: bool
+        self, member: GroupConsumer, number: int, genesis: str, *, standby: bool
     ) -> Partition:
         if number not in self._files:
             path = self._folder / f"facts-{number}"
@@ -207,7 +207,7 @@ class Loader:
 
     async def _restored(
         self,
-        member: Membership,
+        member: GroupConsumer,
         number: int,
         genesis: str,
         of: tuple[FactsFile, bool],
@@ -266,7 +266,7 @@ class Loader:
                 self.tailing.step()  # the one may wait for the other
 
     async def _relist(
-        self, member: Membership, number: int, genesis: str, file: FactsFile
+        self, member: GroupConsumer, number: int, genesis: str, file: FactsFile
     ) -> int:
         """Give the offset from which outputs may be missing.
 
@@ -281,7 +281,7 @@ class Loader:
         return min(file.listed, int(committed.offset))
 
     async def _fits(
-        self, member: Membership, number: int, genesis: str, position: int, of: str
+        self, member: GroupConsumer, number: int, genesis: str, position: int, of: str
     ) -> bool:
         """Tell whether a position of a log can be continued."""
         if of != genesis:

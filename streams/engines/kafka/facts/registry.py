@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from enforcement.turns import in_turns
 from streams.engines.kafka.checkpoints.journal import DamagedError
 from streams.engines.kafka.client.group_consumer import (
-    Membership,
+    GroupConsumer,
     waiting_for_the_broker,
 )
 from streams.engines.kafka.client.publisher import NotAckedError, die
@@ -62,7 +62,7 @@ class RegistryStage:
         """Set up; `run` works."""
         self.partitions: dict[int, Partition] = {}
         self.progress = loader.progress
-        self.member = Membership.of_stage("registry", FACTS, settings, worker)
+        self.member = GroupConsumer.of_stage("registry", FACTS, settings, worker)
         self.standby: Standby | None = None
         if worker.standby:
             self.standby = Standby(settings, loader, self.member, self.partitions)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from enforcement.turns import in_turns
 from streams.engines.kafka.client.group_consumer import (
-    Membership,
+    GroupConsumer,
     waiting_for_the_broker,
 )
 from streams.engines.kafka.facts.recovery import take
@@ -44,7 +44,7 @@ class RealmTables:
         self.partitions: dict[int, Partition] = {}
         self.loaded = asyncio.Event()
         self.turned = asyncio.Condition()
-        self.member = Membership(
+        self.member = GroupConsumer(
             settings, settings.topic(FACTS), partitions=range(settings.partitions)
         )
         self.progress = loader.progress

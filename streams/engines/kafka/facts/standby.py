@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from streams.engines.kafka.client.group_consumer import (
-    Membership,
+    GroupConsumer,
     waiting_for_the_broker,
 )
 from streams.engines.kafka.facts.recovery import take
@@ -45,7 +45,7 @@ class Standby:
         self,
         settings: KafkaSettings,
         loader: Loader,
-        owner: Membership,
+        owner: GroupConsumer,
         held: dict[int, Partition],
     ) -> None:
         """Set up; `run` works.
@@ -59,7 +59,7 @@ class Standby:
         self.partitions: dict[int, Partition] = {}
         self.lock = asyncio.Lock()
         self.progress = loader.tailing
-        self._tail = Membership(
+        self._tail = GroupConsumer(
             settings, settings.topic(FACTS), partitions=range(settings.partitions)
         )
         self._all = frozenset(range(settings.partitions))

@@ -20,7 +20,7 @@ from aiokafka.errors import KafkaError
 from enforcement.kafka.connecting import stopped, whole
 from schemas.codec import in_force
 from schemas.errors import Fault, SchemaError
-from streams.engines.kafka.client.group_consumer import Membership
+from streams.engines.kafka.client.group_consumer import GroupConsumer
 from streams.engines.kafka.client.publisher import NotAckedError
 from streams.engines.kafka.records.codec import Outgoing, cloud_event, partition_of
 from streams.engines.kafka.records.layout import SOURCES
@@ -76,7 +76,7 @@ class CompactedStore:
         self._clock = clock
         self._topic = settings.topic(SOURCES)
         self._number = partition_of(realm, settings.partitions)
-        self._member = Membership(settings, self._topic, partitions=[self._number])
+        self._member = GroupConsumer(settings, self._topic, partitions=[self._number])
         self._asking: Any = AIOKafkaConsumer(**settings.client())
         self._position = 0
         self._poison: list[Poison] = []

@@ -39,9 +39,9 @@ from streams.services.intake import (
     MANY,
     MOST_FACT_BYTES,
     Acceptance,
+    Deduplicator,
     NotWrittenError,
-    Prepared,
-    Stated,
+    PreparedBatch,
     as_it_is,
     encode,
     many,
@@ -111,7 +111,7 @@ class KafkaLog:
         self._geneses = geneses
         self._fresh_id = fresh_id
         self._complete = complete
-        self.stated = Stated(copy_key)
+        self.stated = Deduplicator(copy_key)
         self._noted = noted
         self._ends: dict[int, int] = {}
         self._scope_uses = ScopeUses()
@@ -192,7 +192,7 @@ class KafkaLog:
             return Acceptance(0, len(admission.dead_letters), 0, token)
         at, realm = origin.received_at, origin.realm
         act = Act(realm=realm, at=at, actor=actor, action=action, facts=ids)
-        prepared = Prepared(admission, encoded, frozenset())
+        prepared = PreparedBatch(admission, encoded, frozenset())
         fresh = self._fresh_id()
         receipt = await self._write(prepared, origin, fresh, acts=[self._act(act)])
         named, count = ids[:MOST_LOGGED], len(facts)
@@ -218,7 +218,7 @@ class KafkaLog:
 
     async def _write(
         self,
-        prepared: Prepared,
+        prepared: PreparedBatch,
         origin: Origin,
         fresh: str,
         place: KafkaPlace | None = None,

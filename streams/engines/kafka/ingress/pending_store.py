@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 PENDING: Final = "pending"
 
 
-class KeptShelf:
+class KafkaPendingStore:
     """The records of the kind ``pending``, which every ingress of the realm follows."""
 
     def __init__(self, kept: CompactedStore) -> None:

@@ -15,7 +15,7 @@ import structlog
 from attrs import frozen
 
 from streams.engines.kafka.client.group_consumer import (
-    Membership,
+    GroupConsumer,
     waiting_for_the_broker,
 )
 from streams.engines.kafka.records.dead_letters import KafkaPlace
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from streams.engines.kafka.ingress.ingress import KafkaLog
     from streams.model.records import Record
     from streams.settings.kafka import KafkaSettings
-    from streams.stages.ingest.admission import Rights
+    from streams.stages.ingest.admission import Entitlements
     from streams.stages.ingest.ingress import Origin
 
 IDLE_SECONDS: Final = 0.5
@@ -59,7 +59,7 @@ class RawTopic:
 
     topic: str
     read: Callable[[bytes], Awaitable[Sequence[Record]]]
-    speaker: Callable[[], tuple[Origin, Rights]]
+    speaker: Callable[[], tuple[Origin, Entitlements]]
     point: str = ""
     most: int = 8 << 20
 
@@ -82,7 +82,7 @@ class RawInput:
         self._log = log_
         self._digest_key = settings.digest()
         self._unread: dict[int, int] = {}  # partitions with a gap, from when on
-        self._member = Membership(
+        self._member = GroupConsumer(
             settings,
             raw.topic,
             group=settings.group(f"ingress.{raw.topic}"),
@@ -90,7 +90,7 @@ class RawInput:
         )
 
     @property
-    def member(self) -> Membership:
+    def member(self) -> GroupConsumer:
         """Our membership, for health."""
         return self._member
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from streams.engines.kafka.client.cluster_monitor import Outlook
+from streams.engines.kafka.client.cluster_monitor import ClusterMonitor
 from streams.engines.kafka.records.layout import FACTS
 from streams.engines.kafka.topics.topic_watch import TOPICS
 from streams.observability.progress import STILL_SECONDS, Progress
@@ -17,7 +17,7 @@ from streams.observability.progress import STILL_SECONDS, Progress
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from streams.engines.kafka.client.group_consumer import Membership
+    from streams.engines.kafka.client.group_consumer import GroupConsumer
     from streams.engines.kafka.clock.heartbeats import Heart
     from streams.engines.kafka.topics.topic_watch import TopicWatch
     from streams.settings.kafka import KafkaSettings
@@ -37,7 +37,7 @@ class Writing:
         self,
         settings: KafkaSettings,
         heart: Heart,
-        raw: Mapping[str, Membership],
+        raw: Mapping[str, GroupConsumer],
         watch: TopicWatch,
         still_seconds: float = STILL_SECONDS,
     ) -> None:
@@ -51,7 +51,7 @@ class Writing:
             still_seconds: without a step forward, then it is not live.
         """
         self.progress = {name: Progress() for name in (HEARTBEATS, *raw)}
-        self.outlook = Outlook(settings, self._wanted, {})
+        self.outlook = ClusterMonitor(settings, self._wanted, {})
         self._facts = settings.topic(FACTS)
         self._heart = heart
         self._raw = raw

@@ -18,7 +18,7 @@ from streams.engines.kafka.records.codec import (
 )
 from streams.engines.kafka.records.scope_uses import AFTER, ScopeUse, read_scope_use
 from streams.model.findings import FindingKind
-from streams.stages.access.columns import Lines
+from streams.stages.access.columns import AccessColumns
 from streams.stages.access.uses import AccessEvent
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Accesses:
 
     realm: str
     after: int
-    lines: Lines
+    lines: AccessColumns
 
 
 @frozen
@@ -103,7 +103,7 @@ def _block(
     identity: str,
 ) -> Outgoing:
     try:
-        columns = Lines.of(block).columns()
+        columns = AccessColumns.of(block).columns()
     except ValueError as error:
         message = "an access holds what no record may hold"
         raise SchemaError(Fault.MISFIT, message) from error
@@ -204,10 +204,10 @@ def read_access(
         if name == "scope_use":
             return read_scope_use(record, after)
         if name == "access_lines":
-            lines = Lines.read((record["point"],), record)
+            lines = AccessColumns.read((record["point"],), record)
         elif name == "access":  # as earlier versions wrote it
             point, received_at = record["point"], record["received_at"]
-            lines = Lines.of(
+            lines = AccessColumns.of(
                 _seen(line, point, received_at) for line in record["lines"]
             )
         else:

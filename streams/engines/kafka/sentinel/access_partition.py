@@ -47,9 +47,9 @@ if TYPE_CHECKING:
     from streams.engines.kafka.finding_records import Held
     from streams.engines.kafka.records.poison import Poison
     from streams.model.findings import Finding
-    from streams.stages.access.columns import Lines
+    from streams.stages.access.columns import AccessColumns
     from streams.stages.sentinel.episode import Episode
-    from streams.stages.sentinel.points import Points
+    from streams.stages.sentinel.points import EnforcementPoints
     from streams.stages.sentinel.unknown_agents import Shown
 
     RealmOf = Callable[[str], Realm]
@@ -104,7 +104,7 @@ class AccessPartition:
         digest_key: bytes | None = None,
         *,
         tally: AccessTally | None = None,
-        points_of: Callable[[str], Points] | None = None,
+        points_of: Callable[[str], EnforcementPoints] | None = None,
     ) -> None:
         """Start empty.
 
@@ -453,9 +453,9 @@ def _agent_use(signal: Mapping[str, Any]) -> AgentUse | None:
         return None
 
 
-def _gathered(blocks: Iterable[Lines]) -> Iterator[Lines]:
+def _gathered(blocks: Iterable[AccessColumns]) -> Iterator[AccessColumns]:
     """Join blocks while they are small: a step costs the same for few lines as many."""
-    some: list[Lines] = []
+    some: list[AccessColumns] = []
     count = 0
     for block in blocks:
         some.append(block)

@@ -16,15 +16,15 @@ from attrs import define, field
 
 from schemas.errors import SchemaError
 from streams.engines.kafka.client.group_consumer import (
-    Membership,
+    GroupConsumer,
     waiting_for_the_broker,
 )
-from streams.engines.kafka.closure.guard_registry import LogRoll
+from streams.engines.kafka.closure.guard_registry import KafkaGuardRegistry
 from streams.engines.kafka.records.layout import RECEIPTS
 from streams.engines.kafka.records.receipts import read_receipt
 from streams.engines.kafka.records.schema_registry import learn
 from streams.stages.closure.closure import SILENCE, GuardMode
-from streams.stages.sentinel.points import Points, said_at
+from streams.stages.sentinel.points import EnforcementPoints, said_at
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -52,12 +52,12 @@ class PartitionReceipts:
     """
 
     genesis: str
-    rolls: dict[str, LogRoll] = field(factory=dict)
+    rolls: dict[str, KafkaGuardRegistry] = field(factory=dict)
     position: int = 0
     target: int = 0
 
 
-class Witnesses:
+class KafkaReceiptLog:
     """The guards of all realms.
 
     Attributes:
@@ -82,9 +82,9 @@ class Witnesses:
             clock: gives the time (ns).
             genesis_of: gives the genesis of a partition of ``facts``.
         """
-        self.realms: dict[str, Points] = {}
+        self.realms: dict[str, EnforcementPoints] = {}
         self.loaded = asyncio.Event()
-        self.member = Membership(
+        self.member = GroupConsumer(
             settings, settings.topic(RECEIPTS), partitions=range(settings.partitions)
         )
         self._keys = keys
@@ -93,11 +93,11 @@ class Witnesses:
         self._genesis_of = genesis_of
         self._heard: dict[int, PartitionReceipts] = {}
 
-    def points(self, realm: str) -> Points:
+    def points(self, realm: str) -> EnforcementPoints:
         """Guards of a realm."""
         found = self.realms.get(realm)
         if found is None:
-            found = self.realms[realm] = Points(self._bound)
+            found = self.realms[realm] = EnforcementPoints(self._bound)
         return found
 
     async def run(self, lock: asyncio.Lock, told: Told, begin: asyncio.Event) -> None:
@@ -183,7 +183,7 @@ class Witnesses:
         realm, guard = receipt.realm, receipt.terms.guard
         roll = heard.rolls.get(realm)
         if roll is None:
-            roll = heard.rolls[realm] = LogRoll(heard.genesis, 0, Counter())
+            roll = heard.rolls[realm] = KafkaGuardRegistry(heard.genesis, 0, Counter())
         roll.take(offset, receipt, at)
         if not receipt.proven:
             return

@@ -16,7 +16,7 @@ import structlog
 from enforcement.turns import in_turns
 from streams.engines.kafka.checkpoints.checkpoint import UsesFile
 from streams.engines.kafka.client.group_consumer import (
-    Membership,
+    GroupConsumer,
     waiting_for_the_broker,
 )
 from streams.engines.kafka.client.log_reader import reading
@@ -31,7 +31,7 @@ from streams.engines.kafka.records.poison import letters
 from streams.engines.kafka.records.schema_registry import learn
 from streams.engines.kafka.records.scope_uses import ScopeUse
 from streams.engines.kafka.sentinel.access_partition import AccessPartition, AccessTally
-from streams.engines.kafka.sentinel.receipt_log import Witnesses
+from streams.engines.kafka.sentinel.receipt_log import KafkaReceiptLog
 from streams.model.findings import FindingKind
 from streams.observability.failpoints import failpoint
 from streams.observability.progress import Progress
@@ -99,13 +99,13 @@ class SentinelStage:
             keys: of the guards that sign, by their names.
         """
         self.replica = RealmTables(settings, loader)
-        self.witnesses = Witnesses(
+        self.witnesses = KafkaReceiptLog(
             settings, keys, tolerances.points, clock, self._genesis_of
         )
         self.watched: dict[int, AccessPartition] = {}
         self.progress = Progress()
         self.tally = AccessTally()
-        self.member = Membership.of_stage("sentinel", ACCESS, settings, worker)
+        self.member = GroupConsumer.of_stage("sentinel", ACCESS, settings, worker)
         self._settings = settings
         self._worker = worker
         self._publisher = publisher
