@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import fcntl
 import hashlib
 import os
 import secrets
@@ -18,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from streams.clients.rescind import AUDIT_PUBLIC, TOKEN_FILE
-from streams.engines.embedded.store import StoreInUseError
+from streams.engines.embedded.data_folder import LOCK, lock_folder
 from streams.process.private_folder import create_private, make_private
 from streams.services.audit_heads import HeadKey
 from streams.settings.access import StaticToken
@@ -109,13 +108,8 @@ def audit_key(folder: Path, given: Path | None) -> HeadKey:
 def _mine(folder: Path) -> Iterator[None]:
     """Hold the lock that the store will hold, so that nobody else makes files."""
     make_private(folder)
-    create_private(folder / "lock")
-    with (folder / "lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            message = f"another process serves from {folder}"
-            raise StoreInUseError(message) from error
+    create_private(folder / LOCK)
+    with lock_folder(folder):
         yield
 
 

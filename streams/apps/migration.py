@@ -25,8 +25,8 @@ from agents_registry.registry import Registry
 from enforcement.kafka.connecting import stopped, whole
 from schemas.codec import bundled, decode_fact
 from streams.engines.embedded.backup_archive import DATABASE
+from streams.engines.embedded.data_folder import MOVED_FILE
 from streams.engines.embedded.restore import alone
-from streams.engines.embedded.store import MOVED_FILE
 from streams.engines.kafka.client.publisher import Publisher
 from streams.engines.kafka.ingress.compacted_store import CompactedStore, part
 from streams.engines.kafka.ingress.source_state import CURSOR, SCIM

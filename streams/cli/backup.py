@@ -100,8 +100,8 @@ def run_restore(
         used.
     """
     from streams.engines.embedded.backup_archive import BackupError
+    from streams.engines.embedded.data_folder import StoreInUseError
     from streams.engines.embedded.restore import OLD_PUBLIC_KEY, restore
-    from streams.engines.embedded.store import StoreInUseError
     from streams.services.audit_heads import head_reader, public_key
     from streams.stages.audit.chain import BrokenChainError
 

@@ -62,7 +62,7 @@ def run(config: Path | None, data_dir: Path | None, *, leave_alerts: bool) -> in
     from schemas.errors import SchemaError
     from streams.apps.builders.sources import ConfigurationError
     from streams.apps.migration import MigrationError
-    from streams.engines.embedded.store import StoreInUseError
+    from streams.engines.embedded.data_folder import StoreInUseError
     from streams.engines.kafka.client.publisher import NotAckedError
     from streams.engines.kafka.records.schema_registry import RegistryError
     from streams.engines.kafka.topics.topics import LayoutError

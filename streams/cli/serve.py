@@ -15,7 +15,7 @@ from streams.apps.builders.alerting import alerting
 from streams.apps.embedded import serve
 from streams.cli.output import to_stderr
 from streams.clients.rescind import DEFAULT_DATA_DIR, TOKEN_FILE, URL_FILE
-from streams.engines.embedded.store import LostLogError, StoreInUseError
+from streams.engines.embedded.data_folder import LostLogError, StoreInUseError
 from streams.observability.metrics import SERVER
 from streams.observability.tracing import MissingError, traced_process
 from streams.process.lifecycle import (

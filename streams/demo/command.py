@@ -20,7 +20,7 @@ from streams.demo.play import play
 from streams.demo.recording import RecordingError, read
 from streams.demo.screen import Screen
 from streams.demo.stage import DemoError, Stage, staged
-from streams.engines.embedded.store import StoreInUseError
+from streams.engines.embedded.data_folder import StoreInUseError
 from streams.process.lifecycle import configure_logging, first_error
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from streams.apps.embedded import serve
-from streams.engines.embedded.store import LostLogError, Store, StoreInUseError
+from streams.engines.embedded.data_folder import LostLogError, StoreInUseError
+from streams.engines.embedded.store import Store
 from streams.settings.server import Settings
 from streams.sinks.http_delivery import EndpointError
 from tests.integration.cli_server import run as rescind

@@ -17,7 +17,8 @@ from agents_registry.identifiers import Identifier, extend
 from enforcement.kafka import KafkaGuard
 from streams.apps.migration import Migration, MigrationError, Moved
 from streams.cli.migrate import run
-from streams.engines.embedded.store import LostLogError, Store
+from streams.engines.embedded.data_folder import LostLogError
+from streams.engines.embedded.store import Store
 from streams.engines.kafka.ingress.source_state import CURSOR
 from streams.settings.kafka import KafkaSettings
 from tests.integration.serving import (

@@ -14,7 +14,8 @@ from agents_registry.facts import HOUR, Node, fact_key
 from agents_registry.identifiers import Identifier
 from schemas.codec import encode_fact
 from streams.engines.embedded import store as store_module
-from streams.engines.embedded.store import Commit, Store, StoreInUseError
+from streams.engines.embedded.data_folder import StoreInUseError
+from streams.engines.embedded.store import Commit, Store
 from streams.engines.embedded.transaction import Transaction
 from streams.services.intake import Encoded
 

@@ -6,7 +6,6 @@ accepted since the backup, so no position in the old log says anything about it.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 from contextlib import closing, contextmanager
@@ -28,7 +27,7 @@ from streams.engines.embedded.backup_archive import (
     unpack,
 )
 from streams.engines.embedded.chain import Chain
-from streams.engines.embedded.store import GENESIS_FILE, StoreInUseError
+from streams.engines.embedded.data_folder import GENESIS_FILE, LOCK, lock_folder
 from streams.engines.embedded.transaction import Transaction
 from streams.observability.failpoints import failpoint
 from streams.stages.audit.chain import BrokenChainError
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
 
 # The public key of the heads in the backup: a new server has a key of its own.
 OLD_PUBLIC_KEY: Final = "audit.restored.pub"
-LOCK: Final = "lock"
 _UNCHAINED: Final = (
     "SELECT offset FROM facts WHERE offset NOT IN"
     " (SELECT fact FROM audit_chain WHERE fact IS NOT NULL) LIMIT 1"
@@ -153,11 +151,7 @@ def alone(folder: Path) -> Iterator[None]:
     Raises:
         InUseError: another process has it.
     """
-    with (folder / LOCK).open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StoreInUseError(f"another process serves from {folder}") from error
+    with lock_folder(folder):
         yield
 
 

@@ -9,21 +9,25 @@ is moved into the file by another thread, off the path of commits.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import functools
 import sqlite3
 import threading
 from collections import deque
 from contextlib import contextmanager
-from importlib import resources
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import structlog
 from attrs import define, frozen
 
-from streams.engines.embedded import dead_letters
 from streams.engines.embedded.chain import Chain
 from streams.engines.embedded.crossing import call_in
+from streams.engines.embedded.data_folder import (
+    FILE,
+    LOCK,
+    lock_folder,
+    next_offset,
+    prepare_log,
+)
 from streams.engines.embedded.reading import Reading, Stored, connect, facts_of
 from streams.engines.embedded.transaction import Transaction, Written
 from streams.observability.failpoints import failpoint
@@ -43,8 +47,6 @@ GROUP: Final = 256  # jobs of ingress in one commit
 MAX_WAITING: Final = 4096
 CHECKPOINT_SECONDS: Final = 2.0
 LONG_LOG: Final = 64 << 20  # bytes
-GENESIS_FILE: Final = "genesis"
-MOVED_FILE: Final = "moved"
 PAUSE_SECONDS: Final = 0.5
 # What ends by itself, or by an operator's hand, while the server runs.
 _PASSING: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY})
@@ -54,14 +56,6 @@ log = structlog.get_logger()
 
 class StoreBusyError(NotWrittenError):
     """Too much waits to be written: answer 503, the source repeats."""
-
-
-class StoreInUseError(Exception):
-    """Another process serves from this folder."""
-
-
-class LostLogError(Exception):
-    """The log that a folder held is not there any more; the text says what to do."""
 
 
 @frozen
@@ -94,7 +88,7 @@ class Store:
 
     def __init__(self, folder: Path, lock: Any) -> None:
         """Take over an open lock; `open` is the way in."""
-        self.path = folder / "rescind.db"
+        self.path = folder / FILE
         self._lock = lock
         self._loop = asyncio.get_running_loop()
         self._urgent: deque[_Waiting] = deque()
@@ -141,19 +135,13 @@ class Store:
             sqlite3.Error: the file cannot be read.
         """
         make_private(folder)
-        for name in ("rescind.db", "lock"):
+        for name in (FILE, LOCK):
             create_private(folder / name)
-        lock = (folder / "lock").open("a")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            lock.close()
-            message = f"another process serves from {folder}"
-            raise StoreInUseError(message) from error
+        lock = lock_folder(folder)
         try:
             store = cls(folder, lock)
             try:
-                store._prepare(realm, genesis)
+                store._take_up(realm, genesis)
             except BaseException:
                 store._close_readers()
                 raise
@@ -164,61 +152,13 @@ class Store:
             thread.start()
         return store
 
-    def _prepare(self, realm: str, genesis: str) -> None:
-        moved = self.path.with_name(MOVED_FILE)
-        if moved.exists():
-            message = f"{moved.read_text('utf-8').strip()}; see {moved}"
-            raise LostLogError(message)
+    def _take_up(self, realm: str, genesis: str) -> None:
         db = self._reader.db
-        schema = resources.files("streams.engines.embedded").joinpath("schema.sql")
-        db.executescript(schema.read_text("utf-8"))
-        dead_letters.upgrade(db)
-        failpoint("start.schema")
-        noted = self.path.with_name(GENESIS_FILE).exists()
-        # A log without the note is new or restored: guards must read it from its
-        # start, since a backup's offsets may name other facts than they hold.
-        keep = "INSERT OR IGNORE INTO meta VALUES (?, ?)"
-        take = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
-        with db:
-            db.execute(keep if noted else take, ("genesis", genesis))
-            db.execute(keep, ("realm", realm))
-            # What was accepted before receipts were kept, nobody can vouch for.
-            start = "INSERT OR IGNORE INTO positions VALUES ('closure', ?)"
-            db.execute(start, (_next_offset(db, "facts"),))
-        meta = dict(db.execute("SELECT name, value FROM meta"))
-        if meta["realm"] != realm:
-            message = f"{self.path} is the log of realm {meta['realm']!r}"
-            raise ValueError(message)
-        self._recognise(meta["genesis"])
-        self.genesis = meta["genesis"]
+        self.genesis = prepare_log(db, self.path, realm, genesis)
         self._realm = realm
-        db.execute("BEGIN IMMEDIATE")
-        with db:
-            Chain(db, realm, self.genesis).catch_up()
-        self.end = _next_offset(db, "facts")
-        self.access_end = _next_offset(db, "access")
-        self.signals_end = _next_offset(db, "signals")
-
-    def _recognise(self, genesis: str) -> None:
-        """Refuse another log than the one that this folder is known to hold.
-
-        An empty or deleted file becomes a new log by itself, and guards take a new
-        log for the truth: every denial would be lifted without a word.
-        """
-        note = self.path.with_name(GENESIS_FILE)
-        known = note.read_text("utf-8").strip() if note.exists() else ""
-        if known and known != genesis:
-            message = (
-                f"the log {known} that was in {self.path} is gone: restore a backup "
-                f"of it, then remove {note}; without a backup that begins a new log, "
-                "which has forgotten every revocation"
-            )
-            raise LostLogError(message)
-        if not known:
-            new = note.with_name(f"{note.name}.new")
-            create_private(new)
-            new.write_text(f"{genesis}\n", "utf-8")
-            new.replace(note)
+        self.end = next_offset(db, "facts")
+        self.access_end = next_offset(db, "access")
+        self.signals_end = next_offset(db, "signals")
 
     async def close(self) -> None:
         """Write what waits, then stop the threads and release the folder."""
@@ -438,9 +378,3 @@ def _run(tx: Transaction, job: Job) -> tuple[Any, BaseException | None]:
         return None, error
     tx.release()
     return answer, None
-
-
-def _next_offset(db: sqlite3.Connection, table: str) -> int:
-    query = f"SELECT coalesce(max(offset) + 1, 0) FROM {table}"  # noqa: S608 - constant
-    (offset,) = db.execute(query).fetchone()
-    return int(offset)

@@ -1,0 +1,117 @@
+"""Open a data folder: for one process alone, with the log that it is known to hold."""
+
+from __future__ import annotations
+
+import fcntl
+import sqlite3
+from importlib import resources
+from typing import IO, TYPE_CHECKING, Final
+
+from streams.engines.embedded import dead_letters
+from streams.engines.embedded.chain import Chain
+from streams.observability.failpoints import failpoint
+from streams.process.private_folder import create_private
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILE: Final = "rescind.db"
+LOCK: Final = "lock"
+GENESIS_FILE: Final = "genesis"
+MOVED_FILE: Final = "moved"
+
+
+class StoreInUseError(Exception):
+    """Another process serves from this folder."""
+
+
+class LostLogError(Exception):
+    """The log that a folder held is not there any more; the text says what to do."""
+
+
+def lock_folder(folder: Path) -> IO[str]:
+    """Lock a folder against other processes until the file that is given is closed.
+
+    Raises:
+        StoreInUseError: another process serves from this folder.
+    """
+    lock = (folder / LOCK).open("a")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.close()
+        message = f"another process serves from {folder}"
+        raise StoreInUseError(message) from error
+    return lock
+
+
+def prepare_log(db: sqlite3.Connection, path: Path, realm: str, genesis: str) -> str:
+    """Make the tables where there are none; give the genesis of the log.
+
+    Args:
+        db: the open file.
+        path: of the file.
+        realm: whose log this is.
+        genesis: a random id, used when the log is new or was restored.
+
+    Raises:
+        LostLogError: the log that was here is gone.
+        ValueError: the log belongs to another realm.
+    """
+    moved = path.with_name(MOVED_FILE)
+    if moved.exists():
+        message = f"{moved.read_text('utf-8').strip()}; see {moved}"
+        raise LostLogError(message)
+    schema = resources.files("streams.engines.embedded").joinpath("schema.sql")
+    db.executescript(schema.read_text("utf-8"))
+    dead_letters.upgrade(db)
+    failpoint("start.schema")
+    noted = path.with_name(GENESIS_FILE).exists()
+    # A log without the note is new or restored: guards must read it from its
+    # start, since a backup's offsets may name other facts than they hold.
+    keep = "INSERT OR IGNORE INTO meta VALUES (?, ?)"
+    take = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
+    with db:
+        db.execute(keep if noted else take, ("genesis", genesis))
+        db.execute(keep, ("realm", realm))
+        # What was accepted before receipts were kept, nobody can vouch for.
+        start = "INSERT OR IGNORE INTO positions VALUES ('closure', ?)"
+        db.execute(start, (next_offset(db, "facts"),))
+    meta: dict[str, str] = dict(db.execute("SELECT name, value FROM meta"))
+    if meta["realm"] != realm:
+        message = f"{path} is the log of realm {meta['realm']!r}"
+        raise ValueError(message)
+    _recognise(path, meta["genesis"])
+    db.execute("BEGIN IMMEDIATE")
+    with db:
+        Chain(db, realm, meta["genesis"]).catch_up()
+    return meta["genesis"]
+
+
+def _recognise(path: Path, genesis: str) -> None:
+    """Refuse another log than the one that this folder is known to hold.
+
+    An empty or deleted file becomes a new log by itself, and guards take a new
+    log for the truth: every denial would be lifted without a word.
+    """
+    note = path.with_name(GENESIS_FILE)
+    known = note.read_text("utf-8").strip() if note.exists() else ""
+    if known and known != genesis:
+        message = (
+            f"the log {known} that was in {path} is gone: restore a backup "
+            f"of it, then remove {note}; without a backup that begins a new log, "
+            "which has forgotten every revocation"
+        )
+        raise LostLogError(message)
+    if not known:
+        new = note.with_name(f"{note.name}.new")
+        create_private(new)
+        new.write_text(f"{genesis}\n", "utf-8")
+        new.replace(note)
+
+
+def next_offset(db: sqlite3.Connection, table: str) -> int:
+    """Where the next record of a log goes."""
+    query = f"SELECT coalesce(max(offset) + 1, 0) FROM {table}"  # noqa: S608 - constant
+    (offset,) = db.execute(query).fetchone()
+    return int(offset)
