@@ -32,7 +32,7 @@ class Driver(Protocol):
     """A guard that can be asked."""
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Give the reply to a request.
+        """Reply to a request.
 
         Raises:
             DriverError: there is none, or it is no JSON object.

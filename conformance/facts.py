@@ -26,17 +26,17 @@ _NAMING: Final = ("target", "node", "child", "first")
 
 
 def time(seconds: float | str) -> int:
-    """Give the nanoseconds since 1970 of a time in a case."""
+    """Nanoseconds since 1970 of a time in a case."""
     return EPOCH + span(seconds)
 
 
 def span(seconds: float | str) -> int:
-    """Give the nanoseconds of a length of time in a case."""
+    """Nanoseconds of a length of time in a case."""
     return int(Decimal(str(seconds)) * SECOND)
 
 
 def wire(written: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Give the facts of a case as JSON values of the feed.
+    """Facts of a case as JSON values of the feed.
 
     Args:
         written: as the case has them; ``id`` labels a fact for a later ``withdraw``,

@@ -53,7 +53,7 @@ class Game:
         self._tally.problems.append(Problem(gravity, self._label, text))
 
     def begin(self) -> None:
-        """Tell the guard to forget everything and take up its settings."""
+        """Have the guard forget everything and take its settings."""
         self._ask("reset", settings=self._case.settings)
 
     def step(self, step: dict[str, Any]) -> None:

@@ -56,7 +56,7 @@ def _play(driver: Driver, case: Case, tally: Tally) -> None:
 
 
 def _ways(case: Case) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Give the steps of a case, for a rule of the table once for each arrival."""
+    """Return the steps of a case, for a rule of the table once for each arrival."""
     if case.steps:
         yield "", case.steps
         return
@@ -75,13 +75,13 @@ def _ways(case: Case) -> Iterator[tuple[str, list[dict[str, Any]]]]:
 
 
 def passes(tally: Tally, level: Level) -> bool:
-    """Tell whether a level was passed."""
+    """Whether a level was passed."""
     limit = Gravity[level.upper()]
     return all(problem.gravity > limit for problem in tally.problems)
 
 
 def report(tally: Tally, level: Level, groups: list[str] | None = None) -> list[str]:
-    """Give the lines of the report: problems up to a level first, then the levels.
+    """Lines of the report: problems up to a level first, then the levels.
 
     Args:
         tally: of the run.

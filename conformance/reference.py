@@ -96,7 +96,7 @@ class Reference:
         self._feed: DrivenFeed
 
     async def answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Give the reply to one request."""
+        """Reply to one request."""
         self._clock, self._wall = request["clock"], request["wall"]
         do = request["do"]
         if do == "reset":

@@ -335,7 +335,7 @@ class Feed:
 
 
 async def _frame(socket: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:
-    """Give the next message.
+    """Next message.
 
     Raises:
         FeedBrokenError: the connection ended, or fell silent.
@@ -376,6 +376,6 @@ def heed_cancellation() -> None:
 
 
 def cancelled() -> bool:
-    """Tell whether somebody cancelled the task that asks."""
+    """Whether somebody cancelled the task that asks."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

@@ -55,12 +55,12 @@ class Reconnect:
         self.failures = self.restarting = 0
 
     def limit(self) -> float:
-        """Give the seconds that the next attempt may take."""
+        """Seconds that the next attempt may take."""
         limit: float = min(LONGEST_ATTEMPT, FIRST_ATTEMPT * 2**self.unanswered)
         return limit
 
     def pause(self, jitter: Callable[[], float]) -> float:
-        """Give the seconds before the next attempt, and count it."""
+        """Seconds before the next attempt, and count it."""
         longest = RESTART_PAUSE if self.restarting else LONGEST_PAUSE
         seconds = pause(self.failures, jitter, longest)
         self.failures = min(self.failures + 1, 16)
@@ -71,7 +71,7 @@ class Reconnect:
 def pause(
     failures: int, jitter: Callable[[], float], longest: float = LONGEST_PAUSE
 ) -> float:
-    """Give the seconds before the next connection: anything up to a doubling limit.
+    """Seconds before the next connection: anything up to a doubling limit.
 
     Args:
         failures: connections since the last that proved something.

@@ -70,7 +70,7 @@ async def in_turns(steps: Steps[Result]) -> Result:
 
 
 def resting_tables() -> asyncio.Lock:
-    """Give the lock under which this loop's tables change, or stand still for a walk.
+    """Lock under which this loop's tables change, or stand still for a walk.
 
     Whoever merges facts holds it for a bounded number of them at a time.
     """

@@ -127,11 +127,11 @@ class Codec:
             raise SchemaError(Fault.UNKNOWN_SCHEMA, message) from error
 
     def knows(self, schema_id: int) -> bool:
-        """Tell whether records with this id can be read."""
+        """Whether records with this id can be read."""
         return schema_id in self._writers
 
     def encode(self, name: str, record: Mapping[str, Any]) -> bytes:
-        """Give the framed bytes of a record.
+        """Framed bytes of a record.
 
         Args:
             name: of the schema, as the file is called: ``node``, ``receipt``, ...
@@ -196,7 +196,7 @@ class Codec:
 
 @functools.cache
 def bundled() -> Codec:
-    """Give the codec with the bundled ids."""
+    """Codec with the bundled ids."""
     return Codec(published())
 
 
@@ -204,7 +204,7 @@ _IN_FORCE: Final[ContextVar[Codec | None]] = ContextVar("codec", default=None)
 
 
 def in_force() -> Codec:
-    """Give the codec of this task: that of a schema registry, or the bundled one."""
+    """Codec of this task: that of a schema registry, or the bundled one."""
     return _IN_FORCE.get() or bundled()
 
 
@@ -214,7 +214,7 @@ def use(codec: Codec) -> None:
 
 
 def id_of(data: bytes) -> int | None:
-    """Give the schema id in front of a record; None where there is none."""
+    """Return the schema id in front of a record; None where there is none."""
     if len(data) < HEADER.size or data[0] != MAGIC:
         return None
     _, schema_id = HEADER.unpack_from(data)
@@ -222,7 +222,7 @@ def id_of(data: bytes) -> int | None:
 
 
 def encode_fact(fact: Fact, codec: Codec | None = None) -> bytes:
-    """Give the framed bytes of a fact.
+    """Framed bytes of a fact.
 
     Raises:
         SchemaError: ``misfit``, e.g. a time beyond 64 bits.
@@ -244,7 +244,7 @@ def decode_fact(data: bytes, codec: Codec | None = None) -> Fact:
 
 
 def fact_of(decoded: Decoded) -> Fact:
-    """Give the fact that a decoded record is.
+    """Fact that a decoded record is.
 
     Raises:
         SchemaError: ``not_a_fact`` or ``unknown_symbol``, as `decode_fact`.

@@ -95,7 +95,7 @@ class Compiler:
 
 
 def _opened(kind: type[Fact]) -> type[Fact]:
-    """Give the class of a fact without its locks, laid out alike.
+    """Class of a fact without its locks, laid out alike.
 
     Setting fields through the locks of a frozen class takes longer than to read them.
     A fact that is filled by this class becomes one of its own class at once.
@@ -106,7 +106,7 @@ def _opened(kind: type[Fact]) -> type[Fact]:
 
 
 def _unsaid(kind: type[Fact], fields: dict[str, Any]) -> dict[str, Any]:
-    """Give the values of the fields that a schema does not have.
+    """Values of the fields that a schema does not have.
 
     Raises:
         LookupError: a field is checked, must be said, or is made anew for each fact.
@@ -125,7 +125,7 @@ def _unsaid(kind: type[Fact], fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _lines(fields: dict[str, Any], unsaid: Iterable[str]) -> Iterator[str]:
-    """Give the source of a reader."""
+    """Source of a reader."""
     common = ", ".join(COMMON)
     yield "def read(data):"
     yield "    known = last[0]"
@@ -148,7 +148,7 @@ def _lines(fields: dict[str, Any], unsaid: Iterable[str]) -> Iterator[str]:
 
 
 def _field(name: str, kind: Any) -> list[str]:
-    """Give the lines that read one field at ``i`` and move ``i`` behind it.
+    """Lines that read one field at ``i`` and move ``i`` behind it.
 
     Raises:
         LookupError: nothing is known of such a field.
@@ -226,7 +226,7 @@ _ITEMS: Final = {
 
 
 def _symbols(name: str, kind: dict[str, Any]) -> tuple[Any, ...]:
-    """Give the members of an enum by their numbers, None for what has no word."""
+    """Members of an enum by their numbers, None for what has no word."""
     words = {member.value: member for member in ENUMS[name]}
     return tuple(words.get(symbol) for symbol in kind["symbols"])
 

@@ -113,7 +113,7 @@ def read_entry(
 
 
 def realm_of(key: bytes) -> str:
-    """Give the realm that the key of a fact names; no realm holds a slash.
+    """Realm that the key of a fact names; no realm holds a slash.
 
     Raises:
         SchemaError: ``not_a_fact`` for a key that is none of a fact's.

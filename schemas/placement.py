@@ -18,13 +18,13 @@ _WORD: Final = 0xFFFF_FFFF
 
 @functools.lru_cache(maxsize=1 << 14)
 def partition_of(realm: str, partitions: int) -> int:
-    """Give the partition of all facts of a realm: murmur2(realm) mod N."""
+    """Partition of all facts of a realm: murmur2(realm) mod N."""
     return _partition(realm.encode(), partitions)
 
 
 @functools.lru_cache(maxsize=1 << 14)
 def access_partition_of(realm: str, point: str, partitions: int) -> int:
-    """Give the partition of the accesses of a realm at an enforcement point."""
+    """Partition of the accesses of a realm at an enforcement point."""
     return _partition(f"{realm}/{point}".encode(), partitions)
 
 

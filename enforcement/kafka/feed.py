@@ -228,7 +228,7 @@ class LogFeed:
             self.connected -= 1
 
     async def _place(self, consumer: AIOKafkaConsumer) -> tuple[TopicPartition, int]:
-        """Give the realm's partition, and how many there are."""
+        """Realm's partition, and how many there are."""
         # Asked for any of its partitions, the client learns of all of them.
         await consumer.beginning_offsets([TopicPartition(self._topic, 0)])
         found = consumer.partitions_for_topic(self._topic)
@@ -300,7 +300,7 @@ class LogFeed:
             yield
 
     def _traces(self, records: Iterable[Any]) -> Iterator[str]:
-        """Give the traces that revocations of our realm came with."""
+        """Traces that revocations of our realm came with."""
         for record in records:
             if record.key and record.key.startswith(self._causes):
                 for name, value in record.headers:

@@ -88,7 +88,7 @@ class Reporter:
         self.last_error: str | None = None
 
     def covers(self, at: int) -> bool:
-        """Tell whether the guard is registered at a time of now or of late (ns)."""
+        """Whether the guard is registered at a time of now or of late (ns)."""
         return self._doubts == self._standing.doubts and at < self._until
 
     async def run(

@@ -42,7 +42,7 @@ CERTIFICATES: Final = "signing certificates"
 
 
 def of_files(files: Iterable[bytes], saved: str | None = None) -> Listing:
-    """Give the listing of a report and of lists of access keys, in any order.
+    """Return the listing of a report and of lists of access keys, in any order.
 
     Args:
         files: the report as CSV, or as GetCredentialReport answers (JSON); answers of
@@ -77,7 +77,7 @@ def of_report(
     keys: Iterable[Mapping[str, Any]],
     asked: str | None,
 ) -> Listing:
-    """Give the listing of a report's rows and of key metadata.
+    """Return the listing of a report's rows and of key metadata.
 
     Args:
         rows: of the report, by column.
@@ -146,7 +146,7 @@ def _yes(row: Mapping[str, str], name: str) -> bool:
 
 
 def _has_key(row: Mapping[str, str], name: str) -> bool:
-    """Tell whether there is a key, active or not: then it has a time of rotation."""
+    """Whether there is a key, active or not: then it has a time of rotation."""
     rotated = row.get(f"{name}_last_rotated", "").strip()
     return _yes(row, f"{name}_active") or rotated[:1].isdigit()
 

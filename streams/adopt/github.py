@@ -61,7 +61,7 @@ def walk(base: str, org: str, parts: Iterable[str]) -> Walk:
 
 
 def of_documents(items: Iterable[Mapping[str, Any]]) -> Listing:
-    """Give the listing of tokens, installations and deploy keys, in any order.
+    """Return the listing of tokens, installations and deploy keys, in any order.
 
     Raises:
         ListingError: an item is none of these.
@@ -136,7 +136,7 @@ def _deploy_key(listing: Listing, item: Mapping[str, Any]) -> None:
 
 
 def _scope(permissions: Iterable[tuple[str, Any]]) -> list[str]:
-    """Give each permission with its level and the lower ones."""
+    """Each permission with its level and the lower ones."""
     scope = []
     for name, level in permissions:
         if level in _LEVELS:

@@ -70,7 +70,7 @@ def of_realm(
     began: str | None = None,
     sessions: Iterable[Mapping[str, Any]] = (),
 ) -> Listing:
-    """Give the listing of a realm, as its export has it.
+    """Return the listing of a realm, as its export has it.
 
     Args:
         export: with ``id``, ``clients`` and ``users``.
@@ -126,7 +126,7 @@ def of_realm(
 
 
 def _limits(item: Mapping[str, Any], began: str | None) -> dict[str, Any]:
-    """Give what limits a realm, a client or a user."""
+    """Causes that limit a realm, a client or a user."""
     since = item.get("notBefore")
     disabled = item.get("enabled") is False
     return {

@@ -76,7 +76,7 @@ def walk(options: ClusterOptions) -> Walk:
 def of_documents(
     items: Iterable[Mapping[str, Any]], options: ClusterOptions
 ) -> Listing:
-    """Give the listing of objects, or of lists as kubectl prints them.
+    """Return the listing of objects, or of lists as kubectl prints them.
 
     Raises:
         ListingError: an item is neither a service account nor a secret.

@@ -85,7 +85,7 @@ class Listing:
             self.implied.add(str(identifier))
 
     def entries(self) -> list[Entry]:
-        """Give the entries, in the order in which they may be declared."""
+        """Entries, in the order in which they may be declared."""
         return sorted(self._entries.values(), key=_rank)
 
 

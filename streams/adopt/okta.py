@@ -55,7 +55,7 @@ def walk(base: str) -> Walk:
 
 
 def of_documents(items: Iterable[Mapping[str, Any]]) -> Listing:
-    """Give the listing of users, apps and API tokens, in any order.
+    """Return the listing of users, apps and API tokens, in any order.
 
     Args:
         items: as the API gives them; an app may have its ``grants`` beside.

@@ -81,17 +81,17 @@ class VaultToken:
 
     @property
     def orphan(self) -> bool:
-        """Tell whether it ends with no other token."""
+        """Whether it ends with no other token."""
         return self.data.get("orphan") is not False
 
     @property
     def entity(self) -> str:
-        """Give the entity's id; empty where it has none."""
+        """Entity's id; empty where it has none."""
         return text(self.data.get("entity_id")) or ""
 
     @property
     def may_make_tokens(self) -> bool:
-        """Tell whether it can have children: one of limited uses cannot."""
+        """Whether it can have children: one of limited uses cannot."""
         return not self.data.get("num_uses")
 
 
@@ -140,7 +140,7 @@ def of_documents(
     folding: frozenset[str] = frozenset(),
     entities: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Listing:
-    """Give the listing of looked-up tokens.
+    """Return the listing of looked-up tokens.
 
     Args:
         found: the ``data`` of each look-up, with ``audit_hash`` beside; an answer as a
@@ -279,7 +279,7 @@ def _hash(options: VaultOptions, value: str) -> ListRequest:
 
 
 def _looked_up(reply: Reply) -> dict[str, Any] | None:
-    """Give what is known of a token; None for one that ended meanwhile."""
+    """Looked-up token; None for one that ended meanwhile."""
     if reply.status not in _NOT_THERE:
         return dict(_data(reply))
     errors = listed(reply.object().get("errors"))

@@ -121,7 +121,7 @@ class ToldRoster:
 
 
 def updated(roster: Roster, listing: Listing, told: ToldRoster) -> Roster:
-    """Give the roster of the next run.
+    """Roster of the next run.
 
     Args:
         roster: of this run.
@@ -144,7 +144,7 @@ def updated(roster: Roster, listing: Listing, told: ToldRoster) -> Roster:
 
 
 def fingerprint(entry: Entry) -> str:
-    """Give the fingerprint of what an entry says."""
+    """Fingerprint of what an entry says."""
     said = {name: value for name, value in entry.items() if name not in _FLEETING}
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 

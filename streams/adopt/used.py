@@ -84,7 +84,7 @@ class UsedLog:
             self._note(fact)
 
     def listing(self) -> Listing:
-        """Give what the log shows, once all of it was taken in."""
+        """Return the listing of a log, once all of it was taken in."""
         self._dead.clear()
         listing = Listing()
         listing.left_out[UNREADABLE] += self._unreadable
@@ -137,7 +137,7 @@ class UsedLog:
         return self._known.setdefault(name, _Known())
 
     def _above(self, name: Identifier) -> Iterable[Identifier]:
-        """Give what a name hangs on, all the way up."""
+        """Ancestors of a name, all the way up."""
         seen = {name}
         open_ = [name]
         while open_:

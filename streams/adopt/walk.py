@@ -120,7 +120,7 @@ def linked_pages(
 
 
 def objects(value: Any) -> list[dict[str, Any]]:
-    """Give the items of a page.
+    """Items of a page.
 
     Raises:
         ListingError: it is no list of objects.

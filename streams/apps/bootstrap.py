@@ -34,7 +34,7 @@ OWNER_ONLY: Final = 0o600
 
 
 def operator_token(folder: Path) -> tuple[StaticToken, bool]:
-    """Give the settings of the operator's token, and whether it was made just now.
+    """Return the settings of the operator's token, and whether it was made just now.
 
     The data folder keeps its SHA-256; the token itself is written once, to a file that
     its owner alone may read and that may be moved to where secrets are kept.
@@ -61,7 +61,7 @@ def operator_token(folder: Path) -> tuple[StaticToken, bool]:
 
 
 def webhook_secret(folder: Path) -> tuple[Path, str]:
-    """Give the secret that signs alerts and its file, made where there is none.
+    """Secret that signs alerts and its file, made where there is none.
 
     Raises:
         InUseError: another process serves from the folder.
@@ -75,7 +75,7 @@ def webhook_secret(folder: Path) -> tuple[Path, str]:
 
 
 def audit_key(folder: Path, given: Path | None) -> HeadKey:
-    """Give the key that signs the audit chain, made where the settings name none.
+    """Key that signs the audit chain, made where the settings name none.
 
     The public one is written beside the log, for who verifies.
 

@@ -190,7 +190,7 @@ def _loops(
     guarding: GuardParts,
     analysed: AnalysisParts,
 ) -> Iterator[Loop]:
-    """Give what runs until the server stops."""
+    """Coroutines that run until the server stops."""
     letters, aside = about.settings.dead_letters, about.analysis.run
     kept = int(letters.keep_days * DAY)
     yield from (*guarding.loops, *taking.loops(), analysed.watch.run)

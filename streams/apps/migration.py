@@ -209,7 +209,7 @@ class Migration:
         await publisher.publish(self.kafka.topic(ACCESS), [[each] for each in fresh])
 
     def _blocks(self, db: sqlite3.Connection, after: int) -> Iterator[Outgoing]:
-        """Give the records, each with an id that is the same in every run."""
+        """Return the records, each with an id that is the same in every run."""
         (genesis,) = db.execute(
             "SELECT value FROM meta WHERE name = 'genesis'"
         ).fetchone()
@@ -271,7 +271,7 @@ def _facts_of(db: sqlite3.Connection) -> Iterator[Fact]:
 
 
 def _id(record: ConsumerRecord | Outgoing) -> bytes:
-    """Give the id of a record, as CloudEvents has it."""
+    """Id of a record, as CloudEvents has it."""
     return bytes(dict(record.headers)["ce_id"])
 
 

@@ -113,14 +113,14 @@ class OwnTables:
     def __init__(
         self, process: Process, realm: str, vocabulary: Vocabulary, partitions: int
     ) -> None:
-        """Give those of a process; ``realm`` is meant where none is named."""
+        """Serve the realms of a process; ``realm`` is meant where none is named."""
         self._process = process
         self._vocabulary = vocabulary
         self._realm = realm
         self._partitions = partitions
 
     def table(self, realm: str | None) -> Table:
-        """Give the table of a realm, or say who has it."""
+        """Table of a realm, or say who has it."""
         realm = realm or self._realm
         number = partition_of(realm, self._partitions)
         stage = self._process.registry
@@ -134,7 +134,7 @@ class OwnTables:
         return Table(registry, as_of)
 
     def undeclared(self, realm: str | None) -> Iterable[Shown] | None:
-        """Give what the sentinel here tells of, where it tells of the realm itself.
+        """Undeclared agents and credentials, where the realm's own findings are made.
 
         Credentials are those of the points whose lines are read here.
         """
@@ -209,7 +209,7 @@ async def work(
 
 
 def _rules(settings: Settings, worker: WorkerSettings, judged: Tolerances) -> Rules:
-    """Give the rules of closure."""
+    """Rules of closure."""
     return Rules(
         settings.closure.deadline,
         judged.silence,
@@ -250,7 +250,7 @@ def _application(
 def keys_of_guards(
     settings: Settings, worker: WorkerSettings
 ) -> GuardKeys[Ed25519PublicKey]:
-    """Give the keys with which guards sign, and say where names are anybody's.
+    """Keys with which guards sign, and say where names are anybody's.
 
     Raises:
         ConfigurationError: a key cannot be read.

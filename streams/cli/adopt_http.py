@@ -62,7 +62,7 @@ class System:
 
 
 def checked_base(url: str) -> str:
-    """Give the URL of a system without a slash at its end.
+    """URL of a system without a slash at its end.
 
     Raises:
         ListingError: it is none, or would carry the credential in the clear.
@@ -227,7 +227,7 @@ _HELP: Final = {
 
 
 def _wait(reply: Reply) -> float | None:
-    """Give the seconds that the system asks to wait."""
+    """Seconds that the system asks to wait."""
     if reply.status not in AGAIN and reply.status != GITHUB_LIMIT:
         return None
     now = time.time_ns()  # noqa: TID251 - only where the answer has no Date

@@ -244,7 +244,7 @@ def _batches(entries: list[Entry]) -> Iterator[list[Entry]]:
 
 
 def _allows(client: Client, name: str) -> bool | None:
-    """Tell whether the server allows a name; None where it cannot say."""
+    """Whether the server allows a name; None where it cannot say."""
     with suppress(ClientError):
         return bool(client.get("why", name)["allowed"])
     return None

@@ -56,7 +56,7 @@ class ListingSource:
     ca: Path | None = None
 
     def checked(self) -> ListingSource:
-        """Give it back when it says one place.
+        """Itself, if it names exactly one place.
 
         Raises:
             ListingError: it says none, or two.
@@ -80,7 +80,7 @@ class ListingSource:
         return found
 
     def contents(self) -> Iterator[bytes]:
-        """Give the saved answers as they are."""
+        """Return the saved answers as they are."""
         yield from (path.read_bytes() for path in self.files)
 
     def log(self, name: str | None, mapping: Path | None) -> Listing:
@@ -106,11 +106,11 @@ class ListingSource:
 
     @staticmethod
     def now() -> str:
-        """Give the time, RFC 3339."""
+        """Time, RFC 3339."""
         return rfc3339(time.time_ns()) or ""  # noqa: TID251 - a command
 
     def access_key(self) -> Credentials:
-        """Give the key of AWS: lines ``NAME=VALUE`` of the file, or the environment.
+        """Key of AWS: lines ``NAME=VALUE`` of the file, or the environment.
 
         Raises:
             ListingError: there are none.
@@ -128,7 +128,7 @@ class ListingSource:
         return Credentials(key_id, key, given.get(AWS_SESSION, ""))
 
     def signing(self, service: Signer) -> Sign:
-        """Give what signs the forms that are posted to a service of AWS.
+        """Return a function that signs the forms that are posted to a service of AWS.
 
         Raises:
             ListingError, OSError: as `access_key`.
@@ -142,7 +142,7 @@ class ListingSource:
         return sign
 
     def secret(self, *variables: str) -> str:
-        """Give the credential, from the file or the environment.
+        """Credential, from the file or the environment.
 
         Args:
             variables: of the environment, asked in turn without a file.

@@ -50,11 +50,11 @@ class ChainExport(Protocol):
     """Where the lines of an export come from: a file, a server or Kafka."""
 
     def lines(self, after: int = 0) -> Iterable[Any]:
-        """Give lines; those up to an entry may be left out."""
+        """Lines; those up to an entry may be left out."""
         ...
 
     def last_head(self) -> str | None:
-        """Give a head that is kept beside the chain; None where none is."""
+        """Head that is kept beside the chain; None where none is."""
         ...
 
     def read_fact(self, value: bytes) -> Fact:
@@ -69,7 +69,7 @@ class ServerChain:
     client: Client
 
     def lines(self, after: int = 0) -> Iterator[Any]:
-        """Give the lines behind an entry."""
+        """Lines behind an entry."""
         more: int | None = after
         while more is not None:
             page = self.client.get("audit", after=more, limit=PAGE)
@@ -77,7 +77,7 @@ class ServerChain:
             more = page["after"]
 
     def last_head(self) -> None:
-        """Give none: the server keeps its heads in the chain."""
+        """None: the server keeps its heads in the chain."""
 
     read_fact = staticmethod(decode_fact)
 
@@ -89,7 +89,7 @@ class FileChain:
     path: Path
 
     def lines(self, after: int = 0) -> Iterator[Any]:
-        """Give all lines.
+        """All lines.
 
         Raises:
             BrokenChainError: one is not JSON.
@@ -104,7 +104,7 @@ class FileChain:
                     raise BrokenChainError(message) from error
 
     def last_head(self) -> None:
-        """Give none."""
+        """None."""
 
     read_fact = staticmethod(decode_fact)
 
@@ -243,7 +243,7 @@ def _realm_of(line: Any) -> str | None:
 
 
 def _kept(files: Iterable[Path]) -> Iterator[str]:
-    """Give the heads of files, a line of JSON each, as a sink or a log writes them.
+    """Heads of files, a line of JSON each, as a sink or a log writes them.
 
     Raises:
         ValueError: one holds something else.

@@ -33,7 +33,7 @@ class KafkaChain:
     runner: asyncio.Runner
 
     def lines(self, after: int = 0) -> Iterator[Any]:
-        """Give the lines of an export, up to the last signed head.
+        """Lines of an export, up to the last signed head.
 
         Raises:
             ClientError: Kafka does not answer, or holds what cannot be read.
@@ -43,7 +43,7 @@ class KafkaChain:
         return until_a_head(from_a_head(self._each(lines)))
 
     def last_head(self) -> str | None:
-        """Give the last head that a worker has noted."""
+        """Last head that a worker has noted."""
         last: str | None = self._run(last_head(self.settings, self.realm))
         return last
 
@@ -65,7 +65,7 @@ class KafkaChain:
 
 @contextmanager
 def reading_kafka(realm: str) -> Iterator[KafkaChain]:
-    """Give a chain by the settings of the environment.
+    """Chain by the settings of the environment.
 
     Raises:
         ValueError: they are wrong.

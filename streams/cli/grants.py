@@ -199,7 +199,7 @@ def approvals_reject(
 
 
 def act(client: Client, path: str, body: Mapping[str, object], output: str) -> int:
-    """Give an order; 0 it is done, 1 it waits for a second person.
+    """Send an order; 0 it is done, 1 it waits for a second person.
 
     What of it nothing is known of is noted, as `rescind revoke` does.
     """
@@ -260,7 +260,7 @@ def order_lift(client: Client, body: Mapping[str, object], output: str) -> int:
 
 
 def _named(client: Client, text: str) -> str | None:
-    """Give the name of what was typed, of a secret its hash; None: not told."""
+    """Name of the typed identifier, of a secret its hash; None: not known."""
     from streams.cli.query import names_of
     from streams.clients.rescind import ClientError
 

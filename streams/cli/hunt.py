@@ -124,7 +124,7 @@ def _vocabulary(mapping: Path | None) -> Vocabulary:
 
 
 def as_json(report: Report) -> dict[str, Any]:
-    """Give the stable public form of a report."""
+    """Stable public form of a report."""
     counts = report.counts
     return {
         "records": {
@@ -143,7 +143,7 @@ def as_json(report: Report) -> dict[str, Any]:
 
 
 def as_findings(report: Report) -> list[Finding]:
-    """Give the findings in the form that every output of the product takes."""
+    """Return the findings in the form that every output of the product takes."""
     return [
         Finding(
             id=episode_id(

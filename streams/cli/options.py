@@ -87,7 +87,7 @@ def run(command: str, work: Callable[[], int]) -> int:
 
 
 def plain_words(text: str) -> str:
-    """Give the text of a wrong argument without what its reader is called."""
+    """Text of a wrong argument without the library's terms."""
     for theirs, ours in _WORDS:
         text = text.replace(theirs, ours)
     return text

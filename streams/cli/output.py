@@ -15,7 +15,7 @@ GAP = "  "
 
 
 def clean(value: object) -> str:
-    """Give a value on one line, without what a terminal would obey.
+    """Value on one line, without terminal escape sequences.
 
     Names come from logs, so whoever writes to a log could otherwise send escape
     sequences to the terminal of whoever reads the table.
@@ -27,7 +27,7 @@ def clean(value: object) -> str:
 
 
 def to_stderr(command: str, text: object) -> None:
-    """Tell whoever runs a command a sentence; what was typed may hold a secret.
+    """Print sentences for the person; what was typed may hold a secret.
 
     Args:
         command: after ``rescind``.
@@ -38,7 +38,7 @@ def to_stderr(command: str, text: object) -> None:
 
 
 def columns(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Give a table; no row is cut or folded, and the last column is not padded."""
+    """Table; no row is cut or folded, and the last column is not padded."""
     lines = [list(heads), *([clean(value) for value in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
@@ -47,5 +47,5 @@ def columns(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def count(number: int, thing: str) -> str:
-    """Give ``1 thing`` or ``2 things``."""
+    """``1 thing`` or ``2 things``."""
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

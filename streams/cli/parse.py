@@ -63,7 +63,7 @@ def run(paths: list[Path], source: str | None, mapping: Path | None) -> int:
 def chosen(
     source: str | None, mapping: Path | None
 ) -> str | Callable[[], Source] | None:
-    """Give the source that the options name: a name, a maker, or None to guess.
+    """Source that the options name: a name, a maker, or None to guess.
 
     Raises:
         ValueError: both options are given, or the mapping has an error.

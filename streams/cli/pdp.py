@@ -72,7 +72,7 @@ def guard_of(
     clock: Callable[[], int] = boottime,
     wall_clock: Callable[[], int] = wall,
 ) -> AnyGuard[Any, Any]:
-    """Give the guard that the settings describe, not yet entered.
+    """Guard that the settings describe, not yet entered.
 
     Args:
         settings: of the decision point.

@@ -51,7 +51,7 @@ _LEFT: Final = (
 
 
 def moment_of(text: str | None) -> str | None:
-    """Give a time of an option as RFC 3339.
+    """Time of an option as RFC 3339.
 
     Raises:
         ValueError: it cannot be read.
@@ -65,7 +65,7 @@ def moment_of(text: str | None) -> str | None:
 
 
 def names_of(client: Client, text: str) -> list[str]:
-    """Give what may stand in a URL for what somebody names.
+    """Names for a URL of what was typed.
 
     A secret is posted, and its hashes come back; what is of a kind that only the
     settings of the server know may be one.

@@ -168,7 +168,7 @@ def _names(names: list[str]) -> str:
 
 
 def _enforced(client: Client, identity: str, wait: float) -> dict[str, Any]:
-    """Give what is known of a revocation once that is settled, or the time is up."""
+    """State of a revocation once it is settled, or the time is up."""
     end = time.monotonic() + wait
     while True:
         over = time.monotonic() >= end
@@ -185,7 +185,7 @@ def _enforced(client: Client, identity: str, wait: float) -> dict[str, Any]:
 
 
 def is_stranger(client: Client, name: str) -> bool:
-    """Tell whether no fact names it; a server that cannot say is no reason to wait."""
+    """Whether no fact names it; False where the server cannot say."""
     with suppress(ClientError):
         known = client.get("why", name)
         if known["reason"] == UNKNOWN and not known["ancestors"]:

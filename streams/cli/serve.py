@@ -163,7 +163,7 @@ def _with_webhook(
 
 
 def _is_private(url: str) -> bool:
-    """Tell whether a URL names this machine or a private address in so many words."""
+    """Whether a URL names this machine or a private address in so many words."""
     from urllib.parse import urlsplit
 
     host = urlsplit(url).hostname or ""
@@ -232,7 +232,7 @@ def _with_operator(settings: Settings) -> Settings:
 
 
 def _roles(settings: Settings) -> Iterator[frozenset[Role]]:
-    """Give the roles of every sort of credential."""
+    """Roles of every sort of credential."""
     yield from (token.roles for token in settings.tokens)
     yield from (rule.roles for each in settings.oidc.values() for rule in each.roles)
     if settings.tls is not None:

@@ -229,7 +229,7 @@ async def _verified(order: ConnectOptions, connected: Connected) -> bool | None:
 
 
 def _at_server(server: Server, stream_id: str) -> dict[str, Any] | None:
-    """Give the health of a stream at the running server, if it has that one."""
+    """Health of a stream at the running server, if it has that one."""
     from streams.clients.rescind import ClientError, client
 
     with suppress(ClientError):
@@ -239,7 +239,7 @@ def _at_server(server: Server, stream_id: str) -> dict[str, Any] | None:
 
 
 def settings_of(order: ConnectOptions, connected: Connected) -> dict[str, Any]:
-    """Give the settings of the stream, as they belong into the server's file."""
+    """Return the settings of the stream, as they belong into the server's file."""
     from streams.ssf.metadata import PUSH
 
     stream = connected.stream
@@ -307,7 +307,7 @@ def _subject(text: str) -> dict[str, Any]:
 
 
 def _authorization(order: ConnectOptions) -> str:
-    """Give the header that the transmitter shall push with, "" without a token."""
+    """Header that the transmitter shall push with, "" without a token."""
     from streams.ssf.tokens import KeptSecret
 
     if order.push_token_file is None and not os.environ.get(PUSH_TOKEN):

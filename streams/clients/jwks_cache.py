@@ -80,7 +80,7 @@ class JwksCache:
         clock: Callable[[], float],
         refresh_seconds: float,
     ) -> Self:
-        """Give the keys of a file, which is read at once and again as `run` does.
+        """Keys of a file, which is read at once and again as `run` does.
 
         Raises:
             OSError: the file cannot be read.

@@ -36,7 +36,7 @@ class CachedToken:
         self._until = 0.0
 
     async def token(self, ask: Callable[[], Awaitable[bytes]]) -> str:
-        """Give a token that still lives for a while.
+        """Token that still lives for a while.
 
         Args:
             ask: gives the body of a token endpoint's 200 answer.

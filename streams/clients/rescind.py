@@ -132,7 +132,7 @@ class Client:
 def _connection(
     url: str, ca_file: str | None
 ) -> tuple[http.client.HTTPConnection, str]:
-    """Give a connection, not yet open, and the path that stands before each target."""
+    """Return connection, not yet open, and the path that stands before each target."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port

@@ -95,7 +95,7 @@ def _next(stage: Stage, recording: Recording) -> list[str]:
 
 
 def _program() -> str:
-    """Give the program as the person can type it here."""
+    """Program as the person can type it here."""
     return _short_path(Path(sys.argv[0]))
 
 

@@ -155,7 +155,7 @@ class Load:
 
 
 def percentiles(values: list[float]) -> tuple[float, float]:
-    """Give p50 and p99."""
+    """P50 and p99."""
     cuts = quantiles(values, n=100, method="inclusive")
     return cuts[49], cuts[98]
 

@@ -123,12 +123,12 @@ class KafkaStage:
         await self.until(so, f"{part.name} is ready")
 
     async def healthy(self, url: str) -> bool:
-        """Tell whether something says that it is ready."""
+        """Whether a process says that it is ready."""
         async with self.session.get(f"{url}/healthz/ready") as got:
             return got.status == _OK
 
     async def who_has(self, name: str) -> str:
-        """Give the URL of the worker that answers questions about a name."""
+        """URL of the worker that answers questions about a name."""
         headers = {"Authorization": f"Bearer {self.tokens['operator']}"}
         found = ""
 

@@ -79,7 +79,7 @@ async def _grow(stage: Stage, recording: Recording) -> Family:
 
 
 async def _parent(stage: Stage, recording: Recording, name: Identifier) -> str | None:
-    """Give the nearest ancestor that the recorder named."""
+    """Nearest ancestor that the recorder named."""
     answer = await stage.ask(f"why/{name}")
     own = recording.names[name]
     for text, _ in answer["ancestors"]:
@@ -90,7 +90,7 @@ async def _parent(stage: Stage, recording: Recording, name: Identifier) -> str |
 
 
 def _hangs(label: str, parents: Mapping[str, str | None]) -> bool:
-    """Tell whether a name hangs on the one that falls."""
+    """Whether a name hangs on the one that falls."""
     above = parents.get(label)
     while above is not None:
         if above == FALLEN:

@@ -119,7 +119,7 @@ def read(folder: Path, now: int) -> Recording:
 
 
 def shifted(log: bytes, seconds: int) -> bytes:
-    """Give an audit log with all its times moved by whole seconds."""
+    """Audit log with all its times moved by whole seconds."""
 
     def move(found: re.Match[bytes]) -> bytes:
         text, number = found.groups()

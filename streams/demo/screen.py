@@ -199,6 +199,6 @@ class Screen:
 
 
 def short(identifier: Identifier) -> str:
-    """Give enough of an identifier to tell it from the others."""
+    """Enough of an identifier to tell it from the others."""
     value = identifier.value.removeprefix("hmac-sha256:").rpartition("/")[2]
     return value[:SHORT]

@@ -68,7 +68,7 @@ class WatchedGuard:
         raise DemoError("the guard's process ended")
 
     def allows(self, names: Iterable[Identifier]) -> bool:
-        """Tell whether the guard allows all of these."""
+        """Whether the guard allows all of these."""
         return all(name in self.verdicts and self.verdicts[name].allowed
                    for name in names)  # fmt: skip
 

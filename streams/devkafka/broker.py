@@ -96,16 +96,16 @@ class BrokerNode:
 
     @property
     def serving(self) -> bool:
-        """Tell whether it was started and neither ended nor frozen since."""
+        """Whether it was started and neither ended nor frozen since."""
         return self._handle is not None and self._handle.running() and not self._frozen
 
     @property
     def failed(self) -> bool:
-        """Tell whether it was started and ended by itself."""
+        """Whether it was started and ended by itself."""
         return self._handle is not None and not self._handle.running()
 
     def log(self) -> str:
-        """Give the last lines that it wrote."""
+        """Last lines that it wrote."""
         text = self._handle.log() if self._handle is not None else ""
         return "\n".join(text.splitlines()[-40:])
 
@@ -169,11 +169,11 @@ class Cluster:
 
     @property
     def bootstrap(self) -> str:
-        """Give ``host:port`` of every node, with commas."""
+        """``host:port`` of every node, with commas."""
         return ",".join(f"{HOST}:{node.address.port}" for node in self.nodes)
 
     def client(self, user: str = ADMIN) -> dict[str, Any]:
-        """Give the arguments with which an aiokafka client connects as a user."""
+        """Arguments with which an aiokafka client connects as a user."""
         reach: dict[str, Any] = {"bootstrap_servers": self.bootstrap}
         if self.security is None:
             return reach

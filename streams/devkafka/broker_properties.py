@@ -86,7 +86,7 @@ def properties(
     security: Security | None = None,
     more: Mapping[str, str] | None = None,
 ) -> str:
-    """Give the text of a node's ``server.properties``.
+    """Text of a node's ``server.properties``.
 
     Args:
         address: of this node, which is broker and controller in one.
@@ -130,7 +130,7 @@ def properties(
 
 
 def scram(security: Security) -> list[str]:
-    """Give the arguments that create the users when the storage is formatted."""
+    """Arguments that create the users when the storage is formatted."""
     return [
         argument
         for user, password in security.passwords.items()

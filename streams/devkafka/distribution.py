@@ -58,7 +58,7 @@ class KafkaDistribution:
     archive: Path
 
     def command(self, main: str, *args: str, flags: Sequence[str] = ()) -> list[str]:
-        """Give the command line that runs a main class of Kafka."""
+        """Command line that runs a main class of Kafka."""
         if self.archive.exists():
             flags = (f"-XX:AOTCache={self.archive}", "-Xlog:aot*=off", *flags)
         path = os.pathsep.join(str(jar) for jar in self.jars)
@@ -66,7 +66,7 @@ class KafkaDistribution:
 
 
 def cache_folder() -> Path:
-    """Give the folder of what is downloaded or derived, made if need be."""
+    """Folder of what is downloaded or derived, made if need be."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     folder = Path(base) / "rescind" / f"kafka-{KAFKA_VERSION}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -105,7 +105,7 @@ def find() -> KafkaDistribution:
 
 
 def _verified(folder: Path) -> tuple[Path, ...]:
-    """Give the jars, as they were found before or else as the Maven client brings them.
+    """Jars, as they were found before or else as the Maven client brings them.
 
     That client unlinks and links them anew each time, under whoever runs from them.
     """
@@ -126,7 +126,7 @@ def _verified(folder: Path) -> tuple[Path, ...]:
 
 
 def _listed(listing: Path) -> tuple[Path, ...]:
-    """Give the jars of a list that are there."""
+    """Jars of a list that are there."""
     if not listing.exists():
         return ()
     jars = map(Path, listing.read_text("utf-8").splitlines())
@@ -134,7 +134,7 @@ def _listed(listing: Path) -> tuple[Path, ...]:
 
 
 def digest(jars: Sequence[Path]) -> str:
-    """Give the SHA-256, in hex, over the names and contents of jars."""
+    """SHA-256, in hex, over the names and contents of jars."""
     total = hashlib.sha256()
     for jar in jars:
         content = hashlib.sha256(jar.read_bytes()).hexdigest()

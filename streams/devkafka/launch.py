@@ -22,7 +22,7 @@ class Handle(Protocol):
     """A started node, as a process or as a container."""
 
     def running(self) -> bool:
-        """Tell whether it still runs; a frozen one does."""
+        """Whether it still runs; a frozen one does."""
         ...
 
     def signal(self, number: signal.Signals) -> None:
@@ -34,7 +34,7 @@ class Handle(Protocol):
         ...
 
     def log(self) -> str:
-        """Give what it wrote."""
+        """Return its output so far."""
         ...
 
     def discard(self) -> None:
@@ -126,7 +126,7 @@ class Ports:
         self._held: list[socket.socket] = []
 
     def reserve(self) -> int:
-        """Give a free port."""
+        """Free port."""
         holder = socket.socket()
         self._held.append(holder)
         holder.bind((HOST, 0))
@@ -135,7 +135,7 @@ class Ports:
         return port
 
     def close(self) -> None:
-        """Give all ports back."""
+        """All ports back."""
         for holder in self._held:
             holder.close()
         self._held.clear()

@@ -79,7 +79,7 @@ class AdminPages:
         self._metrics = Metrics(metrics.NOTIFY, state, alerts, *more)
 
     def application(self) -> web.Application:
-        """Give the routes."""
+        """Routes."""
         app = web.Application(middlewares=[problems])
         app.router.add_get("/healthz/live", self.live)
         app.router.add_get("/healthz/ready", self.ready)

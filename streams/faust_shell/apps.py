@@ -31,15 +31,15 @@ class NoKafka(BootStrategy):
     enable_web = False
 
     def agents(self) -> Iterable[Any]:
-        """Give no service."""
+        """No service."""
         return []
 
     def kafka_conductor(self) -> Iterable[Any]:
-        """Give no service."""
+        """No service."""
         return []
 
     def tables(self) -> Iterable[Any]:
-        """Give no service."""
+        """No service."""
         return []
 
 

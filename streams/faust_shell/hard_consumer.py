@@ -45,7 +45,7 @@ class NoPosition(dict[Any, "int | None"]):
     """Stands for how far was read: nowhere, so that nothing counts as read already."""
 
     def __getitem__(self, tp: Any) -> None:
-        """Give nothing."""
+        """Nothing."""
 
     def __setitem__(self, tp: Any, offset: Any) -> None:
         """Keep nothing."""
@@ -136,7 +136,7 @@ class HardConsumer(driver.Consumer):
                 await self.crash(error)
 
     def _broken(self) -> BaseException | None:
-        """Tell why the client gave up; it waits for that to be asked, for ever."""
+        """Error that ended the client; it waits for that question for ever."""
         client: Any = self._thread._consumer  # noqa: SLF001 - Faust shows it nowhere
         if client is None or client._coordinator is None:  # noqa: SLF001
             return None  # not started yet
@@ -164,7 +164,7 @@ class HardConsumer(driver.Consumer):
         return max(done) + 1
 
     def _below(self, tp: Any) -> int:
-        """Give below which offset the group has committed all."""
+        """Below which offset the group has committed all."""
         return self._committed_offset[tp] or 0
 
     async def _commit(self, offsets: Mapping[Any, int]) -> bool:

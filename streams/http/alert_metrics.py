@@ -32,7 +32,7 @@ class Attempts:
         self.counter = metrics.ALERTS_ATTEMPTS.counter()
 
     def counting(self, post: Post) -> Post:
-        """Give what makes an attempt and counts it."""
+        """Wrap a function that makes an attempt, and count its results."""
 
         async def counted(delivery: Delivery) -> AttemptOutcome:
             outcome = await post(delivery)
@@ -55,7 +55,7 @@ class AlertMetrics(Collector):
         self._clock = clock
 
     def collect(self) -> Iterator[Metric]:
-        """Give one value a receiver."""
+        """One value a receiver."""
         state, now = self._desk.state, self._clock()
         waiting, failing, disabled, oldest = (
             each.family()

@@ -38,7 +38,7 @@ class AlertDelivery(Protocol):
     post: Callable[[Delivery], Awaitable[AttemptOutcome]]
 
     async def buried(self) -> list[Buried]:
-        """Give what was given up and has not arrived since."""
+        """Messages given up that have not arrived since."""
         ...
 
     async def replay(self, route: str | None) -> int:
@@ -122,7 +122,7 @@ class Alerts:
         return json_answer({"replayed": count})
 
     async def _wanted(self, request: web.Request, order: str) -> Sequence[str]:
-        """Give the names of the receivers that a restorer means, once it is kept."""
+        """Names of the receivers that a restorer means, once the act is kept."""
         token = self._tokens.holder(request, "restorer")
         body = await json_object(request, token)
         name = body.get("endpoint")

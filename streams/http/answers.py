@@ -9,6 +9,6 @@ from aiohttp import web
 
 
 def json_answer(document: Any) -> web.Response:
-    """Give a document as the body of an answer."""
+    """Response with a JSON body."""
     body = orjson.dumps(document)
     return web.Response(body=body, content_type="application/json")

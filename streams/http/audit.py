@@ -28,7 +28,7 @@ class AuditPages:
         app.router.add_get("/v1/audit", self.page)
 
     async def page(self, request: web.Request) -> web.Response:
-        """Give lines of an export; ``?after=`` continues it, until that is null."""
+        """Lines of an export; ``?after=`` continues it, until that is null."""
         self._tokens.holder(request, "viewer")
         after = number_of(request, "after", 0)
         limit = limit_of(request)

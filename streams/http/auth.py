@@ -49,7 +49,7 @@ class CredentialHolder:
     guards: tuple[str, ...] = ()
 
     def may(self, realm: str, *roles: Role) -> bool:
-        """Tell whether it has one of some roles in a realm; ``admin`` is all."""
+        """Whether it has one of some roles in a realm; ``admin`` is all."""
         held = [self.roles[one] for one in (realm, ANY_REALM) if one in self.roles]
         return bool(frozenset().union(*held) & {*roles, "admin"})
 
@@ -90,7 +90,7 @@ class Tokens:
     def holder(
         self, request: web.Request, *roles: Role, any_realm: bool = False
     ) -> CredentialHolder:
-        """Give the holder of the credential that a request carries.
+        """Holder of the credential that a request carries.
 
         Args:
             request: with an Authorization header (RFC 6750 section 2.1), or over a
@@ -152,7 +152,7 @@ class Tokens:
         return self._found(header[len(SCHEME) :].strip())
 
     def known(self, given: str, *roles: Role) -> CredentialHolder:
-        """Give the holder of a static token that a caller presented, however it came.
+        """Holder of a static token that a caller presented, however it came.
 
         Raises:
             ProblemError: 401 without a known token, 403 without the role, or in
@@ -213,7 +213,7 @@ class Credential(Protocol):
 
 
 def holder_of(credential: Credential, realm: str) -> CredentialHolder:
-    """Give the holder of a credential of the settings.
+    """Holder of a credential of the settings.
 
     Args:
         credential: a static token or a client certificate.
@@ -241,7 +241,7 @@ def _entitled(
 
 
 def authority_of(holder: CredentialHolder) -> str:
-    """Give the authority that an ingest credential speaks for.
+    """Return the authority that an ingest credential speaks for.
 
     Raises:
         ProblemError: 403 where the settings name none.

@@ -41,7 +41,7 @@ class ClosureMetrics(Collector):
         self._prober = prober
 
     def collect(self) -> Iterator[Metric]:
-        """Give who is registered and what was reached, then what was refused."""
+        """Return registered guards, states that were reached, and refused receipts."""
         closure, roll = self._closures.closure, self._closures.roll
         yield from states_of(closure.waiting, self._closures.states)
         yield guards_of(roll.standing())
@@ -57,7 +57,7 @@ class ClosureMetrics(Collector):
 
 
 def states_of(waiting: int, reached: Counter[ProofState]) -> Iterator[Metric]:
-    """Give how many revocations wait, and how many reached which state."""
+    """Return number of waiting revocations, and of those that reached each state."""
     yield metrics.CLOSURES_WAITING.of(waiting)
     states = metrics.CLOSURES.family()
     for state in (ProofState.CLOSED, ProofState.PARTIAL, ProofState.UNKNOWN):
@@ -66,7 +66,7 @@ def states_of(waiting: int, reached: Counter[ProofState]) -> Iterator[Metric]:
 
 
 def guards_of(standing: Counter[tuple[GuardMode, str]]) -> Metric:
-    """Give how many guards are registered."""
+    """Return the number of registered guards."""
     guards = metrics.REGISTERED_GUARDS.family()
     for mode in GuardMode:
         for lease in ("held", "lapsed"):
@@ -75,7 +75,7 @@ def guards_of(standing: Counter[tuple[GuardMode, str]]) -> Metric:
 
 
 def refused_of(reasons: Counter[str]) -> Metric:
-    """Give how many receipts were not counted."""
+    """Return the number of receipts that were not counted."""
     refused = metrics.RECEIPTS_REFUSED.family()
     # Told from the start: what appears with its first one shows no increase.
     for reason in REFUSALS:
@@ -84,7 +84,7 @@ def refused_of(reasons: Counter[str]) -> Metric:
 
 
 def findings_of(opened: Counter[FindingKind]) -> Metric:
-    """Give how many findings were opened."""
+    """Return the number of opened findings."""
     findings = metrics.FINDINGS.family()
     for kind in FindingKind:
         if kind is not FindingKind.TEST:

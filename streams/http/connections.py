@@ -134,7 +134,7 @@ class Connections:
             self._by_transport.pop(entry.transport, None)
 
     def prove(self, request: web.Request, caller: str, *, guard: bool) -> None:
-        """Give a connection a place of its caller's, while it has some left."""
+        """Move a connection to its caller's quota, while there is room in it."""
         transport = request.transport
         entry = None if transport is None else self._by_transport.get(transport)
         if entry is None or entry.caller is not None:
@@ -164,7 +164,7 @@ class Connections:
         return any(entry.busy and not entry.upgraded for entry in self._open)
 
     def _unread(self, entry: ConnectionEntry, now: float) -> float:
-        """Give for how long the same bytes have waited to be read (s)."""
+        """Time for which the same bytes have waited to be read (s)."""
         transport = entry.transport
         size = 0 if transport is None else transport.get_write_buffer_size()
         if not size or size != entry.unread[0]:
@@ -239,7 +239,7 @@ class Piecewise(asyncio.BufferedProtocol):
         self._inner.connection_made(transport)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Give room for one piece."""
+        """Buffer for one piece."""
         del sizehint
         return self._buffer
 
@@ -273,7 +273,7 @@ class Piecewise(asyncio.BufferedProtocol):
 
 
 def address_of(peer: socket._RetAddress) -> str:
-    """Give the address that a connection counts for; of IPv6 its /64."""
+    """Address that a connection counts for; of IPv6 its /64."""
     host = str(peer[0]) if isinstance(peer, tuple) and peer else ""
     if ":" not in host or "." in host:
         return host

@@ -66,7 +66,7 @@ def written(facts: int, token: str, **more: Any) -> web.Response:
 
 
 def shown(pending: Pending) -> dict[str, Any]:
-    """Give what waits as an answer shows it."""
+    """Return the waiting act as an answer shows it."""
     until = pending.expires_at
     return {
         "id": pending.id,

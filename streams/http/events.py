@@ -34,7 +34,7 @@ class Read(Protocol):
     async def __call__(
         self, reader: RecordReader, data: bytes, source: str
     ) -> Sequence[Record]:
-        """Give the records; a reader that breaks gives a dead letter."""
+        """Return the records; a reader that breaks gives a dead letter."""
         ...
 
 
@@ -55,7 +55,7 @@ class Speakers:
     clock: Callable[[], int]
 
     def origin(self, authority: str, ingress_key: str) -> Origin:
-        """Give the origin of something that arrives now."""
+        """Origin of an input that arrives now."""
         known = self.settings.authorities.get(authority)
         return Origin(
             authority=authority,
@@ -67,16 +67,16 @@ class Speakers:
         )
 
     def own(self) -> Origin:
-        """Give the origin of what this process says of its sources by itself."""
+        """Origin of this process's own statements about its sources."""
         return self.origin("rescind", "rescind")
 
     def rights(self, authority: str) -> Entitlements:
-        """Give what an authority may say; nothing where it is not configured."""
+        """Entitlements of an authority; none where it is not configured."""
         known = self.settings.authorities.get(authority)
         return Entitlements(() if known is None else _grants(known))
 
     def speaker(self, authority: str, ingress_key: str) -> Speaker:
-        """Give both."""
+        """Origin and entitlements."""
         return Speaker(self.origin(authority, ingress_key), self.rights(authority))
 
 

@@ -219,7 +219,7 @@ class FeedServer:
         await _send(connection, {"type": "registered"})
 
     async def close(self) -> None:
-        """Tell every guard to come back later; who does not read is not waited for."""
+        """Ask every guard to come back later; wait for none that does not read."""
 
         async def part(connection: Connection) -> None:
             with suppress(TimeoutError):
@@ -352,7 +352,7 @@ class FeedServer:
 
 
 def _name(hello: dict[str, Any], token: str) -> str:
-    """Give the guard's own name, that of its token where it has none.
+    """Guard's own name, that of its token where it has none.
 
     Raises:
         ReceiptError: the name cannot be used.
@@ -368,7 +368,7 @@ def _name(hello: dict[str, Any], token: str) -> str:
 
 
 def _traces(facts: Sequence[Fact]) -> dict[int, str]:
-    """Give the traces of the revocations among some facts, by their places."""
+    """Traces of the revocations among some facts, by their places."""
     if not tracing.on():
         return {}
     causes = (
@@ -384,7 +384,7 @@ async def _send(connection: Connection, message: dict[str, Any]) -> None:
 
 
 async def _message(socket: web.WebSocketResponse) -> dict[str, Any] | None:
-    """Give the next message, None at the end of the connection.
+    """Next message, None at the end of the connection.
 
     Raises:
         ValueError: the frame is no JSON object.

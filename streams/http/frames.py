@@ -86,7 +86,7 @@ class DeltaTail:
             self._size -= len(self._frames.pop(next(iter(self._frames))).text)
 
     def at(self, position: int) -> DeltaFrame | None:
-        """Give the frame that begins at an offset, where it is kept."""
+        """Frame that begins at an offset, where it is kept."""
         return self._frames.get(position)
 
 
@@ -104,7 +104,7 @@ class Pieces:
     async def at(
         self, position: int, end: int, *, going_on: bool = False
     ) -> SnapshotPiece:
-        """Give the next facts from an offset on, of those below another one.
+        """Next facts from an offset on, of those below another one.
 
         Args:
             position: of the first.
@@ -118,7 +118,7 @@ class Pieces:
         return self._kept[position].piece
 
     async def taken_back(self) -> SnapshotPiece:
-        """Give what takes facts back, so that a guard builds its table once."""
+        """Facts that take facts back, so that a guard builds its table once."""
 
         def read(reader: Reading) -> SnapshotPiece:
             facts: list[bytes] = []
@@ -179,7 +179,7 @@ def _delta(
 
 
 def with_facts(message: Mapping[str, Any], facts: str) -> str:
-    """Give a message as JSON, with the facts of a piece as one more field."""
+    """Message as JSON, with the facts of a piece as one more field."""
     return f'{orjson.dumps(message).decode()[:-1]},"facts":{facts}}}'
 
 
@@ -202,7 +202,7 @@ def _json(values: Iterable[bytes]) -> str:
 
 
 def _of_guards(fact: Fact) -> dict[str, Any]:
-    """Give a fact as guards are told it: without who ended something, and why."""
+    """Fact as guards get it: without the actor and the reason of an ending."""
     plain = to_plain(fact)
     for name in FOR_PEOPLE:
         plain.pop(name, None)

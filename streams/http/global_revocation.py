@@ -55,7 +55,7 @@ class RevocationCaller:
     keys: JwksCache
 
     async def verify(self, token: bytes, now: int) -> dict[str, Any]:
-        """Give the claims of the caller's JWT.
+        """Claims of the caller's JWT.
 
         Raises:
             SetRefusedError: it is not signed by the issuer, not for us, or not current.
@@ -184,7 +184,7 @@ async def _subject(request: web.Request) -> dict[str, Any]:
 
 
 def _records(subject: Subject) -> Iterator[Record]:
-    """Give what the request means."""
+    """Return the records that the request stands for."""
     for each in subject.each():
         names = each.principals or each.credentials or each.attributes
         ends = "revoke" if names == each.credentials else "not_before"

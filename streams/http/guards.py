@@ -37,7 +37,7 @@ class Enforcement(Protocol):
     """
 
     def credential(self, guard: str) -> str | None:
-        """Give the credential that a guard's name is bound to."""
+        """Credential that a guard's name is bound to."""
         ...
 
     @property
@@ -52,7 +52,7 @@ class Enforcement(Protocol):
     def subscribers(self) -> list[str]: ...  # noqa: D102
 
     async def result(self, identity: str) -> Result | None:
-        """Give a revocation by its id, and what is known of it now."""
+        """Revocation by its id, with its current state."""
         ...
 
     async def remove(self, guard: str, actor: str) -> bool:
@@ -64,7 +64,7 @@ class Places(Protocol):
     """Knows where the guards of a realm are followed."""
 
     def enforcement(self, realm: str | None) -> Enforcement:
-        """Give what is known of a realm, the settings' own by default.
+        """Enforcement of a realm, the settings' own by default.
 
         Raises:
             ProblemError: it is not known here; 503 where it is elsewhere.
@@ -82,7 +82,7 @@ class ServedGuards:
         self._realm = realm
 
     def enforcement(self, realm: str | None) -> Self:
-        """Give ourselves."""
+        """Return the this object: there is one realm."""
         if realm not in (None, self._realm):
             raise ProblemError(http.HTTPStatus.NOT_FOUND, "no such realm")
         return self
@@ -93,17 +93,17 @@ class ServedGuards:
 
     @property
     def guards(self) -> Mapping[str, RegisteredGuard]:
-        """Give those that are registered."""
+        """Registered guards."""
         return self._closures.closure.guards
 
     @property
     def end(self) -> int:
-        """Give the end of the log."""
+        """End of the log."""
         return self._feed.end
 
     @property
     def deadline(self) -> float:
-        """Give the seconds until a finding."""
+        """Seconds until a finding."""
         return self._closures.deadline
 
     @property
@@ -119,7 +119,7 @@ class ServedGuards:
         )
 
     async def result(self, identity: str) -> Result | None:
-        """Give a revocation by its id."""
+        """Revocation by its id."""
         return await self._closures.result(identity)
 
     async def remove(self, guard: str, actor: str) -> bool:

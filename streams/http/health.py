@@ -60,7 +60,7 @@ class StoreMetrics(Collector):
         self._audit = audit
 
     def collect(self) -> Iterator[Metric]:
-        """Give one value each."""
+        """One value each."""
         yield metrics.DEAD_LETTERS.of(self._store.dead_letters)
         yield metrics.AUDIT_HEAD.of(self._audit.signed_at / SECOND)
 

@@ -45,7 +45,7 @@ class Vendor:
         return None
 
     async def opened(self, body: bytes) -> bytes:
-        """Give what the source reads.
+        """Body in the form that the source reads.
 
         Raises:
             ValueError: the body is not what this vendor sends.
@@ -55,7 +55,7 @@ class Vendor:
     def reader(
         self, settings: Hook, request: web.Request, peppers: Sequence[bytes]
     ) -> RecordReader:
-        """Give what reads a request; it names secrets with the realm's peppers."""
+        """Reader of a request; it names secrets with the realm's peppers."""
         del request
         name = settings.format or self.source
         if name == Kubernetes.name:
@@ -63,6 +63,6 @@ class Vendor:
         return keyed_source(name, peppers)
 
     def answer(self, request: web.Request, now: int) -> web.Response:
-        """Give the answer, once all is on disk."""
+        """Answer, once all is on disk."""
         del request, now
         return web.Response(status=http.HTTPStatus.ACCEPTED)

@@ -51,12 +51,12 @@ class Hooked:
 
     @property
     def vendor(self) -> Vendor:
-        """Give how its vendor's requests are read."""
+        """Vendor, whose requests are read here."""
         return VENDORS[self.settings.vendor]
 
     @property
     def source(self) -> str:
-        """Give the source that reads its bodies."""
+        """Source that reads its bodies."""
         return self.settings.format or self.vendor.source
 
 

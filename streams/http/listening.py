@@ -148,7 +148,7 @@ class Listening:
 
 
 def _bound(family: int, where: tuple[Any, ...]) -> socket.socket:
-    """Give a listening socket that never blocks.
+    """Return the listening socket that never blocks.
 
     Raises:
         OSError: the address cannot be bound; it says which and why.
@@ -164,7 +164,7 @@ def _bound(family: int, where: tuple[Any, ...]) -> socket.socket:
 
 
 def _ending(taken: socket.socket) -> Callable[[], None]:
-    """Give what ends a connection that has no transport yet."""
+    """Return a function that ends a connection without a transport."""
 
     def end() -> None:
         with suppress(OSError):

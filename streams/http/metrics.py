@@ -28,7 +28,7 @@ class Metrics:
     """
 
     def __init__(self, role: str, *collectors: Collector) -> None:
-        """Give what these collect, and nothing of the process-wide registry."""
+        """Collect from these alone, and nothing from the process-wide registry."""
         self.registry = CollectorRegistry()
         for collector in (Build(role), *collectors):
             self.registry.register(collector)
@@ -44,11 +44,11 @@ class Build(Collector):
     """Which version runs, in which role."""
 
     def __init__(self, role: str) -> None:
-        """Tell of this process."""
+        """Describe this process."""
         self._labels = [role, metadata.version("rescind")]
 
     def collect(self) -> Iterator[Metric]:
-        """Give the one series."""
+        """One series."""
         family = metrics.BUILD.family()
         family.add_metric(self._labels, 1)
         yield family
@@ -62,7 +62,7 @@ class ClockOffset(Collector):
         self._seconds = seconds
 
     def collect(self) -> Iterator[Metric]:
-        """Give the one series."""
+        """One series."""
         yield metrics.CLOCK_OFFSET.of(self._seconds())
 
 
@@ -74,5 +74,5 @@ class DeadLetterCollector(Collector):
         self._count = count
 
     def collect(self) -> Iterator[Metric]:
-        """Give the one series."""
+        """One series."""
         yield metrics.DEAD_LETTERS.of(self._count())

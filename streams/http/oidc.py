@@ -74,7 +74,7 @@ class Issuers:
         self._monotonic = monotonic
 
     async def prove(self, token: str) -> CredentialHolder | None:
-        """Give the holder of a token; None: it is of no issuer that is known here.
+        """Holder of a token; None: it is of no issuer that is known here.
 
         Raises:
             ProblemError: 401, it is refused; 403, it gives no role; 503, its issuer's
@@ -126,7 +126,7 @@ class Issuers:
 
 
 def allowed(issuer: OidcIssuer) -> Keys:
-    """Give the keys of an issuer that have an algorithm of the settings."""
+    """Keys of an issuer that have an algorithm of the settings."""
     algorithms = issuer.rules.algorithms
     keys = issuer.keys.keys.items()
     return {kid: key for kid, key in keys if key.algorithm in algorithms}
@@ -163,7 +163,7 @@ def check(claims: Mapping[str, Any], rules: Oidc, now: float) -> None:
 def holder(
     claims: Mapping[str, Any], issuer: OidcIssuer, realm: str
 ) -> CredentialHolder:
-    """Give the holder of a token that is good.
+    """Holder of a token that is good.
 
     Raises:
         ProblemError: 401, it names nobody; 403, it gives no role.
@@ -199,7 +199,7 @@ def holder(
 
 
 def refused(why: str) -> ProblemError:
-    """Give the problem of a token that is no good; it never quotes the token."""
+    """Problem of a token that is no good; it never quotes the token."""
     return ProblemError(http.HTTPStatus.UNAUTHORIZED, "token refused", why)
 
 
@@ -218,7 +218,7 @@ def _seconds(claims: Mapping[str, Any], name: str) -> float | None:
 
 
 def _groups(claims: Mapping[str, Any], path: str) -> frozenset[str]:
-    """Give the values of a claim: one of that very name, or the place with dots."""
+    """Values of a claim: one of that very name, or the place with dots."""
     value: Any = claims.get(path)
     if value is None:
         value = claims

@@ -137,7 +137,7 @@ class Operators:
         return web.json_response(answer, status=http.HTTPStatus.CREATED)
 
     def _unknown(self, names: Iterable[Identifier]) -> list[str] | None:
-        """Give those of which no fact tells; None where there is no table."""
+        """Return the identifiers without any fact; None where there is no table."""
         found = [(name, self.known(name)) for name in names]
         if any(known is None for _, known in found):
             return None
@@ -186,7 +186,7 @@ class Operators:
         return web.json_response(answer, status=http.HTTPStatus.CREATED)
 
     async def _opened(self, body: bytes) -> tuple[dict[str, Any], list[Any]]:
-        """Give the members around a list of declarations, and its entries.
+        """Members around a list of declarations, and its entries.
 
         Raises:
             ProblemError: 422, it cannot be used; 503, it could not be read.
@@ -227,7 +227,7 @@ class Operators:
             raise ProblemError(status, "a vault does not answer", detail) from error
 
     def origin_as(self, name: Any, holder: CredentialHolder) -> Origin:
-        """Give the origin of what an operator says in the name of an authority.
+        """Origin of an operator's statement in the name of an authority.
 
         Args:
             name: of the authority; None is that of the operators.
@@ -239,7 +239,7 @@ class Operators:
         return self._speakers.origin(self._authority(name), holder.name)
 
     async def named(self, given: Any) -> tuple[Identifier, ...]:
-        """Give the names that the logs have for what an operator names.
+        """Names in the logs for the identifier that an operator gives.
 
         Raises:
             ProblemError: 422, it cannot be read; 503, a vault does not answer.
@@ -277,7 +277,7 @@ class Operators:
 
     @property
     def authorities(self) -> frozenset[str]:
-        """Give the names of the authorities of the settings."""
+        """Names of the authorities of the settings."""
         return frozenset(self._speakers.settings.authorities)
 
     def _authority(self, name: Any) -> str:

@@ -31,7 +31,7 @@ class OrderMetrics(Collector):
         self._clock = clock
 
     def collect(self) -> Iterator[Metric]:
-        """Give how many acts wait and for how long, and who exceeded a quota."""
+        """Return the number and age of waiting acts, and batches over their quota."""
         now, seen = self._clock(), self._desk.seen
         waiting, oldest = metrics.ACTS_WAITING.family(), metrics.ACTS_OLDEST.family()
         for act in ("held", "proposed"):

@@ -108,7 +108,7 @@ class Prober:
                 tasks.create_task(_send(connection, text))
 
     async def _dead(self, picked: Sequence[Revocation]) -> list[Revocation]:
-        """Give those that the server's own table denies."""
+        """Return the identifiers that the server's own table denies."""
 
         async def look() -> list[Revocation]:
             return [each for each in picked if await self._is_dead(each)]
@@ -116,7 +116,7 @@ class Prober:
         return await self.aside(look)
 
     async def _is_dead(self, revocation: Revocation) -> bool:
-        """Tell whether the server's own table denies it: it may have been withdrawn."""
+        """Whether the server's own table denies it: it may have been withdrawn."""
         registry, name = self.stages.registry, Identifier.parse(revocation.target)
         why = await undisturbed(registry, lambda: Fate(registry, name).dying())
         return why is not None and why.cause.fact_id == revocation.id

@@ -58,12 +58,12 @@ class ProblemError(Exception):
         self.more = more
 
     def response(self) -> web.Response:
-        """Give the answer."""
+        """Answer."""
         return _problem(self.status, self.title, self.detail, **self.more)
 
 
 def unreadable(detail: str) -> ProblemError:
-    """Give the problem of a body that cannot be used."""
+    """Problem of a body that cannot be used."""
     status = http.HTTPStatus.UNPROCESSABLE_ENTITY
     return ProblemError(status, "unreadable request", detail)
 

@@ -36,17 +36,17 @@ class Publication:
     history: int
 
     def uri(self, name: str) -> str:
-        """Give the address of a list, which its credentials name."""
+        """Address of a list, which its credentials name."""
         return f"{self.url}/{name}"
 
     @property
     def aggregation(self) -> str:
-        """Give the address of the list of lists."""
+        """Address of the list of lists."""
         return f"{self.url}/aggregation"
 
 
 def publication(settings: Settings) -> Publication | None:
-    """Give how status lists are made, where the settings want any.
+    """How status lists are made, or None where the settings want none.
 
     Raises:
         ValueError: the key cannot be used; the text says why.

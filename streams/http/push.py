@@ -131,7 +131,7 @@ class Push:
     def _speaker(
         self, request: web.Request, receiver: StreamReceiver | None
     ) -> Speaker:
-        """Give on whose behalf a SET would be taken in.
+        """Speaker in whose name a SET would be accepted.
 
         Raises:
             ProblemError: 401, 403: it is nobody who may push to this stream.
@@ -160,7 +160,7 @@ class Push:
         return refusal
 
     async def health(self, request: web.Request) -> web.Response:
-        """Give the health of every stream."""
+        """Health of every stream."""
         self._tokens.holder(request, "viewer", "revoker", "restorer")
         streams = [
             to_plain(name, one.settings.stream_id, one.health)

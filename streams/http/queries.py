@@ -64,7 +64,7 @@ class TableReader(Protocol):
     """What gives the tables, whatever the engine."""
 
     def table(self, realm: str | None) -> Table:
-        """Give the table of a realm, of the settings' own by default.
+        """Table of a realm, of the settings' own by default.
 
         Raises:
             ProblemError: it is not here, or not yet.
@@ -72,12 +72,12 @@ class TableReader(Protocol):
         ...
 
     def undeclared(self, realm: str | None) -> Iterable[Shown] | None:
-        """Give what is in use in a realm and nobody declared; None: others know."""
+        """Undeclared agents and credentials of a realm; None: other processes know."""
         ...
 
 
 async def as_given(identifier: Identifier) -> tuple[Identifier, ...]:
-    """Give the name of an audit log where no vault can be asked for it.
+    """Name of an audit log where no vault can be asked for it.
 
     Raises:
         UnhashedError: it is a secret of a vault.
@@ -132,7 +132,7 @@ class Queries:
         app.router.add_get("/v1/table", self.table)
 
     async def names(self, request: web.Request) -> web.Response:
-        """Give the names of what somebody names, by value where it is a secret.
+        """Names of an identifier; a secret given by value is hashed.
 
         A secret must stand in no URL, where the questions have their identifier.
         """
@@ -261,7 +261,7 @@ class Queries:
         return await self._ask(request, looked)
 
     async def table(self, request: web.Request) -> web.Response:
-        """Give the whole table, sorted, as it is at ``?now=`` (ns)."""
+        """Return the the whole table, sorted, as it is at ``?now=`` (ns)."""
         self._let_in(request)
         now = number_of(request, "now", self._clock())
 
@@ -329,7 +329,7 @@ class Queries:
 
 
 def _hashed(identifier: Identifier) -> Identifier:
-    """Give an identifier that is no secret of a vault, whose HMAC only a vault knows.
+    """Return identifier that is no secret of a vault, whose HMAC only a vault knows.
 
     Raises:
         UnhashedError: it is one.

@@ -194,7 +194,7 @@ class ReceiptIntake:
         return plain
 
     def _unpacked(self, receipt: str, key: Ed25519PublicKey | None) -> Any:
-        """Give what a JWS says; without a key to check it, as if it were unsigned."""
+        """Content of a JWS; without a key to check it, as if it were unsigned."""
         options = SigOptions(verify_signature=key is not None)
         try:
             payload = jwt.PyJWS().decode(

@@ -246,7 +246,7 @@ class _Collection:
 
 
 def _active(found: list[Record], *, before: bool) -> bool:
-    """Tell what a request makes of ``active``, as its facts say it."""
+    """Value of ``active`` that a request sets, by its facts."""
     effects = {one.effect for one in found if isinstance(one, Lifecycle)}
     if "suspend" in effects:
         return False
@@ -254,13 +254,13 @@ def _active(found: list[Record], *, before: bool) -> bool:
 
 
 def shown(body: dict[str, Any], status: int = 200) -> web.Response:
-    """Give an answer in SCIM's media type."""
+    """Answer in SCIM's media type."""
     data = orjson.dumps(body)
     return web.Response(body=data, status=status, content_type=CONTENT_TYPE)
 
 
 def base_of(request: web.Request) -> str:
-    """Give the URL that the client sees this provider at."""
+    """URL that the client sees this provider at."""
     return f"{request.scheme}://{request.host}{BASE}"
 
 

@@ -74,14 +74,14 @@ class Directory:
     async def find(
         self, kind: ResourceType, authority: str, column: str, value: str
     ) -> Resource | None:
-        """Give the resource with this ``id``, ``name`` or ``external_id``."""
+        """Resource with this ``id``, ``name`` or ``external_id``."""
         rows = await self._resources.read(_BY[column], authority, kind.kind, value)
         return _resource(rows[0]) if rows else None
 
     async def page(
         self, kind: ResourceType, authority: str, start: int, count: int
     ) -> tuple[list[Resource], int]:
-        """Give resources in the order of their ids, and how many there are.
+        """Resources in the order of their ids, and how many there are.
 
         Args:
             kind: of the resources.

@@ -12,7 +12,7 @@ MOST: Final = 200  # resources of a page
 
 
 def service_provider_config(base: str) -> dict[str, Any]:
-    """Give what is supported: PATCH and filters."""
+    """Supported features: PATCH and filters."""
     no = {"supported": False}
     return {
         "schemas": [f"{_CORE}:ServiceProviderConfig"],
@@ -38,7 +38,7 @@ def service_provider_config(base: str) -> dict[str, Any]:
 
 
 def resource_type(kind: ResourceType, base: str) -> dict[str, Any]:
-    """Give the description of a resource type."""
+    """Return the description of a resource type."""
     return {
         "schemas": [f"{_CORE}:ResourceType"],
         "id": kind.name,
@@ -53,7 +53,7 @@ def resource_type(kind: ResourceType, base: str) -> dict[str, Any]:
 
 
 def schema(kind: ResourceType, base: str) -> dict[str, Any]:
-    """Give the attributes that are kept."""
+    """Attributes that are kept."""
     return {
         "schemas": [f"{_CORE}:Schema"],
         "id": kind.schema,
@@ -86,7 +86,7 @@ def _attribute(
 def list_response(
     resources: list[dict[str, Any]], total: int, start: int = 1
 ) -> dict[str, Any]:
-    """Give a page of resources (RFC 7644 section 3.4.2)."""
+    """Page of resources (RFC 7644 section 3.4.2)."""
     return {
         "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
         "totalResults": total,

@@ -35,7 +35,7 @@ class ScimError(Exception):
         self.scim_type = scim_type
 
     def body(self) -> dict[str, Any]:
-        """Give the body of the answer; the status stands there as a text."""
+        """Body of the answer; the status stands there as a text."""
         body = {"schemas": [ERROR], "status": str(self.status), "detail": self.detail}
         return body | ({"scimType": self.scim_type} if self.scim_type else {})
 
@@ -86,7 +86,7 @@ class Resource:
     modified: int
 
     def shown(self, kind: ResourceType, base: str) -> dict[str, Any]:
-        """Give the resource as it is answered."""
+        """Resource as it is answered."""
         body: dict[str, Any] = {
             "schemas": [kind.schema],
             "id": self.id,
@@ -107,7 +107,7 @@ class Resource:
 def made(
     kind: ResourceType, body: dict[str, Any], identity: str, now: int, *, active: bool
 ) -> Resource:
-    """Give the resource that a POST asks for.
+    """Resource that a POST asks for.
 
     Raises:
         ScimError: 400, a name is missing or too long.
@@ -120,7 +120,7 @@ def made(
 def replaced(
     kind: ResourceType, body: dict[str, Any], old: Resource, now: int, *, active: bool
 ) -> Resource:
-    """Give the resource after a PUT; directories leave out what they do not change.
+    """Resource after a PUT; directories leave out what they do not change.
 
     Raises:
         ScimError: 400, a name is too long.
@@ -138,7 +138,7 @@ def replaced(
 def patched(
     kind: ResourceType, body: dict[str, Any], old: Resource, now: int, *, active: bool
 ) -> Resource:
-    """Give the resource after a PATCH (RFC 7644 section 3.5.2).
+    """Resource after a PATCH (RFC 7644 section 3.5.2).
 
     Raises:
         ScimError: 400, it is none.
@@ -153,7 +153,7 @@ def patched(
 
 
 def _changes(body: dict[str, Any]) -> list[tuple[str, Any]]:
-    """Give the attributes that a PATCH sets, casefolded; None for a removed one."""
+    """Attributes that a PATCH sets, casefolded; None for a removed one."""
     operations = member(body, "Operations")
     if not isinstance(operations, list) or not operations:
         raise ScimError(400, "Operations is a list of operations", "invalidSyntax")
@@ -178,7 +178,7 @@ def _changes(body: dict[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _attribute(name: str) -> str:
-    """Give an attribute's name without its schema and case."""
+    """Attribute's name without its schema and case."""
     return name.strip().rpartition(":")[2].casefold()
 
 
@@ -206,7 +206,7 @@ def filtered(text: str, kind: ResourceType) -> tuple[str, str]:
 
 
 def member(body: dict[str, Any], name: str) -> Any:
-    """Give a member by its name in any case (RFC 7643 section 2.1); None without."""
+    """Member by its name in any case (RFC 7643 section 2.1); None without."""
     if name in body:
         return body[name]
     for key, value in body.items():

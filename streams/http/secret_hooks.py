@@ -52,7 +52,7 @@ class OktaHook(InHeader):
     source = "okta"
 
     def verification(self, request: web.Request) -> bytes | None:
-        """Give back the challenge; it says nothing about the secret."""
+        """Answer the challenge; it says nothing about the secret."""
         return okta_hook.verification(request.headers)
 
 
@@ -103,7 +103,7 @@ class Firehose(InHeader):
         return await asyncio.to_thread(firehose.lines, body)
 
     def answer(self, request: web.Request, now: int) -> web.Response:
-        """Give 200 and the request's id: anything else is a failed delivery."""
+        """200 and the request's id: anything else is a failed delivery."""
         text = firehose.answer(request.headers.get(firehose.REQUEST, ""), now)
         return web.Response(body=text, content_type=_JSON)
 

@@ -45,7 +45,7 @@ class GraphHook(Vendor):
         return body
 
     def shaken(self, request: web.Request) -> web.Response | None:
-        """Give back the token, as text and nothing else: a stranger may choose it."""
+        """Return the validation token as plain text: a stranger may choose it."""
         token = entra_graph.validation(request.query)
         if token is None:
             return None
@@ -74,7 +74,7 @@ class Github(Vendor):
     def reader(
         self, settings: Hook, request: web.Request, peppers: Sequence[bytes]
     ) -> RecordReader:
-        """Give a reader that knows the headers."""
+        """Reader that knows the headers."""
         del settings
         if request.content_type != _JSON:
             status = http.HTTPStatus.UNSUPPORTED_MEDIA_TYPE
@@ -122,7 +122,7 @@ class GithubSecrets(Vendor):
     def reader(
         self, settings: Hook, request: web.Request, peppers: Sequence[bytes]
     ) -> RecordReader:
-        """Give what names the tokens and keeps none."""
+        """Reader that names the tokens and keeps none."""
         del settings, request
         return keyed_github_secrets(peppers)
 

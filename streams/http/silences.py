@@ -34,7 +34,7 @@ class Silences(Protocol):
     """Where silences are kept: the engine's own, embedded or on Kafka."""
 
     def all(self) -> tuple[Silence, ...]:
-        """Give those in force."""
+        """Silences in force."""
         ...
 
     async def put(self, silence: Silence) -> None:
@@ -167,7 +167,7 @@ class SilencePages:
     def _of(
         self, holder: CredentialHolder, roles: tuple[Role, ...]
     ) -> tuple[Silence, ...]:
-        """Give those of the realms in which a credential has one of some roles."""
+        """Silences of the realms in which a credential has one of some roles."""
         return tuple(
             each
             for each in self._silences.all()
@@ -178,7 +178,7 @@ class SilencePages:
 def act_of(
     realm: str, clock: Callable[[], int], record: Callable[[Act], Awaitable[None]]
 ) -> Callable[[str, str], Awaitable[None]]:
-    """Give what keeps that somebody ordered something, as an act of a realm."""
+    """Return a function that keeps an operator's order as an act of a realm."""
 
     async def keep(actor: str, action: str) -> None:
         await record(Act(realm=realm, at=clock(), actor=actor, action=action))

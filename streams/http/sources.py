@@ -29,7 +29,7 @@ class Sources:
     def __init__(
         self, tokens: Tokens, book: HealthBook, streams: Mapping[str, StreamReceiver]
     ) -> None:
-        """Tell what the book has, and what SSF streams say of themselves."""
+        """Serve the health in the book, and that of SSF streams."""
         self._tokens = tokens
         self._book = book
         self._streams = streams
@@ -50,7 +50,7 @@ class Sources:
 
 
 def row(name: str, health: HealthRecord, stream: StreamHealth | None) -> dict[str, Any]:
-    """Give what is said of a source; times as RFC 3339, null: never."""
+    """State of a source; times as RFC 3339, null: never."""
     heard, verified, gap = health.heard_at, None, health.gap
     refused, trouble, silent = health.refused, health.trouble, health.silent
     if stream is not None:
@@ -93,7 +93,7 @@ class SourceMetrics(Collector):
         self._book = book
 
     def collect(self) -> Iterator[Metric]:
-        """Give counts and times of each source."""
+        """Return the counts and times of each source."""
         records, heard = metrics.SOURCE_RECORDS.family(), metrics.SOURCE_HEARD.family()
         lag, silent = metrics.SOURCE_LAG.family(), metrics.SOURCE_SILENT.family()
         for name, health in self._book.sources.items():

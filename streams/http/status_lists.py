@@ -84,7 +84,7 @@ class StatusLists:
         app.router.add_get("/statuslists/{list:[0-9a-f]{32}}", self.get)
 
     async def give(self, request: web.Request) -> web.Response:
-        """Give a credential that is about to be issued its index.
+        """Credential that is about to be issued its index.
 
         The answer is the claim ``status`` (section 6.1), to be put into it. Each
         call gives another index; a repeated call wastes one.
@@ -99,7 +99,7 @@ class StatusLists:
         return web.json_response(answer, status=http.HTTPStatus.CREATED)
 
     async def get(self, request: web.Request) -> web.Response:
-        """Give a signed list, as it is or as it was at ``?time=`` (section 8)."""
+        """Signed list, as it is or as it was at ``?time=`` (section 8)."""
         if not accepts(request.headers.getall(hdrs.ACCEPT, [])):
             status = http.HTTPStatus.NOT_ACCEPTABLE
             raise ProblemError(status, "not acceptable", f"this is {MEDIA_TYPE}")
@@ -131,12 +131,12 @@ class StatusLists:
         return web.json_response({"status_lists": uris}, headers=_ANYBODY)
 
     async def jwks(self, _: web.Request) -> web.Response:
-        """Give the key that the lists are verified with (RFC 7517)."""
+        """Key that the lists are verified with (RFC 7517)."""
         keys = {"keys": [self._published.key.public]}
         return web.json_response(keys, headers=_ANYBODY)
 
     async def _token(self, known: Known, at: int | None, now: int) -> str:
-        """Give the signed list of this turn, made once for all who ask within it.
+        """Signed list of this turn, made once for all who ask within it.
 
         Raises:
             ProblemError: 503, the table is behind by more than a lease.
@@ -238,7 +238,7 @@ class StatusLists:
 
 
 def accepts(headers: Iterable[str]) -> bool:
-    """Tell whether a reader takes a JWT (RFC 9110 section 12.5.1).
+    """Whether a reader takes a JWT (RFC 9110 section 12.5.1).
 
     Args:
         headers: every Accept header; without one everything is taken.

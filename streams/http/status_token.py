@@ -67,7 +67,7 @@ class SigningKey:
     def sign(
         self, statuses: StatusList, *, uri: str, aggregation: str, iat: int, ttl: int
     ) -> str:
-        """Give the token of a list.
+        """Token of a list.
 
         It expires one second after ``ttl``: times in a JWT are whole seconds, and a
         token that is signed late in a second would else be born expired.

@@ -26,7 +26,7 @@ MAKERS: Final = 10  # mostly it is one
 
 
 def undeclared_as_plain(shown: Iterable[Shown]) -> Iterator[dict[str, Any]]:
-    """Give what is in use and undeclared as JSON-ready values, each name once."""
+    """Undeclared agents and credentials as JSON-ready values, each name once."""
     found: dict[str, Shown] = {}
     for each in shown:
         before = found.get(each.name)
@@ -51,7 +51,7 @@ def _both(one: Shown, other: Shown) -> Shown:
 
 
 def table_row(row: inventory.Row) -> list[Any]:
-    """Give a row of the table as JSON-ready values."""
+    """Row of the table as JSON-ready values."""
     return [
         str(row.identifier),
         row.allowed,
@@ -105,7 +105,7 @@ def explained(
 
 
 def cause_as_plain(cause: CauseRef | None) -> dict[str, Any] | None:
-    """Give a cause, where there is one."""
+    """Cause, where there is one."""
     if cause is None:
         return None
     return {

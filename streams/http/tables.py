@@ -63,7 +63,7 @@ class SharedTables:
         self._making = asyncio.Lock()
 
     async def current(self) -> Packed | None:
-        """Give a table, None where facts serve as well or there is no table yet.
+        """Table, None where facts serve as well or there is no table yet.
 
         It may be some seconds old; but what takes facts back makes the stages build
         a new table, and then an old one is never given: a guard that met such a fact
@@ -99,7 +99,7 @@ class SharedTables:
 def _pack(
     plain: Mapping[str, Any],
 ) -> tuple[tuple[Section, ...], tuple[bytes, ...]]:
-    """Give the sections of a dump and their bytes, long lists in several."""
+    """Sections of a dump and their bytes, long lists in several."""
     sections, pieces = [], []
     for name, of in plain.items():
         raw = isinstance(of, bytes)

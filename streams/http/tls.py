@@ -98,7 +98,7 @@ def _names(settings: TlsSettings) -> str:
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:
-    """Tell a file from its next version; a mounted secret is swapped by a link."""
+    """Fingerprint of a file's version; a mounted secret is swapped by a link."""
     try:
         found = path.stat()
     except OSError:

@@ -51,7 +51,7 @@ class OAuthError(Exception):
         self.description = description
 
     def response(self) -> web.Response:
-        """Give the answer."""
+        """Answer."""
         headers = {hdrs.CACHE_CONTROL: "no-store"}
         if self.status == http.HTTPStatus.UNAUTHORIZED:
             headers[hdrs.WWW_AUTHENTICATE] = 'Basic realm="rescind"'
@@ -86,7 +86,7 @@ class TokenRevocation:
         return web.Response(headers={hdrs.CACHE_CONTROL: "no-store"})
 
     def _client(self, request: web.Request) -> tuple[CredentialHolder, str]:
-        """Give the client's token and authority: Bearer, or Basic with NAME and token.
+        """Client's token and authority: Bearer, or Basic with NAME and token.
 
         Raises:
             OAuthError: 401, it is not authentic; 400, it may not do this.

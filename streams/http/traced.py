@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def tracers() -> list[Middleware]:
-    """Give what an application needs for traces; nothing where they are off."""
+    """Middlewares for traces; empty where they are off."""
     return [_traced] if tracing.on() else []
 
 

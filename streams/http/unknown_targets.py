@@ -40,11 +40,11 @@ class FactLookup(Protocol):
     """Looks facts up in the log, where one process has all of it."""
 
     async def has(self, withdraw: Withdraw) -> bool:
-        """Tell whether it has the fact that is taken back."""
+        """Whether it has the fact that is taken back."""
         ...
 
     async def has_said(self, distrust: Distrust) -> bool:
-        """Tell whether it has any fact that falls under it."""
+        """Whether it has any fact that falls under it."""
         ...
 
 
@@ -54,7 +54,7 @@ async def unknown_in(
     log: FactLookup | None,
     authorities: Collection[str],
 ) -> dict[str, Any]:
-    """Give ``unknown``, and a ``detail`` where that is something.
+    """``unknown``, and a ``detail`` where that is something.
 
     Args:
         act: that is to be written; what it names is known by it itself afterwards.

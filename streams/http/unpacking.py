@@ -34,7 +34,7 @@ class PackedError(ValueError):
 
 
 def encoding_of(request: web.Request) -> str:
-    """Give the Content-Encoding of a request, ``identity`` where it has none.
+    """Content-Encoding of a request, ``identity`` where it has none.
 
     Raises:
         ProblemError: 415, it is one that we do not read.
@@ -57,7 +57,7 @@ def refuse_packed(request: web.Request) -> None:
 
 
 def too_large(most: int, came: int) -> web.HTTPRequestEntityTooLarge:
-    """Give the error of a body that has more than ``most`` bytes."""
+    """Error of a body that has more than ``most`` bytes."""
     text = f"this takes a body of at most {most} bytes, unpacked: send it in pieces"
     return web.HTTPRequestEntityTooLarge(most, came, text=text)
 
@@ -111,7 +111,7 @@ class Inflating:
         self._members = 0
 
     def pieces(self, chunk: bytes) -> Iterator[bytes]:
-        """Give what a chunk holds, at most PIECE bytes at once; some may be empty.
+        """Unpacked content of a chunk, at most PIECE bytes at once; some are empty.
 
         Raises:
             PackedError: it is not what the encoding says.
@@ -130,7 +130,7 @@ class Inflating:
                 chunk = inflater.unconsumed_tail
 
     def finish(self) -> None:
-        """Tell that the body ended.
+        """End the body.
 
         Raises:
             PackedError: it breaks off.

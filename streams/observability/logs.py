@@ -127,7 +127,7 @@ class Handler(logging.StreamHandler["TextIO"]):
 
     @property
     def stream(self) -> TextIO:
-        """Give standard error; it may be another one than at the start."""
+        """Standard error; it may be another one than at the start."""
         return sys.stderr
 
     @stream.setter

@@ -30,7 +30,7 @@ class _Named:
 
     @property
     def exposed(self) -> tuple[str, ...]:
-        """Give the names of its series."""
+        """Names of its series."""
         return (self.name,)
 
 
@@ -39,11 +39,11 @@ class Gauge(_Named):
     """What goes up and down."""
 
     def of(self, value: float) -> Metric:
-        """Give the one series."""
+        """One series."""
         return GaugeMetricFamily(self.name, self.text, value=value)
 
     def family(self) -> GaugeMetricFamily:
-        """Give what series are added to."""
+        """Family that series are added to."""
         return GaugeMetricFamily(self.name, self.text, labels=self.labels)
 
 
@@ -53,19 +53,19 @@ class Count(_Named):
 
     @property
     def exposed(self) -> tuple[str, ...]:
-        """Give the names of its series."""
+        """Names of its series."""
         return (f"{self.name}_total",)
 
     def of(self, value: float) -> Metric:
-        """Give the one series."""
+        """One series."""
         return CounterMetricFamily(self.name, self.text, value=value)
 
     def family(self) -> CounterMetricFamily:
-        """Give what series are added to."""
+        """Family that series are added to."""
         return CounterMetricFamily(self.name, self.text, labels=self.labels)
 
     def counter(self) -> Counter:
-        """Give a counter of its own."""
+        """Counter of its own."""
         return Counter(self.name, self.text, self.labels, registry=None)
 
 
@@ -77,11 +77,11 @@ class Distribution(_Named):
 
     @property
     def exposed(self) -> tuple[str, ...]:
-        """Give the names of its series."""
+        """Names of its series."""
         return tuple(f"{self.name}_{end}" for end in ("bucket", "sum", "count"))
 
     def histogram(self) -> Histogram:
-        """Give a histogram of its own."""
+        """Histogram of its own."""
         return Histogram(
             self.name, self.text, self.labels, buckets=self.buckets, registry=None
         )

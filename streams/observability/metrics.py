@@ -322,12 +322,12 @@ METRICS: Final[tuple[AnyMetric, ...]] = tuple(
 
 
 def series_of(each: AnyMetric) -> Iterable[str]:
-    """Give the label names of its series, as Prometheus stores them."""
+    """Label names of its series, as Prometheus stores them."""
     return (*each.labels, "le") if isinstance(each, Distribution) else each.labels
 
 
 def table() -> str:
-    """Give the tables of ``docs/metrics.md``, in Markdown."""
+    """Tables of ``docs/metrics.md``, in Markdown."""
     kinds = {Gauge: "gauge", Count: "counter", Distribution: "histogram"}
     rows = [
         "| metric | type | labels | reported by | what it is |",

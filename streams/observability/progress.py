@@ -91,7 +91,7 @@ class Progress:
         self._seen = seen
 
     def live(self, now: float, still: float = STILL_SECONDS) -> bool:
-        """Tell whether the loop turns and gets on."""
+        """Whether the loop turns and makes progress."""
         if not self.turned_at:
             return True  # nobody has looked yet
         return now - min(self.turned_at, self.moved_at) < still

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
         @property
         def key(self) -> str:
-            """Give realm, kind, id, time and ingress key, with slashes."""
+            """Realm, kind, id, time and ingress key, with slashes."""
             ...
 
 
@@ -81,7 +81,7 @@ class MissingError(Exception):
 
 
 def wanted(environment: Mapping[str, str]) -> bool:
-    """Tell whether variables of OpenTelemetry ask for traces."""
+    """Whether variables of OpenTelemetry ask for traces."""
     if environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return False
     if environment.get("OTEL_TRACES_EXPORTER", "otlp") != "otlp":
@@ -141,7 +141,7 @@ def switch_off() -> None:
 
 
 def on() -> bool:
-    """Tell whether spans are made."""
+    """Whether spans are made."""
     return _tracer is not None
 
 
@@ -199,7 +199,7 @@ def spanned(name: str) -> Callable[[Async[P, T]], Async[P, T]]:
 
 
 def current() -> str | None:
-    """Give the traceparent of the span that is open here."""
+    """Traceparent of the span that is open here."""
     if _tracer is None:
         return None
     from opentelemetry import trace  # noqa: PLC0415 - only where it is wanted
@@ -218,12 +218,12 @@ def note(identity: str, traceparent: str | None) -> None:
 
 
 def trace_of(identity: str | None) -> str | None:
-    """Give the traceparent of a fact or a finding, where it is known."""
+    """Traceparent of a fact or a finding, where it is known."""
     return None if identity is None else _traces.get(identity)
 
 
 def exemplar_of(identity: str) -> dict[str, str] | None:
-    """Give what a histogram tells of the trace of a fact."""
+    """Exemplar of a fact's trace for a histogram."""
     traceparent = _traces.get(identity)
     return None if traceparent is None else {"trace_id": traceparent.split("-")[1]}
 
@@ -258,7 +258,7 @@ def note_read(records: Iterable[Raw], name: str = "", now: int = 0) -> None:
 
 
 def header_of(headers: Iterable[tuple[str, bytes]] | None) -> str | None:
-    """Give the traceparent among the headers of a record."""
+    """Traceparent among the headers of a record."""
     for name, value in headers or ():
         if name == HEADER:
             return bytes(value).decode("ascii", "replace")

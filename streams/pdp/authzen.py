@@ -75,7 +75,7 @@ class Evaluation:
     def identifier(
         self, subjects: Mapping[str, str], kinds: Collection[str]
     ) -> Identifier | None:
-        """Give the subject's identifier, None where its type or id names nothing.
+        """Subject's identifier, None where its type or id names nothing.
 
         Args:
             subjects: subject type to kind.
@@ -90,7 +90,7 @@ class Evaluation:
             return None
 
     def scope(self, settings: PdpSettings) -> str | None:
-        """Give what is asked for as a scope, None where the settings do not say."""
+        """Return the requested scope, None where the settings map none."""
         if settings.scope is None:
             return None
         return settings.scope.format(
@@ -101,7 +101,7 @@ class Evaluation:
 
 
 def split(body: Any) -> tuple[list[Any], bool | None] | None:
-    """Give the evaluations of a request with the defaults filled in (section 7.1).
+    """Return the evaluations of a request with the defaults filled in (section 7.1).
 
     Returns:
         The evaluations, not read yet, and the decision that ends them early; None

@@ -29,7 +29,7 @@ class PdpCallers:
         self._callers = tuple(callers)
 
     def admit(self, request: web.Request) -> PdpCaller:
-        """Give the caller of a request.
+        """Caller of a request.
 
         A client that can only do HTTP Basic (RFC 6749 section 2.3.1) sends its name
         and, as password, the token.

@@ -28,7 +28,7 @@ class UnreadableClaimError(ValueError):
 
 
 def presented(claims: Mapping[str, Any], issuer: Issuer) -> Presented:
-    """Give what a verified token presents.
+    """Presentation of a verified token.
 
     The issue time is the earliest of ``iat`` and ``auth_time``: a token that was
     refreshed after a mass revocation is no better than the sign-in before it.
@@ -54,7 +54,7 @@ def presented(claims: Mapping[str, Any], issuer: Issuer) -> Presented:
 
 
 def declared_scopes(claims: Mapping[str, Any], namespace: str) -> frozenset[str] | None:
-    """Give the token's own scopes as ``namespace|value``, None where it has none.
+    """Token's own scopes as ``namespace|value``, None where it has none.
 
     Raises:
         UnreadableClaimError: they are neither a string nor a list of strings.
@@ -69,7 +69,7 @@ def declared_scopes(claims: Mapping[str, Any], namespace: str) -> frozenset[str]
 
 
 def moment(claims: Mapping[str, Any], name: str) -> int | None:
-    """Give a NumericDate (RFC 7519 section 2) in ns, None where it is absent.
+    """NumericDate (RFC 7519 section 2) in ns, None where it is absent.
 
     Raises:
         UnreadableClaimError: it is no number, or no time that we live to see.

@@ -79,7 +79,7 @@ class Decision:
 
     @property
     def status(self) -> http.HTTPStatus:
-        """Give 200, 401 for a token that is no good, or 403 (RFC 6750 section 3.1)."""
+        """200, 401 for a token that is no good, or 403 (RFC 6750 section 3.1)."""
         if self.allowed:
             return http.HTTPStatus.OK
         if self.reason in _FORBIDDEN:
@@ -119,7 +119,7 @@ class Decider:
 
     @property
     def vocabulary(self) -> Mapping[str, NodeClass]:
-        """Give kind to class, as the guard's server has it."""
+        """Kind to class, as the guard's server has it."""
         return self._lineage.vocabulary
 
     @property
@@ -243,7 +243,7 @@ class Decider:
         return self._refuse(TokenRefusedError(Reason.SCOPE.value), route)
 
     def _is_opaque(self, token: str) -> bool:
-        """Tell whether a token may be one that only its keyed hash names."""
+        """Whether a token may be one that only its keyed hash names."""
         if has_header(token):
             return False
         return self.settings.malformed == "opaque" or not is_dotted(token)
@@ -266,7 +266,7 @@ class Decider:
         return [name for name in names if self._lineage.find(name) >= 0] or names
 
     async def _verified(self, token: str) -> dict[str, Any]:
-        """Give the claims of a JWT, with newer keys where its own is not known.
+        """Claims of a JWT, with newer keys where its own is not known.
 
         Raises:
             TokenRefusedError: it is refused.

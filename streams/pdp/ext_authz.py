@@ -48,7 +48,7 @@ class Authorization:
         self._metrics = metrics
 
     def handlers(self) -> grpc.GenericRpcHandler:
-        """Give the service's one method, for a server."""
+        """Service's one method, for a server."""
         check = grpc.unary_unary_rpc_method_handler(
             self.check,
             request_deserializer=CheckRequest.FromString,
@@ -104,7 +104,7 @@ def _headers_of(request: Any) -> int:
 
 
 def response_to(decision: Decision) -> Any:
-    """Give the CheckResponse that says what HTTP status and headers would.
+    """CheckResponse that says what HTTP status and headers would.
 
     An allowed request goes on with the reason as a header, in place of any that the
     client sent.

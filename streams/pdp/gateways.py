@@ -58,7 +58,7 @@ class Gateways:
 
 
 def headers_of(decision: Decision) -> dict[str, str]:
-    """Give the headers that tell gateway and client why (RFC 6750 section 3)."""
+    """Headers that tell gateway and client why (RFC 6750 section 3)."""
     headers = {REASON: decision.reason, hdrs.CACHE_CONTROL: "no-store"}
     if decision.observed:
         headers[OBSERVED] = "would be denied"

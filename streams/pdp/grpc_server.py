@@ -35,7 +35,7 @@ class GrpcHealth(health_pb2_grpc.HealthServicer):
     """The standard health service (grpc.health.v1); ready as ``/healthz/ready`` is."""
 
     def __init__(self, ready: Callable[[], bool]) -> None:
-        """Tell what ``ready`` tells at each question."""
+        """Answer by ``ready``, which is asked each time."""
         self._ready = ready
 
     async def Check(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name

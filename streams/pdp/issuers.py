@@ -47,7 +47,7 @@ class IssuerKeys(key_set.JwksCache):
 def fetcher(
     jwks: str, session: aiohttp.ClientSession
 ) -> Callable[[], Awaitable[bytes]]:
-    """Give what reads a JWKS from its file or URL."""
+    """Return a function that reads a JWKS from its file or URL."""
 
     async def from_url() -> bytes:
         timeout = aiohttp.ClientTimeout(total=TIMEOUT)

@@ -65,7 +65,7 @@ class AuthZen:
         app.on_response_prepare.append(echo)
 
     async def discovery(self, request: web.Request) -> web.Response:
-        """Give the metadata (section 9); without a base URL, as it was asked for."""
+        """Metadata (section 9); without a base URL, as it was asked for."""
         reached = f"{request.scheme}://{request.host}"
         base = (self._decider.settings.base_url or reached).rstrip("/")
         return web.json_response(
@@ -151,7 +151,7 @@ class Introspection:
         app.router.add_post(INTROSPECT, self.introspect)
 
     async def introspect(self, request: web.Request) -> web.Response:
-        """Tell whether a token is active, and its claims only if it is.
+        """Whether a token is active, and its claims only if it is.
 
         Raises:
             ProblemError: 400 without one token, 401 for a stranger.
@@ -170,7 +170,7 @@ class Introspection:
 
 
 def introspected(decision: Decision) -> dict[str, Any]:
-    """Give the answer about a token (RFC 7662 section 2.2).
+    """Answer about a token (RFC 7662 section 2.2).
 
     A route that only observes lets a refused token pass; it is not active for that.
     """
@@ -182,7 +182,7 @@ def introspected(decision: Decision) -> dict[str, Any]:
 
 
 async def echo(request: web.Request, response: web.StreamResponse) -> None:
-    """Give the caller's id of the request back (AuthZEN section 10.1.3)."""
+    """Caller's id of the request back (AuthZEN section 10.1.3)."""
     if REQUEST_ID in request.headers:
         response.headers[REQUEST_ID] = request.headers[REQUEST_ID]
 

@@ -151,7 +151,7 @@ def _grpc_listener(
     ]
     | None
 ):
-    """Give what listens for Envoy, where the settings want it.
+    """Return the listener for Envoy, where the settings want one.
 
     Raises:
         ValueError: its libraries are not installed.

@@ -203,7 +203,7 @@ class PdpSettings(FileSettings):
         return self
 
     def guard_credential(self) -> str:
-        """Give the guard's token.
+        """Guard's token.
 
         Raises:
             ValueError: the settings have none.
@@ -217,7 +217,7 @@ class PdpSettings(FileSettings):
         return self.credential_file.read_text("utf-8").strip()
 
     def pepper_keys(self) -> tuple[bytes, ...]:
-        """Give the peppers, in the order of the settings."""
+        """Peppers, in the order of the settings."""
         given = self.peppers.values()
         return tuple(pepper_bytes(each.get_secret_value()) for each in given)
 

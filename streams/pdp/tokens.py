@@ -52,7 +52,7 @@ class KeyMissingError(TokenRefusedError):
 
 
 def token_of(header: str, values: Sequence[str]) -> str:
-    """Give the token that a request carries in a header.
+    """Token that a request carries in a header.
 
     Args:
         header: its name; ``Authorization`` has a scheme before the token.
@@ -87,12 +87,12 @@ def checked(token: str) -> str:
 
 
 def is_dotted(token: str) -> bool:
-    """Tell whether a token has as many parts as a JWT, signed or encrypted."""
+    """Whether a token has as many parts as a JWT, signed or encrypted."""
     return token.count(".") in _DOTS
 
 
 def has_header(token: str) -> bool:
-    """Tell whether a token begins with a JSON object, as every JWT does."""
+    """Whether a token begins with a JSON object, as every JWT does."""
     if token.startswith(_BRACE):
         return True
     head = token.partition(".")[0]
@@ -104,7 +104,7 @@ def has_header(token: str) -> bool:
 
 
 def issuer_of(token: str) -> str:
-    """Give the issuer that a JWT claims, to choose the keys by.
+    """Issuer that a JWT claims, to choose the keys by.
 
     Raises:
         TokenRefusedError: it is no JWT, or does not say.
@@ -119,7 +119,7 @@ def issuer_of(token: str) -> str:
 
 
 def verify(token: str, issuer: Issuer, keys: Keys, now: int) -> dict[str, Any]:
-    """Give the claims of a JWT that is signed, current and for us.
+    """Claims of a JWT that is signed, current and for us.
 
     Args:
         token: the compact JWS.

@@ -20,7 +20,7 @@ class AuthorizationHeader(Protocol):
     """Gives the Authorization header."""
 
     async def header(self, session: aiohttp.ClientSession) -> str:
-        """Give its value.
+        """Its value.
 
         Raises:
             FailedError: there is none for now.
@@ -38,7 +38,7 @@ class Fixed:
     value: str = field(repr=False)
 
     async def header(self, session: aiohttp.ClientSession) -> str:
-        """Give it."""
+        """Return the the header, which never changes."""
         del session
         return self.value
 
@@ -62,7 +62,7 @@ class ClientCredentialsGrant:
         self._held = CachedToken(lambda: clock() / SECOND)
 
     async def header(self, session: aiohttp.ClientSession) -> str:
-        """Give the token at hand, or a new one.
+        """Token at hand, or a new one.
 
         Raises:
             FailedError: the endpoint gives none.

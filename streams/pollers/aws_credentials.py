@@ -38,7 +38,7 @@ class Keys(Protocol):
     """Gives the access key of now."""
 
     async def current(self, session: aiohttp.ClientSession) -> Credentials:
-        """Give it.
+        """Keys that are valid now.
 
         Raises:
             FailedError: there is none for now.
@@ -54,7 +54,7 @@ class Configured:
         self._read = read
 
     async def current(self, session: aiohttp.ClientSession) -> Credentials:
-        """Give it.
+        """Keys of the settings.
 
         Raises:
             FailedError: a file cannot be read.
@@ -92,7 +92,7 @@ class OfRole:
         self._until = 0
 
     async def current(self, session: aiohttp.ClientSession) -> Credentials:
-        """Give the key at hand, or a new one.
+        """Key at hand, or a new one.
 
         Raises:
             FailedError: nobody gives one.

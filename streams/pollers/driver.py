@@ -61,7 +61,7 @@ class Cursors(Protocol):
     """Keeps the places in vendors' logs, whatever the engine."""
 
     async def load(self, name: str) -> bytes | None:
-        """Give the cursor of a feed; None: there is none."""
+        """Cursor of a feed; None: there is none."""
         ...
 
     async def save(self, name: str, body: bytes) -> None:
@@ -97,7 +97,7 @@ class Poller:
 
     @property
     def name(self) -> str:
-        """Give the name of the feed."""
+        """Name of the feed."""
         return self._feed.name
 
     async def run(self) -> None:
@@ -111,7 +111,7 @@ class Poller:
                 await asyncio.sleep(wait)
 
     async def _begun(self) -> Cursor:
-        """Give the saved place; a first one is saved before anything is asked.
+        """Return the saved place; a first one is saved before anything is asked.
 
         Else what happens while a vendor is not reached at first would be left out.
         """

@@ -72,12 +72,12 @@ class VendorFeed(Protocol):
 
     @property
     def name(self) -> str:
-        """Give the key of its cursor."""
+        """Key of its cursor."""
         ...
 
     @property
     def source(self) -> str:
-        """Give the name of the source that reads it."""
+        """Name of the source that reads it."""
         ...
 
     def start(self, saved: Cursor | None, now: int) -> Start:
@@ -85,7 +85,7 @@ class VendorFeed(Protocol):
         ...
 
     def url(self, cursor: Cursor) -> str:
-        """Give the URL to get."""
+        """URL to get."""
         ...
 
     def take(self, cursor: Cursor, answer: VendorAnswer, now: int) -> Page:
@@ -102,7 +102,7 @@ class VendorFeed(Protocol):
 
 
 def same_origin(base: str, link: str) -> str:
-    """Give a link of an answer, if it stays where the token belongs.
+    """Link of an answer, if it stays where the token belongs.
 
     Raises:
         UnreadablePageError: it leads to another scheme, host or port, and would take
@@ -124,7 +124,7 @@ def same_origin(base: str, link: str) -> str:
 
 
 def still_ours(base: str, link: Any) -> bool:
-    """Tell whether a saved link may be asked; the settings may have a new host."""
+    """Whether a saved link may be asked; the settings may have a new host."""
     try:
         return isinstance(link, str) and same_origin(base, link) == link
     except UnreadablePageError:
@@ -132,7 +132,7 @@ def still_ours(base: str, link: Any) -> bool:
 
 
 def next_link(headers: Mapping[str, str], base: str) -> str | None:
-    """Give the ``rel="next"`` of a Link header (RFC 8288), checked.
+    """``rel="next"`` of a Link header (RFC 8288), checked.
 
     Raises:
         UnreadablePageError: it leads elsewhere.
@@ -168,7 +168,7 @@ def encoded(value: Any, *, option: int = 0) -> bytes:
 
 
 def objects(value: Any) -> list[dict[str, Any]]:
-    """Give the events of a page.
+    """Events of a page.
 
     Raises:
         UnreadablePageError: it is no list of objects.
@@ -179,7 +179,7 @@ def objects(value: Any) -> list[dict[str, Any]]:
 
 
 def time_of(event: Mapping[str, Any], name: str) -> int:
-    """Give the time of an event; NEVER where it has none that can be."""
+    """Time of an event; NEVER where it has none that can be."""
     try:
         found = parse_time(event.get(name))
     except AbsurdTimeError:
@@ -188,7 +188,7 @@ def time_of(event: Mapping[str, Any], name: str) -> int:
 
 
 def newest_of(times: Iterable[int], before: int, now: int) -> int:
-    """Give the newest time that lies not in the future, at least ``before``.
+    """Newest time that lies not in the future, at least ``before``.
 
     A clock that runs ahead must not move a window past events that will come.
     """
@@ -196,5 +196,5 @@ def newest_of(times: Iterable[int], before: int, now: int) -> int:
 
 
 def seconds(value: float) -> int:
-    """Give seconds as nanoseconds."""
+    """Seconds as nanoseconds."""
     return int(value * SECOND)

@@ -40,7 +40,7 @@ class GitHubLog(Windows):
         self._organization = organization
 
     def url(self, cursor: Cursor) -> str:
-        """Give the next link, or the start of a round."""
+        """Next link, or the start of a round."""
         if cursor["place"] is not None:
             return str(cursor["place"])
         day = str(rfc3339(max(0, cursor["from"] - _DAY)))[:_DATE]
@@ -53,7 +53,7 @@ class GitHubLog(Windows):
     def page(
         self, cursor: Cursor, answer: VendorAnswer
     ) -> tuple[list[dict[str, Any]], Any]:
-        """Give the events of the window, and the next link while there may be more."""
+        """Events of the window, and the next link while there may be more."""
         found = objects(json_of(answer))
         link = next_link(answer.headers, self.base)
         inside = [

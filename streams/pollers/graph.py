@@ -35,7 +35,7 @@ class GraphLog(Windows):
         self.time_field = TIMES[log]
 
     def url(self, cursor: Cursor) -> str:
-        """Give the next link, or the start of a round."""
+        """Next link, or the start of a round."""
         if cursor["place"] is not None:
             return str(cursor["place"])
         start = f"{self.time_field} ge {rfc3339(cursor['from'])}"
@@ -45,7 +45,7 @@ class GraphLog(Windows):
     def page(
         self, cursor: Cursor, answer: VendorAnswer
     ) -> tuple[list[dict[str, Any]], Any]:
-        """Give the events and the next link, which must stay at Graph."""
+        """Events and the next link, which must stay at Graph."""
         del cursor
         body = json_of(answer)
         if not isinstance(body, dict):

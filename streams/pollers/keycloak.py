@@ -35,7 +35,7 @@ class KeycloakLog(Windows):
         self._path = f"/admin/realms/{quote(realm, safe='')}/{log}"
 
     def url(self, cursor: Cursor) -> str:
-        """Give the URL of the next page."""
+        """URL of the next page."""
         query = urlencode(
             {
                 "dateFrom": cursor["from"] // _MS,
@@ -48,7 +48,7 @@ class KeycloakLog(Windows):
     def page(
         self, cursor: Cursor, answer: VendorAnswer
     ) -> tuple[list[dict[str, Any]], Any]:
-        """Give the events; a page that is not full is the last one."""
+        """Events; a page that is not full is the last one."""
         found = objects(json_of(answer))
         if len(found) < MAX:
             return found, None

@@ -85,7 +85,7 @@ class M365Log:
         }  # fmt: skip
 
     def url(self, cursor: Cursor) -> str:
-        """Give the URL of the next request."""
+        """URL of the next request."""
         if cursor["stage"] == LOOK:
             return self._url("list")
         if cursor["stage"] == SUBSCRIBE:

@@ -64,7 +64,7 @@ class OktaLog:
         return Start({"since": kept, "next": None, "asked": now}, lost)
 
     def url(self, cursor: Cursor) -> str:
-        """Give the next page's URL."""
+        """Next page's URL."""
         if cursor["next"] is not None:
             return str(cursor["next"])
         query = urlencode({

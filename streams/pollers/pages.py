@@ -39,7 +39,7 @@ class ById(Windows):
         return str(rfc3339(time))
 
     def url(self, cursor: Cursor) -> str:
-        """Give the URL of the next page."""
+        """URL of the next page."""
         query = {"limit": str(self.limit), self.since: self.moment(cursor["from"])}
         if cursor["place"] is not None:
             query[self.after] = cursor["place"]["id"]
@@ -48,7 +48,7 @@ class ById(Windows):
     def page(
         self, cursor: Cursor, answer: VendorAnswer
     ) -> tuple[list[dict[str, Any]], Any]:
-        """Give the events, and the last id where there are more."""
+        """Events, and the last id where there are more."""
         body = _object(answer)
         found, more = objects(body.get("data")), body.get("has_more") is True
         last = body.get("last_id")
@@ -94,7 +94,7 @@ class LiteLlmLog(Windows):
     time_field = "updated_at"
 
     def url(self, cursor: Cursor) -> str:
-        """Give the URL of the next page."""
+        """URL of the next page."""
         query = {
             "page": cursor["place"] or FIRST, "page_size": 100,
             "start_date": rfc3339(cursor["from"]), "sort_by": "updated_at",
@@ -105,7 +105,7 @@ class LiteLlmLog(Windows):
     def page(
         self, cursor: Cursor, answer: VendorAnswer
     ) -> tuple[list[dict[str, Any]], Any]:
-        """Give the events, and the number of the next page."""
+        """Events, and the number of the next page."""
         body = _object(answer)
         number, pages = cursor["place"] or FIRST, body.get("total_pages")
         if not isinstance(pages, int):

@@ -48,7 +48,7 @@ class Signer:
         by: Credentials,
         now: int,
     ) -> dict[str, str]:
-        """Give the headers to be sent, with the signature among them.
+        """Headers to be sent, with the signature among them.
 
         Args:
             method: of the request.

@@ -153,7 +153,7 @@ class QueueReader:
         self._count(self._queued.name, "taken", "")
 
     async def _read(self, session: aiohttp.ClientSession, body: str) -> _Found:
-        """Give what a message brings.
+        """Return the records of a message.
 
         Raises:
             FailedError: not now; the message must stay.
@@ -232,7 +232,7 @@ class QueueReader:
         return max(wait, failed.wait or 0.0)
 
     def _signal(self, at: int, reason: str) -> dict[str, Any]:
-        """Give what the sentinel makes a finding of: revocations may be missing."""
+        """Signal for the sentinel's finding: revocations may be missing."""
         return {
             "kind": FindingKind.REVOCATION_NOT_APPLIED.value,
             "presented": ["source", f"queue:{self._queued.name}"],

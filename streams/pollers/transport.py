@@ -84,7 +84,7 @@ async def fetch(
 
 
 def joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Give headers by their names in lower case, those of one name as one.
+    """Headers by their names in lower case, those of one name as one.
 
     RFC 9110 section 5.3. Okta has a Link header for each link.
     """
@@ -105,7 +105,7 @@ async def _body(content: aiohttp.StreamReader) -> bytes:
 
 
 def waiting(headers: Mapping[str, str], now: int) -> float | None:
-    """Give the seconds that a vendor asks to wait; None where it asks for nothing.
+    """Seconds that a vendor asks to wait; None where it asks for nothing.
 
     Retry-After (RFC 9110 section 10.2.3), else X-Rate-Limit-Reset of Okta or
     X-RateLimit-Reset of GitHub once nothing remains: a time in epoch seconds of the

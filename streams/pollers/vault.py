@@ -76,7 +76,7 @@ class VaultClient:
         settings.token.reveal()
 
     async def names_of(self, values: Sequence[str]) -> list[str]:
-        """Give the HMACs that stand for values in the audit log.
+        """HMACs that stand for values in the audit log.
 
         Raises:
             VaultError: they cannot be had.
@@ -94,7 +94,7 @@ class VaultClient:
         return [str(each) for each in hashes]
 
     async def accessors(self) -> list[str]:
-        """Give the accessors of all tokens, in plain text: to be hashed, not kept.
+        """Accessors of all tokens, in plain text: to be hashed, not kept.
 
         Raises:
             VaultError: they cannot be had.
@@ -107,7 +107,7 @@ class VaultClient:
         return [key for key in keys if isinstance(key, str)]
 
     async def irrevocable(self) -> Irrevocable:
-        """Give the leases that the vault could not revoke and tries no more.
+        """Leases that the vault could not revoke and tries no more.
 
         Raises:
             VaultError: they cannot be had.
@@ -174,7 +174,7 @@ class VaultClient:
 async def names_in_log(
     identifier: Identifier, vaults: Iterable[VaultClient]
 ) -> tuple[Identifier, ...]:
-    """Give the names by which audit logs know what somebody names in plain text.
+    """Names by which audit logs know what somebody names in plain text.
 
     Each cluster has another HMAC; those of the wrong ones name nothing.
 

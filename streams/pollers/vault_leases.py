@@ -60,7 +60,7 @@ class Leases:
         return len(self._waiting)
 
     async def joined(self, records: Sequence[Record]) -> Sequence[Record]:
-        """Give new leases both names, as far as the vault answers."""
+        """Return the new leases both names, as far as the vault answers."""
         new = {
             place: record
             for place, record in enumerate(records)
@@ -157,7 +157,7 @@ class Joins:
         self._leases = leases
 
     async def complete(self, delivery: IntakeBatch) -> IntakeBatch:
-        """Give a delivery whose new leases have both names."""
+        """Delivery whose new leases have both names."""
         leases = self._leases.get(delivery.origin.authority)
         if leases is None:
             return delivery

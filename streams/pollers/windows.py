@@ -63,13 +63,13 @@ class Windows:
         return Start(_round(kept, now), (saved["asked"], kept))
 
     def url(self, cursor: Cursor) -> str:
-        """Give the URL of the next page."""
+        """URL of the next page."""
         raise NotImplementedError
 
     def page(
         self, cursor: Cursor, answer: VendorAnswer
     ) -> tuple[list[dict[str, Any]], Any]:
-        """Give the events of an answer, and the place of the next page or None."""
+        """Events of an answer, and the place of the next page or None."""
         raise NotImplementedError
 
     def take(self, cursor: Cursor, answer: VendorAnswer, now: int) -> Page:
@@ -97,7 +97,7 @@ class Windows:
 def _fresh(
     found: Iterable[tuple[dict[str, Any], int]], seen: dict[str, int]
 ) -> Iterator[dict[str, Any]]:
-    """Give the events that were not seen, and note them."""
+    """Events that were not seen, and note them."""
     for event, time in found:
         content = encoded(event, option=orjson.OPT_SORT_KEYS)
         digest = hashlib.blake2b(content, digest_size=12).hexdigest()
@@ -112,5 +112,5 @@ def _round(start: int, now: int) -> Cursor:
 
 
 def _whole(time: int) -> int:
-    """Give a time in whole milliseconds: finer ones not every vendor understands."""
+    """Time in whole milliseconds: finer ones not every vendor understands."""
     return time - time % 10**6

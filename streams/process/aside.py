@@ -53,7 +53,7 @@ async def collected(found: Iterable[T]) -> list[T]:
 
 
 async def packed(document: Mapping[str, Any]) -> bytes:
-    """Give a document as JSON, made in a thread, long lists in pieces.
+    """Document as JSON, made in a thread, long lists in pieces.
 
     A single call on a long list would keep every other thread waiting.
     """

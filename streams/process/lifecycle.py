@@ -53,7 +53,7 @@ def configure_logging(level: int = logging.INFO) -> None:
 
 
 def first_error(error: BaseException) -> BaseException:
-    """Give the first error within a group, however deep; any other as it is."""
+    """First error within a group, however deep; any other as it is."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error

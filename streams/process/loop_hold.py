@@ -48,5 +48,5 @@ class LoopHold(Collector):
             late.observe(max(0.0, now() - due))
 
     def collect(self) -> Iterable[Metric]:
-        """Give the distribution of each loop."""
+        """Distribution of each loop."""
         return self._late.collect()

@@ -77,14 +77,14 @@ class ServerClock:
         self._began = self.wall() - self.boottime()
 
     def __call__(self) -> int:
-        """Give the time that counts."""
+        """Time that counts."""
         wall, up = self.wall(), self.boottime()
         base = self._base
         return base + up if base is not None and self._outvoted(wall, up) else wall
 
     @property
     def offset(self) -> int:
-        """Give how far the wall clock is ahead of the guards' (ns), 0 without any."""
+        """Lead of the wall clock over the guards' (ns), 0 without guards."""
         base = self._base
         return 0 if base is None else self.wall() - self.boottime() - base
 
@@ -178,5 +178,5 @@ class ServerClock:
 
 
 def server_clock() -> ServerClock:
-    """Give the clock of this process."""
+    """Clock of this process."""
     return ServerClock(time.time_ns, boottime)  # noqa: TID251 - the clock

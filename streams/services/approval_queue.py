@@ -47,7 +47,7 @@ class PendingStore(Protocol):
     """Keeps what waits, durably."""
 
     async def all(self) -> list[bytes]:
-        """Give all that waits, wherever it was put.
+        """All waiting acts, whichever process put them.
 
         Raises:
             NotWrittenError: that cannot be told now.
@@ -172,7 +172,7 @@ class ApprovalQueue:
         self.seen = (*self.seen, pending)
 
     async def waiting(self) -> list[Pending]:
-        """Give what waits and is not void, oldest first.
+        """Return the waiting acts that are not void, oldest first.
 
         Raises:
             NotWrittenError: that cannot be told now.

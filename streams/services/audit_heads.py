@@ -54,19 +54,19 @@ class HeadKey:
         return cls(private)
 
     def sign(self, head: Head) -> str:
-        """Give the head as a compact JWS."""
+        """Head as a compact JWS."""
         headers = {"typ": TYPE, "kid": self._kid()}
         return _JWS.encode(orjson.dumps(asdict(head)), self.private, "EdDSA", headers)
 
     def public_pem(self) -> str:
-        """Give the public key, PEM."""
+        """Public key, PEM."""
         public = self.private.public_key()
         return public.public_bytes(
             Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
         ).decode()
 
     def _kid(self) -> str:
-        """Give the thumbprint of the public key (RFC 8037 appendix A.3)."""
+        """Thumbprint of the public key (RFC 8037 appendix A.3)."""
         x = base64url_encode(self.private.public_key().public_bytes_raw()).decode()
         members = {"crv": "Ed25519", "kty": "OKP", "x": x}
         return base64url_encode(hashlib.sha256(orjson.dumps(members)).digest()).decode()
@@ -88,7 +88,7 @@ def public_key(pem: bytes) -> Ed25519PublicKey:
 
 
 def head_reader(keys: Sequence[Ed25519PublicKey]) -> Callable[[str], Head]:
-    """Give what reads a signed head; any of the keys may have signed it.
+    """Return a function that reads a signed head; any of the keys may have signed it.
 
     It raises UnknownSignerError where none has, BrokenChainError where it is no head.
     """
@@ -129,7 +129,7 @@ def peek(text: str) -> Head:
 
 
 def _kid_of(text: str) -> str:
-    """Give the thumbprint that a head names, unproved; empty without one."""
+    """Thumbprint that a head names, unproved; empty without one."""
     try:
         return str(jwt.get_unverified_header(text).get("kid", ""))[:64]
     except jwt.InvalidTokenError:
@@ -145,6 +145,6 @@ def _is_head(claims: Any) -> bool:
 
 
 def _plain(text: str) -> str:
-    """Give a JWS in the one form that it is written in: base64url has loose bits."""
+    """JWS in the one form that it is written in: base64url has loose bits."""
     parts = [base64url_encode(base64url_decode(part)) for part in text.split(".")]
     return b".".join(parts).decode()

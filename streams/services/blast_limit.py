@@ -53,7 +53,7 @@ class ReachTables(Protocol):
     """Gives the table that reach is counted in."""
 
     async def current(self) -> Registry | None:
-        """Give the table with all that was acked so far; None: it is not there yet."""
+        """Table with all that was acked so far; None: it is not there yet."""
         ...
 
 
@@ -99,7 +99,7 @@ class BlastLimit:
     async def sift(
         self, facts: Sequence[Fact], origin: Origin, person: str | None = None
     ) -> LimitResult:
-        """Tell what may be written; what must not is kept by then.
+        """Part the facts that may be written from those that wait, which are kept.
 
         Args:
             facts: of one batch.
@@ -139,7 +139,7 @@ class BlastLimit:
     async def paged(
         self, facts: Sequence[Fact], origin: Origin
     ) -> list[dict[str, Any]]:
-        """Give the findings on facts that are written whatever they end.
+        """Return the findings on facts that are written whatever they end.
 
         For declarations of a restorer, which take a second person where so set.
         """
@@ -168,7 +168,7 @@ class BlastLimit:
 async def _over(
     table: Registry | None, facts: Sequence[Fact], limit: int, now: int
 ) -> set[int]:
-    """Give the positions of what is over the limit; what cannot be counted is."""
+    """Positions of facts over the limit; a fact that cannot be counted is over it."""
     if table is None:
         return {n for n, fact in enumerate(facts) if isinstance(fact, Cause)}
     return await undisturbed(

@@ -46,7 +46,7 @@ class EventIdConflicts:
         self._others: set[tuple[int, int]] = set()
 
     def noted(self, records: Iterable[Record]) -> Iterator[Record]:
-        """Give the records, and behind those of a colliding event a dead letter."""
+        """Return the records, each of a colliding event followed by a dead letter."""
         for item in _with_events(records):
             if isinstance(item, list):
                 yield from self._check(item)
@@ -129,7 +129,7 @@ class Memory:
         return Looked(differing, new, lines, repeated)
 
     def _is_again(self, record: Record, authority: str, lines: dict[int, None]) -> bool:
-        """Tell whether a record without an id came before; note it in ``lines``."""
+        """Whether a record without an id came before; note it in ``lines``."""
         if (
             isinstance(record, DeadLetter)
             or record.event_id is not None
@@ -156,7 +156,7 @@ class Memory:
 
 
 def _with_events(records: Iterable[Record]) -> Iterator[Record | Event]:
-    """Give the records, and each event that has an id behind its last record."""
+    """Return the records, and each event that has an id behind its last record."""
     event: Event = []
     for record in records:
         if event and event[0].offset != record.offset:
@@ -178,7 +178,7 @@ def _whole(event: Event) -> Iterator[Event]:
 
 
 def _mark(event: Event) -> tuple[int, int]:
-    """Give hashes of what makes an event the same, and of what it says."""
+    """Hash of an event's identity, and of its content."""
     last = event[-1]
     content = content_of(last) if len(event) == 1 else _contents(event)
     kind = None if last.source in OF_REQUESTS else last.event_type
@@ -186,7 +186,7 @@ def _mark(event: Event) -> tuple[int, int]:
 
 
 def _contents(event: Event) -> tuple[object, ...]:
-    """Give what the records of an event say.
+    """Contents of the records of an event.
 
     A vault's issue is told again where another call shows its second name; that
     belongs to neither event.
@@ -201,6 +201,6 @@ def _contents(event: Event) -> tuple[object, ...]:
 
 
 def content_of(record: Lifecycle | Access) -> tuple[object, ...]:
-    """Give what a record says; where a copy of it stands is no content."""
+    """Content of a record, without the position of its copy."""
     place = _OFFSET[type(record)]
     return record[:place] + record[place + 1 :]

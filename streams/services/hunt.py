@@ -93,7 +93,7 @@ class Reuse:
 
     @property
     def via(self) -> Literal["direct", "ancestor"]:
-        """Tell whether the credential itself ended or an ancestor."""
+        """Whether the credential itself ended or an ancestor."""
         return self.death.via
 
 
@@ -172,7 +172,7 @@ class Hunt:
         )
 
     def _opens_event(self, record: Record) -> bool:
-        """Tell whether a record is its event's first; the access is always the last.
+        """Whether a record is its event's first; the access is always the last.
 
         No event says a thing twice: one at the same place that does is of another file.
         """
@@ -260,7 +260,7 @@ class Hunt:
         return found.values()
 
     def _is_its_own_cause(self, use: Use, dead: Death) -> bool:
-        """Tell whether the use is the revocation: a token may revoke itself."""
+        """Whether the use is the revocation: a token may revoke itself."""
         named = self._causes.get(dead.cause.fact_id)
         return (
             named is not None
@@ -269,7 +269,7 @@ class Hunt:
         )
 
     def _doomed(self) -> Iterator[Presented]:
-        """Give what was presented that some cause may reach."""
+        """Presented identifiers that some cause may reach."""
         reached: set[Identifier] = set()
         for named in self._causes.values():
             if named.fact.target not in reached:

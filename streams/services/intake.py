@@ -48,7 +48,7 @@ Key = Callable[[str, Fact], str]  # `fact_key` or `copy_key`, as the log asks fo
 
 
 def many(records: Sequence[Record]) -> bool:
-    """Tell whether to prepare records takes longer than an event loop may be held.
+    """Whether preparing the records would hold an event loop for too long.
 
     It goes by what they name: a single event may state hundreds of edges.
     """
@@ -95,7 +95,7 @@ class Acceptance:
 
 
 def token_of(genesis: str, end: int, partition: int = 0) -> str:
-    """Give the consistency token: genesis, partition, offset."""
+    """Consistency token: genesis, partition, offset."""
     return f"{genesis}:{partition}:{end}"
 
 
@@ -130,7 +130,7 @@ class IntakeBatch:
 
     @property
     def name(self) -> str:
-        """Give the name of the way in."""
+        """Name of the way in."""
         return self.via or self.origin.ingress_key
 
 
@@ -166,7 +166,7 @@ class PreparedBatch:
         return self.admission.accepted
 
     def receipt(self, facts: int, token: str) -> Acceptance:
-        """Give the receipt of a batch of which so many facts were written."""
+        """Receipt of a batch of which so many facts were written."""
         letters, held = self.admission.dead_letters, self.held
         return Acceptance(
             self.accepted, number(letters), facts, token, held, refused(letters)
@@ -318,14 +318,14 @@ class Deduplicator:
 
 
 def _signalled(admission: Admission) -> frozenset[str]:
-    """Give the ids of events that are findings already."""
+    """Ids of events that are findings already."""
     return frozenset(one for each in admission.signals for one in each["event_ids"])
 
 
 def encode(
     facts: Iterable[Fact], origin: Origin, admission: Admission, key: Key = fact_key
 ) -> list[Encoded]:
-    """Give facts their keys and bytes; what does not fit the schema is kept as such."""
+    """Keys and bytes of facts; a fact that does not fit the schema stays as it is."""
     encoded = []
     for fact in facts:
         try:

@@ -96,7 +96,7 @@ class ReadProgress(Protocol):
 
 
 def files_of(paths: Iterable[Path]) -> list[Path]:
-    """Give the files below the paths in name order, without hidden ones.
+    """Files below the paths in name order, without hidden ones.
 
     What is named itself may also be a pipe; what a folder holds must be a file.
 
@@ -130,7 +130,7 @@ def parse_paths(
     progress: ReadProgress | None = None,
     tally: ParseTally | None = None,
 ) -> Iterator[Record]:
-    """Give the records of all files below the paths, in file order.
+    """Return the records of all files below the paths, in file order.
 
     Args:
         paths: files and folders.
@@ -212,7 +212,7 @@ class _Places:
         self._data, self._base, self._at = data, base, 0
 
     def noted(self, records: Iterable[Record]) -> Iterator[Record]:
-        """Give the records; the dead letters among them are counted where they lie."""
+        """Return records; the dead letters among them are counted where they lie."""
         for record in records:
             # Of two contents of one id both were read.
             if isinstance(record, DeadLetter) and record.reason != COLLISION:
@@ -220,7 +220,7 @@ class _Places:
             yield record
 
     def _of(self, letter: DeadLetter) -> UnreadPiece:
-        """Give where a dead letter lies; without its line where it is of before."""
+        """Place of a dead letter; without its line where the event began earlier."""
         start = letter.offset - self._base
         if start < self._at:
             return UnreadPiece(self._file)
@@ -245,7 +245,7 @@ class _NoSource:
         self.read = 0
 
     def records(self, data: bytes) -> Iterator[Record]:
-        """Give a dead letter for each event and each bad piece."""
+        """Dead letter for each event and each bad piece."""
         for item in events(data, UNKNOWN):
             self.read += 1
             if isinstance(item, Event):
@@ -255,7 +255,7 @@ class _NoSource:
 
 
 def _blocks(stream: BufferedReader) -> Iterator[tuple[int, bytes, str]]:
-    """Give (offset, bytes, what is broken) of a file: blocks of whole lines.
+    """(offset, bytes, what is broken) of a file: blocks of whole lines.
 
     A document that is not made of lines comes in one block, whatever its size.
     """
@@ -275,7 +275,7 @@ def _blocks(stream: BufferedReader) -> Iterator[tuple[int, bytes, str]]:
 
 
 def _pieces(stream: BufferedReader) -> Iterator[tuple[bytes, str]]:
-    """Give the unpacked bytes of a file, and GZIP where an archive breaks off."""
+    """Unpacked bytes of a file, and GZIP where an archive breaks off."""
     if not stream.peek(len(_GZIP_MAGIC)).startswith(_GZIP_MAGIC):  # a pipe cannot seek
         while piece := stream.read(BLOCK):
             yield piece, ""
@@ -297,7 +297,7 @@ def _pieces(stream: BufferedReader) -> Iterator[tuple[bytes, str]]:
 
 
 def summary(counts: Counter[str], tally: ParseTally) -> str:
-    """Give one paragraph for a person: what was read, what had no effect."""
+    """Paragraph for a person: what was read, and what had no effect."""
     unknown = tally.unknown
     records = f"{counts['lifecycle']} lifecycle, {counts['access']} access"
     letters = f"{counts['dead_letter']} dead letters"
@@ -313,7 +313,7 @@ def summary(counts: Counter[str], tally: ParseTally) -> str:
 
 
 def kind_of(record: Record) -> str:
-    """Give ``lifecycle``, ``access`` or ``dead_letter``."""
+    """``lifecycle``, ``access`` or ``dead_letter``."""
     if isinstance(record, DeadLetter):
         return "dead_letter"
     return "lifecycle" if isinstance(record, Lifecycle) else "access"

@@ -59,7 +59,7 @@ class QuotaWatch:
                 log.warning("not_written", error=type(error).__name__)
 
     async def look(self) -> None:
-        """Tell who exceeded a quota since the last time, at most once an hour.
+        """Report authorities over their quota, at most once an hour.
 
         Raises:
             NotWrittenError: it could not be written.

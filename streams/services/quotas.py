@@ -59,7 +59,7 @@ class Quotas:
     def hold(
         self, prepared: PreparedBatch, authority: str
     ) -> tuple[PreparedBatch, float]:
-        """Give what of a batch may be written now, and when to come with the rest.
+        """Part of a batch that may be written now, and when to repeat the rest.
 
         Args:
             prepared: the batch.
@@ -93,7 +93,7 @@ class Quotas:
 
 
 def _causes_of(prepared: PreparedBatch) -> PreparedBatch:
-    """Give what must not wait; the rest, and what is told of it, comes again."""
+    """Causes, which must not wait; the rest of the batch comes again."""
     causes = [each for each in prepared.encoded if isinstance(each.fact, Cause)]
     kept: dict[str, Any] = {"lines": frozenset(), "looked": None}
     return attrs.evolve(prepared, admission=Admission(), encoded=causes, **kept)

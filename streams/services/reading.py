@@ -32,7 +32,7 @@ class Records(list["Record"]):
     idle: int = 0
 
     def with_each(self, change: Callable[[Record], Record]) -> Records:
-        """Give the records changed, of the same input."""
+        """Return the records, each changed, of the same input."""
         changed = Records(map(change, self))
         changed.idle = self.idle
         return changed
@@ -52,19 +52,19 @@ class RecordReader(Protocol):
     """What makes records of a source's bytes."""
 
     def records(self, data: bytes) -> Iterator[Record]:
-        """Give the records of an input, in its order."""
+        """Return the records of an input, in its order."""
         ...
 
 
 async def read(reader: RecordReader, data: bytes, source: str) -> Records:
-    """Give the records of some bytes; a reader that breaks gives a dead letter."""
+    """Return the records of some bytes; a reader that breaks gives a dead letter."""
     if len(data) < THREAD_FROM and not crowded(data, THREAD_VALUES):
         return read_now(reader, data, source)
     return await asyncio.to_thread(read_now, reader, data, source)
 
 
 def read_now(reader: RecordReader, data: bytes, source: str) -> Records:
-    """Give the records of some bytes, as `read` does, in this thread."""
+    """Return the records of some bytes, as `read` does, in this thread."""
     collected, before = Collected(), _idle(reader)
     try:
         for record in reader.records(data):

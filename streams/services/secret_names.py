@@ -71,7 +71,7 @@ class SecretNames:
     kinds: frozenset[str] = HASHED_KINDS
 
     def plain(self, text: object) -> Identifier | None:
-        """Give what a text names where that is a secret, of whatever length."""
+        """Return the identifier of a text that is a secret; else None."""
         if not isinstance(text, str):
             return None
         kind, _, value = text.strip().partition(":")
@@ -81,11 +81,11 @@ class SecretNames:
         return given if self.is_secret(given) else None
 
     def is_secret(self, identifier: Identifier) -> bool:
-        """Tell whether it holds a secret in the place of a name or a hash."""
+        """Whether it holds a secret in the place of a name or a hash."""
         return is_secret(identifier, self.kinds)
 
     def names(self, identifier: Identifier) -> tuple[Identifier, ...]:
-        """Give the names of what an identifier means; itself where it is no secret.
+        """Names that an identifier stands for; itself where it is no secret.
 
         A token that GitHub made has the name of GitHub's own log too. A JWT has that
         of its ``jti``.
@@ -111,7 +111,7 @@ class SecretNames:
         return tuple(dict.fromkeys(found))
 
     def unhashed(self, record: Record) -> DeadLetter | None:
-        """Give the dead letter of a record whose target has no name without a pepper.
+        """Dead letter of a record whose target has no name without a pepper.
 
         `conceal` leaves the record itself without a target.
         """
@@ -125,7 +125,7 @@ class SecretNames:
         )  # fmt: skip
 
     def conceal(self, record: Record) -> Record:
-        """Give a record in which no secret and no attribute stands; mostly the same."""
+        """Record in which no secret and no attribute stands; mostly the same."""
         if isinstance(record, Lifecycle):
             record = self._hashed(record)
         if not self._holds_any(record):
@@ -166,7 +166,7 @@ class SecretNames:
         return record
 
     def _hashed(self, record: Lifecycle) -> Lifecycle:
-        """Give a record with the hashes of attributes in their place."""
+        """Record with the hashes of attributes in their place."""
         if not (record.attributes or any(map(is_attribute, record.identifiers))):
             return record
         return record._replace(
@@ -183,7 +183,7 @@ class SecretNames:
                 yield keyed_identifier(each.kind, each.value, pepper)
 
     def _all(self, identifiers: Iterable[Identifier]) -> tuple[Identifier, ...]:
-        """Give the names of some identifiers; what has none is left out."""
+        """Names of some identifiers; what has none is left out."""
         found: dict[Identifier, None] = {}
         for each in identifiers:
             if self.peppers or not self.is_secret(each):
@@ -222,12 +222,12 @@ def _named(record: Lifecycle | Access) -> Iterator[Identifier]:
 
 
 def _ends(record: Lifecycle | Access) -> bool:
-    """Tell whether a record may end something: then it is told that it does not."""
+    """Whether a record may end something: then it is told that it does not."""
     return isinstance(record, Lifecycle) and record.effect in ENDING_EFFECTS
 
 
 def _digest(value: str) -> bytes | None:
-    """Give the SHA-256 that a value may be, in hex or base64."""
+    """SHA-256 that a value may be, in hex or base64."""
     for decode in (bytes.fromhex, _base64):
         try:
             found = decode(value)

@@ -44,7 +44,7 @@ class HealthKeeper(Protocol):
     """What keeps a record over restarts."""
 
     async def load(self, name: str) -> bytes | None:
-        """Give the record; None: there is none."""
+        """Record of a source, None where there is none."""
         ...
 
     async def save(self, name: str, body: bytes) -> None:
@@ -113,7 +113,7 @@ class HealthBook:
                 self._step(name, lambda health: steps.failed(health, why or result))
 
     def whole(self) -> dict[str, HealthRecord]:
-        """Give the records with those of all peers together."""
+        """Return the records with those of all peers together."""
         found = dict(self.sources)
         for name, other in self._heard_elsewhere():
             found[name] = steps.together(found.get(name, HealthRecord()), other)

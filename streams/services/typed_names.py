@@ -39,12 +39,12 @@ class VaultError(Exception):
 
 
 def is_plain(identifier: Identifier) -> bool:
-    """Tell whether a vault's audit log names this by an HMAC, and that is not given."""
+    """Whether a vault's audit log has an HMAC for this identifier, which is missing."""
     return identifier.kind in HASHED_KINDS and not identifier.value.startswith(HASHED)
 
 
 def is_plain_secret(identifier: Identifier) -> bool:
-    """Tell whether it is a secret itself, which nothing may keep."""
+    """Whether it is a secret itself, which nothing may keep."""
     return is_plain(identifier) and identifier.kind not in OPEN_KINDS
 
 

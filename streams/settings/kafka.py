@@ -45,7 +45,7 @@ class KafkaTls(_Strict):
     key_password: SecretStr | None = None
 
     def context(self) -> ssl.SSLContext:
-        """Give the context for connections.
+        """Context for connections.
 
         Raises:
             OSError: a file cannot be read; ssl.SSLError: or is not what it should be.
@@ -156,13 +156,13 @@ class KafkaSettings(BaseSettings):
         return self
 
     def digest(self) -> bytes | None:
-        """Give the key of the hashes in dead letters."""
+        """Key of the hashes in dead letters."""
         if self.digest_key is None:
             return None
         return bytes.fromhex(self.digest_key.get_secret_value())
 
     def client(self) -> dict[str, Any]:
-        """Give the arguments with which every aiokafka client connects.
+        """Arguments with which every aiokafka client connects.
 
         Raises:
             OSError: a file of `KafkaTls` cannot be read.
@@ -183,11 +183,11 @@ class KafkaSettings(BaseSettings):
         return reach
 
     def topic(self, name: str) -> str:
-        """Give the full name of a topic, ``facts`` to ``rescind.facts.v1``."""
+        """Full name of a topic, ``facts`` to ``rescind.facts.v1``."""
         return f"{self.prefix}.{name}.v1"
 
     def group(self, stage: str) -> str:
-        """Give the consumer group of a stage, ``registry`` to ``rescind.registry``."""
+        """Consumer group of a stage, ``registry`` to ``rescind.registry``."""
         return f"{self.prefix}.{stage}"
 
 

@@ -162,7 +162,7 @@ class QueueSettings(BaseModel):
 
     @property
     def place(self) -> str:
-        """Give the region."""
+        """Region."""
         if self.region:
             return self.region
         parts = self.url.split("/")[2].split(".")

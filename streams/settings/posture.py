@@ -25,7 +25,7 @@ class KindsThatAct(BaseModel):
 
     @property
     def choice(self) -> Choice:
-        """Give it as the stage takes it."""
+        """Choice, as the stage takes it."""
         return Choice(self.add, self.remove)
 
 
@@ -44,7 +44,7 @@ class Agents(KindsThatAct):
 
     @property
     def acting(self) -> ActingKinds:
-        """Give it as the stage takes it."""
+        """Acting kinds, as the stage takes them."""
         points = {pattern: each.choice for pattern, each in self.points.items()}
         return ActingKinds(self.choice, points)
 
@@ -80,7 +80,7 @@ class PostureSettings(BaseModel):
 
     @property
     def limits(self) -> Limits:
-        """Give it as the stage takes it."""
+        """Limits, as the stage takes them."""
         return Limits(
             settle=int(self.settle_seconds * SECOND),
             excess=self.excess_days * DAY,

@@ -71,7 +71,7 @@ class SsfStream(Strict):
 
     @property
     def has_token(self) -> bool:
-        """Tell whether the transmitter's API can be called."""
+        """Whether the transmitter's API can be called."""
         return self.token_file is not None or bool(self.token_env)
 
 

@@ -36,7 +36,7 @@ class SharedSecret(_Strict):
         return self
 
     def reveal(self) -> str:
-        """Give the secret.
+        """Secret.
 
         Raises:
             OSError: the file cannot be read.

@@ -16,7 +16,7 @@ _NAT64: Final = IPv6Network("64:ff9b::/96")
 
 
 def is_public(text: str) -> bool:
-    """Tell whether an IP address is a unicast one of the public internet.
+    """Whether an IP address is a unicast one of the public internet.
 
     Of an IPv4 address inside an IPv6 one (mapped, NAT64, 6to4) the inner one counts;
     the local-use NAT64 prefix and Teredo are never public.

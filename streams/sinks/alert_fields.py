@@ -73,7 +73,7 @@ def details(finding: Finding) -> dict[str, str]:
 
 
 def named(finding: Finding) -> dict[str, str]:
-    """Give the `details` under the names that say what each is of this finding."""
+    """`details` under the names that say what each is of this finding."""
     found, kind = details(finding), finding.kind
     if kind is FindingKind.TEST:
         del found["identifier"]
@@ -94,7 +94,7 @@ def named(finding: Finding) -> dict[str, str]:
 
 
 def told_by(finding: Finding) -> dict[str, str]:
-    """Give the source that told of a finding, under its name; nothing of others."""
+    """Source that told of a finding, under its name; nothing of others."""
     source = wording.source(finding)
     return {TOLD[finding.kind]: source} if source else {}
 

@@ -45,7 +45,7 @@ class Alertmanager(Sink):
         return f"{self.base}/api/v2/alerts"
 
     def request(self, delivery: Delivery, now: int) -> SinkRequest:
-        """Give an array of one alert."""
+        """Array of one alert."""
         finding = delivery.finding
         closed = delivery.activity is Activity.CLOSE
         details = alert_fields.details(finding)

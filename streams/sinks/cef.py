@@ -29,7 +29,7 @@ _MILLISECOND: Final = 1_000_000
 
 
 def line(delivery: Delivery, links: Links, product: str = "") -> str:
-    """Give the line of a delivery, without its end.
+    """Line of a delivery, without its end.
 
     Args:
         delivery: what to tell.

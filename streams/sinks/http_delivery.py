@@ -48,7 +48,7 @@ class EndpointError(ValueError):
 
 
 def resolver(name: str) -> ThreadPoolExecutor:
-    """Give the threads that resolve the names of one endpoint.
+    """Threads that resolve the names of one endpoint.
 
     A name server that hangs holds threads beyond every timeout. Each endpoint has its
     own, so that it holds up nobody else.

@@ -340,7 +340,7 @@ HELD: Final = (
 
 
 def remedy_of(kind: FindingKind, about: str, why: str, *, told_late: bool) -> str:
-    """Give what to do about a finding, to be formatted; "" where nothing is.
+    """Next steps for a finding, to be formatted; "" where there are none.
 
     Args:
         kind: of the finding.
@@ -365,7 +365,7 @@ def remedy_of(kind: FindingKind, about: str, why: str, *, told_late: bool) -> st
 
 
 def happened(kind: FindingKind, about: str, why: str) -> str:
-    """Give what happened, to be formatted; "" where the finding's sentence says it.
+    """Sentence on what happened, to be formatted; "" for the finding's own.
 
     Args:
         kind: of the finding.
@@ -386,6 +386,6 @@ def happened(kind: FindingKind, about: str, why: str) -> str:
 
 
 def days_of(why: str) -> str:
-    """Give how many days of use a finding looked at, as its detail says it."""
+    """Return the number of days of use that a finding looked at, from its detail."""
     found = re.match(r"in (\d+) days ", why)
     return found[1] if found else "an unknown number of"

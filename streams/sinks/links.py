@@ -53,7 +53,7 @@ class Links:
         return self._to("blast-radius", ended, finding.realm)
 
     def of(self, finding: Finding) -> dict[str, str]:
-        """Give the links by what they show; none without a base."""
+        """Links by their subject; empty without a base."""
         if not self.base or finding.kind is FindingKind.TEST:
             return {}
         if listed := _LISTS.get(finding.presented.kind):

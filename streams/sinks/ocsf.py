@@ -72,7 +72,7 @@ DEFAULT: Final = OcsfLayout()
 
 
 def body(delivery: Delivery, layout: OcsfLayout = DEFAULT) -> bytes:
-    """Give the JSON of a delivery, the same bytes in every attempt.
+    """JSON of a delivery, the same bytes in every attempt.
 
     Receivers of one layout get the same event, with the same id: it is made once.
     """
@@ -88,7 +88,7 @@ def _body(
 
 
 def of_delivery(delivery: Delivery, layout: OcsfLayout = DEFAULT) -> dict[str, Any]:
-    """Give the event of a delivery."""
+    """Event of a delivery."""
     return event(
         delivery.finding,
         delivery.activity,
@@ -106,7 +106,7 @@ def event(
     uid: str,
     layout: OcsfLayout = DEFAULT,
 ) -> dict[str, Any]:
-    """Give a finding as an OCSF event.
+    """Return the finding as an OCSF event.
 
     Args:
         finding: as it is at that time.
@@ -311,7 +311,7 @@ def _unmapped(finding: Finding) -> dict[str, Any]:
 
 
 def _address_name(address: str) -> str:
-    """Give the attribute of an endpoint that an address belongs to."""
+    """Attribute of an endpoint that an address belongs to."""
     try:
         ipaddress.ip_address(address)
     except ValueError:
@@ -320,7 +320,7 @@ def _address_name(address: str) -> str:
 
 
 def _path(finding: Finding) -> tuple[Identifier, ...]:
-    """Give the path, without its middle where it is long."""
+    """Path, shortened in the middle where it is long."""
     path = finding.path
     if len(path) <= MAX_PATH:
         return path
@@ -328,7 +328,7 @@ def _path(finding: Finding) -> tuple[Identifier, ...]:
 
 
 def _is_credential(identifier: Identifier) -> bool:
-    """Tell whether a name is a credential's; kinds of mappings are not known here."""
+    """Whether a name is a credential's; kinds of mappings are not known here."""
     kind = identifier.kind
     if kind in _NO_CREDENTIALS or is_agent(kind) or is_account(kind):
         return False
@@ -336,7 +336,7 @@ def _is_credential(identifier: Identifier) -> bool:
 
 
 def _credential(finding: Finding) -> str:
-    """Give the value of the credential that a finding is about; "" without one."""
+    """Value of the credential that a finding is about; "" without one."""
     if _is_credential(finding.presented):
         return finding.presented.value
     held = wording.credential(finding)

@@ -42,7 +42,7 @@ class PagerDuty(Sink):
     links: Links = NOWHERE
 
     def request(self, delivery: Delivery, now: int) -> SinkRequest:
-        """Give a trigger, or the resolve of what was triggered."""
+        """Trigger, or the resolve of what was triggered."""
         del now
         finding = delivery.finding
         event: dict[str, Any] = {

@@ -39,7 +39,7 @@ def _resolve(host: str, port: int) -> list[tuple[Any, ...]]:
 async def addresses(
     url: URL, *, allow_private: bool, resolving: ThreadPoolExecutor = _RESOLVING
 ) -> list[ResolveResult]:
-    """Give the checked addresses of a URL's host.
+    """Return the checked addresses of a URL's host.
 
     Args:
         url: whose host and port.
@@ -76,7 +76,7 @@ async def addresses(
 def session(
     checked: list[ResolveResult], tls: ssl.SSLContext | None = None
 ) -> aiohttp.ClientSession:
-    """Give a session that connects to checked addresses; without cookies and proxy."""
+    """Session that connects to checked addresses; without cookies and proxy."""
     connector = aiohttp.TCPConnector(
         resolver=_Pinned(checked),
         use_dns_cache=False,

@@ -16,7 +16,7 @@ _DAY: Final = 86_400
 
 
 def shown(text: str, size: int = SHOWN) -> str:
-    """Give a text from outside as it may be shown: printable, at most ``size`` bytes.
+    """Text from outside as it may be shown: printable, at most ``size`` bytes.
 
     Bytes of UTF-8, and three more for the ellipsis that stands for what was cut.
     """
@@ -28,12 +28,12 @@ def shown(text: str, size: int = SHOWN) -> str:
 
 
 def moment(time: int) -> str:
-    """Give a time of nanoseconds as people write it: 2026-03-02 09:20:30 UTC."""
+    """Time of nanoseconds as people write it: 2026-03-02 09:20:30 UTC."""
     return f"{datetime.fromtimestamp(time // SECOND, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def span(time: int) -> str:
-    """Give a span of nanoseconds as people say it: 42 s, 3 min, 5 h, 2 d."""
+    """Span of nanoseconds as people say it: 42 s, 3 min, 5 h, 2 d."""
     seconds = time // SECOND
     for unit, name, limit in (
         (1, "s", 2 * _MINUTE),
@@ -46,6 +46,6 @@ def span(time: int) -> str:
 
 
 def cell(name: str) -> str:
-    """Give a name as a cell of a CSV."""
+    """Name as a cell of a CSV."""
     quoted = name.replace('"', '""')
     return f'"{quoted}"' if {",", '"'} & {*name} else name

@@ -39,11 +39,11 @@ class Sink:
     url: str
 
     def request(self, delivery: Delivery, now: int) -> SinkRequest:
-        """Give the request of an attempt at ``now`` (ns)."""
+        """Request of an attempt at ``now`` (ns)."""
         raise NotImplementedError
 
     def question(self, answer: bytes) -> SinkRequest | None:
-        """Give what to ask until a 2xx counts; None where it counts as it is.
+        """Request to repeat until a 2xx counts; None where it counts as it is.
 
         Args:
             answer: the body that came with the 2xx.
@@ -52,6 +52,6 @@ class Sink:
         return None
 
     def settled(self, answer: bytes) -> bool:
-        """Tell whether the answer to the question says that the message is safe."""
+        """Whether the answer to the question says that the message is safe."""
         del answer
         return True

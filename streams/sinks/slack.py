@@ -43,7 +43,7 @@ class Slack(Sink):
     links: Links = NOWHERE
 
     def request(self, delivery: Delivery, now: int) -> SinkRequest:
-        """Give a message of blocks, and its text for notifications."""
+        """Message of blocks, and its text for notifications."""
         del now
         finding = delivery.finding
         title = _SAID.get(delivery.activity, "") + wording.title(finding)

@@ -50,14 +50,14 @@ class Splunk(Sink):
 
     @property
     def channel(self) -> str:
-        """Give the channel, in which the collector numbers what it acknowledges.
+        """Channel, in which the collector numbers what it acknowledges.
 
         It stands in a URL, which gets logged on the way: nothing secret is in it.
         """
         return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self.base}#{self.name}"))
 
     def request(self, delivery: Delivery, now: int) -> SinkRequest:
-        """Give one event with its time and the fields that searches go by."""
+        """One event with its time and the fields that searches go by."""
         del now
         finding = delivery.finding
         event = ocsf.of_delivery(delivery, self.layout)

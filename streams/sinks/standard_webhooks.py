@@ -25,7 +25,7 @@ _SEED: Final = 32
 def headers(
     secrets: Sequence[str], message_id: str, now: int, body: bytes
 ) -> dict[str, str]:
-    """Give the three headers of one attempt.
+    """Three headers of one attempt.
 
     Args:
         secrets: each signs, so that a receiver may know the old or the new one while
@@ -43,7 +43,7 @@ def headers(
 
 
 def public_key(secret: str) -> str:
-    """Give the ``whpk_...`` by which a receiver verifies what ``whsk_...`` signs.
+    """``whpk_...`` by which a receiver verifies what ``whsk_...`` signs.
 
     Raises:
         ValueError: it is no private key.
@@ -56,7 +56,7 @@ def public_key(secret: str) -> str:
 
 
 def checked_secret(secret: str) -> str:
-    """Give the secret back when it is one.
+    """Secret back when it is one.
 
     Raises:
         ValueError: it is neither ``whsec_`` and base64 of 24 to 64 bytes nor ``whsk_``

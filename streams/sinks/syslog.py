@@ -44,7 +44,7 @@ DEFAULT: Final = SyslogLayout()
 
 
 def message(delivery: Delivery, layout: SyslogLayout) -> bytes:
-    """Give a message without its frame: header, no structured data, text in UTF-8."""
+    """Message without its frame: header, no structured data, text in UTF-8."""
     finding = delivery.finding
     priority = 8 * _AUTHORISATION + _SEVERITY[finding.severity]
     host = "".join(c for c in layout.hostname if "!" <= c <= "~")[:_HOST] or "-"
@@ -59,5 +59,5 @@ def message(delivery: Delivery, layout: SyslogLayout) -> bytes:
 
 
 def frame(text: bytes) -> bytes:
-    """Give a message with its length in front: octet counting."""
+    """Message with its length in front: octet counting."""
     return b"%d %s" % (len(text), text)

@@ -31,7 +31,7 @@ class Webhook(Sink):
             standard_webhooks.checked_secret(secret)
 
     def request(self, delivery: Delivery, now: int) -> SinkRequest:
-        """Give the event, the same bytes in each attempt, with this one's stamp."""
+        """Event, the same bytes in each attempt, with this one's stamp."""
         body = ocsf.body(delivery, self.layout)
         headers = standard_webhooks.headers(self.secrets, delivery.id, now, body)
         return SinkRequest(

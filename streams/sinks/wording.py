@@ -59,12 +59,12 @@ _ENDED: Final = {
 
 
 def kind_title(kind: FindingKind) -> str:
-    """Give a kind as people say it."""
+    """Kind as people say it."""
     return TITLES[kind]
 
 
 def title(finding: Finding) -> str:
-    """Give a line that tells findings apart in a list: what, where, who."""
+    """Line that tells findings apart in a list: what, where, who."""
     kind, presented = finding.kind, shown(str(finding.presented))
     if finding.presented.kind == SUMMARY:
         realm = shown(finding.realm)
@@ -89,7 +89,7 @@ def title(finding: Finding) -> str:
 
 
 def place(finding: Finding) -> str:
-    """Give the enforcement point that a finding is about; "" without one."""
+    """Enforcement point that a finding is about; "" without one."""
     if finding.kind is FindingKind.UNKNOWN_AGENT:
         return shown(only_place(detail(finding))[0])
     without = finding.kind in PLACELESS or finding.kind in TOLD
@@ -97,18 +97,18 @@ def place(finding: Finding) -> str:
 
 
 def source(finding: Finding) -> str:
-    """Give the source that told of a finding, or the format; "" without one."""
+    """Source that told of a finding, or the format; "" without one."""
     return shown(finding.point) if finding.kind in TOLD else ""
 
 
 def credential(finding: Finding) -> str:
-    """Give the only credential that an unknown agent was seen with; "" without one."""
+    """Only credential that an unknown agent was seen with; "" without one."""
     found = finding.kind is FindingKind.UNKNOWN_AGENT
     return only_place(detail(finding))[1] if found else ""
 
 
 def is_use(finding: Finding) -> bool:
-    """Tell whether a finding is about something that was presented at its point."""
+    """Whether a finding is about something that was presented at its point."""
     return finding.kind in USES
 
 
@@ -118,7 +118,7 @@ def speaker(finding: Finding) -> str:
 
 
 def message(finding: Finding) -> str:
-    """Give the alert in words, as one text.
+    """Alert in words, as one text.
 
     Its parts are joined by what no name holds: scopes have a bar in them.
     """
@@ -126,7 +126,7 @@ def message(finding: Finding) -> str:
 
 
 def lines(finding: Finding) -> list[str]:
-    """Give the alert in lines: what happened, then an answer to each question.
+    """Alert in lines: what happened, then an answer to each question.
 
     Who acted; whose that is; when and from where; why (who ended it, when, for which
     reason); what to do now. What no source tells is said to be unknown.
@@ -171,7 +171,7 @@ def _filled(text: str, finding: Finding) -> str:
 
 
 def agent(finding: Finding) -> Identifier | None:
-    """Give the agent that the credential belongs to, as line, path or facts tell."""
+    """Agent that the credential belongs to, as line, path or facts tell."""
     on_path = next((i for i in _known(finding) if is_agent(i.kind)), None)
     if on_path is None and finding.agent is not None:
         return Identifier.parse(finding.agent)
@@ -179,7 +179,7 @@ def agent(finding: Finding) -> Identifier | None:
 
 
 def principal(finding: Finding) -> Identifier | None:
-    """Give the nearest principal on the path, an agent first."""
+    """Nearest principal on the path, an agent first."""
     named = (
         i for i in _known(finding) if VOCABULARY.get(i.kind) is NodeClass.PRINCIPAL
     )
@@ -292,7 +292,7 @@ def _when(finding: Finding) -> str:
 
 
 def _is_found(finding: Finding) -> bool:
-    """Tell whether its times are those of the finding, and not of an event."""
+    """Whether its times are those of the finding, and not of an event."""
     return finding.kind in FOUND or finding.presented.kind == "guard"
 
 
@@ -359,7 +359,7 @@ def _reporter(finding: Finding) -> str:
 
 
 def is_person(by: str) -> bool:
-    """Tell whether who ended something is a name of its source, and no authority."""
+    """Whether who ended something is a name of its source, and no authority."""
     return ":" in by
 
 

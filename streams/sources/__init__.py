@@ -14,4 +14,4 @@ class Source(Protocol):
     """What reads one system's log. `streams.sources.stream` reads it piece by piece."""
 
     def records(self, data: bytes) -> Iterator[Record]:
-        """Give the records of one whole input; never raises on bad input."""
+        """Return the records of one whole input; never raises on bad input."""

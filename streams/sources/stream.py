@@ -23,17 +23,17 @@ class Stream(Protocol):
 
     @property
     def read(self) -> int:
-        """Give how many events and unreadable pieces were seen; a pair is one."""
+        """Number of events and unreadable pieces; a pair is one."""
 
     @property
     def unknown(self) -> Counter[str]:
-        """Give how often each event type came that changes nothing we know of."""
+        """Count of each event type that changes nothing we know of."""
 
     def feed(self, data: bytes, base: int = 0) -> Iterator[Record]:
-        """Give the records of a piece of whole events that stands at ``base``."""
+        """Return the records of a piece of whole events that stands at ``base``."""
 
     def close(self) -> Iterator[Record]:
-        """Give what was still waiting for its other half."""
+        """Return the records that still waited for their other half."""
 
 
 class LineParser(Protocol):
@@ -45,10 +45,10 @@ class LineParser(Protocol):
     def feed(
         self, offset: int, event: dict[str, Any], length: int = 0
     ) -> Iterator[Record]:
-        """Give the records that a line brings."""
+        """Return the records that a line brings."""
 
     def close(self) -> Iterator[Record]:
-        """Give the records of what has no other half."""
+        """Return the records of what has no other half."""
 
 
 @runtime_checkable
@@ -58,11 +58,11 @@ class Pairing(Protocol):
     name: str
 
     def parser(self, *, patient: bool = False) -> LineParser:
-        """Give a parser for lines that come one by one, whose end will be told."""
+        """Parser for lines that come one by one, whose end will be told."""
 
 
 def open_stream(source: Source, *, patient: bool = True) -> Stream:
-    """Give a stream that reads with a source.
+    """Stream that reads with a source.
 
     Args:
         source: what reads the events.

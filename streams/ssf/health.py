@@ -79,7 +79,7 @@ class StreamHealth:
 
     @property
     def good(self) -> bool:
-        """Tell whether nothing is known against it."""
+        """Whether nothing is known against the stream."""
         trouble = self.silent or self.trouble or self.poll_trouble
         return self.status in (ENABLED, UNKNOWN) and not trouble
 
@@ -136,7 +136,7 @@ def proven(health: StreamHealth, issued: float, now: int) -> StreamHealth:
 
 
 def alongside(health: StreamHealth, other: StreamHealth) -> StreamHealth:
-    """Give a record with what another process heard of the same stream."""
+    """Record with what another process heard of the same stream."""
     heard_at = max(health.heard_at or 0, other.heard_at or 0) or None
     verified_at = max(health.verified_at or 0, other.verified_at or 0) or None
     if (heard_at, verified_at) == (health.heard_at, health.verified_at):
@@ -203,7 +203,7 @@ def waited(health: StreamHealth, patience: int, now: int) -> Step:
 
 
 def save(health: StreamHealth) -> bytes:
-    """Give the record as bytes."""
+    """Record as bytes."""
     return orjson.dumps(attrs.asdict(health))
 
 
@@ -219,7 +219,7 @@ def load(data: bytes) -> StreamHealth:
 
 
 def to_plain(name: str, stream_id: str, health: StreamHealth) -> dict[str, Any]:
-    """Give what the API says of a stream; times as RFC 3339."""
+    """State of a stream for the API; times as RFC 3339."""
     times = {
         member: rfc3339(getattr(health, member))
         for member in ("since", "heard_at", "verified_at", "asked_at", "refused_at")

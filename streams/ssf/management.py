@@ -44,7 +44,7 @@ class DeliveryMethod:
     authorization: str = field(default="", repr=False)
 
     def document(self) -> dict[str, str]:
-        """Give the member ``delivery``."""
+        """Member ``delivery``."""
         plain = {"method": self.method}
         if self.endpoint_url:
             plain["endpoint_url"] = self.endpoint_url
@@ -109,7 +109,7 @@ class Management:
         return tuple(stream_of(one) for one in several)
 
     async def read(self, stream_id: str) -> StreamConfiguration:
-        """Give a stream."""
+        """Stream."""
         answer = await self._call(
             "GET", "configuration", None, 200, stream_id=stream_id
         )

@@ -44,7 +44,7 @@ class Metadata:
 
 
 def addresses_of(issuer: str) -> tuple[str, ...]:
-    """Give where the document may be: the name goes between host and path.
+    """Possible addresses of the document: its name goes between host and path.
 
     A text that is the address of such a document already is taken as it is.
     """

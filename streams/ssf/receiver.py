@@ -58,7 +58,7 @@ class StreamHealthKeeper(Protocol):
     """What keeps the health records of streams over restarts."""
 
     async def load(self, name: str) -> bytes | None:
-        """Give the record of a stream; None: there is none."""
+        """Record of a stream, None where there is none."""
         ...
 
     async def save(self, name: str, body: bytes) -> None:
@@ -66,7 +66,7 @@ class StreamHealthKeeper(Protocol):
         ...
 
     def of_others(self, name: str) -> list[bytes]:
-        """Give the records that other processes have of a stream."""
+        """Return the records that other processes have of a stream."""
         ...
 
     async def asked(self, name: str, state: str) -> None:
@@ -78,7 +78,7 @@ class StreamHealthKeeper(Protocol):
         ...
 
     async def asked_elsewhere(self, name: str, state: str) -> bool:
-        """Tell whether another process asked for a verification with this state.
+        """Whether another process asked for a verification with this state.
 
         Raises:
             NotWrittenError: nobody can tell now.
@@ -87,7 +87,7 @@ class StreamHealthKeeper(Protocol):
 
 
 async def nowhere(name: str, state: str) -> bool:
-    """Tell that no other process asks for verifications."""
+    """Return False: no other process asks for verifications."""
     del name, state
     return False
 
@@ -161,7 +161,7 @@ class StreamReceiver:
 
     @property
     def source(self) -> str:
-        """Give the name of the stream among all sources."""
+        """Name of the stream among all sources."""
         return f"{NAME}:{self.name}"
 
     async def take(self, token: bytes, speaker: Speaker) -> None:

@@ -52,7 +52,7 @@ class Wish:
 
     @property
     def delivery(self) -> DeliveryMethod:
-        """Give how SETs shall come."""
+        """Delivery method of the SETs."""
         if not self.push_to:
             return DeliveryMethod(POLL)
         return DeliveryMethod(PUSH, self.push_to, self.authorization)

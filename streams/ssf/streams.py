@@ -82,11 +82,11 @@ class Streams:
         }
 
     def loops(self) -> list[Loop]:
-        """Give what runs for the streams, until cancelled."""
+        """Coroutines of the streams, which run until cancelled."""
         return [*self.pushed(), *self.polled().values()]
 
     def pushed(self) -> list[Loop]:
-        """Give what runs for the streams that are pushed to us."""
+        """Coroutines of the streams that are pushed to us."""
         return [
             partial(self._run, name)
             for name, each in self._settings.items()
@@ -94,7 +94,7 @@ class Streams:
         ]
 
     def polled(self) -> dict[str, Loop]:
-        """Give what runs for the streams that are polled, by the name of the source.
+        """Coroutines of the polled streams, by the name of the source.
 
         One process at a time shall: what it asks to be verified comes to who polls.
         """
@@ -144,7 +144,7 @@ def _key(name: str) -> str:
 
 
 def transport_of(each: SsfStream) -> Transport:
-    """Give what calls the transmitter of a stream."""
+    """Client of a stream's transmitter."""
     public = Transport(allow_private=each.allow_private)
     if not each.has_token:
         return public
@@ -154,7 +154,7 @@ def transport_of(each: SsfStream) -> Transport:
 
 
 def rhythm_of(each: SsfStream) -> Rhythm:
-    """Give how often a stream is looked at."""
+    """Interval between looks at a stream."""
     asks = each.has_token and bool(each.stream_id)
     verify = each.verify_seconds if asks else 0.0
     patience = SILENCE * verify if each.silent_seconds is None else each.silent_seconds
@@ -162,7 +162,7 @@ def rhythm_of(each: SsfStream) -> Rhythm:
 
 
 def verifier_of(name: str, each: SsfStream) -> StreamVerifier:
-    """Give the rules of a stream and its keys; a file is read at once.
+    """Rules of a stream and its keys; a file is read at once.
 
     Raises:
         OSError: the file of the keys cannot be read.
@@ -187,7 +187,7 @@ def verifier_of(name: str, each: SsfStream) -> StreamVerifier:
 
 
 def _fetcher(each: SsfStream) -> Callable[[], Awaitable[bytes]]:
-    """Give what reads the keys: from where the settings say, without a token."""
+    """Return a reader of the keys of the settings, without a token."""
     transport = Transport(allow_private=each.allow_private)
 
     async def from_url() -> bytes:

@@ -39,7 +39,7 @@ class KeptSecret:
     variable: str
 
     def read(self) -> str:
-        """Give the secret.
+        """Secret.
 
         Raises:
             TransmitterError: it is not there; nothing of it is told.
@@ -65,11 +65,11 @@ class StoredToken:
     secret: KeptSecret
 
     async def token(self) -> str:
-        """Give it as it is now."""
+        """Token as it is now."""
         return self.secret.read()
 
     def refused(self) -> bool:
-        """Tell that there is no other one."""
+        """Do nothing: there is no other token."""
         return False
 
 
@@ -92,7 +92,7 @@ class ClientCredentials:
     )
 
     async def token(self) -> str:
-        """Give a token that still lives for a while.
+        """Token that still lives for a while.
 
         Raises:
             TransmitterError: the server gives none.
@@ -123,7 +123,7 @@ class ClientCredentials:
 def tokens_of(
     public: Transport, secret: KeptSecret, token_url: str, client_id: str
 ) -> TokenSource:
-    """Give the source of tokens: client credentials where there is a token endpoint."""
+    """Source of tokens: client credentials where there is a token endpoint."""
     if not token_url:
         return StoredToken(secret)
     return ClientCredentials(public, token_url, client_id, secret)

@@ -82,7 +82,7 @@ class TokenSource(Protocol):
     """Gives the bearer token of a transmitter's API."""
 
     async def token(self) -> str:
-        """Give the token as it is now.
+        """Token as it is now.
 
         Raises:
             TransmitterError: there is none.

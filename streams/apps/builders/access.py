@@ -73,11 +73,11 @@ class AccessControl:
 
     @property
     def context(self) -> ssl.SSLContext | None:
-        """Give what to listen with."""
+        """TLS context of the listener, None for plain HTTP."""
         return None if self.tls is None else self.tls.context
 
     def loops(self) -> list[Loop]:
-        """Give what runs for it, until cancelled."""
+        """Coroutines that run until cancelled."""
         tls = [] if self.tls is None else [self.tls.run]
         return [*tls, *(each.run for each in self.sets)]
 
@@ -125,7 +125,7 @@ class AccessControl:
         return self._of_certificate(request)
 
     def _of_certificate(self, request: web.Request) -> CredentialHolder | None:
-        """Give whom the client's certificate names; it was verified with the CA."""
+        """Holder of a client certificate, which was verified with the CA."""
         transport = request.transport
         found: Any = None if transport is None else transport.get_extra_info("peercert")
         if not found or not self._clients:
@@ -246,7 +246,7 @@ async def _fetch(transport: Transport, each: Oidc) -> bytes:
 
 
 async def _discovered(transport: Transport, each: Oidc) -> str:
-    """Give the ``jwks_uri`` of an issuer (OpenID Connect Discovery 1.0 section 4.3)."""
+    """``jwks_uri`` of an issuer (OpenID Connect Discovery 1.0 section 4.3)."""
     body = await transport.fetch(each.issuer.rstrip("/") + DISCOVERY)
     try:
         document = orjson.loads(body)

@@ -65,7 +65,7 @@ class Alerting:
     def poster(
         self, clock: Callable[[], int]
     ) -> Callable[[Delivery], Awaitable[AttemptOutcome]]:
-        """Give what posts a delivery to the receiver of its route.
+        """Return a function that posts a delivery to the receiver of its route.
 
         It logs when a receiver begins to fail, and when it is back.
         """
@@ -89,7 +89,7 @@ class Alerting:
 
 
 def alerting(settings: Settings) -> Alerting:
-    """Give the receivers; none where none is set.
+    """Receivers; none where none is set.
 
     Raises:
         EndpointError: no attempt could use what is set for one of them. The text names
@@ -204,7 +204,7 @@ def _sink(name: str, endpoint: wanted.HttpEndpoint, layout: ocsf.OcsfLayout) -> 
 
 
 def _token(secret: SharedSecret) -> str:
-    """Give a secret that stands in a header."""
+    """Secret of a header."""
     token = secret.reveal()
     if not token.isascii() or not token.isprintable() or " " in token:
         message = "the token is not one word of plain characters"

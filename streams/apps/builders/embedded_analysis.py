@@ -44,7 +44,7 @@ class AnalysisParts:
     watch: LoopWatch
 
     def loops(self) -> Iterator[Loop]:
-        """Give what runs there until cancelled."""
+        """Coroutines of the analysis thread, which run until cancelled."""
         yield _loaded(self.stages)
         yield self.audit.run
         if self.notifier.routes:
@@ -98,7 +98,7 @@ async def analysis_parts(
 
 
 def _loaded(stage: Stages | Notifier) -> Loop:
-    """Give a loop that begins with what was saved of it."""
+    """Loop that begins with its saved state."""
 
     async def run() -> None:
         await stage.load()

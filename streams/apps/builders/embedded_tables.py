@@ -23,13 +23,13 @@ class StageTables:
     """The one table of the embedded engine."""
 
     def __init__(self, stages: Stages, store: Store, realm: str) -> None:
-        """Give the stages' table."""
+        """Stages' table."""
         self._stages = stages
         self._store = store
         self._realm = realm
 
     def table(self, realm: str | None) -> Table:
-        """Give it once it is read, to who asks for its realm."""
+        """Table of the one realm, once it is read."""
         if realm not in (None, self._realm):
             raise ProblemError(http.HTTPStatus.NOT_FOUND, "unknown realm")
         if not self._stages.loaded.is_set():
@@ -39,11 +39,11 @@ class StageTables:
         return Table(self._stages.registry, as_of)
 
     def undeclared(self, realm: str | None) -> Iterable[Shown] | None:  # noqa: ARG002
-        """Give what the sentinel tells of; there is one realm."""
+        """Undeclared agents and credentials, from the sentinel; there is one realm."""
         return self._stages.sentinel.undeclared()
 
     def knows(self, identifier: Identifier) -> bool | None:
-        """Tell whether any fact names it; None: the table is not read yet."""
+        """Whether any fact names it; None: the table is not read yet."""
         if not self._stages.loaded.is_set():
             return None
         return self._stages.registry.lineage.find(identifier) != NONE

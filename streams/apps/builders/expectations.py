@@ -20,7 +20,7 @@ SHORTEST: Final = 300.0  # seconds
 
 
 def expected_sources(settings: Settings, slack: float = 0.0) -> dict[str, Expected]:
-    """Give the sources that are listed before they first speak.
+    """Return the sources that are listed before they first speak.
 
     Others (the name in ``POST /v1/events/NAME``, a directory) are once they did, or
     where the settings expect them.

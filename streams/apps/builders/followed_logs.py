@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def following(
     watch: WatchSettings, sources: dict[str, ConfiguredSource], speakers: Speakers
 ) -> FollowedPath:
-    """Give what a watched path is followed with."""
+    """Follower of a watched path."""
     configured = sources[watch.source]
     key = f"watch:{watch.path.name}"
     return FollowedPath(
@@ -39,7 +39,7 @@ def following(
 def listening(
     sources: dict[str, ConfiguredSource], speakers: Speakers
 ) -> Iterator[SocketListening]:
-    """Give what is listened to for the sockets of the settings."""
+    """Return the listeners for the sockets of the settings."""
     for name, given in speakers.settings.sockets.items():
         configured = sources[given.source]
         path = given.listen.removeprefix("unix:")
@@ -61,6 +61,6 @@ def listening(
 def _maker(
     configured: ConfiguredSource, settings: Settings
 ) -> Callable[[], RecordReader]:
-    """Give the maker of readers that go on from piece to piece."""
+    """Maker of readers that go on from piece to piece."""
     paired = settings.sources[configured.name].format == "openbao"
     return Continuing if paired else configured.make

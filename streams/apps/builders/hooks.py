@@ -60,7 +60,7 @@ class RequestCounts:
         self.collector = metrics.SOURCE_REQUESTS.counter()
 
     def of(self, kind: str) -> RequestCount:
-        """Give what counts for the sources that are called KIND:NAME."""
+        """Counter for the sources that are called KIND:NAME."""
 
         def count(name: str, result: str, why: str = "", /) -> None:
             source = f"{kind}:{name}"
@@ -79,7 +79,7 @@ class Receivers:
     token_revocation: TokenRevocation
 
     def loops(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
-        """Give what runs for them, until cancelled."""
+        """Coroutines that run until cancelled."""
         return [each.keys.run for each in self.global_revocations.callers.values()]
 
     def add_to(self, app: web.Application) -> None:
@@ -138,7 +138,7 @@ def check_authorities(
 
 
 def reveal(what: str, secret: SharedSecret) -> str:
-    """Give a secret.
+    """Secret.
 
     Raises:
         VendorError: it cannot be read.
@@ -164,7 +164,7 @@ def _callers(settings: Settings) -> dict[str, RevocationCaller]:
 
 
 def secret_names(settings: Settings) -> SecretNames:
-    """Give what names secrets in the realm.
+    """Namer of secrets in the realm.
 
     Raises:
         VendorError: a pepper cannot be read, or is none.
@@ -174,7 +174,7 @@ def secret_names(settings: Settings) -> SecretNames:
 
 
 def peppers_of(settings: Settings) -> list[bytes]:
-    """Give the peppers of the realm.
+    """Peppers of the realm.
 
     Raises:
         VendorError: one cannot be read, or is none.

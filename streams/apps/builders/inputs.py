@@ -61,7 +61,7 @@ class Inputs:
         Sources(self.tokens, self.book, self.streams.receivers).add_to(app)
 
     def loops(self) -> list[Loop]:
-        """Give what runs for sources, until cancelled."""
+        """Coroutines of the sources, which run until cancelled."""
         return [
             *self.access.loops(),
             *self.vendors.loops(),

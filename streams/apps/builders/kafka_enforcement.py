@@ -38,24 +38,24 @@ class OwnGuards:
     record_act: Callable[[Act], Awaitable[None]]
 
     def credential(self, guard: str) -> str | None:
-        """Give the entry of the keys that a guard's name falls under."""
+        """Entry of the keys that a guard's name falls under."""
         known = self.followed.realms.get(self.realm)
         return None if known is None else known.roll.entry(guard)
 
     @property
     def guards(self) -> Mapping[str, RegisteredGuard]:
-        """Give those that are registered."""
+        """Registered guards."""
         known = self.followed.realms.get(self.realm)
         return known.roll.closure.guards if known else {}
 
     @property
     def end(self) -> int:
-        """Give how far the facts are read."""
+        """Offset up to which the facts are read."""
         return self.followed.position
 
     @property
     def deadline(self) -> float:
-        """Give the seconds until a finding."""
+        """Seconds until a finding."""
         return self.stage.rules.deadline
 
     @property
@@ -68,7 +68,7 @@ class OwnGuards:
         return []
 
     async def result(self, identity: str) -> Result | None:
-        """Give a revocation by its id.
+        """Revocation by its id.
 
         Raises:
             ProblemError: 503, what was accepted last is not read yet.
@@ -106,14 +106,14 @@ class OwnPlaces:
     def __init__(
         self, process: Process, realm: str, partitions: int, clock: Callable[[], int]
     ) -> None:
-        """Give those of a process; ``realm`` is meant where none is named."""
+        """Serve the realms of a process; ``realm`` is meant where none is named."""
         self._process = process
         self._realm = realm
         self._partitions = partitions
         self._clock = clock
 
     def enforcement(self, realm: str | None) -> OwnGuards:
-        """Give what is known of a realm."""
+        """Enforcement of a realm."""
         realm = realm or self._realm
         number = partition_of(realm, self._partitions)
         stage = self._process.closure
@@ -132,7 +132,7 @@ class OwnClosures(Collector):
         self._stage = stage
 
     def collect(self) -> Iterator[Metric]:
-        """Give what the embedded server does, over all realms of this worker."""
+        """Metrics of closures over all realms of this worker."""
         stage = self._stage
         closures = [
             realm.roll.closure

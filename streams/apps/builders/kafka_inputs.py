@@ -62,7 +62,7 @@ class KafkaInputs:
 
     @property
     def collectors(self) -> tuple[Collector, ...]:
-        """Give what is told at ``/metrics``."""
+        """Collectors for ``/metrics``."""
         book = SourceMetrics(self.log.book)
         return self.counts.collector, book, self.orders.collector
 
@@ -77,7 +77,7 @@ class KafkaInputs:
         Sources(self.tokens, self.log.book, self.streams.receivers).add_to(app)
 
     def works(self) -> list[Coroutine[None, None, None]]:
-        """Give what runs for sources and operators, until cancelled."""
+        """Coroutines of sources and operators, which run until cancelled."""
         log, speakers = self.log, self.speakers
         alone = {each.name: each.run for each in self.polls} | self.streams.polled()
         return [

@@ -61,7 +61,7 @@ class IngressLog:
     writer: KafkaLog
 
     def works(self, clock: Callable[[], int]) -> list[Coroutine[None, None, None]]:
-        """Give what runs for the log, until cancelled."""
+        """Coroutines of the log, which run until cancelled."""
         return [
             self.heart.run(self.publisher),
             same_log(self.watch, self.heart),

@@ -56,12 +56,12 @@ class Orders:
 
     @property
     def collector(self) -> OrderMetrics:
-        """Give what is told at ``/metrics``."""
+        """Collector for ``/metrics``."""
         return OrderMetrics(self.desk, self.log, self.speakers.clock)
 
     @property
     def limited(self) -> bool:
-        """Tell whether any authority has a blast limit: then a table is needed."""
+        """Whether any authority has a blast limit: then a table is needed."""
         return bool(self.limits)
 
     def hold_to(self, tables: ReachTables) -> None:
@@ -74,7 +74,7 @@ class Orders:
 
     @property
     def limits(self) -> dict[str, Limit]:
-        """Give the limits by authority."""
+        """Limits by authority."""
         return {
             name: Limit(each.blast_limit, each.over_limit == "hold")
             for name, each in self.speakers.settings.authorities.items()

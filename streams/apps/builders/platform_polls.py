@@ -38,7 +38,7 @@ _LOGS: Final = {OpenAiPoll: OpenAiLog, AnthropicPoll: AnthropicLog,
 
 
 def feeds(name: str, each: PlatformPoll) -> Iterator[VendorFeed]:
-    """Give the feeds of one poll."""
+    """Return the feeds of one poll."""
     base, first = each.url.rstrip("/"), seconds(each.first)
     overlap = seconds(each.overlap)
     if isinstance(each, M365Poll):
@@ -64,7 +64,7 @@ def feeds(name: str, each: PlatformPoll) -> Iterator[VendorFeed]:
 def authorization(
     each: PlatformPoll, secret: str, clock: Callable[[], int]
 ) -> AuthorizationHeader:
-    """Give what a poll authorises itself with."""
+    """Return the authorization of a poll's requests."""
     if isinstance(each, M365Poll):
         scope = f"{each.url.rstrip('/')}/.default"
         client = {"client_id": each.client_id, "client_secret": secret, "scope": scope}

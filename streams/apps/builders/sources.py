@@ -41,7 +41,7 @@ class ConfigurationError(ValueError):
 def configured_sources(
     settings: Settings,
 ) -> tuple[Vocabulary, dict[str, ConfiguredSource]]:
-    """Give the vocabulary with the settings' kinds, and the sources by name.
+    """Vocabulary with the settings' kinds, and the sources by name.
 
     Raises:
         ConfigurationError: a source has an unknown format, or no mapping file; or
@@ -63,7 +63,7 @@ def configured_sources(
 def _reader(
     name: str, each: SourceSettings, peppers: Sequence[bytes]
 ) -> tuple[Callable[[], RecordReader], dict[str, str]]:
-    """Give the maker of a source's readers, and the kinds that its mapping declares."""
+    """Maker of a source's readers, and the kinds that its mapping declares."""
     if each.format != GENERIC:
         if each.format not in vendors():
             known = ", ".join(sorted([*vendors(), GENERIC]))
@@ -87,7 +87,7 @@ def _reader(
 
 
 def configured_streams(settings: Settings) -> dict[str, StreamVerifier]:
-    """Give what verifies the signed tokens of each stream, by its name.
+    """Return the verifiers of the signed tokens of each stream, by its name.
 
     Raises:
         ConfigurationError: the keys of a stream cannot be read from their file, or
@@ -107,7 +107,7 @@ def configured_streams(settings: Settings) -> dict[str, StreamVerifier]:
 def configured_guard_keys(
     settings: Settings, *, in_topic: bool = False
 ) -> GuardKeys[Ed25519PublicKey]:
-    """Give the keys with which guards sign.
+    """Keys with which guards sign.
 
     Args:
         settings: name their files.
@@ -132,7 +132,7 @@ def configured_guard_keys(
 
 
 def guard_names(settings: Settings) -> GuardNames:
-    """Give the names of guards that the settings give to credentials."""
+    """Names of guards that the settings give to credentials."""
     credentials: list[StaticToken | ClientCertificate] = list(settings.tokens)
     credentials += () if settings.tls is None else settings.tls.clients
     settled = [
@@ -147,7 +147,7 @@ def guard_names(settings: Settings) -> GuardNames:
 
 
 def lease_ceiling(settings: Settings) -> int:
-    """Give the longest lease that closure waits for (ns)."""
+    """Longest lease that closure waits for (ns)."""
     return round(max(settings.closure.max_lease, settings.lease_seconds) * SECOND)
 
 
@@ -229,7 +229,7 @@ def _check_logs(settings: Settings, sources: dict[str, ConfiguredSource]) -> Non
 
 
 def tolerances(settings: Settings) -> Tolerances:
-    """Give how the sentinel judges, as it is set."""
+    """Tolerances of the sentinel, as it is set."""
     sentinel = settings.sentinel
     return Tolerances(
         skew=int(sentinel.skew * SECOND),

@@ -34,7 +34,7 @@ class Vaults:
     leases: Mapping[str, Leases]
 
     async def names(self, identifier: Identifier) -> tuple[Identifier, ...]:
-        """Give the names in the audit logs of what somebody names in plain text.
+        """Names in the audit logs for an identifier in plain text.
 
         Raises:
             UnhashedError: it is a secret, and there is no vault to hash it.
@@ -43,18 +43,18 @@ class Vaults:
         return await names_in_log(identifier, self.vaults.values())
 
     async def complete(self, delivery: IntakeBatch) -> IntakeBatch:
-        """Give a delivery whose new leases have both of their names."""
+        """Delivery whose new leases have both of their names."""
         return await Joins(self.leases).complete(delivery)
 
     def asking(self, log: FactLog, speakers: Speakers) -> list[Loop]:
-        """Give what asks again for the names of leases."""
+        """Coroutines that ask again for the names of leases."""
         return [
             functools.partial(leases.run, _taking(authority, log, speakers))
             for authority, leases in self.leases.items()
         ]
 
     def looking(self, ingest: Ingest, store: Store, speakers: Speakers) -> list[Loop]:
-        """Give what looks for leases that cannot be revoked."""
+        """Coroutines that look for leases that cannot be revoked."""
         remind = speakers.settings.sentinel.silence / 2
         return [
             IrrevocableLeases(

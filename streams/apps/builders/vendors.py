@@ -75,7 +75,7 @@ class Vendors:
     collectors: tuple[Collector, ...]
 
     def loops(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
-        """Give what runs for them, until cancelled."""
+        """Coroutines that run until cancelled."""
         reading = [each.run for each in self.pollers]
         reading += [each.run for each in self.queues]
         return [*reading, *self.receivers.loops()]
@@ -175,7 +175,7 @@ def _polled(
     clock: Callable[[], int],
     peppers: Sequence[bytes],
 ) -> Iterator[Polled]:
-    """Give the feeds of one poll; those of a vendor share their bearer token."""
+    """Return the feeds of one poll; those of a vendor share their bearer token."""
     authorization = _authorization(name, each, clock)
     speaker = partial(speakers.speaker, each.authority, f"poll:{name}")
     own = isinstance(each, AnthropicPoll)
@@ -221,7 +221,7 @@ def _authorization(
 
 
 def feeds_of(name: str, each: AnyPoll) -> Iterator[VendorFeed]:
-    """Give the feeds that one poll reads."""
+    """Return the feeds that one poll reads."""
     if isinstance(each, KeyPoll | M365Poll):
         yield from platform_polls.feeds(name, each)
         return

@@ -224,7 +224,7 @@ class Closures:
 
     @property
     def _is_due(self) -> bool:
-        """Tell whether it is time to save what guards reported."""
+        """Whether it is time to save what guards reported."""
         since = self._boottime() - self._witnessed
         return self.roll.points.unsaved and since >= WITNESSED * SECOND
 
@@ -280,7 +280,7 @@ class Closures:
         )
 
     async def result(self, identity: str) -> Result | None:
-        """Give a cause by its id, and what is known of it now."""
+        """Cause by its id, and what is known of it now."""
         while self._unread:  # it may lie there
             self._read_slice()
             await asyncio.sleep(0)

@@ -32,7 +32,7 @@ class LoggedFacts:
     realm: str
 
     async def has(self, withdraw: Withdraw) -> bool:
-        """Tell whether there is the fact that is taken back, of the same name."""
+        """Whether there is the fact that is taken back, of the same name."""
         prefix = f"{self.realm}/{withdraw.kind}/{withdraw.fact_id}/"
         query = "SELECT value FROM facts WHERE key >= ? AND key < ? LIMIT ?"
         end = f"{prefix[:-1]}0"  # the character behind the slash
@@ -41,7 +41,7 @@ class LoggedFacts:
         return any(withdraw.target in fact for fact in facts)
 
     async def has_said(self, distrust: Distrust) -> bool:
-        """Tell whether any fact falls under it, looked for a slice at a time."""
+        """Whether any fact falls under it, looked for a slice at a time."""
         tail = f"/{distrust.suspect_key}"
         span = distrust.received_from, distrust.received_to
         for start in range(0, self.store.end, SLICE):

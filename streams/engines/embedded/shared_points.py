@@ -59,12 +59,12 @@ class SharedPoints(EnforcementPoints):
             return super().behind(point, as_of, at)
 
     def take_news(self) -> set[str]:
-        """Give the points that guards with news stand at, since the last call."""
+        """Points that guards with news stand at, since the last call."""
         with self._alone:
             return super().take_news()
 
     def take_unsaved(self) -> list[tuple[str, dict[str, Any] | None]]:
-        """Give the guards that changed since the last call; None for forgotten ones."""
+        """Guards that changed since the last call; None for forgotten ones."""
         with self._alone:
             return super().take_unsaved()
 

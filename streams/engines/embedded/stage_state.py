@@ -108,12 +108,12 @@ class StageState:
 
     @property
     def registry(self) -> Registry:
-        """Give the table."""
+        """Table."""
         return self.cascade.registry
 
     @property
     def applied(self) -> int:
-        """Give the offset below which every fact is in the table."""
+        """Offset below which every fact is in the table."""
         return self._applied.value
 
     def raise_applied(self, offset: int) -> None:

@@ -127,11 +127,11 @@ class Stages(StageState):
 
     @property
     def idle(self) -> bool:
-        """Tell whether everything that was committed is worked off."""
+        """Whether everything that was committed is worked off."""
         return self.backlog == 0
 
     async def invalidations(self, after: int, limit: int) -> list[Invalidation]:
-        """Give the notifications from an offset on, for subscribers that know ids."""
+        """Notifications from an offset on, for subscribers that know ids."""
         query = (
             "SELECT offset, identifier, cause, as_of FROM invalidations"
             " WHERE offset > ? ORDER BY offset LIMIT ?"
@@ -144,7 +144,7 @@ class Stages(StageState):
         await self._applied.reached(offset)
 
     async def _step(self) -> bool:
-        """Give every kind of work one turn; tell whether there was any."""
+        """Every kind of work one turn; tell whether there was any."""
         if self._target is None:
             self._target = self.ends
         worked = False

@@ -88,7 +88,7 @@ class Process:
 
     @property
     def progress(self) -> dict[str, Progress]:
-        """Give the progress of each stage that runs here, and of its replica."""
+        """Progress of each stage that runs here, and of its replica."""
         found = {name: stage.progress for name, stage in self._stages.items()}
         if self.registry is not None and self.registry.standby is not None:
             found["standby"] = self.registry.standby.progress
@@ -117,7 +117,7 @@ class Process:
         return {name: stage for name, stage in stages.items() if stage is not None}
 
     def holder(self, number: int, stage: str = "registry") -> PartitionHolder | None:
-        """Give who has a partition of ``facts``; None while nobody can tell."""
+        """Holder of a partition of ``facts``; None while nobody can say."""
         group = self.settings.group(stage)
         return self.outlook.holders.get(group, {}).get(number)
 

@@ -59,7 +59,7 @@ class Anthropic(EventLog):
         return EventHead(text(body.get("id")), kind, body.get("created_at"))
 
     def changes(self, heard: LogEvent) -> Iterator[Record]:
-        """Give what an activity does, and the credential that was presented."""
+        """Return the changes of an activity, and the credential that was presented."""
         body = heard.body
         effect, kind, paths = _EFFECTS.get(heard.event_type, (None, "", ()))
         by = inside(body, "actor")

@@ -62,7 +62,7 @@ class Auth0(EventLog):
         return EventHead(name, kind, data.get("date"))
 
     def changes(self, heard: LogEvent) -> Iterator[Record]:
-        """Give what an entry does, and the token of a Management API call."""
+        """Return the changes of an entry, and the token of a Management API call."""
         read = EFFECTS.get(heard.event_type)
         if read is None:
             yield heard.change(None, _user(heard))

@@ -72,12 +72,12 @@ class CloudTrail:
 
     @property
     def unknown(self) -> Counter[str]:
-        """Give how often each event type came that changes no authority."""
+        """Count of each event type that changes no authority."""
         return Counter({t.name: t.idle[0] for t in self._types.values()
                         if t.idle[0]})  # fmt: skip
 
     def records(self, data: bytes) -> Iterator[Record]:
-        """Give the records of a file or a request body, in its order."""
+        """Return the records of a file or a request body, in its order."""
         read = self._read
         for item in events(data, NAME):
             if isinstance(item, Event):
@@ -175,7 +175,7 @@ class CloudTrail:
 
 
 def _change(read: Mapping, call: AwsCall, length: int) -> list[Record]:
-    """Give the lifecycle record of a call, and a dead letter for what it lacks."""
+    """Lifecycle record of a call, and a dead letter for what it lacks."""
     change = read(call)
     if change is None:
         return []

@@ -38,12 +38,12 @@ class AwsCall(NamedTuple):
 
     @property
     def request(self) -> dict[str, Any]:
-        """Give requestParameters, empty where there are none."""
+        """RequestParameters, empty where there are none."""
         return mapping(self.event.get("requestParameters"))
 
     @property
     def response(self) -> dict[str, Any]:
-        """Give responseElements, empty where there are none."""
+        """ResponseElements, empty where there are none."""
         return mapping(self.event.get("responseElements"))
 
     def user(self, name: Any) -> Identifier | None:
@@ -64,7 +64,7 @@ class AwsCall(NamedTuple):
     def change(
         self, effect: str, target: Identifier | None, **values: Any
     ) -> Lifecycle:
-        """Give the record of an effect on a target."""
+        """Record of an effect on a target."""
         return Lifecycle(
             source=self.source,
             event_id=self.event_id,
@@ -79,7 +79,7 @@ class AwsCall(NamedTuple):
         )
 
     def created(self) -> tuple[Parent, ...]:
-        """Give the caller's key as administrative creator, never as lineage."""
+        """Caller's key as administrative creator, never as lineage."""
         if self.caller.service is not None:
             return ()
         return tuple(
@@ -176,7 +176,7 @@ def _put_role_policy(call: AwsCall) -> Lifecycle | None:
 
 
 def _older_sessions(document: Any) -> tuple[bool, int | None]:
-    """Tell whether a policy denies everything to older sessions, and up to when."""
+    """Whether a policy denies everything to older sessions, and up to when."""
     try:
         policy = mapping(orjson.loads(document) if type(document) is str else document)
     except orjson.JSONDecodeError:
@@ -244,7 +244,7 @@ def _new_session(call: AwsCall) -> Lifecycle:
 
 
 def _session_owner(call: AwsCall) -> str | None:
-    """Give who stands behind a session: source identity, owner tag, else caller."""
+    """Person or workload behind a session: source identity, owner tag, else caller."""
     tags = call.request.get("tags")
     tagged = (
         text(mapping(tag).get("value"))

@@ -41,7 +41,7 @@ _EXPLICIT: Final = "explicit deny"
 def outcome_of(
     event: dict[str, Any], *, session: bool = False
 ) -> tuple[Outcome, str | None]:
-    """Give outcome and reason of a failed call or of a console login.
+    """Outcome and reason of a failed call or of a console login.
 
     Args:
         event: of CloudTrail.
@@ -59,7 +59,7 @@ def outcome_of(
 
 
 def refuses(code: str) -> bool:
-    """Tell whether an errorCode says that the credential was not accepted."""
+    """Whether an errorCode says that the credential was not accepted."""
     return _is_among(code, _NOT_ACCEPTED)
 
 

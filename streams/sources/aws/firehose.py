@@ -27,7 +27,7 @@ class NotFirehoseError(ValueError):
 
 
 def lines(body: bytes) -> bytes:
-    """Give what the records of a delivery hold, one after another, by lines.
+    """Contents of a delivery's records, one after another, by lines.
 
     Raises:
         NotFirehoseError: it is none.
@@ -47,5 +47,5 @@ def lines(body: bytes) -> bytes:
 
 
 def answer(request_id: str, now: int) -> bytes:
-    """Give the body that says that a delivery was taken."""
+    """Body that says that a delivery was taken."""
     return orjson.dumps({"requestId": request_id, "timestamp": now // _MS})

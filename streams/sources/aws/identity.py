@@ -50,7 +50,7 @@ NOBODY: Final = AwsCaller()
 
 
 def principal_of(arn: Any) -> Identifier | None:
-    """Give the user, role or federated user that an ARN names, without its path.
+    """User, role or federated user that an ARN names, without its path.
 
     Roles and users are written with their path in some events and without in
     others; the name alone is unique in the account (IAM guide, "IAM identifiers").
@@ -74,12 +74,12 @@ def principal_of(arn: Any) -> Identifier | None:
 
 
 def user(partition: str, account: str, name: str) -> Identifier | None:
-    """Give the identifier of an IAM user of an account."""
+    """Return the identifier of an IAM user of an account."""
     return identifier("aws.user", f"arn:{partition}:iam::{account}:user/{name}")
 
 
 def role(partition: str, account: str, name: str) -> Identifier | None:
-    """Give the identifier of a role of an account."""
+    """Return the identifier of a role of an account."""
     return identifier("aws.role", f"arn:{partition}:iam::{account}:role/{name}")
 
 
@@ -94,7 +94,7 @@ class AwsCallers:
         self._known: dict[Any, tuple[dict[str, Any], AwsCaller]] = {}
 
     def of(self, identity: Any) -> AwsCaller:
-        """Give the caller that a userIdentity describes; never raises."""
+        """Caller that a userIdentity describes; never raises."""
         if type(identity) is not dict:
             return NOBODY
         get = identity.get

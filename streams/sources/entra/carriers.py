@@ -54,12 +54,12 @@ class Target(NamedTuple):
 
     @property
     def names(self) -> tuple[Identifier, ...]:
-        """Give the identifier where there is one."""
+        """Identifier where there is one."""
         return named(self.identifier)
 
     @property
     def attributes(self) -> tuple[Identifier, ...]:
-        """Give what a user is looked up by, as far as the event tells."""
+        """Attributes that a user is looked up by, as far as the event has them."""
         if self.identifier is None or self.identifier.kind != "entra.user":
             return ()
         found: list[Identifier | None] = []
@@ -102,7 +102,7 @@ def audit_of(body: dict[str, Any]) -> AuditEvent:
 
 
 def unified_of(body: dict[str, Any]) -> dict[str, Any] | None:
-    """Give the record of the unified log that a row is or holds; None: it is none."""
+    """Record of the unified log that a row is or holds; None: it is none."""
     data = nested(body.get("AuditData"))
     if type(data) is dict:
         return data
@@ -110,7 +110,7 @@ def unified_of(body: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _field(body: dict[str, Any], *names: str) -> Any:
-    """Give the first field that is there, in either case."""
+    """First field that is there, in either case."""
     for name in names:
         for spelt in (name, name[0].upper() + name[1:]):
             if body.get(spelt) not in (None, ""):
@@ -166,7 +166,7 @@ def upn_of(value: str | None) -> Identifier | None:
 
 
 def _changes(properties: Any, name: str, suffix: str) -> dict[str, tuple[Any, Any]]:
-    """Give old and new value of each property; the last of one name counts."""
+    """Old and new value of each property; the last of one name counts."""
     old, new = f"old{suffix}", f"new{suffix}"
     return {
         key.strip().casefold(): (_field(one, old), _field(one, new))

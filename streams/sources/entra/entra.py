@@ -130,7 +130,7 @@ _GRAPH_KINDS: Final = {
 
 
 def _changes(name: str, seen: DialectEvent, audit: AuditEvent) -> Iterator[Lifecycle]:
-    """Give the changes of an activity: those of its name, then those of its values."""
+    """Return changes of an activity: those of its name, then those of its values."""
     read = _ACTIVITIES.get(name)
     if read is not None:
         yield from read(seen, audit)

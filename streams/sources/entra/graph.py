@@ -38,7 +38,7 @@ _MAX_TOKEN: Final = 4_096
 
 
 def validation(query: Mapping[str, str]) -> bytes | None:
-    """Give the text/plain body for 200 when Graph validates the endpoint.
+    """Text/plain body for 200 when Graph validates the endpoint.
 
     Args:
         query: the decoded query of the POST.
@@ -51,7 +51,7 @@ def validation(query: Mapping[str, str]) -> bytes | None:
 
 
 def authentic(secret: str, data: bytes) -> bool:
-    """Tell whether every notification of a body carries the client state.
+    """Whether every notification of a body carries the client state.
 
     Anybody may send one, so none is looked through that is broken or holds very much.
     """

@@ -19,7 +19,7 @@ _NAME: Final = "DisplayName="
 
 
 def values(value: Any) -> list[Any]:
-    """Give the values of a property: its list, or itself; empty for nothing."""
+    """Values of a property: its list, or itself; empty for nothing."""
     value = nested(nested(value))
     if value is None or value == "":
         return []
@@ -27,7 +27,7 @@ def values(value: Any) -> list[Any]:
 
 
 def key_ids(value: Any) -> frozenset[str] | None:
-    """Give the key ids of a KeyDescription, whatever the order in it.
+    """Key ids of a KeyDescription, whatever the order in it.
 
     None when the text names no ids: it is not the list that Entra writes.
     """
@@ -51,7 +51,7 @@ def _key_id(entry: str) -> str | None:
 
 
 def flag(value: Any) -> bool | None:
-    """Give a boolean that may be spelt "False", "[false]" or false."""
+    """Boolean that may be spelt "False", "[false]" or false."""
     inner = values(value)
     if len(inner) != 1:
         return None
@@ -59,6 +59,6 @@ def flag(value: Any) -> bool | None:
 
 
 def latest(value: Any) -> int | None:
-    """Give the latest time in a value (ns); None where there is none."""
+    """Latest time in a value (ns); None where there is none."""
     times = [time for one in values(value) if (time := moment(one)) is not None]
     return max(times, default=None)

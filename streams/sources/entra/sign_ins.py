@@ -67,7 +67,7 @@ _ACCEPTED: Final = frozenset({
 
 
 def sign_in_of(seen: DialectEvent) -> Access | None:
-    """Give the access of a sign-in of Graph, diagnostic settings or Log Analytics."""
+    """Access of a sign-in of Graph, diagnostic settings or Log Analytics."""
     body = seen.body
     user = object_of("entra.user", of(body, "userId"))
     principal = object_of("entra.service_principal", of(body, "servicePrincipalId"))
@@ -95,7 +95,7 @@ def sign_in_of(seen: DialectEvent) -> Access | None:
 
 
 def unified_use(seen: DialectEvent) -> Access | None:
-    """Give the access of a row of the unified log."""
+    """Access of a row of the unified log."""
     data = unified_of(seen.body)
     if data is None:
         return None
@@ -139,7 +139,7 @@ def _access(
 
 
 def of(body: dict[str, Any], name: str) -> Any:
-    """Give a field in either case: Log Analytics writes PascalCase."""
+    """Field in either case: Log Analytics writes PascalCase."""
     value = body.get(name)
     return body.get(name[0].upper() + name[1:]) if value is None else value
 
@@ -181,7 +181,7 @@ def _properties(value: Any) -> dict[str, str]:
 
 
 def _user(data: dict[str, Any]) -> Identifier | None:
-    """Give the user's object id: of the actors the one that is a GUID, else the key."""
+    """User's object id: of the actors the one that is a GUID, else the key."""
     ids = [text(mapping(one).get("ID")) for one in listed(nested(data.get("Actor")))]
     for one in (*ids, text(data.get("UserKey"))):
         if one and _GUID.fullmatch(one):

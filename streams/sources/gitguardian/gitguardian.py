@@ -59,7 +59,7 @@ class GitGuardian(EventLog):
         return EventHead(number(incident.get("id")), action, time)
 
     def changes(self, heard: LogEvent) -> Iterator[Lifecycle]:
-        """Give the leak that a notification tells of."""
+        """Leak that a notification tells of."""
         incident = inside(heard.body, "incident") or heard.body
         kind = inside(incident, "detector").get("name") or incident.get("type")
         yield heard.change(
@@ -72,7 +72,7 @@ class GitGuardian(EventLog):
 def authentic(
     body: bytes, timestamp: str, signature: str, token: bytes, now: int
 ) -> bool:
-    """Tell whether a request is GitGuardian's, and fresh.
+    """Whether a request is GitGuardian's, and fresh.
 
     Args:
         body: the raw bytes of the request.

@@ -50,7 +50,7 @@ _ABOUT_TOKENS: Final = (
 
 
 def token_digest(value: Any) -> bytes | None:
-    """Give the SHA-256 of a token, from base64 or hex; else the text's own bytes."""
+    """SHA-256 of a token, from base64 or hex; else the text's own bytes."""
     written = text(value)
     if written is None:
         return None
@@ -84,14 +84,14 @@ def _programmatic(seen: DialectEvent) -> Identifier | None:
 
 
 def actor_of(body: dict[str, Any]) -> tuple[Identifier, ...]:
-    """Give who acted, by id."""
+    """Actor, by id."""
     return named(identifier("github.user", number(body.get("actor_id"))))
 
 
 def changes_of(
     seen: DialectEvent, tokens: tuple[Identifier, ...]
 ) -> Iterator[Lifecycle]:
-    """Give what an event of CHANGES ends, limits or gives back."""
+    """Return the changes of an event in CHANGES: what it ends, limits or gives back."""
     action = seen.event_type
     owner = text(seen.body.get("user")) or text(seen.body.get("actor"))
     if action == "org.remove_member":
@@ -110,7 +110,7 @@ def changes_of(
 def _targets(
     seen: DialectEvent, tokens: tuple[Identifier, ...]
 ) -> list[tuple[Identifier, ...]]:
-    """Give the names of each node that an event is about."""
+    """Names of each node that an event is about."""
     action = seen.event_type
     if action.startswith("integration_installation."):
         value = _field(seen, "installation_id", "integration_installation_id")
@@ -136,7 +136,7 @@ def _authorization(seen: DialectEvent, *people: str) -> Identifier | None:
 
 
 def access_of(seen: DialectEvent, tokens: tuple[Identifier, ...]) -> Access | None:
-    """Give the access of an action that was done with a token."""
+    """Access of an action that was done with a token."""
     action = seen.event_type
     if not tokens or (action in CHANGES and action.startswith(_ABOUT_TOKENS)):
         return None

@@ -91,7 +91,7 @@ class GitHub(Dialect):
     def records_of(
         self, data: bytes, headers: Mapping[str, str] | None = None
     ) -> Iterator[Record]:
-        """Give the records of one delivery.
+        """Return the records of one delivery.
 
         Args:
             data: the body.

@@ -29,7 +29,7 @@ _PREFIX: Final = "sha256="
 
 
 def authentic(secret: str, body: bytes, signature: str | None) -> bool:
-    """Tell whether X-Hub-Signature-256 fits the raw body; compares in constant time.
+    """Whether X-Hub-Signature-256 fits the raw body; compares in constant time.
 
     An empty secret fits nothing: GitHub does not sign without one.
     """
@@ -56,7 +56,7 @@ def public_key(listed: str, key_id: str) -> str | None:
 
 
 def authentic_push(public_key: str, body: bytes, signature: str) -> bool:
-    """Tell whether Github-Public-Key-Signature of a secret scanning push fits.
+    """Whether Github-Public-Key-Signature of a secret scanning push fits.
 
     Args:
         public_key: PEM, from GitHub's list, by Github-Public-Key-Identifier.

@@ -56,7 +56,7 @@ class _Event:
 
 
 def admin_changes(heard: LogEvent, issuer: str | None) -> Iterator[Record]:
-    """Give what an admin event changes; effect None for one that changes nothing."""
+    """Return changes of an admin event; effect None for one that changes nothing."""
     body = heard.body
     path = tuple((text(body.get("resourcePath")) or "").strip("/").split("/"))
     event = _Event(heard, issuer, path, mapping(nested(body.get("representation"))))

@@ -86,7 +86,7 @@ class Keycloak(EventLog):
         self._lookback = lookback
 
     def records(self, data: bytes) -> Iterator[Record]:
-        """Give the records of a file or a request body, in its order."""
+        """Return the records of a file or a request body, in its order."""
         if _JSON.match(data) or CONTAINER.match(data):
             yield from super().records(data)
             return
@@ -108,7 +108,7 @@ class Keycloak(EventLog):
         yield from self.read_event(item) if whole else self._torn(item)
 
     def read_event(self, item: Event) -> Iterator[Record]:
-        """Give the records of an event, of which a line of the console log is one."""
+        """Return the records of an event, of which a line of the console log is one."""
         printed = _printed(item.body)
         if printed is None:
             yield from super().read_event(item)
@@ -122,7 +122,7 @@ class Keycloak(EventLog):
             yield from self._torn(item._replace(body=said[0]))
 
     def _torn(self, item: Event) -> Iterator[Record]:
-        """Give what a line that breaks off inside a value ends, and say so."""
+        """Return the records of a line that breaks off, with a dead letter."""
         for record in super().read_event(item):
             if isinstance(record, Lifecycle) and record.effect in ENDING_EFFECTS:
                 yield record
@@ -140,7 +140,7 @@ class Keycloak(EventLog):
         return EventHead(text(body.get("id")), kind, body.get("time"))
 
     def changes(self, heard: LogEvent) -> Iterable[Record]:
-        """Give what an event does; nothing for one that failed."""
+        """Return the changes of an event; none for a failed one."""
         body = heard.body
         if text(body.get("error")) or heard.event_type.endswith("_ERROR"):
             refresh = heard.event_type.startswith("REFRESH_TOKEN")
@@ -151,7 +151,7 @@ class Keycloak(EventLog):
 
 
 def _printed(body: dict[str, Any]) -> str | None:
-    """Give the line of the text log that an entry of the console log holds.
+    """Line of the text log that an entry of the console log holds.
 
     It is one where a logger or a container's stream is told; else it is an event.
     """
@@ -184,7 +184,7 @@ def _of_line(line: str) -> tuple[dict[str, Any], bool] | None:
 
 
 def _pairs(said: str) -> tuple[list[tuple[str, str]], bool]:
-    """Give the names and values of an event, and whether these are all.
+    """Names and values of an event, and whether these are all.
 
     Without quotes a value with a comma in it looks like two, so nothing tells a
     broken line there.
@@ -198,6 +198,6 @@ def _pairs(said: str) -> tuple[list[tuple[str, str]], bool]:
 
 
 def _stamp(line: str) -> str:
-    """Give the time before a log line: date and time without a blank after it."""
+    """Time before a log line: date and time without a blank after it."""
     found = _STAMP.match(line)
     return found[1] if found else ""

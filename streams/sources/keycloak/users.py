@@ -61,7 +61,7 @@ class _Event:
         )
 
     def issue(self, target: Identifier | None, *parents: Any) -> Iterator[Lifecycle]:
-        """Give a credential that requires all that Keycloak ties it to."""
+        """Credential that requires all that Keycloak ties it to."""
         if target is None:
             return
         body = self.heard.body
@@ -99,7 +99,7 @@ def _event(heard: LogEvent, issuer: str | None, lookback: int) -> _Event:
 def user_changes(
     heard: LogEvent, issuer: str | None, lookback: int
 ) -> Iterator[Lifecycle | Access]:
-    """Give what a user event changes; effect None for one that changes nothing."""
+    """Return the changes of a user event; effect None for one that changes nothing."""
     event = _event(heard, issuer, lookback)
     read = EFFECTS.get(heard.event_type)
     if read is None:
@@ -186,7 +186,7 @@ def _exchange(event: _Event) -> Iterator[Lifecycle]:
 
 
 def _subject_token(event: _Event, source: Identifier | None) -> Lifecycle | None:
-    """Give the token that was exchanged, which the event does not name.
+    """Token that was exchanged, which the event does not name.
 
     It is named by what it gave, and is as old as a token can be: when one of its
     client and user was revoked before this exchange, it may come from that one.

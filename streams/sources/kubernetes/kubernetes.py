@@ -181,7 +181,7 @@ class Kubernetes(Dialect):
         verb: str,
         reference: dict[str, Any],
     ) -> tuple[Lifecycle, ...] | None:
-        """Give the changes of a successful request; None: its type changes nothing."""
+        """Return changes of a successful request; None: its type changes nothing."""
         resource = text(reference.get("resource"))
         subresource = text(reference.get("subresource"))
         if (verb, resource, subresource) == ("create", "serviceaccounts", "token"):
@@ -285,7 +285,7 @@ def _ties(*pairs: tuple[Identifier | None, Identifier | None]) -> tuple[Tie, ...
 
 
 def _use(seen: DialectEvent, presenter: Presenter, code: Any) -> Access | None:
-    """Give the access; without a credential id the principal stands for it."""
+    """Access; without a credential id the principal stands for it."""
     presented = presenter.credentials or named(presenter.principal)
     if not presented:
         return None

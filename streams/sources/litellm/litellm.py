@@ -72,7 +72,7 @@ class LiteLlm(EventLog):
         )
 
     def changes(self, heard: LogEvent) -> Iterator[Record]:
-        """Give what a record says was done."""
+        """Return the changes that a record reports."""
         body = heard.body
         action = str(body["action"]).casefold()
         is_key = body["table_name"] == KEYS

@@ -65,7 +65,7 @@ class Generic:
         self.unknown: Counter[str] = Counter()
 
     def records(self, data: bytes) -> Iterator[Record]:
-        """Give the records of an input in its order."""
+        """Return the records of an input in its order."""
         for item in events(data, self._mapping.name):
             self.read += 1
             if isinstance(item, Event):
@@ -198,7 +198,7 @@ def find(body: Any, path: Path) -> Any:
 
 
 def as_text(value: Any) -> str | None:
-    """Give a text or number as text; None for all else and for nothing."""
+    """Text or number as text; None for all else and for nothing."""
     if isinstance(value, str):
         return value or None
     if isinstance(value, int | float):
@@ -207,7 +207,7 @@ def as_text(value: Any) -> str | None:
 
 
 def normalised(name: str) -> str:
-    """Give an event type without the junk that exporters add."""
+    """Event type without the junk that exporters add."""
     return name.strip().removesuffix(".").strip().casefold().translate(_DASHES)
 
 

@@ -77,7 +77,7 @@ class Condition(_Strict):
         return self
 
     def holds(self, body: dict[str, Any]) -> bool:
-        """Tell whether the event fulfils it."""
+        """Whether the event fulfils it."""
         value = (as_text(find(body, self.path)) or "").casefold()
         if self.one_of is not None:
             return value in self.one_of
@@ -125,7 +125,7 @@ class OutcomeMap(_Strict):
         return self
 
     def of(self, body: dict[str, Any]) -> Literal["allowed", "denied"]:
-        """Give the outcome of an event."""
+        """Outcome of an event."""
         value = (as_text(find(body, self.path)) or "").casefold()
         if self.allowed is not None:
             return "allowed" if value in self.allowed else "denied"

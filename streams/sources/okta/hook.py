@@ -19,7 +19,7 @@ _MAX_CHALLENGE: Final = 1_024
 
 
 def verification(headers: Mapping[str, str]) -> bytes | None:
-    """Give the JSON body that answers Okta's one-time GET with 200.
+    """JSON body that answers Okta's one-time GET with 200.
 
     None: the request carries no challenge, or one that no Okta would send.
     """
@@ -30,7 +30,7 @@ def verification(headers: Mapping[str, str]) -> bytes | None:
 
 
 def authentic(secret: str, header: str | None) -> bool:
-    """Tell whether the header holds the secret; an empty secret fits nothing."""
+    """Whether the header holds the secret; an empty secret fits nothing."""
     if not secret or header is None:
         return False
     given = header.encode(errors="surrogatepass")

@@ -98,7 +98,7 @@ class Okta(Dialect):
 
 
 def _either(body: dict[str, Any], name: str) -> Any:
-    """Give a field by its own spelling or the one that some exporters make of it."""
+    """Field by its own spelling or the one that some exporters make of it."""
     value = body.get(name)
     return body.get(name.lower()) if value is None else value
 
@@ -139,7 +139,7 @@ def _session(body: dict[str, Any]) -> Identifier | None:
 
 
 def _targets(seen: DialectEvent) -> Iterator[dict[str, Any]]:
-    """Give the targets of an event; ``target`` may be null."""
+    """Targets of an event; ``target`` may be null."""
     for target in listed(seen.body.get("target")):
         yield mapping(target)
 
@@ -340,7 +340,7 @@ def _access(seen: DialectEvent) -> Access | None:
 
 
 def _refused(event_type: str, outcome: dict[str, Any]) -> bool:
-    """Tell whether the credential was not accepted."""
+    """Whether the credential was not accepted."""
     if outcome.get("result") not in ("DENY", "FAILURE"):
         return False
     reason = (text(outcome.get("reason")) or "").casefold()

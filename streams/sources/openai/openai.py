@@ -57,7 +57,7 @@ class OpenAi(EventLog):
         return EventHead(text(body.get("id")), kind, body.get("effective_at"))
 
     def changes(self, heard: LogEvent) -> Iterator[Record]:
-        """Give what an event does, and the API key that made it."""
+        """Return the changes of an event, and the API key that made it."""
         yield _change(heard)
         key, owner = _caller(heard.body)
         if key is not None:
@@ -100,7 +100,7 @@ def _scopes(details: dict[str, Any]) -> tuple[str, ...] | None:
 
 
 def _caller(body: dict[str, Any]) -> tuple[Identifier | None, Identifier | None]:
-    """Give the API key that called, and the user or service account it belongs to."""
+    """Return the aPI key that called, and the user or service account it belongs to."""
     used = inside(body, "actor", "api_key")
     account = inside(used, "service_account").get("id")
     owner = identifier("openai.user", inside(used, "user").get("id"))

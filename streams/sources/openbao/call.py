@@ -75,22 +75,22 @@ class VaultCall(NamedTuple):
 
     @property
     def event_type(self) -> str:
-        """Give operation and path, as people search for them."""
+        """Operation and path, as people search for them."""
         return f"{self.operation} {self.path}"
 
     @property
     def writes(self) -> bool:
-        """Tell whether the call may change anything."""
+        """Whether the call may change anything."""
         return self.operation in ("create", "update", "patch", "delete")
 
     @property
     def wrapped(self) -> str:
-        """Give the accessor of what the client gets in a wrapping, or nothing."""
+        """Accessor of what the client gets in a wrapping, or nothing."""
         return text(obj(self.response, "wrap_info"), "wrapped_accessor")
 
     @property
     def logs_in(self) -> bool:
-        """Tell whether the call asks for a token by something else than a token.
+        """Whether the call asks for a token by something else than a token.
 
         When it succeeds, its top-level ``auth`` is the new token, not the caller.
         """
@@ -101,7 +101,7 @@ class VaultCall(NamedTuple):
         return bool(self.wrapped) and self.wrapped == text(self.auth, "accessor")
 
     def container(self, path: str) -> Identifier:
-        """Give the container of a path of the call's namespace."""
+        """Container of a path of the call's namespace."""
         return Identifier(PATH, (self.namespace + path).strip("/"))
 
 
@@ -119,7 +119,7 @@ class BareCalls:
         self._open: dict[tuple[str, ...], deque[str]] = {}
 
     def name(self, request: dict[str, Any], kind: str) -> str:
-        """Give a name that no other call has; no id of a server begins like it."""
+        """Name that no other call has; no id of a server begins like it."""
         asked = tuple(text(request, one) for one in _CALL)
         waiting = self._open.get(asked)
         if kind == "response" and waiting:
@@ -169,19 +169,19 @@ def read(event: dict[str, Any], offset: int, time: int | None) -> VaultCall:
 
 
 def obj(value: dict[str, Any], name: str) -> dict[str, Any]:
-    """Give a member that is an object, else an empty one."""
+    """Member that is an object, else an empty one."""
     member = value.get(name)
     return member if type(member) is dict else {}
 
 
 def text(value: dict[str, Any], name: str) -> str:
-    """Give a member that is a string, else an empty one."""
+    """Member that is a string, else an empty one."""
     member = value.get(name)
     return member if type(member) is str else ""
 
 
 def hashed(value: dict[str, Any], name: str) -> str:
-    """Give a member that the device hashed, else an empty string.
+    """Member that the device hashed, else an empty string.
 
     With ``log_raw`` or ``audit_non_hmac_request_keys`` a secret may stand there.
     """
@@ -190,7 +190,7 @@ def hashed(value: dict[str, Any], name: str) -> str:
 
 
 def token(value: dict[str, Any], accessor: str, secret: str) -> tuple[Identifier, ...]:
-    """Give the names of a token, the accessor (where there is one) first.
+    """Names of a token, the accessor (where there is one) first.
 
     Vault's own HMACs are used as given. An accessor is no secret: a device with
     ``hmac_accessor = false`` writes it in plain text.
@@ -204,19 +204,19 @@ def token(value: dict[str, Any], accessor: str, secret: str) -> tuple[Identifier
 
 
 def identifier(kind: str, value: str) -> tuple[Identifier, ...]:
-    """Give the identifier, or none where the value is empty or too long."""
+    """Return the identifier, or none where the value is empty or too long."""
     return (Identifier(kind, value),) if value and _fits(value) else ()
 
 
 def chain(container: Identifier) -> list[Identifier]:
-    """Give a path and its parent paths, the longest first."""
+    """Path and its parent paths, the longest first."""
     parts = container.value.split("/")
     paths = ("/".join(parts[:length]) for length in range(len(parts), 0, -1))
     return [Identifier(PATH, path) for path in paths if path and _fits(path)]
 
 
 def raw_token(event: dict[str, Any]) -> bool:
-    """Tell whether the device writes tokens in plain text (``log_raw``)."""
+    """Whether the device writes tokens in plain text (``log_raw``)."""
     auth, request = event.get("auth"), event.get("request")
     return any(
         type(holder) is dict
@@ -227,7 +227,7 @@ def raw_token(event: dict[str, Any]) -> bool:
 
 
 def _error(message: str) -> str:
-    """Give an error on one line, without tokens that it quotes."""
+    """Error on one line, without tokens that it quotes."""
     return _TOKEN_SHAPE.sub(REDACTED, " ".join(message.split()))[:_ERROR_LENGTH]
 
 
@@ -236,7 +236,7 @@ def _fits(value: str) -> bool:
 
 
 def _mount(request: dict[str, Any], path: str, namespace: str) -> tuple[str, str, str]:
-    """Give type, path and the rest of the path, by what the server says of the mount.
+    """Type, path and the rest of the path, by what the server says of the mount.
 
     Without its word (older servers, calls that reached no mount) the usual places
     count. In a namespace the types of the built-in mounts begin with ``ns_``.

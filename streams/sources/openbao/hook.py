@@ -16,7 +16,7 @@ _SCHEME: Final = "bearer "
 
 
 def authentic(secret: str, header: str | None) -> bool:
-    """Tell whether a header holds the secret, as a bearer token (RFC 6750 section 2.1).
+    """Whether a header holds the secret, as a bearer token (RFC 6750 section 2.1).
 
     An empty secret fits nothing.
     """

@@ -93,7 +93,7 @@ class OpenBao:
         self._orphan_roles = frozenset(orphan_roles)
 
     def records(self, data: bytes) -> Iterator[Record]:
-        """Give the records of a whole file, in the order of the responses."""
+        """Return the records of a whole file, in the order of the responses."""
         parser = self.parser(patient=True)
         for item in events(data, NAME):
             if isinstance(item, Event):
@@ -103,7 +103,7 @@ class OpenBao:
         yield from parser.close()
 
     def parser(self, *, patient: bool = False) -> Parser:
-        """Give a parser for lines that come one by one.
+        """Parser for lines that come one by one.
 
         Args:
             patient: the end will be told, so responses may wait for their requests.
@@ -146,7 +146,7 @@ class Parser:
     def feed(
         self, offset: int, event: dict[str, Any], length: int = 0
     ) -> Iterator[Record]:
-        """Give the records that a line brings.
+        """Return the records that a line completes.
 
         Args:
             offset: where the line starts in its input (bytes).
@@ -182,7 +182,7 @@ class Parser:
                 yield from self._overdue(event)
 
     def close(self) -> Iterator[Record]:
-        """Give the calls whose other line never came."""
+        """Return the calls whose other line never came."""
         while self._held:
             yield from self._release(next(iter(self._held)))
         for line in self._pending.values():
@@ -194,7 +194,7 @@ class Parser:
         self.unknown[operation if known else "other"] += 1
 
     def _traced(self, event: dict[str, Any], records: Iterable[Record]) -> list[Record]:
-        """Give the records of a call, and count it where there are none."""
+        """Return the records of a call, and count it where there are none."""
         found = list(records)
         if not found:
             self._count(text(event["request"], "operation"))
@@ -223,7 +223,7 @@ class Parser:
             yield from self._doubtful(line)
 
     def _doubtful(self, line: tuple[int, int, dict[str, Any]]) -> Iterator[Record]:
-        """Tell of what a call was to end, naming nothing to be ended."""
+        """Report what a call was to end when it named no target."""
         offset, length, event = line
         call = read(event, offset, _time(event)[0])
         if call.error:
@@ -234,7 +234,7 @@ class Parser:
                 yield _dead(call, length, NO_ANSWER.format(changed.event_type))
 
     def _may_wait(self, call_id: str) -> bool:
-        """Tell whether the request of a response is still to come."""
+        """Whether the request of a response is still to come."""
         told = (self._pending, self._asked, self._early, self._given_up)
         return bool(self._may_hold) and not any(call_id in known for known in told)
 
@@ -302,7 +302,7 @@ class Parser:
             yield from self._both_named(names[0], offset)
 
     def _both_named(self, first: Identifier, offset: int) -> Iterator[Lifecycle]:
-        """Give an issue again, now with both names, whichever line came first."""
+        """Issue again, now with both names, whichever line came first."""
         if first in self._half_named and first in self._names:
             issued = self._half_named.pop(first)
             yield issued._replace(identifiers=self._names[first], offset=offset)
@@ -323,7 +323,7 @@ class Parser:
 
 
 def _told(changed: Lifecycle, call: VaultCall, length: int) -> Iterator[Record]:
-    """Give a change, and a dead letter beside it when it names nothing."""
+    """Change, and a dead letter beside it when it names nothing."""
     if changed.identifiers:
         yield changed
     elif changed.effect in ENDING_EFFECTS:
@@ -332,12 +332,12 @@ def _told(changed: Lifecycle, call: VaultCall, length: int) -> Iterator[Record]:
 
 
 def _refused(call: VaultCall) -> bool:
-    """Tell whether the server did not accept what was presented."""
+    """Whether the server did not accept what was presented."""
     return bool(call.error) and (call.logs_in or not call.caller)
 
 
 def _access(call: VaultCall, outcome: Outcome | None) -> Iterator[Access]:
-    """Give the presentation of a credential, if the call was one."""
+    """Presentation of a credential, if the call was one."""
     if call.logs_in:
         names = secret_id(call.data) if call.mount_type == "approle" else ()
         auth: dict[str, Any] = {}
@@ -370,7 +370,7 @@ def _requires(names: tuple[Identifier, ...]) -> tuple[Parent, ...]:
 
 
 def _time(event: dict[str, Any]) -> tuple[int | None, str]:
-    """Give a line's time, or why there is none."""
+    """Line's time, or why there is none."""
     try:
         time = parse_time(event.get("time"))
     except AbsurdTimeError as absurd:

@@ -44,7 +44,7 @@ SECRET_ID_HMAC: Final = "vault.secret_id_hmac"  # noqa: S105 - a kind, no secret
 
 
 def changes(call: VaultCall, orphan_roles: AbstractSet[str]) -> list[Lifecycle]:
-    """Give what a call changed that the server carried out.
+    """Return the changes made by a call that the server carried out.
 
     Args:
         call: from a response line without an error.
@@ -171,7 +171,7 @@ def _secret_id(call: VaultCall, role: str) -> list[Lifecycle]:
 
 
 def secret_id(data: dict[str, Any]) -> tuple[Identifier, ...]:
-    """Give the names of an AppRole secret_id, the accessor first.
+    """Names of an AppRole secret_id, the accessor first.
 
     Calls name it by accessor or by itself, so the HMAC of the secret_id stands
     beside that of its accessor. Two HMACs of one salt never meet.

@@ -43,7 +43,7 @@ ALWAYS: Final = Relation.ENDS_WITH_PARENT_ALWAYS
 
 
 def token_changes(call: VaultCall, orphan_roles: AbstractSet[str]) -> list[Lifecycle]:
-    """Give what a call on the token mount changed."""
+    """Return the changes made by a call on the token mount."""
     verb, _, rest = call.relative.partition("/")
     if verb in ("create", "create-orphan"):
         # With a role the server ignores no_parent: the role alone decides.
@@ -89,7 +89,7 @@ def _renewed(call: VaultCall) -> list[Lifecycle]:
 
 
 def login(call: VaultCall) -> Lifecycle:
-    """Give the issue of a token at one of the other auth mounts."""
+    """Issue of a token at one of the other auth mounts."""
     auth = call.made or call.auth
     names = token(auth, "accessor", "client_token") or _wrapped(call)
     # Where the client sent a token along, the server writes that one's HMAC in place
@@ -107,7 +107,7 @@ def _login_path(call: VaultCall) -> str:
 
 
 def _wrapped(call: VaultCall) -> tuple[Identifier, ...]:
-    """Give the accessor of a token that the client gets in a wrapping."""
+    """Accessor of a token that the client gets in a wrapping."""
     return identifier(ACCESSOR, call.wrapped)
 
 
@@ -130,14 +130,14 @@ def _issue(
 
 
 def owner_of(auth: dict[str, Any]) -> str | None:
-    """Give who owns a token, in its maker's words (token metadata is plain)."""
+    """Owner of a token, in its maker's words (token metadata is plain)."""
     metadata = obj(auth, "metadata")
     named = text(metadata, "owner") or text(metadata, "agent_id")
     return named or text(auth, "display_name") or None
 
 
 def expiry(call: VaultCall, auth: dict[str, Any]) -> int | None:
-    """Give when a token ends (ns): its TTL counts from the line's time."""
+    """End of a token (ns): its TTL counts from the line's time."""
     seconds = auth.get("token_ttl")
     if call.time is None or type(seconds) is not int or seconds <= 0:
         return None
@@ -151,14 +151,14 @@ def _entity(auth: dict[str, Any]) -> tuple[Parent, ...]:
 
 
 def on_caller(call: VaultCall, relation: Relation) -> list[Parent]:
-    """Give the caller's token as a parent."""
+    """Caller's token as a parent."""
     return [Parent(*name, relation) for name in call.caller[:1]]
 
 
 def change(
     call: VaultCall, effect: str | None, names: tuple[Identifier, ...]
 ) -> Lifecycle:
-    """Give the record of a change, without what only some changes have."""
+    """Record of a change, without what only some changes have."""
     return Lifecycle(
         source=NAME,
         event_id=call.event_id,

@@ -26,12 +26,12 @@ _LONGEST: Final = 1 << 20  # bytes of a row
 
 
 def is_table(data: bytes, start: int) -> bool:
-    """Tell whether an input begins like a CSV export."""
+    """Whether an input begins like a CSV export."""
     return bool(_DOUBLED.match(data, start) or _HEADER.match(data, start))
 
 
 def rows(data: bytes, start: int) -> Iterator[tuple[int, int, bytes | None]]:
-    """Give offset, length and JSON text of each row; None where it has no such text.
+    """Offset, length and JSON text of each row; None where it has no such text.
 
     A line break within quotes is part of a row. The header is left out.
     """
@@ -48,7 +48,7 @@ def rows(data: bytes, start: int) -> Iterator[tuple[int, int, bytes | None]]:
 
 
 def _row_end(data: bytes, start: int) -> int:
-    """Give the offset behind a row: of the first line at which all quotes are closed.
+    """Offset behind a row: of the first line at which all quotes are closed.
 
     A quote that is never closed costs its own line.
     """

@@ -54,7 +54,7 @@ class DialectEvent(NamedTuple):
     def change(
         self, effect: str | None, *identifiers: Identifier | None, **values: Any
     ) -> Lifecycle:
-        """Give the record of an effect on what the identifiers name."""
+        """Record of an effect on what the identifiers name."""
         values.setdefault("occurred_at", self.time)
         return Lifecycle(
             source=self.source,
@@ -69,7 +69,7 @@ class DialectEvent(NamedTuple):
         )
 
     def letter(self, reason: str) -> DeadLetter:
-        """Give a dead letter for the event."""
+        """Dead letter for the event."""
         return DeadLetter(
             self.source, self.offset, self.length, reason,
             self.event_id, self.event_type, self.time,
@@ -77,7 +77,7 @@ class DialectEvent(NamedTuple):
 
 
 def read_time(value: Any) -> tuple[int | None, str | None]:
-    """Give the time in a value, or None and the reason why there is none."""
+    """Time in a value, or None and the reason why there is none."""
     try:
         time = parse_time(value)
     except AbsurdTimeError as absurd:
@@ -86,14 +86,14 @@ def read_time(value: Any) -> tuple[int | None, str | None]:
 
 
 def moment(value: Any) -> int | None:
-    """Give the time in a value; a broken one is no time."""
+    """Time in a value; a broken one is no time."""
     return read_time(value)[0]
 
 
 def settle(
     seen: DialectEvent, changes: Iterable[Lifecycle], access: Access | None = None
 ) -> list[Record]:
-    """Give what an event states, by the rules of this module."""
+    """Statements of an event, by the rules of this module."""
     records: list[Record] = []
     for change in changes:
         if change.effect == "restore" and change.occurred_at is None:
@@ -121,7 +121,7 @@ class Dialect:
         self.unknown: Counter[str] = Counter()
 
     def records(self, data: bytes) -> Iterator[Record]:
-        """Give the records of an input, in its order; never raises on bad input."""
+        """Return the records of an input, in its order; never raises on bad input."""
         for item in events(data, self.name):
             self.read += 1
             if isinstance(item, Event):
@@ -141,7 +141,7 @@ class Dialect:
         meant: bool = True,
         name: str = "",
     ) -> list[Record]:
-        """Give what an event states, and count it where that is nothing.
+        """Statements of an event; one without any is counted.
 
         Args:
             seen: the event.

@@ -88,7 +88,7 @@ Item = Event | DeadLetter
 
 
 def events(data: bytes, source: str) -> Iterator[Item]:
-    """Give the events of an input in its order, and a dead letter per bad piece.
+    """Events of an input in its order, and a dead letter per bad piece.
 
     Args:
         data: the bytes of a file, a request body or a block of whole lines.
@@ -239,7 +239,7 @@ class _Reader:
         yield self._dead(start, len(line), self._why(line, start))
 
     def _expand(self, value: Any, start: int, end: int) -> Iterator[Item]:
-        """Give the events of one parsed value that stood at start..end."""
+        """Events of one parsed value that stood at start..end."""
         if type(value) is list:
             array = self.data.find(b"[", start) + 1
             yield from self._elements(value, array, end)
@@ -350,7 +350,7 @@ class _Reader:
 
 
 def has_lines(data: bytes, start: int = 0) -> bool:
-    """Tell whether an input is made of lines that are events by themselves.
+    """Whether an input is made of lines that are events by themselves.
 
     The first line may be torn. (Else it is one document, or several.)
     """
@@ -386,6 +386,6 @@ def _loads(data: bytes) -> Any:
 
 
 def _array_start(data: bytes, start: int) -> int | None:
-    """Give the offset behind the ``[`` of an array or of a document's list."""
+    """Offset behind the ``[`` of an array or of a document's list."""
     match = _LIST.match(data, start)
     return match.end() if match else None

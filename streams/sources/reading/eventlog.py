@@ -55,7 +55,7 @@ class LogEvent(NamedTuple):
     def change(
         self, effect: str | None, *targets: Identifier | None, **values: Any
     ) -> Lifecycle:
-        """Give the record of an effect on the node that the targets name."""
+        """Record of an effect on the node that the targets name."""
         return Lifecycle(
             source=self.source,
             event_id=self.event_id,
@@ -69,7 +69,7 @@ class LogEvent(NamedTuple):
         )
 
     def use(self, *presented: Identifier | None, **values: Any) -> Access:
-        """Give the record of a presented credential."""
+        """Record of a presented credential."""
         return Access(
             source=self.source,
             event_id=self.event_id,
@@ -81,7 +81,7 @@ class LogEvent(NamedTuple):
         )
 
     def letter(self, reason: str) -> DeadLetter:
-        """Give the dead letter of this event."""
+        """Dead letter of this event."""
         return DeadLetter(
             self.source, self.offset, self.length, reason,
             self.event_id, self.event_type, self.time,
@@ -99,7 +99,7 @@ class EventLog:
         self.unknown: Counter[str] = Counter()
 
     def records(self, data: bytes) -> Iterator[Record]:
-        """Give the records of a file or a request body, in its order."""
+        """Return the records of a file or a request body, in its order."""
         for item in events(data, self.name):
             self.read += 1
             if isinstance(item, Event):
@@ -108,7 +108,7 @@ class EventLog:
                 yield item
 
     def read_event(self, item: Event) -> Iterator[Record]:
-        """Give the records of one event."""
+        """Return the records of one event."""
         head = self.head(item.body)
         if head is None:
             yield DeadLetter(self.name, item.offset, item.length, self.foreign)
@@ -135,7 +135,7 @@ class EventLog:
         raise NotImplementedError
 
     def changes(self, heard: LogEvent) -> Iterable[Record]:
-        """Give what an event does to authority, and what was presented."""
+        """Return the changes of an event, and the presented credential."""
         raise NotImplementedError
 
     def _count(self, event_type: str) -> None:
@@ -145,7 +145,7 @@ class EventLog:
 
 
 def qualified(kind: str, *parts: Any) -> Identifier | None:
-    """Give an identifier of one value, or of an issuer and a value (``issuer|value``).
+    """Return identifier of one value, or of an issuer and a value (``issuer|value``).
 
     None where a part is no text, or the whole is no legal value. A number is taken as
     its digits: some logs write ids so.

@@ -16,29 +16,29 @@ _DASHES: Final = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212"),
 
 
 def mapping(value: Any) -> dict[str, Any]:
-    """Give the value when it is an object, else an empty one."""
+    """Value when it is an object, else an empty one."""
     return value if type(value) is dict else _EMPTY
 
 
 def listed(value: Any) -> list[Any]:
-    """Give the value when it is a list, else an empty one."""
+    """Value when it is a list, else an empty one."""
     return value if type(value) is list else []
 
 
 def text(value: Any) -> str | None:
-    """Give the value when it is a text with something in it."""
+    """Value when it is a text with something in it."""
     return value if type(value) is str and value else None
 
 
 def number(value: Any) -> str | None:
-    """Give an id that some exporters write as a number and others as a text."""
+    """Id that some exporters write as a number and others as a text."""
     if type(value) is int:
         return str(value) if value > 0 else None
     return value if type(value) is str and value.strip("0 ") else None
 
 
 def nested(value: Any) -> Any:
-    """Give what a JSON string holds; another value, or no JSON, as it is."""
+    """Value within a JSON string; another value, or no JSON, as it is."""
     if type(value) is not str:
         return value
     try:
@@ -48,12 +48,12 @@ def nested(value: Any) -> Any:
 
 
 def plain(name: str) -> str:
-    """Give a name without case, outer blanks, a final dot; any dash becomes "-"."""
+    """Name without case, outer blanks, a final dot; any dash becomes "-"."""
     return name.strip().removesuffix(".").rstrip().translate(_DASHES).casefold()
 
 
 def identifier(kind: str, value: Any) -> Identifier | None:
-    """Give an identifier, or None where the value is no legal one."""
+    """Return the identifier, or None where the value is no legal one."""
     if type(value) is not str or not 0 < len(value) <= MAX_VALUE_BYTES:
         return None
     if not value.isascii() and len(value.encode(errors="replace")) > MAX_VALUE_BYTES:
@@ -62,7 +62,7 @@ def identifier(kind: str, value: Any) -> Identifier | None:
 
 
 def named(*identifiers: Identifier | None) -> tuple[Identifier, ...]:
-    """Give the identifiers that are there, each once."""
+    """Return the identifiers that are there, each once."""
     if len(identifiers) == 1:  # most often; it cannot come twice
         first = identifiers[0]
         return () if first is None else (first,)
@@ -70,5 +70,5 @@ def named(*identifiers: Identifier | None) -> tuple[Identifier, ...]:
 
 
 def requires(*parents: Identifier | None) -> tuple[Parent, ...]:
-    """Give the parents that are named, each once, as ``requires`` edges."""
+    """Parents that are named, each once, as ``requires`` edges."""
     return tuple([Parent(*parent, Relation.REQUIRES) for parent in named(*parents)])

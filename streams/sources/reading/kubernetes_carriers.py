@@ -23,7 +23,7 @@ _NAMESPACES: Final = "namespaces"
 
 
 def as_native(body: dict[str, Any]) -> dict[str, Any]:
-    """Give the native form of an event; anything unknown is given back as it is."""
+    """Native form of an event; anything unknown is given back as it is."""
     if "verb" in body:
         return body
     payload = body.get("protoPayload")

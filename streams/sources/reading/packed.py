@@ -15,7 +15,7 @@ class UnpackError(ValueError):
 
 
 def unpacked(data: bytes, most: int) -> bytes:
-    """Give data without its compression; data that has none as it is.
+    """Return the data without its compression; data that has none as it is.
 
     Args:
         data: one gzip member or several, or plain bytes.

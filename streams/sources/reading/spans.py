@@ -18,7 +18,7 @@ _SCALAR: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[^\s,\]]+', re.DOTALL
 def cheap_spans(
     data: bytes, array: int, end: int, count: int
 ) -> list[tuple[int, int]] | None:
-    """Give offset and length of each element, found by its first key.
+    """Offset and length of each element, found by its first key.
 
     None when the first key does not occur exactly once an element: the answer would
     be a guess.
@@ -40,7 +40,7 @@ def cheap_spans(
 def scanned_spans(
     data: bytes, array: int, end: int, count: int
 ) -> Iterator[tuple[int, int]]:
-    """Give offset and length of each element of a sound list, token by token.
+    """Offset and length of each element of a sound list, token by token.
 
     Where the list begins is a guess (an earlier key may have its name): an element
     that is not there has the offset of what is left.
@@ -56,7 +56,7 @@ def scanned_spans(
 
 
 def value_end(data: bytes, start: int, end: int) -> int | None:
-    """Give the offset behind the object or array at start; None: it has no end."""
+    """Offset behind the object or array at start; None: it has no end."""
     depth = 0
     for token in _TOKEN.finditer(data, start, end):
         first = data[token.start()]
@@ -72,7 +72,7 @@ def value_end(data: bytes, start: int, end: int) -> int | None:
 
 
 def broken_inside(piece: bytes) -> bool:
-    """Tell whether UTF-8 is broken elsewhere than in a character cut at the end."""
+    """Whether UTF-8 is broken elsewhere than in a character cut at the end."""
     try:
         piece[:-3].decode()
     except UnicodeDecodeError as error:

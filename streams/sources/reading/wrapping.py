@@ -46,7 +46,7 @@ LISTS: Final = (
 
 
 def list_of(value: dict[str, Any]) -> tuple[str, list[Any] | None]:
-    """Give name and content of the list of events that a document carries.
+    """Name and content of the list of events that a document carries.
 
     All names but the first three are common words: they count only where the rest of
     the document says whose they are.
@@ -74,7 +74,7 @@ def list_of(value: dict[str, Any]) -> tuple[str, list[Any] | None]:
 
 
 def _messages(value: dict[str, Any]) -> Any:
-    """Give the messages of CloudWatch Logs; a check of the destination has none."""
+    """Messages of CloudWatch Logs; a check of the destination has none."""
     if value["messageType"] == "CONTROL_MESSAGE":
         return []
     inner = value["logEvents"]
@@ -84,7 +84,7 @@ def _messages(value: dict[str, Any]) -> Any:
 
 
 def inside(value: dict[str, Any]) -> Any:
-    """Give the event that a single document carries, as text or decoded."""
+    """Event that a single document carries, as text or decoded."""
     for name, beside in _CARRIED.items():
         if beside in value:
             return value.get(name)
@@ -102,13 +102,13 @@ def inside(value: dict[str, Any]) -> Any:
 
 
 def _printed(value: dict[str, Any]) -> Any:
-    """Give what a container printed; a line that is no JSON is left as it came."""
+    """Line that a container printed; a line that is no JSON as it came."""
     printed = nested(value["log"])
     return printed if type(printed) is dict else value
 
 
 def _pushed(value: dict[str, Any]) -> Any:
-    """Give the data of a message of Pub/Sub."""
+    """Return the data of a message of Pub/Sub."""
     message = value["message"]
     if type(message) is not dict or type(message.get("data")) is not str:
         return value

@@ -79,7 +79,7 @@ class ScimRequest:
 
 
 def records(request: ScimRequest, *, agents: bool = False) -> list[Record]:
-    """Give what a request changes; nothing for one that only reads.
+    """Return the records of a request; none for one that only reads.
 
     Args:
         request: method, path and body.
@@ -155,7 +155,7 @@ def _effects(method: str, resource: str, body: dict[str, Any]) -> list[str | Non
 
 
 def _patched(body: dict[str, Any]) -> Any:
-    """Give what the last of the operations makes of ``active``."""
+    """Value of ``active`` after the last of the operations."""
     active: Any = _UNSET
     for one in listed(_member(body, "Operations")):
         operation = mapping(one)
@@ -171,7 +171,7 @@ def _patched(body: dict[str, Any]) -> Any:
 
 
 def _attributes(method: str, body: dict[str, Any]) -> tuple[Identifier, ...]:
-    """Give what a request says that a user is looked up by."""
+    """Attributes of a user in a request."""
     found: list[Identifier | None] = []
     for name, value in _said(method, body):
         read = _LOOKED_UP.get(name)
@@ -183,7 +183,7 @@ def _attributes(method: str, body: dict[str, Any]) -> tuple[Identifier, ...]:
 
 
 def _said(method: str, body: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Give the attributes that a request sets, by their names in lower case."""
+    """Attributes that a request sets, by their names in lower case."""
     if method != "PATCH":
         yield from ((_base(name), value) for name, value in body.items())
         return
@@ -197,7 +197,7 @@ def _said(method: str, body: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _base(path: str) -> str:
-    """Give the attribute of a path: no schema, filter, sub-attribute or case."""
+    """Attribute of a path: no schema, filter, sub-attribute or case."""
     whole = path.partition("[")[0].strip().rpartition(":")[2]
     return whole.partition(".")[0].casefold()
 
@@ -215,7 +215,7 @@ def _true(value: Any) -> bool:
 
 
 def _member(body: dict[str, Any], name: str) -> Any:
-    """Give a member by its name in any case (RFC 7643 section 2.1)."""
+    """Member by its name in any case (RFC 7643 section 2.1)."""
     if name in body:
         return body[name]
     for key, value in body.items():
@@ -225,7 +225,7 @@ def _member(body: dict[str, Any], name: str) -> Any:
 
 
 def _bulk(body: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Give the single requests of a bulk (RFC 7644 section 3.7)."""
+    """Single requests of a bulk (RFC 7644 section 3.7)."""
     for one in listed(_member(body, "Operations")):
         operation = mapping(one)
         method = str(operation.get("method")).upper()

@@ -47,7 +47,7 @@ class Spire(EventLog):
     foreign: ClassVar[str] = NOT_OURS
 
     def records(self, data: bytes) -> Iterator[Record]:
-        """Give the records of a file or a request body, in its order."""
+        """Return the records of a file or a request body, in its order."""
         if not _TEXT.match(data):
             yield from super().records(data)
             return
@@ -62,7 +62,7 @@ class Spire(EventLog):
             yield from self.read_event(Event(offset, len(line), fields))
 
     def read_event(self, item: Event) -> Iterator[Record]:
-        """Give the records of an audit line; pass over the server's own lines."""
+        """Return the records of an audit line; pass over the server's own lines."""
         body = item.body
         if "log" in body and "stream" in body:  # what a container printed, as text
             body = _fields(text(body["log"]) or "")
@@ -80,7 +80,7 @@ class Spire(EventLog):
         return EventHead(text(body.get("request_id")), method, body.get("time"))
 
     def changes(self, heard: LogEvent) -> Iterator[Record]:
-        """Give what a successful operation does."""
+        """Return the changes of a successful operation."""
         if heard.body.get("status") != "success":
             return
         read = EFFECTS.get(heard.event_type.removeprefix("Batch"))

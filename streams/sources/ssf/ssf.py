@@ -80,7 +80,7 @@ class _Said(NamedTuple):
     raw: Any
 
     def about(self, effect: str | None, **values: Any) -> Lifecycle:
-        """Give an effect on the principal."""
+        """Effect on the principal."""
         subject = self.subject  # a signal needs nobody to be looked up
         targets = subject.principals if effect is None else subject.user
         return self._change(effect, targets, **values)
@@ -95,7 +95,7 @@ class _Said(NamedTuple):
         )
 
     def on(self, effect: str, target: Identifier | None, **values: Any) -> Lifecycle:
-        """Give an effect on one credential that requires the principal."""
+        """Effect on one credential that requires the principal."""
         return self._change(effect, named(target), **values)
 
     def _change(
@@ -123,7 +123,7 @@ class Ssf(EventLog):
         self._received_at = received_at
 
     def records(self, data: bytes) -> Iterator[Record]:
-        """Give the records of a file or a request body, in its order."""
+        """Return the records of a file or a request body, in its order."""
         if _TOKENS.match(data):
             for line in _LINE.finditer(data):
                 yield from self._token(line.group(), line.start())
@@ -131,7 +131,7 @@ class Ssf(EventLog):
         yield from super().records(data)
 
     def read_event(self, item: Event) -> Iterator[Record]:
-        """Give the records of one SET, or of all of a poll response (RFC 8936)."""
+        """Return the records of one SET, or of all of a poll response (RFC 8936)."""
         sets = item.body.get("sets")
         if not isinstance(sets, dict) or "iss" in item.body:
             yield from self._set(item)
@@ -151,7 +151,7 @@ class Ssf(EventLog):
         return EventHead(text(body["jti"]), event_type(uri), time)
 
     def changes(self, heard: LogEvent) -> Iterable[Record]:
-        """Give what the event of a SET does."""
+        """Return the changes of the event of a SET."""
         claims = heard.body
         (event,) = claims["events"].values()
         body = inside(event)

@@ -49,11 +49,11 @@ class Subject(NamedTuple):
 
     @property
     def user(self) -> tuple[Identifier, ...]:
-        """Give the names of the user, or else the attribute it is known by."""
+        """Names of the user, or else the attribute it is known by."""
         return self.principals or self.attributes
 
     def each(self) -> Iterator[Subject]:
-        """Give a subject for each attribute: no two of them name one node."""
+        """Subject for each attribute: no two of them name one node."""
         if self.principals or len(self.attributes) < 2:  # noqa: PLR2004 - several
             yield self
             return

@@ -16,7 +16,7 @@ _TOKEN: Final = re.compile(
 
 
 def _speaks(body: Mapping[str, Any]) -> bool:
-    """Tell by a SET (RFC 8417), or a poll's response that holds some (RFC 8936)."""
+    """Whether it holds a SET (RFC 8417), or is a poll's response (RFC 8936)."""
     is_set = "iss" in body and isinstance(body.get("events"), dict)
     return is_set or isinstance(body.get("sets"), dict)
 

@@ -54,7 +54,7 @@ class SetRefusedError(Exception):
         self.description = description
 
     def body(self) -> bytes:
-        """Give the body of the 400 answer (RFC 8935 section 2.3)."""
+        """Body of the 400 answer (RFC 8935 section 2.3)."""
         return orjson.dumps({"err": self.err, "description": self.description})
 
 
@@ -89,7 +89,7 @@ Keys = Mapping[str, VerifierKey]
 
 
 def read_jwks(data: bytes) -> dict[str, VerifierKey]:
-    """Give the usable signing keys of a JWKS by their kid.
+    """Usable signing keys of a JWKS by their kid.
 
     Symmetric keys, keys for encryption, RSA keys below 2048 bits and keys of unknown
     kinds are left out: one bad key does not cost the others.
@@ -110,7 +110,7 @@ def read_jwks(data: bytes) -> dict[str, VerifierKey]:
 
 
 def verify(token: bytes, keys: Keys, rules: StreamRules, now: int) -> dict[str, Any]:
-    """Give the claims of a SET that is signed, for us, and well formed.
+    """Claims of a SET that is signed, for us, and well formed.
 
     Args:
         token: the compact JWS.
@@ -128,7 +128,7 @@ def verify(token: bytes, keys: Keys, rules: StreamRules, now: int) -> dict[str, 
 
 
 def signed(token: bytes, keys: Keys, types: Collection[str]) -> dict[str, Any]:
-    """Give the claims of a JWT of any type that one of these keys signed.
+    """Claims of a JWT of any type that one of these keys signed.
 
     Args:
         token: the compact JWS.
@@ -150,7 +150,7 @@ def signed(token: bytes, keys: Keys, types: Collection[str]) -> dict[str, Any]:
 
 
 def claimed(token: bytes) -> dict[str, Any]:
-    """Give the claims that nobody vouches for yet, to choose the issuer's keys by.
+    """Claims that nobody vouches for yet, to choose the issuer's keys by.
 
     Raises:
         SetRefusedError: it is no compact JWS of JSON objects.

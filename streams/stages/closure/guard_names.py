@@ -55,16 +55,16 @@ class Bearer:
     patterns: tuple[str, ...] = ()
 
     def has(self, name: str) -> bool:
-        """Tell whether a name is its own, or one of its patterns."""
+        """Whether a name is its own, or one of its patterns."""
         return name == self.name or any(fnmatchcase(name, one) for one in self.patterns)
 
     def has_exactly(self, name: str) -> bool:
-        """Tell whether a name is its own, or stands in its settings as it is."""
+        """Whether a name is its own, or stands in its settings as it is."""
         return name == self.name or (name in self.patterns and is_exact(name))
 
 
 def is_exact(pattern: str) -> bool:
-    """Tell whether a pattern is a plain name."""
+    """Whether a pattern is a plain name."""
     return WILDCARDS.isdisjoint(pattern)
 
 
@@ -81,14 +81,14 @@ class GuardKeys(Generic[Key]):
     required: bool = False
 
     def entry(self, guard: str) -> str | None:
-        """Give the entry that a guard's name falls under: its own before a pattern."""
+        """Entry that a guard's name falls under: its own before a pattern."""
         if guard in self.named:
             return guard
         fitting = (each for each in self.named if fnmatchcase(guard, each))
         return next(fitting, None)
 
     def key(self, guard: str) -> Key | None:
-        """Give the key of a guard."""
+        """Key of a guard."""
         entry = self.entry(guard)
         return None if entry is None else self.named[entry]
 
@@ -113,7 +113,7 @@ class GuardNames:
         self._bound = dict(bound)
 
     def holder(self, name: str) -> str | None:
-        """Give the credential whose a name is: by the settings, or by its use."""
+        """Credential whose a name is: by the settings, or by its use."""
         exactly = (each.name for each in self.settled if each.has_exactly(name))
         fitting = (each.name for each in self.settled if each.has(name))
         return next(exactly, None) or self._bound.get(name) or next(fitting, None)
@@ -174,7 +174,7 @@ class GuardNames:
 
 
 def bearers(settled: Iterable[tuple[str, Iterable[str]]]) -> tuple[Bearer, ...]:
-    """Give the credentials of the settings: their names and patterns."""
+    """Credentials of the settings: their names and patterns."""
     return tuple(Bearer(name, tuple(patterns)) for name, patterns in settled)
 
 

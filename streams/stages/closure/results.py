@@ -69,7 +69,7 @@ class Result:
 
 
 def revocations(facts: Iterable[tuple[int, Fact]]) -> Iterator[Revocation]:
-    """Give the causes among facts with their offsets."""
+    """Causes among facts with their offsets."""
     for offset, fact in facts:
         if isinstance(fact, Cause):
             yield Revocation(
@@ -85,7 +85,7 @@ def revocations(facts: Iterable[tuple[int, Fact]]) -> Iterator[Revocation]:
 
 
 def row(result: Result) -> tuple[int, str, str, bytes]:
-    """Give offset, id, state and body, as the table has them."""
+    """Offset, id, state and body, as the table has them."""
     outcome = attrs.asdict(result.outcome) | {"state": result.outcome.state.value}
     cause = attrs.asdict(result.cause)
     body = {"cause": cause, "outcome": outcome, "settled_at": result.settled_at}
@@ -106,7 +106,7 @@ def result_of(body: bytes) -> Result:
 
 
 def guard_body(terms: Registration, *, proven: bool) -> bytes:
-    """Give a registration as it is kept, and whether its guard proved anything."""
+    """Registration as it is kept, and whether its guard proved anything."""
     plain: dict[str, Any] = attrs.asdict(terms) | {"mode": terms.mode.value}
     return orjson.dumps(plain | {"proven": proven})
 
@@ -122,7 +122,7 @@ def guard_of(body: bytes) -> tuple[Registration, bool]:
 def signal(
     result: Result, deadline: float, placed: Callable[[str], str]
 ) -> dict[str, Any]:
-    """Give the finding of a deadline that passed, as signals are written.
+    """Return the finding of a deadline that passed, as signals are written.
 
     Args:
         result: is PARTIAL.
@@ -149,7 +149,7 @@ def signal(
 
 
 def over(result: Result) -> dict[str, Any]:
-    """Give the signal that such a finding is over: all of its target is settled.
+    """Signal that such a finding is over: all of its target is settled.
 
     Args:
         result: of the last cause of the target.
@@ -165,7 +165,7 @@ def over(result: Result) -> dict[str, Any]:
 def refusal(
     guard: str, credential: str, why: str, at: int, holder: str | None = None
 ) -> dict[str, Any]:
-    """Give the signal that a credential was refused a guard's name.
+    """Signal that a credential was refused a guard's name.
 
     Args:
         guard: the name.
@@ -217,12 +217,12 @@ class Open:
         return was_late
 
     def orphaned(self) -> list[str]:
-        """Give, and forget, the targets that a finding is on and no open cause."""
+        """Targets with a finding and no open cause; they are forgotten here."""
         gone = [target for target in self._late if target not in self._causes]
         self._late.difference_update(gone)
         return sorted(gone)
 
 
 def seconds_between(start: int, end: int) -> float:
-    """Give the seconds from one time to another (ns), never less than none."""
+    """Seconds from one time to another (ns), never less than none."""
     return max(0, end - start) / SECOND

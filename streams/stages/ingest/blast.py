@@ -119,7 +119,7 @@ class BatchReach:
             self._added[self._name(above)].append(self._name(below))
 
     def _start(self, fact: Fact) -> Steps[Name | None]:
-        """Give the name from which a fact may newly end something, or None."""
+        """Name from which a fact may newly end something, or None."""
         if isinstance(fact, Cause):
             known = stands(self._registry, fact)
             known = known or (yield from self._final(fact.target))
@@ -130,7 +130,7 @@ class BatchReach:
         return None
 
     def _put_under(self, fact: Fact) -> Steps[list[tuple[Identifier, bool]]]:
-        """Give names and whether a fact puts them under something that has ended."""
+        """Names and whether a fact puts them under something that has ended."""
         match fact:
             case Edge(child=child, parent=parent, relation=relation):
                 if relation is not Relation.CREATED_BY:
@@ -155,7 +155,7 @@ class BatchReach:
         return []
 
     def _ended(self, name: Identifier, *, expires: bool) -> Steps[bool]:
-        """Tell whether what hangs on a name is dead."""
+        """Whether what hangs on a name is dead."""
         yield
         node = self._registry.lineage.find(name)
         if node == NONE or quiet(self._registry, (node,), self._now):
@@ -167,7 +167,7 @@ class BatchReach:
         )
 
     def _final(self, name: Identifier) -> Steps[bool]:
-        """Tell whether a name, with all below it, is ended for good already."""
+        """Whether a name, with all below it, is ended for good already."""
         yield
         node = self._registry.lineage.find(name)
         if node == NONE or quiet(self._registry, (node,), -1):
@@ -180,7 +180,7 @@ class BatchReach:
         )
 
     def _outdates(self, name: Identifier, issued: int) -> bool:
-        """Tell whether a time of issue may bring a name under a ``not_before``."""
+        """Whether a time of issue may bring a name under a ``not_before``."""
         node = self._registry.lineage.find(name)
         if node == NONE or quiet(self._registry, (node,), -1):
             return False
@@ -230,14 +230,14 @@ class BatchReach:
 
 
 def stands(registry: Registry, cause: Cause) -> bool:
-    """Tell whether the table holds this very cause: then a copy changes nothing."""
+    """Whether the table holds this very cause: then a copy changes nothing."""
     node = registry.lineage.find(cause.target)
     identity = fact_id(cause).hex()
     return any(one.fact_id == identity for one in registry.causes.on(node))
 
 
 def held(fact: Fact, limit: int, person: str | None) -> Pending:
-    """Give a fact that waits; a redelivery gives the same.
+    """Fact that waits; a redelivery gives the same.
 
     It never becomes void: dropping it in silence would be to allow.
 
@@ -270,7 +270,7 @@ def _told(fact: Fact) -> str:
 
 
 def _named(fact: Fact) -> Identifier:
-    """Give the name that a fact ends, or puts under what has ended."""
+    """Name that a fact ends, or puts under what has ended."""
     for name in ("target", "child", "node", "first"):
         named = getattr(fact, name, None)
         if isinstance(named, Identifier):
@@ -279,7 +279,7 @@ def _named(fact: Fact) -> Identifier:
 
 
 def notice(fact: Fact, detail: str) -> dict[str, Any]:
-    """Give the signal of a fact over its limit, for a finding."""
+    """Signal of a fact over its limit, for a finding."""
     return _signal(fact) | {
         "at": fact.received_at,
         "event_ids": [fact.event_id] if fact.event_id else [],
@@ -290,7 +290,7 @@ def notice(fact: Fact, detail: str) -> dict[str, Any]:
 
 
 def over(fact: Fact) -> dict[str, Any]:
-    """Give the signal that ends the finding: somebody decided."""
+    """Signal that ends the finding: somebody decided."""
     return _signal(fact) | {"at": fact.received_at, "over": True}
 
 

@@ -22,7 +22,7 @@ def revocation(
     actor: str | None = None,
     reason: str | None = None,
 ) -> Cause:
-    """Give the cause of an operator's revocation.
+    """Cause of an operator's revocation.
 
     A name that may be given again gets a not_before: what was issued under it until
     then is dead, what is issued later lives.

@@ -60,12 +60,12 @@ class Groups:
         return group
 
     def _on(self, group: Group) -> bool:
-        """Tell whether what begins now belongs to a group."""
+        """Whether what begins now belongs to a group."""
         since = group.last_at if group.summary is not None else group.first_at
         return group.held > 0 or since <= self._now <= since + MINUTE
 
     def due(self) -> list[Group]:
-        """Give the groups that are to be told now; forget those that are over."""
+        """Return the groups that are to be told now; forget those that are over."""
         for group in list(self.changed.values()):
             if not (group.held or group.members or self._on(group)):
                 del self.changed[group.id]
@@ -110,7 +110,7 @@ class Groups:
 
 
 def due_at(group: Group) -> int:
-    """Give when what a group holds is told (ns)."""
+    """Time at which a group's messages are sent (ns)."""
     return min(group.last_at + QUIET, group.first_at + MINUTE)
 
 

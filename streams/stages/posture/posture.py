@@ -135,7 +135,7 @@ class Posture:
         return signals
 
     def _names(self, node: int) -> list[int]:
-        """Give the names of a node, none where they are too many."""
+        """Names of a node, none where they are too many."""
         names = self._agenda.registry.lineage.others(node, rules.MOST_NAMES + 1)
         return names if len(names) <= rules.MOST_NAMES else []
 
@@ -181,7 +181,7 @@ class Posture:
         return name in self._open or (name, FindingKind.UNMAPPED) in self._waits
 
     def _settles(self, name: Identifier, kind: FindingKind, now: int) -> int:
-        """Give from when on something is a finding (ns)."""
+        """Time from which something is a finding (ns)."""
         if kind not in _SETTLING:
             return now
         return self._waits.setdefault((name, kind), now + self._limits.settle)
@@ -203,7 +203,7 @@ class Posture:
     def _wrong(
         self, view: View, names: list[int], now: int
     ) -> Steps[dict[FindingKind, str]]:
-        """Give what is wrong with a node now, in words."""
+        """Problems of a node now, in words."""
         registry = view.registry
         sharing = yield from self._shared(view, names, now)
         escalation = yield from rules.escalation(view, names)
@@ -311,7 +311,7 @@ class Posture:
         return f"in {days} days {' and '.join(said)}{told}"
 
     def _due(self, node: int, found: Iterable[tuple[str, int]], now: int) -> list[str]:
-        """Give what is due; have the node looked at when the rest may be."""
+        """Problems that are due; the node is looked at again for the others."""
         due = []
         for text, at in found:
             if at <= now:
@@ -321,7 +321,7 @@ class Posture:
         return due
 
     def take_news(self) -> list[tuple[Identifier, bytes]]:
-        """Give what is to be kept of what is used, since the last time."""
+        """Return the used scopes to be saved since the last call."""
         news, self._news = self._news, []
         return news
 
@@ -359,13 +359,13 @@ class Posture:
 
 
 def _is_unheld(presented: Identifier, kind: FindingKind) -> bool:
-    """Tell whether a finding is one on an attribute that nothing holds."""
+    """Whether a finding is one on an attribute that nothing holds."""
     unapplied = kind is FindingKind.REVOCATION_NOT_APPLIED
     return unapplied and presented.kind.startswith(ATTRIBUTE)
 
 
 def _is_leaf(registry: Registry, names: list[int]) -> bool:
-    """Tell whether a node is a credential on which nothing hangs.
+    """Whether a node is a credential on which nothing hangs.
 
     One that others hang on may be used to get them, and nowhere else.
     """

@@ -46,7 +46,7 @@ STEP: Final = 15  # a mask: nodes looked at between two yields; each may have sc
 
 
 def plain(registry: Registry, node: int) -> bool:
-    """Tell fast that no rule has anything to say of a node, whatever is above it."""
+    """Whether, by a quick look, no rule can find anything about a node."""
     lineage = registry.lineage
     flags = lineage.flags[node]
     if flags & (SCOPED | CAUSED | MANY_PARENTS) or lineage.ring[node] != node:
@@ -89,7 +89,7 @@ def nearest(
 
 
 def declared(registry: Registry, names: Iterable[int]) -> list[str]:
-    """Give the scopes that a node declares, sorted."""
+    """Scopes that a node declares, sorted."""
     flags, scopes = registry.lineage.flags, registry.scopes
     saids = (scopes.of(name) for name in names if flags[name] & SCOPED)
     return sorted({scope for said in saids for each in said for scope in each})
@@ -145,7 +145,7 @@ def without_owner(view: View, names: list[int]) -> Steps[str | None]:
 def end_of_owner(
     registry: Registry, names: list[int], now: int
 ) -> Steps[dict[str, Any]]:
-    """Give what ended the last of a node's owners that ended, as signals tell it."""
+    """End of the node's last owner, as signals have it."""
     identifier = registry.lineage.identifier
     owners = {
         identifier(owner)
@@ -171,7 +171,7 @@ def _emptied(registry: Registry, node: int) -> bool:
 
 
 def holders(registry: Registry, names: list[int]) -> list[int]:
-    """Give the agents that a credential hangs on directly; nothing of other nodes."""
+    """Agents that a credential hangs on directly; nothing of other nodes."""
     lineage = registry.lineage
     if not all(lineage.flags[name] & CREDENTIAL for name in names) or any(
         is_agent(lineage.kind(name)) for name in names
@@ -205,7 +205,7 @@ def shared(registry: Registry, agents: Iterable[int], now: int) -> Steps[str | N
 def _tops(
     registry: Registry, users: Container[int], some: list[int], now: int
 ) -> Steps[list[str]]:
-    """Give the living ones of some users that hang on no other living one."""
+    """Living ones of some users that hang on no other living one."""
     lineage = registry.lineage
     view = View(registry)
     yield from view.collect(some, now, is_agent)
@@ -225,7 +225,7 @@ def _tops(
 
 
 def standing(view: View, names: list[int]) -> Steps[int]:
-    """Give a hash of all of an agent that `shared` looks at."""
+    """Hash of all of an agent that `shared` looks at."""
     kind, ups = view.registry.lineage.kind, list[int]()
     below = not view.below_agents.isdisjoint(names)
     for count, up in enumerate(above(view.registry, names) if below else ()):
@@ -269,7 +269,7 @@ def ambiguous(registry: Registry, names: list[int]) -> str | None:
 
 
 def kept_suspension(registry: Registry, names: list[int]) -> dict[str, Any]:
-    """Give the suspension that `ambiguous` tells of, as signals tell it."""
+    """Suspension that `ambiguous` tells of, as signals tell it."""
     identifier = registry.lineage.identifier
     for name, cause in _kept(registry, names):
         path = dict.fromkeys((min(map(identifier, names)), identifier(name)))
@@ -287,7 +287,7 @@ def _kept(registry: Registry, names: list[int]) -> Iterator[tuple[int, Standing]
 
 
 def _ended(cause: Standing, at: int, path: Iterable[Identifier]) -> dict[str, Any]:
-    """Give a cause as signals tell it, with the names from what it ends up to it."""
+    """Cause as signals tell it, with the names from what it ends up to it."""
     return {
         "cause": cause.digest.hex(),
         "cause_at": at,
@@ -318,7 +318,7 @@ def unheld(registry: Registry, names: list[int]) -> str | None:
 
 
 def owner_of(registry: Registry, names: list[int]) -> str | None:
-    """Give the nearest owner, in words, where there is one near."""
+    """Nearest owner, in words, where there is one near."""
     lineage = registry.lineage
     for node in (*names, *islice(above(registry, names), NEAR)):
         if lineage.flags[node] & OWNED:
@@ -329,7 +329,7 @@ def owner_of(registry: Registry, names: list[int]) -> str | None:
 
 
 def few(texts: Iterable[str]) -> str:
-    """Give the first of some texts, and how many more there are."""
+    """First of some texts, and how many more there are."""
     listed = list(texts)
     more = len(listed) - SHOWN
     return ", ".join(listed[:SHOWN]) + (f" and {more} more" if more > 0 else "")

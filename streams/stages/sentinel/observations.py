@@ -34,7 +34,7 @@ _WORKLOADS: Final = frozenset({"spiffe.id"})
 def of_use(
     kind: FindingKind, use: AccessEvent, why: Death, first: int, times: int
 ) -> Sighting:
-    """Give what is told of a dead credential's use.
+    """Details of a dead credential's use.
 
     Args:
         kind: that it is.
@@ -57,7 +57,7 @@ def of_use(
 
 
 def of_failure(lag: Finding, doubt: Doubt) -> Sighting:
-    """Give the failure that a use turned out to be; it was told as something less."""
+    """Failure that a use turned out to be; it was told as something less."""
     return Sighting(
         kind=FindingKind.ENFORCEMENT_FAILURE,
         presented=lag.presented,
@@ -84,12 +84,12 @@ def of_failure(lag: Finding, doubt: Doubt) -> Sighting:
 
 
 def of_unknown(use: AccessEvent, first: int, times: int) -> Sighting:
-    """Give what is told of a use of what nobody declared; as `of_use` takes it."""
+    """Details of a use of an undeclared credential; arguments as `of_use`."""
     return _of(FindingKind.UNKNOWN_CREDENTIAL, use, first, times)
 
 
 def of_agent(agent: Identifier, use: AccessEvent, first: int, times: int) -> AgentUse:
-    """Give what is told of a use by an agent that nobody declared; as `of_use`."""
+    """Details of a use by an undeclared agent; arguments as `of_use`."""
     by, presented = use.caller or Caller(), use.identifiers[0]
     return AgentUse(
         agent=agent,
@@ -106,7 +106,7 @@ def of_agent(agent: Identifier, use: AccessEvent, first: int, times: int) -> Age
 
 
 def of_beyond(use: AccessEvent, detail: str, first: int, times: int) -> Sighting:
-    """Give what is told of a use beyond its scopes; as `of_use` takes it."""
+    """Details of a use beyond its scopes; arguments as `of_use`."""
     return _of(FindingKind.SCOPE_VIOLATION, use, first, times, detail=detail)
 
 
@@ -138,7 +138,7 @@ def with_orderer(sighting: Sighting, registry: Registry) -> Sighting:
 
 
 def owner_among(names: Iterable[Identifier], registry: Registry) -> str | None:
-    """Give who owns what was presented, as the facts know it."""
+    """Owner of what was presented, as the facts know it."""
     lineage = registry.lineage
     nodes = map(lineage.find, names)
     owners = (owner_of(registry, lineage.others(n)) for n in nodes if n != NONE)
@@ -146,7 +146,7 @@ def owner_among(names: Iterable[Identifier], registry: Registry) -> str | None:
 
 
 def agent_among(names: Iterable[Identifier], registry: Registry) -> str | None:
-    """Give the agent that something presented is, or hangs on: the nearest.
+    """Agent that something presented is, or hangs on: the nearest.
 
     Where there is none the nearest account or workload acts.
     """

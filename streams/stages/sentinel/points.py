@@ -36,7 +36,7 @@ NOBODY: Final = PointEvidence()
 
 
 def said_at(sent_at: int | None, arrived_at: int) -> int:
-    """Give the time of a receipt (ns) out of what it says and when it came."""
+    """Time of a receipt (ns) out of what it says and when it came."""
     if sent_at is None or abs(arrived_at - sent_at) > LATEST:
         return arrived_at
     return sent_at
@@ -65,7 +65,7 @@ class PointGuard:
 
     @property
     def serving(self) -> RegistrationInterval | None:
-        """Give the stint that is not over."""
+        """Stint that is not over."""
         if self.stints and self.stints[-1].until is None:
             return self.stints[-1]
         return None
@@ -83,16 +83,16 @@ class PointGuard:
 
     @property
     def applied(self) -> int:
-        """Give the offset below which all is applied."""
+        """Offset below which all is applied."""
         return self.entries[-1][1] if self.entries else 0
 
     def knew_at(self, as_of: int) -> int | None:
-        """Give by when all below an offset was applied; None where it is not."""
+        """By when all below an offset was applied; None where it is not."""
         place = bisect_left(self.entries, as_of, key=itemgetter(1))
         return self.entries[place][0] if place < len(self.entries) else None
 
     def stint_at(self, at: int, skew: int) -> RegistrationInterval | None:
-        """Give the last stint that a time may lie in, one that observes before others.
+        """Last stint that a time may lie in, one that observes before others.
 
         What was let in by who perhaps only observed is no failure.
         """
@@ -105,7 +105,7 @@ class PointGuard:
         return min(found, key=lambda stint: stint.enforces, default=None)
 
     def to_plain(self) -> dict[str, Any]:
-        """Give JSON-ready values."""
+        """JSON-ready values."""
         stints = [[each.since, each.until, each.enforces] for each in self.stints]
         return {"stints": stints, "entries": self.entries}
 
@@ -138,7 +138,7 @@ class EnforcementPoints:
         self._unsaved: set[str] = set()
 
     def __contains__(self, guard: str) -> bool:
-        """Tell whether anything is known of a guard."""
+        """Whether anything is known of a guard."""
         return guard in self._guards
 
     def registered(self, guard: str, at: int, *, enforces: bool) -> None:
@@ -228,16 +228,16 @@ class EnforcementPoints:
         return few(sorted(late))
 
     def placed(self, guard: str) -> str:
-        """Give the name of a guard with the points where it stands."""
+        """Name of a guard with the points where it stands."""
         return placed(guard, self._bound)
 
     @property
     def news(self) -> bool:
-        """Tell whether there is news."""
+        """Whether there is news."""
         return bool(self._news)
 
     def take_news(self) -> set[str]:
-        """Give the points that guards with news stand at, since the last call."""
+        """Points that guards with news stand at, since the last call."""
         news, self._news = self._news, set()
         points = news - self._bound.keys()
         for point, patterns in self._bound.items():
@@ -247,11 +247,11 @@ class EnforcementPoints:
 
     @property
     def unsaved(self) -> bool:
-        """Tell whether there is something to save."""
+        """Whether there is something to save."""
         return bool(self._unsaved)
 
     def take_unsaved(self) -> list[tuple[str, dict[str, Any] | None]]:
-        """Give the guards that changed since the last call; None for forgotten ones."""
+        """Guards that changed since the last call; None for forgotten ones."""
         unsaved, self._unsaved = self._unsaved, set()
         found = ((name, self._guards.get(name)) for name in sorted(unsaved))
         return [
@@ -285,7 +285,7 @@ class EnforcementPoints:
 
 
 def placed(guard: str, bound: Mapping[str, Sequence[str]]) -> str:
-    """Give the name of a guard with the points where it stands.
+    """Name of a guard with the points where it stands.
 
     Args:
         guard: its name.

@@ -68,7 +68,7 @@ class RevocationOffsets:
         self._turned_floor = 0
 
     def __len__(self) -> int:
-        """Give the number of pairs that are kept."""
+        """Return the number of pairs that are kept."""
         return len(self._first)
 
     def turn(self, fact: Fact, offset: int) -> None:
@@ -119,7 +119,7 @@ class RevocationOffsets:
         self._floor = self._rebuilt = end
 
     def as_of(self, why: Death, accepted: Accepted | None) -> int:
-        """Give the offset below which everything is that makes a credential dead.
+        """Offset below which everything is that makes a credential dead.
 
         It may be given too high, never too low.
 

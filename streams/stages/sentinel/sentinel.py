@@ -123,7 +123,7 @@ class Sentinel(UseJudge):
         return (yield from self._done(telling))
 
     def unsettled(self, now: int) -> bool:
-        """Tell whether there is something to be asked about again by now."""
+        """Whether there is something to be asked about again by now."""
         return self._undeclared.waiting(now) or self._late_limits.waiting
 
     def settle(self, registry: Registry, now: int) -> Steps[Outputs]:
@@ -155,7 +155,7 @@ class Sentinel(UseJudge):
         registry: Registry,
         telling: SentinelStep,
     ) -> Steps[None]:
-        """Tell of credentials here, and of agents to who brings them together."""
+        """Report credentials here, and agents to the owner of the realm's findings."""
         acted: dict[tuple[Identifier, str, Identifier], AgentUse] = {}
         for row, use, name in found:
             yield
@@ -303,6 +303,6 @@ class Sentinel(UseJudge):
         return (yield from self._done(telling))
 
     def _done(self, telling: SentinelStep) -> Steps[Outputs]:
-        """Give what a step changed, with the pieces of uses."""
+        """Return the result of a step, with the pieces of uses."""
         telling.outputs.uses = yield from self.uses.changes()
         return telling.outputs

@@ -139,7 +139,7 @@ class UnknownAgents:
         episode.finding = evolve(episode.finding, message=_message(episode))
 
     def _tell_each(self, registry: Registry, telling: SentinelStep) -> None:
-        """Tell of each by itself what was told of all of them."""
+        """Report by itself each agent of the finding on all of them."""
         whole = self._episodes.open_of_key(self._all)
         if whole is None:
             return
@@ -159,7 +159,7 @@ class UnknownAgents:
             self._tell(sighting, {name: acted}, telling)
 
     def _somebody(self, registry: Registry, now: int) -> Steps[bool]:
-        """Tell whether an agent is declared in the realm, as of a second ago."""
+        """Whether an agent is declared in the realm, as of a second ago."""
         if self._somebody_in is registry:
             return True
         if now < self._look_at:

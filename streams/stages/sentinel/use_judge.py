@@ -121,14 +121,14 @@ class UseJudge:
         return dead
 
     def _death(self, use: AccessEvent, registry: Registry) -> Steps[Death | None]:
-        """Give why a use was one of a dead credential, by whatever clock."""
+        """Death of the credential at a use, by whatever clock."""
         skew, bits = self._tolerances.skew, self.bits_of(registry)
         presented = Presented(use.identifiers, use.issued_at)
         deaths = bits.death_of(presented, use.at - skew, use.at + skew)
         return (yield from deaths)
 
     def _undated(self, use: AccessEvent, registry: Registry) -> Steps[bool]:
-        """Tell whether a use names principals alone, after a ``not_before`` on them.
+        """Whether a use names principals alone, after a ``not_before`` on them.
 
         A new login looks the same, so it is counted and no finding.
         """
@@ -162,13 +162,13 @@ class UseJudge:
         return kind_of(evidence, standing, self._tolerances)
 
     def bits_of(self, registry: Registry) -> LivenessIndex:
-        """Give the dead bits of a table; one that was built anew has new ones."""
+        """Dead bits of a table; one that was built anew has new ones."""
         if self.bits is None or self.bits.registry is not registry:
             self.bits = LivenessIndex(registry)
         return self.bits
 
     def grown(self, registry: Registry) -> Steps[LivenessIndex]:
-        """Give the dead bits, with every node that facts named taken in."""
+        """Dead bits, with every node that facts named taken in."""
         bits = self.bits_of(registry)
         while bits.grow():
             yield
@@ -196,7 +196,7 @@ class UseJudge:
 
 
 def names_of(registry: Registry, presented: Identifier) -> list[Identifier]:
-    """Give all names of a credential, this one first."""
+    """All names of a credential, this one first."""
     lineage = registry.lineage
     node = lineage.find(presented)
     others = [] if node == NONE else lineage.others(node, RELATED)

@@ -56,7 +56,7 @@ HEARTBEAT: Final = b"heartbeat/"
 
 
 def is_cause(record: Raw) -> bool:
-    """Tell by its key whether a record is a cause; of others no more is read."""
+    """Whether a record is a cause, by its key; of others no more is read."""
     return CAUSE in (record.key or b"")
 
 
@@ -172,7 +172,7 @@ class ClosurePartition:
 
     @property
     def ready(self) -> bool:
-        """Tell whether all is applied that was there when it was taken up."""
+        """Whether all is applied that was there when it was taken up."""
         return self.position >= self.target and self.heard >= self.awaited
 
     @property
@@ -181,7 +181,7 @@ class ClosurePartition:
         return sum(len(e.roll.closure.guards) for e in self.realms.values())
 
     def realm(self, name: str) -> RealmCauses:
-        """Give the state of a realm."""
+        """State of a realm."""
         found = self.realms.get(name)
         if found is None:
             rules = self._rules
@@ -263,7 +263,7 @@ class ClosurePartition:
         return self._by_id.get((realm, identity))
 
     def floor(self, wall: int) -> int:
-        """Give the offset from which the next owner must read.
+        """Offset from which the next owner must read.
 
         That is the first open cause, or the first that was settled a short while ago:
         who asks for that goes on to get an answer.
@@ -358,7 +358,7 @@ def _over(realm: RealmCauses, target: str, wall: int) -> Iterator[Episode]:
 
 
 def _signalled(signal: dict[str, Any]) -> Sighting:
-    """Give what a finding is made of, as `Sentinel.report` makes it of a signal."""
+    """Fields of a finding from a signal, as `Sentinel.report` makes them."""
     values = dict(signal)
     at = values.pop("at")
     return Sighting(

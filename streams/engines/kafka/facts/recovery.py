@@ -212,7 +212,7 @@ class Loader:
         genesis: str,
         of: tuple[FactsFile, bool],
     ) -> tuple[Partition, int]:
-        """Give the partition that a file makes, and from where its facts are listed."""
+        """Partition that a file makes, and from where its facts are listed."""
         file, standby = of
         await learn_ids(file.headers())
         unread = None
@@ -256,7 +256,7 @@ class Loader:
             raise wrong[0]
 
     async def _watch(self, partition: Partition) -> None:
-        """Tell of the steps of a long restore, which lets no loop turn."""
+        """Log the steps of a long restore, which lets no loop turn."""
         applied = 0
         while True:
             await asyncio.sleep(WATCH_SECONDS)
@@ -268,7 +268,7 @@ class Loader:
     async def _relist(
         self, member: GroupConsumer, number: int, genesis: str, file: FactsFile
     ) -> int:
-        """Give the offset from which outputs may be missing.
+        """Offset from which outputs may be missing.
 
         All below what is committed was acked, and so was all below what the file
         says; a new file says nothing.
@@ -283,7 +283,7 @@ class Loader:
     async def _fits(
         self, member: GroupConsumer, number: int, genesis: str, position: int, of: str
     ) -> bool:
-        """Tell whether a position of a log can be continued."""
+        """Whether a position of a log can be continued."""
         if of != genesis:
             return False
         begin, end = await member.bounds(number)

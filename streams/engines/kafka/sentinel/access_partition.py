@@ -362,12 +362,12 @@ class AccessPartition:
         return [e for each in self._outputs.values() for e in each.episodes.values()]
 
     def acted(self) -> Iterator[tuple[str, AgentUse]]:
-        """Give what points tell of agents and nobody was told of yet, by realm."""
+        """Return uses by agents at our points that nobody was told of yet, by realm."""
         for realm, each in self._outputs.items():
             yield from ((realm, use) for use in each.acted)
 
     def undeclared(self, realm: str) -> Iterable[Shown]:
-        """Give what is in use in a realm and nobody declared, as is told here."""
+        """Undeclared agents and credentials of a realm, as far as seen here."""
         known = self._sentinels.get(realm)
         return () if known is None else known.undeclared()
 
@@ -380,7 +380,7 @@ class AccessPartition:
         return max(self.position, 0 if told is None else told.below(finding))
 
     def _episodes(self) -> Iterator[tuple[str, str, bytes | None]]:
-        """Give what changed of them, in rows."""
+        """Return the changed episodes, in rows."""
         # With what is in doubt of them, which is known once uses are judged again.
         taken = self._taken if self._caught_up else []
         for episode in chain(taken, self.findings()):

@@ -194,7 +194,7 @@ class SentinelStage:
                 await self._commit(at_once=True)
 
     async def _read_told(self, numbers: Iterable[int]) -> dict[int, list[Held]]:
-        """Give what earlier owners of some partitions told of them.
+        """Read the findings that earlier owners of some partitions wrote.
 
         Raises:
             KafkaError: the cluster cannot be asked.
@@ -329,7 +329,7 @@ class SentinelStage:
                 self._inspecting += await in_turns(home.inspect(name, now))
 
     def undeclared(self, realm: str) -> list[Shown] | None:
-        """Give what is in use in a realm and nobody declared, of what is read here.
+        """Undeclared agents and credentials of a realm, of the partitions read here.
 
         None where another worker tells of the realm itself.
         """
@@ -414,7 +414,7 @@ class SentinelStage:
                 yield [finding_record(episode, count, trace, judged)]
 
     def _agents(self, changed: list[AccessPartition]) -> Iterator[list[Outgoing]]:
-        """Give what our points tell of agents, for who has their realm's findings."""
+        """Return uses by agents here, for the owner of their realm's findings."""
         count, now = self._settings.access_partitions, self._clock()
         for each in changed:
             for number, (realm, use) in enumerate(each.acted()):
