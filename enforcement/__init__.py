@@ -1,6 +1,7 @@
 """The guard library: put it in front of a resource, and revocations hold there."""
 
 from agents_registry.identifiers import Identifier
+from agents_registry.life import Reason
 from agents_registry.presentation import Presented
 from agents_registry.verdict import Policy
 from enforcement.guard import Guard
@@ -18,6 +19,7 @@ __all__ = [
     "Mode",
     "Policy",
     "Presented",
+    "Reason",
     "Token",
     "Verdict",
     "while_allowed",
