@@ -67,6 +67,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             )
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Keep those together that share a server, a broker or a wheel of their module.
+
+    Each process that ran one of them would start it again. Groups begin first.
+    """
+    if not item.config.pluginmanager.hasplugin("xdist"):
+        return
+    known = getattr(item, "_fixtureinfo", None)
+    definitions = known.name2fixturedefs.values() if known else ()
+    if any(each[-1].scope == "module" for each in definitions):
+        item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
 def pytest_configure() -> None:
     """Refuse a folder of public samples that is not there: nobody meant that."""
     folder = os.environ.get(PUBLIC_SAMPLES)
