@@ -116,17 +116,16 @@ STILL_HONOURED: Final = "source_still_honours: denied on purpose"
 
 
 @frozen(kw_only=True)
-class Finding:
-    """One open episode: a kind of finding about one identifier at one point.
+class Observation:
+    """What was seen of one identifier at one point; times in ns.
 
     Attributes:
-        id: the same for every update of the episode.
-        presented: the identifier that the finding is about, as it was seen.
+        presented: the identifier that it is about, as it was seen.
         point: the enforcement point, empty where there is none.
         via: ``direct`` when the identifier itself ended, else ``ancestor``.
         path: from the identifier up to the one that the cause names.
-        cause: hex id of the cause fact; cause_at: when it happened (ns).
-        told_at: when the cause was accepted here (ns).
+        cause: hex id of the cause fact; cause_at: when it happened.
+        told_at: when the cause was accepted here.
         late_by: ``source`` where every use lies before that, ``guard`` where one came
             after it and the point reports what it applied.
         ended_by: whoever ended it, or said what it is about: the name of an operator
@@ -134,17 +133,11 @@ class Finding:
         reason: why, in the words of whoever that is.
         agent: that acted, as ``kind:value``.
         address, user_agent: where the last use came from.
-        first_seen, last_seen: of the accesses counted (ns).
+        first_seen, last_seen: of the accesses counted.
         event_ids: the sources' ids of the accesses, at most 100.
-        related: ids of findings about other names of the same credential, or about
-            the same uses.
-        message: one sentence for a person.
     """
 
-    id: str
     kind: FindingKind
-    severity: Severity
-    realm: str
     presented: Identifier
     point: str = ""
     outcome: str | None = None
@@ -165,6 +158,22 @@ class Finding:
     first_seen: int
     last_seen: int
     event_ids: tuple[str, ...] = ()
+
+
+@frozen(kw_only=True)
+class Finding(Observation):
+    """One open episode: a kind of finding about one identifier at one point.
+
+    Attributes:
+        id: the same for every update of the episode.
+        related: ids of findings about other names of the same credential, or about
+            the same uses.
+        message: one sentence for a person.
+    """
+
+    id: str
+    severity: Severity
+    realm: str
     related: tuple[str, ...] = ()
     message: str
 

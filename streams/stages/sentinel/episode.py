@@ -9,7 +9,7 @@ import attrs
 from attrs import Factory, define, frozen
 
 from agents_registry.identifiers import Identifier
-from streams.model.findings import Finding, FindingKind
+from streams.model.findings import Finding, FindingKind, Observation
 from streams.stages.sentinel.acted import Acted
 from streams.stages.sentinel.evidence import Evidence
 
@@ -23,30 +23,13 @@ class EpisodeKey(NamedTuple):
 
 
 @frozen(kw_only=True)
-class Sighting:
-    """Something seen that belongs into a finding; times in ns."""
+class Sighting(Observation):
+    """Something seen that belongs into a finding.
 
-    kind: FindingKind
-    presented: Identifier
-    first_seen: int
-    last_seen: int
-    point: str = ""
-    outcome: str | None = None
-    via: str | None = None
-    path: tuple[Identifier, ...] = ()
-    cause: str | None = None
-    cause_at: int | None = None
-    cause_effect: str | None = None
-    told_at: int | None = None
-    late_by: str | None = None
-    ended_by: str | None = None
-    reason: str | None = None
-    agent: str | None = None
-    address: str | None = None
-    user_agent: str | None = None
-    owner: str | None = None
-    count: int = 1
-    event_ids: tuple[str, ...] = ()
+    Attributes:
+        detail: what is told of it beside its sentence.
+    """
+
     detail: str = ""
 
     @property

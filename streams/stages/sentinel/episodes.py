@@ -21,7 +21,13 @@ import attrs
 
 from agents_registry.facts import HOUR
 from agents_registry.identifiers import Identifier
-from streams.model.findings import SEVERITY, Finding, FindingKind, episode_id
+from streams.model.findings import (
+    SEVERITY,
+    Finding,
+    FindingKind,
+    Observation,
+    episode_id,
+)
 from streams.model.times import DAY
 from streams.stages.sentinel.episode import (
     Doubt,
@@ -52,7 +58,7 @@ _OF_USES: Final = frozenset({FindingKind.ENFORCEMENT_FAILURE, *DOUBTED})
 
 
 # Written out, since `attrs.asdict` looks into each value: this is done for every use.
-_SEEN: Final = tuple({f.name for f in attrs.fields(Sighting)} - {"detail"})
+_SEEN: Final = tuple(field.name for field in attrs.fields(Observation))
 
 
 class Episodes:

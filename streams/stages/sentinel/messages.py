@@ -8,7 +8,7 @@ from streams.model.findings import STILL_HONOURED, FindingKind, source_still_hon
 from streams.model.times import rfc3339
 
 if TYPE_CHECKING:
-    from streams.model.findings import Finding
+    from streams.model.findings import Finding, Observation
     from streams.stages.sentinel.episode import Sighting
 
 _NOT_APPLIED: Final = FindingKind.REVOCATION_NOT_APPLIED
@@ -49,7 +49,7 @@ _SENTENCES: Final = {
 }
 
 
-def sentence(seen: Sighting | Finding) -> str:
+def sentence(seen: Observation) -> str:
     """Say what was seen, without its details."""
     at = f" at {seen.point}" if seen.point else ""
     text = _SENTENCES.get(seen.kind, seen.kind.value + ": {it}")
