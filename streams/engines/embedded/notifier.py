@@ -14,6 +14,7 @@ from attrs import frozen
 
 from enforcement.turns import in_turns
 from streams.engines.embedded.crossing import Bell
+from streams.engines.embedded.grouped_writes import GroupedWrites
 from streams.model.findings import POSTURE, Severity
 from streams.model.records import DeadLetter
 from streams.observability.failpoints import failpoint
@@ -107,6 +108,7 @@ class Notifier:
         self.silences: Callable[[], Sequence[Silence]] = tuple
         self.progress = Progress()
         self._store = store
+        self._writes = GroupedWrites(store)
         self._clock = clock
         self._position = 0
         self._ahead = 0
@@ -220,7 +222,7 @@ class Notifier:
             _bury(tx, dead, now)
 
         if moved or put or dropped:
-            await self._store.write_in_time(job)
+            await self._writes.write(job)
         return due
 
     async def _attempt(self, delivery: Delivery) -> None:
@@ -239,9 +241,11 @@ class Notifier:
             tx.put_deliveries(put, dropped)
             _bury(tx, dead, now)
 
-        await self._store.write_in_time(job)
+        await self._writes.write(job)
         failpoint("notify.after_outcome")
-        self._news.set()
+        # Where nothing waits for it any more an answer makes nothing due.
+        if not outcome.accepted or self.state.queue(delivery.route):
+            self._news.set()
 
     async def buried(self) -> list[Buried]:
         """Messages given up that have not arrived since, the oldest first."""
@@ -264,7 +268,7 @@ class Notifier:
             self.state, ends = notify.revive(before, buried, now)
         put, dropped = changes(before, self.state)
         put |= dead_rows(ends, now)
-        await self._store.write_in_time(lambda tx: tx.put_deliveries(put, dropped))
+        await self._writes.write(lambda tx: tx.put_deliveries(put, dropped))
         self._news.set()
         return len(buried)
 
