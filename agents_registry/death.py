@@ -15,7 +15,7 @@ from agents_registry.closure import STEP, Requirements
 from agents_registry.endings import age
 from agents_registry.facts import Effect
 from agents_registry.identifiers import Identifier
-from agents_registry.life import Flaw, Life, Moment, quiet
+from agents_registry.life import Flaw, Life, Moment, nothing_ends
 from agents_registry.lineage import NONE
 from agents_registry.presentation import (
     Presented,
@@ -84,12 +84,12 @@ class Fate:
         self.closure: Requirements | None = None
         if isinstance(presented, Identifier):
             node = registry.lineage.find(presented)
-            if node != NONE and not quiet(registry, (node,), -1):
+            if node != NONE and not nothing_ends(registry, (node,), -1):
                 self.closure = Requirements(registry, node)
             return
         claims = claims_of(registry, presented)
         nodes = [node for node in (*claims.presented, *claims.chain) if node >= 0]
-        if not quiet(registry, nodes, -1):
+        if not nothing_ends(registry, nodes, -1):
             dated = claims.issued_at is not None or any(
                 is_credential(registry, name) for name in presented.identifiers
             )

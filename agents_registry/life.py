@@ -98,7 +98,7 @@ class Moment(NamedTuple):
     doubts: bool = True
 
 
-def quiet(
+def nothing_ends(
     registry: Registry, starts: Iterable[int], now: int, loud: int = LOUD
 ) -> bool:
     """Whether, by a quick look, nothing that these nodes require can deny.

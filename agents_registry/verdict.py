@@ -17,7 +17,7 @@ from agents_registry.causes import CauseRef, reference
 from agents_registry.closure import STEP, Requirements
 from agents_registry.endings import age
 from agents_registry.identifiers import Identifier, NodeClass
-from agents_registry.life import PRECEDENCE, Flaw, Life, Moment, Reason, quiet
+from agents_registry.life import PRECEDENCE, Flaw, Life, Moment, Reason, nothing_ends
 from agents_registry.lineage import KNOWN, LOUD, NONE, SCOPED
 from agents_registry.presentation import (
     Presented,
@@ -151,7 +151,7 @@ def _unclouded(
     if presented.chain:
         nodes = nodes + [registry.lineage.find(actor) for actor in presented.chain]
     loud = LOUD if scope is None else LOUD | SCOPED
-    return quiet(registry, [node for node in nodes if node != NONE], now, loud)
+    return nothing_ends(registry, [node for node in nodes if node != NONE], now, loud)
 
 
 def flaws_of(registry: Registry, identifier: Identifier, now: int) -> list[Flaw]:

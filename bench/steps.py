@@ -101,7 +101,7 @@ class _Run:
         now = LATER + S
         cascade, posture = self._cascade, self._posture
         while waiting or cascade.waiting or posture.waiting(now):
-            if waiting and not cascade.alone:
+            if waiting and not cascade.exclusive:
                 for _ in range(min(BATCH, len(waiting))):
                     self._timed("facts", self._take, waiting.pop())
             if cascade.waiting:

@@ -3,10 +3,10 @@
 A check protects the moment of the request. What stays open after it (a WebSocket, a
 stream of events, a long download, an agent's run) is watched here instead:
 
-- Each session knows what its verdict rests on (`agents_registry.footing`). A fact
-  that the replica applies costs one look-up, and only sessions that rest on its name
-  are judged anew; a replica that takes another's place has all of them judged. Times
-  of expiry are compared with the wall clock 16 times in a lease.
+- Each session knows the dependencies of its verdict. A fact that the replica applies
+  costs one look-up, and only sessions that depend on its name are judged anew; a
+  replica that takes another's place has all of them judged. Times of expiry are
+  compared with the wall clock 16 times in a lease.
 - Sessions are judged in slices of 16, and the event loop runs between them. Measured
   for 1,000 sessions with six ancestors each (one core, AMD EPYC): 17 ms in slices of
   0.3 ms where nothing was said against the lineage, 50 ms in slices of 0.8 ms where
@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from attrs import define, evolve, field
 
-from agents_registry.footing import footing
+from agents_registry.verdict_dependencies import dependencies
 from enforcement.lease import NO_LEASE
 from enforcement.verdict import Lapse, Mode, Verdict
 from enforcement.watchlist import LiveSession, Watchlist
@@ -215,7 +215,7 @@ class Sessions:
             self._end(session, evolve(denial, path=judged.path, cause=judged.cause))
             return
         table = self._standing.replica.registry
-        self._watchlist.rest(session, footing(table, presented, self._wall()))
+        self._watchlist.rest(session, dependencies(table, presented, self._wall()))
 
     def _end_those_of(self, *modes: Mode) -> None:
         for session in list(self._watchlist.sessions):

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import define
 
-from agents_registry.footing import VerdictDependencies, shaken
 from agents_registry.lineage import UNKNOWN_TIME
+from agents_registry.verdict_dependencies import VerdictDependencies, shaken
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,7 @@ class LiveSession:
         scope: what it was allowed to do.
         mode: of its route.
         callback: called once with the verdict that ends it.
-        footing: what its verdict rests on.
+        dependencies: what its verdict rests on.
         active: it is watched: neither ended nor cancelled.
     """
 
@@ -46,7 +46,7 @@ class LiveSession:
     mode: Mode
     callback: Callable[[Verdict], object]
     _watchlist: Watchlist
-    footing: VerdictDependencies = NOTHING
+    dependencies: VerdictDependencies = NOTHING
     active: bool = True
 
     def cancel(self) -> None:
@@ -95,14 +95,14 @@ class Watchlist:
 
     def rest(self, session: LiveSession, on: VerdictDependencies) -> None:
         """Note what the verdict on a session rests on."""
-        for name in session.footing.names - on.names:
+        for name in session.dependencies.names - on.names:
             resting = self._resting.get(name, {})
             resting.pop(session, None)
             if not resting:
                 self._resting.pop(name, None)
         for name in on.names:
             self._resting.setdefault(name, {})[session] = None
-        session.footing = on
+        session.dependencies = on
         self._expires = min(self._expires, on.expires)
 
     def renumber(self) -> None:
@@ -144,10 +144,10 @@ class Watchlist:
         if now >= self._expires:
             self._expires = UNKNOWN_TIME
             for session in self.sessions:
-                if session.footing.expires <= now:
+                if session.dependencies.expires <= now:
                     self.suspects[session] = None
                 else:
-                    self._expires = min(self._expires, session.footing.expires)
+                    self._expires = min(self._expires, session.dependencies.expires)
 
     def take(self) -> list[LiveSession]:
         """Suspected sessions; the list of suspects is empty afterwards."""

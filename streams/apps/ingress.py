@@ -96,7 +96,7 @@ async def receive(
         app = _application(given, taking, reading, clock, held)
         members = {topic: each.member for topic, each in taking.raw.items()}
         writing = Writing(kafka, written.heart, members, written.watch)
-        Probes(writing.still, writing.waiting, partial(faults, clock)).add_to(app)
+        Probes(writing.stalled, writing.waiting, partial(faults, clock)).add_to(app)
         running.push_async_callback(written.flush)
         url = await running.enter_async_context(accepting(app, settings, taking.access))
         log.info("receiving", url=url, name=name, realm=settings.realm)

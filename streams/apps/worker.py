@@ -231,7 +231,7 @@ def _application(
 ) -> web.Application:
     """Make the pages on the process itself, and on the guards of its realms."""
     app = web.Application(middlewares=[problems])
-    Probes(process.still, process.waiting, partial(faults, clock)).add_to(app)
+    Probes(process.stalled, process.waiting, partial(faults, clock)).add_to(app)
     written, dlq = process.publisher.written, kafka.topic("dlq")
     collectors = [
         held,

@@ -83,7 +83,7 @@ class Health:
 
     async def live(self, _: web.Request) -> web.Response:
         """Answer 200 while every loop gets on, else name those that do not."""
-        still = self._watch.still(asyncio.get_running_loop().time())
+        still = self._watch.stalled(asyncio.get_running_loop().time())
         if not still:
             return web.Response(text="live\n")
         status = http.HTTPStatus.SERVICE_UNAVAILABLE

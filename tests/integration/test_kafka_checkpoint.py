@@ -309,7 +309,7 @@ def test_heartbeats_move_the_position_alone(tmp_path: Path) -> None:
             genesis=genesis, partition=0, writer="w", sequence=1, sent_at=NOW
         )
         partition.take(raw([heartbeat_record(beat)], partition.position))
-        assert (genesis != GENESIS) == partition.strange
+        assert (genesis != GENESIS) == partition.genesis_mismatch
     assert 2 == partition.position
     partition.file.close()
 

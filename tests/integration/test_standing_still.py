@@ -46,7 +46,7 @@ def looked(watch: LoopWatch) -> list[str]:
     """Look once, and say who stands still."""
     now = asyncio.get_running_loop().time()
     watch.judge(now)
-    return watch.still(now)
+    return watch.stalled(now)
 
 
 async def test_a_block_that_is_judged_over_and_over_is_no_progress(

@@ -18,7 +18,7 @@ IMPATIENT: Final = Change(TEST, "PATIENCE = 20", "PATIENCE = 3")
 
 BUGS = {
     "ends with the identifier that the cause names, not with its ancestors": Change(
-        "agents_registry/footing.py",
+        "agents_registry/verdict_dependencies.py",
         "claims_of(registry, presented)).nodes:",
         "claims_of(registry, presented)).presented:",
     ),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from agents_registry.facts import Fact, Horizon
-from agents_registry.forgetting import prune
+from agents_registry.pruning import prune
 from agents_registry.registry import Registry
 from tests.model import Model
 from tests.property.agreement import answer, table

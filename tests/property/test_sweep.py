@@ -92,7 +92,7 @@ class Lister:
 
     def apply(self, fact: Fact) -> None:
         """Apply a fact once that is allowed."""
-        while self.cascade.alone:
+        while self.cascade.exclusive:
             self.take()
         self.cascade.apply(fact)
         self.applied.append(fact)

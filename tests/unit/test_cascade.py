@@ -72,7 +72,7 @@ def test_an_offset_waits_until_its_whole_list_is_made(
         found, done = finish(cascade.next_slice())
         names += [each.identifier for each in found]
         assert (1, 7, None) == where(cascade)
-        assert (left, not left) == (cascade.alone, done)
+        assert (left, not left) == (cascade.exclusive, done)
     cascade.finish()
 
     assert (0, None, None) == where(cascade)
@@ -103,7 +103,7 @@ def test_a_list_that_is_left_begins_anew(
     monkeypatch.setattr(stage, "SLICE", 2)
     tell(cascade, 7, revoke(ROOT))
     finish(cascade.next_slice())
-    assert cascade.alone
+    assert cascade.exclusive
     if how == "forget":
         cascade.forget()
         assert (0, None, None) == where(cascade)
@@ -114,4 +114,4 @@ def test_a_list_that_is_left_begins_anew(
         found, done = finish(cascade.next_slice())
         assert ([ROOT], True) == ([each.identifier for each in found], done)
 
-    assert not cascade.alone
+    assert not cascade.exclusive

@@ -148,13 +148,13 @@ def test_ingress_whose_writes_are_not_acked_by_a_broker_that_answers() -> None:
     outlook.away = True
     for second in range(LONG):
         watch.judge(102.0 + second)
-    assert [] == watch.still(102.0 + LONG)
+    assert [] == watch.stalled(102.0 + LONG)
     outlook.away = False
     watch.judge(102.0 + LONG)
-    assert [HEARTBEATS] == watch.still(102.0 + 2 * LONG)
+    assert [HEARTBEATS] == watch.stalled(102.0 + 2 * LONG)
     heart.acked_at = 103.0 + 2 * LONG
     watch.judge(heart.acked_at)
-    assert [] == watch.still(heart.acked_at)
+    assert [] == watch.stalled(heart.acked_at)
 
 
 def test_a_raw_topic_that_is_not_read_on_is_named() -> None:
@@ -165,9 +165,9 @@ def test_a_raw_topic_that_is_not_read_on_is_named() -> None:
     for second in range(LONG):
         heart.acked_at = member.polled_at = 100.0 + second
         watch.judge(100.0 + second)
-    assert [] == watch.still(100.0 + LONG)
+    assert [] == watch.stalled(100.0 + LONG)
     outlook.ends = {"idp": {0: 6}}
     for second in range(LONG, 2 * LONG):
         heart.acked_at = member.polled_at = 100.0 + second
         watch.judge(100.0 + second)
-    assert ["idp"] == watch.still(100.0 + 2 * LONG)
+    assert ["idp"] == watch.stalled(100.0 + 2 * LONG)

@@ -60,7 +60,7 @@ class World:
                 each.done += int((second + 1) * done) - int(second * done)
                 each.turn(self.now)
             self.watch.judge(self.now)
-        return self.watch.still(self.now)
+        return self.watch.stalled(self.now)
 
 
 def test_who_has_nothing_to_do_is_well() -> None:
@@ -117,7 +117,7 @@ def test_a_turn_that_takes_long_is_well_while_it_gets_on() -> None:
 def test_who_has_not_begun_is_well() -> None:
     """Reading the file at the start takes as long as it takes, and nobody may alert."""
     world = World()
-    assert [] == world.watch.still(world.now)
+    assert [] == world.watch.stalled(world.now)
     world.stages.backlog = 1
     assert [] == world.go(3600)
 
@@ -147,7 +147,7 @@ def test_a_process_that_had_no_turn_itself_is_well() -> None:
     world.stages.backlog = 7
     world.go(5, world.stages, world.notifier)
     world.now += 3600
-    assert [] == world.watch.still(world.now)
+    assert [] == world.watch.stalled(world.now)
     assert [] == world.go(LONG - 3)
 
 

@@ -68,7 +68,7 @@ class LoopWatch:
         _judge(stages.progress, now, late or stages.rebuilding, stages.backlog)
         _judge(notifier.progress, now, late, 0)
 
-    def still(self, now: float) -> list[str]:
+    def stalled(self, now: float) -> list[str]:
         """Name the loops that do not turn or do not get on."""
         if self._looked_at is None or now - self._looked_at > LATE_SECONDS:
             return []  # the process had no turn for itself

@@ -148,7 +148,7 @@ class Stages(StageState):
         if self._target is None:
             self._target = self.ends
         worked = False
-        if not self.cascade.alone:
+        if not self.cascade.exclusive:
             worked = await take_facts(self)
         worked |= await take_slice(self)
         worked |= await take_signals(self)

@@ -136,7 +136,7 @@ class Process:
             topic = self.settings.topic(FACTS)
             await self.publisher.publish(topic, [[record]])
 
-    def still(self, now: float) -> list[str]:
+    def stalled(self, now: float) -> list[str]:
         """Name the stages that do not turn or do not get on."""
         return [
             name
@@ -150,7 +150,7 @@ class Process:
         A stage that has no partition is ready only where other members of its group
         have all of them.
         """
-        missing = self.still(now)
+        missing = self.stalled(now)
         if not self.outlook.reached(now):
             missing.append("kafka")
         if self.watch.fault is not None:

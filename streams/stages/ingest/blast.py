@@ -26,7 +26,7 @@ from agents_registry.facts import (
     fact_id,
 )
 from agents_registry.identifiers import Identifier
-from agents_registry.life import Reason, quiet
+from agents_registry.life import Reason, nothing_ends
 from agents_registry.lineage import NONE
 from agents_registry.verdict import finding_flaws
 from streams.model.findings import FindingKind
@@ -158,7 +158,7 @@ class BatchReach:
         """Whether what hangs on a name is dead."""
         yield
         node = self._registry.lineage.find(name)
-        if node == NONE or quiet(self._registry, (node,), self._now):
+        if node == NONE or nothing_ends(self._registry, (node,), self._now):
             return False
         flaws = yield from finding_flaws(self._registry, name, self._now)
         marked = any(cause.effect is Effect.NOT_BEFORE for cause in self._causes(name))
@@ -170,7 +170,7 @@ class BatchReach:
         """Whether a name, with all below it, is ended for good already."""
         yield
         node = self._registry.lineage.find(name)
-        if node == NONE or quiet(self._registry, (node,), -1):
+        if node == NONE or nothing_ends(self._registry, (node,), -1):
             return False
         return any(
             flaw.reason is Reason.REVOKED
@@ -182,7 +182,7 @@ class BatchReach:
     def _outdates(self, name: Identifier, issued: int) -> bool:
         """Whether a time of issue may bring a name under a ``not_before``."""
         node = self._registry.lineage.find(name)
-        if node == NONE or quiet(self._registry, (node,), -1):
+        if node == NONE or nothing_ends(self._registry, (node,), -1):
             return False
         known = self._registry.lineage.issued[node]
         return issued < known

@@ -44,14 +44,14 @@ class Cascade:
 
     Attributes:
         registry: the table.
-        alone: no fact may be applied before the next slice: what it lists was judged
+        exclusive: no fact may be applied before the next slice: its list was judged
             already.
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         """Start with no facts."""
         self.registry = Registry(vocabulary)
-        self.alone = False
+        self.exclusive = False
         self._uncaused = Uncaused(self.registry)
         self._roots: deque[Root] = deque()
         self._listed = 0  # of the roots: those whose lists are being made
@@ -107,8 +107,8 @@ class Cascade:
         found = list(islice(self._found, SLICE))
         for _ in found:
             self._found.popleft()
-        self.alone = bool(self._found)
-        return Slice(found, self._reach.over and not self.alone)
+        self.exclusive = bool(self._found)
+        return Slice(found, self._reach.over and not self.exclusive)
 
     def finish(self) -> None:
         """Take the facts off whose lists are made."""
@@ -125,4 +125,4 @@ class Cascade:
         self._reach = None
         self._listed = 0
         self._found.clear()
-        self.alone = False
+        self.exclusive = False

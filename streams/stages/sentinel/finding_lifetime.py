@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from agents_registry.inventory import ATTRIBUTE
-from agents_registry.life import Reason, quiet
+from agents_registry.life import Reason, nothing_ends
 from agents_registry.lineage import NONE
 from agents_registry.verdict import finding_flaws
 from streams.model.findings import LASTING, POSTURE, FindingKind
@@ -49,7 +49,7 @@ def denied_for_good(registry: Registry, name: Identifier, now: int) -> Steps[boo
     if name.kind.startswith(ATTRIBUTE):
         return False
     node = registry.lineage.find(name)
-    if node == NONE or name.kind in _ELSEWHERE or quiet(registry, (node,), now):
+    if node == NONE or name.kind in _ELSEWHERE or nothing_ends(registry, (node,), now):
         return False
     flaws = yield from finding_flaws(registry, name, now)
     return any(flaw.reason in _FOR_GOOD for flaw in flaws)

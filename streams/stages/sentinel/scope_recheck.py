@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from agents_registry.facts import Alias, Cause, Edge, Effect, Fact, Holds, ScopeSet
-from agents_registry.life import quiet
+from agents_registry.life import nothing_ends
 from agents_registry.lineage import CAUSED, NONE, SCOPED
 from agents_registry.reach import Reached
 from streams.stages.access.columns import U64, prints_of
@@ -128,7 +128,9 @@ class ScopeRecheck:
             del self._names[name]
             node = lineage.find(name)
             # Nothing limits scopes there.
-            if node != NONE and not quiet(registry, (node,), -1, SCOPED | CAUSED):
+            if node != NONE and not nothing_ends(
+                registry, (node,), -1, SCOPED | CAUSED
+            ):
                 self._tops.append(node)
             if len(self._tops) >= AT_ONCE or not self._names:
                 self._below = Reached(registry, self._tops)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agents_registry.closure import STEP, Requirements
-from agents_registry.life import Life, Moment, quiet
+from agents_registry.life import Life, Moment, nothing_ends
 from agents_registry.lineage import CAUSED, NONE, SCOPED
 from agents_registry.scope import covers
 from streams.stages.access.columns import AccessColumns
@@ -65,7 +65,7 @@ def exceeded(
         at: when it was used (ns).
     """
     node = registry.lineage.find(identifier)
-    if node == NONE or quiet(registry, (node,), -1, SCOPED | CAUSED):
+    if node == NONE or nothing_ends(registry, (node,), -1, SCOPED | CAUSED):
         return None
     closure = yield from Requirements(registry, node).collect()
     life = Life(registry, closure, Moment(at, at))

@@ -186,8 +186,8 @@ class ClosureStage:
             tracing.note_read(records)
             if followed.read(records):
                 asked.append(followed)
-            if followed.strange and now - self._looked_at > LOOK_SECONDS:
-                self._looked_at, followed.strange = now, False
+            if followed.genesis_mismatch and now - self._looked_at > LOOK_SECONDS:
+                self._looked_at, followed.genesis_mismatch = now, False
                 self.member.hold(number)
         if asked:
             ends = await self._ends(each.number for each in asked)

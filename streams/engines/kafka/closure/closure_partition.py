@@ -157,7 +157,7 @@ class ClosurePartition:
         self.heard = 0
         self.awaited = 0
         self.poison: list[Poison] = []
-        self.strange = False
+        self.genesis_mismatch = False
         self._rules = rules
         self._tally = tally
         self._digest_key = digest_key
@@ -209,7 +209,9 @@ class ClosurePartition:
             self.position = record.offset + 1
             key, value = record.key or b"", record.value
             if key.startswith(HEARTBEAT):
-                self.strange |= value is not None and not value.startswith(self._beat)
+                self.genesis_mismatch |= value is not None and not value.startswith(
+                    self._beat
+                )
             elif value is not None and is_cause(record):
                 found |= self._read(record.offset, key, value, now)
         return found

@@ -88,7 +88,7 @@ class Partition:
         self.relist = 0
         self.standby = False
         self.applied = 0
-        self.strange = False
+        self.genesis_mismatch = False
         self.poison: list[Poison] = []
         self.unread: int | None = None
         self._looked_at = 0.0
@@ -110,9 +110,9 @@ class Partition:
         return sum(realm.cascade.waiting for realm in self.realms.values())
 
     @property
-    def alone(self) -> bool:
+    def exclusive(self) -> bool:
         """Whether no fact may be applied before the next slices."""
-        return any(realm.cascade.alone for realm in self.realms.values())
+        return any(realm.cascade.exclusive for realm in self.realms.values())
 
     @property
     def listed(self) -> int:
@@ -277,8 +277,8 @@ class Partition:
         Args:
             now: of a monotonic clock, in seconds.
         """
-        doubt = self.strange and now - self._looked_at > LOOK_SECONDS
-        self.strange = False
+        doubt = self.genesis_mismatch and now - self._looked_at > LOOK_SECONDS
+        self.genesis_mismatch = False
         if doubt:
             self._looked_at = now
         return doubt
@@ -334,7 +334,7 @@ class Partition:
             if offset >= self.relist and not self.standby:
                 realm.cascade.enlist(offset, entry)
         elif isinstance(entry, Genesis | Heartbeat):
-            self.strange |= entry.genesis != self.genesis
+            self.genesis_mismatch |= entry.genesis != self.genesis
 
     def _note(self, offset: int, key: bytes, value: bytes | None, entry: Entry) -> None:
         if isinstance(entry, Fact):

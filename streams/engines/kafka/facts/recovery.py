@@ -155,7 +155,7 @@ class Loader:
             loaded[number] = partition
         # Only now, since what fails above leaves none that is read and held by nobody.
         for number, partition in loaded.items():
-            partition.strange = False
+            partition.genesis_mismatch = False
             member.begin(number, partition.position)
         return loaded
 

@@ -98,7 +98,7 @@ class RegistryStage:
         if self.member.fresh:
             await self._load()
         busy = any(p.waiting for p in self._ours())
-        alone = [p.number for p in self._ours() if p.alone]
+        alone = [p.number for p in self._ours() if p.exclusive]
         fetched = await self.member.poll(0 if busy else IDLE_SECONDS, alone)
         await learn(fetched)
         async with self.member.lock:

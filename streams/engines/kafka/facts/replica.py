@@ -89,7 +89,7 @@ class RealmTables:
         if self.member.fresh:
             await self._load()
         busy = any(p.waiting for p in self.partitions.values())
-        alone = [p.number for p in self.partitions.values() if p.alone]
+        alone = [p.number for p in self.partitions.values() if p.exclusive]
         fetched = await self.member.poll(0 if busy else IDLE_SECONDS, alone)
         await learn(fetched)
         async with lock:

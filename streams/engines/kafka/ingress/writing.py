@@ -74,7 +74,7 @@ class Writing:
             ends = self.outlook.ends.get(topic, {})
             progress.judge(now, ends if reached else None)
 
-    def still(self, now: float) -> list[str]:
+    def stalled(self, now: float) -> list[str]:
         """Name what does not get on."""
         return [
             name

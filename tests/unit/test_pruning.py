@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agents_registry.facts import SECOND
-from agents_registry.forgetting import Prune, prune
+from agents_registry.pruning import Prune, prune
 from agents_registry.registry import Registry
 from tests.property.cases import (
     ENDS,

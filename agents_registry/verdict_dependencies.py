@@ -62,7 +62,9 @@ class VerdictDependencies:
     expires: int
 
 
-def footing(registry: Registry, presented: Presented, now: int) -> VerdictDependencies:
+def dependencies(
+    registry: Registry, presented: Presented, now: int
+) -> VerdictDependencies:
     """Everything that the verdict on a presentation depends on.
 
     Args:

@@ -13,9 +13,9 @@ import attrs
 import pytest
 
 from agents_registry.facts import Alias, Cause, Fact
-from agents_registry.footing import footing, shaken
 from agents_registry.presentation import Presented
 from agents_registry.registry import Registry
+from agents_registry.verdict_dependencies import dependencies, shaken
 from enforcement import Mode, watchlist
 from enforcement.watchlist import LiveSession, Watchlist
 from tests.property.agreement import EXAMPLES, SEED, answer
@@ -24,8 +24,8 @@ from tests.property.worlds import TOPICS, make
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agents_registry.footing import VerdictDependencies
     from agents_registry.identifiers import Identifier
+    from agents_registry.verdict_dependencies import VerdictDependencies
     from tests.property.worlds import Question
 
 pytestmark = [pytest.mark.property, pytest.mark.timeout(0)]
@@ -39,7 +39,7 @@ Cut: TypeAlias = (
 def whole(
     rests_on: VerdictDependencies, registry: Registry, presented: Presented
 ) -> VerdictDependencies:
-    """Leave the footing as it is."""
+    """Leave the dependencies as they are."""
     del registry, presented
     return rests_on
 
@@ -93,7 +93,9 @@ def rest(
 ) -> None:
     """Note what a verdict rests on, as a guard does when it judges."""
     said = presented(question)
-    watched.rest(session, cut(footing(registry, said, question.now), registry, said))
+    watched.rest(
+        session, cut(dependencies(registry, said, question.now), registry, said)
+    )
 
 
 @pytest.mark.parametrize("topic", TOPICS)
@@ -114,7 +116,7 @@ def test_what_stands_apart_is_not_judged_anew() -> None:
         session = watched.add(
             (Presented((name,))), print, scope=None, mode=Mode.OBSERVE
         )
-        watched.rest(session, footing(registry, Presented((name,)), 0))
+        watched.rest(session, dependencies(registry, Presented((name,)), 0))
     watched.take()
     suspects = 0
     for fact in world.facts:
