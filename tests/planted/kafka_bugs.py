@@ -87,9 +87,9 @@ CRASHES: Final = {
         "",
     ),
     "remembered uses live in memory only": CrashBug(
-        "sentinel/access_partition",
-        "                for key, body in each.uses.items()\n",
-        "                for key, body in list(each.uses.items())[:0]\n",
+        "sentinel/unsaved",
+        "((realm, key, body) for key, body in each.uses.items())",
+        "((realm, key, body) for key, body in list(each.uses.items())[:0])",
         "sentinel.committed",
         first=3,
     ),

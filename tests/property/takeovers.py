@@ -156,7 +156,7 @@ class Life(World):
         random, worker = self.random, self.worker
         records = [
             finding_record(each, 1, judged=worker.judged_of(each.finding))
-            for each in worker.findings()
+            for each in worker.unsaved.findings()
         ]
         dies = random.random() < self.risk
         when = random.choice(("published", "acked", "saved")) if dies else ""

@@ -150,7 +150,7 @@ class World:
 
     def write(self) -> None:
         """Publish and save what changed."""
-        for each in self.worker.findings():
+        for each in self.worker.unsaved.findings():
             judged = self.worker.judged_of(each.finding)
             record = finding_record(each, 1, judged=judged)
             self.told.append((record, self.now))
@@ -427,7 +427,7 @@ async def test_what_ended_before_ends_nothing_that_came_after(
     sentinel = world.worker._sentinel("default")
     world.now += S
     outputs = finish(sentinel.report([over | {"at": world.now}], Registry(), world.now))
-    world.worker._add("default", outputs)
+    world.worker.unsaved.add("default", outputs)
     world.write()
     world.signal(silent)
     assert [False, True] == [each.open for each in world.last()]

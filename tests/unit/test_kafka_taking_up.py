@@ -22,6 +22,7 @@ from streams.engines.kafka.ingress.raw import RawInput, RawTopic
 from streams.engines.kafka.records.codec import access_partition_of
 from streams.engines.kafka.sentinel import sentinel
 from streams.engines.kafka.sentinel.sentinel import SentinelStage
+from streams.engines.kafka.sentinel.writing import SentinelWriter
 from streams.model.findings import FindingKind
 from streams.settings.kafka import KafkaSettings
 from streams.settings.worker import WorkerSettings
@@ -126,7 +127,7 @@ async def take_up(
 ) -> tuple[SentinelStage, Member, list[int]]:
     """Have a sentinel take its partitions up; say of which it read the findings."""
     stage: Any = stage_in(folder)
-    member = stage.member = Member(stage.member.lock, **more)
+    member = stage.member = stage._writer.member = Member(stage.member.lock, **more)
     anew: list[int] = []
 
     async def read(numbers: list[int]) -> dict[int, list[Any]]:
@@ -145,7 +146,7 @@ async def test_what_was_away_meanwhile_is_asked_about_again(
 ) -> None:
     """Another worker had it while we asked: it judged and told of more."""
     stage: Any = stage_in(tmp_path)
-    member = stage.member = Member(stage.member.lock, end=6)
+    member = stage.member = stage._writer.member = Member(stage.member.lock, end=6)
     member.kept = OffsetAndMetadata(6, "worker-1")
 
     async def read(_: list[int]) -> dict[int, list[Any]]:
@@ -213,7 +214,7 @@ async def test_who_is_not_counted_on_takes_up_no_more(
 ) -> None:
     """The next ones stand still too, until it has its place again."""
     stage: Any = stage_in(tmp_path)
-    member = stage.member = Member(stage.member.lock)
+    member = stage.member = stage._writer.member = Member(stage.member.lock)
 
     async def refuse() -> None:
         member.fresh.add(member.begun[-1])
@@ -245,22 +246,22 @@ async def test_who_stood_still_tells_nothing_before_the_group_confirms(
 
     async def acks(_: object) -> None: ...
 
-    stage.member = SimpleNamespace(
+    member: Any = SimpleNamespace(
         begun=frozenset({0}), doubtful=True, confirm=confirm, hold=held.append
     )
-    stage._publisher = SimpleNamespace(send=send, acks=acks)
+    publisher: Any = SimpleNamespace(send=send, acks=acks)
     saved: list[int] = []
-    file = SimpleNamespace(room=SimpleNamespace(missing=False))
-    stage.watched = {
-        0: SimpleNamespace(
-            number=0,
-            changed=True,
-            save=lambda: saved.append(0),
-            file=file,
-            acted=tuple,
-        )
-    }
-    await stage._write()
+    watched: Any = SimpleNamespace(
+        number=0,
+        changed=True,
+        save=lambda: saved.append(0),
+        file=SimpleNamespace(room=SimpleNamespace(missing=False)),
+        unsaved=SimpleNamespace(acted=tuple),
+    )
+    settings, worker = stage._settings, stage._worker
+    await SentinelWriter(settings, worker, publisher, member, stage._clock).write(
+        [watched]
+    )
 
     topics = [stage._settings.topic(name) for name in ("findings", "dlq")]
     assert (sent, saved, held) == ((topics, [0], []) if confirmed else ([], [], [0]))

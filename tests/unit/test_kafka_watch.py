@@ -73,7 +73,7 @@ def show(watched: AccessPartition, name: Identifier = TOKEN, *scopes: str) -> No
 
 def kinds(watched: AccessPartition) -> list[str]:
     """Give the kinds of what was found."""
-    return sorted(each.finding.kind.value for each in watched.findings())
+    return sorted(each.finding.kind.value for each in watched.unsaved.findings())
 
 
 def test_uses_are_judged_again_by_a_table_that_was_built_anew(world: World) -> None:
@@ -123,7 +123,7 @@ def test_an_unknown_credential_is_told_after_a_restart_until_it_is_declared(
     world.realm.apply(Node(**SAID, node=SHADOW, issued_at=1), 1)
     finish(after.tidy(later))
 
-    assert [False] == [each.open for each in after.findings()]
+    assert [False] == [each.open for each in after.unsaved.findings()]
 
 
 def test_a_fact_that_limits_scopes_comes_after_the_use(world: World) -> None:

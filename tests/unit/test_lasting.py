@@ -139,7 +139,7 @@ def test_the_end_of_a_state_comes_over_kafka_as_such(tmp_path: Path) -> None:
         for record in signal_records(signals, origin, 1, "f"):
             read = read_access(record.value, record.headers)
             finish(watched.judge([read], NOW))
-        found = watched.findings()
+        found = watched.unsaved.findings()
         watched.save()
         return [(each.finding.kind.value, each.open) for each in found]
 

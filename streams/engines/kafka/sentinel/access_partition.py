@@ -7,13 +7,11 @@ Nothing here speaks to Kafka.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import Counter
 from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
 import structlog
-from attrs import define, field
 
 from agents_registry.identifiers import Identifier
 from schemas.errors import SchemaError
@@ -21,14 +19,14 @@ from streams.engines.kafka.checkpoints.journal import DamagedError
 from streams.engines.kafka.records.accesses import Accesses, Signal, read_access
 from streams.engines.kafka.records.poison import poison_of
 from streams.engines.kafka.records.scope_uses import ScopeUse
+from streams.engines.kafka.sentinel.realm_postures import RealmPostures
+from streams.engines.kafka.sentinel.unsaved import AccessTally, UnsavedOutputs
 from streams.model.findings import FindingKind
 from streams.stages.access.columns import joined
-from streams.stages.posture.posture import Posture
 from streams.stages.sentinel import saved_episodes
 from streams.stages.sentinel.acted import AgentUse
 from streams.stages.sentinel.prior_findings import PriorFindings
 from streams.stages.sentinel.sentinel import Sentinel
-from streams.stages.sentinel.step import Outputs
 from streams.stages.sentinel.tolerances import Tolerances
 
 if TYPE_CHECKING:
@@ -68,21 +66,6 @@ class Block(Protocol):
     headers: Sequence[tuple[str, bytes]]
 
 
-@define
-class AccessTally:
-    """What is counted over all partitions of a worker, also those that went.
-
-    Attributes:
-        in_flight: uses within the grace.
-        undated: uses of principals alone, after a ``not_before`` on them.
-        opened: findings that began, by kind.
-    """
-
-    in_flight: int = 0
-    undated: int = 0
-    opened: Counter[FindingKind] = field(factory=Counter)
-
-
 class AccessPartition:
     """One partition of ``access``.
 
@@ -93,6 +76,8 @@ class AccessPartition:
         judged: every block below it was judged by an earlier owner, who told of it.
         target: where the log ended when it was loaded.
         poison: records that could not be read, until they are saved as handled.
+        unsaved: what steps found, until it is acked and saved.
+        postures: how credentials stand.
     """
 
     def __init__(  # noqa: PLR0913 - the last ones by name
@@ -126,16 +111,15 @@ class AccessPartition:
         self._tolerances = tolerances
         self._realm_of = realm_of
         self._digest_key = digest_key
-        self._postures: dict[str, Posture] = {}
-        self._untold: set[str] = set()  # realms of which a step found more
-        self._tally = tally or AccessTally()
+        self.unsaved = UnsavedOutputs(tally or AccessTally())
+        self.postures = RealmPostures(
+            file, tolerances.posture, realm_of, self._sentinel
+        )
         self._points_of = points_of
         self._sentinels: dict[str, Sentinel] = {}
-        self._outputs: dict[str, Outputs] = {}
         self._told: dict[str, PriorFindings] = {}
         self._limits: list[int] = []  # below which some of that was judged
         self._taken: list[Episode] = []  # that are told, and not in the file
-        self._used: dict[tuple[str, str], bytes | None] = {}
 
     @property
     def ready(self) -> bool:
@@ -145,7 +129,7 @@ class AccessPartition:
     @property
     def changed(self) -> bool:
         """Whether there is something to tell, and to save."""
-        return bool(self._outputs or self._used or self.poison)
+        return bool(self.unsaved or self.postures.used or self.poison)
 
     def restore(self, now: int) -> Steps[bool]:
         """Take up what the file holds, and judge all of it by the tables of now.
@@ -157,7 +141,8 @@ class AccessPartition:
             yield from self._restore(now)
         except (DamagedError, ValueError) as error:
             log.warning("uses_damaged", partition=self.number, error=str(error))
-            self._sentinels, self._outputs = {}, {}
+            self._sentinels = {}
+            self.unsaved.clear()
             self.file.reset()
             return False
         return True
@@ -187,11 +172,11 @@ class AccessPartition:
             sentinel = self._sentinel(realm)
             sentinel.restore(rows)
             registry = self._realm_of(realm).cascade.registry
-            self._add(realm, (yield from sentinel.reconsider_all(registry, now)))
+            self.unsaved.add(realm, (yield from sentinel.reconsider_all(registry, now)))
         for realm in self._sentinels:
             # Receipts were read before, and are news to nobody.
             outputs = yield from self._sentinel(realm).recheck(None, now)
-            self._add(realm, outputs)
+            self.unsaved.add(realm, outputs)
 
     def read(self, record: Block) -> Record | None:
         """Read a record; None where it is poison."""
@@ -235,7 +220,9 @@ class AccessPartition:
             records, lambda each: (each.realm, type(each))
         ):
             if kind is ScopeUse:
-                self._take_used(realm, (e for e in group if isinstance(e, ScopeUse)))
+                self.postures.take_used(
+                    realm, (e for e in group if isinstance(e, ScopeUse))
+                )
                 continue
             sentinel = self._sentinel(realm)
             if kind is Signal:
@@ -246,7 +233,7 @@ class AccessPartition:
             blocks = [each.lines for each in group if isinstance(each, Accesses)]
             for lines in _gathered(blocks):
                 outputs = yield from sentinel.observe(lines, registry, now)
-                self._add(realm, outputs)
+                self.unsaved.add(realm, outputs)
 
     def _take_signals(
         self, realm: str, signals: Iterable[Mapping[str, Any]], now: int
@@ -256,18 +243,13 @@ class AccessPartition:
         registry = self._realm_of(realm).cascade.registry
         for of_agents, group in groupby(signals, _is_of_an_agent):
             if not of_agents:
-                self._add(realm, (yield from sentinel.report(group, registry, now)))
+                self.unsaved.add(
+                    realm, (yield from sentinel.report(group, registry, now))
+                )
                 continue
             seen = [use for each in group if (use := _agent_use(each)) is not None]
             outputs = yield from sentinel.see_agents(seen, registry, now)
-            self._add(realm, outputs)
-
-    def _take_used(self, realm: str, uses: Iterable[ScopeUse]) -> None:
-        posture = self._posture(realm)
-        for use in uses:
-            body = posture.used(use.name, use.scopes, use.at)
-            if body is not None:
-                self._used[realm, str(use.name)] = body
+            self.unsaved.add(realm, outputs)
 
     def reconsider(
         self, realm: str, names: Collection[Identifier], now: int
@@ -277,7 +259,7 @@ class AccessPartition:
             sentinel = self._sentinel(realm)
             registry = self._realm_of(realm).cascade.registry
             outputs = yield from sentinel.reconsider(names, registry, now)
-            self._add(realm, outputs)
+            self.unsaved.add(realm, outputs)
 
     def inspect(self, realm: str, now: int) -> Steps[int]:
         """Look at the next nodes of a realm that may stand otherwise than before.
@@ -285,49 +267,29 @@ class AccessPartition:
         Its findings are those of one partition, wherever the realm is used. Give how
         much is still to be looked at.
         """
-        posture = self._posture(realm)
+        posture = self.postures.of(realm)
         if posture.waiting(now):
             signals = yield from posture.step(now)
-            self._untold.add(realm)
+            self.postures.untold.add(realm)
             registry = self._realm_of(realm).cascade.registry
             outputs = yield from self._sentinel(realm).report(signals, registry, now)
-            self._add(realm, outputs)
-            self._untold.discard(realm)
-            for name, body in posture.take_news():
-                self._used[realm, str(name)] = body
+            self.unsaved.add(realm, outputs)
+            self.postures.untold.discard(realm)
+            self.postures.take_news(realm)
         return posture.waiting(now)
-
-    def _posture(self, realm: str) -> Posture:
-        """Stage of a realm, on its table of now."""
-        posture = self._postures.get(realm)
-        if posture is None:
-            posture = self._postures[realm] = Posture(self._tolerances.posture)
-            posture.restore(self._sentinel(realm).episodes.open_ones())
-            for name, body in self.file.used_scopes(realm):
-                posture.book.restore(Identifier.parse(name), body)
-        table = self._realm_of(realm)
-        posture.follow(table.cascade.registry)
-        table.heard = posture.note
-        return posture
-
-    def inspecting(self, realm: str, now: int) -> int:
-        """Count the nodes of a realm that may stand otherwise than before, roughly."""
-        posture = self._postures.get(realm)
-        untold = realm in self._untold
-        return 1 if posture is None else posture.waiting(now) + untold
 
     def follow(self, now: int) -> Steps[None]:
         """Judge all uses again of the realms whose tables were built anew."""
         for realm in self._sentinels:
             registry = self._realm_of(realm).cascade.registry
             outputs = yield from self._sentinel(realm).follow(registry, now)
-            self._add(realm, outputs)
+            self.unsaved.add(realm, outputs)
 
     def recheck(self, realm: str, points: Iterable[str], now: int) -> Steps[None]:
         """See whether receipts that came in turn lags into failures."""
         if realm in self._sentinels:
             outputs = yield from self._sentinel(realm).recheck(points, now)
-            self._add(realm, outputs)
+            self.unsaved.add(realm, outputs)
 
     def limit(self, realm: str, names: Collection[Identifier]) -> None:
         """Have uses held against their scopes again, of what hangs on some names."""
@@ -340,7 +302,7 @@ class AccessPartition:
             if sentinel.unsettled(now):
                 registry = self._realm_of(realm).cascade.registry
                 outputs = yield from self._sentinel(realm).settle(registry, now)
-                self._add(realm, outputs)
+                self.unsaved.add(realm, outputs)
 
     def unsettled(self, now: int) -> int:
         """Count the realms in which there are such uses."""
@@ -349,22 +311,11 @@ class AccessPartition:
     def tidy(self, now: int) -> Steps[None]:
         """Forget old uses, and close what is silent or over."""
         for realm, sentinel in self._sentinels.items():
-            self._add(realm, (yield from sentinel.expire(now)))
+            self.unsaved.add(realm, (yield from sentinel.expire(now)))
             registry = self._realm_of(realm).cascade.registry
-            self._add(realm, (yield from sentinel.end_denied(registry, now)))
-            self._add(realm, (yield from sentinel.end_declared(registry, now)))
-        for realm, posture in self._postures.items():
-            for name in posture.forget(now):
-                self._used[realm, str(name)] = None
-
-    def findings(self) -> list[Episode]:
-        """Return the findings that changed and are not told."""
-        return [e for each in self._outputs.values() for e in each.episodes.values()]
-
-    def acted(self) -> Iterator[tuple[str, AgentUse]]:
-        """Return uses by agents at our points that nobody was told of yet, by realm."""
-        for realm, each in self._outputs.items():
-            yield from ((realm, use) for use in each.acted)
+            self.unsaved.add(realm, (yield from sentinel.end_denied(registry, now)))
+            self.unsaved.add(realm, (yield from sentinel.end_declared(registry, now)))
+        self.postures.forget(now)
 
     def undeclared(self, realm: str) -> Iterable[Shown]:
         """Undeclared agents and credentials of a realm, as far as seen here."""
@@ -383,11 +334,10 @@ class AccessPartition:
         """Return the changed episodes, in rows."""
         # With what is in doubt of them, which is known once uses are judged again.
         taken = self._taken if self._caught_up else []
-        for episode in chain(taken, self.findings()):
+        for episode in chain(taken, self.unsaved.findings()):
             finding = episode.finding
             yield finding.realm, finding.id, orjson.dumps(saved_episodes.save(episode))
-        for realm, each in self._outputs.items():
-            yield from ((realm, identity, None) for identity in each.dropped)
+        yield from ((*dropped, None) for dropped in self.unsaved.dropped())
 
     def save(self) -> None:
         """Write what changed to the file; call it after the acks.
@@ -395,24 +345,19 @@ class AccessPartition:
         Where there is no room it is kept for the next time, and told again then.
         """
         self.poison.clear()
-        outputs = self._outputs
         saved = self.file.save(
-            (
-                (realm, key, body)
-                for realm, each in outputs.items()
-                for key, body in each.uses.items()
-            ),
+            self.unsaved.uses(),
             self._episodes(),
             # Before it has what was told, nobody may go on from it.
             self.position if self._caught_up else None,
-            ((*key, body) for key, body in self._used.items()),
+            ((*key, body) for key, body in self.postures.used.items()),
         )
         if not saved:
             return
-        self._outputs = {}
+        self.unsaved.clear()
         if self._caught_up:
             self._taken = []
-        self._used = {}
+        self.postures.used = {}
 
     def _sentinel(self, realm: str) -> Sentinel:
         sentinel = self._sentinels.get(realm)
@@ -424,21 +369,6 @@ class AccessPartition:
         if self._points_of is not None:
             sentinel.points = self._points_of(realm)
         return sentinel
-
-    def _add(self, realm: str, new: Outputs) -> None:
-        self._tally.in_flight += new.in_flight
-        self._tally.undated += new.undated
-        self._tally.opened += new.opened
-        if new.unreadable:
-            log.warning("uses_not_readable", realm=realm, count=new.unreadable)
-        if new.forgotten:
-            log.warning("uses_forgotten_early", realm=realm, count=new.forgotten)
-        if new.uses or new.episodes or new.dropped or new.acted:
-            outputs = self._outputs.setdefault(realm, Outputs())
-            outputs.uses.update(new.uses)
-            outputs.episodes.update(new.episodes)
-            outputs.dropped += new.dropped
-            outputs.acted += new.acted
 
 
 def _is_of_an_agent(signal: Mapping[str, Any]) -> bool:

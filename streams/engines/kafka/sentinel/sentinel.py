@@ -20,22 +20,20 @@ from streams.engines.kafka.client.group_consumer import (
     waiting_for_the_broker,
 )
 from streams.engines.kafka.client.log_reader import reading
-from streams.engines.kafka.client.publisher import NotAckedError, die
 from streams.engines.kafka.facts.replica import RealmTables
 from streams.engines.kafka.finding_records import read_episodes
-from streams.engines.kafka.records.accesses import Accesses, agent_record
+from streams.engines.kafka.records.accesses import Accesses
 from streams.engines.kafka.records.codec import access_partition_of
 from streams.engines.kafka.records.layout import ACCESS, FACTS
-from streams.engines.kafka.records.outputs import finding_record
-from streams.engines.kafka.records.poison import letters
 from streams.engines.kafka.records.schema_registry import learn
 from streams.engines.kafka.records.scope_uses import ScopeUse
-from streams.engines.kafka.sentinel.access_partition import AccessPartition, AccessTally
+from streams.engines.kafka.sentinel.access_partition import AccessPartition
 from streams.engines.kafka.sentinel.receipt_log import KafkaReceiptLog
+from streams.engines.kafka.sentinel.unsaved import AccessTally
+from streams.engines.kafka.sentinel.writing import SentinelWriter
 from streams.model.findings import FindingKind
 from streams.observability.failpoints import failpoint
 from streams.observability.progress import Progress
-from streams.services.traced_stages import trace_finding
 from streams.stages.registry.registry import dead
 
 if TYPE_CHECKING:
@@ -46,7 +44,6 @@ if TYPE_CHECKING:
     from streams.engines.kafka.facts.realm import Realm
     from streams.engines.kafka.facts.recovery import Loader
     from streams.engines.kafka.finding_records import Held
-    from streams.engines.kafka.records.codec import Outgoing
     from streams.engines.kafka.records.receipts import Keys
     from streams.engines.kafka.sentinel.access_partition import Record
     from streams.settings.kafka import KafkaSettings
@@ -108,7 +105,7 @@ class SentinelStage:
         self.member = GroupConsumer.of_stage("sentinel", ACCESS, settings, worker)
         self._settings = settings
         self._worker = worker
-        self._publisher = publisher
+        self._writer = SentinelWriter(settings, worker, publisher, self.member, clock)
         self._clock = clock
         self._tolerances = tolerances
         self._tidied = 0.0
@@ -133,7 +130,7 @@ class SentinelStage:
                 while True:
                     await self._turn()
             finally:
-                await self._commit(at_once=True)
+                await self._writer.commit(self._ours(), at_once=True)
                 for each in self.watched.values():
                     each.file.close()
 
@@ -160,7 +157,7 @@ class SentinelStage:
                 for each in self._ours():
                     await in_turns(each.tidy(self._clock()))
             await self._write()
-            await self._commit()
+            await self._writer.commit(self._ours())
         self._tell()
 
     async def _meet(self) -> None:
@@ -191,7 +188,7 @@ class SentinelStage:
             failpoint("sentinel.loaded")
         if numbers:
             async with self.member.lock:
-                await self._commit(at_once=True)
+                await self._writer.commit(self._ours(), at_once=True)
 
     async def _read_told(self, numbers: Iterable[int]) -> dict[int, list[Held]]:
         """Read the findings that earlier owners of some partitions wrote.
@@ -306,7 +303,7 @@ class SentinelStage:
         """Count what is to be looked at for its time has come, roughly."""
         now = self._clock()
         return sum(each.unsettled(now) for each in self._ours()) + sum(
-            0 if home is None else home.inspecting(name, now)
+            0 if home is None else home.postures.inspecting(name, now)
             for name, _, home in self._homes()
         )
 
@@ -366,77 +363,7 @@ class SentinelStage:
         await self._write()
 
     async def _write(self) -> None:
-        """Publish what changed, and save it once it is acked."""
-        ours = [each for each in self._ours() if not each.file.room.missing]
-        changed = [each for each in ours if each.changed]
-        if changed and self.member.doubtful and not await self._confirmed():
-            return
-        if changed:
-            try:
-                waiting = await self._publisher.send(
-                    self._settings.topic("findings"), self._findings(changed)
-                )
-                waiting += await self._publisher.send(
-                    self._settings.topic("dlq"), self._poison(changed)
-                )
-                if agents := list(self._agents(changed)):
-                    topic = self._settings.topic(ACCESS)
-                    waiting += await self._publisher.send(topic, agents)
-                failpoint("sentinel.published")
-                await self._publisher.acks(waiting)
-            except NotAckedError as error:
-                die("sentinel: not acked", error)
-            failpoint("sentinel.acked")
-        for each in ours:
-            if each.changed or each.position != each.file.position:
-                await asyncio.to_thread(each.save)
-                failpoint("sentinel.saved")
-
-    async def _confirmed(self) -> bool:
-        """Have the group confirm that our partitions are ours; else take them up anew.
-
-        A process that was frozen goes on in the middle, while another one may have told
-        more. What it judged since is thrown away, and nothing of it was told.
-        """
-        numbers = self.member.begun
-        if await self.member.confirm():
-            return True
-        log.warning("not_ours_any_more", partitions=sorted(numbers))
-        for number in numbers:
-            self.member.hold(number)
-        return False
-
-    def _findings(self, changed: list[AccessPartition]) -> Iterator[list[Outgoing]]:
-        for each in changed:
-            for episode in each.findings():
-                count, trace = self._settings.partitions, trace_finding(episode)
-                judged = each.judged_of(episode.finding)
-                yield [finding_record(episode, count, trace, judged)]
-
-    def _agents(self, changed: list[AccessPartition]) -> Iterator[list[Outgoing]]:
-        """Return uses by agents here, for the owner of their realm's findings."""
-        count, now = self._settings.access_partitions, self._clock()
-        for each in changed:
-            for number, (realm, use) in enumerate(each.acted()):
-                identity = f"{self._worker.name}/{each.number}/{each.position}/{number}"
-                yield [agent_record(use, realm, count, identity, now)]
-
-    def _poison(self, changed: list[AccessPartition]) -> Iterator[list[Outgoing]]:
-        topic, count = self._settings.topic(ACCESS), self._settings.partitions
-        for each in changed:
-            yield from letters(topic, each.number, count, each.poison)
-
-    async def _commit(self, *, at_once: bool = False) -> None:
-        if not at_once and not self.member.commit_due(self._worker.commit_seconds):
-            return
-        positions = {
-            each.number: (max(each.position, each.judged), self._worker.name)
-            for each in self._ours()
-            # What has no room on the disk is read again by the next process.
-            if not each.file.room.missing
-        }
-        if await self.member.commit(positions):
-            failpoint("sentinel.committed")
+        await self._writer.write(self._ours())
 
     def _tell(self) -> None:
         ours = self._ours()

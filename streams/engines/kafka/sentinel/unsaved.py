@@ -1,0 +1,87 @@
+"""Outputs of steps of the sentinel, until they are acked and saved."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import structlog
+from attrs import define, field
+
+from streams.model.findings import FindingKind
+from streams.stages.sentinel.acted import AgentUse
+from streams.stages.sentinel.step import Outputs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from streams.stages.sentinel.episode import Episode
+
+log = structlog.get_logger()
+
+
+@define
+class AccessTally:
+    """What is counted over all partitions of a worker, also those that went.
+
+    Attributes:
+        in_flight: uses within the grace.
+        undated: uses of principals alone, after a ``not_before`` on them.
+        opened: findings that began, by kind.
+    """
+
+    in_flight: int = 0
+    undated: int = 0
+    opened: Counter[FindingKind] = field(factory=Counter)
+
+
+class UnsavedOutputs:
+    """The outputs of one partition, by realm."""
+
+    def __init__(self, tally: AccessTally) -> None:
+        """Start with none; ``tally`` counts what is added."""
+        self._tally = tally
+        self._of: dict[str, Outputs] = {}
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self._of)
+
+    def add(self, realm: str, new: Outputs) -> None:
+        """Add those of one step."""
+        self._tally.in_flight += new.in_flight
+        self._tally.undated += new.undated
+        self._tally.opened += new.opened
+        if new.unreadable:
+            log.warning("uses_not_readable", realm=realm, count=new.unreadable)
+        if new.forgotten:
+            log.warning("uses_forgotten_early", realm=realm, count=new.forgotten)
+        if new.uses or new.episodes or new.dropped or new.acted:
+            outputs = self._of.setdefault(realm, Outputs())
+            outputs.uses.update(new.uses)
+            outputs.episodes.update(new.episodes)
+            outputs.dropped += new.dropped
+            outputs.acted += new.acted
+
+    def clear(self) -> None:
+        """Forget them: they are saved, or not true any more."""
+        self._of = {}
+
+    def findings(self) -> list[Episode]:
+        """Those that changed and are not told."""
+        return [e for each in self._of.values() for e in each.episodes.values()]
+
+    def acted(self) -> Iterator[tuple[str, AgentUse]]:
+        """Yield uses by agents at our points that nobody was told of yet, by realm."""
+        for realm, each in self._of.items():
+            yield from ((realm, use) for use in each.acted)
+
+    def uses(self) -> Iterator[tuple[str, str, bytes | None]]:
+        """Remembered uses in rows of realm, key and body; None drops one."""
+        for realm, each in self._of.items():
+            yield from ((realm, key, body) for key, body in each.uses.items())
+
+    def dropped(self) -> Iterator[tuple[str, str]]:
+        """Realms and ids of findings that are forgotten."""
+        for realm, each in self._of.items():
+            yield from ((realm, identity) for identity in each.dropped)
