@@ -117,6 +117,7 @@ async def test_no_other_credential_stands_in_for_a_guard(tmp_path: Path) -> None
         (finding,) = await until(found)
         assert finding["presented"] == "guard:pay"
         assert "two was refused" in finding["message"]
+        assert finding["owner"] == "one"
     async with running(tmp_path, tokens=tokens) as server:
         await refused(server, "two", "pay")
         await taken(server, "one", "pay")

@@ -113,7 +113,15 @@ class Partition:
     def __attrs_post_init__(self) -> None:
         """Take it up."""
         keys = GuardKeys(self.keys, self.required)
-        rules = Rules(DEADLINE, SECOND, keys, lambda: self.now, CEILING, self.most)
+        rules = Rules(
+            DEADLINE,
+            SECOND,
+            keys,
+            lambda: self.now,
+            CEILING,
+            self.most,
+            {"api": ("ed*",), "mail": ("edge",)},
+        )
         self.of = ClosurePartition(0, GENESIS, rules, self.tally)
 
     def hear(self, *records: Raw) -> None:
@@ -243,7 +251,7 @@ def test_a_guard_that_is_not_heard_is_fenced_and_named() -> None:
     assert partition.state(identity) == (ProofState.PENDING, 0, ("edge",))
     partition.now = 40 * LEASE
     (episode,) = partition.of.step(NOW)
-    assert "edge" in episode.finding.message
+    assert "edge (at api, mail)" in episode.finding.message
     assert partition.state(identity)[0] is ProofState.PARTIAL
     assert list(partition.of.step(NOW)) == []
 
