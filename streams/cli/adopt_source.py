@@ -101,7 +101,7 @@ class ListingSource:
 
     @property
     def saved(self) -> str | None:
-        """Give when the newest of the files was written, RFC 3339."""
+        """Time at which the newest of the files was written, RFC 3339."""
         return rfc3339(max(path.stat().st_mtime_ns for path in self.files))
 
     @staticmethod

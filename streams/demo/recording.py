@@ -156,7 +156,7 @@ def _revocation(log: bytes, names: dict[Identifier, str]) -> Lifecycle:
 
 
 def _lines_of(log: bytes, event_id: str) -> tuple[int, int]:
-    """Give where the lines of one call begin and end."""
+    """First and last line of one call."""
     first, last = log.find(event_id.encode()), log.rfind(event_id.encode())
     return log.rfind(b"\n", 0, first) + 1, log.find(b"\n", last) + 1
 

@@ -33,7 +33,7 @@ _OF_OWNER: Final = {
 
 
 def details(finding: Finding) -> dict[str, str]:
-    """Give what a finding says as short texts by their names; empty ones are left out.
+    """Details of a finding as short texts by their names; empty ones are left out.
 
     For tools that show names with values. Times are RFC 3339; ``path`` is shown from
     what was presented up to what was ended.
@@ -100,7 +100,7 @@ def told_by(finding: Finding) -> dict[str, str]:
 
 
 def told_in_words(finding: Finding) -> dict[str, str]:
-    """Give what stands in the words of a finding alone; empty texts are left out."""
+    """Details that only the words of a finding have; empty ones are left out."""
     return {name: text for name, text in _in_words(finding).items() if text}
 
 

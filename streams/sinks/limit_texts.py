@@ -18,12 +18,12 @@ def why(finding: Finding) -> str:
 
 
 def authority(finding: Finding) -> str:
-    """Give whose limit it is over; "" where that is not told."""
+    """Return the authority whose limit is exceeded; "" where it is not known."""
     return shown(why(finding).partition(", the limit of ")[2])
 
 
 def orderers_owner(finding: Finding) -> str:
-    """Give whose the one is who ordered it; "" where no source names anybody."""
+    """Owner of whoever ordered it; "" where no source names one."""
     told = detail(finding).rstrip(".")
     return shown(told.partition(ORDERER.format(finding.ended_by, ""))[2])
 

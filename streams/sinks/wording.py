@@ -113,7 +113,7 @@ def is_use(finding: Finding) -> bool:
 
 
 def speaker(finding: Finding) -> str:
-    """Give who made the statement that a finding is about; "" for one of another."""
+    """Return author of the statement that a finding is about; "" for other findings."""
     return shown(finding.ended_by or "") if finding.kind in SAID else ""
 
 
@@ -370,7 +370,7 @@ def _sentence(text: str) -> str:
 
 
 def parts_of_list(finding: Finding) -> tuple[str, str, str]:
-    """Give what a finding on all agents of a realm says, their names, and places."""
+    """Parts of a finding on all agents of a realm: its words, names, and places."""
     said, _, rest = finding.message.partition(": ")
     names, _, rest = rest.partition("; ")
     seen = rest.removeprefix(SEEN).partition("; ")[0] if rest.startswith(SEEN) else ""

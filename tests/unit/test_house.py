@@ -64,3 +64,15 @@ def test_functions_fit_a_screen(repository: Path) -> None:
         and (node.end_lineno or 0) - node.lineno >= FUNCTION
     }
     assert not long
+
+
+def test_docstrings_name_what_they_return(repository: Path) -> None:
+    """No "Give the ..." and "Tell whether ...": the noun, its shape and unit say it."""
+    told = {
+        f"{path}:{node.name}"
+        for path, _, tree in modules(repository)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        and (ast.get_docstring(node) or "").startswith(("Give ", "Tell "))
+    }
+    assert not told

@@ -324,7 +324,7 @@ class Store:
         tx: Transaction,
         answers: list[tuple[asyncio.Future[Any], Any, BaseException | None]],
     ) -> None:
-        """Tell the listeners (guards first), then answer; runs in the event loop."""
+        """Inform the listeners (guards first), then answer; runs in the event loop."""
         self.dead_letters += tx.dead_letters
         commit = Commit(tx.start, *tx.ends(), tuple(tx.written), tx.findings)
         for listener in self.listeners:

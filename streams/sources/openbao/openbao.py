@@ -210,7 +210,7 @@ class Parser:
             yield from self._unanswered(self._pending.pop(oldest))
 
     def _overdue(self, event: dict[str, Any]) -> Iterator[Record]:
-        """Give up requests that came long before a line, by the server's own clock."""
+        """Drop requests that came long before a line, by the server's own clock."""
         now = _time(event)[0]
         while now is not None and self._pending:
             oldest, line = next(iter(self._pending.items()))

@@ -167,7 +167,7 @@ def settle(
 def _lapsed(
     state: DeliveryState, route: str, outcome: AttemptOutcome, now: int
 ) -> Settled:
-    """Give up what has waited behind a failing receiver as long as attempts take."""
+    """Drop what has waited behind a failing receiver as long as attempts take."""
     over = lapsed(state, route, now)
     if not over:
         return Settled(state, ())

@@ -59,7 +59,7 @@ def sentence(seen: Observation) -> str:
 
 
 def detail(finding: Finding) -> str:
-    """Give what the message of a finding tells beyond its sentence; "" for nothing."""
+    """Details in the message of a finding beyond its sentence; "" for none."""
     rest = finding.message.removeprefix(sentence(finding))
     return rest.partition(": ")[2] if rest != finding.message else finding.message
 

@@ -65,7 +65,7 @@ class PointGuard:
 
     @property
     def serving(self) -> RegistrationInterval | None:
-        """Stint that is not over."""
+        """Registration interval that is not over."""
         if self.stints and self.stints[-1].until is None:
             return self.stints[-1]
         return None

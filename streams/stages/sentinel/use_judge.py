@@ -162,13 +162,13 @@ class UseJudge:
         return kind_of(evidence, standing, self._tolerances)
 
     def bits_of(self, registry: Registry) -> LivenessIndex:
-        """Dead bits of a table; one that was built anew has new ones."""
+        """Liveness index of a table; a table built anew has a new one."""
         if self.bits is None or self.bits.registry is not registry:
             self.bits = LivenessIndex(registry)
         return self.bits
 
     def grown(self, registry: Registry) -> Steps[LivenessIndex]:
-        """Dead bits, with every node that facts named taken in."""
+        """Liveness index with every node that facts named."""
         bits = self.bits_of(registry)
         while bits.grow():
             yield

@@ -257,7 +257,7 @@ class DeliveryWorker:
         raise AssertionError  # it counts for ever
 
     async def _give_up(self) -> bool:
-        """Give up what waits for nobody; True where there was something."""
+        """Drop messages without a receiver; True where there were any."""
         if not notify.give_up(self.state, self.routes).dead:
             return False
         async with self._settling:
