@@ -22,6 +22,7 @@ import structlog
 
 from streams.services.intake import IntakeBatch, NotWrittenError
 from streams.services.reading import read
+from streams.services.source_health import HealthKeeper
 from streams.sources.ssf.ssf import Ssf, event_type
 from streams.sources.ssf.verifier import SetRefusedError, UnknownKeyError, verify
 from streams.ssf import health as steps
@@ -54,16 +55,8 @@ class StaleKeyError(UnknownKeyError):
     """The key is unknown, and it is too soon to read the set again."""
 
 
-class StreamHealthKeeper(Protocol):
-    """What keeps the health records of streams over restarts."""
-
-    async def load(self, name: str) -> bytes | None:
-        """Record of a stream, None where there is none."""
-        ...
-
-    async def save(self, name: str, body: bytes) -> None:
-        """Keep the record of a stream."""
-        ...
+class StreamHealthKeeper(HealthKeeper, Protocol):
+    """What keeps the health records of streams over restarts, and shares them."""
 
     def of_others(self, name: str) -> list[bytes]:
         """Return the records that other processes have of a stream."""

@@ -71,7 +71,7 @@ BUGS: Final = {
         'failpoint("stages.before_access")',
         "await state.store.write("
         'lambda tx: tx.set_position("sentinel", offset + 1))\n'
-        '        failpoint("stages.before_access")',
+        '    failpoint("stages.before_access")',
         "stages.before_access",
     ),
     "a cause's position saved before its listing": Bug(
@@ -79,7 +79,7 @@ BUGS: Final = {
         'failpoint("stages.before_slice")',
         "await state.store.write("
         'lambda tx: tx.set_position("registry", position))\n'
-        '        failpoint("stages.before_slice")',
+        '    failpoint("stages.before_slice")',
         "stages.before_slice",
         first=7,
     ),

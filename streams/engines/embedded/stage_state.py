@@ -11,6 +11,7 @@ from attrs import define
 from agents_registry.registry import Registry
 from streams.engines.embedded.crossing import Bell, Latch, Watermark
 from streams.engines.embedded.shared_points import SharedPoints
+from streams.observability.progress import Progress
 from streams.services.traced_stages import trace_applied, trace_finding
 from streams.stages.posture.posture import Posture
 from streams.stages.registry.cascade import Cascade
@@ -45,12 +46,14 @@ class StageState:
     """What the steps of the stages work on.
 
     Attributes:
+        progress: for health.
         loaded: the table is back from the file.
         rebuilding: a table is built anew, which takes as long as it takes.
         in_flight: uses within the grace since the start.
         undated: uses of principals alone, after a ``not_before`` on them, likewise.
         opened: findings opened since the start, by kind.
         ends: how far the logs go.
+        target: how far they went when this round of steps began, None between two.
         saved: the facts below this offset are listed, and that is saved.
         judged: accesses below this offset are judged.
         told: signals below this offset are taken in.
@@ -79,6 +82,7 @@ class StageState:
             tolerances: of the sentinel.
             clock: gives the time (ns).
         """
+        self.progress = Progress()
         self.rebuilding = False
         self.posture = Posture(tolerances.posture)
         self.sentinel = Sentinel(realm, tolerances)
@@ -91,6 +95,7 @@ class StageState:
         self.vocabulary = vocabulary
         self.clock = clock
         self.ends = LogEnds(store.end, store.access_end, store.signals_end)
+        self.target: LogEnds | None = None
         self.cascade = Cascade(vocabulary)
         self.saved = 0
         self.judged = 0

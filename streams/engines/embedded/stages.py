@@ -9,7 +9,7 @@ transaction, so a crash repeats a slice and never loses or half-writes one.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from streams.engines.embedded.access_steps import (
     take_accesses,
@@ -21,16 +21,8 @@ from streams.engines.embedded.access_steps import (
 )
 from streams.engines.embedded.fact_steps import take_facts, take_slice
 from streams.engines.embedded.stage_loading import load_stages
-from streams.engines.embedded.stage_state import LogEnds, StageState
-from streams.observability.progress import Progress
+from streams.engines.embedded.stage_state import StageState
 from streams.stages.posture.posture import SLICE
-from streams.stages.sentinel.tolerances import Tolerances
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from agents_registry.identifiers import Vocabulary
-    from streams.engines.embedded.store import Store
 
 FEW_NODES: Final = 16
 TIDY_SECONDS: Final = 5.0
@@ -50,31 +42,7 @@ class Stages(StageState):
 
     It belongs to the event loop that it was made in. Other threads may wait, ring, and
     read single numbers; whoever looks into the table does so in that loop.
-
-    Attributes:
-        progress: for health.
     """
-
-    def __init__(
-        self,
-        store: Store,
-        realm: str,
-        vocabulary: Vocabulary,
-        tolerances: Tolerances,
-        clock: Callable[[], int],
-    ) -> None:
-        """Start empty; `load` brings the state back.
-
-        Args:
-            store: where log, outputs and state lie.
-            realm: whose table this is.
-            vocabulary: kind to class.
-            tolerances: of the sentinel.
-            clock: gives the time (ns).
-        """
-        super().__init__(store, realm, vocabulary, tolerances, clock)
-        self.progress = Progress()
-        self._target: LogEnds | None = None
 
     async def load(self) -> None:
         """Bring the table and the sentinel back from the file."""
@@ -145,8 +113,8 @@ class Stages(StageState):
 
     async def _step(self) -> bool:
         """Every kind of work one turn; tell whether there was any."""
-        if self._target is None:
-            self._target = self.ends
+        if self.target is None:
+            self.target = self.ends
         worked = False
         if not self.cascade.exclusive:
             worked = await take_facts(self)
@@ -154,13 +122,13 @@ class Stages(StageState):
         worked |= await take_signals(self)
         # Uses go first: posture waits for one that waits for facts of its round.
         uses_wait = self.judged < self.ends.access
-        if not uses_wait or self.applied >= self._target.facts:
+        if not uses_wait or self.applied >= self.target.facts:
             worked |= await take_posture(self, FEW_NODES if uses_wait else SLICE)
         await take_receipts(self)
-        if self.applied >= self._target.facts:
-            worked |= await take_accesses(self, self._target.access)
+        if self.applied >= self.target.facts:
+            worked |= await take_accesses(self, self.target.access)
             worked |= await take_unsettled(self)
-            if self.judged >= self._target.access:
-                worked |= self._target is not self.ends
-                self._target = None
+            if self.judged >= self.target.access:
+                worked |= self.target is not self.ends
+                self.target = None
         return worked
