@@ -8,19 +8,19 @@ late: which loop, when, by how much, and how much of it the thread waited for a 
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import gc
 import json
 import os
+import re
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, TextIO
 
 from streams.process.loop_hold import MAIN, PERIOD, LoopHold
-
-if TYPE_CHECKING:
-    from types import FrameType
 
 NANO: Final = 1e9
 SAMPLE: Final = 0.01  # seconds
@@ -41,28 +41,46 @@ class Sampler(threading.Thread):
         super().__init__(daemon=True, name="sampler")
         self.began: dict[int, float] = {}
         self.seen: dict[int, str] = {}
+        self._file: TextIO = tempfile.TemporaryFile("w+")  # noqa: SIM115 - for ever
 
     def run(self) -> None:
         """Look until the process ends."""
         while True:
             time.sleep(SAMPLE)
-            now, frames = time.monotonic(), sys._current_frames()  # noqa: SLF001
-            for thread, began in [*self.began.items()]:
-                if now - began > SAMPLE and thread in frames:
-                    self.seen[thread] = _place(frames[thread])
+            now = time.monotonic()
+            held = [at for at, began in [*self.began.items()] if now - began > SAMPLE]
+            if held:
+                found = self._places()
+                self.seen |= {each: found[each] for each in held if each in found}
+
+    def _places(self) -> dict[int, str]:
+        """Name the innermost place in the product of each thread, and what it calls.
+
+        By the text of `faulthandler`: frames of other threads that Python code walks,
+        with `sys._current_frames`, end CPython 3.11 now and then.
+        """
+        self._file.seek(0)
+        self._file.truncate()
+        faulthandler.dump_traceback(self._file, all_threads=True)
+        self._file.seek(0)
+        threads = re.split(r"(?:Current t|T)hread (0x[0-9a-f]+)", self._file.read())
+        return {
+            int(ident, 16): _place(_FRAME.findall(text))
+            for ident, text in zip(threads[1::2], threads[2::2], strict=True)
+        }
 
 
-def _place(frame: FrameType | None) -> str:
-    """Name the innermost place in the product, and what it calls."""
-    inner = frame
-    while frame is not None and not OURS.intersection(
-        Path(frame.f_code.co_filename).parts
-    ):
-        frame = frame.f_back
-    if inner is None or frame is None:
-        return ""
-    called = "" if inner is frame else f" -> {inner.f_code.co_qualname}"
-    return f"{frame.f_code.co_qualname}:{frame.f_lineno}{called}"
+_FRAME: Final = re.compile(r'File "([^"]*)", line (\d+) in (\S+)')
+
+
+def _place(frames: list[tuple[str, str, str]]) -> str:
+    """Name the innermost place in the product among frames, and what it calls."""
+    for depth, (file, line, name) in enumerate(frames):
+        parts = Path(file).parts
+        if OURS.intersection(parts):
+            called = f" -> {frames[0][2]}" if depth else ""
+            return f"{Path(file).stem}.{name}:{line}{called}"
+    return ""
 
 
 def metered(holds: Holds, ready: Path) -> None:
@@ -143,6 +161,7 @@ def main() -> None:
     """Run the program with the arguments behind the file's name."""
     from streams.cli.main import main as program  # noqa: PLC0415 - not in its children
 
+    faulthandler.enable()
     file, holds = Path(sys.argv[1]), Holds()
     late: list[tuple[str, float, float, float, float]] = []
     lateness(late)
