@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,8 @@ CHECKS = [
     response_schema_conformance,
 ]
 KEY, ROOT = "aws.access_key:AKIAIOSFODNN7EXAMPLE", "aws.access_key:AKIAEXAMPLEROOT00001"
-EXAMPLES = 12
+EXAMPLES = max(6, int(os.environ.get("RESCIND_EXAMPLES", "0")) // 400)  # a route
+PATIENCE = 60  # seconds
 schemathesis.serializer.alias("application/secevent+jwt", "text/plain")
 NAMED = [KEY, ROOT, "secret:s1"]
 
@@ -101,6 +103,8 @@ def _references(value: Any) -> list[str]:
     return []
 
 
+@pytest.mark.worlds
+@pytest.mark.timeout(300)
 async def test_the_server_answers_as_described(tmp_path: Path) -> None:
     """Whatever is asked, rightly and wrongly, by somebody who may and who may not."""
     configured = lists_of(tmp_path)
@@ -156,7 +160,9 @@ def ask_everything(url: str, names: dict[str, list[str]]) -> None:
                         if name in part and data.draw(st.booleans()):
                             part[name] = data.draw(st.sampled_from(names[name]))
                 case.headers["Authorization"] = f"Bearer {token}"
-                case.call_and_validate(base_url=url, session=session, checks=CHECKS)
+                case.call_and_validate(
+                    base_url=url, session=session, checks=CHECKS, timeout=PATIENCE
+                )
                 next(asked)
 
             ask()

@@ -45,6 +45,7 @@ CHECKS = [
     response_schema_conformance,
 ]
 EXAMPLES = 6
+PATIENCE = 60  # seconds
 TOKENS = [token("agent"), token("boss"), token("nobody"), "opaque", "a.b.c"]
 CHECKED = [
     ("/v1/check", {}),
@@ -88,6 +89,7 @@ def test_every_schema_is_one() -> None:
         Draft202012Validator.check_schema(schema)
 
 
+@pytest.mark.timeout(300)
 async def test_the_decision_point_answers_as_described() -> None:
     """Whatever is asked, rightly and wrongly, by callers and by strangers."""
     async with client(known()) as made:
@@ -160,5 +162,7 @@ def ask_of_the_known(url: str) -> set[int]:
 def validated(case: Any, url: str, session: requests.Session, bearer: str) -> int:
     """Ask, hold the answer against the description, and give its status."""
     case.headers["Authorization"] = f"Bearer {bearer}"
-    answer = case.call_and_validate(base_url=url, session=session, checks=CHECKS)
+    answer = case.call_and_validate(
+        base_url=url, session=session, checks=CHECKS, timeout=PATIENCE
+    )
     return int(answer.status_code)
