@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,24 +68,37 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             )
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Keep those together that share a server, a broker or a wheel of their module.
-
-    Each process that ran one of them would start it again. Groups begin first.
-    """
-    if not item.config.pluginmanager.hasplugin("xdist"):
-        return
-    known = getattr(item, "_fixtureinfo", None)
-    definitions = known.name2fixturedefs.values() if known else ()
-    if any(each[-1].scope == "module" for each in definitions):
-        item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
-
-
 def pytest_configure() -> None:
     """Refuse a folder of public samples that is not there: nobody meant that."""
     folder = os.environ.get(PUBLIC_SAMPLES)
     if folder and not Path(folder).is_dir():
         raise pytest.UsageError(f"{PUBLIC_SAMPLES}={folder}: there is no such folder")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Deal out single tests, and whole modules where tests share what is started.
+
+    Each process that ran one of them would start it again. The largest come first.
+    """
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - where it runs
+
+    scheduling = LoadScopeScheduling(config, log)
+
+    def scope(nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return file if _together(ROOT / file) else nodeid
+
+    scheduling._split_scope = scope
+    return scheduling
+
+
+@cache
+def _together(path: Path) -> bool:
+    """Tell whether a module's tests share a fixture, or take milliseconds."""
+    read = [each.read_text("utf-8") for each in (path, path.parent / "conftest.py")
+            if each.is_file()]  # fmt: skip
+    return path.parent.name == "unit" or any('scope="module"' in text for text in read)
 
 
 def pytest_collection_modifyitems(
