@@ -22,7 +22,7 @@ from streams.stages.access.callers import Callers
 from streams.stages.access.uses import AccessEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -306,6 +306,20 @@ def joined(blocks: Sequence[AccessColumns]) -> AccessColumns:
         callers=callers_of_lines.joined((each.callers, len(each)) for each in blocks),
         **rest,
     )
+
+
+def gathered(blocks: Iterable[AccessColumns], enough: int) -> Iterator[AccessColumns]:
+    """Join blocks while they are small: a step costs the same for few lines as many."""
+    some: list[AccessColumns] = []
+    count = 0
+    for block in blocks:
+        some.append(block)
+        count += len(block)
+        if count >= enough:
+            yield joined(some)
+            some, count = [], 0
+    if some:
+        yield joined(some)
 
 
 def _text(use: AccessEvent) -> bytes:

@@ -22,7 +22,7 @@ from streams.engines.kafka.records.scope_uses import ScopeUse
 from streams.engines.kafka.sentinel.realm_postures import RealmPostures
 from streams.engines.kafka.sentinel.unsaved import AccessTally, UnsavedOutputs
 from streams.model.findings import FindingKind
-from streams.stages.access.columns import joined
+from streams.stages.access.columns import gathered
 from streams.stages.sentinel import saved_episodes
 from streams.stages.sentinel.acted import AgentUse
 from streams.stages.sentinel.prior_findings import PriorFindings
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from streams.engines.kafka.finding_records import Held
     from streams.engines.kafka.records.poison import Poison
     from streams.model.findings import Finding
-    from streams.stages.access.columns import AccessColumns
     from streams.stages.sentinel.episode import Episode
     from streams.stages.sentinel.points import EnforcementPoints
     from streams.stages.sentinel.unknown_agents import Shown
@@ -231,7 +230,7 @@ class AccessPartition:
                 continue
             registry = self._realm_of(realm).cascade.registry
             blocks = [each.lines for each in group if isinstance(each, Accesses)]
-            for lines in _gathered(blocks):
+            for lines in gathered(blocks, AT_ONCE):
                 outputs = yield from sentinel.observe(lines, registry, now)
                 self.unsaved.add(realm, outputs)
 
@@ -381,17 +380,3 @@ def _agent_use(signal: Mapping[str, Any]) -> AgentUse | None:
     except ValueError:
         log.warning("agent_use_not_readable", presented=signal["presented"])
         return None
-
-
-def _gathered(blocks: Iterable[AccessColumns]) -> Iterator[AccessColumns]:
-    """Join blocks while they are small: a step costs the same for few lines as many."""
-    some: list[AccessColumns] = []
-    count = 0
-    for block in blocks:
-        some.append(block)
-        count += len(block)
-        if count >= AT_ONCE:
-            yield joined(some)
-            some, count = [], 0
-    if some:
-        yield joined(some)
