@@ -337,7 +337,7 @@ async def test_an_error_of_our_own_denies(monkeypatch: pytest.MonkeyPatch) -> No
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr(known.guard, "check", broken)
+    monkeypatch.setattr(known.guard, "check_in_turns", broken)
     async with envoy(known) as made:
         answer = await made.check(bearer("child"))
 
