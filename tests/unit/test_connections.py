@@ -52,6 +52,7 @@ class Request:
     """What is looked at of a request."""
 
     transport: Any
+    headers: dict[str, str] = field(factory=dict)
 
 
 def connection(
