@@ -13,7 +13,6 @@ from bench.credentials import CHAIN, NOW, accessor, chains, register, token_hmac
 from bench.report import Row
 from bench.rounds import interleave
 from enforcement.guard import Guard
-from enforcement.steady import SteadyClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,10 +74,10 @@ def _looking_up(leaves: list[Identifier], keys: set[str]) -> Callable[[], object
 
 def _guarding(registry: Registry, leaves: list[Identifier]) -> Row:
     """Compare `Guard.check` (lease, clocks, counters) with the judging inside."""
-    guard = Guard("http://localhost", "", name="bench")
+    # The wall clock is that of the made-up realm.
+    guard = Guard("http://localhost", "", name="bench", wall_clock=lambda: CLOCK)
     guard.standing.replica.registry = registry
     guard.standing.deadline = 2**63
-    guard.time = SteadyClock(lambda: CLOCK, lambda: 0)  # of the made-up realm
     presented = [Presented((leaf,)) for leaf in leaves]
     assert guard.check(presented[0]).allowed
     assert judge(registry, presented[0], now=CLOCK) is LIVES

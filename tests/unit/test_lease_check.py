@@ -10,9 +10,18 @@ from agents_registry.facts import Cause, Effect, Fact, Node, Renewal, to_plain
 from agents_registry.identifiers import Identifier
 from agents_registry.life import Reason
 from agents_registry.registry import Registry
-from enforcement import Guard, Lapse, Mode, Policy, Presented, Token, Verdict
+from agents_registry.verdict import Judgement, judge
+from enforcement import (
+    Guard,
+    Lapse,
+    Mode,
+    Policy,
+    Presented,
+    Token,
+    Verdict,
+    judging,
+)
 from enforcement.replica import GapError, GenesisError, Replica
-from enforcement.steady import SteadyClock
 
 pytestmark = pytest.mark.unit
 
@@ -312,14 +321,17 @@ def test_a_verdict_has_no_truth_value(serving: Guard) -> None:
         bool(serving.check(DEAD))
 
 
-def test_a_pause_while_it_judges_counts(serving: Guard, clock: Clock) -> None:
+def test_a_pause_while_it_judges_counts(
+    serving: Guard, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A process may be stopped, or its machine sleep, in the middle of a check."""
 
-    def slow() -> int:
+    def slow(*told: Any, **named: Any) -> Judgement:
         clock.now += 3600 * SECOND
-        return NOW
+        return judge(*told, **named)
 
-    serving.time = SteadyClock(slow, clock)
+    monkeypatch.setattr(judging, "judge", slow)
+    assert serving.standing.deadline > clock.now
     verdict = serving.check(ALIVE)
 
     assert (False, Lapse.NO_LEASE) == (verdict.allowed, verdict.reason)
