@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from streams.model.findings import SUMMARY, FindingKind
 from streams.model.times import rfc3339
-from streams.sinks import limit_texts, plain_text, wording
+from streams.sinks import ends, limit_texts, plain_text, wording
 from streams.sinks.kind_groups import TOLD
 from streams.stages.sentinel.messages import detail
 
@@ -27,6 +27,7 @@ _OF_OWNER: Final = {
     "cause": "owner_cause",
     "ended": "owner_ended",
     "ended_by": "owner_ended_by",
+    "authority": "owner_end_authority",
     "reason": "owner_end_reason",
     "told": "owner_end_told",
 }
@@ -39,6 +40,7 @@ def details(finding: Finding) -> dict[str, str]:
     what was presented up to what was ended.
     """
     path = finding.path if len(finding.path) > 1 else ()
+    holder, authority = wording.name_holder(finding), ends.authority(finding)
     found = {
         "severity": finding.severity.name.lower(),
         "kind": finding.kind.value,
@@ -47,7 +49,8 @@ def details(finding: Finding) -> dict[str, str]:
         "point": wording.place(finding) or wording.source(finding),
         "outcome": finding.outcome,
         "agent": plain_text.shown(finding.agent or ""),
-        "owner": plain_text.shown(finding.owner or ""),
+        "owner": "" if holder else plain_text.shown(finding.owner or ""),
+        "name_holder": holder,
         "address": plain_text.shown(finding.address or ""),
         "user_agent": plain_text.shown(finding.user_agent or ""),
         "via": finding.via,
@@ -56,7 +59,8 @@ def details(finding: Finding) -> dict[str, str]:
         ),
         "cause": finding.cause,
         "ended": rfc3339(finding.cause_at),
-        "ended_by": plain_text.shown(finding.ended_by or ""),
+        "ended_by": "" if authority else plain_text.shown(finding.ended_by or ""),
+        "authority": authority,
         "reason": plain_text.shown(finding.reason or "", 2 * plain_text.SHOWN),
         "told": rfc3339(finding.told_at),
         # A failure of the guard is no lateness.
@@ -83,7 +87,7 @@ def named(finding: Finding) -> dict[str, str]:
     elif finding.cause_at is None:
         did = _DID.get(kind, "ended_by")
         if kind is FindingKind.REVOCATION_NOT_APPLIED:
-            person = wording.is_person(finding.ended_by or "")
+            person = ends.is_person(finding.ended_by or "")
             did = "ordered_by" if person else "reported_by"
         found = {did if n == "ended_by" else n: text for n, text in found.items()}
     if kind is FindingKind.SHARED_SERVICE_ACCOUNT and "agent" in found:

@@ -24,7 +24,7 @@ from attrs import frozen
 
 from agents_registry.identifiers import VOCABULARY, Identifier, NodeClass
 from streams.model.findings import SUMMARY, FindingKind, Severity
-from streams.sinks import alert_fields, plain_text, wording
+from streams.sinks import alert_fields, ends, plain_text, wording
 from streams.sinks.links import NOWHERE, Links
 from streams.stages.access.agent_kinds import is_account, is_agent
 from streams.stages.notify.deliveries import Activity
@@ -242,7 +242,8 @@ def _resources(finding: Finding) -> list[dict[str, Any]]:
         {"uid": identifier.value, "type": identifier.kind}
         for identifier in dict.fromkeys((finding.presented, *_path(finding)))
     ]
-    if finding.owner and finding.kind is not FindingKind.OWNERLESS:  # it is gone
+    gone = finding.kind is FindingKind.OWNERLESS
+    if finding.owner and not gone and not wording.name_holder(finding):
         resources[0]["owner"] = {"name": plain_text.shown(finding.owner, _MAX_TEXT)}
     return resources
 
@@ -284,6 +285,7 @@ def _remediation(finding: Finding, links: Links) -> dict[str, Any]:
 def _unmapped(finding: Finding) -> dict[str, Any]:
     failed = finding.kind is FindingKind.ENFORCEMENT_FAILURE
     gone = finding.owner if finding.kind is FindingKind.OWNERLESS else None
+    holder = wording.name_holder(finding)
     former = {"former_owner": plain_text.shown(gone, _MAX_TEXT)} if gone else {}
     return {
         "realm": finding.realm,
@@ -294,19 +296,28 @@ def _unmapped(finding: Finding) -> dict[str, Any]:
         "path": [str(identifier) for identifier in _path(finding)],
         "path_length": len(finding.path),
         "cause": (finding.cause or finding.ended_by or finding.reason)
-        and {
-            "id": finding.cause,
-            "effect": finding.cause_effect,
-            "at": finding.cause_at and finding.cause_at // MILLISECOND,
-            "by": plain_text.shown(finding.ended_by or "", _MAX_TEXT) or None,
-            "reason": plain_text.shown(finding.reason or "", _MAX_TEXT) or None,
-            "told_at": finding.told_at and finding.told_at // MILLISECOND,
-        },
+        and _cause(finding),
         # A guard that failed was not late.
         "late_by": None if failed else finding.late_by,
         **former,
+        **({"name_holder": holder} if holder else {}),
         **alert_fields.told_by(finding),
         **alert_fields.told_in_words(finding),
+    }
+
+
+def _cause(finding: Finding) -> dict[str, Any]:
+    """Say what ended it; who only said that is no one who did it."""
+    by = plain_text.shown(finding.ended_by or "", _MAX_TEXT) or None
+    authority = ends.authority(finding)
+    return {
+        "id": finding.cause,
+        "effect": finding.cause_effect,
+        "at": finding.cause_at and finding.cause_at // MILLISECOND,
+        "by": None if authority else by,
+        **({"authority": authority} if authority else {}),
+        "reason": plain_text.shown(finding.reason or "", _MAX_TEXT) or None,
+        "told_at": finding.told_at and finding.told_at // MILLISECOND,
     }
 
 

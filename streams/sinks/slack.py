@@ -31,7 +31,7 @@ _SILENT: Final = (
 _SAID: Final = {Activity.UPDATE: "Update: ", Activity.CLOSE: "Over: "}
 _SHOWN: Final = (
     "severity", "kind", "realm", "identifier", "credential", "agent", "account",
-    "owner", "former_owner", "guards", "count",
+    "owner", "name_holder", "former_owner", "guards", "count",
 )  # fmt: skip
 
 

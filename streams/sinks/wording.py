@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from agents_registry.identifiers import VOCABULARY, Identifier, NodeClass
 from streams.model.findings import POSTURE, SUMMARY, FindingKind, source_still_honours
-from streams.sinks import limit_texts, summary_text
+from streams.sinks import ends, limit_texts, summary_text
 from streams.sinks.kind_groups import (
     FOUND,
-    ORDERED,
     PLACELESS,
     POSTURE_OR_SOURCE,
     SAID,
@@ -25,21 +24,21 @@ from streams.sinks.kind_groups import (
 )
 from streams.sinks.kind_texts import (
     ABOUT_NO_AGENT,
+    NO_OWNER_OF_CREDENTIAL,
     OURS,
     REMARKS,
     TITLES,
     UNKNOWN_AGENT,
-    UNKNOWN_ORDER,
     UNKNOWN_OWNER,
     UNKNOWN_OWNERS,
     UNKNOWN_PLACE,
     UNKNOWN_SPEAKER,
     days_of,
     happened,
-    remedy_of,
 )
 from streams.sinks.nouns import NOUNS
 from streams.sinks.plain_text import EVENTS, NAMES, SHOWN, cell, moment, shown, span
+from streams.sinks.remedies import ITS_CREDENTIAL, ITS_CREDENTIALS, remedy_of
 from streams.stages.access.agent_kinds import is_agent
 from streams.stages.sentinel.acted import only_place
 from streams.stages.sentinel.evidence import SOURCE
@@ -49,13 +48,6 @@ if TYPE_CHECKING:
     from streams.model.findings import Finding
 
 _LONGEST: Final = 300  # bytes of an identifier, all of it
-
-_ENDED: Final = {
-    "revoke": "revoked",
-    "suspend": "suspended",
-    "narrow": "narrowed",
-    "not_before": "ended",
-}
 
 
 def kind_title(kind: FindingKind) -> str:
@@ -107,6 +99,11 @@ def credential(finding: Finding) -> str:
     return only_place(detail(finding))[1] if found else ""
 
 
+def name_holder(finding: Finding) -> str:
+    """Credential that holds the name of a guard; "" where none does, or of others."""
+    return shown(finding.owner or "") if finding.presented.kind == "guard" else ""
+
+
 def is_use(finding: Finding) -> bool:
     """Whether a finding is about something that was presented at its point."""
     return finding.kind in USES
@@ -128,14 +125,16 @@ def message(finding: Finding) -> str:
 def lines(finding: Finding) -> list[str]:
     """Alert in lines: what happened, then an answer to each question.
 
-    Who acted; whose that is; when and from where; why (who ended it, when, for which
-    reason); what to do now. What no source tells is said to be unknown.
+    Who acted; whose that is; who holds a guard's name; when and from where; why (who
+    ended it, when, for which reason); what to do now. What no source tells is said to
+    be unknown.
     """
     if finding.presented.kind == SUMMARY:
         return summary_text.lines(finding, remedy(finding))
     answers = {
         "Who": _who(finding),
         "Owner": _owner(finding),
+        "Name held by": name_holder(finding),
         "When": _when(finding),
         "From": _from(finding),
         "Why": _why(finding),
@@ -158,16 +157,33 @@ def remedy(finding: Finding) -> str:
 
 def _filled(text: str, finding: Finding) -> str:
     """Fill the names of a finding in."""
-    name = str(finding.presented)
+    name, ended = str(finding.presented), str(ends.ended(finding))
+    holder = name_holder(finding)
+    without_point = "its source" if finding.kind in TOLD else "the enforcement point"
     return text.format(
         it=shown(name),
-        id=shlex.quote(shown(name, _LONGEST)),
+        id=_word(name),
+        ended=shown(ended),
+        ended_id=_word(ended),
+        its=_its_credentials(finding),
+        not_holder=f", not {holder}" if holder else "",
         value=shown(finding.presented.value),
         cell=cell(shown(name, _LONGEST)),
         days=days_of(detail(finding)),
-        point=shown(finding.point) or "the enforcement point",
+        point=shown(finding.point) or without_point,
         by=shown(finding.ended_by or "") or "its sender",
     )
+
+
+def _its_credentials(finding: Finding) -> str:
+    """Say what to do about what an unknown agent used."""
+    held = credential(finding)
+    return ITS_CREDENTIAL.format(credential_id=_word(held)) if held else ITS_CREDENTIALS
+
+
+def _word(name: str) -> str:
+    """Quote a name as a shell takes it for one word."""
+    return shlex.quote(shown(name, _LONGEST))
 
 
 def agent(finding: Finding) -> Identifier | None:
@@ -231,7 +247,7 @@ def _after(finding: Finding) -> str:
     """Say how long after which end the last use was."""
     if finding.kind in UNENDED:
         return ""
-    verb = _ENDED.get(finding.cause_effect or "", "ended")
+    verb = ends.VERBS.get(finding.cause_effect or "", "ended")
     what = "it"
     if finding.via == "ancestor" and finding.path:
         what = f"its ancestor {shown(str(finding.path[-1]))}"
@@ -275,9 +291,11 @@ def _owner(finding: Finding) -> str:
     if kind is FindingKind.OWNERLESS:
         return f"none any more; it was {owner}" if owner else "none"
     if kind is FindingKind.BLAST_LIMIT:
-        return limit_texts.owners(finding, by_agent=is_person(finding.ended_by or ""))
-    if finding.presented.kind == "guard" and owner:
-        return f"{owner}, which has that name"
+        by_agent = ends.is_person(finding.ended_by or "")
+        return limit_texts.owners(finding, by_agent=by_agent)
+    if finding.presented.kind == "guard":
+        by = shown(finding.ended_by or "") or "the credential"
+        return NO_OWNER_OF_CREDENTIAL.format(by)
     about = kind.value if kind.value in UNKNOWN_OWNERS else finding.presented.kind
     return owner or UNKNOWN_OWNERS.get(about, UNKNOWN_OWNER)
 
@@ -325,7 +343,7 @@ def _from(finding: Finding) -> str:
 
 def _why(finding: Finding) -> str:
     """Say who ended what, when and for which reason; or what is wrong."""
-    parts = [_end(finding)]
+    parts = [ends.end(finding)]
     if finding.kind in USES and finding.kind not in UNENDED:
         late = shown(detail(finding).rstrip("."), NAMES)
         late = late if finding.kind is FindingKind.ENFORCEMENT_LAG else ""
@@ -343,24 +361,8 @@ def _why(finding: Finding) -> str:
         told = f"{_sentence(told)}."
         parts = [told, *parts] if finding.kind in POSTURE else [*parts, told]
     if finding.cause_at is None and finding.kind not in POSTURE_OR_SOURCE:
-        parts += [_reporter(finding), _reason(finding)]
+        parts += [ends.reporter(finding), ends.reason(finding)]
     return " ".join(filter(None, parts))
-
-
-def _reporter(finding: Finding) -> str:
-    """Say who told of an end that is no fact, and who ordered it."""
-    by, ordered = shown(finding.ended_by or ""), finding.kind in ORDERED
-    if finding.kind in SAID or not (by or ordered):
-        return ""
-    if ordered and is_person(by):
-        return f"Ordered by {by}."
-    text = f"Reported by {by}." if by else ""
-    return f"{text} {UNKNOWN_ORDER}".strip() if ordered else text
-
-
-def is_person(by: str) -> bool:
-    """Whether who ended something is a name of its source, and no authority."""
-    return ":" in by
 
 
 def _sentence(text: str) -> str:
@@ -375,22 +377,3 @@ def parts_of_list(finding: Finding) -> tuple[str, str, str]:
     names, _, rest = rest.partition("; ")
     seen = rest.removeprefix(SEEN).partition("; ")[0] if rest.startswith(SEEN) else ""
     return shown(said), shown(names, NAMES), shown(seen, NAMES)
-
-
-def _end(finding: Finding) -> str:
-    """Say what was ended, when, by whom and why; empty where nothing was."""
-    if finding.cause_at is None:
-        return ""
-    what = finding.path[-1] if finding.path else finding.presented
-    verb = _ENDED.get(finding.cause_effect or "", "ended")
-    by = shown(finding.ended_by or "") or "unknown (its source names nobody)"
-    text = f"{shown(str(what))} was {verb} at {moment(finding.cause_at)} by {by}."
-    if finding.late_by == SOURCE and finding.told_at is not None:
-        late = span(finding.told_at - finding.cause_at)
-        text += f" Its source reported that {late} later."
-    return f"{text} {_reason(finding)}"
-
-
-def _reason(finding: Finding) -> str:
-    reason = shown(finding.reason or "", 2 * SHOWN)
-    return f"Reason: {reason or 'unknown (none was given)'}."

@@ -18,7 +18,7 @@ from typer.main import get_command
 
 from streams.cli.main import app
 from streams.model.findings import SUMMARY, Finding, FindingKind
-from streams.sinks import kind_texts, ocsf, wording
+from streams.sinks import ocsf, remedies, wording
 from streams.sinks.links import Links
 from streams.sinks.pagerduty import PagerDuty
 from streams.sinks.slack import Slack
@@ -61,9 +61,10 @@ class Answers(NamedTuple):
 
 
 _USE: Final = Answers(PLANNER, DANA, USED, ADDRESS, REVOKED, WHY)
+_BLAST: Final = f"rescind blast-radius {PLANNER}` lists all that ended with {PLANNER}"
 _STATE: Final = "no request; found in the inventory that the sources declared"
 ANSWERS: Final = {
-    "use_after_revocation": _USE,
+    "use_after_revocation": _USE._replace(now=_BLAST),
     "use_after_revocation_told_late": _USE._replace(
         why=(
             f"{TOKEN} was revoked at 2026-03-02 09:20:00 UTC by gateway.agent:mailer",
@@ -77,7 +78,10 @@ ANSWERS: Final = {
         NO_OWNER,
         USED,
         "unknown address (the log tells none), user agent unknown (the log tells none)",
-        ("09:20:00 UTC by operators", "Reason: unknown (none was given)"),
+        (
+            "09:20:00 UTC by: unknown (said by the authority operators, which names",
+            "Reason: unknown (none was given)",
+        ),
         "rescind why gateway.token:tok-9",
     ),
     "blocked_attempt": _USE,
@@ -94,7 +98,7 @@ ANSWERS: Final = {
         who="gateway.agent:scraper, with gateway.token:tok-scraper",
         owner=NO_OWNER,
         why=("payments-api", "None of these uses was refused"),
-        now='rescind revoke gateway.agent:scraper --reason "TEXT"',
+        now='rescind revoke gateway.token:tok-scraper --reason "TEXT"',
     ),
     "unknown_agent_first_day": _USE._replace(
         who="gateway.agent:mailer, gateway.agent:planner, gateway.agent:scraper",
@@ -124,11 +128,11 @@ ANSWERS: Final = {
     ),
     "unauthorised_guard": Answers(
         "token ci-runner, about guard:payments-eu",
-        "token payments-guards, which has that name",
+        "unknown (settings name no owner of token ci-runner)",
         "found at 2026-03-02 09:00:00 UTC",
         "unknown address (the refusal does not carry one)",
-        ("it has no right to this name",),
-        "rescind guards",
+        ("it has no right to this name", "token payments-guards"),
+        "If not, rotate token ci-runner, not token payments-guards",
     ),
     "revocation_not_applied": Answers(
         SOURCE,
@@ -147,7 +151,7 @@ ANSWERS: Final = {
         NO_OWNER,
         "2026-03-02 09:20:00 UTC",
         "vault-eu",
-        ("vault gave up revoking it", "Ordered by: unknown", "1. Remove the account"),
+        ("vault gave up revoking it", "Ordered by: unknown", "which account the lease"),
         'rescind revoke vault.lease:database/creds/payments/7hsK2 --reason "TEXT"',
     ),
     "leak": Answers(
@@ -193,8 +197,8 @@ ANSWERS: Final = {
         DANA,
         "found at 2026-04-01 09:05:01 UTC",
         "access logs",
-        ("30 days it was not used at all",),
-        f'rescind revoke {TOKEN} --reason "TEXT"',
+        ("30 days it was not used at all", "Not urgent"),
+        f"run `rescind blast-radius {TOKEN}` first",
     ),
     "ownerless": Answers(
         "gateway.agent:scraper",
@@ -265,7 +269,7 @@ ANSWERS: Final = {
         "2026-03-02 09:00:00 UTC",
         "Rescind's own watch",
         ("from 2026-03-02T02:00:00Z to 2026-03-02T08:00:00Z",),
-        "rescind inventory",
+        "merely lacks may have ended: ask its owner",
     ),
     "unmapped_subject": Answers(
         "source:acme-idp",
@@ -292,7 +296,7 @@ ANSWERS: Final = {
             *REVOKED,
             "these guards have not confirmed it: payments-eu (at payments-api, ref",
         ),
-        "rescind guards --remove NAME",
+        f"rescind blast-radius {PLANNER}` lists it",
     ),
     "blast_limit_held": Answers(
         f"gateway.agent:mailer, who ordered the end of {TOKEN} of {PLANNER}",
@@ -424,7 +428,7 @@ _FIELDS: Final = {
     "unauthorised": {"said_by": "acme-idp", "format": "agent-gateway"},
     "scope_violation": {"scope": "gateway|payments.send"},
     "unauthorised_guard": {
-        "said_by": "token ci-runner", "owner": "token payments-guards",
+        "said_by": "token ci-runner", "name_holder": "token payments-guards",
     },
     "trial_of_a_receiver": {"started_by": "ops-sam", "severity": "informational"},
     "ownerless_owner_left": {
@@ -475,7 +479,15 @@ def test_fields_say_what_each_is(told: dict[str, Finding], name: str) -> None:
         or "rescind/acme"
     )
     unmapped = _shown_by_ocsf(told[name])["unmapped"]
-    both = {"agents", "guards", "credential", "scope", "source", "format"}
+    both = {
+        "agents",
+        "guards",
+        "credential",
+        "scope",
+        "source",
+        "format",
+        "name_holder",
+    }
     listed = wanted.keys() & both
     assert [] == [each for each in listed if unmapped[each] != wanted[each]]
 
@@ -516,6 +528,26 @@ def test_who_holds_a_leaked_credential_did_not_leak_it(
 
     assert "actor" not in evidence
     assert "planner" == evidence["user"]["uid"]
+
+
+def test_an_authority_is_no_person_who_ended_something(
+    told: dict[str, Finding],
+) -> None:
+    """Nobody is called operators."""
+    finding = told["use_after_revocation_little_known"]
+    fields = _shown_by_pagerduty(finding)["payload"]["custom_details"]
+    cause = _shown_by_ocsf(finding)["unmapped"]["cause"]
+
+    assert (None, "operators") == (fields.get("ended_by"), fields["authority"])
+    assert (None, "operators") == (cause["by"], cause["authority"])
+
+
+def test_a_credential_owns_nothing(told: dict[str, Finding]) -> None:
+    """It holds the name of a guard."""
+    finding = told["unauthorised_guard"]
+
+    assert "owner" not in _shown_by_pagerduty(finding)["payload"]["custom_details"]
+    assert "owner" not in _shown_by_ocsf(finding)["resources"][0]
 
 
 def test_a_test_leads_nowhere(told: dict[str, Finding]) -> None:
@@ -595,15 +627,16 @@ def test_no_alert_puts_a_name_into_other_letters(
 
 
 _TEXTS: Final = [
-    kind_texts.LISTED,
-    kind_texts.ADOPT,
-    *kind_texts.MANY.values(),
-    *kind_texts.REMEDIES.values(),
-    *kind_texts.OF_NO_AGENTS.values(),
-    kind_texts.HELD,
-    kind_texts.LATE_SOURCE,
-    kind_texts.END_UNUSED,
-    kind_texts.LEASE,
+    remedies.LISTED,
+    remedies.ADOPT,
+    *remedies.MANY.values(),
+    *remedies.REMEDIES.values(),
+    *remedies.OF_NO_AGENTS.values(),
+    remedies.HELD,
+    remedies.LATE_SOURCE,
+    remedies.END_UNUSED,
+    remedies.LEASE,
+    remedies.ITS_CREDENTIAL,
 ]
 COMMANDS: Final = sorted(
     {found for text in _TEXTS for found in re.findall(r"`(rescind [^`]+)`", text)}

@@ -1,0 +1,268 @@
+"""What to do about each kind of finding.
+
+``{it}`` is the name that the finding is about, ``{id}`` the same as a shell takes it,
+``{ended}`` and ``{ended_id}`` so the name that was ended. ``{point}`` is the
+enforcement point or the source, ``{value}`` the name without its kind, ``{by}`` whoever
+said it, ``{not_holder}`` who holds a guard's name, ``{its}`` what to do about the
+credentials of an unknown agent. ID, TEXT, FACT, ... are for the reader to fill in.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from streams.model.findings import SUMMARY, FindingKind
+from streams.sinks.kind_texts import ABOUT_NO_AGENT, NOT_USED
+
+LISTED: Final = "`rescind findings` lists them all; no single alerts follow."
+ADOPT: Final = (
+    "Find out whose each is: `rescind inventory` lists them all, with the points that "
+    'saw each. End what nobody knows with `rescind revoke ID --reason "TEXT"`, and '
+    "block it at points without a guard, which accept it still. "
+    "Declare the others with `rescind adopt FILE`, where FILE is a CSV of columns "
+    "identifier,owners. `rescind adopt access-log LOG` declares every agent that LOG "
+    "shows: use it only if you know them all."
+)
+# How a name is declared, with a line of the list.
+_DECLARE: Final = (
+    "`rescind adopt FILE`, where FILE is a CSV with the lines identifier,owners and "
+    "{cell},person.id:NAME"
+)
+_DECLARE_ALONE: Final = f"To declare it with {_DECLARE}, names its owner alone"
+_REVOKE: Final = '`rescind revoke {id} --reason "TEXT"`'
+_WHY: Final = "`rescind why {id}` shows the revocation."
+_TREAT: Final = "Treat what {it} did since its end as unauthorised."
+MANY: Final = {
+    FindingKind.OWNERLESS: (
+        "Name their owners with `rescind owners ID --owner person.id:NAME --reason "
+        '"TEXT"`, or with `rescind adopt FILE`, where FILE is a CSV of columns '
+        "identifier,owners."
+    ),
+    FindingKind.SHARED_SERVICE_ACCOUNT: (
+        "Give each agent an account of its own, so that one can be ended alone."
+    ),
+    FindingKind.UNMAPPED: (
+        "Connect the sources that issue them, or declare them with `rescind adopt "
+        "FILE`, where FILE is a CSV of columns identifier,owners."
+    ),
+    FindingKind.SCOPE_ESCALATION: (
+        'End them with `rescind revoke ID --reason "TEXT"`, and issue them anew with '
+        "less scope."
+    ),
+    FindingKind.EXCESS_SCOPE: "Issue them anew with the scopes that they use.",
+    FindingKind.LIFT_AMBIGUOUS: (
+        'Lift those that may work again with `rescind lift ID --reason "TEXT"`.'
+    ),
+}
+REMEDIES: Final = {
+    FindingKind.USE_AFTER_REVOCATION: (
+        "Block {it} at {point}, and end it at the system that issued it. "
+        f"{_TREAT} {_WHY} `rescind blast-radius {{ended_id}}` lists all that ended "
+        "with {ended} and may be accepted there too. Later: put a guard in front of "
+        "{point}."
+    ),
+    FindingKind.BLOCKED_ATTEMPT: (
+        "This attempt was refused. Find who still holds {it}, a job that was not "
+        f"updated or a thief, by the address and the user agent above. {_WHY}"
+    ),
+    FindingKind.SOURCE_DELAY: (
+        f"{_TREAT} Ask why its source reported the end so late; `rescind sources` "
+        "shows the lag."
+    ),
+    FindingKind.UNKNOWN_AGENT: (
+        "Ask the operators of the points named above whose {it} is. End it with "
+        f"{_REVOKE}, which denies what is known to descend from it. {{its}} "
+        "Block all of these at points without a guard, which still accept them. Or "
+        f"declare {{it}} with {_DECLARE}."
+    ),
+    FindingKind.UNKNOWN_CREDENTIAL: (
+        "Ask the owner of the agent where {it} came from. End it with "
+        f"{_REVOKE} and block it at {{point}}, if that has no guard; or declare it "
+        f"with {_DECLARE}."
+    ),
+    FindingKind.UNAUTHORISED: (
+        "Find out whether {by} may say that. If so, grant it the kind in "
+        "`authorities` of the settings. If its credential was stolen, rotate that "
+        "first. `rescind distrust AUTHORITY --key KEY --from TIME "
+        '--reason "TEXT"` then takes back all that it said since TIME, true '
+        "revocations "
+        "too: `rescind audit export` lists them. AUTHORITY is {by}, KEY the name of "
+        "that credential in the settings (in the export: ingress_key)."
+    ),
+    FindingKind.REVOCATION_NOT_APPLIED: (
+        f"{{it}} may still be accepted: end it by hand at its source. {_REVOKE} denies "
+        "it at the guards meanwhile."
+    ),
+    FindingKind.LIFT_AMBIGUOUS: (
+        "Ask the source which came last. If {it} may work again, run `rescind lift "
+        '{id} --authority AUTHORITY --aspect ASPECT --reason "TEXT"` with authority '
+        "and aspect as named above; `rescind why {id}` shows them, and when and "
+        "why it was suspended."
+    ),
+    FindingKind.SCOPE_ESCALATION: (
+        "End it at the system that issued it and with "
+        f"{_REVOKE}, and issue it anew with less scope. Guards deny uses beyond the "
+        "scope above it; points without a guard accept them until the issuer has ended "
+        "it."
+    ),
+    FindingKind.SCOPE_VIOLATION: (
+        "Block {it} at {point}, and end it at the system that issued it and with "
+        f"{_REVOKE}. Look at what {{it}} did at {{point}}. Later: have {{point}} ask "
+        "its guard with the scope of each request."
+    ),
+    FindingKind.EXCESS_SCOPE: (
+        "Not urgent. Issue {it} anew with the scopes that it uses, together with its "
+        "owner, and wait until that is in use. Then end the old one with "
+        f"{_REVOKE}; `rescind blast-radius {{id}}` lists what ends with it."
+    ),
+    FindingKind.OWNERLESS: (
+        "Name an owner with `rescind owners {id} --owner person.id:NAME --reason "
+        f'"TEXT"`, or end it with {_REVOKE}.'
+    ),
+    FindingKind.SHARED_SERVICE_ACCOUNT: (
+        "Give each agent an account of its own, so that one can be ended alone. "
+        "`rescind blast-radius {id}` shows what would end with the account."
+    ),
+    FindingKind.UNMAPPED: (
+        "Connect the source that issues {it}: without it the end of {it} would not "
+        "reach Rescind, and what descends from it would live on. "
+        f"{_DECLARE_ALONE}: its end is then yours to enter, with {_REVOKE}. "
+        "`rescind blast-radius {id}` lists what descends from it."
+    ),
+    FindingKind.LEAK: (
+        f"End it now with {_REVOKE} and at the system that issued it: points without a "
+        "guard accept it until then. Look for uses from addresses that you do not "
+        "know, and issue a new one. `rescind why {id}` shows whether it has ended "
+        "already, `rescind blast-radius {id}` what ends with it."
+    ),
+    FindingKind.SOURCE_SILENT: (
+        "Revocations that {it} reports may not arrive, and are not enforced then. "
+        "`rescind sources` shows its last event and error; look at the sender, and at "
+        "the network path to Rescind."
+    ),
+    FindingKind.SOURCE_STOPPED: (
+        "Revocations that {it} reports do not arrive. Ask the operators of {it} to "
+        "enable the stream; `rescind ssf status` shows it."
+    ),
+    FindingKind.SOURCE_GAP: (
+        "List what is active at {it} now. `rescind audit export` has the IDs that it "
+        "reported until now, and their owners (facts owner_set). An ID that the source "
+        "shows as ended: end it now with `rescind revoke ID --reason "
+        '"TEXT"`. An ID that the source merely lacks may have ended: ask its owner, '
+        "then end it with the same command."
+    ),
+    FindingKind.UNMAPPED_SUBJECT: (
+        "Look up the event at the source. If it ended access, end whose access it was "
+        'with `rescind revoke ID --reason "TEXT"`; `rescind audit export` has the IDs.'
+    ),
+    FindingKind.ID_COLLISION: (
+        "Find out at the source whether one was edited or copied, or whether two logs "
+        "use the same ids; `rescind sources` counts such events."
+    ),
+    FindingKind.CLOSURE_PARTIAL: (
+        "Block {it}, and all that ended with it, at the points of the named guards; "
+        "`rescind blast-radius {id}` lists it. Or take these points offline. Do so "
+        "until the guards are restarted or connected to Rescind again: `rescind "
+        "guards` shows how far each is. `rescind guards --remove NAME` is for one "
+        "whose points are gone for good."
+    ),
+    FindingKind.ENFORCEMENT_FAILURE: (
+        "Block {it} at {point}. It may accept every ended credential there: if you "
+        "cannot make it obey its guard, take {point} offline. Keep its logs. "
+        f"{_TREAT} {_WHY}"
+    ),
+    FindingKind.BLAST_LIMIT: (
+        "Ask {by}, or whoever runs it, whether that was meant. Until then all that it "
+        "reaches is denied; `rescind blast-radius {id}` lists it. If it was not meant, "
+        'take it back with `rescind withdraw {id} FACT --reason "TEXT"`; `rescind why '
+        "{id}` shows FACT."
+    ),
+    FindingKind.ENFORCEMENT_LAG: (
+        "Block {it} at {point}, and wherever else its late guard stands. `rescind "
+        "guards` shows which guard of {point} is behind: restart it or mend its "
+        "connection to Rescind. If you cannot block {it}, take {point} offline. "
+        f"{_TREAT}"
+    ),
+    FindingKind.OVER_QUOTA: (
+        "Find out what it sends: a bulk load, a loop, or a stolen key. `rescind "
+        "sources` counts it. For a bulk load raise `quota` in the settings. "
+        "Rotate a stolen key first. `rescind distrust AUTHORITY --key KEY "
+        '--from TIME --reason "TEXT"` then takes back all that it said since TIME, '
+        "true "
+        "revocations too: `rescind audit export` lists them. AUTHORITY is {value}, KEY "
+        "the name of its credential in the settings (in the export: ingress_key)."
+    ),
+    FindingKind.TEST: "Nothing is to be done.",
+}
+# What an unknown agent used: its only credential, or those that the logs name.
+ITS_CREDENTIAL: Final = (
+    "Also end the credential that it used, with `rescind revoke {credential_id} "
+    '--reason "TEXT"`: nothing says that it descends from the agent.'
+)
+ITS_CREDENTIALS: Final = (
+    "Also end the credentials that it used, which the logs of these points name: "
+    "nothing says that they descend from the agent."
+)
+# A guard could not have known.
+LATE_SOURCE: Final = (
+    "Block {it} at {point} if it is still accepted there, and end it at the system "
+    f"that issued it. {_TREAT} Then find out why the source reported the end so late: "
+    "no guard could know of it before. `rescind why {id}` names the source, `rescind "
+    "sources` shows its lag."
+)
+END_UNUSED: Final = (
+    "Not urgent. What descends from {it} may be in use: run `rescind blast-radius "
+    "{id}` first, which lists what ends with it. Once its owner has confirmed that "
+    f"none of that is needed, end it with {_REVOKE} and at the system that issued it."
+)
+LEASE: Final = (
+    "1. Ask the operators of the vault ({point}) which account the lease stands for, "
+    "and at which system, for a lease below database/ at which database: this alert "
+    "carries neither. 2. Remove that account at that system. 3. Only then clear "
+    "the lease at {point} by POST sys/leases/revoke-force/{value}, which forgets the "
+    "lease, whether the account is gone or not. "
+    f"{_REVOKE} denies the lease at guards alone, not at that system."
+)
+# Where the finding is about a source or a guard.
+OF_NO_AGENTS: Final = {
+    FindingKind.REVOCATION_NOT_APPLIED: (
+        "What the event ended is still accepted. Look the event up at its source, and "
+        'end what it ended with `rescind revoke ID --reason "TEXT"`, where ID is '
+        "kind:value; `rescind audit export` has the IDs."
+    ),
+    FindingKind.UNAUTHORISED: (
+        "`rescind guards` shows who holds the name. If {by} may use the name {value}, "
+        "add {value} to the `guards` of {by} in the settings. If not, rotate {by}"
+        "{not_holder}, and find out who used it."
+    ),
+}
+HELD: Final = (
+    "Ask {by}, or whoever runs it, whether that was meant. Until then nothing of it is "
+    "denied. `rescind approvals list` shows it: `rescind approvals approve ID` "
+    "enforces it, `rescind approvals reject ID` drops it."
+)
+
+
+def remedy_of(kind: FindingKind, about: str, why: str, *, told_late: bool) -> str:
+    """Next steps for a finding, to be formatted; "" where there are none.
+
+    Args:
+        kind: of the finding.
+        about: the kind of the name that it is about.
+        why: its detail.
+        told_late: every use lies before the end was reported.
+    """
+    if about == SUMMARY:
+        return f"{MANY.get(kind, '')} {LISTED}".strip()
+    if kind is FindingKind.UNKNOWN_AGENT and about == "realm":
+        return ADOPT  # the list may be cut
+    if kind is FindingKind.BLAST_LIMIT and why.startswith("held"):
+        return HELD
+    if kind is FindingKind.EXCESS_SCOPE and NOT_USED in why:
+        return END_UNUSED
+    if kind is FindingKind.REVOCATION_NOT_APPLIED and why.startswith("the vault gave"):
+        return LEASE
+    if told_late:
+        return LATE_SOURCE
+    text = REMEDIES.get(kind, "")
+    return OF_NO_AGENTS.get(kind, text) if about in ABOUT_NO_AGENT else text
