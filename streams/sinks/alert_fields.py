@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from streams.model.findings import SUMMARY, FindingKind
 from streams.model.times import rfc3339
-from streams.sinks import ends, limit_texts, plain_text, wording
+from streams.sinks import ends, limit_texts, parties, plain_text, wording
 from streams.sinks.kind_groups import TOLD
 from streams.stages.sentinel.messages import detail
 
@@ -21,6 +21,7 @@ _DID: Final = {
     FindingKind.UNAUTHORISED: "said_by",
     FindingKind.TEST: "started_by",
 }
+_OF_SUSPENSION: Final = {"ended": "suspended", "ended_by": "suspended_by"}
 # The owner is what ended, and not the name that the finding is about.
 _OF_OWNER: Final = {
     "owner": "former_owner",
@@ -40,7 +41,7 @@ def details(finding: Finding) -> dict[str, str]:
     what was presented up to what was ended.
     """
     path = finding.path if len(finding.path) > 1 else ()
-    holder, authority = wording.name_holder(finding), ends.authority(finding)
+    holder, authority = parties.name_holder(finding), ends.authority(finding)
     found = {
         "severity": finding.severity.name.lower(),
         "kind": finding.kind.value,
@@ -61,7 +62,10 @@ def details(finding: Finding) -> dict[str, str]:
         "ended": rfc3339(finding.cause_at),
         "ended_by": "" if authority else plain_text.shown(finding.ended_by or ""),
         "authority": authority,
-        "reason": plain_text.shown(finding.reason or "", 2 * plain_text.SHOWN),
+        "reason": ""
+        if ends.event_type(finding)
+        else plain_text.shown(finding.reason or "", 2 * plain_text.SHOWN),
+        "event_type": ends.event_type(finding),
         "told": rfc3339(finding.told_at),
         # A failure of the guard is no lateness.
         "late": None if finding.kind is FAILURE else finding.late_by,
@@ -84,17 +88,26 @@ def named(finding: Finding) -> dict[str, str]:
     if kind is FindingKind.OWNERLESS and finding.presented.kind != SUMMARY:
         found.pop("path", None)
         found = {_OF_OWNER.get(name, name): text for name, text in found.items()}
+    elif kind is FindingKind.LIFT_AMBIGUOUS:
+        found = {_OF_SUSPENSION.get(name, name): text for name, text in found.items()}
     elif finding.cause_at is None:
-        did = _DID.get(kind, "ended_by")
-        if kind is FindingKind.REVOCATION_NOT_APPLIED:
-            person = ends.is_person(finding.ended_by or "")
-            did = "ordered_by" if person else "reported_by"
+        did = did_what(finding)
         found = {did if n == "ended_by" else n: text for n, text in found.items()}
+    if parties.caller(finding) and "owner" in found:
+        found["owner_of_caller"] = found.pop("owner")
     if kind is FindingKind.SHARED_SERVICE_ACCOUNT and "agent" in found:
         found["account"] = found.pop("agent")
     if kind in TOLD:
         found.pop("point", None)
     return found | told_by(finding) | told_in_words(finding)
+
+
+def did_what(finding: Finding) -> str:
+    """Name what whoever is named of an end that is no fact did."""
+    if finding.kind is FindingKind.REVOCATION_NOT_APPLIED:
+        ordered = ends.is_person(finding.ended_by or "")
+        return "ordered_by" if ordered else "reported_by"
+    return _DID.get(finding.kind, "ended_by")
 
 
 def told_by(finding: Finding) -> dict[str, str]:
@@ -116,7 +129,7 @@ def _in_words(finding: Finding) -> dict[str, str]:
         _, agents, seen = wording.parts_of_list(finding)
         return {"agents": agents, "seen": seen}
     if kind is FindingKind.UNKNOWN_AGENT:
-        return {"credential": plain_text.shown(wording.credential(finding))}
+        return {"credential": plain_text.shown(parties.credential(finding))}
     if kind is FindingKind.SCOPE_VIOLATION:
         return {"scope": plain_text.shown(told.partition(" was used, which ")[0])}
     listed = plain_text.shown(told.partition(": ")[2], plain_text.NAMES)

@@ -68,7 +68,9 @@ REMARKS: Final = {
     FindingKind.ENFORCEMENT_LAG: (
         ": its guard had not applied that yet, or cannot show that it had"
     ),
-    FindingKind.UNKNOWN_CREDENTIAL: ", and no source has declared it",
+    FindingKind.UNKNOWN_CREDENTIAL: (
+        ", which no source has declared; the log of {point} names {caller}"
+    ),
     FindingKind.SCOPE_VIOLATION: " beyond its scope",
 }
 # What happened, where the sentence of the finding leaves a reader with a question.
@@ -103,12 +105,13 @@ NOT_DENIED: Final = "That alone does not end them."
 REFUSED_GUARD: Final = "{by} was refused: it tried to register as guard {value}"
 NEVER_USED: Final = "{it} was not used at all"
 IN_FORCE: Final = (
-    "{by} ordered the end of {it}, which reaches beyond its limit: it is in force"
+    "{by} ordered the end of {it}, which reaches beyond {limit}: it is in force"
 )
 WAITS: Final = (
-    "{by} ordered the end of {it}, which reaches beyond its limit: it is held, and "
+    "{by} ordered the end of {it}, which reaches beyond {limit}: it is held, and "
     "what it names is still accepted"
 )
+UNSHOWN: Final = "Guards that did not show in time that they had applied it: {}."
 UNKNOWN_AGENT: Final = "unknown (neither log nor facts name an agent)"
 UNKNOWN_SPEAKER: Final = "unknown (no source names anybody)"
 UNKNOWN_OWNER: Final = "unknown (no source names one)"

@@ -22,6 +22,12 @@ def authority(finding: Finding) -> str:
     return shown(why(finding).partition(", the limit of ")[2])
 
 
+def limit(finding: Finding) -> str:
+    """Name the limit, by the source whose it is."""
+    source = authority(finding)
+    return f"the limit of its source {source}" if source else "the limit of its source"
+
+
 def orderers_owner(finding: Finding) -> str:
     """Owner of whoever ordered it; "" where no source names one."""
     told = detail(finding).rstrip(".")

@@ -24,7 +24,7 @@ from attrs import frozen
 
 from agents_registry.identifiers import VOCABULARY, Identifier, NodeClass
 from streams.model.findings import SUMMARY, FindingKind, Severity
-from streams.sinks import alert_fields, ends, plain_text, wording
+from streams.sinks import alert_fields, ends, parties, plain_text, wording
 from streams.sinks.links import NOWHERE, Links
 from streams.stages.access.agent_kinds import is_account, is_agent
 from streams.stages.notify.deliveries import Activity
@@ -213,9 +213,7 @@ def _evidence(finding: Finding, version: Version) -> dict[str, Any]:
     by = plain_text.shown(finding.ended_by or "", _MAX_TEXT) if tried else ""
     if speaker := wording.speaker(finding) or by:
         return {"actor": {"user": {"uid": speaker, "type_id": 99, "type": "Speaker"}}}
-    presented = finding.presented
-    named = wording.principal(finding) or presented
-    user: dict[str, Any] = {"uid": named.value, "type_id": 99, "type": named.kind}
+    user = _user(finding)
     if credential := _credential(finding):
         user["credential_uid"] = credential
     acted = finding.kind is not FindingKind.LEAK  # its holder exposed nothing
@@ -230,11 +228,20 @@ def _evidence(finding: Finding, version: Version) -> dict[str, Any]:
         evidence["src_endpoint"] = {_address_name(address): address}
     if user_agent := plain_text.shown(finding.user_agent or "", _MAX_TEXT):
         evidence["http_request"] = {"user_agent": user_agent}
-    agent = wording.agent(finding)
+    agent = parties.agent(finding)
     shared = finding.kind is FindingKind.SHARED_SERVICE_ACCOUNT  # an account
     if agent is not None and not shared and version != "1.8.0":
         evidence["ai_agent"] = {"uid": agent.value, "name": agent.value}
     return evidence
+
+
+def _user(finding: Finding) -> dict[str, Any]:
+    """Name the user; who is unknown does not get the name of the credential."""
+    named = parties.principal(finding)
+    if named is None and _is_credential(finding.presented):
+        return {"name": "unknown", "type_id": 0, "type": "Unknown"}
+    named = named or finding.presented
+    return {"uid": named.value, "type_id": 99, "type": named.kind}
 
 
 def _resources(finding: Finding) -> list[dict[str, Any]]:
@@ -243,7 +250,8 @@ def _resources(finding: Finding) -> list[dict[str, Any]]:
         for identifier in dict.fromkeys((finding.presented, *_path(finding)))
     ]
     gone = finding.kind is FindingKind.OWNERLESS
-    if finding.owner and not gone and not wording.name_holder(finding):
+    of_other = parties.name_holder(finding) or parties.caller(finding)
+    if finding.owner and not gone and not of_other:
         resources[0]["owner"] = {"name": plain_text.shown(finding.owner, _MAX_TEXT)}
     return resources
 
@@ -285,7 +293,9 @@ def _remediation(finding: Finding, links: Links) -> dict[str, Any]:
 def _unmapped(finding: Finding) -> dict[str, Any]:
     failed = finding.kind is FindingKind.ENFORCEMENT_FAILURE
     gone = finding.owner if finding.kind is FindingKind.OWNERLESS else None
-    holder = wording.name_holder(finding)
+    holder = parties.name_holder(finding)
+    owner = plain_text.shown(finding.owner or "", _MAX_TEXT)
+    of_caller = owner if parties.caller(finding) else ""
     former = {"former_owner": plain_text.shown(gone, _MAX_TEXT)} if gone else {}
     return {
         "realm": finding.realm,
@@ -301,6 +311,7 @@ def _unmapped(finding: Finding) -> dict[str, Any]:
         "late_by": None if failed else finding.late_by,
         **former,
         **({"name_holder": holder} if holder else {}),
+        **({"owner_of_caller": of_caller} if of_caller else {}),
         **alert_fields.told_by(finding),
         **alert_fields.told_in_words(finding),
     }
@@ -310,13 +321,17 @@ def _cause(finding: Finding) -> dict[str, Any]:
     """Say what ended it; who only said that is no one who did it."""
     by = plain_text.shown(finding.ended_by or "", _MAX_TEXT) or None
     authority = ends.authority(finding)
+    event_type = ends.event_type(finding)
+    reason = plain_text.shown(finding.reason or "", _MAX_TEXT) or None
+    told = finding.kind in {FindingKind.LEAK, FindingKind.REVOCATION_NOT_APPLIED}
     return {
         "id": finding.cause,
         "effect": finding.cause_effect,
         "at": finding.cause_at and finding.cause_at // MILLISECOND,
-        "by": None if authority else by,
+        alert_fields.did_what(finding) if told else "by": None if authority else by,
         **({"authority": authority} if authority else {}),
-        "reason": plain_text.shown(finding.reason or "", _MAX_TEXT) or None,
+        "reason": None if event_type else reason,
+        **({"event_type": event_type} if event_type else {}),
         "told_at": finding.told_at and finding.told_at // MILLISECOND,
     }
 
@@ -350,5 +365,5 @@ def _credential(finding: Finding) -> str:
     """Value of the credential that a finding is about; "" without one."""
     if _is_credential(finding.presented):
         return finding.presented.value
-    held = wording.credential(finding)
+    held = parties.credential(finding)
     return plain_text.shown(held.partition(":")[2] or held, _MAX_TEXT)

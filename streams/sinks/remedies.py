@@ -3,7 +3,8 @@
 ``{it}`` is the name that the finding is about, ``{id}`` the same as a shell takes it,
 ``{ended}`` and ``{ended_id}`` so the name that was ended. ``{point}`` is the
 enforcement point or the source, ``{value}`` the name without its kind, ``{by}`` whoever
-said it, ``{not_holder}`` who holds a guard's name, ``{its}`` what to do about the
+said it, ``{not_holder}`` who holds a guard's name, ``{lift}`` the options of a lift,
+``{former}`` the owner who is gone, ``{its}`` what to do about the
 credentials of an unknown agent. ID, TEXT, FACT, ... are for the reader to fill in.
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 from typing import Final
 
 from streams.model.findings import SUMMARY, FindingKind
-from streams.sinks.kind_texts import ABOUT_NO_AGENT, NOT_USED
+from streams.sinks.kind_texts import ABOUT_NO_AGENT, NOT_USED, OWNERS_GONE
 
 LISTED: Final = "`rescind findings` lists them all; no single alerts follow."
 ADOPT: Final = (
@@ -28,9 +29,13 @@ _DECLARE: Final = (
     "`rescind adopt FILE`, where FILE is a CSV with the lines identifier,owners and "
     "{cell},person.id:NAME"
 )
-_DECLARE_ALONE: Final = f"To declare it with {_DECLARE}, names its owner alone"
 _REVOKE: Final = '`rescind revoke {id} --reason "TEXT"`'
 _WHY: Final = "`rescind why {id}` shows the revocation."
+_NAME_OWNER: Final = (
+    "Name that owner with `rescind owners {id} --owner person.id:NAME --reason "
+    '"TEXT"`. If nobody needs it, run `rescind blast-radius {id}` first, which lists '
+    f"what ends with it, and then end it with {_REVOKE}."
+)
 _TREAT: Final = "Treat what {it} did since its end as unauthorised."
 MANY: Final = {
     FindingKind.OWNERLESS: (
@@ -94,10 +99,9 @@ REMEDIES: Final = {
         "it at the guards meanwhile."
     ),
     FindingKind.LIFT_AMBIGUOUS: (
-        "Ask the source which came last. If {it} may work again, run `rescind lift "
-        '{id} --authority AUTHORITY --aspect ASPECT --reason "TEXT"` with authority '
-        "and aspect as named above; `rescind why {id}` shows them, and when and "
-        "why it was suspended."
+        "Ask the operators of the source which came last. If {it} may work again, run "
+        '`rescind lift {id}{lift} --reason "TEXT"`; `rescind why {id}` shows the '
+        "suspension with its authority and aspect."
     ),
     FindingKind.SCOPE_ESCALATION: (
         "End it at the system that issued it and with "
@@ -116,18 +120,18 @@ REMEDIES: Final = {
         f"{_REVOKE}; `rescind blast-radius {{id}}` lists what ends with it."
     ),
     FindingKind.OWNERLESS: (
-        "Name an owner with `rescind owners {id} --owner person.id:NAME --reason "
-        f'"TEXT"`, or end it with {_REVOKE}.'
+        "Ask whoever declared it whose it is: `rescind audit export` names "
+        f"the authority that did. {_NAME_OWNER}"
     ),
     FindingKind.SHARED_SERVICE_ACCOUNT: (
         "Give each agent an account of its own, so that one can be ended alone. "
         "`rescind blast-radius {id}` shows what would end with the account."
     ),
     FindingKind.UNMAPPED: (
-        "Connect the source that issues {it}: without it the end of {it} would not "
-        "reach Rescind, and what descends from it would live on. "
-        f"{_DECLARE_ALONE}: its end is then yours to enter, with {_REVOKE}. "
-        "`rescind blast-radius {id}` lists what descends from it."
+        "Not urgent. Ask the owner of what descends from {it}, which `rescind "
+        "blast-radius {id}` lists, which system issued {it}, and connect that system. "
+        "Until then no end of {it} reaches Rescind by itself, and what descends from "
+        f"it would live on: once {{it}} has ended, enter that with {_REVOKE}."
     ),
     FindingKind.LEAK: (
         f"End it now with {_REVOKE} and at the system that issued it: points without a "
@@ -178,9 +182,9 @@ REMEDIES: Final = {
         "{id}` shows FACT."
     ),
     FindingKind.ENFORCEMENT_LAG: (
-        "Block {it} at {point}, and wherever else its late guard stands. `rescind "
-        "guards` shows which guard of {point} is behind: restart it or mend its "
-        "connection to Rescind. If you cannot block {it}, take {point} offline. "
+        "Block {it} at {point}, and wherever else the guards named above stand. "
+        "`rescind guards` shows which guard of {point} is behind: restart it or mend "
+        "its connection to Rescind. If you cannot block {it}, take {point} offline. "
         f"{_TREAT}"
     ),
     FindingKind.OVER_QUOTA: (
@@ -194,6 +198,11 @@ REMEDIES: Final = {
     ),
     FindingKind.TEST: "Nothing is to be done.",
 }
+NOT_URGENT: Final = "Not urgent."
+OWNER_GONE: Final = (
+    "Ask the team of {former} who owns it now: it stays denied until then. "
+    f"{_NAME_OWNER}"
+)
 # What an unknown agent used: its only credential, or those that the logs name.
 ITS_CREDENTIAL: Final = (
     "Also end the credential that it used, with `rescind revoke {credential_id} "
@@ -262,7 +271,17 @@ def remedy_of(kind: FindingKind, about: str, why: str, *, told_late: bool) -> st
         return END_UNUSED
     if kind is FindingKind.REVOCATION_NOT_APPLIED and why.startswith("the vault gave"):
         return LEASE
+    if kind is FindingKind.OWNERLESS:
+        return _of_owners(why)
     if told_late:
         return LATE_SOURCE
     text = REMEDIES.get(kind, "")
     return OF_NO_AGENTS.get(kind, text) if about in ABOUT_NO_AGENT else text
+
+
+def _of_owners(why: str) -> str:
+    """Say whom to ask who owns it, and how soon."""
+    if why.startswith(OWNERS_GONE):
+        return OWNER_GONE
+    text = REMEDIES[FindingKind.OWNERLESS]
+    return f"{NOT_URGENT} {text}" if why.startswith("nobody") else text

@@ -31,7 +31,7 @@ _SILENT: Final = (
 _SAID: Final = {Activity.UPDATE: "Update: ", Activity.CLOSE: "Over: "}
 _SHOWN: Final = (
     "severity", "kind", "realm", "identifier", "credential", "agent", "account",
-    "owner", "name_holder", "former_owner", "guards", "count",
+    "owner", "owner_of_caller", "name_holder", "former_owner", "guards", "count",
 )  # fmt: skip
 
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Final
 
-from agents_registry.identifiers import VOCABULARY, Identifier, NodeClass
 from streams.model.findings import POSTURE, SUMMARY, FindingKind, source_still_honours
-from streams.sinks import ends, limit_texts, summary_text
+from streams.sinks import ends, limit_texts, parties, summary_text
 from streams.sinks.kind_groups import (
     FOUND,
     PLACELESS,
@@ -33,6 +32,7 @@ from streams.sinks.kind_texts import (
     UNKNOWN_OWNERS,
     UNKNOWN_PLACE,
     UNKNOWN_SPEAKER,
+    UNSHOWN,
     days_of,
     happened,
 )
@@ -72,10 +72,11 @@ def title(finding: Finding) -> str:
         if kind is FindingKind.UNAUTHORISED:
             return f"{TITLES[kind]}: {by} about {presented}"
         held = "held" if detail(finding).startswith("held") else "in force"
-        return f"{by} ordered the end of {presented}, over its limit: {held}"
+        over = f"over {limit_texts.limit(finding)}"
+        return f"{by} ordered the end of {presented}, {over}: {held}"
     used = finding.kind in USES and finding.point
     point = f" at {shown(finding.point)}" if used else ""
-    named = agent(finding)
+    named = parties.agent(finding)
     by = f"{shown(str(named))}, " if named not in (None, finding.presented) else ""
     return f"{TITLES[kind]}{point}: {by}{presented}"
 
@@ -91,17 +92,6 @@ def place(finding: Finding) -> str:
 def source(finding: Finding) -> str:
     """Source that told of a finding, or the format; "" without one."""
     return shown(finding.point) if finding.kind in TOLD else ""
-
-
-def credential(finding: Finding) -> str:
-    """Only credential that an unknown agent was seen with; "" without one."""
-    found = finding.kind is FindingKind.UNKNOWN_AGENT
-    return only_place(detail(finding))[1] if found else ""
-
-
-def name_holder(finding: Finding) -> str:
-    """Credential that holds the name of a guard; "" where none does, or of others."""
-    return shown(finding.owner or "") if finding.presented.kind == "guard" else ""
 
 
 def is_use(finding: Finding) -> bool:
@@ -134,7 +124,7 @@ def lines(finding: Finding) -> list[str]:
     answers = {
         "Who": _who(finding),
         "Owner": _owner(finding),
-        "Name held by": name_holder(finding),
+        "Name held by": parties.name_holder(finding),
         "When": _when(finding),
         "From": _from(finding),
         "Why": _why(finding),
@@ -158,7 +148,7 @@ def remedy(finding: Finding) -> str:
 def _filled(text: str, finding: Finding) -> str:
     """Fill the names of a finding in."""
     name, ended = str(finding.presented), str(ends.ended(finding))
-    holder = name_holder(finding)
+    holder, caller = parties.name_holder(finding), parties.caller(finding)
     without_point = "its source" if finding.kind in TOLD else "the enforcement point"
     return text.format(
         it=shown(name),
@@ -166,6 +156,10 @@ def _filled(text: str, finding: Finding) -> str:
         ended=shown(ended),
         ended_id=_word(ended),
         its=_its_credentials(finding),
+        limit=limit_texts.limit(finding),
+        lift=_lift_options(finding),
+        caller=f"{caller} as the caller" if caller else "no caller",
+        former=shown(finding.owner or "") or "its former owner",
         not_holder=f", not {holder}" if holder else "",
         value=shown(finding.presented.value),
         cell=cell(shown(name, _LONGEST)),
@@ -175,9 +169,18 @@ def _filled(text: str, finding: Finding) -> str:
     )
 
 
+def _lift_options(finding: Finding) -> str:
+    """Options of `rescind lift`, as far as the suspension is known."""
+    known = ends.suspension(finding)
+    if known is None:
+        return " --authority AUTHORITY --aspect ASPECT"
+    authority, aspect = map(_word, known)
+    return f" --authority {authority}" + (f" --aspect {aspect}" if known[1] else "")
+
+
 def _its_credentials(finding: Finding) -> str:
     """Say what to do about what an unknown agent used."""
-    held = credential(finding)
+    held = parties.credential(finding)
     return ITS_CREDENTIAL.format(credential_id=_word(held)) if held else ITS_CREDENTIALS
 
 
@@ -186,29 +189,9 @@ def _word(name: str) -> str:
     return shlex.quote(shown(name, _LONGEST))
 
 
-def agent(finding: Finding) -> Identifier | None:
-    """Agent that the credential belongs to, as line, path or facts tell."""
-    on_path = next((i for i in _known(finding) if is_agent(i.kind)), None)
-    if on_path is None and finding.agent is not None:
-        return Identifier.parse(finding.agent)
-    return on_path
-
-
-def principal(finding: Finding) -> Identifier | None:
-    """Nearest principal on the path, an agent first."""
-    named = (
-        i for i in _known(finding) if VOCABULARY.get(i.kind) is NodeClass.PRINCIPAL
-    )
-    return agent(finding) or next(named, None)
-
-
-def _known(finding: Finding) -> tuple[Identifier, ...]:
-    return (finding.presented, *finding.path)
-
-
 def _subject(finding: Finding) -> str:
     """Name who acted, as a sentence says it."""
-    named = principal(finding)
+    named = parties.principal(finding)
     if named is None:
         return "an unknown agent"
     kind = "agent " if is_agent(named.kind) else ""
@@ -230,7 +213,9 @@ def _what_happened(finding: Finding) -> str:
         return f"{_sentence(text)}."
     point = shown(finding.point) or "An unnamed enforcement point"
     verb = "refused" if finding.kind is FindingKind.BLOCKED_ATTEMPT else "accepted"
-    text = f"{point} {verb} {_what(finding)} of {_subject(finding)}"
+    undeclared = finding.kind is FindingKind.UNKNOWN_CREDENTIAL
+    of = "" if undeclared else f" of {_subject(finding)}"
+    text = f"{point} {verb} {_what(finding)}{of}"
     if finding.count > 1:
         text += f" {finding.count} times"
     text += _after(finding)
@@ -274,9 +259,9 @@ def _who(finding: Finding) -> str:
         return parts_of_list(finding)[1]
     if finding.presented.kind in ABOUT_NO_AGENT:
         return presented
-    named = principal(finding)
+    named = parties.principal(finding)
     if named == finding.presented:
-        held = shown(credential(finding))
+        held = shown(parties.credential(finding))
         return f"{presented}, with {held}" if held else presented
     who = UNKNOWN_AGENT if named is None else shown(str(named))
     if finding.kind is FindingKind.LEAK:
@@ -296,6 +281,8 @@ def _owner(finding: Finding) -> str:
     if finding.presented.kind == "guard":
         by = shown(finding.ended_by or "") or "the credential"
         return NO_OWNER_OF_CREDENTIAL.format(by)
+    if owner and parties.caller(finding):
+        return f"{owner}, of the caller {parties.caller(finding)}"
     about = kind.value if kind.value in UNKNOWN_OWNERS else finding.presented.kind
     return owner or UNKNOWN_OWNERS.get(about, UNKNOWN_OWNER)
 
@@ -303,6 +290,8 @@ def _owner(finding: Finding) -> str:
 def _when(finding: Finding) -> str:
     first, last = moment(finding.first_seen), moment(finding.last_seen)
     when = first if first == last else f"{first} to {last}"
+    if finding.kind is FindingKind.LEAK:
+        when = f"reported at {when}"
     if finding.kind in USES or finding.count == 1:
         return f"found at {when}" if _is_found(finding) else when
     found = "found at " if _is_found(finding) else ""
@@ -347,7 +336,8 @@ def _why(finding: Finding) -> str:
     if finding.kind in USES and finding.kind not in UNENDED:
         late = shown(detail(finding).rstrip("."), NAMES)
         late = late if finding.kind is FindingKind.ENFORCEMENT_LAG else ""
-        return f"{parts[0]} Guards that were late: {late}." if late else parts[0]
+        unshown = f" {UNSHOWN.format(late)}" if late else ""
+        return f"{parts[0]}{unshown}"
     if finding.kind is FindingKind.UNKNOWN_CREDENTIAL:
         return "Nothing ended it, but no source has declared it."
     if finding.presented.kind == "realm":

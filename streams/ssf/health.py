@@ -25,7 +25,10 @@ ENABLED: Final = "enabled"
 UNKNOWN: Final = "unknown"
 STATES: Final = 8  # of verifications that were asked for and may still come
 LATE: Final = "no event and no verification came since {}; look at the transmitter"
-STOPPED: Final = "the transmitter {} the stream{}; what it holds back is not enforced"
+STOPPED: Final = (
+    "the transmitter {} the stream{}, told at {}; the last event before that came at "
+    "{}; what it holds back is not enforced"
+)
 GAP: Final = (
     "the stream stood still from {} to {}, and the transmitter may have dropped "
     "events: compare its users and sessions with ours"
@@ -154,10 +157,11 @@ def announced(
     health: StreamHealth, status: str, reason: str, issued: float, now: int
 ) -> Step:
     """Note a stream-updated event; one that a newer one overtook changes nothing."""
-    after = heard(health, issued, now)
     if issued < health.said:
-        return after, ()
-    return updated(attrs.evolve(after, said=issued), status, reason, now)
+        return heard(health, issued, now), ()
+    # It is not the last event before itself.
+    after, notices = updated(attrs.evolve(health, said=issued), status, reason, now)
+    return heard(after, issued, now), notices
 
 
 def updated(health: StreamHealth, status: str, reason: str, now: int) -> Step:
@@ -170,7 +174,10 @@ def updated(health: StreamHealth, status: str, reason: str, now: int) -> Step:
         if before not in (ENABLED, UNKNOWN):
             after = attrs.evolve(after, since=health.since)  # it stands still already
         why = f" ({reason})" if reason else ""
-        detail = STOPPED.format(status, why)
+        last = (
+            "an unknown time" if health.heard_at is None else rfc3339(health.heard_at)
+        )
+        detail = STOPPED.format(status, why, rfc3339(now), last)
         return after, (SourceNotice(FindingKind.SOURCE_STOPPED, now, detail),)
     if before == UNKNOWN:
         return after, ()

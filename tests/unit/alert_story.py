@@ -521,7 +521,9 @@ def source_silent(story: Story) -> Finding:
 
 def source_stopped(story: Story) -> Finding:
     """Say that the transmitter of a stream paused it."""
-    health = stream_health.StreamHealth(status="enabled", started_at=at("07:00:00"))
+    health = stream_health.StreamHealth(
+        status="enabled", started_at=at("07:00:00"), heard_at=at("08:40:00")
+    )
     _, (notice,) = stream_health.updated(
         health, "paused", "maintenance of the directory", story.now
     )

@@ -87,11 +87,15 @@ ANSWERS: Final = {
     "blocked_attempt": _USE,
     "enforcement_failure": _USE,
     "enforcement_lag": _USE._replace(
-        why=(*REVOKED, "late: payments-eu (at payments-api, refunds-api)"),
+        why=(
+            *REVOKED,
+            "not show in time that they had applied it: payments-eu (at payments-api, ",
+        ),
         now="rescind guards",
     ),
     "unknown_credential": _USE._replace(
-        why=("no source has declared it",),
+        owner=f"{DANA}, of the caller {PLANNER}",
+        why=(f"no source has declared; the log of payments-api names {PLANNER}",),
         now='rescind revoke gateway.token:tok-strange --reason "TEXT"',
     ),
     "unknown_agent": _USE._replace(
@@ -157,7 +161,7 @@ ANSWERS: Final = {
     "leak": Answers(
         f"unknown who exposed it (the report names nobody); holder: {PLANNER}",
         DANA,
-        "2026-03-02 09:20:00 UTC",
+        "reported at 2026-03-02 09:20:00 UTC",
         "event incident-4711 of gitguardian",
         ("Reason: found in acme/website, file deploy.sh",),
         f'rescind revoke {TOKEN} --reason "TEXT"',
@@ -169,9 +173,9 @@ ANSWERS: Final = {
         "event ev-50, the suspension",
         (
             "agent-gateway sent a suspension of it and its lift with the same time",
-            f"{PLANNER} was suspended at 2026-03-02 09:20:00 UTC by agent-gateway",
+            f"{PLANNER} was suspended at 2026-03-02 09:20:00 UTC by: unknown (said by",
         ),
-        f'rescind lift {PLANNER} --authority AUTHORITY --aspect ASPECT --reason "TEXT"',
+        f"rescind lift {PLANNER} --authority agent-gateway --aspect status --reason",
     ),
     "scope_escalation": Answers(
         "gateway.agent:mailer, with gateway.token:tok-mailer-1",
@@ -205,7 +209,7 @@ ANSWERS: Final = {
         "Owner: none",
         "found at 2026-03-02 09:20:00 UTC",
         _STATE,
-        ("obody is named as its owner",),
+        ("obody is named as its owner", "Not urgent. Ask whoever declared it"),
         'rescind owners gateway.agent:scraper --owner person.id:NAME --reason "TEXT"',
     ),
     "ownerless_owner_left": Answers(
@@ -218,7 +222,7 @@ ANSWERS: Final = {
             f"{DANA} was revoked at 2026-03-02 09:20:00 UTC by sam@acme.example",
             "Reason: HR-12: left the company",
         ),
-        f'rescind owners {PLANNER} --owner person.id:NAME --reason "TEXT"',
+        f"Ask the team of {DANA} who owns it now",
     ),
     "ownerless_first_import": Answers(
         "the first 20 of them: gateway.agent:bot-00, gateway.agent:bot-01",
@@ -245,7 +249,7 @@ ANSWERS: Final = {
         "found at 2026-03-02 09:20:01 UTC",
         "no request; found in the inventory, as a parent of others",
         ("gateway.token:tok-mailer-1 descends from it, and no source declared it",),
-        "rescind blast-radius gateway.token:tok-unheard",
+        "which system issued gateway.token:tok-unheard",
     ),
     "source_silent": Answers(
         SOURCE,
@@ -260,7 +264,11 @@ ANSWERS: Final = {
         NO_SOURCE_OWNER,
         "2026-03-02 09:00:00 UTC",
         "the status of the stream that source:acme-idp reported",
-        ("paused the stream (maintenance of the directory)",),
+        (
+            "paused the stream (maintenance of the directory)",
+            "told at 2026-03-02T09:00:00Z",
+            "the last event before that came at 2026-03-02T08:40:00Z",
+        ),
         "rescind ssf status",
     ),
     "source_gap": Answers(
@@ -303,7 +311,11 @@ ANSWERS: Final = {
         f"{DANA}, for {TOKEN}; person.id:erin, for gateway.agent:mailer",
         "2026-03-02 09:20:00 UTC",
         "event ev-60 of agent-gateway",
-        ("eld, not enforced: it reaches more than 100", "Reason: cleaning up"),
+        (
+            "eld, not enforced: it reaches more than 100",
+            "Reason: cleaning up",
+            "the limit of its source agent-gateway",
+        ),
         "rescind approvals approve ID",
     ),
     "blast_limit_enforced": Answers(
@@ -418,6 +430,11 @@ def test_an_alert_answers_every_question(
 
 # What an alert of nothing that ended must not say, by the fields of PagerDuty.
 _FIELDS: Final = {
+    "lift_ambiguous": {
+        "suspended": "2026-03-02T09:20:00Z", "authority": "agent-gateway",
+        "event_type": "agent.updated",
+    },
+    "unknown_credential": {"owner_of_caller": DANA},
     "leak": {"reported_by": "gitguardian", "source": "gitguardian"},
     "blast_limit_held": {
         "ordered_by": "gateway.agent:mailer", "owner_of_orderer": "person.id:erin",
@@ -542,6 +559,37 @@ def test_an_authority_is_no_person_who_ended_something(
     assert (None, "operators") == (cause["by"], cause["authority"])
 
 
+@pytest.mark.parametrize("name", ["leak", "revocation_not_applied"])
+def test_who_only_reported_did_nothing(told: dict[str, Finding], name: str) -> None:
+    """OCSF names it as PagerDuty does."""
+    cause = _shown_by_ocsf(told[name])["unmapped"]["cause"]
+
+    assert "by" not in cause
+    assert ANSWERS[name].origin.endswith(cause["reported_by"])
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["use_after_revocation_little_known", "revocation_not_applied_lease", "unmapped"],
+)
+def test_an_unknown_user_has_no_name_of_a_credential(
+    told: dict[str, Finding], name: str
+) -> None:
+    """A SIEM would take the credential for a user."""
+    (evidence,) = _shown_by_ocsf(told[name])["evidences"]
+
+    assert "uid" not in evidence["actor"]["user"]
+    assert told[name].presented.value == evidence["actor"]["user"]["credential_uid"]
+
+
+def test_what_is_suspended_did_not_end(told: dict[str, Finding]) -> None:
+    """It may work again."""
+    event = _shown_by_ocsf(told["lift_ambiguous"])
+
+    assert "was suspended at 2026-03-02" in event["finding_info"]["desc"]
+    assert " ended " not in event["finding_info"]["desc"]
+
+
 def test_a_credential_owns_nothing(told: dict[str, Finding]) -> None:
     """It holds the name of a guard."""
     finding = told["unauthorised_guard"]
@@ -636,6 +684,7 @@ _TEXTS: Final = [
     remedies.LATE_SOURCE,
     remedies.END_UNUSED,
     remedies.LEASE,
+    remedies.OWNER_GONE,
     remedies.ITS_CREDENTIAL,
 ]
 COMMANDS: Final = sorted(

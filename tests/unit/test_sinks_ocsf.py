@@ -109,6 +109,8 @@ def test_has_what_its_objects_require(kind: FindingKind) -> None:
     assert [r["uid"] for r in event["resources"]] == [TOKEN.value, AGENT.value]
     if kind is FindingKind.OWNERLESS:
         assert event["unmapped"]["former_owner"] == "ann@acme.example"
+    elif kind is FindingKind.UNKNOWN_CREDENTIAL:  # the owner is the caller's
+        assert event["unmapped"]["owner_of_caller"] == "ann@acme.example"
     else:
         assert event["resources"][0]["owner"] == {"name": "ann@acme.example"}
 
@@ -227,8 +229,8 @@ def test_says_what_happened_in_plain_words() -> None:
         (
             {"kind": FindingKind.UNKNOWN_CREDENTIAL, "path": (), "owner": None},
             (
-                "payments-api accepted a token of an unknown agent, and no source has "
-                "declared it."
+                "payments-api accepted a token, which no source has declared; the log "
+                "of payments-api names no caller."
             ),
         ),
         (

@@ -69,7 +69,8 @@ def message(seen: Sighting) -> str:
     text = sentence(seen)
     if seen.cause_at is not None and seen.path:
         ended = seen.path[-1]
-        text += f"; {ended} ended at {rfc3339(seen.cause_at)}"
+        verb = "was suspended" if seen.cause_effect == "suspend" else "ended"
+        text += f"; {ended} {verb} at {rfc3339(seen.cause_at)}"
         if source_still_honours(seen.kind, seen.cause_effect, ended):
             text += f" ({STILL_HONOURED})"
     return f"{text}: {seen.detail}" if seen.detail else f"{text}."
