@@ -22,6 +22,7 @@ from streams.engines.kafka.records.accesses import (
     signal_records,
 )
 from streams.engines.kafka.records.outputs import finding_record
+from streams.engines.kafka.sentinel import sentinel
 from streams.engines.kafka.sentinel.access_partition import AccessPartition
 from streams.engines.kafka.sentinel.sentinel import SentinelStage
 from streams.model.findings import FindingKind
@@ -125,7 +126,10 @@ class Life(World):
             member=member, watched={}, _open=self._open, _clock=lambda: self.now,
             _worker=SimpleNamespace(name=self.name), _tolerances=RULES,
         )  # fmt: skip
-        with patch.object(asyncio, "to_thread", _at_once):
+        with (
+            patch.object(asyncio, "to_thread", _at_once),
+            patch.object(sentinel, "opened", _at_once),
+        ):
             warm = _run(SentinelStage._place(stage, 0))
         worker: AccessPartition = stage.watched[0]
         worker.take(() if warm else filter(None, self.held(self.now)))

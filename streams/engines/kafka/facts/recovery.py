@@ -8,6 +8,7 @@ comes after it.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -16,6 +17,7 @@ from enforcement.turns import in_turns, resting_tables
 from schemas.errors import SchemaError
 from streams.engines.kafka.checkpoints.checkpoint import KEEP_AFTER, FactsFile
 from streams.engines.kafka.checkpoints.journal import DamagedError
+from streams.engines.kafka.checkpoints.opening import opened
 from streams.engines.kafka.client.publisher import die
 from streams.engines.kafka.facts.partition import Partition
 from streams.engines.kafka.records.genesis import read_geneses
@@ -183,8 +185,8 @@ class Loader:
     ) -> Partition:
         if number not in self._files:
             path = self._folder / f"facts-{number}"
-            self._files[number] = await asyncio.to_thread(
-                FactsFile, path, self._vocabulary, self._keep_after
+            self._files[number] = await opened(
+                partial(FactsFile, path, self._vocabulary, self._keep_after)
             )
         file = self._files[number]
         if not await self._fits(member, number, genesis, file.position, file.genesis):

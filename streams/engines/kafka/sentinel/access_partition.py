@@ -120,6 +120,10 @@ class AccessPartition:
         self._limits: list[int] = []  # below which some of that was judged
         self._taken: list[Episode] = []  # that are told, and not in the file
 
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()
+
     @property
     def ready(self) -> bool:
         """Whether all is judged that was there when it was loaded."""

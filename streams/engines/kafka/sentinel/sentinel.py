@@ -9,12 +9,14 @@ acks, save the local checkpoint, commit. A produce that fails ends the process.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from enforcement.turns import in_turns
 from streams.engines.kafka.checkpoints.checkpoint import UsesFile
+from streams.engines.kafka.checkpoints.opening import opened
 from streams.engines.kafka.client.group_consumer import (
     GroupConsumer,
     waiting_for_the_broker,
@@ -132,7 +134,7 @@ class SentinelStage:
             finally:
                 await self._writer.commit(self._ours(), at_once=True)
                 for each in self.watched.values():
-                    each.file.close()
+                    each.close()
 
     async def _turn(self) -> None:
         async with waiting_for_the_broker():
@@ -237,8 +239,8 @@ class SentinelStage:
         committed = await self.member.committed(number)
         async with self.member.lock:
             if (before := self.watched.pop(number, None)) is not None:
-                before.file.close()
-        each = self.watched[number] = await asyncio.to_thread(self._open, number)
+                before.close()
+        each = self.watched[number] = await opened(partial(self._open, number))
         each.target, position = end, each.file.position
         judged = begin if committed is None else int(committed.offset)
         if (
