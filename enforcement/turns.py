@@ -36,11 +36,14 @@ class _Loop:
         turn: held by the work that waits for the next turn: however many there are,
             one of them has it.
         tables: see `resting_tables`.
+        walk: held by the one walk that facts wait for; the next ones queue behind the
+            facts.
     """
 
     over: float = 0.0
     turn: asyncio.Lock = field(factory=asyncio.Lock)
     tables: asyncio.Lock = field(factory=asyncio.Lock)
+    walk: asyncio.Lock = field(factory=asyncio.Lock)
 
 
 _loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Loop] = WeakKeyDictionary()
@@ -81,7 +84,7 @@ async def undisturbed(registry: Registry, walk: Callable[[], Steps[Result]]) -> 
     """Walk a table in turns, again where facts were merged meanwhile.
 
     Where they always are, the next ones wait for the walk: what `agents_registry`
-    judges is bounded.
+    judges is bounded. They wait for one walk, however many are disturbed.
     """
     for _ in range(TRIES):
         before = registry.changes
@@ -91,5 +94,6 @@ async def undisturbed(registry: Registry, walk: Callable[[], Steps[Result]]) -> 
             continue  # the table was another at the end than at the start
         if registry.changes == before:
             return found
-    async with resting_tables():
+    loop = _this_loop()
+    async with loop.walk, loop.tables:
         return await in_turns(walk())

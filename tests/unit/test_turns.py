@@ -159,3 +159,34 @@ async def test_a_walk_that_is_always_disturbed_has_facts_wait_and_nobody_else(
     assert STEPS == len(found)
     assert 1 == len({*found})
     assert had[0] >= STEPS
+
+
+async def test_facts_wait_for_one_walk_however_many_are_disturbed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Many callers may ask for large lineages at once; none of that costs a lease."""
+    monkeypatch.setattr(turns, "TURN_SECONDS", 0.0)
+    registry, began, done = Registry(), asyncio.Event(), [0]
+
+    async def ask() -> None:
+        tried = count()
+
+        def walk() -> Steps[None]:
+            if next(tried) < TRIES:
+                raise LookupError  # disturbed
+            began.set()
+            for _ in range(STEPS):
+                yield
+            done[0] += 1
+
+        await undisturbed(registry, walk)
+
+    async with asyncio.timeout(DEADLINE), asyncio.TaskGroup() as tasks:
+        for _ in range(WORKS):
+            tasks.create_task(ask())
+        await began.wait()
+        before = done[0]
+        async with resting_tables():
+            waited_for = done[0] - before
+    assert waited_for <= 1
+    assert WORKS == done[0]
