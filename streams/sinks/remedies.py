@@ -200,7 +200,8 @@ REMEDIES: Final = {
 }
 NOT_URGENT: Final = "Not urgent."
 OWNER_GONE: Final = (
-    "Ask the team of {former} who owns it now: it stays denied until then. "
+    "Ask the team of {former} who owns it now: guards deny it until then. Points "
+    "without a guard accept it still: block it there. "
     f"{_NAME_OWNER}"
 )
 # What an unknown agent used: its only credential, or those that the logs name.
