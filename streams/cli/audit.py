@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.options import TokenFile, Url, run
+from streams.cli.options import KeptHeads, TokenFile, Url, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -74,14 +74,7 @@ def verify(  # noqa: PLR0913, PLR0917 - the options of a command
             "--key", help="Public key (PEM); default: the one in the data folder."
         ),
     ] = None,
-    head: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--head",
-            metavar="JWS",
-            help="A signed head that you kept; it must be in the chain.",
-        ),
-    ] = None,
+    head: KeptHeads = None,
     heads: Annotated[
         list[Path] | None,
         typer.Option("--heads", help="A file of kept heads, as a sink writes it."),

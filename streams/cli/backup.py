@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from streams.cli.options import KeptHeads
 from streams.cli.output import to_stderr
 
 if TYPE_CHECKING:
@@ -52,14 +53,7 @@ def restore_backup(
             "--key", help="Public key of the audit chain; default: the backup's."
         ),
     ] = None,
-    head: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--head",
-            metavar="JWS",
-            help="A signed head that you kept; it must be in the chain.",
-        ),
-    ] = None,
+    head: KeptHeads = None,
 ) -> None:
     """Restore a backup into an empty data folder, as a log of its own."""
     raise typer.Exit(run_restore(file, data_dir, key or [], head or []))

@@ -38,6 +38,14 @@ ServerTokenFile = Annotated[
         help="File with the server's token; default: RESCIND_TOKEN(_FILE).",
     ),
 ]
+KeptHeads = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--head",
+        metavar="JWS",
+        help="A signed head that you kept; it must be in the chain.",
+    ),
+]
 Config = Annotated[
     Path | None, typer.Option("--config", help="Settings, YAML or JSON.")
 ]

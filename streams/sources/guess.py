@@ -1,4 +1,4 @@
-"""Tell from the content which source wrote an input."""
+"""Recognition of the source that wrote an input, by the content alone."""
 
 from __future__ import annotations
 
