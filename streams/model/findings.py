@@ -128,8 +128,9 @@ class Observation:
         told_at: when the cause was accepted here.
         late_by: ``source`` where every use lies before that, ``guard`` where one came
             after it and the point reports what it applied.
-        ended_by: whoever ended it, or said what it is about: the name of an operator
-            or of an authority, or ``kind:value``.
+        ended_by: whoever ended it, as the order or the event names them: the name of
+            an operator, or ``kind:value``; None where nobody is named.
+        authority: whose word that is: the operators, or the system that sent it.
         reason: why, in the words of whoever that is.
         agent: that acted, as ``kind:value``.
         address, user_agent: where the last use came from.
@@ -149,6 +150,7 @@ class Observation:
     told_at: int | None = None
     late_by: str | None = None
     ended_by: str | None = None
+    authority: str | None = None
     reason: str | None = None
     agent: str | None = None
     address: str | None = None

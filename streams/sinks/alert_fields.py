@@ -41,7 +41,7 @@ def details(finding: Finding) -> dict[str, str]:
     what was presented up to what was ended.
     """
     path = finding.path if len(finding.path) > 1 else ()
-    holder, authority = parties.name_holder(finding), ends.authority(finding)
+    holder = parties.name_holder(finding)
     found = {
         "severity": finding.severity.name.lower(),
         "kind": finding.kind.value,
@@ -60,8 +60,8 @@ def details(finding: Finding) -> dict[str, str]:
         ),
         "cause": finding.cause,
         "ended": rfc3339(finding.cause_at),
-        "ended_by": "" if authority else plain_text.shown(finding.ended_by or ""),
-        "authority": authority,
+        "ended_by": plain_text.shown(finding.ended_by or ""),
+        "authority": plain_text.shown(finding.authority or ""),
         "reason": ""
         if ends.event_type(finding)
         else plain_text.shown(finding.reason or "", 2 * plain_text.SHOWN),
@@ -91,8 +91,8 @@ def named(finding: Finding) -> dict[str, str]:
     elif kind is FindingKind.LIFT_AMBIGUOUS:
         found = {_OF_SUSPENSION.get(name, name): text for name, text in found.items()}
     elif finding.cause_at is None:
-        did = did_what(finding)
-        found = {did if n == "ended_by" else n: text for n, text in found.items()}
+        found.pop("ended_by", None)
+        found |= {did_what(finding): by} if (by := ends.who(finding)) else {}
     if parties.caller(finding) and "owner" in found:
         found["owner_of_caller"] = found.pop("owner")
     if kind is FindingKind.SHARED_SERVICE_ACCOUNT and "agent" in found:
@@ -105,8 +105,7 @@ def named(finding: Finding) -> dict[str, str]:
 def did_what(finding: Finding) -> str:
     """Name what whoever is named of an end that is no fact did."""
     if finding.kind is FindingKind.REVOCATION_NOT_APPLIED:
-        ordered = ends.is_person(finding.ended_by or "")
-        return "ordered_by" if ordered else "reported_by"
+        return "ordered_by" if finding.ended_by else "reported_by"
     return _DID.get(finding.kind, "ended_by")
 
 

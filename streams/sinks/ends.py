@@ -9,7 +9,6 @@ from streams.model.findings import FindingKind
 from streams.sinks.kind_groups import ORDERED, SAID
 from streams.sinks.kind_texts import UNKNOWN_ORDER
 from streams.sinks.plain_text import SHOWN, moment, shown, span
-from streams.stages.ingest.entitlement import OPERATORS
 from streams.stages.sentinel.evidence import SOURCE
 from streams.stages.sentinel.messages import detail
 
@@ -24,8 +23,8 @@ VERBS: Final = {
     "not_before": "ended",
 }
 # As `posture.rules.ambiguous` says it.
-_SUSPENSION: Final = re.compile(
-    r"(.+?) sent a suspension of it and its lift .* \(aspect (.+?)\);"
+_ASPECT: Final = re.compile(
+    r"sent a suspension of it and its lift .* \(aspect (.+?)\);"
 )
 # What ingress puts where a source gives no reason: agent.updated.
 _EVENT_TYPE: Final = re.compile(r"[a-z][a-z_]*(\.[a-z][a-z_]*)+")
@@ -51,9 +50,17 @@ def ended(finding: Finding) -> Identifier:
 
 
 def _by(finding: Finding) -> str:
-    if said_by := authority(finding):
+    person, said_by = shown(finding.ended_by or ""), shown(finding.authority or "")
+    if person:
+        return f"by {person} (authority: {said_by})" if said_by else f"by {person}"
+    if said_by:
         return BY_AUTHORITY.format(said_by)
-    return f"by {shown(finding.ended_by or '') or 'unknown (its source names nobody)'}"
+    return "by unknown (its source names nobody)"
+
+
+def who(finding: Finding) -> str:
+    """Name whoever ended or said it: the person, or else the authority; or ""."""
+    return shown(finding.ended_by or finding.authority or "")
 
 
 def reason(finding: Finding) -> str:
@@ -64,26 +71,17 @@ def reason(finding: Finding) -> str:
     return f"Reason: {told or 'unknown (none was given)'}."
 
 
-def authority(finding: Finding) -> str:
-    """Return the authority that ended it, where it names no person; otherwise ""."""
-    by = finding.ended_by or ""
-    of_lift = suspension(finding)
-    named = by == OPERATORS or bool(of_lift and of_lift[0] == by)
-    return shown(by) if finding.cause_at is not None and named else ""
-
-
 def suspension(finding: Finding) -> tuple[str, str] | None:
     """Return authority and aspect of a suspension whose lift is ambiguous.
 
-    The aspect is "" where there is none. None of other findings, and where the words
-    do not tell.
+    The aspect is "" where there is none. None of other findings, and where the finding
+    does not tell.
     """
-    if finding.kind is not FindingKind.LIFT_AMBIGUOUS:
+    found = _ASPECT.search(detail(finding))
+    if finding.kind is not FindingKind.LIFT_AMBIGUOUS or found is None:
         return None
-    found = _SUSPENSION.match(detail(finding))
-    if found is None:
-        return None
-    return found[1], "" if found[2] == "none" else found[2]
+    aspect = "" if found[1] == "none" else found[1]
+    return None if finding.authority is None else (finding.authority, aspect)
 
 
 def event_type(finding: Finding) -> str:
@@ -94,15 +92,11 @@ def event_type(finding: Finding) -> str:
 
 def reporter(finding: Finding) -> str:
     """Say who told of an end that is no fact, and who ordered it."""
-    by, ordered = shown(finding.ended_by or ""), finding.kind in ORDERED
-    if finding.kind in SAID or not (by or ordered):
+    if finding.kind in SAID:
         return ""
-    if ordered and is_person(by):
-        return f"Ordered by {by}."
-    text = f"Reported by {by}." if by else ""
-    return f"{text} {UNKNOWN_ORDER}".strip() if ordered else text
-
-
-def is_person(by: str) -> bool:
-    """Whether who ended something is a name of its source, and no authority."""
-    return ":" in by
+    ordered, by = finding.kind in ORDERED, shown(finding.ended_by or "")
+    said_by = shown(finding.authority or "") or ("" if ordered else by)
+    parts = [f"Reported by {said_by}."] if said_by else []
+    if ordered:
+        parts.append(f"Ordered by {by}." if by else UNKNOWN_ORDER)
+    return " ".join(parts)

@@ -19,7 +19,7 @@ def why(finding: Finding) -> str:
 
 def authority(finding: Finding) -> str:
     """Return the authority whose limit is exceeded; "" where it is not known."""
-    return shown(why(finding).partition(", the limit of ")[2])
+    return shown(finding.authority or "")
 
 
 def limit(finding: Finding) -> str:
@@ -34,16 +34,11 @@ def orderers_owner(finding: Finding) -> str:
     return shown(told.partition(ORDERER.format(finding.ended_by, ""))[2])
 
 
-def owners(finding: Finding, *, by_agent: bool) -> str:
-    """Name the owner of what is to end, and of who ordered it.
-
-    Args:
-        finding: of the limit.
-        by_agent: a name of a source ordered it, and no authority.
-    """
+def owners(finding: Finding) -> str:
+    """Name the owner of what is to end, and of an agent that ordered it."""
     owner = shown(finding.owner or "") or UNKNOWN_OWNER
     told = f"{owner}, for {shown(str(finding.presented))}"
-    if not by_agent:
+    if ":" not in (finding.ended_by or ""):
         return told
     ordered = f"{orderers_owner(finding) or UNKNOWN_OWNER}, for"
     return f"{told}; {ordered} {shown(finding.ended_by or '')}"

@@ -305,7 +305,7 @@ def _unmapped(finding: Finding) -> dict[str, Any]:
         "via": finding.via,
         "path": [str(identifier) for identifier in _path(finding)],
         "path_length": len(finding.path),
-        "cause": (finding.cause or finding.ended_by or finding.reason)
+        "cause": (finding.cause or ends.who(finding) or finding.reason)
         and _cause(finding),
         # A guard that failed was not late.
         "late_by": None if failed else finding.late_by,
@@ -320,7 +320,7 @@ def _unmapped(finding: Finding) -> dict[str, Any]:
 def _cause(finding: Finding) -> dict[str, Any]:
     """Say what ended it; who only said that is no one who did it."""
     by = plain_text.shown(finding.ended_by or "", _MAX_TEXT) or None
-    authority = ends.authority(finding)
+    authority = plain_text.shown(finding.authority or "", _MAX_TEXT) or None
     event_type = ends.event_type(finding)
     reason = plain_text.shown(finding.reason or "", _MAX_TEXT) or None
     told = finding.kind in {FindingKind.LEAK, FindingKind.REVOCATION_NOT_APPLIED}
@@ -328,8 +328,9 @@ def _cause(finding: Finding) -> dict[str, Any]:
         "id": finding.cause,
         "effect": finding.cause_effect,
         "at": finding.cause_at and finding.cause_at // MILLISECOND,
-        alert_fields.did_what(finding) if told else "by": None if authority else by,
-        **({"authority": authority} if authority else {}),
+        alert_fields.did_what(finding) if told else "by": by
+        or (authority if told else None),
+        "authority": authority,
         "reason": None if event_type else reason,
         **({"event_type": event_type} if event_type else {}),
         "told_at": finding.told_at and finding.told_at // MILLISECOND,

@@ -101,7 +101,7 @@ def is_use(finding: Finding) -> bool:
 
 def speaker(finding: Finding) -> str:
     """Return author of the statement that a finding is about; "" for other findings."""
-    return shown(finding.ended_by or "") if finding.kind in SAID else ""
+    return ends.who(finding) if finding.kind in SAID else ""
 
 
 def message(finding: Finding) -> str:
@@ -165,7 +165,7 @@ def _filled(text: str, finding: Finding) -> str:
         cell=cell(shown(name, _LONGEST)),
         days=days_of(detail(finding)),
         point=shown(finding.point) or without_point,
-        by=shown(finding.ended_by or "") or "its sender",
+        by=ends.who(finding) or "its sender",
     )
 
 
@@ -276,10 +276,9 @@ def _owner(finding: Finding) -> str:
     if kind is FindingKind.OWNERLESS:
         return f"none any more; it was {owner}" if owner else "none"
     if kind is FindingKind.BLAST_LIMIT:
-        by_agent = ends.is_person(finding.ended_by or "")
-        return limit_texts.owners(finding, by_agent=by_agent)
+        return limit_texts.owners(finding)
     if finding.presented.kind == "guard":
-        by = shown(finding.ended_by or "") or "the credential"
+        by = ends.who(finding) or "the credential"
         return NO_OWNER_OF_CREDENTIAL.format(by)
     if owner and parties.caller(finding):
         return f"{owner}, of the caller {parties.caller(finding)}"

@@ -547,16 +547,45 @@ def test_who_holds_a_leaked_credential_did_not_leak_it(
     assert "planner" == evidence["user"]["uid"]
 
 
-def test_an_authority_is_no_person_who_ended_something(
-    told: dict[str, Finding],
-) -> None:
-    """Nobody is called operators."""
-    finding = told["use_after_revocation_little_known"]
-    fields = _shown_by_pagerduty(finding)["payload"]["custom_details"]
-    cause = _shown_by_ocsf(finding)["unmapped"]["cause"]
+# The person as the order or the event names them, and the system that said it.
+_BY_WHOM: Final = {
+    "use_after_revocation": ("sam@acme.example", "operators"),
+    "use_after_revocation_told_late": ("gateway.agent:mailer", "agent-gateway"),
+    "use_after_revocation_little_known": (None, "operators"),
+    "blocked_attempt": ("sam@acme.example", "operators"),
+    "enforcement_failure": ("sam@acme.example", "operators"),
+    "enforcement_lag": ("sam@acme.example", "operators"),
+    "closure_partial": ("sam@acme.example", "operators"),
+    "ownerless_owner_left": ("sam@acme.example", "operators"),
+    "lift_ambiguous": (None, "agent-gateway"),
+}
+_NAMED_BY: Final = {
+    "ownerless_owner_left": ("owner_ended_by", "owner_end_authority"),
+    "lift_ambiguous": ("suspended_by", "authority"),
+}
 
-    assert (None, "operators") == (fields.get("ended_by"), fields["authority"])
-    assert (None, "operators") == (cause["by"], cause["authority"])
+
+@pytest.mark.parametrize("name", _BY_WHOM)
+def test_a_person_and_an_authority_are_two_things(
+    told: dict[str, Finding], name: str
+) -> None:
+    """In each form: who ended it where that is known, and always who said so."""
+    finding, (person, authority) = told[name], _BY_WHOM[name]
+    fields = _shown_by_pagerduty(finding)["payload"]["custom_details"]
+    by, said_by = _NAMED_BY.get(name, ("ended_by", "authority"))
+    cause = _shown_by_ocsf(finding)["unmapped"]["cause"]
+    said = (
+        f"by {person} (authority: {authority})."
+        if person
+        else (
+            f"by: unknown (said by the authority {authority}, which names no person)."
+        )
+    )
+
+    assert (person, authority) == (finding.ended_by, finding.authority)
+    assert (person, authority) == (fields.get(by), fields[said_by])
+    assert (person, authority) == (cause["by"], cause["authority"])
+    assert said in _shown_by_slack(finding)
 
 
 @pytest.mark.parametrize("name", ["leak", "revocation_not_applied"])

@@ -303,11 +303,13 @@ def test_the_finding_on_a_late_revocation_says_who_ended_it_and_why() -> None:
     partition.now = 40 * SECOND
     told = [each.finding for each in partition.of.step(NOW)]
 
-    assert [("sam@acme.example", "INC-77"), ("a", None)] == [
-        (finding.ended_by, finding.reason) for finding in told
+    assert [("sam@acme.example", "a", "INC-77"), (None, "a", None)] == [
+        (finding.ended_by, finding.authority, finding.reason) for finding in told
     ]
     text = "\n".join(wording.lines(told[0]))
-    assert "revoked at 2023-11-14 22:13:20 UTC by sam@acme.example." in text
+    assert (
+        "revoked at 2023-11-14 22:13:20 UTC by sam@acme.example (authority: a)." in text
+    )
     assert "Owner: unknown (none is named, or was not looked up" in text
 
 

@@ -260,7 +260,7 @@ def test_a_cause_was_accepted_with_its_earliest_copy(order: tuple[int, ...]) -> 
     (accepted,) = desk.sentinel.accepted.values()
     desk.use(130)
 
-    assert Accepted(120 * S, 3, "vault") == accepted
+    assert Accepted(120 * S, 3, authority="vault") == accepted
     assert 120 * S == min(copy.at for copy in copies)
     assert [("use_after_revocation", 1)] == desk.found()
 

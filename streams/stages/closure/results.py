@@ -41,7 +41,8 @@ class Revocation:
     """A cause as closure follows it; times in ns of the wall clock.
 
     Attributes:
-        by: whoever ended it.
+        by: whoever ended it, where the order or the event names them.
+        authority: whose word that is.
         reason: why, where that was said.
     """
 
@@ -51,8 +52,9 @@ class Revocation:
     effect: str
     at: int
     accepted_at: int
-    by: str | None = None  # earlier rows tell neither
+    by: str | None = None  # earlier rows tell none of these
     reason: str | None = None
+    authority: str | None = None
 
 
 @frozen
@@ -79,8 +81,9 @@ def revocations(facts: Iterable[tuple[int, Fact]]) -> Iterator[Revocation]:
                 fact.effect.value,
                 fact.at,
                 fact.received_at,
-                fact.actor or fact.authority,
+                fact.actor,
                 fact.reason,
+                fact.authority,
             )
 
 
@@ -143,6 +146,7 @@ def signal(
         "cause_effect": cause.effect,
         "told_at": cause.accepted_at,
         "ended_by": cause.by,
+        "authority": cause.authority,
         "reason": cause.reason,
         "detail": f"after {deadline:g} s these guards have not confirmed it: {named}",
     }

@@ -297,13 +297,13 @@ def _signal(
         "at": at,
         "event_ids": [record.event_id] if record.event_id else [],
         "detail": detail,
-        "ended_by": _speaker(kind, record, origin),
+        "ended_by": _actor(kind, record),
+        "authority": origin.authority,
         "reason": told(record.reason),
     })  # fmt: skip
 
 
-def _speaker(kind: FindingKind, record: Lifecycle, origin: Origin) -> str | None:
-    """Actor of an event that ends something, or of a refused one."""
-    if kind is FindingKind.UNAUTHORISED or not record.actor:
-        return origin.authority
-    return told(str(record.actor[0]))
+def _actor(kind: FindingKind, record: Lifecycle) -> str | None:
+    """Actor of an event; a refused one is believed nothing."""
+    refused = kind is FindingKind.UNAUTHORISED
+    return None if refused or not record.actor else told(str(record.actor[0]))

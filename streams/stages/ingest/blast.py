@@ -284,7 +284,8 @@ def notice(fact: Fact, detail: str) -> dict[str, Any]:
         "at": fact.received_at,
         "event_ids": [fact.event_id] if fact.event_id else [],
         "detail": f"{detail}, the limit of {fact.authority}",
-        "ended_by": getattr(fact, "actor", None) or fact.authority,
+        "ended_by": getattr(fact, "actor", None),
+        "authority": fact.authority,
         "reason": getattr(fact, "reason", None),
     }
 

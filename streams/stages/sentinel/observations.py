@@ -71,6 +71,7 @@ def of_failure(lag: Finding, doubt: Doubt) -> Sighting:
         told_at=lag.told_at,
         late_by=GUARD,
         ended_by=lag.ended_by,
+        authority=lag.authority,
         reason=lag.reason,
         agent=lag.agent,
         address=lag.address,
@@ -117,6 +118,7 @@ def with_end(sighting: Sighting, ended: Accepted) -> Sighting:
     return evolve(
         sighting,
         ended_by=ended.actor,
+        authority=ended.authority,
         reason=ended.reason,
         told_at=ended.at,
         event_ids=sighting.event_ids or event_ids,

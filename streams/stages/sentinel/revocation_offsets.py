@@ -37,7 +37,8 @@ class Accepted(NamedTuple):
     Attributes:
         at: when its earliest copy was accepted (ns).
         offset: of that copy.
-        actor: whoever ended it, as a copy tells, or the authority that said so.
+        actor: whoever ended it, as a copy tells.
+        authority: that said so.
         reason: why, as a copy tells.
         event_id: the source's id of the event.
     """
@@ -45,6 +46,7 @@ class Accepted(NamedTuple):
     at: int
     offset: int
     actor: str | None = None
+    authority: str | None = None
     reason: str | None = None
     event_id: str | None = None
 
@@ -143,11 +145,13 @@ def note_acceptance(accepted: dict[str, Accepted], fact: Fact, offset: int) -> N
     """Remember when and where a cause was accepted; the earliest copy counts."""
     if isinstance(fact, Cause):
         identity = fact_id(fact).hex()
-        at, actor, reason = fact.received_at, fact.actor or fact.authority, fact.reason
+        at, actor, reason = fact.received_at, fact.actor, fact.reason
         known = accepted.get(identity)
         if known is not None:
             at, offset = min(known.at, at), min(known.offset, offset)
             actor, reason = known.actor or actor, known.reason or reason
         # Few people end most of what is ended, for few reasons.
         actor, reason = actor and intern(actor), reason and intern(reason)
-        accepted[identity] = Accepted(at, offset, actor, reason, fact.event_id)
+        accepted[identity] = Accepted(
+            at, offset, actor, intern(fact.authority), reason, fact.event_id
+        )

@@ -276,7 +276,7 @@ class Sentinel(UseJudge):
                 **values,
             )
             ended = self.accepted.get(sighting.cause or "")
-            if ended is not None and sighting.ended_by is None:
+            if ended is not None and sighting.authority is None:
                 sighting = with_end(sighting, ended)
             telling.see_name(
                 with_orderer(sighting, registry), registry, owned="owner" in signal

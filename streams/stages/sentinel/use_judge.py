@@ -91,6 +91,7 @@ class UseJudge:
                     told_at=accepted.at,
                     late_by=late_by(kind, evidence, self._tolerances),
                     ended_by=accepted.actor,
+                    authority=accepted.authority,
                     reason=accepted.reason,
                 )
             episode = telling.see_use(told, use, registry)

@@ -141,6 +141,7 @@ def signal_records(
             "event_ids": list(signal.get("event_ids", ())),
             "detail": signal.get("detail", ""),
             "ended_by": signal.get("ended_by"),
+            "authority": signal.get("authority"),
             "reason": signal.get("reason"),
         }
         yield Outgoing(
