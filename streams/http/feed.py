@@ -1,17 +1,15 @@
 """The feed: a guard's replica is kept equal to the log over a WebSocket.
 
 The server says hello back with a snapshot, or goes straight on with deltas, and
-answers every ping with the log's end and how long that proof may be used. The deltas of
-a commit are made in the thread that wrote it, and go out in the same turn of the event
-loop that learns of it, before the writer gets its answer. Every connection pulls from
-its own position, so a slow guard costs no memory: what has left the tail is read from
-the file again. What keeps up never waits for that.
+answers every ping with the log's end and how long that proof may be used. Deltas go out
+in the same turn of the event loop that learns of them. Every connection pulls from its
+own position, so a slow guard costs no memory: what has left the tail is read from the
+log again. What keeps up never waits for that.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,31 +18,23 @@ import structlog
 from aiohttp import WSMsgType, web
 from attrs import define, field
 
-from agents_registry.facts import Cause, Fact, fact_id
 from agents_registry.secret_shapes import has_secret
 from enforcement.table import edition
-from streams.http.frames import (
-    DeltaFrame,
-    DeltaTail,
-    Pieces,
-    SnapshotPiece,
-    deltas,
-    with_facts,
-)
+from streams.http.frames import Pieces
 from streams.http.pacing import Pace
 from streams.http.receipts import ReceiptError
-from streams.observability import tracing
 from streams.observability.failpoints import failpoint
+from streams.services.feed_frames import SnapshotPiece, delta, with_facts
 from streams.services.intake import NotWrittenError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from agents_registry.identifiers import Vocabulary
-    from streams.engines.embedded.store import Commit, Store
     from streams.http.receipts import ReceiptIntake, Session
     from streams.http.tables import Packed, SharedTables
     from streams.process.server_clock import ServerClock
+    from streams.services.feed_ports import FedLog
     from streams.stages.closure.guard_names import Bearer
 
 UNREAD_SECONDS: Final = 20.0  # for a guard to take a frame; the slowest need less
@@ -97,10 +87,9 @@ class Connection:
 
 
 class FeedServer:
-    """All connections of guards to this server.
+    """All connections of guards to one realm's log.
 
     Attributes:
-        end: the next offset of the log, as of the last commit that was told.
         connections: the guards that are connected.
         pace: whether they keep up with what is written.
         probed: takes what a registered guard answers to a probe.
@@ -113,52 +102,51 @@ class FeedServer:
 
     def __init__(
         self,
-        store: Store,
-        realm: str,
+        log: FedLog,
         vocabulary: Vocabulary,
         lease_ms: int,
         receipts: ReceiptIntake,
-        tables: SharedTables,
+        tables: SharedTables | None = None,
     ) -> None:
-        """Serve a store's facts.
+        """Serve a log's facts.
 
         Args:
-            store: holds the log; the feed listens to its commits.
-            realm: whose facts these are.
+            log: the feed follows it.
             vocabulary: kind to class, for the guards.
-            lease_ms: how long a guard may use a pong, counted from its ping.
+            lease_ms: how long a guard may use a pong at most, counted from its ping.
             receipts: takes what guards report.
             tables: what a guard of this edition starts from.
         """
-        self._tables = tables
-        self.end = store.end
         self.connections: set[Connection] = set()
         self.probed: Callable[[Connection, dict[str, Any]], None] | None = None
-        self._store = store
-        self._realm = realm
+        self._log = log
+        self._tables = tables
         self._vocabulary = {kind: of.value for kind, of in vocabulary.items()}
-        self._lease_ms = lease_ms
         self.pace = Pace(lambda: self.end, lease_ms / 1000)
         self._receipts = receipts
-        self._tail = DeltaTail()
-        self._pieces = Pieces(store, realm)
-        self._made: deque[DeltaFrame] = deque()  # of commits that are not told yet
-        store.framing = self._frame
-        store.listeners.insert(0, self._on_commit)
+        self._pieces = Pieces(log)
+        log.follow(self)
 
-    def _frame(self, start: int, facts: Sequence[Fact]) -> None:
-        """Make the deltas of a commit; runs in the writer's thread."""
-        if self.connections:
-            self._made.extend(deltas(start, facts, _traces(facts)))
+    @property
+    def end(self) -> int:
+        """Offset below which guards can have every fact."""
+        return self._log.end
 
-    def _on_commit(self, commit: Commit) -> None:
-        """Wake the guards; runs before the writer is answered."""
-        while self._made and self._made[0].end <= commit.end:
-            self._tail.append(self._made.popleft())
-        self.end = commit.end
-        if commit.facts:
-            for connection in self.connections:
-                connection.news.set()
+    @property
+    def watched(self) -> bool:
+        """Whether a guard is connected."""
+        return bool(self.connections)
+
+    def wake(self) -> None:
+        """Send what was added, in this turn of the event loop."""
+        for connection in self.connections:
+            connection.news.set()
+
+    def restart(self) -> None:
+        """End every connection: the log is another one."""
+        self._pieces.drop()
+        for connection in tuple(self.connections):
+            connection.end()
 
     async def serve(self, request: web.Request, bearer: Bearer) -> web.StreamResponse:
         """Hold one connection until it ends.
@@ -262,19 +250,22 @@ class FeedServer:
 
     async def _pong(self, connection: Connection, seq: Any) -> None:
         failpoint("feed.before_pong")
+        session, log = connection.session, self._log
+        since = 0 if session is None else self._receipts.since(session)
+        # The end goes with what is left of its proof; nothing may come between them.
         await _send(connection, {
             "type": "pong",
             "seq": seq,
-            "genesis": self._store.genesis,
-            "end": self.end,
-            "remaining_ms": self._lease_ms,
+            "genesis": log.genesis,
+            "end": log.end,
+            "remaining_ms": log.remaining(since),
             **({} if self.clock is None else {"time_ms": self.clock() // 1_000_000}),
         })  # fmt: skip
 
     async def _push(self, connection: Connection, hello: dict[str, Any]) -> None:
         position = hello.get("position")
         continues = (
-            hello.get("genesis") == self._store.genesis
+            hello.get("genesis") == self._log.genesis
             and isinstance(position, int)
             and 0 <= position <= self.end
         )
@@ -294,7 +285,8 @@ class FeedServer:
     async def _begin(self, connection: Connection, hello: dict[str, Any]) -> None:
         """Bring a guard without a position up to date, in the fastest form it reads."""
         same = hello.get("table") == edition()
-        table = await self._tables.current() if same else None
+        tables = self._tables
+        table = await tables.current() if same and tables is not None else None
         if table is None:
             await self._snapshot(connection)
         else:
@@ -303,8 +295,8 @@ class FeedServer:
     async def _send_table(self, connection: Connection, table: Packed) -> None:
         await _send(connection, {
             "type": "table",
-            "genesis": self._store.genesis,
-            "realm": self._realm,
+            "genesis": self._log.genesis,
+            "realm": self._log.realm,
             "vocabulary": self._vocabulary,
             "offset": table.offset,
             "sections": [tuple(section) for section in table.sections],
@@ -330,8 +322,8 @@ class FeedServer:
     ) -> None:
         about = {
             "type": "snapshot",
-            "genesis": self._store.genesis,
-            "realm": self._realm,
+            "genesis": self._log.genesis,
+            "realm": self._log.realm,
             "vocabulary": self._vocabulary,
             "offset": piece.end,
             "more": more,
@@ -341,11 +333,10 @@ class FeedServer:
     async def _catch_up(self, connection: Connection) -> None:
         """Send the next delta, out of the tail or else of the file."""
         start = connection.position
-        frame = self._tail.at(start)
+        frame = self._log.frame(start)
         if frame is None:
             piece = await self._pieces.at(start, self.end, going_on=True)
-            about = {"type": "delta", "from": start, "to": piece.end}
-            frame = DeltaFrame(start, piece.end, with_facts(about, piece.facts))
+            frame = delta(start, piece.end, piece.facts)
         failpoint("feed.before_delta")
         await connection.send(frame.text)
         connection.position = frame.end
@@ -365,18 +356,6 @@ def _name(hello: dict[str, Any], token: str) -> str:
     if len(name) > LONGEST_NAME:
         raise ReceiptError(f"guard is a name of at most {LONGEST_NAME} characters")
     return name
-
-
-def _traces(facts: Sequence[Fact]) -> dict[int, str]:
-    """Traces of the revocations among some facts, by their places."""
-    if not tracing.on():
-        return {}
-    causes = (
-        (at, tracing.trace_of(fact_id(each).hex()))
-        for at, each in enumerate(facts)
-        if isinstance(each, Cause)
-    )
-    return {at: trace for at, trace in causes if trace is not None}
 
 
 async def _send(connection: Connection, message: dict[str, Any]) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-    from streams.engines.embedded.guard_registry import GuardRegistry
+    from streams.services.feed_ports import GuardRoll
     from streams.stages.closure.guard_names import Bearer, GuardKeys
 
 MILLISECOND: Final = 1_000_000
@@ -63,7 +63,7 @@ class ReceiptIntake:
         refused: receipts that could not be used, by reason.
     """
 
-    roll: GuardRegistry
+    roll: GuardRoll
     keys: GuardKeys[Ed25519PublicKey]
     boottime: Callable[[], int]
     told: Callable[[str, str, str], None]
@@ -122,7 +122,7 @@ class ReceiptIntake:
         session = Session(guard, instance, end, plain["sequence"], now)
         self._sessions[guard].append(session)
         try:
-            await self.roll.register(terms, bearer)
+            await self.roll.register(terms, bearer, session)
         except BaseException as error:
             self.close(session)
             if isinstance(error, LookupError):
@@ -137,6 +137,10 @@ class ReceiptIntake:
         session.heard = self.boottime()
         self.roll.heard(session.guard)
 
+    def since(self, session: Session) -> int | None:
+        """Time since which a guard is a member without a break; see `GuardRoll`."""
+        return self.roll.since(session.guard)
+
     def take(self, session: Session, receipt: Any) -> None:
         """Take what a guard applied; what cannot be used is counted alone."""
         try:
@@ -150,7 +154,7 @@ class ReceiptIntake:
         sent_at = plain.get("sent_at")
         if type(sent_at) is not int:
             sent_at = None  # not all guards say it
-        self.roll.applied(session.guard, genesis, applied, sent_at)
+        self.roll.applied(session, genesis, applied, sent_at)
 
     def goodbye(self, session: Session, receipt: Any) -> None:
         """Let a guard go that allows nothing any more."""
@@ -158,7 +162,7 @@ class ReceiptIntake:
             self._next(session, receipt, "goodbye")
         except ReceiptError:
             return
-        self.roll.leave(session.guard)
+        self.roll.leave(session)
 
     def close(self, session: Session) -> None:
         """Forget a connection; its guard stays a member."""

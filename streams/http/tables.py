@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from agents_registry.registry import Registry
-    from streams.engines.embedded.stages import Stages
-    from streams.engines.embedded.store import Store
+    from streams.services.feed_ports import FedLog, TableSource
 
 FROM_FACTS: Final = 5000  # a shorter log is sent as facts, which any guard can read
 KEPT_SECONDS: Final = 10.0
@@ -54,40 +53,40 @@ class Packed:
 class SharedTables:
     """Makes the table as bytes where that is worth it, and keeps it for a moment."""
 
-    def __init__(self, stages: Stages, store: Store, aside: Aside = here) -> None:
-        """Serve the stages' table of a store's log; ``aside`` gets to it."""
+    def __init__(self, source: TableSource, log: FedLog, aside: Aside = here) -> None:
+        """Serve the table of a log; ``aside`` gets to it."""
         self._aside = aside
-        self._stages = stages
-        self._store = store
+        self._source = source
+        self._log = log
         self._kept: Packed | None = None
         self._making = asyncio.Lock()
 
     async def current(self) -> Packed | None:
         """Table, None where facts serve as well or there is no table yet.
 
-        It may be some seconds old; but what takes facts back makes the stages build
-        a new table, and then an old one is never given: a guard that met such a fact
-        would come again and again.
+        It may be some seconds old; but what takes facts back has a new table built, and
+        then an old one is never given: a guard that met such a fact would come again
+        and again.
         """
-        stages = self._stages
-        if self._store.end < FROM_FACTS or not stages.loaded.is_set():
+        source = self._source
+        if self._log.end < FROM_FACTS or not source.loaded.is_set():
             return None
         async with self._making:
             with suppress(TimeoutError):
                 # Not for ever: what is applied later comes as deltas.
                 async with asyncio.timeout(CATCH_UP_SECONDS):
-                    await stages.wait_applied(self._store.end)
-                    while stages.registry.needs_rebuild:
-                        await stages.wait_applied(self._store.end)
-            if stages.registry.needs_rebuild:
+                    await source.wait_applied(self._log.end)
+                    while source.registry.needs_rebuild:
+                        await source.wait_applied(self._log.end)
+            if source.registry.needs_rebuild:
                 return None
-            if self._kept is None or self._kept.registry is not stages.registry:
+            if self._kept is None or self._kept.registry is not source.registry:
                 self._kept = await self._aside(self._make)
                 asyncio.get_running_loop().call_later(KEPT_SECONDS, self._forget)
             return self._kept
 
     async def _make(self) -> Packed:
-        offset, registry = self._stages.applied, self._stages.registry
+        offset, registry = self._source.applied, self._source.registry
         plain = registry.dump()
         sections, pieces = await asyncio.to_thread(_pack, plain)
         return Packed(offset, registry, sections, pieces)

@@ -79,7 +79,7 @@ async def _played(case: Case) -> tuple[list[Fact], dict[str, str]]:
             )
         ) as served:
             await case.play(EmbeddedEngine(served), clock, REPOSITORY)
-            store = served.feed._store
+            store = served.stages.store
             facts: list[Fact] = []
             while len(facts) < store.end:
                 facts += [one.fact for one in await store.facts(len(facts), 1000)]

@@ -133,6 +133,7 @@ async def test_guards_that_come_together_share_one_table(
     async with running(tmp_path) as server:
         await write(server.served, *FAMILY)
         given = server.served.feed._tables
+        assert given is not None
         first, second = await asyncio.gather(given.current(), given.current())
 
         assert first is not None

@@ -12,12 +12,12 @@ import pytest
 from agents_registry.facts import Fact, Node, ScopeSet, to_plain
 from agents_registry.identifiers import Identifier
 from streams.engines.embedded.reading import Reading
-from streams.http.frames import AT_ONCE, PIECE, Pieces, SnapshotPiece, deltas
+from streams.http.frames import Pieces
+from streams.services.feed_frames import AT_ONCE, PIECE, SnapshotPiece, deltas
 from tests.integration.serving import DEADLINE, running, until
 from tests.integration.test_lease_path import fill, subscribe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     import aiohttp
@@ -86,28 +86,22 @@ async def test_who_goes_on_waits_for_nobody_who_starts() -> None:
     enough = asyncio.Event()
 
     class Log:
-        async def look(self, function: Callable[[Any], SnapshotPiece]) -> SnapshotPiece:
-            piece = function(None)
-            asked.append(piece.start)
-            if piece.start < MANY:
+        async def piece(self, position: int, end: int) -> SnapshotPiece:
+            asked.append(position)
+            if position < MANY:
                 await enough.wait()
-            return piece
+            return SnapshotPiece(position, end, "[]")
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "streams.http.frames._piece",
-            lambda _, position, end: SnapshotPiece(position, end, "[]"),
-        )
-        pieces = Pieces(Log(), "default")  # type: ignore[arg-type]
-        async with asyncio.TaskGroup() as tasks, asyncio.timeout(DEADLINE):
-            for position in range(100):
-                tasks.create_task(pieces.at(position, MANY))
-            await asyncio.sleep(0)
-            piece = await pieces.at(MANY, MANY + 1, going_on=True)
+    pieces = Pieces(Log())  # type: ignore[arg-type]
+    async with asyncio.TaskGroup() as tasks, asyncio.timeout(DEADLINE):
+        for position in range(100):
+            tasks.create_task(pieces.at(position, MANY))
+        await asyncio.sleep(0)
+        piece = await pieces.at(MANY, MANY + 1, going_on=True)
 
-            assert (MANY, MANY + 1) == piece[:2]
-            assert [0, MANY] == asked
-            enough.set()
+        assert (MANY, MANY + 1) == piece[:2]
+        assert [0, MANY] == asked
+        enough.set()
     assert 101 == len(asked)
 
 
@@ -115,7 +109,7 @@ async def test_who_is_behind_the_tail_goes_on_from_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And gets each fact once, whatever is written meanwhile."""
-    monkeypatch.setattr("streams.http.frames.TAIL", 1)
+    monkeypatch.setattr("streams.services.feed_frames.TAIL", 1)
     async with running(tmp_path) as server, subscribe(server, "follower") as feed:
         await until(lambda: server.served.feed.connections)
         await fill(server, MANY)

@@ -16,10 +16,11 @@ import pytest
 from agents_registry.facts import Node, to_plain
 from agents_registry.identifiers import Identifier
 from enforcement.turns import resting_tables
+from streams.engines.embedded import feed_log as frames
 from streams.engines.embedded import ingest
 from streams.engines.embedded.reading import Reading
 from streams.engines.embedded.stages import Stages
-from streams.http import frames
+from streams.services.feed_frames import CHUNK, PIECE, SnapshotPiece
 from streams.services.intake import MANY, Encoded, encode
 from streams.stages.ingest.admission import Admission
 from streams.stages.ingest.ingress import Origin
@@ -231,7 +232,7 @@ async def test_snapshots_are_made_in_bounded_pieces_off_the_loop_and_shared(
     made: list[str] = []
     make = frames._piece
 
-    def counted(reader: Reading, position: int, end: int) -> frames.SnapshotPiece:
+    def counted(reader: Reading, position: int, end: int) -> SnapshotPiece:
         made.append(threading.current_thread().name)
         return make(reader, position, end)
 
@@ -245,7 +246,7 @@ async def test_snapshots_are_made_in_bounded_pieces_off_the_loop_and_shared(
                 sizes, facts = await snapshot(feed)
 
                 assert LARGE == facts
-                assert max(sizes) < 3 * frames.PIECE
+                assert max(sizes) < 3 * PIECE
             assert 0 == guard.lost
     assert len(made) < 2 * len(sizes)
     assert all(name.startswith("feeder") for name in made)
@@ -265,13 +266,13 @@ async def test_a_piece_is_one_row_of_the_file(
         return found
 
     async with running(tmp_path) as server:
-        await fill(server, 2 * frames.CHUNK)
+        await fill(server, 2 * CHUNK)
         store = server.served.stages.store
-        stored = await store.facts(0, 2 * frames.CHUNK)
+        stored = await store.facts(0, 2 * CHUNK)
         monkeypatch.setattr(Reading, "read", counted)
-        for most, pieces in ((1 << 30, 2), (100_000, None), (1, 2 * frames.CHUNK)):
+        for most, pieces in ((1 << 30, 2), (100_000, None), (1, 2 * CHUNK)):
             monkeypatch.setattr(frames, "PIECE", most)
-            made: list[frames.SnapshotPiece] = []
+            made: list[SnapshotPiece] = []
             rows.clear()
             while not made or made[-1].end < len(stored):
                 start = made[-1].end if made else 0
@@ -306,7 +307,7 @@ async def test_subscribers_that_never_read_are_cut(
                     held = max(held, *map(unsent, feed.connections))
                     await asyncio.sleep(0.01)
 
-            assert 0 < held < 3 * frames.PIECE
+            assert 0 < held < 3 * PIECE
             assert 0 == guard.lost
 
 

@@ -135,7 +135,7 @@ async def known(server: Server) -> dict[str, Any] | None:
 
 async def kept(server: Server) -> bool:
     """Tell whether the record that is kept has the pause."""
-    store = server.served.feed._store
+    store = server.served.stages.store
     rows = await store.read("SELECT body FROM source_health WHERE name = 'idp'")
     return bool(rows) and b"paused" in rows[0][0]
 

@@ -146,7 +146,7 @@ async def test_is_refused_with_its_code_and_changes_nothing(
         assert "example" not in body["description"]
         assert "application/json" in headers["Content-Type"]
         assert "en" == headers["Content-Language"]
-        store = server.served.feed._store
+        store = server.served.stages.store
         assert (0, 0) == (store.end, store.signals_end)
         assert [] == (await server.get("/v1/dlq"))[1]["dead_letters"]
         assert 202 == (await push(server, made(sender)))[0]

@@ -36,7 +36,7 @@ def served_before_it_is_registered(patch: pytest.MonkeyPatch) -> None:
     right = FeedServer._register
 
     async def register(feed: FeedServer, connection: Any, *more: Any) -> None:
-        await feed._pong(connection.socket, 1)
+        await feed._pong(connection, 1)
         await right(feed, connection, *more)
 
     patch.setattr(FeedServer, "_register", register)

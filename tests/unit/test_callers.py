@@ -10,8 +10,8 @@ import pytest
 from agents_registry.facts import Cause, Effect, from_plain
 from agents_registry.identifiers import Identifier
 from schemas.codec import decode_fact, encode_fact
-from streams.http import frames
 from streams.model.records import Access
+from streams.services.feed_frames import deltas, facts_json
 from streams.stages.access.caller import Caller, caller
 from streams.stages.access.callers import Callers, joined
 from streams.stages.access.columns import AccessColumns
@@ -105,9 +105,9 @@ def test_no_guard_is_told_who_ended_something_and_why(actor: str | None) -> None
     value = encode_fact(cause)
     assert decode_fact(value) == cause
 
-    (frame,) = frames.deltas(0, [cause], {})
+    (frame,) = deltas(0, [cause], {})
     (told,) = orjson.loads(frame.text)["facts"]
-    assert [told] == orjson.loads(frames._json([value]))
+    assert [told] == orjson.loads(facts_json([decode_fact(value)]))
 
     assert {"actor", "reason"}.isdisjoint(told)
     assert from_plain(told) == attrs.evolve(cause, actor=None, reason=None)

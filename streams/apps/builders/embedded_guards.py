@@ -10,6 +10,7 @@ from attrs import frozen
 from enforcement.clocks import boottime
 from streams.apps.builders.sources import guard_names
 from streams.engines.embedded.closures import Closures
+from streams.engines.embedded.feed_log import StoredLog, StoredRoll
 from streams.http.closure_metrics import ClosureMetrics
 from streams.http.feed import FeedServer
 from streams.http.prober import Prober
@@ -66,10 +67,12 @@ async def guard_parts(
         guard_names(settings),
     )
     await closures.load()
-    receipts = ReceiptIntake(closures.roll, guard_keys, boottime, closures.refuse)
-    tables = SharedTables(stages, store, aside)
+    roll = StoredRoll(closures.roll)
+    receipts = ReceiptIntake(roll, guard_keys, boottime, closures.refuse)
     lease_ms = int(settings.lease_seconds * 1000)
-    feed = FeedServer(store, settings.realm, vocabulary, lease_ms, receipts, tables)
+    log = StoredLog(store, settings.realm, lease_ms)
+    tables = SharedTables(stages, log, aside)
+    feed = FeedServer(log, vocabulary, lease_ms, receipts, tables)
     feed.clock = clock
     judging: tuple[Loop, ...] = ()
     if isinstance(clock, ServerClock):

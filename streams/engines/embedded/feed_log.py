@@ -1,0 +1,192 @@
+"""The embedded engine under the feed: its file, and the guards that it registers.
+
+The deltas of a commit are made in the thread that wrote it, and go out in the same turn
+of the event loop that learns of it, before the writer gets its answer.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from agents_registry.facts import Cause, fact_id
+from schemas.codec import decode_fact
+from streams.observability import tracing
+from streams.services.feed_frames import (
+    CHUNK,
+    PIECE,
+    DeltaFrame,
+    DeltaTail,
+    SnapshotPiece,
+    deltas,
+    facts_json,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from agents_registry.facts import Fact
+    from streams.engines.embedded.guard_registry import GuardRegistry
+    from streams.engines.embedded.reading import Reading
+    from streams.engines.embedded.store import Commit, Store
+    from streams.services.feed_ports import LogFollower, ReceiptSender
+    from streams.stages.closure.closure import Registration
+    from streams.stages.closure.guard_names import Bearer, GuardNames
+
+CORRECTIONS: Final = ("withdraw", "distrust")
+
+# One row for all of a piece. Python lets go of its lock at each row and waits for it
+# again: beside an analysis that computes, a thousand rows took longer than a lease.
+_READ: Final = (
+    "SELECT count(*), group_concat(offset || ' ' || hex(value))"
+    " FILTER (WHERE size <= ? OR size = length(value)) FROM"
+    " (SELECT offset, value, sum(length(value)) OVER (ORDER BY offset) AS size FROM"
+    " (SELECT offset, value FROM facts WHERE offset >= ? AND offset < ?"
+    " ORDER BY offset LIMIT ?))"
+)
+_TAKEN_BACK: Final = (
+    "SELECT offset, value FROM facts WHERE key >= ? AND key < ? ORDER BY key LIMIT 1000"
+)
+
+
+class StoredLog:
+    """The log of a store.
+
+    Attributes:
+        end: the next offset of the log, as of the last commit that was told.
+    """
+
+    def __init__(self, store: Store, realm: str, lease_ms: int) -> None:
+        """Hand a store's facts on.
+
+        Args:
+            store: holds the log.
+            realm: whose facts these are.
+            lease_ms: how long its end may be relied upon: it is the only writer.
+        """
+        self.realm = realm
+        self.end = store.end
+        self._store = store
+        self._lease_ms = lease_ms
+        self._tail = DeltaTail()
+        self._made: deque[DeltaFrame] = deque()  # of commits that are not told yet
+        self._follower: LogFollower | None = None
+
+    @property
+    def genesis(self) -> str:
+        """Id of the log."""
+        return self._store.genesis
+
+    def follow(self, follower: LogFollower) -> None:
+        """Have a follower told of commits, before everybody else."""
+        self._follower = follower
+        self._store.framing = self._frame
+        self._store.listeners.insert(0, self._on_commit)
+
+    def remaining(self, since: int | None) -> int:  # noqa: ARG002 - it is told in order
+        """Lease of the settings: a guard is registered before it is answered."""
+        return self._lease_ms
+
+    def frame(self, position: int) -> DeltaFrame | None:
+        """Delta that begins at an offset, where it is kept."""
+        return self._tail.at(position)
+
+    async def piece(self, position: int, end: int) -> SnapshotPiece:
+        """Next facts from an offset on, read and made in a thread."""
+        return await self._store.look(lambda reader: _piece(reader, position, end))
+
+    async def taken_back(self) -> SnapshotPiece:
+        """Facts that take facts back."""
+
+        def read(reader: Reading) -> SnapshotPiece:
+            facts: list[bytes] = []
+            for kind in CORRECTIONS:
+                prefix = f"{self.realm}/{kind}/"
+                rows = reader.read(_TAKEN_BACK, (prefix, prefix + "~"))
+                facts += [value for _, value in rows]
+            return SnapshotPiece(0, 0, facts_json(map(decode_fact, facts)))
+
+        return await self._store.look(read)
+
+    def _frame(self, start: int, facts: Sequence[Fact]) -> None:
+        """Make the deltas of a commit; runs in the writer's thread."""
+        if self._follower is not None and self._follower.watched:
+            self._made.extend(deltas(start, facts, _traces(facts)))
+
+    def _on_commit(self, commit: Commit) -> None:
+        """Wake the guards; runs before the writer is answered."""
+        while self._made and self._made[0].end <= commit.end:
+            self._tail.append(self._made.popleft())
+        self.end = commit.end
+        if commit.facts and self._follower is not None:
+            self._follower.wake()
+
+
+class StoredRoll:
+    """The guards of a store, as the feed registers them."""
+
+    def __init__(self, roll: GuardRegistry) -> None:
+        """Register in a roll."""
+        self.departed: list[Callable[[str], None]] = roll.departed
+        self._roll = roll
+
+    @property
+    def names(self) -> GuardNames:
+        """Which credential has which name."""
+        return self._roll.names
+
+    def lease(self, guard: str) -> int:
+        """Lease that a guard registered (ns); 0 where it is no member."""
+        return self._roll.lease(guard)
+
+    def since(self, guard: str) -> int | None:  # noqa: ARG002 - who leaves is cut
+        """Begin of time: who is no member any more loses its connection."""
+        return 0
+
+    async def register(
+        self,
+        terms: Registration,
+        bearer: Bearer,
+        speaker: ReceiptSender,  # noqa: ARG002 - one process is connected under a name
+    ) -> None:
+        """Make a guard a member; on return that is on disk."""
+        await self._roll.register(terms, bearer)
+
+    def heard(self, guard: str) -> None:
+        """Note that a guard gave a sign of life."""
+        self._roll.heard(guard)
+
+    def applied(
+        self, speaker: ReceiptSender, genesis: str, offset: int, sent_at: int | None
+    ) -> None:
+        """Take what a guard applied."""
+        self._roll.applied(speaker.guard, genesis, offset, sent_at)
+
+    def leave(self, speaker: ReceiptSender) -> None:
+        """Let a guard go."""
+        self._roll.leave(speaker.guard)
+
+
+def _piece(reader: Reading, position: int, end: int) -> SnapshotPiece:
+    ((count, joined),) = reader.read(_READ, (PIECE, position, end, CHUNK))
+    values: dict[int, bytes] = {}
+    for row in joined.split(",") if joined else ():
+        offset, _, value = row.partition(" ")
+        values[int(offset)] = bytes.fromhex(value)
+    whole = len(values) == count < CHUNK
+    last = end - 1 if whole else max(values)
+    # SQLite does not promise in which order it joins rows.
+    facts = facts_json(decode_fact(values[each]) for each in sorted(values))
+    return SnapshotPiece(position, last + 1, facts)
+
+
+def _traces(facts: Sequence[Fact]) -> dict[int, str]:
+    """Traces of the revocations among some facts, by their places."""
+    if not tracing.on():
+        return {}
+    causes = (
+        (at, tracing.trace_of(fact_id(each).hex()))
+        for at, each in enumerate(facts)
+        if isinstance(each, Cause)
+    )
+    return {at: trace for at, trace in causes if trace is not None}
