@@ -146,6 +146,8 @@ class DeadLetter(NamedTuple):
         pieces: how many this stands for, all of one source and reason; offset,
             length, digest and event are those of the first.
         span: from the offset of the first to that of the last.
+        actor: identifiers of whoever made the call, of an event that could be read.
+        stated: the reason that the event itself gives.
     """
 
     source: str
@@ -158,6 +160,8 @@ class DeadLetter(NamedTuple):
     digest: str = ""
     pieces: int = 1
     span: int = 0
+    actor: tuple[Identifier, ...] = ()
+    stated: str | None = None
 
 
 Record = Lifecycle | Access | DeadLetter

@@ -137,7 +137,7 @@ class SecretNames:
         }
         record = record._replace(**texts)
         if isinstance(record, DeadLetter):
-            return record
+            return record._replace(actor=self._all(record.actor))
         names = self._all(record.identifiers)
         if not names and record.identifiers and not _ends(record):
             return DeadLetter(
@@ -191,7 +191,7 @@ class SecretNames:
         return tuple(found)
 
     def _holds_any(self, record: Record) -> bool:
-        identifiers = () if isinstance(record, DeadLetter) else tuple(_named(record))
+        identifiers = tuple(_named(record))
         if any(
             each.kind in self.kinds and self.is_secret(each) for each in identifiers
         ):
@@ -205,13 +205,15 @@ class SecretNames:
 
 
 _TEXTS: Final = (
-    "event_id", "event_type", "owner", "reason", "point", "device", "tenant",
+    "event_id", "event_type", "owner", "reason", "point", "device", "tenant", "stated",
 )  # fmt: skip
 
 
-def _named(record: Lifecycle | Access) -> Iterator[Identifier]:
-    yield from record.identifiers
+def _named(record: Record) -> Iterator[Identifier]:
     yield from record.actor
+    if isinstance(record, DeadLetter):
+        return
+    yield from record.identifiers
     for parent in record.parents:
         yield parent.identifier
     for tie in record.ties:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from streams.model.findings import SUMMARY, FindingKind
 from streams.model.times import rfc3339
 from streams.sinks import ends, limit_texts, parties, plain_text, wording
-from streams.sinks.kind_groups import TOLD
+from streams.sinks.kind_groups import ORDERED, TOLD
 from streams.stages.sentinel.messages import detail
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def named(finding: Finding) -> dict[str, str]:
 
 def did_what(finding: Finding) -> str:
     """Name what whoever is named of an end that is no fact did."""
-    if finding.kind is FindingKind.REVOCATION_NOT_APPLIED:
+    if finding.kind in ORDERED:
         return "ordered_by" if finding.ended_by else "reported_by"
     return _DID.get(finding.kind, "ended_by")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from streams.model.findings import FindingKind
 from streams.sinks.kind_groups import ORDERED, SAID
-from streams.sinks.kind_texts import UNKNOWN_ORDER
+from streams.sinks.kind_texts import UNKNOWN_ORDER, UNKNOWN_REASON, UNKNOWN_REASONS
 from streams.sinks.plain_text import SHOWN, moment, shown, span
 from streams.stages.sentinel.evidence import SOURCE
 from streams.stages.sentinel.messages import detail
@@ -68,7 +68,7 @@ def reason(finding: Finding) -> str:
     told = shown(finding.reason or "", 2 * SHOWN)
     if named := event_type(finding):
         told = f"unknown (none was given; type of the event: {named})"
-    return f"Reason: {told or 'unknown (none was given)'}."
+    return f"Reason: {told or UNKNOWN_REASONS.get(finding.kind, UNKNOWN_REASON)}."
 
 
 def suspension(finding: Finding) -> tuple[str, str] | None:

@@ -19,13 +19,15 @@ SAID: Final = {
     FindingKind.UNAUTHORISED: "about",
     FindingKind.BLAST_LIMIT: "who ordered the end of",
 }
-# They tell of an end that somebody ordered, and that is not in force.
-ORDERED: Final = frozenset({FindingKind.REVOCATION_NOT_APPLIED})
+# They tell of an order, mostly of an end, that is not in force.
+ORDERED: Final = frozenset({
+    FindingKind.REVOCATION_NOT_APPLIED, FindingKind.UNMAPPED_SUBJECT,
+})  # fmt: skip
 # Their reason stands in the detail, and nobody gave one.
 POSTURE_OR_SOURCE: Final = POSTURE | frozenset({
     FindingKind.UNAUTHORISED, FindingKind.SOURCE_SILENT, FindingKind.SOURCE_STOPPED,
-    FindingKind.SOURCE_GAP, FindingKind.UNMAPPED_SUBJECT, FindingKind.ID_COLLISION,
-    FindingKind.OVER_QUOTA, FindingKind.UNKNOWN_AGENT, FindingKind.SCOPE_VIOLATION,
+    FindingKind.SOURCE_GAP, FindingKind.ID_COLLISION, FindingKind.OVER_QUOTA,
+    FindingKind.UNKNOWN_AGENT, FindingKind.SCOPE_VIOLATION,
     FindingKind.TEST,
 })  # fmt: skip
 # Their times are those at which they were found.

@@ -115,12 +115,20 @@ UNSHOWN: Final = "Guards that did not show in time that they had applied it: {}.
 UNKNOWN_AGENT: Final = "unknown (neither log nor facts name an agent)"
 UNKNOWN_SPEAKER: Final = "unknown (no source names anybody)"
 UNKNOWN_OWNER: Final = "unknown (no source names one)"
+NO_OWNER_OF_REFUSED: Final = (
+    "unknown (no source names one of {it}; settings name none of {by})"
+)
 NO_OWNER_OF_CREDENTIAL: Final = "unknown (settings name no owner of {})"
 UNKNOWN_ORDER: Final = "Ordered by: unknown (this alert names nobody)."
+UNKNOWN_REASON: Final = "unknown (none was given)"
+UNKNOWN_REASONS: Final = {
+    FindingKind.UNMAPPED_SUBJECT: "unknown (this alert carries none; the event may)",
+}
 UNKNOWN_PLACE: Final = "unknown address (the refusal does not carry one)"
 UNKNOWN_OWNERS: Final = {
     "source": "unknown (settings name no owner of a source)",
     "realm": "unknown (nobody has declared them)",
+    "unmapped": "unknown (no source names one; those of its descendants stand below)",
     # On Kafka the stage that follows the guards has no table to look them up in.
     "closure_partial": "unknown (none is named, or was not looked up for this alert)",
 }

@@ -25,6 +25,7 @@ from attrs import frozen
 from agents_registry.identifiers import VOCABULARY, Identifier, NodeClass
 from streams.model.findings import SUMMARY, FindingKind, Severity
 from streams.sinks import alert_fields, ends, parties, plain_text, wording
+from streams.sinks.kind_groups import ORDERED
 from streams.sinks.links import NOWHERE, Links
 from streams.stages.access.agent_kinds import is_account, is_agent
 from streams.stages.notify.deliveries import Activity
@@ -323,7 +324,7 @@ def _cause(finding: Finding) -> dict[str, Any]:
     authority = plain_text.shown(finding.authority or "", _MAX_TEXT) or None
     event_type = ends.event_type(finding)
     reason = plain_text.shown(finding.reason or "", _MAX_TEXT) or None
-    told = finding.kind in {FindingKind.LEAK, FindingKind.REVOCATION_NOT_APPLIED}
+    told = finding.kind is FindingKind.LEAK or finding.kind in ORDERED
     return {
         "id": finding.cause,
         "effect": finding.cause_effect,

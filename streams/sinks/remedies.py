@@ -17,9 +17,10 @@ from streams.sinks.kind_texts import ABOUT_NO_AGENT, NOT_USED, OWNERS_GONE
 
 LISTED: Final = "`rescind findings` lists them all; no single alerts follow."
 ADOPT: Final = (
-    "Find out whose each is: `rescind inventory` lists them all, with the points that "
-    'saw each. End what nobody knows with `rescind revoke ID --reason "TEXT"`, and '
-    "block it at points without a guard, which accept it still. "
+    "Find out whose each is: `rescind inventory --output json` lists them all, each "
+    "with the points that saw it and the credentials that it used. End what nobody "
+    "knows, and the credentials that it used, with `rescind revoke ID --reason "
+    '"TEXT"`, and block it at points without a guard, which accept it still. '
     "Declare the others with `rescind adopt FILE`, where FILE is a CSV of columns "
     "identifier,owners. `rescind adopt access-log LOG` declares every agent that LOG "
     "shows: use it only if you know them all."
@@ -39,9 +40,10 @@ _NAME_OWNER: Final = (
 _TREAT: Final = "Treat what {it} did since its end as unauthorised."
 MANY: Final = {
     FindingKind.OWNERLESS: (
-        "Name their owners with `rescind owners ID --owner person.id:NAME --reason "
-        '"TEXT"`, or with `rescind adopt FILE`, where FILE is a CSV of columns '
-        "identifier,owners."
+        "Ask whoever declared them: `rescind audit export` names the authority that "
+        "did (facts node). Name their owners with `rescind owners ID --owner "
+        'person.id:NAME --reason "TEXT"`, or with `rescind adopt FILE`, where FILE is '
+        "a CSV of columns identifier,owners."
     ),
     FindingKind.SHARED_SERVICE_ACCOUNT: (
         "Give each agent an account of its own, so that one can be ended alone."
@@ -156,12 +158,16 @@ REMEDIES: Final = {
         "then end it with the same command."
     ),
     FindingKind.UNMAPPED_SUBJECT: (
-        "Look up the event at the source. If it ended access, end whose access it was "
-        'with `rescind revoke ID --reason "TEXT"`; `rescind audit export` has the IDs.'
+        "Look up the event at {value}: it says whose access it changed. If it ended "
+        'that, end it here with `rescind revoke ID --reason "TEXT"`; `rescind audit '
+        "export` has the IDs."
     ),
     FindingKind.ID_COLLISION: (
-        "Find out at the source whether one was edited or copied, or whether two logs "
-        "use the same ids; `rescind sources` counts such events."
+        "Look up both at {value} by that id; `rescind audit export` has what was taken "
+        "in of each (event_id of its facts; a use leaves none). Find out whether one "
+        "was edited or copied, or whether two logs use the same ids; `rescind sources` "
+        "counts such events. If the content that is not true ended something, take "
+        'that back with `rescind withdraw ID FACT --reason "TEXT"`.'
     ),
     FindingKind.CLOSURE_PARTIAL: (
         "Block {it}, and all that ended with it, at the points of the named guards; "
@@ -182,9 +188,12 @@ REMEDIES: Final = {
         "{id}` shows FACT."
     ),
     FindingKind.ENFORCEMENT_LAG: (
-        "Block {it} at {point}, and wherever else the guards named above stand. "
-        "`rescind guards` shows which guard of {point} is behind: restart it or mend "
-        "its connection to Rescind. If you cannot block {it}, take {point} offline. "
+        "Block {it} at {point}, and wherever else the guards named above stand. Block "
+        "all else there that ended while they are late: `rescind blast-radius "
+        "{ended_id}` lists all that ended with {ended}, `rescind audit export --since "
+        "TIME` every other end since a time (facts cause). If you cannot block that, "
+        "take {point} offline. `rescind guards` shows which guard of {point} is "
+        "behind: restart it or mend its connection to Rescind. "
         f"{_TREAT}"
     ),
     FindingKind.OVER_QUOTA: (

@@ -24,6 +24,7 @@ from streams.sinks.kind_groups import (
 from streams.sinks.kind_texts import (
     ABOUT_NO_AGENT,
     NO_OWNER_OF_CREDENTIAL,
+    NO_OWNER_OF_REFUSED,
     OURS,
     REMARKS,
     TITLES,
@@ -280,6 +281,9 @@ def _owner(finding: Finding) -> str:
     if finding.presented.kind == "guard":
         by = ends.who(finding) or "the credential"
         return NO_OWNER_OF_CREDENTIAL.format(by)
+    if kind is FindingKind.UNAUTHORISED:
+        it = shown(str(finding.presented))
+        return f"{owner}, of {it}" if owner else _filled(NO_OWNER_OF_REFUSED, finding)
     if owner and parties.caller(finding):
         return f"{owner}, of the caller {parties.caller(finding)}"
     about = kind.value if kind.value in UNKNOWN_OWNERS else finding.presented.kind
@@ -345,7 +349,7 @@ def _why(finding: Finding) -> str:
         return f"No source has declared any of them.{seen}"
     limited = finding.kind is FindingKind.BLAST_LIMIT
     told = limit_texts.why(finding) if limited else detail(finding)
-    told = shown(told, 4 * SHOWN).rstrip(".").removeprefix("unauthorised: ")
+    told = shown(told, 8 * SHOWN).rstrip(".").removeprefix("unauthorised: ")
     if told:
         told = f"{_sentence(told)}."
         parts = [told, *parts] if finding.kind in POSTURE else [*parts, told]

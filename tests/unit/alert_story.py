@@ -541,8 +541,10 @@ def source_gap(story: Story) -> Finding:
 def unmapped_subject(story: Story) -> Finding:
     """Say that an event tells of a user whom nothing names here."""
     letter = DeadLetter(
-        "okta", 0, 0, "no_target: nobody", "uuid-81", "user.lifecycle.deactivate"
-    )
+        "okta", 0, 0, "no_target: nobody", "uuid-81", "user.lifecycle.deactivate",
+        at("08:59:30"), actor=(Identifier("okta.user", "00u-sam"),),
+        stated="left the company",
+    )  # fmt: skip
     (notice,) = source_notices.nameless([letter], frozenset(), story.now)
     story.signal(notice.signal(IDP))
     return story.found(FindingKind.UNMAPPED_SUBJECT)

@@ -91,7 +91,7 @@ ANSWERS: Final = {
             *REVOKED,
             "not show in time that they had applied it: payments-eu (at payments-api, ",
         ),
-        now="rescind guards",
+        now=f"rescind blast-radius {PLANNER}` lists all that ended with {PLANNER}",
     ),
     "unknown_credential": _USE._replace(
         owner=f"{DANA}, of the caller {PLANNER}",
@@ -109,7 +109,8 @@ ANSWERS: Final = {
         owner="unknown (nobody has declared them)",
         why=(
             "No source has declared any of them",
-            "Seen: gateway.agent:mailer at crm-api, gateway.agent:planner at",
+            "Seen: gateway.agent:mailer at crm-api with gateway.token:tok-mailer from",
+            f" from {ADDRESS}, gateway.agent:planner at payments-api with gateway.to",
             "None of these uses was refused",
         ),
         now="rescind adopt access-log LOG",
@@ -120,7 +121,7 @@ ANSWERS: Final = {
     ),
     "unauthorised": Answers(
         f"acme-idp, about {TOKEN}",
-        NO_OWNER,
+        f"unknown (no source names one of {TOKEN}; settings name none of acme-idp)",
         "2026-03-02 09:00:00 UTC",
         "acme-idp, which sent event issue-tok-planner-1",
         (
@@ -233,7 +234,7 @@ ANSWERS: Final = {
             "No source names an owner who lives",
             "24: nobody is named as its owner. That alone does not end them",
         ),
-        "rescind findings",
+        "Ask whoever declared them: `rescind audit export` names the authority that",
     ),
     "shared_service_account": Answers(
         "service_account.id:ci",
@@ -248,7 +249,10 @@ ANSWERS: Final = {
         NO_OWNER,
         "found at 2026-03-02 09:20:01 UTC",
         "no request; found in the inventory, as a parent of others",
-        ("gateway.token:tok-mailer-1 descends from it, and no source declared it",),
+        (
+            "gateway.token:tok-mailer-1 descends from it, and no source declared it",
+            "Owner of gateway.token:tok-mailer-1: person.id:erin",
+        ),
         "which system issued gateway.token:tok-unheard",
     ),
     "source_silent": Answers(
@@ -284,7 +288,12 @@ ANSWERS: Final = {
         NO_SOURCE_OWNER,
         "2026-03-02 09:00:00 UTC",
         "event uuid-81",
-        ("change of user.lifecycle.deactivate names nobody", "still accepted"),
+        (
+            "change of user.lifecycle.deactivate at 2026-03-02T08:59:30Z names nobody",
+            "still accepted",
+            "Ordered by okta.user:00u-sam",
+            "Reason: left the company",
+        ),
         'rescind revoke ID --reason "TEXT"',
     ),
     "id_collision": Answers(
@@ -292,8 +301,11 @@ ANSWERS: Final = {
         NO_SOURCE_OWNER,
         "2026-03-02 09:00:00 UTC",
         "event issue-tok-planner-1",
-        ("the same id with other content", "when the first was read is unknown"),
-        "rescind sources",
+        (
+            f"an event about {TOKEN} came again under the same id with other content",
+            "when the first was read is unknown",
+        ),
+        "Look up both at agent-gateway by that id; `rescind audit export` has what",
     ),
     "closure_partial": Answers(
         PLANNER,
@@ -467,8 +479,10 @@ _FIELDS: Final = {
     "unknown_agent_first_day": {
         "agents": "gateway.agent:mailer, gateway.agent:planner, gateway.agent:scraper",
         "seen": (
-            "gateway.agent:mailer at crm-api, gateway.agent:planner at "
-            "payments-api, gateway.agent:scraper at payments-api"
+            f"gateway.agent:mailer at crm-api with gateway.token:tok-mailer from "
+            f"{ADDRESS}, gateway.agent:planner at payments-api with "
+            f"gateway.token:tok-planner from {ADDRESS}, gateway.agent:scraper at "
+            f"payments-api with gateway.token:tok-scraper from {ADDRESS}"
         ),
     },
     "ownerless_first_import": {"reason": "24: nobody is named as its owner"},

@@ -143,6 +143,7 @@ def test_a_revocation_whose_target_is_missing_is_not_lost() -> None:
     assert ("revoke", ()) == (change.effect, change.identifiers)
     assert isinstance(letter, DeadLetter)
     assert letter.reason.startswith("no_target: the identifiers of rule gone")
+    assert (change.actor, "theft") == (letter.actor, letter.stated)
 
 
 def test_absurd_clocks_cost_the_access_and_the_restore_only() -> None:

@@ -98,6 +98,9 @@ def test_a_failed_token_revoke_names_an_authorization_server_only() -> None:
     records = read(event(kind, target=[server]))
     assert [("revoke", [], "")] == changes(event(kind, target=[server]))
     assert ["no_target"] == reasons(records)
+    assert [records[0].actor] == [
+        each.actor for each in records if isinstance(each, DeadLetter)
+    ]
 
 
 def test_user_session_end_has_a_null_target() -> None:

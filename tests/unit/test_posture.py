@@ -103,10 +103,16 @@ def test_who_hangs_on_what_nobody_declared_is_named(below: int, said: str) -> No
     desk = Desk(kinds=frozenset({FindingKind.UNMAPPED}))
     names = [Identifier("jwt.jti", str(number)) for number in range(below)]
 
-    desk.put(*(fact(Edge, child=child, parent=TOKEN) for child in names))
+    desk.put(
+        *(fact(Edge, child=child, parent=TOKEN) for child in names),
+        fact(OwnerSet, node=names[-1], owners=(ANN,)),
+    )
 
     (told,) = [each for each in desk.signals if each["presented"] == [*TOKEN]]
     assert f"{said} from it, and no source declared it" in told["detail"]
+    assert f"Owner of {names[-1]}: person.id:ann" in told["detail"]
+    unknown = "Owner of jwt.jti:1: unknown (no source names one)"
+    assert (unknown in told["detail"]) is (below > 1)
 
 
 def test_an_owner_that_came_in_time_makes_no_finding_later() -> None:

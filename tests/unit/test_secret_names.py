@@ -127,7 +127,10 @@ def test_no_secret_is_left_in_a_record() -> None:
         "s", TOKEN, TOKEN, 1, (Identifier("secret", "hunter2"),), 0, "allowed",
         point=TOKEN, owner="hunter2's",
     )  # fmt: skip
-    letter = DeadLetter("s", 0, 1, f"bad: {TOKEN}", TOKEN, TOKEN)
+    letter = DeadLetter(
+        "s", 0, 1, f"bad: {TOKEN}", TOKEN, TOKEN, stated=TOKEN,
+        actor=(Identifier("secret", TOKEN),),
+    )  # fmt: skip
     for record in (lifecycle("revoke", TOKEN), access, letter):
         concealed = BOTH.conceal(record)
         assert TOKEN not in str(concealed)

@@ -11,7 +11,7 @@ import pytest
 from agents_registry.identifiers import Identifier
 from streams.model.findings import FindingKind
 from streams.model.records import DeadLetter, Lifecycle
-from streams.model.times import SECOND
+from streams.model.times import SECOND, rfc3339
 from streams.services.event_id_conflicts import Memory
 from streams.services.intake import (
     Acceptance,
@@ -165,6 +165,24 @@ def test_a_subject_without_a_name_is_a_finding_with_examples() -> None:
     assert ["source", "hook:okta"] == signal["presented"]
     assert [f"e{number}" for number in range(5)] == signal["event_ids"]
     assert "no_target" in signal["detail"]
+    assert (None, None) == (signal["ended_by"], signal["reason"])
+
+
+def test_what_such_an_event_tells_of_its_order_is_told() -> None:
+    """When it was and who gave it, where all events of the batch agree."""
+    sam = (Identifier("okta.user", "sam"),)
+    first = nameless("e1")._replace(occurred_at=at(-3), actor=sam, stated="left")
+    second = first._replace(event_id="e2", occurred_at=at(-2))
+    other = second._replace(actor=(), stated=None)
+
+    (signal,) = signals(delivered(first, second))
+    (both,) = signals(delivered(first, other))
+
+    times = f"{rfc3339(at(-3))} to {rfc3339(at(-2))}"
+    assert f"a change of user.lifecycle.suspend at {times} names" in signal["detail"]
+    assert ("okta.user:sam", "left") == (signal["ended_by"], signal["reason"])
+    assert "hook:okta" == signal["authority"]
+    assert (None, None) == (both["ended_by"], both["reason"])
 
 
 def test_a_lost_revocation_is_not_told_twice() -> None:
@@ -183,6 +201,9 @@ def test_one_id_with_two_contents_is_found_in_another_batch_too() -> None:
 
     assert ["id_collision"] == [each["kind"] for each in signals(first, other)]
     assert ["e1"] == signals(first, other)[0]["event_ids"]
+    assert (
+        "an event about okta.user:u2 came again" in signals(first, other)[0]["detail"]
+    )
     assert [] == signals(first, other, first)
     assert [] == signals(first, other, other)
     assert [] == signals(first, delivered(ending("u2", None)))

@@ -118,6 +118,7 @@ class Generic:
         if identifiers:
             return [change]
         letter = self._letter(seen, NO_TARGET.format(rule.label))
+        letter = letter._replace(actor=change.actor, stated=change.reason)
         return [change, letter] if rule.effect in ENDING_EFFECTS else [letter]
 
     def _lifecycle(

@@ -72,7 +72,7 @@ class DialectEvent(NamedTuple):
         """Dead letter for the event."""
         return DeadLetter(
             self.source, self.offset, self.length, reason,
-            self.event_id, self.event_type, self.time,
+            self.event_id, self.event_type, self.time, actor=self.actor,
         )  # fmt: skip
 
 

@@ -152,7 +152,7 @@ class Posture:
         for other in called.values():
             wanted = wrong if other == first else {}
             signals += self._ended(other, wanted, now)
-        for kind, detail in wrong.items():
+        for kind, text in wrong.items():
             if kind in self._open.get(first, ()):
                 continue
             due = self._settles(first, kind, now)
@@ -160,7 +160,9 @@ class Posture:
                 self._agenda.again(node, due)
                 continue
             self._open.setdefault(first, set()).add(kind)
-            ended = {}
+            detail, ended = text, {}
+            if kind is FindingKind.UNMAPPED:
+                detail = f"{text}. {rules.owners_below(view.registry, names)}"
             if kind is FindingKind.OWNERLESS:
                 ended = yield from rules.end_of_owner(view.registry, names, now)
             elif kind is FindingKind.LIFT_AMBIGUOUS:

@@ -257,6 +257,20 @@ def only_named(registry: Registry, names: list[int]) -> str | None:
     return f"{', '.join(found)}{more} {verb} from it, and no source declared it"
 
 
+def owners_below(registry: Registry, names: list[int]) -> str:
+    """Owners of what `only_named` names."""
+    lineage = registry.lineage
+    below = (child for name in names for child in lineage.children(name))
+    owners = {
+        str(lineage.identifier(child)): owner_of(registry, lineage.others(child))
+        for child in islice(below, FEW)
+    }
+    return ". ".join(
+        f"Owner of {name}: {owner or 'unknown (no source names one)'}"
+        for name, owner in sorted(owners.items())
+    )
+
+
 def ambiguous(registry: Registry, names: list[int]) -> str | None:
     """Say which suspension a lift may have ended or not: they are of one time."""
     for _, cause in _kept(registry, names):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MOST_PLACES: Final = 64  # that are kept of an agent; the oldest go first
 MOST_IDS: Final = 100
+UNKNOWN_ADDRESS: Final = "an unknown address"
 _ONLY: Final = re.compile(r"seen at 1 point \((.+)\) with 1 credential \((.+)\)")
 
 
@@ -86,6 +87,7 @@ class Acted:
     Attributes:
         places: point and credential to the last use of it there (ns).
         more: how many places are not kept any more.
+        address: where the last use came from, if the log tells.
     """
 
     first: int
@@ -93,6 +95,7 @@ class Acted:
     times: int = 0
     places: dict[tuple[str, str], int] = Factory(dict)
     more: int = 0
+    address: str | None = None
 
     @classmethod
     def none(cls, use: AgentUse) -> Acted:
@@ -109,6 +112,8 @@ class Acted:
         if len(self.places) > MOST_PLACES:
             del self.places[next(iter(self.places))]
             self.more += 1
+        if use.last >= self.last:
+            self.address = use.address
         self.first, self.last = min(self.first, use.first), max(self.last, use.last)
         self.times += use.times
         return True
@@ -134,17 +139,22 @@ class Acted:
             text += f" with {held} ({few(credentials)})"
         return f"seen at {text}"
 
+    def where(self) -> str:
+        """Say in short where it was seen, with what, and from where."""
+        held = f" with {few(self.credentials)}" if self.credentials else ""
+        return f"at {few(self.points)}{held} from {self.address or UNKNOWN_ADDRESS}"
+
     def plain(self) -> list[Any]:
         """JSON-ready values."""
         places = [[*place, last] for place, last in self.places.items()]
-        return [self.first, self.last, self.times, places, self.more]
+        return [self.first, self.last, self.times, places, self.more, self.address]
 
     @classmethod
     def of(cls, plain: list[Any]) -> Acted:
         """Read what `plain` gave."""
-        first, last, times, places, more = plain
+        first, last, times, places, *rest = plain  # earlier ones have no address
         kept = {(point, credential): at for point, credential, at in places}
-        return cls(first, last, times, kept, more)
+        return cls(first, last, times, kept, *rest)
 
 
 def _count(of: list[str], noun: str) -> str:

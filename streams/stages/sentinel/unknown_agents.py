@@ -16,14 +16,13 @@ from agents_registry.identifiers import Identifier
 from agents_registry.lineage import CREDENTIAL, KNOWN
 from streams.model.findings import FindingKind
 from streams.model.times import SECOND
-from streams.stages.posture.rules import few
 from streams.stages.sentinel.acted import Acted
 from streams.stages.sentinel.acting import is_declared
 from streams.stages.sentinel.episode import EpisodeKey, Sighting
 from streams.stages.sentinel.messages import SEEN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
 
 KIND: Final = FindingKind.UNKNOWN_AGENT
 LISTED: Final = 50  # names in the finding on all of them
+MOST_SEEN: Final = 1800  # letters on where they were seen
 MOST_AGENTS: Final = 5000  # that one finding keeps
 LOOK_AGAIN: Final = SECOND
 STEP: Final = 127  # a mask: nodes looked at between two yields
@@ -187,10 +187,23 @@ def _message(episode: Episode) -> str:
     first = sorted(agents)[:LISTED]
     more = f" and {len(agents) - LISTED} more" if len(agents) > LISTED else ""
     listed = ", ".join(first) + more
-    places = [few(agents[each].points) for each in first]
-    seen = ", ".join(f"{one} at {at}" for one, at in zip(first, places, strict=True))
-    seen = f"each at {places[0]}" if len({*places}) == 1 else seen + more
+    seen = _seen({name: agents[name].where() for name in first}, len(agents))
     act = "1 agent acts" if len(agents) == 1 else f"{len(agents)} agents act"
     return (
         f"{act} in {name}, where no agent is declared: {listed}; {SEEN}{seen}; {ADOPT}."
     )
+
+
+def _seen(places: Mapping[str, str], agents: int) -> str:
+    """Say where each of some agents was seen, of many only the first."""
+    if len({*places.values()}) == 1:
+        return f"each {next(iter(places.values()))}"
+    said: list[str] = []
+    left = MOST_SEEN
+    for name, place in places.items():
+        left -= len(name) + len(place)
+        if left < 0:
+            break
+        said.append(f"{name} {place}")
+    more = f" and {agents - len(said)} more" if agents > len(said) else ""
+    return ", ".join(said) + more
