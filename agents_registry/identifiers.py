@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_VALUE_BYTES = 256
+ATTRIBUTE = "attribute."  # begins the kinds of values that a subject is looked up by
 
 
 class NodeClass(Enum):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from agents_registry.identifiers import Identifier, NodeClass
+from agents_registry.identifiers import ATTRIBUTE, Identifier, NodeClass
 from agents_registry.lineage import KNOWN, NONE, OWNED, SCOPED, UNKNOWN_TIME
 from agents_registry.presentation import Presented
 from agents_registry.scope import escalates
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from agents_registry.causes import Standing
     from agents_registry.registry import Registry
-
-ATTRIBUTE = "attribute."
 
 
 def ancestors(

@@ -16,11 +16,10 @@ from streams.adopt.listing import ListingError
 from streams.adopt.used import UsedLog
 from streams.adopt.walk import documents
 from streams.cli.adopt_http import System, checked_base, run
-from streams.cli.parse import chosen
 from streams.model.times import rfc3339
 from streams.pollers.access_tokens import ClientCredentialsGrant
 from streams.pollers.sigv4 import Credentials
-from streams.services.parse import parse_paths
+from streams.services.parse import chosen, parse_paths
 from streams.sources.mapped.mapping import load_mapping
 
 if TYPE_CHECKING:

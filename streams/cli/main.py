@@ -12,14 +12,21 @@ import typer
 from streams.cli.adopt import adopt_app
 from streams.cli.alerts import alerts_app
 from streams.cli.audit import audit_app
-from streams.cli.backup import backup_app
 from streams.cli.config import config_app
 from streams.cli.conformance import conformance_app
-from streams.cli.extras import missing_extra
+from streams.cli.data_folder import data_folder_app
 from streams.cli.grants import grants_app
 from streams.cli.kafka import kafka_app
-from streams.cli.migrate import migrate_app
-from streams.cli.options import Config, Listen, Plain, PlainGroup, TokenFile, Url, ask
+from streams.cli.options import (
+    Config,
+    Listen,
+    Plain,
+    PlainGroup,
+    TokenFile,
+    Url,
+    ask,
+    missing_extra,
+)
 from streams.cli.sources import sources_app
 from streams.cli.ssf import ssf_app
 from streams.cli.topics import topics_app
@@ -91,9 +98,9 @@ def rescind(
 @app.command()
 def parse(paths: Paths, source: SourceName = None, mapping: MappingFile = None) -> None:
     """Print the events of logs as normalised records, one a line (NDJSON)."""
-    from streams.cli.parse import run
+    from streams.cli.logs import parse as work
 
-    raise typer.Exit(run(paths, source, mapping))
+    raise typer.Exit(work(paths, source, mapping))
 
 
 @app.command()
@@ -122,10 +129,10 @@ def hunt(
     ] = False,
 ) -> None:
     """Find uses of dead credentials in logs; exit code 1 if there are any."""
-    from streams.cli.hunt import run
+    from streams.cli.logs import hunt as work
 
     raise typer.Exit(
-        run(
+        work(
             paths,
             source=source,
             mapping=mapping,
@@ -362,8 +369,7 @@ app.add_typer(grants_app)
 app.add_typer(ssf_app, name="ssf")
 app.add_typer(alerts_app, name="alerts")
 app.add_typer(audit_app, name="audit")
-app.add_typer(backup_app)
-app.add_typer(migrate_app)
+app.add_typer(data_folder_app)
 app.add_typer(config_app, name="config")
 app.add_typer(conformance_app)
 

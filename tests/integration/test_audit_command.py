@@ -13,11 +13,12 @@ from agents_registry.facts import Node, fact_key
 from agents_registry.identifiers import Identifier
 from schemas.codec import decode_fact, encode_fact
 from streams.apps.bootstrap import audit_key
-from streams.cli.audit_chain import Against, FileChain, Wanted, export, verify
+from streams.cli.audit import print_export, print_proof
 from streams.engines.embedded.audit import AuditSigner
 from streams.engines.embedded.chain import Chain
 from streams.engines.embedded.store import Store
 from streams.model.times import SECOND
+from streams.services.audit_export import Against, FileChain, Wanted
 from streams.services.audit_heads import head_reader, public_key
 from streams.services.intake import Encoded
 from streams.stages.audit.chain import BrokenChainError, Head
@@ -108,7 +109,9 @@ def test_a_chain_that_is_written_meanwhile_holds(
     key = audit_key(tmp_path, None)
     first, later = (key.sign(Head("r", "g", n, "ab" * n, 1)) for n in (0, 2))
 
-    code = verify(lambda: _Written(first, later), Against([tmp_path / "audit.pub"]))
+    code = print_proof(
+        lambda: _Written(first, later), Against([tmp_path / "audit.pub"])
+    )
 
     assert (0, "") == (code, capsys.readouterr().err)
 
@@ -123,21 +126,21 @@ def test_a_head_that_was_kept_must_be_in_the_chain(
     kept = key.sign(Head("r", "g", 3, "ab", 2))
     keys = [tmp_path / "audit.pub"]
 
-    assert 0 == verify(lambda: FileChain(file), Against(keys))
-    assert 4 == verify(lambda: FileChain(file), Against(keys, [kept]))
+    assert 0 == print_proof(lambda: FileChain(file), Against(keys))
+    assert 4 == print_proof(lambda: FileChain(file), Against(keys, [kept]))
     out = capsys.readouterr().out.splitlines()[-1]
     assert out.startswith("INCOMPLETE: truncated: it ends with the start, and a signed")
     assert out.endswith("names entry 3")
     stranger = audit_key(tmp_path / "stranger", None)
     forged = stranger.sign(Head("r", "g", 0, "", 2))
-    assert 5 == verify(lambda: FileChain(file), Against(keys, [forged]))
+    assert 5 == print_proof(lambda: FileChain(file), Against(keys, [forged]))
     out = capsys.readouterr().out
     assert out.startswith("NO KEY: no key given has signed the head 'eyJ")
     assert "name its key with --key" in out
-    assert 1 == verify(lambda: FileChain(file), Against(keys, ["e30.e30.e30"]))
+    assert 1 == print_proof(lambda: FileChain(file), Against(keys, ["e30.e30.e30"]))
     assert "BROKEN: no head: 'e30.e30.e30'" in capsys.readouterr().out
     file.write_text("{")
-    assert 1 == verify(lambda: FileChain(file), Against(keys))
+    assert 1 == print_proof(lambda: FileChain(file), Against(keys))
     assert "line 1 is not JSON" in capsys.readouterr().out
 
 
@@ -284,11 +287,11 @@ async def test_a_part_begins_and_ends_with_a_head(
     keys = [tmp_path / "audit.pub"]
 
     def check(path: Path, **more: Any) -> tuple[int, str]:
-        code = verify(lambda: FileChain(path), Against(keys, files=[kept], **more))
+        code = print_proof(lambda: FileChain(path), Against(keys, files=[kept], **more))
         return code, capsys.readouterr().out.split(", signed")[0].strip()
 
     def cut(**wanted: str) -> list[Any]:
-        assert 0 == export(FileChain(whole), Wanted(**wanted))
+        assert 0 == print_export(FileChain(whole), Wanted(**wanted))
         part.write_text(capsys.readouterr().out)
         return [
             "head" if "head" in line else line["sequence"]

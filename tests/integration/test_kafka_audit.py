@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 
 from agents_registry.facts import fact_id
 from schemas.codec import decode_fact
-from streams.cli.audit_kafka import KafkaChain
 from streams.cli.main import app
 from streams.engines.kafka.audit import audit as audit_stage
+from streams.engines.kafka.audit.kafka_chain import KafkaChain
 from streams.observability.failpoints import AUDIT_POINTS
 from streams.services.audit_heads import head_reader, public_key
 from streams.stages.audit.chain import BrokenChainError

@@ -16,7 +16,7 @@ from agents_registry.facts import Cause
 from agents_registry.identifiers import Identifier, extend
 from enforcement.kafka import KafkaGuard
 from streams.apps.migration import Migration, MigrationError, Moved
-from streams.cli.migrate import run
+from streams.cli.data_folder import run_migrate
 from streams.engines.embedded.data_folder import LostLogError
 from streams.engines.embedded.store import Store
 from streams.engines.kafka.ingress.source_state import CURSOR
@@ -238,10 +238,10 @@ def test_the_command_tells_what_is_next(
         value = str(getattr(kafka_settings, name))
         monkeypatch.setenv(f"RESCIND_KAFKA_{name.upper()}", value)
 
-    assert run(tmp_path / "none.yaml", data, leave_alerts=False) == 2
-    assert run(None, tmp_path / "nothing", leave_alerts=False) == 2
-    assert run(None, data, leave_alerts=False) == 2
+    assert run_migrate(tmp_path / "none.yaml", data, leave_alerts=False) == 2
+    assert run_migrate(None, tmp_path / "nothing", leave_alerts=False) == 2
+    assert run_migrate(None, data, leave_alerts=False) == 2
     assert "topics plan" in capsys.readouterr().err
     asyncio.run(lay_out(kafka_settings))
-    assert run(None, data, leave_alerts=False) == 0
+    assert run_migrate(None, data, leave_alerts=False) == 0
     assert "start ingress" in capsys.readouterr().out

@@ -9,8 +9,7 @@ import pytest
 
 from agents_registry.closure import closure_of
 from agents_registry.death import death
-from agents_registry.identifiers import VOCABULARY
-from agents_registry.inventory import ATTRIBUTE
+from agents_registry.identifiers import ATTRIBUTE, VOCABULARY
 from agents_registry.lineage import CAUSED
 from agents_registry.registry import Registry
 from agents_registry.steps import finish

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from agents_registry.identifiers import Identifier
-from streams.cli.hunt import operator_cause
+from streams.cli.logs import operator_cause
 from streams.cli.main import app
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from streams.cli import main as program
-from streams.cli.extras import missing_extra
+from streams.cli.options import missing_extra
 
 if TYPE_CHECKING:
     from pathlib import Path

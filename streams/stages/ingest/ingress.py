@@ -26,8 +26,12 @@ from agents_registry.facts import (
     Renewal,
     ScopeSet,
 )
-from agents_registry.identifiers import REUSABLE_KINDS, VOCABULARY, Identifier
-from agents_registry.inventory import ATTRIBUTE
+from agents_registry.identifiers import (
+    ATTRIBUTE,
+    REUSABLE_KINDS,
+    VOCABULARY,
+    Identifier,
+)
 from agents_registry.secret_shapes import without_secrets
 from streams.model.records import ENDING_EFFECTS, Access, Lifecycle
 from streams.stages.access.agent_kinds import may_act

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
-from agents_registry.inventory import ATTRIBUTE
+from agents_registry.identifiers import ATTRIBUTE
 from agents_registry.life import Reason
 from agents_registry.lineage import CREDENTIAL, KNOWN, NONE
 from agents_registry.registry import Registry

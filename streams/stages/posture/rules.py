@@ -12,8 +12,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.closure import CLOSURE_LIMIT
-from agents_registry.identifiers import NodeClass
-from agents_registry.inventory import ATTRIBUTE
+from agents_registry.identifiers import ATTRIBUTE, NodeClass
 from agents_registry.life import Reason
 from agents_registry.lineage import (
     CAUSED,

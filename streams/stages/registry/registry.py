@@ -24,8 +24,7 @@ from agents_registry.facts import (
     OwnerSet,
     Withdraw,
 )
-from agents_registry.identifiers import Identifier
-from agents_registry.inventory import ATTRIBUTE
+from agents_registry.identifiers import ATTRIBUTE, Identifier
 from agents_registry.lineage import NONE
 from agents_registry.sweep import Sweep, shown_way
 

@@ -1,9 +1,11 @@
-"""The command ``rescind hunt``: read logs, join, print; exit code 1 on findings."""
+"""The commands on log files: ``rescind parse`` and ``rescind hunt``."""
 
 from __future__ import annotations
 
 import gc
+import os
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -14,11 +16,19 @@ from rich.table import Table
 
 from agents_registry.identifiers import VOCABULARY, Identifier, Vocabulary, extend
 from streams.cli.output import clean, to_stderr
-from streams.cli.parse import chosen
 from streams.model.findings import SEVERITY, Finding, episode_id
+from streams.model.records import DeadLetter, to_line
 from streams.model.times import rfc3339, typed_time
+from streams.services.event_id_conflicts import COLLISION
 from streams.services.hunt import REALM, Hunt
-from streams.services.parse import ParseTally, parse_paths
+from streams.services.parse import (
+    ParseTally,
+    UnreadPiece,
+    chosen,
+    kind_of,
+    parse_paths,
+    summary,
+)
 from streams.services.secret_names import PlainSecretError, SecretNames
 from streams.services.typed_names import identifier_of, unknown_kind
 from streams.sources.mapped.mapping import MappingError, load_mapping
@@ -32,10 +42,39 @@ CLEAN: Final = 0
 FOUND: Final = 1
 USAGE: Final = 2
 UNREAD: Final = 3
+NOWHERE: Final = dict.fromkeys(UnreadPiece._fields)  # of what was read
 FILE_WIDTH: Final = 200  # columns where the output is no terminal
 
 
-def run(
+def parse(paths: list[Path], source: str | None, mapping: Path | None) -> int:
+    """Write the records to standard output and the summary to standard error.
+
+    Returns:
+        The exit code: 0, or 2 when an argument is wrong.
+    """
+    counts: Counter[str] = Counter()
+    tally = ParseTally()
+    try:
+        reader = chosen(source, mapping)
+        for record in parse_paths(paths, reader, tally=tally):
+            counts[kind_of(record)] += 1
+            line = to_line(record) | NOWHERE
+            if isinstance(record, DeadLetter) and record.reason != COLLISION:
+                line |= {} if tally.last is None else tally.last._asdict()
+            sys.stdout.buffer.write(orjson.dumps(line) + b"\n")
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:  # the reader (head, say) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (OSError, MappingError, ValueError) as error:
+        sys.stdout.buffer.flush()
+        to_stderr("parse", error)
+        return USAGE
+    sys.stderr.write(summary(counts, tally) + "\n")
+    return 0
+
+
+def hunt(
     paths: list[Path],
     *,
     source: str | None,

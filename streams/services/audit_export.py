@@ -1,47 +1,28 @@
-"""Audit chains for commands: where their lines are, export and proof."""
+"""Exports of an audit chain: where the lines are, a part of them, the proof of all."""
 
 from __future__ import annotations
 
 import itertools
-import json
-import os
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
 from attrs import frozen
 
 from schemas.codec import decode_fact
-from streams.cli.output import clean
-from streams.clients.rescind import AUDIT_PUBLIC, DEFAULT_DATA_DIR
-from streams.model.times import SECOND, rfc3339, typed_time
-from streams.services.audit_heads import head_reader, peek, public_key
-from streams.stages.audit.chain import (
-    BrokenChainError,
-    IncompleteChainError,
-    UnknownSignerError,
-)
+from streams.model.times import SECOND, typed_time
+from streams.services.audit_heads import peek
+from streams.stages.audit.chain import BrokenChainError
 from streams.stages.audit.portion import behind, between
 from streams.stages.audit.proof import ChainVerifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from pathlib import Path
 
     from agents_registry.facts import Fact
     from streams.clients.rescind import Client
     from streams.stages.audit.chain import Head
 
-HOLDS: Final = 0
-BROKEN: Final = 1
-INCOMPLETE: Final = 4
-NO_KEY: Final = 5
-_VERDICTS: Final = {
-    IncompleteChainError: ("INCOMPLETE", INCOMPLETE),
-    UnknownSignerError: ("NO KEY", NO_KEY),
-}
 FIRST: Final = "first"
 PAGE: Final = 1000
 
@@ -142,8 +123,8 @@ class Against:
     start: str | None = None
 
 
-def export(chain: ChainExport, wanted: Wanted) -> int:
-    """Write a chain or a part of it, a line an entry, with its signed heads.
+def wanted_lines(chain: ChainExport, wanted: Wanted) -> Iterable[Any]:
+    """Lines of a chain or of a part of it, with its signed heads.
 
     Raises:
         ClientError: nobody answers.
@@ -159,46 +140,20 @@ def export(chain: ChainExport, wanted: Wanted) -> int:
         lines = itertools.chain([{"head": wanted.start}], behind(lines, start))
     if since is not None or until is not None:
         lines = between(lines, peek, since, until)
-    for line in lines:
-        sys.stdout.write(json.dumps(line) + "\n")
-    return HOLDS
+    return lines
 
 
-def verify(chain: Callable[[], ChainExport], against: Against) -> int:
-    """Check a chain; 0 where it holds.
-
-    `BROKEN`: something in it was changed, put in or taken out. `INCOMPLETE`: what is
-    there fits, and its end is missing. `NO_KEY`: no key given has signed a head.
-
-    Args:
-        chain: finds it.
-        against: what it is held against.
-
-    Raises:
-        ClientError: nobody answers.
-        OSError: a file cannot be read.
-        ValueError: a key cannot be used.
-    """
-    read_head = head_reader([_key(path) for path in against.keys or [_own_key()]])
-    try:
-        head, start = _verified(chain(), against, read_head)
-    except BrokenChainError as error:
-        word, code = _VERDICTS.get(type(error), ("BROKEN", BROKEN))
-        sys.stdout.write(f"{word}: {clean(str(error))}\n")
-        return code
-    at = rfc3339(head.at * SECOND)
-    realm, last = clean(head.realm), head.sequence
-    behind_what = "" if start is None else f" from behind entry {start.sequence}"
-    sys.stdout.write(
-        f"The audit chain of {realm} holds{behind_what} up to entry {last}, "
-        f"signed at {at}.\n"
-    )
-    return HOLDS
-
-
-def _verified(
+def verified(
     chain: ChainExport, against: Against, read_head: Callable[[str], Head]
 ) -> tuple[Head, Head | None]:
+    """Check a chain; its last head, and the head that the check began behind.
+
+    Raises:
+        BrokenChainError, IncompleteChainError, UnknownSignerError: it does not hold.
+        ClientError: nobody answers.
+        OSError: a file cannot be read.
+        ValueError: a file of kept heads holds something else.
+    """
     start = None
     if against.start not in (None, FIRST):
         start = read_head(str(against.start))
@@ -269,20 +224,3 @@ def _moment(option: str, text: str | None) -> int | None:
         return typed_time(text) // SECOND
     except ValueError as error:
         raise ValueError(f"--{option} {text!r} {error}") from error
-
-
-def _own_key() -> Path:
-    folder = Path(os.environ.get("RESCIND_DATA_DIR") or DEFAULT_DATA_DIR)
-    path = folder / AUDIT_PUBLIC
-    if not path.exists():
-        message = f"no public key: there is no {path}; name a copy of it with --key"
-        raise ValueError(message)
-    return path
-
-
-def _key(path: Path) -> Ed25519PublicKey:
-    try:
-        return public_key(path.read_bytes())
-    except ValueError as error:
-        message = f"--key {path}: {error}"
-        raise ValueError(message) from error

@@ -1,4 +1,4 @@
-"""The lines of an audit chain out of Kafka, for commands: they read topics alone."""
+"""The lines of an audit chain out of Kafka, for commands that have no event loop."""
 
 from __future__ import annotations
 
