@@ -287,8 +287,7 @@ def keycloak(
     tokens = (
         f"{source.base}/realms/{client_realm or realm}/protocol/openid-connect/token"
     )
-    client = {"client_id": client_id, "client_secret": credential}
-    return source.walk(walk, {}, tokens=(tokens, client))
+    return source.walk(walk, {}, tokens=(tokens, client_id, credential))
 
 
 @system(adopt_app, "kubernetes", "kubernetes")

@@ -15,22 +15,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-import aiohttp
 import orjson
 from attrs import field, frozen
-from yarl import URL
 
 from streams.adopt.listing import ListingError
 from streams.adopt.walk import OK, Reply
 from streams.clients.rescind import REFUSED, UNREACHABLE, ClientError
-from streams.pollers.transport import MOST_BYTES, TIMEOUT, FailedError, joined, waiting
+from streams.outbound.answers import RequestError
+from streams.outbound.client import HttpClient
+from streams.outbound.client_credentials import AuthorizedClient, NoTokenError
+from streams.outbound.waits import waiting
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from streams.adopt.listing import Listing
     from streams.adopt.walk import ListRequest, Walk
-    from streams.pollers.access_tokens import AuthorizationHeader
+    from streams.outbound.client_credentials import AuthorizationHeader
 
 AT_ONCE: Final = 8
 TRIES: Final = 6
@@ -95,11 +96,11 @@ async def run(
         OSError: the file of certificates cannot be read.
     """
     tls = ssl.create_default_context(cafile=system.ca)
-    connector = aiohttp.TCPConnector(limit=AT_ONCE, ssl=tls)
-    async with aiohttp.ClientSession(
-        connector=connector, headers=system.headers, cookie_jar=aiohttp.DummyCookieJar()
-    ) as session:
-        caller = _Caller(session, system, pause)
+    async with HttpClient(tls=tls, at_once=AT_ONCE) as plain:
+        client: HttpClient | AuthorizedClient = plain
+        if system.tokens is not None:
+            client = AuthorizedClient(plain, system.tokens)
+        caller = _Caller(client, system, pause)
         made = 0
         try:
             requests = next(walk)
@@ -138,7 +139,7 @@ class _Failure:
 
 @frozen
 class _Caller:
-    session: aiohttp.ClientSession
+    client: HttpClient | AuthorizedClient
     system: System
     pause: Callable[[float], Awaitable[None]]
     slots: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(AT_ONCE))
@@ -170,13 +171,15 @@ class _Caller:
         try:
             async with self.slots:
                 reply = await self._once(request)
-        except FailedError as error:  # of the token endpoint
+        except NoTokenError as error:
             code = UNREACHABLE if error.status is None else REFUSED
-            return _Failure(f"no access token: {error}", code, final=True)
-        except aiohttp.ClientSSLError:
-            return _Failure(UNTRUSTED, REFUSED, final=True)
-        except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            return _Failure(f"no answer ({type(error).__name__})")
+            return _Failure(f"no access token: {error.detail}", code, final=True)
+        except RequestError as error:
+            if error.reason == "untrusted":
+                return _Failure(UNTRUSTED, REFUSED, final=True)
+            if error.reason == "too_large":
+                raise ListingError(f"an answer is {error.detail}") from error
+            return _Failure(f"no answer ({error.detail or error.reason})")
         if reply.status == OK or reply.status in request.may_fail:
             return reply
         wait, why = _wait(reply), f"status {reply.status}"
@@ -193,9 +196,7 @@ class _Caller:
         url = target if target.startswith(("http://", "https://")) else (
             f"{self.system.base}/{target.lstrip('/')}"
         )  # fmt: skip
-        headers = {"Accept": request.accept}
-        if self.system.tokens is not None:
-            headers["Authorization"] = await self.system.tokens.header(self.session)
+        headers = {"Accept": request.accept, **self.system.headers}
         data = None
         if request.body is not None:
             headers["Content-Type"] = "application/json"
@@ -204,19 +205,9 @@ class _Caller:
             data = request.form.encode()
             if self.system.sign is not None:
                 headers |= self.system.sign(url, data)
-        async with (
-            asyncio.timeout(TIMEOUT),
-            self.session.request(
-                "GET" if data is None else "POST", URL(url, encoded=True),
-                headers=headers, data=data, allow_redirects=False,
-            ) as got,
-        ):  # fmt: skip
-            body = bytearray()
-            async for chunk in got.content.iter_any():
-                body += chunk
-                if len(body) > MOST_BYTES:
-                    raise ListingError("an answer has more than 64 MiB")
-            return Reply(got.status, joined(got.headers.items()), bytes(body))
+        method = "GET" if data is None else "POST"
+        got = await self.client.request(method, url, headers=headers, data=data)
+        return Reply(got.status, got.headers, got.body)
 
 
 _HELP: Final = {
@@ -231,11 +222,7 @@ def _wait(reply: Reply) -> float | None:
     if reply.status not in AGAIN and reply.status != GITHUB_LIMIT:
         return None
     now = time.time_ns()  # noqa: TID251 - only where the answer has no Date
-    headers = dict(reply.headers)
-    for name in ("remaining", "reset"):  # GitHub's spelling of Okta's names
-        if f"x-ratelimit-{name}" in headers:
-            headers[f"x-rate-limit-{name}"] = headers[f"x-ratelimit-{name}"]
-    return waiting(headers, now)
+    return waiting(reply.headers, now)
 
 
 def _here(host: str) -> bool:

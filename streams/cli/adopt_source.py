@@ -17,7 +17,7 @@ from streams.adopt.used import UsedLog
 from streams.adopt.walk import documents
 from streams.cli.adopt_http import System, checked_base, run
 from streams.model.times import rfc3339
-from streams.pollers.access_tokens import ClientCredentialsGrant
+from streams.outbound.client_credentials import ClientCredentials
 from streams.pollers.sigv4 import Credentials
 from streams.services.parse import chosen, parse_paths
 from streams.sources.mapped.mapping import load_mapping
@@ -167,7 +167,7 @@ class ListingSource:
         walk: Walk,
         headers: Mapping[str, str],
         below: str = "",
-        tokens: tuple[str, dict[str, str]] | None = None,
+        tokens: tuple[str, str, str] | None = None,
         sign: Sign | None = None,
     ) -> Listing:
         """Ask the system.
@@ -176,14 +176,16 @@ class ListingSource:
             walk: what to ask.
             headers: with the credential.
             below: path of the API under the base.
-            tokens: where access tokens are got by client credentials, and the fields of
-                that request; then headers have none.
+            tokens: where access tokens are got by client credentials, the client's id
+                and its secret; then headers have none.
             sign: gives the headers of a request instead.
 
         Raises:
             ClientError, ListingError: it does not come to its end.
         """
-        clock = time.time_ns  # noqa: TID251 - a command
-        granted = None if tokens is None else ClientCredentialsGrant(*tokens, clock)
+        granted = None
+        if tokens is not None:
+            url, client_id, secret = tokens
+            granted = ClientCredentials(url, client_id, lambda: secret, time.monotonic)
         system = System(self.base + below, headers, self.ca, granted, sign)
         return asyncio.run(run(walk, system))

@@ -24,7 +24,8 @@ _ERRORS: Final = {
     "timeout": "no answer in time",
     "refused_address": "not a public address; allow_private lets it through",
     "unresolved": "its name leads nowhere",
-    "unreachable": "no connection: is it there, and is its certificate trusted?",
+    "unreachable": "no connection: is it there?",
+    "untrusted": "its certificate is not trusted",
     "not_acknowledged": "taken, but not acknowledged: is the token's setting on?",
 }
 

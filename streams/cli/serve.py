@@ -18,6 +18,7 @@ from streams.clients.rescind import DEFAULT_DATA_DIR, TOKEN_FILE, URL_FILE
 from streams.engines.embedded.data_folder import LostLogError, StoreInUseError
 from streams.observability.metrics import SERVER
 from streams.observability.tracing import MissingError, traced_process
+from streams.outbound.addresses import is_public
 from streams.process.lifecycle import (
     configure_logging,
     first_error,
@@ -28,7 +29,6 @@ from streams.settings.errors import explained
 from streams.settings.server import Authority, GrantSettings, Settings, address, load
 from streams.settings.sources import SourceSettings
 from streams.settings.sources import WatchSettings as Watched
-from streams.sinks.addresses import is_public
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -179,9 +179,8 @@ async def _connect(order: ConnectOptions, wish: Wish) -> int:
     from streams.ssf.tokens import KeptSecret, tokens_of
     from streams.ssf.transport import Transport
 
-    public = Transport(allow_private=order.allow_private)
     secret = KeptSecret(order.token_file, TOKEN)
-    tokens = tokens_of(public, secret, order.token_url, order.client_id)
+    tokens = tokens_of(secret, order.token_url, order.client_id)
     transport = Transport(tokens, allow_private=order.allow_private)
     connected = await connect(transport, order.issuer, wish)
     verified = await _verified(order, connected)

@@ -11,9 +11,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, Self
 
-import aiohttp
 import structlog
 
+from streams.outbound.answers import RequestError
 from streams.sources.ssf.verifier import read_jwks
 
 if TYPE_CHECKING:
@@ -127,11 +127,10 @@ class JwksCache:
             self.good_at = self._read_at
             self.failed = False
         except (
-            aiohttp.ClientError,
             KeysNotReadError,
             OSError,
+            RequestError,
             ValueError,
-            TimeoutError,
         ) as error:
             self.failures += 1
             self.failed = True

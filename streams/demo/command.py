@@ -13,14 +13,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import aiohttp
-
 from streams.demo.examples import EXAMPLES
 from streams.demo.play import play
 from streams.demo.recording import RecordingError, read
 from streams.demo.screen import Screen
 from streams.demo.stage import DemoError, Stage, staged
 from streams.engines.embedded.data_folder import StoreInUseError
+from streams.outbound.answers import RequestError
 from streams.process.lifecycle import configure_logging, first_error
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ def run(data_dir: Path | None, examples: Path = RECORDING) -> int:
     except BrokenPipeError:  # the reader (head, say) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
-    except (DemoError, StoreInUseError, aiohttp.ClientError, OSError) as error:
+    except (DemoError, StoreInUseError, RequestError, OSError) as error:
         return _complain(str(error), FAILED)
     return DONE
 

@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import aiohttp
 from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.text import Text
@@ -20,6 +19,7 @@ from streams.demo.kafka_load import KINDS, Load, Measured, child, histogram, per
 from streams.demo.kafka_stage import WORKERS, KafkaStage, kafka_staged
 from streams.demo.stage import DemoError
 from streams.devkafka.distribution import BrokerError
+from streams.outbound.answers import RequestError
 from streams.process.lifecycle import configure_logging, first_error
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def run(count: int, rate: float, brokers: str | None = None) -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="rescind-demo-") as folder:
             asyncio.run(_demo(Path(folder), count, rate, brokers))
-    except (BrokerError, DemoError, KafkaError, aiohttp.ClientError, OSError) as error:
+    except (BrokerError, DemoError, KafkaError, RequestError, OSError) as error:
         return _complain(str(error))
     except BaseExceptionGroup as group:
         return _complain(str(first_error(group)))

@@ -148,10 +148,11 @@ class Load:
         url = f"{self.stage.parts['ingress'].url}/v1/events/gateway"
         headers = {"Authorization": f"Bearer {self.stage.tokens['gateway']}"}
         body = b"\n".join(json.dumps(event).encode() for event in events)
-        async with self.stage.session.post(url, data=body, headers=headers) as got:
-            answer = await got.json()
-            if got.status != _ACCEPTED or answer["dead_letters"]:
-                raise DemoError(f"ingress refused events: {got.status} {answer}")
+        client = self.stage.client
+        got = await client.request("POST", url, data=body, headers=headers)
+        answer = json.loads(got.body)
+        if got.status != _ACCEPTED or answer["dead_letters"]:
+            raise DemoError(f"ingress refused events: {got.status} {answer}")
 
 
 def percentiles(values: list[float]) -> tuple[float, float]:

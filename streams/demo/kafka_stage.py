@@ -17,7 +17,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import aiohttp
 from attrs import define, field
 
 from streams.demo.examples import EXAMPLES
@@ -25,6 +24,7 @@ from streams.demo.stage import DemoError
 from streams.devkafka.broker import Cluster, prepare
 from streams.devkafka.launch import Processes
 from streams.engines.kafka.topics.topics import apply
+from streams.outbound.client import HttpClient
 from streams.settings.kafka import KafkaSettings
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class KafkaStage:
     folder: Path
     stop: asyncio.Event
     tokens: dict[str, str] = field(repr=False)
-    session: aiohttp.ClientSession
+    client: HttpClient
     parts: dict[str, Part] = field(factory=dict)
 
     async def until(self, condition: Callable[[], Awaitable[bool]], what: str) -> None:
@@ -124,8 +124,7 @@ class KafkaStage:
 
     async def healthy(self, url: str) -> bool:
         """Whether a process says that it is ready."""
-        async with self.session.get(f"{url}/healthz/ready") as got:
-            return got.status == _OK
+        return (await self.client.request("GET", f"{url}/healthz/ready")).status == _OK
 
     async def who_has(self, name: str) -> str:
         """URL of the worker that answers questions about a name."""
@@ -137,9 +136,9 @@ class KafkaStage:
             for worker in WORKERS:
                 url = self.parts[worker].url
                 path = f"{url}/v1/why/{name}"
-                async with self.session.get(path, headers=headers) as got:
-                    if got.status == _OK:
-                        found = url
+                got = await self.client.request("GET", path, headers=headers)
+                if got.status == _OK:
+                    found = url
             return bool(found)
 
         await self.until(answers, "a worker has the realm")
@@ -211,8 +210,8 @@ async def kafka_staged(
         tokens = {name: secrets.token_urlsafe(24) for name in _ROLES}
         config = folder / "settings.json"
         config.write_text(json.dumps(_settings(tokens)), "utf-8")
-        session = await stack.enter_async_context(aiohttp.ClientSession())
-        stage = KafkaStage(kafka, folder, stop, tokens, session)
+        client = await stack.enter_async_context(HttpClient())
+        stage = KafkaStage(kafka, folder, stop, tokens, client)
         stack.push_async_callback(_end, stage)
         given = ("--config", str(config), "--listen", "127.0.0.1:0")
         await stage.program("ingress", "ingress", *given, "--name", "ingress-0")

@@ -12,12 +12,13 @@ import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-import aiohttp
+import orjson
 from attrs import define, field, frozen
 
 from agents_registry.identifiers import Identifier
 from streams.apps.embedded import Served, serve
 from streams.demo.receiver import WebhookReceiver, receiving
+from streams.outbound.client import HttpClient
 from streams.settings.server import SentinelSettings, Settings
 from streams.sinks.standard_webhooks import PREFIX
 
@@ -88,27 +89,28 @@ class Stage:
     served: Served
     receiver: WebhookReceiver
     guard: WatchedGuard
-    session: aiohttp.ClientSession
+    client: HttpClient
 
     async def send(self, log: bytes) -> dict[str, Any]:
         """Post bytes of the vault's log; give the answer once they are accepted."""
         headers = {"Authorization": f"Bearer {self.tokens['vault']}"}
         url = f"{self.url}/v1/events/vault"
-        async with self.session.post(url, data=log, headers=headers) as got:
-            if got.status != 202:  # noqa: PLR2004 - accepted
-                text = await got.text()
-                raise DemoError(f"the server refused the log: {got.status} {text}")
-            answer: dict[str, Any] = await got.json()
-            return answer
+        got = await self.client.request("POST", url, data=log, headers=headers)
+        if got.status != 202:  # noqa: PLR2004 - accepted
+            text = got.body.decode(errors="replace")
+            raise DemoError(f"the server refused the log: {got.status} {text}")
+        answer: dict[str, Any] = orjson.loads(got.body)
+        return answer
 
     async def ask(self, path: str) -> dict[str, Any]:
         """Ask the server a question as an operator."""
         headers = {"Authorization": f"Bearer {self.tokens['operator']}"}
-        async with self.session.get(f"{self.url}/v1/{path}", headers=headers) as got:
-            if got.status != 200:  # noqa: PLR2004 - OK
-                raise DemoError(f"the server does not answer {path}: {got.status}")
-            answer: dict[str, Any] = await got.json()
-            return answer
+        url = f"{self.url}/v1/{path}"
+        got = await self.client.request("GET", url, headers=headers)
+        if got.status != 200:  # noqa: PLR2004 - OK
+            raise DemoError(f"the server does not answer {path}: {got.status}")
+        answer: dict[str, Any] = orjson.loads(got.body)
+        return answer
 
     async def until(self, condition: Callable[[], bool], expected: str) -> None:
         """Wait until something happened.
@@ -151,8 +153,8 @@ async def staged(folder: Path, watch: Iterable[Identifier]) -> AsyncIterator[Sta
         guard = WatchedGuard(await _start_guard(served.url, tokens["guard"], watch))
         following = tasks.create_task(guard.follow())
         try:
-            async with aiohttp.ClientSession() as session:
-                yield Stage(served.url, stop, tokens, served, receiver, guard, session)
+            async with HttpClient() as client:
+                yield Stage(served.url, stop, tokens, served, receiver, guard, client)
         finally:
             following.cancel()
             await _end(guard.process)

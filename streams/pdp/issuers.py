@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import http
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import aiohttp
+from yarl import URL
 
 from streams.clients import jwks_cache as key_set
+from streams.outbound.client import RequestLimits
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from streams.outbound.client import HttpClient
     from streams.pdp.settings import Issuer
 
-TIMEOUT: Final = 5.0
-LARGEST: Final = 1 << 20  # bytes of a set
+BOUNDS: Final = RequestLimits(seconds=5.0, largest=1 << 20)
 
 
 class IssuerKeys(key_set.JwksCache):
@@ -44,24 +44,11 @@ class IssuerKeys(key_set.JwksCache):
         self.issuer = issuer
 
 
-def fetcher(
-    jwks: str, session: aiohttp.ClientSession
-) -> Callable[[], Awaitable[bytes]]:
+def fetcher(jwks: str, client: HttpClient) -> Callable[[], Awaitable[bytes]]:
     """Return a function that reads a JWKS from its file or URL."""
 
     async def from_url() -> bytes:
-        timeout = aiohttp.ClientTimeout(total=TIMEOUT)
-        async with session.get(jwks, timeout=timeout, allow_redirects=False) as answer:
-            if answer.status != http.HTTPStatus.OK:
-                message = f"it answers {answer.status}"
-                raise ValueError(message)
-            data = await answer.content.read(LARGEST + 1)
-            while not answer.content.at_eof() and len(data) <= LARGEST:
-                data += await answer.content.read(LARGEST + 1 - len(data))
-        if len(data) > LARGEST:
-            message = f"it is larger than {LARGEST} bytes"
-            raise ValueError(message)
-        return data
+        return (await client.request("GET", URL(jwks), bounds=BOUNDS)).ok().body
 
     async def from_file() -> bytes:
         return await asyncio.to_thread(Path(jwks).read_bytes)

@@ -8,7 +8,6 @@ import time
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
 
-import aiohttp
 import structlog
 from aiohttp import web
 from attrs import frozen
@@ -18,6 +17,7 @@ from streams.http.probes import Probes
 from streams.http.problems import problems
 from streams.http.server import listen
 from streams.model.times import SECOND
+from streams.outbound.client import HttpClient
 from streams.pdp.callers import PdpCallers
 from streams.pdp.decider import Decider
 from streams.pdp.decision_log import DecisionLog
@@ -82,9 +82,9 @@ async def serve(
     clock = clock or guard.time
     grpc_listen = _grpc_listener(settings)
     async with AsyncExitStack() as cleanup:
-        session = await cleanup.enter_async_context(aiohttp.ClientSession())
+        client = await cleanup.enter_async_context(HttpClient())
         keys = {
-            each.issuer: IssuerKeys(each, fetcher(each.jwks, session), time.monotonic)
+            each.issuer: IssuerKeys(each, fetcher(each.jwks, client), time.monotonic)
             for each in settings.issuers
         }
         decider = Decider(settings, guard, keys, clock)

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import orjson
 
 from streams.model.times import SECOND, AbsurdTimeError, parse_time
+from streams.outbound.answers import RequestError
 from streams.pollers.sigv4 import Credentials
-from streams.pollers.transport import FailedError, fetch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    import aiohttp
+    from streams.outbound.client import HttpClient
 
 EARLY: Final = 300 * SECOND  # before its end a key is not used any more
 RELATIVE: Final = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"
@@ -37,11 +37,11 @@ _ROLES: Final = "/latest/meta-data/iam/security-credentials/"
 class Keys(Protocol):
     """Gives the access key of now."""
 
-    async def current(self, session: aiohttp.ClientSession) -> Credentials:
+    async def current(self, client: HttpClient) -> Credentials:
         """Keys that are valid now.
 
         Raises:
-            FailedError: there is none for now.
+            RequestError: there is none for now.
         """
         ...
 
@@ -53,17 +53,17 @@ class Configured:
         """Read with a function that may raise what reading a file raises."""
         self._read = read
 
-    async def current(self, session: aiohttp.ClientSession) -> Credentials:
+    async def current(self, client: HttpClient) -> Credentials:
         """Keys of the settings.
 
         Raises:
-            FailedError: a file cannot be read.
+            RequestError: a file cannot be read.
         """
-        del session
+        del client
         try:
             return self._read()
         except (OSError, ValueError) as error:
-            raise FailedError("no_key") from error
+            raise RequestError("no_key") from error
 
 
 class OfRole:
@@ -91,27 +91,27 @@ class OfRole:
         self._held: Credentials | None = None
         self._until = 0
 
-    async def current(self, session: aiohttp.ClientSession) -> Credentials:
+    async def current(self, client: HttpClient) -> Credentials:
         """Key at hand, or a new one.
 
         Raises:
-            FailedError: nobody gives one.
+            RequestError: nobody gives one.
         """
         now = self._clock()
         if self._held is None or now >= self._until - EARLY:
-            body = await self._asked(session, now)
+            body = await self._asked(client)
             self._held, self._until = _read(body)
         return self._held
 
-    async def _asked(self, session: aiohttp.ClientSession, now: int) -> bytes:
+    async def _asked(self, client: HttpClient) -> bytes:
         known = self._environment
         if ROLE in known and WEB_TOKEN_FILE in known:
-            return await self._of_pod(session, now)
+            return await self._of_pod(client)
         if RELATIVE in known or FULL in known:
-            return await self._of_container(session, now)
-        return await self._of_machine(session, now)
+            return await self._of_container(client)
+        return await self._of_machine(client)
 
-    async def _of_pod(self, session: aiohttp.ClientSession, now: int) -> bytes:
+    async def _of_pod(self, client: HttpClient) -> bytes:
         known = self._environment
         form = {
             "Action": "AssumeRoleWithWebIdentity", "Version": "2011-06-15",
@@ -119,12 +119,10 @@ class OfRole:
             "WebIdentityToken": _token_in(known[WEB_TOKEN_FILE]),
         }  # fmt: skip
         headers = {"accept": "application/json"}
-        answer = await fetch(
-            session, "POST", self._sts, now, headers=headers, data=form
-        )
-        return answer.body
+        answer = await client.request("POST", self._sts, headers=headers, data=form)
+        return answer.ok().body
 
-    async def _of_container(self, session: aiohttp.ClientSession, now: int) -> bytes:
+    async def _of_container(self, client: HttpClient) -> bytes:
         known = self._environment
         url = known.get(FULL) or ECS + known[RELATIVE]
         headers = {}
@@ -132,24 +130,24 @@ class OfRole:
             headers["authorization"] = _token_in(known[TOKEN_FILE])
         elif TOKEN in known:
             headers["authorization"] = known[TOKEN]
-        return (await fetch(session, "GET", url, now, headers=headers)).body
+        return (await client.request("GET", url, headers=headers)).ok().body
 
-    async def _of_machine(self, session: aiohttp.ClientSession, now: int) -> bytes:
+    async def _of_machine(self, client: HttpClient) -> bytes:
         life = {"x-aws-ec2-metadata-token-ttl-seconds": "300"}
         url = f"{self._imds}/latest/api/token"
-        token = (await fetch(session, "PUT", url, now, headers=life)).body.decode()
-        mine = {"x-aws-ec2-metadata-token": token}
+        token = (await client.request("PUT", url, headers=life)).ok().body
+        mine = {"x-aws-ec2-metadata-token": token.decode()}
         url = self._imds + _ROLES
-        role = (await fetch(session, "GET", url, now, headers=mine)).body.decode()
-        url += role.strip().split("\n")[0]
-        return (await fetch(session, "GET", url, now, headers=mine)).body
+        roles = (await client.request("GET", url, headers=mine)).ok().body
+        url += roles.decode().strip().split("\n")[0]
+        return (await client.request("GET", url, headers=mine)).ok().body
 
 
 def _token_in(path: str) -> str:
     try:
         return Path(path).read_text("utf-8").strip()
     except OSError as error:
-        raise FailedError("no_key") from error
+        raise RequestError("no_key") from error
 
 
 def _read(body: bytes) -> tuple[Credentials, int]:
@@ -163,7 +161,7 @@ def _read(body: bytes) -> tuple[Credentials, int]:
         key_id, key = answer["AccessKeyId"], answer["SecretAccessKey"]
         session = answer.get("Token") or answer.get("SessionToken") or ""
     except (ValueError, KeyError, TypeError, AttributeError, AbsurdTimeError) as error:
-        raise FailedError("no_key") from error
+        raise RequestError("no_key") from error
     if not all(isinstance(one, str) for one in (key_id, key, session)):
-        raise FailedError("no_key")
+        raise RequestError("no_key")
     return Credentials(key_id, key, session), until

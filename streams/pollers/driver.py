@@ -10,28 +10,30 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, Protocol
 
-import aiohttp
 import orjson
 import structlog
 from attrs import field, frozen
 
+from streams.outbound.answers import RequestError
+from streams.outbound.client import HttpClient
+from streams.outbound.client_credentials import AuthorizedClient, NoTokenError
+from streams.outbound.waits import waiting
 from streams.pollers.feeds import Start, UnreadablePageError
-from streams.pollers.transport import FailedError, fetch, waiting
 from streams.services.intake import IntakeBatch
 from streams.services.reading import THREAD_FROM, Records, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from streams.pollers.access_tokens import AuthorizationHeader
-    from streams.pollers.feeds import Cursor, Page, VendorAnswer, VendorFeed
+    from streams.outbound.answers import HttpAnswer
+    from streams.outbound.client_credentials import AuthorizationHeader
+    from streams.pollers.feeds import Cursor, Page, VendorFeed
     from streams.services.reading import RecordReader
     from streams.stages.ingest.admission import Entitlements
     from streams.stages.ingest.ingress import Origin
 
 LONGEST: Final = 300.0  # seconds between two attempts, where the vendor says nothing
 _GONE: Final = frozenset({400, 404, 410, 422})
-_UNAUTHORISED: Final = 401
 
 log = structlog.get_logger()
 
@@ -103,11 +105,11 @@ class Poller:
     async def run(self) -> None:
         """Poll."""
         self._cursor = await self._begun()
-        async with aiohttp.ClientSession(
-            cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
-        ) as session:
+        by = self._polled
+        async with HttpClient() as plain:
+            client = AuthorizedClient(plain, by.authorization, by.header)
             while True:
-                wait = await self._once(session)
+                wait = await self._once(client)
                 await asyncio.sleep(wait)
 
     async def _begun(self) -> Cursor:
@@ -123,61 +125,55 @@ class Poller:
         await self._cursors.save(self._feed.name, orjson.dumps(cursor))
         return cursor
 
-    async def _once(self, session: aiohttp.ClientSession) -> float:
+    async def _once(self, client: AuthorizedClient) -> float:
         """Make one request; give the seconds until the next one."""
         now = self._clock()
         start = Start(self._cursor or {})
         try:
             start = self._feed.start(self._cursor, now)
             asked = self._feed.url(start.cursor)
-            answer = await self._ask(session, asked, start.cursor, now)
+            answer = await self._ask(client, asked, start.cursor)
             page = await self._read(start.cursor, answer, now)
             # A link that leads to itself must not be followed without a pause.
             after = self._feed.start(page.cursor, now).cursor
             moves = page.more and self._feed.url(after) != asked
-        except FailedError as failed:
-            return self._failed(start, failed)
+        except RequestError as failed:
+            return self._failed(start, failed, now)
         except UnreadablePageError as error:
-            return self._failed(start, FailedError(f"unreadable: {error}"))
+            return self._failed(start, RequestError(f"unreadable: {error}"), now)
         except Exception as error:  # boundary: one odd answer must not end the server
             log.exception("page_not_read", feed=self._feed.name)
-            return self._failed(start, FailedError(f"fault: {type(error).__name__}"))
+            fault = RequestError(f"fault: {type(error).__name__}")
+            return self._failed(start, fault, now)
         await self._write(start, page.data, page.cursor)
         self._cursor, self._failures = page.cursor, 0
         self._count(self._feed.name, "taken", "")
         rest = waiting(answer.headers, now) or 0.0
         return rest if moves else max(rest, self._polled.interval)
 
-    async def _read(self, cursor: Cursor, answer: VendorAnswer, now: int) -> Page:
+    async def _read(self, cursor: Cursor, answer: HttpAnswer, now: int) -> Page:
         """Read a page; guards must get their pongs while a large one is read."""
         if len(answer.body) < THREAD_FROM:
             return self._feed.take(cursor, answer, now)
         return await asyncio.to_thread(self._feed.take, cursor, answer, now)
 
     async def _ask(
-        self, session: aiohttp.ClientSession, url: str, cursor: Cursor, now: int
-    ) -> VendorAnswer:
-        value = await self._polled.authorization.header(session)
-        headers = {
-            self._polled.header: value, "accept": "application/json",
-            "user-agent": "Rescind", **self._polled.more,
-        }  # fmt: skip
+        self, client: AuthorizedClient, url: str, cursor: Cursor
+    ) -> HttpAnswer:
+        headers = {"accept": "application/json", **self._polled.more}
         method = cursor.get("method", "GET")
-        return await fetch(session, method, url, now, headers=headers)
+        return (await client.request(method, url, headers=headers)).ok()
 
-    def _failed(self, start: Start, failed: FailedError) -> float:
-        if failed.status == _UNAUTHORISED:
-            self._polled.authorization.refused()
-        if failed.status in _GONE and (again := self._feed.again(start.cursor)):
+    def _failed(self, start: Start, failed: RequestError, now: int) -> float:
+        gone = failed.status in _GONE and not isinstance(failed, NoTokenError)
+        if gone and (again := self._feed.again(start.cursor)):
             self._cursor = again  # saved with the next page
         wait = min(self._polled.interval * 2.0**self._failures, LONGEST)
         self._failures = min(self._failures + 1, 20)
-        if failed.wait is not None:
-            wait = max(wait, failed.wait)
-        self._count(self._feed.name, "failed", failed.reason)
-        log.warning(
-            "poll_failed", feed=self._feed.name, reason=failed.reason, wait=wait
-        )
+        asked = failed.answer and waiting(failed.answer.headers, now)
+        wait = max(wait, asked or 0.0)
+        self._count(self._feed.name, "failed", str(failed))
+        log.warning("poll_failed", feed=self._feed.name, reason=str(failed), wait=wait)
         return wait
 
     async def _write(self, start: Start, data: bytes, cursor: Cursor) -> None:

@@ -16,6 +16,7 @@ import orjson
 from attrs import frozen
 
 from streams.model.times import SECOND, AbsurdTimeError, parse_time
+from streams.outbound.answers import HttpAnswer
 
 Cursor = dict[str, Any]
 
@@ -29,14 +30,6 @@ _NEXT: Final = re.compile(r";\s*rel\s*=\s*(?:\"next\"|next)(?=\s*;|$)", re.IGNOR
 
 class UnreadablePageError(Exception):
     """An answer that is not what the vendor documents; nothing of it is used."""
-
-
-@frozen
-class VendorAnswer:
-    """A 200 answer; names of headers in lower case."""
-
-    headers: Mapping[str, str]
-    body: bytes
 
 
 @frozen
@@ -88,7 +81,7 @@ class VendorFeed(Protocol):
         """URL to get."""
         ...
 
-    def take(self, cursor: Cursor, answer: VendorAnswer, now: int) -> Page:
+    def take(self, cursor: Cursor, answer: HttpAnswer, now: int) -> Page:
         """Read an answer.
 
         Raises:
@@ -143,7 +136,7 @@ def next_link(headers: Mapping[str, str], base: str) -> str | None:
     return None
 
 
-def json_of(answer: VendorAnswer) -> Any:
+def json_of(answer: HttpAnswer) -> Any:
     """Decode an answer.
 
     Raises:

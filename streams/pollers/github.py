@@ -13,9 +13,9 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from streams.model.times import SECOND, rfc3339
+from streams.outbound.answers import HttpAnswer
 from streams.pollers.feeds import (
     Cursor,
-    VendorAnswer,
     json_of,
     next_link,
     objects,
@@ -51,7 +51,7 @@ class GitHubLog(Windows):
         return f"{self.base}/orgs/{self._organization}/audit-log?{query}"
 
     def page(
-        self, cursor: Cursor, answer: VendorAnswer
+        self, cursor: Cursor, answer: HttpAnswer
     ) -> tuple[list[dict[str, Any]], Any]:
         """Events of the window, and the next link while there may be more."""
         found = objects(json_of(answer))

@@ -9,10 +9,10 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from streams.model.times import rfc3339
+from streams.outbound.answers import HttpAnswer
 from streams.pollers.feeds import (
     Cursor,
     UnreadablePageError,
-    VendorAnswer,
     json_of,
     objects,
     same_origin,
@@ -43,7 +43,7 @@ class GraphLog(Windows):
         return f"{self.base}/v1.0/auditLogs/{self._log}?{query}"
 
     def page(
-        self, cursor: Cursor, answer: VendorAnswer
+        self, cursor: Cursor, answer: HttpAnswer
     ) -> tuple[list[dict[str, Any]], Any]:
         """Events and the next link, which must stay at Graph."""
         del cursor

@@ -14,7 +14,8 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from streams.pollers.feeds import Cursor, VendorAnswer, json_of, objects
+from streams.outbound.answers import HttpAnswer
+from streams.pollers.feeds import Cursor, json_of, objects
 from streams.pollers.windows import Windows
 
 MAX: Final = 200
@@ -46,7 +47,7 @@ class KeycloakLog(Windows):
         return f"{self.base}{self._path}?{query}"
 
     def page(
-        self, cursor: Cursor, answer: VendorAnswer
+        self, cursor: Cursor, answer: HttpAnswer
     ) -> tuple[list[dict[str, Any]], Any]:
         """Events; a page that is not full is the last one."""
         found = objects(json_of(answer))

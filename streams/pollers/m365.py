@@ -18,12 +18,12 @@ from urllib.parse import quote, urlencode
 from attrs import frozen
 
 from streams.model.times import SECOND, rfc3339
+from streams.outbound.answers import HttpAnswer
 from streams.pollers.feeds import (
     Cursor,
     Page,
     Start,
     UnreadablePageError,
-    VendorAnswer,
     encoded,
     json_of,
     objects,
@@ -105,7 +105,7 @@ class M365Log:
         path = f"api/v1.0/{tenant}/activity/feed/subscriptions/{what}"
         return f"{self.base}/{path}?{text}"
 
-    def take(self, cursor: Cursor, answer: VendorAnswer, now: int) -> Page:
+    def take(self, cursor: Cursor, answer: HttpAnswer, now: int) -> Page:
         """Read an answer of any stage."""
         if cursor["stage"] == LOOK:
             active = any(
@@ -131,7 +131,7 @@ class M365Log:
         method = {"method": "POST"} if stage == SUBSCRIBE else {"method": "GET"}
         return Page(b"", cursor | {"stage": stage} | method, more=True)
 
-    def _listed(self, cursor: Cursor, answer: VendorAnswer) -> Cursor:
+    def _listed(self, cursor: Cursor, answer: HttpAnswer) -> Cursor:
         seen, blobs = dict(cursor["seen"]), []
         for one in objects(json_of(answer)):
             name, link = one.get("contentId"), one.get("contentUri")

@@ -16,11 +16,11 @@ from urllib.parse import urlencode
 from attrs import frozen
 
 from streams.model.times import rfc3339
+from streams.outbound.answers import HttpAnswer
 from streams.pollers.feeds import (
     Cursor,
     Page,
     Start,
-    VendorAnswer,
     encoded,
     json_of,
     newest_of,
@@ -72,7 +72,7 @@ class OktaLog:
         })  # fmt: skip
         return f"{self.base}/api/v1/logs?{query}"
 
-    def take(self, cursor: Cursor, answer: VendorAnswer, now: int) -> Page:
+    def take(self, cursor: Cursor, answer: HttpAnswer, now: int) -> Page:
         """Read a page; an empty one is the end for now."""
         found = objects(json_of(answer))
         times = [time_of(one, "published") for one in found]

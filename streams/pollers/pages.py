@@ -14,10 +14,10 @@ from typing import Any, ClassVar, Final
 from urllib.parse import urlencode
 
 from streams.model.times import SECOND, rfc3339
+from streams.outbound.answers import HttpAnswer
 from streams.pollers.feeds import (
     Cursor,
     UnreadablePageError,
-    VendorAnswer,
     json_of,
     objects,
 )
@@ -46,7 +46,7 @@ class ById(Windows):
         return f"{self.base}{self.path}?{urlencode(query)}"
 
     def page(
-        self, cursor: Cursor, answer: VendorAnswer
+        self, cursor: Cursor, answer: HttpAnswer
     ) -> tuple[list[dict[str, Any]], Any]:
         """Events, and the last id where there are more."""
         body = _object(answer)
@@ -103,7 +103,7 @@ class LiteLlmLog(Windows):
         return f"{self.base}/audit?{urlencode(query)}"
 
     def page(
-        self, cursor: Cursor, answer: VendorAnswer
+        self, cursor: Cursor, answer: HttpAnswer
     ) -> tuple[list[dict[str, Any]], Any]:
         """Events, and the number of the next page."""
         body = _object(answer)
@@ -114,7 +114,7 @@ class LiteLlmLog(Windows):
         return found, number + 1 if found and number < pages else None
 
 
-def _object(answer: VendorAnswer) -> dict[str, Any]:
+def _object(answer: HttpAnswer) -> dict[str, Any]:
     body = json_of(answer)
     if not isinstance(body, dict):
         raise UnreadablePageError("the answer is no object")

@@ -15,16 +15,17 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
-import aiohttp
 import orjson
 import structlog
 from attrs import define, field, frozen
 
 from streams.model.findings import FindingKind
 from streams.model.records import DeadLetter
+from streams.outbound.answers import RequestError
+from streams.outbound.client import HttpClient
+from streams.outbound.waits import waiting
 from streams.pollers.notices import NotANoticeError, read_notice
 from streams.pollers.sigv4 import Signer
-from streams.pollers.transport import FailedError, fetch
 from streams.services.intake import IntakeBatch, NotWrittenError
 from streams.services.reading import Records, read
 from streams.sources.reading.packed import UnpackError, unpacked
@@ -113,50 +114,46 @@ class QueueReader:
 
     async def run(self) -> None:
         """Read."""
-        async with aiohttp.ClientSession(
-            cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
-        ) as session:
+        async with HttpClient() as client:
             while True:
                 try:
-                    wait = await self._round(session)
+                    wait = await self._round(client)
                     self._failures = 0
-                except FailedError as failed:
+                except RequestError as failed:
                     wait = self._failed(failed)
                 except NotWrittenError:
-                    wait = self._failed(FailedError("not_written"))
+                    wait = self._failed(RequestError("not_written"))
                 await asyncio.sleep(wait)
 
-    async def _round(self, session: aiohttp.ClientSession) -> float:
+    async def _round(self, client: HttpClient) -> float:
         """Take the next messages; give the seconds until the next request."""
-        answer = await self._ask(session, "ReceiveMessage", {
+        answer = await self._ask(client, "ReceiveMessage", {
             "MaxNumberOfMessages": AT_ONCE, "WaitTimeSeconds": self._settings.wait,
         })  # fmt: skip
         messages = answer.get("Messages") or []
         if not isinstance(messages, list) or not all(map(_is_message, messages)):
-            raise FailedError("unreadable")
+            raise RequestError("unreadable")
         if not messages:
             self._count(self._queued.name, "empty", "")
         for message in messages:
-            await self._take(session, message)
+            await self._take(client, message)
         return 0.0 if messages else SHORTEST
 
-    async def _take(
-        self, session: aiohttp.ClientSession, message: dict[str, Any]
-    ) -> None:
-        found = await self._read(session, message["Body"])
+    async def _take(self, client: HttpClient, message: dict[str, Any]) -> None:
+        found = await self._read(client, message["Body"])
         origin, rights = self._queued.speaker()
         signals = [self._signal(origin.received_at, reason) for reason in found.lost]
         delivery = IntakeBatch(found.records, origin, rights, signals=signals)
         await self._queued.write(delivery)
         handle = {"ReceiptHandle": message["ReceiptHandle"]}
-        await self._ask(session, "DeleteMessage", handle)
+        await self._ask(client, "DeleteMessage", handle)
         self._count(self._queued.name, "taken", "")
 
-    async def _read(self, session: aiohttp.ClientSession, body: str) -> _Found:
+    async def _read(self, client: HttpClient, body: str) -> _Found:
         """Return the records of a message.
 
         Raises:
-            FailedError: not now; the message must stay.
+            RequestError: not now; the message must stay.
         """
         found, source = _Found(), self._settings.format
         try:
@@ -172,7 +169,7 @@ class QueueReader:
                 self._lose(found, REFUSED.format(named.bucket))
                 continue
             try:
-                data = await self._object(session, named)
+                data = await self._object(client, named)
             except UnpackError as error:
                 self._lose(found, LOST.format(named.bucket, named.key, error))
                 continue
@@ -183,11 +180,11 @@ class QueueReader:
         found.records.append(DeadLetter(self._settings.format, 0, 0, reason))
         found.lost.append(reason)
 
-    async def _object(self, session: aiohttp.ClientSession, named: S3Object) -> bytes:
+    async def _object(self, client: HttpClient, named: S3Object) -> bytes:
         """Fetch an object and unpack it.
 
         Raises:
-            FailedError: not now.
+            RequestError: not now.
             UnpackError: never: it is gone, too large, no whole gzip, or badly named.
         """
         # What stands between us and S3 may take such parts for another bucket's path.
@@ -195,41 +192,40 @@ class QueueReader:
             raise UnpackError("not_a_plain_key")
         key = quote(named.key, safe="/-_.~")
         url = f"{self._objects}/{quote(named.bucket, safe='-_.~')}/{key}"
-        by, now = await self._queued.keys.current(session), self._clock()
+        by, now = await self._queued.keys.current(client), self._clock()
         headers = self._s3.signed("GET", url, {}, b"", by, now)
         try:
-            answer = await fetch(session, "GET", url, now, headers=headers)
-        except FailedError as failed:
+            answer = (await client.request("GET", url, headers=headers)).ok()
+        except RequestError as failed:
             if failed.status == _GONE or failed.reason == "too_large":
                 raise UnpackError(failed.reason) from failed
             raise
         return await asyncio.to_thread(unpacked, answer.body, MOST)
 
     async def _ask(
-        self, session: aiohttp.ClientSession, action: str, values: dict[str, Any]
+        self, client: HttpClient, action: str, values: dict[str, Any]
     ) -> dict[str, Any]:
         body = orjson.dumps({"QueueUrl": self._settings.url} | values)
-        by, now = await self._queued.keys.current(session), self._clock()
+        by, now = await self._queued.keys.current(client), self._clock()
         headers = {"content-type": JSON, "x-amz-target": f"AmazonSQS.{action}"}
         signed = self._sqs.signed("POST", self._endpoint, headers, body, by, now)
-        answer = await fetch(
-            session, "POST", self._endpoint, now, headers=signed, data=body
-        )
+        answer = await client.request("POST", self._endpoint, headers=signed, data=body)
         try:
-            decoded = orjson.loads(answer.body or b"{}")
+            decoded = orjson.loads(answer.ok().body or b"{}")
         except orjson.JSONDecodeError as error:
-            raise FailedError("unreadable") from error
+            raise RequestError("unreadable") from error
         if not isinstance(decoded, dict):
-            raise FailedError("unreadable")
+            raise RequestError("unreadable")
         return decoded
 
-    def _failed(self, failed: FailedError) -> float:
+    def _failed(self, failed: RequestError) -> float:
         wait = min(FIRST_WAIT * 2.0**self._failures, LONGEST)
         self._failures = min(self._failures + 1, 20)
         name = self._queued.name
-        self._count(name, "failed", failed.reason)
-        log.warning("queue_failed", queue=name, reason=failed.reason, wait=wait)
-        return max(wait, failed.wait or 0.0)
+        self._count(name, "failed", str(failed))
+        log.warning("queue_failed", queue=name, reason=str(failed), wait=wait)
+        asked = failed.answer and waiting(failed.answer.headers, self._clock())
+        return max(wait, asked or 0.0)
 
     def _signal(self, at: int, reason: str) -> dict[str, Any]:
         """Signal for the sentinel's finding: revocations may be missing."""

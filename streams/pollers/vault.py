@@ -12,16 +12,15 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-import aiohttp
 import attrs
 import orjson
 
 from agents_registry.identifiers import Identifier
-from streams.pollers.transport import FailedError, fetch
+from streams.outbound.answers import RequestError
+from streams.outbound.client import HttpClient, RequestLimits
 from streams.services.typed_names import (
     UnhashedError,
     VaultError,
@@ -31,9 +30,9 @@ from streams.services.typed_names import (
 from streams.sources.openbao.call import HASHED, OPEN_KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from streams.pollers.feeds import VendorAnswer
+    from streams.outbound.answers import HttpAnswer
     from streams.settings.vendors import VaultSettings
 
 AT_ONCE: Final = 8  # requests to one vault
@@ -57,9 +56,7 @@ class Irrevocable:
 class VaultClient:
     """The API of one cluster."""
 
-    def __init__(
-        self, name: str, settings: VaultSettings, clock: Callable[[], int]
-    ) -> None:
+    def __init__(self, name: str, settings: VaultSettings) -> None:
         """Set up.
 
         Raises:
@@ -68,11 +65,10 @@ class VaultClient:
         """
         self.name = name
         self.settings = settings
-        self._clock = clock
         self._turns = asyncio.Semaphore(AT_ONCE)
-        self._ssl: ssl.SSLContext | bool = True
+        self._tls: ssl.SSLContext | None = None
         if settings.ca is not None:
-            self._ssl = ssl.create_default_context(cafile=settings.ca)
+            self._tls = ssl.create_default_context(cafile=settings.ca)
         settings.token.reveal()
 
     async def names_of(self, values: Sequence[str]) -> list[str]:
@@ -82,9 +78,9 @@ class VaultClient:
             VaultError: they cannot be had.
         """
         path = f"sys/audit-hash/{quote(self.settings.device, safe='')}"
-        async with self._session() as session:
+        async with HttpClient(tls=self._tls) as client:
             bodies = [orjson.dumps({"input": value}) for value in values]
-            asked = [self._call(session, "POST", path, body) for body in bodies]
+            asked = [self._call(client, "POST", path, body) for body in bodies]
             answers = await asyncio.gather(*asked)
         hashes = [answer.get("hash") for answer in answers]
         if not all(
@@ -99,8 +95,8 @@ class VaultClient:
         Raises:
             VaultError: they cannot be had.
         """
-        async with self._session() as session:
-            answer = await self._call(session, "LIST", "auth/token/accessors")
+        async with HttpClient(tls=self._tls) as client:
+            answer = await self._call(client, "LIST", "auth/token/accessors")
         keys = answer.get("keys")
         if not isinstance(keys, list):
             raise self._failed(UNREADABLE)
@@ -112,8 +108,8 @@ class VaultClient:
         Raises:
             VaultError: they cannot be had.
         """
-        async with self._session() as session:
-            answer = await self._call(session, "GET", "sys/leases?type=irrevocable")
+        async with HttpClient(tls=self._tls) as client:
+            answer = await self._call(client, "GET", "sys/leases?type=irrevocable")
         leases = answer.get("leases")
         if not isinstance(leases, list):
             raise self._failed(UNREADABLE)
@@ -122,18 +118,9 @@ class VaultClient:
         ids = frozenset(each for each in found if isinstance(each, str))
         return Irrevocable(ids, whole=len(leases) < MOST_LISTED)
 
-    @asynccontextmanager
-    async def _session(self) -> AsyncIterator[aiohttp.ClientSession]:
-        connector = aiohttp.TCPConnector(ssl=self._ssl)
-        jar = aiohttp.DummyCookieJar()
-        async with aiohttp.ClientSession(
-            connector=connector, cookie_jar=jar, trust_env=False
-        ) as session:
-            yield session
-
     async def _call(
         self,
-        session: aiohttp.ClientSession,
+        client: HttpClient,
         method: str,
         path: str,
         body: bytes | None = None,
@@ -144,20 +131,19 @@ class VaultClient:
             headers = {"X-Vault-Token": self.settings.token.reveal()}
             if self.settings.namespace:
                 headers["X-Vault-Namespace"] = self.settings.namespace
-            async with self._turns, asyncio.timeout(self.settings.timeout):
-                answer = await fetch(
-                    session, method, f"{base}/v1/{path}", self._clock(),
-                    headers=headers, data=body,
+            async with self._turns:
+                answer = await client.request(
+                    method, f"{base}/v1/{path}", headers=headers, data=body,
+                    bounds=RequestLimits(self.settings.timeout),
                 )  # fmt: skip
-        except FailedError as failed:
-            raise self._failed(failed.reason) from failed
-        except TimeoutError as error:
-            raise self._failed("timeout") from error
+            answer.ok()
+        except RequestError as failed:
+            raise self._failed(str(failed)) from failed
         except (OSError, ValueError) as error:
             raise self._failed(f"its token: {error}") from error
         return self._data(answer)
 
-    def _data(self, answer: VendorAnswer) -> dict[str, Any]:
+    def _data(self, answer: HttpAnswer) -> dict[str, Any]:
         try:
             body = orjson.loads(answer.body)
         except orjson.JSONDecodeError as error:

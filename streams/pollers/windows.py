@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from streams.outbound.answers import HttpAnswer
 from streams.pollers.feeds import (
     Cursor,
     Page,
     Start,
-    VendorAnswer,
     encoded,
     newest_of,
     still_ours,
@@ -67,12 +67,12 @@ class Windows:
         raise NotImplementedError
 
     def page(
-        self, cursor: Cursor, answer: VendorAnswer
+        self, cursor: Cursor, answer: HttpAnswer
     ) -> tuple[list[dict[str, Any]], Any]:
         """Events of an answer, and the place of the next page or None."""
         raise NotImplementedError
 
-    def take(self, cursor: Cursor, answer: VendorAnswer, now: int) -> Page:
+    def take(self, cursor: Cursor, answer: HttpAnswer, now: int) -> Page:
         """Read a page; give what of it is new."""
         found, place = self.page(cursor, answer)
         times = [time_of(event, self.time_field) for event in found]

@@ -10,10 +10,13 @@ import asyncio
 import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import aiohttp
 import orjson
 import structlog
 from attrs import Factory, define
+from yarl import URL
+
+from streams.outbound.answers import RequestError
+from streams.outbound.client import HttpClient, RequestLimits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
     from streams.settings.audit import AuditSink
 
 RETRY_SECONDS: Final = 10.0
-TIMEOUT: Final = aiohttp.ClientTimeout(total=10.0)
+BOUNDS: Final = RequestLimits(seconds=10.0, largest=1 << 16, cut=True)
 MOST_STATUS: Final = 300
 
 log = structlog.get_logger()
@@ -71,8 +74,11 @@ async def _serve(queue: _Queue) -> None:
                 await _keep(queue.sink, notice)
                 if queue.waiting[realm] == notice:
                     del queue.waiting[realm]
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            log.warning("audit_head_not_kept", error=type(error).__name__)
+        except (RequestError, OSError) as error:
+            why = (
+                str(error) if isinstance(error, RequestError) else type(error).__name__
+            )
+            log.warning("audit_head_not_kept", error=why)
             await asyncio.sleep(RETRY_SECONDS)
             queue.news.set()
 
@@ -86,16 +92,13 @@ async def _keep(sink: AuditSink, notice: HeadNotice) -> None:
     if sink.token_file is not None:
         token = await asyncio.to_thread(sink.token_file.read_text, "utf-8")
         headers["Authorization"] = f"Bearer {token.strip()}"
-    async with (
-        aiohttp.ClientSession(timeout=TIMEOUT) as session,
-        session.post(
-            str(sink.url), data=body, headers=headers, allow_redirects=False
-        ) as answer,
-    ):
-        if answer.status >= MOST_STATUS:
-            raise aiohttp.ClientResponseError(
-                answer.request_info, (), status=answer.status
-            )
+    async with HttpClient() as client:
+        url = URL(str(sink.url))
+        answer = await client.request(
+            "POST", url, headers=headers, data=body, bounds=BOUNDS
+        )
+    if answer.status >= MOST_STATUS:
+        raise RequestError(f"status {answer.status}", answer=answer)
 
 
 def _append(sink: AuditSink, line: bytes) -> None:

@@ -3,36 +3,27 @@
 One attempt, one answer: `post` raises nothing for what a network or a receiver does,
 it tells it as an `AttemptOutcome`, and the notify stage decides what follows.
 
-The name of the endpoint is resolved once an attempt, each address is checked, and
-the connection goes to the checked addresses, so a name that changes its mind between
-check and use (DNS rebinding) gains nothing. Redirects are not followed. Of the answer
-the status, Retry-After and what the sink asked for count; no more than a cap of its
-body is read.
+Each request goes to addresses that were checked (`streams.outbound.client`). Of the
+answer the status, Retry-After and what the sink asked for count; no more than a cap of
+its body is read.
 """
 
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-import aiohttp
 from attrs import field, frozen
 from yarl import URL
 
 from streams.model.times import SECOND
-from streams.sinks.pinned import (
-    RefusedAddressError,
-    UnresolvedError,
-    addresses,
-    session,
-)
+from streams.outbound.answers import HttpAnswer, RequestError
+from streams.outbound.client import HttpClient, RequestLimits
+from streams.outbound.pinned import AddressRule, resolver
+from streams.outbound.waits import retry_after
 from streams.stages.notify.deliveries import AttemptOutcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from ssl import SSLContext
 
     from streams.sinks.sink import Sink, SinkRequest
@@ -45,15 +36,6 @@ ASK_EVERY: Final = 1.0
 
 class EndpointError(ValueError):
     """An endpoint that must not be posted to; the text names no secret."""
-
-
-def resolver(name: str) -> ThreadPoolExecutor:
-    """Threads that resolve the names of one endpoint.
-
-    A name server that hangs holds threads beyond every timeout. Each endpoint has its
-    own, so that it holds up nobody else.
-    """
-    return ThreadPoolExecutor(2, thread_name_prefix=f"resolve-{name}")
 
 
 @frozen(kw_only=True)
@@ -75,11 +57,14 @@ class Endpoint:
     allow_private: bool = False
     timeout: float = TIMEOUT
     tls: SSLContext | None = field(default=None, repr=False)
-    resolving: ThreadPoolExecutor = field(init=False, repr=False, eq=False)
+    client: HttpClient = field(init=False, repr=False, eq=False)
 
-    @resolving.default
-    def _threads(self) -> ThreadPoolExecutor:
-        return resolver(self.name)
+    @client.default
+    def _checked(self) -> HttpClient:
+        rule = AddressRule(
+            self.allow_private, clear_text=True, resolving=resolver(self.name)
+        )
+        return HttpClient(rule, tls=self.tls)
 
     def __attrs_post_init__(self) -> None:
         """Refuse a URL that no attempt could use."""
@@ -98,12 +83,6 @@ class Endpoint:
             raise EndpointError(f"{self.name}: {message}")
 
 
-class _Answer(NamedTuple):
-    status: int
-    retry_after: int | None
-    body: bytes
-
-
 async def post(endpoint: Endpoint, delivery: Delivery, now: int) -> AttemptOutcome:
     """Make one attempt.
 
@@ -114,80 +93,43 @@ async def post(endpoint: Endpoint, delivery: Delivery, now: int) -> AttemptOutco
 
     Returns:
         The status and the wait that the receiver asked for, or the name of what went
-        wrong: ``timeout``, ``refused_address``, ``unresolved``, ``unreachable``,
-        ``not_acknowledged``.
+        wrong: a reason of `RequestError`, or ``not_acknowledged``.
     """
     try:
         async with asyncio.timeout(endpoint.timeout):
             return await _attempt(endpoint, delivery, now)
     except TimeoutError:
         return AttemptOutcome(error="timeout")
-    except RefusedAddressError:
-        return AttemptOutcome(error="refused_address")
-    except UnresolvedError:
-        return AttemptOutcome(error="unresolved")
-    except (aiohttp.ClientError, OSError):
-        return AttemptOutcome(error="unreachable")
+    except RequestError as error:
+        return AttemptOutcome(error=error.reason)
 
 
 async def _attempt(endpoint: Endpoint, delivery: Delivery, now: int) -> AttemptOutcome:
     sink = endpoint.sink
-    request = sink.request(delivery, now)
-    checked = await addresses(
-        URL(request.url),
-        allow_private=endpoint.allow_private,
-        resolving=endpoint.resolving,
+    answer = await _send(endpoint, sink.request(delivery, now))
+    question = sink.question(answer.body) if _is_yes(answer.status) else None
+    while question is not None:
+        await asyncio.sleep(ASK_EVERY)
+        told = await _send(endpoint, question)
+        if not _is_yes(told.status):
+            return AttemptOutcome(error="not_acknowledged")
+        if sink.settled(told.body):
+            break
+    wait = retry_after(answer.headers, now)
+    return AttemptOutcome(
+        status=answer.status, retry_after=None if wait is None else int(wait * SECOND)
     )
-    async with session(checked, endpoint.tls) as client:
-        answer = await _send(client, request, now)
-        question = sink.question(answer.body) if _is_yes(answer.status) else None
-        while question is not None:
-            await asyncio.sleep(ASK_EVERY)
-            told = await _send(client, question, now)
-            if not _is_yes(told.status):
-                return AttemptOutcome(error="not_acknowledged")
-            if sink.settled(told.body):
-                break
-    return AttemptOutcome(status=answer.status, retry_after=answer.retry_after)
 
 
 def _is_yes(status: int) -> bool:
     return 200 <= status < 300  # noqa: PLR2004 - RFC 9110 2xx
 
 
-async def _send(
-    client: aiohttp.ClientSession, request: SinkRequest, now: int
-) -> _Answer:
-    async with client.post(
+async def _send(endpoint: Endpoint, request: SinkRequest) -> HttpAnswer:
+    return await endpoint.client.request(
+        "POST",
         URL(request.url),
+        headers=request.headers,
         data=request.body,
-        headers={**request.headers, "user-agent": "Rescind"},
-        allow_redirects=False,
-    ) as response:
-        body = bytearray()
-        # The status has come and counts, whatever becomes of the body.
-        with suppress(aiohttp.ClientError, TimeoutError):
-            await _read(response.content, body)
-        retry_after = _retry_after(response.headers, now)
-        return _Answer(response.status, retry_after, bytes(body))
-
-
-async def _read(content: aiohttp.StreamReader, body: bytearray) -> None:
-    """Read what fits under the cap, so that a receiver may finish its answer."""
-    async with asyncio.timeout(1):
-        while left := RESPONSE_CAP - len(body):
-            chunk = await content.read(left)
-            if not chunk:
-                return
-            body += chunk
-
-
-def _retry_after(headers: Mapping[str, str], now: int) -> int | None:
-    """Read Retry-After, seconds or a date (RFC 9110 section 10.2.3), as ns."""
-    text = headers.get("Retry-After", "").strip()
-    if text.isascii() and text.isdigit():
-        return int(text[:9]) * SECOND
-    with suppress(ValueError, OverflowError):
-        date = parsedate_to_datetime(text)
-        return max(0, int(date.timestamp()) * SECOND - now)
-    return None
+        bounds=RequestLimits(endpoint.timeout, RESPONSE_CAP, cut=True),
+    )

@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, Final
 from attrs import field, frozen
 from yarl import URL
 
+from streams.outbound.answers import RequestError
+from streams.outbound.pinned import AddressRule, resolver
 from streams.sinks import syslog
-from streams.sinks.http_delivery import TIMEOUT, EndpointError, resolver
-from streams.sinks.pinned import RefusedAddressError, UnresolvedError, addresses
+from streams.sinks.http_delivery import TIMEOUT, EndpointError
 from streams.stages.notify.deliveries import AttemptOutcome
 
 if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
-
     from aiohttp.abc import ResolveResult
 
     from streams.stages.notify.deliveries import Delivery
@@ -54,11 +53,11 @@ class SyslogEndpoint:
     allow_private: bool = False
     layout: syslog.SyslogLayout = syslog.DEFAULT
     timeout: float = TIMEOUT
-    resolving: ThreadPoolExecutor = field(init=False, repr=False, eq=False)
+    rule: AddressRule = field(init=False, repr=False, eq=False)
 
-    @resolving.default
-    def _threads(self) -> ThreadPoolExecutor:
-        return resolver(self.name)
+    @rule.default
+    def _rule(self) -> AddressRule:
+        return AddressRule(self.allow_private, resolving=resolver(self.name))
 
     def __attrs_post_init__(self) -> None:
         """Refuse what must not be sent to."""
@@ -76,18 +75,12 @@ async def send(
     url = URL.build(scheme="tcp", host=endpoint.host, port=endpoint.port)
     try:
         async with asyncio.timeout(endpoint.timeout):
-            checked = await addresses(
-                url,
-                allow_private=endpoint.allow_private,
-                resolving=endpoint.resolving,
-            )
+            checked = await endpoint.rule.addresses(url)
             return await _first_that_takes_it(endpoint, checked, data)
     except TimeoutError:
         return AttemptOutcome(error="timeout")
-    except RefusedAddressError:
-        return AttemptOutcome(error="refused_address")
-    except UnresolvedError:
-        return AttemptOutcome(error="unresolved")
+    except RequestError as error:
+        return AttemptOutcome(error=error.reason)
 
 
 async def _first_that_takes_it(

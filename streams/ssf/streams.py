@@ -145,11 +145,10 @@ def _key(name: str) -> str:
 
 def transport_of(each: SsfStream) -> Transport:
     """Client of a stream's transmitter."""
-    public = Transport(allow_private=each.allow_private)
-    if not each.has_token:
-        return public
-    secret = KeptSecret(each.token_file, each.token_env)
-    tokens = tokens_of(public, secret, each.token_url, each.client_id)
+    tokens = None
+    if each.has_token:
+        secret = KeptSecret(each.token_file, each.token_env)
+        tokens = tokens_of(secret, each.token_url, each.client_id)
     return Transport(tokens, allow_private=each.allow_private)
 
 

@@ -2,38 +2,29 @@
 
 - https to public addresses; with ``allow_private`` to private ones too, and http to
   loopback alone, since a bearer token must not cross a network in clear text.
-- The name is resolved once a call and the checked addresses are connected to;
-  redirects are not followed, so the token goes where the settings say.
-- An answer is read up to a cap and never unpacked: nobody sends a zip bomb.
+- The client is that of `streams.outbound`: checked addresses, no redirects, and answers
+  with an end that are never unpacked.
 - The token stands in the Authorization header alone, and in no error. One that is
   refused is got anew, once.
 """
 
 from __future__ import annotations
 
-import asyncio
 import http
-from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, Final, Protocol
-from urllib.parse import urlencode
+from typing import TYPE_CHECKING, Any, Final
 
-import aiohttp
 import orjson
 from aiohttp import hdrs
-from attrs import field, frozen
+from attrs import define, field, frozen
 from yarl import URL
 
-from streams.sinks.pinned import (
-    RefusedAddressError,
-    UnresolvedError,
-    addresses,
-    session,
-)
+from streams.outbound.answers import RequestError
+from streams.outbound.client import HttpClient, RequestLimits
+from streams.outbound.client_credentials import AuthorizedClient
+from streams.outbound.pinned import AddressRule
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from aiohttp.abc import ResolveResult
+    from streams.outbound.client_credentials import AuthorizationHeader
 
 TIMEOUT: Final = 15.0
 LARGEST: Final = 16 << 20  # bytes: 100 tokens of 128 KiB, with room
@@ -63,7 +54,6 @@ class TransmitterAnswer:
 
     status: int
     body: bytes = field(repr=False)
-    headers: Mapping[str, str] = field(repr=False)
 
     def document(self) -> Any:
         """Decode the body as JSON.
@@ -78,33 +68,22 @@ class TransmitterAnswer:
             raise TransmitterError(message, self.status) from error
 
 
-class TokenSource(Protocol):
-    """Gives the bearer token of a transmitter's API."""
-
-    async def token(self) -> str:
-        """Token as it is now.
-
-        Raises:
-            TransmitterError: there is none.
-        """
-        ...
-
-    def refused(self) -> bool:
-        """Note that it was refused; tell whether there may be another one."""
-        ...
-
-
-@frozen
+@define(eq=False)
 class Transport:
     """Makes calls, with or without the bearer token.
 
     Attributes:
-        tokens: gives the token; None: there is none.
+        authorization: the bearer token; None: there is none.
         allow_private: private addresses too, and http on loopback.
     """
 
-    tokens: TokenSource | None = field(default=None, repr=False)
+    authorization: AuthorizationHeader | None = field(default=None, repr=False)
     allow_private: bool = False
+    _client: HttpClient = field(init=False, repr=False)
+
+    @_client.default
+    def _public(self) -> HttpClient:
+        return HttpClient(AddressRule(self.allow_private))
 
     async def fetch(self, url: str) -> bytes:
         """Get a public document: metadata or keys; the token is not sent.
@@ -112,7 +91,9 @@ class Transport:
         Raises:
             TransmitterError: it is not there.
         """
-        answer = await self._call(hdrs.METH_GET, url, None, {}, (TIMEOUT, SMALL))
+        answer = await self._call(
+            self._client, hdrs.METH_GET, url, None, RequestLimits(TIMEOUT, SMALL)
+        )
         if answer.status != http.HTTPStatus.OK:
             raise TransmitterError(f"{url} answers {answer.status}", answer.status)
         return answer.body
@@ -138,96 +119,51 @@ class Transport:
         Raises:
             TransmitterError: there was no answer, or there is no token.
         """
-        if self.tokens is None:
+        if self.authorization is None:
             raise TransmitterError("no token for the transmitter is set")
+        client = AuthorizedClient(self._client, self.authorization)
         data = None if document is None else orjson.dumps(document)
-
-        async def attempt(tokens: TokenSource) -> TransmitterAnswer:
-            headers: dict[str, str] = {
-                hdrs.AUTHORIZATION: f"Bearer {await tokens.token()}",
-                hdrs.CONTENT_LANGUAGE: "en",  # of what setErrs describes
-            }
-            if data is not None:
-                headers[hdrs.CONTENT_TYPE] = "application/json"
-            return await self._call(method, url, data, headers, (timeout, largest))
-
-        answer = await attempt(self.tokens)
-        if answer.status == http.HTTPStatus.UNAUTHORIZED and self.tokens.refused():
-            answer = await attempt(self.tokens)
-        return answer
-
-    async def form(
-        self, url: str, fields: Mapping[str, str], authorization: str
-    ) -> TransmitterAnswer:
-        """Post a form under another authorization than the token's.
-
-        Raises:
-            TransmitterError: there was no answer.
-        """
-        headers: dict[str, str] = {
-            hdrs.AUTHORIZATION: authorization,
-            hdrs.CONTENT_TYPE: "application/x-www-form-urlencoded",
-        }
-        data = urlencode(fields).encode()
-        return await self._call(hdrs.METH_POST, url, data, headers, (TIMEOUT, SMALL))
+        return await self._call(
+            client, method, url, data, RequestLimits(timeout, largest)
+        )
 
     async def _call(
         self,
+        client: HttpClient | AuthorizedClient,
         method: str,
         url: str,
         data: bytes | None,
-        headers: dict[str, str],
-        limits: tuple[float, int],
+        bounds: RequestLimits,
     ) -> TransmitterAnswer:
-        timeout, largest = limits
-        try:
-            async with asyncio.timeout(timeout):
-                return await self._attempt(method, url, data, headers, largest)
-        except TimeoutError as error:
-            raise NoAnswerError(f"{_host(url)} did not answer in time") from error
-        except RefusedAddressError as error:
-            text = f"{_host(url)} is not on the public internet; see allow_private"
-            raise TransmitterError(text) from error
-        except UnresolvedError as error:
-            raise TransmitterError(f"no address is known of {_host(url)}") from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            text = f"cannot reach {_host(url)} ({type(error).__name__})"
-            raise TransmitterError(text) from error
-
-    async def _attempt(
-        self,
-        method: str,
-        text: str,
-        data: bytes | None,
-        headers: dict[str, str],
-        largest: int,
-    ) -> TransmitterAnswer:
-        url = _checked(text)
-        found = await addresses(url, allow_private=self.allow_private)
-        if url.scheme != "https" and not (self.allow_private and _loopback(found)):
-            raise TransmitterError(f"{_host(text)}: https is needed")
-        sent = headers | {
+        headers: dict[str, str] = {
             hdrs.ACCEPT: "application/json",
-            hdrs.ACCEPT_ENCODING: "identity",
-            hdrs.USER_AGENT: "Rescind",
+            hdrs.CONTENT_LANGUAGE: "en",  # of what setErrs describes
         }
-        async with (
-            session(found) as calling,
-            calling.request(
-                method, url, data=data, headers=sent, allow_redirects=False
-            ) as response,
-        ):
-            body = await _read(response, largest)
-            return TransmitterAnswer(response.status, body, response.headers)
+        if data is not None:
+            headers[hdrs.CONTENT_TYPE] = "application/json"
+        try:
+            answer = await client.request(
+                method, URL(url), headers=headers, data=data, bounds=bounds
+            )
+        except RequestError as error:
+            failed = NoAnswerError if error.reason == "timeout" else TransmitterError
+            raise failed(_told(_host(url), error), error.status) from error
+        except ValueError as error:
+            raise TransmitterError("a URL of the transmitter cannot be read") from error
+        return TransmitterAnswer(answer.status, answer.body)
 
 
-def _checked(text: str) -> URL:
-    url = URL(text)
-    if url.scheme not in ("http", "https") or not url.host:
-        raise TransmitterError("a URL of the transmitter is not one of http or https")
-    if url.user is not None or url.password is not None:
-        raise TransmitterError(f"{url.host}: a URL must not hold a password")
-    return url
+def _told(host: str, error: RequestError) -> str:
+    """Say who did what, and what to do."""
+    return {
+        "timeout": f"{host} did not answer in time",
+        "refused_address": f"{host} is not on the public internet; see allow_private",
+        "refused_url": f"{host}: {error.detail}",
+        "clear_text": f"{host}: https is needed",
+        "unresolved": f"no address is known of {host}",
+        "too_large": f"{host}: an answer is {error.detail}",
+        "no_token": error.detail,
+    }.get(error.reason, f"cannot reach {host} ({error.detail})")
 
 
 def _host(url: str) -> str:
@@ -235,16 +171,3 @@ def _host(url: str) -> str:
         return URL(url).host or "the transmitter"
     except ValueError:
         return "the transmitter"
-
-
-def _loopback(found: list[ResolveResult]) -> bool:
-    return all(ip_address(one["host"].partition("%")[0]).is_loopback for one in found)
-
-
-async def _read(response: aiohttp.ClientResponse, largest: int) -> bytes:
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > largest:
-            raise TransmitterError(f"an answer is longer than {largest} bytes")
-    return bytes(body)

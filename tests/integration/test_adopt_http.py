@@ -15,7 +15,7 @@ from streams.adopt.listing import Listing, ListingError
 from streams.adopt.walk import ListRequest
 from streams.cli.adopt_http import TRIES, System, checked_base, run
 from streams.clients.rescind import REFUSED, UNREACHABLE, ClientError
-from streams.pollers.access_tokens import ClientCredentialsGrant
+from streams.outbound.client_credentials import ClientCredentials
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -185,9 +185,9 @@ async def test_access_tokens_are_got_as_a_client_and_forms_are_signed() -> None:
     async def pause(_: float) -> None:
         raise AssertionError("it waits")
 
-    def tokens(base: str, secret: str) -> ClientCredentialsGrant:
-        client = {"client_id": "rescind", "client_secret": secret}
-        return ClientCredentialsGrant(f"{base}/token", client, lambda: 0)
+    def tokens(base: str, secret: str) -> ClientCredentials:
+        url = f"{base}/token"
+        return ClientCredentials(url, "rescind", lambda: secret, lambda: 0.0)
 
     def form() -> Walk:
         yield [ListRequest("", form="Action=A")]
@@ -201,7 +201,9 @@ async def test_access_tokens_are_got_as_a_client_and_forms_are_signed() -> None:
         await run(okta.walk(base), good, pause)
         bearers = {given for path, given, _ in asked if path != "/token"}
         bad = System(base, tokens=tokens(base, "wrong"))
-        with pytest.raises(ClientError, match="no access token: status 401") as got:
+        with pytest.raises(
+            ClientError, match="no access token: the token endpoint answers 401"
+        ) as got:
             await run(okta.walk(base), bad, pause)
         await run(form(), System(base, sign=sign), pause)
 

@@ -16,7 +16,8 @@ from standardwebhooks import Webhook
 from agents_registry.identifiers import Identifier
 from streams.model.findings import Finding, FindingKind, Severity
 from streams.model.times import SECOND
-from streams.sinks import http_delivery, pinned
+from streams.outbound import pinned
+from streams.sinks import http_delivery
 from streams.sinks.http_delivery import Endpoint, EndpointError, post
 from streams.sinks.webhook import Webhook as WebhookSink
 from streams.stages.notify.deliveries import AttemptOutcome, Delivery, ReceiverRoute

@@ -6,13 +6,14 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
 import pytest
 from aiohttp import web
 from attrs import define, field
 
 from streams.clients import jwks_cache as key_set
 from streams.clients.jwks_cache import COOL_DOWN
+from streams.outbound.answers import RequestError
+from streams.outbound.client import HttpClient, RequestLimits
 from streams.pdp import issuers
 from streams.pdp.issuers import IssuerKeys, fetcher
 from streams.pdp.settings import Issuer
@@ -146,16 +147,27 @@ async def test_keys_are_fetched_from_a_url() -> None:
     async def answer(_: web.Request) -> web.Response:
         return web.Response(body=jwks())
 
-    async with served(answer) as url, aiohttp.ClientSession() as session:
-        assert await fetcher(url, session)() == jwks()
+    async with served(answer) as url, HttpClient() as client:
+        assert await fetcher(url, client)() == jwks()
 
 
-@pytest.mark.parametrize("fault", ["404", "redirect", "large", "slow"])
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ("404", "status 404"),
+        ("redirect", "status 302"),
+        ("large", "too_large"),
+        ("slow", "timeout"),
+    ],
+)
 async def test_what_is_no_key_set_is_not_read(
-    fault: str, monkeypatch: pytest.MonkeyPatch
+    fault: str, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Errors, redirects to elsewhere, endless answers, and silence."""
-    monkeypatch.setattr(issuers, "TIMEOUT", 0.2 if fault == "slow" else 30.0)
+    seconds = 0.2 if fault == "slow" else 30.0
+    monkeypatch.setattr(
+        issuers, "BOUNDS", RequestLimits(seconds, issuers.BOUNDS.largest)
+    )
     over = asyncio.Event()
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -172,17 +184,17 @@ async def test_what_is_no_key_set_is_not_read(
             await over.wait()
         return stream
 
-    async with served(answer) as url, aiohttp.ClientSession() as session:
-        with pytest.raises((ValueError, TimeoutError)):
-            await fetcher(url, session)()
+    async with served(answer) as url, HttpClient() as client:
+        with pytest.raises(RequestError, match=told):
+            await fetcher(url, client)()
         over.set()
 
 
 async def test_keys_are_read_from_a_file(tmp_path: Path) -> None:
     """Each time anew."""
     file = tmp_path / "jwks.json"
-    async with aiohttp.ClientSession() as session:
-        fetch = fetcher(str(file), session)
+    async with HttpClient() as client:
+        fetch = fetcher(str(file), client)
         with pytest.raises(OSError, match="jwks"):
             await fetch()
         file.write_bytes(jwks())

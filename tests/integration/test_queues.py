@@ -8,16 +8,16 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
 import orjson
 import pytest
 from pydantic import ValidationError
 
 from streams.model.times import SECOND, rfc3339
+from streams.outbound.answers import RequestError
+from streams.outbound.client import HttpClient
 from streams.pollers import aws_credentials
 from streams.pollers.aws_credentials import Configured, OfRole
 from streams.pollers.sqs import Queued, QueueReader
-from streams.pollers.transport import FailedError
 from streams.services.intake import Acceptance, IntakeBatch, NotWrittenError
 from streams.settings.polls import QueueSettings
 from streams.sources.aws.cloudtrail import CloudTrail
@@ -234,12 +234,10 @@ async def kept(fake: Aws, reader: type[QueueReader]) -> bool:
 class DeletesFirst(QueueReader):
     """The planted fault: the message is gone before its events are written."""
 
-    async def _take(
-        self, session: aiohttp.ClientSession, message: dict[str, Any]
-    ) -> None:
+    async def _take(self, client: HttpClient, message: dict[str, Any]) -> None:
         handle = {"ReceiptHandle": message["ReceiptHandle"]}
-        await self._ask(session, "DeleteMessage", handle)
-        await super()._take(session, message)
+        await self._ask(client, "DeleteMessage", handle)
+        await super()._take(client, message)
 
 
 async def test_a_message_stays_until_its_events_are_written(
@@ -303,7 +301,7 @@ async def test_the_key_of_a_role_is_asked_for_until_it_ends(
     token.write_text("pod\n")
     async with (
         serving(("*", "/{path:.*}", answer)) as url,
-        aiohttp.ClientSession() as session,
+        HttpClient() as client,
     ):
         known = {
             "machine": {},
@@ -319,16 +317,16 @@ async def test_the_key_of_a_role_is_asked_for_until_it_ends(
         clock = [now]
         role = OfRole(known, lambda: clock[0], f"{url}/sts", url)
         for _ in range(3):
-            given = await role.current(session)
+            given = await role.current(client)
             assert ("ASIA1", "s", "t") == (given.key_id, given.key, given.session)
         once = len(asked)
         clock[0] += 3400 * SECOND
-        await role.current(session)
+        await role.current(client)
         assert (once, 2 * once) == (3 if place == "machine" else 1, len(asked))
         token.unlink()
         if place != "machine":
-            with pytest.raises(FailedError, match="no_key"):
-                await OfRole(known, lambda: now, f"{url}/sts").current(session)
+            with pytest.raises(RequestError, match="no_key"):
+                await OfRole(known, lambda: now, f"{url}/sts").current(client)
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,7 @@ async def test_http_is_for_loopback_even_where_private_is_allowed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A bearer token must not cross a network in clear text."""
-    from streams.sinks import pinned  # noqa: PLC0415 - to be replaced
+    from streams.outbound import pinned  # noqa: PLC0415 - to be replaced
 
     answer = [(2, 1, 6, "", ("10.0.0.1", 80))]
     monkeypatch.setattr(pinned, "_resolve", lambda *_: answer)

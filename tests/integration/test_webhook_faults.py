@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from enforcement import Guard
-from streams.sinks import pinned
+from streams.outbound import pinned
 from tests.integration.serving import (
     SECRET,
     Receiver,

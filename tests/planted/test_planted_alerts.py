@@ -85,12 +85,12 @@ def test_a_redirect_that_is_followed_is_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would lead to the credentials of the machine."""
-    post = aiohttp.ClientSession.post
+    request = aiohttp.ClientSession.request
 
-    def followed(session: aiohttp.ClientSession, url: Any, **more: Any) -> Any:
-        return post(session, url, **more | {"allow_redirects": True})
+    def followed(session: aiohttp.ClientSession, *where: Any, **more: Any) -> Any:
+        return request(session, *where, **more | {"allow_redirects": True})
 
-    monkeypatch.setattr(aiohttp.ClientSession, "post", followed)
+    monkeypatch.setattr(aiohttp.ClientSession, "request", followed)
 
     with pytest.raises(BaseExceptionGroup) as raised:
         play(0, tmp_path, Tally(), 10)

@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from streams.clients import jwks_cache as key_set
-from streams.sinks import pinned
+from streams.outbound import pinned
 from streams.sources.ssf.verifier import claimed
 from streams.ssf import health, poll, receiver
 from streams.ssf.health import StreamHealth

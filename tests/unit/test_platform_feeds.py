@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.model.times import SECOND, parse_time, rfc3339
-from streams.pollers.feeds import Cursor, UnreadablePageError, VendorAnswer, VendorFeed
+from streams.outbound.answers import HttpAnswer
+from streams.pollers.feeds import Cursor, UnreadablePageError, VendorFeed
 from streams.pollers.github import GitHubLog
 from streams.pollers.m365 import M365Log
 from streams.pollers.pages import AnthropicLog, LiteLlmLog, OpenAiLog
@@ -46,7 +47,7 @@ class Vendor:
         """Store an event that happened at a time (whole seconds)."""
         self.times.append(time - time % SECOND)
 
-    def answer(self, url: str) -> VendorAnswer:
+    def answer(self, url: str) -> HttpAnswer:
         """Answer a GET."""
         query = {key: one[0] for key, one in parse_qs(urlsplit(url).query).items()}
         if isinstance(self.feed, M365Log):
@@ -67,15 +68,15 @@ class Vendor:
             first = (int(query["page"]) - 1) * LIMIT
             pages = -(-len(found) // LIMIT)
             page = {"audit_logs": found[first : first + LIMIT], "total_pages": pages}
-            return VendorAnswer({}, orjson.dumps(page))
+            return HttpAnswer({}, orjson.dumps(page))
         after = query.get("after", query.get("after_id"))
         if after is not None:
             found = found[[one["id"] for one in found].index(after) + 1 :]
         page = {"data": found[:LIMIT], "has_more": len(found) > LIMIT}
         last = found[:LIMIT][-1]["id"] if found else None
-        return VendorAnswer({}, orjson.dumps(page | {"last_id": last}))
+        return HttpAnswer({}, orjson.dumps(page | {"last_id": last}))
 
-    def _github(self, url: str, query: dict[str, str]) -> VendorAnswer:
+    def _github(self, url: str, query: dict[str, str]) -> HttpAnswer:
         """Search from midnight on; a page goes on after a time and an id."""
         start = parse_time(query["phrase"].removeprefix("created:>=") + "T00:00:00Z")
         found = sorted(
@@ -96,14 +97,14 @@ class Vendor:
             time, place = found[LIMIT - 1]
             plain = url.partition("&after=")[0]
             headers["link"] = f'<{plain}&after={time}-{place}>; rel="next"'
-        return VendorAnswer(headers, orjson.dumps(page))
+        return HttpAnswer(headers, orjson.dumps(page))
 
-    def _m365(self, path: str, query: dict[str, str]) -> VendorAnswer:
+    def _m365(self, path: str, query: dict[str, str]) -> HttpAnswer:
         if path.endswith("/list"):
             active = [{"contentType": "Audit.General", "status": "enabled"}]
-            return VendorAnswer({}, orjson.dumps(active))
+            return HttpAnswer({}, orjson.dumps(active))
         if "/audit/" in path:
-            return VendorAnswer({}, orjson.dumps([{"id": path.rpartition("/")[2]}]))
+            return HttpAnswer({}, orjson.dumps([{"id": path.rpartition("/")[2]}]))
         start, end = (
             parse_time(query[one]) or 0 for one in ("startTime", "endTime")
         )  # fmt: skip
@@ -117,7 +118,7 @@ class Vendor:
         if len(found) > first + LIMIT:
             pair = f"startTime={query['startTime']}&endTime={query['endTime']}"
             headers["nextpageuri"] = f"{BASE}/content?{pair}&next={first + LIMIT}"
-        return VendorAnswer(headers, orjson.dumps(found[first : first + LIMIT]))
+        return HttpAnswer(headers, orjson.dumps(found[first : first + LIMIT]))
 
 
 def feeds(overlap: int = OVERLAP) -> list[VendorFeed]:
@@ -182,16 +183,16 @@ def test_what_is_no_page_is_not_used(body: bytes) -> None:
     for feed in feeds()[:3]:
         cursor = feed.start(None, START).cursor
         with pytest.raises(UnreadablePageError):
-            feed.take(cursor, VendorAnswer({}, body), START)
+            feed.take(cursor, HttpAnswer({}, body), START)
 
 
 def test_a_page_that_names_itself_ends_the_round_in_words() -> None:
     """Else it would be asked for without end."""
     feed = feeds()[0]
     body = orjson.dumps({"data": [], "has_more": True, "last_id": "e1"})
-    page = feed.take(feed.start(None, START).cursor, VendorAnswer({}, body), START)
+    page = feed.take(feed.start(None, START).cursor, HttpAnswer({}, body), START)
     with pytest.raises(UnreadablePageError, match="last_id"):
-        feed.take(page.cursor, VendorAnswer({}, body), START)
+        feed.take(page.cursor, HttpAnswer({}, body), START)
 
 
 def test_githubs_round_ends_at_its_window() -> None:
@@ -202,14 +203,14 @@ def test_githubs_round_ends_at_its_window() -> None:
     link = {"link": f'<{BASE}/orgs/acme/audit-log?after=x>; rel="next"'}
     at = START // 10**6
     mixed = orjson.dumps([{"@timestamp": at, "id": 1}, {"@timestamp": at - 1}])
-    page = feed.take(cursor, VendorAnswer(link, mixed), START)
+    page = feed.take(cursor, HttpAnswer(link, mixed), START)
     assert ([{"@timestamp": at, "id": 1}], True) == (orjson.loads(page.data), page.more)
     older = orjson.dumps([{"@timestamp": at - 2}])
-    page = feed.take(page.cursor, VendorAnswer(link, older), START)
+    page = feed.take(page.cursor, HttpAnswer(link, older), START)
     assert (b"", False) == (page.data, page.more)
     elsewhere = {"link": '<https://evil.example/x>; rel="next"'}
     with pytest.raises(UnreadablePageError, match="another host"):
-        feed.take(cursor, VendorAnswer(elsewhere, mixed), START)
+        feed.take(cursor, HttpAnswer(elsewhere, mixed), START)
 
 
 @pytest.mark.parametrize("link", ["https://evil.example/x", "http://api.example/x"])
@@ -219,8 +220,8 @@ def test_m365_follows_no_link_elsewhere(link: str) -> None:
     cursor = feed.start(None, START).cursor | {"stage": "read"}
     blob = [{"contentId": "b", "contentUri": link, "contentCreated": "x"}]
     for answer in (
-        VendorAnswer({}, orjson.dumps(blob)),
-        VendorAnswer({"nextpageuri": link}, b"[]"),
+        HttpAnswer({}, orjson.dumps(blob)),
+        HttpAnswer({"nextpageuri": link}, b"[]"),
     ):
         with pytest.raises(UnreadablePageError, match="another host"):
             feed.take(cursor, answer, START)

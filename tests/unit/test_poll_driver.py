@@ -9,9 +9,9 @@ import orjson
 import pytest
 
 from streams.model.times import SECOND
+from streams.outbound.answers import HttpAnswer
+from streams.outbound.client_credentials import FixedHeader
 from streams.pollers import driver
-from streams.pollers.access_tokens import Fixed
-from streams.pollers.feeds import VendorAnswer
 from streams.pollers.graph import GraphLog
 from streams.sources.catalogue import source
 from streams.stages.ingest.admission import Entitlements
@@ -56,15 +56,15 @@ async def waits_of(
     """Let a vendor answer the same to each request; give the waits in between."""
     waits: list[float] = []
 
-    async def fetch(*_: Any, **__: Any) -> VendorAnswer:
-        return VendorAnswer({}, orjson.dumps(body))
+    async def fetch(*_: Any, **__: Any) -> HttpAnswer:
+        return HttpAnswer({}, orjson.dumps(body))
 
     async def sleep(seconds: float) -> None:
         waits.append(seconds)
         if len(waits) == 4:
             raise asyncio.CancelledError
 
-    monkeypatch.setattr(driver, "fetch", fetch)
+    monkeypatch.setattr("streams.outbound.client.HttpClient.request", fetch)
     monkeypatch.setattr("streams.pollers.driver.asyncio.sleep", sleep)
     feed = GraphLog(
         "directoryAudits", name="f", base="https://g.example", first=0, overlap=0,
@@ -72,8 +72,8 @@ async def waits_of(
     )  # fmt: skip
     origin = Origin("idp", "r", NOW, "k", 1)
     polled = driver.Polled(
-        feed=feed, authorization=Fixed("x"), make=lambda: source("entra"), interval=7.0,
-        speaker=lambda: (origin, Entitlements(())),
+        feed=feed, authorization=FixedHeader("x"), make=lambda: source("entra"),
+        interval=7.0, speaker=lambda: (origin, Entitlements(())),
     )  # fmt: skip
     poller = driver.Poller(polled, kept or Kept(), lambda: NOW, lambda *_: None)
     with pytest.raises(asyncio.CancelledError):

@@ -11,18 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.model.times import SECOND
+from streams.outbound.answers import HttpAnswer
+from streams.outbound.waits import waiting
 from streams.pollers import keycloak
 from streams.pollers.feeds import (
     Cursor,
     UnreadablePageError,
-    VendorAnswer,
     next_link,
     same_origin,
 )
 from streams.pollers.graph import GraphLog
 from streams.pollers.keycloak import KeycloakLog
 from streams.pollers.okta import OktaLog
-from streams.pollers.transport import waiting
 from streams.pollers.windows import Windows
 
 pytestmark = pytest.mark.unit
@@ -52,7 +52,7 @@ def feed() -> KeycloakLog:
     )  # fmt: skip
 
 
-def served(events: list[dict[str, Any]], url: str) -> VendorAnswer:
+def served(events: list[dict[str, Any]], url: str) -> HttpAnswer:
     """Answer as Keycloak does: newest first, from an offset."""
     query = {key: int(one[0]) for key, one in parse_qs(urlsplit(url).query).items()}
     found = sorted(
@@ -60,7 +60,7 @@ def served(events: list[dict[str, Any]], url: str) -> VendorAnswer:
         key=lambda event: -int(event["time"]),
     )
     page = found[query["first"] : query["first"] + query["max"]]
-    return VendorAnswer({}, orjson.dumps(page))
+    return HttpAnswer({}, orjson.dumps(page))
 
 
 def play(steps: list[Step]) -> None:
@@ -133,7 +133,7 @@ class TestWindows:
             return after | {"seen": {}} if bug == "no memory" else after
 
         def wrong_take(
-            self: Windows, cursor: Cursor, answer: VendorAnswer, now: int
+            self: Windows, cursor: Cursor, answer: HttpAnswer, now: int
         ) -> Any:
             page = took(self, cursor, answer, now)
             if bug == "round ends early" and page.more:
@@ -175,7 +175,7 @@ def test_a_busy_okta_is_never_taken_for_a_gap() -> None:
     log, cursor = okta_log(), okta_log().start(None, START).cursor
     event = {"published": "2026-01-01T00:00:00Z"}
     link = {"link": f'<{BASE}/api/v1/logs?after=1>; rel="next"'}
-    page = log.take(cursor, VendorAnswer(link, orjson.dumps([event])), START + DAY)
+    page = log.take(cursor, HttpAnswer(link, orjson.dumps([event])), START + DAY)
     assert START + DAY == page.cursor["asked"]
     assert page.more
 
@@ -227,7 +227,7 @@ def test_an_event_that_has_no_time_is_read_once() -> None:
     cursor, read = log.start(None, START).cursor, b""
     for later in range(5):
         now = START + later * DAY
-        page = log.take(cursor, VendorAnswer({}, orjson.dumps([event])), now)
+        page = log.take(cursor, HttpAnswer({}, orjson.dumps([event])), now)
         cursor, read = page.cursor, read + page.data
     assert [event] == orjson.loads(read)
 
@@ -263,7 +263,7 @@ def test_an_answer_that_is_no_page_is_not_used(body: bytes) -> None:
     for log in (feed(), okta_log(), graph):
         cursor = log.start(None, START).cursor
         with pytest.raises(UnreadablePageError):
-            log.take(cursor, VendorAnswer({}, body), START)
+            log.take(cursor, HttpAnswer({}, body), START)
 
 
 def test_an_event_too_deep_to_write_is_an_unreadable_page() -> None:
@@ -271,7 +271,7 @@ def test_an_event_too_deep_to_write_is_an_unreadable_page() -> None:
     deep = b'[{"time": 1, "x": ' + b"[" * 500 + b"]" * 500 + b"}]"
     for log in (feed(), okta_log()):
         with pytest.raises(UnreadablePageError):
-            log.take(log.start(None, START).cursor, VendorAnswer({}, deep), START)
+            log.take(log.start(None, START).cursor, HttpAnswer({}, deep), START)
 
 
 def test_vendors_say_how_long_to_wait() -> None:

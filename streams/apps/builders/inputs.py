@@ -121,7 +121,7 @@ async def inputs(
     speakers = Speakers(settings, clock)
     book, keeper = HealthBook(clock, given.expected), SourceHealth(store)
     await book.load(keeper)
-    vaults = configured_vaults(settings, clock, store)
+    vaults = configured_vaults(settings, store)
     ingest = Ingest(store, fresh_id, room, book.took, vaults.complete)
     around = Surroundings(ingest, speakers.speaker, keeper, clock, fresh_id)
     vendors = connect(

@@ -107,7 +107,7 @@ async def ingress_log(
         keeper = KafkaKeeper(kept, name)
         book = HealthBook(clock, given.expected, lambda: keeper.of_others(KEY))
         await book.load(keeper)
-        vaults = configured_vaults(settings, clock)
+        vaults = configured_vaults(settings)
         writer = KafkaLog(
             kafka, publisher, geneses, fresh_id, book.took, vaults.complete
         )

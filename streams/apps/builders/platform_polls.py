@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from streams.pollers.access_tokens import ClientCredentialsGrant, Fixed
+from streams.model.times import SECOND
+from streams.outbound.client_credentials import ClientCredentials, FixedHeader
 from streams.pollers.feeds import seconds
 from streams.pollers.github import GitHubLog
 from streams.pollers.m365 import M365Log
@@ -21,7 +22,7 @@ from streams.settings.polls import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from streams.pollers.access_tokens import AuthorizationHeader
+    from streams.outbound.client_credentials import AuthorizationHeader
     from streams.pollers.feeds import VendorFeed
 
 PlatformPoll = KeyPoll | M365Poll
@@ -67,7 +68,10 @@ def authorization(
     """Return the authorization of a poll's requests."""
     if isinstance(each, M365Poll):
         scope = f"{each.url.rstrip('/')}/.default"
-        client = {"client_id": each.client_id, "client_secret": secret, "scope": scope}
         url = f"{each.login.rstrip('/')}/{each.tenant}/oauth2/v2.0/token"
-        return ClientCredentialsGrant(url, client, clock)
-    return Fixed(secret if isinstance(each, AnthropicPoll) else f"Bearer {secret}")
+        return ClientCredentials(
+            url, each.client_id, lambda: secret, lambda: clock() / SECOND, scope
+        )
+    return FixedHeader(
+        secret if isinstance(each, AnthropicPoll) else f"Bearer {secret}"
+    )

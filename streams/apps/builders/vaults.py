@@ -81,14 +81,11 @@ def _taking(
     return take
 
 
-def configured_vaults(
-    settings: Settings, clock: Callable[[], int], store: Store | None = None
-) -> Vaults:
+def configured_vaults(settings: Settings, store: Store | None = None) -> Vaults:
     """Make what the settings ask for.
 
     Args:
         settings: of the server.
-        clock: gives the time (ns).
         store: keeps what waits for a vault, where there is one.
 
     Raises:
@@ -98,7 +95,7 @@ def configured_vaults(
     vaults, leases = {}, {}
     for name, each in settings.vaults.items():
         try:
-            vaults[name] = vault = VaultClient(name, each, clock)
+            vaults[name] = vault = VaultClient(name, each)
         except (OSError, ValueError) as error:
             raise VendorError(f"vault {name}: {error}") from error
         if each.join_leases:

@@ -25,7 +25,8 @@ from streams.engines.embedded.resources import StoredResources
 from streams.http.scim import ScimServer
 from streams.http.scim_directory import Directory
 from streams.http.sources import SourceMetrics
-from streams.pollers.access_tokens import ClientCredentialsGrant, Fixed
+from streams.model.times import SECOND
+from streams.outbound.client_credentials import ClientCredentials, FixedHeader
 from streams.pollers.driver import Polled, Poller
 from streams.pollers.feeds import seconds
 from streams.pollers.graph import GraphLog
@@ -47,8 +48,8 @@ if TYPE_CHECKING:
     from streams.http.auth import Tokens
     from streams.http.events import Speakers
     from streams.http.scim_directory import Resources
+    from streams.outbound.client_credentials import AuthorizationHeader
     from streams.pollers import driver
-    from streams.pollers.access_tokens import AuthorizationHeader
     from streams.pollers.feeds import VendorFeed
     from streams.pollers.sqs import QueueReader
     from streams.services.reading import RecordReader
@@ -207,17 +208,18 @@ def _authorization(
         secret = reveal(f"poll {name}", key)
         return platform_polls.authorization(each, secret, clock)
     if isinstance(each, OktaPoll):
-        return Fixed(f"SSWS {reveal(f'poll {name}', each.token)}")
+        return FixedHeader(f"SSWS {reveal(f'poll {name}', each.token)}")
     secret = reveal(f"poll {name}", each.client_secret)
-    client = {"client_id": each.client_id, "client_secret": secret}
-    base = each.url.rstrip("/")
+    base, scope = each.url.rstrip("/"), ""
     if isinstance(each, EntraPoll):
-        client["scope"] = f"{base}/.default"
+        scope = f"{base}/.default"
         url = f"{each.login.rstrip('/')}/{each.tenant}/oauth2/v2.0/token"
     else:
         realm = quote(each.realm, safe="")
         url = f"{base}/realms/{realm}/protocol/openid-connect/token"
-    return ClientCredentialsGrant(url, client, clock)
+    return ClientCredentials(
+        url, each.client_id, lambda: secret, lambda: clock() / SECOND, scope
+    )
 
 
 def feeds_of(name: str, each: AnyPoll) -> Iterator[VendorFeed]:

@@ -23,9 +23,12 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import aiohttp
 import orjson
 import structlog
+from yarl import URL
 
 from schemas.codec import FOLDER, Codec, id_of, published, use
 from schemas.errors import SchemaError
+from streams.outbound.answers import RequestError
+from streams.outbound.client import HttpClient, RequestLimits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
     from schemas.codec import Published
     from streams.settings.kafka import KafkaSettings, SchemaRegistrySettings
 
-SECONDS: Final = 10.0  # for one answer
+BOUNDS: Final = RequestLimits(seconds=10.0, largest=16 << 20)  # of one answer
 AGAIN_SECONDS: Final = 1.0
 CONTENT_TYPE: Final = "application/vnd.schemaregistry.v1+json"
 COMPATIBILITY: Final = "FULL_TRANSITIVE"
@@ -139,29 +142,22 @@ class SchemaRegistry:
         """Return the decoded answer; None for 404."""
         url = f"{self._url}{path}"
         try:
-            async with (
-                aiohttp.ClientSession(
-                    timeout=aiohttp.ClientTimeout(SECONDS)
-                ) as session,
-                session.request(
+            async with HttpClient(tls=self._tls) as client:
+                got = await client.request(
                     method,
-                    url,
-                    data=None if body is None else orjson.dumps(body),
+                    URL(url),
                     headers=self._headers,
-                    ssl=self._tls,
-                    # Credentials go to the address that was set, and to no other.
-                    allow_redirects=False,
-                ) as got,
-            ):
-                content = await got.read()
-                if got.status == _NOT_FOUND:
-                    return None
-                if not got.ok or got.status >= 300:  # noqa: PLR2004 - redirections
-                    raise RegistryError(f"{method} {url}: HTTP {got.status}")
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise RegistryError(f"{url}: {type(error).__name__}") from error
+                    data=None if body is None else orjson.dumps(body),
+                    bounds=BOUNDS,
+                )
+        except RequestError as error:
+            raise RegistryError(f"{url}: {error}") from error
+        if got.status == _NOT_FOUND:
+            return None
+        if got.status >= 300:  # noqa: PLR2004 - redirections too
+            raise RegistryError(f"{method} {url}: HTTP {got.status}")
         try:
-            answer: dict[str, Any] = orjson.loads(content)
+            answer: dict[str, Any] = orjson.loads(got.body)
         except ValueError as error:
             raise RegistryError(f"{method} {url}: no JSON") from error
         return answer

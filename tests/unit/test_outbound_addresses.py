@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.sinks.addresses import is_public
+from streams.outbound.addresses import is_public
 
 pytestmark = pytest.mark.unit
 

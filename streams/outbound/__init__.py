@@ -1,0 +1,1 @@
+"""Requests to other systems: one HTTP client, and one way to get an access token."""

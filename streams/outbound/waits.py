@@ -1,0 +1,55 @@
+"""How long an answer asks us to wait."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Final
+
+from streams.model.times import SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LONGEST_WAIT: Final = 3600.0  # seconds; a vendor may ask for patience, not for ever
+_SPELLINGS: Final = ("x-rate-limit", "x-ratelimit")  # of Okta and of GitHub
+
+
+def retry_after(headers: Mapping[str, str], now: int) -> float | None:
+    """Seconds of Retry-After, a number or a date (RFC 9110 section 10.2.3)."""
+    asked = headers.get("retry-after", "").strip()
+    if asked.isascii() and asked.isdigit():
+        return float(asked[:9])
+    date = _date(asked)
+    return None if date is None else max(0.0, date - now / SECOND)
+
+
+def waiting(headers: Mapping[str, str], now: int) -> float | None:
+    """Seconds that a vendor asks to wait; None where it asks for nothing.
+
+    Retry-After, else X-Rate-Limit-Reset of Okta or X-RateLimit-Reset of GitHub once
+    nothing remains: a time in epoch seconds. Times are the vendor's, so they are
+    compared with the Date of the same answer.
+    """
+    sent = _date(headers.get("date", ""))
+    there = now if sent is None else int(sent * SECOND)
+    seconds = retry_after(headers, there)
+    if seconds is None:
+        seconds = _limit(headers, there)
+    return None if seconds is None else min(seconds, LONGEST_WAIT)
+
+
+def _limit(headers: Mapping[str, str], now: int) -> float | None:
+    for name in _SPELLINGS:
+        if headers.get(f"{name}-remaining", "").strip() == "0":
+            with suppress(ValueError):
+                until = float(headers.get(f"{name}-reset", ""))
+                if until < float("inf"):
+                    return max(0.0, until - now / SECOND)
+    return None
+
+
+def _date(text: str) -> float | None:
+    with suppress(ValueError, OverflowError):
+        return parsedate_to_datetime(text).timestamp()
+    return None
