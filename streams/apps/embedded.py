@@ -28,6 +28,7 @@ from streams.engines.embedded.analysis import Analysis
 from streams.engines.embedded.current import CurrentTable, StageLimit
 from streams.engines.embedded.dead_letters import DeadLetterRetention
 from streams.engines.embedded.fact_lookup import LoggedFacts
+from streams.engines.embedded.findings_log import StoredDeadLetters, StoredFindings
 from streams.engines.embedded.reader_process import ReaderProcess
 from streams.engines.embedded.status_entries import StatusEntries
 from streams.engines.embedded.store import Store
@@ -235,7 +236,13 @@ def _handlers(
             aside,
             taking.vaults.names,
         ),
-        Lists(tokens, taking.store, analysed.silences.all, aside),
+        Lists(
+            tokens,
+            StoredFindings(about.store),
+            StoredDeadLetters(about.store),
+            analysed.silences.all,
+            aside,
+        ),
         feed,
         Health(feed, stages, analysed.watch, *metrics),
         Push(tokens, taking.streams.receivers, speakers),

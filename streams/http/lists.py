@@ -1,42 +1,54 @@
-"""What the embedded engine keeps in lists: findings, and dead letters."""
+"""The lists of findings and of dead letters, the same on either engine."""
 
 from __future__ import annotations
 
+import http
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from aiohttp import web
 
-from streams.engines.embedded.dead_letters import NAMES, row_as_plain
 from streams.http.answers import json_answer
+from streams.http.problems import ProblemError
 from streams.http.query_values import limit_of, number_of
 from streams.model.times import rfc3339
 from streams.process.aside import Aside, collected, here, packed
+from streams.services.read_models import BehindError
 from streams.stages.notify.silences import Silence, mark
 from streams.stages.sentinel import saved_episodes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from streams.engines.embedded.store import Store
     from streams.http.auth import Tokens
+    from streams.services.read_models import (
+        DeadLetterLog,
+        FindingsLog,
+        ListedFinding,
+    )
 
 
 class Lists:
-    """Handlers of what the embedded engine keeps in lists; all need the role viewer."""
+    """Handlers of ``/v1/findings`` and ``/v1/dlq``; both need the role viewer."""
 
     def __init__(
         self,
         tokens: Tokens,
-        store: Store,
+        findings: FindingsLog,
+        letters: DeadLetterLog,
         silences: Callable[[], tuple[Silence, ...]] = tuple,
         aside: Aside = here,
     ) -> None:
-        """Answer from the store; ``silences`` gives those in force."""
+        """Answer from two logs; ``silences`` gives those in force."""
         self._aside = aside
         self._tokens = tokens
-        self._store = store
+        self._findings = findings
+        self._letters = letters
         self._silences = silences
+
+    def add_to(self, app: web.Application) -> None:
+        """Put the handlers behind their routes."""
+        app.router.add_get("/v1/findings", self.findings)
+        app.router.add_get("/v1/dlq", self.dlq)
 
     async def findings(self, request: web.Request) -> web.Response:
         """List findings by their last change; ``?after=`` continues a list.
@@ -44,46 +56,47 @@ class Lists:
         An open one that is not told now says which silence covers it, and why.
         """
         self._tokens.holder(request, "viewer")
-        after = number_of(request, "after", 0)
-        query = (
-            "SELECT changed, body FROM findings WHERE changed > ?"
-            " ORDER BY changed LIMIT ?"
-        )
-        limit = limit_of(request)
+        after, limit = number_of(request, "after", 0), limit_of(request)
 
         async def listed() -> bytes:
-            rows = await self._store.read(query, after, limit)
+            rows, left_out = await self._findings.page(after, limit)
             silences = self._silences()
-            found = await collected(
-                _finding(changed, each, silences) for changed, each in rows
-            )
-            last = rows[-1][0] if rows else after
-            return await packed({"findings": found, "after": last})
+            found = await collected(_finding(each, silences) for each in rows)
+            last = rows[-1].changed if rows else after
+            answer: dict[str, Any] = {"findings": found, "after": last}
+            return await packed(answer | ({"left_out": left_out} if left_out else {}))
 
-        body = await self._aside(listed)
+        try:
+            body = await self._aside(listed)
+        except BehindError as error:
+            raise _behind(error) from error
         return web.Response(body=body, content_type="application/json")
 
     async def dlq(self, request: web.Request) -> web.Response:
         """List dead letters by their last change; ``?after=`` continues a list."""
         self._tokens.holder(request, "viewer")
         after = number_of(request, "after", -1)
-        query = (
-            f"SELECT {', '.join(NAMES)} FROM dlq"  # noqa: S608 - constant names
-            " WHERE offset > ? ORDER BY offset LIMIT ?"
-        )
-        rows = await self._store.read(query, after, limit_of(request))
-        letters = [row_as_plain(row) for row in rows]
-        for letter in letters:
-            letter |= {name: rfc3339(letter[name]) for name in ("at", "last_at")}
-        last = rows[-1][0] if rows else after
-        return json_answer({"dead_letters": letters, "after": last})
+        try:
+            letters = await self._letters.page(after, limit_of(request))
+        except BehindError as error:
+            raise _behind(error) from error
+        shown = [
+            letter | {name: rfc3339(letter[name]) for name in ("at", "last_at")}
+            for letter in letters
+        ]
+        last = shown[-1]["offset"] if shown else after
+        return json_answer({"dead_letters": shown, "after": last})
 
 
-def _finding(changed: int, body: bytes, silences: tuple[Silence, ...]) -> Any:
-    episode = orjson.loads(body)
-    finding = episode["finding"] | {"open": episode["open"], "changed": changed}
-    known = saved_episodes.from_plain(episode["finding"])
-    finding["silenced"] = mark(known, silences) if episode["open"] else None
+def _behind(error: BehindError) -> ProblemError:
+    return ProblemError(http.HTTPStatus.SERVICE_UNAVAILABLE, "behind", str(error))
+
+
+def _finding(row: ListedFinding, silences: tuple[Silence, ...]) -> dict[str, Any]:
+    known = row.finding
+    finding = saved_episodes.to_plain(known)
+    finding |= {"open": row.open, "changed": row.changed}
+    finding["silenced"] = mark(known, silences) if row.open else None
     for name in ("first_seen", "last_seen", "cause_at"):
         finding[name] = rfc3339(finding[name])
     return finding

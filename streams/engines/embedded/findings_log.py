@@ -1,0 +1,55 @@
+"""The lists of findings and dead letters as they lie in the file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from streams.engines.embedded.dead_letters import NAMES, row_as_plain
+from streams.process.aside import collected
+from streams.services.read_models import ListedFinding
+from streams.stages.sentinel import saved_episodes
+
+if TYPE_CHECKING:
+    from streams.engines.embedded.store import Store
+
+
+class StoredFindings:
+    """Findings of a store, which were told once they are committed."""
+
+    def __init__(self, store: Store) -> None:
+        """List those of a store."""
+        self._store = store
+
+    async def page(self, after: int, limit: int) -> tuple[list[ListedFinding], int]:
+        """Findings that changed after a place; none is ever left out."""
+        query = (
+            "SELECT changed, body FROM findings WHERE changed > ?"
+            " ORDER BY changed LIMIT ?"
+        )
+        rows = await self._store.read(query, after, limit)
+        return await collected(_listed(*row) for row in rows), 0
+
+
+class StoredDeadLetters:
+    """Dead letters of a store."""
+
+    def __init__(self, store: Store) -> None:
+        """List those of a store."""
+        self._store = store
+
+    async def page(self, after: int, limit: int) -> list[dict[str, Any]]:
+        """Letters that are new or grew after an offset."""
+        query = (
+            f"SELECT {', '.join(NAMES)} FROM dlq"  # noqa: S608 - constant names
+            " WHERE offset > ? ORDER BY offset LIMIT ?"
+        )
+        rows = await self._store.read(query, after, limit)
+        return [row_as_plain(row) for row in rows]
+
+
+def _listed(changed: int, body: bytes) -> ListedFinding:
+    episode = orjson.loads(body)
+    finding = saved_episodes.from_plain(episode["finding"])
+    return ListedFinding(changed, episode["open"], finding)

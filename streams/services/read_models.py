@@ -1,0 +1,70 @@
+"""Lists for people over what the stages tell: findings, and dead letters.
+
+A list is a view of a log. It is never given before the view holds all that lay in the
+log when it was asked for: an empty list means that there is nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from streams.model.findings import Finding
+
+
+class BehindError(Exception):
+    """A view does not hold all yet that lay in its log; the text says what to do."""
+
+
+class ListedFinding(NamedTuple):
+    """A finding as it was told last.
+
+    Attributes:
+        changed: its place in the order of changes.
+    """
+
+    changed: int
+    open: bool
+    finding: Finding
+
+
+class FindingsLog(Protocol):
+    """The findings of a realm, each at its last change."""
+
+    async def page(
+        self, after: int, limit: int
+    ) -> tuple[Sequence[ListedFinding], int]:
+        """Findings that changed after a place, the oldest change first.
+
+        Args:
+            after: place of a change.
+            limit: most findings.
+
+        Returns:
+            The findings, and how many older ones are not kept any more though open.
+
+        Raises:
+            BehindError: not all is read that was told by now.
+        """
+        ...
+
+
+class DeadLetterLog(Protocol):
+    """The dead letters of a realm; repeats of a day are one."""
+
+    async def page(self, after: int, limit: int) -> Sequence[dict[str, Any]]:
+        """Letters that are new or grew after an offset, in that order.
+
+        Args:
+            after: offset of a letter.
+            limit: most letters.
+
+        Returns:
+            JSON-ready values by the names of the API; times are integer ns.
+
+        Raises:
+            BehindError: not all is read that was written by now.
+        """
+        ...
