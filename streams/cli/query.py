@@ -23,6 +23,9 @@ DENIED: Final = 1
 USAGE: Final = 2
 UNKNOWN: Final = "unknown_credential"
 PAGE: Final = 1000
+LEFT_OUT: Final = (
+    "{} more changed longest ago and are not listed: the server keeps no longer list."
+)
 
 # What a reason means, after the colon of the first line.
 _REASONS: Final = {
@@ -166,7 +169,7 @@ def _all_pages(
         found += page[key]
         after = page["after"]
         if len(page[key]) < PAGE:
-            return {key: found, "after": after}
+            return page | {key: found, "after": after}
 
 
 def _print(
@@ -347,7 +350,9 @@ def _findings(answer: dict[str, Any]) -> str:
     rows = _rows(answer["findings"], names)
     severities = [Severity(each["severity"]) for each in answer["findings"]]
     ranked = zip(severities, rows, strict=True)
-    return columns(heads, [[rank.name.lower(), *row] for rank, row in ranked])
+    table = columns(heads, [[rank.name.lower(), *row] for rank, row in ranked])
+    left_out = answer.get("left_out")
+    return f"{table}\n{LEFT_OUT.format(left_out)}" if left_out else table
 
 
 def _guards(answer: dict[str, Any]) -> str:

@@ -33,10 +33,8 @@ class ListedFinding(NamedTuple):
 class FindingsLog(Protocol):
     """The findings of a realm, each at its last change."""
 
-    async def page(
-        self, after: int, limit: int
-    ) -> tuple[Sequence[ListedFinding], int]:
-        """Findings that changed after a place, the oldest change first.
+    async def page(self, after: int, limit: int) -> tuple[Sequence[ListedFinding], int]:
+        """List findings that changed after a place, the oldest change first.
 
         Args:
             after: place of a change.
@@ -55,7 +53,7 @@ class DeadLetterLog(Protocol):
     """The dead letters of a realm; repeats of a day are one."""
 
     async def page(self, after: int, limit: int) -> Sequence[dict[str, Any]]:
-        """Letters that are new or grew after an offset, in that order.
+        """List letters that are new or grew after an offset, in that order.
 
         Args:
             after: offset of a letter.

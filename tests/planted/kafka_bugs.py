@@ -13,6 +13,7 @@ CRASH: Final = "test_kafka_poison.py::test_a_crash_between"
 RAW: Final = "test_kafka_poison.py::test_each_bad_record_of_a_raw"
 ANOTHER: Final = "test_kafka_genesis.py::test_a_checkpoint_of_another_log"
 HEAD: Final = "test_kafka_genesis.py::test_a_log_without_its_head"
+LISTED: Final = "test_kafka_lists.py::test_nothing_is_told_before_all"
 STALE: Final = "test_kafka_genesis.py::test_a_stale_checkpoint"
 
 
@@ -136,6 +137,12 @@ INPUT: Final = {
     ),
     "a checkpoint is served as it is": InputBug(
         "facts/registry", " or not partition.ready:", ":", STALE
+    ),
+    "a list is told before it is read": InputBug(
+        "client/partition_follower",
+        "wait_for(lambda: self.position >= end)",
+        "wait_for(lambda: True)",
+        LISTED,
     ),
 }
 

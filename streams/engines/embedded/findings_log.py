@@ -23,7 +23,7 @@ class StoredFindings:
         self._store = store
 
     async def page(self, after: int, limit: int) -> tuple[list[ListedFinding], int]:
-        """Findings that changed after a place; none is ever left out."""
+        """List findings that changed after a place; none is ever left out."""
         query = (
             "SELECT changed, body FROM findings WHERE changed > ?"
             " ORDER BY changed LIMIT ?"
@@ -40,7 +40,7 @@ class StoredDeadLetters:
         self._store = store
 
     async def page(self, after: int, limit: int) -> list[dict[str, Any]]:
-        """Letters that are new or grew after an offset."""
+        """List letters that are new or grew after an offset."""
         query = (
             f"SELECT {', '.join(NAMES)} FROM dlq"  # noqa: S608 - constant names
             " WHERE offset > ? ORDER BY offset LIMIT ?"

@@ -1,35 +1,29 @@
 """What ingress keeps of its sources: the compacted topic ``sources``.
 
 Cursors of polls, health records and SCIM resources of a realm lie in the partition of
-the realm, each under a key of its own, and every ingress of the realm follows it. Its
-end is asked for over a connection of its own: on the one that fetches, the answer would
-wait behind the long poll.
+the realm, each under a key of its own, and every ingress of the realm follows it.
 """
 
 from __future__ import annotations
 
-import asyncio
 import zlib
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import quote
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 
-from enforcement.kafka.connecting import stopped, whole
 from schemas.codec import in_force
 from schemas.errors import Fault, SchemaError
-from streams.engines.kafka.client.group_consumer import GroupConsumer
+from streams.engines.kafka.client.partition_follower import PartitionFollower
 from streams.engines.kafka.client.publisher import NotAckedError
 from streams.engines.kafka.records.codec import Outgoing, cloud_event, partition_of
 from streams.engines.kafka.records.layout import SOURCES
 from streams.engines.kafka.records.poison import letters, poison_of
-from streams.engines.kafka.records.schema_registry import learn
 from streams.services.intake import NotWrittenError
+from streams.services.read_models import BehindError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from streams.engines.kafka.client.publisher import Publisher
@@ -37,10 +31,8 @@ if TYPE_CHECKING:
     from streams.settings.kafka import KafkaSettings
 
 SCHEMA: Final = "source_state"
-IDLE_SECONDS: Final = 0.5
 MOST_BYTES: Final = 900 << 10  # of a value; the log takes 1 MiB
 MOST_BODY: Final = 16 << 20  # bytes; a record is small, whoever wrote it
-ANSWER_SECONDS: Final = 10.0
 
 log = structlog.get_logger()
 
@@ -76,13 +68,12 @@ class CompactedStore:
         self._clock = clock
         self._topic = settings.topic(SOURCES)
         self._number = partition_of(realm, settings.partitions)
-        self._member = GroupConsumer(settings, self._topic, partitions=[self._number])
-        self._asking: Any = AIOKafkaConsumer(**settings.client())
-        self._position = 0
+        self._follower = PartitionFollower(
+            settings, self._topic, self._number, self._take
+        )
         self._poison: list[Poison] = []
         self._digest = settings.digest()
         self._letters = settings.topic("dlq"), settings.partitions
-        self._moved = asyncio.Condition()
 
     async def __aenter__(self) -> Self:
         """Connect, and read what is there.
@@ -90,13 +81,9 @@ class CompactedStore:
         Raises:
             KafkaError: the cluster cannot be reached or refuses.
         """
+        await self._follower.__aenter__()
         try:
-            await self._member.__aenter__()
-            await whole(self._asking.start())
-            begin, end = await self._member.bounds(self._number)
-            self._member.begin(self._number, begin)
-            while self._position < end:
-                await self._poll()
+            await self._follower.read_all()
         except BaseException:
             await self.__aexit__(None, None, None)
             raise
@@ -109,15 +96,11 @@ class CompactedStore:
         trace: TracebackType | None,
     ) -> None:
         """Disconnect."""
-        await stopped(self._asking.stop)
-        await self._member.__aexit__(kind, error, trace)
+        await self._follower.__aexit__(kind, error, trace)
 
     async def run(self) -> None:
         """Follow until cancelled."""
-        while True:
-            await self._poll()
-            for number in list(self._member.fresh):  # its position was out of range
-                self._member.begin(number, (await self._member.bounds(number))[0])
+        await self._follower.run()
 
     async def catch_up(self) -> None:
         """Wait until all is read that is there now.
@@ -125,14 +108,10 @@ class CompactedStore:
         Raises:
             NotWrittenError: the broker does not answer in time.
         """
-        tp = TopicPartition(self._topic, self._number)
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                end = (await self._asking.end_offsets([tp]))[tp]
-                async with self._moved:
-                    await self._moved.wait_for(lambda: self._position >= end)
-        except (KafkaError, TimeoutError, OSError) as error:
-            raise NotWrittenError(type(error).__name__) from error
+            await self._follower.catch_up()
+        except BehindError as error:
+            raise NotWrittenError(str(error)) from error
 
     async def put(self, kind: str, name: str, body: bytes) -> None:
         """Keep a body (JSON); returns once it is acked.
@@ -173,20 +152,10 @@ class CompactedStore:
     def _key(self, kind: str, name: str) -> str:
         return f"{self._realm}/{kind}/{name}"
 
-    async def _poll(self) -> None:
-        fetched = await self._member.poll(IDLE_SECONDS)
-        await learn(fetched)
-        for record in fetched.get(self._number, ()):
+    async def _take(self, records: Sequence[Any]) -> None:
+        for record in records:
             self._apply(record)
         await self._bury()
-        if self._number in self._member.fresh:
-            return
-        # Of compacted records and of the broker's own there is nothing to apply.
-        position = await self._member.position(self._number)
-        if position != self._position:
-            async with self._moved:
-                self._position = position
-                self._moved.notify_all()
 
     async def _bury(self) -> None:
         """Put what cannot be read into the dead letters; it is no reason to stop."""

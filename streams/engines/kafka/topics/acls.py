@@ -89,8 +89,9 @@ _RIGHTS: Final[Mapping[Role, Mapping[str, tuple[Operation, ...]]]] = {
         for name in NAMES
     },
     Role.INGRESS: {
-        "facts": (_R, _W), "access": (_W,), "invalidations": (_W,), "dlq": (_W,),
-        "sources": (_R, _W),
+        # It answers for what was found, and for what could not be read.
+        "facts": (_R, _W), "access": (_W,), "invalidations": (_W,), "dlq": (_R, _W),
+        "findings": (_R,), "sources": (_R, _W),
     },
     Role.REGISTRY: {
         "facts": (_R, _W), "invalidations": (_W,), "findings": (_W,), "dlq": (_W,),

@@ -1,0 +1,49 @@
+"""The lists of findings and dead letters of a realm on Kafka, and what reads them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from streams.engines.kafka.ingress.followed_dead_letters import FollowedDeadLetters
+from streams.engines.kafka.ingress.followed_findings import FollowedFindings
+from streams.engines.kafka.notify.silences import KeptSilences
+from streams.http.lists import Lists
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from aiohttp import web
+
+    from streams.apps.builders.description import Described
+    from streams.apps.builders.kafka_inputs import KafkaInputs
+
+
+@frozen
+class KafkaLists:
+    """The pages, and the views of topics that they show."""
+
+    pages: Lists
+    findings: FollowedFindings
+    letters: FollowedDeadLetters
+
+    def add_to(self, app: web.Application) -> None:
+        """Add the routes."""
+        self.pages.add_to(app)
+
+    def works(self) -> list[Coroutine[None, None, None]]:
+        """Coroutines that read the topics, until cancelled."""
+        return [self.findings.run(), self.letters.run()]
+
+
+def kafka_lists(given: Described, taking: KafkaInputs) -> KafkaLists:
+    """Make the lists of an ingress; of its realm, and by its tokens."""
+    settings, log, clock = given.settings, taking.log, taking.speakers.clock
+    findings = FollowedFindings(log.kafka, settings.realm, clock)
+    letters = FollowedDeadLetters(
+        log.kafka, settings.realm, clock, settings.dead_letters
+    )
+    silences = KeptSilences(log.kept, clock)
+    pages = Lists(taking.tokens, findings, letters, silences.all)
+    return KafkaLists(pages, findings, letters)

@@ -1,0 +1,142 @@
+"""Follow one partition outside of any group, and know how far that is.
+
+What is made of it may be shown once it holds all that lay there when it was asked for.
+The end is asked for over a connection of its own: on the one that fetches, the answer
+would wait behind the long poll.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from enforcement.kafka.connecting import stopped, whole
+from streams.engines.kafka.client.group_consumer import GroupConsumer
+from streams.engines.kafka.records.schema_registry import learn
+from streams.services.read_models import BehindError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from types import TracebackType
+
+    from streams.settings.kafka import KafkaSettings
+
+IDLE_SECONDS: Final = 0.5
+ANSWER_SECONDS: Final = 10.0
+
+
+class PartitionFollower:
+    """Reads a partition from its beginning; use it as a context manager.
+
+    Attributes:
+        position: everything before it was taken, or is compacted.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        topic: str,
+        number: int,
+        take: Callable[[Sequence[Any]], Awaitable[None]],
+        begins: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Set up.
+
+        Args:
+            settings: of the cluster.
+            topic: its full name.
+            number: of the partition.
+            take: gets the records, in their order.
+            begins: called before the first record of the partition, and again where
+                it is read anew, since the topic was.
+        """
+        self.position = 0
+        self._at = TopicPartition(topic, number)
+        self._take = take
+        self._begins = begins
+        self._member = GroupConsumer(settings, topic, partitions=[number])
+        self._asking: Any = AIOKafkaConsumer(**settings.client())
+        self._moved = asyncio.Condition()
+
+    async def __aenter__(self) -> Self:
+        """Connect.
+
+        Raises:
+            KafkaError: the cluster cannot be reached or refuses.
+        """
+        await self._member.__aenter__()
+        try:
+            await whole(self._asking.start())
+        except BaseException:
+            await self.__aexit__(None, None, None)
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Disconnect."""
+        await stopped(self._asking.stop)
+        await self._member.__aexit__(kind, error, trace)
+
+    async def read_all(self) -> None:
+        """Read what is there now.
+
+        Raises:
+            KafkaError: the cluster cannot be reached or refuses.
+        """
+        end = await self._begin()
+        while self.position < end:
+            await self.step()
+
+    async def run(self) -> None:
+        """Follow until cancelled.
+
+        Raises:
+            KafkaError: the cluster refuses.
+        """
+        while True:
+            await self.step()
+            if self._at.partition in self._member.fresh:  # its position is out of range
+                await self._begin()
+
+    async def step(self) -> None:
+        """Take the next records."""
+        number = self._at.partition
+        fetched = await self._member.poll(IDLE_SECONDS)
+        await learn(fetched)
+        await self._take(fetched.get(number, ()))
+        # Of compacted records and of the broker's own there is nothing to take.
+        fresh = number in self._member.fresh
+        position = 0 if fresh else await self._member.position(number)
+        if position != self.position:
+            async with self._moved:
+                self.position = position
+                self._moved.notify_all()
+
+    async def catch_up(self, seconds: float = ANSWER_SECONDS) -> None:
+        """Wait until all is taken that is there now.
+
+        Raises:
+            BehindError: that takes longer, or the broker does not answer.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                end = (await self._asking.end_offsets([self._at]))[self._at]
+                async with self._moved:
+                    await self._moved.wait_for(lambda: self.position >= end)
+        except (KafkaError, TimeoutError, OSError) as error:
+            raise BehindError(type(error).__name__) from error
+
+    async def _begin(self) -> int:
+        """Read from the beginning; give where the partition ends now."""
+        begin, end = await self._member.bounds(self._at.partition)
+        self._begins()
+        self._member.begin(self._at.partition, begin)
+        return end

@@ -1,0 +1,118 @@
+"""The findings of a realm as they lie in the topic: each as it was told last."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from schemas.errors import SchemaError
+from streams.engines.kafka.finding_records import MILLISECOND, read_finding
+from streams.engines.kafka.ingress.last_records import LastRecords, Row
+from streams.engines.kafka.ingress.log_view import LogView
+from streams.engines.kafka.records.accesses import OPEN
+from streams.services.read_models import ListedFinding
+from streams.stages.sentinel.episodes import KEPT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from streams.settings.kafka import KafkaSettings
+
+MOST: Final = 100_000  # findings; of some 700 bytes each
+
+
+class _Told(NamedTuple):
+    """A finding as it was told last; ``at`` in ns."""
+
+    open: bool
+    at: int
+    value: bytes
+
+
+class FollowedFindings(LogView):
+    """What is open, and what was closed within the time that the embedded server keeps.
+
+    The place of a change is the offset behind its record, so a list can be continued
+    at any process.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        realm: str,
+        clock: Callable[[], int],
+        most: int = MOST,
+    ) -> None:
+        """Set up; `run` reads. Of more than ``most`` those stay that changed last."""
+        super().__init__(settings, "findings", realm)
+        self._clock = clock
+        self._most = most
+        self._prefix = f"{realm}/".encode()
+        self._told: LastRecords[bytes, _Told] = LastRecords()
+        self._closed: OrderedDict[bytes, int] = OrderedDict()
+        self._left_out: set[bytes] = set()
+
+    def begin(self) -> None:
+        """Forget all."""
+        self._told.clear()
+        self._closed.clear()
+        self._left_out.clear()
+
+    async def take(self, records: Sequence[Any]) -> None:
+        """Keep the records of the realm."""
+        for record in records:
+            if (record.key or b"").startswith(self._prefix):
+                self._take(record)
+
+    def _take(self, record: Any) -> None:
+        key, at = record.key, record.timestamp * MILLISECOND
+        is_open = dict(record.headers).get(OPEN, b"1") != b"0"
+        self._closed.pop(key, None)
+        self._left_out.discard(key)
+        if not is_open:
+            self._closed[key] = at
+        self._told.put(key, record.offset, _Told(is_open, at, record.value or b""))
+        self._forget()
+
+    def _forget(self) -> None:
+        """Let go what was closed long ago, and what is too much."""
+        before = self._clock() - KEPT
+        while self._closed:
+            key, at = next(iter(self._closed.items()))
+            if at >= before and len(self._told) <= self._most:
+                break
+            del self._closed[key]
+            self._told.drop(key)
+            if at >= before:
+                self._left_out.add(key)
+        while len(self._told) > self._most and (first := self._told.first()):
+            self._told.drop(first[0])
+            self._left_out.add(first[0])
+
+    async def page(self, after: int, limit: int) -> tuple[Sequence[ListedFinding], int]:
+        """List findings that changed after a place; see `FindingsLog.page`.
+
+        Raises:
+            BehindError: not all is read that was told by now.
+        """
+        await self.catch_up()
+        self._forget()
+        found: list[ListedFinding] = []
+        last = after - 1
+        # A short page ends a list, so those that cannot be read are made up for.
+        while rows := self._told.after(last, limit - len(found)):
+            found += await asyncio.to_thread(_listed, rows)
+            last = rows[-1].offset
+        return found, len(self._left_out)
+
+
+def _listed(rows: Iterable[Row[_Told]]) -> list[ListedFinding]:
+    found = []
+    for offset, told in rows:
+        try:
+            finding = read_finding(told.value, ()).change.finding
+        except SchemaError:
+            continue  # notify puts it into the dead letters
+        found.append(ListedFinding(offset + 1, told.open, finding))
+    return found
