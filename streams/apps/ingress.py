@@ -15,7 +15,6 @@ from attrs import frozen
 from streams.apps.builders.description import Described, described
 from streams.apps.builders.http_listener import accepting
 from streams.apps.builders.kafka_inputs import KafkaInputs, kafka_inputs
-from streams.apps.builders.kafka_lists import kafka_lists
 from streams.apps.builders.kafka_log import ingress_log
 from streams.apps.builders.sources import check_kafka
 from streams.apps.worker import until_stopped
@@ -95,8 +94,6 @@ async def receive(
         reading = ReaderProcess()
         running.push_async_callback(reading.close)
         app = _application(given, taking, reading, clock, held)
-        lists = kafka_lists(given, taking)
-        lists.add_to(app)
         members = {topic: each.member for topic, each in taking.raw.items()}
         writing = Writing(kafka, written.heart, members, written.watch)
         Probes(writing.stalled, writing.waiting, partial(faults, clock)).add_to(app)
@@ -112,7 +109,6 @@ async def receive(
             writing.outlook.run(writing.judge),
             *written.works(clock),
             *taking.works(),
-            *lists.works(),
         )
 
 

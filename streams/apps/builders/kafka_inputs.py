@@ -9,6 +9,7 @@ from attrs import frozen
 
 from streams.apps.builders.access import AccessControl, access
 from streams.apps.builders.hooks import Receivers, RequestCounts, receivers
+from streams.apps.builders.kafka_lists import KafkaLists, kafka_lists
 from streams.apps.builders.orders import Orders, orders
 from streams.apps.builders.queues import queue_readers
 from streams.apps.builders.vendors import pollers, scim_server
@@ -59,6 +60,7 @@ class KafkaInputs:
     polls: tuple[Poller, ...]
     queues: tuple[QueueReader, ...]
     raw: Mapping[str, RawInput]
+    lists: KafkaLists
 
     @property
     def collectors(self) -> tuple[Collector, ...]:
@@ -71,6 +73,7 @@ class KafkaInputs:
         self.access.guard(app)
         self.orders.add_to(app)
         self.receivers.add_to(app)
+        self.lists.add_to(app)
         if self.scim is not None:
             self.scim.add_to(app)
         Push(self.tokens, self.streams.receivers, self.speakers).add_to(app)
@@ -90,6 +93,7 @@ class KafkaInputs:
             *(each() for each in self.access.loops()),
             *(each() for each in log.vaults.asking(log.writer, speakers)),
             *(each.run() for each in self.queues),
+            *self.lists.works(),
         ]
 
 
@@ -143,6 +147,7 @@ def kafka_inputs(
             topic.topic: RawInput(log.kafka, topic, log.name, writer)
             for topic in _raw_topics(given.sources, speakers)
         },
+        lists=kafka_lists(settings, log, tokens, clock),
     )
 
 

@@ -12,12 +12,13 @@ from streams.engines.kafka.notify.silences import KeptSilences
 from streams.http.lists import Lists
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
     from aiohttp import web
 
-    from streams.apps.builders.description import Described
-    from streams.apps.builders.kafka_inputs import KafkaInputs
+    from streams.apps.builders.kafka_log import IngressLog
+    from streams.http.auth import Tokens
+    from streams.settings.server import Settings
 
 
 @frozen
@@ -37,13 +38,14 @@ class KafkaLists:
         return [self.findings.run(), self.letters.run()]
 
 
-def kafka_lists(given: Described, taking: KafkaInputs) -> KafkaLists:
+def kafka_lists(
+    settings: Settings, log: IngressLog, tokens: Tokens, clock: Callable[[], int]
+) -> KafkaLists:
     """Make the lists of an ingress; of its realm, and by its tokens."""
-    settings, log, clock = given.settings, taking.log, taking.speakers.clock
     findings = FollowedFindings(log.kafka, settings.realm, clock)
     letters = FollowedDeadLetters(
         log.kafka, settings.realm, clock, settings.dead_letters
     )
     silences = KeptSilences(log.kept, clock)
-    pages = Lists(taking.tokens, findings, letters, silences.all)
+    pages = Lists(tokens, findings, letters, silences.all)
     return KafkaLists(pages, findings, letters)

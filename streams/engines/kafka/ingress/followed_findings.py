@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from schemas.errors import SchemaError
 from streams.engines.kafka.finding_records import MILLISECOND, read_finding
-from streams.engines.kafka.ingress.last_records import LastRecords, Row
+from streams.engines.kafka.ingress.last_records import KeptRecord, LastRecords
 from streams.engines.kafka.ingress.log_view import LogView
 from streams.engines.kafka.records.accesses import OPEN
 from streams.services.read_models import ListedFinding
@@ -107,7 +107,7 @@ class FollowedFindings(LogView):
         return found, len(self._left_out)
 
 
-def _listed(rows: Iterable[Row[_Told]]) -> list[ListedFinding]:
+def _listed(rows: Iterable[KeptRecord[_Told]]) -> list[ListedFinding]:
     found = []
     for offset, told in rows:
         try:

@@ -16,7 +16,7 @@ V = TypeVar("V")
 STALE: Final = 1000  # places of earlier records that may wait to be cleared
 
 
-class Row(NamedTuple, Generic[V]):
+class KeptRecord(NamedTuple, Generic[V]):
     """What is kept of a record, and where that lies."""
 
     offset: int
@@ -28,7 +28,7 @@ class LastRecords(Generic[K, V]):
 
     def __init__(self) -> None:
         """Start with none."""
-        self._rows: OrderedDict[K, Row[V]] = OrderedDict()
+        self._rows: OrderedDict[K, KeptRecord[V]] = OrderedDict()
         # Ascending. A place that its row has left is passed over.
         self._places: list[tuple[int, K]] = []
 
@@ -37,13 +37,13 @@ class LastRecords(Generic[K, V]):
         return len(self._rows)
 
     def get(self, key: K) -> V | None:
-        """Row of a key, if there is one."""
+        """KeptRecord of a key, if there is one."""
         found = self._rows.get(key)
         return None if found is None else found.kept
 
     def put(self, key: K, offset: int, row: V) -> None:
         """Keep a row at an offset, which is higher than any before."""
-        self._rows[key] = Row(offset, row)
+        self._rows[key] = KeptRecord(offset, row)
         self._rows.move_to_end(key)
         self._places.append((offset, key))
         if len(self._places) > 2 * len(self._rows) + STALE:
@@ -59,11 +59,11 @@ class LastRecords(Generic[K, V]):
             return key, row.kept
         return None
 
-    def after(self, offset: int, limit: int) -> list[Row[V]]:
+    def after(self, offset: int, limit: int) -> list[KeptRecord[V]]:
         """Rows that lie behind an offset, at most so many."""
         return list(islice(self._after(offset), limit))
 
-    def _after(self, offset: int) -> Iterator[Row[V]]:
+    def _after(self, offset: int) -> Iterator[KeptRecord[V]]:
         start = bisect_right(self._places, offset, key=lambda place: place[0])
         for at, key in islice(self._places, start, None):
             found = self._rows.get(key)
