@@ -83,6 +83,27 @@ async def test_each_command_does_its_act(tmp_path: Path) -> None:
         assert (code, out) == (0, "Nothing waits.\n")
 
 
+async def test_a_withdrawal_asks_the_worker_of_whom_nothing_is_known(
+    tmp_path: Path,
+) -> None:
+    """As on Kafka, where ingress has no table; the order is written all the same."""
+    for folder in ("ingress", "worker"):
+        (tmp_path / folder).mkdir()
+    async with running(tmp_path / "ingress") as run, running(tmp_path / "worker") as by:
+        revoked = {"identifier": AGENT, "reason": "r"}
+        _, answer = await run.post("/v1/revocations", "revoker", revoked)
+        withdraw = ("withdraw", AGENT, answer["id"], *WHY, "--worker")
+        unknown = f"nothing is known of {AGENT} so far: is it spelt right?"
+
+        code, out = await command(run, "restorer", *withdraw, run.url)
+        assert (code, unknown in out) == (0, False)
+        assert await lives(run, AGENT)
+        code, out = await command(run, "restorer", *withdraw, by.url)
+        assert (code, unknown in out) == (0, True)
+        code, out = await command(run, "restorer", *withdraw, "http://127.0.0.1:1")
+        assert (code, out.startswith("Done: withdraw")) == (0, True)
+
+
 async def test_what_waits_is_listed_approved_and_rejected(tmp_path: Path) -> None:
     """Exit code 1 says that it waits."""
     more = limited("hold") | {"approvals": {"acts": ["lift", "owners"]}}

@@ -87,13 +87,6 @@ CRASHES: Final = {
         "            relist = partition.position\n",
         "",
     ),
-    "remembered uses live in memory only": CrashBug(
-        "sentinel/unsaved",
-        "((realm, key, body) for key, body in each.uses.items())",
-        "((realm, key, body) for key, body in list(each.uses.items())[:0])",
-        "sentinel.committed",
-        first=3,
-    ),
 }
 
 INPUT: Final = {

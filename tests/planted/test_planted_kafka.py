@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from streams.engines.kafka.checkpoints.checkpoint import UsesFile
+from streams.engines.kafka.sentinel.unsaved import UnsavedOutputs
 from streams.observability.failpoints import WORKER_POINTS
 from tests.campaigns import some
 from tests.integration.kafka_cluster import kafka, kafka_launcher
 from tests.planted.copies import PRODUCT, copied, plant, run
 from tests.planted.kafka_bugs import CRASHES, CrashBug
+from tests.unit import test_beside as beside
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,3 +55,17 @@ def test_a_wrong_line_is_caught(
 
     assert done.returncode == 1, done.stdout + done.stderr
     assert done.stdout.startswith("seed "), done.stderr
+
+
+def test_uses_that_live_in_memory_only_are_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No seed has a use, a kill and its cause in this order: a test of its own does."""
+    right = beside.test_a_use_is_remembered_over_a_restart_for_a_cause_that_comes_late
+    with closing(UsesFile(tmp_path / "right.db")) as file:
+        right(file)
+    monkeypatch.setattr(UnsavedOutputs, "uses", lambda _: iter(()))
+
+    found = pytest.raises(AssertionError, match="use_after_revocation")
+    with closing(UsesFile(tmp_path / "wrong.db")) as file, found:
+        right(file)

@@ -110,20 +110,38 @@ def found(each: AccessPartition) -> list[tuple[str, int]]:
     return [(e.finding.kind.value, e.finding.count) for e in each.unsaved.findings()]
 
 
-def test_a_worker_whose_file_is_damaged_reads_the_topic_again(
-    file: UsesFile, tmp_path: Path
-) -> None:
-    """Nothing is left of the file, which stands in the way of none that is new."""
-    realm = Realm(Cascade(extend({})))
+def used_then_revoked(file: UsesFile, realm: Realm, owner: str) -> list[Any]:
+    """Have a worker save the use of a token that ends while it is down; the blocks."""
     said: dict[str, Any] = {"authority": "v", "version": 1, "received_at": 1}
     realm.apply(Node(**said, node=TOKEN, issued_at=1), 0)
-    use = AccessEvent((TOKEN,), "door", "allowed", 5 * S, "e", "o" * LARGE)
+    use = AccessEvent((TOKEN,), "door", "allowed", 5 * S, "e", owner)
     records = list(access_records([use], ORIGIN, 0, 1, "f"))
     blocks = [read_access(each.value, each.headers) for each in records]
     each = watched(file, realm)
     finish(each.judge(blocks, NOW))
     each.save()
     realm.apply(Cause(**said, target=TOKEN, effect=Effect.REVOKE, at=1), 0)
+    return blocks
+
+
+def test_a_use_is_remembered_over_a_restart_for_a_cause_that_comes_late(
+    file: UsesFile,
+) -> None:
+    """The topic is not read again: what the file lacks is missed for good."""
+    realm = Realm(Cascade(extend({})))
+    used_then_revoked(file, realm, "o")
+
+    after = watched(file, realm)
+    assert finish(after.restore(NOW))
+    assert [("use_after_revocation", 1)] == found(after)
+
+
+def test_a_worker_whose_file_is_damaged_reads_the_topic_again(
+    file: UsesFile, tmp_path: Path
+) -> None:
+    """Nothing is left of the file, which stands in the way of none that is new."""
+    realm = Realm(Cascade(extend({})))
+    blocks = used_then_revoked(file, realm, "o" * LARGE)
     whole = watched(file, realm)
     assert finish(whole.restore(NOW))
     assert [("use_after_revocation", 1)] == found(whole)
