@@ -20,13 +20,14 @@ from agents_registry.steps import finish
 from streams.model.records import Access
 from streams.sources.mapped.generic import Generic
 from streams.sources.mapped.mapping import Mapping, load_mapping
+from streams.stages.access.agent_kinds import NO_AGENTS
 from streams.stages.ingest.admission import Entitlements, admit
 from streams.stages.ingest.entitlement import EVERYTHING
 from streams.stages.ingest.ingress import Origin
 from streams.stages.posture.posture import Limits
 from streams.stages.sentinel.sentinel import Sentinel
 from streams.stages.sentinel.tolerances import Tolerances
-from tests.golden.answers import SAMPLES, reader
+from tests.golden.answers import ANSWERS, SAMPLES, read, reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,15 +88,40 @@ DIALECTS: Final = {
     "auth0": built_in("auth0", "auth0/stream.json", "jwt.jti", "kqManagementJti01"),
     "cloudtrail": built_in("cloudtrail", "aws/access-keys.json", "aws.user",
                            "/ines", "AKIAQSZUEAETKHMSPTTI"),
+    "cloudtrail, session": built_in("cloudtrail", "aws/sessions.json", "aws.access_key",
+                                    "ASIADCLUGPJDIKLMPFAU"),
+    "cloudtrail, console": built_in("cloudtrail", "aws/logins.jsonl", "aws.user",
+                                    "agents/leaver"),
     "entra": built_in("entra", "entra/sign-ins.jsonl", "entra.service_principal",
                       "09c62ba0-f650-5418-8da7-78e76f51ef99",
                       "d116a43c-fc21-5727-ae00-c912e2b29b00"),
+    "entra, managed identity": built_in("entra", "entra/sign-ins.jsonl",
+                                        "entra.service_principal",
+                                        "c17da185-863b-5eae-871c-b7462ef6ee7d",
+                                        "09c62ba0-f650-5418-8da7-78e76f51ef99"),
+    "entra, session": built_in("entra", "entra/sign-ins.jsonl", "entra.session",
+                               "e45114a8-b8f1-5af2-b816-9927c9560802"),
+    "entra, unified log": built_in("entra", "entra/unified-usage.jsonl",
+                                   "entra.session",
+                                   "16bc9d42-88b5-53ad-a034-874ed23bb264"),
     "github": built_in("github", "github/audit-log.jsonl", "github.token", "62000220",
                        "ASPVZA"),
+    "github, exported": built_in("github", "github/exported.jsonl", "github.token",
+                                 "62000220", "ASPVZA"),
+    "keycloak": built_in("keycloak", "keycloak/refresh.jsonl", "session.id",
+                         "9a5d3a7c-2b61-5f0e-8f0f-6a1c2b3d4e5f"),
+    "kubernetes, GKE": built_in("kubernetes", "kubernetes/gke.jsonl",
+                                "k8s.service_account", "agents:runner"),
+    "kubernetes, EKS": built_in("kubernetes", "kubernetes/eks.json", "aws.access_key",
+                                "ASIAKESTRELADMIN0001"),
     "kubernetes": built_in("kubernetes", "kubernetes/aks.jsonl", "k8s.service_account",
                            "agents:planner", "c8ae223d-ce2a-5d44-8cf0-708e6b01e3a0"),
     "okta": built_in("okta", "okta/system-log.json", "okta.api_token",
                      "00Tkq8provisioner05d7"),
+    "okta, app": built_in("okta", "okta/system-log.json", "okta.app",
+                          "0oakq5plannerAgent5d7"),
+    "okta, session": built_in("okta", "okta/system-log.json", "okta.session",
+                              "102miraFirstSession01"),
     "openai": built_in("openai", "openai/audit-logs.json", "openai.service_account",
                        "sa-kqPlanner", "key_kqAdmin01"),
     "openbao": built_in("openbao", "openbao/vault.jsonl", "vault.accessor",
@@ -119,7 +145,8 @@ def events(data: bytes) -> Iterator[dict[str, Any]]:
         yield from document
         return
     lists = [each for each in document.values() if isinstance(each, list)]
-    yield from max(lists, key=len, default=[document])
+    for each in max(lists, key=len, default=[document]):
+        yield orjson.loads(each["message"]) if "message" in each else each
 
 
 @cache
@@ -152,7 +179,9 @@ def lines(dialect: Dialect) -> list[bytes]:
     """Give an access of each agent: a line of the sample, with names of its own."""
     for event in events(dialect.file.read_bytes()):
         text = orjson.dumps(event).decode()
-        if dialect.numbered[0] in text and uses(dialect, text.encode()):
+        if dialect.numbered[0] not in text:
+            continue
+        if any(dialect.kind in kinds_of(use) for use in uses(dialect, text.encode())):
             break
     else:
         raise AssertionError("no line of the sample is an access")
@@ -165,11 +194,20 @@ def lines(dialect: Dialect) -> list[bytes]:
     return found
 
 
+def shown_by(use: Access) -> tuple[Identifier, ...]:
+    """Give all names of a line."""
+    return (*use.actor, *use.identifiers, *(p.identifier for p in use.parents))
+
+
+def kinds_of(use: Access) -> set[str]:
+    """Give the kinds of all names of a line."""
+    return {each.kind for each in shown_by(use)}
+
+
 def named(dialect: Dialect, line: bytes) -> Identifier:
     """Give who is told of: the name of the kind that the line shows."""
     (use,) = uses(dialect, line)
-    shown = (*use.actor, *use.identifiers, *(p.identifier for p in use.parents))
-    return next(each for each in shown if each.kind == dialect.kind)
+    return next(each for each in shown_by(use) if each.kind == dialect.kind)
 
 
 def kinds(dialect: Dialect) -> dict[str, Any]:
@@ -244,3 +282,20 @@ def test_every_shipped_mapping_is_among_them() -> None:
     """A new one comes with a dialect here."""
     tried = {each.file.stem for each in DIALECTS.values() if not each.source}
     assert tried == {file.stem for file in MAPPINGS.glob("*.yaml")}
+
+
+def test_every_form_of_an_access_in_our_samples_is_among_them() -> None:
+    """By what is presented; people and parts of a platform are no agents."""
+    tried = {
+        (each.source, uses(each, line)[0].identifiers[0].kind)
+        for each in DIALECTS.values()
+        if each.source
+        for line in lines(each)[:1]
+    }
+    shown = {
+        (answer["source"], use.identifiers[0].kind)
+        for name, answer in ANSWERS.items()
+        for use in read(name)[0]
+        if isinstance(use, Access) and use.outcome != "denied"
+    }
+    assert {each for each in shown if each[1] not in NO_AGENTS} <= tried

@@ -26,7 +26,7 @@ NO_AGENTS: Final = frozenset({
     "k8s.user", "aws.federated_user", "aws.service", "anthropic.mcp_server",
 })  # fmt: skip
 # They act, and are no principals.
-_WORKLOADS: Final = frozenset({"spiffe.id", "agent.instance"})
+WORKLOADS: Final = frozenset({"spiffe.id", "agent.instance", "okta.app"})
 
 
 @cache
@@ -46,10 +46,11 @@ def is_account(kind: str) -> bool:
 def acts_by_default(kind: str, vocabulary: Mapping[str, NodeClass]) -> bool:
     """Whether principals of a kind act by themselves.
 
-    That is every principal that is no person, SPIFFE ids, and instances of agents. A
-    kind of a mapping acts where the mapping calls it a principal.
+    That is every principal that is no person, SPIFFE ids, instances of agents, and
+    Okta's applications, which are clients. A kind of a mapping acts where the mapping
+    calls it a principal.
     """
-    if kind in _WORKLOADS:
+    if kind in WORKLOADS:
         return True
     return vocabulary.get(kind) is NodeClass.PRINCIPAL and kind not in NO_AGENTS
 
@@ -63,7 +64,7 @@ def rank(kind: str) -> int:
     """Preference among kinds for the acting party: agents, accounts, others."""
     if is_agent(kind):
         return 0
-    return 1 if is_account(kind) or kind in _WORKLOADS else 2
+    return 1 if is_account(kind) or kind in WORKLOADS else 2
 
 
 @frozen

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
 from agents_registry.identifiers import Identifier
 from agents_registry.lineage import NONE
 from streams.model.findings import FindingKind
-from streams.stages.access.agent_kinds import is_account, is_agent
+from streams.stages.access.agent_kinds import WORKLOADS, is_account, is_agent
 from streams.stages.access.caller import Caller
 from streams.stages.posture.rules import owner_of
 from streams.stages.sentinel.acted import AgentUse
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from streams.stages.access.uses import AccessEvent
     from streams.stages.sentinel.episode import Doubt
     from streams.stages.sentinel.revocation_offsets import Accepted
-
-_WORKLOADS: Final = frozenset({"spiffe.id"})
 
 
 def of_use(
@@ -155,7 +153,7 @@ def agent_among(names: Iterable[Identifier], registry: Registry) -> str | None:
     met = [name for level in levels_above([*names], registry) for name in level]
     agents = (name for name in met if is_agent(name.kind))
     workloads = (
-        name for name in met if is_account(name.kind) or name.kind in _WORKLOADS
+        name for name in met if is_account(name.kind) or name.kind in WORKLOADS
     )
     found = next(agents, None) or next(workloads, None)
     return None if found is None else str(found)
