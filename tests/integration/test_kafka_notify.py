@@ -256,7 +256,7 @@ async def test_attempts_go_on_after_a_restart(
         async with notifying(tmp_path, kafka, receiver, clock) as running:
             await until(lambda: running.process.desk.counts.failed == 1)
             (waiting,) = running.process.desk.state.deliveries.values()
-            await running.process.intake._commit(at_once=True)
+            await running.process.intake._commit()
             assert (1, 1) == (waiting.attempts, await open_records(kafka))
         async with notifying(tmp_path, kafka, receiver, clock) as running:
             await until(lambda: running.process.desk.state.deliveries)

@@ -11,6 +11,7 @@ from aiokafka.errors import InconsistentGroupProtocolError
 from attrs import define, field
 
 from streams.engines.kafka.client.cluster_monitor import PartitionHolder
+from streams.engines.kafka.client.group_consumer import GroupConsumer
 from streams.engines.kafka.notify import intake as product
 from streams.engines.kafka.notify.intake import FindingsIntake
 from streams.engines.kafka.notify.process import NotifyProcess
@@ -131,12 +132,13 @@ class Parts:
     member: Member
     desk: Desk = field(factory=Desk)
     process: NotifyProcess = field(init=False)
+    consumer: GroupConsumer = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         """Put them together."""
         desk: Any = self.desk
         intake = FindingsIntake(KAFKA, NotifySettings(name=OURS), desk)
-        intake.member = cast("Any", self.member)
+        self.consumer, intake.member = intake.member, cast("Any", self.member)
         nothing: Any = SimpleNamespace(fault=None)
         self.process = NotifyProcess(KAFKA, nothing, desk, intake, nothing, nothing)
         self.process.outlook._answered_at = 0.0
@@ -160,7 +162,7 @@ async def test_the_commit_waits_for_the_first_that_is_not_settled() -> None:
     for number in (3, 1):
         parts.desk.taken[number].ack()
     await parts.turn()
-    assert parts.member.stored is None
+    assert parts.member.kept == {0: 0}
     parts.desk.taken[0].ack()
     await parts.turn()
     assert parts.member.stored == 2
@@ -183,6 +185,16 @@ async def test_an_ack_from_before_a_rebalance_commits_nothing() -> None:
     assert parts.member.stored is None
     assert [0, 1] == [each.offset for each in parts.desk.taken]
     assert parts.desk.restarted == 2
+
+
+async def test_what_is_settled_is_committed_before_the_partitions_go() -> None:
+    """Else whoever gets them tells it once more."""
+    parts = Parts(Member(end=2))
+    parts.member.give(0)
+    await parts.turn()
+    parts.desk.taken[0].ack()
+    await parts.consumer.on_partitions_revoked([])
+    assert parts.member.stored == 1
 
 
 async def test_a_commit_that_was_refused_is_done_later() -> None:

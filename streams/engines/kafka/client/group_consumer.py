@@ -21,7 +21,7 @@ from aiokafka.structs import OffsetAndMetadata
 from enforcement.kafka.connecting import stopped, whole
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
     from types import TracebackType
 
     from streams.settings.kafka import KafkaSettings
@@ -62,6 +62,7 @@ class GroupConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         joined: partitions were assigned once, or none.
         kept: partition to what was committed last, or where it began.
         polled_at: when records were asked for last, by the event loop's clock.
+        let_go: what is done while the partitions are still ours, before they go.
         name: of the client, by which the group's other members know it.
     """
 
@@ -92,6 +93,7 @@ class GroupConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self.joined = asyncio.Event()
         self.kept: dict[int, int] = {}
         self.polled_at = 0.0
+        self.let_go: Callable[[], Awaitable[None]] | None = None
         self._asked_at = 0.0  # as the client counts it
         self._topic = topic
         self._group = group
@@ -167,6 +169,8 @@ class GroupConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Let the batch in hand end, with its acks, checkpoint and commit."""
         async with self.lock:
+            if self.let_go is not None:
+                await self.let_go()
             log.info("partitions_revoked", partitions=sorted(p for _, p in revoked))
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:

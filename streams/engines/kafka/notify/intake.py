@@ -59,6 +59,7 @@ class FindingsIntake:
             instance=notify.name,
             session_seconds=notify.session_seconds,
         )
+        self.member.let_go = self._commit
         self._desk = desk
         self._open: dict[int, OpenRecords] = {}
         self._assignments = 0
@@ -70,7 +71,7 @@ class FindingsIntake:
                 while True:
                     await self._turn()
             finally:
-                await self._commit(at_once=True)
+                await self._commit()
 
     async def _turn(self) -> None:
         if self.member.assignments != self._assignments:
@@ -89,8 +90,9 @@ class FindingsIntake:
             for record in records:
                 # Waits while the inbox is full; the group goes on without it.
                 await self._desk.take(self._open[number].take(record))
-        async with self.member.lock:
-            await self._commit()
+        if self.member.commit_due(COMMIT_SECONDS):
+            async with self.member.lock:
+                await self._commit()
         self._tell()
 
     def _restart(self) -> None:
@@ -115,10 +117,8 @@ class FindingsIntake:
                 self._open[number] = OpenRecords(position, end)
                 self.member.begin(number, position)
 
-    async def _commit(self, *, at_once: bool = False) -> None:
-        """Commit what is settled, now and then."""
-        if not at_once and not self.member.commit_due(COMMIT_SECONDS):
-            return
+    async def _commit(self) -> None:
+        """Commit what is settled; so whoever gets the partitions tells it no more."""
         kept, ours = self.member.kept, self.member.begun & self._open.keys()
         settled = {number: self._open[number].settled for number in ours}
         moved = {n: (offset, "") for n, offset in settled.items() if offset != kept[n]}
