@@ -303,6 +303,7 @@ class Feed:
             link.table = None
             # In a thread: this guard may be answering from the replica in force.
             registry = await asyncio.to_thread(table.registry)
+            link.replica.partition = table.partition
             link.replica.adopt(table.genesis, table.offset, registry, table.peppers)
 
     def _settle(

@@ -63,6 +63,7 @@ class Replica:
     Attributes:
         registry: the table.
         genesis: the log's id; None before the first message.
+        partition: of the log, as tokens name it.
         position: everything below is applied; None until a snapshot is complete.
         corrections: the facts that must be merged before all others.
         peppers: keys to hash presented secrets, as the handshake brought them; kept
@@ -81,6 +82,7 @@ class Replica:
         """
         self.registry = Registry()
         self.genesis: str | None = None
+        self.partition = 0
         self.position: int | None = None
         self.corrections: dict[Fact, None] = {}
         self.peppers: Mapping[str, str] = {}
@@ -193,6 +195,7 @@ class Replica:
             list(self.corrections), vocabulary_of(message.get("vocabulary"))
         )
         self._take_peppers(message.get("peppers"))
+        self.partition = partition_of(message)
         self.genesis = genesis
 
     def _take_peppers(self, peppers: Any) -> None:
@@ -244,6 +247,15 @@ def number(message: Mapping[str, Any], name: str) -> int:
     if type(value) is not int or value < 0:
         raise MalformedError(f"{name} is {value!r}, not a natural number")
     return value
+
+
+def partition_of(message: Mapping[str, Any]) -> int:
+    """Partition that a log is, as tokens name it; a server of one need not say it.
+
+    Raises:
+        MalformedError: it is no number.
+    """
+    return number(message, "partition") if "partition" in message else 0
 
 
 def _corrects(fact: Fact) -> bool:

@@ -168,6 +168,12 @@ class Freshness(AnyStanding[Lease, Replica]):
         super().__init__(Lease(length), Replica(), clock)
         self._seq = 0
 
+    def offer(self, replica: Replica) -> bool:
+        """Put a replica in force if it is complete and not behind; tell whether."""
+        taken = super().offer(replica)
+        self.partition = self.replica.partition
+        return taken
+
     def hello(self, replica: Replica) -> dict[str, str | int | None]:
         """Log and position at which a connection that feeds this replica starts."""
         resumes = replica.complete and (replica is not self.replica or self.sound)

@@ -20,7 +20,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import agents_registry as core
 from agents_registry.registry import Registry
-from enforcement.replica import MalformedError, number, text, vocabulary_of
+from enforcement.replica import (
+    MalformedError,
+    number,
+    partition_of,
+    text,
+    vocabulary_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,7 +63,7 @@ class ComingTable:
     """A table on its way.
 
     Attributes:
-        genesis: of the log that it is of.
+        genesis: of the log that it is of, and its partition.
         offset: everything below it is in the table.
         peppers: as a snapshot brings them.
     """
@@ -69,6 +75,7 @@ class ComingTable:
             MalformedError: it is no table, or too large a one.
         """
         self.genesis = text(message, "genesis")
+        self.partition = partition_of(message)
         self.offset = number(message, "offset")
         self.peppers = message.get("peppers")
         self._vocabulary = vocabulary_of(message.get("vocabulary"))

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         Iterable,
         Iterator,
         Mapping,
+        Sequence,
     )
 
     from enforcement.kafka.replica import LogReplica
@@ -71,7 +72,10 @@ class LogFeed:
         connected: how many readers are connected.
         connections: how many connections were made since the start.
         last_error: why the last one ended, for people.
+        learn: has the codec learn the schemas of fetched records, before they are read.
     """
+
+    learn: Callable[[Mapping[Any, Sequence[Any]]], Awaitable[None]] | None = None
 
     def __init__(  # noqa: PLR0913 - each by name
         self,
@@ -286,6 +290,8 @@ class LogFeed:
                 self._standing.doubt()
                 yield
                 continue
+            if self.learn is not None:
+                await self.learn(fetched)
             # The position passes over what compaction took away.
             end = await consumer.position(place)
             records, was_complete = fetched.get(place, ()), reader.replica.complete

@@ -89,7 +89,17 @@ class LogReceipts:
             "sent_at": self._wall(),
         }
         value = self._codec.encode("receipt", self._same | said)
-        if self._sign is None:
-            return value
-        content = value.removesuffix(UNSIGNED)
-        return content + SIGNED + self._sign(content)
+        return signed_record(value, self._sign)
+
+
+def signed_record(value: bytes, sign: Sign | None) -> bytes:
+    """Record of a receipt with its signature, as it is where nothing signs.
+
+    Args:
+        value: the record with an empty signature.
+        sign: signs bytes with an Ed25519 key.
+    """
+    if sign is None:
+        return value
+    content = value.removesuffix(UNSIGNED)
+    return content + SIGNED + sign(content)

@@ -55,7 +55,9 @@ def check(
     ] = None,
     role: Annotated[
         Literal["serve", "kafka", "pdp"],
-        typer.Option(help="The role to check for; kafka: ingress, worker and notify."),
+        typer.Option(
+            help="The role to check for; kafka: ingress, worker, relay and notify."
+        ),
     ] = "serve",
 ) -> None:
     """Print every error with its line and setting; exit code 2 if there is one."""

@@ -88,6 +88,14 @@ def ingress(
 
 
 @kafka_app.command()
+def relay(config: Config = None, listen: Listen = None) -> None:
+    """Feed guards from Kafka until Ctrl-C or SIGTERM."""
+    from streams.cli.kafka_roles import run_relay
+
+    raise typer.Exit(run_relay(config, listen=listen))
+
+
+@kafka_app.command()
 def notify(
     config: Config = None,
     name: ProcessName = None,

@@ -1,4 +1,4 @@
-"""The commands that run Rescind on Kafka: ``worker``, ``ingress`` and ``notify``."""
+"""The commands that run a role of Rescind on Kafka."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pydantic import ValidationError
 
 from streams.apps.builders.sources import ConfigurationError
 from streams.apps.ingress import receive
-from streams.apps.notify import deliver
+from streams.apps.relay import relay
 from streams.engines.embedded.analysis import SWITCH_SECONDS
 from streams.engines.kafka.checkpoints.checkpoint import CheckpointInUseError
 from streams.engines.kafka.topics.topics import LayoutError
 from streams.model.error_text import error_text
-from streams.observability.metrics import INGRESS, NOTIFY, WORKER
+from streams.observability.metrics import INGRESS, NOTIFY, RELAY, WORKER
 from streams.observability.tracing import MissingError, traced_process
 from streams.process.lifecycle import (
     configure_logging,
@@ -26,7 +26,7 @@ from streams.process.lifecycle import (
 from streams.process.private_folder import OpenFolderError
 from streams.settings.errors import explained_either
 from streams.settings.kafka import KafkaSettings
-from streams.settings.notify import NotifySettings
+from streams.settings.relay import RelaySettings
 from streams.settings.server import address, load
 from streams.settings.worker import WorkerSettings
 
@@ -87,12 +87,15 @@ def run_notify(
 
     Returns:
         The exit code: 0 stopped by a signal, 1 something broke, 2 a wrong setting.
-        A dead letter that is not acked ends the process with 70.
+        What breaks once it works, a produce that is not acked too, ends the process
+        with 70.
     """
+    from streams.faust_shell.notify import tell
+    from streams.faust_shell.notify_settings import NotifySettings
 
     def start() -> Coroutine[Any, Any, None]:
         notify = NotifySettings(**_given(name=name, data_dir=data_dir))
-        return deliver(load(config, **_listening(listen)), KafkaSettings(), notify)
+        return tell(load(config, **_listening(listen)), KafkaSettings(), notify)
 
     return _run(NOTIFY, start, config)
 
@@ -115,6 +118,26 @@ def run_ingress(config: Path | None, *, name: str, listen: str | None) -> int:
         return receive(load(config, **_listening(listen)), KafkaSettings(), name)
 
     return _run(INGRESS, start, config)
+
+
+def run_relay(config: Path | None, *, listen: str | None) -> int:
+    """Feed guards until a signal comes.
+
+    Args:
+        config: settings file (YAML or JSON).
+        listen: ``HOST:PORT``, instead of the settings' own.
+
+    Returns:
+        The exit code: 0 stopped by a signal, 1 something broke, 2 a wrong setting.
+    """
+
+    def start() -> Coroutine[Any, Any, None]:
+        keep_collections_short()
+        sys.setswitchinterval(SWITCH_SECONDS)
+        settings = load(config, **_listening(listen))
+        return relay(settings, KafkaSettings(), RelaySettings())
+
+    return _run(RELAY, start, config)
 
 
 def _run(role: str, start: Any, config: Path | None) -> int:

@@ -104,12 +104,7 @@ class Tokens:
                 another realm; 429 while too many requests of it are under way, or
                 503 where that is so because the log stalls.
         """
-        proven = request.get(PROVEN)
-        if isinstance(proven, ProblemError):
-            raise proven
-        found = (
-            proven if isinstance(proven, CredentialHolder) else self._bearer(request)
-        )
+        found = self._presented(request)
         realm = request.query.get("realm", self._realm)
         if realm != self._realm and not any_realm:
             detail = f"this is of the realm {self._realm} alone"
@@ -117,6 +112,35 @@ class Tokens:
         entitled = _entitled(found, roles, realm)
         prove(request, entitled.name, guard=_is_guard(entitled))
         return self._counted(request, entitled)
+
+    def guard(self, request: web.Request) -> tuple[CredentialHolder, str]:
+        """Holder of a guard's credential, and the realm that it guards.
+
+        That is the realm of ``?realm=``, else this server's where the credential holds
+        there, else the only one where it does.
+
+        Raises:
+            ProblemError: 401 without a good credential, 403 without the role or in
+                another realm, 400 where it holds in several.
+        """
+        found = self._presented(request)
+        held = {realm for realm in found.roles if found.may(realm, "guard")}
+        realm = request.query.get("realm", self._realm)
+        if "realm" not in request.query and not held & {realm, ANY_REALM}:
+            if len(held) > 1:
+                detail = f"it guards {', '.join(sorted(held))}: name one in ?realm="
+                status = http.HTTPStatus.BAD_REQUEST
+                raise ProblemError(status, "which realm", detail)
+            realm = next(iter(held), realm)
+        entitled = _entitled(found, ("guard",), realm)
+        prove(request, entitled.name, guard=True)
+        return entitled, realm
+
+    def _presented(self, request: web.Request) -> CredentialHolder:
+        proven = request.get(PROVEN)
+        if isinstance(proven, ProblemError):
+            raise proven
+        return proven if isinstance(proven, CredentialHolder) else self._bearer(request)
 
     def left(self, request: web.Request) -> None:
         """Count a request no longer: it is answered."""

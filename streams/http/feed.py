@@ -252,6 +252,8 @@ class FeedServer:
         failpoint("feed.before_pong")
         session, log = connection.session, self._log
         since = 0 if session is None else self._receipts.since(session)
+        if connection.position < log.end:
+            connection.news.set()  # nothing else tells of offsets without facts
         # The end goes with what is left of its proof; nothing may come between them.
         await _send(connection, {
             "type": "pong",
@@ -295,9 +297,7 @@ class FeedServer:
     async def _send_table(self, connection: Connection, table: Packed) -> None:
         await _send(connection, {
             "type": "table",
-            "genesis": self._log.genesis,
-            "realm": self._log.realm,
-            "vocabulary": self._vocabulary,
+            **self._about(),
             "offset": table.offset,
             "sections": [tuple(section) for section in table.sections],
         })  # fmt: skip
@@ -322,13 +322,20 @@ class FeedServer:
     ) -> None:
         about = {
             "type": "snapshot",
-            "genesis": self._log.genesis,
-            "realm": self._log.realm,
-            "vocabulary": self._vocabulary,
+            **self._about(),
             "offset": piece.end,
             "more": more,
         }
         await connection.send(with_facts(about, piece.facts))
+
+    def _about(self) -> dict[str, Any]:
+        """Log that a guard starts from."""
+        return {
+            "genesis": self._log.genesis,
+            "partition": self._log.partition,
+            "realm": self._log.realm,
+            "vocabulary": self._vocabulary,
+        }
 
     async def _catch_up(self, connection: Connection) -> None:
         """Send the next delta, out of the tail or else of the file."""

@@ -171,6 +171,7 @@ class ReceiptIntake:
             sessions.remove(session)
         if not sessions:
             self._sessions.pop(session.guard, None)
+            self.roll.parted(session.guard)
 
     def _next(self, session: Session, receipt: Any, status: str) -> dict[str, Any]:
         plain = self._read(session.guard, receipt, status)

@@ -47,10 +47,19 @@ class Handlers:
     async def guard(self, request: web.Request) -> web.StreamResponse:
         """Let a guard in and feed it."""
         token = self.tokens.holder(request, "guard")
-        if request.headers.get(hdrs.UPGRADE, "").lower() != "websocket":
-            detail = "a guard connects here by WebSocket: see docs/feed-protocol.md"
-            raise ProblemError(http.HTTPStatus.BAD_REQUEST, "no WebSocket", detail)
+        require_websocket(request)
         return await self.feed.serve(request, Bearer(token.name, token.guards))
+
+
+def require_websocket(request: web.Request) -> None:
+    """Refuse a request for the feed that opens no WebSocket.
+
+    Raises:
+        ProblemError: 400.
+    """
+    if request.headers.get(hdrs.UPGRADE, "").lower() != "websocket":
+        detail = "a guard connects here by WebSocket: see docs/feed-protocol.md"
+        raise ProblemError(http.HTTPStatus.BAD_REQUEST, "no WebSocket", detail)
 
 
 def application(handlers: Handlers, max_body_bytes: int) -> web.Application:

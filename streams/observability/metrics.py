@@ -31,6 +31,7 @@ INGRESS: Final = "ingress"
 WORKER: Final = "worker"
 NOTIFY: Final = "notify"
 PDP: Final = "pdp"
+RELAY: Final = "relay"
 
 LABELS: Final[Mapping[str, str]] = {
     "act": "held, proposed",
@@ -46,7 +47,7 @@ LABELS: Final[Mapping[str, str]] = {
     "receiver": "receivers of alerts in the settings",
     "report": f"kinds of identifiers: at most {MOST_KINDS}, the rest is `{OTHER}`",
     "result": "words of the product: at most 6",
-    "role": "serve, ingress, worker, notify, pdp",
+    "role": "serve, ingress, worker, notify, pdp, relay",
     "source": "sources in the settings, and one for all others",
     "stage": "stages, notify, registry, replica, sentinel, standby, closure, audit",
     "state": "closed, partial, unknown",
@@ -55,7 +56,7 @@ LABELS: Final[Mapping[str, str]] = {
 }
 
 
-_ALL = (SERVER, INGRESS, WORKER, NOTIFY, PDP)
+_ALL = (SERVER, INGRESS, WORKER, NOTIFY, PDP, RELAY)
 _GUARDED = (SERVER, WORKER)
 _SOURCES = (SERVER, INGRESS)
 _ALERTS = (SERVER, NOTIFY)
@@ -88,7 +89,7 @@ LOOP_HOLD: Final = Distribution(
     "rescind_loop_hold_seconds",
     "Delay of a timer of 20 ms, caused by work that held the event loop.",
     ("loop",),
-    roles=(SERVER, INGRESS, WORKER, NOTIFY, PDP),
+    roles=_ALL,
     buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
 )
 
@@ -130,7 +131,7 @@ RECEIPTS_REFUSED: Final = Count(
     "rescind_receipts_refused",
     "Receipts that were refused, by reason.",
     ("reason",),
-    roles=_GUARDED,
+    roles=(*_GUARDED, RELAY),
 )
 PROBED: Final = Count(
     "rescind_probed",
@@ -143,7 +144,13 @@ PROBE_STALENESS: Final = Gauge(
     "Age of the oldest revocation that a probed guard had not applied.",
     roles=(SERVER,),
 )
-GUARDS: Final = Gauge("rescind_guards", "Connected guards.", roles=(SERVER,))
+GUARDS: Final = Gauge("rescind_guards", "Connected guards.", roles=(SERVER, RELAY))
+RELAY_REALMS: Final = Gauge(
+    "rescind_relay_realms",
+    "Realms that are relayed, and whether guards can get a lease.",
+    ("lease",),
+    roles=(RELAY,),
+)
 
 # The table and the sentinel.
 FACTS: Final = Gauge("rescind_facts", "Facts in the log.", roles=(SERVER,))

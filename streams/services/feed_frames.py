@@ -66,23 +66,34 @@ def deltas(
         facts: of a commit.
         traces: of the revocations among them, by their places.
     """
+    yield from spread_deltas(range(start, start + len(facts)), facts, traces)
+
+
+def spread_deltas(
+    offsets: Sequence[int], facts: Sequence[Fact], traces: Mapping[int, str]
+) -> Iterator[DeltaFrame]:
+    """Make the frames of facts with others between them.
+
+    Args:
+        offsets: of the facts, in their order.
+        facts: some at least.
+        traces: of the revocations among them, by their places.
+    """
     texts = [orjson.dumps(_of_guards(fact)).decode() for fact in facts]
+
+    def frame(first: int, last: int) -> DeltaFrame:
+        told = [trace for at, trace in traces.items() if first <= at < last]
+        joined = f"[{','.join(texts[first:last])}]"
+        return delta(offsets[first], offsets[last - 1] + 1, joined, told)
+
     first, size = 0, 0
     for place, text in enumerate(texts):
         size += len(text)
         if place > first and (place - first == AT_ONCE or size > PIECE):
-            yield _delta(start, first, texts[first:place], traces)
+            yield frame(first, place)
             first, size = place, len(text)
     if texts:
-        yield _delta(start, first, texts[first:], traces)
-
-
-def _delta(
-    start: int, first: int, texts: Sequence[str], traces: Mapping[int, str]
-) -> DeltaFrame:
-    begin, end = start + first, start + first + len(texts)
-    told = [trace for at, trace in traces.items() if begin <= start + at < end]
-    return delta(begin, end, f"[{','.join(texts)}]", told)
+        yield frame(first, len(texts))
 
 
 def delta(

@@ -44,6 +44,11 @@ class FedLog(Protocol):
         ...
 
     @property
+    def partition(self) -> int:
+        """Number of the log, as consistency tokens name it."""
+        ...
+
+    @property
     def end(self) -> int:
         """Offset below which every fact can be had."""
         ...
@@ -129,7 +134,7 @@ class GuardRoll(Protocol):
         ...
 
     async def register(
-        self, terms: Registration, bearer: Bearer, speaker: ReceiptSender
+        self, terms: Registration, bearer: Bearer, sender: ReceiptSender
     ) -> None:
         """Make a guard a member; on return that is durable.
 
@@ -145,12 +150,16 @@ class GuardRoll(Protocol):
         ...
 
     def applied(
-        self, speaker: ReceiptSender, genesis: str, offset: int, sent_at: int | None
+        self, sender: ReceiptSender, genesis: str, offset: int, sent_at: int | None
     ) -> None:
         """Take what a guard applied, and when it said so by its clock (ns)."""
         ...
 
-    def leave(self, speaker: ReceiptSender) -> None:
+    def parted(self, guard: str) -> None:
+        """Note that a guard is connected no more; it stays a member."""
+        ...
+
+    def leave(self, sender: ReceiptSender) -> None:
         """Let a guard go that allows nothing any more."""
         ...
 

@@ -10,16 +10,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from streams.model.findings import FindingKind
-from streams.model.shared_secret import SharedSecret
-from streams.model.strict import Strict
+from streams.settings.vendors import SharedSecret
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
 
 Base = Annotated[str, Field(pattern=r"^https?://[^?#\s@]*[^/?#\s@]$")]
 
 
-class _Endpoint(Strict):
+class _Endpoint(_Strict):
     """What every receiver has.
 
     Attributes:
@@ -167,7 +171,7 @@ AnyEndpoint = Annotated[HttpEndpoint | SyslogSettings, Field(discriminator="type
 Named = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
-class AlertSettings(Strict):
+class AlertSettings(_Strict):
     """Where alerts go, besides ``webhook``.
 
     Attributes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from streams.model.strict import Strict
+from streams.settings.access import Strict
 
 
 class ConnectionSettings(Strict):

@@ -23,21 +23,19 @@ from pydantic_settings import (
 )
 
 from streams.model.settings_files import hold_settings
-from streams.model.shared_secret import SharedSecret
-from streams.model.strict import Strict
 from streams.settings.access import (
     Approvals,
     Oidc,
     QuotaSettings,
     StaticToken,
+    Strict,
     TlsSettings,
 )
 from streams.settings.alerts import AlertSettings
 from streams.settings.audit import AuditSink
 from streams.settings.limits import ConnectionSettings, DeadLetterSettings
-from streams.settings.polls import AnyPoll
+from streams.settings.polls import AnyPoll, QueueSettings
 from streams.settings.posture import PostureSettings
-from streams.settings.queues import QueueSettings
 from streams.settings.sources import (
     RawTopicSettings,
     Socket,
@@ -49,6 +47,7 @@ from streams.settings.vendors import (
     GlobalRevocation,
     Hook,
     Scim,
+    SharedSecret,
     VaultSettings,
 )
 
@@ -209,6 +208,8 @@ class Settings(FileSettings):
             the name that `rescind sources` shows; without one a source may be silent.
         guard_keys: name of a guard, or of several with ``*`` for any part, to the file
             with its public key (Ed25519, PEM); its receipts must be signed then.
+        relay_keys: name of a relay's key to the file with the public one (Ed25519,
+            PEM); a receipt that it signed counts as the guard's own.
         audit_key: file of the private key (Ed25519, PEM) that signs the audit chain;
             else one is made in the data folder.
         audit_sinks: where its signed heads are kept outside.
@@ -264,6 +265,7 @@ class Settings(FileSettings):
         default_factory=dict
     )
     guard_keys: dict[str, Path] = Field(default_factory=dict)
+    relay_keys: dict[str, Path] = Field(default_factory=dict)
     audit_key: Path | None = None
     audit_sinks: tuple[AuditSink, ...] = ()
 

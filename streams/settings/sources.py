@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from streams.model.strict import Strict
+from streams.settings.access import Strict
 
 
 class SourceSettings(Strict):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from streams.http.server import listen
 
@@ -13,8 +13,15 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from streams.apps.builders.access import AccessControl
-    from streams.http.feed import FeedServer
     from streams.settings.server import Settings
+
+
+class FeedOfGuards(Protocol):
+    """Connections of guards, which end last."""
+
+    async def close(self) -> None:
+        """Ask every guard to come back later."""
+        ...
 
 
 @asynccontextmanager
@@ -22,7 +29,7 @@ async def accepting(
     app: web.Application,
     settings: Settings,
     entry: AccessControl,
-    feed: FeedServer | None = None,
+    feed: FeedOfGuards | None = None,
 ) -> AsyncIterator[str]:
     """Accept requests for the length of a block; give the URL that is bound.
 

@@ -13,16 +13,17 @@ from streams.apps.builders.access import no_authority
 from streams.apps.builders.hooks import peppers_of
 from streams.http.events import ConfiguredSource
 from streams.model.error_text import error_text
-from streams.model.extensions import ExtensionError
 from streams.model.settings_files import text_of
 from streams.model.times import SECOND
-from streams.sources.catalogue import checked, source, vendors
+from streams.services.keyed_sources import keyed_source
+from streams.sources.catalogue import ExtensionError, vendors
 from streams.ssf.streams import verifier_of
 from streams.stages.closure.guard_names import GuardKeys, GuardNames, bearers
 from streams.stages.sentinel.tolerances import Tolerances
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from streams.services.reading import RecordReader
     from streams.settings.access import ClientCertificate, StaticToken
@@ -65,15 +66,14 @@ def _reader(
 ) -> tuple[Callable[[], RecordReader], dict[str, str]]:
     """Maker of a source's readers, and the kinds that its mapping declares."""
     if each.format != GENERIC:
-        try:
-            checked(each.format, GENERIC)
-        except ValueError as error:
-            raise ConfigurationError(f"source {name}: format: {error}") from error
+        if each.format not in vendors():
+            known = ", ".join(sorted([*vendors(), GENERIC]))
+            raise ConfigurationError(f"source {name}: format is one of {known}")
         if each.format == SIGNED:
             text = "signed tokens need a verified stream; set it up under ssf"
             raise ConfigurationError(f"source {name}: {text}")
         declared = dict(vendors()[each.format].kinds)
-        return lambda: source(each.format, peppers), declared
+        return lambda: keyed_source(each.format, peppers), declared
     if each.mapping is None:
         raise ConfigurationError(f"source {name}: generic needs a mapping file")
     from streams.sources.mapped.generic import Generic  # noqa: PLC0415 - lazily
@@ -117,22 +117,29 @@ def configured_guard_keys(
     Raises:
         ConfigurationError: a key cannot be read.
     """
+    keys = _public_keys("guard", settings.guard_keys)
+    relays = _public_keys("relay", settings.relay_keys) if in_topic else {}
+    signed = settings.closure.signed_receipts
+    required = in_topic and bool(keys or relays) if signed is None else signed
+    return GuardKeys(keys, required, relays)
+
+
+def _public_keys(of: str, paths: Mapping[str, Path]) -> dict[str, Ed25519PublicKey]:
+    """Public keys of guards or relays, by their names."""
     keys = {}
-    for name, path in settings.guard_keys.items():
+    for name, path in paths.items():
         try:
             key = load_pem_public_key(path.read_bytes())
         except (OSError, ValueError, UnsupportedAlgorithm) as error:
             told = error_text(error) if isinstance(error, OSError) else "no key in PEM"
-            raise ConfigurationError(f"guard {name}: {path}: {told}") from error
+            raise ConfigurationError(f"{of} {name}: {path}: {told}") from error
         if not isinstance(key, Ed25519PublicKey):
-            raise ConfigurationError(f"guard {name}: {path} is no Ed25519 public key")
+            raise ConfigurationError(f"{of} {name}: {path} is no Ed25519 public key")
         keys[name] = key
-    signed = settings.closure.signed_receipts
-    required = in_topic and bool(keys) if signed is None else signed
-    return GuardKeys(keys, required)
+    return keys
 
 
-def guard_names(settings: Settings) -> GuardNames:
+def guard_names(settings: Settings, kind: type[GuardNames] = GuardNames) -> GuardNames:
     """Names of guards that the settings give to credentials."""
     credentials: list[StaticToken | ClientCertificate] = list(settings.tokens)
     credentials += () if settings.tls is None else settings.tls.clients
@@ -144,7 +151,7 @@ def guard_names(settings: Settings) -> GuardNames:
         ("", rule.guards) for each in settings.oidc.values() for rule in each.roles
     ]
     most, longest = settings.closure.max_guards, lease_ceiling(settings)
-    return GuardNames(bearers(settled), most, longest)
+    return kind(bearers(settled), most, longest)
 
 
 def lease_ceiling(settings: Settings) -> int:
@@ -183,6 +190,9 @@ def check_embedded(settings: Settings) -> None:
     if settings.raw_topics:
         text = "only `rescind ingress` reads topics of Kafka: leave it out"
         raise ConfigurationError(f"raw_topics: {text}")
+    if settings.relay_keys:
+        text = "only `rescind worker` hears of guards over relays: leave it out"
+        raise ConfigurationError(f"relay_keys: {text}")
 
 
 def check_kafka(settings: Settings) -> None:

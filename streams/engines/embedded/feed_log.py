@@ -54,7 +54,10 @@ class StoredLog:
 
     Attributes:
         end: the next offset of the log, as of the last commit that was told.
+        partition: there is one.
     """
+
+    partition: Final = 0
 
     def __init__(self, store: Store, realm: str, lease_ms: int) -> None:
         """Hand a store's facts on.
@@ -147,7 +150,7 @@ class StoredRoll:
         self,
         terms: Registration,
         bearer: Bearer,
-        speaker: ReceiptSender,  # noqa: ARG002 - one process is connected under a name
+        sender: ReceiptSender,  # noqa: ARG002 - one process is connected under a name
     ) -> None:
         """Make a guard a member; on return that is on disk."""
         await self._roll.register(terms, bearer)
@@ -157,14 +160,17 @@ class StoredRoll:
         self._roll.heard(guard)
 
     def applied(
-        self, speaker: ReceiptSender, genesis: str, offset: int, sent_at: int | None
+        self, sender: ReceiptSender, genesis: str, offset: int, sent_at: int | None
     ) -> None:
         """Take what a guard applied."""
-        self._roll.applied(speaker.guard, genesis, offset, sent_at)
+        self._roll.applied(sender.guard, genesis, offset, sent_at)
 
-    def leave(self, speaker: ReceiptSender) -> None:
+    def parted(self, guard: str) -> None:
+        """Take no note: closure hears of it when the guard is silent."""
+
+    def leave(self, sender: ReceiptSender) -> None:
         """Let a guard go."""
-        self._roll.leave(speaker.guard)
+        self._roll.leave(sender.guard)
 
 
 def _piece(reader: Reading, position: int, end: int) -> SnapshotPiece:

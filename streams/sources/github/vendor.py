@@ -25,6 +25,4 @@ VENDOR = Descriptor(
     speaks=_speaks,
     page="github.md",
     samples="tests/samples/github",
-    keyed="streams.sources.github.github:with_peppers",
-    polls={"github": "streams.sources.github.poll:GitHubPoll"},
 )

@@ -29,5 +29,4 @@ VENDOR = Descriptor(
     line=_LINE,
     page="keycloak.md",
     samples="tests/recordings/keycloak",
-    polls={"keycloak": "streams.sources.keycloak.poll:KeycloakPoll"},
 )

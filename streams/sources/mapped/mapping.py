@@ -7,7 +7,9 @@ from typing import Annotated, Any, Final, Literal
 
 import yaml
 from pydantic import (
+    BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     ValidationError,
     model_validator,
@@ -16,7 +18,6 @@ from pydantic import (
 from agents_registry.facts import Relation
 from agents_registry.identifiers import extend
 from streams.model.settings_files import not_yaml
-from streams.model.strict import Strict
 from streams.model.wrong_values import told
 from streams.sources.mapped.generic import as_text, find, normalised
 
@@ -54,7 +55,11 @@ Effect = Literal[
 ]  # fmt: skip
 
 
-class Condition(Strict):
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Condition(_Strict):
     """A value is one of some, or none of some; compared as text without case.
 
     A value that is not there is the empty text.
@@ -79,7 +84,7 @@ class Condition(Strict):
         return value not in (self.none_of or ())
 
 
-class When(Strict):
+class When(_Strict):
     """Which events a rule is for; no types means every type."""
 
     types: Annotated[
@@ -91,7 +96,7 @@ class When(Strict):
     where: tuple[Condition, ...] = ()
 
 
-class MappedIdentifier(Strict):
+class MappedIdentifier(_Strict):
     """An identifier: its kind, where its value stands, and what goes before it."""
 
     kind: str
@@ -105,7 +110,7 @@ class NamedParent(MappedIdentifier):
     relation: Relation = Relation.REQUIRES
 
 
-class OutcomeMap(Strict):
+class OutcomeMap(_Strict):
     """Which values mean allowed, or which mean denied; the rest is the other."""
 
     path: Path
@@ -127,14 +132,14 @@ class OutcomeMap(Strict):
         return "denied" if value in (self.denied or ()) else "allowed"
 
 
-class Scope(Strict):
+class Scope(_Strict):
     """Where the scopes stand (a list, or words), and their namespace."""
 
     path: Path
     namespace: str
 
 
-class Rule(Strict):
+class Rule(_Strict):
     """What one sort of event means."""
 
     label: str = Field(alias="name")
@@ -174,7 +179,7 @@ class Rule(Strict):
         return self
 
 
-class EventPaths(Strict):
+class EventPaths(_Strict):
     """Where every event has its id, type and time."""
 
     id: Path | None = None
@@ -182,13 +187,11 @@ class EventPaths(Strict):
     time: Path | None = None
 
 
-class Mapping(Strict):
+class Mapping(_Strict):
     """A whole mapping file."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9._-]*$")
-    kinds: dict[str, Literal["credential", "principal", "container"]] = Field(
-        default_factory=dict
-    )
+    kinds: dict[str, Literal["credential", "principal", "container"]] = {}
     event: EventPaths
     rules: tuple[Rule, ...] = Field(min_length=1)
 

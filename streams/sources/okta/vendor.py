@@ -20,5 +20,4 @@ VENDOR = Descriptor(
     speaks=_speaks,
     page="okta.md",
     samples="tests/samples/okta",
-    polls={"okta": "streams.sources.okta.poll:OktaPoll"},
 )

@@ -75,10 +75,12 @@ class GuardKeys(Generic[Key]):
     Attributes:
         named: the name of a guard, or a pattern of names (``*``), to its key.
         required: a guard without a key proves nothing.
+        relays: the keys of relays by their names; each vouches for any guard.
     """
 
     named: Mapping[str, Key]
     required: bool = False
+    relays: Mapping[str, Key] = Factory(dict)
 
     def entry(self, guard: str) -> str | None:
         """Entry that a guard's name falls under: its own before a pattern."""
@@ -171,6 +173,25 @@ class GuardNames:
     def free(self, name: str) -> bool:
         """Free a name on an operator's word; tell whether it was bound."""
         return self._bound.pop(name, None) is not None
+
+
+@define
+class SettledNames(GuardNames):
+    """The names of a realm's guards where nobody remembers who came first.
+
+    A credential has its own name, and those that its settings give it.
+    """
+
+    def check(self, name: str, bearer: Bearer) -> None:
+        """Check that a credential may use a name.
+
+        Raises:
+            NameRefusedError: it is another's, or nobody's.
+        """
+        super().check(name, bearer)
+        if not bearer.has(name):
+            text = f"list {name} under guards of the token {bearer.name}"
+            raise NameRefusedError("name_outside", text)
 
 
 def bearers(settled: Iterable[tuple[str, Iterable[str]]]) -> tuple[Bearer, ...]:

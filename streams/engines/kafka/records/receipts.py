@@ -1,8 +1,8 @@
 """Read the records of the topic ``receipts``.
 
-A guard whose public key the settings list must sign. What is not signed so proves
-nothing, but it may be a guard's all the same, with a wrong key: see
-`GuardReceipt.proven`.
+A guard whose public key the settings list must sign, or the relay that it is fed by.
+What is not signed so proves nothing, but it may be a guard's all the same, with a wrong
+key: see `GuardReceipt.proven`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ LONGEST_NAME: Final = 128
 MOST_ROUTES: Final = 1000
 SIGNATURE_BYTES: Final = 64
 UNPROVEN: Final = " (unproven)"
+RELAYED: Final = "relay:"  # before the name of a relay's key
 SIGNED: Final = b"\x80\x01"  # Avro's length in front of the signature
 
 
@@ -78,7 +79,7 @@ def read_receipt(key: bytes | None, value: bytes, keys: Keys) -> GuardReceipt:
     guard, realm = record["guard"], record["realm"]
     if key != f"{realm}/{guard}".encode():
         raise SchemaError(Fault.NOT_A_FACT, "the key of this receipt is not its guard")
-    entry, signer = keys.entry(guard), keys.key(guard)
+    entry, signer = keys.entry(guard), _signer(record, keys)
     return GuardReceipt(
         realm=realm,
         status=record["status"],
@@ -93,6 +94,15 @@ def read_receipt(key: bytes | None, value: bytes, keys: Keys) -> GuardReceipt:
         ),
         sent_at=record["sent_at"],
     )
+
+
+def _signer(record: Mapping[str, Any], keys: Keys) -> Ed25519PublicKey | None:
+    """Key that must have signed: of the relay that vouches, or of the guard."""
+    key_id: str = record["key_id"]
+    relay = None
+    if key_id.startswith(RELAYED):
+        relay = keys.relays.get(key_id.removeprefix(RELAYED))
+    return relay or keys.key(record["guard"])
 
 
 def _terms(record: Mapping[str, Any]) -> Registration:

@@ -32,6 +32,7 @@ class Role(StrEnum):
     NOTIFY = "notify"
     PRUNE = "prune"
     AUDITOR = "auditor"
+    RELAY = "relay"
     GUARD = "guard"
 
 
@@ -116,6 +117,7 @@ _RIGHTS: Final[Mapping[Role, Mapping[str, tuple[Operation, ...]]]] = {
         "facts": (_R,), "findings": (_R,), "dlq": (_W,), "sources": (_R, _W),
     },
     Role.PRUNE: {"facts": (_R, _W)},
+    Role.RELAY: {"facts": (_R,), "receipts": (_W,)},
     Role.GUARD: {"facts": (_R,), "receipts": (_W,)},
 }  # fmt: skip
 # Who works with state looks whether its topic may lose it.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from streams.outbound.answers import HttpAnswer
-from streams.sources.polling.feeds import (
+from streams.pollers.feeds import (
     Cursor,
     Page,
     Start,

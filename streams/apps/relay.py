@@ -1,0 +1,161 @@
+"""The composition root of a relay on Kafka: the log in, feeds of guards out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import TYPE_CHECKING
+
+import structlog
+from aiohttp import web
+from attrs import frozen
+
+from enforcement.clocks import boottime
+from enforcement.receipts import signer
+from streams.apps.builders.access import access
+from streams.apps.builders.http_listener import accepting
+from streams.apps.builders.relayed_realms import RelayContext, RelayedRealms
+from streams.apps.builders.sources import (
+    ConfigurationError,
+    check_kafka,
+    configured_guard_keys,
+    configured_sources,
+    guard_names,
+)
+from streams.apps.worker import until_stopped
+from streams.engines.kafka.client.publisher import Publisher
+from streams.engines.kafka.clock.cluster_clock import (
+    faults,
+    machine_clock,
+    offset_seconds,
+)
+from streams.engines.kafka.clock.rounds import measuring
+from streams.engines.kafka.records.layout import RECEIPTS
+from streams.engines.kafka.relay.log_pieces import LogPieces
+from streams.engines.kafka.relay.relayed_roll import Signing
+from streams.engines.kafka.topics.topics import assert_layout
+from streams.http.auth import ANY_REALM
+from streams.http.metrics import ClockOffset, Metrics
+from streams.http.probes import Probes
+from streams.http.problems import problems
+from streams.observability import metrics
+from streams.process.lifecycle import say_ready
+from streams.process.loop_hold import LoopHold
+from streams.stages.closure.guard_names import SettledNames
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streams.settings.kafka import KafkaSettings
+    from streams.settings.relay import RelaySettings
+    from streams.settings.server import Settings
+
+log = structlog.get_logger()
+
+
+@frozen
+class Relaying:
+    """A relay that feeds guards at ``url``."""
+
+    url: str
+    realms: RelayedRealms
+
+
+async def relay(
+    settings: Settings,
+    kafka: KafkaSettings,
+    own: RelaySettings,
+    *,
+    stop: asyncio.Event | None = None,
+    started: Callable[[Relaying], None] | None = None,
+    clock: Callable[[], int] | None = None,
+) -> None:
+    """Feed guards until ``stop`` is set, or SIGTERM or SIGINT comes.
+
+    Args:
+        settings: credentials of guards, kinds, the lease, and where HTTP listens.
+        kafka: the cluster and the layout.
+        own: of this relay.
+        stop: ends it.
+        started: called once it accepts guards.
+        clock: gives the time (ns); by default the machine's, held to the brokers'.
+
+    Raises:
+        ConfigurationError: the settings contradict themselves.
+        LayoutError: the topics are not as they must be.
+        KafkaError: the cluster cannot be reached or refuses.
+        OSError: the address cannot be bound.
+    """
+    clock = clock or machine_clock(kafka)
+    check_kafka(settings)
+    signing, held = _signing(own), LoopHold()
+    entry = access(settings, clock)
+    await assert_layout(kafka, (RECEIPTS,))
+    measured = await measuring(kafka, clock)
+    async with AsyncExitStack() as running:
+        publisher = await running.enter_async_context(Publisher(kafka, own.ack_seconds))
+        pieces = LogPieces(kafka)
+        running.push_async_callback(pieces.close)
+        about = _context(settings, kafka, publisher, pieces, signing, clock)
+        realms = RelayedRealms(about, entry.tokens, _first(settings))
+        app = web.Application(middlewares=[problems])
+        realms.add_to(app)
+        Probes(lambda _: (), realms.waiting, partial(faults, clock)).add_to(app)
+        offset = ClockOffset(partial(offset_seconds, clock))
+        app.router.add_get("/metrics", Metrics(metrics.RELAY, held, realms, offset).get)
+        entry.guard(app)
+        url = await running.enter_async_context(accepting(app, settings, entry, realms))
+        log.info("relaying", url=url)
+        say_ready(settings.ready_file, url)
+        if started is not None:
+            started(Relaying(url, realms))
+        loops = (realms.run, held.watch, *entry.loops(), *measured)
+        await until_stopped(stop or asyncio.Event(), *(each() for each in loops))
+
+
+def _context(
+    settings: Settings,
+    kafka: KafkaSettings,
+    publisher: Publisher,
+    pieces: LogPieces,
+    signing: Signing | None,
+    clock: Callable[[], int],
+) -> RelayContext:
+    """Make what each realm is relayed with."""
+    vocabulary, _ = configured_sources(settings)
+    return RelayContext(
+        kafka=kafka,
+        publisher=publisher,
+        pieces=pieces,
+        vocabulary=vocabulary,
+        lease=settings.lease_seconds,
+        names=partial(guard_names, settings, SettledNames),
+        keys=configured_guard_keys(settings),
+        signing=signing,
+        clocks=(clock, boottime),
+        refused=Counter(),
+    )
+
+
+def _first(settings: Settings) -> set[str]:
+    """Realms of the guards that the settings name."""
+    given = [each for each in settings.tokens if "guard" in each.roles]
+    realms = {realm for each in given for realm in each.realms or {settings.realm}}
+    return (realms - {ANY_REALM}) or {settings.realm}
+
+
+def _signing(own: RelaySettings) -> Signing | None:
+    """Key that vouches for guards.
+
+    Raises:
+        ConfigurationError: it cannot be read.
+    """
+    if own.signing_key is None:
+        return None
+    try:
+        return Signing(own.key_name, signer(own.signing_key.read_bytes()))
+    except (OSError, ValueError) as error:
+        text = f"RESCIND_RELAY_SIGNING_KEY: {own.signing_key}: {error}"
+        raise ConfigurationError(text) from error

@@ -1,0 +1,200 @@
+"""What a relay holds of a realm: how far the log goes, and its last facts for guards.
+
+It reads and proves the log as a guard does and keeps no table. So it is as far as it
+has read, whatever facts take back: each guard draws that conclusion by itself.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+from agents_registry.facts import Distrust, Fact, Withdraw
+from enforcement.kafka.replica import LogReplica
+from enforcement.kafka.standing import LogStanding
+from streams.services.feed_frames import (
+    LONGEST_TAIL,
+    TAIL,
+    DeltaFrame,
+    delta,
+    spread_deltas,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from agents_registry.identifiers import NodeClass
+    from enforcement.kafka.replica import Raw
+    from schemas.codec import Codec
+    from schemas.entries import Entry
+
+
+class SpreadTail:
+    """The last deltas of a realm whose facts lie among other records.
+
+    Each frame begins at its first fact. Whoever stands before it gets an empty delta up
+    to there, so that all share the frame.
+    """
+
+    def __init__(self, begin: int) -> None:
+        """Start at an offset, with nothing."""
+        self._begin = begin
+        self._frames: list[DeltaFrame] = []
+        self._starts: list[int] = []
+        self._size = 0
+
+    def append(self, frame: DeltaFrame) -> None:
+        """Keep a frame, and forget the oldest ones beyond the bounds."""
+        self._frames.append(frame)
+        self._starts.append(frame.start)
+        self._size += len(frame.text)
+        while self._size > LONGEST_TAIL or len(self._frames) > TAIL:
+            oldest = self._frames.pop(0)
+            del self._starts[0]
+            self._size -= len(oldest.text)
+            self._begin = oldest.end
+
+    def at(self, position: int, end: int) -> DeltaFrame | None:
+        """Delta from a position to ``end`` at most; None where it is not kept.
+
+        Args:
+            position: below ``end``.
+            end: below it every fact is kept that is not forgotten.
+        """
+        place = bisect_left(self._starts, position)
+        within = place > 0 and self._frames[place - 1].end > position
+        if position < self._begin or within:
+            return None
+        if place == len(self._frames) or self._starts[place] >= end:
+            return delta(position, end)
+        frame = self._frames[place]
+        if position < frame.start:
+            return delta(position, frame.start)
+        return frame if frame.end <= end else None
+
+
+class _Coming(NamedTuple):
+    """A fact that was read, where it lies, and its trace."""
+
+    offset: int
+    fact: Fact
+    trace: str | None
+
+
+class FedReplica(LogReplica):
+    """A realm's facts as they are read, for whoever follows.
+
+    Attributes:
+        tail: the last deltas, once it is complete.
+        facts_end: offset behind the last fact.
+    """
+
+    def __init__(  # noqa: PLR0913 - as of a replica
+        self,
+        realm: str,
+        *,
+        codec: Codec | None = None,
+        vocabulary: dict[str, NodeClass] | None = None,
+        genesis: str | None = None,
+        seeds: tuple[Fact, ...] = (),
+        moved: Callable[[FedReplica, bool], None],
+        wanted: Callable[[], bool],
+    ) -> None:
+        """Start empty.
+
+        Args:
+            realm: whose facts are read.
+            codec: reads them.
+            vocabulary: of no use without a table.
+            genesis: the log that the seeds come from.
+            seeds: corrections known from an earlier reading of that log.
+            moved: called when it got on, and whether facts came.
+            wanted: whether anybody wants deltas.
+        """
+        super().__init__(
+            realm, codec=codec, vocabulary=vocabulary or {}, genesis=genesis,
+            seeds=seeds,
+        )  # fmt: skip
+        self.tail = SpreadTail(0)
+        self.facts_end = 0
+        self._moved = moved
+        self._wanted = wanted
+        self._coming: list[_Coming] = []
+
+    def successor(self) -> Self:
+        """Empty replica that is to replace this one."""
+        return type(self)(
+            self._realm,
+            codec=self.codec,
+            genesis=self.genesis,
+            seeds=tuple(self.corrections),
+            moved=self._moved,
+            wanted=self._wanted,
+        )
+
+    def take(self, records: Sequence[Raw], end: int) -> Iterator[None]:
+        """Read records, without what an attempt that broke off has left."""
+        self._coming.clear()
+        yield from super().take(records, end)
+
+    def _read(self, record: Raw) -> Entry | None:
+        entry = super()._read(record)
+        if isinstance(entry, Fact):
+            self._coming.append(_Coming(record.offset, entry, _trace_of(record)))
+        return entry
+
+    def _merge(self, facts: list[Fact], at: int) -> Iterator[None]:  # noqa: ARG002
+        """Keep what takes facts back: a guard that starts is sent that first."""
+        for fact in facts:
+            if isinstance(fact, Withdraw | Distrust):
+                self.corrections[fact] = None
+        yield from ()
+
+    def _move(self, end: int) -> None:
+        before, coming = self.position, self._coming
+        super()._move(end)
+        if coming:
+            self.facts_end = coming[-1].offset + 1
+        if before is None or not self._wanted():
+            self.tail = SpreadTail(end)
+        elif coming:
+            offsets, facts = [c.offset for c in coming], [c.fact for c in coming]
+            traces = {at: c.trace for at, c in enumerate(coming) if c.trace is not None}
+            for frame in spread_deltas(offsets, facts, traces):
+                self.tail.append(frame)
+        self._coming = []
+        self._moved(self, bool(coming))
+
+
+class FedStanding(LogStanding):
+    """How far the log is proven, for guards.
+
+    Attributes:
+        broken: called when what was handed on is no part of the log any more.
+    """
+
+    broken: Callable[[], None] | None = None
+
+    def offer(self, replica: LogReplica) -> bool:
+        """Put a replica in force if it is complete and not behind; tell whether."""
+        sound = self.sound
+        taken = super().offer(replica)
+        if taken and not sound and self.broken is not None:
+            self.broken()  # who connected meanwhile began with the log that is gone
+        return taken
+
+    def condemn(self, *, forget: bool) -> None:
+        """Hold no lease until the log was read from its start."""
+        super().condemn(forget=forget)
+        if self.broken is not None:
+            self.broken()
+
+
+def _trace_of(record: Raw) -> str | None:
+    """Trace that a revocation came with."""
+    if b"/cause/" not in (record.key or b""):
+        return None
+    headers = getattr(record, "headers", ())
+    found = (value for name, value in headers if name == "traceparent")
+    trace = next(found, None)
+    return None if trace is None else trace.decode("ascii", "replace")
