@@ -30,7 +30,7 @@ from streams.engines.embedded.dead_letters import DeadLetterRetention
 from streams.engines.embedded.fact_lookup import LoggedFacts
 from streams.engines.embedded.findings_log import StoredDeadLetters, StoredFindings
 from streams.engines.embedded.reader_process import ReaderProcess
-from streams.engines.embedded.status_entries import StatusEntries
+from streams.engines.embedded.status_entries import StoredStatusEntries
 from streams.engines.embedded.store import Store
 from streams.http.alert_metrics import AlertMetrics
 from streams.http.events import Events
@@ -167,7 +167,7 @@ def _status_lists(
     about: EmbeddedContext, taking: Inputs, stages: Stages, published: Publication
 ) -> StatusLists:
     """Make what publishes the state of tokens."""
-    entries = StatusEntries(
+    entries = StoredStatusEntries(
         about.store,
         stages,
         about.clock,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import uuid
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -26,19 +27,23 @@ from streams.engines.kafka.clock.cluster_clock import (
 )
 from streams.engines.kafka.ingress.current import FollowedTable
 from streams.engines.kafka.ingress.source_state import HEARSAY_SECONDS
+from streams.engines.kafka.ingress.status_entries import KafkaStatusEntries
 from streams.engines.kafka.ingress.writing import Writing
 from streams.http.events import Events
 from streams.http.metrics import ClockOffset, DeadLetterCollector, Metrics
 from streams.http.probes import Probes
 from streams.http.problems import problems
+from streams.http.publication import publication
+from streams.http.status_lists import StatusLists
 from streams.http.traced import tracers
 from streams.observability import metrics
 from streams.process.lifecycle import say_ready
 from streams.process.loop_hold import LoopHold
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
+    from streams.http.publication import Publication
     from streams.settings.kafka import KafkaSettings
     from streams.settings.server import Settings
 
@@ -76,24 +81,22 @@ async def receive(
         LayoutError: the topics are not as they must be.
         KafkaError: the cluster cannot be reached or refuses.
         OSError: the address cannot be bound.
+        ValueError: the key that signs status lists cannot be used.
     """
     clock = clock or machine_clock(kafka)
     given = described(settings, HEARSAY_SECONDS)
     check_kafka(settings)
+    published = publication(settings)
     held = LoopHold()
     async with (
         ingress_log(given, kafka, name, clock, _fresh_id) as written,
         AsyncExitStack() as running,
     ):
         taking = kafka_inputs(given, written, clock, _fresh_id)
-        if taking.orders.limited:
-            table = FollowedTable(
-                kafka, settings.realm, given.vocabulary, name, written.writer
-            )
-            taking.orders.hold_to(await running.enter_async_context(table))
         reading = ReaderProcess()
         running.push_async_callback(reading.close)
         app = _application(given, taking, reading, clock, held)
+        await running.enter_async_context(_following(given, taking, app, published))
         members = {topic: each.member for topic, each in taking.raw.items()}
         writing = Writing(kafka, written.heart, members, written.watch)
         Probes(writing.stalled, writing.waiting, partial(faults, clock)).add_to(app)
@@ -110,6 +113,38 @@ async def receive(
             *written.works(clock),
             *taking.works(),
         )
+
+
+@asynccontextmanager
+async def _following(
+    given: Described,
+    taking: KafkaInputs,
+    app: web.Application,
+    published: Publication | None,
+) -> AsyncIterator[None]:
+    """Follow the table of the realm where something is counted or judged in it."""
+    orders, log, settings = taking.orders, taking.log, given.settings
+    if not orders.limited and published is None:
+        yield
+        return
+    async with FollowedTable(
+        log.kafka, settings.realm, given.vocabulary, log.name, log.writer
+    ) as table:
+        if orders.limited:
+            orders.hold_to(table)
+        if published is not None:
+            entries = KafkaStatusEntries(
+                log.kept, table, taking.speakers.clock, _fresh_id, secrets.randbelow
+            )
+            StatusLists(
+                taking.tokens,
+                taking.speakers,
+                given.vocabulary,
+                entries,
+                published,
+                log.writer.stated.secrets,
+            ).add_to(app)
+        yield
 
 
 def _application(

@@ -9,6 +9,7 @@ it any more: what it took in would be missing on Kafka.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import itertools
 import sqlite3
@@ -30,6 +31,7 @@ from streams.engines.embedded.restore import alone
 from streams.engines.kafka.client.publisher import Publisher
 from streams.engines.kafka.ingress.compacted_store import CompactedStore, part
 from streams.engines.kafka.ingress.source_state import CURSOR, SCIM
+from streams.engines.kafka.ingress.status_entries import ENTRY, LIST
 from streams.engines.kafka.records.accesses import access_records, signal_records
 from streams.engines.kafka.records.codec import (
     fact_record,
@@ -181,7 +183,7 @@ class Migration:
         return written, there
 
     async def _move_state(self, db: sqlite3.Connection, publisher: Publisher) -> None:
-        """Keep the places in vendors' logs, and what directories provisioned."""
+        """Keep places in vendors' logs, what directories provisioned, status lists."""
         async with CompactedStore(
             self.kafka, self.realm, publisher, self.clock
         ) as kept:
@@ -192,9 +194,14 @@ class Migration:
             for row in db.execute(f"SELECT {_SCIM} FROM scim"):  # noqa: S608 - names
                 name = "/".join(map(part, row[:3]))
                 wanted[SCIM, name] = orjson.dumps(row)
-            for (kind, name), body in wanted.items():
-                if kept.entries.get((kind, name)) != body:
-                    await kept.put(kind, name, body)
+            wanted |= _status_lists(db)
+            missing = (
+                kept.put(*key, body)
+                for key, body in wanted.items()
+                if kept.entries.get(key) != body
+            )
+            while page := list(itertools.islice(missing, PAGE)):
+                await asyncio.gather(*page)
 
     async def _move_accesses(
         self, db: sqlite3.Connection, publisher: Publisher
@@ -263,6 +270,20 @@ class Migration:
             digest.update(orjson.dumps(table_row(row)) + b"\n")
             rows += 1
         return rows, digest.hexdigest()
+
+
+def _status_lists(db: sqlite3.Connection) -> Iterator[tuple[tuple[str, str], bytes]]:
+    """Entries of the lists, which credentials name for as long as they live.
+
+    The log is another one there, so no index of these lists is given any more.
+    """
+    query = "SELECT number, name, genesis, bits, size, created_at FROM status_lists"
+    names = {}
+    for number, name, *plain in db.execute(query):
+        names[number] = name
+        yield (LIST, name), orjson.dumps(plain)
+    for number, index, body in db.execute("SELECT list, idx, body FROM status_entries"):
+        yield (ENTRY, f"{names[number]}/{index}/moved"), bytes(body)
 
 
 def _facts_of(db: sqlite3.Connection) -> Iterator[Fact]:

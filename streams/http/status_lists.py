@@ -17,11 +17,11 @@ from aiohttp import ETag, hdrs, web
 
 from agents_registry.identifiers import NodeClass
 from agents_registry.presentation import MOST_ACTORS, MOST_IDENTIFIERS
-from streams.engines.embedded.status_entries import Known, StatusEntries
 from streams.http.auth import authority_of
 from streams.http.bodies import json_object
 from streams.http.problems import ProblemError, unreadable
 from streams.model.times import SECOND, typed_time
+from streams.services.read_models import BehindError
 from streams.services.typed_names import identifier_of_kind
 from streams.stages.status.status_list import StatusEntry
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from streams.http.events import Speakers
     from streams.http.publication import Publication
     from streams.services.secret_names import SecretNames
+    from streams.services.status_entries import Known, StatusEntries
     from streams.stages.ingest.admission import Entitlements
     from streams.stages.status.status_list import StatusList
 
@@ -42,6 +43,7 @@ MOST_DIGITS: Final = 11  # of a time in seconds
 _FIELDS: Final = frozenset({"identifiers", "chain", "issued_at"})
 _RANGES: Final = ("*/*", "application/*", MEDIA_TYPE)  # the most specific one last
 _ANYBODY: Final = {hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: "*"}
+AS_OF: Final = "Rescind-As-Of"
 
 
 class _Asked(NamedTuple):
@@ -50,6 +52,13 @@ class _Asked(NamedTuple):
     list: str
     at: int | None
     turn: int
+
+
+class _Signed(NamedTuple):
+    """A signed list, and the consistency token that its table stood at."""
+
+    token: str
+    as_of: str
 
 
 class StatusLists:
@@ -64,7 +73,7 @@ class StatusLists:
         publication: Publication,
         secrets: SecretNames,
     ) -> None:
-        """Serve the lists of a store; ``secrets`` tell what is none of a name."""
+        """Serve the lists of a realm; ``secrets`` tell what is none of a name."""
         self._secrets = secrets
         self._tokens = tokens
         self._speakers = speakers
@@ -72,7 +81,7 @@ class StatusLists:
         self._entries = entries
         self._published = publication
         self._clock: Callable[[], int] = speakers.clock
-        self._kept: OrderedDict[_Asked, str] = OrderedDict()
+        self._kept: OrderedDict[_Asked, _Signed] = OrderedDict()
         # Judging a list costs a walk an entry, and everybody may ask.
         self._one_at_a_time = asyncio.Lock()
 
@@ -104,17 +113,20 @@ class StatusLists:
             status = http.HTTPStatus.NOT_ACCEPTABLE
             raise ProblemError(status, "not acceptable", f"this is {MEDIA_TYPE}")
         now = self._clock()
-        known = await self._entries.find(request.match_info["list"])
-        if known is None:
-            raise ProblemError(http.HTTPStatus.NOT_FOUND, "unknown list")
+        known = await self._found(request.match_info["list"])
         at = self._time(request, known, now)
-        token = await self._token(known, at, now)
+        token, as_of = await self._signed(known, at, now)
         response = web.Response(text=token, headers=_ANYBODY)
         response.content_type = MEDIA_TYPE
         response.charset = None
         fresh = f"public, max-age={self._published.ttl}"
         response.headers[hdrs.CACHE_CONTROL] = "no-cache" if at is not None else fresh
         response.headers[hdrs.VARY] = f"{hdrs.ACCEPT}, {hdrs.ACCEPT_ENCODING}"
+        if hdrs.AUTHORIZATION in request.headers:
+            # How many facts there are is nobody's business among the public.
+            self._tokens.holder(request, "viewer")
+            response.headers[AS_OF] = as_of
+            response.headers[hdrs.CACHE_CONTROL] = "private, no-cache"
         etag = ETag(hashlib.sha256(token.encode()).hexdigest()[:32], is_weak=True)
         response.etag = etag
         if any(one.value == etag.value for one in request.if_none_match or ()):
@@ -126,7 +138,10 @@ class StatusLists:
 
     async def aggregation(self, _: web.Request) -> web.Response:
         """Name every list (section 9.3)."""
-        lists = await self._entries.lists()
+        try:
+            lists = await self._entries.lists()
+        except BehindError as error:
+            raise _behind() from error
         uris = [self._published.uri(known.name) for known in lists]
         return web.json_response({"status_lists": uris}, headers=_ANYBODY)
 
@@ -135,7 +150,21 @@ class StatusLists:
         keys = {"keys": [self._published.key.public]}
         return web.json_response(keys, headers=_ANYBODY)
 
-    async def _token(self, known: Known, at: int | None, now: int) -> str:
+    async def _found(self, name: str) -> Known:
+        """List of a name.
+
+        Raises:
+            ProblemError: 404, there is none; 503, one may have been begun elsewhere.
+        """
+        try:
+            known = await self._entries.find(name)
+        except BehindError as error:
+            raise _behind() from error
+        if known is None:
+            raise ProblemError(http.HTTPStatus.NOT_FOUND, "unknown list")
+        return known
+
+    async def _signed(self, known: Known, at: int | None, now: int) -> _Signed:
         """Signed list of this turn, made once for all who ask within it.
 
         Raises:
@@ -147,18 +176,16 @@ class StatusLists:
         if asked not in self._kept:
             try:
                 async with asyncio.timeout(lease / SECOND):
-                    await self._entries.catch_up()
-            except TimeoutError as error:
-                status = http.HTTPStatus.SERVICE_UNAVAILABLE
-                detail = "not all that was accepted is applied; try again"
-                raise ProblemError(status, "behind", detail) from error
+                    as_of = await self._entries.catch_up()
+            except (TimeoutError, BehindError) as error:
+                raise _behind() from error
             async with self._one_at_a_time:
                 if asked not in self._kept:
                     statuses = await self._entries.statuses(known, at)
                     since = (now if at is None else at) // SECOND
                     # It is packed first, which takes long where it is large.
                     token = await asyncio.to_thread(self._sign, known, statuses, since)
-                    self._keep(asked, token)
+                    self._keep(asked, _Signed(token, as_of))
         self._kept.move_to_end(asked)
         return self._kept[asked]
 
@@ -172,8 +199,8 @@ class StatusLists:
             ttl=published.ttl,
         )
 
-    def _keep(self, asked: _Asked, token: str) -> None:
-        self._kept[asked] = token
+    def _keep(self, asked: _Asked, signed: _Signed) -> None:
+        self._kept[asked] = signed
         if len(self._kept) > KEPT:
             self._kept.popitem(last=False)
 
@@ -235,6 +262,12 @@ class StatusLists:
 
     def _is_credential(self, name: Identifier) -> bool:
         return self._vocabulary[name.kind] is NodeClass.CREDENTIAL
+
+
+def _behind() -> ProblemError:
+    status = http.HTTPStatus.SERVICE_UNAVAILABLE
+    detail = "not all that was accepted is applied; try again"
+    return ProblemError(status, "behind", detail)
 
 
 def accepts(headers: Iterable[str]) -> bool:

@@ -21,6 +21,7 @@ from streams.engines.embedded.data_folder import LostLogError
 from streams.engines.embedded.store import Store
 from streams.engines.kafka.ingress.source_state import CURSOR
 from streams.settings.kafka import KafkaSettings
+from streams.stages.status.status_list import StatusEntry
 from tests.integration.serving import (
     Server,
     created_key,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
+LISTED = "ab" * 16
 DEAD, LIVING = "AKIAEXAMPLE000000001", "AKIAEXAMPLE000000002"
 
 
@@ -79,6 +81,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         db.execute("INSERT INTO cursors VALUES ('okta/ours', ?)", (b'{"at":1}',))
         row = ("aws", "User", "1", "ann", None, 1, 1, 2)
         db.execute("INSERT INTO scim VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+        query = (
+            "INSERT INTO status_lists (number, name, genesis, bits, size, given,"
+            " created_at) VALUES (7, ?, 'old', 2, 16, 1, 5)"
+        )
+        db.execute(query, (LISTED,))
+        body = orjson.dumps(StatusEntry((Identifier("jwt.jti", "t"),), 3).to_plain())
+        db.execute("INSERT INTO status_entries VALUES (7, 11, ?)", (body,))
         db.commit()
     return path
 
@@ -116,7 +125,12 @@ async def test_all_that_decides_is_on_kafka(
     kept = {
         each["kind"]: each["name"] for each in await decoded(kafka_settings, "sources")
     }
-    assert kept == {CURSOR: "okta/ours", "scim": "aws/User/1"}
+    assert kept == {
+        CURSOR: "okta/ours",
+        "scim": "aws/User/1",
+        "status_list": LISTED,
+        "status_entry": f"{LISTED}/11/moved",
+    }
     dead, living = (Identifier("aws.access_key", key) for key in (DEAD, LIVING))
     async with pipeline(tmp_path / "kafka", kafka_settings) as pipe:
         await pipe.settled()

@@ -137,6 +137,12 @@ INPUT: Final = {
         "wait_for(lambda: True)",
         LISTED,
     ),
+    "a status list is made of what was applied": InputBug(
+        "ingress/current",
+        "await self._guard.wait_for(token, WAIT_SECONDS)\n            and ",
+        "",
+        "test_kafka_status_lists.py::test_a_list_says_nothing_before",
+    ),
 }
 
 CHANGES: Final = [

@@ -32,7 +32,7 @@ from agents_registry.identifiers import Identifier, extend
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
 from enforcement import turns
-from streams.engines.embedded.status_entries import Known, StatusEntries
+from streams.engines.embedded.status_entries import StoredStatusEntries
 from streams.engines.kafka.checkpoints.checkpoint import FactsFile
 from streams.engines.kafka.facts.partition import Partition
 from streams.engines.kafka.facts.recovery import take
@@ -40,6 +40,7 @@ from streams.http.prober import Prober
 from streams.http.table_answers import MAKERS, explained
 from streams.model.findings import Finding, FindingKind, Severity
 from streams.observability.progress import Progress
+from streams.services.status_entries import Known
 from streams.stages.access.agent_kinds import is_agent
 from streams.stages.closure.results import Revocation
 from streams.stages.ingest.blast import BatchReach
@@ -355,7 +356,7 @@ async def test_a_status_list_lets_others_have_their_turn(
     store: Any = SimpleNamespace(read=read)
     stages: Any = SimpleNamespace(registry=registry)
     unused: Any = None
-    entries = StatusEntries(store, stages, lambda: 2 * S, unused, unused, unused)
+    entries = StoredStatusEntries(store, stages, lambda: 2 * S, unused, unused, unused)
     judged: list[StatusList] = []
 
     async def judge() -> None:

@@ -111,11 +111,11 @@ def test_a_check_of_nothing_and_of_another_role(tmp_path: Path) -> None:
     assert (2, True) == (got.exit_code, "is it mode?" in got.output)
 
 
-@pytest.mark.parametrize("name", ["watch", "status_lists"])
+@pytest.mark.parametrize("name", ["watch", "sockets"])
 def test_what_kafka_does_not_serve_is_refused(name: str) -> None:
     """A server that watched a vault would be deaf there, and all would look well."""
     settings: Any = SimpleNamespace(
-        **{"watch": (), "sockets": {}, "status_lists": None, "vaults": {}} | {name: "x"}
+        **{"watch": (), "sockets": {}, "vaults": {}} | {name: "x"}
     )
     with pytest.raises(ConfigurationError, match=f"{name}: not on Kafka yet"):
         check_kafka(settings)

@@ -201,9 +201,7 @@ def check_kafka(settings: Settings) -> None:
     Raises:
         ConfigurationError: the settings ask for it.
     """
-    asked = [
-        name for name in ("sockets", "watch", "status_lists") if getattr(settings, name)
-    ]
+    asked = [name for name in ("sockets", "watch") if getattr(settings, name)]
     asked += [
         f"vaults.{name}.irrevocable_seconds"
         for name, each in settings.vaults.items()

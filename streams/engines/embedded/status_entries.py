@@ -1,69 +1,31 @@
-"""Status lists of the embedded server: who has which index, and how each one is.
-
-An index is given once, durably, at random. What is at an index is never stored: it is
-judged from the table whenever a list is asked for, so that a revoked ancestor is in
-the list with nothing to keep in step.
-"""
+"""Status lists of the embedded server, in its file."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import orjson
-from attrs import frozen
 
-from enforcement.turns import undisturbed
 from streams.engines.embedded.transaction import NewList
-from streams.stages.status.status_list import (
-    Status,
-    StatusEntry,
-    StatusList,
-    judging_at,
-    judging_now,
-    policy_for,
-)
+from streams.services.intake import token_of
+from streams.services.status_entries import Known, StatusPlace, judged
+from streams.stages.status.status_list import StatusEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
-    from agents_registry.steps import Steps
-    from agents_registry.verdict import Policy
     from streams.engines.embedded.analysis import Analysis
     from streams.engines.embedded.stages import Stages
     from streams.engines.embedded.store import Store
     from streams.engines.embedded.transaction import Transaction
+    from streams.stages.status.status_list import StatusList
 
 PAGE: Final = 500  # entries read at once
 MOST_LISTS: Final = 100_000
 _KNOWN: Final = "number, name, bits, size, created_at"  # fields of `Known`
 
 
-class StatusPlace(NamedTuple):
-    """Where a credential's status stands."""
-
-    list: str
-    idx: int
-
-
-@frozen
-class Known:
-    """A list that exists.
-
-    Attributes:
-        number: in the file; name: for everybody else.
-        bits: of one status.
-        size: how many indices.
-        created_at: ns.
-    """
-
-    number: int
-    name: str
-    bits: int
-    size: int
-    created_at: int
-
-
-class StatusEntries:
+class StoredStatusEntries:
     """The lists of one store."""
 
     def __init__(
@@ -131,25 +93,27 @@ class StatusEntries:
         rows = await self._store.read(query, name)
         return Known(*rows[0]) if rows else None
 
-    async def catch_up(self) -> None:
-        """Wait until the table holds all that was accepted by now."""
+    async def catch_up(self) -> str:
+        """Wait until the table holds all that was accepted by now; give its token."""
+        end = self._store.end
         await self._stages.loaded.wait()
-        await self._stages.wait_applied(self._store.end)
+        await self._stages.wait_applied(end)
+        return token_of(self._store.genesis, end)
 
     async def statuses(self, known: Known, at: int | None) -> StatusList:
-        """Judge every entry of a list; others get their turn while it is judged.
+        """Judge every entry of a list; see `StatusEntries.statuses`.
 
         In the event loop of the stages: a fact that is half applied could hide a cause.
-
-        Args:
-            known: the list.
-            at: as of a past time (ns); None: as of now.
         """
         return await self._analysis.run(self._judged, known, at)
 
     async def _judged(self, known: Known, at: int | None) -> StatusList:
-        judged = StatusList(known.bits, known.size)
-        policy = policy_for(self._stages.registry)
+        entries = self._entries(known)
+        return await judged(
+            known, entries, lambda: self._stages.registry, self._clock(), at
+        )
+
+    async def _entries(self, known: Known) -> AsyncIterator[tuple[int, StatusEntry]]:
         query = (
             "SELECT idx, body FROM status_entries WHERE list = ? AND idx > ?"
             " ORDER BY idx LIMIT ?"
@@ -157,23 +121,5 @@ class StatusEntries:
         last = -1
         while rows := await self._store.read(query, known.number, last, PAGE):
             for index, body in rows:
-                entry = StatusEntry.from_plain(orjson.loads(body))
-                status = await self._status(entry, at, policy)
-                if status is Status.VALID:
-                    continue
-                # One bit cannot tell what may be lifted from what is for good.
-                judged[index] = Status.INVALID if known.bits == 1 else status
+                yield index, StatusEntry.from_plain(orjson.loads(body))
             last = rows[-1][0]
-        return judged
-
-    async def _status(
-        self, entry: StatusEntry, at: int | None, policy: Policy
-    ) -> Status:
-        registry, now = self._stages.registry, self._clock()
-
-        def walk() -> Steps[Status]:
-            if at is None:
-                return judging_now(registry, entry, now, policy)
-            return judging_at(registry, entry, at)
-
-        return await undisturbed(registry, walk)

@@ -1,14 +1,22 @@
 """The table of a realm for ingress on Kafka, where something must be counted in it.
 
-Ingress needs no table otherwise. It follows ``facts`` as a guard does, without
-receipts: closure does not wait for it.
+It also judges status lists. Ingress needs no table otherwise. It follows ``facts`` as a
+guard does, without receipts: closure does not wait for it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from enforcement.kafka import KafkaGuard
+from enforcement.kafka.connecting import stopped, whole
+from streams.engines.kafka.records.codec import partition_of
+from streams.engines.kafka.records.layout import FACTS
+from streams.services.intake import token_of
+from streams.services.read_models import BehindError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -54,10 +62,23 @@ class FollowedTable:
         )
         self._realm = realm
         self._writer = writer
+        self._asking: Any = AIOKafkaConsumer(**kafka.client())
+        self._at = TopicPartition(
+            kafka.topic(FACTS), partition_of(realm, kafka.partitions)
+        )
 
     async def __aenter__(self) -> Self:
-        """Begin to follow."""
+        """Begin to follow.
+
+        Raises:
+            KafkaError: the cluster cannot be reached.
+        """
         await self._guard.__aenter__()
+        try:
+            await whole(self._asking.start())
+        except BaseException:
+            await self.__aexit__(None, None, None)
+            raise
         return self
 
     async def __aexit__(
@@ -67,6 +88,7 @@ class FollowedTable:
         trace: TracebackType | None,
     ) -> None:
         """Follow no longer."""
+        await stopped(self._asking.stop)
         await self._guard.__aexit__(kind, error, trace)
 
     async def current(self) -> Registry | None:
@@ -76,4 +98,36 @@ class FollowedTable:
         token = self._writer.written(self._realm)
         if not await self._guard.wait_for(token, WAIT_SECONDS):
             return None
+        return self.registry
+
+    @property
+    def registry(self) -> Registry:
+        """Table as it is now, however old."""
         return self._guard.standing.replica.registry
+
+    @property
+    def genesis(self) -> str:
+        """Id of the log that this process writes to."""
+        return self._writer.written(self._realm).partition(":")[0]
+
+    async def catch_up(self) -> str:
+        """Wait until the table holds all that lies in the log now, whoever wrote it.
+
+        Returns:
+            The consistency token of that.
+
+        Raises:
+            BehindError: it does not in time, or the log's end is not proven.
+        """
+        try:
+            end = (await self._asking.end_offsets([self._at]))[self._at]
+        except (KafkaError, OSError) as error:
+            raise BehindError(type(error).__name__) from error
+        token = token_of(self.genesis, end, self._at.partition)
+        # The lease proves that it was no leader that is none any more who answered.
+        if not (
+            await self._guard.wait_for(token, WAIT_SECONDS)
+            and await self._guard.ready(WAIT_SECONDS)
+        ):
+            raise BehindError(f"the table is not at {token}")
+        return token

@@ -1,0 +1,164 @@
+"""Indices of status lists on Kafka: claimed by many, given once."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import TYPE_CHECKING, Any, cast
+
+import orjson
+import pytest
+from attrs import define, field
+
+from agents_registry.identifiers import Identifier
+from agents_registry.registry import Registry
+from streams.engines.kafka.ingress.status_entries import ENTRY, KafkaStatusEntries
+from streams.services.intake import NotWrittenError
+from streams.services.read_models import BehindError
+from streams.stages.status.status_list import Status, StatusEntry
+from tests.pdp import node, revoke
+
+if TYPE_CHECKING:
+    from streams.engines.kafka.ingress.compacted_store import CompactedStore
+    from streams.engines.kafka.ingress.current import FollowedTable
+
+pytestmark = pytest.mark.unit
+
+DEAD = Identifier("jwt.jti", "dead")
+LIVE = Identifier("jwt.jti", "live")
+
+
+@define
+class Topic:
+    """A compacted topic that some processes follow, each at its own pace."""
+
+    records: list[tuple[str, str, bytes | None]] = field(factory=list)
+
+
+@define
+class Kept:
+    """What one process heard of the topic.
+
+    Attributes:
+        away: the broker does not answer.
+    """
+
+    topic: Topic
+    away: bool = False
+    heard: int = 0
+    entries: dict[tuple[str, str], bytes] = field(factory=dict)
+    listeners: list[Any] = field(factory=list)
+
+    async def put(self, kind: str, name: str, body: bytes) -> None:
+        """Append; others may do so before it is heard."""
+        self.topic.records.append((kind, name, body))
+        await asyncio.sleep(0)
+
+    async def forget(self, kind: str, name: str) -> None:
+        """Append that it is gone."""
+        self.topic.records.append((kind, name, None))
+
+    async def catch_up(self) -> None:
+        """Hear all that is there now."""
+        if self.away:
+            raise NotWrittenError("away")
+        for record in self.topic.records[self.heard :]:
+            self.heard += 1
+            for listener in self.listeners:
+                listener(*record)
+
+
+@define
+class Table:
+    """A table that is always as far as the log."""
+
+    registry: Registry = field(factory=Registry)
+    genesis: str = "g1"
+
+    async def catch_up(self) -> str:
+        """Be there."""
+        return f"{self.genesis}:0:7"
+
+
+def entries(
+    topic: Topic, table: Table, draws: list[int], name: str = "p"
+) -> tuple[KafkaStatusEntries, Kept]:
+    """Make what one process gives indices with, which draws these."""
+    kept, fresh, drawn = Kept(topic), itertools.count(), iter(draws)
+    made = KafkaStatusEntries(
+        cast("CompactedStore", kept),
+        cast("FollowedTable", table),
+        lambda: 1,
+        lambda: f"{name}{next(fresh)}",
+        lambda _: next(drawn),
+    )
+    return made, kept
+
+
+async def test_of_two_that_claim_one_index_the_second_draws_again() -> None:
+    """Both claim before either looks; whoever comes later hears the same."""
+    topic, table = Topic(), Table()
+    one, _ = entries(topic, table, [3, 7], "a")
+    two, _ = entries(topic, table, [3, 1, 7, 6], "b")
+    await one.give(StatusEntry((LIVE,), 1), 2, 16)
+    await two.catch_up()
+    await two.give(StatusEntry((LIVE,), 1), 2, 16)
+    places = await asyncio.gather(
+        *(each.give(StatusEntry((LIVE,), 1), 2, 16) for each in (one, two))
+    )
+    later, _ = entries(topic, table, [6, 7, 1, 3, 9], "c")
+    await later.catch_up()
+    last = await later.give(StatusEntry((LIVE,), 1), 2, 16)
+
+    assert [7, 6, 9] == [place.idx for place in (*places, last)]
+    assert last.list == places[0].list == places[1].list
+
+
+async def test_a_claim_that_was_left_behind_denies_rather_than_allows() -> None:
+    """What is at the index is the worst of both, as one bit or two."""
+    topic = Topic()
+    facts = [node(DEAD), node(LIVE), revoke(DEAD)]
+    table = Table(Registry.build(facts))
+    one, kept = entries(topic, table, [3, 4], "a")
+    place = await one.give(StatusEntry((LIVE,), 1), 2, 16)
+    await one.give(StatusEntry((LIVE,), 1), 2, 16)
+    (_, _, body) = topic.records[-1]
+    dead = StatusEntry((DEAD,), 1).to_plain()
+    assert body is not None
+    await kept.put(ENTRY, f"{place.list}/3/left", orjson.dumps(dead))
+    assert "g1:0:7" == await one.catch_up()
+    (known,) = await one.lists()
+    statuses = await one.statuses(known, None)
+
+    assert Status.INVALID == statuses.array[0] >> 6 & 3
+    assert Status.VALID == statuses.array[1] & 3
+
+
+async def test_a_list_is_left_when_half_of_it_is_given_or_the_log_is_another() -> None:
+    """Indices that a lost log gave are not known any more."""
+    topic, table = Topic(), Table()
+    one, _ = entries(topic, table, [0, 1, 2, 3, 0, 1, 0])
+    first = [(await one.give(StatusEntry((LIVE,), 1), 1, 8)).list for _ in range(6)]
+    table.genesis = "g2"
+    first.append((await one.give(StatusEntry((LIVE,), 1), 1, 8)).list)
+
+    assert [4, 2, 1] == [first.count(name) for name in dict.fromkeys(first)]
+    assert [*dict.fromkeys(first)] == [known.name for known in await one.lists()]
+
+
+async def test_what_was_not_read_is_not_there_or_not_told() -> None:
+    """A list that another process began is looked for, and never denied unread."""
+    topic, table = Topic(), Table()
+    one, _ = entries(topic, table, [0], "a")
+    two, kept = entries(topic, table, [], "b")
+    name = (await one.give(StatusEntry((LIVE,), 1), 2, 16)).list
+    kept.away = True
+    for asked in (two.find(name), two.lists(), two.catch_up()):
+        with pytest.raises(BehindError):
+            await asked
+    kept.away = False
+
+    found = await two.find(name)
+    assert found is not None
+    assert found.name == name
+    assert await two.find("0" * 32) is None
