@@ -15,7 +15,7 @@ import orjson
 from attrs import frozen
 
 from streams.adopt.listing import Listing, ListingError
-from streams.pollers.feeds import UnreadablePageError, next_link
+from streams.sources.polling.feeds import UnreadablePageError, next_link
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,7 +18,6 @@ from streams.apps.builders.http_listener import accepting
 from streams.apps.builders.kafka_inputs import KafkaInputs, kafka_inputs
 from streams.apps.builders.kafka_log import ingress_log
 from streams.apps.builders.sources import check_kafka
-from streams.apps.worker import until_stopped
 from streams.engines.embedded.reader_process import ReaderProcess
 from streams.engines.kafka.clock.cluster_clock import (
     faults,
@@ -37,7 +36,7 @@ from streams.http.publication import publication
 from streams.http.status_lists import StatusLists
 from streams.http.traced import tracers
 from streams.observability import metrics
-from streams.process.lifecycle import say_ready
+from streams.process.lifecycle import say_ready, until_stopped
 from streams.process.loop_hold import LoopHold
 
 if TYPE_CHECKING:

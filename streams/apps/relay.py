@@ -24,7 +24,6 @@ from streams.apps.builders.sources import (
     configured_sources,
     guard_names,
 )
-from streams.apps.worker import until_stopped
 from streams.engines.kafka.client.publisher import Publisher
 from streams.engines.kafka.clock.cluster_clock import (
     faults,
@@ -41,7 +40,7 @@ from streams.http.metrics import ClockOffset, Metrics
 from streams.http.probes import Probes
 from streams.http.problems import problems
 from streams.observability import metrics
-from streams.process.lifecycle import say_ready
+from streams.process.lifecycle import say_ready, until_stopped
 from streams.process.loop_hold import LoopHold
 from streams.stages.closure.guard_names import SettledNames
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from aiohttp import web
@@ -38,19 +38,24 @@ from streams.engines.kafka.process import Process, worker_process
 from streams.engines.kafka.records.codec import partition_of
 from streams.http.closure_metrics import findings_of
 from streams.http.guards import Guards
-from streams.http.metrics import ClockOffset, DeadLetterCollector, Metrics
+from streams.http.metrics import (
+    ClockOffset,
+    DeadLetterCollector,
+    Metrics,
+    StageProgress,
+)
 from streams.http.probes import Probes
 from streams.http.problems import problems
 from streams.http.queries import Queries, Table
 from streams.model.times import SECOND
 from streams.observability import metrics
-from streams.process.lifecycle import heeding_signals, say_ready
+from streams.process.lifecycle import say_ready, until_stopped
 from streams.process.loop_hold import LoopHold
 from streams.services.audit_sinks import Sinks
 from streams.services.intake import token_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from prometheus_client.core import Metric
@@ -83,22 +88,16 @@ class Working:
 
 
 class _State(Collector):
-    """Reads the progress at every scrape."""
+    """Reads what the stages count at every scrape."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
 
     def collect(self) -> Iterator[Metric]:
-        process = self._process
-        assigned, lag = metrics.ASSIGNED.family(), metrics.LAG.family()
-        waiting, position = metrics.WAITING.family(), metrics.POSITION.family()
+        process, waiting = self._process, metrics.WAITING.family()
         for stage, progress in process.progress.items():
-            assigned.add_metric([stage], len(progress.assigned))
-            lag.add_metric([stage], progress.lag)
             waiting.add_metric([stage], progress.waiting)
-            for number, value in progress.positions.items():
-                position.add_metric([stage, str(number)], value)
-        yield from (assigned, lag, waiting, position)
+        yield waiting
         yield findings_of(process.opened)
         if process.sentinel is not None:
             yield metrics.IN_FLIGHT.of(process.sentinel.tally.in_flight)
@@ -235,6 +234,7 @@ def _application(
     written, dlq = process.publisher.written, kafka.topic("dlq")
     collectors = [
         held,
+        StageProgress(lambda: process.progress),
         _State(process),
         DeadLetterCollector(lambda: written[dlq]),
         ClockOffset(partial(offset_seconds, clock)),
@@ -259,13 +259,3 @@ def keys_of_guards(
     if "closure" in worker.stages and not keys.required:
         log.warning("guard_names_open", why=NAMES_OPEN)
     return keys
-
-
-async def until_stopped(stop: asyncio.Event, *works: Coroutine[Any, Any, None]) -> None:
-    """Run some works until they are told to stop; the first that breaks ends all."""
-    with heeding_signals(stop):
-        async with asyncio.TaskGroup() as tasks:
-            running = [tasks.create_task(each) for each in works]
-            await stop.wait()
-            for task in running:
-                task.cancel()

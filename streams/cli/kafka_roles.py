@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from streams.apps.builders.sources import ConfigurationError
 from streams.apps.ingress import receive
+from streams.apps.notify import deliver
 from streams.apps.relay import relay
 from streams.engines.embedded.analysis import SWITCH_SECONDS
 from streams.engines.kafka.checkpoints.checkpoint import CheckpointInUseError
@@ -26,6 +27,7 @@ from streams.process.lifecycle import (
 from streams.process.private_folder import OpenFolderError
 from streams.settings.errors import explained_either
 from streams.settings.kafka import KafkaSettings
+from streams.settings.notify import NotifySettings
 from streams.settings.relay import RelaySettings
 from streams.settings.server import address, load
 from streams.settings.worker import WorkerSettings
@@ -87,15 +89,12 @@ def run_notify(
 
     Returns:
         The exit code: 0 stopped by a signal, 1 something broke, 2 a wrong setting.
-        What breaks once it works, a produce that is not acked too, ends the process
-        with 70.
+        A dead letter that is not acked ends the process with 70.
     """
-    from streams.faust_shell.notify import tell
-    from streams.faust_shell.notify_settings import NotifySettings
 
     def start() -> Coroutine[Any, Any, None]:
         notify = NotifySettings(**_given(name=name, data_dir=data_dir))
-        return tell(load(config, **_listening(listen)), KafkaSettings(), notify)
+        return deliver(load(config, **_listening(listen)), KafkaSettings(), notify)
 
     return _run(NOTIFY, start, config)
 

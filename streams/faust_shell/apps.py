@@ -1,26 +1,17 @@
-"""Make the Faust apps: one that only hosts, and one with agents.
-
-Both leave Faust's own web server off (ADR 0068) and touch no topic's layout: topics
-are there first, made by ``rescind topics apply``.
-"""
+"""Make the Faust app that only hosts, without Faust's own web server (ADR 0068)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import faust
 from faust.app.base import BootStrategy
-
-from streams.faust_shell.hardened import HardApp, HardTopic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
     from streams.settings.kafka import KafkaSettings
-
-REBALANCE_SECONDS: Final = 30.0
-COMMIT_SECONDS: Final = 0.5
 
 
 class NoKafka(BootStrategy):
@@ -62,54 +53,6 @@ def host_app(app_id: str, kafka: KafkaSettings, folder: Path) -> HostApp:
         folder: for what Faust keeps.
     """
     return HostApp(app_id, **_common(kafka, folder))
-
-
-def agent_app(
-    app_id: str,
-    kafka: KafkaSettings,
-    folder: Path,
-    *,
-    instance: str | None = None,
-    session_seconds: float = 10.0,
-    app_class: type[faust.App] = HardApp,
-    **more: Any,
-) -> HardApp:
-    """Make an app for agents; its id is the name of its group.
-
-    Args:
-        app_id: the consumer group.
-        kafka: of the cluster.
-        folder: for what Faust keeps.
-        instance: a stable name of this process in the group.
-        session_seconds: of silence until the group gives its place away.
-        app_class: another one only to show what it would lose.
-        more: settings of Faust that replace those here.
-    """
-    # Faust refuses a session that is longer than a request.
-    request = max(kafka.request_timeout_ms / 1000, session_seconds, 30.0)
-    settings: dict[str, Any] = {
-        **_common(kafka, folder),
-        "Topic": HardTopic,
-        "processing_guarantee": "at_least_once",
-        "broker_commit_interval": COMMIT_SECONDS,
-        "broker_session_timeout": session_seconds,
-        "broker_heartbeat_interval": session_seconds / 4,
-        "broker_request_timeout": request,
-        "broker_rebalance_timeout": REBALANCE_SECONDS,
-        "broker_max_poll_records": 500,
-        "consumer_group_instance_id": instance,
-        "stream_wait_empty": False,
-        "stream_buffer_maxsize": 1024,
-        "producer_acks": -1,
-        "producer_request_timeout": kafka.request_timeout_ms / 1000,
-        "producer_linger": 0.005,
-        "producer_threaded": False,
-        "table_standby_replicas": 0,
-        "topic_disable_leader": True,
-        "key_serializer": "raw",
-        "value_serializer": "raw",
-    }
-    return app_class(app_id, **{**settings, **more})  # type: ignore[return-value]
 
 
 def _common(kafka: KafkaSettings, folder: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from aiohttp import web
 
-from streams.services.keyed_sources import keyed_source
+from streams.sources.catalogue import source
 from streams.sources.kubernetes.kubernetes import Kubernetes
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Vendor:
         name = settings.format or self.source
         if name == Kubernetes.name:
             return Kubernetes(settings.cluster)
-        return keyed_source(name, peppers)
+        return source(name, peppers)
 
     def answer(self, request: web.Request, now: int) -> web.Response:
         """Answer, once all is on disk."""

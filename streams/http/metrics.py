@@ -13,9 +13,11 @@ from prometheus_client.registry import Collector
 from streams.observability import metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from prometheus_client.core import Metric
+
+    from streams.observability.progress import Progress
 
 
 class Metrics:
@@ -52,6 +54,37 @@ class Build(Collector):
         family = metrics.BUILD.family()
         family.add_metric(self._labels, 1)
         yield family
+
+
+class StageProgress(Collector):
+    """How far each stage of a process on Kafka is."""
+
+    def __init__(self, stages: Callable[[], Mapping[str, Progress]]) -> None:
+        """Ask at every scrape for the stages, by their names."""
+        self._stages = stages
+
+    def collect(self) -> Iterator[Metric]:
+        """Partitions, lag and positions of each stage."""
+        assigned, lag = metrics.ASSIGNED.family(), metrics.LAG.family()
+        position = metrics.POSITION.family()
+        for stage, progress in self._stages().items():
+            assigned.add_metric([stage], len(progress.assigned))
+            lag.add_metric([stage], progress.lag)
+            for number, value in progress.positions.items():
+                position.add_metric([stage, str(number)], value)
+        yield from (assigned, lag, position)
+
+
+class OwedFindings(Collector):
+    """How many findings hold back the commit of a notify process."""
+
+    def __init__(self, count: Callable[[], int]) -> None:
+        """Ask for the count at every scrape."""
+        self._count = count
+
+    def collect(self) -> Iterator[Metric]:
+        """One series."""
+        yield metrics.NOTIFY_OWED.of(self._count())
 
 
 class ClockOffset(Collector):

@@ -11,9 +11,9 @@ from aiohttp import web
 from streams.http.bodies import unproven_body_of
 from streams.http.hook_vendor import Vendor
 from streams.http.problems import ProblemError
-from streams.services.keyed_sources import keyed_github, keyed_github_secrets
 from streams.sources.entra import graph as entra_graph
 from streams.sources.gitguardian import gitguardian
+from streams.sources.github import github, secrets
 from streams.sources.github import hook as github_hook
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Github(Vendor):
             detail = "set the content type of the webhook to application/json"
             raise ProblemError(status, "not JSON", detail)
         # Plain, so that it can be handed to another process.
-        return _Delivered(keyed_github(peppers), dict(request.headers))
+        return _Delivered(github.with_peppers(peppers), dict(request.headers))
 
 
 class _Delivered:
@@ -124,7 +124,7 @@ class GithubSecrets(Vendor):
     ) -> RecordReader:
         """Reader that names the tokens and keeps none."""
         del settings, request
-        return keyed_github_secrets(peppers)
+        return secrets.with_peppers(peppers)
 
 
 class GitGuardianHook(Vendor):

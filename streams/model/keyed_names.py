@@ -5,9 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from typing import Final
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from agents_registry.identifiers import Identifier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 LEAST_BYTES: Final = 16
 _HASH_BYTES: Final = 16
@@ -28,6 +32,18 @@ def keyed_digest(kind: str, digest: bytes, pepper: bytes) -> Identifier:
     """Name a secret of which only the SHA-256 is known, as `keyed_identifier` does."""
     named = hmac.new(pepper, kind.encode() + b"\0" + digest, hashlib.sha256).digest()
     return Identifier(kind, named[:_HASH_BYTES].hex())
+
+
+def keyed_by(kind: str, peppers: Iterable[bytes]) -> list[Callable[[bytes], str]]:
+    """Return functions that name the secret of a raw SHA-256, one for each pepper.
+
+    They can be handed to another process, as a reader that holds them is.
+    """
+    return [partial(_named, kind, pepper) for pepper in peppers]
+
+
+def _named(kind: str, pepper: bytes, digest: bytes) -> str:
+    return keyed_digest(kind, digest, pepper).value
 
 
 def pepper_bytes(text: str) -> bytes:

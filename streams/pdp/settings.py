@@ -14,8 +14,6 @@ from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     model_validator,
@@ -26,6 +24,7 @@ from agents_registry.verdict import DEFAULT_POLICY, UnknownPolicy
 from enforcement.verdict import Mode
 from streams.model.keyed_names import pepper_bytes
 from streams.model.settings_files import hold_settings
+from streams.model.strict import Strict
 from streams.settings.access import Sha256
 from streams.settings.limits import ConnectionSettings
 from streams.settings.server import FileSettings, Listen
@@ -55,11 +54,7 @@ def _https(url: str) -> str:
     return url
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ClaimRule(_Strict):
+class ClaimRule(Strict):
     """A claim whose value names something.
 
     Attributes:
@@ -83,7 +78,7 @@ JTI: Final = ClaimRule(claim="jti", kind="jwt.jti")
 SUB: Final = ClaimRule(claim="sub", kind="jwt.sub", by_issuer=True)
 
 
-class Issuer(_Strict):
+class Issuer(Strict):
     """Who signs tokens, with which keys, and what their claims name.
 
     Attributes:
@@ -114,14 +109,14 @@ class Issuer(_Strict):
     scope_namespace: str | None = None
 
 
-class Route(_Strict):
+class Route(Strict):
     """A part of the API with a mode and a required scope of its own."""
 
     mode: Mode = Mode.FAIL_CLOSED
     scope: str | None = None
 
 
-class PdpCaller(_Strict):
+class PdpCaller(Strict):
     """Who may ask AuthZEN and introspection: SHA-256 (hex) of a bearer token."""
 
     name: str

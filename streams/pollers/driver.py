@@ -18,17 +18,17 @@ from streams.outbound.answers import RequestError
 from streams.outbound.client import HttpClient
 from streams.outbound.client_credentials import AuthorizedClient, NoTokenError
 from streams.outbound.waits import waiting
-from streams.pollers.feeds import Start, UnreadablePageError
 from streams.services.intake import IntakeBatch
 from streams.services.reading import THREAD_FROM, Records, read
+from streams.sources.polling.feeds import Start, UnreadablePageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from streams.outbound.answers import HttpAnswer
     from streams.outbound.client_credentials import AuthorizationHeader
-    from streams.pollers.feeds import Cursor, Page, VendorFeed
     from streams.services.reading import RecordReader
+    from streams.sources.polling.feeds import Cursor, Page, VendorFeed
     from streams.stages.ingest.admission import Entitlements
     from streams.stages.ingest.ingress import Origin
 

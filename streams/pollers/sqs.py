@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from streams.pollers.notices import S3Object
     from streams.services.intake import Acceptance
     from streams.services.reading import RecordReader
-    from streams.settings.polls import QueueSettings
+    from streams.settings.queues import QueueSettings
     from streams.stages.ingest.admission import Entitlements
     from streams.stages.ingest.ingress import Origin
 

@@ -16,8 +16,9 @@ import structlog
 from streams.observability.logs import PROCESSORS, route_libraries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
     from pathlib import Path
+    from typing import Any
 
 
 LONG_COLLECTION: Final = 0.005  # seconds; the next one may take a little longer
@@ -119,3 +120,13 @@ def heeding_signals(stop: asyncio.Event) -> Iterator[None]:
     finally:
         for number in heeded:
             loop.remove_signal_handler(number)
+
+
+async def until_stopped(stop: asyncio.Event, *works: Coroutine[Any, Any, None]) -> None:
+    """Run some works until they are told to stop; the first that breaks ends all."""
+    with heeding_signals(stop):
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(each) for each in works]
+            await stop.wait()
+            for task in running:
+                task.cancel()

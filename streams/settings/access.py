@@ -5,18 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from streams.model.strict import Strict
 
 Role = Literal["ingest", "viewer", "revoker", "restorer", "admin", "guard"]
 Act = Literal["lift", "withdraw", "distrust", "owners", "adopt"]
 GuardPatterns = tuple[Annotated[str, Field(min_length=1, max_length=128)], ...]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
-class Strict(BaseModel):
-    """Settings that take no name that they do not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class StaticToken(Strict):

@@ -10,20 +10,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from streams.model.findings import FindingKind
-from streams.settings.vendors import SharedSecret
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+from streams.model.shared_secret import SharedSecret
+from streams.model.strict import Strict
 
 Base = Annotated[str, Field(pattern=r"^https?://[^?#\s@]*[^/?#\s@]$")]
 
 
-class _Endpoint(_Strict):
+class _Endpoint(Strict):
     """What every receiver has.
 
     Attributes:
@@ -171,7 +167,7 @@ AnyEndpoint = Annotated[HttpEndpoint | SyslogSettings, Field(discriminator="type
 Named = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
-class AlertSettings(_Strict):
+class AlertSettings(Strict):
     """Where alerts go, besides ``webhook``.
 
     Attributes:

@@ -13,24 +13,20 @@ from typing import Any, Final, Literal, Self
 
 from pydantic import (
     AnyHttpUrl,
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     model_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from streams.model.strict import Strict
+
 DAY_MS: Final = 24 * 3600 * 1000
 _KEY: Final = re.compile(r"(?:[0-9a-fA-F]{2}){32,}")
 PREFIX_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class KafkaTls(_Strict):
+class KafkaTls(Strict):
     """Encrypt, and check the broker's name; with a certificate, mutual TLS.
 
     Attributes:
@@ -59,7 +55,7 @@ class KafkaTls(_Strict):
         return context
 
 
-class Sasl(_Strict):
+class Sasl(Strict):
     """Who we are, by password."""
 
     mechanism: Literal["SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"] = "SCRAM-SHA-512"
@@ -67,7 +63,7 @@ class Sasl(_Strict):
     password: SecretStr
 
 
-class SchemaRegistrySettings(_Strict):
+class SchemaRegistrySettings(Strict):
     """A schema registry that speaks the REST API of Confluent's.
 
     Attributes:
@@ -91,7 +87,7 @@ class SchemaRegistrySettings(_Strict):
         return self
 
 
-class Retention(_Strict):
+class Retention(Strict):
     """How long the topics that are streams keep records, in days.
 
     Longer than the longest outage of a reader, which else misses records.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from streams.settings.access import Strict
+from streams.model.strict import Strict
 
 
 class ConnectionSettings(Strict):

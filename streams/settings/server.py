@@ -23,19 +23,21 @@ from pydantic_settings import (
 )
 
 from streams.model.settings_files import hold_settings
+from streams.model.shared_secret import SharedSecret
+from streams.model.strict import Strict
 from streams.settings.access import (
     Approvals,
     Oidc,
     QuotaSettings,
     StaticToken,
-    Strict,
     TlsSettings,
 )
 from streams.settings.alerts import AlertSettings
 from streams.settings.audit import AuditSink
 from streams.settings.limits import ConnectionSettings, DeadLetterSettings
-from streams.settings.polls import AnyPoll, QueueSettings
+from streams.settings.polls import AnyPoll
 from streams.settings.posture import PostureSettings
+from streams.settings.queues import QueueSettings
 from streams.settings.sources import (
     RawTopicSettings,
     Socket,
@@ -47,7 +49,6 @@ from streams.settings.vendors import (
     GlobalRevocation,
     Hook,
     Scim,
-    SharedSecret,
     VaultSettings,
 )
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from streams.settings.access import Strict
+from streams.model.strict import Strict
 
 
 class SourceSettings(Strict):

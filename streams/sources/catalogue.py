@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib import import_module, metadata
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
+from streams.model.extensions import ExtensionError, extensions, loaded
 from streams.sources.descriptor import GROUP, Descriptor
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from streams.sources import Source
 
@@ -18,70 +18,97 @@ FOLDERS: Final = (
     "aws", "openbao", "ssf", "keycloak", "kubernetes", "okta", "entra", "github",
     "openai", "anthropic", "auth0", "gitguardian", "litellm", "spire",
 )  # fmt: skip
+Offer = Literal["hooks", "polls", "adopts"]
+OFFERS: Final[tuple[Offer, ...]] = ("hooks", "polls", "adopts")
 
 
-class ExtensionError(ValueError):
-    """A source of another distribution cannot be used."""
+@cache
+def own() -> Mapping[str, Descriptor]:
+    """Return the descriptors of this tree, by name of the source."""
+    found = (loaded(f"streams.sources.{each}.vendor:VENDOR") for each in FOLDERS)
+    return {of.name: of for of in found}
 
 
 @cache
 def vendors() -> Mapping[str, Descriptor]:
-    """Return the descriptors by name of the source, our own first.
+    """Return all descriptors by name of the source, our own first.
 
     Raises:
         ExtensionError: an entry point of the group ``rescind.sources`` does not load,
-            is no descriptor, or has the name of another source.
+            is no descriptor, or has the name of another source, hook, poll or list.
     """
-    found: dict[str, Descriptor] = {}
-    for folder in FOLDERS:
-        of: Descriptor = import_module(f"streams.sources.{folder}.vendor").VENDOR
-        found[of.name] = of
-    for point in metadata.entry_points(group=GROUP):
-        of = _brought(point)
-        if of.name in found:
+    found = dict(own())
+    for extension in extensions(GROUP).values():
+        of = extension.load()
+        if not isinstance(of, Descriptor):
+            text = f"{extension} is no streams.sources.descriptor.Descriptor"
+            raise ExtensionError(text)
+        taken = [f"source {of.name!r}"] if of.name in found else []
+        for offer in OFFERS:
+            names = getattr(of, offer).keys() & offered(offer, found)
+            taken += [f"{offer.removesuffix('s')} {name!r}" for name in sorted(names)]
+        if taken:
             raise ExtensionError(
-                f"{_named(point)}: there is a source {of.name!r} already; give it "
-                "another name, or remove one of the two distributions"
+                f"{extension}: there is a {taken[0]} already; give it another name, "
+                "or remove one of the two distributions"
             )
         found[of.name] = of
     return found
 
 
-def source(name: str) -> Source:
+def offered(
+    offer: Offer, by: Mapping[str, Descriptor] | None = None
+) -> Mapping[str, str]:
+    """Hooks, polls or lists that vendors offer, as ``module:object`` by their names.
+
+    Args:
+        offer: which of them.
+        by: descriptors; None: all.
+
+    Raises:
+        ExtensionError: as `vendors`.
+    """
+    every = vendors() if by is None else by
+    return {
+        name: where
+        for of in every.values()
+        for name, where in getattr(of, offer).items()
+    }
+
+
+def source(name: str, peppers: Sequence[bytes] = ()) -> Source:
     """Make a fresh reader for one input stream of the named source.
+
+    Args:
+        name: of the source.
+        peppers: of the realm, with which the reader names secrets by their hashes.
 
     Raises:
         ExtensionError: as `vendors`; or the module of the reader does not load.
         ValueError: there is no source of that name.
     """
-    known = vendors()
-    if name not in known:
-        message = f"no source {name!r}: choose one of {', '.join(sorted(known))}"
-        raise ValueError(message)
-    module, _, reader = known[name].reader.partition(":")
+    of = vendors()[checked(name)]
     try:
-        made: Source = getattr(import_module(module), reader)()
-    except (AttributeError, ImportError) as error:
-        text = f"source {name}: its reader {known[name].reader} does not load: {error}"
-        raise ExtensionError(text) from error
+        made: Source = (
+            loaded(of.keyed)(peppers) if of.keyed and peppers else loaded(of.reader)()
+        )
+    except ExtensionError as error:
+        raise ExtensionError(f"source {name}: its reader {error}") from error
     return made
 
 
-def _brought(point: metadata.EntryPoint) -> Descriptor:
-    try:
-        of = point.load()
-    except (AttributeError, ImportError) as error:
-        text = (
-            f"{_named(point)} does not load: {error}; mend or remove the distribution"
-        )
-        raise ExtensionError(text) from error
-    if not isinstance(of, Descriptor):
-        raise ExtensionError(
-            f"{_named(point)} is no streams.sources.descriptor.Descriptor"
-        )
-    return of
+def checked(name: str, *others: str) -> str:
+    """Name of a source, if there is one.
 
+    Args:
+        name: as the settings have it.
+        others: what may stand there too.
 
-def _named(point: metadata.EntryPoint) -> str:
-    whose = "" if point.dist is None else f" of {point.dist.name}"
-    return f"source {point.name}{whose} ({point.value})"
+    Raises:
+        ExtensionError: as `vendors`.
+        ValueError: there is none; the text names all.
+    """
+    known = sorted([*vendors(), *others])
+    if name not in known:
+        raise ValueError(f"no source {name!r}: choose one of {', '.join(known)}")
+    return name

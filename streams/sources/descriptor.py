@@ -34,6 +34,14 @@ class Descriptor:
         page: its documentation: a file in docs/sources, or an address.
         samples: the folder of its samples and their answers, below the root of the
             tree; empty where its samples lie elsewhere.
+        keyed: ``module:function`` that makes a reader of the realm's peppers, where the
+            vendor tells secrets by their hashes.
+        hooks: senders of webhooks by their name in settings, each the
+            ``module:Class`` of a `streams.sources.hooking.HookVendor`.
+        polls: logs that are read from its API, by ``vendor`` of their settings, each
+            the ``module:Class`` of a `streams.sources.polling.settings.PollSettings`.
+        adopts: lists of what exists already, by the command below ``rescind adopt``,
+            each the ``module:object`` of a `streams.sources.listing.adoption.Adoption`.
     """
 
     name: str
@@ -43,3 +51,7 @@ class Descriptor:
     line: re.Pattern[bytes] | None = None
     page: str
     samples: str = ""
+    keyed: str = ""
+    hooks: Mapping[str, str] = field(factory=dict)
+    polls: Mapping[str, str] = field(factory=dict)
+    adopts: Mapping[str, str] = field(factory=dict)

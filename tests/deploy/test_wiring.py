@@ -13,9 +13,9 @@ from bench.load import UPGRADED
 from streams.cli.main import app
 from streams.clients.rescind import client
 from streams.engines.kafka.topics.acls import Role
-from streams.faust_shell.notify_settings import NotifySettings
 from streams.pdp.settings import load as load_pdp
 from streams.settings.kafka import KafkaSettings
+from streams.settings.notify import NotifySettings
 from streams.settings.server import address, load
 from streams.settings.worker import WorkerSettings
 

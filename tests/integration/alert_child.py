@@ -12,12 +12,12 @@ from typing import Any
 
 from streams.apps.embedded import serve
 from streams.apps.ingress import receive
+from streams.apps.notify import deliver
 from streams.apps.worker import work
-from streams.faust_shell.notify import tell
-from streams.faust_shell.notify_settings import NotifySettings
 from streams.observability import failpoints
 from streams.process.lifecycle import configure_logging
 from streams.settings.kafka import KafkaSettings
+from streams.settings.notify import NotifySettings
 from streams.settings.server import Settings
 from streams.settings.worker import WorkerSettings
 
@@ -61,7 +61,7 @@ async def _work(role: str, folder: str, given: dict[str, Any]) -> None:
                 tasks.create_task(receive(settings, kafka, name))
     elif role == "notify":
         own = NotifySettings(name="n0", data_dir=Path(folder), session_seconds=6)
-        await tell(each[0], kafka, own, clock=lambda: fast(base, speed))
+        await deliver(each[0], kafka, own, clock=lambda: fast(base, speed))
     else:
         worker = WorkerSettings(
             name="w0",

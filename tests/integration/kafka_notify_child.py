@@ -7,11 +7,11 @@ import logging
 import os
 from typing import Any
 
-from streams.faust_shell.notify import tell
-from streams.faust_shell.notify_settings import NotifySettings
+from streams.apps.notify import deliver
 from streams.observability import failpoints
 from streams.process.lifecycle import configure_logging
 from streams.settings.kafka import KafkaSettings
+from streams.settings.notify import NotifySettings
 from streams.settings.server import Settings
 
 
@@ -34,5 +34,5 @@ def main(
     logging.disable(level)
     failpoints.arm(failpoint)
     asyncio.run(
-        tell(Settings(**values), KafkaSettings(**kafka), NotifySettings(**notify))
+        deliver(Settings(**values), KafkaSettings(**kafka), NotifySettings(**notify))
     )

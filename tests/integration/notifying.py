@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 from attrs import define, field
 
 from agents_registry.identifiers import Identifier
@@ -72,7 +73,10 @@ async def report(kafka: KafkaSettings, *episodes: Episode | Finding) -> None:
 async def open_records(kafka: KafkaSettings) -> int:
     """Count the findings that the group has not committed."""
     group = kafka.group("notify")
-    found = await administer(kafka, "list_consumer_group_offsets", group)
+    try:
+        found = await administer(kafka, "list_consumer_group_offsets", group)
+    except GroupCoordinatorNotAvailableError:
+        found = {}  # the broker has had no group yet
     left = 0
     for number, end in (await ends(kafka, "findings", kafka.partitions)).items():
         place = found.get(TopicPartition(kafka.topic("findings"), number))

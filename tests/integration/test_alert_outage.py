@@ -18,8 +18,8 @@ from attrs import define, field
 from streams.engines.embedded.notifier import Notifier
 from streams.engines.embedded.store import Store
 from streams.engines.kafka.notify.delivery_file import DeliveryFile
-from streams.engines.kafka.notify.intake import Record
 from streams.engines.kafka.notify.notifier import DeliveryWorker
+from streams.engines.kafka.notify.records import Record
 from streams.engines.kafka.records.outputs import finding_record
 from streams.model.findings import Severity
 from streams.model.times import SECOND

@@ -127,7 +127,6 @@ def test_every_server_listens_in_the_one_way() -> None:
     assert starting - {
         "streams/faust_shell/running.py",  # its run_app is not that of aiohttp
         "streams/faust_shell/worker.py",
-        "streams/faust_shell/notify.py",
     } == {"streams/http/server.py"}
 
 

@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 from aiohttp import web
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
 from streams.apps.builders.sources import ConfigurationError
+from streams.apps.notify import Delivering, deliver
 from streams.engines.kafka.topics.acls import acls
 from streams.engines.kafka.topics.topics import LayoutError
-from streams.faust_shell.notify import Notifying, tell
-from streams.faust_shell.notify_settings import NotifySettings
 from streams.model.findings import FindingKind
 from streams.model.times import SECOND
 from streams.observability.metrics import NOTIFY
+from streams.settings.notify import NotifySettings
 from streams.settings.server import Settings
 from streams.stages.sentinel.episode import Episode
 from tests.integration.fake_receivers import endpoints, receivers
@@ -72,12 +73,12 @@ async def notifying(
     receiver: Receiver,
     clock: Callable[[], int],
     name: str = "n0",
-) -> AsyncIterator[Notifying]:
+) -> AsyncIterator[Delivering]:
     """Run a notify process' parts in this one until the context ends."""
     settings = Settings(**values(folder, webhook=webhook(receiver)))
     notify = NotifySettings(name=name, data_dir=folder / "notify")
     async with task_of(
-        lambda stop, told: tell(
+        lambda stop, told: deliver(
             settings, kafka, notify, stop=stop, started=told, clock=clock
         )
     ) as running:
@@ -125,7 +126,7 @@ async def test_a_silence_outlives_its_process_and_holds_the_commit_back(
             await until(held)
             assert await open_records(kafka) >= 1
             clock.ahead += 3600 * SECOND
-            running.desk.heed()
+            running.process.desk.heed()
             await until_committed(kafka)
         assert [f"{2:032x}.1", f"{1:032x}.1"] == [name for name, _ in receiver.got]
 
@@ -142,8 +143,8 @@ async def test_findings_are_delivered_then_committed(
     async with receiving() as receiver:
         async with notifying(tmp_path, kafka, receiver, Clock()) as running:
             await until_committed(kafka)
-            await until(lambda: running.progress.ready)
-            assert kafka.partitions == len(running.progress.assigned)
+            await until(lambda: running.process.intake.progress.ready)
+            assert kafka.partitions == len(running.process.intake.progress.assigned)
             async with aiohttp.ClientSession() as session:
                 for path in ("live", "ready", "startup"):
                     url = f"{running.url}/healthz/{path}"
@@ -179,11 +180,13 @@ async def test_a_spare_is_ready_and_stays_without_partitions(
         both = (one, other)
 
         def settled() -> bool:
-            held = [len(each.progress.assigned) for each in both]
-            return sum(held) == 1 and all(each.progress.ready for each in both)
+            held = [len(each.process.intake.progress.assigned) for each in both]
+            now = asyncio.get_running_loop().time()
+            waiting = [name for each in both for name in each.process.waiting(now)]
+            return sum(held) == 1 and not waiting
 
         await until(settled)
-        (spare,) = (each for each in both if not each.progress.assigned)
+        (spare,) = (each for each in both if not each.process.intake.progress.assigned)
         async with aiohttp.ClientSession() as session:
             for path in ("live", "ready", "startup"):
                 async with session.get(f"{spare.url}/healthz/{path}") as got:
@@ -205,7 +208,7 @@ async def test_every_receiver_is_told_and_tried_out_over_http(
         notify = NotifySettings(name="n0", data_dir=tmp_path / "notify")
         async with (
             task_of(
-                lambda stop, told: tell(
+                lambda stop, told: deliver(
                     settings, kafka, notify, stop=stop, started=told, clock=clock
                 )
             ) as running,
@@ -251,21 +254,20 @@ async def test_attempts_go_on_after_a_restart(
     async with receiving() as receiver:
         receiver.statuses = [503, 503]
         async with notifying(tmp_path, kafka, receiver, clock) as running:
-            await until(lambda: running.desk.counts.failed == 1)
-            (waiting,) = running.desk.state.deliveries.values()
-            for _ in range(2):  # one may be under way, and knows nothing newer
-                await running.app.consumer.commit()
+            await until(lambda: running.process.desk.counts.failed == 1)
+            (waiting,) = running.process.desk.state.deliveries.values()
+            await running.process.intake._commit()
             assert (1, 1) == (waiting.attempts, await open_records(kafka))
         async with notifying(tmp_path, kafka, receiver, clock) as running:
-            await until(lambda: running.desk.state.deliveries)
-            (again,) = running.desk.state.deliveries.values()
+            await until(lambda: running.process.desk.state.deliveries)
+            (again,) = running.process.desk.state.deliveries.values()
             assert waiting == again  # not due: the clock stands still
             clock.ahead += 10 * SECOND
-            running.desk._news.set()
-            await until(lambda: running.desk.counts.failed == 1)
+            running.process.desk._news.set()
+            await until(lambda: running.process.desk.counts.failed == 1)
             assert 1 == await open_records(kafka)
             clock.ahead += 600 * SECOND
-            running.desk._news.set()
+            running.process.desk._news.set()
             await until_committed(kafka)
         assert [f"{0:032x}.1"] * 3 == [name for name, _ in receiver.got]
 
@@ -407,10 +409,10 @@ async def test_a_dead_letter_that_is_refused_ends_the_process(
 async def test_without_topics_it_does_not_start(
     tmp_path: Path, kafka_settings: KafkaSettings
 ) -> None:
-    """Faust would wait for topics for ever; here the end comes at once."""
+    """The end comes at once, and says which topics are missing."""
     settings = Settings(**webhook_at("http://127.0.0.1:9/"))
     with pytest.raises(LayoutError):
-        await tell(settings, kafka_settings, NotifySettings(data_dir=tmp_path))
+        await deliver(settings, kafka_settings, NotifySettings(data_dir=tmp_path))
 
 
 async def test_without_a_webhook_it_does_not_start(
@@ -418,7 +420,44 @@ async def test_without_a_webhook_it_does_not_start(
 ) -> None:
     """There is nobody to tell, and findings must not be read away."""
     with pytest.raises(ConfigurationError):
-        await tell(Settings(), kafka_settings, NotifySettings(data_dir=tmp_path))
+        await deliver(Settings(), kafka_settings, NotifySettings(data_dir=tmp_path))
+
+
+class OlderAssignor(RoundRobinPartitionAssignor):  # type: ignore[misc]
+    """What the members of an older version, on Faust, agree on."""
+
+    name = "faust"
+
+
+async def test_it_takes_up_what_an_older_version_committed(
+    tmp_path: Path, kafka_settings: KafkaSettings
+) -> None:
+    """It stands by, ready, until the last process of that version has gone."""
+    kafka = kafka_settings.model_copy(update={"partitions": 1})
+    await lay_out(kafka)
+    await report(kafka, finding(0), finding(1))
+    older = AIOKafkaConsumer(
+        kafka.topic("findings"),
+        **kafka.client(),
+        group_id=kafka.group("notify"),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        partition_assignment_strategy=(OlderAssignor,),
+    )
+    await older.start()
+    try:
+        async with receiving() as receiver:
+            read = await older.getone()
+            await older.commit({TopicPartition(read.topic, 0): read.offset + 1})
+            async with notifying(tmp_path, kafka, receiver, Clock()) as running:
+                loop = asyncio.get_running_loop()
+                await until(lambda: not running.process.waiting(loop.time()))
+                assert [] == receiver.got
+                await older.stop()
+                await until_committed(kafka)
+        assert {f"{1:032x}.1"} == ids(receiver)
+    finally:
+        await older.stop()
 
 
 @pytest.mark.long

@@ -14,8 +14,8 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from streams.model.times import SECOND, rfc3339
-from streams.pollers import keycloak as keycloak_feed
 from streams.settings.server import Settings
+from streams.sources.keycloak import poll as keycloak_feed
 from tests.golden.answers import causes
 from tests.integration.fake_vendors import graph, keycloak, okta, query_of, serving
 from tests.integration.serving import running, until, values

@@ -19,7 +19,7 @@ from streams.pollers import aws_credentials
 from streams.pollers.aws_credentials import Configured, OfRole
 from streams.pollers.sqs import Queued, QueueReader
 from streams.services.intake import Acceptance, IntakeBatch, NotWrittenError
-from streams.settings.polls import QueueSettings
+from streams.settings.queues import QueueSettings
 from streams.sources.aws.cloudtrail import CloudTrail
 from streams.stages.ingest.admission import Entitlements
 from streams.stages.ingest.ingress import Origin
@@ -350,7 +350,7 @@ def test_wrong_settings_say_what_to_do(wrong: dict[str, Any], said: str) -> None
 @pytest.mark.parametrize(
     ("more", "said"),
     [({"authority": "nobody"}, "queue trail: no authority 'nobody'"),
-     ({"format": "csv"}, "queue trail: format is one of"),
+     ({"format": "csv"}, "queue trail: format: no source 'csv': choose"),
      ({"key": {"file": "/nowhere"}}, "queue trail: /nowhere")],
 )  # fmt: skip
 async def test_a_queue_that_cannot_be_read_is_a_wrong_setting(

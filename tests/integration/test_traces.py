@@ -16,9 +16,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from enforcement import Guard
 from enforcement import tracing as guards_tracing
 from enforcement.kafka import KafkaGuard
-from streams.faust_shell.notify import tell
-from streams.faust_shell.notify_settings import NotifySettings
+from streams.apps.notify import deliver
 from streams.observability import tracing
+from streams.settings.notify import NotifySettings
 from streams.settings.server import Settings
 from tests.integration.serving import (
     created_key,
@@ -148,7 +148,7 @@ async def test_a_revocation_is_one_trace_on_kafka(
             pipeline(tmp_path, kafka) as run,
             guarding(kafka),
             task_of(
-                lambda stop, told: tell(
+                lambda stop, told: deliver(
                     settings, kafka, notify, stop=stop, started=told
                 )
             ),

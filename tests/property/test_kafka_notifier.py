@@ -12,8 +12,8 @@ from attrs import define, field
 
 from agents_registry.identifiers import Identifier
 from streams.engines.kafka.notify.delivery_file import DeliveryFile
-from streams.engines.kafka.notify.intake import Record
 from streams.engines.kafka.notify.notifier import DeliveryWorker
+from streams.engines.kafka.notify.records import Record
 from streams.engines.kafka.records.outputs import finding_record
 from streams.model.findings import Finding, FindingKind, Severity
 from streams.model.times import SECOND

@@ -9,8 +9,8 @@ import pytest
 from attrs import define, field
 
 from streams.engines.kafka.notify.delivery_file import DeliveryFile
-from streams.engines.kafka.notify.intake import Record
 from streams.engines.kafka.notify.notifier import DeliveryWorker
+from streams.engines.kafka.notify.records import Record
 from streams.engines.kafka.records.codec import partition_of
 from streams.engines.kafka.records.outputs import finding_record
 from streams.model.times import SECOND

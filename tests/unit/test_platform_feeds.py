@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 
 from streams.model.times import SECOND, parse_time, rfc3339
 from streams.outbound.answers import HttpAnswer
-from streams.pollers.feeds import Cursor, UnreadablePageError, VendorFeed
-from streams.pollers.github import GitHubLog
-from streams.pollers.m365 import M365Log
-from streams.pollers.pages import AnthropicLog, LiteLlmLog, OpenAiLog
+from streams.sources.anthropic.poll import AnthropicLog
+from streams.sources.entra.m365_poll import M365Log
+from streams.sources.github.poll import GitHubLog
+from streams.sources.litellm.poll import LiteLlmLog
+from streams.sources.openai.poll import OpenAiLog
+from streams.sources.polling.feeds import Cursor, UnreadablePageError, VendorFeed
 
 pytestmark = pytest.mark.unit
 

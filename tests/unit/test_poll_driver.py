@@ -12,8 +12,8 @@ from streams.model.times import SECOND
 from streams.outbound.answers import HttpAnswer
 from streams.outbound.client_credentials import FixedHeader
 from streams.pollers import driver
-from streams.pollers.graph import GraphLog
 from streams.sources.catalogue import source
+from streams.sources.entra.poll import GraphLog
 from streams.stages.ingest.admission import Entitlements
 from streams.stages.ingest.ingress import Origin
 

@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 from streams.model.times import SECOND
 from streams.outbound.answers import HttpAnswer
 from streams.outbound.waits import waiting
-from streams.pollers import keycloak
-from streams.pollers.feeds import (
+from streams.sources.entra.poll import GraphLog
+from streams.sources.keycloak import poll as keycloak
+from streams.sources.keycloak.poll import KeycloakLog
+from streams.sources.okta.poll import OktaLog
+from streams.sources.polling.feeds import (
     Cursor,
     UnreadablePageError,
     next_link,
     same_origin,
 )
-from streams.pollers.graph import GraphLog
-from streams.pollers.keycloak import KeycloakLog
-from streams.pollers.okta import OktaLog
-from streams.pollers.windows import Windows
+from streams.sources.polling.windows import Windows
 
 pytestmark = pytest.mark.unit
 

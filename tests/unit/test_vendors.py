@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from streams.model.extensions import ExtensionError
 from streams.sources import catalogue
-from streams.sources.catalogue import FOLDERS, ExtensionError, source, vendors
+from streams.sources.catalogue import FOLDERS, source, vendors
 from streams.sources.descriptor import Descriptor
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.unit
 
 # What all read with, a mapping, and a protocol whose requests the server takes.
-NO_VENDORS = {"mapped", "reading", "scim"}
+NO_VENDORS = {"mapped", "polling", "reading", "scim"}
 ACME = Descriptor(name="acme", reader="streams.sources.okta.okta:Okta", page="x")
 
 

@@ -11,10 +11,10 @@ import structlog
 from attrs import frozen
 
 from streams.model.findings import Severity
+from streams.model.shared_secret import SharedSecret
 from streams.model.times import SECOND
 from streams.observability import tracing
 from streams.settings import alerts as wanted
-from streams.settings.vendors import SharedSecret
 from streams.sinks import (
     extensions,
     http_delivery,

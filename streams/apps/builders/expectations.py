@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from streams.apps.builders.sources import ConfigurationError
-from streams.apps.builders.vendors import feeds_of
-from streams.pollers.feeds import seconds
+from streams.sources.polling.feeds import seconds
 from streams.stages.ingest.source_health import Expected
 
 if TYPE_CHECKING:
@@ -67,5 +66,5 @@ def _configured(settings: Settings) -> Iterator[tuple[str, Expected]]:
         yield f"queue:{name}", Expected(answer=seconds(SHORTEST))
     for name, poll in settings.polls.items():
         patience = seconds(max(SHORTEST, ROUNDS * poll.interval))
-        for feed in feeds_of(name, poll):
+        for feed in poll.feeds(name):
             yield f"poll:{feed.name}", Expected(answer=patience)

@@ -17,7 +17,7 @@ from streams.model.error_text import error_text
 from streams.model.keyed_names import pepper_bytes
 from streams.observability import metrics
 from streams.services.secret_names import SecretNames
-from streams.sources.catalogue import vendors
+from streams.sources.catalogue import checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -26,10 +26,11 @@ if TYPE_CHECKING:
 
     from streams.http.auth import Tokens
     from streams.http.events import Speakers
+    from streams.model.shared_secret import SharedSecret
     from streams.services.intake import FactLog
     from streams.services.source_health import HealthBook
     from streams.settings.server import Settings
-    from streams.settings.vendors import Hook, SharedSecret
+    from streams.settings.vendors import Hook
 
 
 REFRESH: Final = 3600.0  # seconds; how long a withdrawn key may still be believed
@@ -118,9 +119,21 @@ def receivers(
 
 
 def _hooked(name: str, each: Hook, peppers: Sequence[bytes]) -> Hooked:
-    if each.format is not None and each.format not in vendors():
-        raise VendorError(f"hook {name}: format is one of {', '.join(vendors())}")
+    if each.format is not None:
+        check_format(f"hook {name}", each.format)
     return Hooked(name, each, reveal(f"hook {name}", each.secret), peppers)
+
+
+def check_format(what: str, name: str) -> None:
+    """Check that there is a source of a name.
+
+    Raises:
+        VendorError: there is none.
+    """
+    try:
+        checked(name)
+    except ValueError as error:
+        raise VendorError(f"{what}: format: {error}") from error
 
 
 def check_authorities(

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from streams.apps.builders.hooks import VendorError, check_authorities, peppers_of
+from streams.apps.builders.hooks import (
+    VendorError,
+    check_authorities,
+    check_format,
+    peppers_of,
+)
 from streams.pollers.aws_credentials import Configured, OfRole
 from streams.pollers.sigv4 import Credentials
 from streams.pollers.sqs import Queued, QueueReader
-from streams.services.keyed_sources import keyed_source
-from streams.sources.catalogue import vendors
+from streams.sources.catalogue import source
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -18,7 +22,7 @@ if TYPE_CHECKING:
     from streams.http.events import Speakers
     from streams.pollers.aws_credentials import Keys
     from streams.services.intake import Acceptance, IntakeBatch
-    from streams.settings.polls import QueueSettings
+    from streams.settings.queues import QueueSettings
     from streams.settings.server import Settings
 
 
@@ -49,7 +53,7 @@ def queue_readers(
             name=name,
             settings=each,
             keys=_keys(name, each, environment, clock),
-            make=lambda: keyed_source(each.format, peppers),
+            make=lambda: source(each.format, peppers),
             speaker=lambda: speakers.speaker(each.authority, f"queue:{name}"),
             write=write,
         )
@@ -66,8 +70,7 @@ def _keys(
     environment: Mapping[str, str],
     clock: Callable[[], int],
 ) -> Keys:
-    if each.format not in vendors():
-        raise VendorError(f"queue {name}: format is one of {', '.join(vendors())}")
+    check_format(f"queue {name}", each.format)
     key_id, key, session = each.key_id, each.key, each.session
     if key_id is None or key is None:
         return OfRole(environment, clock, f"https://sts.{each.place}.amazonaws.com/")

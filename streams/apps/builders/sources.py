@@ -13,10 +13,10 @@ from streams.apps.builders.access import no_authority
 from streams.apps.builders.hooks import peppers_of
 from streams.http.events import ConfiguredSource
 from streams.model.error_text import error_text
+from streams.model.extensions import ExtensionError
 from streams.model.settings_files import text_of
 from streams.model.times import SECOND
-from streams.services.keyed_sources import keyed_source
-from streams.sources.catalogue import ExtensionError, vendors
+from streams.sources.catalogue import checked, source, vendors
 from streams.ssf.streams import verifier_of
 from streams.stages.closure.guard_names import GuardKeys, GuardNames, bearers
 from streams.stages.sentinel.tolerances import Tolerances
@@ -66,14 +66,15 @@ def _reader(
 ) -> tuple[Callable[[], RecordReader], dict[str, str]]:
     """Maker of a source's readers, and the kinds that its mapping declares."""
     if each.format != GENERIC:
-        if each.format not in vendors():
-            known = ", ".join(sorted([*vendors(), GENERIC]))
-            raise ConfigurationError(f"source {name}: format is one of {known}")
+        try:
+            checked(each.format, GENERIC)
+        except ValueError as error:
+            raise ConfigurationError(f"source {name}: format: {error}") from error
         if each.format == SIGNED:
             text = "signed tokens need a verified stream; set it up under ssf"
             raise ConfigurationError(f"source {name}: {text}")
         declared = dict(vendors()[each.format].kinds)
-        return lambda: keyed_source(each.format, peppers), declared
+        return lambda: source(each.format, peppers), declared
     if each.mapping is None:
         raise ConfigurationError(f"source {name}: generic needs a mapping file")
     from streams.sources.mapped.generic import Generic  # noqa: PLC0415 - lazily

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import quote
 
 from attrs import frozen
 
 from agents_registry.identifiers import REUSABLE_KINDS, extend
-from streams.apps.builders import platform_polls
 from streams.apps.builders.hooks import (
     Receivers,
     RequestCounts,
@@ -28,14 +26,8 @@ from streams.http.sources import SourceMetrics
 from streams.model.times import SECOND
 from streams.outbound.client_credentials import ClientCredentials, FixedHeader
 from streams.pollers.driver import Polled, Poller
-from streams.pollers.feeds import seconds
-from streams.pollers.graph import GraphLog
-from streams.pollers.keycloak import LOGS, KeycloakLog
-from streams.pollers.okta import OktaLog
-from streams.services.keyed_sources import keyed_source
-from streams.settings.polls import AnthropicPoll, KeyPoll, M365Poll
-from streams.settings.vendors import EntraPoll, KeycloakPoll, OktaPoll
-from streams.sources.keycloak.keycloak import Keycloak
+from streams.sources.catalogue import source
+from streams.sources.polling.settings import ClientPoll
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -50,14 +42,12 @@ if TYPE_CHECKING:
     from streams.http.scim_directory import Resources
     from streams.outbound.client_credentials import AuthorizationHeader
     from streams.pollers import driver
-    from streams.pollers.feeds import VendorFeed
     from streams.pollers.sqs import QueueReader
     from streams.services.reading import RecordReader
     from streams.services.source_health import HealthBook
-    from streams.settings.polls import AnyPoll
     from streams.settings.server import Settings
-
-DAY = 86_400
+    from streams.sources.polling.feeds import VendorFeed
+    from streams.sources.polling.settings import PollSettings
 
 
 @frozen
@@ -171,7 +161,7 @@ def _check_scim(settings: Settings) -> None:
 
 def _polled(
     name: str,
-    each: AnyPoll,
+    each: PollSettings,
     speakers: Speakers,
     clock: Callable[[], int],
     peppers: Sequence[bytes],
@@ -179,72 +169,31 @@ def _polled(
     """Return the feeds of one poll; those of a vendor share their bearer token."""
     authorization = _authorization(name, each, clock)
     speaker = partial(speakers.speaker, each.authority, f"poll:{name}")
-    own = isinstance(each, AnthropicPoll)
-    for feed in feeds_of(name, each):
+    for feed in each.feeds(name):
         yield Polled(
             feed=feed,
             authorization=authorization,
-            make=_maker(each, feed, peppers),
+            make=partial(_reader, each, feed, peppers),
             speaker=speaker,
             interval=each.interval,
-            header=platform_polls.KEY if own else "authorization",
-            more=platform_polls.MORE.get(type(each), {}),
+            header=each.header,
+            more=each.more,
         )
 
 
-def _maker(
-    each: AnyPoll, feed: VendorFeed, peppers: Sequence[bytes]
-) -> Callable[[], RecordReader]:
-    if isinstance(each, KeycloakPoll):
-        return lambda: Keycloak(each.issuer, seconds(each.exchange_lookback))
-    return lambda: keyed_source(feed.source, peppers)
+def _reader(
+    each: PollSettings, feed: VendorFeed, peppers: Sequence[bytes]
+) -> RecordReader:
+    return each.reader() or source(feed.source, peppers)
 
 
 def _authorization(
-    name: str, each: AnyPoll, clock: Callable[[], int]
+    name: str, each: PollSettings, clock: Callable[[], int]
 ) -> AuthorizationHeader:
-    if isinstance(each, KeyPoll | M365Poll):
-        key = each.key if isinstance(each, KeyPoll) else each.client_secret
-        secret = reveal(f"poll {name}", key)
-        return platform_polls.authorization(each, secret, clock)
-    if isinstance(each, OktaPoll):
-        return FixedHeader(f"SSWS {reveal(f'poll {name}', each.token)}")
-    secret = reveal(f"poll {name}", each.client_secret)
-    base, scope = each.url.rstrip("/"), ""
-    if isinstance(each, EntraPoll):
-        scope = f"{base}/.default"
-        url = f"{each.login.rstrip('/')}/{each.tenant}/oauth2/v2.0/token"
-    else:
-        realm = quote(each.realm, safe="")
-        url = f"{base}/realms/{realm}/protocol/openid-connect/token"
+    secret = reveal(f"poll {name}", each.secret)
+    if not isinstance(each, ClientPoll):
+        return FixedHeader(each.scheme + secret)
     return ClientCredentials(
-        url, each.client_id, lambda: secret, lambda: clock() / SECOND, scope
-    )
-
-
-def feeds_of(name: str, each: AnyPoll) -> Iterator[VendorFeed]:
-    """Return the feeds that one poll reads."""
-    if isinstance(each, KeyPoll | M365Poll):
-        yield from platform_polls.feeds(name, each)
-        return
-    base, first = each.url.rstrip("/"), seconds(each.first)
-    overlap = seconds(each.overlap)
-    kept = None if each.retention is None else seconds(each.retention * DAY)
-    match each:
-        case OktaPoll():
-            yield OktaLog(
-                name=f"{name}/logs", base=base, first=first, overlap=overlap,
-                retention=kept or 0,
-            )  # fmt: skip
-        case EntraPoll():
-            for log in each.logs:
-                yield GraphLog(
-                    log, name=f"{name}/{log}", base=base, first=first,
-                    overlap=overlap, retention=kept,
-                )  # fmt: skip
-        case KeycloakPoll():
-            for events in LOGS:
-                yield KeycloakLog(
-                    events, each.realm, name=f"{name}/{events}", base=base, first=first,
-                    overlap=overlap, retention=kept,
-                )  # fmt: skip
+        each.token_url, each.client_id, lambda: secret, lambda: clock() / SECOND,
+        each.scope,
+    )  # fmt: skip

@@ -184,7 +184,7 @@ class Process:
         of_access = _READ[name] == ACCESS
         count = settings.access_partitions if of_access else settings.partitions
         return self.outlook.taken_by_others(
-            settings.group(name), stage.member.member_id, count
+            settings.group(name), stage.member.name, count
         )
 
     def _wanted(self) -> Iterable[tuple[str, int]]:

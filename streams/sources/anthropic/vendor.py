@@ -20,4 +20,5 @@ VENDOR = Descriptor(
     speaks=_speaks,
     page="agent-platforms.md",
     samples="tests/samples/anthropic",
+    polls={"anthropic": "streams.sources.anthropic.poll:AnthropicPoll"},
 )

@@ -31,4 +31,8 @@ VENDOR = Descriptor(
     speaks=_speaks,
     page="entra.md",
     samples="tests/samples/entra",
+    polls={
+        "entra": "streams.sources.entra.poll:EntraPoll",
+        "m365": "streams.sources.entra.m365_poll:M365Poll",
+    },
 )

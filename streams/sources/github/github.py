@@ -30,6 +30,7 @@ import hashlib
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from streams.model.keyed_names import keyed_by
 from streams.sources.github.audit import (
     CHANGES,
     HASHED,
@@ -305,3 +306,8 @@ _WEBHOOKS: Final[dict[str, Read]] = {
     "membership.removed": _signal,
     "member.removed": _signal,
 }
+
+
+def with_peppers(peppers: Sequence[bytes]) -> GitHub:
+    """Make a reader that names tokens by keyed hashes."""
+    return GitHub(keyed=keyed_by(HASHED, peppers))

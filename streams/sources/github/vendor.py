@@ -25,4 +25,6 @@ VENDOR = Descriptor(
     speaks=_speaks,
     page="github.md",
     samples="tests/samples/github",
+    keyed="streams.sources.github.github:with_peppers",
+    polls={"github": "streams.sources.github.poll:GitHubPoll"},
 )

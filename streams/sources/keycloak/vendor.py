@@ -29,4 +29,5 @@ VENDOR = Descriptor(
     line=_LINE,
     page="keycloak.md",
     samples="tests/recordings/keycloak",
+    polls={"keycloak": "streams.sources.keycloak.poll:KeycloakPoll"},
 )

@@ -7,9 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 import yaml
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     model_validator,
@@ -18,6 +16,7 @@ from pydantic import (
 from agents_registry.facts import Relation
 from agents_registry.identifiers import extend
 from streams.model.settings_files import not_yaml
+from streams.model.strict import Strict
 from streams.model.wrong_values import told
 from streams.sources.mapped.generic import as_text, find, normalised
 
@@ -55,11 +54,7 @@ Effect = Literal[
 ]  # fmt: skip
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Condition(_Strict):
+class Condition(Strict):
     """A value is one of some, or none of some; compared as text without case.
 
     A value that is not there is the empty text.
@@ -84,7 +79,7 @@ class Condition(_Strict):
         return value not in (self.none_of or ())
 
 
-class When(_Strict):
+class When(Strict):
     """Which events a rule is for; no types means every type."""
 
     types: Annotated[
@@ -96,7 +91,7 @@ class When(_Strict):
     where: tuple[Condition, ...] = ()
 
 
-class MappedIdentifier(_Strict):
+class MappedIdentifier(Strict):
     """An identifier: its kind, where its value stands, and what goes before it."""
 
     kind: str
@@ -110,7 +105,7 @@ class NamedParent(MappedIdentifier):
     relation: Relation = Relation.REQUIRES
 
 
-class OutcomeMap(_Strict):
+class OutcomeMap(Strict):
     """Which values mean allowed, or which mean denied; the rest is the other."""
 
     path: Path
@@ -132,14 +127,14 @@ class OutcomeMap(_Strict):
         return "denied" if value in (self.denied or ()) else "allowed"
 
 
-class Scope(_Strict):
+class Scope(Strict):
     """Where the scopes stand (a list, or words), and their namespace."""
 
     path: Path
     namespace: str
 
 
-class Rule(_Strict):
+class Rule(Strict):
     """What one sort of event means."""
 
     label: str = Field(alias="name")
@@ -179,7 +174,7 @@ class Rule(_Strict):
         return self
 
 
-class EventPaths(_Strict):
+class EventPaths(Strict):
     """Where every event has its id, type and time."""
 
     id: Path | None = None
@@ -187,11 +182,13 @@ class EventPaths(_Strict):
     time: Path | None = None
 
 
-class Mapping(_Strict):
+class Mapping(Strict):
     """A whole mapping file."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9._-]*$")
-    kinds: dict[str, Literal["credential", "principal", "container"]] = {}
+    kinds: dict[str, Literal["credential", "principal", "container"]] = Field(
+        default_factory=dict
+    )
     event: EventPaths
     rules: tuple[Rule, ...] = Field(min_length=1)
 

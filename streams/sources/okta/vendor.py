@@ -20,4 +20,5 @@ VENDOR = Descriptor(
     speaks=_speaks,
     page="okta.md",
     samples="tests/samples/okta",
+    polls={"okta": "streams.sources.okta.poll:OktaPoll"},
 )

@@ -20,4 +20,5 @@ VENDOR = Descriptor(
     speaks=_speaks,
     page="agent-platforms.md",
     samples="tests/samples/openai",
+    polls={"openai": "streams.sources.openai.poll:OpenAiPoll"},
 )

@@ -79,11 +79,15 @@ class ClusterMonitor:
         """Whether a broker answered lately."""
         return self._answered_at is not None and now - self._answered_at < AWAY_SECONDS
 
-    def taken_by_others(self, group: str, member: str, count: int) -> bool:
-        """Whether a member rightly has nothing: others have every partition."""
+    def taken_by_others(self, group: str, name: str, count: int) -> bool:
+        """Whether a client rightly has nothing: others have every partition.
+
+        By its name and not by its id in the group: whom the group knows under another
+        id may be this process before a restart.
+        """
         holders = self.holders.get(group, {})
         return len(holders) == count and all(
-            each.member != member for each in holders.values()
+            each.name != name for each in holders.values()
         )
 
     async def run(self, judge: Callable[[float], None]) -> None:

@@ -21,7 +21,7 @@ from aiokafka.structs import OffsetAndMetadata
 from enforcement.kafka.connecting import stopped, whole
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
     from types import TracebackType
 
     from streams.settings.kafka import KafkaSettings
@@ -31,6 +31,7 @@ MOST_RECORDS: Final = 2000
 FETCH_BYTES: Final = 4 << 20
 COMMIT_SECONDS: Final = 10.0
 AWAY_SECONDS: Final = 0.2
+NOTHING_SECONDS: Final = 0.05
 HANGING_MS: Final = 300_000  # without a poll, then the group gives our place away
 
 log = structlog.get_logger()
@@ -61,6 +62,8 @@ class GroupConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         joined: partitions were assigned once, or none.
         kept: partition to what was committed last, or where it began.
         polled_at: when records were asked for last, by the event loop's clock.
+        let_go: what is done while the partitions are still ours, before they go.
+        name: of the client, by which the group's other members know it.
     """
 
     def __init__(
@@ -90,14 +93,17 @@ class GroupConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self.joined = asyncio.Event()
         self.kept: dict[int, int] = {}
         self.polled_at = 0.0
+        self.let_go: Callable[[], Awaitable[None]] | None = None
+        self._asked_at = 0.0  # as the client counts it
         self._topic = topic
         self._group = group
         self._fixed = [TopicPartition(topic, number) for number in partitions]
+        # By it the others learn who has what.
+        self.name = instance or f"rescind-{topic}"
         self._options = {
             "group_id": group,
             "group_instance_id": instance,
-            # By it the others learn who has what.
-            "client_id": instance or f"rescind-{topic}",
+            "client_id": self.name,
             "session_timeout_ms": int(session_seconds * 1000),
             "heartbeat_interval_ms": int(session_seconds * 200),
         }
@@ -163,6 +169,8 @@ class GroupConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Let the batch in hand end, with its acks, checkpoint and commit."""
         async with self.lock:
+            if self.let_go is not None:
+                await self.let_go()
             log.info("partitions_revoked", partitions=sorted(p for _, p in revoked))
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
@@ -267,11 +275,8 @@ class GroupConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             if number not in left_out
         ]
         if not wanted:
-            await asyncio.sleep(min(seconds, 0.05))
-            # To have nothing to read is not to hang: else the client would leave the
-            # group, and join it never again.
-            with self._consumer._subscription.fetch_context():  # noqa: SLF001 - as above
-                return {}
+            await self._poll_nothing(min(seconds, NOTHING_SECONDS))
+            return {}
         try:
             fetched = await self._consumer.getmany(
                 *wanted, timeout_ms=int(seconds * 1000), max_records=MOST_RECORDS
@@ -282,7 +287,32 @@ class GroupConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 self.hold(tp.partition)
             self.lost += 1
             return {}
+        self._asked_at = self.polled_at
         return {tp.partition: records for tp, records in fetched.items()}
+
+    async def _poll_nothing(self, seconds: float) -> None:
+        """Wait without reading, and stay in the group.
+
+        To have nothing to read is not to hang: else the client would leave the group,
+        and join it never again. And it says only when asked why it cannot join.
+        """
+        await asyncio.sleep(seconds)
+        held = [tp for tp in self._consumer.assignment() if tp.partition in self.begun]
+        if held and self.polled_at - self._asked_at < HANGING_MS / 2000:
+            return
+        # What was fetched of these is dropped, and fetched again.
+        self._consumer.pause(*held)
+        self._asked_at = self.polled_at
+        try:
+            # While partitions are given out the client waits for that, for ever.
+            async with asyncio.timeout(NOTHING_SECONDS):
+                await self._consumer.getmany(timeout_ms=0)
+        except (TimeoutError, OffsetOutOfRangeError):
+            return
+        finally:
+            for tp in held:
+                if tp.partition in self.begun:
+                    self._consumer.resume(tp)
 
     @property
     def doubtful(self) -> bool:

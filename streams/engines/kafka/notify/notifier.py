@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from enforcement.turns import in_turns
 from schemas.errors import SchemaError
 from streams.engines.kafka.finding_records import FindingRecord, is_urgent, read_finding
-from streams.engines.kafka.notify.intake import DeliveryCounts
+from streams.engines.kafka.notify.records import DeliveryCounts
 from streams.engines.kafka.records.codec import partition_of
 from streams.engines.kafka.records.dead_letters import dead_letter_record
 from streams.engines.kafka.records.poison import letters, poison_of
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from streams.engines.kafka.notify.delivery_file import DeliveryFile
-    from streams.engines.kafka.notify.intake import Record
+    from streams.engines.kafka.notify.records import Record
     from streams.engines.kafka.records.codec import Outgoing
     from streams.settings.kafka import KafkaSettings
     from streams.stages.notify.deliveries import Dead

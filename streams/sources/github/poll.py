@@ -9,19 +9,23 @@ the REST API"; "Reviewing the audit log for your organization" (search by ``crea
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Final, Literal
 from urllib.parse import urlencode
+
+from pydantic import Field
 
 from streams.model.times import SECOND, rfc3339
 from streams.outbound.answers import HttpAnswer
-from streams.pollers.feeds import (
+from streams.sources.polling.feeds import (
     Cursor,
     json_of,
     next_link,
     objects,
     time_of,
 )
-from streams.pollers.windows import Windows
+from streams.sources.polling.settings import KeyPoll
+from streams.sources.polling.windows import Windows
 
 LIMIT: Final = 100  # events of a page, the most that GitHub gives
 _DAY: Final = 86_400 * SECOND
@@ -61,3 +65,33 @@ class GitHubLog(Windows):
             if time_of(event, self.time_field) >= cursor["from"]
         ]  # fmt: skip
         return inside, link if inside else None
+
+
+class GitHubPoll(KeyPoll):
+    """The audit log of a GitHub organisation (Enterprise Cloud).
+
+    Its key is a token that may read it: a classic one with ``read:audit_log``, or one
+    with the permission "Administration" of the organisation, to read.
+
+    Attributes:
+        organization: its login.
+        overlap: as of every poll; events can be minutes late.
+        retention: days that the log can be searched.
+    """
+
+    vendor: Literal["github"]
+    organization: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
+    url: str = "https://api.github.com"
+    interval: float = Field(default=30.0, gt=0)
+    overlap: float = Field(default=600.0, ge=0)
+    retention: float | None = Field(default=180.0, gt=0)
+
+    more: ClassVar[Mapping[str, str]] = {
+        "accept": "application/vnd.github+json",
+        "x-github-api-version": "2022-11-28",
+    }
+
+    def feeds(self, name: str) -> Iterator[GitHubLog]:
+        """Return the audit log."""
+        key = f"{name}/{GitHubLog.source}"
+        yield GitHubLog(self.organization, name=key, **self.window())

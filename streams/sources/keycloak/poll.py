@@ -11,12 +11,17 @@ Source: Keycloak Admin REST API, ``GET /admin/realms/{realm}/events`` and
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Any, Final, Literal
 from urllib.parse import quote, urlencode
 
+from pydantic import Field
+
 from streams.outbound.answers import HttpAnswer
-from streams.pollers.feeds import Cursor, json_of, objects
-from streams.pollers.windows import Windows
+from streams.sources.keycloak.keycloak import Keycloak
+from streams.sources.polling.feeds import Cursor, json_of, objects, seconds
+from streams.sources.polling.settings import ClientPoll
+from streams.sources.polling.windows import Windows
 
 MAX: Final = 200
 TIES: Final = 20  # events that are read twice, since they may have changed places
@@ -54,3 +59,38 @@ class KeycloakLog(Windows):
         if len(found) < MAX:
             return found, None
         return found, (cursor["place"] or 0) + max(1, len(found) - TIES)
+
+
+class KeycloakPoll(ClientPoll):
+    """User events and admin events of a Keycloak realm.
+
+    Attributes:
+        realm: whose events; its client reads them with the role ``view-events``.
+        issuer: ``iss`` of the realm's tokens: gives users the name that tokens carry
+            (``jwt.sub``).
+        exchange_lookback: seconds that access tokens of the realm live at most. What
+            is exchanged this soon after a revocation may come from a token of before
+            it, and is denied.
+        retention: days that the realm keeps events, where it is set to expire them.
+    """
+
+    vendor: Literal["keycloak"]
+    realm: str = Field(pattern=r"^[^/?#%]+$")
+    issuer: str | None = None
+    exchange_lookback: float = Field(default=300.0, ge=0)
+    retention: float | None = Field(default=None, gt=0)
+
+    @property
+    def token_url(self) -> str:
+        """Of the realm."""
+        realm = quote(self.realm, safe="")
+        return f"{self.base}/realms/{realm}/protocol/openid-connect/token"
+
+    def feeds(self, name: str) -> Iterator[KeycloakLog]:
+        """User events, and admin events."""
+        for log in LOGS:
+            yield KeycloakLog(log, self.realm, name=f"{name}/{log}", **self.window())
+
+    def reader(self) -> Keycloak:
+        """Reader that knows the issuer and the life of tokens."""
+        return Keycloak(self.issuer, seconds(self.exchange_lookback))

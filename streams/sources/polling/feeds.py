@@ -148,6 +148,18 @@ def json_of(answer: HttpAnswer) -> Any:
         raise UnreadablePageError("the answer is not JSON") from error
 
 
+def object_of(answer: HttpAnswer) -> dict[str, Any]:
+    """Decode an answer as an object.
+
+    Raises:
+        UnreadablePageError: it is none.
+    """
+    body = json_of(answer)
+    if not isinstance(body, dict):
+        raise UnreadablePageError("the answer is no object")
+    return body
+
+
 def encoded(value: Any, *, option: int = 0) -> bytes:
     """Write events again.
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from streams.outbound.answers import HttpAnswer
-from streams.pollers.feeds import (
+from streams.sources.polling.feeds import (
     Cursor,
     Page,
     Start,

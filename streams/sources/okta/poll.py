@@ -10,14 +10,17 @@ Source: Okta developer documentation, "System Log API", "Polling requests".
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterator
+from typing import Final, Literal
 from urllib.parse import urlencode
 
 from attrs import frozen
+from pydantic import Field
 
+from streams.model.shared_secret import SharedSecret
 from streams.model.times import rfc3339
 from streams.outbound.answers import HttpAnswer
-from streams.pollers.feeds import (
+from streams.sources.polling.feeds import (
     Cursor,
     Page,
     Start,
@@ -29,6 +32,7 @@ from streams.pollers.feeds import (
     still_ours,
     time_of,
 )
+from streams.sources.polling.settings import PollSettings
 
 LIMIT: Final = 1000  # events of a page, the most that Okta gives
 
@@ -88,3 +92,27 @@ class OktaLog:
     def again(self, cursor: Cursor) -> Cursor | None:
         """Forget the link, keep the time."""
         return None if cursor["next"] is None else cursor | {"next": None}
+
+
+class OktaPoll(PollSettings):
+    """The System Log of an Okta organisation (``GET /api/v1/logs``).
+
+    Attributes:
+        token: an API token (SSWS) of a read-only administrator.
+        retention: days that Okta keeps events.
+    """
+
+    vendor: Literal["okta"]
+    token: SharedSecret
+    retention: float = Field(default=90.0, gt=0)
+
+    scheme = "SSWS "
+
+    @property
+    def secret(self) -> SharedSecret:
+        """The API token."""
+        return self.token
+
+    def feeds(self, name: str) -> Iterator[OktaLog]:
+        """Return the System Log."""
+        yield OktaLog(name=f"{name}/logs", **self.window())

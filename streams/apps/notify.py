@@ -1,0 +1,157 @@
+"""The composition root of a notify process on Kafka: findings in, alerts out."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from functools import partial
+from typing import TYPE_CHECKING
+
+import structlog
+from aiohttp import web
+from attrs import frozen
+
+from streams.apps.builders.access import access
+from streams.apps.builders.alerting import Alerting, alerting
+from streams.apps.builders.http_listener import accepting
+from streams.apps.builders.sources import ConfigurationError
+from streams.engines.kafka.clock.cluster_clock import (
+    faults,
+    machine_clock,
+    offset_seconds,
+)
+from streams.engines.kafka.notify.process import NotifyProcess, notify_process
+from streams.http.alert_metrics import AlertMetrics, Attempts
+from streams.http.alerts import Alerts
+from streams.http.metrics import (
+    ClockOffset,
+    DeadLetterCollector,
+    Metrics,
+    OwedFindings,
+    StageProgress,
+)
+from streams.http.probes import Probes
+from streams.http.problems import problems
+from streams.http.silences import SilencePages, act_of
+from streams.observability import metrics
+from streams.process.lifecycle import say_ready, until_stopped
+from streams.process.loop_hold import LoopHold
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from schemas.entries import Act
+    from streams.http.auth import Tokens
+    from streams.settings.kafka import KafkaSettings
+    from streams.settings.notify import NotifySettings
+    from streams.settings.server import Settings
+
+log = structlog.get_logger()
+
+
+@frozen
+class Delivering:
+    """A notify process whose HTTP side accepts requests at ``url``."""
+
+    url: str
+    process: NotifyProcess
+
+
+async def deliver(
+    settings: Settings,
+    kafka: KafkaSettings,
+    notify: NotifySettings,
+    *,
+    stop: asyncio.Event | None = None,
+    started: Callable[[Delivering], None] | None = None,
+    clock: Callable[[], int] | None = None,
+) -> None:
+    """Deliver alerts until ``stop`` is set, or SIGTERM or SIGINT comes.
+
+    A dead letter that is not acked ends the process with 70.
+
+    Args:
+        settings: the receivers, and where HTTP listens.
+        kafka: the cluster and the layout.
+        notify: of this process.
+        stop: ends it.
+        started: called once its HTTP side accepts requests.
+        clock: gives the time (ns); by default the machine's, held to the brokers'.
+
+    Raises:
+        ConfigurationError: there is no receiver of alerts.
+        EndpointError: no attempt could use what is set for one.
+        LayoutError: the topics are not as they must be.
+        InUseError: another process has the same data folder.
+        KafkaError: the cluster cannot be reached or refuses.
+        OSError: the address cannot be bound.
+    """
+    clock = clock or machine_clock(kafka)
+    receivers, attempts, held = _receivers(settings), Attempts(), LoopHold()
+    post = attempts.counting(receivers.poster(clock))
+    entry = access(settings, clock)
+    async with notify_process(
+        kafka, notify, settings.realm, receivers.routes, post, clock
+    ) as process:
+        app = web.Application(middlewares=[problems])
+        Probes(process.stalled, process.waiting, partial(faults, clock)).add_to(app)
+        told = Metrics(
+            metrics.NOTIFY,
+            held,
+            StageProgress(lambda: process.progress),
+            OwedFindings(lambda: process.desk.owed),
+            DeadLetterCollector(lambda: process.desk.counts.dead),
+            AlertMetrics(process.desk, attempts, clock),
+            ClockOffset(partial(offset_seconds, clock)),
+        )
+        app.router.add_get("/metrics", told.get)
+        _add_alerts(app, settings, process, entry.tokens, clock)
+        entry.guard(app)
+        async with accepting(app, settings, entry) as url:
+            log.info("notifying", url=url, name=notify.name)
+            say_ready(settings.ready_file, url)
+            if started is not None:
+                started(Delivering(url, process))
+            loops = [held.watch, *entry.loops()]
+            works = [*process.works(), *(run() for run in loops)]
+            await until_stopped(stop or asyncio.Event(), *works)
+
+
+def _receivers(settings: Settings) -> Alerting:
+    receivers = alerting(settings)
+    if not receivers.routes:
+        message = "nobody gets the alerts: set webhook or alerts.endpoints"
+        raise ConfigurationError(message)
+    return receivers
+
+
+def _add_alerts(
+    app: web.Application,
+    settings: Settings,
+    process: NotifyProcess,
+    tokens: Tokens,
+    clock: Callable[[], int],
+) -> None:
+    """Add what answers for alerts and their silences."""
+    desk, realm = process.desk, settings.realm
+    Alerts(tokens, desk, realm, clock, _log_act).add_to(app)
+    silencing = SilencePages(
+        tokens,
+        process.silences,
+        desk,
+        clock,
+        realm=realm,
+        fresh_id=_fresh_id,
+        record_act=act_of(realm, clock, _log_act),
+    )
+    silencing.hashed_kinds |= set(settings.hashed_kinds)
+    silencing.add_to(app)
+
+
+def _fresh_id() -> str:
+    return uuid.uuid4().hex  # noqa: TID251 - the composition root
+
+
+async def _log_act(act: Act) -> None:
+    """Say who ordered what; this process may not write to the log of facts."""
+    log.info("operator_acted", actor=act.actor, action=act.action)
