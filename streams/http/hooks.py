@@ -10,28 +10,32 @@ from __future__ import annotations
 
 import asyncio
 import http
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 from attrs import field, frozen
 
 from streams.engines.embedded.continuing import Continuing
-from streams.http.hook_vendors import VENDORS
+from streams.http.bodies import body_of, unproven_body_of
 from streams.http.problems import ProblemError
-from streams.http.secret_hooks import OpenBaoHook
 from streams.model.findings import FindingKind
 from streams.model.records import DeadLetter
 from streams.services.intake import IntakeBatch
 from streams.services.reading import read
+from streams.sources.catalogue import source
+from streams.sources.descriptor import ReaderSettings
+from streams.sources.hooking import HookReply, HookRequest, NotJsonError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from streams.http.events import Read, Speakers
-    from streams.http.hook_vendor import Vendor
     from streams.model.records import Record
     from streams.services.intake import FactLog
+    from streams.services.reading import RecordReader
     from streams.settings.vendors import Hook
+    from streams.sources.hooking import HookVendor
 
 TOO_LARGE: Final = (
     "too_large: a request was longer than max_body_bytes and was not read; raise that, "
@@ -42,17 +46,42 @@ NOT_OPENED: Final = "not_opened: {}"
 
 @frozen
 class Hooked:
-    """A configured hook with its secret, and the realm's peppers."""
+    """A configured hook with its vendor, its secret, and the realm's peppers."""
 
     name: str
     settings: Hook
+    vendor: HookVendor
     secret: str = field(repr=False)
     peppers: Sequence[bytes] = field(repr=False)
 
-    @property
-    def vendor(self) -> Vendor:
-        """Vendor, whose requests are read here."""
-        return VENDORS[self.settings.vendor]
+    def said(self, request: web.Request, now: int) -> HookRequest:
+        """Return what a request says before its body."""
+        secret = self.secret
+        if self.vendor.rereads:
+            with suppress(OSError, ValueError):  # its file is just being replaced
+                secret = self.settings.secret.reveal()
+        return HookRequest(
+            request.headers,
+            request.query,
+            request.content_type,
+            secret,
+            self.settings.header,
+            now,
+        )
+
+    def reader(self, said: HookRequest) -> RecordReader:
+        """Reader of a request.
+
+        Raises:
+            ProblemError: it is no JSON.
+        """
+        settings = ReaderSettings(self.peppers, self.settings.cluster)
+        try:
+            made = self.vendor.reader(said, settings)
+        except NotJsonError as error:
+            status = http.HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+            raise ProblemError(status, "not JSON", str(error)) from error
+        return made or source(self.source, settings)
 
     @property
     def source(self) -> str:
@@ -82,14 +111,14 @@ class Hooks:
         self._count = count
         self.read: Read = read
         self._devices = {
-            name: _Device()
-            for name, hook in hooks.items()
-            if isinstance(hook.vendor, OpenBaoHook)
+            name: _Device() for name, hook in hooks.items() if hook.vendor.continues
         }
 
     async def get(self, request: web.Request) -> web.Response:
         """Answer a one-time verification; it says nothing about the secret."""
-        body = self._hook(request).vendor.verification(request)
+        hook = self._hook(request)
+        said = hook.said(request, self._speakers.clock())
+        body = hook.vendor.verification(said)
         if body is None:
             status = http.HTTPStatus.METHOD_NOT_ALLOWED
             raise ProblemError(status, "no verification", "send events with POST")
@@ -98,12 +127,11 @@ class Hooks:
     async def post(self, request: web.Request) -> web.Response:
         """Take in one delivery."""
         hook = self._hook(request)
-        vendor, now = hook.vendor, self._speakers.clock()
-        answer = vendor.shaken(request)
-        if answer is not None:
-            return answer
+        vendor, said = hook.vendor, hook.said(request, self._speakers.clock())
+        if (reply := vendor.shaken(said)) is not None:
+            return _response(reply)
         try:
-            body = await vendor.body(hook.settings, hook.secret, request, now)
+            body = await _body(hook, said, request)
         except web.HTTPRequestEntityTooLarge:
             if vendor.knows_early:
                 await self._lost(hook, TOO_LARGE, request.content_length or 0)
@@ -112,25 +140,24 @@ class Hooks:
             self._count(hook.name, "refused")
             raise ProblemError(http.HTTPStatus.UNAUTHORIZED, "not authentic")
         try:
-            opened = await vendor.opened(body)
+            opened = await _opened(vendor, body)
         except ValueError as error:
             await self._lost(hook, NOT_OPENED.format(error), len(body))
             detail = f"{error}"
             raise ProblemError(
                 http.HTTPStatus.BAD_REQUEST, "not opened", detail
             ) from error
-        await self._write(hook, await self._read(hook, request, opened))
+        await self._write(hook, await self._read(hook, said, opened))
         self._count(hook.name, "taken")
-        return vendor.answer(request, now)
+        return _response(vendor.reply(said))
 
     async def _read(
-        self, hook: Hooked, request: web.Request, body: bytes
+        self, hook: Hooked, said: HookRequest, body: bytes
     ) -> Sequence[Record]:
         device = self._devices.get(hook.name)
         if device is not None:
-            return await device.read(body)
-        reader = hook.vendor.reader(hook.settings, request, hook.peppers)
-        return await self.read(reader, body, hook.source)
+            return await device.read(body, hook.source)
+        return await self.read(hook.reader(said), body, hook.source)
 
     async def _write(self, hook: Hooked, records: Sequence[Record]) -> None:
         speaker = self._speakers.speaker(hook.settings.authority, f"hook:{hook.name}")
@@ -168,6 +195,30 @@ class _Device:
         self._reader = Continuing()
         self._turn = asyncio.Lock()
 
-    async def read(self, body: bytes) -> list[Record]:
+    async def read(self, body: bytes, source: str) -> list[Record]:
         async with self._turn:
-            return await read(self._reader, body, OpenBaoHook.source)
+            return await read(self._reader, body, source)
+
+
+async def _body(hook: Hooked, said: HookRequest, request: web.Request) -> bytes | None:
+    """Read a request; None: the secret does not prove it."""
+    if not hook.vendor.admits(said):
+        return None
+    if hook.vendor.knows_early:
+        return await body_of(request, hook.settings)
+    body = await unproven_body_of(request, hook.vendor.largest)
+    return body if body is not None and hook.vendor.proves(said, body) else None
+
+
+async def _opened(vendor: HookVendor, body: bytes) -> bytes:
+    if vendor.packed:
+        return await asyncio.to_thread(vendor.opened, body)
+    return vendor.opened(body)
+
+
+def _response(reply: HookReply) -> web.Response:
+    content_type = reply.content_type if reply.body else None
+    return web.Response(
+        body=reply.body, status=reply.status, content_type=content_type,
+        headers=reply.headers,
+    )  # fmt: skip

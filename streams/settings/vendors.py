@@ -8,16 +8,31 @@ logged.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import (
+    Field,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
+from streams.model.extensions import loaded
 from streams.model.shared_secret import SharedSecret, check_url
 from streams.model.strict import Strict
+from streams.sources.catalogue import offered, own
 
-# Vendors that carry another system's events, and those whose header is to be chosen.
-CARRIERS: Final = ("eventbridge", "firehose", "pubsub")
-WITH_HEADER: Final = ("auth0", "eventbridge", "okta")
+
+def _offered(name: Any, ours: ValidatorFunctionWrapHandler) -> Any:
+    """Take the name of a hook of ours, or of one that a distribution brings."""
+    return name if isinstance(name, str) and name in offered("hooks") else ours(name)
+
+
+if TYPE_CHECKING:
+    HookName = str
+else:
+    _NAMES = tuple(sorted(offered("hooks", own())))
+    HookName = Annotated[Literal[_NAMES], WrapValidator(_offered)]
 
 
 class Hook(Strict):
@@ -26,22 +41,15 @@ class Hook(Strict):
     Attributes:
         vendor: whose handshake and proof.
         authority: on whose behalf it speaks.
-        secret: the value of ``header`` at Okta, Auth0 and EventBridge; the bearer
-            token of a Kubernetes API server or OpenBao's HTTP audit device; the access
-            key of Firehose; ``token`` of the URL at Pub/Sub; ``clientState`` at Graph;
-            the webhook's secret at GitHub, and for its secret scanning pushes the list
-            of its public keys; the signature token at GitGuardian.
-        header: where Okta, Auth0 and EventBridge send the secret.
-        format: the source that reads what EventBridge, Firehose or Pub/Sub carry;
-            unset: ``cloudtrail`` for EventBridge, else ``kubernetes``.
+        secret: what the vendor sends in a header or in the URL, or what it signs with;
+            the page of the vendor says where it is set there.
+        header: that carries the secret, at vendors where you choose it.
+        format: the source that reads what a vendor carries for another system.
         cluster: stands before the names of a Kubernetes cluster, where one realm has
             several.
     """
 
-    vendor: Literal[
-        "auth0", "eventbridge", "firehose", "gitguardian", "github", "github_secrets",
-        "graph", "kubernetes", "okta", "openbao", "pubsub",
-    ]  # fmt: skip
+    vendor: HookName
     authority: str
     secret: SharedSecret
     header: str = "Authorization"
@@ -50,13 +58,18 @@ class Hook(Strict):
 
     @model_validator(mode="after")
     def _fits(self) -> Hook:
-        if self.format is not None and self.vendor not in CARRIERS:
-            text = f"format is for {', '.join(CARRIERS)}; {self.vendor} has its own"
-            raise ValueError(text)
-        if "header" in self.model_fields_set and self.vendor not in WITH_HEADER:
-            text = f"header is for {', '.join(WITH_HEADER)}; {self.vendor} has its own"
-            raise ValueError(text)
+        if self.format is not None:
+            self._may("format", "carries")
+        if "header" in self.model_fields_set:
+            self._may("header", "chooses_header")
         return self
+
+    def _may(self, setting: str, trait: str) -> None:
+        every = offered("hooks")
+        if not getattr(loaded(every[self.vendor]), trait):
+            can = sorted(n for n, each in every.items() if getattr(loaded(each), trait))
+            text = f"{setting} is for {', '.join(can)}; {self.vendor} has its own"
+            raise ValueError(text)
 
 
 class VaultSettings(Strict):

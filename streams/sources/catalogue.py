@@ -6,10 +6,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Final, Literal
 
 from streams.model.extensions import ExtensionError, extensions, loaded
-from streams.sources.descriptor import GROUP, Descriptor
+from streams.sources.descriptor import GROUP, Descriptor, ReaderSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from streams.sources import Source
 
@@ -19,6 +19,7 @@ FOLDERS: Final = (
     "openai", "anthropic", "auth0", "gitguardian", "litellm", "spire",
 )  # fmt: skip
 Offer = Literal["hooks", "polls", "adopts"]
+NOTHING_SET: Final = ReaderSettings()
 OFFERS: Final[tuple[Offer, ...]] = ("hooks", "polls", "adopts")
 
 
@@ -76,12 +77,8 @@ def offered(
     }
 
 
-def source(name: str, peppers: Sequence[bytes] = ()) -> Source:
+def source(name: str, settings: ReaderSettings = NOTHING_SET) -> Source:
     """Make a fresh reader for one input stream of the named source.
-
-    Args:
-        name: of the source.
-        peppers: of the realm, with which the reader names secrets by their hashes.
 
     Raises:
         ExtensionError: as `vendors`; or the module of the reader does not load.
@@ -90,7 +87,7 @@ def source(name: str, peppers: Sequence[bytes] = ()) -> Source:
     of = vendors()[checked(name)]
     try:
         made: Source = (
-            loaded(of.keyed)(peppers) if of.keyed and peppers else loaded(of.reader)()
+            loaded(of.configured)(settings) if of.configured else loaded(of.reader)()
         )
     except ExtensionError as error:
         raise ExtensionError(f"source {name}: its reader {error}") from error

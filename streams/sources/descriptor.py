@@ -8,7 +8,7 @@ from attrs import field, frozen
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 # Distributions outside the tree name their descriptors in this group of entry points.
 GROUP: Final = "rescind.sources"
@@ -17,6 +17,19 @@ GROUP: Final = "rescind.sources"
 def _never(body: Mapping[str, Any]) -> bool:
     del body
     return False
+
+
+@frozen
+class ReaderSettings:
+    """What a reader may have to know of the settings.
+
+    Attributes:
+        peppers: of the realm, where the vendor tells secrets by their hashes.
+        cluster: stands before names that are unique in one cluster alone.
+    """
+
+    peppers: Sequence[bytes] = field(default=(), repr=False)
+    cluster: str = ""
 
 
 @frozen(kw_only=True)
@@ -34,8 +47,8 @@ class Descriptor:
         page: its documentation: a file in docs/sources, or an address.
         samples: the folder of its samples and their answers, below the root of the
             tree; empty where its samples lie elsewhere.
-        keyed: ``module:function`` that makes a reader of the realm's peppers, where the
-            vendor tells secrets by their hashes.
+        configured: ``module:function`` that makes a reader of `ReaderSettings`, where
+            it needs them.
         hooks: senders of webhooks by their name in settings, each the
             ``module:Class`` of a `streams.sources.hooking.HookVendor`.
         polls: logs that are read from its API, by ``vendor`` of their settings, each
@@ -51,7 +64,7 @@ class Descriptor:
     line: re.Pattern[bytes] | None = None
     page: str
     samples: str = ""
-    keyed: str = ""
+    configured: str = ""
     hooks: Mapping[str, str] = field(factory=dict)
     polls: Mapping[str, str] = field(factory=dict)
     adopts: Mapping[str, str] = field(factory=dict)

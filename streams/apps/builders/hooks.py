@@ -14,10 +14,11 @@ from streams.http.global_revocation import SOURCE, GlobalRevocations, Revocation
 from streams.http.hooks import Hooked, Hooks
 from streams.http.token_revocation import TokenRevocation
 from streams.model.error_text import error_text
+from streams.model.extensions import loaded
 from streams.model.keyed_names import pepper_bytes
 from streams.observability import metrics
 from streams.services.secret_names import SecretNames
-from streams.sources.catalogue import checked
+from streams.sources.catalogue import checked, offered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -121,7 +122,9 @@ def receivers(
 def _hooked(name: str, each: Hook, peppers: Sequence[bytes]) -> Hooked:
     if each.format is not None:
         check_format(f"hook {name}", each.format)
-    return Hooked(name, each, reveal(f"hook {name}", each.secret), peppers)
+    secret = reveal(f"hook {name}", each.secret)
+    vendor = loaded(offered("hooks")[each.vendor])()
+    return Hooked(name, each, vendor, secret, peppers)
 
 
 def check_format(what: str, name: str) -> None:

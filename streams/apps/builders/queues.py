@@ -15,6 +15,7 @@ from streams.pollers.aws_credentials import Configured, OfRole
 from streams.pollers.sigv4 import Credentials
 from streams.pollers.sqs import Queued, QueueReader
 from streams.sources.catalogue import source
+from streams.sources.descriptor import ReaderSettings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -53,7 +54,7 @@ def queue_readers(
             name=name,
             settings=each,
             keys=_keys(name, each, environment, clock),
-            make=lambda: source(each.format, peppers),
+            make=lambda: source(each.format, ReaderSettings(peppers)),
             speaker=lambda: speakers.speaker(each.authority, f"queue:{name}"),
             write=write,
         )

@@ -17,6 +17,7 @@ from streams.model.extensions import ExtensionError
 from streams.model.settings_files import text_of
 from streams.model.times import SECOND
 from streams.sources.catalogue import checked, source, vendors
+from streams.sources.descriptor import ReaderSettings
 from streams.ssf.streams import verifier_of
 from streams.stages.closure.guard_names import GuardKeys, GuardNames, bearers
 from streams.stages.sentinel.tolerances import Tolerances
@@ -74,7 +75,7 @@ def _reader(
             text = "signed tokens need a verified stream; set it up under ssf"
             raise ConfigurationError(f"source {name}: {text}")
         declared = dict(vendors()[each.format].kinds)
-        return lambda: source(each.format, peppers), declared
+        return lambda: source(each.format, ReaderSettings(peppers)), declared
     if each.mapping is None:
         raise ConfigurationError(f"source {name}: generic needs a mapping file")
     from streams.sources.mapped.generic import Generic  # noqa: PLC0415 - lazily

@@ -27,6 +27,7 @@ from streams.model.times import SECOND
 from streams.outbound.client_credentials import ClientCredentials, FixedHeader
 from streams.pollers.driver import Polled, Poller
 from streams.sources.catalogue import source
+from streams.sources.descriptor import ReaderSettings
 from streams.sources.polling.settings import ClientPoll
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ def _polled(
 def _reader(
     each: PollSettings, feed: VendorFeed, peppers: Sequence[bytes]
 ) -> RecordReader:
-    return each.reader() or source(feed.source, peppers)
+    return each.reader() or source(feed.source, ReaderSettings(peppers))
 
 
 def _authorization(

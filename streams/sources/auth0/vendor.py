@@ -20,4 +20,5 @@ VENDOR = Descriptor(
     speaks=_speaks,
     page="auth0.md",
     samples="tests/samples/auth0",
+    hooks={"auth0": "streams.sources.auth0.hook:Auth0Hook"},
 )

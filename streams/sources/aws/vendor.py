@@ -22,4 +22,8 @@ VENDOR = Descriptor(
     speaks=_speaks,
     page="aws-cloudtrail.md",
     samples="tests/samples/aws",
+    hooks={
+        "eventbridge": "streams.sources.aws.hooks:EventBridge",
+        "firehose": "streams.sources.aws.hooks:Firehose",
+    },
 )

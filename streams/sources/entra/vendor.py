@@ -35,4 +35,5 @@ VENDOR = Descriptor(
         "entra": "streams.sources.entra.poll:EntraPoll",
         "m365": "streams.sources.entra.m365_poll:M365Poll",
     },
+    hooks={"graph": "streams.sources.entra.hook:GraphHook"},
 )

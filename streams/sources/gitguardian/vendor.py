@@ -21,4 +21,5 @@ VENDOR = Descriptor(
     speaks=_speaks,
     page="gitguardian.md",
     samples="tests/samples/gitguardian",
+    hooks={"gitguardian": "streams.sources.gitguardian.hook:GitGuardianHook"},
 )

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 
     from agents_registry.identifiers import Identifier
     from streams.model.records import Lifecycle, Record
+    from streams.sources.descriptor import ReaderSettings
     from streams.sources.github.audit import Keyed
 
     Read = Callable[[DialectEvent, str], Iterator[Lifecycle]]
@@ -308,6 +309,6 @@ _WEBHOOKS: Final[dict[str, Read]] = {
 }
 
 
-def with_peppers(peppers: Sequence[bytes]) -> GitHub:
+def configured(settings: ReaderSettings) -> GitHub:
     """Make a reader that names tokens by keyed hashes."""
-    return GitHub(keyed=keyed_by(HASHED, peppers))
+    return GitHub(keyed=keyed_by(HASHED, settings.peppers))

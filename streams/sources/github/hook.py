@@ -1,4 +1,4 @@
-"""Signatures of GitHub's deliveries, as pure functions.
+"""GitHub's webhooks and secret scanning pushes, and their signatures.
 
 Sources: GitHub documentation, "Validating webhook deliveries"; "Secret scanning
 partner program", "Implement signature verification in your secret alert service".
@@ -10,7 +10,7 @@ import hashlib
 import hmac
 from base64 import b64decode
 from binascii import Error as Base64Error
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import orjson
 from cryptography.exceptions import InvalidSignature
@@ -21,6 +21,16 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
 )
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from streams.sources.github import github, secrets
+from streams.sources.hooking import MOST_UNSIGNED, HookVendor, NotJsonError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from streams.model.records import Record
+    from streams.sources.descriptor import ReaderSettings
+    from streams.sources.hooking import HookRequest
 
 HEADER: Final = "X-Hub-Signature-256"
 PUSH_KEY_ID: Final = "Github-Public-Key-Identifier"
@@ -74,3 +84,66 @@ def authentic_push(public_key: str, body: bytes, signature: str) -> bool:
     except (InvalidSignature, Base64Error, ValueError, TypeError):
         return False
     return True
+
+
+class GithubHook(HookVendor):
+    """GitHub webhooks, signed over the body; event and id are headers."""
+
+    source = "github"
+
+    def admits(self, request: HookRequest) -> bool:
+        """Look for a signature."""
+        return HEADER in request.headers
+
+    def proves(self, request: HookRequest, body: bytes) -> bool:
+        """Verify."""
+        return authentic(request.secret, body, request.headers[HEADER])
+
+    def reader(self, request: HookRequest, settings: ReaderSettings) -> _Delivered:
+        """Reader that knows the headers."""
+        if request.content_type != "application/json":
+            text = "set the content type of the webhook to application/json"
+            raise NotJsonError(text)
+        # Plain, so that it can be handed to another process.
+        return _Delivered(github.configured(settings), dict(request.headers))
+
+
+class _Delivered:
+    def __init__(self, reader: github.GitHub, headers: Mapping[str, str]) -> None:
+        self._reader = reader
+        self._headers = headers
+
+    def records(self, data: bytes) -> Iterator[Record]:
+        return self._reader.records_of(data, self._headers)
+
+
+class GithubSecretsHook(HookVendor):
+    """Secret scanning partner pushes of GitHub, signed with a key of its list.
+
+    The secret is that list, which is public; so a new key needs no restart.
+    """
+
+    source = "github"
+    rereads = True
+    largest = MOST_UNSIGNED
+
+    def admits(self, request: HookRequest) -> bool:
+        """Look for a signature, and for its key in the list."""
+        return PUSH_SIGNATURE in request.headers and self._key(request) is not None
+
+    def proves(self, request: HookRequest, body: bytes) -> bool:
+        """Verify."""
+        key = self._key(request)
+        signature = request.headers[PUSH_SIGNATURE]
+        return key is not None and authentic_push(key, body, signature)
+
+    def reader(
+        self, request: HookRequest, settings: ReaderSettings
+    ) -> secrets.GitHubSecrets:
+        """Reader that names the tokens and keeps none."""
+        del request
+        return secrets.configured(settings)
+
+    @staticmethod
+    def _key(request: HookRequest) -> str | None:
+        return public_key(request.secret, request.headers.get(PUSH_KEY_ID, ""))

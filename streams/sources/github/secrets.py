@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from streams.model.records import Record
+    from streams.sources.descriptor import ReaderSettings
     from streams.sources.github.audit import Keyed
     from streams.sources.reading.envelope import Event
 
@@ -55,6 +56,6 @@ class GitHubSecrets(Dialect):
         return self._settled(seen, [leak])
 
 
-def with_peppers(peppers: Sequence[bytes]) -> GitHubSecrets:
+def configured(settings: ReaderSettings) -> GitHubSecrets:
     """Make a reader that names tokens as guards do that are shown one."""
-    return GitHubSecrets(keyed_by("secret", peppers))
+    return GitHubSecrets(keyed_by("secret", settings.peppers))

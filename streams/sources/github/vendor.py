@@ -25,6 +25,10 @@ VENDOR = Descriptor(
     speaks=_speaks,
     page="github.md",
     samples="tests/samples/github",
-    keyed="streams.sources.github.github:with_peppers",
+    configured="streams.sources.github.github:configured",
     polls={"github": "streams.sources.github.poll:GitHubPoll"},
+    hooks={
+        "github": "streams.sources.github.hook:GithubHook",
+        "github_secrets": "streams.sources.github.hook:GithubSecretsHook",
+    },
 )

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
     from agents_registry.identifiers import Identifier
     from streams.model.records import Lifecycle, Outcome, Record
+    from streams.sources.descriptor import ReaderSettings
     from streams.sources.reading.envelope import Event
 
 NOT_OURS: Final = "not_kubernetes: no verb and user; look which system wrote it"
@@ -301,3 +302,8 @@ def _use(seen: DialectEvent, presenter: Presenter, code: Any) -> Access | None:
         address=_first(seen.body.get("sourceIPs")),
         user_agent=text(seen.body.get("userAgent")),
     )  # fmt: skip
+
+
+def configured(settings: ReaderSettings) -> Kubernetes:
+    """Make a reader whose names begin with the cluster's."""
+    return Kubernetes(settings.cluster)

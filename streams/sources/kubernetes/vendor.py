@@ -22,4 +22,9 @@ VENDOR = Descriptor(
     speaks=_speaks,
     page="kubernetes.md",
     samples="tests/samples/kubernetes",
+    configured="streams.sources.kubernetes.kubernetes:configured",
+    hooks={
+        "kubernetes": "streams.sources.kubernetes.hooks:KubernetesHook",
+        "pubsub": "streams.sources.kubernetes.hooks:PubSub",
+    },
 )

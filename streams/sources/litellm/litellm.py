@@ -28,9 +28,10 @@ from streams.sources.reading.fields import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from streams.model.records import Record
+    from streams.sources.descriptor import ReaderSettings
 
 Keyed = Callable[[bytes], str]
 NOT_OURS: Final = (
@@ -127,6 +128,6 @@ def _time(value: Any) -> int | None:
         return None
 
 
-def with_peppers(peppers: Sequence[bytes]) -> LiteLlm:
+def configured(settings: ReaderSettings) -> LiteLlm:
     """Make a reader that names virtual keys as guards do that are shown one."""
-    return LiteLlm(*keyed_by("secret", peppers))
+    return LiteLlm(*keyed_by("secret", settings.peppers))

@@ -20,6 +20,6 @@ VENDOR = Descriptor(
     speaks=_speaks,
     page="agent-platforms.md",
     samples="tests/samples/litellm",
-    keyed="streams.sources.litellm.litellm:with_peppers",
+    configured="streams.sources.litellm.litellm:configured",
     polls={"litellm": "streams.sources.litellm.poll:LiteLlmPoll"},
 )

@@ -1,4 +1,4 @@
-"""The two duties of an Okta Event Hook's receiver besides reading: pure functions.
+"""Okta's Event Hooks, and the answer to their one-time verification.
 
 Okta signs nothing: it sends a secret that you chose, in a header that you chose.
 Source: Okta developer documentation, "Event hooks", "One-time verification request".
@@ -6,32 +6,32 @@ Source: Okta developer documentation, "Event hooks", "One-time verification requ
 
 from __future__ import annotations
 
-import hmac
 from typing import TYPE_CHECKING, Final
 
 import orjson
 
+from streams.sources.hooking import HeaderHook
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from streams.sources.hooking import HookRequest
 
 CHALLENGE: Final = "X-Okta-Verification-Challenge"
 _MAX_CHALLENGE: Final = 1_024
 
 
-def verification(headers: Mapping[str, str]) -> bytes | None:
-    """JSON body that answers Okta's one-time GET with 200.
+class OktaHook(HeaderHook):
+    """Okta Event Hooks."""
 
-    None: the request carries no challenge, or one that no Okta would send.
-    """
-    for name, value in headers.items():
-        if name.casefold() == CHALLENGE.casefold() and 0 < len(value) <= _MAX_CHALLENGE:
-            return orjson.dumps({"verification": value})
-    return None
+    source = "okta"
+    chooses_header = True
 
+    def verification(self, request: HookRequest) -> bytes | None:
+        """Answer the challenge; it says nothing about the secret.
 
-def authentic(secret: str, header: str | None) -> bool:
-    """Whether the header holds the secret; an empty secret fits nothing."""
-    if not secret or header is None:
-        return False
-    given = header.encode(errors="surrogatepass")
-    return hmac.compare_digest(secret.encode(), given)
+        None: the request carries none, or one that no Okta would send.
+        """
+        for name, value in request.headers.items():
+            fits = 0 < len(value) <= _MAX_CHALLENGE
+            if fits and name.casefold() == CHALLENGE.casefold():
+                return orjson.dumps({"verification": value})
+        return None

@@ -21,4 +21,5 @@ VENDOR = Descriptor(
     page="okta.md",
     samples="tests/samples/okta",
     polls={"okta": "streams.sources.okta.poll:OktaPoll"},
+    hooks={"okta": "streams.sources.okta.hook:OktaHook"},
 )

@@ -9,8 +9,12 @@ Source: openbao/openbao builtin/audit/http, and OpenBao 2.7.2 as it ran.
 
 from __future__ import annotations
 
-import hmac
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from streams.sources.hooking import HeaderHook, same
+
+if TYPE_CHECKING:
+    from streams.sources.hooking import HookRequest
 
 _SCHEME: Final = "bearer "
 
@@ -22,5 +26,15 @@ def authentic(secret: str, header: str | None) -> bool:
     """
     if not secret or header is None or header[: len(_SCHEME)].lower() != _SCHEME:
         return False
-    given = header[len(_SCHEME) :].strip().encode(errors="surrogatepass")
-    return hmac.compare_digest(secret.encode(), given)
+    return same(secret, header[len(_SCHEME) :].strip())
+
+
+class OpenBaoHook(HeaderHook):
+    """OpenBao's HTTP audit device, with a bearer token."""
+
+    source = "openbao"
+    continues = True
+
+    def admits(self, request: HookRequest) -> bool:
+        """Compare in constant time; the scheme in any case."""
+        return authentic(request.secret, request.headers.get(request.header))

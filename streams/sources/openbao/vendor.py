@@ -22,4 +22,5 @@ VENDOR = Descriptor(
     speaks=_speaks,
     page="openbao.md",
     samples="examples/openbao",
+    hooks={"openbao": "streams.sources.openbao.hook:OpenBaoHook"},
 )
