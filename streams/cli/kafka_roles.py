@@ -13,6 +13,7 @@ from streams.apps.builders.sources import ConfigurationError
 from streams.apps.ingress import receive
 from streams.apps.notify import deliver
 from streams.apps.relay import relay
+from streams.apps.worker import collect_rarely, work
 from streams.engines.embedded.analysis import SWITCH_SECONDS
 from streams.engines.kafka.checkpoints.checkpoint import CheckpointInUseError
 from streams.engines.kafka.topics.topics import LayoutError
@@ -60,14 +61,11 @@ def run_worker(
         The exit code: 0 stopped by a signal, 1 something broke, 2 a wrong setting.
         A produce that is not acked ends the process with 70.
     """
-    from streams.apps.worker import collect_rarely
-    from streams.faust_shell.worker import host
-
     collect_rarely()
 
     def start() -> Coroutine[Any, Any, None]:
         worker = WorkerSettings(**_given(name=name, data_dir=data_dir))
-        return host(load(config, **_listening(listen)), KafkaSettings(), worker)
+        return work(load(config, **_listening(listen)), KafkaSettings(), worker)
 
     return _run(WORKER, start, config)
 

