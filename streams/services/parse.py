@@ -27,7 +27,7 @@ from streams.sources.reading.envelope import TOO_LARGE, Event, events, has_lines
 from streams.sources.stream import open_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from io import BufferedReader
 
     from streams.model.records import Record
@@ -168,6 +168,7 @@ def _read(
     done, total = 0, sum(file.stat().st_size for file in files)
     # One a name, over all files: a pair may be split by the rotation of a log.
     open_streams: dict[str, Stream] = {} if chosen is None else {"": chosen}
+    fed: dict[int, list[_Places]] = {}  # by stream
     collisions = EventIdConflicts()
     for file in files:
         reader = chosen
@@ -185,6 +186,8 @@ def _read(
             for base, data, broken in _blocks(opened):
                 if reader is None:
                     reader = _recognised(data, open_streams)
+                if places not in fed.setdefault(id(reader), []):
+                    fed[id(reader)].append(places)
                 places.enter(data, base)
                 yield from places.noted(collisions.noted(reader.feed(data, base)))
                 if broken:
@@ -194,7 +197,7 @@ def _read(
                     progress(done + opened.tell(), total)
         done += file.stat().st_size
     for stream in open_streams.values():
-        places = _Places("", tally)
+        places = _together(fed.get(id(stream), []), tally)
         yield from places.noted(collisions.noted(stream.close()))
         tally.read += stream.read
         tally.unknown.update(stream.unknown)
@@ -204,14 +207,16 @@ class _Places:
     """Finds the lines of dead letters in the blocks of a file; they mostly ascend."""
 
     def __init__(self, file: str, tally: ParseTally) -> None:
-        self._file, self._tally = file, tally
-        self._data, self._base, self._line = b"", 0, 1
+        self.file, self._tally = file, tally
+        self._data, self._base, self._begin = b"", 0, 1  # line that the block begins
+        self._line = 1
         self._at = 0  # up to where in the block lines are counted
 
     def enter(self, data: bytes, base: int) -> None:
         """Go on with the next block."""
         self._line += self._data.count(b"\n", self._at)
         self._data, self._base, self._at = data, base, 0
+        self._begin = self._line
 
     def noted(self, records: Iterable[Record]) -> Iterator[Record]:
         """Return records; the dead letters among them are counted where they lie."""
@@ -222,13 +227,22 @@ class _Places:
             yield record
 
     def _of(self, letter: DeadLetter) -> UnreadPiece:
-        """Place of a dead letter; without its line where the event began earlier."""
+        """Place of a dead letter; without its line where the block is gone."""
         start = letter.offset - self._base
+        if start < 0 or not self._data:
+            return UnreadPiece(self.file)
         if start < self._at:
-            return UnreadPiece(self._file)
+            self._line, self._at = self._begin, 0
         self._line += self._data.count(b"\n", self._at, start)
         self._at = start
-        return UnreadPiece(self._file, self._line)
+        return UnreadPiece(self.file, self._line)
+
+
+def _together(files: Sequence[_Places], tally: ParseTally) -> _Places:
+    """Places of what a stream gives at its end: nothing says of which of its files."""
+    if len(files) == 1:
+        return files[0]
+    return _Places(" to ".join(each.file for each in (*files[:1], *files[-1:])), tally)
 
 
 def _recognised(data: bytes, open_streams: dict[str, Stream]) -> Stream:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -21,6 +22,13 @@ FOLDERS: Final = (
 Offer = Literal["hooks", "polls", "adopts"]
 NOTHING_SET: Final = ReaderSettings()
 OFFERS: Final[tuple[Offer, ...]] = ("hooks", "polls", "adopts")
+
+# Systems whose source has the name of their log, or of another system's like it.
+_CALLED: Final = {
+    "vault": "openbao", "aws": "cloudtrail", "azure": "entra", "m365": "entra",
+    "k8s": "kubernetes", "eks": "kubernetes", "gke": "kubernetes", "aks": "kubernetes",
+    "caep": "ssf", "risc": "ssf", "spiffe": "spire", "claude": "anthropic",
+}  # fmt: skip
 
 
 @cache
@@ -107,5 +115,7 @@ def checked(name: str, *others: str) -> str:
     """
     known = sorted([*vendors(), *others])
     if name not in known:
-        raise ValueError(f"no source {name!r}: choose one of {', '.join(known)}")
+        near = [_CALLED.get(name.lower(), ""), *get_close_matches(name.lower(), known)]
+        meant = next((f" is it {one}?" for one in near if one), "")
+        raise ValueError(f"no source {name!r}:{meant} choose one of {', '.join(known)}")
     return name

@@ -77,9 +77,14 @@ def test_a_missing_path_is_an_error(tmp_path: Path) -> None:
 
 
 def test_an_unknown_source_name_lists_the_known_ones(tmp_path: Path) -> None:
-    """The message says what can be chosen."""
-    with pytest.raises(ValueError, match=r"cloudtrail, .*openbao"):
+    """The message says what can be chosen, and what was probably meant."""
+    with pytest.raises(
+        ValueError, match=r"'splunk': choose one of .*cloudtrail, .*okta"
+    ):
         parse_paths([tmp_path], "splunk")
+    for name, meant in (("Vault", "openbao"), ("aws", "cloudtrail"), ("octa", "okta")):
+        with pytest.raises(ValueError, match=f"'{name}': is it {meant}"):
+            parse_paths([tmp_path], name)
 
 
 def test_a_log_of_no_known_source_is_accounted_for(tmp_path: Path) -> None:
@@ -240,6 +245,30 @@ def test_a_pair_over_the_border_of_two_files_is_one_call(tmp_path: Path) -> None
     (access,) = parse_paths([tmp_path])
     assert isinstance(access, Access)
     assert "allowed" == access.outcome
+
+
+def test_what_is_given_at_the_end_has_the_place_of_its_line(tmp_path: Path) -> None:
+    """A request that got no response waits until there is no further line."""
+    request = {
+        "type": "request",
+        "auth": {"accessor": "acc", "client_token": "hmac-sha256:aa"},
+        "request": {"id": "r1", "operation": "read", "path": "kmip/x"},
+    }
+    lines = [orjson.dumps(request), *(b"{not JSON" for _ in range(3))]
+    for name in ("1.log", "2.log"):
+        (tmp_path / name).write_bytes(b"\n" + b"\n".join(lines) + b"\n")
+
+    for paths, wanted in (
+        ([tmp_path / "1.log"], (str(tmp_path / "1.log"), 2)),
+        ([tmp_path], (f"{tmp_path / '1.log'} to {tmp_path / '2.log'}", 0)),
+    ):
+        tally = ParseTally()
+        letters = list(parse_paths(paths, "openbao", tally=tally))
+        (found,) = [
+            each.first for (_, why), each in tally.unread.items() if "no_time" in why
+        ]
+        assert wanted == found
+        assert all(isinstance(each, DeadLetter) for each in letters)
 
 
 def test_progress_and_unknown_types_are_told(tmp_path: Path) -> None:
