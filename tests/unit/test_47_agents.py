@@ -17,6 +17,7 @@ from agents_registry.facts import Node
 from agents_registry.identifiers import VOCABULARY, Identifier, extend
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
+from streams.model.findings import FindingKind
 from streams.model.records import Access
 from streams.sources.mapped.generic import Generic
 from streams.sources.mapped.mapping import Mapping, load_mapping
@@ -28,6 +29,7 @@ from streams.stages.posture.posture import Limits
 from streams.stages.sentinel.sentinel import Sentinel
 from streams.stages.sentinel.tolerances import Tolerances
 from tests.golden.answers import ANSWERS, SAMPLES, read, reader
+from tests.unit.alert_story import MINUTE, Story, called, issued
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -299,3 +301,27 @@ def test_every_form_of_an_access_in_our_samples_is_among_them() -> None:
         if isinstance(use, Access) and use.outcome != "denied"
     }
     assert {each for each in shown if each[1] not in NO_AGENTS} <= tried
+
+
+@pytest.mark.parametrize("issued_before", [True, False])
+def test_posture_adds_nothing_to_what_is_told_of_them(
+    repository: Path, *, issued_before: bool
+) -> None:
+    """Nobody asks for the owner of what nobody declared, nor tells of it twice."""
+    story = Story(repository)
+    story.set_up()
+    bots = [f"bot-{number:02}" for number in range(AGENTS - 3)]
+    if issued_before:
+        story.send("agent-gateway", *(issued(f"tok-{bot}", bot) for bot in bots))
+    story.send("agent-gateway", *(called(f"tok-{b}", b, "09:20:42") for b in bots))
+    story.wait(0)
+    for _ in range(6):
+        story.wait(10 * MINUTE)
+
+    told = sorted((f.kind.value, str(f.presented)) for f in story.findings.values())
+    assert [("unknown_agent", f"gateway.agent:{bot}") for bot in bots] == told
+
+    story.declare({"identifier": "gateway.agent:bot-00"})
+    story.wait(0)
+    story.wait(20 * MINUTE)
+    assert "gateway.agent:bot-00" == str(story.found(FindingKind.OWNERLESS).presented)

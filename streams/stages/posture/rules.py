@@ -113,8 +113,9 @@ def without_owner(view: View, names: list[int]) -> Steps[str | None]:
     """Say how a node has no owner.
 
     Of agents that hang on one another only the topmost is looked at: the rest have its
-    owner. One that nobody declared, and on which nothing hangs, is a name and no agent.
-    The set that an authority emptied is told of whatever the node is.
+    owner. Of one that nobody declared no owner is missed: that it is undeclared is told
+    (`only_named`, or as an agent that acts). The set that an authority emptied is told
+    of whatever the node is.
     """
     registry = view.registry
     lineage = registry.lineage
@@ -132,13 +133,8 @@ def without_owner(view: View, names: list[int]) -> Steps[str | None]:
         return "none of its owners is there any more"
     if not view.owned.isdisjoint(names):
         return None
-    exists = any(
-        lineage.flags[name] & KNOWN or next(lineage.children(name), None) is not None
-        for name in names
-    )
-    if exists or next(above(registry, names), None) is not None:
-        return "nobody is named as its owner"
-    return None
+    declared = any(lineage.flags[name] & KNOWN for name in names)
+    return "nobody is named as its owner" if declared else None
 
 
 def end_of_owner(

@@ -262,12 +262,14 @@ class Sentinel(UseJudge):
             values = dict(signal)
             at = values.pop("at")
             presented = Identifier(*values.pop("presented"))
+            kind = FindingKind(values.pop("kind"))
             if values.pop("over", False):
-                kind = FindingKind(values["kind"])
                 telling.end(EpisodeKey(presented, kind, values.get("point", "")), at)
                 continue
+            if kind is FindingKind.UNMAPPED and self.agents.tells_of(presented):
+                continue
             sighting = Sighting(
-                kind=FindingKind(values.pop("kind")),
+                kind=kind,
                 presented=presented,
                 first_seen=at,
                 last_seen=at,

@@ -101,6 +101,14 @@ class UnknownAgents:
             if is_declared(registry, key.presented):
                 telling.end(key)
 
+    def tells_of(self, name: Identifier) -> bool:
+        """Whether an agent is told of, by itself or among all of the realm."""
+        whole = self._episodes.open_of_key(self._all)
+        among = whole is not None and str(name) in whole.agents
+        return (
+            among or self._episodes.open_of_key(EpisodeKey(name, KIND, "")) is not None
+        )
+
     def seen(self) -> Iterator[tuple[str, Acted]]:
         """Yield the agents that are told of, each with where it was seen."""
         for episode in self._episodes.open_with(KIND):
@@ -130,6 +138,7 @@ class UnknownAgents:
             owner=use.owner,
         )
         self._tell(sighting, {name: acted}, telling)
+        telling.end(EpisodeKey(use.agent, FindingKind.UNMAPPED, ""))
 
     def _tell(
         self, sighting: Sighting, agents: dict[str, Acted], telling: SentinelStep
