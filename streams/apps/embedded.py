@@ -37,6 +37,7 @@ from streams.http.events import Events
 from streams.http.guards import Guards, ServedGuards
 from streams.http.health import Health, StoreMetrics
 from streams.http.lists import Lists
+from streams.http.names import Names
 from streams.http.publication import publication
 from streams.http.push import Push
 from streams.http.queries import Queries
@@ -222,20 +223,15 @@ def _handlers(
     )
     served = ServedGuards(guarding.closures, feed, settings.realm)
     tables = StageTables(stages, taking.store, settings.realm)
+    secrets, in_logs = ingest.stated.secrets, taking.vaults.names
     operators = taking.orders.operators
     operators.apart, operators.known = about.reading.apart, tables.knows
     operators.logged = LoggedFacts(about.store, settings.realm)
     return Handlers(
         tokens,
         Events(tokens, taking.described.sources, speakers, ingest, about.reading.read),
-        Queries(
-            tokens,
-            tables,
-            speakers.clock,
-            ingest.stated.secrets,
-            aside,
-            taking.vaults.names,
-        ),
+        Queries(tokens, tables, speakers.clock, secrets, aside, in_logs),
+        Names(tokens, secrets, in_logs, tables.table),
         Lists(
             tokens,
             StoredFindings(about.store),

@@ -6,42 +6,35 @@ import asyncio
 import secrets
 import uuid
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
-from aiohttp import web
 from attrs import frozen
 
-from streams.apps.builders.description import Described, described
+from streams.apps.builders.description import described
+from streams.apps.builders.door import door
 from streams.apps.builders.http_listener import accepting
-from streams.apps.builders.kafka_inputs import KafkaInputs, kafka_inputs
+from streams.apps.builders.ingress_pages import ingress_pages
+from streams.apps.builders.kafka_inputs import kafka_inputs
 from streams.apps.builders.kafka_log import ingress_log
 from streams.apps.builders.sources import check_kafka
 from streams.engines.embedded.reader_process import ReaderProcess
-from streams.engines.kafka.clock.cluster_clock import (
-    faults,
-    machine_clock,
-    offset_seconds,
-)
+from streams.engines.kafka.clock.cluster_clock import machine_clock
 from streams.engines.kafka.ingress.current import FollowedTable
 from streams.engines.kafka.ingress.source_state import HEARSAY_SECONDS
 from streams.engines.kafka.ingress.status_entries import KafkaStatusEntries
-from streams.engines.kafka.ingress.writing import Writing
-from streams.http.events import Events
-from streams.http.metrics import ClockOffset, DeadLetterCollector, Metrics
-from streams.http.probes import Probes
-from streams.http.problems import problems
 from streams.http.publication import publication
 from streams.http.status_lists import StatusLists
-from streams.http.traced import tracers
-from streams.observability import metrics
 from streams.process.lifecycle import say_ready, until_stopped
 from streams.process.loop_hold import LoopHold
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from aiohttp import web
+
+    from streams.apps.builders.description import Described
+    from streams.apps.builders.kafka_inputs import KafkaInputs
     from streams.http.publication import Publication
     from streams.settings.kafka import KafkaSettings
     from streams.settings.server import Settings
@@ -94,13 +87,15 @@ async def receive(
         taking = kafka_inputs(given, written, clock, _fresh_id)
         reading = ReaderProcess()
         running.push_async_callback(reading.close)
-        app = _application(given, taking, reading, clock, held)
-        await running.enter_async_context(_following(given, taking, app, published))
-        members = {topic: each.member for topic, each in taking.raw.items()}
-        writing = Writing(kafka, written.heart, members, written.watch)
-        Probes(writing.stalled, writing.waiting, partial(faults, clock)).add_to(app)
+        pages = ingress_pages(given, taking, reading, clock, held)
+        following = _following(given, taking, pages.app, published)
+        await running.enter_async_context(following)
+        passing = door("ingress", name, settings, kafka, taking.tokens)
+        passing.add_to(pages.app)  # last: it adds what is not there
+        await running.enter_async_context(passing.running())
         running.push_async_callback(written.flush)
-        url = await running.enter_async_context(accepting(app, settings, taking.access))
+        accepted = accepting(pages.app, settings, taking.access)
+        url = await running.enter_async_context(accepted)
         log.info("receiving", url=url, name=name, realm=settings.realm)
         say_ready(settings.ready_file, url)
         if started is not None:
@@ -108,7 +103,7 @@ async def receive(
         await until_stopped(
             stop or asyncio.Event(),
             held.watch(),
-            writing.outlook.run(writing.judge),
+            pages.writing.outlook.run(pages.writing.judge),
             *written.works(clock),
             *taking.works(),
         )
@@ -144,35 +139,6 @@ async def _following(
                 log.writer.stated.secrets,
             ).add_to(app)
         yield
-
-
-def _application(
-    given: Described,
-    taking: KafkaInputs,
-    reading: ReaderProcess,
-    clock: Callable[[], int],
-    held: LoopHold,
-) -> web.Application:
-    """Make what answers requests, probes apart."""
-    tokens, speakers, written = taking.tokens, taking.speakers, taking.log
-    taking.orders.operators.apart = reading.apart
-    app = web.Application(
-        middlewares=[*tracers(), problems],
-        client_max_size=given.settings.max_body_bytes,
-    )
-    events = Events(tokens, given.sources, speakers, written.writer, reading.read)
-    app.router.add_post("/v1/events/{source}", events.post)
-    taking.add_to(app)
-    lost, dlq = written.publisher.written, written.kafka.topic("dlq")
-    told = Metrics(
-        metrics.INGRESS,
-        held,
-        *taking.collectors,
-        DeadLetterCollector(lambda: lost[dlq]),
-        ClockOffset(partial(offset_seconds, clock)),
-    )
-    app.router.add_get("/metrics", told.get)
-    return app
 
 
 def _fresh_id() -> str:

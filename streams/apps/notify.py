@@ -13,6 +13,7 @@ from attrs import frozen
 
 from streams.apps.builders.access import access
 from streams.apps.builders.alerting import Alerting, alerting
+from streams.apps.builders.door import door
 from streams.apps.builders.http_listener import accepting
 from streams.apps.builders.sources import ConfigurationError
 from streams.engines.kafka.clock.cluster_clock import (
@@ -38,7 +39,9 @@ from streams.process.lifecycle import say_ready, until_stopped
 from streams.process.loop_hold import LoopHold
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from prometheus_client.registry import Collector
 
     from schemas.entries import Act
     from streams.http.auth import Tokens
@@ -93,21 +96,18 @@ async def deliver(
     async with notify_process(
         kafka, notify, settings.realm, receivers.routes, post, clock
     ) as process:
-        app = web.Application(middlewares=[problems])
-        Probes(process.stalled, process.waiting, partial(faults, clock)).add_to(app)
-        told = Metrics(
-            metrics.NOTIFY,
-            held,
-            StageProgress(lambda: process.progress),
-            OwedFindings(lambda: process.desk.owed),
-            DeadLetterCollector(lambda: process.desk.counts.dead),
-            AlertMetrics(process.desk, attempts, clock),
-            ClockOffset(partial(offset_seconds, clock)),
+        app = web.Application(
+            middlewares=[problems], client_max_size=settings.max_body_bytes
         )
+        entry.guard(app)
+        Probes(process.stalled, process.waiting, partial(faults, clock)).add_to(app)
+        told = Metrics(metrics.NOTIFY, held, *_collectors(process, attempts, clock))
         app.router.add_get("/metrics", told.get)
         _add_alerts(app, settings, process, entry.tokens, clock)
-        entry.guard(app)
-        async with accepting(app, settings, entry) as url:
+        serving = process.serving
+        passing = door("notify", notify.name, settings, kafka, entry.tokens, serving)
+        passing.add_to(app)
+        async with passing.running(), accepting(app, settings, entry) as url:
             log.info("notifying", url=url, name=notify.name)
             say_ready(settings.ready_file, url)
             if started is not None:
@@ -115,6 +115,16 @@ async def deliver(
             loops = [held.watch, *entry.loops()]
             works = [*process.works(), *(run() for run in loops)]
             await until_stopped(stop or asyncio.Event(), *works)
+
+
+def _collectors(
+    process: NotifyProcess, attempts: Attempts, clock: Callable[[], int]
+) -> Iterator[Collector]:
+    yield StageProgress(lambda: process.progress)
+    yield OwedFindings(lambda: process.desk.owed)
+    yield DeadLetterCollector(lambda: process.desk.counts.dead)
+    yield AlertMetrics(process.desk, attempts, clock)
+    yield ClockOffset(partial(offset_seconds, clock))
 
 
 def _receivers(settings: Settings) -> Alerting:

@@ -72,6 +72,16 @@ async def unproven_body_of(
     return await _in_time(_short(request, most))
 
 
+async def packed_body_of(request: web.Request) -> bytes:
+    """Read a whole body as it came, for another process; its caps are that one's.
+
+    Raises:
+        ProblemError: 400, it breaks off; 408, it is too slow.
+        web.HTTPRequestEntityTooLarge: it is larger than the cap.
+    """
+    return await _in_time(_whole(request, IDENTITY, request.client_max_size))
+
+
 async def _whole(request: web.Request, encoding: str, most: int) -> bytes:
     if (request.content_length or 0) > most:
         raise too_large(most, request.content_length or 0)

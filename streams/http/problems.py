@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+ELSEWHERE: Final = "Rescind-Elsewhere"
 CONTENT_TYPE: Final = "application/problem+json"
 RETRY_AFTER: Final = 1  # seconds
 RETRIED: Final = frozenset(
@@ -60,6 +61,16 @@ class ProblemError(Exception):
     def response(self) -> web.Response:
         """Answer."""
         return _problem(self.status, self.title, self.detail, **self.more)
+
+
+class ElsewhereError(ProblemError):
+    """Another process answers this, or none does now; nothing was done yet."""
+
+    def response(self) -> web.Response:
+        """Answer that another process recognises."""
+        response = super().response()
+        response.headers[ELSEWHERE] = "1"
+        return response
 
 
 def unreadable(detail: str) -> ProblemError:

@@ -16,8 +16,7 @@ from agents_registry.causes import reference
 from agents_registry.identifiers import ATTRIBUTE
 from agents_registry.lineage import NONE
 from enforcement.turns import undisturbed
-from streams.http.answers import json_answer
-from streams.http.bodies import json_object
+from streams.http.names import as_given, hashed, vault_silent
 from streams.http.problems import ProblemError, unreadable
 from streams.http.query_values import limit_of, number_of, time_of
 from streams.http.table_answers import (
@@ -28,25 +27,17 @@ from streams.http.table_answers import (
 )
 from streams.process.aside import Aside, collected, here, packed, walked
 from streams.services.secret_names import PlainSecretError, SecretNames
-from streams.services.typed_names import (
-    UnhashedError,
-    VaultError,
-    identifier_of,
-    is_plain,
-    is_plain_secret,
-    unknown_kind,
-)
+from streams.services.typed_names import VaultError, identifier_of, unknown_kind
 from streams.stages.access.agent_kinds import is_account
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+    from collections.abc import Callable, Coroutine, Iterable, Iterator
 
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
     from streams.http.auth import Tokens
+    from streams.http.names import Naming
     from streams.stages.sentinel.unknown_agents import Shown
-
-    Naming = Callable[[Identifier], Awaitable[tuple[Identifier, ...]]]
 
 T = TypeVar("T")
 
@@ -75,15 +66,6 @@ class TableReader(Protocol):
     def undeclared(self, realm: str | None) -> Iterable[Shown] | None:
         """Undeclared agents and credentials of a realm; None: other processes know."""
         ...
-
-
-async def as_given(identifier: Identifier) -> tuple[Identifier, ...]:
-    """Name of an audit log where no vault can be asked for it.
-
-    Raises:
-        UnhashedError: it is a secret of a vault.
-    """
-    return (_hashed(identifier),)
 
 
 IN_A_URL: Final = (
@@ -126,39 +108,10 @@ class Queries:
 
     def add_to(self, app: web.Application) -> None:
         """Put the handlers behind their routes."""
-        app.router.add_post("/v1/names", self.names)
         app.router.add_get("/v1/why/{identifier:.+}", self.why)
         app.router.add_get("/v1/blast-radius/{identifier:.+}", self.blast_radius)
         app.router.add_get("/v1/inventory", self.inventory)
         app.router.add_get("/v1/table", self.table)
-
-    async def names(self, request: web.Request) -> web.Response:
-        """Names of an identifier; a secret given by value is hashed.
-
-        A secret must stand in no URL, where the questions have their identifier.
-        """
-        holder = self._tokens.holder(
-            request, "viewer", "revoker", "restorer", any_realm=True
-        )
-        self._tables.table(request.query.get("realm"))  # a realm that is not here
-        body = await json_object(request, holder, named=True)
-        text = body.get("identifier")
-        if not isinstance(text, str):
-            raise unreadable("identifier is a text, kind:value")
-        try:
-            secret = self._secrets.plain(text)
-            given = identifier_of(text) if secret is None else secret
-            found: tuple[Identifier, ...]
-            if is_plain(given):
-                found = await self._in_logs(given)
-            else:
-                found = (given,) if secret is None else self._secrets.names(secret)
-        except VaultError as error:
-            raise _silent(error) from error
-        except ValueError as error:
-            raise unreadable(str(error)) from error
-        hashed = secret is not None
-        return json_answer({"identifiers": [*map(str, found)], "hashed": hashed})
 
     async def why(self, request: web.Request) -> web.Response:
         """Say whether an identifier lives, and why not; ``?at=`` asks for the past."""
@@ -280,11 +233,11 @@ class Queries:
         try:
             if self._secrets.plain(text) is not None:
                 raise PlainSecretError(IN_A_URL)
-            name, *_ = await self._in_logs(_hashed(identifier_of(text)))
+            name, *_ = await self._in_logs(hashed(identifier_of(text)))
             self._check_kind(name, request)
             return name
         except VaultError as error:
-            raise _silent(error) from error
+            raise vault_silent(error) from error
         except ValueError as error:
             raise unreadable(str(error)) from error
 
@@ -327,23 +280,6 @@ class Queries:
         except TimeoutError as error:
             raise _busy("the analysis is busy; try again, or ask for less") from error
         return web.Response(body=body, content_type="application/json")
-
-
-def _hashed(identifier: Identifier) -> Identifier:
-    """Return identifier that is no secret of a vault, whose HMAC only a vault knows.
-
-    Raises:
-        UnhashedError: it is one.
-    """
-    if is_plain_secret(identifier):
-        raise UnhashedError(identifier.kind)
-    return identifier
-
-
-def _silent(error: VaultError) -> ProblemError:
-    status = http.HTTPStatus.SERVICE_UNAVAILABLE
-    detail = f"{error}; try again, or name it as its audit log does"
-    return ProblemError(status, "a vault does not answer", detail)
 
 
 def _busy(detail: str) -> ProblemError:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from streams.http.guards import Guards
     from streams.http.health import Health
     from streams.http.lists import Lists
+    from streams.http.names import Names
     from streams.http.push import Push
     from streams.http.queries import Queries
 
@@ -38,6 +39,7 @@ class Handlers:
     tokens: Tokens
     events: Events
     queries: Queries
+    names: Names
     lists: Lists
     feed: FeedServer
     health: Health
@@ -77,6 +79,7 @@ def application(handlers: Handlers, max_body_bytes: int) -> web.Application:
     handlers.push.add_to(app)
     app.router.add_get("/v1/feed", handlers.guard)
     handlers.queries.add_to(app)
+    handlers.names.add_to(app)
     handlers.guards.add_to(app)
     handlers.lists.add_to(app)
     app.router.add_get("/healthz/live", health.live)

@@ -35,6 +35,7 @@ from streams.settings.access import (
 from streams.settings.alerts import AlertSettings
 from streams.settings.audit import AuditSink
 from streams.settings.limits import ConnectionSettings, DeadLetterSettings
+from streams.settings.peers import PeerSettings
 from streams.settings.polls import AnyPoll
 from streams.settings.posture import PostureSettings
 from streams.settings.queues import QueueSettings
@@ -255,6 +256,7 @@ class Settings(FileSettings):
     vaults: dict[str, VaultSettings] = Field(default_factory=dict)
     sockets: dict[str, Socket] = Field(default_factory=dict)
     raw_topics: tuple[RawTopicSettings, ...] = ()
+    peers: PeerSettings = PeerSettings()
     webhook: WebhookSettings | None = None
     alerts: AlertSettings = AlertSettings()
     status_lists: StatusListSettings | None = None

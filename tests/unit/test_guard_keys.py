@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from structlog.testing import capture_logs
 
+from streams.apps.builders.closure_rules import keys_of_guards
 from streams.apps.builders.sources import configured_guard_keys
-from streams.apps.worker import keys_of_guards
 from streams.settings.server import ClosureSettings, Settings
 from streams.settings.worker import WorkerSettings
 

@@ -126,6 +126,9 @@ def test_what_only_kafka_serves_is_refused_elsewhere() -> None:
     settings: Any = SimpleNamespace(raw_topics=("x",))
     with pytest.raises(ConfigurationError, match="raw_topics: only `rescind ingress`"):
         check_embedded(settings)
+    settings = load(peers={"workers": ["http://worker-0:8751"]})
+    with pytest.raises(ConfigurationError, match="peers: `rescind serve` answers"):
+        check_embedded(settings)
 
 
 @pytest.mark.parametrize("option", ["--version", "-h"])

@@ -13,7 +13,7 @@ from schemas.entries import Act
 from streams.engines.kafka.client.publisher import NotAckedError
 from streams.engines.kafka.records.codec import partition_of
 from streams.http.closure_metrics import guards_of, refused_of, states_of
-from streams.http.problems import ProblemError
+from streams.http.problems import ElsewhereError, ProblemError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -151,13 +151,13 @@ class OwnClosures(Collector):
         yield from stage.tally.propagation.collect()
 
 
-def elsewhere(process: Process, number: int, stage: str) -> ProblemError:
+def elsewhere(process: Process, number: int, stage: str) -> ElsewhereError:
     """Say that a partition is not here, and with whom it is as far as is known."""
     status = http.HTTPStatus.SERVICE_UNAVAILABLE
     holder = process.holder(number, stage)
     if holder is None or holder.name == process.name:
         detail = f"partition {number} is being read or changes hands; try again"
-        return ProblemError(status, "not ready", detail, partition=number)
+        return ElsewhereError(status, "not ready", detail, partition=number)
     detail = f"partition {number} is at worker {holder.name}: ask there"
     where = {"partition": number, "worker": holder.name, "host": holder.host}
-    return ProblemError(status, "not here", detail, **where)
+    return ElsewhereError(status, "not here", detail, **where)

@@ -18,6 +18,7 @@ from streams.engines.kafka.ingress.pending_store import KafkaPendingStore
 from streams.engines.kafka.ingress.raw import RawInput, RawTopic
 from streams.engines.kafka.ingress.source_state import KafkaCursors, KafkaResources
 from streams.http.events import Speakers
+from streams.http.names import Names
 from streams.http.push import Push
 from streams.http.sources import SourceMetrics, Sources
 from streams.services.reading import read
@@ -72,6 +73,8 @@ class KafkaInputs:
         """Add the routes."""
         self.access.guard(app)
         self.orders.add_to(app)
+        secrets = self.orders.operators.secrets
+        Names(self.tokens, secrets, self.log.vaults.names).add_to(app)
         self.receivers.add_to(app)
         self.lists.add_to(app)
         if self.scim is not None:

@@ -16,6 +16,7 @@ from streams.model.error_text import error_text
 from streams.model.extensions import ExtensionError
 from streams.model.settings_files import text_of
 from streams.model.times import SECOND
+from streams.settings.peers import PeerSettings
 from streams.sources.catalogue import checked, source, vendors
 from streams.sources.descriptor import ReaderSettings
 from streams.ssf.streams import verifier_of
@@ -195,6 +196,9 @@ def check_embedded(settings: Settings) -> None:
     if settings.relay_keys:
         text = "only `rescind worker` hears of guards over relays: leave it out"
         raise ConfigurationError(f"relay_keys: {text}")
+    if settings.peers != PeerSettings():
+        text = "`rescind serve` answers everything by itself: leave it out"
+        raise ConfigurationError(f"peers: {text}")
 
 
 def check_kafka(settings: Settings) -> None:

@@ -121,6 +121,23 @@ class Process:
         group = self.settings.group(stage)
         return self.outlook.holders.get(group, {}).get(number)
 
+    def serving(self) -> dict[str, frozenset[int]]:
+        """Partitions that each stage answers questions about now.
+
+        None while no broker answers: others may have them by now.
+        """
+        if not self.outlook.reached(asyncio.get_running_loop().time()):
+            return {}
+        partitions = range(self.settings.partitions)
+        found: dict[str, frozenset[int]] = {}
+        for name, stage in (("registry", self.registry), ("closure", self.closure)):
+            if stage is not None:
+                serves = (each for each in partitions if stage.serving(each))
+                found[name] = frozenset(serves)
+        if self.sentinel is not None:
+            found["sentinel"] = self.sentinel.serving
+        return found
+
     async def record_act(self, act: Act) -> None:
         """Put what an operator did into the log, where this process may write there.
 

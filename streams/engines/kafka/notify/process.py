@@ -80,6 +80,15 @@ class NotifyProcess:
             missing.append(STAGE)
         return sorted(set(missing))
 
+    def serving(self) -> dict[str, frozenset[int]]:
+        """Partitions of findings that this process tells of now.
+
+        None while no broker answers: others may have them by now.
+        """
+        reached = self.outlook.reached(asyncio.get_running_loop().time())
+        well = reached and self.intake.progress.ready
+        return {STAGE: frozenset(self.intake.member.begun) if well else frozenset()}
+
     @property
     def _spare(self) -> bool:
         """Whether it has no partition, and others have all of them."""

@@ -327,15 +327,19 @@ class SentinelStage:
             else:
                 self._inspecting += await in_turns(home.inspect(name, now))
 
-    def undeclared(self, realm: str) -> list[Shown] | None:
-        """Undeclared agents and credentials of a realm, of the partitions read here.
+    @property
+    def serving(self) -> frozenset[int]:
+        """Partitions of ``access`` that are ours now and read."""
+        return frozenset(each.number for each in self._ours())
 
-        None where another worker tells of the realm itself.
-        """
-        ours = {each.number: each for each in self._ours()}
-        if access_partition_of(realm, "", self._settings.access_partitions) not in ours:
-            return None
-        return [shown for each in ours.values() for shown in each.undeclared(realm)]
+    def undeclared(self, realm: str) -> list[Shown]:
+        """Undeclared agents and credentials of a realm, of the partitions read here."""
+        return [shown for each in self._ours() for shown in each.undeclared(realm)]
+
+    def tells_of(self, realm: str) -> bool:
+        """Whether findings about a realm itself are made here."""
+        home = access_partition_of(realm, "", self._settings.access_partitions)
+        return any(each.number == home for each in self._ours())
 
     def _homes(self) -> Iterator[tuple[str, Realm, AccessPartition | None]]:
         """Each realm, with what its own findings belong to where that is ours."""

@@ -1,0 +1,69 @@
+"""The door of a process on Kafka, put together the same for every role."""
+
+from __future__ import annotations
+
+import ssl
+from functools import partial
+from typing import TYPE_CHECKING
+
+from schemas.placement import partition_of
+from streams.apps.builders.sources import ConfigurationError
+from streams.clients.peers import Peers
+from streams.http.door import Door
+from streams.http.fleet_answers import FleetAnswers
+from streams.http.peer_routes import CLOSURE, NOTIFY, REGISTRY, SENTINEL
+
+if TYPE_CHECKING:
+    from streams.http.auth import Tokens
+    from streams.http.door import Serving
+    from streams.http.peer_routes import PeerRole
+    from streams.settings.kafka import KafkaSettings
+    from streams.settings.peers import PeerSettings
+    from streams.settings.server import Settings
+
+
+def peers_of(settings: PeerSettings) -> Peers:
+    """Return the processes of the settings.
+
+    Raises:
+        ConfigurationError: the CA's file cannot be used.
+    """
+    urls = {name: getattr(settings, name) for name in ("ingress", "workers", "notify")}
+    if not any(url.startswith("https:") for each in urls.values() for url in each):
+        return Peers(urls, None)
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_file)
+    except OSError as error:
+        told = f"{settings.ca_file}: {error.strerror or 'no certificate in PEM'}"
+        raise ConfigurationError(f"peers.ca_file: {told}") from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return Peers(urls, context)
+
+
+def door(
+    role: PeerRole,
+    name: str,
+    settings: Settings,
+    kafka: KafkaSettings,
+    tokens: Tokens,
+    serving: Serving = dict,
+) -> Door:
+    """Door of a process; ``running()`` opens its connections.
+
+    Args:
+        role: of the process.
+        name: of the process.
+        settings: the other processes, and the realm.
+        kafka: the layout.
+        tokens: prove callers.
+        serving: partitions that the process answers for now.
+
+    Raises:
+        ConfigurationError: the CA's file cannot be used.
+    """
+    counts = dict.fromkeys((REGISTRY, CLOSURE, NOTIFY), kafka.partitions)
+    counts[SENTINEL] = kafka.access_partitions
+    place = partial(partition_of, partitions=kafka.partitions)
+    peers = peers_of(settings.peers)
+    answers = FleetAnswers(peers, settings.realm, place, counts)
+    return Door(role, name, tokens, answers, serving)

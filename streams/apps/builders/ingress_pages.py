@@ -1,0 +1,69 @@
+"""The HTTP side of an ingress on Kafka: sources and operators, health and metrics."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+from attrs import frozen
+
+from streams.engines.kafka.clock.cluster_clock import faults, offset_seconds
+from streams.engines.kafka.ingress.writing import Writing
+from streams.http.events import Events
+from streams.http.metrics import ClockOffset, DeadLetterCollector, Metrics
+from streams.http.probes import Probes
+from streams.http.problems import problems
+from streams.http.traced import tracers
+from streams.observability import metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streams.apps.builders.description import Described
+    from streams.apps.builders.kafka_inputs import KafkaInputs
+    from streams.engines.embedded.reader_process import ReaderProcess
+    from streams.process.loop_hold import LoopHold
+
+
+@frozen
+class IngressPages:
+    """The HTTP side of an ingress, but for what asks other processes.
+
+    Attributes:
+        writing: judges whether it is live and ready.
+    """
+
+    app: web.Application
+    writing: Writing
+
+
+def ingress_pages(
+    given: Described,
+    taking: KafkaInputs,
+    reading: ReaderProcess,
+    clock: Callable[[], int],
+    held: LoopHold,
+) -> IngressPages:
+    """Put the HTTP side of an ingress together."""
+    log, tokens, settings = taking.log, taking.tokens, given.settings
+    taking.orders.operators.apart = reading.apart
+    app = web.Application(
+        middlewares=[*tracers(), problems], client_max_size=settings.max_body_bytes
+    )
+    events = Events(tokens, given.sources, taking.speakers, log.writer, reading.read)
+    app.router.add_post("/v1/events/{source}", events.post)
+    taking.add_to(app)
+    lost, dlq = log.publisher.written, log.kafka.topic("dlq")
+    told = Metrics(
+        metrics.INGRESS,
+        held,
+        *taking.collectors,
+        DeadLetterCollector(lambda: lost[dlq]),
+        ClockOffset(partial(offset_seconds, clock)),
+    )
+    app.router.add_get("/metrics", told.get)
+    members = {topic: each.member for topic, each in taking.raw.items()}
+    writing = Writing(log.kafka, log.heart, members, log.watch)
+    Probes(writing.stalled, writing.waiting, partial(faults, clock)).add_to(app)
+    return IngressPages(app, writing)

@@ -1,0 +1,164 @@
+"""The HTTP side of a worker on Kafka: health, its realms, and the door to others."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+from attrs import frozen
+from prometheus_client.registry import Collector
+
+from agents_registry.registry import Registry
+from enforcement.clocks import boottime
+from streams.apps.builders.door import door
+from streams.apps.builders.hooks import secret_names
+from streams.apps.builders.kafka_enforcement import OwnClosures, OwnPlaces, elsewhere
+from streams.engines.kafka.clock.cluster_clock import faults, offset_seconds
+from streams.engines.kafka.records.codec import partition_of
+from streams.http.closure_metrics import findings_of
+from streams.http.guards import Guards
+from streams.http.metrics import (
+    ClockOffset,
+    DeadLetterCollector,
+    Metrics,
+    StageProgress,
+)
+from streams.http.names import Names
+from streams.http.probes import Probes
+from streams.http.problems import problems
+from streams.http.queries import Queries, Table
+from streams.http.undeclared import UndeclaredShare
+from streams.model.times import SECOND
+from streams.observability import metrics
+from streams.services.intake import token_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from prometheus_client.core import Metric
+
+    from agents_registry.identifiers import Vocabulary
+    from streams.apps.builders.access import AccessControl
+    from streams.engines.kafka.process import Process
+    from streams.http.door import Door
+    from streams.process.loop_hold import LoopHold
+    from streams.settings.kafka import KafkaSettings
+    from streams.settings.server import Settings
+    from streams.stages.sentinel.unknown_agents import Shown
+
+
+class _State(Collector):
+    """Reads what the stages count at every scrape."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    def collect(self) -> Iterator[Metric]:
+        process, waiting = self._process, metrics.WAITING.family()
+        for stage, progress in process.progress.items():
+            waiting.add_metric([stage], progress.waiting)
+        yield waiting
+        yield findings_of(process.opened)
+        if process.sentinel is not None:
+            yield metrics.IN_FLIGHT.of(process.sentinel.tally.in_flight)
+            yield metrics.UNDATED.of(process.sentinel.tally.undated)
+        if process.audit is not None:
+            yield metrics.AUDIT_HEAD.of(process.audit.signed_at / SECOND)
+
+
+class OwnTables:
+    """The tables of the realms whose partitions this worker has."""
+
+    def __init__(
+        self, process: Process, realm: str, vocabulary: Vocabulary, partitions: int
+    ) -> None:
+        """Serve the realms of a process; ``realm`` is meant where none is named."""
+        self._process = process
+        self._vocabulary = vocabulary
+        self._realm = realm
+        self._partitions = partitions
+
+    def table(self, realm: str | None) -> Table:
+        """Table of a realm, or say who has it."""
+        realm = realm or self._realm
+        number = partition_of(realm, self._partitions)
+        stage = self._process.registry
+        partition = stage.serving(number) if stage is not None else None
+        if partition is None:
+            raise elsewhere(self._process, number, "registry")
+        known = partition.realms.get(realm)
+        # Who asks for any name must not make us keep a table of it.
+        registry = known.cascade.registry if known else Registry(self._vocabulary)
+        as_of = token_of(partition.genesis, partition.position, number)
+        return Table(registry, as_of)
+
+    def undeclared(self, realm: str | None) -> Iterable[Shown] | None:
+        """Undeclared agents and credentials, where the realm's own findings are made.
+
+        Credentials are those of the points whose lines are read here; the door adds
+        those of all others.
+        """
+        stage, realm = self._process.sentinel, realm or self._realm
+        if stage is None or not stage.tells_of(realm):
+            return None
+        return stage.undeclared(realm)
+
+
+@frozen
+class WorkerPages:
+    """The HTTP side of a worker.
+
+    Attributes:
+        door: asks other processes for what this one does not have.
+    """
+
+    app: web.Application
+    door: Door
+
+
+def worker_pages(  # noqa: PLR0913 - each by name
+    process: Process,
+    *,
+    settings: Settings,
+    kafka: KafkaSettings,
+    vocabulary: Vocabulary,
+    entry: AccessControl,
+    clock: Callable[[], int],
+    held: LoopHold,
+) -> WorkerPages:
+    """Put the HTTP side of a worker together."""
+    app = web.Application(
+        middlewares=[problems], client_max_size=settings.max_body_bytes
+    )
+    entry.guard(app)
+    Probes(process.stalled, process.waiting, partial(faults, clock)).add_to(app)
+    told = Metrics(metrics.WORKER, *_collectors(process, kafka, clock, held))
+    app.router.add_get("/metrics", told.get)
+    tokens, realm, secrets = entry.tokens, settings.realm, secret_names(settings)
+    places = OwnPlaces(process, realm, kafka.partitions, clock)
+    Guards(tokens, places, boottime).add_to(app)
+    tables = OwnTables(process, realm, vocabulary, kafka.partitions)
+    Queries(tokens, tables, clock, secrets).add_to(app)
+    Names(tokens, secrets).add_to(app)
+    if process.sentinel is not None:
+        UndeclaredShare(tokens, process.sentinel.undeclared, realm).add_to(app)
+    passing = door("workers", process.name, settings, kafka, tokens, process.serving)
+    passing.add_to(app)
+    return WorkerPages(app, passing)
+
+
+def _collectors(
+    process: Process,
+    kafka: KafkaSettings,
+    clock: Callable[[], int],
+    held: LoopHold,
+) -> Iterator[Collector]:
+    written, dlq = process.publisher.written, kafka.topic("dlq")
+    yield held
+    yield StageProgress(lambda: process.progress)
+    yield _State(process)
+    yield DeadLetterCollector(lambda: written[dlq])
+    yield ClockOffset(partial(offset_seconds, clock))
+    if process.closure is not None:
+        yield OwnClosures(process.closure)

@@ -1,0 +1,278 @@
+"""Answers of other processes of a fleet on Kafka: passed back, or made of their parts.
+
+While partitions change hands a request is tried again, for a bounded time; then the
+answer is 503 and says what is missing, and where. An answer of several processes is
+whole, each partition in it once, or there is none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http
+from typing import TYPE_CHECKING, Any, Final
+
+import aiohttp
+import orjson
+from aiohttp import hdrs, web
+from attrs import frozen
+from multidict import CIMultiDict
+
+from streams.clients.peers import HOPS, Peers, UnreachedError, small_body
+from streams.http.answers import json_answer
+from streams.http.problems import ELSEWHERE, ProblemError
+from streams.http.query_values import limit_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from streams.clients.peers import Fleet, PeerAddress, PeerStatus
+    from streams.http.peer_routes import PeerRoute, Share
+
+FIND_SECONDS: Final = 5.0  # for partitions that change hands
+PAUSE: Final = 0.2
+SHOWN: Final = 10  # partitions or addresses that an answer names
+LARGEST: Final = 64 << 20  # bytes of an answer that is made of several
+COVERED: Final = "Rescind-Partitions"  # of an answer: those that it is about
+# RFC 9110 section 7.6.1, and what belongs to a connection or to our own client.
+_OWN: Final = frozenset({
+    "accept-encoding", "connection", "content-length", "expect", "host", "keep-alive",
+    "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding",
+    "upgrade", HOPS.lower(),
+})  # fmt: skip
+# Of an answer: what belongs to a connection, or is made anew.
+_OWN_BACK: Final = frozenset({
+    "connection", "content-length", "date", "keep-alive", "server", "trailer",
+    "transfer-encoding", COVERED.lower(),
+})  # fmt: skip
+_BODYLESS: Final = (http.HTTPStatus.NO_CONTENT, http.HTTPStatus.NOT_MODIFIED)
+
+
+class _MissingError(Exception):
+    """Nobody answers now; the text says who is missing."""
+
+    def __init__(self, text: str, **more: Any) -> None:
+        super().__init__(text)
+        self.more = more
+
+
+@frozen
+class FleetAnswers:
+    """Asks the other processes on behalf of callers.
+
+    Attributes:
+        peers: the other processes.
+        realm: that is meant where a request names none.
+        partition: gives the partition of a realm.
+        counts: partitions that each stage has in all processes together.
+    """
+
+    peers: Peers
+    realm: str
+    partition: Callable[[str], int]
+    counts: Mapping[str, int]
+
+    def number(self, request: web.Request) -> int:
+        """Partition of the realm that a request is about."""
+        return self.partition(request.query.get("realm", self.realm))
+
+    async def answer(
+        self, request: web.Request, route: PeerRoute, body: bytes
+    ) -> web.StreamResponse:
+        """Answer of who serves a route; tried for as long as partitions change hands.
+
+        Raises:
+            ProblemError: 503, nobody answers, or nobody can say whether it was done.
+        """
+        loop = asyncio.get_running_loop()
+        end, fresh = loop.time() + FIND_SECONDS, False
+        while True:
+            try:
+                return await self._answered(request, route, body, fresh=fresh)
+            except UnreachedError as error:
+                if error.sent and not route.again:
+                    detail = f"{error}: it may have been done; look before you repeat"
+                    raise _unavailable("no answer", detail) from error
+                missing = _MissingError(str(error))
+            except _MissingError as error:
+                missing = error
+            # What was believed at first may be old: nobody is missed before a new look.
+            if fresh and loop.time() >= end:
+                detail = f"{missing}; try again"
+                raise _unavailable("not ready", detail, **missing.more)
+            fresh = True
+            await asyncio.sleep(PAUSE)
+
+    async def _answered(
+        self, request: web.Request, route: PeerRoute, body: bytes, *, fresh: bool
+    ) -> web.StreamResponse:
+        if route.share is None:
+            place = await self._holder(request, route, fresh=fresh)
+            return await self._relayed(request, place, body)
+        whole: dict[str, Any] = {}
+        if route.key:
+            place = await self._holder(request, route, fresh=fresh)
+            answer = await self._document(request, place, request.rel_url, body)
+            if isinstance(answer, web.Response):
+                return answer
+            whole, _ = answer
+        merged = await self._merged(request, route, route.share, body, fresh=fresh)
+        if isinstance(merged, web.Response):
+            return merged
+        if not route.key:
+            return json_answer(merged)
+        return json_answer(whole | {route.key: merged[: limit_of(request)]})
+
+    async def _holder(
+        self, request: web.Request, route: PeerRoute, *, fresh: bool
+    ) -> PeerAddress:
+        """Address of the process that answers a route.
+
+        Raises:
+            _MissingError: nobody does now, or two believe that they do.
+        """
+        fleet = await self.peers.look(route.role, fresh=fresh)
+        if not route.stage:
+            if fleet.found:
+                return fleet.found[0].address
+            text = f"no process of peers.{route.role} answers"
+            raise _MissingError(text + _silent(fleet), served_by=f"peers.{route.role}")
+        number = self.number(request)
+        found = _holders(fleet, route.stage).get(number, ())
+        if len(found) == 1:
+            return found[0].address
+        raise _nobody_has([number], route, route.stage, fleet)
+
+    async def _relayed(
+        self, request: web.Request, place: PeerAddress, body: bytes
+    ) -> web.StreamResponse:
+        """Pass an answer back piece by piece; one that breaks off ends so here too."""
+        answer = await self._asked(request, place, request.rel_url, body)
+        async with answer:
+            back = _passed(answer.headers, _OWN_BACK)
+            if answer.status in _BODYLESS:
+                return web.Response(status=answer.status, headers=back)
+            if hdrs.CONTENT_LENGTH not in answer.headers:
+                raise UnreachedError(f"{place.url}: no length", sent=True)
+            response = web.StreamResponse(
+                status=answer.status, headers=_passed(answer.headers, _OWN_BACK)
+            )
+            response.content_length = int(answer.headers[hdrs.CONTENT_LENGTH])
+            try:
+                await response.prepare(request)
+                async for piece in answer.content.iter_any():
+                    await response.write(piece)
+            except (aiohttp.ClientError, TimeoutError):
+                if request.transport is not None:
+                    request.transport.abort()
+            return response
+
+    async def _merged(
+        self,
+        request: web.Request,
+        route: PeerRoute,
+        share: Share,
+        body: bytes,
+        *,
+        fresh: bool,
+    ) -> Any:
+        """One document of all parts, or the answer of somebody who refused.
+
+        Raises:
+            _MissingError: a partition is nobody's now, or changed hands meanwhile.
+        """
+        fleet = await self.peers.look(route.role, fresh=fresh)
+        wanted = set(range(self.counts[share.stage]))
+        holders = _holders(fleet, share.stage)
+        bad = [each for each in wanted if len(holders.get(each, ())) != 1]
+        if bad:
+            raise _nobody_has(bad, route, share.stage, fleet)
+        places = {each.name: each.address for one in holders.values() for each in one}
+        target = request.rel_url
+        if share.path:
+            target = target.with_path(share.path, keep_query=True)
+        answers = await asyncio.gather(
+            *(self._document(request, each, target, body) for each in places.values()),
+            return_exceptions=True,
+        )
+        parts, covered = [], []
+        for answer in answers:
+            if isinstance(answer, web.Response):
+                return answer
+            if isinstance(answer, BaseException):
+                raise answer
+            document, numbers = answer
+            parts.append(document)
+            covered += numbers
+        if sorted(covered) != sorted(wanted):
+            raise _nobody_has(sorted(wanted - {*covered}), route, share.stage, fleet)
+        return share.merge(parts)
+
+    async def _document(
+        self, request: web.Request, place: PeerAddress, target: Any, body: bytes
+    ) -> web.Response | tuple[Any, list[int]]:
+        """Return the decoded answer and the partitions it is about, or a refusal."""
+        answer = await self._asked(request, place, target, body)
+        async with answer:
+            try:
+                data = await small_body(answer, LARGEST)
+            except (aiohttp.ClientError, TimeoutError) as error:
+                text = f"{place.url}: {type(error).__name__}"
+                raise UnreachedError(text, sent=True) from error
+        if answer.status != http.HTTPStatus.OK:
+            return web.Response(
+                body=data,
+                status=answer.status,
+                headers=_passed(answer.headers, _OWN_BACK),
+            )
+        numbers = answer.headers.get(COVERED, "")
+        return orjson.loads(data), [*map(int, filter(None, numbers.split(",")))]
+
+    async def _asked(
+        self, request: web.Request, place: PeerAddress, target: Any, body: bytes
+    ) -> aiohttp.ClientResponse:
+        headers = _passed(request.headers, _OWN)
+        answer = await self.peers.ask(
+            place, request.method, target.raw_path_qs, headers, body or None
+        )
+        if ELSEWHERE in answer.headers:
+            answer.release()
+            raise _MissingError(f"{place.url}: the partition changes hands")
+        return answer
+
+
+def _passed(headers: Mapping[str, str], own: frozenset[str]) -> CIMultiDict[str]:
+    """Return the headers that go on from one connection to the next."""
+    return CIMultiDict(
+        (name, value) for name, value in headers.items() if name.lower() not in own
+    )
+
+
+def _holders(fleet: Fleet, stage: str) -> dict[int, list[PeerStatus]]:
+    """Partition to who says that it answers for it."""
+    holders: dict[int, list[PeerStatus]] = {}
+    for each in fleet.found:
+        for number in each.serves.get(stage, ()):
+            holders.setdefault(number, []).append(each)
+    return holders
+
+
+def _nobody_has(
+    numbers: Sequence[int], route: PeerRoute, stage: str, fleet: Fleet
+) -> _MissingError:
+    """Say which partitions nobody answers for, and who was asked."""
+    told = ", ".join(map(str, numbers[:SHOWN]))
+    asked = ", ".join(sorted(each.name for each in fleet.found)) or "nobody"
+    text = (
+        f"partition {told} of the stage {stage} is being read or changes hands; of "
+        f"peers.{route.role} {asked} answered{_silent(fleet)}"
+    )
+    return _MissingError(text, partition=numbers[0], stage=stage)
+
+
+def _silent(fleet: Fleet) -> str:
+    shown = ", ".join(fleet.silent[:SHOWN])
+    return f", and did not: {shown}" if shown else ""
+
+
+def _unavailable(title: str, detail: str, **more: Any) -> ProblemError:
+    return ProblemError(http.HTTPStatus.SERVICE_UNAVAILABLE, title, detail, **more)

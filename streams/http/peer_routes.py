@@ -1,0 +1,197 @@
+"""The routes of a fleet on Kafka, and which process answers each: in one place.
+
+A process that does not answer a route itself passes the request on by this table; see
+`streams.http.door`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from attrs import frozen
+
+from streams.http.silences import SHOWN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    Merge = Callable[[Sequence[Any]], Any]
+
+_PATTERN: Final = re.compile(r"{(\w+):(?:[^{}]|{[^{}]*})*}")
+PeerRole = Literal["ingress", "workers", "notify", "relay"]
+Proof = Literal["token", "own"]
+REGISTRY: Final = "registry"
+CLOSURE: Final = "closure"
+SENTINEL: Final = "sentinel"
+NOTIFY: Final = "notify"
+UNDECLARED: Final = "/peers/undeclared"
+
+
+@frozen
+class Share:
+    """What each process of a stage knows a part of.
+
+    Attributes:
+        stage: whose partitions have to be covered, each once.
+        merge: makes one document of the parts.
+        path: asked instead of the caller's, with the same query.
+    """
+
+    stage: str
+    merge: Merge
+    path: str = ""
+
+
+@frozen
+class PeerRoute:
+    """Who answers a route.
+
+    Attributes:
+        path: as aiohttp has it.
+        role: of the processes that answer it.
+        stage: that has the realm's partition; "": any process of the role will do.
+        share: its parts are with several processes.
+        key: of the answer, which gets the merged parts; "": they are the answer.
+        proof: ``own``: the route proves its callers in a way of its own.
+        again: it may be sent twice, where nobody knows whether it arrived.
+        passed: it is passed on where it is not answered; a WebSocket is not.
+    """
+
+    method: str
+    path: str
+    role: PeerRole
+    stage: str = ""
+    share: Share | None = None
+    key: str = ""
+    proof: Proof = "token"
+    again: bool = True
+    passed: bool = True
+
+    @property
+    def canonical(self) -> str:
+        """Path as a router names it."""
+        return _PATTERN.sub(r"{\1}", self.path)
+
+
+def undeclared(parts: Sequence[Any]) -> list[Any]:
+    """Undeclared agents and credentials of all points, each name once."""
+    found: dict[str, dict[str, Any]] = {}
+    for each in (one for part in parts for one in part["undeclared"]):
+        name = each["identifier"]
+        seen = found.setdefault(name, each)
+        found[name] = seen | {
+            "first_seen": min(seen["first_seen"], each["first_seen"]),
+            "last_seen": max(seen["last_seen"], each["last_seen"]),
+            "points": sorted({*seen["points"], *each["points"]}),
+            "credentials": _once(seen["credentials"] + each["credentials"]),
+        }
+    return [*found.values()]
+
+
+def alerts(parts: Sequence[Any]) -> dict[str, Any]:
+    """Receivers, with what all processes owe them, and what was given up."""
+    endpoints: dict[str, dict[str, Any]] = {}
+    for each in (one for part in parts for one in part["endpoints"]):
+        seen = endpoints.get(each["name"])
+        endpoints[each["name"]] = each if seen is None else _receiver(seen, each)
+    letters = [one for part in parts for one in part["dead_letters"]]
+    return {
+        "endpoints": [*endpoints.values()],
+        "dead_letters": sorted(letters, key=lambda each: (each["at"], each["id"])),
+    }
+
+
+def silences(parts: Sequence[Any]) -> dict[str, Any]:
+    """Silences, with what all processes hold back by them."""
+    found: dict[str, dict[str, Any]] = {}
+    for each in (one for part in parts for one in part["silences"]):
+        seen = found.get(each["id"])
+        found[each["id"]] = each if seen is None else _silence(seen, each)
+    ordered = sorted(found.values(), key=lambda each: (each["until"], each["id"]))
+    return {"silences": ordered}
+
+
+def replayed(parts: Sequence[Any]) -> dict[str, Any]:
+    """How many messages all processes deliver anew."""
+    return {"replayed": sum(part["replayed"] for part in parts)}
+
+
+def _receiver(seen: dict[str, Any], each: dict[str, Any]) -> dict[str, Any]:
+    latest = {
+        name: max(filter(None, (seen[name], each[name])), default=None)
+        for name in ("disabled", "paused")
+    }
+    counts = {name: seen[name] + each[name] for name in ("waiting", "dead")}
+    return seen | latest | counts | {"failing": max(seen["failing"], each["failing"])}
+
+
+def _silence(seen: dict[str, Any], each: dict[str, Any]) -> dict[str, Any]:
+    shown = (seen["findings"] + each["findings"])[:SHOWN]
+    return seen | {"count": seen["count"] + each["count"], "findings": shown}
+
+
+def _once(names: Iterable[str]) -> list[str]:
+    return [*dict.fromkeys(names)]
+
+
+def _of_table(method: str, path: str, **more: Any) -> PeerRoute:
+    return PeerRoute(method, path, "workers", REGISTRY, **more)
+
+
+def _of_ingress(method: str, path: str, **more: Any) -> PeerRoute:
+    return PeerRoute(method, path, "ingress", **more)
+
+
+def _of_all_notify(method: str, path: str, merge: Merge) -> PeerRoute:
+    return PeerRoute(method, path, "notify", share=Share(NOTIFY, merge))
+
+
+ROUTES: Final = (
+    _of_table("GET", "/v1/why/{identifier:.+}"),
+    _of_table("GET", "/v1/blast-radius/{identifier:.+}"),
+    _of_table("GET", "/v1/table"),
+    _of_table(
+        "GET",
+        "/v1/inventory",
+        share=Share(SENTINEL, undeclared, UNDECLARED),
+        key="undeclared",
+    ),
+    PeerRoute("GET", "/v1/guards", "workers", CLOSURE),
+    PeerRoute("DELETE", "/v1/guards/{name}", "workers", CLOSURE),
+    PeerRoute("GET", "/v1/revocations/{id}", "workers", CLOSURE),
+    _of_ingress("POST", "/v1/names"),
+    _of_ingress("POST", "/v1/events/{source}"),
+    _of_ingress("POST", "/v1/ssf/push/{stream}"),
+    _of_ingress("GET", "/v1/ssf"),
+    _of_ingress("GET", "/v1/sources"),
+    _of_ingress("POST", "/v1/revocations", again=False),
+    _of_ingress("POST", "/v1/adopt", again=False),
+    _of_ingress("POST", "/v1/lifts", again=False),
+    _of_ingress("POST", "/v1/withdrawals", again=False),
+    _of_ingress("POST", "/v1/distrusts", again=False),
+    _of_ingress("POST", "/v1/owners", again=False),
+    _of_ingress("GET", "/v1/approvals"),
+    _of_ingress("POST", "/v1/approvals/{id}/approve", again=False),
+    _of_ingress("POST", "/v1/approvals/{id}/reject", again=False),
+    _of_ingress("GET", "/v1/hooks/{hook}", proof="own", again=False),
+    _of_ingress("POST", "/v1/hooks/{hook}", proof="own", again=False),
+    _of_ingress(
+        "POST", "/v1/global-token-revocation/{caller}", proof="own", again=False
+    ),
+    _of_ingress("POST", "/v1/oauth/revoke", proof="own", again=False),
+    _of_ingress("GET", "/v1/findings"),
+    _of_ingress("GET", "/v1/dlq"),
+    _of_ingress("GET", "/v1/audit"),
+    PeerRoute("GET", "/v1/feed", "relay", passed=False),
+    _of_ingress("POST", "/v1/status-entries", again=False),
+    _of_ingress("GET", "/statuslists/aggregation", proof="own"),
+    _of_ingress("GET", "/statuslists/jwks", proof="own"),
+    _of_ingress("GET", "/statuslists/{list:[0-9a-f]{32}}", proof="own"),
+    _of_all_notify("GET", "/v1/alerts", alerts),
+    _of_all_notify("POST", "/v1/alerts/replay", replayed),
+    _of_all_notify("GET", "/v1/alerts/silences", silences),
+    PeerRoute("POST", "/v1/alerts/test", "notify", again=False),
+    PeerRoute("POST", "/v1/alerts/silences", "notify", again=False),
+    PeerRoute("DELETE", "/v1/alerts/silences/{id}", "notify"),
+)

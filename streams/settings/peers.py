@@ -1,0 +1,32 @@
+"""Settings of the other processes of a fleet on Kafka."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from streams.model.strict import Strict
+
+PeerUrl = Annotated[str, Field(pattern=r"^https?://[^/?#@\s]+$")]
+
+
+class PeerSettings(Strict):
+    """Where the processes are that answer what this one does not.
+
+    A URL stands for all addresses of its host, such as those of a headless Service.
+    Callers' credentials are passed on to them, and to no address from anywhere else.
+
+    Attributes:
+        ingress: every ingress, ``https://HOST:PORT``.
+        workers: every worker, this one included.
+        notify: every notify process.
+        ca_file: those who may have signed their certificates, PEM; the system's by
+            default. A certificate has to be for the host of the URL.
+    """
+
+    ingress: tuple[PeerUrl, ...] = ()
+    workers: tuple[PeerUrl, ...] = ()
+    notify: tuple[PeerUrl, ...] = ()
+    ca_file: Path | None = None

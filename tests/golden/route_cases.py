@@ -1,0 +1,163 @@
+"""Requests to every route of the embedded server, in an order that makes sense."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+KEY: Final = "aws.access_key:AKIAEXAMPLE000000001"
+AGENT: Final = "agent.id:planner"
+USER: Final = "aws.user:arn:aws:iam::111122223333:user/x"
+# Not on Kafka yet. A route that is answered there has to be taken out.
+PENDING: Final = frozenset({"GET /v1/audit"})
+# Not passed on: guards connect to `rescind relay` itself.
+OF_RELAYS: Final = frozenset({"GET /v1/feed"})
+# How far a log is, and when something was heard: of each process its own.
+OWN: Final = frozenset({
+    "as_of", "end", "told_at", "last_event", "last_answer", "last_verification",
+    "lag_seconds",
+})  # fmt: skip
+# Of an order also its time, and what is made for it alone; and ingress has no table
+# that could say which names are unknown.
+MADE: Final = frozenset({
+    "id", "token", "at", "accepted_at", "deadline", "closed_at", "seconds", "until",
+    "created", "proposed_at", "expires_at", "since", "unknown",
+    "idx",
+})  # fmt: skip
+
+
+@frozen
+class Ask:
+    """One request, and what of its answer may differ.
+
+    Attributes:
+        route: method and canonical path.
+        path: that is asked, without ``/v1`` in front where the route has it.
+        fill: makes the path of what an earlier answer said, by the name of that.
+        keep: a name for the answer.
+    """
+
+    route: str
+    path: str
+    token: str = "viewer"
+    json: dict[str, Any] | None = None
+    data: bytes | None = None
+    status: int = 200
+    differs: frozenset[str] = OWN
+    fill: tuple[str, Callable[[Any], str]] | None = None
+    keep: str = ""
+
+    @property
+    def method(self) -> str:
+        """Give the method."""
+        return self.route.split()[0]
+
+    @property
+    def repeatable(self) -> bool:
+        """Tell whether it may be asked again, of any process."""
+        return self.method == "GET" or self.route == "POST /v1/names"
+
+
+def get(path: str, route: str = "", **more: Any) -> Ask:
+    """Give a question; its route is its path unless one is given."""
+    return Ask(f"GET /v1/{route or path}", f"/v1/{path}", **more)
+
+
+def post(path: str, token: str, json: dict[str, Any], **more: Any) -> Ask:
+    """Give an order."""
+    route = more.pop("route", path)
+    given = {"differs": OWN | MADE, "status": 201, **more}
+    return Ask(f"POST /v1/{route}", f"/v1/{path}", token, json, **given)
+
+
+def pending(answer: Any) -> str:
+    """Give the id of what waits for a second person."""
+    return str(answer["pending"][0]["id"])
+
+
+def status_list(answer: Any) -> str:
+    """Give the name of the list that has an index."""
+    return str(answer["status"]["status_list"]["uri"]).rpartition("/")[2]
+
+
+QUESTIONS: Final = (
+    get(f"why/{KEY}", "why/{identifier}"),
+    get("why/nonsense", "why/{identifier}", status=422),
+    get(f"why/{KEY}?at=2026-01-01T11:30:00Z", "why/{identifier}"),
+    get(f"blast-radius/{KEY}?limit=5", "blast-radius/{identifier}"),
+    get("inventory"),
+    get("inventory?limit=none", "inventory", status=422),
+    get("table?now=1800000000000000000", "table"),
+    get("table?realm=other", "table", status=403),
+    get("guards"),
+    get("guards", token="nobody", status=401),
+    get("guards", token="guard", status=403),
+    Ask("DELETE /v1/guards/{name}", "/v1/guards/nobody", "restorer", status=404),
+    get("revocations/none", "revocations/{id}", status=404),
+    get("sources"),
+    get("ssf"),
+    get("approvals"),
+    get("findings"),
+    get("findings?limit=1", "findings"),
+    get("dlq"),
+    get("alerts"),
+    get("alerts/silences"),
+    post("names", "viewer", {"identifier": "secret:s3cr3t-value"}, status=200),
+)
+ORDERS: Final = (
+    post("adopt", "restorer", {"credentials": [{"identifier": AGENT}]}),
+    post(
+        "revocations", "revoker", {"identifier": AGENT, "reason": "lost"}, keep="lost"
+    ),
+    get(
+        "revocations/ID", "revocations/{id}",
+        differs=OWN | MADE, fill=("lost", lambda answer: answer["id"]),
+    ),
+    get(f"why/{AGENT}", "why/{identifier}", differs=OWN | MADE),
+    post("lifts", "restorer", {"identifier": AGENT, "aspect": "risk", "reason": "x"}),
+    post("withdrawals", "restorer", {"fact": "f" * 64, "reason": "x"}, status=422),
+    post("distrusts", "restorer", {"authority": "aws", "reason": "x"}, status=422),
+    post("owners", "restorer",
+         {"identifier": USER, "owners": [AGENT], "authority": "aws", "reason": "x"},
+         status=202, keep="held"),
+    get("approvals", differs=OWN | MADE),
+    post("approvals/ID/approve", "restorer", {"reason": "x"},
+         route="approvals/{id}/approve", status=403, fill=("held", pending)),
+    post("approvals/ID/reject", "restorer", {"reason": "x"},
+         route="approvals/{id}/reject", status=200, fill=("held", pending)),
+    post("alerts/test", "restorer", {}, status=200),
+    post("alerts/test", "restorer", {"endpoint": "nobody"}, status=404),
+    post("alerts/replay", "restorer", {}, status=200),
+    post("alerts/silences", "restorer",
+         {"kinds": ["unauthorised"], "reason": "known", "until": "1h"}, keep="silence"),
+    get("alerts/silences", differs=OWN | MADE),
+    Ask("DELETE /v1/alerts/silences/{id}", "/v1/alerts/silences/ID", "restorer",
+        differs=OWN | MADE, fill=("silence", lambda answer: answer["id"])),
+    Ask("GET /v1/hooks/{hook}", "/v1/hooks/none", status=404),
+    post("hooks/none", "aws", {}, route="hooks/{hook}", status=404),
+    post("global-token-revocation/none", "aws", {},
+         route="global-token-revocation/{caller}", status=404),
+    post("status-entries", "aws", {"identifiers": [KEY]}, keep="entry"),
+    Ask("GET /statuslists/aggregation", "/statuslists/aggregation"),
+    Ask("GET /statuslists/jwks", "/statuslists/jwks"),
+    Ask("GET /statuslists/{list}", "/statuslists/ID", fill=("entry", status_list)),
+    Ask("GET /statuslists/{list}", "/statuslists/" + "0" * 32, status=404),
+    post("oauth/revoke", "aws", {}, status=400),
+    post("ssf/push/none", "aws", {}, route="ssf/push/{stream}", status=404),
+    post("events/none", "aws", {}, route="events/{source}", status=404),
+)  # fmt: skip
+
+
+def without(value: Any, names: frozenset[str]) -> Any:
+    """Give an answer without some names, at any depth, and without ids in texts."""
+    if isinstance(value, dict):
+        kept = {name: each for name, each in value.items() if name not in names}
+        return {name: without(each, names) for name, each in kept.items()}
+    if isinstance(value, list):
+        return [without(each, names) for each in value]
+    return re.sub(r"[0-9a-f]{32,}", "ID", value) if isinstance(value, str) else value
