@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 from agents_registry.facts import Node
 from bench.credentials import NOW, accessor
 from streams.engines.embedded.store import Store
-from streams.services.intake import Encoded, encode
+from streams.ports.fact_log import Encoded
+from streams.services.intake import encode
 from streams.stages.ingest.admission import Admission
 from streams.stages.ingest.ingress import Origin
 

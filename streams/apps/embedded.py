@@ -125,7 +125,7 @@ async def serve(
         guarding = await guard_parts(
             about, analysed.stages, given.vocabulary, guard_keys
         )
-        taking = await inputs(given, store, guarding.feed.pace.room, clock, fresh_id)
+        taking = await inputs(given, about, guarding.feed.pace.room)
         _limit(taking, about, analysed.stages)
         app = _application(about, taking, guarding, analysed)
         if published is not None:

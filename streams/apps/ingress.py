@@ -21,12 +21,12 @@ from streams.apps.builders.sources import check_kafka
 from streams.engines.embedded.reader_process import ReaderProcess
 from streams.engines.kafka.clock.cluster_clock import machine_clock
 from streams.engines.kafka.ingress.current import FollowedTable
-from streams.engines.kafka.ingress.source_state import HEARSAY_SECONDS
 from streams.engines.kafka.ingress.status_entries import KafkaStatusEntries
 from streams.http.publication import publication
 from streams.http.status_lists import StatusLists
 from streams.process.lifecycle import say_ready, until_stopped
 from streams.process.loop_hold import LoopHold
+from streams.services.health_records import HEARSAY_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -122,7 +122,7 @@ async def _following(
         yield
         return
     async with FollowedTable(
-        log.kafka, settings.realm, given.vocabulary, log.name, log.writer
+        log.kafka, settings.realm, given.vocabulary, log.name, log.facts
     ) as table:
         if orders.limited:
             orders.hold_to(table)

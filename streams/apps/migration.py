@@ -26,11 +26,10 @@ from agents_registry.registry import Registry
 from enforcement.kafka.connecting import stopped, whole
 from schemas.codec import bundled, decode_fact
 from streams.engines.embedded.backup_archive import DATABASE
-from streams.engines.embedded.data_folder import MOVED_FILE
+from streams.engines.embedded.data_folder import MOVED_FILE, make_tables
 from streams.engines.embedded.restore import alone
 from streams.engines.kafka.client.publisher import Publisher
-from streams.engines.kafka.ingress.compacted_store import CompactedStore, part
-from streams.engines.kafka.ingress.source_state import CURSOR, SCIM
+from streams.engines.kafka.ingress.compacted_store import CompactedStore
 from streams.engines.kafka.ingress.status_entries import ENTRY, LIST
 from streams.engines.kafka.records.accesses import access_records, signal_records
 from streams.engines.kafka.records.codec import (
@@ -43,6 +42,7 @@ from streams.engines.kafka.records.layout import ACCESS, FACTS, SOURCES
 from streams.engines.kafka.topics.topics import assert_layout
 from streams.http.table_answers import table_row
 from streams.observability.failpoints import failpoint
+from streams.ports.keyed_store import CURSOR, PENDING, SCIM, SILENCE, Put
 from streams.stages.access.uses import AccessEvent
 from streams.stages.ingest.approvals import HELD
 from streams.stages.ingest.ingress import Origin
@@ -61,9 +61,6 @@ if TYPE_CHECKING:
 PAGE: Final = 2_000  # facts that are written, and acked, at once
 ACK_SECONDS: Final = 60.0
 BY: Final = "migrate"  # whose blocks of accesses these are
-_SCIM: Final = (
-    "authority, kind, id, name, external_id, active, created, modified"  # its row
-)
 
 
 class MigrationError(Exception):
@@ -119,6 +116,7 @@ class Migration:
             message = f"there is no {self.folder / DATABASE}: name the data folder"
             raise MigrationError(message)
         with alone(self.folder), closing(sqlite3.connect(self.folder / DATABASE)) as db:
+            make_tables(db)
             self._assert_ready(db, leave_alerts=leave_alerts)
             geneses = await assert_layout(self.kafka, [ACCESS, SOURCES])
             async with Publisher(self.kafka, ACK_SECONDS) as publisher:
@@ -155,7 +153,9 @@ class Migration:
                 f"{waiting} alerts wait for a receiver: start the server until they "
                 "are delivered, or leave them behind with --leave-alerts"
             )
-        bodies = db.execute("SELECT body FROM pending").fetchall()
+        bodies = db.execute(
+            "SELECT body FROM kept WHERE kind = ?", (PENDING,)
+        ).fetchall()
         held = sum(orjson.loads(body)["kind"] == HELD for (body,) in bodies)
         if held:
             # Their sources had their answer: nobody would say them again.
@@ -187,18 +187,12 @@ class Migration:
         async with CompactedStore(
             self.kafka, self.realm, publisher, self.clock
         ) as kept:
-            wanted = {
-                (CURSOR, name): bytes(body)
-                for name, body in db.execute("SELECT name, body FROM cursors")
-            }
-            for row in db.execute(f"SELECT {_SCIM} FROM scim"):  # noqa: S608 - names
-                name = "/".join(map(part, row[:3]))
-                wanted[SCIM, name] = orjson.dumps(row)
-            wanted |= _status_lists(db)
+            query = "SELECT kind, name, body FROM kept WHERE kind IN (?, ?, ?)"
+            moved = db.execute(query, (CURSOR, SCIM, SILENCE))
             missing = (
-                kept.put(*key, body)
-                for key, body in wanted.items()
-                if kept.entries.get(key) != body
+                kept.put(kind, name, body)
+                for kind, name, body in itertools.chain(moved, _status_lists(db))
+                if kept.get(kind, name) != body
             )
             while page := list(itertools.islice(missing, PAGE)):
                 await asyncio.gather(*page)
@@ -272,7 +266,7 @@ class Migration:
         return rows, digest.hexdigest()
 
 
-def _status_lists(db: sqlite3.Connection) -> Iterator[tuple[tuple[str, str], bytes]]:
+def _status_lists(db: sqlite3.Connection) -> Iterator[Put]:
     """Entries of the lists, which credentials name for as long as they live.
 
     The log is another one there, so no index of these lists is given any more.
@@ -281,9 +275,9 @@ def _status_lists(db: sqlite3.Connection) -> Iterator[tuple[tuple[str, str], byt
     names = {}
     for number, name, *plain in db.execute(query):
         names[number] = name
-        yield (LIST, name), orjson.dumps(plain)
+        yield Put(LIST, name, orjson.dumps(plain))
     for number, index, body in db.execute("SELECT list, idx, body FROM status_entries"):
-        yield (ENTRY, f"{names[number]}/{index}/moved"), bytes(body)
+        yield Put(ENTRY, f"{names[number]}/{index}/moved", bytes(body))
 
 
 def _facts_of(db: sqlite3.Connection) -> Iterator[Fact]:

@@ -14,7 +14,8 @@ from streams.http.bodies import body_of
 from streams.http.decisions import NOT_ACCEPTED
 from streams.http.problems import ProblemError
 from streams.observability.failpoints import failpoint
-from streams.services.intake import Acceptance, FactLog, IntakeBatch, Speaker
+from streams.services.ingest import Intake
+from streams.services.intake import Acceptance, IntakeBatch, Speaker
 from streams.services.reading import RecordReader, read
 from streams.stages.ingest.admission import Entitlements
 from streams.stages.ingest.entitlement import Grant
@@ -92,7 +93,7 @@ class Events:
         tokens: Tokens,
         sources: Mapping[str, ConfiguredSource],
         speakers: Speakers,
-        ingest: FactLog,
+        ingest: Intake,
         read: Read = read,
     ) -> None:
         """Serve the configured sources; ``read`` makes records of bytes."""

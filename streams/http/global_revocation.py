@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from streams.clients.jwks_cache import JwksCache
     from streams.http.events import Speakers
     from streams.model.records import Record
-    from streams.services.intake import FactLog
+    from streams.services.ingest import Intake
     from streams.settings.vendors import GlobalRevocation
     from streams.sources.ssf.subjects import Subject
 
@@ -100,7 +100,7 @@ class GlobalRevocations:
         self,
         callers: Mapping[str, RevocationCaller],
         speakers: Speakers,
-        ingest: FactLog,
+        ingest: Intake,
         clock: Callable[[], int],
         count: Callable[[str, str], None],
     ) -> None:

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 from attrs import field, frozen
 
-from streams.engines.embedded.continuing import Continuing
 from streams.http.bodies import body_of, unproven_body_of
 from streams.http.problems import ProblemError
 from streams.model.findings import FindingKind
 from streams.model.records import DeadLetter
+from streams.services.continuing import Continuing
 from streams.services.intake import IntakeBatch
 from streams.services.reading import read
 from streams.sources.catalogue import source
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from streams.http.events import Read, Speakers
     from streams.model.records import Record
-    from streams.services.intake import FactLog
+    from streams.services.ingest import Intake
     from streams.services.reading import RecordReader
     from streams.settings.vendors import Hook
     from streams.sources.hooking import HookVendor
@@ -101,7 +101,7 @@ class Hooks:
         self,
         hooks: Mapping[str, Hooked],
         speakers: Speakers,
-        ingest: FactLog,
+        ingest: Intake,
         count: Callable[[str, str], None],
     ) -> None:
         """Serve the configured hooks; ``count`` is told how each request ended."""

@@ -17,7 +17,7 @@ from streams.http.problems import ProblemError, unreadable
 from streams.model import documents
 from streams.model.times import rfc3339, typed_time
 from streams.services.blast_limit import LimitResult, tell
-from streams.services.intake import FactLog
+from streams.services.ingest import Intake
 from streams.services.reading import read
 from streams.services.secret_names import SecretNames
 from streams.services.typed_names import (
@@ -65,7 +65,7 @@ class Operators:
         self,
         tokens: Tokens,
         speakers: Speakers,
-        ingest: FactLog,
+        ingest: Intake,
         vocabulary: Vocabulary,
         names: Callable[[Identifier], Awaitable[tuple[Identifier, ...]]],
         desk: ApprovalQueue,

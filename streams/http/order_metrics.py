@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
     from streams.services.approval_queue import ApprovalQueue
-    from streams.services.intake import Limited
+    from streams.services.ingest import Intake
 
 
 class OrderMetrics(Collector):
     """Reads a desk and the quotas at every scrape."""
 
     def __init__(
-        self, desk: ApprovalQueue, log: Limited, clock: Callable[[], int]
+        self, desk: ApprovalQueue, log: Intake, clock: Callable[[], int]
     ) -> None:
         """Read these; ``clock`` gives the time (ns)."""
         self._desk = desk

@@ -7,7 +7,7 @@ authority that made them: directories do not see each other's.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any
 
 from agents_registry.identifiers import Identifier
 from streams.http.scim_resources import USERS, Resource, ResourceType, ScimError
@@ -20,39 +20,8 @@ if TYPE_CHECKING:
     from streams.http.auth import CredentialHolder
     from streams.http.events import Speakers
     from streams.model.records import Record
+    from streams.services.scim_resources import KeptResources
     from streams.settings.vendors import Scim
-
-_SELECT: Final = (
-    "SELECT id, name, external_id, active, created, modified FROM scim "
-    "WHERE authority = ? AND kind = ? "
-)
-_BY: Final = {
-    "id": _SELECT + "AND id = ?",
-    "name": _SELECT + "AND name = ? COLLATE NOCASE",
-    "external_id": _SELECT + "AND external_id = ?",
-}
-_PAGE: Final = _SELECT + "ORDER BY id LIMIT ? OFFSET ?"
-_COUNT: Final = "SELECT count(*) FROM scim WHERE authority = ? AND kind = ?"
-
-
-class Resources(Protocol):
-    """The table ``scim``, whatever the engine."""
-
-    async def read(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Ask the table, with all that was written before."""
-        ...
-
-    async def write(
-        self, delivery: IntakeBatch, row: tuple[Any, ...], *, gone: bool
-    ) -> None:
-        """Write the facts of a request, and the resource that it changed.
-
-        Args:
-            delivery: the facts.
-            row: authority, kind, id, name, external id, active, created, modified.
-            gone: it was deleted.
-        """
-        ...
 
 
 class Directory:
@@ -63,7 +32,7 @@ class Directory:
     """
 
     def __init__(
-        self, settings: Scim, speakers: Speakers, resources: Resources
+        self, settings: Scim, speakers: Speakers, resources: KeptResources
     ) -> None:
         """Keep resources in a table."""
         self.writing = asyncio.Lock()
@@ -75,8 +44,8 @@ class Directory:
         self, kind: ResourceType, authority: str, column: str, value: str
     ) -> Resource | None:
         """Resource with this ``id``, ``name`` or ``external_id``."""
-        rows = await self._resources.read(_BY[column], authority, kind.kind, value)
-        return _resource(rows[0]) if rows else None
+        row = await self._resources.find(authority, kind.kind, column, value)
+        return None if row is None else _resource(row)
 
     async def page(
         self, kind: ResourceType, authority: str, start: int, count: int
@@ -89,8 +58,7 @@ class Directory:
             start: the first is 1.
             count: how many at most.
         """
-        ((total,),) = await self._resources.read(_COUNT, authority, kind.kind)
-        rows = await self._resources.read(_PAGE, authority, kind.kind, count, start - 1)
+        rows, total = await self._resources.page(authority, kind.kind, start - 1, count)
         return [_resource(row) for row in rows], total
 
     async def write(

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from agents_registry.identifiers import Identifier
     from streams.http.auth import CredentialHolder, Tokens
     from streams.http.events import Speakers
-    from streams.services.intake import FactLog
+    from streams.services.ingest import Intake
 
 SOURCE: Final = "rfc7009"
 KIND: Final = "secret"
@@ -66,7 +66,7 @@ class TokenRevocation:
         self,
         tokens: Tokens,
         speakers: Speakers,
-        ingest: FactLog,
+        ingest: Intake,
         peppers: Sequence[bytes],
     ) -> None:
         """Serve clients that hold an ingest token; the peppers name opaque tokens."""

@@ -19,6 +19,7 @@ import structlog
 from agents_registry.identifiers import MAX_VALUE_BYTES, Identifier
 from streams.model.findings import FindingKind
 from streams.model.records import Lifecycle
+from streams.ports.keyed_store import CURSOR, Put
 from streams.services.intake import IntakeBatch, NotWrittenError
 from streams.services.reading import Records
 from streams.services.typed_names import VaultError
@@ -27,11 +28,10 @@ from streams.sources.openbao.rules import LEASE, LEASE_HMAC
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from streams.engines.embedded.ingest import Ingest
-    from streams.engines.embedded.store import Store
-    from streams.engines.embedded.transaction import Transaction
     from streams.model.records import Record
     from streams.pollers.vault import VaultClient
+    from streams.ports.keyed_store import KeyedStore
+    from streams.services.ingest import Intake
     from streams.services.intake import Speaker
 
 AGAIN_SECONDS: Final = 5.0
@@ -47,10 +47,10 @@ log = structlog.get_logger()
 class Leases:
     """Gives the new leases of one cluster both of their names."""
 
-    def __init__(self, vault: VaultClient, store: Store | None = None) -> None:
+    def __init__(self, vault: VaultClient, kept: KeyedStore | None = None) -> None:
         """Ask a vault; what waits for it is kept in a store, where there is one."""
         self._vault = vault
-        self._store = store
+        self._kept = kept
         self._waiting: dict[str, Lifecycle] = {}
         self._cursor = f"vault/{vault.name}/leases"
 
@@ -91,7 +91,7 @@ class Leases:
         await self._save()
 
     async def _save(self) -> None:
-        if self._store is None:
+        if self._kept is None:
             return
         body = orjson.dumps(
             [
@@ -99,14 +99,13 @@ class Leases:
                 for name, each in self._waiting.items()
             ]
         )
-        await self._store.write_in_time(lambda tx: tx.set_cursor(self._cursor, body))
+        await self._kept.put(CURSOR, self._cursor, body, patient=True)
 
     async def load(self) -> None:
         """Go on with what waited before a restart."""
-        if self._store is None:
-            return
-        query = "SELECT body FROM cursors WHERE name = ?"
-        for (body,) in await self._store.read(query, self._cursor):
+        kept = self._kept
+        body = None if kept is None else kept.get(CURSOR, self._cursor)
+        if body is not None:
             for name, event_id, event_type, occurred_at in orjson.loads(body):
                 self._waiting[name] = Lifecycle(
                     "openbao", event_id, event_type, "issue", occurred_at,
@@ -171,8 +170,8 @@ class IrrevocableLeases:
         self,
         vault: VaultClient,
         speaker: Callable[[], Speaker],
-        store: Store,
-        ingest: Ingest,
+        kept: KeyedStore,
+        ingest: Intake,
         remind: float,
     ) -> None:
         """Set up; `run` looks.
@@ -180,13 +179,13 @@ class IrrevocableLeases:
         Args:
             vault: to be asked.
             speaker: gives origin and rights, of now.
-            store: keeps which were told of.
+            kept: keeps which were told of.
             ingest: writes.
             remind: seconds after which a finding is confirmed, so that it stays open.
         """
         self._vault = vault
         self._speaker = speaker
-        self._store = store
+        self._kept = kept
         self._ingest = ingest
         self._remind = remind
         self._told: set[str] = set()
@@ -195,8 +194,8 @@ class IrrevocableLeases:
 
     async def run(self) -> None:
         """Look now and then, until cancelled."""
-        query = "SELECT body FROM cursors WHERE name = ?"
-        for (body,) in await self._store.read(query, self._cursor):
+        body = self._kept.get(CURSOR, self._cursor)
+        if body is not None:
             self._told = set(orjson.loads(body))
         while True:
             try:
@@ -229,12 +228,9 @@ class IrrevocableLeases:
         signals = [self._signal(each, at) for each in sorted(fresh)]
         signals += [self._signal(each, at) | {"over": True} for each in sorted(ended)]
         body = orjson.dumps(sorted(told))
-
-        def tell(tx: Transaction) -> None:
-            tx.set_cursor(self._cursor, body)
-
         delivery = IntakeBatch([], *speaker, signals=signals)
-        await self._ingest.records(delivery, tell, patient=True)
+        also = [Put(CURSOR, self._cursor, body)]
+        await self._ingest.records(delivery, also, patient=True)
         self._told = told
 
     def _signal(self, lease: str, at: int) -> dict[str, Any]:

@@ -9,13 +9,14 @@ server, or in the topic ``sources`` on Kafka, where every ingress of the realm s
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from agents_registry.facts import fact_id
 from schemas import entries
 from streams.model.times import SECOND
+from streams.ports.keyed_store import PENDING
 from streams.services.intake import IntakeBatch, NotWrittenError
 from streams.stages.ingest.acts import ActError
 from streams.stages.ingest.admission import Entitlements
@@ -26,7 +27,9 @@ from streams.stages.ingest.ingress import Origin
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from streams.services.intake import Acceptance, FactLog
+    from streams.ports.keyed_store import KeyedStore
+    from streams.services.ingest import Intake
+    from streams.services.intake import Acceptance
     from streams.settings.access import Approvals
     from streams.stages.ingest.acts import OperatorAct
 
@@ -43,34 +46,6 @@ class FullError(Exception):
     """Too much waits already; the text says for what."""
 
 
-class PendingStore(Protocol):
-    """Keeps what waits, durably."""
-
-    async def all(self) -> list[bytes]:
-        """All waiting acts, whichever process put them.
-
-        Raises:
-            NotWrittenError: that cannot be told now.
-        """
-        ...
-
-    async def put(self, identity: str, body: bytes) -> None:
-        """Keep one.
-
-        Raises:
-            NotWrittenError: it could not be kept.
-        """
-        ...
-
-    async def forget(self, identity: str) -> None:
-        """Keep it no longer.
-
-        Raises:
-            NotWrittenError: it is still kept.
-        """
-        ...
-
-
 class ApprovalQueue:
     """Takes acts, keeps what waits, and takes decisions on it.
 
@@ -81,8 +56,8 @@ class ApprovalQueue:
     def __init__(
         self,
         *,
-        shelf: PendingStore,
-        log: FactLog,
+        kept: KeyedStore,
+        log: Intake,
         rules: Approvals,
         realm: str,
         clock: Callable[[], int],
@@ -91,7 +66,7 @@ class ApprovalQueue:
         """Set up.
 
         Args:
-            shelf: keeps what waits.
+            kept: keeps what waits.
             log: writes facts, and audit lines with them.
             rules: which acts need two persons, and for how long they wait.
             realm: of this server.
@@ -100,7 +75,7 @@ class ApprovalQueue:
         """
         self.fresh_id = fresh_id
         self.seen: tuple[Pending, ...] = ()
-        self._shelf = shelf
+        self._kept = kept
         self._log = log
         self._rules = rules
         self._realm = realm
@@ -168,7 +143,7 @@ class ApprovalQueue:
             raise FullError(f"{MOST_WAITING} {what} wait: decide on them first")
         verb = "held" if held else "proposed"
         await self._note(actor, f"{verb} {pending.id}: {pending.summary}", pending)
-        await self._shelf.put(pending.id, pending.dump())
+        await self._kept.put(PENDING, pending.id, pending.dump())
         self.seen = (*self.seen, pending)
 
     async def waiting(self) -> list[Pending]:
@@ -236,11 +211,12 @@ class ApprovalQueue:
             for each in await self._all():
                 if each.expired(now):
                     await self._note(SYSTEM, f"expired {each.id}: {each.summary}", each)
-                    await self._shelf.forget(each.id)
+                    await self._kept.forget(PENDING, each.id)
 
     async def _all(self) -> list[Pending]:
+        await self._kept.catch_up()
         found = []
-        for body in await self._shelf.all():
+        for body in self._kept.items(PENDING).values():
             try:
                 found.append(Pending.load(body))
             except ValueError as error:  # of another version; nobody can approve it
@@ -261,7 +237,7 @@ class ApprovalQueue:
             await self._log.records(
                 IntakeBatch((), origin, Entitlements(()), signals=signals)
             )
-        await self._shelf.forget(pending.id)
+        await self._kept.forget(PENDING, pending.id)
         self.seen = tuple(each for each in self.seen if each.id != pending.id)
 
     async def _note(self, actor: str, action: str, pending: Pending) -> None:

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from agents_registry.facts import Fact
     from agents_registry.registry import Registry
     from streams.services.approval_queue import ApprovalQueue
-    from streams.services.intake import FactLog, PreparedBatch
+    from streams.services.ingest import Intake
+    from streams.services.intake import PreparedBatch
     from streams.stages.ingest.approvals import Pending
     from streams.stages.ingest.ingress import Origin
 
@@ -194,7 +195,7 @@ async def sifted(
     return attrs.evolve(prepared, encoded=encoded, held=len(found.held))
 
 
-async def tell(log: FactLog, signals: Sequence[dict[str, Any]], own: Origin) -> None:
+async def tell(log: Intake, signals: Sequence[dict[str, Any]], own: Origin) -> None:
     """Write signals that came with no records.
 
     Raises:

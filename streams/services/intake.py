@@ -1,21 +1,25 @@
-"""What comes in, prepared to be written: the step of ingress that every engine runs.
+"""What comes in, prepared to be written: all of ingress that needs no log.
 
-An engine writes a `PreparedBatch` to its log, all of it or nothing, and answers with
-an `Acceptance` once that is durable.
+`Intake` of `streams.services.ingest` appends a `PreparedBatch` to the log of the
+engine, and answers with an `Acceptance` once that is durable.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from attrs import define, field, frozen
 
-from agents_registry.facts import HOUR, Cause, Fact, fact_key
+from agents_registry.facts import HOUR, Cause, fact_key
 from schemas.codec import encode_fact
 from schemas.errors import Fault, SchemaError
 from streams.model.findings import FindingKind
 from streams.model.records import Access, DeadLetter, Lifecycle
+from streams.ports.fact_log import Encoded
+from streams.ports.fact_log import (
+    NotWrittenError as NotWrittenError,  # noqa: PLC0414 - whoever takes in meets it
+)
 from streams.services.event_id_conflicts import Looked, Memory
 from streams.services.secret_names import SecretNames
 from streams.stages.ingest.admission import Admission, Entitlements, admit
@@ -32,10 +36,9 @@ from streams.stages.ingest.source_notices import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from schemas.entries import Act
+    from agents_registry.facts import Fact
     from streams.model.records import Record
-    from streams.services.blast_limit import BlastLimit
-    from streams.services.quotas import Quotas
+    from streams.ports.fact_log import FactKey
     from streams.stages.ingest.ingress import Origin
 
 MANY: Final = 100  # records and names in them: they are prepared within about 5 ms
@@ -44,7 +47,6 @@ REMEMBERED_LINES: Final = 100_000
 MOST_FACT_BYTES: Final = 512 << 10
 
 _Line = tuple[Any, ...]
-Key = Callable[[str, Fact], str]  # `fact_key` or `copy_key`, as the log asks for
 
 
 def many(records: Sequence[Record]) -> bool:
@@ -60,18 +62,6 @@ def _names(record: Record) -> int:
         return 0
     owners = len(record.owners) if isinstance(record, Lifecycle) else 0
     return sum(map(len, (record.identifiers, record.parents, record.ties))) + owners
-
-
-class NotWrittenError(Exception):
-    """The log cannot take it now: answer 503, the source repeats."""
-
-
-class Encoded(NamedTuple):
-    """A fact with its key and bytes, made before it is written."""
-
-    key: str
-    value: bytes
-    fact: Fact
 
 
 @frozen
@@ -92,11 +82,6 @@ class Acceptance:
     token: str
     held: int = 0
     refused: tuple[Refused, ...] = ()
-
-
-def token_of(genesis: str, end: int, partition: int = 0) -> str:
-    """Consistency token: genesis, partition, offset."""
-    return f"{genesis}:{partition}:{end}"
 
 
 class Speaker(NamedTuple):
@@ -173,54 +158,6 @@ class PreparedBatch:
         )
 
 
-class RecordLog(Protocol):
-    """The way of records into the log, whatever the engine."""
-
-    async def records(self, delivery: IntakeBatch) -> Acceptance:
-        """Admit records and write what gets in.
-
-        Raises:
-            NotWrittenError: it could not be written; nothing is promised.
-        """
-        ...
-
-
-class FactLog(RecordLog, Protocol):
-    """The way of records, facts and acts into the log, whatever the engine."""
-
-    async def facts(
-        self, facts: Sequence[Fact], origin: Origin, *, actor: str, action: str
-    ) -> Acceptance:
-        """Write an operator's facts and the audit line on them.
-
-        Raises:
-            NotWrittenError: it could not be written; nothing is promised.
-        """
-        ...
-
-    async def record_act(self, act: Act) -> None:
-        """Put what an operator did, without facts, into the audit chain.
-
-        Raises:
-            NotWrittenError: it could not be written; do not do it then.
-        """
-        ...
-
-
-class Limited(FactLog, Protocol):
-    """A log that may hold revocations to a blast limit.
-
-    Attributes:
-        limit: holds back what reaches too much, once there is a table to count in.
-        quotas: of the authorities, for what is pushed.
-        stated: what was said already, and what names secrets.
-    """
-
-    limit: BlastLimit | None
-    quotas: Quotas | None
-    stated: Deduplicator
-
-
 Noted = Callable[[IntakeBatch, PreparedBatch], None]  # told of what was written
 
 
@@ -234,7 +171,7 @@ class Deduplicator:
         reasons: of dead letters, within the quota of each authority.
     """
 
-    def __init__(self, key: Key = fact_key) -> None:
+    def __init__(self, key: FactKey = fact_key) -> None:
         """Start with none; ``key`` names records as the engine's log needs it."""
         self._key = key
         self.secrets = SecretNames()
@@ -323,7 +260,7 @@ def _signalled(admission: Admission) -> frozenset[str]:
 
 
 def encode(
-    facts: Iterable[Fact], origin: Origin, admission: Admission, key: Key = fact_key
+    facts: Iterable[Fact], origin: Origin, admission: Admission, key: FactKey = fact_key
 ) -> list[Encoded]:
     """Keys and bytes of facts; a fact that does not fit the schema stays as it is."""
     encoded = []

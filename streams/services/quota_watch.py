@@ -19,7 +19,7 @@ from streams.stages.ingest.source_notices import SourceNotice
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from streams.services.intake import Limited
+    from streams.services.ingest import Intake
     from streams.stages.ingest.ingress import Origin
 
 LOOK_SECONDS: Final = 1.0
@@ -44,7 +44,7 @@ class QuotaWatch:
         origin: gives the origin of what we say ourselves, now.
     """
 
-    log: Limited
+    log: Intake
     origin: Callable[[], Origin]
     _seen: dict[tuple[str, str], int] = field(factory=dict)
     _told: dict[tuple[str, str], int] = field(factory=dict)

@@ -26,7 +26,8 @@ from streams.stages.ingest.source_health import Expected, HealthRecord
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from streams.services.intake import PreparedBatch, RecordLog
+    from streams.services.ingest import Intake
+    from streams.services.intake import PreparedBatch
     from streams.stages.ingest.ingress import Origin
     from streams.stages.ingest.source_notices import SourceNotice
 
@@ -136,7 +137,7 @@ class HealthBook:
             self.sources[name] = attrs.evolve(health, started_at=now)
 
     async def run(
-        self, keeper: HealthKeeper, writer: RecordLog, origin: Callable[[], Origin]
+        self, keeper: HealthKeeper, writer: Intake, origin: Callable[[], Origin]
     ) -> None:
         """Look who is silent, and save, until cancelled; then save once more.
 
@@ -158,7 +159,7 @@ class HealthBook:
                 async with asyncio.timeout(STOP_SECONDS):
                     await self._save(keeper)
 
-    async def look(self, writer: RecordLog, origin: Callable[[], Origin]) -> None:
+    async def look(self, writer: Intake, origin: Callable[[], Origin]) -> None:
         """Find who is silent for too long; noted once the finding is durable.
 
         Raises:
@@ -205,7 +206,7 @@ class HealthBook:
 async def _tell(
     name: str,
     notices: tuple[SourceNotice, ...],
-    writer: RecordLog,
+    writer: Intake,
     origin: Callable[[], Origin],
 ) -> None:
     for one in notices:

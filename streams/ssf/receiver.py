@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from streams.clients.jwks_cache import JwksCache
-    from streams.services.intake import RecordLog, Speaker
+    from streams.services.ingest import Intake
+    from streams.services.intake import Speaker
     from streams.settings.sources import SsfStream
     from streams.sources.ssf.verifier import StreamRules
     from streams.ssf.health import Step, StreamHealth
@@ -128,7 +129,7 @@ class StreamReceiver:
         name: str,
         settings: SsfStream,
         verifier: StreamVerifier,
-        ingest: RecordLog,
+        ingest: Intake,
         origin: Callable[[], Origin],
         asked_elsewhere: Callable[[str, str], Awaitable[bool]] = nowhere,
     ) -> None:

@@ -24,7 +24,8 @@ from streams.ssf.transport import TransmitterError, Transport
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
-    from streams.services.intake import RecordLog, Speaker
+    from streams.services.ingest import Intake
+    from streams.services.intake import Speaker
     from streams.settings.sources import SsfStream
     from streams.ssf.receiver import StreamHealthKeeper
 
@@ -46,7 +47,7 @@ class Surroundings:
         fresh_id: gives unique ids.
     """
 
-    ingest: RecordLog
+    ingest: Intake
     speaker: Callable[[str, str], Speaker]
     keeper: StreamHealthKeeper
     clock: Callable[[], int]

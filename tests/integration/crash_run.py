@@ -21,6 +21,7 @@ from agents_registry.identifiers import Identifier
 from agents_registry.inventory import table
 from agents_registry.registry import Registry
 from schemas.codec import decode_fact
+from streams.engines.embedded.logfiles import FilePlace
 from streams.http.table_answers import table_row
 from streams.model.times import SECOND
 from streams.observability.failpoints import POINTS
@@ -350,8 +351,9 @@ class Run:
 
     def file_read(self) -> bool:
         """Tell whether the followed file was taken in whole."""
-        rows = self.query("SELECT position FROM places")
-        return [(self.log.stat().st_size,)] == rows
+        rows = self.query("SELECT body FROM kept WHERE kind = 'place'")
+        found = [FilePlace.load(body).position for (body,) in rows]
+        return [self.log.stat().st_size] == found
 
     def query(self, text: str) -> list[tuple[Any, ...]]:
         """Ask the server's file."""

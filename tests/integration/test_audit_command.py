@@ -18,9 +18,9 @@ from streams.engines.embedded.audit import AuditSigner
 from streams.engines.embedded.chain import Chain
 from streams.engines.embedded.store import Store
 from streams.model.times import SECOND
+from streams.ports.fact_log import Encoded
 from streams.services.audit_export import Against, FileChain, Wanted
 from streams.services.audit_heads import head_reader, public_key
-from streams.services.intake import Encoded
 from streams.stages.audit.chain import BrokenChainError, Head
 from streams.stages.audit.proof import ChainVerifier
 from tests.integration.cli_server import run, serving

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agents_registry.facts import Alias, Cause, Edge, Node
-from streams.engines.embedded.ingest import SLICE, slices
+from streams.engines.embedded.fact_log import SLICE, slices
 from streams.http.pacing import FIRST
-from streams.services.intake import Encoded
+from streams.ports.fact_log import Encoded
 from tests.contract.guard_cases import CHILD, EDGE, PARENT, SAID, node, revoke
 from tests.integration.serving import running, until
 

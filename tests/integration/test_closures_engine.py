@@ -16,7 +16,7 @@ from agents_registry.identifiers import Identifier
 from schemas.codec import encode_fact
 from streams.engines.embedded.closures import SLICE, Closures
 from streams.engines.embedded.store import Store
-from streams.services.intake import Encoded
+from streams.ports.fact_log import Encoded
 from streams.stages.closure.closure import GuardMode, ProofState, Registration
 from streams.stages.closure.guard_names import Bearer
 from tests.integration.serving import until

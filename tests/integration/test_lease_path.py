@@ -16,12 +16,13 @@ import pytest
 from agents_registry.facts import Node, to_plain
 from agents_registry.identifiers import Identifier
 from enforcement.turns import resting_tables
+from streams.engines.embedded import fact_log
 from streams.engines.embedded import feed_log as frames
-from streams.engines.embedded import ingest
 from streams.engines.embedded.reading import Reading
 from streams.engines.embedded.stages import Stages
+from streams.ports.fact_log import Encoded
 from streams.services.feed_frames import CHUNK, PIECE, SnapshotPiece
-from streams.services.intake import MANY, Encoded, encode
+from streams.services.intake import MANY, encode
 from streams.stages.ingest.admission import Admission
 from streams.stages.ingest.ingress import Origin
 from tests.integration.healthy_guard import beside
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     from streams.engines.embedded.transaction import Transaction
     from streams.http.feed import Connection
-    from streams.services.intake import PreparedBatch
+    from streams.ports.fact_log import LogBatch
 
 pytestmark = pytest.mark.integration
 
@@ -207,13 +208,13 @@ async def test_what_many_lines_cost_is_paid_in_a_thread(
 ) -> None:
     """Also to pack and to cut them, once they are read and admitted."""
     where: list[threading.Thread] = []
-    cut = ingest._cut
+    cut = fact_log._cut
 
-    def noted(prepared: PreparedBatch) -> Any:
+    def noted(batch: LogBatch) -> Any:
         where.append(threading.current_thread())
-        return cut(prepared)
+        return cut(batch)
 
-    monkeypatch.setattr(ingest, "_cut", noted)
+    monkeypatch.setattr(fact_log, "_cut", noted)
     async with running(tmp_path) as server:
         for count in (1, MANY):
             events = [used_key("AKIA1", "u", AT, f"e{n}") for n in range(count)]

@@ -19,7 +19,7 @@ from streams.apps.migration import Migration, MigrationError, Moved
 from streams.cli.data_folder import run_migrate
 from streams.engines.embedded.data_folder import LostLogError
 from streams.engines.embedded.store import Store
-from streams.engines.kafka.ingress.source_state import CURSOR
+from streams.ports.keyed_store import CURSOR, SCIM
 from streams.settings.kafka import KafkaSettings
 from streams.stages.status.status_list import StatusEntry
 from tests.integration.serving import (
@@ -78,9 +78,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     asyncio.run(make())
     with closing(sqlite3.connect(path / "data" / "rescind.db")) as db:
-        db.execute("INSERT INTO cursors VALUES ('okta/ours', ?)", (b'{"at":1}',))
-        row = ("aws", "User", "1", "ann", None, 1, 1, 2)
-        db.execute("INSERT INTO scim VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+        row = ["aws", "User", "1", "ann", None, 1, 1, 2]
+        kept = (
+            (CURSOR, "okta/ours", b'{"at":1}'),
+            (SCIM, "aws/User/1", orjson.dumps(row)),
+        )
+        db.executemany("INSERT INTO kept VALUES (?, ?, ?)", kept)
         query = (
             "INSERT INTO status_lists (number, name, genesis, bits, size, given,"
             " created_at) VALUES (7, ?, 'old', 2, 16, 1, 5)"
@@ -227,10 +230,10 @@ async def test_what_is_not_ready_is_not_moved(
     with pytest.raises(MigrationError, match="1 alerts wait"):
         await migrated(data, kafka_settings)
 
-    change(data, """INSERT INTO pending VALUES ('h', '{"kind": "held"}')""")
+    change(data, """INSERT INTO kept VALUES ('pending', 'h', '{"kind": "held"}')""")
     with pytest.raises(MigrationError, match="1 revocations are held"):
         await migrated(data, kafka_settings, leave_alerts=True)
-    change(data, "DELETE FROM pending")
+    change(data, "DELETE FROM kept WHERE kind = 'pending'")
 
     await lay_out(kafka_settings)
     assert (await migrated(data, kafka_settings, leave_alerts=True)).rows

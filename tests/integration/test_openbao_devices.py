@@ -14,6 +14,8 @@ import aiohttp
 import pytest
 
 from enforcement.guard import Guard
+from streams.engines.embedded.logfiles import FilePlace
+from streams.ports.keyed_store import part
 from tests.integration.cli_server import RESCIND, environment
 from tests.integration.openbao_server import OpenBaoServer
 from tests.integration.serving import until, values
@@ -144,9 +146,9 @@ class Rescind:
         """Give how many bytes of a log's files were taken in, by the saved places."""
         database = sqlite3.connect(self.folder / "data" / "rescind.db")
         with closing(database):
-            query = "SELECT sum(position) FROM places WHERE root = ?"
-            ((size,),) = database.execute(query, (str(log),)).fetchall()
-        return int(size)
+            query = "SELECT body FROM kept WHERE kind = 'place' AND name GLOB ?"
+            rows = database.execute(query, (f"{part(str(log))}/*",)).fetchall()
+        return sum(FilePlace.load(body).position for (body,) in rows)
 
     def said(self, event: str) -> bool:
         """Tell whether the server logged something."""

@@ -136,7 +136,9 @@ async def known(server: Server) -> dict[str, Any] | None:
 async def kept(server: Server) -> bool:
     """Tell whether the record that is kept has the pause."""
     store = server.served.stages.store
-    rows = await store.read("SELECT body FROM source_health WHERE name = 'idp'")
+    rows = await store.read(
+        "SELECT body FROM kept WHERE kind = 'health' AND name = 'server/idp'"
+    )
     return bool(rows) and b"paused" in rows[0][0]
 
 
@@ -242,7 +244,7 @@ async def test_a_full_disk_ends_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The notice is written once there is room."""
-    from streams.engines.embedded.ingest import Ingest  # noqa: PLC0415 - to be broken
+    from streams.services.ingest import Intake  # noqa: PLC0415 - to be broken
 
     tried = []
 
@@ -255,7 +257,7 @@ async def test_a_full_disk_ends_nothing(
         running(tmp_path, **polled(transmitter)) as server,
     ):
         with monkeypatch.context() as broken:
-            broken.setattr(Ingest, "records", full)
+            broken.setattr(Intake, "records", full)
             transmitter.put("a1")
             await until(lambda: len(tried) > 4)
             assert not transmitter.acked

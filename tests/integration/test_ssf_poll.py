@@ -90,7 +90,7 @@ async def test_nothing_is_acknowledged_before_it_is_durable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the log takes nothing the transmitter keeps its SETs."""
-    from streams.engines.embedded.ingest import Ingest  # noqa: PLC0415 - to be broken
+    from streams.services.ingest import Intake  # noqa: PLC0415 - to be broken
     from streams.services.intake import NotWrittenError  # noqa: PLC0415 - as above
 
     tried = []
@@ -100,7 +100,7 @@ async def test_nothing_is_acknowledged_before_it_is_durable(
         raise NotWrittenError("no room")
 
     with monkeypatch.context() as broken:
-        broken.setattr(Ingest, "records", full)
+        broken.setattr(Intake, "records", full)
         async with transmitting() as transmitter:
             transmitter.put("a1")
             async with running(tmp_path, **polled(transmitter)) as server:

@@ -28,7 +28,7 @@ from streams.engines.embedded.stages import Stages
 from streams.engines.embedded.store import Commit, Store
 from streams.model.findings import FindingKind
 from streams.model.times import DAY
-from streams.services.intake import Encoded
+from streams.ports.fact_log import Encoded
 from streams.stages.access.uses import AccessEvent
 from streams.stages.sentinel.episodes import KEPT
 from streams.stages.sentinel.tolerances import Tolerances

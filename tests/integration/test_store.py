@@ -17,7 +17,7 @@ from streams.engines.embedded import store as store_module
 from streams.engines.embedded.data_folder import StoreInUseError
 from streams.engines.embedded.store import Commit, Store
 from streams.engines.embedded.transaction import Transaction
-from streams.services.intake import Encoded
+from streams.ports.fact_log import Encoded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -12,6 +12,7 @@ import pytest
 
 from streams.engines.embedded import file_tailer as tails
 from streams.engines.embedded import log_rotation as generations
+from streams.engines.embedded.logfiles import FilePlace
 from tests.integration.serving import Server, created_key, running, until
 
 if TYPE_CHECKING:
@@ -176,5 +177,6 @@ async def test_what_may_be_missing_is_a_finding(
 def places(folder: Path) -> list[tuple[str, int]]:
     """Give how far the server read which file."""
     with closing(sqlite3.connect(folder / "data" / "rescind.db")) as database:
-        rows = database.execute("SELECT path, position FROM places").fetchall()
-    return [(path.rpartition("/")[2], position) for path, position in rows]
+        rows = database.execute("SELECT body FROM kept WHERE kind = 'place'").fetchall()
+    found = [FilePlace.load(body) for (body,) in rows]
+    return [(each.path.rpartition("/")[2], each.position) for each in found]

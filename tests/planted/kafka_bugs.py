@@ -46,11 +46,12 @@ class InputBug:
     right: str
     wrong: str
     test: str
+    room: str = "engines/kafka"
 
     @property
     def change(self) -> Change:
         """The wrong line."""
-        file = f"streams/engines/kafka/{self.module}.py"
+        file = f"streams/{self.room}/{self.module}.py"
         return Change(file, self.right, self.wrong)
 
 
@@ -76,7 +77,7 @@ CRASHES: Final = {
         "registry.applied",
     ),
     "record key = realm": CrashBug(
-        "ingress/ingress",
+        "ingress/fact_log",
         "        key=encoded.key.encode(),\n",
         '        key=f"{realm}/{fact.NAME}".encode(),\n',
         "registry.saved",
@@ -109,10 +110,11 @@ INPUT: Final = {
         CRASH,
     ),
     "a raw record is named by chance": InputBug(
-        "ingress/ingress",
+        "ingest",
         "self._fresh_id() if place is None else str(place)",
         "self._fresh_id()",
         RAW,
+        room="services",
     ),
     "genesis is not compared": InputBug(
         "facts/recovery",

@@ -59,8 +59,8 @@ BUGS: Final = {
     ),
     "a file's place saved before its lines": Bug(
         "file_tailer",
-        "await self._ingest.records(self._delivery(records), place, patient=True)",
-        "await self._store.write(place)\n"
+        "await self._ingest.records(self._delivery(records), also, patient=True)",
+        "await self._kept.put(*also[0])\n"
         '        failpoint("tail.committed")\n'
         "        await self._ingest.records(self._delivery(records))",
         "tail.committed",

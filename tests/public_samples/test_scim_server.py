@@ -60,7 +60,9 @@ async def test_the_public_collection_is_served(
                 living.remove(path.rpartition("/")[2])
             if method in ("PUT", "PATCH") and b'"active": false' in (body or b""):
                 assert answer["active"] is False
-        (last,) = await server.served.stages.store.read("SELECT count(*) FROM scim")
+        (last,) = await server.served.stages.store.read(
+            "SELECT count(*) FROM kept WHERE kind = 'scim'"
+        )
     assert (len(living),) == last
     assert {
         ("GET", 200): 13, ("GET", 400): 4,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import pytest
@@ -35,6 +35,7 @@ from schemas import entries
 from streams.http.auth import CredentialHolder
 from streams.http.decisions import take
 from streams.http.problems import ProblemError
+from streams.ports.keyed_store import PENDING
 from streams.services import approval_queue as desk_of
 from streams.services import blast_limit
 from streams.services.approval_queue import (
@@ -43,6 +44,7 @@ from streams.services.approval_queue import (
     ApprovalQueue,
     FullError,
 )
+from streams.services.ingest import Intake
 from streams.services.intake import Acceptance, IntakeBatch, NotWrittenError
 from streams.settings.access import Approvals
 from streams.stages.ingest import acts, blast
@@ -50,6 +52,7 @@ from streams.stages.ingest.acts import ActError, OperatorAct
 from streams.stages.ingest.approvals import HELD, Pending, UndecidedError
 from streams.stages.ingest.ingress import Origin
 from tests.integration.serving import until
+from tests.unit.kept_bodies import BodiesInMemory
 
 NAME = Identifier("agent.id", "x")
 LIFT = Lift(
@@ -277,28 +280,6 @@ def test_who_decides_reads_what_it_is(fact: Fact, says: str) -> None:
     assert end["over"]
 
 
-class PendingStore:
-    """Keeps in memory; fails on demand."""
-
-    def __init__(self) -> None:
-        self.bodies: dict[str, bytes] = {}
-        self.broken = False
-
-    async def all(self) -> list[bytes]:
-        """Give all."""
-        return list(self.bodies.values())
-
-    async def put(self, identity: str, body: bytes) -> None:
-        """Keep one."""
-        self.bodies[identity] = body
-
-    async def forget(self, identity: str) -> None:
-        """Forget one, unless broken."""
-        if self.broken:
-            raise NotWrittenError("broken")
-        del self.bodies[identity]
-
-
 class Log:
     """Remembers what is written."""
 
@@ -326,15 +307,16 @@ class Log:
         self.acts.append(f"{act.actor}: {act.action}")
 
 
-def desk(now: int = PROPOSED) -> tuple[ApprovalQueue, PendingStore, Log]:
+def desk(now: int = PROPOSED) -> tuple[ApprovalQueue, BodiesInMemory, Log]:
     """Give a desk at which lifts take two persons."""
-    shelf, log = PendingStore(), Log()
+    kept, log = BodiesInMemory(), Log()
     ids = iter(range(10_000))
     made = ApprovalQueue(
-        shelf=shelf, log=log, rules=Approvals(acts=frozenset({"lift"})), realm="r",
+        kept=kept, log=cast("Intake", log), realm="r",
+        rules=Approvals(acts=frozenset({"lift"})),
         clock=lambda: now, fresh_id=lambda: str(next(ids)),
     )  # fmt: skip
-    return made, shelf, log
+    return made, kept, log
 
 
 ORIGIN = Origin("okta", "r", PROPOSED, "laptop")
@@ -369,12 +351,12 @@ async def test_what_does_not_fit_the_log_waits_on() -> None:
 async def test_the_void_is_swept_with_an_audit_line() -> None:
     """What is held stays, for ever."""
     made, shelf, log = desk(now=ENDS)
-    await shelf.put("p1", pending().dump())
-    await shelf.put("h1", pending(id="h1", kind=HELD, expires_at=None).dump())
-    await shelf.put("other", b"of another version")
+    await shelf.put(PENDING, "p1", pending().dump())
+    await shelf.put(PENDING, "h1", pending(id="h1", kind=HELD, expires_at=None).dump())
+    await shelf.put(PENDING, "other", b"of another version")
     assert [each.id for each in await made.waiting()] == ["h1"]
     await made.sweep()
-    assert set(shelf.bodies) == {"h1", "other"}
+    assert set(shelf.items(PENDING)) == {"h1", "other"}
     assert log.acts == ["rescind: expired p1: lift x"]
 
 
@@ -383,7 +365,7 @@ async def test_so_much_waits_and_no_more() -> None:
     made, shelf, _ = desk()
     for number in range(MOST_WAITING):
         kept = pending(id=f"h{number}", kind=HELD)
-        await shelf.put(kept.id, kept.dump())
+        await shelf.put(PENDING, kept.id, kept.dump())
     with pytest.raises(FullError, match="revocations of okta"):
         await made.keep(pending(id="more", kind=HELD), "hook")
     await made.keep(pending(id="other", kind=HELD, authority="aws"), "hook")
@@ -400,7 +382,7 @@ async def test_what_is_said_again_waits_as_it_did() -> None:
     await made.keep(first, "laptop")
     for number in range(MOST_WAITING):
         kept = pending(id=f"h{number}", kind=HELD)
-        await shelf.put(kept.id, kept.dump())
+        await shelf.put(PENDING, kept.id, kept.dump())
     await made.keep(blast.held(CAUSE, 3, "mallory"), "hook")
     assert await made.approve(first.id, "bobs", "bob")
     assert [each.partition(" ")[0] for each in log.acts] == ["laptop:"]
@@ -443,7 +425,7 @@ async def test_what_cannot_be_counted_is_enforced_and_paged(
     rule = {"okta": blast_limit.Limit(1, hold=True)}
     limit = blast_limit.BlastLimit(rule, Tables(None, late=late), made)
     sifted = await limit.sift([LIFT, CAUSE], ORIGIN)
-    assert (sifted.facts, sifted.held, shelf.bodies) == ([0, 1], [], {})
+    assert (sifted.facts, sifted.held, shelf.items(PENDING)) == ([0, 1], [], {})
     (signal,) = sifted.signals
     assert "could not be counted" in signal["detail"]
 
@@ -456,7 +438,7 @@ async def test_of_a_batch_only_what_is_over_the_limit_is_held() -> None:
     limit = blast_limit.BlastLimit(rule, Tables(table(2)), made)
     sifted = await limit.sift([other, CAUSE, LIFT], ORIGIN)
     assert sifted.facts == [0, 2]
-    assert len(shelf.bodies) == 1
+    assert len(shelf.items(PENDING)) == 1
     sifted = await limit.sift([other, CAUSE], ORIGIN, "alice")
     assert sifted.facts == []
     assert len(sifted.held) == 2
@@ -481,13 +463,13 @@ async def test_the_void_is_swept_now_and_then(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(desk_of, "SWEEP_SECONDS", 0.0)
     made, shelf, _ = desk(now=ENDS)
     shelf.broken = True
-    await shelf.put("p1", pending().dump())
+    await shelf.put(PENDING, "p1", pending().dump())
     async with asyncio.TaskGroup() as tasks:
         sweeping = tasks.create_task(made.run())
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         shelf.broken = False
-        await until(lambda: not shelf.bodies)
+        await until(lambda: not shelf.items(PENDING))
         sweeping.cancel()
 
 

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from streams.engines.kafka.client.publisher import Acked
-from streams.engines.kafka.ingress import ingress
 from streams.engines.kafka.ingress.bulk import PIECE, Bulk, pieces
-from streams.engines.kafka.ingress.ingress import KafkaLog
-from streams.services.intake import MANY, IntakeBatch
+from streams.engines.kafka.ingress.fact_log import TopicFactLog
+from streams.ports.fact_log import Encoded
+from streams.services.ingest import Intake
+from streams.services.intake import MANY, IntakeBatch, encode
 from streams.settings.kafka import KafkaSettings
 from streams.sources.aws.cloudtrail import CloudTrail
 from streams.stages.ingest.admission import Entitlements
@@ -22,6 +23,7 @@ from streams.stages.ingest.declared import facts_of_list
 from streams.stages.ingest.entitlement import Grant
 from streams.stages.ingest.ingress import Origin
 from tests.integration.serving import created_key, used_key
+from tests.unit.kept_bodies import BodiesInMemory
 
 pytestmark = pytest.mark.unit
 
@@ -54,6 +56,11 @@ class Publisher:
     async def publish(self, topic: str, groups: Any) -> list[Acked]:
         """Write and ack."""
         return await self.acks(await self.send(topic, groups))
+
+
+def topics_of(kafka: KafkaSettings, publisher: Any, geneses: Any) -> TopicFactLog:
+    """Give the log of facts over a publisher."""
+    return TopicFactLog(kafka, publisher, geneses, lambda: "id", BodiesInMemory())
 
 
 class Paced(Publisher):
@@ -92,8 +99,9 @@ async def test_bulk_facts_are_written_in_pieces_at_a_pace(
     publisher = Paced()
     geneses: Any = {0: SimpleNamespace(genesis="g")}
     kafka = KafkaSettings(partitions=1, access_partitions=1)
-    log = KafkaLog(kafka, publisher, geneses, lambda: "id")  # type: ignore[arg-type]
-    log._bulk = Bulk(publisher.sleep)
+    topics = topics_of(kafka, publisher, geneses)
+    topics._bulk = Bulk(publisher.sleep)
+    log = Intake(topics, lambda: "id")
     origin = Origin("operators", "default", 10**18, "op", 1)
     entries: list[dict[str, Any]] = [
         {"identifier": f"vault.accessor:a{number}"} for number in range(count)
@@ -113,16 +121,16 @@ async def test_many_facts_are_encoded_and_named_in_a_thread(
 ) -> None:
     """Few are not: it takes longer to hand them over."""
     where: list[threading.Thread] = []
-    shortened = ingress.shortened
 
-    def noted(ids: list[str]) -> list[str]:
+    def noted(*facts: Any) -> list[Encoded]:
         where.append(threading.current_thread())
-        return shortened(ids)
+        return encode(*facts)
 
-    monkeypatch.setattr(ingress, "shortened", noted)
+    monkeypatch.setattr("streams.services.ingest.encode", noted)
     geneses: Any = {0: SimpleNamespace(genesis="g")}
     kafka = KafkaSettings(partitions=1, access_partitions=1)
-    log = KafkaLog(kafka, Publisher(), geneses, lambda: "id")  # type: ignore[arg-type]
+    topics = topics_of(kafka, Publisher(), geneses)
+    log = Intake(topics, lambda: "id")
     origin = Origin("operators", "default", 10**18, "op", 1)
     for count in (1, MANY + 1):
         entries = [{"identifier": f"vault.accessor:a{n}"} for n in range(count)]
@@ -153,7 +161,8 @@ async def test_facts_are_acked_before_the_uses_are_sent_and_an_event_is_whole() 
     publisher = Publisher()
     geneses: Any = {0: SimpleNamespace(genesis="g")}
     ids = iter(map(str, range(100)))
-    log = KafkaLog(kafka, publisher, geneses, lambda: next(ids))  # type: ignore[arg-type]
+    topics = topics_of(kafka, publisher, geneses)
+    log = Intake(topics, lambda: next(ids))
     body = json.dumps({"Records": EVENTS}).encode()
     records = list(CloudTrail().records(body))
     origin = Origin("aws", "default", 10**18, "aws", 1, issuer_log=True)
@@ -173,7 +182,8 @@ async def test_a_flood_of_broken_requests_writes_few_dead_letters() -> None:
     publisher = Publisher()
     geneses: Any = {0: SimpleNamespace(genesis="g")}
     ids = iter(map(str, range(10_000)))
-    log = KafkaLog(kafka, publisher, geneses, lambda: next(ids))  # type: ignore[arg-type]
+    topics = topics_of(kafka, publisher, geneses)
+    log = Intake(topics, lambda: next(ids))
     records = list(CloudTrail().records(b"no JSON"))
     for at in range(500):
         origin = Origin("aws", "default", at, "aws", 1)
@@ -181,7 +191,7 @@ async def test_a_flood_of_broken_requests_writes_few_dead_letters() -> None:
         assert receipt.dead_letters == 1
     dlq = kafka.topic("dlq")
     assert [dlq] == [topic for topic, _ in publisher.said if topic == dlq]
-    writing = asyncio.create_task(log.letters.run(lambda: 500))
+    writing = asyncio.create_task(topics.letters.run(lambda: 500))
     await asyncio.sleep(0)
     writing.cancel()
     await asyncio.wait([writing])

@@ -18,8 +18,8 @@ from streams.stages.ingest.admission import Entitlements
 from streams.stages.ingest.ingress import Origin
 
 if TYPE_CHECKING:
-    from streams.engines.kafka.ingress.ingress import KafkaLog
     from streams.engines.kafka.records.dead_letters import KafkaPlace
+    from streams.services.ingest import Intake
 
 pytestmark = pytest.mark.unit
 
@@ -113,7 +113,7 @@ async def read(
         return Origin("idp", "default", 1, ingress_key="topic:idp"), Entitlements(())
 
     topic = RawTopic("idp", nothing, speaker)
-    reader = RawInput(KafkaSettings(), topic, "i0", cast("KafkaLog", log))
+    reader = RawInput(KafkaSettings(), topic, "i0", cast("Intake", log))
     task = asyncio.create_task(reader.run())
     await member.done.wait()
     task.cancel()

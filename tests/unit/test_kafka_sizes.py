@@ -6,7 +6,7 @@ import pytest
 
 from agents_registry.facts import Cause, Effect, Node
 from agents_registry.identifiers import Identifier
-from streams.engines.kafka.ingress.ingress import fitting
+from streams.engines.kafka.ingress.fact_log import fitting
 from streams.engines.kafka.records.accesses import (
     Accesses,
     access_records,

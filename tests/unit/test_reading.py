@@ -7,8 +7,8 @@ from typing import Any
 import orjson
 import pytest
 
-from streams.engines.embedded.continuing import Continuing
 from streams.model.records import Record
+from streams.services.continuing import Continuing
 from streams.services.reading import Records, idle_of, read_now
 from streams.sources.catalogue import source
 from tests.unit.openbao_lines import line

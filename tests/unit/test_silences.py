@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from agents_registry.identifiers import Identifier
 from streams.engines.kafka.notify.delivery_file import DeliveryFile
-from streams.engines.kafka.notify.silences import KeptSilences
 from streams.model.findings import Finding, FindingKind, Severity
 from streams.model.times import DAY, SECOND, rfc3339
+from streams.services.silences import KeptSilences
 from streams.stages.notify import draft as notify_draft
 from streams.stages.notify import notify, silences
 from streams.stages.notify.deliveries import Activity, ReceiverRoute
@@ -19,14 +19,13 @@ from streams.stages.notify.groups import QUIET
 from streams.stages.notify.notify import FindingChange, next_due, settle
 from streams.stages.notify.silences import CRITICAL, LONGEST, Silence, mark, ordered
 from streams.stages.notify.state import UPDATE_EVERY, DeliveryState
+from tests.unit.kept_bodies import BodiesInMemory
 from tests.unit.test_kafka_desk import World
-from tests.unit.test_kafka_source_state import Topics
 from tests.unit.test_notify import NOW, OK, a_finding
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streams.engines.kafka.ingress.compacted_store import CompactedStore
 
 pytestmark = pytest.mark.unit
 
@@ -284,12 +283,12 @@ def test_a_silenced_finding_that_nobody_wants_any_more_is_not_owed() -> None:
     assert not told.state.owes(ownerless().id)
 
 
-def test_silences_on_kafka_are_followed_by_every_process() -> None:
+def test_silences_are_followed_by_every_process() -> None:
     """What one took, the other heeds; what ended or cannot be read is no silence."""
-    topics, now, heard = Topics(), [NOW], []
-    kept = cast("CompactedStore", topics)
-    topics.entries["silence", "bad"] = b'{"kinds": ["no such kind"]}'
-    topics.entries["health", "x"] = b"{}"
+    kept, now, heard = BodiesInMemory(), [NOW], []
+    bad = b'{"kinds": ["no such kind"]}'
+    asyncio.run(kept.put("silence", "bad", bad))
+    asyncio.run(kept.put("health", "x", b"{}"))
     one = KeptSilences(kept, lambda: now[0])
     other = KeptSilences(kept, lambda: now[0])
     other.changed = lambda: heard.append(1)
@@ -303,7 +302,7 @@ def test_silences_on_kafka_are_followed_by_every_process() -> None:
         assert other.all() == ()
         await one.put(a_silence(id="s2", until=now[0] + HOUR))
         assert [each.id for each in other.all()] == ["s2"]
-        assert ("silence", "s1") not in topics.entries
+        assert kept.get("silence", "s1") is None
         await other.drop("s2")
         assert one.all() == ()
 

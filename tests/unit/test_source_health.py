@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 import orjson
@@ -25,6 +25,9 @@ from streams.stages.ingest.admission import Entitlements
 from streams.stages.ingest.entitlement import Grant
 from streams.stages.ingest.ingress import Origin
 from streams.stages.ingest.source_health import Batch, Expected, HealthRecord
+
+if TYPE_CHECKING:
+    from streams.services.ingest import Intake
 
 pytestmark = pytest.mark.unit
 
@@ -342,11 +345,11 @@ async def test_silence_counts_once_its_finding_is_durable() -> None:
     now[0] = at(61)
 
     with pytest.raises(NotWrittenError):
-        await book.look(log, origin)
+        await book.look(cast("Intake", log), origin)
     tried = book.sources["hook:okta"]
     log.open = True
-    await book.look(log, origin)
-    await book.look(log, origin)
+    await book.look(cast("Intake", log), origin)
+    await book.look(cast("Intake", log), origin)
 
     assert (False, True) == (tried.silent, book.sources["hook:okta"].silent)
     assert 1 == len(log.taken)
@@ -367,10 +370,10 @@ async def test_a_source_that_speaks_while_its_silence_is_told_ends_the_finding()
         return await write(delivery)
 
     log.records = speaks  # type: ignore[method-assign]
-    await book.look(log, origin)
+    await book.look(cast("Intake", log), origin)
     log.records = write  # type: ignore[method-assign]
     for _ in range(2):
-        await book.look(log, origin)
+        await book.look(cast("Intake", log), origin)
 
     told = [signal.get("over", False) for d in log.taken for signal in d.signals]
     assert told == [False, True]
@@ -392,7 +395,7 @@ async def test_a_source_that_speaks_with_another_process_is_not_silent() -> None
             started_at=NOW, heard_at=at(1), accepted=3
         )
         now[0] = at(90)
-        await each.look(log, origin)
+        await each.look(cast("Intake", log), origin)
 
     whole = peer.whole()
 

@@ -10,13 +10,13 @@ from streams.apps.builders.sources import tolerances
 from streams.engines.embedded.audit import AuditSigner
 from streams.engines.embedded.liveness import LoopWatch
 from streams.engines.embedded.notifier import Notifier
-from streams.engines.embedded.silences import StoredSilences
 from streams.engines.embedded.stages import Stages
 from streams.http.alert_metrics import Attempts
 from streams.http.alerts import Alerts
 from streams.http.audit import AuditPages
 from streams.http.silences import SilencePages, act_of
 from streams.services.audit_sinks import Sinks
+from streams.services.silences import KeptSilences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -39,7 +39,7 @@ class AnalysisParts:
     stages: Stages
     notifier: Notifier
     attempts: Attempts
-    silences: StoredSilences
+    silences: KeptSilences
     audit: AuditSigner
     watch: LoopWatch
 
@@ -88,7 +88,7 @@ async def analysis_parts(
     def made() -> AnalysisParts:
         stages = Stages(store, settings.realm, vocabulary, judged, clock)
         notifier = Notifier(store, receivers.routes, post, clock)
-        silences = StoredSilences(store, clock)
+        silences = KeptSilences(about.kept, clock)
         notifier.silences, silences.changed = silences.all, notifier.heed
         audit = AuditSigner(store, settings.realm, signing, clock, sinks)
         watch = LoopWatch(store, stages, notifier)

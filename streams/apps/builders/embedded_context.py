@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import Factory, frozen
+from attrs import Factory, field, frozen
 
+from streams.engines.embedded.keyed_store import StoredBodies
 from streams.process.loop_hold import ANALYSIS, LoopHold
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from streams.engines.embedded.analysis import Analysis
     from streams.engines.embedded.reader_process import ReaderProcess
     from streams.engines.embedded.store import Store
+    from streams.ports.keyed_store import KeyedStore
     from streams.settings.server import Settings
 
 
@@ -25,6 +27,7 @@ class EmbeddedContext:
         clock: gives the time (ns).
         fresh_id: gives unique ids.
         held: how long the two event loops are.
+        kept: the bodies beside the log.
     """
 
     settings: Settings
@@ -34,3 +37,8 @@ class EmbeddedContext:
     analysis: Analysis
     reading: ReaderProcess
     held: LoopHold = Factory(lambda: LoopHold(ANALYSIS))
+    kept: KeyedStore = field()
+
+    @kept.default
+    def _kept(self) -> KeyedStore:
+        return StoredBodies(self.store)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from agents_registry.lineage import NONE
 from streams.http.problems import ProblemError
 from streams.http.queries import Table
-from streams.services.intake import token_of
+from streams.ports.fact_log import token_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

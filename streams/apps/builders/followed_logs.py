@@ -6,9 +6,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from streams.engines.embedded.continuing import Continuing
 from streams.engines.embedded.file_tailer import FollowedPath
 from streams.engines.embedded.socket_listener import SocketListening
+from streams.services.continuing import Continuing
 from streams.settings.server import Listen, address
 
 if TYPE_CHECKING:

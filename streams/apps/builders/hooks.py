@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from streams.http.auth import Tokens
     from streams.http.events import Speakers
     from streams.model.shared_secret import SharedSecret
-    from streams.services.intake import FactLog
+    from streams.services.ingest import Intake
     from streams.services.source_health import HealthBook
     from streams.settings.server import Settings
     from streams.settings.vendors import Hook
@@ -97,7 +97,7 @@ def receivers(
     settings: Settings,
     tokens: Tokens,
     speakers: Speakers,
-    log: FactLog,
+    log: Intake,
     counts: RequestCounts,
 ) -> Receivers:
     """Make what the settings ask for; ``log`` writes what comes in.

@@ -13,14 +13,14 @@ from streams.apps.builders.followed_logs import following, listening
 from streams.apps.builders.orders import Orders, orders
 from streams.apps.builders.vaults import Vaults, configured_vaults
 from streams.apps.builders.vendors import Embedded, Vendors, connect
+from streams.engines.embedded.fact_log import StoredFactLog
 from streams.engines.embedded.file_tailer import FileTailer
-from streams.engines.embedded.ingest import Ingest
-from streams.engines.embedded.pending_store import StoredPendingStore
 from streams.engines.embedded.socket_listener import SocketListener
-from streams.engines.embedded.source_health import SourceHealth
 from streams.http.auth import Tokens
 from streams.http.events import Speakers
 from streams.http.sources import Sources
+from streams.services.health_records import HealthRecords
+from streams.services.ingest import Intake
 from streams.services.source_health import HealthBook
 from streams.ssf.streams import Streams, Surroundings
 
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from streams.apps.builders.description import Described
+    from streams.apps.builders.embedded_context import EmbeddedContext
     from streams.engines.embedded.store import Store
+    from streams.ports.keyed_store import KeyedStore
 
     Loop = Callable[[], Coroutine[None, None, None]]
 
@@ -42,12 +44,13 @@ class Inputs:
 
     described: Described
     store: Store
-    ingest: Ingest
+    kept: KeyedStore
+    ingest: Intake
     access: AccessControl
     tokens: Tokens
     speakers: Speakers
     book: HealthBook
-    keeper: SourceHealth
+    keeper: HealthRecords
     streams: Streams
     vaults: Vaults
     vendors: Vendors
@@ -69,7 +72,7 @@ class Inputs:
             self.orders.quota_watch.run,
             *self.streams.loops(),
             *self.vaults.asking(self.ingest, self.speakers),
-            *self.vaults.looking(self.ingest, self.store, self.speakers),
+            *self.vaults.looking(self.ingest, self.kept, self.speakers),
             partial(self.book.run, self.keeper, self.ingest, self.speakers.own),
             *(tail.run for tail in self._tails()),
         ]
@@ -78,7 +81,7 @@ class Inputs:
         for watch in self.described.settings.watch:
             followed = following(watch, self.described.sources, self.speakers)
             clock, count = self.speakers.clock, self.book.count
-            yield FileTailer(followed, self.store, self.ingest, clock, count)
+            yield FileTailer(followed, self.kept, self.ingest, clock, count)
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
@@ -90,48 +93,46 @@ class Inputs:
         async with AsyncExitStack() as servers:
             for lines in listening(self.described.sources, self.speakers):
                 clock = self.speakers.clock
-                server = SocketListener(lines, self.store, self.ingest, clock)
+                server = SocketListener(lines, self.kept, self.ingest, clock)
                 await servers.enter_async_context(server.serving())
             yield
 
 
 async def inputs(
     given: Described,
-    store: Store,
+    about: EmbeddedContext,
     room: Callable[[int], AbstractAsyncContextManager[None]],
-    clock: Callable[[], int],
-    fresh_id: Callable[[], str],
 ) -> Inputs:
     """Make what takes in events.
 
     Args:
         given: what the settings say of sources.
-        store: holds the log.
+        about: what all is made with.
         room: waits while guards are too far behind.
-        clock: gives the time (ns).
-        fresh_id: gives unique ids.
 
     Raises:
         VendorError: the settings of a vendor cannot be used.
         AccessError: those of a credential cannot.
     """
-    settings = given.settings
+    settings, store, kept = given.settings, about.store, about.kept
+    clock, fresh_id = about.clock, about.fresh_id
     entry = access(settings, clock)
     tokens = entry.tokens
     speakers = Speakers(settings, clock)
-    book, keeper = HealthBook(clock, given.expected), SourceHealth(store)
+    book, keeper = HealthBook(clock, given.expected), HealthRecords(kept)
     await book.load(keeper)
-    vaults = configured_vaults(settings, store)
-    ingest = Ingest(store, fresh_id, room, book.took, vaults.complete)
+    vaults = configured_vaults(settings, kept)
+    log = StoredFactLog(store, room)
+    ingest = Intake(log, fresh_id, book.took, vaults.complete)
     around = Surroundings(ingest, speakers.speaker, keeper, clock, fresh_id)
     vendors = connect(
-        settings, tokens, speakers, Embedded(ingest, store, fresh_id, book)
+        settings, tokens, speakers, Embedded(ingest, kept, fresh_id, book)
     )
     ordering = orders(
         tokens=tokens,
         speakers=speakers,
         log=ingest,
-        shelf=StoredPendingStore(store),
+        kept=kept,
         vocabulary=given.vocabulary,
         vaults=vaults,
         fresh_id=fresh_id,
@@ -139,6 +140,7 @@ async def inputs(
     return Inputs(
         described=given,
         store=store,
+        kept=kept,
         ingest=ingest,
         access=entry,
         tokens=tokens,

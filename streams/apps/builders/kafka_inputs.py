@@ -14,14 +14,14 @@ from streams.apps.builders.orders import Orders, orders
 from streams.apps.builders.queues import queue_readers
 from streams.apps.builders.vendors import pollers, scim_server
 from streams.engines.kafka.client.leader_lock import LeaderLock
-from streams.engines.kafka.ingress.pending_store import KafkaPendingStore
 from streams.engines.kafka.ingress.raw import RawInput, RawTopic
-from streams.engines.kafka.ingress.source_state import KafkaCursors, KafkaResources
 from streams.http.events import Speakers
 from streams.http.names import Names
 from streams.http.push import Push
 from streams.http.sources import SourceMetrics, Sources
+from streams.services.cursors import KeptCursors
 from streams.services.reading import read
+from streams.services.scim_resources import KeptResources
 from streams.ssf.streams import Streams, Surroundings
 
 if TYPE_CHECKING:
@@ -126,14 +126,14 @@ def kafka_inputs(
         tokens=tokens,
         speakers=speakers,
         log=writer,
-        shelf=KafkaPendingStore(kept),
+        kept=kept,
         vocabulary=given.vocabulary,
         vaults=log.vaults,
         fresh_id=fresh_id,
     )
     counts = RequestCounts(log.book)
     around = Surroundings(writer, speakers.speaker, log.keeper, clock, fresh_id)
-    resources = KafkaResources(kept, writer)
+    resources = KeptResources(kept, writer)
     return KafkaInputs(
         log=log,
         access=entry,
@@ -144,7 +144,7 @@ def kafka_inputs(
         receivers=receivers(settings, tokens, speakers, writer, counts),
         scim=scim_server(settings, tokens, speakers, resources, fresh_id),
         streams=Streams(settings.ssf, given.verifiers, around),
-        polls=pollers(settings, speakers, KafkaCursors(kept, writer), counts),
+        polls=pollers(settings, speakers, KeptCursors(kept, writer), counts),
         queues=queue_readers(settings, speakers, writer.records, counts.of("queue")),
         raw={
             topic.topic: RawInput(log.kafka, topic, log.name, writer)

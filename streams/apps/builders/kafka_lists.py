@@ -8,8 +8,8 @@ from attrs import frozen
 
 from streams.engines.kafka.ingress.followed_dead_letters import FollowedDeadLetters
 from streams.engines.kafka.ingress.followed_findings import FollowedFindings
-from streams.engines.kafka.notify.silences import KeptSilences
 from streams.http.lists import Lists
+from streams.services.silences import KeptSilences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

@@ -13,11 +13,12 @@ from streams.engines.kafka.client.publisher import Publisher
 from streams.engines.kafka.clock.cluster_clock import timestamps
 from streams.engines.kafka.clock.heartbeats import Heart, begun
 from streams.engines.kafka.ingress.compacted_store import CompactedStore
-from streams.engines.kafka.ingress.ingress import KafkaLog
-from streams.engines.kafka.ingress.source_state import KafkaKeeper
+from streams.engines.kafka.ingress.fact_log import TopicFactLog
 from streams.engines.kafka.records.layout import ACCESS, FACTS, SOURCES
 from streams.engines.kafka.topics.topic_watch import TopicWatch
 from streams.engines.kafka.topics.topics import assert_layout
+from streams.services.health_records import HealthRecords
+from streams.services.ingest import Intake
 from streams.services.intake import NotWrittenError
 from streams.services.source_health import KEY, HealthBook
 
@@ -46,19 +47,21 @@ class IngressLog:
         book: how the sources are, which the keeper writes down.
         vaults: complete what is taken in.
         watch: of the topics.
-        writer: writes what is taken in.
+        facts: the log of facts.
+        writer: takes in, and writes to that.
     """
 
     kafka: KafkaSettings
     name: str
     publisher: Publisher
     kept: CompactedStore
-    keeper: KafkaKeeper
+    keeper: HealthRecords
     book: HealthBook
     vaults: Vaults
     watch: TopicWatch
     heart: Heart
-    writer: KafkaLog
+    facts: TopicFactLog
+    writer: Intake
 
     def works(self, clock: Callable[[], int]) -> list[Coroutine[None, None, None]]:
         """Coroutines of the log, which run until cancelled."""
@@ -67,7 +70,7 @@ class IngressLog:
             same_log(self.watch, self.heart),
             self.keeper.run(),
             self.kept.run(),
-            self.writer.letters.run(clock),
+            self.facts.letters.run(clock),
         ]
 
     async def flush(self) -> None:
@@ -104,19 +107,28 @@ async def ingress_log(
         Publisher(kafka, ACK_SECONDS, timestamps(clock)) as publisher,
         CompactedStore(kafka, settings.realm, publisher, clock) as kept,
     ):
-        keeper = KafkaKeeper(kept, name)
+        keeper = HealthRecords(kept, name)
         book = HealthBook(clock, given.expected, lambda: keeper.of_others(KEY))
         await book.load(keeper)
         vaults = configured_vaults(settings)
-        writer = KafkaLog(
-            kafka, publisher, geneses, fresh_id, book.took, vaults.complete
-        )
+        facts = TopicFactLog(kafka, publisher, geneses, fresh_id, kept)
+        facts.watch = watch
+        writer = Intake(facts, fresh_id, book.took, vaults.complete)
         heart = await begun(
             Heart(kafka.topic(FACTS), name, geneses, clock, watch.doubt), publisher
         )
-        writer.watch = watch
         yield IngressLog(
-            kafka, name, publisher, kept, keeper, book, vaults, watch, heart, writer
+            kafka,
+            name,
+            publisher,
+            kept,
+            keeper,
+            book,
+            vaults,
+            watch,
+            heart,
+            facts,
+            writer,
         )
 
 

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from streams.apps.builders.vaults import Vaults
     from streams.http.auth import Tokens
     from streams.http.events import Speakers
-    from streams.services.approval_queue import PendingStore
+    from streams.ports.keyed_store import KeyedStore
     from streams.services.blast_limit import ReachTables
-    from streams.services.intake import Limited
+    from streams.services.ingest import Intake
     from streams.settings.access import QuotaSettings
 
 
@@ -45,7 +45,7 @@ class Orders:
     speakers: Speakers
     desk: ApprovalQueue
     operators: Operators
-    log: Limited
+    log: Intake
     quota_watch: QuotaWatch
 
     def add_to(self, app: web.Application) -> None:
@@ -86,8 +86,8 @@ def orders(  # noqa: PLR0913 - each by name
     *,
     tokens: Tokens,
     speakers: Speakers,
-    log: Limited,
-    shelf: PendingStore,
+    log: Intake,
+    kept: KeyedStore,
     vocabulary: Vocabulary,
     vaults: Vaults,
     fresh_id: Callable[[], str],
@@ -98,14 +98,14 @@ def orders(  # noqa: PLR0913 - each by name
         tokens: who may give orders.
         speakers: give origin and rights, and have the settings.
         log: writes.
-        shelf: keeps what waits for a second person.
+        kept: keeps what waits for a second person.
         vocabulary: kind to class.
         vaults: give the names that the logs have.
         fresh_id: gives unique ids.
     """
     settings = speakers.settings
     desk = ApprovalQueue(
-        shelf=shelf,
+        kept=kept,
         log=log,
         rules=settings.approvals,
         realm=settings.realm,

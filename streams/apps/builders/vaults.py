@@ -16,11 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from agents_registry.identifiers import Identifier
-    from streams.engines.embedded.ingest import Ingest
-    from streams.engines.embedded.store import Store
     from streams.http.events import Speakers
     from streams.model.records import Record
-    from streams.services.intake import FactLog
+    from streams.ports.keyed_store import KeyedStore
+    from streams.services.ingest import Intake
     from streams.settings.server import Settings
 
     Loop = Callable[[], Coroutine[None, None, None]]
@@ -46,14 +45,16 @@ class Vaults:
         """Delivery whose new leases have both of their names."""
         return await Joins(self.leases).complete(delivery)
 
-    def asking(self, log: FactLog, speakers: Speakers) -> list[Loop]:
+    def asking(self, log: Intake, speakers: Speakers) -> list[Loop]:
         """Coroutines that ask again for the names of leases."""
         return [
             functools.partial(leases.run, _taking(authority, log, speakers))
             for authority, leases in self.leases.items()
         ]
 
-    def looking(self, ingest: Ingest, store: Store, speakers: Speakers) -> list[Loop]:
+    def looking(
+        self, ingest: Intake, kept: KeyedStore, speakers: Speakers
+    ) -> list[Loop]:
         """Coroutines that look for leases that cannot be revoked."""
         remind = speakers.settings.sentinel.silence / 2
         return [
@@ -62,7 +63,7 @@ class Vaults:
                 functools.partial(
                     speakers.speaker, vault.settings.authority, f"vault:{vault.name}"
                 ),
-                store,
+                kept,
                 ingest,
                 remind,
             ).run
@@ -72,7 +73,7 @@ class Vaults:
 
 
 def _taking(
-    authority: str, log: FactLog, speakers: Speakers
+    authority: str, log: Intake, speakers: Speakers
 ) -> Callable[[Sequence[Record]], Coroutine[None, None, None]]:
     async def take(records: Sequence[Record]) -> None:
         speaker = speakers.speaker(authority, "vault:leases")
@@ -81,12 +82,12 @@ def _taking(
     return take
 
 
-def configured_vaults(settings: Settings, store: Store | None = None) -> Vaults:
+def configured_vaults(settings: Settings, kept: KeyedStore | None = None) -> Vaults:
     """Make what the settings ask for.
 
     Args:
         settings: of the server.
-        store: keeps what waits for a vault, where there is one.
+        kept: keeps what waits for a vault, where there is one.
 
     Raises:
         VendorError: they cannot be used.
@@ -102,5 +103,5 @@ def configured_vaults(settings: Settings, store: Store | None = None) -> Vaults:
             if each.authority in leases:
                 text = f"vault {name}: {each.authority!r} speaks for another one"
                 raise VendorError(f"{text}; give each cluster an authority of its own")
-            leases[each.authority] = Leases(vault, store)
+            leases[each.authority] = Leases(vault, kept)
     return Vaults(vaults, leases)

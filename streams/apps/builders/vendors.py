@@ -18,14 +18,14 @@ from streams.apps.builders.hooks import (
     reveal,
 )
 from streams.apps.builders.queues import queue_readers
-from streams.engines.embedded.cursors import StoredCursors
-from streams.engines.embedded.resources import StoredResources
 from streams.http.scim import ScimServer
 from streams.http.scim_directory import Directory
 from streams.http.sources import SourceMetrics
 from streams.model.times import SECOND
 from streams.outbound.client_credentials import ClientCredentials, FixedHeader
 from streams.pollers.driver import Polled, Poller
+from streams.services.cursors import KeptCursors
+from streams.services.scim_resources import KeptResources
 from streams.sources.catalogue import source
 from streams.sources.descriptor import ReaderSettings
 from streams.sources.polling.settings import ClientPoll
@@ -36,14 +36,13 @@ if TYPE_CHECKING:
     from aiohttp import web
     from prometheus_client.registry import Collector
 
-    from streams.engines.embedded.ingest import Ingest
-    from streams.engines.embedded.store import Store
     from streams.http.auth import Tokens
     from streams.http.events import Speakers
-    from streams.http.scim_directory import Resources
     from streams.outbound.client_credentials import AuthorizationHeader
     from streams.pollers import driver
     from streams.pollers.sqs import QueueReader
+    from streams.ports.keyed_store import KeyedStore
+    from streams.services.ingest import Intake
     from streams.services.reading import RecordReader
     from streams.services.source_health import HealthBook
     from streams.settings.server import Settings
@@ -82,8 +81,8 @@ class Vendors:
 class Embedded(NamedTuple):
     """What the embedded engine writes to, and who is told of it."""
 
-    ingest: Ingest
-    store: Store
+    ingest: Intake
+    kept: KeyedStore
     fresh_id: Callable[[], str]
     book: HealthBook
 
@@ -96,10 +95,10 @@ def connect(
     Raises:
         VendorError: they cannot be used.
     """
-    ingest, store, fresh_id, book = engine
+    ingest, kept, fresh_id, book = engine
     counts = RequestCounts(book)
-    polls = pollers(settings, speakers, StoredCursors(store, ingest), counts)
-    resources = StoredResources(store, ingest)
+    polls = pollers(settings, speakers, KeptCursors(kept, ingest), counts)
+    resources = KeptResources(kept, ingest)
     scim = scim_server(settings, tokens, speakers, resources, fresh_id)
     receiving = receivers(settings, tokens, speakers, ingest, counts)
     write = partial(ingest.records, patient=True)
@@ -133,7 +132,7 @@ def scim_server(
     settings: Settings,
     tokens: Tokens,
     speakers: Speakers,
-    resources: Resources,
+    resources: KeptResources,
     fresh_id: Callable[[], str],
 ) -> ScimServer | None:
     """Make the SCIM service provider, where the settings ask for it.

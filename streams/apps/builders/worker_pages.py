@@ -31,7 +31,7 @@ from streams.http.queries import Queries, Table
 from streams.http.undeclared import UndeclaredShare
 from streams.model.times import SECOND
 from streams.observability import metrics
-from streams.services.intake import token_of
+from streams.ports.fact_log import token_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -7,7 +7,7 @@ import sqlite3
 from importlib import resources
 from typing import IO, TYPE_CHECKING, Final
 
-from streams.engines.embedded import dead_letters
+from streams.engines.embedded import dead_letters, kept_upgrade
 from streams.engines.embedded.chain import Chain
 from streams.observability.failpoints import failpoint
 from streams.process.private_folder import create_private
@@ -62,9 +62,7 @@ def prepare_log(db: sqlite3.Connection, path: Path, realm: str, genesis: str) ->
     if moved.exists():
         message = f"{moved.read_text('utf-8').strip()}; see {moved}"
         raise LostLogError(message)
-    schema = resources.files("streams.engines.embedded").joinpath("schema.sql")
-    db.executescript(schema.read_text("utf-8"))
-    dead_letters.upgrade(db)
+    make_tables(db)
     failpoint("start.schema")
     noted = path.with_name(GENESIS_FILE).exists()
     # A log without the note is new or restored: guards must read it from its
@@ -86,6 +84,14 @@ def prepare_log(db: sqlite3.Connection, path: Path, realm: str, genesis: str) ->
     with db:
         Chain(db, realm, meta["genesis"]).catch_up()
     return meta["genesis"]
+
+
+def make_tables(db: sqlite3.Connection) -> None:
+    """Make the tables where there are none, of those of earlier versions."""
+    schema = resources.files("streams.engines.embedded").joinpath("schema.sql")
+    db.executescript(schema.read_text("utf-8"))
+    dead_letters.upgrade(db)
+    kept_upgrade.upgrade(db)
 
 
 def _recognise(path: Path, genesis: str) -> None:

@@ -20,6 +20,7 @@ from streams.engines.embedded.logfiles import FilePlace, is_whole
 from streams.model.records import DeadLetter
 from streams.model.times import rfc3339
 from streams.observability.failpoints import failpoint
+from streams.ports.keyed_store import PLACE, Put, part
 from streams.services.intake import IntakeBatch
 from streams.services.reading import Records, read
 
@@ -27,11 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from streams.engines.embedded.ingest import Ingest
     from streams.engines.embedded.logfiles import Generation
-    from streams.engines.embedded.store import Store
-    from streams.engines.embedded.transaction import Transaction
     from streams.model.records import Record
+    from streams.ports.keyed_store import KeyedStore
+    from streams.services.ingest import Intake
     from streams.services.reading import RecordReader
     from streams.stages.ingest.admission import Entitlements
     from streams.stages.ingest.ingress import Origin
@@ -76,8 +76,8 @@ class FileTailer:
     def __init__(
         self,
         followed: FollowedPath,
-        store: Store,
-        ingest: Ingest,
+        kept: KeyedStore,
+        ingest: Intake,
         clock: Callable[[], int],
         count: Callable[[str, str, str], None] = lambda _name, _result, _why: None,
     ) -> None:
@@ -85,7 +85,7 @@ class FileTailer:
 
         Args:
             followed: what is watched.
-            store: remembers how far.
+            kept: remembers how far.
             ingest: takes in what was read.
             clock: gives the time (ns).
             count: notes by the source's name that it failed, or goes on.
@@ -93,23 +93,19 @@ class FileTailer:
         self._count = count
         self._trouble = ""
         self._followed = followed
-        self._store = store
+        self._kept = kept
+        self._root = part(str(followed.path))
         self._ingest = ingest
         self._clock = clock
         self._warned: set[Path] = set()
 
     async def run(self) -> None:
         """Read what is there and what comes, until cancelled."""
-        query = (
-            "SELECT number, path, inode, position, length, digest, modified"
-            " FROM places WHERE root = ? ORDER BY number"
-        )
-        rows = await self._store.read(query, str(self._followed.path))
         files = LogRotation(
             self._followed.path,
             self._followed.make,
             asyncio.get_running_loop().time,
-            [FilePlace(*row) for row in rows],
+            self._places(),
         )
         try:
             while True:
@@ -117,6 +113,17 @@ class FileTailer:
                     await asyncio.sleep(self._followed.poll_seconds)
         finally:
             files.close()
+
+    def _places(self) -> list[FilePlace]:
+        """Files of the path as they were left, in the order they were found."""
+        kept = self._kept.items(PLACE).items()
+        root = f"{self._root}/"
+        return sorted(
+            FilePlace.load(body) for name, body in kept if name.startswith(root)
+        )
+
+    def _put(self, place: FilePlace) -> Put:
+        return Put(PLACE, f"{self._root}/{place.number}", place.dump())
 
     async def _round(self, files: LogRotation) -> bool:
         """Take in the next complete lines of each file; tell whether there were any."""
@@ -164,19 +171,14 @@ class FileTailer:
         lost, forgotten, renamed = files.lost(), files.forgotten(), files.renamed()
         if not (lost or forgotten or renamed):
             return
-        root = str(self._followed.path)
-
-        def job(tx: Transaction) -> None:
-            for place in renamed:
-                tx.set_place(root, place)
-            tx.forget_places(root, forgotten)
-
+        also = [self._put(place) for place in renamed]
+        also += [Put(PLACE, f"{self._root}/{number}", None) for number in forgotten]
         delivery = self._delivery([])
         if lost:
             since = min(each.status.modified for each in lost)
             delivery.gap = since, self._clock()
             delivery.loss = MISSING.format(self._followed.path, rfc3339(since))
-        await self._ingest.records(delivery, job, patient=True)
+        await self._ingest.records(delivery, also, patient=True)
 
     def _delivery(self, records: list[Record]) -> IntakeBatch:
         origin, rights = self._followed.speaker()
@@ -247,12 +249,8 @@ class FileTailer:
     async def _write(
         self, files: LogRotation, file: Generation, records: list[Record], data: bytes
     ) -> None:
-        root, after = str(self._followed.path), file.after(data)
-
-        def place(tx: Transaction) -> None:
-            tx.set_place(root, after)
-
-        await self._ingest.records(self._delivery(records), place, patient=True)
+        also = [self._put(file.after(data))]
+        await self._ingest.records(self._delivery(records), also, patient=True)
         failpoint("tail.committed")
         files.take(file, data)
 

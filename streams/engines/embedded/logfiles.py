@@ -11,7 +11,7 @@ import gzip
 import hashlib
 import os
 import zlib
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 import orjson
 from attrs import define
@@ -62,6 +62,16 @@ class FilePlace(NamedTuple):
     length: int
     digest: bytes
     modified: int
+
+    def dump(self) -> bytes:
+        """JSON, as `load` reads it."""
+        return orjson.dumps([*self[:5], self.digest.hex(), self.modified])
+
+    @classmethod
+    def load(cls, body: bytes) -> Self:
+        """Read what `dump` wrote."""
+        found = cls(*orjson.loads(body))
+        return found._replace(digest=bytes.fromhex(str(found.digest)))
 
 
 class LogFile:

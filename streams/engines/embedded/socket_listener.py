@@ -25,16 +25,16 @@ from attrs import define
 from streams.engines.embedded.logfiles import is_whole
 from streams.model.records import DeadLetter
 from streams.model.times import rfc3339
+from streams.ports.keyed_store import CURSOR, Put
 from streams.services.intake import IntakeBatch
 from streams.services.reading import read
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
-    from streams.engines.embedded.ingest import Ingest
-    from streams.engines.embedded.store import Store
-    from streams.engines.embedded.transaction import Transaction
     from streams.model.records import Record
+    from streams.ports.keyed_store import KeyedStore
+    from streams.services.ingest import Intake
     from streams.services.intake import Speaker
     from streams.services.reading import RecordReader
 
@@ -99,14 +99,14 @@ class SocketListener:
     def __init__(
         self,
         listening: SocketListening,
-        store: Store,
-        ingest: Ingest,
+        kept: KeyedStore,
+        ingest: Intake,
         clock: Callable[[], int],
     ) -> None:
         """Set up; `serving` listens."""
         self.address = ""
         self._listening = listening
-        self._store = store
+        self._kept = kept
         self._ingest = ingest
         self._clock = clock
         self._reader = listening.make()
@@ -122,10 +122,9 @@ class SocketListener:
         Raises:
             AddressError: the address cannot be bound.
         """
-        query = "SELECT body FROM cursors WHERE name = ?"
-        rows = await self._store.read(query, self._cursor)
-        if rows:  # it was in use before we stopped
-            self._missing_since = orjson.loads(rows[0][0])["heard_at"]
+        body = self._kept.get(CURSOR, self._cursor)
+        if body is not None:  # it was in use before we stopped
+            self._missing_since = orjson.loads(body)["heard_at"]
         try:
             server = await self._listen()
         except OSError as error:
@@ -240,11 +239,7 @@ class SocketListener:
     async def _write(self, records: list[Record]) -> None:
         speaker, now = self._listening.speaker(), self._clock()
         since = self._missing_since
-        body = orjson.dumps({"heard_at": now})
-
-        def heard(tx: Transaction) -> None:
-            tx.set_cursor(self._cursor, body)
-
+        heard = [Put(CURSOR, self._cursor, orjson.dumps({"heard_at": now}))]
         origin, rights = speaker
         point = self._listening.point
         delivery = IntakeBatch(records, origin, rights, point, joined=True)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agents_registry.facts import Fact
+    from streams.ports.keyed_store import Put
 
 T = TypeVar("T")
 Job = Any  # Callable[[Transaction], T], stored untyped in the queue
@@ -64,6 +65,7 @@ class Commit:
 
     Attributes:
         findings: some were added or changed.
+        kept: what was put beside the log.
     """
 
     start: int
@@ -72,6 +74,7 @@ class Commit:
     signals_end: int
     facts: tuple[Written, ...]
     findings: bool
+    kept: tuple[Put, ...] = ()
 
 
 @define
@@ -326,7 +329,9 @@ class Store:
     ) -> None:
         """Inform the listeners (guards first), then answer; runs in the event loop."""
         self.dead_letters += tx.dead_letters
-        commit = Commit(tx.start, *tx.ends(), tuple(tx.written), tx.findings)
+        commit = Commit(
+            tx.start, *tx.ends(), tuple(tx.written), tx.findings, tuple(tx.kept)
+        )
         for listener in self.listeners:
             listener(commit)
         failpoint("store.before_answer")

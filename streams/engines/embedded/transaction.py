@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from agents_registry.facts import Fact
     from streams.engines.embedded.chain import Chain
-    from streams.engines.embedded.logfiles import FilePlace
     from streams.model.records import DeadLetter
-    from streams.services.intake import Encoded
+    from streams.ports.fact_log import Encoded
+    from streams.ports.keyed_store import Put
 
 
 class Written(NamedTuple):
@@ -56,6 +56,7 @@ class Mark(NamedTuple):
     access_end: int
     signals_end: int
     written: int
+    kept: int
     dead_letters: int
 
 
@@ -77,6 +78,7 @@ class Transaction:
         self.access_end = access_end
         self.signals_end = signals_end
         self.written: list[Written] = []
+        self.kept: list[Put] = []
         self.dead_letters = 0
         self.findings = False
 
@@ -87,7 +89,7 @@ class Transaction:
     def mark(self) -> Mark:
         """Set a savepoint."""
         self._db.execute("SAVEPOINT job")
-        return Mark(*self.ends(), len(self.written), self.dead_letters)
+        return Mark(*self.ends(), len(self.written), len(self.kept), self.dead_letters)
 
     def back_to(self, mark: Mark) -> None:
         """Undo everything since the savepoint."""
@@ -95,6 +97,7 @@ class Transaction:
         self.release()
         self.end, self.access_end, self.signals_end = mark[:3]
         del self.written[mark.written :]
+        del self.kept[mark.kept :]
         self.dead_letters = mark.dead_letters
 
     def release(self) -> None:
@@ -252,11 +255,6 @@ class Transaction:
             [(key, orjson.dumps(row)) for key, row in rows.items()],
         )
 
-    def set_silences(self, bodies: Mapping[str, bytes]) -> None:
-        """Save the silences in force, by their ids; the others are forgotten."""
-        self._db.execute("DELETE FROM silences")
-        self._db.executemany("INSERT INTO silences VALUES (?, ?)", bodies.items())
-
     def put_witnesses(self, rows: Iterable[tuple[str, bytes | None]]) -> None:
         """Keep when guards had applied what; None forgets one."""
         for name, body in rows:
@@ -289,53 +287,20 @@ class Transaction:
         query = "INSERT OR REPLACE INTO closures VALUES (?, ?, ?, ?)"
         self._db.executemany(query, rows)
 
-    def put_source_health(self, name: str, body: bytes) -> None:
-        """Save how a source is."""
-        query = "INSERT OR REPLACE INTO source_health VALUES (?, ?)"
-        self._db.execute(query, (name, body))
-
-    def put_pending(self, identity: str, body: bytes) -> None:
-        """Save what waits for a second person."""
-        query = "INSERT OR REPLACE INTO pending VALUES (?, ?)"
-        self._db.execute(query, (identity, body))
-
-    def forget_pending(self, identity: str) -> None:
-        """Forget what was decided."""
-        self._db.execute("DELETE FROM pending WHERE id = ?", (identity,))
-
     def set_position(self, stage: str, position: int) -> None:
         """Note how far a stage's outputs are on disk."""
         values = (stage, position)
         self._db.execute("INSERT OR REPLACE INTO positions VALUES (?, ?)", values)
 
-    def set_cursor(self, name: str, body: bytes) -> None:
-        """Note how far a vendor's log was read."""
-        values = (name, body)
-        self._db.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", values)
-
-    def set_scim(self, row: tuple[Any, ...], *, gone: bool = False) -> None:
-        """Save a SCIM resource, or forget it.
-
-        Args:
-            row: authority, kind, id, name, external id, active, created, modified.
-            gone: it was deleted.
-        """
-        if gone:
-            query = "DELETE FROM scim WHERE authority = ? AND kind = ? AND id = ?"
-            self._db.execute(query, row[:3])
-        else:
-            query = "INSERT OR REPLACE INTO scim VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-            self._db.execute(query, row)
-
-    def set_place(self, root: str, place: FilePlace) -> None:
-        """Note how far a file of a watched path was read."""
-        query = "INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-        self._db.execute(query, (root, *place))
-
-    def forget_places(self, root: str, numbers: Iterable[int]) -> None:
-        """Forget files of a watched path that will not come back."""
-        query = "DELETE FROM places WHERE root = ? AND number = ?"
-        self._db.executemany(query, [(root, number) for number in numbers])
+    def keep(self, puts: Iterable[Put]) -> None:
+        """Keep bodies under their kinds and names; None forgets one."""
+        for put in puts:
+            if put.body is None:
+                query = "DELETE FROM kept WHERE kind = ? AND name = ?"
+                self._db.execute(query, put[:2])
+            else:
+                self._db.execute("INSERT OR REPLACE INTO kept VALUES (?, ?, ?)", put)
+            self.kept.append(put)
 
     def add_status_entry(self, body: bytes, new: NewList) -> tuple[str, int]:
         """Assign an entry a random index that no other entry ever had.

@@ -16,7 +16,7 @@ from agents_registry.facts import Cause
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-    from streams.services.intake import Encoded
+    from streams.ports.fact_log import Encoded
 
 PIECE: Final = 500  # facts; not more than that goes at once and without waiting
 RATE: Final = 4000  # facts a second of one process

@@ -1,14 +1,12 @@
-"""What ingress keeps of its sources: the compacted topic ``sources``.
+"""Keyed bodies in the compacted topic ``sources``.
 
-Cursors of polls, health records and SCIM resources of a realm lie in the partition of
-the realm, each under a key of its own, and every ingress of the realm follows it.
+Those of a realm lie in its partition, and every process that needs them follows it.
 """
 
 from __future__ import annotations
 
 import zlib
 from typing import TYPE_CHECKING, Any, Final, Self
-from urllib.parse import quote
 
 import structlog
 
@@ -19,7 +17,9 @@ from streams.engines.kafka.client.publisher import NotAckedError
 from streams.engines.kafka.records.codec import Outgoing, cloud_event, partition_of
 from streams.engines.kafka.records.layout import SOURCES
 from streams.engines.kafka.records.poison import letters, poison_of
-from streams.services.intake import NotWrittenError
+from streams.ports.fact_log import NotWrittenError
+from streams.ports.keyed_store import KeyedStore
+from streams.services.ingest import until_written
 from streams.services.read_models import BehindError
 
 if TYPE_CHECKING:
@@ -37,14 +37,8 @@ MOST_BODY: Final = 16 << 20  # bytes; a record is small, whoever wrote it
 log = structlog.get_logger()
 
 
-class CompactedStore:
-    """The last record of each key of a realm; use it as a context manager.
-
-    Attributes:
-        entries: kind and name to the body.
-        listeners: called with kind, name and body (None: it was forgotten) of each
-            record, in their order.
-    """
+class CompactedStore(KeyedStore):
+    """The last record of each key of a realm; use it as a context manager."""
 
     def __init__(
         self,
@@ -61,8 +55,7 @@ class CompactedStore:
             publisher: of this process.
             clock: gives the time (ns).
         """
-        self.entries: dict[tuple[str, str], bytes] = {}
-        self.listeners: list[Callable[[str, str, bytes | None], None]] = []
+        super().__init__()
         self._realm = realm
         self._publisher = publisher
         self._clock = clock
@@ -113,12 +106,17 @@ class CompactedStore:
         except BehindError as error:
             raise NotWrittenError(str(error)) from error
 
-    async def put(self, kind: str, name: str, body: bytes) -> None:
-        """Keep a body (JSON); returns once it is acked.
+    async def put(
+        self, kind: str, name: str, body: bytes, *, patient: bool = False
+    ) -> None:
+        """Keep a body (JSON); returns once it is acked."""
 
-        Raises:
-            NotWrittenError: it is not.
-        """
+        async def attempt() -> None:
+            await self._put(kind, name, body)
+
+        await (until_written(attempt) if patient else attempt())
+
+    async def _put(self, kind: str, name: str, body: bytes) -> None:
         key, now = self._key(kind, name), self._clock()
         record = {
             "realm": self._realm, "kind": kind, "name": name, "at": now,
@@ -138,11 +136,7 @@ class CompactedStore:
             raise NotWrittenError(str(error)) from error
 
     async def forget(self, kind: str, name: str) -> None:
-        """Keep a body no longer; returns once that is acked.
-
-        Raises:
-            NotWrittenError: it is not.
-        """
+        """Keep a body no longer; returns once that is acked."""
         key = self._key(kind, name).encode()
         try:
             await self._publisher.end(self._topic, self._number, key)
@@ -191,12 +185,7 @@ class CompactedStore:
             )
             self._poison.append(poison_of(record, why, self._digest))
             return
-        if body is None:
-            self.entries.pop((kind, name), None)
-        else:
-            self.entries[kind, name] = body
-        for listener in self.listeners:
-            listener(kind, name, body)
+        self._hear(kind, name, body)
 
 
 def _body_of(value: bytes) -> bytes:
@@ -205,8 +194,3 @@ def _body_of(value: bytes) -> bytes:
         raise SchemaError(Fault.NOT_A_FACT, f"a {name} record has no place in sources")
     unpacked = zlib.decompressobj()
     return unpacked.decompress(record["body"], MOST_BODY)
-
-
-def part(text: str) -> str:
-    """Text as one part of a name, whatever stands in it."""
-    return quote(text, safe="")

@@ -15,7 +15,7 @@ from enforcement.kafka import KafkaGuard
 from enforcement.kafka.connecting import stopped, whole
 from streams.engines.kafka.records.codec import partition_of
 from streams.engines.kafka.records.layout import FACTS
-from streams.services.intake import token_of
+from streams.ports.fact_log import token_of
 from streams.services.read_models import BehindError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from agents_registry.identifiers import Vocabulary
     from agents_registry.registry import Registry
-    from streams.engines.kafka.ingress.ingress import KafkaLog
+    from streams.ports.fact_log import FactLog
     from streams.settings.kafka import KafkaSettings
 
 WAIT_SECONDS: Final = 1.0
@@ -41,7 +41,7 @@ class FollowedTable:
         realm: str,
         vocabulary: Vocabulary,
         name: str,
-        writer: KafkaLog,
+        writer: FactLog,
     ) -> None:
         """Set up.
 

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from aiokafka.structs import OffsetAndMetadata
 
-    from streams.engines.kafka.ingress.ingress import KafkaLog
     from streams.model.records import Record
+    from streams.services.ingest import Intake
     from streams.settings.kafka import KafkaSettings
     from streams.stages.ingest.admission import Entitlements
     from streams.stages.ingest.ingress import Origin
@@ -68,7 +68,7 @@ class RawInput:
     """Reads one raw topic, as a member of the group of ingress."""
 
     def __init__(
-        self, settings: KafkaSettings, raw: RawTopic, name: str, log_: KafkaLog
+        self, settings: KafkaSettings, raw: RawTopic, name: str, log_: Intake
     ) -> None:
         """Set up; `run` reads.
 
@@ -135,7 +135,7 @@ class RawInput:
             while True:
                 try:
                     with tracing.span(tracing.READ_RAW, parent):
-                        await self._log.records(delivery, place)
+                        await self._log.records(delivery, place=place)
                     break
                 except NotWrittenError as error:
                     # Nothing may be skipped: a revocation may stand here.

@@ -23,8 +23,8 @@ from streams.stages.status.status_list import StatusEntry
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from streams.engines.kafka.ingress.compacted_store import CompactedStore
     from streams.engines.kafka.ingress.current import FollowedTable
+    from streams.ports.keyed_store import KeyedStore
     from streams.stages.status.status_list import StatusList
 
 LIST: Final = "status_list"
@@ -38,7 +38,7 @@ class KafkaStatusEntries:
 
     def __init__(
         self,
-        kept: CompactedStore,
+        kept: KeyedStore,
         table: FollowedTable,
         clock: Callable[[], int],
         fresh_id: Callable[[], str],
@@ -62,9 +62,8 @@ class KafkaStatusEntries:
         self._genesis: dict[str, str] = {}
         # List to index to claims and what they are of, in the order of the topic.
         self._claims: dict[str, dict[int, dict[str, bytes]]] = defaultdict(dict)
-        for (kind, name), body in kept.entries.items():
-            self._heard(kind, name, body)
-        kept.listeners.append(self._heard)
+        kept.follow(LIST, self._heard_list)
+        kept.follow(ENTRY, self._heard_claim)
 
     async def give(self, entry: StatusEntry, bits: int, size: int) -> StatusPlace:
         """Assign an index to an entry; see `StatusEntries.give`.
@@ -140,18 +139,19 @@ class KafkaStatusEntries:
         await self._kept.catch_up()
         return self._lists[name]
 
-    def _heard(self, kind: str, name: str, body: bytes | None) -> None:
-        if kind == LIST and body is not None:
+    def _heard_list(self, name: str, body: bytes | None) -> None:
+        if body is not None:
             genesis, bits, size, at = orjson.loads(body)
             number = len(self._lists)
             self._lists.setdefault(name, Known(number, name, bits, size, at))
             self._genesis[name] = genesis
-        elif kind == ENTRY:
-            of, index, _ = name.split("/")
-            claims = self._claims[of].setdefault(int(index), {})
-            if body is not None:
-                claims.setdefault(name, body)
-            else:
-                claims.pop(name, None)
-                if not claims:
-                    del self._claims[of][int(index)]
+
+    def _heard_claim(self, name: str, body: bytes | None) -> None:
+        of, index, _ = name.split("/")
+        claims = self._claims[of].setdefault(int(index), {})
+        if body is not None:
+            claims.setdefault(name, body)
+        else:
+            claims.pop(name, None)
+            if not claims:
+                del self._claims[of][int(index)]

@@ -17,10 +17,10 @@ from streams.engines.kafka.ingress.compacted_store import CompactedStore
 from streams.engines.kafka.notify.delivery_file import DeliveryFile
 from streams.engines.kafka.notify.intake import FINDINGS, STAGE, FindingsIntake
 from streams.engines.kafka.notify.notifier import DeliveryWorker
-from streams.engines.kafka.notify.silences import KeptSilences
 from streams.engines.kafka.records.layout import SOURCES
 from streams.engines.kafka.topics.topic_watch import TOPICS, TopicWatch
 from streams.engines.kafka.topics.topics import assert_layout
+from streams.services.silences import KeptSilences
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence

@@ -1,33 +1,32 @@
-"""Silences in the topic ``sources``: every notify process of the realm follows them."""
+"""The silences that the operators of a realm ordered, kept until they end."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import orjson
 import structlog
 
+from streams.ports.keyed_store import SILENCE
 from streams.stages.notify.silences import Silence, in_force
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from streams.engines.kafka.ingress.compacted_store import CompactedStore
-
-SILENCE: Final = "silence"
+    from streams.ports.keyed_store import KeyedStore
 
 log = structlog.get_logger()
 
 
 class KeptSilences:
-    """The silences that the operators of a realm ordered.
+    """Silences, as every process of the realm that delivers alerts follows them.
 
     Attributes:
         changed: is told of each order, whichever process took it.
     """
 
-    def __init__(self, kept: CompactedStore, clock: Callable[[], int]) -> None:
-        """Follow the topic from what is there.
+    def __init__(self, kept: KeyedStore, clock: Callable[[], int]) -> None:
+        """Follow a store from what is there.
 
         Args:
             kept: of the realm.
@@ -37,16 +36,16 @@ class KeptSilences:
         self._clock = clock
         self._known: dict[str, Silence] = {}
         self.changed: Callable[[], None] = lambda: None
-        for (kind, name), body in kept.entries.items():
-            self._apply(kind, name, body)
-        kept.listeners.append(self._apply)
+        kept.follow(SILENCE, self._apply)
 
     def all(self) -> tuple[Silence, ...]:
         """Silences in force."""
         return in_force(self._known.values(), self._clock())
 
     async def put(self, silence: Silence) -> None:
-        """Be silent from now on; returns once that is acked and heard here.
+        """Be silent from now on; returns once that is durable and heard here.
+
+        What ended is forgotten with it.
 
         Raises:
             NotWrittenError: it is not.
@@ -58,7 +57,7 @@ class KeptSilences:
         await self._kept.catch_up()
 
     async def drop(self, name: str) -> None:
-        """Be silent no longer; returns once that is acked and heard here.
+        """Be silent no longer; returns once that is durable and heard here.
 
         Raises:
             NotWrittenError: it is not.
@@ -66,9 +65,7 @@ class KeptSilences:
         await self._kept.forget(SILENCE, name)
         await self._kept.catch_up()
 
-    def _apply(self, kind: str, name: str, body: bytes | None) -> None:
-        if kind != SILENCE:
-            return
+    def _apply(self, name: str, body: bytes | None) -> None:
         self._known.pop(name, None)
         if body is not None:
             try:

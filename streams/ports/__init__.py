@@ -1,0 +1,1 @@
+"""What the services ask of an engine: a log of facts, and a store of keyed bodies."""
