@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 from attrs import define, field, frozen
 
-from streams.adopt.listing import ListingError, time_of
+from streams.sources.adopting.listing import ListingError, time_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from streams.adopt.listing import Entry, Listing
+    from streams.sources.adopting.listing import Entry, Listing
 
 FORM: Final = 1
 # Said anew in each run where the system does not tell since when.

@@ -21,10 +21,10 @@ from agents_registry.facts import Alias, Edge, Node, OwnerSet, Renewal, ScopeSet
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from agents_registry.verdict import flaws_of
-from streams.adopt.listing import Listing
+from streams.model.declared_entry import PARENTS
 from streams.model.records import DeadLetter, Lifecycle
 from streams.model.times import rfc3339
-from streams.stages.ingest.declared import PARENTS
+from streams.sources.adopting.listing import Listing
 from streams.stages.ingest.ingress import Origin, facts_of
 
 if TYPE_CHECKING:

@@ -18,20 +18,20 @@ from urllib.parse import urlsplit
 import orjson
 from attrs import field, frozen
 
-from streams.adopt.listing import ListingError
-from streams.adopt.walk import OK, Reply
 from streams.clients.rescind import REFUSED, UNREACHABLE, ClientError
 from streams.outbound.answers import RequestError
 from streams.outbound.client import HttpClient
 from streams.outbound.client_credentials import AuthorizedClient, NoTokenError
 from streams.outbound.waits import waiting
+from streams.sources.adopting.listing import ListingError
+from streams.sources.adopting.walk import OK, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from streams.adopt.listing import Listing
-    from streams.adopt.walk import ListRequest, Walk
     from streams.outbound.client_credentials import AuthorizationHeader
+    from streams.sources.adopting.listing import Listing
+    from streams.sources.adopting.walk import ListRequest, Walk
 
 AT_ONCE: Final = 8
 TRIES: Final = 6

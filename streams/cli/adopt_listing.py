@@ -15,7 +15,6 @@ import attrs
 from attrs import frozen
 
 from agents_registry.identifiers import REUSABLE_KINDS, VOCABULARY
-from streams.adopt.listing import ListingError
 from streams.adopt.roster import (
     Roster,
     ToldRoster,
@@ -26,21 +25,18 @@ from streams.adopt.roster import (
 )
 from streams.cli.output import clean, count, to_stderr
 from streams.clients.rescind import ClientError
+from streams.model.declared_entry import FIELDS, LISTS
 from streams.model.times import rfc3339
-from streams.stages.ingest.declared import (
-    FIELDS,
-    LISTS,
-    DeclarationError,
-    facts_of_list,
-)
+from streams.sources.adopting.listing import ListingError
+from streams.stages.ingest.declared import DeclarationError, facts_of_list
 from streams.stages.ingest.ingress import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from streams.adopt.listing import Entry, Listing
     from streams.adopt.roster import RosterDifference
     from streams.clients.rescind import Client
+    from streams.sources.adopting.listing import Entry, Listing
 
 DONE: Final = 0
 BATCH: Final = 1000  # entries of one request

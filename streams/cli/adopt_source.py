@@ -6,36 +6,29 @@ import asyncio
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from attrs import frozen
 
 from agents_registry.identifiers import VOCABULARY, extend
-from streams.adopt.listing import ListingError
 from streams.adopt.used import UsedLog
-from streams.adopt.walk import documents
 from streams.cli.adopt_http import System, checked_base, run
 from streams.model.times import rfc3339
 from streams.outbound.client_credentials import ClientCredentials
-from streams.pollers.sigv4 import Credentials
 from streams.services.parse import chosen, parse_paths
+from streams.sources.adopting.listing import ListingError
+from streams.sources.adopting.walk import documents
 from streams.sources.mapped.mapping import load_mapping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from agents_registry.identifiers import NodeClass
-    from streams.adopt.listing import Listing
-    from streams.adopt.walk import Walk
-    from streams.pollers.sigv4 import Signer
+    from streams.sources.adopting.listing import Listing
+    from streams.sources.adopting.walk import Walk
 
     Sign = Callable[[str, bytes], Mapping[str, str]]
-
-FORM: Final = "application/x-www-form-urlencoded; charset=utf-8"
-AWS_KEY_ID: Final = "AWS_ACCESS_KEY_ID"
-AWS_KEY: Final = "AWS_SECRET_ACCESS_KEY"
-AWS_SESSION: Final = "AWS_SESSION_TOKEN"
 
 
 @frozen
@@ -104,15 +97,18 @@ class ListingSource:
         return rfc3339(max(path.stat().st_mtime_ns for path in self.files))
 
     @staticmethod
-    def now() -> str:
-        """Time, RFC 3339."""
-        return rfc3339(time.time_ns()) or ""  # noqa: TID251 - a command
+    def time() -> int:
+        """Time (ns)."""
+        return time.time_ns()  # noqa: TID251 - a command
 
-    def access_key(self) -> Credentials:
-        """Key of AWS: lines ``NAME=VALUE`` of the file, or the environment.
+    def now(self) -> str:
+        """Time, RFC 3339."""
+        return rfc3339(self.time()) or ""
+
+    def values(self, *names: str) -> dict[str, str]:
+        """Credential of several parts: of lines NAME=VALUE, or of the environment.
 
         Raises:
-            ListingError: there are none.
             OSError: the file cannot be read.
         """
         given: Mapping[str, str] = os.environ
@@ -120,25 +116,7 @@ class ListingSource:
             lines = self.secret_file.read_text("utf-8").splitlines()
             pairs = (line.partition("=") for line in lines)
             given = {name.strip(): value.strip() for name, _, value in pairs}
-        key_id, key = given.get(AWS_KEY_ID, ""), given.get(AWS_KEY, "")
-        if not key_id or not key:
-            names = f"{AWS_KEY_ID} and {AWS_KEY}"
-            raise ListingError(f"no credential to ask with: set {names}")
-        return Credentials(key_id, key, given.get(AWS_SESSION, ""))
-
-    def signing(self, service: Signer) -> Sign:
-        """Return a function that signs the forms that are posted to a service of AWS.
-
-        Raises:
-            ListingError, OSError: as `access_key`.
-        """
-        key = self.access_key()
-
-        def sign(url: str, body: bytes) -> Mapping[str, str]:
-            now = time.time_ns()  # noqa: TID251 - a command
-            return service.signed("POST", url, {"content-type": FORM}, body, key, now)
-
-        return sign
+        return {name: given[name] for name in names if name in given}
 
     def secret(self, *variables: str) -> str:
         """Credential, from the file or the environment.

@@ -15,7 +15,7 @@ import orjson
 
 from streams.model.times import SECOND, AbsurdTimeError, parse_time
 from streams.outbound.answers import RequestError
-from streams.pollers.sigv4 import Credentials
+from streams.sources.aws.sigv4 import Credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

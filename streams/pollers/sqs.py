@@ -25,9 +25,9 @@ from streams.outbound.answers import RequestError
 from streams.outbound.client import HttpClient
 from streams.outbound.waits import waiting
 from streams.pollers.notices import NotANoticeError, read_notice
-from streams.pollers.sigv4 import Signer
 from streams.services.intake import IntakeBatch, NotWrittenError
 from streams.services.reading import Records, read
+from streams.sources.aws.sigv4 import Signer
 from streams.sources.reading.packed import UnpackError, unpacked
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from aiohttp import web
 from attrs import define, field
 
 from streams.model.times import parse_time
-from streams.pollers.sigv4 import Credentials, Signer
+from streams.sources.aws.sigv4 import Credentials, Signer
 from tests.integration.fake_vendors import serving
 
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ import pytest
 import trustme
 from aiohttp import web
 
-from streams.adopt import okta
-from streams.adopt.listing import Listing, ListingError
-from streams.adopt.walk import ListRequest
 from streams.cli.adopt_http import TRIES, System, checked_base, run
 from streams.clients.rescind import REFUSED, UNREACHABLE, ClientError
 from streams.outbound.client_credentials import ClientCredentials
+from streams.sources.adopting.listing import Listing, ListingError
+from streams.sources.adopting.walk import ListRequest
+from streams.sources.okta import adopt as okta
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from aiohttp.typedefs import Handler
 
-    from streams.adopt.walk import Walk
+    from streams.sources.adopting.walk import Walk
 
 
 pytestmark = pytest.mark.integration

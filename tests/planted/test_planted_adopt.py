@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agents_registry.identifiers import Identifier
-from streams.adopt import openbao
+from streams.sources.openbao import adopt as openbao
 from tests.planted.copies import Change
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.planted
 
-SOURCE = "streams/adopt/openbao.py"
+SOURCE = "streams/sources/openbao/adopt.py"
 HISTORIES = 400
 BUGS = {
     "of whatever entity": ("common.get(token.entity, ())", "(*common.values(), ())[0]"),

@@ -10,8 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.adopt import aws, github, keycloak, kubernetes, okta, openbao
-from streams.adopt.listing import Listing, ListingError
+from streams.sources.adopting.listing import Listing, ListingError
+from streams.sources.aws import adopt as aws
+from streams.sources.github import adopt as github
+from streams.sources.keycloak import adopt as keycloak
+from streams.sources.kubernetes import adopt as kubernetes
+from streams.sources.okta import adopt as okta
+from streams.sources.openbao import adopt as openbao
 from tests.unit import test_adopt_openbao as bao
 from tests.unit import test_adopt_systems as samples
 from tests.unit.adopting import by_name

@@ -6,15 +6,15 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from agents_registry.facts import fact_id
-from streams.adopt.walk import OK, Reply
+from streams.sources.adopting.walk import OK, Reply
 from streams.stages.ingest.declared import facts_of_list
 from streams.stages.ingest.ingress import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from streams.adopt.listing import Listing
-    from streams.adopt.walk import ListRequest, Walk
+    from streams.sources.adopting.listing import Listing
+    from streams.sources.adopting.walk import ListRequest, Walk
 
 
 def reply(document: Any, status: int = OK, **headers: str) -> Reply:

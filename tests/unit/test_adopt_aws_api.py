@@ -8,19 +8,19 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from streams.adopt.aws_api import WAIT, walk
-from streams.adopt.listing import ListingError
-from streams.adopt.walk import Reply
-from streams.cli.adopt_source import FORM, ListingSource
+from streams.cli.adopt_source import ListingSource
 from streams.model.times import parse_time
-from streams.pollers.sigv4 import Credentials, Signer
+from streams.sources.adopting.listing import ListingError
+from streams.sources.adopting.walk import Reply
+from streams.sources.aws.adopt_api import FORM, WAIT, signing, walk
+from streams.sources.aws.sigv4 import Credentials, Signer
 from tests.unit.adopting import answered, by_name
 from tests.unit.test_adopt_systems import REPORT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streams.adopt.walk import ListRequest
+    from streams.sources.adopting.walk import ListRequest
 
 pytestmark = pytest.mark.unit
 
@@ -65,9 +65,10 @@ def test_keys_are_read_as_awss_programs_read_them(
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "c")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY", raising=False)
 
-    assert Credentials("a", "b") == ListingSource(secret_file=file).access_key()
+    sign = signing(ListingSource(secret_file=file), "us-east-1")
+    assert "Credential=a/" in sign("https://iam.amazonaws.com/", b"")["authorization"]
     with pytest.raises(ListingError, match="AWS_SECRET_ACCESS_KEY"):
-        ListingSource().access_key()
+        signing(ListingSource(), "us-east-1")
 
 
 class Iam:

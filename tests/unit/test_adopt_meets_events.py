@@ -11,18 +11,21 @@ from agents_registry.identifiers import Identifier
 from agents_registry.presentation import Presented
 from agents_registry.registry import Registry
 from agents_registry.verdict import judge
-from streams.adopt import github, keycloak, kubernetes, okta
 from streams.model.records import DeadLetter
+from streams.sources.github import adopt as github
 from streams.sources.github.github import GitHub
+from streams.sources.keycloak import adopt as keycloak
 from streams.sources.keycloak.keycloak import Keycloak
+from streams.sources.kubernetes import adopt as kubernetes
 from streams.sources.kubernetes.kubernetes import Kubernetes
+from streams.sources.okta import adopt as okta
 from streams.sources.okta.okta import Okta
 from streams.stages.ingest.declared import facts_of_list
 from streams.stages.ingest.ingress import Origin, facts_of
 from tests.unit import test_adopt_systems as samples
 
 if TYPE_CHECKING:
-    from streams.adopt.listing import Listing
+    from streams.sources.adopting.listing import Listing
 
 pytestmark = pytest.mark.unit
 

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents_registry.identifiers import Identifier
-from streams.adopt.listing import ListingError
-from streams.adopt.openbao import (
+from streams.sources.adopting.listing import ListingError
+from streams.sources.adopting.walk import ListRequest, Reply
+from streams.sources.openbao.adopt import (
     GONE,
     UNTOLD,
     WRAPPING,
@@ -21,12 +22,11 @@ from streams.adopt.openbao import (
     parents_of,
     walk,
 )
-from streams.adopt.walk import ListRequest, Reply
 from tests.unit.adopting import answered, by_name, reply
 
 if TYPE_CHECKING:
-    from streams.adopt.listing import Listing
-    from streams.adopt.walk import Walk
+    from streams.sources.adopting.listing import Listing
+    from streams.sources.adopting.walk import Walk
 
 pytestmark = pytest.mark.unit
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from agents_registry.identifiers import Identifier
-from streams.adopt.listing import Listing, ListingError
 from streams.adopt.roster import (
     Roster,
     ToldRoster,
@@ -15,6 +14,7 @@ from streams.adopt.roster import (
     updated,
 )
 from streams.model.times import SECOND, rfc3339
+from streams.sources.adopting.listing import Listing, ListingError
 
 pytestmark = pytest.mark.unit
 

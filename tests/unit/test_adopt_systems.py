@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agents_registry.identifiers import Identifier
-from streams.adopt import aws, github, keycloak, kubernetes, okta
-from streams.adopt.listing import TOO_MANY, UNNAMED, Listing, ListingError
+from streams.sources.adopting.listing import TOO_MANY, UNNAMED, Listing, ListingError
+from streams.sources.aws import adopt as aws
+from streams.sources.github import adopt as github
+from streams.sources.keycloak import adopt as keycloak
+from streams.sources.kubernetes import adopt as kubernetes
+from streams.sources.okta import adopt as okta
 from tests.unit.adopting import answered, by_name, identities, reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from streams.adopt.walk import ListRequest, Reply
+    from streams.sources.adopting.walk import ListRequest, Reply
 
 pytestmark = pytest.mark.unit
 

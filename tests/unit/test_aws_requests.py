@@ -9,7 +9,7 @@ import pytest
 
 from streams.model.times import parse_time
 from streams.pollers.notices import NotANoticeError, QueueNotice, read_notice
-from streams.pollers.sigv4 import Credentials, Signer
+from streams.sources.aws.sigv4 import Credentials, Signer
 
 pytestmark = pytest.mark.unit
 

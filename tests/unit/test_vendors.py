@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.unit
 
 # What all read with, a mapping, and a protocol whose requests the server takes.
-NO_VENDORS = {"mapped", "polling", "reading", "scim"}
+NO_VENDORS = {"adopting", "mapped", "polling", "reading", "scim"}
 ACME = Descriptor(name="acme", reader="streams.sources.okta.okta:Okta", page="x")
 
 

@@ -12,8 +12,8 @@ from streams.apps.builders.hooks import (
     peppers_of,
 )
 from streams.pollers.aws_credentials import Configured, OfRole
-from streams.pollers.sigv4 import Credentials
 from streams.pollers.sqs import Queued, QueueReader
+from streams.sources.aws.sigv4 import Credentials
 from streams.sources.catalogue import source
 from streams.sources.descriptor import ReaderSettings
 

@@ -26,4 +26,5 @@ VENDOR = Descriptor(
         "eventbridge": "streams.sources.aws.hooks:EventBridge",
         "firehose": "streams.sources.aws.hooks:Firehose",
     },
+    adopts={"aws-credential-report": "streams.sources.aws.adopt_api:ADOPT"},
 )

@@ -31,4 +31,5 @@ VENDOR = Descriptor(
         "github": "streams.sources.github.hook:GithubHook",
         "github_secrets": "streams.sources.github.hook:GithubSecretsHook",
     },
+    adopts={"github": "streams.sources.github.adopt:ADOPT"},
 )

@@ -30,4 +30,5 @@ VENDOR = Descriptor(
     page="keycloak.md",
     samples="tests/recordings/keycloak",
     polls={"keycloak": "streams.sources.keycloak.poll:KeycloakPoll"},
+    adopts={"keycloak": "streams.sources.keycloak.adopt:ADOPT"},
 )

@@ -27,4 +27,5 @@ VENDOR = Descriptor(
         "kubernetes": "streams.sources.kubernetes.hooks:KubernetesHook",
         "pubsub": "streams.sources.kubernetes.hooks:PubSub",
     },
+    adopts={"kubernetes": "streams.sources.kubernetes.adopt:ADOPT"},
 )

@@ -22,4 +22,5 @@ VENDOR = Descriptor(
     samples="tests/samples/okta",
     polls={"okta": "streams.sources.okta.poll:OktaPoll"},
     hooks={"okta": "streams.sources.okta.hook:OktaHook"},
+    adopts={"okta": "streams.sources.okta.adopt:ADOPT"},
 )

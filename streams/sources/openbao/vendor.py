@@ -23,4 +23,5 @@ VENDOR = Descriptor(
     page="openbao.md",
     samples="examples/openbao",
     hooks={"openbao": "streams.sources.openbao.hook:OpenBaoHook"},
+    adopts={"openbao": "streams.sources.openbao.adopt:ADOPT"},
 )

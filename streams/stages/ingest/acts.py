@@ -20,8 +20,8 @@ from agents_registry.facts import (
     OwnerSet,
     Withdraw,
 )
+from streams.model.declared_entry import MAX_OWNERS
 from streams.model.times import rfc3339, typed_time
-from streams.stages.ingest.admission import MAX_OWNERS
 from streams.stages.ingest.entitlement import OPERATORS
 from streams.stages.ingest.ingress import said_by
 

@@ -26,6 +26,7 @@ from agents_registry.facts import (
 )
 from agents_registry.identifiers import MAX_VALUE_BYTES, Identifier
 from agents_registry.presentation import MOST_IDENTIFIERS
+from streams.model.declared_entry import MAX_ALIASES, MAX_OWNERS, MAX_PARENTS
 from streams.model.findings import FindingKind
 from streams.model.records import Access, DeadLetter, Lifecycle
 from streams.stages.access.uses import AccessEvent, seen
@@ -43,9 +44,6 @@ if TYPE_CHECKING:
 
     from streams.model.records import Record
 
-MAX_ALIASES: Final = 16
-MAX_PARENTS: Final = 64
-MAX_OWNERS: Final = 64  # of one set
 MAX_TIES: Final = 512  # a path of 256 bytes has 127 steps, and an event a few paths
 MAX_EVENT_ID: Final = 1024  # characters; the ids of vendors have 64
 TOO_LONG: Final = (

@@ -7,7 +7,7 @@ are roots, i.e. have no parent at all.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from agents_registry.facts import (
     Cause,
@@ -16,34 +16,18 @@ from agents_registry.facts import (
     Fact,
     Node,
     OwnerSet,
-    Relation,
     Renewal,
     ScopeSet,
 )
 from agents_registry.identifiers import Identifier
+from streams.model.declared_entry import FIELDS, LISTS, PARENTS, TIMES
 from streams.model.times import typed_time
-from streams.stages.ingest.admission import MAX_ALIASES, MAX_OWNERS, MAX_PARENTS
 from streams.stages.ingest.ingress import named_together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from streams.stages.ingest.ingress import Common, Origin
-
-# The lists that hang an entry on others, by how it hangs on them.
-PARENTS: Final = {
-    "parents": Relation.REQUIRES,
-    **{each.value: each for each in Relation if each is not Relation.REQUIRES},
-}
-# The lists of an entry; the longest allowed, as for what sources state.
-LISTS: Final = {
-    "aliases": MAX_ALIASES - 1,
-    **dict.fromkeys(PARENTS, MAX_PARENTS),
-    "owners": MAX_OWNERS,
-    "scope": None,
-}
-TIMES: Final = ("issued_at", "changed_at", "expires_at", "not_before", "suspended_at")
-FIELDS: Final = frozenset({"identifier", "root", "suspended", *LISTS, *TIMES})
 
 
 class DeclarationError(ValueError):

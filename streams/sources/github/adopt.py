@@ -20,12 +20,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from streams.adopt.listing import Listing, ListingError
-from streams.adopt.walk import Steps, Walk, linked_pages, objects
+from streams.sources.adopting.adoption import Adoption, Option
+from streams.sources.adopting.listing import Listing, ListingError
+from streams.sources.adopting.walk import Steps, Walk, linked_pages, objects
 from streams.sources.reading.fields import identifier, mapping, number, text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from streams.sources.adopting.adoption import ListedSystem
 
 PAGE: Final = "per_page=100"
 EXPIRED: Final = "expired tokens"
@@ -154,3 +157,34 @@ def _deploy_keys(own: str, base: str) -> Steps:
             target = f"repos/{quote(name)}/keys?{PAGE}"
             keys += yield from linked_pages(target, base)
     return keys
+
+
+def _read(source: ListedSystem, org: str, parts: Sequence[str] | None) -> Listing:
+    if source.files:
+        return of_documents(source.documents())
+    if not org:
+        raise ListingError("name the organisation with --org")
+    headers = {
+        "Authorization": f"Bearer {source.secret('GITHUB_TOKEN')}",
+        "X-GitHub-Api-Version": "2022-11-28",
+    }
+    strange = set(parts or ()) - set(PARTS)
+    if strange:
+        raise ListingError(f"--part {min(strange)!r}: one of {', '.join(PARTS)}")
+    return source.walk(walk(source.base, org, parts or PARTS), headers)
+
+
+ADOPT: Final = Adoption(
+    authority="github",
+    help="GitHub tokens, app installations and deploy keys (GITHUB_TOKEN).",
+    read=_read,
+    options=(
+        Option("--org", "Login of the organisation."),
+        Option(
+            "--part",
+            "tokens, installations or deploy-keys; can be repeated.",
+            (),
+            "parts",
+        ),
+    ),
+)

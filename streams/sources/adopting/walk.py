@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from attrs import frozen
 
-from streams.adopt.listing import Listing, ListingError
+from streams.sources.adopting.listing import Listing, ListingError
 from streams.sources.polling.feeds import UnreadablePageError, next_link
 
 if TYPE_CHECKING:

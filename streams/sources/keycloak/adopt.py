@@ -19,8 +19,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from streams.adopt.listing import Listing, ListingError
-from streams.adopt.walk import ListRequest, Steps, Walk, ask, objects, portions
+from streams.sources.adopting.adoption import Adoption, Option
+from streams.sources.adopting.listing import Listing, ListingError
+from streams.sources.adopting.walk import (
+    ListRequest,
+    Steps,
+    Walk,
+    ask,
+    objects,
+    portions,
+)
 from streams.sources.keycloak.names import client, client_uuid, realm, users
 from streams.sources.reading.fields import identifier, text
 
@@ -28,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from agents_registry.identifiers import Identifier
+    from streams.sources.adopting.adoption import ListedSystem
 
 MAX: Final = 100
 UNOWNED: Final = "sessions of users that are not listed"
@@ -164,3 +173,35 @@ def _pages(path: str) -> Steps:
         found += page
         if len(page) < MAX:
             return found
+
+
+def _read(
+    source: ListedSystem, realm: str, client_id: str, client_realm: str, issuer: str
+) -> Listing:
+    if source.files:
+        (export,) = source.documents()
+        return of_realm(export, issuer or None, began=source.saved)
+    steps = walk(realm, source.now())
+    credential = source.secret("KEYCLOAK_TOKEN", "KEYCLOAK_CLIENT_SECRET")
+    if not client_id:
+        return source.walk(steps, {"Authorization": f"Bearer {credential}"})
+    of = client_realm or realm
+    url = f"{source.base}/realms/{of}/protocol/openid-connect/token"
+    return source.walk(steps, {}, tokens=(url, client_id, credential))
+
+
+ADOPT: Final = Adoption(
+    authority="keycloak",
+    help="Keycloak users, clients, service accounts, sessions (KEYCLOAK_TOKEN).",
+    read=_read,
+    options=(
+        Option("--realm", "Realm to list.", "master"),
+        Option(
+            "--client-id",
+            "Client with a service account, whose secret is the credential; "
+            "default: the credential is an access token.",
+        ),
+        Option("--client-realm", "Realm of that client; default: --realm."),
+        Option("--issuer", "Issuer of the realm's tokens, for an export."),
+    ),
+)

@@ -22,12 +22,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from streams.adopt.listing import Listing, ListingError
-from streams.adopt.walk import ListRequest, Steps, Walk, linked_pages, objects, portions
+from streams.sources.adopting.adoption import Adoption
+from streams.sources.adopting.listing import Listing, ListingError
+from streams.sources.adopting.walk import (
+    ListRequest,
+    Steps,
+    Walk,
+    linked_pages,
+    objects,
+    portions,
+)
 from streams.sources.reading.fields import identifier, mapping, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from streams.sources.adopting.adoption import ListedSystem
 
 USERS: Final = "api/v1/users?limit=200"
 APPS: Final = "api/v1/apps?limit=200"
@@ -143,3 +153,18 @@ def _grants(apps: Iterable[Mapping[str, Any]]) -> Steps:
 def _is_service(app: Mapping[str, Any]) -> bool:
     client = mapping(mapping(app.get("settings")).get("oauthClient"))
     return client.get("application_type") == "service" and app.get("status") == "ACTIVE"
+
+
+def _read(source: ListedSystem) -> Listing:
+    if source.files:
+        return of_documents(source.documents())
+    token = source.secret("OKTA_API_TOKEN")
+    scheme = "Bearer" if token.startswith("eyJ") else "SSWS"
+    return source.walk(walk(source.base), {"Authorization": f"{scheme} {token}"})
+
+
+ADOPT: Final = Adoption(
+    authority="okta",
+    help="Okta users, OAuth clients, service apps and API tokens (OKTA_API_TOKEN).",
+    read=_read,
+)

@@ -10,15 +10,28 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 from xml.etree import ElementTree as ET
 
-from streams.adopt.aws import of_report, report_of
-from streams.adopt.listing import ListingError
-from streams.adopt.walk import MOST_PAGES, OK, ListRequest, Steps, Walk, ask, portions
+from streams.sources.adopting.adoption import Adoption, Option
+from streams.sources.adopting.listing import ListingError
+from streams.sources.adopting.walk import (
+    MOST_PAGES,
+    OK,
+    ListRequest,
+    Steps,
+    Walk,
+    ask,
+    portions,
+)
+from streams.sources.aws.adopt import of_files, of_report, report_of
+from streams.sources.aws.sigv4 import Credentials, Signer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from streams.adopt.walk import Reply
+    from streams.sources.adopting.adoption import ListedSystem
+    from streams.sources.adopting.listing import Listing
+    from streams.sources.adopting.walk import Reply
 
+FORM: Final = "application/x-www-form-urlencoded; charset=utf-8"
 VERSION: Final = "2010-05-08"
 WAIT: Final = 2.0  # seconds between two looks at a report that is being made
 LOOKS: Final = 60
@@ -101,3 +114,40 @@ def _read(reply: Reply) -> ET.Element:
 def _text(element: ET.Element, name: str) -> str:
     found = element.find(f".//{name}")
     return "" if found is None else (found.text or "").strip()
+
+
+def signing(
+    source: ListedSystem, region: str
+) -> Callable[[str, bytes], Mapping[str, str]]:
+    """Return a function that signs the forms that are posted to IAM.
+
+    Raises:
+        ListingError: there is no access key.
+    """
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    key_id, key, session = (source.values(*names).get(name, "") for name in names)
+    if not key_id or not key:
+        wanted = " and ".join(names[:2])
+        raise ListingError(f"no credential to ask with: set {wanted}")
+    by, signer = Credentials(key_id, key, session), Signer("iam", region)
+
+    def sign(url: str, body: bytes) -> Mapping[str, str]:
+        headers = {"content-type": FORM}
+        return signer.signed("POST", url, headers, body, by, source.time())
+
+    return sign
+
+
+def _listing(source: ListedSystem, region: str) -> Listing:
+    if source.files:
+        return of_files(source.contents(), source.saved)
+    sign = signing(source, region or "us-east-1")
+    return source.walk(walk(source.now), {}, sign=sign)
+
+
+ADOPT: Final = Adoption(
+    authority="cloudtrail",
+    help="IAM users, passwords and access keys (AWS_ACCESS_KEY_ID and others).",
+    read=_listing,
+    options=(Option("--region", "Region of IAM; default: us-east-1."),),
+)

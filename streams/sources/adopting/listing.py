@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import define, field
 
 from agents_registry.identifiers import VOCABULARY, Identifier, NodeClass
+from streams.model.declared_entry import LISTS, TIMES
 from streams.model.times import AbsurdTimeError, parse_time, rfc3339
-from streams.stages.ingest.declared import LISTS, TIMES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -24,10 +24,11 @@ from urllib.parse import quote
 from attrs import frozen
 
 from agents_registry.identifiers import Identifier
-from streams.adopt.listing import Listing, ListingError, time_of
-from streams.adopt.openbao_secret_ids import add_secret_ids, secret_ids
-from streams.adopt.walk import ListRequest, Walk, ask, portions
 from streams.model.times import SECOND
+from streams.sources.adopting.adoption import Adoption, Option
+from streams.sources.adopting.listing import Listing, ListingError, time_of
+from streams.sources.adopting.walk import ListRequest, Walk, ask, portions
+from streams.sources.openbao.adopt_secret_ids import add_secret_ids, secret_ids
 from streams.sources.openbao.call import ACCESSOR, chain
 from streams.sources.openbao.tokens import ENTITY
 from streams.sources.reading.fields import identifier, listed, mapping, text
@@ -35,7 +36,8 @@ from streams.sources.reading.fields import identifier, listed, mapping, text
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence
 
-    from streams.adopt.walk import Reply
+    from streams.sources.adopting.adoption import ListedSystem
+    from streams.sources.adopting.walk import Reply
 
 GONE: Final = "gone while the list was read"
 WRAPPING: Final = "of a response wrapping"
@@ -316,3 +318,32 @@ def _userpass(mounts: Mapping[str, Any]) -> frozenset[str]:
 
 def _data(reply: Reply) -> dict[str, Any]:
     return mapping(reply.object().get("data"))
+
+
+def _read(
+    source: ListedSystem, device: str, namespace: str, *, plain_accessors: bool
+) -> Listing:
+    below = f"{namespace.strip('/')}/" if namespace.strip("/") else ""
+    options = VaultOptions(device, plain_accessors, below)
+    if source.files:
+        return of_documents(source.documents(), options)
+    headers = {"X-Vault-Token": source.secret("BAO_TOKEN", "VAULT_TOKEN")}
+    if below:
+        headers["X-Vault-Namespace"] = below
+    return source.walk(walk(options), headers, "/v1")
+
+
+ADOPT: Final = Adoption(
+    authority="openbao",
+    help="Tokens of OpenBao or Vault, by accessor (BAO_TOKEN, VAULT_TOKEN).",
+    read=_read,
+    options=(
+        Option("--device", "Name of the audit device that is read.", "file"),
+        Option("--namespace", "Namespace to list; default: the root namespace."),
+        Option(
+            "--plain-accessors",
+            "The audit device has hmac_accessor=false.",
+            default=False,
+        ),
+    ),
+)

@@ -23,8 +23,16 @@ from urllib.parse import quote
 
 from attrs import frozen
 
-from streams.adopt.listing import Listing, ListingError
-from streams.adopt.walk import MOST_PAGES, ListRequest, Steps, Walk, ask, objects
+from streams.sources.adopting.adoption import Adoption, Option
+from streams.sources.adopting.listing import Listing, ListingError
+from streams.sources.adopting.walk import (
+    MOST_PAGES,
+    ListRequest,
+    Steps,
+    Walk,
+    ask,
+    objects,
+)
 from streams.sources.reading.eventlog import qualified
 from streams.sources.reading.fields import identifier, mapping, text
 
@@ -32,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from agents_registry.identifiers import Identifier
+    from streams.sources.adopting.adoption import ListedSystem
 
 TYPE: Final = "kubernetes.io/service-account-token"
 ACCOUNT: Final = "kubernetes.io/service-account.name"
@@ -165,3 +174,22 @@ def _chunks(target: str) -> Steps:
         if not place:
             return found
     raise ListingError("the pages lead in a circle")
+
+
+def _read(source: ListedSystem, cluster: str, issuer: str) -> Listing:
+    options = ClusterOptions(cluster, issuer)
+    if source.files:
+        return of_documents(source.documents(), options)
+    token = source.secret("KUBERNETES_TOKEN")
+    return source.walk(walk(options), {"Authorization": f"Bearer {token}"})
+
+
+ADOPT: Final = Adoption(
+    authority="kubernetes",
+    help="Kubernetes service accounts and token secrets (KUBERNETES_TOKEN).",
+    read=_read,
+    options=(
+        Option("--cluster", "Name of the cluster, if the realm has several."),
+        Option("--issuer", "Issuer of the cluster's service account tokens."),
+    ),
+)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from agents_registry.identifiers import Identifier
-from streams.adopt.walk import ListRequest, Steps, portions
+from streams.sources.adopting.walk import ListRequest, Steps, portions
 from streams.sources.openbao.call import chain
 from streams.sources.openbao.rules import SECRET_ID
 from streams.sources.reading.fields import identifier, listed, mapping, text
@@ -21,7 +21,7 @@ from streams.sources.reading.fields import identifier, listed, mapping, text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from streams.adopt.listing import Listing
+    from streams.sources.adopting.listing import Listing
 
 REFUSED: Final = "AppRole mounts whose roles or secret ids may not be listed"
 _NOTHING: Final = (400, 404)  # nothing in the list, or gone meanwhile

@@ -1,0 +1,1 @@
+"""What a vendor's list of existing credentials is made of."""
