@@ -172,6 +172,7 @@ def run_migrate(
     from schemas.errors import SchemaError
     from streams.apps.builders.sources import ConfigurationError
     from streams.apps.migration import MigrationError
+    from streams.cli.kafka_errors import failure_text
     from streams.engines.embedded.data_folder import StoreInUseError
     from streams.engines.kafka.client.publisher import NotAckedError
     from streams.engines.kafka.records.schema_registry import RegistryError
@@ -202,9 +203,7 @@ def run_migrate(
         RegistryError,
         OSError,
     ) as error:
-        return _complain(
-            "migrate", f"{type(error).__name__}: {error}; run it again", BROKEN
-        )
+        return _complain("migrate", f"{failure_text(error)}; run it again", BROKEN)
     sys.stdout.write(_told(moved))
     return DONE
 

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
 from streams.apps.builders.sources import ConfigurationError
@@ -14,17 +14,14 @@ from streams.apps.ingress import receive
 from streams.apps.notify import deliver
 from streams.apps.relay import relay
 from streams.apps.worker import collect_rarely, work
+from streams.cli.kafka_errors import failure_text
 from streams.engines.embedded.analysis import SWITCH_SECONDS
 from streams.engines.kafka.checkpoints.checkpoint import CheckpointInUseError
 from streams.engines.kafka.topics.topics import LayoutError
 from streams.model.error_text import error_text
 from streams.observability.metrics import INGRESS, NOTIFY, RELAY, WORKER
 from streams.observability.tracing import MissingError, traced_process
-from streams.process.lifecycle import (
-    configure_logging,
-    first_error,
-    keep_collections_short,
-)
+from streams.process.lifecycle import configure_logging, keep_collections_short
 from streams.process.private_folder import OpenFolderError
 from streams.settings.errors import explained_either
 from streams.settings.kafka import KafkaSettings
@@ -157,11 +154,11 @@ def _run(role: str, start: Any, config: Path | None) -> int:
     ) as error:
         return _complain(error, USAGE)
     except KafkaError as error:
-        return _complain(_first(error), BROKEN)
+        return _complain(failure_text(error), BROKEN)
     except OSError as error:
         return _complain(error, BROKEN)
     except BaseExceptionGroup as group:
-        return _complain(_first(group), BROKEN)
+        return _complain(failure_text(group), BROKEN)
     return STOPPED
 
 
@@ -171,14 +168,6 @@ def _given(**values: Any) -> dict[str, Any]:
 
 def _listening(text: str | None) -> dict[str, Any]:
     return {} if text is None else {"listen": address(text)}
-
-
-def _first(error: BaseException) -> str:
-    error = first_error(error)
-    if isinstance(error, KafkaConnectionError):
-        where = KafkaSettings().bootstrap_servers
-        return f"no broker answers at {where}: look at RESCIND_KAFKA_BOOTSTRAP_SERVERS"
-    return f"{type(error).__name__}: {error}"
 
 
 def _complain(message: object, code: int) -> int:

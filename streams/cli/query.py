@@ -243,11 +243,13 @@ def _blast_radius(answer: dict[str, Any]) -> str:
     if not total and not answer["created"]:
         return f"Nothing is known to hang on {name}."
     kinds = sorted(answer["by_kind"].items())
-    parts = [f"Ending {name} reaches {count(total, 'identifier')}:"]
-    parts.append(columns(("kind", "number"), kinds))
     near = sorted(answer["identifiers"], key=lambda row: (row[1], row[0]))
-    rows = [(depth, other) for other, depth in near]
-    parts.append("\n" + columns(("distance", "identifier"), rows))
+    parts = [f"Ending {name} reaches nothing else."]
+    if total:
+        rows = [(depth, other) for other, depth in near]
+        parts = [f"Ending {name} reaches {count(total, 'identifier')}:"]
+        parts.append(columns(("kind", "number"), kinds))
+        parts.append("\n" + columns(("distance", "identifier"), rows))
     if len(near) < total:
         parts.append(f"... and {total - len(near)} more; see --limit")
     if answer["created"]:

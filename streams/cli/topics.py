@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 DONE: Final = 0
 DIFFERS: Final = 1
 FAILED: Final = 2
+_QUIET: Final = 50  # the client's warnings: what it raises is told
 AS_WANTED: Final = "the topics are as they should be"
 
 topics_app = typer.Typer(
@@ -171,9 +172,13 @@ def _run(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
     from aiokafka.errors import KafkaError
     from pydantic import ValidationError
 
+    from streams.cli.kafka_errors import failure_text
     from streams.engines.kafka.records.schema_registry import RegistryError
     from streams.engines.kafka.topics.topics import LayoutError
+    from streams.process.lifecycle import configure_logging
+    from streams.settings.errors import explained_either
 
+    configure_logging(_QUIET)
     try:
         return asyncio.run(work())
     except LayoutError as error:
@@ -182,11 +187,11 @@ def _run(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
         typer.echo("nothing of this can be changed: a person must decide", err=True)
         return DIFFERS
     except ValidationError as error:
-        return _fail(f"the settings are not valid: {error}")
+        return _fail(explained_either(error, None))
     except RegistryError as error:
         return _fail(f"schema registry: {error}")
     except (KafkaError, OSError, TimeoutError) as error:
-        return _fail(f"Kafka: {error or type(error).__name__}")
+        return _fail(failure_text(error))
 
 
 def _settings() -> KafkaSettings:

@@ -201,6 +201,10 @@ def test_a_dry_run_asks_no_server(tmp_path: Path) -> None:
         (["okta", "--from", "https://x", "saved.json"], "name saved answers, or"),
         (["github", "--from", "https://x"], "--org"),
         (["github", "--from", "https://x", "--org", "a", "--part", "x"], "--part 'x'"),
+        (
+            ["keycloak", "--from", "https://x"],
+            "--secret-file or KEYCLOAK_TOKEN or KEYCLOAK_CLIENT_SECRET",
+        ),
         (["kubernetes", "saved.json"], "saved.json: line 2: not JSON"),
         (["aws-credential-report", "nowhere.csv"], "nowhere.csv"),
         (["access-log"], "name saved answers"),
@@ -212,7 +216,9 @@ def test_a_wrong_argument_is_told(
     """In one sentence, with exit code 2."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "saved.json").write_text('{"kind": "ServiceAccount"}\n{nothing')
-    env = dict.fromkeys(("OKTA_API_TOKEN", "GITHUB_TOKEN"), "")
+    env = dict.fromkeys(
+        ("OKTA_API_TOKEN", "KEYCLOAK_TOKEN", "KEYCLOAK_CLIENT_SECRET"), ""
+    )
     got = CliRunner().invoke(
         app, ["adopt", *arguments], env=env | {"GITHUB_TOKEN": "t"}
     )

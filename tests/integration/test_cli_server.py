@@ -116,6 +116,8 @@ def test_what_a_key_made_is_told_and_revoked_with_it(watched: Running) -> None:
     assert "with --with-created" in out
     assert "It made 1 identifier, which do not end" in watched.ask("why", keys[0])[1]
 
+    code, out, _ = watched.ask("blast-radius", keys[0])
+    assert out.startswith(f"Ending {keys[0]} reaches nothing else.\n\nIt and what")
     code, out, _ = watched.ask("revoke", keys[0], "--with-created")
     assert 0 == code
     assert "Revoked 2 identifiers that it made, too:" in out
