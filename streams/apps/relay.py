@@ -101,7 +101,7 @@ async def relay(
         realms = RelayedRealms(about, entry.tokens, _first(settings))
         app = web.Application(middlewares=[problems])
         realms.add_to(app)
-        Probes(lambda _: (), realms.waiting, partial(faults, clock)).add_to(app)
+        Probes(realms.stalled, realms.waiting, partial(faults, clock)).add_to(app)
         offset = ClockOffset(partial(offset_seconds, clock))
         app.router.add_get("/metrics", Metrics(metrics.RELAY, held, realms, offset).get)
         entry.guard(app)

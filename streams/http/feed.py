@@ -221,9 +221,10 @@ class FeedServer:
                 tasks.create_task(part(connection))
 
     async def _converse(self, connection: Connection, hello: dict[str, Any]) -> None:
+        position = await self._continues(hello)  # before it is told of a smaller end
         self.connections.add(connection)
         async with asyncio.TaskGroup() as tasks:
-            pushing = tasks.create_task(self._push(connection, hello))
+            pushing = tasks.create_task(self._push(connection, hello, position))
             try:
                 await self._answer(connection)
             finally:
@@ -251,7 +252,7 @@ class FeedServer:
     async def _pong(self, connection: Connection, seq: Any) -> None:
         failpoint("feed.before_pong")
         session, log = connection.session, self._log
-        since = 0 if session is None else self._receipts.since(session)
+        since, lease = (0, 0) if session is None else self._receipts.since(session)
         if connection.position < log.end:
             connection.news.set()  # nothing else tells of offsets without facts
         # The end goes with what is left of its proof; nothing may come between them.
@@ -260,22 +261,26 @@ class FeedServer:
             "seq": seq,
             "genesis": log.genesis,
             "end": log.end,
-            "remaining_ms": log.remaining(since),
+            "remaining_ms": log.remaining(since, lease),
             **({} if self.clock is None else {"time_ms": self.clock() // 1_000_000}),
         })  # fmt: skip
 
-    async def _push(self, connection: Connection, hello: dict[str, Any]) -> None:
+    async def _continues(self, hello: dict[str, Any]) -> int | None:
+        """Position from which a guard goes on, None where it has to begin."""
         position = hello.get("position")
-        continues = (
-            hello.get("genesis") == self._log.genesis
-            and isinstance(position, int)
-            and 0 <= position <= self.end
-        )
+        if hello.get("genesis") != self._log.genesis or type(position) is not int:
+            return None
+        reached = position >= 0 and await self._log.reaches(position)
+        return position if reached else None
+
+    async def _push(
+        self, connection: Connection, hello: dict[str, Any], position: int | None
+    ) -> None:
         try:
-            if continues and isinstance(position, int):
-                connection.position = position
-            else:
+            if position is None:
                 await self._begin(connection, hello)
+            else:
+                connection.position = position
             while True:
                 connection.news.clear()
                 while connection.position < self.end:

@@ -137,9 +137,9 @@ class ReceiptIntake:
         session.heard = self.boottime()
         self.roll.heard(session.guard)
 
-    def since(self, session: Session) -> int | None:
-        """Time since which a guard is a member without a break; see `GuardRoll`."""
-        return self.roll.since(session.guard)
+    def since(self, session: Session) -> tuple[int | None, int]:
+        """Since when a guard is a member without a break, and its lease (ns)."""
+        return self.roll.since(session.guard), self.roll.lease(session.guard)
 
     def take(self, session: Session, receipt: Any) -> None:
         """Take what a guard applied; what cannot be used is counted alone."""

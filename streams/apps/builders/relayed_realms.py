@@ -18,6 +18,7 @@ from streams.http.problems import ProblemError
 from streams.http.receipts import ReceiptIntake
 from streams.http.server import require_websocket
 from streams.observability import metrics
+from streams.observability.progress import STILL_SECONDS
 from streams.stages.closure.guard_names import Bearer
 
 if TYPE_CHECKING:
@@ -121,6 +122,15 @@ class RelayedRealms(Collector):
                 tasks.create_task(each.feed.close())
         for each in self._realms.values():
             await each.roll.flush()
+
+    def stalled(self, now: float) -> list[str]:
+        """Name what does not get on while Kafka answers: it needs a new process."""
+        failing = [
+            each.roll.failing_since
+            for each in self._realms.values()
+            if each.log.proven and each.roll.failing_since is not None
+        ]
+        return ["receipts"] if failing and now - min(failing) > STILL_SECONDS else []
 
     def waiting(self, _: float) -> list[str]:
         """Name what keeps guards from getting a lease."""

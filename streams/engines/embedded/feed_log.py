@@ -86,8 +86,12 @@ class StoredLog:
         self._store.framing = self._frame
         self._store.listeners.insert(0, self._on_commit)
 
-    def remaining(self, since: int | None) -> int:  # noqa: ARG002 - it is told in order
-        """Lease of the settings: a guard is registered before it is answered."""
+    async def reaches(self, position: int) -> bool:
+        """Whether a position lies in the log: there is no other server."""
+        return position <= self.end
+
+    def remaining(self, since: int | None, lease: int) -> int:  # noqa: ARG002 - as said
+        """Lease of the settings: what is told now is so now, and to members."""
         return self._lease_ms
 
     def frame(self, position: int) -> DeltaFrame | None:

@@ -179,19 +179,19 @@ class GuardNames:
 class SettledNames(GuardNames):
     """The names of a realm's guards where nobody remembers who came first.
 
-    A credential has its own name, and those that its settings give it.
+    Who reports has the name of its credential, or one that the settings give to that.
     """
 
-    def check(self, name: str, bearer: Bearer) -> None:
-        """Check that a credential may use a name.
+    def bind(self, name: str, bearer: Bearer, members: Container[str]) -> list[str]:
+        """Bind a name for as long as this process runs; see `GuardNames.bind`.
 
         Raises:
-            NameRefusedError: it is another's, or nobody's.
+            NameRefusedError: it is another's, or nobody's; or there are too many.
         """
-        super().check(name, bearer)
         if not bearer.has(name):
             text = f"list {name} under guards of the token {bearer.name}"
             raise NameRefusedError("name_outside", text)
+        return super().bind(name, bearer, members)
 
 
 def bearers(settled: Iterable[tuple[str, Iterable[str]]]) -> tuple[Bearer, ...]:

@@ -120,13 +120,28 @@ class RelayedLog:
         """Have a follower told from now on."""
         self._follower = follower
 
-    def remaining(self, since: int | None) -> int:
-        """Rest of a proof that was asked for later than a time (ms)."""
+    async def reaches(self, position: int) -> bool:
+        """Whether a position is read; another relay may have been ahead by a moment."""
+        try:
+            async with asyncio.timeout(self.standing.lease.length / SECOND):
+                while self.end < position:
+                    await self.feed.progress()
+        except TimeoutError:
+            return self.end >= position
+        return True
+
+    def remaining(self, since: int | None, lease: int) -> int:
+        """Rest of a proof that was asked for later than a time (ms).
+
+        A guard whose lease is shorter than the relay's holds a proof for no longer than
+        that since it was asked for: closure counts it as fenced then.
+        """
         standing = self.standing
         asked = standing.deadline - standing.lease.length
         if since is None or asked < since:
             return 0
-        return max(0, (standing.deadline - self._clock()) // MILLISECOND)
+        length = min(lease or standing.lease.length, standing.lease.length)
+        return max(0, (asked + length - self._clock()) // MILLISECOND)
 
     def frame(self, position: int) -> DeltaFrame | None:
         """Delta that begins at an offset, where it is at hand."""

@@ -79,6 +79,7 @@ class _Member:
     """A guard whose registration was acknowledged.
 
     Attributes:
+        instance: tells its process from others of that name.
         since: when the first acknowledgement came of those that followed one another.
         until: when the last one is too old (ns).
         doubts: of the standing then.
@@ -88,6 +89,7 @@ class _Member:
     """
 
     terms: Registration
+    instance: str
     since: int
     until: int
     doubts: int
@@ -98,7 +100,11 @@ class _Member:
 
 
 class RelayedRoll:
-    """Who is registered over this relay, in one realm; `run` writes receipts."""
+    """Who is registered over this relay, in one realm; `run` writes receipts.
+
+    Attributes:
+        failing_since: no receipt was acknowledged since then (s, of the loop).
+    """
 
     def __init__(
         self,
@@ -129,6 +135,7 @@ class RelayedRoll:
         self._codec = in_force()
         self._members: dict[str, _Member] = {}
         self._news = asyncio.Event()
+        self.failing_since: float | None = None
 
     def lease(self, guard: str) -> int:
         """Lease that a guard registered (ns); 0 where it did not over this relay."""
@@ -152,7 +159,8 @@ class RelayedRoll:
         """
         guard = terms.guard
         self.names.bind(guard, bearer, self._members.keys())
-        if (known := self._members.get(guard)) is not None:
+        known = self._members.get(guard)
+        if known is not None:
             known.coming = None  # an older process's, or an older receipt
         said = _Said("registered", sender.instance, sender.sequence)
         sent, doubts = self._boottime(), self._log.standing.doubts
@@ -161,8 +169,12 @@ class RelayedRoll:
         except NotAckedError as error:
             raise NotWrittenError(str(error)) from error
         # Closure knows it from now on: only an end that is asked for later serves.
+        since, until = self._boottime(), _until(sent, terms)
+        if known is not None and self._is_same(known, terms, sender, sent):
+            since = known.since
+        instance = sender.instance
         self._members[guard] = _Member(
-            terms, self._boottime(), _until(sent, terms), doubts, written_at=sent
+            terms, instance, since, until, doubts, written_at=sent
         )
 
     def heard(self, guard: str) -> None:
@@ -217,7 +229,11 @@ class RelayedRoll:
             await self._write((m.terms, each) for m, each in said if each is not None)
         except NotAckedError as error:
             log.warning("receipts_not_written", error=str(error), count=len(said))
+            if self.failing_since is None:
+                self.failing_since = asyncio.get_running_loop().time()
             return
+        if said:
+            self.failing_since = None
         acked = self._boottime()
         for member, each in said:
             if each is None:
@@ -232,6 +248,13 @@ class RelayedRoll:
 
     def _stands(self, member: _Member, now: int) -> bool:
         return now < member.until and member.doubts == self._log.standing.doubts
+
+    def _is_same(
+        self, known: _Member, terms: Registration, sender: ReceiptSender, now: int
+    ) -> bool:
+        """Whether a guard only connected anew, under the same terms."""
+        same = known.terms == terms and known.instance == sender.instance
+        return same and self._stands(known, now)
 
     def _is_due(self, member: _Member, now: int) -> bool:
         coming = member.coming
