@@ -112,7 +112,7 @@ async def work(
         say_ready(settings.ready_file, url)
         if started is not None:
             started(Working(url, process))
-        loops = [held.watch, sinks.run, *entry.loops()]
+        loops = [held.watch, sinks.run, pages.exports.run, *entry.loops()]
         await until_stopped(stop, process.run(), *(run() for run in loops))
 
 

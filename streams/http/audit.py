@@ -6,20 +6,30 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from streams.http.problems import behind
 from streams.http.query_values import limit_of, number_of
 from streams.process.aside import Aside, here, packed
+from streams.services.read_models import BehindError
 
 if TYPE_CHECKING:
-    from streams.engines.embedded.audit import AuditSigner
     from streams.http.auth import Tokens
+    from streams.services.read_models import AuditChain
 
 
 class AuditPages:
     """Handler of ``/v1/audit``; needs the role viewer."""
 
-    def __init__(self, tokens: Tokens, audit: AuditSigner, aside: Aside = here) -> None:
-        """Answer from a chain; ``aside`` gets to it."""
+    def __init__(
+        self,
+        tokens: Tokens,
+        audit: AuditChain,
+        aside: Aside = here,
+        *,
+        any_realm: bool = False,
+    ) -> None:
+        """Answer from chains, of one realm or any; ``aside`` gets to them."""
         self._aside = aside
+        self._any_realm = any_realm
         self._tokens = tokens
         self._audit = audit
 
@@ -29,13 +39,17 @@ class AuditPages:
 
     async def page(self, request: web.Request) -> web.Response:
         """Lines of an export; ``?after=`` continues it, until that is null."""
-        self._tokens.holder(request, "viewer")
+        self._tokens.holder(request, "viewer", any_realm=self._any_realm)
         after = number_of(request, "after", 0)
         limit = limit_of(request)
 
         async def told() -> bytes:
-            lines, more = await self._audit.page(after, limit)
+            realm = request.query.get("realm")
+            lines, more = await self._audit.page(after, limit, realm)
             return await packed({"lines": lines, "after": more})
 
-        body = await self._aside(told)
+        try:
+            body = await self._aside(told)
+        except BehindError as error:
+            raise behind(error) from error
         return web.Response(body=body, content_type="application/json")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import http
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from streams.http.answers import json_answer
-from streams.http.problems import ProblemError
+from streams.http.problems import behind
 from streams.http.query_values import limit_of, number_of
 from streams.model.times import rfc3339
 from streams.process.aside import Aside, collected, here, packed
@@ -69,7 +68,7 @@ class Lists:
         try:
             body = await self._aside(listed)
         except BehindError as error:
-            raise _behind(error) from error
+            raise behind(error) from error
         return web.Response(body=body, content_type="application/json")
 
     async def dlq(self, request: web.Request) -> web.Response:
@@ -79,17 +78,13 @@ class Lists:
         try:
             letters = await self._letters.page(after, limit_of(request))
         except BehindError as error:
-            raise _behind(error) from error
+            raise behind(error) from error
         shown = [
             letter | {name: rfc3339(letter[name]) for name in ("at", "last_at")}
             for letter in letters
         ]
         last = shown[-1]["offset"] if shown else after
         return json_answer({"dead_letters": shown, "after": last})
-
-
-def _behind(error: BehindError) -> ProblemError:
-    return ProblemError(http.HTTPStatus.SERVICE_UNAVAILABLE, "behind", str(error))
 
 
 def _finding(row: ListedFinding, silences: tuple[Silence, ...]) -> dict[str, Any]:

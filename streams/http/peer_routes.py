@@ -25,6 +25,7 @@ REGISTRY: Final = "registry"
 CLOSURE: Final = "closure"
 SENTINEL: Final = "sentinel"
 NOTIFY: Final = "notify"
+AUDIT: Final = "audit"
 UNDECLARED: Final = "/peers/undeclared"
 
 
@@ -182,7 +183,7 @@ ROUTES: Final = (
     _of_ingress("POST", "/v1/oauth/revoke", proof="own", again=False),
     _of_ingress("GET", "/v1/findings"),
     _of_ingress("GET", "/v1/dlq"),
-    _of_ingress("GET", "/v1/audit"),
+    PeerRoute("GET", "/v1/audit", "workers", AUDIT),
     PeerRoute("GET", "/v1/feed", "relay", passed=False),
     _of_ingress("POST", "/v1/status-entries", again=False),
     _of_ingress("GET", "/statuslists/aggregation", proof="own"),

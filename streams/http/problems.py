@@ -79,6 +79,12 @@ def unreadable(detail: str) -> ProblemError:
     return ProblemError(status, "unreadable request", detail)
 
 
+def behind(why: object) -> ProblemError:
+    """Problem of an answer for which not all is read or applied yet."""
+    status = http.HTTPStatus.SERVICE_UNAVAILABLE
+    return ProblemError(status, "behind", str(why))
+
+
 def _problem(status: int, title: str, detail: str, **more: Any) -> web.Response:
     headers = {}
     if status == http.HTTPStatus.UNAUTHORIZED:

@@ -19,7 +19,7 @@ from agents_registry.identifiers import NodeClass
 from agents_registry.presentation import MOST_ACTORS, MOST_IDENTIFIERS
 from streams.http.auth import authority_of
 from streams.http.bodies import json_object
-from streams.http.problems import ProblemError, unreadable
+from streams.http.problems import ProblemError, behind, unreadable
 from streams.model.times import SECOND, typed_time
 from streams.services.read_models import BehindError
 from streams.services.typed_names import identifier_of_kind
@@ -43,6 +43,7 @@ MOST_DIGITS: Final = 11  # of a time in seconds
 _FIELDS: Final = frozenset({"identifiers", "chain", "issued_at"})
 _RANGES: Final = ("*/*", "application/*", MEDIA_TYPE)  # the most specific one last
 _ANYBODY: Final = {hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: "*"}
+LATE: Final = "not all that was accepted is applied; try again"
 AS_OF: Final = "Rescind-As-Of"
 
 
@@ -141,7 +142,7 @@ class StatusLists:
         try:
             lists = await self._entries.lists()
         except BehindError as error:
-            raise _behind() from error
+            raise behind(LATE) from error
         uris = [self._published.uri(known.name) for known in lists]
         return web.json_response({"status_lists": uris}, headers=_ANYBODY)
 
@@ -159,7 +160,7 @@ class StatusLists:
         try:
             known = await self._entries.find(name)
         except BehindError as error:
-            raise _behind() from error
+            raise behind(LATE) from error
         if known is None:
             raise ProblemError(http.HTTPStatus.NOT_FOUND, "unknown list")
         return known
@@ -178,7 +179,7 @@ class StatusLists:
                 async with asyncio.timeout(lease / SECOND):
                     as_of = await self._entries.catch_up()
             except (TimeoutError, BehindError) as error:
-                raise _behind() from error
+                raise behind(LATE) from error
             async with self._one_at_a_time:
                 if asked not in self._kept:
                     statuses = await self._entries.statuses(known, at)
@@ -262,12 +263,6 @@ class StatusLists:
 
     def _is_credential(self, name: Identifier) -> bool:
         return self._vocabulary[name.kind] is NodeClass.CREDENTIAL
-
-
-def _behind() -> ProblemError:
-    status = http.HTTPStatus.SERVICE_UNAVAILABLE
-    detail = "not all that was accepted is applied; try again"
-    return ProblemError(status, "behind", detail)
 
 
 def accepts(headers: Iterable[str]) -> bool:

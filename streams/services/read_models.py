@@ -1,4 +1,4 @@
-"""Lists for people over what the stages tell: findings, and dead letters.
+"""Lists for people over what the stages tell: findings, dead letters, audit chains.
 
 A list is a view of a log. It is never given before the view holds all that lay in the
 log when it was asked for: an empty list means that there is nothing.
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from streams.model.findings import Finding
+    from streams.stages.audit.chain import Line
 
 
 class BehindError(Exception):
@@ -64,5 +65,27 @@ class DeadLetterLog(Protocol):
 
         Raises:
             BehindError: not all is read that was written by now.
+        """
+        ...
+
+
+class AuditChain(Protocol):
+    """The audit chains, for whoever keeps or verifies them."""
+
+    async def page(
+        self, after: int, limit: int, realm: str | None = None
+    ) -> tuple[list[Line], int | None]:
+        """Return lines of an export, and the entry that the next page follows.
+
+        Args:
+            after: number of an entry; 0: from the beginning.
+            limit: most entries.
+            realm: whose chain; None: that of the settings.
+
+        Returns:
+            The lines in order, and None once they are all.
+
+        Raises:
+            BehindError: the chain cannot be read now.
         """
         ...

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from streams.devkafka.broker import Cluster
     from streams.settings.kafka import KafkaSettings
+    from tests.integration.working import Pipeline
 
     AccessColumns = list[dict[str, Any]]
 
@@ -49,6 +50,22 @@ async def exported(kafka: KafkaSettings) -> tuple[AccessColumns, str | None]:
             return list(chain.lines()), chain.last_head()
 
     return await asyncio.to_thread(read)
+
+
+async def paged(running: Pipeline, limit: int, **more: str) -> AccessColumns:
+    """Read all pages of the worker, until the last one."""
+    found: AccessColumns = []
+    after: int | None = 0
+    url = f"{running.working.url}/v1/audit"
+    headers = {"Authorization": "Bearer viewer"}
+    while after is not None:
+        query = {"limit": str(limit), "after": str(after), **more}
+        async with running.session.get(url, params=query, headers=headers) as got:
+            assert got.status == 200, await got.text()
+            page = await got.json()
+        found += page["lines"]
+        after = page["after"]
+    return found
 
 
 def verified(lines: AccessColumns, *public: Path, last: str | None = None) -> str:
@@ -97,7 +114,18 @@ async def test_facts_and_acts_are_chained_once(tmp_path: Path, kafka: Cluster) -
         assert audit is not None
         end = (await ends(settings, "facts", 1))[0]
         await until(lambda: audit.progress.positions.get(0, 0) >= end)
+
+        async def signed() -> bool:
+            return bool((await paged(running, 99))[-1:])
+
+        await until(signed)
+        whole = await paged(running, 99)
+        assert (
+            whole == await paged(running, 2) == await paged(running, 1, realm="default")
+        )
+        assert not verified(whole, tmp_path / "worker/audit/audit.pub")
     lines, last = await exported(settings)
+    assert whole == lines[: len(whole)]
     public = tmp_path / "worker/audit/audit.pub"
     assert not verified(lines, public, last=last)
     assert await chained_once(settings, lines)

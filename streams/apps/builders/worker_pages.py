@@ -14,8 +14,10 @@ from enforcement.clocks import boottime
 from streams.apps.builders.door import door
 from streams.apps.builders.hooks import secret_names
 from streams.apps.builders.kafka_enforcement import OwnClosures, OwnPlaces, elsewhere
+from streams.engines.kafka.audit.pages import AuditExports
 from streams.engines.kafka.clock.cluster_clock import faults, offset_seconds
 from streams.engines.kafka.records.codec import partition_of
+from streams.http.audit import AuditPages
 from streams.http.closure_metrics import findings_of
 from streams.http.guards import Guards
 from streams.http.metrics import (
@@ -111,10 +113,12 @@ class WorkerPages:
 
     Attributes:
         door: asks other processes for what this one does not have.
+        exports: of the audit chains, where the stage runs.
     """
 
     app: web.Application
     door: Door
+    exports: AuditExports
 
 
 def worker_pages(  # noqa: PLR0913 - each by name
@@ -143,9 +147,12 @@ def worker_pages(  # noqa: PLR0913 - each by name
     Names(tokens, secrets).add_to(app)
     if process.sentinel is not None:
         UndeclaredShare(tokens, process.sentinel.undeclared, realm).add_to(app)
+    exports = AuditExports(kafka, realm)
+    if process.audit is not None:  # else our user may not read the topics
+        AuditPages(tokens, exports, any_realm=True).add_to(app)
     passing = door("workers", process.name, settings, kafka, tokens, process.serving)
     passing.add_to(app)
-    return WorkerPages(app, passing)
+    return WorkerPages(app, passing, exports)
 
 
 def _collectors(

@@ -115,11 +115,14 @@ class AuditSigner:
 
         await self._store.write_in_time(job)
 
-    async def page(self, after: int, limit: int) -> tuple[list[Line], int | None]:
+    async def page(
+        self, after: int, limit: int, realm: str | None = None
+    ) -> tuple[list[Line], int | None]:
         """Lines of an export, and the entry after which the next page begins.
 
         The last page ends with a signed head, and has no next one.
         """
+        del realm  # there is one
         rows = await self._store.read(_PAGE, after, limit + 1)
         # Guards must get their pongs while many facts are read.
         lines = await asyncio.to_thread(self._lines, rows[:limit])

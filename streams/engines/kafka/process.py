@@ -136,6 +136,8 @@ class Process:
                 found[name] = frozenset(serves)
         if self.sentinel is not None:
             found["sentinel"] = self.sentinel.serving
+        if self.audit is not None:
+            found["audit"] = frozenset(self.audit.audited) & self.audit.member.begun
         return found
 
     async def record_act(self, act: Act) -> None:

@@ -22,7 +22,7 @@ from streams.engines.kafka.records.layout import FACTS, HEADS
 from streams.engines.kafka.records.schema_registry import learn_ids, take_ids
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator
 
     from streams.engines.kafka.audit.chains import ChainLink
     from streams.settings.kafka import KafkaSettings
@@ -48,7 +48,7 @@ async def last_head(settings: KafkaSettings, realm: str) -> str | None:
     return None if last is None else last.signature
 
 
-async def exported(settings: KafkaSettings, realm: str) -> AsyncIterator[Line]:
+async def exported(settings: KafkaSettings, realm: str) -> AsyncGenerator[Line, None]:
     """Lines of an export, up to now; the last entries may be unsigned.
 
     Raises:

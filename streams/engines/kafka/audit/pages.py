@@ -1,0 +1,136 @@
+"""Exports of audit chains, page by page: each goes on where its last page ended.
+
+A chain is only read forward, and held against ``facts`` on the way. So the reader of a
+page waits for the next one for a while; who comes later reads from the beginning again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Final
+
+from aiokafka.errors import KafkaError
+from attrs import define, field
+
+from schemas.errors import SchemaError
+from streams.engines.kafka.audit.export import exported
+from streams.services.read_models import BehindError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from streams.settings.kafka import KafkaSettings
+    from streams.stages.audit.chain import Line
+
+MOST: Final = 4  # readers that wait for a next page
+KEPT_SECONDS: Final = 60.0
+TURN_SECONDS: Final = 0.005  # then others of the event loop have theirs
+
+
+@define(eq=False)
+class _Export:
+    """Lines that are left of an export.
+
+    Attributes:
+        ahead: the line that begins the next page.
+        used_at: by a steady clock.
+    """
+
+    lines: AsyncGenerator[Line, None]
+    ahead: Line | None = None
+    used_at: float = 0.0
+
+    async def page(self, after: int, limit: int) -> tuple[list[Line], int | None]:
+        """Return the lines of so many entries, and the last one if there are more."""
+        found: list[Line] = []
+        entries, last = 0, after
+        begun = not after or self.ahead is not None
+        turn = time.monotonic() + TURN_SECONDS
+        while True:
+            line = self.ahead or await anext(self.lines, None)
+            self.ahead = None
+            if line is None:
+                return found, None
+            sequence = line.get("sequence", 0)
+            if sequence > last and entries == limit:
+                self.ahead = line
+                return found, last
+            if sequence > last:
+                entries, last, begun = entries + 1, sequence, True
+            if begun:
+                found.append(line)
+            begun = begun or sequence == after
+            if time.monotonic() > turn:
+                await asyncio.sleep(0)
+                turn = time.monotonic() + TURN_SECONDS
+
+
+@define(eq=False)
+class AuditExports:
+    """Pages of the chains of all realms; `run` closes readers that nobody needs."""
+
+    settings: KafkaSettings
+    realm: str
+    lines: Callable[[KafkaSettings, str], AsyncGenerator[Line, None]] = exported
+    _waiting: OrderedDict[tuple[str, int], _Export] = field(factory=OrderedDict)
+
+    async def page(
+        self, after: int, limit: int, realm: str | None = None
+    ) -> tuple[list[Line], int | None]:
+        """Return lines behind an entry; see `AuditChain.page`.
+
+        Raises:
+            BehindError: the topics cannot be read, or not all of them by this version.
+        """
+        realm = realm or self.realm
+        export = self._waiting.pop((realm, after), None)
+        if export is None:
+            export = _Export(_signed(self.lines(self.settings, realm)))
+        more = None
+        try:
+            lines, more = await export.page(after, limit)
+        except (KafkaError, OSError, SchemaError) as error:
+            raise BehindError(f"the audit topics: {error}") from error
+        finally:
+            if more is None:
+                await export.lines.aclose()
+        if more is not None:
+            export.used_at = time.monotonic()
+            self._waiting[realm, more] = export
+            await self._close(len(self._waiting) - MOST)
+        return lines, more
+
+    async def run(self) -> None:
+        """Close readers that wait for too long, until cancelled; then all."""
+        try:
+            while True:
+                await asyncio.sleep(KEPT_SECONDS / 4)
+                before = time.monotonic() - KEPT_SECONDS
+                old = sum(each.used_at < before for each in self._waiting.values())
+                await self._close(old)
+        finally:
+            await self._close(len(self._waiting))
+
+    async def _close(self, number: int) -> None:
+        for _ in range(number):
+            _, export = self._waiting.popitem(last=False)
+            await export.lines.aclose()
+
+
+async def _signed(lines: AsyncGenerator[Line, None]) -> AsyncGenerator[Line, None]:
+    """Yield lines from the first head on where the start is lost, to the last head."""
+    held: list[Line] = []
+    begun = False
+    async with aclosing(lines):
+        async for line in lines:
+            begun = begun or line.get("sequence", 0) <= 1
+            if not begun:
+                continue
+            held.append(line)
+            if "sequence" not in line:  # a head, or what has no entry
+                for each in held:
+                    yield each
+                held = []
