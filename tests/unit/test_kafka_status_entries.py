@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import orjson
 import pytest
@@ -13,13 +13,13 @@ from attrs import define, field
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from streams.engines.kafka.ingress.status_entries import ENTRY, KafkaStatusEntries
-from streams.services.intake import NotWrittenError
+from streams.ports.fact_log import NotWrittenError
+from streams.ports.keyed_store import KeyedStore
 from streams.services.read_models import BehindError
 from streams.stages.status.status_list import Status, StatusEntry
 from tests.pdp import node, revoke
 
 if TYPE_CHECKING:
-    from streams.engines.kafka.ingress.compacted_store import CompactedStore
     from streams.engines.kafka.ingress.current import FollowedTable
 
 pytestmark = pytest.mark.unit
@@ -35,22 +35,25 @@ class Topic:
     records: list[tuple[str, str, bytes | None]] = field(factory=list)
 
 
-@define
-class Kept:
+class Kept(KeyedStore):
     """What one process heard of the topic.
 
     Attributes:
         away: the broker does not answer.
     """
 
-    topic: Topic
-    away: bool = False
-    heard: int = 0
-    entries: dict[tuple[str, str], bytes] = field(factory=dict)
-    listeners: list[Any] = field(factory=list)
+    def __init__(self, topic: Topic) -> None:
+        """Follow from its beginning."""
+        super().__init__()
+        self.topic = topic
+        self.away = False
+        self.heard = 0
 
-    async def put(self, kind: str, name: str, body: bytes) -> None:
+    async def put(
+        self, kind: str, name: str, body: bytes, *, patient: bool = False
+    ) -> None:
         """Append; others may do so before it is heard."""
+        del patient
         self.topic.records.append((kind, name, body))
         await asyncio.sleep(0)
 
@@ -64,8 +67,7 @@ class Kept:
             raise NotWrittenError("away")
         for record in self.topic.records[self.heard :]:
             self.heard += 1
-            for listener in self.listeners:
-                listener(*record)
+            self._hear(*record)
 
 
 @define
@@ -86,7 +88,7 @@ def entries(
     """Make what one process gives indices with, which draws these."""
     kept, fresh, drawn = Kept(topic), itertools.count(), iter(draws)
     made = KafkaStatusEntries(
-        cast("CompactedStore", kept),
+        kept,
         cast("FollowedTable", table),
         lambda: 1,
         lambda: f"{name}{next(fresh)}",
