@@ -10,19 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-import schemathesis
 import yaml
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
-from schemathesis import GenerationMode
-from schemathesis.checks import (
-    content_type_conformance,
-    not_a_server_error,
-    response_schema_conformance,
-    status_code_conformance,
-)
-from schemathesis.core.result import Ok
 
 from tests.integration.serving import created_key, running, used_key
 from tests.integration.test_route_roles import INGEST, OPEN, OWN, ROUTES
@@ -37,16 +28,8 @@ DESCRIPTION = Path(__file__).parents[2] / "docs" / "api" / "openapi.yaml"
 API: dict[str, Any] = yaml.load(DESCRIPTION.read_text(), yaml.CSafeLoader)
 METHODS = ("get", "post", "put", "patch", "delete")
 STATUS_LISTS = ("/v1/status-entries", "/statuslists/")  # where they are configured
-CHECKS = [
-    not_a_server_error,
-    status_code_conformance,
-    content_type_conformance,
-    response_schema_conformance,
-]
 KEY, ROOT = "aws.access_key:AKIAIOSFODNN7EXAMPLE", "aws.access_key:AKIAEXAMPLEROOT00001"
 EXAMPLES = max(6, int(os.environ.get("RESCIND_EXAMPLES", "0")) // 400)  # a route
-PATIENCE = 60  # seconds
-schemathesis.serializer.alias("application/secevent+jwt", "text/plain")
 NAMED = [KEY, ROOT, "secret:s1"]
 
 
@@ -131,38 +114,26 @@ async def fill(run: Server) -> str:
 
 def ask_everything(url: str, names: dict[str, list[str]]) -> None:
     """Ask each operation but the WebSocket, at times by names that it knows."""
-    schema = schemathesis.openapi.from_dict(API)
+    from tests.contract import described  # noqa: PLC0415 - see there
+
     asked = itertools.count()
     with requests.Session() as session:
-        for result in schema.get_all_operations():
-            assert isinstance(result, Ok)
-            operation = result.ok()
+        for operation in described.operations(API):
             if operation.path == "/v1/feed":
                 continue
             roles = list(operation.definition.raw.get("x-roles", ["viewer"]))
             roles = ["aws" if role == "ingest" else role for role in roles]
             tokens = st.sampled_from([*roles, *roles, "nobody"])
 
-            @settings(
-                max_examples=EXAMPLES, database=None, deadline=None,
-                phases=[Phase.explicit, Phase.generate],
-                suppress_health_check=list(HealthCheck),
-            )  # fmt: skip
-            @given(
-                case=operation.as_strategy(generation_mode=GenerationMode.POSITIVE)
-                | operation.as_strategy(generation_mode=GenerationMode.NEGATIVE),
-                token=tokens,
-                data=st.data(),
-            )
+            @described.examples(EXAMPLES)
+            @given(case=described.questions(operation), token=tokens, data=st.data())
             def ask(case: Any, token: str, data: Any) -> None:
                 for part in (case.path_parameters, case.body):
                     for name in names if isinstance(part, dict) else ():
                         if name in part and data.draw(st.booleans()):
                             part[name] = data.draw(st.sampled_from(names[name]))
                 case.headers["Authorization"] = f"Bearer {token}"
-                case.call_and_validate(
-                    base_url=url, session=session, checks=CHECKS, timeout=PATIENCE
-                )
+                described.validated(case, url, session)
                 next(asked)
 
             ask()

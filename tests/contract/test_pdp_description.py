@@ -9,20 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-import schemathesis
 import yaml
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
-from schemathesis import GenerationMode
-from schemathesis.checks import (
-    content_type_conformance,
-    not_a_server_error,
-    response_headers_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
-from schemathesis.core.result import Ok
 
 from agents_registry.facts import ScopeSet
 from streams.pdp.metrics import DecisionMetrics
@@ -37,15 +27,7 @@ pytestmark = pytest.mark.contract
 
 DESCRIPTION = Path(__file__).parents[2] / "docs" / "api" / "openapi-pdp.yaml"
 API: dict[str, Any] = yaml.load(DESCRIPTION.read_text(), yaml.CSafeLoader)
-CHECKS = [
-    not_a_server_error,
-    status_code_conformance,
-    content_type_conformance,
-    response_headers_conformance,
-    response_schema_conformance,
-]
 EXAMPLES = 6
-PATIENCE = 60  # seconds
 TOKENS = [token("agent"), token("boss"), token("nobody"), "opaque", "a.b.c"]
 CHECKED = [
     ("/v1/check", {}),
@@ -101,21 +83,15 @@ async def test_the_decision_point_answers_as_described() -> None:
 
 def ask_everything(url: str) -> set[int]:
     """Ask each operation whatever there may be; give what was answered."""
-    schema = schemathesis.openapi.from_dict(API)
+    from tests.contract import described  # noqa: PLC0415 - see there
+
     asked, seen = itertools.count(), set()
     with requests.Session() as session:
-        for result in schema.get_all_operations():
-            assert isinstance(result, Ok)
-            operation = result.ok()
+        for operation in described.operations(API):
 
-            @settings(
-                max_examples=EXAMPLES, database=None, deadline=None,
-                phases=[Phase.explicit, Phase.generate],
-                suppress_health_check=list(HealthCheck),
-            )  # fmt: skip
+            @described.examples(EXAMPLES)
             @given(
-                case=operation.as_strategy(generation_mode=GenerationMode.POSITIVE)
-                | operation.as_strategy(generation_mode=GenerationMode.NEGATIVE),
+                case=described.questions(operation),
                 bearer=st.sampled_from(["caller", "caller", *TOKENS]),
             )
             def ask(case: Any, bearer: str) -> None:
@@ -129,7 +105,9 @@ def ask_everything(url: str) -> set[int]:
 
 def ask_of_the_known(url: str) -> set[int]:
     """Ask about the living, the dead, and what is no token; give the answers."""
-    schema = schemathesis.openapi.from_dict(API)
+    from tests.contract.described import schema_of  # noqa: PLC0415 - see there
+
+    schema = schema_of(API)
     seen = set()
     with requests.Session() as session:
         for text in TOKENS:
@@ -161,8 +139,7 @@ def ask_of_the_known(url: str) -> set[int]:
 
 def validated(case: Any, url: str, session: requests.Session, bearer: str) -> int:
     """Ask, hold the answer against the description, and give its status."""
+    from tests.contract import described  # noqa: PLC0415 - see there
+
     case.headers["Authorization"] = f"Bearer {bearer}"
-    answer = case.call_and_validate(
-        base_url=url, session=session, checks=CHECKS, timeout=PATIENCE
-    )
-    return int(answer.status_code)
+    return described.validated(case, url, session, headers=True)

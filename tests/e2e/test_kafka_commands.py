@@ -6,30 +6,24 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.integration.forked_program import RESCIND, run_to_end
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
-RESCIND = Path(sys.executable).with_name("rescind")
 
 
 def rescind(*args: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run the program to its end with these RESCIND_KAFKA_ variables."""
     environment = {f"RESCIND_KAFKA_{name}": text for name, text in variables.items()}
-    return subprocess.run(
-        [RESCIND, *args],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    own = {**os.environ, **environment}
+    return run_to_end(*args, cwd=Path.cwd(), env=own, timeout=60)
 
 
 def free_port() -> int:

@@ -21,7 +21,8 @@ import aiohttp
 import pytest
 from attrs import define, field
 
-from tests.integration.cli_server import RESCIND, environment, run, serving
+from tests.integration.cli_server import environment, run, serving
+from tests.integration.forked_program import RESCIND
 from tests.integration.serving import until
 from tests.pdp import hashed
 from tests.recordings.keycloak.connected import AUTHORITY, claims, polling

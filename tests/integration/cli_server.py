@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
+from tests.integration.forked_program import Forked, run_to_end, start
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-RESCIND = Path(sys.executable).with_name("rescind")
 RECORDED = Path(__file__).resolve().parents[2] / "examples" / "openbao"
 DEADLINE = 30.0
 
@@ -30,15 +30,8 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
 
 def run(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
-    return subprocess.run(
-        [RESCIND, *arguments],
-        cwd=folder,
-        env=environment(folder, **more),
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        check=False,
-    )
+    own = environment(folder, **more)
+    return run_to_end(*arguments, cwd=folder, env=own, timeout=DEADLINE)
 
 
 @frozen
@@ -46,7 +39,7 @@ class Running:
     """A server's process and what it has said so far."""
 
     folder: Path
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[str] | Forked
     url: str
     log: Path
 
@@ -68,16 +61,15 @@ def serving(folder: Path, *options: str, **more: str) -> Iterator[Running]:
     """Serve on a free port until the context ends; it must end with exit code 0."""
     log = folder / "serve.log"
     with log.open("a") as errors:
-        process = subprocess.Popen(
-            [RESCIND, "serve", "--listen", "127.0.0.1:0", *options],
+        process = start(
+            "serve", "--listen", "127.0.0.1:0", *options,
             cwd=folder,
             env=environment(folder, **more),
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-        )
+        )  # fmt: skip
     try:
-        assert process.stdout is not None
         with process.stdout:
             url = process.stdout.readline().strip()
             assert url.startswith("http://"), log.read_text()

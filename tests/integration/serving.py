@@ -148,7 +148,12 @@ async def failed(server: asyncio.Task[None]) -> Served:
 
 
 async def until(condition: Callable[[], Any], seconds: float = DEADLINE) -> Any:
-    """Wait until a condition (plain or async) gives something true; give that."""
+    """Wait until a condition (plain or async) gives something true; give that.
+
+    The longer it takes, the less often it is asked: each question costs CPU.
+    """
+    clock = asyncio.get_running_loop().time
+    began = clock()
     async with asyncio.timeout(seconds):
         while True:
             result = condition()
@@ -156,7 +161,7 @@ async def until(condition: Callable[[], Any], seconds: float = DEADLINE) -> Any:
                 result = await result
             if result:
                 return result
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(min(0.05, max(0.005, (clock() - began) / 20)))
 
 
 @define

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from enforcement.guard import Guard
-from tests.integration.cli_server import RESCIND, environment
+from tests.integration.cli_server import DEADLINE, environment
+from tests.integration.forked_program import run_to_end
 from tests.integration.openbao_server import OpenBaoServer
 from tests.integration.serving import running, until, values
 
@@ -52,13 +53,12 @@ def set_up(bao: OpenBaoServer) -> dict[str, dict[str, Any]]:
 async def adopt(folder: Path, url: str, bao: OpenBaoServer, *line: str) -> Any:
     """Run the command as a person does, in the vault's name; give its report."""
     own = environment(folder, BAO_TOKEN=bao.root_token, RESCIND_TOKEN="operator")
-    process = await asyncio.create_subprocess_exec(
-        RESCIND, "adopt", *line, "--authority", "vault", "--url", url,
-        "--output", "json", env=own, cwd=folder, stdout=asyncio.subprocess.PIPE,
+    done = await asyncio.to_thread(
+        run_to_end, "adopt", *line, "--authority", "vault", "--url", url,
+        "--output", "json", cwd=folder, env=own, timeout=DEADLINE,
     )  # fmt: skip
-    out, _ = await process.communicate()
-    assert 0 == process.returncode
-    return json.loads(out)
+    assert 0 == done.returncode
+    return json.loads(done.stdout)
 
 
 async def hashed_secret_id(bao: OpenBaoServer) -> str:

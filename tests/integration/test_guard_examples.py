@@ -16,8 +16,6 @@ import aiohttp
 import httpx2
 import jwt
 import pytest
-from mcp import Client
-from mcp.client.streamable_http import streamable_http_client
 
 from tests.integration.serving import running, until
 
@@ -167,6 +165,10 @@ async def test_the_mcp_example_stops_the_revoked(
     repository: Path, server: Server
 ) -> None:
     """A tool call that runs is ended, and the next one is refused."""
+    # Takes a second to import, in each process that collects tests.
+    from mcp import Client  # noqa: PLC0415
+    from mcp.client.streamable_http import streamable_http_client  # noqa: PLC0415
+
     async with (
         example(repository, "mcp_server.py", server) as url,
         httpx2.AsyncClient(headers=HEADERS, timeout=60) as http,

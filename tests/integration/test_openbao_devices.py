@@ -16,7 +16,8 @@ import pytest
 from enforcement.guard import Guard
 from streams.engines.embedded.logfiles import FilePlace
 from streams.ports.keyed_store import part
-from tests.integration.cli_server import RESCIND, environment
+from tests.integration.cli_server import environment
+from tests.integration.forked_program import Forked, start
 from tests.integration.openbao_server import OpenBaoServer
 from tests.integration.serving import until, values
 
@@ -82,18 +83,19 @@ class Rescind:
         }  # fmt: skip
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[subprocess.Popen[bytes]]:
+    async def running(self) -> AsyncIterator[subprocess.Popen[bytes] | Forked]:
         """Run the server until the context ends, then kill it."""
         ready, config = self.folder / "ready", self.folder / "rescind.json"
         ready.unlink(missing_ok=True)
         config.write_text(json.dumps(self.settings))
         with self._log.open("wb") as errors:
-            process = subprocess.Popen(  # noqa: ASYNC220 - it only starts
-                [RESCIND, "serve", "--config", config],
+            process = start(
+                "serve", "--config", config,
+                cwd=self.folder,
+                env=environment(self.folder),
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
-                env=environment(self.folder),
-            )
+            )  # fmt: skip
         try:
             await until(lambda: ready.exists() or process.poll() is not None)
             assert process.poll() is None, self._log.read_text()

@@ -6,15 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.generators.cloudtrail import as_archive, as_lines, generate
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.integration.forked_program import run_to_end
 
 pytestmark = pytest.mark.integration
 
@@ -27,11 +25,7 @@ KEYS = [
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run the command in its own process."""
-    return subprocess.run(
-        [sys.executable, "-c", "from streams.cli.main import main; main()", "parse",
-         *map(str, arguments)],
-        capture_output=True, text=True, check=False, timeout=30,
-    )  # fmt: skip
+    return run_to_end("parse", *arguments, cwd=Path.cwd(), env=os.environ, timeout=30)
 
 
 def test_each_record_is_one_line_with_the_same_keys(tmp_path: Path) -> None:

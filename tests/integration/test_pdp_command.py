@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from streams.cli.pdp import run
-from tests.integration.cli_server import DEADLINE, RESCIND, environment, serving, until
+from tests.integration.cli_server import DEADLINE, environment, serving, until
+from tests.integration.forked_program import start
 from tests.pdp import ISSUER, hashed, jwks, sub, token
 
 if TYPE_CHECKING:
@@ -40,16 +41,15 @@ def deciding(folder: Path, url: str) -> Iterator[str]:
     (folder / "pdp.yaml").write_text(json.dumps(config))
     log = folder / "pdp.log"
     with log.open("w") as errors:
-        process = subprocess.Popen(
-            [RESCIND, "pdp", "--config", "pdp.yaml", "--listen", "127.0.0.1:0"],
+        process = start(
+            "pdp", "--config", "pdp.yaml", "--listen", "127.0.0.1:0",
             cwd=folder,
             env=environment(folder),
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-        )
+        )  # fmt: skip
     try:
-        assert process.stdout is not None
         with process.stdout:
             address = process.stdout.readline().strip()
             assert address.startswith("http://"), log.read_text()

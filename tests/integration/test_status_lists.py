@@ -30,7 +30,8 @@ from streams.engines.embedded.store import Store
 from streams.engines.embedded.transaction import NewList
 from streams.http import status_lists
 from streams.http.status_token import SigningKey
-from tests.integration.cli_server import RESCIND, environment
+from tests.integration.cli_server import environment
+from tests.integration.forked_program import RESCIND
 from tests.integration.serving import Server, created_key, running, until
 
 if TYPE_CHECKING:
