@@ -157,7 +157,7 @@ def test_it_is_of_its_servers_edition(customer: Customer) -> None:
 
 @pytest.mark.parametrize(
     ("module", "extra"),
-    [("kafka", "rescind-guard[kafka]"), ("grpc", "rescind-guard[grpc]")],
+    [(name, f"rescind-guard[{name}]") for name in ("kafka", "faust", "grpc")],
 )
 def test_a_missing_extra_is_named(customer: Customer, module: str, extra: str) -> None:
     """Instead of the name of a module that nobody asked for."""
