@@ -58,7 +58,7 @@ class Fact:
     """What every fact carries.
 
     Attributes:
-        authority: who speaks: one Okta org, one Vault cluster, the operators.
+        authority: who speaks: one directory, one Vault cluster, the operators.
         event_id: the source's own id of the event, or a fresh one, or None.
         version: the authority's own time or sequence; orders its statements.
         stamped: ingress set ``version`` because the source gave no time.

@@ -2,8 +2,8 @@
 
 A vendor's request carries no token of ours: it is authentic by the secret that both
 sides know. What is not is answered 401, counted, and read no further. 2xx comes once
-the facts are on disk; what vendors do not repeat (GitHub) or repeat once (Okta) is
-made up for by polling. A known sender whose events cannot be taken is a finding.
+the facts are on disk; what vendors do not repeat, or repeat once, is made up
+for by polling. A known sender whose events cannot be taken is a finding.
 """
 
 from __future__ import annotations

@@ -159,7 +159,7 @@ class HttpClient:
 def joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Headers by their names in lower case, those of one name as one.
 
-    RFC 9110 section 5.3. Okta has a Link header for each link.
+    RFC 9110 section 5.3. Some send a Link header for each link.
     """
     given: dict[str, str] = {}
     for name, value in headers:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LONGEST_WAIT: Final = 3600.0  # seconds; a vendor may ask for patience, not for ever
-_SPELLINGS: Final = ("x-rate-limit", "x-ratelimit")  # of Okta and of GitHub
+_SPELLINGS: Final = ("x-rate-limit", "x-ratelimit")
 
 
 def retry_after(headers: Mapping[str, str], now: int) -> float | None:
@@ -27,8 +27,8 @@ def retry_after(headers: Mapping[str, str], now: int) -> float | None:
 def waiting(headers: Mapping[str, str], now: int) -> float | None:
     """Seconds that a vendor asks to wait; None where it asks for nothing.
 
-    Retry-After, else X-Rate-Limit-Reset of Okta or X-RateLimit-Reset of GitHub once
-    nothing remains: a time in epoch seconds. Times are the vendor's, so they are
+    Retry-After, else X-Rate-Limit-Reset or X-RateLimit-Reset once nothing remains: a
+    time in epoch seconds. Times are the vendor's, so they are
     compared with the Date of the same answer.
     """
     sent = _date(headers.get("date", ""))

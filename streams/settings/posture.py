@@ -14,7 +14,7 @@ class KindsThatAct(BaseModel):
     """Kinds that are agents, beside or instead of those that are by default.
 
     Attributes:
-        add: kinds whose names act by themselves, such as ``okta.user``.
+        add: kinds whose names act by themselves, such as ``entra.user``.
         remove: kinds whose names do not.
     """
 

@@ -1,7 +1,7 @@
 """What an operator sets for vendors: their hooks, their logs, their revocations.
 
-Each is a name with values: ``hooks: {okta: {vendor: okta, ...}}``. Secrets come from a
-file or from the environment (``RESCIND_HOOKS__OKTA__SECRET__VALUE``); they are never
+Each is a name with values: ``hooks: {ours: {vendor: NAME, ...}}``. Secrets come from a
+file or from the environment (``RESCIND_HOOKS__OURS__SECRET__VALUE``); they are never
 logged.
 """
 
@@ -132,7 +132,7 @@ class Scim(Strict):
     Attributes:
         agents: serve ``/Agents`` too, a draft extension.
         external_kind: what kind of identifier a user's ``externalId`` is, such as
-            ``okta.user``: the user is known by both. Never a name that is given again.
+            ``entra.user``: the user is known by both. Never a name that is given again.
         external_prefix: stands before it, such as ``ISSUER|`` for ``jwt.sub``.
     """
 

@@ -20,4 +20,7 @@ VENDOR = Descriptor(
     speaks=_speaks,
     kinds={"acme.token": "credential"},
     page="https://acme.example/docs/rescind",
+    hooks={"acme": "acme_rescind.hook:AcmeHook"},
+    polls={"acme": "acme_rescind.poll:AcmePoll"},
+    adopts={"acme": "acme_rescind.adopt:ADOPT"},
 )
