@@ -17,6 +17,8 @@ import orjson
 from attrs import frozen
 from yarl import URL
 
+from streams.outbound.client import plain_session
+
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -106,12 +108,8 @@ class Peers:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Hold connections for the length of a block."""
-        self._session = aiohttp.ClientSession(
-            trust_env=False,
-            auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            connector=aiohttp.TCPConnector(limit=0, use_dns_cache=False),
-        )
+        connector = aiohttp.TCPConnector(limit=0, use_dns_cache=False)
+        self._session = plain_session(connector, unpack=False)
         try:
             yield
         finally:

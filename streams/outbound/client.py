@@ -146,14 +146,32 @@ class HttpClient:
         )
         # Nobody sends a zip bomb where the target is somebody's choice.
         encoding = {} if resolver is None else {"Accept-Encoding": "identity"}
-        return aiohttp.ClientSession(
-            connector=connector,
-            headers={"User-Agent": "Rescind"} | encoding,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(None),  # each request has its own
-            trust_env=False,  # a proxy would see the credential, and resolve again
-            auto_decompress=resolver is None,
+        return plain_session(
+            connector, {"User-Agent": "Rescind"} | encoding, unpack=resolver is None
         )
+
+
+def plain_session(
+    connector: aiohttp.TCPConnector,
+    headers: Mapping[str, str] | None = None,
+    *,
+    unpack: bool = True,
+) -> aiohttp.ClientSession:
+    """Session without cookies, proxy and limit of time; for answers that are passed on.
+
+    Args:
+        connector: of its connections.
+        headers: of each request.
+        unpack: answers are unpacked.
+    """
+    return aiohttp.ClientSession(
+        connector=connector,
+        headers=headers,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(None),  # each request has its own
+        trust_env=False,  # a proxy would see the credential, and resolve again
+        auto_decompress=unpack,
+    )
 
 
 def joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
