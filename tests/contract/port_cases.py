@@ -1,0 +1,294 @@
+"""What each adapter of the ports must do: the same cases for every engine.
+
+A module of an engine's tier subclasses the cases and gives them its ``backend``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+from attrs import frozen
+
+from agents_registry.facts import HOUR, Cause, Effect, Fact, Node
+from agents_registry.identifiers import Identifier
+from schemas.entries import Act
+from streams.model.records import DeadLetter
+from streams.ports.fact_log import Encoded, FactLog, LogBatch, NotWrittenError
+from streams.ports.keyed_store import KeyedStore, Put
+from streams.services.intake import encode
+from streams.stages.access.uses import AccessEvent
+from streams.stages.ingest.admission import Admission
+from streams.stages.ingest.ingress import Origin
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
+
+REALM = "r"
+NOW = 500_000 * HOUR
+ORIGIN = Origin("okta", REALM, NOW, "okta-hook")
+NAMES = ("plain", "a/b", "a/b/c", "über ✓", " ", "%2F", "'")
+SMALL = b'{"at":1}'
+
+
+@frozen
+class Process:
+    """The adapters of one process."""
+
+    kept: KeyedStore
+    log: FactLog
+
+
+class Backend(Protocol):
+    """Where an engine keeps its data."""
+
+    def process(self) -> AbstractAsyncContextManager[Process]:
+        """Run one process; a second one at the same time only where that is meant."""
+        ...
+
+    def peer(self, one: Process) -> AbstractAsyncContextManager[Process]:
+        """Run another process beside one; itself, where there can be one alone."""
+        ...
+
+    def failing(self) -> AbstractContextManager[None]:
+        """Let nothing become durable meanwhile."""
+        ...
+
+    async def bodies(self) -> dict[tuple[str, str], bytes]:
+        """Read what is durable under kinds and names, past the adapters."""
+        ...
+
+    async def entries(self) -> list[str]:
+        """List what is durable in the log: keys of facts, and ``act``, in order."""
+        ...
+
+    async def uses(self) -> int:
+        """Count the accesses that are durable."""
+        ...
+
+
+class KeyedStoreCases:
+    """Contract of `KeyedStore`."""
+
+    async def test_what_was_put_is_durable_at_once(self, backend: Backend) -> None:
+        """Whatever its name; what was forgotten is gone as soon."""
+        async with backend.process() as process:
+            for name in NAMES:
+                await process.kept.put("cursor", name, SMALL)
+                assert ("cursor", name) in await backend.bodies()
+            await process.kept.forget("cursor", "plain")
+            assert ("cursor", "plain") not in await backend.bodies()
+
+    async def test_a_new_process_finds_what_the_last_one_left(
+        self, backend: Backend
+    ) -> None:
+        """The last body of each name, and none that was forgotten."""
+        async with backend.process() as process:
+            for name in NAMES:
+                await process.kept.put("cursor", name, SMALL)
+            for number in range(20):
+                await process.kept.put("cursor", "a/b", b"%d" % number)
+            await process.kept.put("silence", "a/b", SMALL)
+            await process.kept.forget("cursor", "plain")
+
+        async with backend.process() as process:
+            wanted = dict.fromkeys(NAMES[2:], SMALL) | {"a/b": b"19"}
+            assert process.kept.items("cursor") == wanted
+            assert process.kept.items("silence") == {"a/b": SMALL}
+            assert process.kept.get("cursor", "plain") is None
+
+    async def test_whoever_follows_hears_all_in_order(self, backend: Backend) -> None:
+        """What is there first, then each write; a repeated one changes nothing."""
+        heard: list[tuple[str, bytes | None]] = []
+        async with backend.process() as process:
+            await process.kept.put("cursor", "before", SMALL)
+            await process.kept.catch_up()
+            process.kept.follow("cursor", lambda *one: heard.append(one))
+            for body in (b"1", b"2", b"2"):
+                await process.kept.put("cursor", "x", body)
+                await process.kept.put("silence", "x", SMALL)
+            await process.kept.forget("cursor", "x")
+            await process.kept.forget("cursor", "x")
+            await process.kept.catch_up()
+
+            assert heard[:4] == [
+                ("before", SMALL), ("x", b"1"), ("x", b"2"), ("x", b"2")
+            ]  # fmt: skip
+            assert {*heard[4:]} == {("x", None)}
+            assert process.kept.items("cursor") == {"before": SMALL}
+
+    async def test_who_caught_up_knows_what_others_wrote(
+        self, backend: Backend
+    ) -> None:
+        """Also what was forgotten by then."""
+        async with backend.process() as one, backend.peer(one) as other:
+            for number in range(5):
+                await one.kept.put("pending", f"p{number}", SMALL)
+                await other.kept.catch_up()
+                assert other.kept.get("pending", f"p{number}") == SMALL
+            await other.kept.forget("pending", "p0")
+            await one.kept.catch_up()
+            assert one.kept.get("pending", "p0") is None
+
+    async def test_what_was_refused_is_neither_durable_nor_known(
+        self, backend: Backend
+    ) -> None:
+        """A patient write waits until there is room."""
+        async with backend.process() as process:
+            await process.kept.put("cursor", "x", b"1")
+            with backend.failing():
+                with pytest.raises(NotWrittenError):
+                    await process.kept.put("cursor", "x", b"2")
+                with pytest.raises(NotWrittenError):
+                    await process.kept.forget("cursor", "x")
+                put = process.kept.put("cursor", "y", b"1", patient=True)
+                patient = asyncio.create_task(put)
+                await asyncio.wait([patient], timeout=0.1)
+                assert not patient.done()
+            await patient
+            await process.kept.catch_up()
+            assert process.kept.items("cursor") == {"x": b"1", "y": b"1"}
+            assert await backend.bodies() == {
+                ("cursor", "x"): b"1", ("cursor", "y"): b"1"
+            }  # fmt: skip
+
+
+def encoded(log: FactLog, *names: str, at: int = NOW) -> list[Encoded]:
+    """Encode a node and a cause of each name, as one event."""
+    facts: list[Fact] = []
+    for name in names:
+        node = Identifier("vault.accessor", name)
+        common: dict[str, Any] = {"authority": "okta", "version": 1}
+        common |= {"received_at": at, "event_id": f"e-{name}"}
+        facts.append(Node(node=node, **common))
+        facts.append(Cause(target=node, effect=Effect.REVOKE, at=at, **common))
+    return encode(facts, ORIGIN, Admission(), log.key)
+
+
+def a_use() -> AccessEvent:
+    """Make one use."""
+    return AccessEvent(
+        (Identifier("vault.accessor", "a"),), "api", "allowed", NOW, "e1"
+    )
+
+
+class FactLogCases:
+    """Contract of `FactLog`."""
+
+    async def test_what_was_appended_is_durable_before_the_token(
+        self, backend: Backend
+    ) -> None:
+        """Each entry lies before the offset that the token names."""
+        async with backend.process() as process:
+            before = int(process.log.written(REALM).rpartition(":")[2])
+            facts = encoded(process.log, "a", "b")
+            also = [Put("cursor", "okta", SMALL), Put("cursor", "gone", None)]
+            batch = LogBatch(
+                name="n1", origin=ORIGIN, facts=facts, accesses=[a_use()], also=also
+            )
+            appended = await process.log.append(batch)
+
+            assert [each.key for each in facts] == await backend.entries()
+            assert {("cursor", "okta"): SMALL} == await backend.bodies()
+            assert 1 == await backend.uses()
+            assert appended.facts == len(facts)
+            assert appended.token == process.log.written(REALM)
+            end = int(appended.token.rpartition(":")[2])
+            assert end - before >= len(facts)
+
+    async def test_what_stands_behind_facts_finds_them(self, backend: Backend) -> None:
+        """At the moment that a cursor is heard of, the log goes as far as the token."""
+        seen: list[str] = []
+        async with backend.process() as process:
+            process.kept.follow(
+                "cursor", lambda *_: seen.append(process.log.written(REALM))
+            )
+            for name in ("a", "b", "c"):
+                facts = encoded(process.log, name)
+                also = [Put("cursor", "okta", name.encode())]
+                batch = LogBatch(name=name, origin=ORIGIN, facts=facts, also=also)
+                appended = await process.log.append(batch)
+                await process.kept.catch_up()
+                assert appended.token == seen[-1]
+        assert len(seen) == 3
+
+    async def test_who_did_it_stands_behind_what_was_done(
+        self, backend: Backend
+    ) -> None:
+        """An act alone is an entry too."""
+        async with backend.process() as process:
+            facts = encoded(process.log, "a")
+            act = Act(realm=REALM, at=NOW, actor="ann", action="revoked a", facts=["f"])
+            await process.log.append(
+                LogBatch(name="n1", origin=ORIGIN, facts=facts, acts=[act])
+            )
+            await process.log.append(LogBatch(name="n2", origin=ORIGIN, acts=[act]))
+
+            keys = [each.key for each in facts]
+            assert [*keys, "act", "act"] == await backend.entries()
+
+    async def test_a_batch_that_comes_again_changes_no_table(
+        self, backend: Backend
+    ) -> None:
+        """After a restart neither; a later one goes on from there."""
+        tokens: list[str] = []
+        facts: list[Encoded] = []
+        for _ in range(2):
+            async with backend.process() as process:
+                facts = encoded(process.log, "a")
+                also = [Put("cursor", "okta", SMALL)]
+                batch = LogBatch(name="n1", origin=ORIGIN, facts=facts, also=also)
+                tokens += [(await process.log.append(batch)).token for _ in range(2)]
+        async with backend.process() as process:
+            more = encoded(process.log, "b")
+            last = await process.log.append(
+                LogBatch(name="n2", origin=ORIGIN, facts=more)
+            )
+
+        keys = [each.key for each in (*facts, *more)]
+        assert keys == list(dict.fromkeys(await backend.entries()))
+        places = [int(each.rpartition(":")[2]) for each in (*tokens, last.token)]
+        assert places == sorted(places)
+        assert places[-1] > places[0]
+        assert 1 == len({each.rpartition(":")[0] for each in (*tokens, last.token)})
+
+    async def test_whatever_is_refused_is_said(self, backend: Backend) -> None:
+        """Each part of a batch, by itself: none of them may get lost silently."""
+        act = Act(realm=REALM, at=NOW, actor="ann", action="looked", facts=[])
+        async with backend.process() as process:
+            for part in (
+                {"facts": encoded(process.log, "a")},
+                {"accesses": [a_use()]},
+                {
+                    "signals": [
+                        {"kind": "unauthorised", "presented": ["a.b", "c"], "at": NOW}
+                    ]
+                },
+                {"dead_letters": [DeadLetter("okta", 0, 1, "misfit: x")]},
+                {"acts": [act]},
+                {"also": [Put("cursor", "okta", SMALL)]},
+                {"also": [Put("cursor", "okta", None)]},
+            ):
+                batch = LogBatch(name="n1", origin=ORIGIN, **part)
+                with backend.failing(), pytest.raises(NotWrittenError):
+                    await process.log.append(batch)
+                await process.log.append(batch)
+
+    async def test_what_was_refused_has_left_nothing(self, backend: Backend) -> None:
+        """It can be appended then; a patient caller waits until that."""
+        async with backend.process() as process:
+            facts = encoded(process.log, "a")
+            also = [Put("cursor", "okta", SMALL)]
+            batch = LogBatch(name="n1", origin=ORIGIN, facts=facts, also=also)
+            with backend.failing():
+                with pytest.raises(NotWrittenError):
+                    await process.log.append(batch)
+                assert [] == await backend.entries()
+                patient = asyncio.create_task(process.log.append(batch, patient=True))
+                await asyncio.wait([patient], timeout=0.1)
+                assert not patient.done()
+                assert {} == await backend.bodies()
+            await patient
+            assert [each.key for each in facts] == await backend.entries()
+            assert {("cursor", "okta"): SMALL} == await backend.bodies()

@@ -1,0 +1,100 @@
+"""The ports of the embedded engine, on a file of their own."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import asynccontextmanager, closing, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from attrs import define
+
+from streams.engines.embedded import store as store_module
+from streams.engines.embedded.fact_log import StoredFactLog
+from streams.engines.embedded.keyed_store import StoredBodies
+from streams.engines.embedded.store import Store
+from streams.engines.embedded.transaction import Transaction
+from tests.contract.port_cases import (
+    REALM,
+    FactLogCases,
+    KeyedStoreCases,
+    Process,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.integration
+
+
+@define
+class OnFile:
+    """A data folder."""
+
+    folder: Path
+    patch: pytest.MonkeyPatch
+
+    @asynccontextmanager
+    async def process(self) -> AsyncIterator[Process]:
+        """Open the folder, which one process at a time may."""
+        store = Store.open(self.folder, realm=REALM, genesis="g")
+        try:
+            log = StoredFactLog(store, lambda _: nullcontext())
+            yield Process(StoredBodies(store), log)
+        finally:
+            await store.close()
+
+    @asynccontextmanager
+    async def peer(self, one: Process) -> AsyncIterator[Process]:
+        """Give the only process there can be."""
+        yield one
+
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        """Fill the disk."""
+
+        def full(_: Any) -> None:
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
+
+        with self.patch.context() as patch:
+            patch.setattr(store_module, "PAUSE_SECONDS", 0.01)
+            patch.setattr(Transaction, "mark", full)
+            yield
+
+    async def bodies(self) -> dict[tuple[str, str], bytes]:
+        """Read the table."""
+        rows = self._read("SELECT kind, name, body FROM kept")
+        return {(kind, name): body for kind, name, body in rows}
+
+    async def entries(self) -> list[str]:
+        """Read the audit chain, in which both facts and acts are."""
+        rows = self._read(
+            "SELECT coalesce(facts.key, 'act') FROM audit_chain LEFT JOIN facts"
+            " ON facts.offset = audit_chain.fact ORDER BY sequence"
+        )
+        return [key for (key,) in rows]
+
+    async def uses(self) -> int:
+        """Count the blocks."""
+        return len(self._read("SELECT offset FROM access"))
+
+    def _read(self, query: str) -> list[Any]:
+        with closing(sqlite3.connect(self.folder / "rescind.db")) as db:
+            return db.execute(query).fetchall()
+
+
+@pytest.fixture
+def backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OnFile:
+    """Give an empty folder."""
+    return OnFile(tmp_path / "data", monkeypatch)
+
+
+class TestStoredBodies(KeyedStoreCases):
+    """The table ``kept``."""
+
+
+class TestStoredFactLog(FactLogCases):
+    """The log of facts."""

@@ -1,0 +1,123 @@
+"""The ports of the Kafka engine, on a real broker."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import zlib
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from attrs import define
+
+from agents_registry.facts import Fact
+from schemas.codec import bundled
+from schemas.entries import Act, read_entry
+from streams.engines.kafka.client.publisher import NotAckedError, Publisher
+from streams.engines.kafka.ingress.compacted_store import CompactedStore
+from streams.engines.kafka.ingress.fact_log import TopicFactLog
+from streams.engines.kafka.topics.topics import assert_layout
+from streams.services import ingest
+from tests.contract.port_cases import (
+    REALM,
+    FactLogCases,
+    KeyedStoreCases,
+    Process,
+)
+from tests.integration.working import lay_out, records
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from streams.settings.kafka import KafkaSettings
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+
+
+@define
+class OnTopics:
+    """The topics of one test."""
+
+    kafka: KafkaSettings
+    patch: pytest.MonkeyPatch
+
+    @asynccontextmanager
+    async def process(self) -> AsyncIterator[Process]:
+        """Write as an ingress does."""
+        geneses = await assert_layout(self.kafka, ["access", "sources", "dlq"])
+        async with (
+            Publisher(self.kafka, 10.0) as publisher,
+            CompactedStore(self.kafka, REALM, publisher, time.time_ns) as kept,
+        ):
+            following = asyncio.create_task(kept.run())
+            log = TopicFactLog(self.kafka, publisher, geneses, lambda: "id", kept)
+            try:
+                yield Process(kept, log)
+            finally:
+                following.cancel()
+                await asyncio.gather(following, return_exceptions=True)
+
+    @asynccontextmanager
+    async def peer(self, one: Process) -> AsyncIterator[Process]:
+        """Run another ingress."""
+        del one
+        async with self.process() as process:
+            yield process
+
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        """Let no broker answer."""
+
+        async def refused(*_: Any) -> None:
+            raise NotAckedError("no broker answers")
+
+        with self.patch.context() as patch:
+            patch.setattr(ingest, "AGAIN_SECONDS", 0.01)
+            patch.setattr(Publisher, "send", refused)
+            patch.setattr(Publisher, "end", refused)
+            yield
+
+    async def bodies(self) -> dict[tuple[str, str], bytes]:
+        """Read the topic as compaction would leave it."""
+        last: dict[tuple[str, str], bytes] = {}
+        for record in await records(self.kafka, "sources"):
+            _, kind, name = record.key.decode().split("/", 2)
+            last.pop((kind, name), None)
+            if record.value is not None:
+                _, _, plain = bundled().decode(record.value)
+                last[kind, name] = zlib.decompress(plain["body"])
+        return last
+
+    async def entries(self) -> list[str]:
+        """Read the facts and acts of the realm."""
+        found = []
+        for record in await records(self.kafka, "facts"):
+            entry = read_entry(record.key, record.value)
+            if isinstance(entry, Fact):
+                found.append(record.key.decode())
+            elif isinstance(entry, Act):
+                found.append("act")
+        return found
+
+    async def uses(self) -> int:
+        """Count the records of accesses."""
+        found = await records(self.kafka, "access")
+        return sum(b"access" in dict(each.headers)["ce_type"] for each in found)
+
+
+@pytest.fixture
+async def backend(
+    kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> OnTopics:
+    """Give empty topics."""
+    await lay_out(kafka_settings)
+    return OnTopics(kafka_settings, monkeypatch)
+
+
+class TestCompactedStore(KeyedStoreCases):
+    """The topic ``sources``."""
+
+
+class TestTopicFactLog(FactLogCases):
+    """The topic ``facts``, and what is written behind it."""
