@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
-from streams.cli.options import Plain, Url
+from streams.cli.options import Plain, Url, Worker
 from streams.cli.options import ServerTokenFile as TokenFile
 from streams.cli.options import run as end_with
 from streams.sources.adopting.adoption import Adoption
@@ -51,14 +51,6 @@ RosterFile = Annotated[
         "--roster",
         help="File that records the list: the next run sends the changes, and names "
         "entries that are no longer listed.",
-    ),
-]
-Worker = Annotated[
-    str | None,
-    typer.Option(
-        "--worker",
-        metavar="URL",
-        help="On Kafka (--url is ingress): URL of the worker that has the realm.",
     ),
 ]
 Logs = Annotated[

@@ -11,7 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
 from attrs import frozen
 
 from agents_registry.identifiers import REUSABLE_KINDS, VOCABULARY
@@ -23,6 +22,7 @@ from streams.adopt.roster import (
     to_text,
     updated,
 )
+from streams.cli.options import knowing
 from streams.cli.output import clean, count, to_stderr
 from streams.clients.rescind import ClientError
 from streams.model.declared_entry import FIELDS, LISTS
@@ -78,7 +78,7 @@ class DeclareOptions:
         dry_run: print what would be declared, and ask no server.
         roster: file that remembers the list; None: everything is sent.
         output: ``table`` or ``json``.
-        worker: on Kafka, URL of who knows the realm; None: the server itself.
+        worker: URL of who is asked about names (deprecated); None: the server itself.
     """
 
     authority: str = OPERATORS
@@ -139,11 +139,9 @@ def adopt(client: Callable[[], Client], listing: Listing, order: DeclareOptions)
         return DONE
     server = client()
     total = _send(server, difference.changed, order)
-    knowing = server if order.worker is None else attrs.evolve(server, url=order.worker)
-    gone = [name for name in difference.gone if _allows(knowing, name) is not False]
-    enabled = [
-        name for name in difference.enabled if _allows(knowing, name) is not True
-    ]
+    asked = knowing("adopt", server, order.worker)
+    gone = [name for name in difference.gone if _allows(asked, name) is not False]
+    enabled = [name for name in difference.enabled if _allows(asked, name) is not True]
     if order.roster is not None:
         stamp = rfc3339(now) or ""
         # Of a name that can be given again nobody can see later that it was ended.

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import quote
 
 import typer
-from attrs import evolve
 
-from streams.cli.options import Plain, TokenFile, Url, ask
+from streams.cli.options import Plain, TokenFile, Url, Worker, ask, knowing
 from streams.cli.output import clean, to_stderr
 
 if TYPE_CHECKING:
@@ -77,14 +76,7 @@ def withdraw(  # noqa: PLR0913 - each is an option
     *,
     reason: Reason,
     kind: Annotated[str, typer.Option("--kind", help="Kind of the fact.")] = "cause",
-    worker: Annotated[
-        str | None,
-        typer.Option(
-            "--worker",
-            metavar="URL",
-            help="On Kafka, where --url is ingress: the worker that has the realm.",
-        ),
-    ] = None,
+    worker: Worker = None,
     output: Plain = "table",
     url: Url = None,
     token_file: TokenFile = None,
@@ -93,9 +85,8 @@ def withdraw(  # noqa: PLR0913 - each is an option
     body = {"identifier": name, "fact": fact, "kind": kind, "reason": reason}
 
     def order(client: Client) -> int:
-        if worker is not None:
-            _note_stranger(evolve(client, url=worker), name)
-        return act(client, "withdrawals", body, output)
+        noted = _note_stranger(knowing("withdraw", client, worker), name)
+        return act(client, "withdrawals", body, output, noted=noted)
 
     ask("withdraw", url, token_file, order)
 
@@ -198,13 +189,20 @@ def approvals_reject(
     ask("approvals", url, token_file, order)
 
 
-def act(client: Client, path: str, body: Mapping[str, object], output: str) -> int:
+def act(
+    client: Client,
+    path: str,
+    body: Mapping[str, object],
+    output: str,
+    *,
+    noted: bool = False,
+) -> int:
     """Send an order; 0 it is done, 1 it waits for a second person.
 
-    What of it nothing is known of is noted, as `rescind revoke` does.
+    What of it nothing is known of is noted, as `rescind revoke` does, once.
     """
     answer = client.post(path, body)
-    if answer.get("unknown"):
+    if answer.get("unknown") and not noted:
         to_stderr(_COMMANDS[path], answer["detail"])
     if answer["accepted"]:
         said = f"Done: {clean(answer['summary'])}.\n  at_least  {answer['token']}\n"
@@ -214,17 +212,22 @@ def act(client: Client, path: str, body: Mapping[str, object], output: str) -> i
     return DONE if answer["accepted"] else WAITS
 
 
-def _note_stranger(worker: Client, text: str) -> None:
-    """Say that nothing is known of a name, where ingress has no table to tell it."""
+def _note_stranger(client: Client, text: str) -> bool:
+    """Say that nothing is known of a name; whether it was said.
+
+    Ingress on Kafka has no table to tell it with its answer.
+    """
     from streams.cli.query import names_of
     from streams.cli.revoke import is_stranger
     from streams.clients.rescind import ClientError
 
     with suppress(ClientError, ValueError):
-        name = names_of(worker, text)[0]
-        if is_stranger(worker, name):
+        name = names_of(client, text)[0]
+        if is_stranger(client, name):
             told = f"nothing is known of {clean(name)} so far: is it spelt right?"
             to_stderr("withdraw", told)
+            return True
+    return False
 
 
 def order_lift(client: Client, body: Mapping[str, object], output: str) -> int:

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
-import attrs
 import typer
 
 from streams.cli.adopt import adopt_app
@@ -24,7 +23,9 @@ from streams.cli.options import (
     PlainGroup,
     TokenFile,
     Url,
+    Worker,
     ask,
+    knowing,
     missing_extra,
 )
 from streams.cli.sources import sources_app
@@ -226,14 +227,7 @@ def revoke(  # noqa: PLR0913 - each is an option
             help="Wait until every guard enforces it; exit code 1 if not all do.",
         ),
     ] = None,
-    worker: Annotated[
-        str | None,
-        typer.Option(
-            "--worker",
-            metavar="URL",
-            help="On Kafka (--url is ingress): URL of the worker that has the realm.",
-        ),
-    ] = None,
+    worker: Worker = None,
     *,
     with_created: Annotated[
         bool,
@@ -250,7 +244,6 @@ def revoke(  # noqa: PLR0913 - each is an option
     from streams.cli.revoke import revoke as work
 
     def order(client: Client) -> int:
-        knowing = None if worker is None else attrs.evolve(client, url=worker)
         return work(
             client,
             name,
@@ -258,7 +251,7 @@ def revoke(  # noqa: PLR0913 - each is an option
             at=at,
             wait=wait,
             output=output,
-            worker=knowing,
+            worker=knowing("revoke", client, worker),
             with_created=with_created,
         )
 

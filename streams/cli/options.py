@@ -38,6 +38,15 @@ ServerTokenFile = Annotated[
         help="File with the server's token; default: RESCIND_TOKEN(_FILE).",
     ),
 ]
+Worker = Annotated[
+    str | None,
+    typer.Option(
+        "--worker",
+        metavar="URL",
+        hidden=True,
+        help="Deprecated: the process at --url asks the others.",
+    ),
+]
 KeptHeads = Annotated[
     list[str] | None,
     typer.Option(
@@ -88,6 +97,19 @@ def ask(
     from streams.clients.rescind import client
 
     raise typer.Exit(run(command, lambda: work(client(url, token_file))))
+
+
+def knowing(command: str, client: Client, worker: str | None) -> Client:
+    """Client of the worker that a deprecated option names; without it, the same."""
+    import attrs
+
+    from streams.cli.output import to_stderr
+
+    if worker is None:
+        return client
+    told = "--worker is deprecated: name the other processes in `peers` of the settings"
+    to_stderr(command, f"{told}, and leave it out")
+    return attrs.evolve(client, url=worker)
 
 
 def run(command: str, work: Callable[[], int]) -> int:

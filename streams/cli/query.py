@@ -269,7 +269,7 @@ def _inventory(answer: dict[str, Any], limit: int) -> str:
     for key, title in _SECTIONS.items():
         found = answer[key]
         if found is None:
-            parts.append(f"\n{title}: another worker knows")
+            parts.append(f"\n{title}: another process knows; name all in `peers`")
             continue
         more = " or more; see --limit" if len(found) >= limit else ""
         parts.append(f"\n{title}: {len(found)}{more}")

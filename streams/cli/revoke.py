@@ -23,6 +23,7 @@ DONE: Final = 0
 NOT_CLOSED: Final = 1
 MOST_CREATED: Final = 100_000  # that a server lists at once
 CLOSED: Final = "closed"
+HINT_SECONDS: Final = 2.0
 SETTLED_STATES: Final = frozenset({CLOSED, "unknown"})
 
 
@@ -46,15 +47,15 @@ def revoke(  # noqa: PLR0913 - each by name
         at: since when.
         wait: seconds to wait until every guard enforces it; None does not ask.
         output: ``table`` or ``json``.
-        worker: on Kafka, who knows the realm; the client is of ingress then.
+        worker: who is asked about the table, where ``--worker`` names another one.
         with_created: revoke too what it and all below it created administratively.
 
     Returns:
         1 when guards were waited for and not all of them enforce it, or when it waits
         itself for a second person.
     """
-    knowing = worker or client
-    order, answer = _order(client, knowing, text, reason, at)
+    worker = worker or client
+    order, answer = _order(client, worker, text, reason, at)
     name = order["identifier"]
     if "pending" in answer:  # over the blast limit
         said = json.dumps(answer) + "\n" if output == "json" else waits(answer)
@@ -62,11 +63,21 @@ def revoke(  # noqa: PLR0913 - each by name
         return NOT_CLOSED
     names = answer.get("identifiers", [name])
     name = names[0]
-    if settled(knowing, name, answer["token"]) is None:
+    if settled(worker, name, answer["token"]) is None:
         _note("revoke", "accepted; the server's table does not show it yet")
-    made = _revoke_created(client, knowing, order, name) if with_created else []
-    asked = [answer["id"], *(each["id"] for each in made if "id" in each)]
-    closures = [] if wait is None else [_enforced(knowing, one, wait) for one in asked]
+    made: list[dict[str, Any]] = []
+    closures: list[dict[str, Any]] = []
+    asked, told = [answer["id"]], True
+    try:
+        if with_created:
+            made = _revoke_created(client, worker, order, name)
+            asked += [each["id"] for each in made if "id" in each]
+        if wait is not None:
+            closures.extend(_enforced(worker, one, wait) for one in asked)
+    except ClientError as error:
+        # It is revoked all the same: nobody may read this as a refusal.
+        told = False
+        _note("revoke", f"{name} is revoked; what is asked for beyond failed: {error}")
     seen = closures[0] if closures else None
     if output == "json":
         more: dict[str, Any] = {} if seen is None else {"closure": seen}
@@ -74,9 +85,9 @@ def revoke(  # noqa: PLR0913 - each by name
         sys.stdout.write(json.dumps({"identifier": name} | answer | more) + "\n")
     else:
         enforced = "" if seen is None else f"{closure_line(seen)}\n"
-        also = _also(made, closures[1:]) if with_created else ""
+        also = _also(made, closures[1:]) if with_created and told else ""
         sys.stdout.write(f"{_revoked(answer, names)}{enforced}{also}")
-    all_closed = all(each["state"] == CLOSED for each in closures)
+    all_closed = told and all(each["state"] == CLOSED for each in closures)
     held = any("pending" in each for each in made)
     return DONE if all_closed and not held else NOT_CLOSED
 
@@ -175,7 +186,7 @@ def _enforced(client: Client, identity: str, wait: float) -> dict[str, Any]:
         try:
             seen = client.get("revocations", identity)
         except ClientError:
-            # A worker reads it a moment after ingress answered, or changes hands.
+            # It is read a moment after it was answered, or its partition moves.
             if over:
                 raise
         else:
@@ -185,11 +196,12 @@ def _enforced(client: Client, identity: str, wait: float) -> dict[str, Any]:
 
 
 def is_stranger(client: Client, name: str) -> bool:
-    """Whether no fact names it; False where the server cannot say."""
+    """Whether no fact names it; False where the server cannot say at once."""
+    hasty = client.patient(HINT_SECONDS)  # an order does not wait for a hint
     with suppress(ClientError):
-        known = client.get("why", name)
+        known = hasty.get("why", name)
         if known["reason"] == UNKNOWN and not known["ancestors"]:
-            return not client.get("blast-radius", name, limit=1)["total"]
+            return not hasty.get("blast-radius", name, limit=1)["total"]
     return False
 
 

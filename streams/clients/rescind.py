@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,11 +54,17 @@ class Client:
 
     Attributes:
         ca_file: who may have signed its certificate; the system's by default.
+        patience: seconds to wait for an answer.
     """
 
     url: str
     token: str = field(repr=False)
     ca_file: str | None = None
+    patience: float = TIMEOUT
+
+    def patient(self, seconds: float) -> Client:
+        """Return a client of the same server that waits so long for an answer."""
+        return evolve(self, patience=seconds)
 
     def get(self, path: str, name: str = "", **query: object) -> dict[str, Any]:
         """Ask a question: ``/v1/path/name?query``; None in the query is left out.
@@ -87,7 +93,7 @@ class Client:
         return self._call("DELETE", f"/v1/{path}/{quote(name, safe='')}")
 
     def _call(self, method: str, target: str, body: bytes = b"") -> dict[str, Any]:
-        connection, base = _connection(self.url, self.ca_file)
+        connection, base = _connection(self.url, self.ca_file, self.patience)
         headers = {
             "Authorization": f"Bearer {self.token}",
             "Content-Type": "application/json",
@@ -130,7 +136,7 @@ class Client:
 
 
 def _connection(
-    url: str, ca_file: str | None
+    url: str, ca_file: str | None, patience: float
 ) -> tuple[http.client.HTTPConnection, str]:
     """Return connection, not yet open, and the path that stands before each target."""
     try:
@@ -143,12 +149,12 @@ def _connection(
         raise ClientError(text, REFUSED)
     base = parts.path.rstrip("/")
     if parts.scheme == "http":
-        return http.client.HTTPConnection(host, port, timeout=TIMEOUT), base
+        return http.client.HTTPConnection(host, port, timeout=patience), base
     try:
         tls = ssl.create_default_context(cafile=ca_file)
     except OSError as error:
         raise ClientError(f"cannot read the CA file {ca_file}", REFUSED) from error
-    return http.client.HTTPSConnection(host, port, timeout=TIMEOUT, context=tls), base
+    return http.client.HTTPSConnection(host, port, timeout=patience, context=tls), base
 
 
 def client(url: str | None, token_file: Path | None) -> Client:

@@ -156,6 +156,37 @@ ORDERS: Final = (
     post("events/none", "aws", {}, route="events/{source}", status=404),
 )  # fmt: skip
 
+# Token and arguments; one URL is enough.
+COMMANDS: Final = (
+    ("revoker", "revoke", "agent.id:writer", "--reason", "lost", "--wait", "20"),
+    ("viewer", "why", KEY),
+    ("viewer", "why", "agent.id:writer"),
+    ("viewer", "why", "secret:s3cr3t-value"),
+    ("viewer", "blast-radius", KEY),
+    ("viewer", "inventory"),
+    ("viewer", "guards"),
+    ("restorer", "guards", "--remove", "nobody"),
+    ("viewer", "findings"),
+    ("viewer", "dlq"),
+    ("viewer", "sources"),
+    ("viewer", "approvals", "list"),
+    ("viewer", "alerts", "list"),
+    ("restorer", "alerts", "test"),
+    (
+        "restorer",
+        "alerts",
+        "silence",
+        "--kind",
+        "unauthorised",
+        "--reason",
+        "known",
+        "--until",
+        "1h",
+    ),
+    ("viewer", "alerts", "silences"),
+    ("restorer", "withdraw", "agent.id:nobody", "f" * 64, "--reason", "x"),
+)
+
 
 def without(value: Any, names: frozenset[str]) -> Any:
     """Give an answer without some names, at any depth, and without ids in texts."""

@@ -5,17 +5,31 @@ The routes come from the server's own router, so that none can be forgotten.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
+import logging
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
+import structlog
 from attrs import Factory, define
+from typer.testing import CliRunner
 
+from streams.cli.main import app
 from streams.http.peer_routes import ROUTES as TABLE
-from tests.golden.route_cases import OF_RELAYS, ORDERS, PENDING, QUESTIONS, Ask, without
+from tests.golden.route_cases import (
+    COMMANDS,
+    OF_RELAYS,
+    ORDERS,
+    PENDING,
+    QUESTIONS,
+    Ask,
+    without,
+)
 from tests.integration.fleet import FleetPorts, fleet, url_of
 from tests.integration.serving import (
     DEADLINE,
@@ -39,6 +53,10 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.golden, pytest.mark.timeout(240)]
 
+# Ids, times, tokens of the log, and columns that are as wide as these.
+_VOLATILE = re.compile(
+    r"[0-9a-f]{32,}(?::\d+:\d+)?|\d{4}-\d\d-\d\dT[\d:.]+Z|[\d.]+ s\b| +|-{2,}"
+)
 ASKED = {each.route for each in (*QUESTIONS, *ORDERS)}
 STAGES = (frozenset({"registry", "closure", "audit"}), frozenset({"sentinel"}))
 
@@ -93,6 +111,9 @@ async def test_a_fleet_answers_every_route_as_the_embedded_server_does(
 ) -> None:
     """Same events in, same answers out; questions at every process of the fleet."""
     apps = listening(monkeypatch)
+    # What a command prints is taken for the time in which it runs.
+    nothing = structlog.make_filtering_bound_logger(logging.CRITICAL)
+    structlog.configure(wrapper_class=nothing)
     await lay_out(kafka_settings)
     ports = FleetPorts.free(2)
     places = [url_of(port) for port in (*ports.workers, ports.notify)]
@@ -124,6 +145,14 @@ async def test_a_fleet_answers_every_route_as_the_embedded_server_does(
                 for told in await differences(ask, one, other, places)
             ]
             assert not wrong, "\n".join(wrong)
+            for command in COMMANDS:
+                first, second = [
+                    await run_command(each, command) for each in (one, other)
+                ]
+                usage = first[0] > 1 and "no*such*guard" not in first[1]
+                assert not usage, (command, first)
+                wrong += [] if first == second else [f"{first} is not {second}"]
+            assert not wrong, "\n".join(wrong)
             order = next(each for each in ORDERS if each.keep == "lost")
             for place in places:
                 assert order.status == (await other.ask(order, place))[0]
@@ -153,6 +182,14 @@ async def differences(
     first, *others = answers
     told = [f"{ask.path}: {first} is not {each}" for each in others if each != first]
     return told or ([] if first[0] == ask.status else [f"{ask.path}: {first}"])
+
+
+async def run_command(engine: Engine, command: tuple[str, ...]) -> tuple[int, str]:
+    """Give exit code and output of a command, without ids and times."""
+    token, *line = command
+    env = {"RESCIND_URL": engine.url, "RESCIND_TOKEN": token}
+    got = await asyncio.to_thread(CliRunner().invoke, app, line, env=env)
+    return got.exit_code, _VOLATILE.sub("*", got.output)
 
 
 async def check_pending(name: str, other: Engine) -> None:

@@ -40,6 +40,7 @@ def fake(*answers: dict[str, Any] | ClientError) -> Mock:
     made: Mock = create_autospec(Client, instance=True)
     made.get.side_effect = lambda *_, **__: answers[0]
     made.post.side_effect = answers
+    made.patient.return_value = made
     return made
 
 
@@ -141,6 +142,25 @@ def test_a_revocation_counts_though_the_server_cannot_show_it_yet(
     assert 0 == code
     assert {"identifier": "k:v"} | accepted == json.loads(out)
     assert "accepted; the server's table does not show it yet" in err
+
+
+@pytest.mark.parametrize("more", [{"wait": 0.0}, {"wait": None, "with_created": True}])
+def test_what_is_revoked_is_never_told_as_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], more: Any
+) -> None:
+    """Exit code 1 and not 2 where nobody can say who enforces it, or what it made."""
+    monkeypatch.setattr(clients, "SETTLED", 0.05)
+    accepted = {"id": "f", "effect": "revoke", "at": "2026-01-01T00:00:00Z",
+                "token": "g:0:8"}  # fmt: skip
+    client = fake(accepted)
+    client.get.side_effect = ClientError("the server says: Not Found", 2)
+
+    code = revoke(client, "k:v", reason="", at=None, output="table", **more)
+
+    out, err = capsys.readouterr()
+    assert 1 == code
+    assert out.startswith("Revoked k:v, and what descends from it")
+    assert "k:v is revoked; what is asked for beyond failed: the server says" in err
 
 
 def test_a_secret_is_named_by_its_hmac_once_the_server_knows_that(
