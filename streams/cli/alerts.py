@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from streams.cli.options import Plain, TokenFile, ask
+from streams.cli.options import Plain, TokenFile, Url, ask
 from streams.cli.output import clean, columns, count, to_stderr
 
 if TYPE_CHECKING:
@@ -37,10 +37,6 @@ alerts_app = typer.Typer(
 Endpoint = Annotated[
     str | None,
     typer.Argument(help="Name of a receiver; default: all.", metavar="ENDPOINT"),
-]
-Url = Annotated[
-    str | None,
-    typer.Option("--url", help="URL of the server, or of `rescind notify` on Kafka."),
 ]
 
 

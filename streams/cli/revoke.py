@@ -65,19 +65,9 @@ def revoke(  # noqa: PLR0913 - each by name
     name = names[0]
     if settled(worker, name, answer["token"]) is None:
         _note("revoke", "accepted; the server's table does not show it yet")
-    made: list[dict[str, Any]] = []
-    closures: list[dict[str, Any]] = []
-    asked, told = [answer["id"]], True
-    try:
-        if with_created:
-            made = _revoke_created(client, worker, order, name)
-            asked += [each["id"] for each in made if "id" in each]
-        if wait is not None:
-            closures.extend(_enforced(worker, one, wait) for one in asked)
-    except ClientError as error:
-        # It is revoked all the same: nobody may read this as a refusal.
-        told = False
-        _note("revoke", f"{name} is revoked; what is asked for beyond failed: {error}")
+    made, closures, told = _beyond(
+        client, worker, order | {"identifier": name}, answer, wait, created=with_created
+    )
     seen = closures[0] if closures else None
     if output == "json":
         more: dict[str, Any] = {} if seen is None else {"closure": seen}
@@ -90,6 +80,35 @@ def revoke(  # noqa: PLR0913 - each by name
     all_closed = told and all(each["state"] == CLOSED for each in closures)
     held = any("pending" in each for each in made)
     return DONE if all_closed and not held else NOT_CLOSED
+
+
+def _beyond(
+    client: Client,
+    worker: Client,
+    order: dict[str, Any],
+    answer: dict[str, Any],
+    wait: float | None,
+    *,
+    created: bool,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], bool]:
+    """Revoke what it made, and look who enforces all of it.
+
+    Answers to the orders, states of the revocations, and whether all of it was told.
+    """
+    made: list[dict[str, Any]] = []
+    closures: list[dict[str, Any]] = []
+    asked, name = [answer["id"]], order["identifier"]
+    try:
+        if created:
+            made = _revoke_created(client, worker, order, name)
+            asked += [each["id"] for each in made if "id" in each]
+        if wait is not None:
+            closures.extend(_enforced(worker, one, wait) for one in asked)
+    except ClientError as error:
+        # It is revoked all the same: nobody may read this as a refusal.
+        _note("revoke", f"{name} is revoked; what is asked for beyond failed: {error}")
+        return made, closures, False
+    return made, closures, True
 
 
 def _order(

@@ -166,9 +166,8 @@ def test_commands_in_a_pod_know_the_server(
     assert "must have the name rel-rescind" in made.notes
     made = render(files["kafka"] | {"tls": files["secured"]["tls"]})
     assert "--url https://rel-rescind-ingress:8750" in made.notes
-    assert (
-        "must have the names rel-rescind-ingress and rel-rescind-registry" in made.notes
-    )
+    for role in ("ingress", "ingress-pods", "registry-pods", "sentinel-pods"):
+        assert f"rel-rescind-{role}" in made.notes
     plain = render({}).environment("embedded")
     assert not {"RESCIND_URL", "RESCIND_CA_FILE"} & plain.keys()
 

@@ -114,6 +114,10 @@ only checks (`checks`) does not wait for a Secret that Strimzi has yet to make. 
 {{- end }}
 {{- else }}
 {{- include "rescind.servedTlsEnv" .root }}
+{{- /* The image before has no such setting, and would not start. */}}
+{{- if include "rescind.waits" . | empty }}
+{{- include "rescind.peersEnv" .root }}
+{{- end }}
 {{- end }}
 {{- with .values.extraEnv }}
 {{ toYaml . }}
@@ -127,6 +131,20 @@ only checks (`checks`) does not wait for a Secret that Strimzi has yet to make. 
 {{/* Where the one server is called. */}}
 {{- define "rescind.url" -}}
 {{ printf "%s://%s:%d" (include "rescind.scheme" .) (include "rescind.fullname" .) (int .Values.service.port) }}
+{{- end }}
+
+{{/* Where the processes are that answer what one of them does not: all pods of a role. */}}
+{{- define "rescind.peersEnv" -}}
+{{- if .Values.kafka.bootstrapServers }}
+{{- $at := printf "%s://%s-%%s-pods:8750" (include "rescind.scheme" .) (include "rescind.fullname" .) }}
+{{- $notify := ternary (list (printf $at "notify")) list .Values.notify.enabled }}
+- {name: RESCIND_PEERS__INGRESS, value: {{ list (printf $at "ingress") | toJson | squote }}}
+- {name: RESCIND_PEERS__WORKERS, value: {{ list (printf $at "registry") (printf $at "sentinel") | toJson | squote }}}
+- {name: RESCIND_PEERS__NOTIFY, value: {{ $notify | toJson | squote }}}
+{{- if and .Values.tls.existingSecret .Values.tls.caKey }}
+- {name: RESCIND_PEERS__CA_FILE, value: {{ printf "/etc/rescind/tls/%s" .Values.tls.caKey | quote }}}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{/* Where the certificate of the server lies; the files are read again when they change. */}}
