@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import metadata
 from typing import TYPE_CHECKING, Final
 
+from streams.model.extensions import ExtensionError, extensions
 from streams.sinks.sink import Sink
 
 if TYPE_CHECKING:
@@ -25,21 +25,18 @@ def sink(name: str, url: str, options: Mapping[str, str], links: Links) -> Sink:
         links: what alerts point to.
 
     Raises:
-        ValueError: there is no such entry point, it does not load, or it refuses the
-            options or returns no sink.
+        ExtensionError: there is no such entry point, it does not load, or it returns no
+            sink.
+        ValueError: it refuses the options.
     """
-    points = metadata.entry_points(group=GROUP)
-    if name not in points.names:
-        known = ", ".join(sorted(points.names)) or "none; install its distribution"
-        text = f"no sink {name!r} among the entry points {GROUP}: there is {known}"
-        raise ValueError(text)
-    point = points[name]
+    known = extensions(GROUP)
+    if name not in known:
+        listed = ", ".join(sorted(known)) or "none; install its distribution"
+        raise ExtensionError(f"no sink {name!r}: there is {listed}")
     try:
-        made = point.load()(url, options, links)
-    except (AttributeError, ImportError, TypeError) as error:
-        text = f"sink {name} ({point.value}) does not load: {error}"
-        raise ValueError(text) from error
+        made = known[name].load()(url, options, links)
+    except TypeError as error:
+        raise ExtensionError(f"{known[name]} cannot be called: {error}") from error
     if not isinstance(made, Sink):
-        text = f"sink {name} ({point.value}) is no streams.sinks.sink.Sink"
-        raise ValueError(text)  # noqa: TRY004 - of the settings
+        raise ExtensionError(f"{known[name]} is no streams.sinks.sink.Sink")
     return made
