@@ -19,7 +19,8 @@ from streams.apps.builders.alerting import alerting
 from streams.apps.builders.description import described
 from streams.apps.builders.embedded_analysis import AnalysisParts, analysis_parts
 from streams.apps.builders.embedded_context import EmbeddedContext
-from streams.apps.builders.embedded_guards import GuardParts, guard_parts
+from streams.apps.builders.embedded_guards import GuardParts, ServedGuards, guard_parts
+from streams.apps.builders.embedded_metrics import ServerState, StoreMetrics
 from streams.apps.builders.embedded_tables import StageTables
 from streams.apps.builders.http_listener import accepting
 from streams.apps.builders.inputs import Inputs, inputs
@@ -34,16 +35,18 @@ from streams.engines.embedded.status_entries import StoredStatusEntries
 from streams.engines.embedded.store import Store
 from streams.http.alert_metrics import AlertMetrics
 from streams.http.events import Events
-from streams.http.guards import Guards, ServedGuards
-from streams.http.health import Health, StoreMetrics
+from streams.http.guards import Guards
 from streams.http.lists import Lists
+from streams.http.metrics import Metrics
 from streams.http.names import Names
+from streams.http.probes import Probes
 from streams.http.publication import publication
 from streams.http.push import Push
 from streams.http.queries import Queries
 from streams.http.server import Handlers, application
 from streams.http.status_lists import StatusLists
 from streams.model.times import DAY
+from streams.observability import metrics
 from streams.process.lifecycle import heeding_signals, say_ready
 from streams.process.loop_hold import ANALYSIS
 from streams.process.server_clock import server_clock
@@ -213,7 +216,8 @@ def _handlers(
     settings, aside = taking.described.settings, about.analysis.run
     taking.vendors.receivers.hooks.read = about.reading.read
     feed, stages = guarding.feed, analysed.stages
-    metrics = (
+    collectors = (
+        ServerState(feed, stages),
         *guarding.metrics,
         *taking.vendors.collectors,
         AlertMetrics(analysed.notifier, analysed.attempts, about.clock),
@@ -240,10 +244,24 @@ def _handlers(
             aside,
         ),
         feed,
-        Health(feed, stages, analysed.watch, *metrics),
+        _probes(guarding, analysed),
+        Metrics(metrics.SERVER, *collectors),
         Push(tokens, taking.streams.receivers, speakers),
         Guards(tokens, served, boottime),
     )
+
+
+def _probes(guarding: GuardParts, analysed: AnalysisParts) -> Probes:
+    """Live while every loop gets on, ready once the table is complete."""
+    votes, loaded = guarding.feed.votes, analysed.stages.loaded
+
+    def waiting(_: float) -> list[str]:
+        return [] if loaded.is_set() else ["table"]
+
+    def wrong() -> list[str]:
+        return [] if votes is None or votes.fault is None else [votes.fault]
+
+    return Probes(analysed.watch.stalled, waiting, wrong)
 
 
 async def _work(store: Store, more: list[Loop], stop: asyncio.Event) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from prometheus_client.registry import Collector
-
 from streams.model.findings import FindingKind
 from streams.observability import metrics
 from streams.stages.closure.closure import GuardMode, ProofState
@@ -16,10 +14,6 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
-    from streams.engines.embedded.closures import Closures
-    from streams.http.prober import Prober
-    from streams.http.receipts import ReceiptIntake
-
 
 # Why receipts are not counted, on either engine.
 REFUSALS: Final = (
@@ -27,33 +21,6 @@ REFUSALS: Final = (
     "name_reserved", "other_instance", "other_log", "repeated", "too_many_names",
     "unproven", "unreadable", "unsigned", "wrongly_signed",
 )  # fmt: skip
-
-
-class ClosureMetrics(Collector):
-    """Reads at every scrape who enforces, and what is proven of revocations."""
-
-    def __init__(
-        self, closures: Closures, receipts: ReceiptIntake, prober: Prober
-    ) -> None:
-        """Report on these."""
-        self._closures = closures
-        self._receipts = receipts
-        self._prober = prober
-
-    def collect(self) -> Iterator[Metric]:
-        """Return registered guards, states that were reached, and refused receipts."""
-        closure, roll = self._closures.closure, self._closures.roll
-        yield from states_of(closure.waiting, self._closures.states)
-        yield guards_of(roll.standing())
-        yield refused_of(self._receipts.refused)
-        yield from self._looked_at()
-
-    def _looked_at(self) -> Iterator[Metric]:
-        probed = metrics.PROBED.family()
-        for result in ("denied", "stale", "failed"):
-            probed.add_metric([result], self._prober.results[result])
-        yield probed
-        yield metrics.PROBE_STALENESS.of(self._prober.staleness)
 
 
 def states_of(waiting: int, reached: Counter[ProofState]) -> Iterator[Metric]:

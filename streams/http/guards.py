@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import http
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol
 
 from aiohttp import web
 
@@ -16,9 +16,7 @@ from streams.stages.closure.results import seconds_between
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from streams.engines.embedded.closures import Closures
     from streams.http.auth import Tokens
-    from streams.http.feed import FeedServer
     from streams.stages.closure.closure import RegisteredGuard
     from streams.stages.closure.results import Result
 
@@ -70,61 +68,6 @@ class Places(Protocol):
             ProblemError: it is not known here; 503 where it is elsewhere.
         """
         ...
-
-
-class ServedGuards:
-    """The guards that this server feeds; it serves one realm."""
-
-    def __init__(self, closures: Closures, feed: FeedServer, realm: str) -> None:
-        """Answer from closure and feed."""
-        self._closures = closures
-        self._feed = feed
-        self._realm = realm
-
-    def enforcement(self, realm: str | None) -> Self:
-        """Return the this object: there is one realm."""
-        if realm not in (None, self._realm):
-            raise ProblemError(http.HTTPStatus.NOT_FOUND, "no such realm")
-        return self
-
-    def credential(self, guard: str) -> str | None:
-        """Name the credential that registered first under a name."""
-        return self._closures.roll.names.holder(guard)
-
-    @property
-    def guards(self) -> Mapping[str, RegisteredGuard]:
-        """Registered guards."""
-        return self._closures.closure.guards
-
-    @property
-    def end(self) -> int:
-        """End of the log."""
-        return self._feed.end
-
-    @property
-    def deadline(self) -> float:
-        """Seconds until a finding."""
-        return self._closures.deadline
-
-    @property
-    def connected(self) -> Collection[str]:
-        """Name those that are fed."""
-        return {each.guard for each in self._feed.connections}
-
-    @property
-    def subscribers(self) -> list[str]:
-        """Name those that are fed and send no receipts."""
-        return sorted(
-            {each.guard for each in self._feed.connections if each.session is None}
-        )
-
-    async def result(self, identity: str) -> Result | None:
-        """Revocation by its id."""
-        return await self._closures.result(identity)
-
-    async def remove(self, guard: str, actor: str) -> bool:
-        """Let a guard go, and say in the audit record who wanted it."""
-        return await self._closures.roll.remove(guard, actor)
 
 
 class Guards:

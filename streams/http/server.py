@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from streams.http.events import Events
     from streams.http.feed import FeedServer
     from streams.http.guards import Guards
-    from streams.http.health import Health
     from streams.http.lists import Lists
+    from streams.http.metrics import Metrics
     from streams.http.names import Names
+    from streams.http.probes import Probes
     from streams.http.push import Push
     from streams.http.queries import Queries
 
@@ -42,7 +43,8 @@ class Handlers:
     names: Names
     lists: Lists
     feed: FeedServer
-    health: Health
+    probes: Probes
+    metrics: Metrics
     push: Push
     guards: Guards
 
@@ -74,7 +76,6 @@ def application(handlers: Handlers, max_body_bytes: int) -> web.Application:
     app = web.Application(
         middlewares=[*tracers(), problems], client_max_size=max_body_bytes
     )
-    health = handlers.health
     app.router.add_post("/v1/events/{source}", handlers.events.post)
     handlers.push.add_to(app)
     app.router.add_get("/v1/feed", handlers.guard)
@@ -82,10 +83,8 @@ def application(handlers: Handlers, max_body_bytes: int) -> web.Application:
     handlers.names.add_to(app)
     handlers.guards.add_to(app)
     handlers.lists.add_to(app)
-    app.router.add_get("/healthz/live", health.live)
-    app.router.add_get("/healthz/ready", health.ready)
-    app.router.add_get("/healthz/startup", health.started)
-    app.router.add_get("/metrics", health.metrics)
+    handlers.probes.add_to(app)
+    app.router.add_get("/metrics", handlers.metrics.get)
     return app
 
 

@@ -12,13 +12,13 @@ import pytest
 from agents_registry.life import Reason
 from enforcement.verdict import Mode as GuardMode
 from enforcement.verdict import Verdict
+from streams.apps.builders.embedded_metrics import StoreMetrics
 from streams.apps.builders.kafka_enforcement import OwnClosures
 from streams.engines.embedded.audit import AuditSigner
 from streams.engines.kafka.audit.audit import AuditStage
 from streams.engines.kafka.closure.closure import ClosureStage
 from streams.engines.kafka.closure.closure_partition import ClosurePartition, Rules
 from streams.http.closure_metrics import REFUSALS
-from streams.http.health import StoreMetrics
 from streams.http.order_metrics import OrderMetrics
 from streams.http.sources import SourceMetrics
 from streams.model.times import SECOND

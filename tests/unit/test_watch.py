@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from streams.engines.embedded.liveness import LATE_SECONDS, LoopWatch
-from streams.http.health import Health
+from streams.http.probes import Probes
 from streams.observability.progress import STILL_SECONDS, Progress
 
 pytestmark = pytest.mark.unit
@@ -154,8 +154,7 @@ def test_a_process_that_had_no_turn_itself_is_well() -> None:
 async def test_the_probe_names_what_stands_still() -> None:
     """With 503, and in words that name no identifier."""
     world = World(asyncio.get_running_loop().time() - LONG - 10)
-    feed: Any = SimpleNamespace(votes=None)
-    health = Health(feed, cast("Any", world.stages), world.watch)
+    health = Probes(world.watch.stalled, lambda _: ())
     world.go(5, world.stages, world.notifier)
     request: Any = None
     assert http.HTTPStatus.OK == (await health.live(request)).status

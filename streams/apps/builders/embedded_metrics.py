@@ -1,16 +1,12 @@
-"""Health for orchestrators, and metrics for Prometheus."""
+"""What the embedded server tells Prometheus of its parts."""
 
 from __future__ import annotations
 
-import asyncio
-import http
 from typing import TYPE_CHECKING
 
-from aiohttp import web
 from prometheus_client.registry import Collector
 
-from streams.http.closure_metrics import findings_of
-from streams.http.metrics import Metrics
+from streams.http.closure_metrics import findings_of, guards_of, refused_of, states_of
 from streams.model.times import SECOND
 from streams.observability import metrics
 
@@ -20,20 +16,24 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
     from streams.engines.embedded.audit import AuditSigner
-    from streams.engines.embedded.liveness import LoopWatch
+    from streams.engines.embedded.closures import Closures
     from streams.engines.embedded.stages import Stages
     from streams.engines.embedded.store import Store
     from streams.http.feed import FeedServer
+    from streams.http.prober import Prober
+    from streams.http.receipts import ReceiptIntake
 
 
-class _State(Collector):
+class ServerState(Collector):
     """Reads the state of the server at every scrape."""
 
     def __init__(self, feed: FeedServer, stages: Stages) -> None:
+        """Read these."""
         self._feed = feed
         self._stages = stages
 
     def collect(self) -> Iterator[Metric]:
+        """Return facts, guards, identifiers, uses, findings, lag and position."""
         stages, feed = self._stages, self._feed
         votes = feed.votes
         yield metrics.CLOCK_OFFSET.of(0 if votes is None else votes.offset / SECOND)
@@ -65,44 +65,28 @@ class StoreMetrics(Collector):
         yield metrics.AUDIT_HEAD.of(self._audit.signed_at / SECOND)
 
 
-class Health:
-    """Handlers of ``/healthz`` and ``/metrics``; open, they tell no identifier.
-
-    Attributes:
-        metrics: the handler of ``/metrics``.
-    """
+class ClosureMetrics(Collector):
+    """Reads at every scrape who enforces, and what is proven of revocations."""
 
     def __init__(
-        self, feed: FeedServer, stages: Stages, watch: LoopWatch, *more: Collector
+        self, closures: Closures, receipts: ReceiptIntake, prober: Prober
     ) -> None:
-        """Report on these, and what more is collected."""
-        self._stages = stages
-        self._watch = watch
-        self._votes = feed.votes
-        self.metrics = Metrics(metrics.SERVER, _State(feed, stages), *more).get
+        """Report on these."""
+        self._closures = closures
+        self._receipts = receipts
+        self._prober = prober
 
-    async def live(self, _: web.Request) -> web.Response:
-        """Answer 200 while every loop gets on, else name those that do not."""
-        still = self._watch.stalled(asyncio.get_running_loop().time())
-        if not still:
-            return web.Response(text="live\n")
-        status = http.HTTPStatus.SERVICE_UNAVAILABLE
-        return web.Response(text=f"not live: {', '.join(still)}\n", status=status)
+    def collect(self) -> Iterator[Metric]:
+        """Return registered guards, states that were reached, and refused receipts."""
+        closure, roll = self._closures.closure, self._closures.roll
+        yield from states_of(closure.waiting, self._closures.states)
+        yield guards_of(roll.standing())
+        yield refused_of(self._receipts.refused)
+        yield from self._looked_at()
 
-    async def ready(self, _: web.Request) -> web.Response:
-        """Answer 200 while the table is complete and the clock not found wrong."""
-        wrong = None if self._votes is None else self._votes.fault
-        if wrong is not None and self._stages.loaded.is_set():
-            status = http.HTTPStatus.SERVICE_UNAVAILABLE
-            return web.Response(text=f"not ready: {wrong}\n", status=status)
-        return self._loaded()
-
-    async def started(self, _: web.Request) -> web.Response:
-        """Answer 200 once the table is complete; a restart mends no clock."""
-        return self._loaded()
-
-    def _loaded(self) -> web.Response:
-        if self._stages.loaded.is_set():
-            return web.Response(text="ready\n")
-        status = http.HTTPStatus.SERVICE_UNAVAILABLE
-        return web.Response(text="loading\n", status=status)
+    def _looked_at(self) -> Iterator[Metric]:
+        probed = metrics.PROBED.family()
+        for result in ("denied", "stale", "failed"):
+            probed.add_metric([result], self._prober.results[result])
+        yield probed
+        yield metrics.PROBE_STALENESS.of(self._prober.staleness)
