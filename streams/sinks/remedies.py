@@ -3,9 +3,10 @@
 ``{it}`` is the name that the finding is about, ``{id}`` the same as a shell takes it,
 ``{ended}`` and ``{ended_id}`` so the name that was ended. ``{point}`` is the
 enforcement point or the source, ``{value}`` the name without its kind, ``{by}`` whoever
-said it, ``{not_holder}`` who holds a guard's name, ``{lift}`` the options of a lift,
-``{former}`` the owner who is gone, ``{its}`` what to do about the
-credentials of an unknown agent. ID, TEXT, FACT, ... are for the reader to fill in.
+said it, ``{authority}`` the system whose word it is, ``{not_holder}`` who holds a
+guard's name, ``{lift}`` the options of a lift, ``{former}`` the owner who is gone,
+``{its}`` what to do about the credentials of an unknown agent. ID, TEXT, FACT, ... are
+for the reader to fill in.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ REMEDIES: Final = {
         "it at the guards meanwhile."
     ),
     FindingKind.LIFT_AMBIGUOUS: (
-        "Ask the operators of the source which came last. If {it} may work again, run "
+        "Ask the operators of {authority} which came last. If {it} may work again, run "
         '`rescind lift {id}{lift} --reason "TEXT"`; `rescind why {id}` shows the '
         "suspension with its authority and aspect."
     ),
@@ -245,8 +246,8 @@ LEASE: Final = (
 # Where the finding is about a source or a guard.
 OF_NO_AGENTS: Final = {
     FindingKind.REVOCATION_NOT_APPLIED: (
-        "What the event ended is still accepted. Look the event up at its source, and "
-        'end what it ended with `rescind revoke ID --reason "TEXT"`, where ID is '
+        "What the event ended is still accepted. Look the event up at {point}, and end "
+        'what it ended with `rescind revoke ID --reason "TEXT"`, where ID is '
         "kind:value; `rescind audit export` has the IDs."
     ),
     FindingKind.UNAUTHORISED: (

@@ -167,6 +167,7 @@ def _filled(text: str, finding: Finding) -> str:
         days=days_of(detail(finding)),
         point=shown(finding.point) or without_point,
         by=ends.who(finding) or "its sender",
+        authority=shown(finding.authority or "") or "the source",
     )
 
 
