@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 import orjson
 import pytest
 
-from streams.model.records import Access, DeadLetter
+from agents_registry.identifiers import Identifier
+from streams.model.records import Access, DeadLetter, Lifecycle
 from streams.model.times import rfc3339
 from streams.sources.mapped.generic import Generic
 from streams.sources.mapped.mapping import MappingError, load_mapping
@@ -206,3 +207,29 @@ def test_each_access_tells_where_it_came_from(repository: Path, name: str) -> No
     uses = [rule for rule in mapping.rules if rule.record == "access"]
     assert uses
     assert [] == [rule.label for rule in uses if rule.address is None]
+
+
+def test_an_owner_that_an_issuer_names_is_one(repository: Path) -> None:
+    """A text alone is shown in alerts of uses; it makes nobody the owner."""
+    files = sorted((repository / "examples/mappings").glob("*.yaml"))
+    assert files
+    for file in files:
+        rules = load_mapping(file.read_text("utf-8"), file.name).rules
+        texts = [each for each in rules if each.record == "lifecycle" and each.owner]
+        assert [] == [f"{file.stem}: {each.label}" for each in texts]
+
+
+def test_the_gateways_log_makes_an_owner(repository: Path) -> None:
+    """Of the token that its event issues."""
+    folder = repository / "examples/mappings"
+    mapping = load_mapping(
+        (folder / "agent-gateway.yaml").read_text("utf-8"), "agent-gateway.yaml"
+    )
+    lines = (folder / "agent-gateway.ndjson").read_bytes()
+    owners = {
+        owner
+        for record in Generic(mapping).records(lines)
+        if isinstance(record, Lifecycle)
+        for owner in record.owners
+    }
+    assert {Identifier("person.id", "dana")} == owners
