@@ -180,7 +180,8 @@ class FeedServer:
             await self._converse(connection, hello)
         except* ReceiptError as refused:
             text = str(refused.exceptions[0])
-            log.warning("guard_refused", guard=connection.guard, why=text)
+            by = {"guard": connection.guard, "holder": bearer.name}
+            log.warning("guard_refused", why=text, **by)
             await socket.close(
                 code=1008, message=text.encode("ascii", "replace")[:LONGEST_REASON]
             )
