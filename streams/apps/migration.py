@@ -14,20 +14,19 @@ import hashlib
 import itertools
 import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from attrs import define, frozen
 
 from agents_registry import inventory
 from agents_registry.facts import Fact, copy_key
 from agents_registry.registry import Registry
-from enforcement.kafka.connecting import stopped, whole
 from schemas.codec import bundled, decode_fact
 from streams.engines.embedded.backup_archive import DATABASE
 from streams.engines.embedded.data_folder import MOVED_FILE, make_tables
 from streams.engines.embedded.restore import alone
+from streams.engines.kafka.client.log_reader import reading
 from streams.engines.kafka.client.publisher import Publisher
 from streams.engines.kafka.ingress.compacted_store import CompactedStore
 from streams.engines.kafka.ingress.status_entries import ENTRY, LIST
@@ -51,8 +50,6 @@ from streams.stages.notify.state import DEAD
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
-
-    from aiokafka import ConsumerRecord
 
     from agents_registry.identifiers import Vocabulary
     from streams.engines.kafka.records.codec import Outgoing
@@ -242,7 +239,7 @@ class Migration:
         ours = self._digest(list(_facts_of(db)), now)
         read: list[Fact] = []
 
-        def take(record: ConsumerRecord) -> None:
+        def take(record: Any) -> None:
             entry = read_entry(record.key, record.value)
             if isinstance(entry, Fact) and realm_of(record.key) == self.realm:
                 read.append(entry)
@@ -285,7 +282,7 @@ def _facts_of(db: sqlite3.Connection) -> Iterator[Fact]:
         yield decode_fact(value, bundled())
 
 
-def _id(record: ConsumerRecord | Outgoing) -> bytes:
+def _id(record: Any) -> bytes:
     """Id of a record, as CloudEvents has it."""
     return bytes(dict(record.headers)["ce_id"])
 
@@ -297,19 +294,11 @@ def _pages(facts: Iterable[Fact]) -> Iterator[list[Fact]]:
 
 
 async def _read(
-    kafka: KafkaSettings, name: str, number: int, take: Callable[[ConsumerRecord], None]
+    kafka: KafkaSettings, name: str, number: int, take: Callable[[Any], None]
 ) -> int:
     """Read a partition from its start to where it ends now; give that end."""
-    consumer = AIOKafkaConsumer(**kafka.client(), auto_offset_reset="earliest")
-    try:
-        await whole(consumer.start())
-        place = TopicPartition(kafka.topic(name), number)
-        end: int = (await consumer.end_offsets([place]))[place]
-        consumer.assign([place])
-        while await consumer.position(place) < end:
-            for records in (await consumer.getmany(timeout_ms=500)).values():
-                for record in records:
-                    take(record)
-    finally:
-        await stopped(consumer.stop)
+    async with reading(kafka) as reader:
+        begin, end = await reader.bounds(name, number)
+        async for record in reader.records(name, number, begin, end):
+            take(record)
     return end

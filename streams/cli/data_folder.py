@@ -166,7 +166,6 @@ def run_migrate(
     """
     import sqlite3
 
-    from aiokafka.errors import KafkaError
     from pydantic import ValidationError
 
     from schemas.errors import SchemaError
@@ -174,6 +173,7 @@ def run_migrate(
     from streams.apps.migration import MigrationError
     from streams.cli.kafka_errors import failure_text
     from streams.engines.embedded.data_folder import StoreInUseError
+    from streams.engines.kafka.client.errors import KafkaError
     from streams.engines.kafka.client.publisher import NotAckedError
     from streams.engines.kafka.records.schema_registry import RegistryError
     from streams.engines.kafka.topics.topics import LayoutError

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from aiokafka.errors import KafkaConnectionError
-
+from streams.engines.kafka.client.errors import KafkaConnectionError
 from streams.process.lifecycle import first_error
 from streams.settings.kafka import KafkaSettings
 

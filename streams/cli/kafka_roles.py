@@ -6,7 +6,6 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
 from streams.apps.builders.sources import ConfigurationError
@@ -17,6 +16,7 @@ from streams.apps.worker import collect_rarely, work
 from streams.cli.kafka_errors import failure_text
 from streams.engines.embedded.analysis import SWITCH_SECONDS
 from streams.engines.kafka.checkpoints.checkpoint import CheckpointInUseError
+from streams.engines.kafka.client.errors import KafkaError
 from streams.engines.kafka.topics.topics import LayoutError
 from streams.model.error_text import error_text
 from streams.observability.metrics import INGRESS, NOTIFY, RELAY, WORKER

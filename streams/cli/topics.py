@@ -169,10 +169,10 @@ async def _apply() -> int:
 def _run(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
     import asyncio
 
-    from aiokafka.errors import KafkaError
     from pydantic import ValidationError
 
     from streams.cli.kafka_errors import failure_text
+    from streams.engines.kafka.client.errors import KafkaError
     from streams.engines.kafka.records.schema_registry import RegistryError
     from streams.engines.kafka.topics.topics import LayoutError
     from streams.process.lifecycle import configure_logging

@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.text import Text
 
@@ -19,6 +18,7 @@ from streams.demo.kafka_load import KINDS, Load, Measured, child, histogram, per
 from streams.demo.kafka_stage import WORKERS, KafkaStage, kafka_staged
 from streams.demo.stage import DemoError
 from streams.devkafka.distribution import BrokerError
+from streams.engines.kafka.client.errors import KafkaError
 from streams.outbound.answers import RequestError
 from streams.process.lifecycle import configure_logging, first_error
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import orjson
 from attrs import define, field
@@ -19,21 +19,29 @@ from agents_registry.death import Fate
 from agents_registry.identifiers import Identifier
 from enforcement.turns import undisturbed
 from streams.model.findings import FindingKind
+from streams.ports.fact_log import LogBatch
 from streams.process.aside import Aside, here
 from streams.stages.closure.results import seconds_between
+from streams.stages.ingest.ingress import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
-    from streams.engines.embedded.closures import Closures
-    from streams.engines.embedded.stages import Stages
-    from streams.engines.embedded.store import Store
-    from streams.engines.embedded.transaction import Transaction
     from streams.http.feed import Connection, FeedServer
+    from streams.ports.fact_log import FactLog
+    from streams.services.feed_ports import TableSource
     from streams.stages.closure.results import Revocation
 
 SAMPLE: Final = 20  # identifiers of one probe
+PROBER: Final = "prober"
 PATIENCE: Final = 1.0  # seconds for a guard's socket to take a probe
+
+
+class Revoked(Protocol):
+    """Knows what was revoked lately."""
+
+    @property
+    def recent(self) -> Collection[Revocation]: ...  # noqa: D102 - an attribute
 
 
 class _Allowed(NamedTuple):
@@ -49,6 +57,7 @@ class Prober:
     """Asks the guards that are connected and registered.
 
     Attributes:
+        closures: what is revoked; stages: what is dead; log: takes findings.
         pick: gives some of the revocations, at most so many, at random.
         seconds: between two probes.
         results: identifiers by what the guards said: ``denied``, ``stale``, ``failed``.
@@ -58,9 +67,11 @@ class Prober:
     """
 
     feed: FeedServer
-    closures: Closures
-    stages: Stages
-    store: Store
+    closures: Revoked
+    stages: TableSource
+    log: FactLog
+    realm: str
+    genesis: str
     clock: Callable[[], int]
     pick: Callable[[Sequence[Revocation], int], list[Revocation]]
     seconds: float
@@ -78,13 +89,13 @@ class Prober:
         if not self.seconds:
             return
         self.feed.probed = self._answered
-        await self.stages.loaded.wait()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._report())
             tasks.create_task(self._look_again())
             while True:
                 await asyncio.sleep(self.seconds)
-                await self.probe()
+                if self.stages.loaded.is_set():
+                    await self.probe()
 
     async def probe(self) -> None:
         """Ask every registered guard once."""
@@ -126,7 +137,7 @@ class Prober:
         allowed, applied = message.get("allowed"), message.get("applied")
         if (
             message.get("probe") != self._number
-            or message.get("genesis") != self.store.genesis
+            or message.get("genesis") != self.genesis
             or connection not in self._waiting
             or not isinstance(allowed, list)
             or not isinstance(applied, int)
@@ -158,12 +169,10 @@ class Prober:
     async def _report(self) -> None:
         """Make findings of what should be impossible."""
         while True:
-            signals = [await self._failed.get()]
-
-            def job(tx: Transaction, signals: list[dict[str, Any]] = signals) -> None:
-                tx.add_signals(signals)
-
-            await self.store.write_in_time(job)
+            signal = await self._failed.get()
+            origin = Origin(PROBER, self.realm, signal["at"])
+            batch = LogBatch(name=PROBER, origin=origin, signals=[signal])
+            await self.log.append(batch, patient=True)
 
 
 async def _send(connection: Connection, text: str) -> None:

@@ -330,7 +330,7 @@ async def test_a_probe_lets_others_have_their_turn(
     monkeypatch.setattr(turns, "TURN_SECONDS", 0.0)
     registry, deep, cause = below_an_end(500)
     server: Any = SimpleNamespace(registry=registry)
-    prober = Prober(server, server, server, server, int, list, 1.0)  # type: ignore[arg-type]
+    prober = Prober(server, server, server, server, "r", "g", int, list, 1.0)  # type: ignore[arg-type]
     revoked = Revocation(0, fact_id(cause).hex(), str(deep), "revoke", S, S)
     found: list[Revocation] = []
 

@@ -12,6 +12,7 @@ from enforcement.clocks import boottime
 from streams.apps.builders.embedded_metrics import ClosureMetrics
 from streams.apps.builders.sources import guard_names
 from streams.engines.embedded.closures import Closures
+from streams.engines.embedded.fact_log import StoredFactLog
 from streams.engines.embedded.feed_log import StoredLog, StoredRoll
 from streams.http.feed import FeedServer
 from streams.http.prober import Prober
@@ -140,7 +141,9 @@ async def guard_parts(
         feed,
         closures,
         stages,
-        store,
+        StoredFactLog(store, feed.pace.room),
+        settings.realm,
+        store.genesis,
         clock,
         secrets.SystemRandom().sample,
         settings.closure.probe_seconds,
