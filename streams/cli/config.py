@@ -34,6 +34,7 @@ _SETTINGS: Final = {
     "vault": "vaults",
     "pepper": "peppers",
     "guard": "guard_keys",
+    "relay": "relay_keys",
     "global_revocation": "global_revocation",
     "authority": "authorities",
     "kind": "kinds",
@@ -139,7 +140,7 @@ def _contradictions(settings: Settings, role: str) -> Iterator[str]:
     looks: list[Callable[[], object]] = [
         lambda: sources.check(settings, sources.configured_sources(settings)[1]),
         lambda: sources.configured_streams(settings),
-        lambda: sources.configured_guard_keys(settings),
+        lambda: sources.configured_guard_keys(settings, in_topic=role == "kafka"),
         lambda: sources.guard_names(settings),
         lambda: sources.tolerances(settings),
         lambda: alerting(settings),

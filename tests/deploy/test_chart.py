@@ -28,6 +28,7 @@ ROLES = {
     "registry",
     "sentinel",
     "notify",
+    "relay",
     "pdp",
     "topics",
     "canary",

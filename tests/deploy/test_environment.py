@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.contract
 
-COMPONENTS = ("embedded", "ingress", "registry", "sentinel", "notify", "pdp")
+COMPONENTS = ("embedded", "ingress", "registry", "sentinel", "notify", "relay", "pdp")
 REGISTRY = "RESCIND_KAFKA_SCHEMA_REGISTRY__"
 
 

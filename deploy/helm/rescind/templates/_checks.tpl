@@ -7,7 +7,7 @@
 {{- include "rescind.checks.secrets" (dict "at" "settings" "value" .Values.settings) }}
 {{- include "rescind.checks.secrets" (dict "at" "pdp.settings" "value" .Values.pdp.settings) }}
 {{- include "rescind.checks.environment" (dict "at" "kafka" "given" $kafka.extraEnv) }}
-{{- range $name := list "embedded" "ingress" "registry" "sentinel" "notify" "pdp" }}
+{{- range $name := list "embedded" "ingress" "registry" "sentinel" "notify" "relay" "pdp" }}
 {{- include "rescind.checks.environment" (dict "at" $name "given" (index $.Values $name).extraEnv) }}
 {{- end }}
 {{- include "rescind.checks.access" . }}
@@ -41,6 +41,9 @@
 {{- else }}
 {{- if .Values.strimzi.enabled }}
 {{- fail "strimzi.enabled needs Kafka: set kafka.bootstrapServers" }}
+{{- end }}
+{{- if .Values.relay.enabled }}
+{{- fail "relay.enabled needs Kafka: set kafka.bootstrapServers; the embedded server feeds guards itself" }}
 {{- end }}
 {{- range $name := list "ingress" "registry" "sentinel" }}
 {{- range $by := list "hpa" "keda" }}

@@ -41,7 +41,7 @@ Readers before writers: whoever reads a record knows it before anybody writes it
 {{- $upgrade := .root.Values.upgrade -}}
 {{- $past := false -}}
 {{- $waits := false -}}
-{{- range list "notify" "sentinel" "registry" "pdp" "ingress" -}}
+{{- range list "notify" "sentinel" "registry" "relay" "pdp" "ingress" -}}
 {{- if and $past (eq . $.component) -}}{{- $waits = true -}}{{- end -}}
 {{- if eq . $upgrade.through -}}{{- $past = true -}}{{- end -}}
 {{- end -}}
@@ -71,6 +71,7 @@ Readers before writers: whoever reads a record knows it before anybody writes it
 {{- if .Values.kafka.bootstrapServers -}}
 {{- $names = list "ingress" "registry" "sentinel" -}}
 {{- if .Values.notify.enabled }}{{ $names = append $names "notify" }}{{ end -}}
+{{- if .Values.relay.enabled }}{{ $names = append $names "relay" }}{{ end -}}
 {{- end -}}
 {{- if .Values.pdp.enabled }}{{ $names = append $names "pdp" }}{{ end -}}
 {{- toJson $names -}}
