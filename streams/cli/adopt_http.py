@@ -21,7 +21,7 @@ from attrs import field, frozen
 from streams.clients.rescind import REFUSED, UNREACHABLE, ClientError
 from streams.outbound.answers import RequestError
 from streams.outbound.client import HttpClient
-from streams.outbound.client_credentials import AuthorizedClient, NoTokenError
+from streams.outbound.client_credentials import NoTokenError
 from streams.outbound.waits import waiting
 from streams.sources.adopting.listing import ListingError
 from streams.sources.adopting.walk import OK, Reply
@@ -29,7 +29,7 @@ from streams.sources.adopting.walk import OK, Reply
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from streams.outbound.client_credentials import AuthorizationHeader
+    from streams.outbound.client import AuthorizationHeader
     from streams.sources.adopting.listing import Listing
     from streams.sources.adopting.walk import ListRequest, Walk
 
@@ -96,10 +96,9 @@ async def run(
         OSError: the file of certificates cannot be read.
     """
     tls = ssl.create_default_context(cafile=system.ca)
-    async with HttpClient(tls=tls, at_once=AT_ONCE) as plain:
-        client: HttpClient | AuthorizedClient = plain
-        if system.tokens is not None:
-            client = AuthorizedClient(plain, system.tokens)
+    async with HttpClient(
+        authorization=system.tokens, tls=tls, at_once=AT_ONCE
+    ) as client:
         caller = _Caller(client, system, pause)
         made = 0
         try:
@@ -139,7 +138,7 @@ class _Failure:
 
 @frozen
 class _Caller:
-    client: HttpClient | AuthorizedClient
+    client: HttpClient
     system: System
     pause: Callable[[float], Awaitable[None]]
     slots: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(AT_ONCE))

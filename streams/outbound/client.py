@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack, suppress
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import aiohttp
 from attrs import frozen
@@ -48,6 +48,26 @@ class RequestLimits:
 
 
 DEFAULT: Final = RequestLimits()
+UNAUTHORIZED: Final = 401
+
+
+class AuthorizationHeader(Protocol):
+    """Authorises requests."""
+
+    async def value(self, client: HttpClient) -> str:
+        """Value of the header, as it is now.
+
+        Args:
+            client: to ask with, where that is needed.
+
+        Raises:
+            RequestError: there is none for now.
+        """
+        ...
+
+    def refused(self, value: str) -> bool:
+        """Note that a value was not taken; tell whether there may be another one."""
+        ...
 
 
 class HttpClient:
@@ -60,6 +80,8 @@ class HttpClient:
         self,
         rule: AddressRule | None = None,
         *,
+        authorization: AuthorizationHeader | None = None,
+        header: str = "authorization",
         tls: SSLContext | None = None,
         at_once: int = 100,
     ) -> None:
@@ -67,10 +89,14 @@ class HttpClient:
 
         Args:
             rule: which addresses may be connected to; None: all.
+            authorization: of each request; None: there is none.
+            header: that carries it.
             tls: whom to trust, where that is not who everybody trusts.
             at_once: connections.
         """
         self._rule = rule
+        self._authorization = authorization
+        self._header = header
         self._tls = True if tls is None else tls
         self._at_once = at_once
         self._kept: aiohttp.ClientSession | None = None
@@ -92,7 +118,7 @@ class HttpClient:
         data: Any = None,
         bounds: RequestLimits = DEFAULT,
     ) -> HttpAnswer:
-        """Make one attempt.
+        """Make one attempt, and one more where the authorization is renewed.
 
         Args:
             method: of HTTP.
@@ -103,8 +129,28 @@ class HttpClient:
             bounds: in which there must be an answer.
 
         Raises:
-            RequestError: there is none, whatever its status.
+            RequestError: there is none, whatever its status; or no authorization.
         """
+        by, given = self._authorization, headers or {}
+        if by is None:
+            return await self.attempt(method, url, given, data, bounds)
+        value = await by.value(self)
+        sent = {**given, self._header: value}
+        answer = await self.attempt(method, url, sent, data, bounds)
+        if answer.status != UNAUTHORIZED or not by.refused(value):
+            return answer
+        sent = {**given, self._header: await by.value(self)}
+        return await self.attempt(method, url, sent, data, bounds)
+
+    async def attempt(
+        self,
+        method: str,
+        url: str | URL,
+        headers: Mapping[str, str],
+        data: Any = None,
+        bounds: RequestLimits = DEFAULT,
+    ) -> HttpAnswer:
+        """Make one attempt without authorization, as `request` says."""
         try:
             where = url if isinstance(url, URL) else URL(url, encoded=True)
             async with asyncio.timeout(bounds.seconds), AsyncExitStack() as open_:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import http
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote_plus, urlencode
 
 import orjson
@@ -20,10 +20,10 @@ from attrs import define, field, frozen
 from yarl import URL
 
 from streams.outbound.answers import HttpAnswer, RequestError
-from streams.outbound.client import DEFAULT, RequestLimits
+from streams.outbound.client import RequestLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from streams.outbound.client import HttpClient
 
@@ -37,25 +37,6 @@ FORM: Final = "application/x-www-form-urlencoded"
 
 class NoTokenError(RequestError):
     """There is no access token; the text says what the token endpoint did."""
-
-
-class AuthorizationHeader(Protocol):
-    """Authorises requests."""
-
-    async def value(self, client: HttpClient) -> str:
-        """Value of the header, as it is now.
-
-        Args:
-            client: to ask with, where that is needed.
-
-        Raises:
-            RequestError: there is none for now.
-        """
-        ...
-
-    def refused(self, value: str) -> bool:
-        """Note that a value was not taken; tell whether there may be another one."""
-        ...
 
 
 @frozen
@@ -130,9 +111,7 @@ class ClientCredentials:
             form |= {"client_id": self.client_id, "client_secret": secret}
         data = urlencode(form).encode()
         try:
-            answer = await client.request(
-                "POST", self.url, headers=headers, data=data, bounds=SMALL
-            )
+            answer = await client.attempt("POST", self.url, headers, data, SMALL)
         except RequestError as error:
             text = f"the token endpoint: {error}"
             raise NoTokenError("no_token", text) from error
@@ -140,54 +119,6 @@ class ClientCredentials:
             text = f"the token endpoint answers {answer.status}: check client and scope"
             raise NoTokenError("no_token", text, answer=answer)
         return answer
-
-
-@frozen
-class AuthorizedClient:
-    """A client whose requests carry an authorization.
-
-    Attributes:
-        header: that carries it.
-    """
-
-    client: HttpClient
-    authorization: AuthorizationHeader
-    header: str = "authorization"
-
-    async def request(
-        self,
-        method: str,
-        url: str | URL,
-        *,
-        headers: Mapping[str, str] | None = None,
-        data: Any = None,
-        bounds: RequestLimits = DEFAULT,
-    ) -> HttpAnswer:
-        """Make one attempt, and one more where the authorization is renewed.
-
-        Raises:
-            RequestError: there is no answer, or no authorization.
-        """
-        answer, value = await self._once(method, url, headers or {}, data, bounds)
-        unauthorized = answer.status == http.HTTPStatus.UNAUTHORIZED
-        if unauthorized and self.authorization.refused(value):
-            answer, _ = await self._once(method, url, headers or {}, data, bounds)
-        return answer
-
-    async def _once(
-        self,
-        method: str,
-        url: str | URL,
-        headers: Mapping[str, str],
-        data: Any,
-        bounds: RequestLimits,
-    ) -> tuple[HttpAnswer, str]:
-        value = await self.authorization.value(self.client)
-        sent = {**headers, self.header: value}
-        answer = await self.client.request(
-            method, url, headers=sent, data=data, bounds=bounds
-        )
-        return answer, value
 
 
 def _read(answer: HttpAnswer) -> tuple[str, float]:

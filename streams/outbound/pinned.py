@@ -70,12 +70,13 @@ class AddressRule:
                 self.resolving, _resolve, host, port
             )
         except (OSError, UnicodeError) as error:
-            raise UnresolvedError("unresolved") from error
+            raise UnresolvedError("unresolved", "no address is known of it") from error
         if not self.allow_private and not all(is_public(str(a[0])) for *_, a in found):
-            raise RefusedAddressError("refused_address")
+            text = "it is not on the public internet; see allow_private"
+            raise RefusedAddressError("refused_address", text)
         in_clear = url.scheme == "http" and not self.clear_text
         if in_clear and not (self.allow_private and all(map(_loopback, found))):
-            raise RefusedAddressError("clear_text")
+            raise RefusedAddressError("clear_text", "https is needed")
         return [
             ResolveResult(
                 hostname=host,

@@ -16,7 +16,7 @@ from attrs import field, frozen
 
 from streams.outbound.answers import RequestError
 from streams.outbound.client import HttpClient
-from streams.outbound.client_credentials import AuthorizedClient, NoTokenError
+from streams.outbound.client_credentials import NoTokenError
 from streams.outbound.waits import waiting
 from streams.services.intake import IntakeBatch
 from streams.services.reading import THREAD_FROM, Records, read
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from streams.outbound.answers import HttpAnswer
-    from streams.outbound.client_credentials import AuthorizationHeader
+    from streams.outbound.client import AuthorizationHeader
     from streams.services.reading import RecordReader
     from streams.sources.polling.feeds import Cursor, Page, VendorFeed
     from streams.stages.ingest.admission import Entitlements
@@ -106,8 +106,9 @@ class Poller:
         """Poll."""
         self._cursor = await self._begun()
         by = self._polled
-        async with HttpClient() as plain:
-            client = AuthorizedClient(plain, by.authorization, by.header)
+        async with HttpClient(
+            authorization=by.authorization, header=by.header
+        ) as client:
             while True:
                 wait = await self._once(client)
                 await asyncio.sleep(wait)
@@ -125,7 +126,7 @@ class Poller:
         await self._cursors.save(self._feed.name, orjson.dumps(cursor))
         return cursor
 
-    async def _once(self, client: AuthorizedClient) -> float:
+    async def _once(self, client: HttpClient) -> float:
         """Make one request; give the seconds until the next one."""
         now = self._clock()
         start = Start(self._cursor or {})
@@ -157,9 +158,7 @@ class Poller:
             return self._feed.take(cursor, answer, now)
         return await asyncio.to_thread(self._feed.take, cursor, answer, now)
 
-    async def _ask(
-        self, client: AuthorizedClient, url: str, cursor: Cursor
-    ) -> HttpAnswer:
+    async def _ask(self, client: HttpClient, url: str, cursor: Cursor) -> HttpAnswer:
         headers = {"accept": "application/json", **self._polled.more}
         method = cursor.get("method", "GET")
         return (await client.request(method, url, headers=headers)).ok()

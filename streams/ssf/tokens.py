@@ -19,8 +19,7 @@ from streams.ssf.transport import TransmitterError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streams.outbound.client import HttpClient
-    from streams.outbound.client_credentials import AuthorizationHeader
+    from streams.outbound.client import AuthorizationHeader, HttpClient
 
 SCOPE: Final = "ssf.manage ssf.read"
 

@@ -20,11 +20,10 @@ from yarl import URL
 
 from streams.outbound.answers import RequestError
 from streams.outbound.client import HttpClient, RequestLimits
-from streams.outbound.client_credentials import AuthorizedClient
 from streams.outbound.pinned import AddressRule
 
 if TYPE_CHECKING:
-    from streams.outbound.client_credentials import AuthorizationHeader
+    from streams.outbound.client import AuthorizationHeader
 
 TIMEOUT: Final = 15.0
 LARGEST: Final = 16 << 20  # bytes: 100 tokens of 128 KiB, with room
@@ -79,11 +78,14 @@ class Transport:
 
     authorization: AuthorizationHeader | None = field(default=None, repr=False)
     allow_private: bool = False
+    _public: HttpClient = field(init=False, repr=False)
     _client: HttpClient = field(init=False, repr=False)
 
-    @_client.default
-    def _public(self) -> HttpClient:
-        return HttpClient(AddressRule(self.allow_private))
+    def __attrs_post_init__(self) -> None:
+        """Set up the clients; nothing is opened yet."""
+        rule = AddressRule(self.allow_private)
+        self._public = HttpClient(rule)
+        self._client = HttpClient(rule, authorization=self.authorization)
 
     async def fetch(self, url: str) -> bytes:
         """Get a public document: metadata or keys; the token is not sent.
@@ -91,9 +93,8 @@ class Transport:
         Raises:
             TransmitterError: it is not there.
         """
-        answer = await self._call(
-            self._client, hdrs.METH_GET, url, None, RequestLimits(TIMEOUT, SMALL)
-        )
+        bounds = RequestLimits(TIMEOUT, SMALL)
+        answer = await self._call(self._public, hdrs.METH_GET, url, None, bounds)
         if answer.status != http.HTTPStatus.OK:
             raise TransmitterError(f"{url} answers {answer.status}", answer.status)
         return answer.body
@@ -121,15 +122,13 @@ class Transport:
         """
         if self.authorization is None:
             raise TransmitterError("no token for the transmitter is set")
-        client = AuthorizedClient(self._client, self.authorization)
         data = None if document is None else orjson.dumps(document)
-        return await self._call(
-            client, method, url, data, RequestLimits(timeout, largest)
-        )
+        bounds = RequestLimits(timeout, largest)
+        return await self._call(self._client, method, url, data, bounds)
 
     async def _call(
         self,
-        client: HttpClient | AuthorizedClient,
+        client: HttpClient,
         method: str,
         url: str,
         data: bytes | None,
@@ -147,23 +146,13 @@ class Transport:
             )
         except RequestError as error:
             failed = NoAnswerError if error.reason == "timeout" else TransmitterError
-            raise failed(_told(_host(url), error), error.status) from error
+            reached = error.reason not in ("unreachable", "untrusted")
+            text = error.detail or "no answer in time"
+            text = text if reached else f"cannot reach it ({text})"
+            raise failed(f"{_host(url)}: {text}", error.status) from error
         except ValueError as error:
             raise TransmitterError("a URL of the transmitter cannot be read") from error
         return TransmitterAnswer(answer.status, answer.body)
-
-
-def _told(host: str, error: RequestError) -> str:
-    """Say who did what, and what to do."""
-    return {
-        "timeout": f"{host} did not answer in time",
-        "refused_address": f"{host} is not on the public internet; see allow_private",
-        "refused_url": f"{host}: {error.detail}",
-        "clear_text": f"{host}: https is needed",
-        "unresolved": f"no address is known of {host}",
-        "too_large": f"{host}: an answer is {error.detail}",
-        "no_token": error.detail,
-    }.get(error.reason, f"cannot reach {host} ({error.detail})")
 
 
 def _host(url: str) -> str:

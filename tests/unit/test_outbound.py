@@ -13,7 +13,6 @@ import pytest
 from streams.outbound.answers import HttpAnswer, RequestError
 from streams.outbound.client import HttpClient
 from streams.outbound.client_credentials import (
-    AuthorizedClient,
     ClientCredentials,
     NoTokenError,
 )
@@ -34,7 +33,7 @@ class Issuer(HttpClient):
 
     def __init__(self, **answer: Any) -> None:
         """Give tokens with these values beside."""
-        super().__init__()
+        super().__init__(authorization=self.tokens())
         self.answer = answer
         self.now = 0.0
         self.forms: list[tuple[dict[str, list[str]], str]] = []
@@ -44,15 +43,16 @@ class Issuer(HttpClient):
     def _newest(self, bearer: str) -> bool:
         return bearer == f"Bearer t{len(self.forms)}"
 
-    async def request(self, method: str, url: Any, **given: Any) -> HttpAnswer:
+    async def attempt(
+        self, method: str, url: Any, headers: Any, data: Any = None, *_: Any
+    ) -> HttpAnswer:
         """Answer after a turn of the loop."""
         del method
         await asyncio.sleep(0)
-        headers = given["headers"]
         if str(url) != TOKEN_URL:
             self.asked.append(headers["authorization"])
             return HttpAnswer({}, b"", 200 if self.taken(self.asked[-1]) else 401)
-        fields = parse_qs(given["data"].decode())
+        fields = parse_qs(data.decode())
         self.forms.append((fields, headers.get("Authorization", "")))
         token = {"access_token": f"t{len(self.forms)}"} | self.answer
         return HttpAnswer({}, orjson.dumps(token))
@@ -92,19 +92,18 @@ async def test_the_client_authenticates_in_the_body_or_by_basic() -> None:
 async def test_a_refused_token_is_renewed_once_by_all_who_hold_it() -> None:
     """One that the API does not take either is not asked for without end."""
     issuer = Issuer(expires_in=3600)
-    client = AuthorizedClient(issuer, issuer.tokens())
-    await client.request("GET", "https://api.example/")
+    await issuer.request("GET", "https://api.example/")
     issuer.taken = lambda bearer: bearer == "Bearer t2"
 
     answers = await asyncio.gather(
-        *(client.request("GET", "https://api.example/") for _ in range(8))
+        *(issuer.request("GET", "https://api.example/") for _ in range(8))
     )
     assert {200} == {each.status for each in answers}
     assert 2 == len(issuer.forms)
 
     issuer.asked.clear()
     issuer.taken = lambda _: False
-    assert 401 == (await client.request("GET", "https://api.example/")).status
+    assert 401 == (await issuer.request("GET", "https://api.example/")).status
     assert ["Bearer t2", "Bearer t3"] == issuer.asked
 
 

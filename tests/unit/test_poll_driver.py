@@ -64,7 +64,7 @@ async def waits_of(
         if len(waits) == 4:
             raise asyncio.CancelledError
 
-    monkeypatch.setattr("streams.outbound.client.HttpClient.request", fetch)
+    monkeypatch.setattr("streams.outbound.client.HttpClient.attempt", fetch)
     monkeypatch.setattr("streams.pollers.driver.asyncio.sleep", sleep)
     feed = GraphLog(
         "directoryAudits", name="f", base="https://g.example", first=0, overlap=0,

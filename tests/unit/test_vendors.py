@@ -137,8 +137,11 @@ def offers(node: ast.stmt) -> str:
     """Name what a statement of a module defines for a descriptor; empty: nothing."""
     if isinstance(node, ast.ClassDef):
         bases = {base.id for base in node.bases if isinstance(base, ast.Name)}
-        kinds = {"HookVendor", "HeaderHook", "PollSettings", "KeyPoll", "ClientPoll"}
-        return node.name if bases & kinds else ""
+        names = {
+            ast.unparse(n.target) for n in node.body if isinstance(n, ast.AnnAssign)
+        }
+        hook = bases & {"HookVendor", "HeaderHook"}
+        return node.name if hook or "vendor" in names else ""
     target = node.target if isinstance(node, ast.AnnAssign) else None
     named = isinstance(target, ast.Name) and target.id == "ADOPT"
     return "ADOPT" if named else ""

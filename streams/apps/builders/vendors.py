@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from streams.http.auth import Tokens
     from streams.http.events import Speakers
-    from streams.outbound.client_credentials import AuthorizationHeader
+    from streams.outbound.client import AuthorizationHeader
     from streams.pollers import driver
     from streams.pollers.sqs import QueueReader
     from streams.ports.keyed_store import KeyedStore

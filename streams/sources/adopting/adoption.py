@@ -18,46 +18,37 @@ class ListedSystem(Protocol):
     """Where a listing is read: saved answers, or a system that is asked.
 
     Each method may raise ListingError, with a text for a person.
+
+    Attributes:
+        files: with saved answers; empty: the system is asked.
+        base: URL of the system, without a slash at its end.
+        saved: when the newest of the files was written, RFC 3339.
     """
 
     @property
-    def files(self) -> tuple[Path, ...]:
-        """Files with saved answers; empty: the system is asked."""
-        ...
-
+    def files(self) -> tuple[Path, ...]: ...  # noqa: D102 - see above
     @property
-    def base(self) -> str:
-        """URL of the system, without a slash at its end."""
-        ...
-
+    def base(self) -> str: ...  # noqa: D102 - see above
     @property
-    def saved(self) -> str | None:
-        """Time at which the newest of the files was written, RFC 3339."""
-        ...
+    def saved(self) -> str | None: ...  # noqa: D102 - see above
 
     def documents(self) -> list[dict[str, Any]]:
         """Read the saved answers as JSON."""
-        ...
 
     def contents(self) -> Iterator[bytes]:
         """Return the saved answers as they are."""
-        ...
 
     def secret(self, *variables: str) -> str:
         """Credential on one line: of its file, or of the first variable that is set."""
-        ...
 
     def values(self, *names: str) -> dict[str, str]:
         """Credential of several parts: of lines NAME=VALUE, or of the environment."""
-        ...
 
     def time(self) -> int:
         """Time (ns)."""
-        ...
 
     def now(self) -> str:
         """Time, RFC 3339."""
-        ...
 
     def walk(
         self,
@@ -67,17 +58,11 @@ class ListedSystem(Protocol):
         tokens: tuple[str, str, str] | None = None,
         sign: Callable[[str, bytes], Mapping[str, str]] | None = None,
     ) -> Listing:
-        """Ask the system.
+        """Ask the system, under a path and with headers that hold the credential.
 
-        Args:
-            walk: what to ask.
-            headers: with the credential.
-            below: path of the API under the base.
-            tokens: where access tokens are got by client credentials, the client's id
-                and its secret; then headers have none.
-            sign: gives the headers of a request instead.
+        Instead of these, ``tokens`` says where access tokens are got by client
+        credentials, with the client's id and secret, or ``sign`` signs a form.
         """
-        ...
 
 
 @frozen

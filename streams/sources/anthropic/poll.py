@@ -5,7 +5,7 @@ Source: Claude documentation, "Query the Activity Feed".
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -40,7 +40,4 @@ class AnthropicPoll(KeyPoll):
     header = "x-api-key"
     scheme = ""
     more: ClassVar[Mapping[str, str]] = {"anthropic-version": "2023-06-01"}
-
-    def feeds(self, name: str) -> Iterator[AnthropicLog]:
-        """Return the log."""
-        yield AnthropicLog(name=f"{name}/{AnthropicLog.source}", **self.window())
+    log = AnthropicLog

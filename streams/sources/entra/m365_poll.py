@@ -17,11 +17,11 @@ from typing import Final, Literal
 from urllib.parse import quote, urlencode
 
 from attrs import frozen
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from streams.model.shared_secret import check_url
 from streams.model.times import SECOND, rfc3339
 from streams.outbound.answers import HttpAnswer
+from streams.sources.entra.poll import TenantPoll
 from streams.sources.polling.feeds import (
     Cursor,
     Page,
@@ -34,7 +34,6 @@ from streams.sources.polling.feeds import (
     still_ours,
     time_of,
 )
-from streams.sources.polling.settings import ClientPoll
 
 DAY: Final = 86_400 * SECOND  # the longest window that may be asked for
 NEXT: Final = "nextpageuri"
@@ -173,39 +172,20 @@ Content = Literal[
 ]  # fmt: skip
 
 
-class M365Poll(ClientPoll):
+class M365Poll(TenantPoll):
     """The unified audit log through the Office 365 Management Activity API.
 
     Attributes:
-        tenant: its id.
         content: the content types to be read; each is subscribed where it is not.
-        login: where tokens are given.
         retention: days that blobs can be listed.
     """
 
     vendor: Literal["m365"]
-    tenant: str = Field(pattern=r"^[A-Za-z0-9.-]+$")
     content: tuple[Content, ...] = ("Audit.AzureActiveDirectory",)
     url: str = "https://manage.office.com"
-    login: str = "https://login.microsoftonline.com"
     interval: float = Field(default=60.0, gt=0)
     overlap: float = Field(default=3600.0, ge=0, le=43_200)
     retention: float = Field(default=KEPT_DAYS, gt=0, le=KEPT_DAYS)
-
-    @model_validator(mode="after")
-    def _login(self) -> M365Poll:
-        check_url(self.login, allow_http=self.allow_http)
-        return self
-
-    @property
-    def token_url(self) -> str:
-        """Of the tenant."""
-        return f"{self.login.rstrip('/')}/{self.tenant}/oauth2/v2.0/token"
-
-    @property
-    def scope(self) -> str:
-        """All that the application was granted."""
-        return f"{self.base}/.default"
 
     def feeds(self, name: str) -> Iterator[M365Log]:
         """One of each content type."""

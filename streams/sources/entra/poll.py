@@ -60,27 +60,19 @@ class GraphLog(Windows):
         return objects(body.get("value")), place
 
 
-class EntraPoll(ClientPoll):
-    """Directory audits, and sign-ins, of an Entra tenant through Microsoft Graph.
+class TenantPoll(ClientPoll):
+    """A log of a tenant.
 
     Attributes:
         tenant: its id or domain.
-        logs: which of them; sign-ins need a P1 licence.
         login: where tokens are given.
-        retention: days that Entra keeps events: 7 without a licence, else 30.
     """
 
-    vendor: Literal["entra"]
     tenant: str = Field(pattern=r"^[A-Za-z0-9.-]+$")
-    logs: tuple[Literal["directoryAudits", "signIns"], ...] = ("directoryAudits",)
-    url: str = "https://graph.microsoft.com"
     login: str = "https://login.microsoftonline.com"
-    interval: float = Field(default=60.0, gt=0)
-    overlap: float = Field(default=900.0, ge=0)
-    retention: float = Field(default=7.0, gt=0)
 
     @model_validator(mode="after")
-    def _login(self) -> EntraPoll:
+    def _login(self) -> TenantPoll:
         check_url(self.login, allow_http=self.allow_http)
         return self
 
@@ -93,6 +85,22 @@ class EntraPoll(ClientPoll):
     def scope(self) -> str:
         """All that the application was granted."""
         return f"{self.base}/.default"
+
+
+class EntraPoll(TenantPoll):
+    """Directory audits, and sign-ins, of an Entra tenant through Microsoft Graph.
+
+    Attributes:
+        logs: which of them; sign-ins need a P1 licence.
+        retention: days that Entra keeps events: 7 without a licence, else 30.
+    """
+
+    vendor: Literal["entra"]
+    logs: tuple[Literal["directoryAudits", "signIns"], ...] = ("directoryAudits",)
+    url: str = "https://graph.microsoft.com"
+    interval: float = Field(default=60.0, gt=0)
+    overlap: float = Field(default=900.0, ge=0)
+    retention: float = Field(default=7.0, gt=0)
 
     def feeds(self, name: str) -> Iterator[GraphLog]:
         """One of each log."""

@@ -8,7 +8,6 @@ Source: LiteLLM, ``GET /audit``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Final, Literal
 from urllib.parse import urlencode
 
@@ -61,7 +60,4 @@ class LiteLlmPoll(KeyPoll):
     """
 
     vendor: Literal["litellm"]
-
-    def feeds(self, name: str) -> Iterator[LiteLlmLog]:
-        """Return the log."""
-        yield LiteLlmLog(name=f"{name}/{LiteLlmLog.source}", **self.window())
+    log = LiteLlmLog

@@ -5,7 +5,6 @@ Source: OpenAI API reference, "List audit logs".
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Literal
 
 from streams.model.times import SECOND
@@ -33,7 +32,4 @@ class OpenAiPoll(KeyPoll):
 
     vendor: Literal["openai"]
     url: str = "https://api.openai.com"
-
-    def feeds(self, name: str) -> Iterator[OpenAiLog]:
-        """Return the log."""
-        yield OpenAiLog(name=f"{name}/{OpenAiLog.source}", **self.window())
+    log = OpenAiLog

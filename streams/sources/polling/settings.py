@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from streams.model.shared_secret import SharedSecret, check_url
 from streams.model.strict import Strict
 from streams.sources.polling.feeds import seconds
+from streams.sources.polling.windows import Windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,6 +56,8 @@ class PollSettings(Strict):
     header: ClassVar[str] = "authorization"
     scheme: ClassVar[str] = "Bearer "
     more: ClassVar[Mapping[str, str]] = {}
+    # The log that is read, where there is one, made of no further settings.
+    log: ClassVar[type[Windows]] = Windows
 
     @property
     def secret(self) -> SharedSecret:
@@ -63,7 +66,7 @@ class PollSettings(Strict):
 
     def feeds(self, name: str) -> Iterator[VendorFeed]:
         """Return the logs that are read, each with the key of its cursor."""
-        raise NotImplementedError
+        yield self.log(name=f"{name}/{self.log.source}", **self.window())
 
     def reader(self) -> Source | None:
         """Reader that needs these settings; None: that of the feed's source."""
