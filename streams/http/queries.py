@@ -183,11 +183,12 @@ class Queries:
                 return await collected(itertools.islice(found, limit))
 
             shown = self._tables.undeclared(request.query.get("realm"))
+            acting = None if shown is None else await first(undeclared_as_plain(shown))
+            told = {each["identifier"] for each in acting or ()}
+            unmapped = (u for u in inventory.unmapped(registry) if str(u) not in told)
             return {
                 "identifiers": len(registry.lineage),
-                "undeclared": None
-                if shown is None
-                else await first(undeclared_as_plain(shown)),
+                "undeclared": acting,
                 "ownerless": [*map(str, await first(inventory.ownerless(registry)))],
                 "shared_service_accounts": [
                     {"account": str(account), "agents": [*map(str, agents)]}
@@ -201,7 +202,7 @@ class Queries:
                         inventory.excess_scopes(registry)
                     )
                 ],
-                "unmapped": [*map(str, await first(inventory.unmapped(registry)))],
+                "unmapped": [*map(str, await first(unmapped))],
                 "ambiguous_lifts": [
                     cause_as_plain(reference(registry, cause))
                     for cause in await first(inventory.ambiguous_lifts(registry))

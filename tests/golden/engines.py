@@ -370,7 +370,10 @@ async def _get(url: str, path: str) -> Any:
 
 
 async def _undeclared(url: str) -> list[dict[str, Any]]:
-    found = (await _get(url, "/v1/inventory"))["undeclared"]
+    told = await _get(url, "/v1/inventory")
+    found = told["undeclared"]
+    # Each name is listed once.
+    assert {one["identifier"] for one in found}.isdisjoint(told["unmapped"])
     return sorted(found, key=lambda one: str(one["identifier"]))
 
 

@@ -504,7 +504,7 @@ def unmapped(story: Story) -> Finding:
     event["caller"] = {"agent": "planner", "token_id": "tok-unheard"}
     story.send(GATEWAY, event)
     story.wait(0)
-    story.wait(20 * MINUTE)
+    story.wait(40 * MINUTE)
     return story.found(FindingKind.UNMAPPED)
 
 

@@ -247,7 +247,7 @@ ANSWERS: Final = {
     "unmapped": Answers(
         NOBODY,
         NO_OWNER,
-        "found at 2026-03-02 09:20:01 UTC",
+        "found at 2026-03-02 09:40:01 UTC",
         "no request; found in the inventory, as a parent of others",
         (
             "gateway.token:tok-mailer-1 descends from it, and no source declared it",

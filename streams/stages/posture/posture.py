@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     Signals = list[dict[str, Any]]
 
 SLICE: Final = 200  # nodes looked at in one step
-LONGER: Final = 60 * SECOND
 LOOK_AGAIN: Final = 300 * SECOND  # at what is open: it may end by time alone
 # What is often put right by the next fact, of another source.
 _SETTLING: Final = frozenset({
@@ -187,10 +186,9 @@ class Posture:
         """Time from which something is a finding (ns)."""
         if kind not in _SETTLING:
             return now
-        settle = self._limits.settle
-        if kind is FindingKind.UNMAPPED:  # an agent that acts is told before
-            settle += min(settle, LONGER)
-        return self._waits.setdefault((name, kind), now + settle)
+        # Of what is not declared it is told before that it acts.
+        times = 2 if kind is FindingKind.UNMAPPED else 1
+        return self._waits.setdefault((name, kind), now + times * self._limits.settle)
 
     def _ended(
         self, name: Identifier, wrong: dict[FindingKind, str], now: int
