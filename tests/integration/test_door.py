@@ -68,6 +68,8 @@ class Process:
         self.asked.append(request)
         await request.read()
         match self.way:
+            case "moves":
+                self.serves["sentinel"] = self.serves["sentinel"] ^ {0, 1}
             case "elsewhere":
                 raise ElsewhereError(503, "not here", "it is elsewhere", partition=0)
             case "break off":
@@ -196,7 +198,12 @@ async def test_a_stranger_makes_nobody_work() -> None:
 
 
 async def test_a_request_is_passed_on_once_at_most() -> None:
-    """Two that send to each other would never stop."""
+    """Two that send to each other, or one to itself, would never stop."""
+    ingress, first, second = fleet()
+    first.way = "elsewhere"
+    async with running(ingress, first, second) as session:
+        assert 503 == (await told(session, ingress.url + WHY))[0]
+    assert len(first.asked) < 15  # in 0.2 s, with 0.02 s between two
     ingress, first, second = fleet()
     first.serves = second.serves = {}
     async with running(ingress, first, second) as session:
@@ -295,6 +302,9 @@ async def test_parts_are_joined_only_where_all_are_there() -> None:
         second.serves |= {"sentinel": {1}}
         status, answer = await told(session, url)
         assert 422 == (await told(session, url + "?limit=none"))[0]
+        first.way = "moves"
+        first.asked.clear()
+        assert 503 == (await told(session, url))[0]
     merged = mine | seen | {"points": ["p", "q"], "first_seen": "2026-01-01T00:00:00Z"}
     assert (200, {"identifiers": 3, "undeclared": [merged]}) == (status, answer)
 
