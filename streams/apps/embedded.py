@@ -20,10 +20,10 @@ from streams.apps.builders.description import described
 from streams.apps.builders.embedded_analysis import AnalysisParts, analysis_parts
 from streams.apps.builders.embedded_context import EmbeddedContext
 from streams.apps.builders.embedded_guards import GuardParts, ServedGuards, guard_parts
+from streams.apps.builders.embedded_inputs import embedded_inputs
 from streams.apps.builders.embedded_metrics import ServerState, StoreMetrics
 from streams.apps.builders.embedded_tables import StageTables
 from streams.apps.builders.http_listener import accepting
-from streams.apps.builders.inputs import Inputs, inputs
 from streams.apps.builders.sources import check_embedded, configured_guard_keys
 from streams.engines.embedded.analysis import Analysis
 from streams.engines.embedded.current import CurrentTable, StageLimit
@@ -41,7 +41,6 @@ from streams.http.metrics import Metrics
 from streams.http.names import Names
 from streams.http.probes import Probes
 from streams.http.publication import publication
-from streams.http.push import Push
 from streams.http.queries import Queries
 from streams.http.server import Handlers, application
 from streams.http.status_lists import StatusLists
@@ -56,6 +55,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
+    from streams.apps.builders.inputs import Inputs
     from streams.engines.embedded.stages import Stages
     from streams.http.feed import FeedServer
     from streams.http.prober import Prober
@@ -128,7 +128,7 @@ async def serve(
         guarding = await guard_parts(
             about, analysed.stages, given.vocabulary, guard_keys
         )
-        taking = await inputs(given, about, guarding.feed.pace.room)
+        taking = await embedded_inputs(given, about, guarding.feed.pace.room)
         _limit(taking, about, analysed.stages)
         app = _application(about, taking, guarding, analysed)
         if published is not None:
@@ -185,7 +185,7 @@ def _status_lists(
         taking.described.vocabulary,
         entries,
         published,
-        taking.ingest.stated.secrets,
+        taking.ports.intake.stated.secrets,
     )
 
 
@@ -199,6 +199,7 @@ def _loops(
     letters, aside = about.settings.dead_letters, about.analysis.run
     kept = int(letters.keep_days * DAY)
     yield from (*guarding.loops, *taking.loops(), analysed.watch.run)
+    yield from taking.alone().values()
     yield DeadLetterRetention(about.store, kept, letters.most, about.clock).run
     yield from (functools.partial(aside, each) for each in analysed.loops())
     yield about.held.watch
@@ -212,22 +213,21 @@ def _handlers(
     analysed: AnalysisParts,
 ) -> Handlers:
     """Make what answers requests."""
-    tokens, speakers, ingest = taking.tokens, taking.speakers, taking.ingest
+    tokens, speakers, ingest = taking.tokens, taking.speakers, taking.ports.intake
     settings, aside = taking.described.settings, about.analysis.run
-    taking.vendors.receivers.hooks.read = about.reading.read
+    taking.receivers.hooks.read = about.reading.read
     feed, stages = guarding.feed, analysed.stages
     collectors = (
         ServerState(feed, stages),
         *guarding.metrics,
-        *taking.vendors.collectors,
+        *taking.collectors,
         AlertMetrics(analysed.notifier, analysed.attempts, about.clock),
         StoreMetrics(about.store, analysed.audit),
         about.held,
-        taking.orders.collector,
     )
     served = ServedGuards(guarding.closures, feed, settings.realm)
-    tables = StageTables(stages, taking.store, settings.realm)
-    secrets, in_logs = ingest.stated.secrets, taking.vaults.names
+    tables = StageTables(stages, about.store, settings.realm)
+    secrets, in_logs = ingest.stated.secrets, taking.ports.vaults.names
     operators = taking.orders.operators
     operators.apart, operators.known = about.reading.apart, tables.knows
     operators.logged = LoggedFacts(about.store, settings.realm)
@@ -246,7 +246,6 @@ def _handlers(
         feed,
         _probes(guarding, analysed),
         Metrics(metrics.SERVER, *collectors),
-        Push(tokens, taking.streams.receivers, speakers),
         Guards(tokens, served, boottime),
     )
 

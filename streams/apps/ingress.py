@@ -17,7 +17,6 @@ from streams.apps.builders.http_listener import accepting
 from streams.apps.builders.ingress_pages import ingress_pages
 from streams.apps.builders.kafka_inputs import kafka_inputs
 from streams.apps.builders.kafka_log import ingress_log
-from streams.apps.builders.sources import check_kafka
 from streams.engines.embedded.reader_process import ReaderProcess
 from streams.engines.kafka.clock.cluster_clock import machine_clock
 from streams.engines.kafka.ingress.current import FollowedTable
@@ -77,7 +76,6 @@ async def receive(
     """
     clock = clock or machine_clock(kafka)
     given = described(settings, HEARSAY_SECONDS)
-    check_kafka(settings)
     published = publication(settings)
     held = LoopHold()
     async with (
@@ -90,11 +88,12 @@ async def receive(
         pages = ingress_pages(given, taking, reading, clock, held)
         following = _following(given, taking, pages.app, published)
         await running.enter_async_context(following)
-        passing = door("ingress", name, settings, kafka, taking.tokens)
+        passing = door("ingress", name, settings, kafka, taking.common.tokens)
         passing.add_to(pages.app)  # last: it adds what is not there
         await running.enter_async_context(passing.running())
         running.push_async_callback(written.flush)
-        accepted = accepting(pages.app, settings, taking.access)
+        await running.enter_async_context(taking.common.listening())
+        accepted = accepting(pages.app, settings, taking.common.access)
         url = await running.enter_async_context(accepted)
         log.info("receiving", url=url, name=name, realm=settings.realm)
         say_ready(settings.ready_file, url)
@@ -117,22 +116,22 @@ async def _following(
     published: Publication | None,
 ) -> AsyncIterator[None]:
     """Follow the table of the realm where something is counted or judged in it."""
-    orders, log, settings = taking.orders, taking.log, given.settings
-    if not orders.limited and published is None:
+    common, log, settings = taking.common, taking.log, given.settings
+    if not common.orders.limited and published is None:
         yield
         return
     async with FollowedTable(
         log.kafka, settings.realm, given.vocabulary, log.name, log.facts
     ) as table:
-        if orders.limited:
-            orders.hold_to(table)
+        if common.orders.limited:
+            common.orders.hold_to(table)
         if published is not None:
             entries = KafkaStatusEntries(
-                log.kept, table, taking.speakers.clock, _fresh_id, secrets.randbelow
+                log.kept, table, common.speakers.clock, _fresh_id, secrets.randbelow
             )
             StatusLists(
-                taking.tokens,
-                taking.speakers,
+                common.tokens,
+                common.speakers,
                 given.vocabulary,
                 entries,
                 published,

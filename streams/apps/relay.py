@@ -19,7 +19,6 @@ from streams.apps.builders.http_listener import accepting
 from streams.apps.builders.relayed_realms import RelayContext, RelayedRealms
 from streams.apps.builders.sources import (
     ConfigurationError,
-    check_kafka,
     configured_guard_keys,
     configured_sources,
     guard_names,
@@ -88,7 +87,6 @@ async def relay(
         OSError: the address cannot be bound.
     """
     clock = clock or machine_clock(kafka)
-    check_kafka(settings)
     signing, held = _signing(own), LoopHold()
     entry = access(settings, clock)
     await assert_layout(kafka, (RECEIPTS,))

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from streams.http.metrics import Metrics
     from streams.http.names import Names
     from streams.http.probes import Probes
-    from streams.http.push import Push
     from streams.http.queries import Queries
 
 # Also for a first request whose headers never end; a guard's feed is not idle.
@@ -45,7 +44,6 @@ class Handlers:
     feed: FeedServer
     probes: Probes
     metrics: Metrics
-    push: Push
     guards: Guards
 
     async def guard(self, request: web.Request) -> web.StreamResponse:
@@ -77,7 +75,6 @@ def application(handlers: Handlers, max_body_bytes: int) -> web.Application:
         middlewares=[*tracers(), problems], client_max_size=max_body_bytes
     )
     app.router.add_post("/v1/events/{source}", handlers.events.post)
-    handlers.push.add_to(app)
     app.router.add_get("/v1/feed", handlers.guard)
     handlers.queries.add_to(app)
     handlers.names.add_to(app)

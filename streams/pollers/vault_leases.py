@@ -20,6 +20,7 @@ from agents_registry.identifiers import MAX_VALUE_BYTES, Identifier
 from streams.model.findings import FindingKind
 from streams.model.records import Lifecycle
 from streams.ports.keyed_store import CURSOR, Put
+from streams.services.ingest import until_written
 from streams.services.intake import IntakeBatch, NotWrittenError
 from streams.services.reading import Records
 from streams.services.typed_names import VaultError
@@ -194,6 +195,7 @@ class IrrevocableLeases:
 
     async def run(self) -> None:
         """Look now and then, until cancelled."""
+        await until_written(self._kept.catch_up)  # another process may have looked
         body = self._kept.get(CURSOR, self._cursor)
         if body is not None:
             self._told = set(orjson.loads(body))

@@ -106,3 +106,8 @@ class KeyedStore(ABC):
 def part(text: str) -> str:
     """Text as one part of a name, whatever stands in it."""
     return quote(text, safe="")
+
+
+def under(owner: str, name: str) -> str:
+    """Name of what one process of a realm keeps for itself; "" is the only one."""
+    return f"{part(owner)}/{name}" if owner else name

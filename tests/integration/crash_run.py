@@ -21,10 +21,10 @@ from agents_registry.identifiers import Identifier
 from agents_registry.inventory import table
 from agents_registry.registry import Registry
 from schemas.codec import decode_fact
-from streams.engines.embedded.logfiles import FilePlace
 from streams.http.table_answers import table_row
 from streams.model.times import SECOND
 from streams.observability.failpoints import POINTS
+from streams.pollers.logfiles import FilePlace
 from streams.services.audit_heads import head_reader, public_key
 from streams.sources.aws.cloudtrail import CloudTrail
 from streams.stages.audit.proof import ChainVerifier

@@ -13,8 +13,8 @@ import pytest
 
 from streams.apps.builders.sources import ConfigurationError
 from streams.apps.embedded import serve
-from streams.engines.embedded import socket_listener as line_server
-from streams.engines.embedded.socket_listener import AddressError
+from streams.pollers import socket_listener as line_server
+from streams.pollers.socket_listener import AddressError
 from streams.settings.server import Settings
 from tests.integration.serving import running, until, values
 from tests.unit.openbao_lines import auth, dead_token, line

@@ -11,9 +11,9 @@ from attrs import define
 
 from enforcement import Guard
 from streams.engines.embedded import store
-from streams.engines.embedded.log_rotation import LogRotation
 from streams.engines.embedded.store import Store
 from streams.engines.embedded.transaction import Mark, Transaction
+from streams.pollers.log_rotation import LogRotation
 from tests.integration.serving import (
     created_key,
     deleted_key,
@@ -27,7 +27,7 @@ from tests.integration.serving import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streams.engines.embedded.logfiles import Generation
+    from streams.pollers.logfiles import Generation
 
 pytestmark = pytest.mark.integration
 

@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 
 from enforcement.guard import Guard
-from streams.engines.embedded.logfiles import FilePlace
+from streams.pollers.logfiles import FilePlace
 from streams.ports.keyed_store import part
 from tests.integration.cli_server import environment
 from tests.integration.forked_program import Forked, start

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from streams.engines.embedded import file_tailer as tails
-from streams.engines.embedded import log_rotation as generations
-from streams.engines.embedded.logfiles import FilePlace
+from streams.pollers import file_tailer as tails
+from streams.pollers import log_rotation as generations
+from streams.pollers.logfiles import FilePlace
 from tests.integration.serving import Server, created_key, running, until
 
 if TYPE_CHECKING:

@@ -39,11 +39,12 @@ class Bug(NamedTuple):
     wrong: str
     point: str
     first: int = 0
+    room: str = "engines/embedded"
 
     @property
     def change(self) -> Change:
         """The wrong line."""
-        file = f"streams/engines/embedded/{self.module}.py"
+        file = f"streams/{self.room}/{self.module}.py"
         return Change(file, self.right, self.wrong)
 
 
@@ -65,6 +66,7 @@ BUGS: Final = {
         "        await self._ingest.records(self._delivery(records))",
         "tail.committed",
         first=2,
+        room="pollers",
     ),
     "an access block's position saved before its findings": Bug(
         "access_steps",

@@ -14,14 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.engines.embedded import log_rotation as generations
-from streams.engines.embedded.log_rotation import SEARCH, SETTLED, LogRotation
-from streams.engines.embedded.logfiles import Generation
+from streams.pollers.log_rotation import SEARCH, SETTLED, LogRotation
+from streams.pollers.logfiles import Generation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from streams.engines.embedded.logfiles import FilePlace, FileStatus, LogFile
     from streams.model.records import Record
+    from streams.pollers.logfiles import FilePlace, FileStatus, LogFile
 
 SECOND = 1_000_000_000
 STEPS = st.one_of(

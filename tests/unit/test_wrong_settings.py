@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 from streams.apps.builders.sources import (
     ConfigurationError,
     check_embedded,
-    check_kafka,
 )
 from streams.cli.main import app
 from streams.model.error_text import error_text
@@ -109,16 +108,6 @@ def test_a_check_of_nothing_and_of_another_role(tmp_path: Path) -> None:
     file.write_text("modee: open")
     got = CliRunner().invoke(app, ["config", "check", str(file), "--role", "pdp"])
     assert (2, True) == (got.exit_code, "is it mode?" in got.output)
-
-
-@pytest.mark.parametrize("name", ["watch", "sockets"])
-def test_what_kafka_does_not_serve_is_refused(name: str) -> None:
-    """A server that watched a vault would be deaf there, and all would look well."""
-    settings: Any = SimpleNamespace(
-        **{"watch": (), "sockets": {}, "vaults": {}} | {name: "x"}
-    )
-    with pytest.raises(ConfigurationError, match=f"{name}: not on Kafka yet"):
-        check_kafka(settings)
 
 
 def test_what_only_kafka_serves_is_refused_elsewhere() -> None:

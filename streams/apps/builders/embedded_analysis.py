@@ -55,7 +55,7 @@ class AnalysisParts:
     ) -> None:
         """Add the routes."""
         realm, clock, aside = about.settings.realm, about.clock, about.analysis.run
-        record = taking.ingest.record_act
+        record = taking.ports.intake.record_act
         Alerts(taking.tokens, self.notifier, realm, clock, record, aside).add_to(app)
         silencing = SilencePages(
             taking.tokens,
@@ -67,7 +67,7 @@ class AnalysisParts:
             record_act=act_of(realm, clock, record),
             aside=aside,
         )
-        silencing.hashed_kinds = taking.ingest.stated.secrets.kinds
+        silencing.hashed_kinds = taking.ports.intake.stated.secrets.kinds
         silencing.add_to(app)
         AuditPages(taking.tokens, self.audit, aside).add_to(app)
 

@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from streams.engines.embedded.file_tailer import FollowedPath
-from streams.engines.embedded.socket_listener import SocketListening
+from streams.pollers.file_tailer import FollowedPath
+from streams.pollers.socket_listener import SocketListening
 from streams.services.continuing import Continuing
 from streams.settings.server import Listen, address
 

@@ -46,19 +46,21 @@ def ingress_pages(
     held: LoopHold,
 ) -> IngressPages:
     """Put the HTTP side of an ingress together."""
-    log, tokens, settings = taking.log, taking.tokens, given.settings
-    taking.orders.operators.apart = reading.apart
+    log, common, settings = taking.log, taking.common, given.settings
+    common.orders.operators.apart = reading.apart
     app = web.Application(
         middlewares=[*tracers(), problems], client_max_size=settings.max_body_bytes
     )
-    events = Events(tokens, given.sources, taking.speakers, log.writer, reading.read)
+    events = Events(
+        common.tokens, given.sources, common.speakers, log.writer, reading.read
+    )
     app.router.add_post("/v1/events/{source}", events.post)
     taking.add_to(app)
     lost, dlq = log.publisher.written, log.kafka.topic("dlq")
     told = Metrics(
         metrics.INGRESS,
         held,
-        *taking.collectors,
+        *common.collectors,
         DeadLetterCollector(lambda: lost[dlq]),
         ClockOffset(partial(offset_seconds, clock)),
     )

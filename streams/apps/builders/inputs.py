@@ -1,4 +1,4 @@
-"""All by which the embedded server takes in what sources say."""
+"""All by which a server takes in what sources and operators say, on either engine."""
 
 from __future__ import annotations
 
@@ -10,78 +10,121 @@ from attrs import frozen
 
 from streams.apps.builders.access import AccessControl, access
 from streams.apps.builders.followed_logs import following, listening
+from streams.apps.builders.hooks import Receivers, RequestCounts, receivers
 from streams.apps.builders.orders import Orders, orders
-from streams.apps.builders.vaults import Vaults, configured_vaults
-from streams.apps.builders.vendors import Embedded, Vendors, connect
-from streams.engines.embedded.fact_log import StoredFactLog
-from streams.engines.embedded.file_tailer import FileTailer
-from streams.engines.embedded.socket_listener import SocketListener
-from streams.http.auth import Tokens
+from streams.apps.builders.queues import queue_readers
+from streams.apps.builders.vendors import pollers, scim_server
 from streams.http.events import Speakers
-from streams.http.sources import Sources
-from streams.services.health_records import HealthRecords
-from streams.services.ingest import Intake
-from streams.services.source_health import HealthBook
+from streams.http.push import Push
+from streams.http.sources import SourceMetrics, Sources
+from streams.pollers.file_tailer import FileTailer
+from streams.pollers.socket_listener import SocketListener
+from streams.services.cursors import KeptCursors
+from streams.services.scim_resources import KeptResources
 from streams.ssf.streams import Streams, Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-    from contextlib import AbstractAsyncContextManager
 
     from aiohttp import web
+    from prometheus_client.registry import Collector
 
     from streams.apps.builders.description import Described
-    from streams.apps.builders.embedded_context import EmbeddedContext
-    from streams.engines.embedded.store import Store
+    from streams.apps.builders.vaults import Vaults
+    from streams.http.auth import Tokens
+    from streams.http.scim import ScimServer
+    from streams.pollers.driver import Poller
+    from streams.pollers.sqs import QueueReader
     from streams.ports.keyed_store import KeyedStore
+    from streams.services.health_records import HealthRecords
+    from streams.services.ingest import Intake
+    from streams.services.source_health import HealthBook
 
     Loop = Callable[[], Coroutine[None, None, None]]
 
 
+@frozen(kw_only=True)
+class InputPorts:
+    """What an engine gives to all that takes in.
+
+    Attributes:
+        intake: the way into the log.
+        kept: the bodies beside it.
+        book: how the sources are, which the keeper writes down.
+        vaults: complete what is taken in.
+        owner: name of the process, where others have files and sockets of their own.
+    """
+
+    intake: Intake
+    kept: KeyedStore
+    book: HealthBook
+    keeper: HealthRecords
+    vaults: Vaults
+    owner: str = ""
+
+
 @frozen
 class Inputs:
-    """What listens, asks and follows, and what it all writes through."""
+    """What listens, asks and follows, and the orders of operators."""
 
     described: Described
-    store: Store
-    kept: KeyedStore
-    ingest: Intake
+    ports: InputPorts
     access: AccessControl
     tokens: Tokens
     speakers: Speakers
-    book: HealthBook
-    keeper: HealthRecords
-    streams: Streams
-    vaults: Vaults
-    vendors: Vendors
     orders: Orders
+    counts: RequestCounts
+    receivers: Receivers
+    scim: ScimServer | None
+    streams: Streams
+    polls: tuple[Poller, ...]
+    queues: tuple[QueueReader, ...]
+
+    @property
+    def collectors(self) -> tuple[Collector, ...]:
+        """Collectors for ``/metrics``."""
+        book = SourceMetrics(self.ports.book)
+        return self.counts.collector, book, self.orders.collector
 
     def add_to(self, app: web.Application) -> None:
-        """Add the routes that have a module of their own."""
+        """Add the routes."""
         self.access.guard(app)
-        self.vendors.add_to(app)
         self.orders.add_to(app)
-        Sources(self.tokens, self.book, self.streams.receivers).add_to(app)
+        self.receivers.add_to(app)
+        if self.scim is not None:
+            self.scim.add_to(app)
+        Push(self.tokens, self.streams.receivers, self.speakers).add_to(app)
+        Sources(self.tokens, self.ports.book, self.streams.receivers).add_to(app)
 
     def loops(self) -> list[Loop]:
-        """Coroutines of the sources, which run until cancelled."""
+        """Coroutines that every process of a realm runs, until cancelled."""
+        ports = self.ports
         return [
             *self.access.loops(),
-            *self.vendors.loops(),
+            *self.receivers.loops(),
+            *(each.run for each in self.queues),
             self.orders.desk.run,
             self.orders.quota_watch.run,
-            *self.streams.loops(),
-            *self.vaults.asking(self.ingest, self.speakers),
-            *self.vaults.looking(self.ingest, self.kept, self.speakers),
-            partial(self.book.run, self.keeper, self.ingest, self.speakers.own),
+            *self.streams.pushed(),
+            *ports.vaults.asking(ports.intake, self.speakers),
+            partial(ports.book.run, ports.keeper, ports.intake, self.speakers.own),
             *(tail.run for tail in self._tails()),
         ]
 
+    def alone(self) -> dict[str, Loop]:
+        """Coroutines that one process of a realm at a time runs, by their names."""
+        ports = self.ports
+        looking = ports.vaults.looking(ports.intake, ports.kept, self.speakers)
+        polls: dict[str, Loop] = {each.name: each.run for each in self.polls}
+        return polls | self.streams.polled() | looking
+
     def _tails(self) -> Iterator[FileTailer]:
+        ports, clock = self.ports, self.speakers.clock
         for watch in self.described.settings.watch:
             followed = following(watch, self.described.sources, self.speakers)
-            clock, count = self.speakers.clock, self.book.count
-            yield FileTailer(followed, self.kept, self.ingest, clock, count)
+            yield FileTailer(
+                followed, ports.kept, ports.intake, clock, ports.book.count, ports.owner
+            )
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
@@ -90,65 +133,60 @@ class Inputs:
         Raises:
             OSError: an address cannot be bound.
         """
+        ports, clock = self.ports, self.speakers.clock
         async with AsyncExitStack() as servers:
             for lines in listening(self.described.sources, self.speakers):
-                clock = self.speakers.clock
-                server = SocketListener(lines, self.kept, self.ingest, clock)
+                server = SocketListener(
+                    lines, ports.kept, ports.intake, clock, ports.owner
+                )
                 await servers.enter_async_context(server.serving())
             yield
 
 
-async def inputs(
+def inputs(
     given: Described,
-    about: EmbeddedContext,
-    room: Callable[[int], AbstractAsyncContextManager[None]],
+    ports: InputPorts,
+    clock: Callable[[], int],
+    fresh_id: Callable[[], str],
 ) -> Inputs:
-    """Make what takes in events.
+    """Make what takes in events and orders.
 
     Args:
         given: what the settings say of sources.
-        about: what all is made with.
-        room: waits while guards are too far behind.
+        ports: of the engine.
+        clock: gives the time (ns).
+        fresh_id: gives unique ids.
 
     Raises:
         VendorError: the settings of a vendor cannot be used.
         AccessError: those of a credential cannot.
     """
-    settings, store, kept = given.settings, about.store, about.kept
-    clock, fresh_id = about.clock, about.fresh_id
+    settings, intake, kept = given.settings, ports.intake, ports.kept
     entry = access(settings, clock)
-    tokens = entry.tokens
-    speakers = Speakers(settings, clock)
-    book, keeper = HealthBook(clock, given.expected), HealthRecords(kept)
-    await book.load(keeper)
-    vaults = configured_vaults(settings, kept)
-    log = StoredFactLog(store, room)
-    ingest = Intake(log, fresh_id, book.took, vaults.complete)
-    around = Surroundings(ingest, speakers.speaker, keeper, clock, fresh_id)
-    vendors = connect(
-        settings, tokens, speakers, Embedded(ingest, kept, fresh_id, book)
-    )
-    ordering = orders(
-        tokens=tokens,
-        speakers=speakers,
-        log=ingest,
-        kept=kept,
-        vocabulary=given.vocabulary,
-        vaults=vaults,
-        fresh_id=fresh_id,
-    )
+    tokens, speakers = entry.tokens, Speakers(settings, clock)
+    counts = RequestCounts(ports.book)
+    resources = KeptResources(kept, intake)
+    around = Surroundings(intake, speakers.speaker, ports.keeper, clock, fresh_id)
+    write = partial(intake.records, patient=True)
     return Inputs(
         described=given,
-        store=store,
-        kept=kept,
-        ingest=ingest,
+        ports=ports,
         access=entry,
         tokens=tokens,
         speakers=speakers,
-        book=book,
-        keeper=keeper,
+        orders=orders(
+            tokens=tokens,
+            speakers=speakers,
+            log=intake,
+            kept=kept,
+            vocabulary=given.vocabulary,
+            vaults=ports.vaults,
+            fresh_id=fresh_id,
+        ),
+        counts=counts,
+        receivers=receivers(settings, tokens, speakers, intake, counts),
+        scim=scim_server(settings, tokens, speakers, resources, fresh_id),
         streams=Streams(settings.ssf, given.verifiers, around),
-        vaults=vaults,
-        vendors=vendors,
-        orders=ordering,
+        polls=pollers(settings, speakers, KeptCursors(kept, intake), counts),
+        queues=queue_readers(settings, speakers, write, counts.of("queue")),
     )

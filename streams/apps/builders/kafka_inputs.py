@@ -1,4 +1,4 @@
-"""All by which an ingress on Kafka takes in what sources and operators say."""
+"""What an ingress on Kafka takes in by, beyond what both engines have."""
 
 from __future__ import annotations
 
@@ -7,37 +7,22 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from streams.apps.builders.access import AccessControl, access
-from streams.apps.builders.hooks import Receivers, RequestCounts, receivers
+from streams.apps.builders.inputs import InputPorts, Inputs, inputs
 from streams.apps.builders.kafka_lists import KafkaLists, kafka_lists
-from streams.apps.builders.orders import Orders, orders
-from streams.apps.builders.queues import queue_readers
-from streams.apps.builders.vendors import pollers, scim_server
 from streams.engines.kafka.client.leader_lock import LeaderLock
 from streams.engines.kafka.ingress.raw import RawInput, RawTopic
-from streams.http.events import Speakers
 from streams.http.names import Names
-from streams.http.push import Push
-from streams.http.sources import SourceMetrics, Sources
-from streams.services.cursors import KeptCursors
 from streams.services.reading import read
-from streams.services.scim_resources import KeptResources
-from streams.ssf.streams import Streams, Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 
     from aiohttp import web
-    from prometheus_client.registry import Collector
 
     from streams.apps.builders.description import Described
     from streams.apps.builders.kafka_log import IngressLog
-    from streams.http.auth import Tokens
-    from streams.http.events import ConfiguredSource
-    from streams.http.scim import ScimServer
+    from streams.http.events import ConfiguredSource, Speakers
     from streams.model.records import Record
-    from streams.pollers.driver import Poller
-    from streams.pollers.sqs import QueueReader
     from streams.settings.sources import RawTopicSettings
 
 
@@ -46,56 +31,30 @@ class KafkaInputs:
     """What listens, asks and follows, and the orders of operators.
 
     Attributes:
+        common: what the embedded server has, too.
         raw: the readers of raw topics, by topic.
     """
 
     log: IngressLog
-    access: AccessControl
-    tokens: Tokens
-    speakers: Speakers
-    orders: Orders
-    counts: RequestCounts
-    receivers: Receivers
-    scim: ScimServer | None
-    streams: Streams
-    polls: tuple[Poller, ...]
-    queues: tuple[QueueReader, ...]
+    common: Inputs
     raw: Mapping[str, RawInput]
     lists: KafkaLists
 
-    @property
-    def collectors(self) -> tuple[Collector, ...]:
-        """Collectors for ``/metrics``."""
-        book = SourceMetrics(self.log.book)
-        return self.counts.collector, book, self.orders.collector
-
     def add_to(self, app: web.Application) -> None:
         """Add the routes."""
-        self.access.guard(app)
-        self.orders.add_to(app)
-        secrets = self.orders.operators.secrets
-        Names(self.tokens, secrets, self.log.vaults.names).add_to(app)
-        self.receivers.add_to(app)
+        tokens, secrets = self.common.tokens, self.log.writer.stated.secrets
+        self.common.add_to(app)
+        Names(tokens, secrets, self.log.vaults.names).add_to(app)
         self.lists.add_to(app)
-        if self.scim is not None:
-            self.scim.add_to(app)
-        Push(self.tokens, self.streams.receivers, self.speakers).add_to(app)
-        Sources(self.tokens, self.log.book, self.streams.receivers).add_to(app)
 
     def works(self) -> list[Coroutine[None, None, None]]:
         """Coroutines of sources and operators, which run until cancelled."""
-        log, speakers = self.log, self.speakers
-        alone = {each.name: each.run for each in self.polls} | self.streams.polled()
+        log, common = self.log, self.common
+        realm = common.described.settings.realm
         return [
+            *(each() for each in common.loops()),
             *(each.run() for each in self.raw.values()),
-            log.book.run(log.keeper, log.writer, speakers.own),
-            self.orders.desk.run(),
-            self.orders.quota_watch.run(),
-            LeaderLock(log.kafka, speakers.settings.realm, alone).run(),
-            *(each() for each in [*self.receivers.loops(), *self.streams.pushed()]),
-            *(each() for each in self.access.loops()),
-            *(each() for each in log.vaults.asking(log.writer, speakers)),
-            *(each.run() for each in self.queues),
+            LeaderLock(log.kafka, realm, common.alone()).run(),
             *self.lists.works(),
         ]
 
@@ -118,39 +77,25 @@ def kafka_inputs(
         VendorError: the settings of a vendor cannot be used.
         AccessError: those of a credential cannot.
     """
-    settings, writer, kept = given.settings, log.writer, log.kept
-    entry = access(settings, clock)
-    tokens, speakers = entry.tokens, Speakers(settings, clock)
-    tokens.behind = lambda: log.publisher.stalled
-    ordering = orders(
-        tokens=tokens,
-        speakers=speakers,
-        log=writer,
-        kept=kept,
-        vocabulary=given.vocabulary,
+    ports = InputPorts(
+        intake=log.writer,
+        kept=log.kept,
+        book=log.book,
+        keeper=log.keeper,
         vaults=log.vaults,
-        fresh_id=fresh_id,
+        owner=log.name,
     )
-    counts = RequestCounts(log.book)
-    around = Surroundings(writer, speakers.speaker, log.keeper, clock, fresh_id)
-    resources = KeptResources(kept, writer)
+    common = inputs(given, ports, clock, fresh_id)
+    common.tokens.behind = lambda: log.publisher.stalled
+    topics = _raw_topics(given.sources, common.speakers)
     return KafkaInputs(
         log=log,
-        access=entry,
-        tokens=tokens,
-        speakers=speakers,
-        orders=ordering,
-        counts=counts,
-        receivers=receivers(settings, tokens, speakers, writer, counts),
-        scim=scim_server(settings, tokens, speakers, resources, fresh_id),
-        streams=Streams(settings.ssf, given.verifiers, around),
-        polls=pollers(settings, speakers, KeptCursors(kept, writer), counts),
-        queues=queue_readers(settings, speakers, writer.records, counts.of("queue")),
+        common=common,
         raw={
-            topic.topic: RawInput(log.kafka, topic, log.name, writer)
-            for topic in _raw_topics(given.sources, speakers)
+            topic.topic: RawInput(log.kafka, topic, log.name, log.writer)
+            for topic in topics
         },
-        lists=kafka_lists(settings, log, tokens, clock),
+        lists=kafka_lists(given.settings, log, common.tokens, clock),
     )
 
 

@@ -201,23 +201,6 @@ def check_embedded(settings: Settings) -> None:
         raise ConfigurationError(f"peers: {text}")
 
 
-def check_kafka(settings: Settings) -> None:
-    """Refuse what only the embedded server does, rather than leave it undone.
-
-    Raises:
-        ConfigurationError: the settings ask for it.
-    """
-    asked = [name for name in ("sockets", "watch") if getattr(settings, name)]
-    asked += [
-        f"vaults.{name}.irrevocable_seconds"
-        for name, each in settings.vaults.items()
-        if each.irrevocable_seconds
-    ]
-    if asked:
-        text = "not on Kafka yet; only `rescind serve` does this: leave it out"
-        raise ConfigurationError(f"{', '.join(asked)}: {text}")
-
-
 def _check_tokens(settings: Settings) -> None:
     """Refuse tokens that would do another thing than they say."""
     seen: dict[str, str] = {}

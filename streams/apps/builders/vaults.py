@@ -54,22 +54,22 @@ class Vaults:
 
     def looking(
         self, ingest: Intake, kept: KeyedStore, speakers: Speakers
-    ) -> list[Loop]:
-        """Coroutines that look for leases that cannot be revoked."""
+    ) -> dict[str, Loop]:
+        """Coroutines that look for leases that cannot be revoked, by their names."""
         remind = speakers.settings.sentinel.silence / 2
-        return [
-            IrrevocableLeases(
+        return {
+            f"vault/{name}/irrevocable": IrrevocableLeases(
                 vault,
                 functools.partial(
-                    speakers.speaker, vault.settings.authority, f"vault:{vault.name}"
+                    speakers.speaker, vault.settings.authority, f"vault:{name}"
                 ),
                 kept,
                 ingest,
                 remind,
             ).run
-            for vault in self.vaults.values()
+            for name, vault in self.vaults.items()
             if vault.settings.irrevocable_seconds
-        ]
+        }
 
 
 def _taking(

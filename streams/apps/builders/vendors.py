@@ -1,110 +1,39 @@
-"""Put together what speaks with vendors on the embedded engine: polls and SCIM too."""
+"""Put together what asks vendors, and what directories provision into."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from attrs import frozen
+from typing import TYPE_CHECKING
 
 from agents_registry.identifiers import REUSABLE_KINDS, extend
 from streams.apps.builders.hooks import (
-    Receivers,
     RequestCounts,
     VendorError,
     check_authorities,
     peppers_of,
-    receivers,
     reveal,
 )
-from streams.apps.builders.queues import queue_readers
 from streams.http.scim import ScimServer
 from streams.http.scim_directory import Directory
-from streams.http.sources import SourceMetrics
 from streams.model.times import SECOND
 from streams.outbound.client_credentials import ClientCredentials, FixedHeader
 from streams.pollers.driver import Polled, Poller
-from streams.services.cursors import KeptCursors
 from streams.services.scim_resources import KeptResources
 from streams.sources.catalogue import source
 from streams.sources.descriptor import ReaderSettings
 from streams.sources.polling.settings import ClientPoll
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Sequence
-
-    from aiohttp import web
-    from prometheus_client.registry import Collector
+    from collections.abc import Callable, Iterator, Sequence
 
     from streams.http.auth import Tokens
     from streams.http.events import Speakers
     from streams.outbound.client import AuthorizationHeader
     from streams.pollers import driver
-    from streams.pollers.sqs import QueueReader
-    from streams.ports.keyed_store import KeyedStore
-    from streams.services.ingest import Intake
     from streams.services.reading import RecordReader
-    from streams.services.source_health import HealthBook
     from streams.settings.server import Settings
     from streams.sources.polling.feeds import VendorFeed
     from streams.sources.polling.settings import PollSettings
-
-
-@frozen
-class Vendors:
-    """What the server runs for its vendors.
-
-    Attributes:
-        pollers, queues: to be run.
-        collectors: for ``/metrics``.
-    """
-
-    receivers: Receivers
-    scim: ScimServer | None
-    pollers: tuple[Poller, ...]
-    queues: tuple[QueueReader, ...]
-    collectors: tuple[Collector, ...]
-
-    def loops(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
-        """Coroutines that run until cancelled."""
-        reading = [each.run for each in self.pollers]
-        reading += [each.run for each in self.queues]
-        return [*reading, *self.receivers.loops()]
-
-    def add_to(self, app: web.Application) -> None:
-        """Add the routes."""
-        self.receivers.add_to(app)
-        if self.scim is not None:
-            self.scim.add_to(app)
-
-
-class Embedded(NamedTuple):
-    """What the embedded engine writes to, and who is told of it."""
-
-    ingest: Intake
-    kept: KeyedStore
-    fresh_id: Callable[[], str]
-    book: HealthBook
-
-
-def connect(
-    settings: Settings, tokens: Tokens, speakers: Speakers, engine: Embedded
-) -> Vendors:
-    """Make what the settings ask for.
-
-    Raises:
-        VendorError: they cannot be used.
-    """
-    ingest, kept, fresh_id, book = engine
-    counts = RequestCounts(book)
-    polls = pollers(settings, speakers, KeptCursors(kept, ingest), counts)
-    resources = KeptResources(kept, ingest)
-    scim = scim_server(settings, tokens, speakers, resources, fresh_id)
-    receiving = receivers(settings, tokens, speakers, ingest, counts)
-    write = partial(ingest.records, patient=True)
-    queues = queue_readers(settings, speakers, write, counts.of("queue"))
-    collectors = counts.collector, SourceMetrics(book)
-    return Vendors(receiving, scim, polls, queues, collectors)
 
 
 def pollers(

@@ -20,7 +20,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from streams.engines.embedded.logfiles import (
+from streams.pollers.logfiles import (
     HEAD,
     FileHead,
     FileStatus,
@@ -34,7 +34,7 @@ from streams.engines.embedded.logfiles import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from streams.engines.embedded.logfiles import FilePlace
+    from streams.pollers.logfiles import FilePlace
     from streams.services.reading import RecordReader
 
 SEARCH: Final = 60.0  # seconds that a file is looked for that is gone from its path

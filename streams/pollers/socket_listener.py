@@ -22,10 +22,10 @@ import orjson
 import structlog
 from attrs import define
 
-from streams.engines.embedded.logfiles import is_whole
 from streams.model.records import DeadLetter
 from streams.model.times import rfc3339
-from streams.ports.keyed_store import CURSOR, Put
+from streams.pollers.logfiles import is_whole
+from streams.ports.keyed_store import CURSOR, Put, under
 from streams.services.intake import IntakeBatch
 from streams.services.reading import read
 
@@ -102,8 +102,17 @@ class SocketListener:
         kept: KeyedStore,
         ingest: Intake,
         clock: Callable[[], int],
+        owner: str = "",
     ) -> None:
-        """Set up; `serving` listens."""
+        """Set up; `serving` listens.
+
+        Args:
+            listening: where.
+            kept: keeps when something was heard last.
+            ingest: takes in what was read.
+            clock: gives the time (ns).
+            owner: name of the process, where others have a socket of this name.
+        """
         self.address = ""
         self._listening = listening
         self._kept = kept
@@ -113,7 +122,7 @@ class SocketListener:
         self._turn = asyncio.Lock()
         self._open: set[asyncio.Task[None]] = set()
         self._missing_since: int | None = None
-        self._cursor = f"socket/{listening.name}"
+        self._cursor = under(owner, f"socket/{listening.name}")
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:

@@ -2,7 +2,7 @@
 
 The place in a file is saved in the same transaction as what was read there, so after
 a crash no line is lost and none is read twice, however the files were rotated
-meanwhile (`streams.engines.embedded.log_rotation`). Where that cannot be had, it is a
+meanwhile (`streams.pollers.log_rotation`). Where that cannot be had, it is a
 finding.
 """
 
@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from attrs import define
 
-from streams.engines.embedded.log_rotation import LogRotation
-from streams.engines.embedded.logfiles import FilePlace, is_whole
 from streams.model.records import DeadLetter
 from streams.model.times import rfc3339
 from streams.observability.failpoints import failpoint
-from streams.ports.keyed_store import PLACE, Put, part
+from streams.pollers.log_rotation import LogRotation
+from streams.pollers.logfiles import FilePlace, is_whole
+from streams.ports.keyed_store import PLACE, Put, part, under
 from streams.services.intake import IntakeBatch
 from streams.services.reading import Records, read
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from streams.engines.embedded.logfiles import Generation
     from streams.model.records import Record
+    from streams.pollers.logfiles import Generation
     from streams.ports.keyed_store import KeyedStore
     from streams.services.ingest import Intake
     from streams.services.reading import RecordReader
@@ -80,6 +80,7 @@ class FileTailer:
         ingest: Intake,
         clock: Callable[[], int],
         count: Callable[[str, str, str], None] = lambda _name, _result, _why: None,
+        owner: str = "",
     ) -> None:
         """Set up; `run` reads.
 
@@ -89,12 +90,13 @@ class FileTailer:
             ingest: takes in what was read.
             clock: gives the time (ns).
             count: notes by the source's name that it failed, or goes on.
+            owner: name of the process, where others have a file at this path.
         """
         self._count = count
         self._trouble = ""
         self._followed = followed
         self._kept = kept
-        self._root = part(str(followed.path))
+        self._root = under(owner, part(str(followed.path)))
         self._ingest = ingest
         self._clock = clock
         self._warned: set[Path] = set()
