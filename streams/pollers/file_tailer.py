@@ -1,8 +1,8 @@
 """Follow growing log files: read new complete lines, remember how far.
 
-The place in a file is saved in the same transaction as what was read there, so after
-a crash no line is lost and none is read twice, however the files were rotated
-meanwhile (`streams.pollers.log_rotation`). Where that cannot be had, it is a
+The place in a file is saved with what was read there, or after it: after a crash no
+line is lost, and in the embedded server none is read twice, however the files were
+rotated meanwhile (`streams.pollers.log_rotation`). Where that cannot be had, it is a
 finding.
 """
 

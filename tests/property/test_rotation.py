@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.engines.embedded import log_rotation as generations
+from streams.pollers import log_rotation as generations
 from streams.pollers.log_rotation import SEARCH, SETTLED, LogRotation
 from streams.pollers.logfiles import Generation
 
