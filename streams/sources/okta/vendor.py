@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from streams.sources.descriptor import Descriptor
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-
-def _speaks(body: Mapping[str, Any]) -> bool:
-    return "outcome" in body and ("eventType" in body or "eventtype" in body)
-
 
 VENDOR = Descriptor(
     name="okta",
     reader="streams.sources.okta.okta:Okta",
-    speaks=_speaks,
+    speaks=lambda body: (
+        "outcome" in body and ("eventType" in body or "eventtype" in body)
+    ),
     page="okta.md",
     samples="tests/samples/okta",
     polls={"okta": "streams.sources.okta.poll:OktaPoll"},
