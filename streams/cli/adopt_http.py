@@ -19,12 +19,12 @@ import orjson
 from attrs import field, frozen
 
 from streams.clients.rescind import REFUSED, UNREACHABLE, ClientError
-from streams.outbound.answers import RequestError
+from streams.outbound.answers import HttpAnswer, RequestError, UnreadableAnswerError
 from streams.outbound.client import HttpClient
 from streams.outbound.client_credentials import NoTokenError
 from streams.outbound.waits import waiting
 from streams.sources.adopting.listing import ListingError
-from streams.sources.adopting.walk import OK, Reply
+from streams.sources.adopting.walk import OK
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -110,13 +110,13 @@ async def run(
         except StopIteration as end:
             listing: Listing = end.value
             return listing
-        except ListingError as error:
+        except UnreadableAnswerError as error:
             raise ListingError(f"{error}{_HALF.format(made)}") from error
         except ClientError as error:
             raise ClientError(f"{error}{_HALF.format(made)}", error.code) from error
 
 
-async def _all(caller: _Caller, requests: list[ListRequest]) -> list[Reply]:
+async def _all(caller: _Caller, requests: list[ListRequest]) -> list[HttpAnswer]:
     """Make the requests at once; the first that fails ends the others."""
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -143,7 +143,7 @@ class _Caller:
     pause: Callable[[float], Awaitable[None]]
     slots: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(AT_ONCE))
 
-    async def reply(self, request: ListRequest) -> Reply:
+    async def reply(self, request: ListRequest) -> HttpAnswer:
         """Make a request until it has an answer, or none can be hoped for.
 
         Raises:
@@ -166,7 +166,7 @@ class _Caller:
         if seconds:
             await self.pause(seconds)
 
-    async def _attempt(self, request: ListRequest) -> Reply | _Failure:
+    async def _attempt(self, request: ListRequest) -> HttpAnswer | _Failure:
         try:
             async with self.slots:
                 reply = await self._once(request)
@@ -190,7 +190,7 @@ class _Caller:
             why, wait=wait, final=wait is None and reply.status not in AGAIN
         )
 
-    async def _once(self, request: ListRequest) -> Reply:
+    async def _once(self, request: ListRequest) -> HttpAnswer:
         target = request.target
         url = target if target.startswith(("http://", "https://")) else (
             f"{self.system.base}/{target.lstrip('/')}"
@@ -205,8 +205,7 @@ class _Caller:
             if self.system.sign is not None:
                 headers |= self.system.sign(url, data)
         method = "GET" if data is None else "POST"
-        got = await self.client.request(method, url, headers=headers, data=data)
-        return Reply(got.status, got.headers, got.body)
+        return await self.client.request(method, url, headers=headers, data=data)
 
 
 _HELP: Final = {
@@ -216,7 +215,7 @@ _HELP: Final = {
 }
 
 
-def _wait(reply: Reply) -> float | None:
+def _wait(reply: HttpAnswer) -> float | None:
     """Seconds that the system asks to wait."""
     if reply.status not in AGAIN and reply.status != GITHUB_LIMIT:
         return None

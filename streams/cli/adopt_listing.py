@@ -27,6 +27,7 @@ from streams.cli.output import clean, count, to_stderr
 from streams.clients.rescind import ClientError
 from streams.model.declared_entry import FIELDS, LISTS
 from streams.model.times import rfc3339
+from streams.outbound.answers import UnreadableAnswerError
 from streams.sources.adopting.listing import ListingError
 from streams.stages.ingest.declared import DeclarationError, facts_of_list
 from streams.stages.ingest.ingress import Origin
@@ -173,7 +174,7 @@ def _roster(order: DeclareOptions) -> Roster:
         return empty
     try:
         found = from_text(order.roster.read_text("utf-8"))
-    except ListingError as error:
+    except UnreadableAnswerError as error:
         raise ListingError(f"{order.roster}: {error}") from error
     if (found.listed, found.authority) != (empty.listed, empty.authority):
         was = f"{found.listed} as {found.authority}"

@@ -15,6 +15,7 @@ from agents_registry.identifiers import VOCABULARY, extend
 from streams.adopt.used import UsedLog
 from streams.cli.adopt_http import System, checked_base, run
 from streams.model.times import rfc3339
+from streams.outbound.answers import UnreadableAnswerError
 from streams.outbound.client_credentials import ClientCredentials
 from streams.services.parse import chosen, parse_paths
 from streams.sources.adopting.listing import ListingError
@@ -67,7 +68,7 @@ class ListingSource:
         for path in self.files:
             try:
                 found += documents(path.read_bytes())
-            except ListingError as error:
+            except UnreadableAnswerError as error:
                 raise ListingError(f"{path}: {error}") from error
         return found
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
+import orjson
 from attrs import field, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 OK: Final = 200
+
+
+class UnreadableAnswerError(ValueError):
+    """An answer is not what the system documents; nothing of it is used."""
 
 
 @frozen
@@ -29,6 +34,47 @@ class HttpAnswer:
         if self.status != OK:
             raise RequestError(f"status {self.status}", answer=self)
         return self
+
+    def json(self) -> Any:
+        """Decode it.
+
+        Raises:
+            UnreadableAnswerError: it is not JSON.
+        """
+        try:
+            return orjson.loads(self.body)
+        except orjson.JSONDecodeError as error:
+            raise UnreadableAnswerError("an answer is not JSON") from error
+
+    def object(self) -> dict[str, Any]:
+        """Decode it as an object.
+
+        Raises:
+            UnreadableAnswerError: it is none.
+        """
+        value = self.json()
+        if not isinstance(value, dict):
+            raise UnreadableAnswerError("an answer is not an object")
+        return value
+
+    def objects(self) -> list[dict[str, Any]]:
+        """Decode it as a list of objects.
+
+        Raises:
+            UnreadableAnswerError: it is none.
+        """
+        return objects(self.json())
+
+
+def objects(value: Any) -> list[dict[str, Any]]:
+    """Items of a page.
+
+    Raises:
+        UnreadableAnswerError: it is no list of objects.
+    """
+    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+        raise UnreadableAnswerError("a page is no list of objects")
+    return value
 
 
 class RequestError(Exception):

@@ -14,13 +14,13 @@ import orjson
 import structlog
 from attrs import field, frozen
 
-from streams.outbound.answers import RequestError
+from streams.outbound.answers import RequestError, UnreadableAnswerError
 from streams.outbound.client import HttpClient
 from streams.outbound.client_credentials import NoTokenError
 from streams.outbound.waits import waiting
 from streams.services.intake import IntakeBatch
 from streams.services.reading import THREAD_FROM, Records, read
-from streams.sources.polling.feeds import Start, UnreadablePageError
+from streams.sources.polling.feeds import Start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -140,7 +140,7 @@ class Poller:
             moves = page.more and self._feed.url(after) != asked
         except RequestError as failed:
             return self._failed(start, failed, now)
-        except UnreadablePageError as error:
+        except UnreadableAnswerError as error:
             return self._failed(start, RequestError(f"unreadable: {error}"), now)
         except Exception as error:  # boundary: one odd answer must not end the server
             log.exception("page_not_read", feed=self._feed.name)

@@ -6,7 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from agents_registry.facts import fact_id
-from streams.sources.adopting.walk import OK, Reply
+from streams.outbound.answers import HttpAnswer
+from streams.sources.adopting.walk import OK
 from streams.stages.ingest.declared import facts_of_list
 from streams.stages.ingest.ingress import Origin
 
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
     from streams.sources.adopting.walk import ListRequest, Walk
 
 
-def reply(document: Any, status: int = OK, **headers: str) -> Reply:
+def reply(document: Any, status: int = OK, **headers: str) -> HttpAnswer:
     """Give an answer."""
-    return Reply(status, headers, json.dumps(document).encode())
+    return HttpAnswer(headers, json.dumps(document).encode(), status)
 
 
-def answered(walk: Walk, answer: Callable[[ListRequest], Reply]) -> Listing:
+def answered(walk: Walk, answer: Callable[[ListRequest], HttpAnswer]) -> Listing:
     """Walk to the end."""
     try:
         asked = next(walk)

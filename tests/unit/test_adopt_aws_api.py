@@ -10,8 +10,7 @@ import pytest
 
 from streams.cli.adopt_source import ListingSource
 from streams.model.times import parse_time
-from streams.sources.adopting.listing import ListingError
-from streams.sources.adopting.walk import Reply
+from streams.outbound.answers import HttpAnswer, UnreadableAnswerError
 from streams.sources.aws.adopt_api import FORM, WAIT, signing, walk
 from streams.sources.aws.sigv4 import Credentials, Signer
 from tests.unit.adopting import answered, by_name
@@ -67,7 +66,7 @@ def test_keys_are_read_as_awss_programs_read_them(
 
     sign = signing(ListingSource(secret_file=file), "us-east-1")
     assert "Credential=a/" in sign("https://iam.amazonaws.com/", b"")["authorization"]
-    with pytest.raises(ListingError, match="AWS_SECRET_ACCESS_KEY"):
+    with pytest.raises(UnreadableAnswerError, match="AWS_SECRET_ACCESS_KEY"):
         signing(ListingSource(), "us-east-1")
 
 
@@ -78,13 +77,13 @@ class Iam:
         self.looks = 0
         self.waits: list[float] = []
 
-    def answer(self, request: ListRequest) -> Reply:
+    def answer(self, request: ListRequest) -> HttpAnswer:
         """Answer in XML, with the namespace that IAM has."""
         given = {name: value for name, (value,) in parse_qs(request.form).items()}
         inside = getattr(self, given["Action"])(given)
         self.waits.append(request.wait)
         space = 'xmlns="https://iam.amazonaws.com/doc/2010-05-08/"'
-        return Reply(200, {}, f"<R {space}><Result>{inside}</Result></R>".encode())
+        return HttpAnswer({}, f"<R {space}><Result>{inside}</Result></R>".encode())
 
     def GenerateCredentialReport(self, _: dict[str, str]) -> str:  # noqa: N802
         """Be ready at the third look."""
@@ -125,13 +124,13 @@ def test_the_walk_waits_for_the_report_and_reads_all_keys() -> None:
 @pytest.mark.parametrize("body", [b"", b"{}", b"<!DOCTYPE a><a/>", b"<a>"])
 def test_what_is_no_answer_of_iam_ends_the_walk(body: bytes) -> None:
     """Also a document type: no entity is ever expanded."""
-    with pytest.raises(ListingError, match="an answer is"):
-        answered(walk(lambda: ASKED), lambda _: Reply(200, {}, body))
+    with pytest.raises(UnreadableAnswerError, match="an answer is"):
+        answered(walk(lambda: ASKED), lambda _: HttpAnswer({}, body, 200))
 
 
 def test_a_report_that_is_never_ready_ends_the_walk() -> None:
     """After two minutes of looking."""
     iam = Iam()
     iam.looks = -1000
-    with pytest.raises(ListingError, match="still being made"):
+    with pytest.raises(UnreadableAnswerError, match="still being made"):
         answered(walk(lambda: ASKED), iam.answer)

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents_registry.identifiers import Identifier
-from streams.sources.adopting.listing import ListingError
-from streams.sources.adopting.walk import ListRequest, Reply
+from streams.outbound.answers import HttpAnswer, UnreadableAnswerError
+from streams.sources.adopting.walk import ListRequest
 from streams.sources.openbao.adopt import (
     GONE,
     UNTOLD,
@@ -75,9 +75,9 @@ def test_no_expiry_is_none_and_a_plain_device_gives_plain_names() -> None:
 
     assert "expires_at" not in found["vault.accessor:r"]
     assert "2026-09-21T14:13:20Z" == found["vault.accessor:r"]["issued_at"]
-    with pytest.raises(ListingError, match="audit_hash"):
+    with pytest.raises(UnreadableAnswerError, match="audit_hash"):
         of_documents([root | {"audit_hash": None}], VaultOptions())
-    with pytest.raises(ListingError, match="no token look-up"):
+    with pytest.raises(UnreadableAnswerError, match="no token look-up"):
         of_documents([{"data": {"keys": []}}], VaultOptions())
 
 
@@ -171,14 +171,14 @@ def test_a_derived_parent_is_an_ancestor_in_truth(data: st.DataObject) -> None:
 def vault(tokens: dict[str, Any]) -> Any:
     """Answer as a vault that has these tokens does."""
 
-    def answer(request: ListRequest) -> Reply:
+    def answer(request: ListRequest) -> HttpAnswer:
         match request.target.partition("?")[0].split("/"):
             case ["auth", "token", "accessors"]:
                 return reply({"data": {"keys": list(tokens)}})
             case ["auth", "token", "lookup-accessor"]:
                 assert request.body is not None
                 found = tokens[request.body["accessor"]]
-                if isinstance(found, Reply):
+                if isinstance(found, HttpAnswer):
                     return found
                 return reply(
                     {"data": {k: v for k, v in found.items() if k != "audit_hash"}}
@@ -215,7 +215,7 @@ def test_a_refused_look_up_ends_the_walk() -> None:
     """Half a list would look like a whole one."""
     refused = reply({"errors": ["permission denied"]}, 403)
 
-    with pytest.raises(ListingError, match="lookup-accessor answers 403"):
+    with pytest.raises(UnreadableAnswerError, match="lookup-accessor answers 403"):
         answered(walk(VaultOptions("main")), vault({"a": refused}))
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agents_registry.identifiers import Identifier
-from streams.sources.adopting.listing import TOO_MANY, UNNAMED, Listing, ListingError
+from streams.outbound.answers import HttpAnswer, UnreadableAnswerError
+from streams.sources.adopting.listing import TOO_MANY, UNNAMED, Listing
 from streams.sources.aws import adopt as aws
 from streams.sources.github import adopt as github
 from streams.sources.keycloak import adopt as keycloak
@@ -20,7 +21,7 @@ from tests.unit.adopting import answered, by_name, identities, reply
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from streams.sources.adopting.walk import ListRequest, Reply
+    from streams.sources.adopting.walk import ListRequest
 
 pytestmark = pytest.mark.unit
 
@@ -119,7 +120,7 @@ def test_aws_takes_the_answer_of_the_cli() -> None:
 )
 def test_aws_refuses_what_is_no_report(files: list[bytes], said: str) -> None:
     """With a word on what is wrong."""
-    with pytest.raises(ListingError, match=said):
+    with pytest.raises(UnreadableAnswerError, match=said):
         aws.of_files(files)
 
 
@@ -154,7 +155,7 @@ TOKEN = {
 }  # fmt: skip
 
 
-def organisation(request: ListRequest) -> Reply:
+def organisation(request: ListRequest) -> HttpAnswer:
     """Answer as an organisation whose pages of users overlap."""
     here = request.target.removeprefix(f"{BASE}/")
     match here.partition("?")[0].split("/")[2:]:
@@ -209,18 +210,18 @@ def test_okta_follows_the_pages_and_takes_each_item_once() -> None:
 def test_okta_follows_no_link_elsewhere_or_for_ever(link: str, said: str) -> None:
     """The credential stays where it belongs, and the walk ends."""
 
-    def answer(_: ListRequest) -> Reply:
+    def answer(_: ListRequest) -> HttpAnswer:
         return reply([], link=f'{link}; rel="next"')
 
-    with pytest.raises(ListingError, match=said):
+    with pytest.raises(UnreadableAnswerError, match=said):
         answered(okta.walk(BASE), answer)
 
 
 def test_okta_refuses_what_is_no_list() -> None:
     """An error object with status 200, or another system's items."""
-    with pytest.raises(ListingError, match="no list of objects"):
+    with pytest.raises(UnreadableAnswerError, match="no list of objects"):
         answered(okta.walk(BASE), lambda _: reply({"errorCode": "E0000001"}))
-    with pytest.raises(ListingError, match="no user, no app"):
+    with pytest.raises(UnreadableAnswerError, match="no user, no app"):
         okta.of_documents([{"id": "x"}])
 
 
@@ -245,7 +246,7 @@ SESSION = {"id": "s-1", "userId": "u-3", "start": 1_790_000_000_000}
 ISSUER = "https://kc/realms/agents"
 
 
-def realm(request: ListRequest) -> Reply:
+def realm(request: ListRequest) -> HttpAnswer:
     """Answer as a Keycloak with that realm does."""
     path, _, query = request.target.partition("?")
     asked = dict(each.split("=") for each in query.split("&") if each)
@@ -301,7 +302,7 @@ def test_keycloak_reads_an_export_too() -> None:
 
     assert "keycloak.client:r-1|planner" in found["keycloak.user:sa-1"]["parents"]
     assert "aliases" not in found["keycloak.user:sa-1"]
-    with pytest.raises(ListingError, match="no realm"):
+    with pytest.raises(UnreadableAnswerError, match="no realm"):
         keycloak.of_realm({"clients": []}, None)
 
 
@@ -322,7 +323,7 @@ def test_kubernetes_reads_chunks_and_asks_for_no_secret() -> None:
     """Of secrets the metadata alone is asked for, of that type alone."""
     asked: list[ListRequest] = []
 
-    def answer(request: ListRequest) -> Reply:
+    def answer(request: ListRequest) -> HttpAnswer:
         asked.append(request)
         if "/secrets" in request.target:
             secret = metadata("planner-token", annotations=HOLDER)
@@ -370,13 +371,13 @@ def test_kubernetes_reads_what_kubectl_prints() -> None:
     assert "k8s.service_account:agents/default" in by_name(listing)
     assert 1 == listing.left_out[kubernetes.OTHER_SECRETS]
     assert "c2VjcmV0" not in json.dumps(listing.entries())
-    with pytest.raises(ListingError, match="neither"):
+    with pytest.raises(UnreadableAnswerError, match="neither"):
         kubernetes.of_documents([{"kind": "Pod"}], kubernetes.ClusterOptions())
 
 
 def test_kubernetes_whose_list_expired_is_read_again_by_hand() -> None:
     """410 while chunks are read: what was read is of no one moment."""
-    with pytest.raises(ListingError, match="too long"):
+    with pytest.raises(UnreadableAnswerError, match="too long"):
         answered(kubernetes.walk(kubernetes.ClusterOptions()), lambda _: reply({}, 410))
 
 
@@ -401,7 +402,7 @@ DEPLOY: dict[str, Any] = {
 }  # fmt: skip
 
 
-def github_api(request: ListRequest) -> Reply:
+def github_api(request: ListRequest) -> HttpAnswer:
     """Answer as the API does for one organisation."""
     here = request.target.removeprefix(f"{API}/").partition("?")[0]
     match here.split("/"):
@@ -442,7 +443,7 @@ def test_github_reads_tokens_installations_and_deploy_keys() -> None:
     assert "suspended" not in found["github.installation:6"]
     assert ["github|contents:read"] == found["github.deploy_key:3"]["scope"]
     assert 1 == listing.left_out[github.EXPIRED] == listing.left_out[github.DISABLED]
-    with pytest.raises(ListingError, match="no token"):
+    with pytest.raises(UnreadableAnswerError, match="no token"):
         github.of_documents([{"id": 1}])
 
 

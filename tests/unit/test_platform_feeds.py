@@ -15,13 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.model.times import SECOND, parse_time, rfc3339
-from streams.outbound.answers import HttpAnswer
+from streams.outbound.answers import HttpAnswer, UnreadableAnswerError
 from streams.sources.anthropic.poll import AnthropicLog
 from streams.sources.entra.m365_poll import M365Log
 from streams.sources.github.poll import GitHubLog
 from streams.sources.litellm.poll import LiteLlmLog
 from streams.sources.openai.poll import OpenAiLog
-from streams.sources.polling.feeds import Cursor, UnreadablePageError, VendorFeed
+from streams.sources.polling.feeds import Cursor, VendorFeed
 
 pytestmark = pytest.mark.unit
 
@@ -184,7 +184,7 @@ def test_what_is_no_page_is_not_used(body: bytes) -> None:
     """Neither by id nor by number."""
     for feed in feeds()[:3]:
         cursor = feed.start(None, START).cursor
-        with pytest.raises(UnreadablePageError):
+        with pytest.raises(UnreadableAnswerError):
             feed.take(cursor, HttpAnswer({}, body), START)
 
 
@@ -193,7 +193,7 @@ def test_a_page_that_names_itself_ends_the_round_in_words() -> None:
     feed = feeds()[0]
     body = orjson.dumps({"data": [], "has_more": True, "last_id": "e1"})
     page = feed.take(feed.start(None, START).cursor, HttpAnswer({}, body), START)
-    with pytest.raises(UnreadablePageError, match="last_id"):
+    with pytest.raises(UnreadableAnswerError, match="last_id"):
         feed.take(page.cursor, HttpAnswer({}, body), START)
 
 
@@ -211,7 +211,7 @@ def test_githubs_round_ends_at_its_window() -> None:
     page = feed.take(page.cursor, HttpAnswer(link, older), START)
     assert (b"", False) == (page.data, page.more)
     elsewhere = {"link": '<https://evil.example/x>; rel="next"'}
-    with pytest.raises(UnreadablePageError, match="another host"):
+    with pytest.raises(UnreadableAnswerError, match="another host"):
         feed.take(cursor, HttpAnswer(elsewhere, mixed), START)
 
 
@@ -225,7 +225,7 @@ def test_m365_follows_no_link_elsewhere(link: str) -> None:
         HttpAnswer({}, orjson.dumps(blob)),
         HttpAnswer({"nextpageuri": link}, b"[]"),
     ):
-        with pytest.raises(UnreadablePageError, match="another host"):
+        with pytest.raises(UnreadableAnswerError, match="another host"):
             feed.take(cursor, answer, START)
     saved = cursor | {"blobs": [link]}
     assert [] == feed.start(saved, START).cursor["blobs"]

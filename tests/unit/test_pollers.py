@@ -11,18 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.model.times import SECOND
-from streams.outbound.answers import HttpAnswer
+from streams.outbound.answers import HttpAnswer, UnreadableAnswerError
 from streams.outbound.waits import waiting
 from streams.sources.entra.poll import GraphLog
 from streams.sources.keycloak import poll as keycloak
 from streams.sources.keycloak.poll import KeycloakLog
 from streams.sources.okta.poll import OktaLog
-from streams.sources.polling.feeds import (
-    Cursor,
-    UnreadablePageError,
-    next_link,
-    same_origin,
-)
+from streams.sources.polling.feeds import Cursor, next_link, same_origin
 from streams.sources.polling.windows import Windows
 
 pytestmark = pytest.mark.unit
@@ -202,9 +197,9 @@ def test_a_busy_okta_is_never_taken_for_a_gap() -> None:
 )
 def test_links_to_elsewhere_are_refused(link: str) -> None:
     """The token would go with them."""
-    with pytest.raises(UnreadablePageError):
+    with pytest.raises(UnreadableAnswerError):
         same_origin(BASE, link)
-    with pytest.raises(UnreadablePageError):
+    with pytest.raises(UnreadableAnswerError):
         next_link({"link": f'<{link}>; rel="next"'}, BASE)
 
 
@@ -262,7 +257,7 @@ def test_an_answer_that_is_no_page_is_not_used(body: bytes) -> None:
     )
     for log in (feed(), okta_log(), graph):
         cursor = log.start(None, START).cursor
-        with pytest.raises(UnreadablePageError):
+        with pytest.raises(UnreadableAnswerError):
             log.take(cursor, HttpAnswer({}, body), START)
 
 
@@ -270,7 +265,7 @@ def test_an_event_too_deep_to_write_is_an_unreadable_page() -> None:
     """It ends no server."""
     deep = b'[{"time": 1, "x": ' + b"[" * 500 + b"]" * 500 + b"}]"
     for log in (feed(), okta_log()):
-        with pytest.raises(UnreadablePageError):
+        with pytest.raises(UnreadableAnswerError):
             log.take(log.start(None, START).cursor, HttpAnswer({}, deep), START)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from streams.sources.adopting.adoption import Adoption, Option
 from streams.sources.adopting.listing import Listing
-from streams.sources.adopting.walk import ListRequest, ask, objects
+from streams.sources.adopting.walk import ListRequest, ask
 from streams.sources.reading.fields import identifier
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def walk(workspace: str) -> Walk:
     """Ask for the tokens of a workspace."""
     reply = yield from ask(ListRequest(f"tokens/{workspace}"))
-    return listing_of(objects(reply.json()))
+    return listing_of(reply.objects())
 
 
 def listing_of(tokens: Iterable[dict[str, Any]]) -> Listing:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlencode
 
 from streams.model.times import rfc3339
-from streams.sources.polling.feeds import Cursor, json_of, objects
+from streams.sources.polling.feeds import Cursor
 from streams.sources.polling.settings import KeyPoll
 from streams.sources.polling.windows import Windows
 
@@ -36,7 +36,7 @@ class AcmeLog(Windows):
     ) -> tuple[list[dict[str, Any]], Any]:
         """Events; there is no other page."""
         del cursor
-        return objects(json_of(answer)), None
+        return answer.objects(), None
 
 
 class AcmePoll(KeyPoll):

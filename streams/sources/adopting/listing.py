@@ -21,6 +21,7 @@ from attrs import define, field
 from agents_registry.identifiers import VOCABULARY, Identifier, NodeClass
 from streams.model.declared_entry import LISTS, TIMES
 from streams.model.times import AbsurdTimeError, parse_time, rfc3339
+from streams.outbound.answers import UnreadableAnswerError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +31,7 @@ UNNAMED: Final = "without a name that can be used"
 TOO_MANY: Final = "with more names or parents than Rescind keeps"
 
 
-class ListingError(ValueError):
+class ListingError(UnreadableAnswerError):
     """What was read is not what the system documents; nothing of it is declared."""
 
 

@@ -11,11 +11,11 @@ import json
 from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
 from attrs import frozen
 
+from streams.outbound.answers import HttpAnswer, objects
 from streams.sources.adopting.listing import Listing, ListingError
-from streams.sources.polling.feeds import UnreadablePageError, next_link
+from streams.sources.polling.feeds import next_link
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,42 +47,13 @@ class ListRequest:
     wait: float = 0.0
 
 
-@frozen
-class Reply:
-    """An answer; names of headers in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    def json(self) -> Any:
-        """Decode it.
-
-        Raises:
-            ListingError: it is not JSON.
-        """
-        try:
-            return orjson.loads(self.body)
-        except orjson.JSONDecodeError as error:
-            raise ListingError("an answer is not JSON") from error
-
-    def object(self) -> dict[str, Any]:
-        """Decode it as an object.
-
-        Raises:
-            ListingError: it is none.
-        """
-        value = self.json()
-        if not isinstance(value, dict):
-            raise ListingError("an answer is not an object")
-        return value
+Walk = Generator[list[ListRequest], list[HttpAnswer], Listing]
+Steps = Generator[list[ListRequest], list[HttpAnswer], Any]
 
 
-Walk = Generator[list[ListRequest], list[Reply], Listing]
-Steps = Generator[list[ListRequest], list[Reply], Any]
-
-
-def ask(request: ListRequest) -> Generator[list[ListRequest], list[Reply], Reply]:
+def ask(
+    request: ListRequest,
+) -> Generator[list[ListRequest], list[HttpAnswer], HttpAnswer]:
     """Make one request; give its answer."""
     (reply,) = yield [request]
     return reply
@@ -90,7 +61,7 @@ def ask(request: ListRequest) -> Generator[list[ListRequest], list[Reply], Reply
 
 def linked_pages(
     target: str, base: str, key: str = ""
-) -> Generator[list[ListRequest], list[Reply], list[dict[str, Any]]]:
+) -> Generator[list[ListRequest], list[HttpAnswer], list[dict[str, Any]]]:
     """Follow ``rel="next"`` of the Link header (RFC 8288) to the last page.
 
     Args:
@@ -107,27 +78,13 @@ def linked_pages(
         reply = yield from ask(ListRequest(target))
         value = reply.json()
         items += objects(value.get(key) if key and isinstance(value, dict) else value)
-        try:
-            link = next_link(reply.headers, base)
-        except UnreadablePageError as error:
-            raise ListingError(str(error)) from error
+        link = next_link(reply.headers, base)
         if link is None:
             return items
         if link in seen or len(seen) > MOST_PAGES:
             raise ListingError("the pages lead in a circle")
         seen.add(link)
         target = link
-
-
-def objects(value: Any) -> list[dict[str, Any]]:
-    """Items of a page.
-
-    Raises:
-        ListingError: it is no list of objects.
-    """
-    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
-        raise ListingError("a page is no list of objects")
-    return value
 
 
 def portions(items: list[Any]) -> Iterator[list[Any]]:

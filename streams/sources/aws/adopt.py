@@ -21,8 +21,9 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from typing import TYPE_CHECKING, Any, Final
 
+from streams.outbound.answers import objects
 from streams.sources.adopting.listing import Listing, ListingError
-from streams.sources.adopting.walk import documents, objects
+from streams.sources.adopting.walk import documents
 from streams.sources.aws.effects import login_profile
 from streams.sources.aws.identity import principal_of
 from streams.sources.reading.fields import identifier, text

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 from xml.etree import ElementTree as ET
 
+from streams.outbound.answers import HttpAnswer
 from streams.sources.adopting.adoption import Adoption, Option
 from streams.sources.adopting.listing import ListingError
 from streams.sources.adopting.walk import (
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from streams.sources.adopting.adoption import ListedSystem
     from streams.sources.adopting.listing import Listing
-    from streams.sources.adopting.walk import Reply
 
 FORM: Final = "application/x-www-form-urlencoded; charset=utf-8"
 VERSION: Final = "2010-05-08"
@@ -94,7 +94,7 @@ def _call(action: str, *, wait: float = 0.0, **parameters: str) -> ListRequest:
     return ListRequest("", form=form, wait=wait, may_fail=missing)
 
 
-def _read(reply: Reply) -> ET.Element:
+def _read(reply: HttpAnswer) -> ET.Element:
     """Read an answer; names without their namespace.
 
     Raises:

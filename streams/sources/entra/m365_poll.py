@@ -20,16 +20,13 @@ from attrs import frozen
 from pydantic import Field
 
 from streams.model.times import SECOND, rfc3339
-from streams.outbound.answers import HttpAnswer
+from streams.outbound.answers import HttpAnswer, UnreadableAnswerError
 from streams.sources.entra.poll import TenantPoll
 from streams.sources.polling.feeds import (
     Cursor,
     Page,
     Start,
-    UnreadablePageError,
     encoded,
-    json_of,
-    objects,
     same_origin,
     still_ours,
     time_of,
@@ -114,14 +111,14 @@ class M365Log:
             active = any(
                 one.get("contentType") == self.content
                 and one.get("status") == "enabled"
-                for one in objects(json_of(answer))
+                for one in answer.objects()
             )
             return self._staged(cursor, READ if active else SUBSCRIBE)
         if cursor["stage"] == SUBSCRIBE:
             return self._staged(cursor, READ)
         data = b""
         if cursor["blobs"]:
-            found = objects(json_of(answer))
+            found = answer.objects()
             data = encoded(found) if found else b""
             after = cursor | {"blobs": cursor["blobs"][1:]}
         else:
@@ -136,10 +133,10 @@ class M365Log:
 
     def _listed(self, cursor: Cursor, answer: HttpAnswer) -> Cursor:
         seen, blobs = dict(cursor["seen"]), []
-        for one in objects(json_of(answer)):
+        for one in answer.objects():
             name, link = one.get("contentId"), one.get("contentUri")
             if not isinstance(name, str) or not isinstance(link, str):
-                raise UnreadablePageError("a blob without contentId and contentUri")
+                raise UnreadableAnswerError("a blob without contentId and contentUri")
             if name not in seen:
                 seen[name] = min(time_of(one, "contentCreated"), cursor["to"])
                 blobs.append(same_origin(self.base, link))

@@ -13,14 +13,8 @@ from pydantic import Field, model_validator
 
 from streams.model.shared_secret import check_url
 from streams.model.times import rfc3339
-from streams.outbound.answers import HttpAnswer
-from streams.sources.polling.feeds import (
-    Cursor,
-    UnreadablePageError,
-    object_of,
-    objects,
-    same_origin,
-)
+from streams.outbound.answers import HttpAnswer, UnreadableAnswerError, objects
+from streams.sources.polling.feeds import Cursor, same_origin
 from streams.sources.polling.settings import ClientPoll
 from streams.sources.polling.windows import Windows
 
@@ -52,10 +46,10 @@ class GraphLog(Windows):
     ) -> tuple[list[dict[str, Any]], Any]:
         """Events and the next link, which must stay at Graph."""
         del cursor
-        body = object_of(answer)
+        body = answer.object()
         link = body.get("@odata.nextLink")
         if link is not None and not isinstance(link, str):
-            raise UnreadablePageError("the next link is no text")
+            raise UnreadableAnswerError("the next link is no text")
         place = None if link is None else same_origin(self.base, link)
         return objects(body.get("value")), place
 

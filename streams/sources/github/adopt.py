@@ -20,9 +20,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from streams.outbound.answers import objects
 from streams.sources.adopting.adoption import Adoption, Option
 from streams.sources.adopting.listing import Listing, ListingError
-from streams.sources.adopting.walk import Steps, Walk, linked_pages, objects
+from streams.sources.adopting.walk import Steps, Walk, linked_pages
 from streams.sources.reading.fields import identifier, mapping, number, text
 
 if TYPE_CHECKING:

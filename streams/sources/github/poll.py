@@ -17,13 +17,7 @@ from pydantic import Field
 
 from streams.model.times import SECOND, rfc3339
 from streams.outbound.answers import HttpAnswer
-from streams.sources.polling.feeds import (
-    Cursor,
-    json_of,
-    next_link,
-    objects,
-    time_of,
-)
+from streams.sources.polling.feeds import Cursor, next_link, time_of
 from streams.sources.polling.settings import KeyPoll
 from streams.sources.polling.windows import Windows
 
@@ -58,7 +52,7 @@ class GitHubLog(Windows):
         self, cursor: Cursor, answer: HttpAnswer
     ) -> tuple[list[dict[str, Any]], Any]:
         """Events of the window, and the next link while there may be more."""
-        found = objects(json_of(answer))
+        found = answer.objects()
         link = next_link(answer.headers, self.base)
         inside = [
             event for event in found

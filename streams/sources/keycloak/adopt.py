@@ -19,16 +19,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from streams.outbound.answers import objects
 from streams.sources.adopting.adoption import Adoption, Option
 from streams.sources.adopting.listing import Listing, ListingError
-from streams.sources.adopting.walk import (
-    ListRequest,
-    Steps,
-    Walk,
-    ask,
-    objects,
-    portions,
-)
+from streams.sources.adopting.walk import ListRequest, Steps, Walk, ask, portions
 from streams.sources.keycloak.names import client, client_uuid, realm, users
 from streams.sources.reading.fields import identifier, text
 
@@ -169,7 +163,7 @@ def _pages(path: str) -> Steps:
     found: list[Item] = []
     while True:
         reply = yield from ask(ListRequest(f"{path}?first={len(found)}&max={MAX}"))
-        page = objects(reply.json())
+        page = reply.objects()
         found += page
         if len(page) < MAX:
             return found

@@ -19,7 +19,7 @@ from pydantic import Field
 
 from streams.outbound.answers import HttpAnswer
 from streams.sources.keycloak.keycloak import Keycloak
-from streams.sources.polling.feeds import Cursor, json_of, objects, seconds
+from streams.sources.polling.feeds import Cursor, seconds
 from streams.sources.polling.settings import ClientPoll
 from streams.sources.polling.windows import Windows
 
@@ -55,7 +55,7 @@ class KeycloakLog(Windows):
         self, cursor: Cursor, answer: HttpAnswer
     ) -> tuple[list[dict[str, Any]], Any]:
         """Events; a page that is not full is the last one."""
-        found = objects(json_of(answer))
+        found = answer.objects()
         if len(found) < MAX:
             return found, None
         return found, (cursor["place"] or 0) + max(1, len(found) - TIES)

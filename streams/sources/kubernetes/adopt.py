@@ -23,16 +23,10 @@ from urllib.parse import quote
 
 from attrs import frozen
 
+from streams.outbound.answers import objects
 from streams.sources.adopting.adoption import Adoption, Option
 from streams.sources.adopting.listing import Listing, ListingError
-from streams.sources.adopting.walk import (
-    MOST_PAGES,
-    ListRequest,
-    Steps,
-    Walk,
-    ask,
-    objects,
-)
+from streams.sources.adopting.walk import MOST_PAGES, ListRequest, Steps, Walk, ask
 from streams.sources.reading.eventlog import qualified
 from streams.sources.reading.fields import identifier, mapping, text
 

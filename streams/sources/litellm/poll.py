@@ -12,13 +12,8 @@ from typing import Any, Final, Literal
 from urllib.parse import urlencode
 
 from streams.model.times import rfc3339
-from streams.outbound.answers import HttpAnswer
-from streams.sources.polling.feeds import (
-    Cursor,
-    UnreadablePageError,
-    object_of,
-    objects,
-)
+from streams.outbound.answers import HttpAnswer, UnreadableAnswerError, objects
+from streams.sources.polling.feeds import Cursor
 from streams.sources.polling.settings import KeyPoll
 from streams.sources.polling.windows import Windows
 
@@ -44,10 +39,10 @@ class LiteLlmLog(Windows):
         self, cursor: Cursor, answer: HttpAnswer
     ) -> tuple[list[dict[str, Any]], Any]:
         """Events, and the number of the next page."""
-        body = object_of(answer)
+        body = answer.object()
         number, pages = cursor["place"] or FIRST, body.get("total_pages")
         if not isinstance(pages, int):
-            raise UnreadablePageError("the answer has no total_pages")
+            raise UnreadableAnswerError("the answer has no total_pages")
         found = objects(body.get("audit_logs"))
         return found, number + 1 if found and number < pages else None
 

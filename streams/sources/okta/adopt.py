@@ -22,6 +22,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from streams.outbound.answers import objects
 from streams.sources.adopting.adoption import Adoption
 from streams.sources.adopting.listing import Listing, ListingError
 from streams.sources.adopting.walk import (
@@ -29,7 +30,6 @@ from streams.sources.adopting.walk import (
     Steps,
     Walk,
     linked_pages,
-    objects,
     portions,
 )
 from streams.sources.reading.fields import identifier, mapping, text
@@ -146,7 +146,7 @@ def _grants(apps: Iterable[Mapping[str, Any]]) -> Steps:
             ListRequest(f"api/v1/apps/{quote(one, safe='')}/grants") for one in some
         ]
         for one, reply in zip(some, replies, strict=True):
-            found[one] = objects(reply.json())
+            found[one] = reply.objects()
     return found
 
 

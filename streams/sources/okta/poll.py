@@ -25,10 +25,8 @@ from streams.sources.polling.feeds import (
     Page,
     Start,
     encoded,
-    json_of,
     newest_of,
     next_link,
-    objects,
     still_ours,
     time_of,
 )
@@ -78,7 +76,7 @@ class OktaLog:
 
     def take(self, cursor: Cursor, answer: HttpAnswer, now: int) -> Page:
         """Read a page; an empty one is the end for now."""
-        found = objects(json_of(answer))
+        found = answer.objects()
         times = [time_of(one, "published") for one in found]
         newest = newest_of(times, 0, now)
         link = next_link(answer.headers, self.base)

@@ -25,6 +25,7 @@ from attrs import frozen
 
 from agents_registry.identifiers import Identifier
 from streams.model.times import SECOND
+from streams.outbound.answers import HttpAnswer
 from streams.sources.adopting.adoption import Adoption, Option
 from streams.sources.adopting.listing import Listing, ListingError, time_of
 from streams.sources.adopting.walk import ListRequest, Walk, ask, portions
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence
 
     from streams.sources.adopting.adoption import ListedSystem
-    from streams.sources.adopting.walk import Reply
 
 GONE: Final = "gone while the list was read"
 WRAPPING: Final = "of a response wrapping"
@@ -280,7 +280,7 @@ def _hash(options: VaultOptions, value: str) -> ListRequest:
     return ListRequest(f"sys/audit-hash/{quote(options.device)}", {"input": value})
 
 
-def _looked_up(reply: Reply) -> dict[str, Any] | None:
+def _looked_up(reply: HttpAnswer) -> dict[str, Any] | None:
     """Looked-up token; None for one that ended meanwhile."""
     if reply.status not in _NOT_THERE:
         return dict(_data(reply))
@@ -294,7 +294,7 @@ def _looked_up(reply: Reply) -> dict[str, Any] | None:
 
 def _entities(
     found: Sequence[Mapping[str, Any]],
-) -> Generator[list[ListRequest], list[Reply], dict[str, dict[str, Any]]]:
+) -> Generator[list[ListRequest], list[HttpAnswer], dict[str, dict[str, Any]]]:
     ids = list(dict.fromkeys(filter(None, (text(e.get("entity_id")) for e in found))))
     known: dict[str, dict[str, Any]] = {}
     for some in portions(ids):
@@ -316,7 +316,7 @@ def _userpass(mounts: Mapping[str, Any]) -> frozenset[str]:
     )
 
 
-def _data(reply: Reply) -> dict[str, Any]:
+def _data(reply: HttpAnswer) -> dict[str, Any]:
     return mapping(reply.object().get("data"))
 
 

@@ -10,13 +10,8 @@ from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from streams.model.times import rfc3339
-from streams.outbound.answers import HttpAnswer
-from streams.sources.polling.feeds import (
-    Cursor,
-    UnreadablePageError,
-    object_of,
-    objects,
-)
+from streams.outbound.answers import HttpAnswer, UnreadableAnswerError, objects
+from streams.sources.polling.feeds import Cursor
 from streams.sources.polling.windows import Windows
 
 
@@ -43,7 +38,7 @@ class ById(Windows):
         self, cursor: Cursor, answer: HttpAnswer
     ) -> tuple[list[dict[str, Any]], Any]:
         """Events, and the last id where there are more."""
-        body = object_of(answer)
+        body = answer.object()
         found, more = objects(body.get("data")), body.get("has_more") is True
         last = body.get("last_id")
         if not more:
@@ -51,5 +46,5 @@ class ById(Windows):
         # A page that does not move on would be asked for ever.
         before = None if cursor["place"] is None else cursor["place"]["id"]
         if not isinstance(last, str) or not last or last == before:
-            raise UnreadablePageError("there is more, and no last_id to go on from")
+            raise UnreadableAnswerError("there is more, and no last_id to go on from")
         return found, {"id": last}

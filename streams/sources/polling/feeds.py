@@ -16,7 +16,7 @@ import orjson
 from attrs import frozen
 
 from streams.model.times import SECOND, AbsurdTimeError, parse_time
-from streams.outbound.answers import HttpAnswer
+from streams.outbound.answers import HttpAnswer, UnreadableAnswerError
 
 Cursor = dict[str, Any]
 
@@ -26,10 +26,6 @@ _LINK: Final = re.compile(
     r"<([^<>]*)>((?:\s*;\s*[\w*]+\s*=\s*(?:\"[^\"]*\"|[^\s;,]*))*)"
 )
 _NEXT: Final = re.compile(r";\s*rel\s*=\s*(?:\"next\"|next)(?=\s*;|$)", re.IGNORECASE)
-
-
-class UnreadablePageError(Exception):
-    """An answer that is not what the vendor documents; nothing of it is used."""
 
 
 @frozen
@@ -85,7 +81,7 @@ class VendorFeed(Protocol):
         """Read an answer.
 
         Raises:
-            UnreadablePageError: it is no page of this log.
+            UnreadableAnswerError: it is no page of this log.
         """
         ...
 
@@ -98,7 +94,7 @@ def same_origin(base: str, link: str) -> str:
     """Link of an answer, if it stays where the token belongs.
 
     Raises:
-        UnreadablePageError: it leads to another scheme, host or port, and would take
+        UnreadableAnswerError: it leads to another scheme, host or port, and would take
             the credentials there.
     """
     try:
@@ -108,11 +104,11 @@ def same_origin(base: str, link: str) -> str:
             theirs.scheme, theirs.hostname, theirs.port,
         )  # fmt: skip
     except ValueError as error:
-        raise UnreadablePageError("the next link is no URL") from error
+        raise UnreadableAnswerError("the next link is no URL") from error
     # Nor one that would be more than a link once it is written into a request.
     odd = not there.isascii() or any(c <= " " or c in "\\\x7f" for c in there)
     if not same or odd or "@" in theirs.netloc:
-        raise UnreadablePageError("the next link leads to another host")
+        raise UnreadableAnswerError("the next link leads to another host")
     return there
 
 
@@ -120,7 +116,7 @@ def still_ours(base: str, link: Any) -> bool:
     """Whether a saved link may be asked; the settings may have a new host."""
     try:
         return isinstance(link, str) and same_origin(base, link) == link
-    except UnreadablePageError:
+    except UnreadableAnswerError:
         return False
 
 
@@ -128,7 +124,7 @@ def next_link(headers: Mapping[str, str], base: str) -> str | None:
     """``rel="next"`` of a Link header (RFC 8288), checked.
 
     Raises:
-        UnreadablePageError: it leads elsewhere.
+        UnreadableAnswerError: it leads elsewhere.
     """
     for target, parameters in _LINK.findall(headers.get("link", "")):
         if _NEXT.search(parameters):
@@ -136,51 +132,16 @@ def next_link(headers: Mapping[str, str], base: str) -> str | None:
     return None
 
 
-def json_of(answer: HttpAnswer) -> Any:
-    """Decode an answer.
-
-    Raises:
-        UnreadablePageError: it is not JSON.
-    """
-    try:
-        return orjson.loads(answer.body)
-    except orjson.JSONDecodeError as error:
-        raise UnreadablePageError("the answer is not JSON") from error
-
-
-def object_of(answer: HttpAnswer) -> dict[str, Any]:
-    """Decode an answer as an object.
-
-    Raises:
-        UnreadablePageError: it is none.
-    """
-    body = json_of(answer)
-    if not isinstance(body, dict):
-        raise UnreadablePageError("the answer is no object")
-    return body
-
-
 def encoded(value: Any, *, option: int = 0) -> bytes:
     """Write events again.
 
     Raises:
-        UnreadablePageError: they are nested too deep.
+        UnreadableAnswerError: they are nested too deep.
     """
     try:
         return orjson.dumps(value, option=option)
     except orjson.JSONEncodeError as error:
-        raise UnreadablePageError("an event is nested too deep") from error
-
-
-def objects(value: Any) -> list[dict[str, Any]]:
-    """Events of a page.
-
-    Raises:
-        UnreadablePageError: it is no list of objects.
-    """
-    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
-        raise UnreadablePageError("the answer is no list of events")
-    return value
+        raise UnreadableAnswerError("an event is nested too deep") from error
 
 
 def time_of(event: Mapping[str, Any], name: str) -> int:
