@@ -23,27 +23,12 @@ if TYPE_CHECKING:
 
     from streams.http.auth import CredentialHolder, Tokens
     from streams.model.findings import Finding
+    from streams.services.silences import KeptSilences
     from streams.settings.access import Role
     from streams.stages.notify.state import DeliveryState
 
 SHOWN = 100  # findings that a silence holds back
 READERS: Final[tuple[Role, ...]] = ("viewer", "revoker", "restorer")
-
-
-class Silences(Protocol):
-    """Where silences are kept: the engine's own, embedded or on Kafka."""
-
-    def all(self) -> tuple[Silence, ...]:
-        """Silences in force."""
-        ...
-
-    async def put(self, silence: Silence) -> None:
-        """Be silent from now on."""
-        ...
-
-    async def drop(self, name: str) -> None:
-        """Be silent no longer."""
-        ...
 
 
 class HasState(Protocol):
@@ -58,7 +43,7 @@ class SilencePages:
     def __init__(  # noqa: PLR0913 - the last ones by name
         self,
         tokens: Tokens,
-        silences: Silences,
+        silences: KeptSilences,
         desk: HasState,
         clock: Callable[[], int],
         *,

@@ -8,7 +8,7 @@ reported.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import orjson
 import structlog
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from streams.outbound.answers import HttpAnswer
     from streams.outbound.client import AuthorizationHeader
+    from streams.services.cursors import KeptCursors
     from streams.services.reading import RecordReader
     from streams.sources.polling.feeds import Cursor, Page, VendorFeed
     from streams.stages.ingest.admission import Entitlements
@@ -59,29 +60,13 @@ class Polled:
     more: Mapping[str, str] = field(factory=dict)
 
 
-class Cursors(Protocol):
-    """Keeps the places in vendors' logs, whatever the engine."""
-
-    async def load(self, name: str) -> bytes | None:
-        """Cursor of a feed; None: there is none."""
-        ...
-
-    async def save(self, name: str, body: bytes) -> None:
-        """Keep a first cursor."""
-        ...
-
-    async def write(self, delivery: IntakeBatch, name: str, body: bytes) -> None:
-        """Write what was read, and keep the cursor after it; waits until it can."""
-        ...
-
-
 class Poller:
     """Reads one feed until it is cancelled."""
 
     def __init__(
         self,
         polled: Polled,
-        cursors: Cursors,
+        cursors: KeptCursors,
         clock: Callable[[], int],
         count: Callable[[str, str, str], None],
     ) -> None:

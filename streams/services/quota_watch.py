@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -55,7 +54,7 @@ class QuotaWatch:
             await asyncio.sleep(LOOK_SECONDS)
             try:
                 await self.look()
-            except (NotWrittenError, sqlite3.Error) as error:
+            except NotWrittenError as error:
                 log.warning("not_written", error=type(error).__name__)
 
     async def look(self) -> None:

@@ -8,10 +8,9 @@ without knowing of it. Now and then it is looked who is silent, and the book is 
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections import Counter
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import attrs
 import orjson
@@ -26,6 +25,7 @@ from streams.stages.ingest.source_health import Expected, HealthRecord
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from streams.services.health_records import HealthRecords
     from streams.services.ingest import Intake
     from streams.services.intake import PreparedBatch
     from streams.stages.ingest.ingress import Origin
@@ -39,18 +39,6 @@ OTHERS: Final = "others"
 _NOTHING: Final = Expected()
 
 log = structlog.get_logger()
-
-
-class HealthKeeper(Protocol):
-    """What keeps a record over restarts."""
-
-    async def load(self, name: str) -> bytes | None:
-        """Record of a source, None where there is none."""
-        ...
-
-    async def save(self, name: str, body: bytes) -> None:
-        """Keep the record."""
-        ...
 
 
 class HealthBook:
@@ -125,7 +113,7 @@ class HealthBook:
             for name, plain in orjson.loads(body).items():
                 yield name, steps.from_plain(plain)
 
-    async def load(self, keeper: HealthKeeper) -> None:
+    async def load(self, keeper: HealthRecords) -> None:
         """Continue with the records that were kept."""
         body = await keeper.load(KEY)
         kept = {} if body is None else orjson.loads(body)
@@ -137,7 +125,7 @@ class HealthBook:
             self.sources[name] = attrs.evolve(health, started_at=now)
 
     async def run(
-        self, keeper: HealthKeeper, writer: Intake, origin: Callable[[], Origin]
+        self, keeper: HealthRecords, writer: Intake, origin: Callable[[], Origin]
     ) -> None:
         """Look who is silent, and save, until cancelled; then save once more.
 
@@ -152,10 +140,10 @@ class HealthBook:
                 try:
                     await self.look(writer, origin)
                     await self._save(keeper)
-                except (NotWrittenError, sqlite3.Error) as error:
+                except NotWrittenError as error:
                     log.warning("not_written", error=type(error).__name__)
         finally:
-            with suppress(NotWrittenError, sqlite3.Error, TimeoutError):
+            with suppress(NotWrittenError, TimeoutError):
                 async with asyncio.timeout(STOP_SECONDS):
                     await self._save(keeper)
 
@@ -182,7 +170,7 @@ class HealthBook:
                 self.sources[name] = health
                 self._changed = True
 
-    async def _save(self, keeper: HealthKeeper) -> None:
+    async def _save(self, keeper: HealthRecords) -> None:
         if not self._changed:
             return
         self._changed = False

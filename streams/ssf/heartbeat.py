@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import http
-import sqlite3
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -22,8 +21,9 @@ from streams.ssf.transport import TransmitterError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from streams.services.health_records import HealthRecords
     from streams.ssf.management import Management
-    from streams.ssf.receiver import StreamHealthKeeper, StreamReceiver
+    from streams.ssf.receiver import StreamReceiver
 
 LOOK_SECONDS: Final = 1.0
 
@@ -49,7 +49,7 @@ class StreamHeartbeat:
     def __init__(
         self,
         receiver: StreamReceiver,
-        keeper: StreamHealthKeeper,
+        keeper: HealthRecords,
         rhythm: Rhythm,
         clock: Callable[[], int],
         fresh_id: Callable[[], str],
@@ -81,7 +81,7 @@ class StreamHeartbeat:
                 if manage is not None and self._is_due():
                     await self._ask(manage)
                 await self._look()
-            except (NotWrittenError, sqlite3.Error) as error:
+            except NotWrittenError as error:
                 log.warning("not_written", error=type(error).__name__)
             await asyncio.sleep(LOOK_SECONDS)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import http
-import sqlite3
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -159,7 +158,7 @@ class StreamPoll:
             outcome.errors[jti] = {
                 "err": refused.err, "description": refused.description,
             }  # fmt: skip
-        except (NotWrittenError, sqlite3.Error) as error:
+        except NotWrittenError as error:
             log.warning("not_written", error=type(error).__name__)
             outcome.held = True
         except Exception:  # boundary: one bad token must not end the server

@@ -15,14 +15,13 @@ Source: RFC 8417, RFC 8935 section 2, OpenID Shared Signals Framework 1.0 sectio
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import structlog
 
 from streams.services.intake import IntakeBatch, NotWrittenError
 from streams.services.reading import read
-from streams.services.source_health import HealthKeeper
 from streams.sources.ssf.ssf import Ssf, event_type
 from streams.sources.ssf.verifier import SetRefusedError, UnknownKeyError, verify
 from streams.ssf import health as steps
@@ -54,30 +53,6 @@ class KeysMissingError(NotWrittenError):
 
 class StaleKeyError(UnknownKeyError):
     """The key is unknown, and it is too soon to read the set again."""
-
-
-class StreamHealthKeeper(HealthKeeper, Protocol):
-    """What keeps the health records of streams over restarts, and shares them."""
-
-    def of_others(self, name: str) -> list[bytes]:
-        """Return the records that other processes have of a stream."""
-        ...
-
-    async def asked(self, name: str, state: str) -> None:
-        """Let other processes know that a verification is asked for.
-
-        Raises:
-            NotWrittenError: they cannot be told now.
-        """
-        ...
-
-    async def asked_elsewhere(self, name: str, state: str) -> bool:
-        """Whether another process asked for a verification with this state.
-
-        Raises:
-            NotWrittenError: nobody can tell now.
-        """
-        ...
 
 
 async def nowhere(name: str, state: str) -> bool:
@@ -141,7 +116,7 @@ class StreamReceiver:
             verifier: of its SETs.
             ingest: writes what is taken in.
             origin: of what we say about the stream ourselves, now.
-            asked_elsewhere: as `StreamHealthKeeper` has it.
+            asked_elsewhere: as `HealthRecords` has it.
         """
         self.name = name
         self.settings = settings

@@ -24,10 +24,10 @@ from streams.ssf.transport import TransmitterError, Transport
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
+    from streams.services.health_records import HealthRecords
     from streams.services.ingest import Intake
     from streams.services.intake import Speaker
     from streams.settings.sources import SsfStream
-    from streams.ssf.receiver import StreamHealthKeeper
 
     Loop = Callable[[], Coroutine[Any, Any, None]]
 
@@ -49,7 +49,7 @@ class Surroundings:
 
     ingest: Intake
     speaker: Callable[[str, str], Speaker]
-    keeper: StreamHealthKeeper
+    keeper: HealthRecords
     clock: Callable[[], int]
     fresh_id: Callable[[], str]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -245,12 +244,13 @@ async def test_a_full_disk_ends_nothing(
 ) -> None:
     """The notice is written once there is room."""
     from streams.services.ingest import Intake  # noqa: PLC0415 - to be broken
+    from streams.services.intake import NotWrittenError  # noqa: PLC0415 - as above
 
     tried = []
 
     async def full(*_: Any, **__: Any) -> None:
         tried.append(1)
-        raise sqlite3.OperationalError("database or disk is full")
+        raise NotWrittenError("database or disk is full")
 
     async with (
         transmitting(mute=True) as transmitter,

@@ -26,8 +26,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from streams.engines.embedded import status_entries
+from streams.engines.embedded.status_rows import NewList
 from streams.engines.embedded.store import Store
-from streams.engines.embedded.transaction import NewList
 from streams.http import status_lists
 from streams.http.status_token import SigningKey
 from tests.integration.cli_server import environment

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 import pytest
@@ -18,6 +18,7 @@ from streams.stages.ingest.admission import Entitlements
 from streams.stages.ingest.ingress import Origin
 
 if TYPE_CHECKING:
+    from streams.services.cursors import KeptCursors
     from streams.services.intake import IntakeBatch
 
 pytestmark = pytest.mark.unit
@@ -75,7 +76,8 @@ async def waits_of(
         feed=feed, authorization=FixedHeader("x"), make=lambda: source("entra"),
         interval=7.0, speaker=lambda: (origin, Entitlements(())),
     )  # fmt: skip
-    poller = driver.Poller(polled, kept or Kept(), lambda: NOW, lambda *_: None)
+    cursors = cast("KeptCursors", kept or Kept())
+    poller = driver.Poller(polled, cursors, lambda: NOW, lambda *_: None)
     with pytest.raises(asyncio.CancelledError):
         await poller.run()
     return waits

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from streams.http.auth import Tokens
     from streams.http.events import Speakers
     from streams.outbound.client import AuthorizationHeader
-    from streams.pollers import driver
+    from streams.services.cursors import KeptCursors
     from streams.services.reading import RecordReader
     from streams.settings.server import Settings
     from streams.sources.polling.feeds import VendorFeed
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 def pollers(
     settings: Settings,
     speakers: Speakers,
-    cursors: driver.Cursors,
+    cursors: KeptCursors,
     counts: RequestCounts,
 ) -> tuple[Poller, ...]:
     """Make what reads the logs of vendors.

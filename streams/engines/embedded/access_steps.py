@@ -56,7 +56,7 @@ async def _take_access(state: StageState, end: int) -> bool:
 
     def job(tx: Transaction) -> None:
         save_outputs(tx, outputs)
-        tx.put_used_scopes(used)
+        tx.put_named("used_scopes", used)
         tx.set_position("sentinel", offset + 1)
 
     await state.store.write_in_time(job)
@@ -105,7 +105,7 @@ async def take_posture(state: StageState, most: int) -> bool:
 
     def job(tx: Transaction) -> None:
         save_outputs(tx, outputs)
-        tx.put_used_scopes(watched)
+        tx.put_named("used_scopes", watched)
 
     if outputs.episodes or watched:
         await state.store.write_in_time(job)
@@ -173,7 +173,7 @@ async def tidy(state: StageState, now: int) -> None:
 
     def job(tx: Transaction) -> None:
         save_outputs(tx, outputs)
-        tx.put_used_scopes((str(name), None) for name in unused)
+        tx.put_named("used_scopes", ((str(name), None) for name in unused))
         tx.forget_access(judged, old)
 
     await state.store.write_in_time(job)

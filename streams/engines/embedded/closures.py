@@ -252,9 +252,8 @@ class Closures:
             tx.put_closures(map(rows.row, changed))
             tx.add_signals(signals)
             tx.set_position("closure", position)
-            tx.put_witnesses(witnesses)
-            for name, body in proven.items():
-                tx.put_guard(name, body)
+            tx.put_named("witnesses", witnesses)
+            tx.put_named("guards", proven.items())
             self.roll.forget(gone, tx)
 
         await self._store.write_in_time(job)

@@ -104,7 +104,7 @@ class GuardRegistry:
         if self._written.get(name) != body or was != bearer.name or room:
 
             def job(tx: Transaction) -> None:
-                tx.put_guard(name, body)
+                tx.put_named("guards", [(name, body)])
                 tx.free_guards(room)
                 tx.bind_guard(name, bearer.name)
 
@@ -202,9 +202,8 @@ class GuardRegistry:
 
     def forget(self, guards: Iterable[str], tx: Transaction) -> None:
         """Forget guards on disk, those apart that came back meanwhile."""
-        for guard in guards:
-            if guard not in self._wanted:
-                tx.forget_guard(guard)
+        gone = (guard for guard in guards if guard not in self._wanted)
+        tx.put_named("guards", ((guard, None) for guard in gone))
 
     def take_proven(self) -> dict[str, bytes]:
         """Rows of guards that proved something since the last call."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from streams.engines.embedded.transaction import NewList
+from streams.engines.embedded.status_rows import NewList
 from streams.ports.fact_log import token_of
 from streams.services.status_entries import Known, StatusPlace, judged
 from streams.stages.status.status_list import StatusEntry

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
 from streams.engines.embedded import dead_letters
+from streams.engines.embedded.stage_rows import StageRows
+from streams.engines.embedded.status_rows import StatusRows
 from streams.observability.failpoints import failpoint
 from streams.stages.audit.chain import pruning
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from agents_registry.facts import Fact
     from streams.engines.embedded.chain import Chain
@@ -29,26 +30,6 @@ class Written(NamedTuple):
     fact: Fact
 
 
-class NewList(NamedTuple):
-    """How a status list is begun.
-
-    Attributes:
-        name: unique over all logs.
-        genesis: of the log that is being written.
-        bits: of one status.
-        size: how many indices.
-        at: the time (ns).
-        draw: gives a random number below another one.
-    """
-
-    name: str
-    genesis: str
-    bits: int
-    size: int
-    at: int
-    draw: Callable[[int], int]
-
-
 class Mark(NamedTuple):
     """A place in a transaction to go back to."""
 
@@ -60,7 +41,7 @@ class Mark(NamedTuple):
     dead_letters: int
 
 
-class Transaction:
+class Transaction(StageRows, StatusRows):
     """One open transaction; offsets have no gaps, also when a job fails."""
 
     def __init__(
@@ -70,7 +51,7 @@ class Transaction:
         ends: tuple[int, int, int],
     ) -> None:
         """Continue the logs at their next offsets, see `ends`, and the audit chain."""
-        self._db = db
+        super().__init__(db)
         self._chain = chain
         end, access_end, signals_end = ends
         self.start = end
@@ -80,7 +61,6 @@ class Transaction:
         self.written: list[Written] = []
         self.kept: list[Put] = []
         self.dead_letters = 0
-        self.findings = False
 
     def ends(self) -> tuple[int, int, int]:
         """Next offsets of facts, access and signals."""
@@ -199,99 +179,6 @@ class Transaction:
         query = "INSERT OR IGNORE INTO audit_heads VALUES (?, ?)"
         self._db.execute(query, (sequence, head))
 
-    def put_uses(self, rows: Iterable[tuple[str, bytes | None]]) -> None:
-        """Save remembered uses: key and body; None forgets one."""
-        for key, body in rows:
-            if body is None:
-                self._db.execute("DELETE FROM uses WHERE key = ?", (key,))
-            else:
-                # The second column was of use to earlier versions.
-                query = "INSERT OR REPLACE INTO uses VALUES (?, 0, ?)"
-                self._db.execute(query, (key, body))
-
-    def put_used_scopes(self, rows: Iterable[tuple[str, bytes | None]]) -> None:
-        """Save which scopes credentials use: name, body; None forgets one."""
-        for name, body in rows:
-            if body is None:
-                self._db.execute("DELETE FROM used_scopes WHERE name = ?", (name,))
-            else:
-                query = "INSERT OR REPLACE INTO used_scopes VALUES (?, ?)"
-                self._db.execute(query, (name, body))
-
-    def put_findings(self, rows: Iterable[tuple[str, bool, bytes]]) -> None:
-        """Save findings as they are now: id, open, body."""
-        first = self._last_change() + 1
-        values = [
-            (identity, changed, is_open, body)
-            for changed, (identity, is_open, body) in enumerate(rows, first)
-        ]
-        self._db.executemany(
-            "INSERT OR REPLACE INTO findings VALUES (?, ?, ?, ?)", values
-        )
-        self.findings = self.findings or bool(values)
-
-    def drop_findings(self, identities: Iterable[str]) -> None:
-        """Drop findings; readers go on from the last change that they saw."""
-        self.set_position("findings", self._last_change())
-        query = "DELETE FROM findings WHERE id = ?"
-        self._db.executemany(query, [(identity,) for identity in identities])
-
-    def _last_change(self) -> int:
-        """Return the number of the last change, which may be of a dropped one."""
-        query = (
-            "SELECT max((SELECT coalesce(max(changed), 0) FROM findings),"
-            " (SELECT coalesce(max(position), 0) FROM positions"
-            " WHERE stage = 'findings'))"
-        )
-        (last,) = self._db.execute(query).fetchone()
-        return int(last)
-
-    def put_deliveries(self, rows: Mapping[str, Any], dropped: Iterable[str]) -> None:
-        """Save the changed rows of notify's state, and forget the dropped ones."""
-        query = "DELETE FROM deliveries WHERE key = ?"
-        self._db.executemany(query, [(key,) for key in dropped])
-        self._db.executemany(
-            "INSERT OR REPLACE INTO deliveries VALUES (?, ?)",
-            [(key, orjson.dumps(row)) for key, row in rows.items()],
-        )
-
-    def put_witnesses(self, rows: Iterable[tuple[str, bytes | None]]) -> None:
-        """Keep when guards had applied what; None forgets one."""
-        for name, body in rows:
-            if body is None:
-                self._db.execute("DELETE FROM witnesses WHERE name = ?", (name,))
-            else:
-                query = "INSERT OR REPLACE INTO witnesses VALUES (?, ?)"
-                self._db.execute(query, (name, body))
-
-    def put_guard(self, name: str, body: bytes) -> None:
-        """Save a registered guard."""
-        self._db.execute("INSERT OR REPLACE INTO guards VALUES (?, ?)", (name, body))
-
-    def forget_guard(self, name: str) -> None:
-        """Forget a guard that left."""
-        self._db.execute("DELETE FROM guards WHERE name = ?", (name,))
-
-    def bind_guard(self, name: str, credential: str) -> None:
-        """Save whose name a guard's is; the last one bound comes last."""
-        query = "INSERT OR REPLACE INTO guard_names VALUES (?, ?)"
-        self._db.execute(query, (name, credential))
-
-    def free_guards(self, names: Iterable[str]) -> None:
-        """Forget whose some names are."""
-        query = "DELETE FROM guard_names WHERE name = ?"
-        self._db.executemany(query, [(name,) for name in names])
-
-    def put_closures(self, rows: Iterable[tuple[int, str, str, bytes]]) -> None:
-        """Save what is known of causes: offset, id, state, body."""
-        query = "INSERT OR REPLACE INTO closures VALUES (?, ?, ?, ?)"
-        self._db.executemany(query, rows)
-
-    def set_position(self, stage: str, position: int) -> None:
-        """Note how far a stage's outputs are on disk."""
-        values = (stage, position)
-        self._db.execute("INSERT OR REPLACE INTO positions VALUES (?, ?)", values)
-
     def keep(self, puts: Iterable[Put]) -> None:
         """Keep bodies under their kinds and names; None forgets one."""
         for put in puts:
@@ -301,45 +188,6 @@ class Transaction:
             else:
                 self._db.execute("INSERT OR REPLACE INTO kept VALUES (?, ?, ?)", put)
             self.kept.append(put)
-
-    def add_status_entry(self, body: bytes, new: NewList) -> tuple[str, int]:
-        """Assign an entry a random index that no other entry ever had.
-
-        A list is closed when half of it is given: a free index is then found in two
-        draws, and the rest hides how many there are. It is closed by a restore, too:
-        the indices that were given since the backup are not known any more.
-
-        Args:
-            body: of the entry.
-            new: how a list is begun, where none is open.
-
-        Returns:
-            The list's name and the index.
-        """
-        number, name, size = self._open_list(new)
-        query = "INSERT INTO status_entries VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
-        index = new.draw(size)
-        while not self._db.execute(query, (number, index, body)).rowcount:
-            index = new.draw(size)
-        query = "UPDATE status_lists SET given = given + 1 WHERE number = ?"
-        self._db.execute(query, (number,))
-        return name, index
-
-    def _open_list(self, new: NewList) -> tuple[int, str, int]:
-        query = (
-            "SELECT number, name, size FROM status_lists"
-            " WHERE genesis = ? AND 2 * given < size ORDER BY number DESC LIMIT 1"
-        )
-        row = self._db.execute(query, (new.genesis,)).fetchone()
-        if row is not None:
-            return int(row[0]), str(row[1]), int(row[2])
-        query = (
-            "INSERT INTO status_lists (name, genesis, bits, size, given, created_at)"
-            " VALUES (?, ?, ?, ?, 0, ?) RETURNING number"
-        )
-        values = (new.name, new.genesis, new.bits, new.size, new.at)
-        (number,) = self._db.execute(query, values).fetchone()
-        return number, new.name, new.size
 
     def forget_signals(self, below: int) -> None:
         """Drop signals that became findings; the last one keeps the next offset."""
