@@ -267,15 +267,18 @@ async def test_each_guard_gets_the_facts_of_its_realm_and_no_others(
 ) -> None:
     """Also where both lie in one partition."""
     realm = beside("default", kafka_settings.partitions)
-    digest = hashlib.sha256(b"theirs").hexdigest()
-    more = {"name": "theirs", "sha256": digest, "roles": ["guard"], "realms": [realm]}
-    tokens = [*plain_settings(tmp_path)["tokens"], more]
+    tokens = plain_settings(tmp_path)["tokens"]
+    for name, realms in (("theirs", [realm]), ("both", [realm, "third"])):
+        digest = hashlib.sha256(name.encode()).hexdigest()
+        made = {"name": name, "sha256": digest, "roles": ["guard"], "realms": realms}
+        tokens.append(made)
     await lay_out(kafka_settings)
     async with (
         writing(kafka_settings) as writer,
         relaying(tmp_path, kafka_settings, tokens=tokens) as relayed,
         guard_of(relayed.url, "orders") as ours,
         guard_of(relayed.url, "theirs", token="theirs") as theirs,
+        aiohttp.ClientSession() as session,
     ):
         await writer.say(*FAMILY)
         token_of_theirs = await writer.say(node(THIRD), realm=realm)
@@ -285,6 +288,19 @@ async def test_each_guard_gets_the_facts_of_its_realm_and_no_others(
         assert await ours.wait_for(token_of_theirs, DEADLINE)
         assert Reason.UNKNOWN_CREDENTIAL is ours.check(THIRD).reason
         assert Reason.UNKNOWN_CREDENTIAL is theirs.check(CHILD).reason
+
+        async def asked(token: str, query: str = "") -> tuple[int, str]:
+            headers = {"Authorization": f"Bearer {token}"} if token else {}
+            url = f"{relayed.url}/v1/feed{query}"
+            async with session.get(url, headers=headers) as got:
+                return got.status, (await got.json(content_type=None))["title"]
+
+        assert (401, "no token") == await asked("")
+        assert (403, "role missing") == await asked("viewer")
+        assert (403, "another realm") == await asked("guard", f"?realm={realm}")
+        assert (400, "which realm") == await asked("both")
+        for token, query in (("guard", ""), ("theirs", ""), ("both", "?realm=third")):
+            assert (400, "no WebSocket") == await asked(token, query)
 
 
 async def test_another_log_is_read_from_its_start_before_anything_is_allowed(

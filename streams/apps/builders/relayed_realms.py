@@ -92,6 +92,7 @@ class RelayedRealms(Collector):
         self._first = sorted(first)
         self._realms: dict[str, RelayedRealm] = {}
         self._tasks = asyncio.TaskGroup()
+        self._running = asyncio.Event()
 
     def add_to(self, app: web.Application) -> None:
         """Put the feed behind its route."""
@@ -101,6 +102,7 @@ class RelayedRealms(Collector):
         """Let a guard in and feed it with the facts of its realm."""
         token, realm = self._tokens.guard(request)
         require_websocket(request)
+        await self._running.wait()
         relayed = self._realm(realm)
         if not await relayed.log.ready(READY_SECONDS):
             detail = "the log is being read; try again"
@@ -113,6 +115,7 @@ class RelayedRealms(Collector):
         async with self._tasks:
             for realm in self._first:
                 self._realm(realm)
+            self._running.set()
             await asyncio.Event().wait()
 
     async def close(self) -> None:
