@@ -85,10 +85,10 @@ async def receive(
         taking = kafka_inputs(given, written, clock, _fresh_id)
         reading = ReaderProcess()
         running.push_async_callback(reading.close)
-        pages = ingress_pages(given, taking, reading, clock, held)
+        passing = door("ingress", name, settings, kafka, taking.common.tokens)
+        pages = ingress_pages(given, taking, reading, clock, [held, passing.collector])
         following = _following(given, taking, pages.app, published)
         await running.enter_async_context(following)
-        passing = door("ingress", name, settings, kafka, taking.common.tokens)
         passing.add_to(pages.app)  # last: it adds what is not there
         await running.enter_async_context(passing.running())
         running.push_async_callback(written.flush)

@@ -101,11 +101,16 @@ async def deliver(
         )
         entry.guard(app)
         Probes(process.stalled, process.waiting, partial(faults, clock)).add_to(app)
-        told = Metrics(metrics.NOTIFY, held, *_collectors(process, attempts, clock))
-        app.router.add_get("/metrics", told.get)
-        _add_alerts(app, settings, process, entry.tokens, clock)
         serving = process.serving
         passing = door("notify", notify.name, settings, kafka, entry.tokens, serving)
+        told = Metrics(
+            metrics.NOTIFY,
+            held,
+            passing.collector,
+            *_collectors(process, attempts, clock),
+        )
+        app.router.add_get("/metrics", told.get)
+        _add_alerts(app, settings, process, entry.tokens, clock)
         passing.add_to(app)
         async with passing.running(), accepting(app, settings, entry) as url:
             log.info("notifying", url=url, name=notify.name)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from aiohttp.typedefs import Handler, Middleware
+    from prometheus_client import Counter
 
     from streams.http.auth import Tokens
 
@@ -80,6 +81,11 @@ class Door:
     def running(self) -> AbstractAsyncContextManager[None]:
         """Hold connections to the others for the length of a block."""
         return self.answers.peers.running()
+
+    @property
+    def collector(self) -> Counter:
+        """Collector for ``/metrics``."""
+        return self.answers.passed
 
     def add_to(self, app: web.Application) -> None:
         """Add every route that the application does not have; call it last."""

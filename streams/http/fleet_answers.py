@@ -14,16 +14,19 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 import orjson
 from aiohttp import hdrs, web
-from attrs import frozen
+from attrs import Factory, frozen
 from multidict import CIMultiDict
 
 from streams.clients.peers import HOPS, Peers, UnreachedError, small_body
 from streams.http.answers import json_answer
 from streams.http.problems import ELSEWHERE, ProblemError
 from streams.http.query_values import limit_of
+from streams.observability import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from prometheus_client import Counter
 
     from streams.clients.peers import Fleet, PeerAddress, PeerStatus
     from streams.http.peer_routes import PeerRoute, Share
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
 FIND_SECONDS: Final = 5.0  # for partitions that change hands
 PAUSE: Final = 0.2
 SHOWN: Final = 10  # partitions or addresses that an answer names
+ANSWERED: Final = "answered"
+NOT_READY: Final = "not_ready"
+NO_ANSWER: Final = "no_answer"
 LARGEST: Final = 64 << 20  # bytes of an answer that is made of several
 COVERED: Final = "Rescind-Partitions"  # of an answer: those that it is about
 # RFC 9110 section 7.6.1, and what belongs to a connection or to our own client.
@@ -55,6 +61,14 @@ class _MissingError(Exception):
         self.more = more
 
 
+def _counter() -> Counter:
+    """Counter with each result from the start: what begins at 1 shows no increase."""
+    counter = metrics.PASSED_ON.counter()
+    for result in (ANSWERED, NOT_READY, NO_ANSWER):
+        counter.labels(result)
+    return counter
+
+
 @frozen
 class FleetAnswers:
     """Asks the other processes on behalf of callers.
@@ -64,12 +78,14 @@ class FleetAnswers:
         realm: that is meant where a request names none.
         partition: gives the partition of a realm.
         counts: partitions that each stage has in all processes together.
+        passed: requests by how they ended.
     """
 
     peers: Peers
     realm: str
     partition: Callable[[str], int]
     counts: Mapping[str, int]
+    passed: Counter = Factory(_counter)
 
     def number(self, request: web.Request) -> int:
         """Partition of the realm that a request is about."""
@@ -87,16 +103,21 @@ class FleetAnswers:
         end, fresh = loop.time() + FIND_SECONDS, False
         while True:
             try:
-                return await self._answered(request, route, body, fresh=fresh)
+                answer = await self._answered(request, route, body, fresh=fresh)
             except UnreachedError as error:
                 if error.sent and not route.again:
+                    self.passed.labels(NO_ANSWER).inc()
                     detail = f"{error}: it may have been done; look before you repeat"
                     raise _unavailable("no answer", detail) from error
                 missing = _MissingError(str(error))
             except _MissingError as error:
                 missing = error
+            else:
+                self.passed.labels(ANSWERED).inc()
+                return answer
             # What was believed at first may be old: nobody is missed before a new look.
             if fresh and loop.time() >= end:
+                self.passed.labels(NOT_READY).inc()
                 detail = f"{missing}; try again"
                 raise _unavailable("not ready", detail, **missing.more)
             fresh = True

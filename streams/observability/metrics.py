@@ -230,6 +230,14 @@ SOURCE_SILENT: Final = Gauge(
     roles=_SOURCES,
 )
 
+# Requests of a fleet on Kafka that another process has to answer.
+PASSED_ON: Final = Count(
+    "rescind_passed_on",
+    "Requests that another process had to answer, by result.",
+    ("result",),
+    roles=(INGRESS, WORKER, NOTIFY),
+)
+
 # Alerts.
 ALERTS_WAITING: Final = Gauge(
     "rescind_alerts_waiting",

@@ -18,12 +18,13 @@ from streams.http.traced import tracers
 from streams.observability import metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+
+    from prometheus_client.registry import Collector
 
     from streams.apps.builders.description import Described
     from streams.apps.builders.kafka_inputs import KafkaInputs
     from streams.engines.embedded.reader_process import ReaderProcess
-    from streams.process.loop_hold import LoopHold
 
 
 @frozen
@@ -43,9 +44,9 @@ def ingress_pages(
     taking: KafkaInputs,
     reading: ReaderProcess,
     clock: Callable[[], int],
-    held: LoopHold,
+    more: Iterable[Collector],
 ) -> IngressPages:
-    """Put the HTTP side of an ingress together."""
+    """Put the HTTP side of an ingress together; ``/metrics`` tells ``more`` too."""
     log, common, settings = taking.log, taking.common, given.settings
     common.orders.operators.apart = reading.apart
     app = web.Application(
@@ -59,7 +60,7 @@ def ingress_pages(
     lost, dlq = log.publisher.written, log.kafka.topic("dlq")
     told = Metrics(
         metrics.INGRESS,
-        held,
+        *more,
         *common.collectors,
         DeadLetterCollector(lambda: lost[dlq]),
         ClockOffset(partial(offset_seconds, clock)),

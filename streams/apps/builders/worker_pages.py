@@ -137,7 +137,11 @@ def worker_pages(  # noqa: PLR0913 - each by name
     )
     entry.guard(app)
     Probes(process.stalled, process.waiting, partial(faults, clock)).add_to(app)
-    told = Metrics(metrics.WORKER, *_collectors(process, kafka, clock, held))
+    passing = door(
+        "workers", process.name, settings, kafka, entry.tokens, process.serving
+    )
+    collectors = _collectors(process, kafka, clock, held)
+    told = Metrics(metrics.WORKER, passing.collector, *collectors)
     app.router.add_get("/metrics", told.get)
     tokens, realm, secrets = entry.tokens, settings.realm, secret_names(settings)
     places = OwnPlaces(process, realm, kafka.partitions, clock)
@@ -150,7 +154,6 @@ def worker_pages(  # noqa: PLR0913 - each by name
     exports = AuditExports(kafka, realm)
     if process.audit is not None:  # else our user may not read the topics
         AuditPages(tokens, exports, any_realm=True).add_to(app)
-    passing = door("workers", process.name, settings, kafka, tokens, process.serving)
     passing.add_to(app)
     return WorkerPages(app, passing, exports)
 
