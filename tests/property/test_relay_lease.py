@@ -155,7 +155,7 @@ class World:
             assert accepted >= self.since
 
 
-@pytest.mark.parametrize("lease", [400, 1000, 5000])
+@pytest.mark.parametrize("lease", [700, 1000, 5000])
 def test_no_fact_of_a_lease_ago_is_missing(lease: int) -> None:
     """In many worlds, of which some hold a lease over a fact that is on its way."""
     worlds = [World(Random(f"{lease}/{n}"), lease * MS) for n in range(WORLDS)]
@@ -163,5 +163,5 @@ def test_no_fact_of_a_lease_ago_is_missing(lease: int) -> None:
         for _ in range(STEPS):
             world.step()
 
-    assert sum(each.held for each in worlds) > WORLDS
-    assert sum(each.checked for each in worlds) > 10
+    assert sum(each.held for each in worlds) > 100
+    assert sum(each.checked for each in worlds) > 50
