@@ -28,10 +28,6 @@ RETRY: Final = 5.0  # seconds, while there are no keys at all
 log = structlog.get_logger()
 
 
-class KeysNotReadError(Exception):
-    """What `fetch` of a key set may raise: there are no keys where they should be."""
-
-
 class JwksCache:
     """The keys of one issuer.
 
@@ -127,7 +123,6 @@ class JwksCache:
             self.good_at = self._read_at
             self.failed = False
         except (
-            KeysNotReadError,
             OSError,
             RequestError,
             ValueError,

@@ -86,17 +86,19 @@ class RequestError(Exception):
             ``refused_url``,
             ``clear_text``, ``unresolved``, ``no_token``, ``no_key``.
         answer: of another status than 200; None where there was none.
+        status: of the answer; None where there was none.
     """
 
     def __init__(
-        self, reason: str, detail: str = "", *, answer: HttpAnswer | None = None
+        self,
+        reason: str,
+        detail: str = "",
+        *,
+        answer: HttpAnswer | None = None,
+        status: int | None = None,
     ) -> None:
         super().__init__(f"{reason} ({detail})" if detail else reason)
         self.reason = reason
         self.detail = detail
         self.answer = answer
-
-    @property
-    def status(self) -> int | None:
-        """Status of the answer."""
-        return None if self.answer is None else self.answer.status
+        self.status = status if answer is None else answer.status

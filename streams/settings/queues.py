@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from streams.model.shared_secret import SharedSecret, check_url
 from streams.model.strict import Strict
+from streams.settings.formats import SourceFormat
 
 
 class QueueSettings(Strict):
@@ -28,7 +29,7 @@ class QueueSettings(Strict):
 
     url: str
     authority: str
-    format: str = "cloudtrail"
+    format: SourceFormat = "cloudtrail"
     buckets: tuple[str, ...] = ()
     key_id: str | None = None
     key: SharedSecret | None = None

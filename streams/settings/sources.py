@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from streams.model.strict import Strict
+from streams.settings.formats import SourceOrMapping
 
 
 class SourceSettings(Strict):
@@ -20,7 +21,7 @@ class SourceSettings(Strict):
             the lines do not say.
     """
 
-    format: str
+    format: SourceOrMapping
     mapping: Path | None = None
     point: str = ""
 

@@ -20,6 +20,7 @@ from pydantic import (
 from streams.model.extensions import loaded
 from streams.model.shared_secret import SharedSecret, check_url
 from streams.model.strict import Strict
+from streams.settings.formats import SourceFormat
 from streams.sources.catalogue import offered, own
 
 
@@ -53,7 +54,7 @@ class Hook(Strict):
     authority: str
     secret: SharedSecret
     header: str = "Authorization"
-    format: str | None = None
+    format: SourceFormat | None = None
     cluster: str = ""
 
     @model_validator(mode="after")

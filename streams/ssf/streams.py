@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
-from streams.clients.jwks_cache import JwksCache, KeysNotReadError
+from streams.clients.jwks_cache import JwksCache
 from streams.model.times import SECOND
 from streams.sources.ssf.verifier import StreamRules
 from streams.ssf.heartbeat import Rhythm, StreamHeartbeat
@@ -22,7 +22,7 @@ from streams.ssf.tokens import KeptSecret, tokens_of
 from streams.ssf.transport import TransmitterError, Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from streams.services.health_records import HealthRecords
     from streams.services.ingest import Intake
@@ -182,23 +182,18 @@ def verifier_of(name: str, each: SsfStream) -> StreamVerifier:
     if each.jwks and "://" not in each.jwks:
         keys = JwksCache.of_file(name, Path(each.jwks), time.monotonic, REFRESH)
     else:
-        keys = JwksCache(name, _fetcher(each), time.monotonic, REFRESH)
+        keys = JwksCache(name, partial(_fetch, each), time.monotonic, REFRESH)
     return StreamVerifier(StreamRules(each.issuer, each.audience), keys)
 
 
-def _fetcher(each: SsfStream) -> Callable[[], Awaitable[bytes]]:
-    """Return a reader of the keys of the settings, without a token."""
+async def _fetch(each: SsfStream) -> bytes:
+    """Read the keys of a stream, without a token.
+
+    Raises:
+        TransmitterError: they are not there.
+    """
     transport = Transport(allow_private=each.allow_private)
-
-    async def from_url() -> bytes:
-        try:
-            url = each.jwks or (await discover(transport, each.issuer)).jwks_uri
-            if not url:
-                raise KeysNotReadError(
-                    "the transmitter's configuration has no jwks_uri"
-                )
-            return await transport.fetch(url)
-        except TransmitterError as error:
-            raise KeysNotReadError(str(error)) from error
-
-    return from_url
+    url = each.jwks or (await discover(transport, each.issuer)).jwks_uri
+    if not url:
+        raise TransmitterError("the transmitter's configuration has no jwks_uri")
+    return await transport.fetch(url)

@@ -30,17 +30,11 @@ LARGEST: Final = 16 << 20  # bytes: 100 tokens of 128 KiB, with room
 SMALL: Final = 1 << 20  # bytes of metadata, a JWKS or a stream
 
 
-class TransmitterError(Exception):
-    """A call failed; the text says at whom and why, and names no secret.
-
-    Attributes:
-        status: the HTTP status, None where there was no answer.
-    """
+class TransmitterError(RequestError):
+    """A call failed; the text says at whom and why, and names no secret."""
 
     def __init__(self, text: str, status: int | None = None) -> None:
-        """Keep the sentence and the status."""
-        super().__init__(text)
-        self.status = status
+        super().__init__(text, status=status)
 
 
 class NoAnswerError(TransmitterError):
@@ -144,6 +138,8 @@ class Transport:
             answer = await client.request(
                 method, URL(url), headers=headers, data=data, bounds=bounds
             )
+        except TransmitterError:  # there is no token to send
+            raise
         except RequestError as error:
             failed = NoAnswerError if error.reason == "timeout" else TransmitterError
             reached = error.reason not in ("unreachable", "untrusted")

@@ -337,6 +337,7 @@ async def test_the_key_of_a_role_is_asked_for_until_it_ends(
         ({"url": "http://sqs.eu-west-1.amazonaws.com/1/q"}, "url must be https"),
         ({"wait": 21}, "less than or equal to 20"),
         ({"bucket": "b"}, "Extra inputs"),
+        ({"format": "csv"}, "no source 'csv': choose one of anthropic"),
     ],
 )
 def test_wrong_settings_say_what_to_do(wrong: dict[str, Any], said: str) -> None:
@@ -350,7 +351,6 @@ def test_wrong_settings_say_what_to_do(wrong: dict[str, Any], said: str) -> None
 @pytest.mark.parametrize(
     ("more", "said"),
     [({"authority": "nobody"}, "queue trail: no authority 'nobody'"),
-     ({"format": "csv"}, "queue trail: format: no source 'csv': choose"),
      ({"key": {"file": "/nowhere"}}, "queue trail: /nowhere")],
 )  # fmt: skip
 async def test_a_queue_that_cannot_be_read_is_a_wrong_setting(

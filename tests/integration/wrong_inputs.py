@@ -66,7 +66,7 @@ SETTINGS: Final[list[Settings]] = [
      "watch: [{path: a.log, source: cloudtrial, authority: aws}]\n"),
      ("line 2", "watch a.log", "'cloudtrial'", "add it to sources")),
     ("an unknown format", "sources: {a: {format: cloudtrial}}\n",
-     ("line 1", "source a", "format", "cloudtrail")),
+     ("line 1", "sources.a.format", "no source", "cloudtrail")),
     ("no mapping", "sources: {a: {format: generic, mapping: no.yaml}}\n",
      ("line 1", "source a", "mapping", "there is no file no.yaml")),
     ("a folder for a mapping", "sources: {a: {format: generic, mapping: folder}}\n",

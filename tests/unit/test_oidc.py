@@ -13,9 +13,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from streams.clients.jwks_cache import JwksCache, KeysNotReadError
+from streams.clients.jwks_cache import JwksCache
 from streams.http.oidc import Issuers, OidcIssuer
 from streams.http.problems import ProblemError
+from streams.outbound.answers import RequestError
 from streams.settings.access import Oidc
 
 ISSUER = "https://idp.example.com/realms/x"
@@ -71,7 +72,7 @@ class World:
         """Give the keys, or fail."""
         self.asked += 1
         if self.body is None:
-            raise KeysNotReadError("down")
+            raise RequestError("down")
         return self.body
 
     async def status(self, token: str) -> int:

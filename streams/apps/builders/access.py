@@ -19,13 +19,14 @@ import orjson
 from aiohttp import hdrs, web
 from attrs import frozen
 
-from streams.clients.jwks_cache import JwksCache, KeysNotReadError
+from streams.clients.jwks_cache import JwksCache
 from streams.http.auth import PROVEN, SCHEME, Tokens, holder_of
 from streams.http.oidc import Issuers, OidcIssuer, refused
 from streams.http.problems import ProblemError
 from streams.http.tls import ServedTls
 from streams.model.times import SECOND
-from streams.ssf.transport import TransmitterError, Transport
+from streams.outbound.answers import RequestError
+from streams.ssf.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -237,12 +238,9 @@ async def _fetch(transport: Transport, each: Oidc) -> bytes:
     """Read the keys from where the settings or the issuer's discovery say.
 
     Raises:
-        KeysNotReadError: they are not there.
+        RequestError: they are not there.
     """
-    try:
-        return await transport.fetch(each.jwks or await _discovered(transport, each))
-    except TransmitterError as error:
-        raise KeysNotReadError(str(error)) from error
+    return await transport.fetch(each.jwks or await _discovered(transport, each))
 
 
 async def _discovered(transport: Transport, each: Oidc) -> str:
@@ -252,7 +250,7 @@ async def _discovered(transport: Transport, each: Oidc) -> str:
         document = orjson.loads(body)
         issuer, url = document["issuer"], document["jwks_uri"]
     except (ValueError, KeyError, TypeError) as error:
-        raise KeysNotReadError("the discovery document has no jwks_uri") from error
+        raise RequestError("the discovery document has no jwks_uri") from error
     if issuer != each.issuer or not isinstance(url, str):
-        raise KeysNotReadError("the discovery document is of another issuer")
+        raise RequestError("the discovery document is of another issuer")
     return url

@@ -18,7 +18,7 @@ from streams.model.extensions import loaded
 from streams.model.keyed_names import pepper_bytes
 from streams.observability import metrics
 from streams.services.secret_names import SecretNames
-from streams.sources.catalogue import checked, offered
+from streams.sources.catalogue import offered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -120,23 +120,9 @@ def receivers(
 
 
 def _hooked(name: str, each: Hook, peppers: Sequence[bytes]) -> Hooked:
-    if each.format is not None:
-        check_format(f"hook {name}", each.format)
     secret = reveal(f"hook {name}", each.secret)
     vendor = loaded(offered("hooks")[each.vendor])()
     return Hooked(name, each, vendor, secret, peppers)
-
-
-def check_format(what: str, name: str) -> None:
-    """Check that there is a source of a name.
-
-    Raises:
-        VendorError: there is none.
-    """
-    try:
-        checked(name)
-    except ValueError as error:
-        raise VendorError(f"{what}: format: {error}") from error
 
 
 def check_authorities(

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from streams.apps.builders.hooks import (
     VendorError,
     check_authorities,
-    check_format,
     peppers_of,
 )
 from streams.pollers.aws_credentials import Configured, OfRole
@@ -71,7 +70,6 @@ def _keys(
     environment: Mapping[str, str],
     clock: Callable[[], int],
 ) -> Keys:
-    check_format(f"queue {name}", each.format)
     key_id, key, session = each.key_id, each.key, each.session
     if key_id is None or key is None:
         return OfRole(environment, clock, f"https://sts.{each.place}.amazonaws.com/")

@@ -16,8 +16,9 @@ from streams.model.error_text import error_text
 from streams.model.extensions import ExtensionError
 from streams.model.settings_files import text_of
 from streams.model.times import SECOND
+from streams.settings.formats import GENERIC
 from streams.settings.peers import PeerSettings
-from streams.sources.catalogue import checked, source, vendors
+from streams.sources.catalogue import source, vendors
 from streams.sources.descriptor import ReaderSettings
 from streams.ssf.streams import verifier_of
 from streams.stages.closure.guard_names import GuardKeys, GuardNames, bearers
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from streams.settings.sources import Socket, SourceSettings, WatchSettings
     from streams.ssf.receiver import StreamVerifier
 
-GENERIC: Final = "generic"
 SIGNED: Final = "ssf"  # verified by `streams.http.push`, never read as plain events
 
 
@@ -68,10 +68,6 @@ def _reader(
 ) -> tuple[Callable[[], RecordReader], dict[str, str]]:
     """Maker of a source's readers, and the kinds that its mapping declares."""
     if each.format != GENERIC:
-        try:
-            checked(each.format, GENERIC)
-        except ValueError as error:
-            raise ConfigurationError(f"source {name}: format: {error}") from error
         if each.format == SIGNED:
             text = "signed tokens need a verified stream; set it up under ssf"
             raise ConfigurationError(f"source {name}: {text}")
