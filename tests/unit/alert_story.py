@@ -6,6 +6,7 @@ case tells how a finding comes to be; the stages fill its fields as they do in l
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,7 +23,7 @@ from streams.pollers.vault_leases import IRREVOCABLE
 from streams.services import blast_limit as limits
 from streams.services import quota_watch
 from streams.sources.mapped.generic import Generic
-from streams.sources.mapped.mapping import load_mapping
+from streams.sources.mapped.mapping import Mapping, load_mapping
 from streams.ssf import health as stream_health
 from streams.stages.closure import results as closure_results
 from streams.stages.closure.closure import CauseOutcome, ProofState
@@ -66,6 +67,12 @@ def at(text: str) -> int:
     return parsed
 
 
+@cache
+def mapping_of(repository: Path) -> Mapping:
+    """Give the mapping of the gateway, which hundreds of stories share."""
+    return load_mapping((repository / MAPPING).read_text("utf-8"), MAPPING.name)
+
+
 class Story:
     """A table, the stages that find something in it, and a clock."""
 
@@ -77,9 +84,7 @@ class Story:
             on_kafka: what ingress tells the sentinel goes over the topic ``access``.
         """
         self.on_kafka = on_kafka
-        text = (repository / MAPPING).read_text("utf-8")
-        mapping = load_mapping(text, MAPPING.name)
-        self.mapping = mapping
+        self.mapping = mapping = mapping_of(repository)
         self.registry = Registry(extend(mapping.kinds))
         limits_ = Limits(settle=15 * MINUTE, excess=30 * DAY)
         self.tolerances = Tolerances(

@@ -730,6 +730,7 @@ _TEXTS: Final = [
     remedies.OWNER_GONE,
     remedies.ITS_CREDENTIAL,
 ]
+PROGRAM: Final = get_command(app)
 COMMANDS: Final = sorted(
     {found for text in _TEXTS for found in re.findall(r"`(rescind [^`]+)`", text)}
 )
@@ -739,7 +740,7 @@ COMMANDS: Final = sorted(
 def test_each_command_in_an_alert_exists(command: str) -> None:
     """With its options and arguments, none that is required left out."""
     words = shlex.split(command)[1:]
-    found: Any = get_command(app)
+    found: Any = PROGRAM
     while hasattr(found, "commands") and words and words[0] in found.commands:
         found = found.commands[words.pop(0)]
     options = [each for each in found.params if each.param_type_name == "option"]
