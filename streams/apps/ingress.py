@@ -17,6 +17,7 @@ from streams.apps.builders.http_listener import accepting
 from streams.apps.builders.ingress_pages import ingress_pages
 from streams.apps.builders.kafka_inputs import kafka_inputs
 from streams.apps.builders.kafka_log import ingress_log
+from streams.apps.builders.sources import check_kafka
 from streams.engines.embedded.reader_process import ReaderProcess
 from streams.engines.kafka.clock.cluster_clock import machine_clock
 from streams.engines.kafka.ingress.current import FollowedTable
@@ -74,6 +75,7 @@ async def receive(
         OSError: the address cannot be bound.
         ValueError: the key that signs status lists cannot be used.
     """
+    check_kafka(settings)
     clock = clock or machine_clock(kafka)
     given = described(settings, HEARSAY_SECONDS)
     published = publication(settings)

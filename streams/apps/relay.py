@@ -19,6 +19,7 @@ from streams.apps.builders.http_listener import accepting
 from streams.apps.builders.relayed_realms import RelayContext, RelayedRealms
 from streams.apps.builders.sources import (
     ConfigurationError,
+    check_kafka,
     configured_guard_keys,
     configured_sources,
     guard_names,
@@ -86,6 +87,7 @@ async def relay(
         KafkaError: the cluster cannot be reached or refuses.
         OSError: the address cannot be bound.
     """
+    check_kafka(settings)
     clock = clock or machine_clock(kafka)
     signing, held = _signing(own), LoopHold()
     entry = access(settings, clock)

@@ -14,7 +14,7 @@ from streams.apps.bootstrap import audit_key
 from streams.apps.builders.access import access
 from streams.apps.builders.closure_rules import closure_rules
 from streams.apps.builders.http_listener import accepting
-from streams.apps.builders.sources import configured_sources, tolerances
+from streams.apps.builders.sources import check_kafka, configured_sources, tolerances
 from streams.apps.builders.worker_pages import worker_pages
 from streams.engines.kafka.audit.audit import AuditStage
 from streams.engines.kafka.audit.records import AUDIT
@@ -82,6 +82,7 @@ async def work(
         OSError: the address cannot be bound.
     """
     stop = stop or asyncio.Event()
+    check_kafka(settings)
     clock = clock or machine_clock(kafka)
     # Kinds of mapping files count too, so that all processes see the same classes.
     vocabulary, _ = configured_sources(settings)

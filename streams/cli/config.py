@@ -151,8 +151,8 @@ def _contradictions(settings: Settings, role: str) -> Iterator[str]:
         singular = what.removesuffix("s")
         looks.append(partial(check_authorities, settings, singular, named))
     looks.append(lambda: _check_grants(settings))
-    if role != "kafka":
-        looks.append(lambda: sources.check_embedded(settings))
+    by_engine = sources.check_kafka if role == "kafka" else sources.check_embedded
+    looks.append(lambda: by_engine(settings))
     for look in looks:
         try:
             look()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,11 +19,10 @@ from tests.integration.test_kafka_sources import ingress
 from tests.integration.working import lay_out, pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from streams.settings.kafka import KafkaSettings
-    from tests.integration.working import Pipeline
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
@@ -38,12 +36,7 @@ POSTS: tuple[tuple[str, str, bytes], ...] = (
 OWN = frozenset({"changed", "offset", "at", "last_at", "told_at"})
 LISTS = (("findings", "findings"), ("dlq", "dead_letters"))
 FINDINGS = 2
-
-
-@asynccontextmanager
-async def asked(run: Pipeline) -> AsyncIterator[Server]:
-    """Give a client of the ingress of a pipeline."""
-    yield Server(run.ingress.url, session=run.session, served=None)  # type: ignore[arg-type]
+NONE: Any = None  # no server in this process to look into
 
 
 async def post_all(server: Server) -> None:
@@ -74,10 +67,27 @@ def alike(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(plain, key=lambda row: json.dumps(row, sort_keys=True))
 
 
+def hold(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Have views of findings stand still until the event that is given."""
+    may_read, take = asyncio.Event(), FollowedFindings.take
+
+    async def held(self: FollowedFindings, records: Sequence[Any]) -> None:
+        if records:
+            await may_read.wait()
+        await take(self, records)
+
+    monkeypatch.setattr(FollowedFindings, "take", held)
+    monkeypatch.setattr(log_view, "WAIT_SECONDS", 0.5)
+    return may_read
+
+
 async def test_findings_and_dead_letters_are_those_of_the_embedded_server(
-    tmp_path: Path, kafka_settings: KafkaSettings, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    kafka_settings: KafkaSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Page by page, at whichever ingress, also at one that just started."""
+    """Page by page, at whichever ingress; and nothing before all is read."""
     await lay_out(kafka_settings)
     async with running(tmp_path / "embedded") as server:
         await post_all(server)
@@ -88,18 +98,21 @@ async def test_findings_and_dead_letters_are_those_of_the_embedded_server(
         await until(found)
         wanted = {key: await pages(server, path, key, 1) for path, key in LISTS}
     async with pipeline(tmp_path / "kafka", kafka_settings) as run:
-        async with asked(run) as first:
-            await post_all(first)
-            await run.settled()
-            answers = {key: await pages(first, path, key, 1) for path, key in LISTS}
-            whole = {key: await pages(first, path, key, 99) for path, key in LISTS}
-            denied, _ = await first.get("/v1/findings", "aws")
-            elsewhere, _ = await first.get("/v1/dlq?realm=other")
+        first = Server(run.ingress.url, session=run.session, served=NONE)
+        await post_all(first)
+        await run.settled()
+        answers = {key: await pages(first, path, key, 1) for path, key in LISTS}
+        whole = {key: await pages(first, path, key, 99) for path, key in LISTS}
+        denied, _ = await first.get("/v1/findings", "aws")
+        elsewhere, _ = await first.get("/v1/dlq?realm=other")
+
+        may_read = hold(monkeypatch)
         async with ingress(tmp_path / "i1", kafka_settings, "i1") as second:
+            early, problem = await second.get("/v1/findings")
+            may_read.set()
+            monkeypatch.setattr(log_view, "WAIT_SECONDS", 30.0)
             again = {key: await pages(second, path, key, 2) for path, key in LISTS}
-            token = tmp_path / "token"
-            token.write_text("viewer")
-            client = Client(second.url, token.read_text())
+            client = Client(second.url, "viewer")
             for command in (listed_findings, dead_letters):
                 assert await asyncio.to_thread(command, client, None, "table") == 0
 
@@ -107,41 +120,8 @@ async def test_findings_and_dead_letters_are_those_of_the_embedded_server(
         assert alike(wanted[key]) == alike(rows)
         assert rows == whole[key] == again[key]
     assert (403, 403) == (denied, elsewhere)
+    assert (503, "behind") == (early, problem["title"])
+    assert f"{kafka_settings.topic('findings')} is not read to its end" in str(problem)
     said = capsys.readouterr().out
     assert f"{KEY}" in said
     assert "malformed" in said
-
-
-async def test_nothing_is_told_before_all_is_read(
-    tmp_path: Path, kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A view that is not as far as its topic answers 503, and not an empty list."""
-    await lay_out(kafka_settings)
-    may_read = asyncio.Event()
-    take = FollowedFindings.take
-
-    async def held(self: FollowedFindings, records: Sequence[Any]) -> None:
-        if records:
-            await may_read.wait()
-        await take(self, records)
-
-    async with pipeline(tmp_path, kafka_settings) as run, asked(run) as first:
-        await post_all(first)
-        await run.settled()
-        known = await first.findings()
-        monkeypatch.setattr(FollowedFindings, "take", held)
-        monkeypatch.setattr(log_view, "WAIT_SECONDS", 0.5)
-        async with ingress(tmp_path / "i1", kafka_settings, "i1") as second:
-            headers = {"Authorization": "Bearer viewer"}
-            url = f"{second.url}/v1/findings"
-            async with second.session.get(url, headers=headers) as got:
-                early = got.status, got.headers.get("Retry-After")
-                problem = await got.json(content_type=None)
-            may_read.set()
-            monkeypatch.setattr(log_view, "WAIT_SECONDS", 30.0)
-            late = await second.findings()
-
-    assert (503, "1") == early
-    assert problem["title"] == "behind"
-    assert f"{kafka_settings.topic('findings')} is not read to its end" in str(problem)
-    assert known == late != []

@@ -13,7 +13,7 @@ CRASH: Final = "test_kafka_poison.py::test_a_crash_between"
 RAW: Final = "test_kafka_poison.py::test_each_bad_record_of_a_raw"
 ANOTHER: Final = "test_kafka_genesis.py::test_a_checkpoint_of_another_log"
 HEAD: Final = "test_kafka_genesis.py::test_a_log_without_its_head"
-LISTED: Final = "test_kafka_lists.py::test_nothing_is_told_before_all"
+LISTED: Final = "test_kafka_lists.py::test_findings_and_dead"
 STALE: Final = "test_kafka_genesis.py::test_a_stale_checkpoint"
 
 

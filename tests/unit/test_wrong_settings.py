@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from streams.apps.builders.sources import (
     ConfigurationError,
     check_embedded,
+    check_kafka,
 )
 from streams.cli.main import app
 from streams.model.error_text import error_text
@@ -108,6 +109,16 @@ def test_a_check_of_nothing_and_of_another_role(tmp_path: Path) -> None:
     file.write_text("modee: open")
     got = CliRunner().invoke(app, ["config", "check", str(file), "--role", "pdp"])
     assert (2, True) == (got.exit_code, "is it mode?" in got.output)
+
+
+def test_what_kafka_does_not_serve_is_refused() -> None:
+    """Guards that nobody probes there would look well; by default nobody asked."""
+    asked = Settings(closure={"probe_seconds": 5})
+    with pytest.raises(ConfigurationError, match=r"closure\.probe_seconds: only"):
+        check_kafka(asked)
+
+    check_kafka(Settings(closure={"probe_seconds": 0}))
+    check_kafka(Settings())
 
 
 def test_what_only_kafka_serves_is_refused_elsewhere() -> None:

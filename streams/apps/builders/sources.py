@@ -197,6 +197,18 @@ def check_embedded(settings: Settings) -> None:
         raise ConfigurationError(f"peers: {text}")
 
 
+def check_kafka(settings: Settings) -> None:
+    """Refuse what only the embedded server does, rather than leave it undone.
+
+    Raises:
+        ConfigurationError: the settings ask for it.
+    """
+    closure = settings.closure
+    if closure.probe_seconds and "probe_seconds" in closure.model_fields_set:
+        text = "only `rescind serve` probes guards: leave it out, or set it to 0"
+        raise ConfigurationError(f"closure.probe_seconds: {text}")
+
+
 def _check_tokens(settings: Settings) -> None:
     """Refuse tokens that would do another thing than they say."""
     seen: dict[str, str] = {}
