@@ -7,6 +7,7 @@ are judged by the process that answers.
 from __future__ import annotations
 
 import http
+from collections import Counter
 from typing import TYPE_CHECKING, Final, Protocol, get_args
 
 from aiohttp import hdrs, web
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from aiohttp.typedefs import Handler, Middleware
-    from prometheus_client import Counter
+    from prometheus_client import Counter as Counted
 
     from streams.http.auth import Tokens
 
-MOST: Final = 64  # requests that are passed on at once
+# Requests that are passed on at once. Who proves itself only where it is answered has
+# places of its own, so that no stranger takes those of operators.
+MOST: Final = {"token": 64, "own": 16}
 _SHARED: Final = {
     each.share.path or each.path: each.share.stage
     for each in ROUTES
@@ -74,7 +77,7 @@ class Door:
         self._tokens = tokens
         self.answers = answers
         self._serving = serving
-        self._under_way = 0
+        self._under_way: Counter[str] = Counter()
         self._routes = {(each.method, each.canonical): each for each in ROUTES}
         self._own: set[tuple[str, str]] = set()
 
@@ -83,7 +86,7 @@ class Door:
         return self.answers.peers.running()
 
     @property
-    def collector(self) -> Counter:
+    def collector(self) -> Counted:
         """Collector for ``/metrics``."""
         return self.answers.passed
 
@@ -188,15 +191,16 @@ class Door:
             )
             status = http.HTTPStatus.NOT_IMPLEMENTED
             raise ProblemError(status, "not passed on", detail)
-        if self._under_way >= MOST:
-            detail = f"{MOST} requests are being passed on: try again"
+        most = MOST[route.proof]
+        if self._under_way[route.proof] >= most:
+            detail = f"{most} requests are being passed on: try again"
             raise ProblemError(http.HTTPStatus.SERVICE_UNAVAILABLE, "busy", detail)
-        self._under_way += 1
+        self._under_way[route.proof] += 1
         try:
             body = await packed_body_of(request)
             return await self.answers.answer(request, route, body)
         finally:
-            self._under_way -= 1
+            self._under_way[route.proof] -= 1
 
 
 def _key(request: web.Request) -> tuple[str, str]:

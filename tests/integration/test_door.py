@@ -39,6 +39,7 @@ pytestmark = pytest.mark.integration
 TOKEN = "viewer-token-of-a-person"
 HEADERS = {"Authorization": f"Bearer {TOKEN}", "Proxy-Authorization": "Basic eA=="}
 WHY, ORDER, GUARDS = "/v1/why/k:v", "/v1/revocations", "/v1/guards"
+HOOK = "/v1/hooks/github"
 COUNTS = {"registry": 2, "closure": 2, "sentinel": 2, "notify": 2}
 
 
@@ -97,7 +98,7 @@ PATHS = (
 )  # fmt: skip
 OWN = {
     "workers": PATHS,
-    "ingress": (("POST", ORDER),),
+    "ingress": (("POST", ORDER), ("POST", "/v1/hooks/{hook}")),
     "notify": (("POST", "/v1/alerts/test"), ("GET", "/v1/alerts")),
 }
 
@@ -338,16 +339,20 @@ async def test_a_certificate_is_not_passed_on() -> None:
 async def test_what_is_passed_on_at_once_is_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """More are told to come back."""
-    monkeypatch.setattr(door_module, "MOST", 1)
+    """More are told to come back; strangers take no place of people's."""
+    monkeypatch.setattr(door_module, "MOST", {"token": 1, "own": 1})
     ingress, first, second = fleet()
-    first.way = "hang"
+    first.way = ingress.way = "hang"
     async with running(ingress, first, second) as session:
+        hook = asyncio.create_task(told(session, first.url + HOOK, "POST"))
+        await until(lambda: ingress.asked)
         asking = asyncio.create_task(told(session, ingress.url + WHY))
         await until(lambda: first.asked)
         async with session.get(ingress.url + WHY) as got:
             assert (503, "1") == (got.status, got.headers["Retry-After"])
+        assert 503 == (await told(session, first.url + HOOK, "POST"))[0]
         asking.cancel()
+        hook.cancel()
 
 
 def certified(folder: Path) -> tuple[dict[str, ssl.SSLContext], Path, Path]:
