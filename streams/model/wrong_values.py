@@ -6,6 +6,8 @@ Never the value: it may be a secret.
 from __future__ import annotations
 
 import difflib
+import re
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 import yaml
@@ -63,6 +65,9 @@ _FORMS: Final = {
 }
 
 
+_LINE: Final = re.compile(r", line (\d+): $")
+
+
 def told(
     error: ValidationError,
     model: type[BaseModel],
@@ -71,6 +76,8 @@ def told(
     variables: Container[str] = (),
 ) -> list[str]:
     """Say each thing that is wrong, a line each: where, which setting, what to do.
+
+    In the order of the file's lines.
 
     Args:
         error: of the values.
@@ -85,8 +92,10 @@ def told(
     for each in error.errors(include_input=False, include_url=False):
         place = (*_plain(model, each["loc"]), *_tag(each))
         where = _variable(prefix, place, variables) or _where(file, tree, place)
-        said.append(f"{where}{_named(place)}: {_text(each, model)}")
-    return said
+        line = _LINE.search(where)
+        text = f"{where}{_named(place)}: {_text(each, model)}"
+        said.append((0 if line is None else int(line[1]), text))
+    return [text for _, text in sorted(said, key=itemgetter(0))]
 
 
 def line_of(file: str, text: str, place: Place) -> str:

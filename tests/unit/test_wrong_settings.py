@@ -56,7 +56,7 @@ def test_all_that_is_wrong_is_named_with_its_line(tmp_path: Path) -> None:
     """What is missing, unknown, out of range and of another kind; no value is shown."""
     said = wrong(WRONG, tmp_path)
 
-    assert sorted(said) == sorted([
+    assert said == [
         "line 2: watchh: there is no such setting; is it watch?",
         "line 4: sources.aws.mappng: there is no such setting; is it mapping?",
         "line 5: posture.settle_seconds: must be a number, without a unit",
@@ -64,7 +64,7 @@ def test_all_that_is_wrong_is_named_with_its_line(tmp_path: Path) -> None:
         "line 9: tokens.0.sha256: is missing",
         "line 9: tokens.0.roles: is missing",
         "line 10: peppers: must hold names with values",
-    ])  # fmt: skip
+    ]
     assert "hunter2" not in "".join(said)
 
 
