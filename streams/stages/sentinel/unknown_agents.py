@@ -205,7 +205,7 @@ def _message(episode: Episode) -> str:
 
 def _seen(places: Mapping[str, str], agents: int) -> str:
     """Say where each of some agents was seen, of many only the first."""
-    if len({*places.values()}) == 1:
+    if len(places) > 1 == len({*places.values()}):
         return f"each {next(iter(places.values()))}"
     said: list[str] = []
     left = MOST_SEEN
