@@ -156,7 +156,8 @@ async def test_a_revocation_is_denied_and_its_closure_names_the_guard(
             tmp_path, kafka_settings, own={"signing_key": private}
         ) as relayed,
         writing(kafka_settings, beats=False) as writer,
-        guard_of(relayed.url) as guard,
+        CutProxy(int(relayed.url.rpartition(":")[2])).listening() as proxy,
+        guard_of(f"http://127.0.0.1:{proxy.port}") as guard,
     ):  # fmt: skip
         await writer.say(*FAMILY)
         await until(lambda: guard.check(CHILD).allowed)
@@ -167,17 +168,23 @@ async def test_a_revocation_is_denied_and_its_closure_names_the_guard(
             async with running.session.get(url, headers=headers) as got:
                 return await got.json()
 
-        body = {"identifier": str(PARENT), "reason": "leak"}
-        status, answer = await running.post("/v1/revocations", "revoker", body)
-        assert 201 == status
+        async def ended(name: Identifier) -> dict[str, Any]:
+            body = {"identifier": str(name), "reason": "leak"}
+            status, answer = await running.post("/v1/revocations", "revoker", body)
+            assert 201 == status
+            return dict(answer)
+
+        async def closed(answer: dict[str, Any]) -> dict[str, Any]:
+            async def told() -> dict[str, Any] | None:
+                found: dict[str, Any] = await asked(f"/v1/revocations/{answer['id']}")
+                return found if found.get("state") == "closed" else None
+
+            return dict(await until(told))
+
+        answer = await ended(PARENT)
         assert await guard.wait_for(Token.parse(answer["token"]), DEADLINE)
         assert guard.check(CHILD).reason is Reason.REVOKED
-
-        async def closed() -> dict[str, Any] | None:
-            told: dict[str, Any] = await asked(f"/v1/revocations/{answer['id']}")
-            return told if told.get("state") == "closed" else None
-
-        told = await until(closed)
+        told = await closed(answer)
         assert (1, []) == (told["applied"], told["fenced"])
         (row,) = (await asked("/v1/guards"))["guards"]
         assert ("orders", "fail_closed", 2000) == (
@@ -188,6 +195,11 @@ async def test_a_revocation_is_denied_and_its_closure_names_the_guard(
         text = await running.scrape(relayed.url)
         assert "rescind_guards 1.0" in text
         assert 'rescind_relay_realms{lease="held"} 1.0' in text
+
+        proxy.cut()
+        told = await closed(await ended(OTHER))
+        assert (0, ["orders"]) == (told["applied"], told["fenced"])
+        assert isinstance(guard.check(OTHER).reason, Lapse)
 
 
 async def test_a_killed_relay_costs_the_lease_and_another_one_loses_nothing(

@@ -74,6 +74,7 @@ class RelayedLog:
             realm=realm,
             standing=self.standing,
             jitter=system_random,
+            name="relay",
         )
         self.feed.learn = learn
 
