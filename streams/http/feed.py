@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 UNREAD_SECONDS: Final = 20.0  # for a guard to take a frame; the slowest need less
 HELLO_SECONDS: Final = 10.0
 PARTING_SECONDS: Final = 1.0
+ADVANCE_SECONDS: Final = 0.9  # then a guard is sent on over offsets without facts
 MAX_FRAME: Final = 64 << 10  # bytes of a frame that a guard sends
 LONGEST_NAME: Final = 128
 LONGEST_REASON: Final = 123  # bytes (RFC 6455 section 5.5.1)
@@ -58,6 +59,7 @@ class Connection:
     Attributes:
         end: cuts it.
         holder: of the credential.
+        moved: when its position did last (s, of the loop).
         session: of a guard that sends receipts.
     """
 
@@ -66,6 +68,7 @@ class Connection:
     end: Callable[[], None]
     holder: str = ""
     position: int = 0
+    moved: float = 0.0
     session: Session | None = None
     news: asyncio.Event = field(factory=asyncio.Event)
 
@@ -253,15 +256,17 @@ class FeedServer:
     async def _pong(self, connection: Connection, seq: Any) -> None:
         failpoint("feed.before_pong")
         session, log = connection.session, self._log
+        end = log.end_from(connection.position)
         since, lease = (0, 0) if session is None else self._receipts.since(session)
-        if connection.position < log.end:
+        late = asyncio.get_running_loop().time() - connection.moved > ADVANCE_SECONDS
+        if connection.position < end or (late and connection.position < log.end):
             connection.news.set()  # nothing else tells of offsets without facts
         # The end goes with what is left of its proof; nothing may come between them.
         await _send(connection, {
             "type": "pong",
             "seq": seq,
             "genesis": log.genesis,
-            "end": log.end,
+            "end": end,
             "remaining_ms": log.remaining(since, lease),
             **({} if self.clock is None else {"time_ms": self.clock() // 1_000_000}),
         })  # fmt: skip
@@ -353,6 +358,7 @@ class FeedServer:
         failpoint("feed.before_delta")
         await connection.send(frame.text)
         connection.position = frame.end
+        connection.moved = asyncio.get_running_loop().time()
 
 
 def _name(hello: dict[str, Any], token: str) -> str:

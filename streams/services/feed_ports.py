@@ -53,6 +53,14 @@ class FedLog(Protocol):
         """Offset below which every fact can be had."""
         ...
 
+    def end_from(self, position: int) -> int:
+        """Offset from which on nothing is missing that lies below `end`.
+
+        Args:
+            position: everything below it was sent; itself, where no fact follows.
+        """
+        ...
+
     def follow(self, follower: LogFollower) -> None:
         """Have a follower told from now on, before everybody else."""
         ...

@@ -116,7 +116,8 @@ class World:
 
         def answered() -> None:
             log = self.relayed.log
-            end, remaining = log.end, log.remaining(self.since, self.lease)
+            end = log.end_from(self.guard.replica.position or 0)
+            remaining = log.remaining(self.since, self.lease)
 
             def arrived() -> None:
                 replica = self.guard.replica

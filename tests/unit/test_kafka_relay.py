@@ -162,6 +162,16 @@ def test_every_position_leads_to_the_end_over_shared_frames() -> None:
     assert 2 == relayed.follower.woken
 
 
+def test_who_has_every_fact_need_not_go_on_over_heartbeats() -> None:
+    """What lies behind the last fact of the realm says nothing to its guards."""
+    relayed = Relayed()
+    assert 0 == relayed.log.end_from(0)
+    relayed.read(5, raw(1))
+    relayed.read(9, raw(7, realm="other"))
+
+    assert [9, 9, 2, 7, 9] == [relayed.log.end_from(at) for at in (0, 1, 2, 7, 9)]
+
+
 def test_a_frame_beyond_what_is_proven_is_not_sent() -> None:
     """A record of a newer schema is waited for; what follows it stays here."""
     relayed = Relayed()

@@ -80,6 +80,10 @@ class StoredLog:
         """Id of the log."""
         return self._store.genesis
 
+    def end_from(self, position: int) -> int:  # noqa: ARG002 - each offset is a fact
+        """End of the log."""
+        return self.end
+
     def follow(self, follower: LogFollower) -> None:
         """Have a follower told of commits, before everybody else."""
         self._follower = follower

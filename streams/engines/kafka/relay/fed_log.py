@@ -93,6 +93,10 @@ class RelayedLog:
         """Offset below which every fact can be had."""
         return max(0, self.replica.proven)
 
+    def end_from(self, position: int) -> int:
+        """Position itself where only heartbeats or facts of other realms follow."""
+        return position if self.replica.facts_end <= position < self.end else self.end
+
     @property
     def serves(self) -> bool:
         """Whether it is read up to where it ended when the reading began."""
