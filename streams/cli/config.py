@@ -134,6 +134,7 @@ def _contradictions(settings: Settings, role: str) -> Iterator[str]:
     from streams.apps.builders import sources
     from streams.apps.builders.access import access
     from streams.apps.builders.alerting import alerting
+    from streams.apps.builders.door import peers_of
     from streams.apps.builders.hooks import check_authorities
     from streams.model.error_text import error_text
 
@@ -145,6 +146,7 @@ def _contradictions(settings: Settings, role: str) -> Iterator[str]:
         lambda: sources.tolerances(settings),
         lambda: alerting(settings),
         lambda: access(settings, int),
+        lambda: peers_of(settings.peers),
     ]
     for what in ("hooks", "polls", "queues", "vaults", "global_revocation"):
         named = getattr(settings, what)

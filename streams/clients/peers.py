@@ -27,6 +27,7 @@ HOPS: Final = "Rescind-Hops"  # of a request that was passed on: it is not once 
 SERVES: Final = "/peers"
 CONNECT_SECONDS: Final = 2.0
 LOOK_SECONDS: Final = 2.0  # until a process counts as silent
+HASTY_SECONDS: Final = 0.5  # the same, where it was silent before: others wait for it
 FRESH_SECONDS: Final = 1.0  # for which an answer on who serves what is believed
 ANSWER_SECONDS: Final = 65.0  # a process itself gives a question up after 60 s
 MOST_SILENT: Final = 3  # looks in a row without an answer, then a question is given up
@@ -130,7 +131,12 @@ class Peers:
         urls = self.urls[role]
         resolved = await asyncio.gather(*map(_addresses, urls))
         places = [each for found in resolved for each in found]
-        told = await asyncio.gather(*map(self._status, places))
+        seen = self._seen.get(role)
+        before = () if seen is None else seen.silent
+        told = await asyncio.gather(*(
+            self._status(each, HASTY_SECONDS if each.url in before else LOOK_SECONDS)
+            for each in places
+        ))  # fmt: skip
         silent = [url for url, found in zip(urls, resolved, strict=True) if not found]
         silent += [
             place.url
@@ -141,11 +147,11 @@ class Peers:
         known = {status.name: status for status in told if status is not None}
         return Fleet(tuple(known.values()), tuple(silent), at)
 
-    async def _status(self, address: PeerAddress) -> PeerStatus | None:
+    async def _status(self, address: PeerAddress, seconds: float) -> PeerStatus | None:
         """Return what a process says of itself; None: nothing in time."""
         try:
             async with (
-                asyncio.timeout(LOOK_SECONDS),
+                asyncio.timeout(seconds),
                 await self._request("GET", address, SERVES, {HOPS: "1"}, None) as got,
             ):
                 document = orjson.loads(await small_body(got))
@@ -202,7 +208,8 @@ class Peers:
         missed = 0
         while missed < MOST_SILENT:
             await asyncio.sleep(LOOK_SECONDS)
-            missed = 0 if await self._status(address) is not None else missed + 1
+            told = await self._status(address, LOOK_SECONDS)
+            missed = 0 if told is not None else missed + 1
         raise UnreachedError(f"{address.url}: it hangs", sent=True)
 
     async def _request(

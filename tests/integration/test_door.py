@@ -282,6 +282,32 @@ async def test_who_hangs_is_given_up() -> None:
         assert 503 == (await asking)[0]
 
 
+async def test_one_that_is_silent_is_waited_for_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A node that was lost stays in the names for a while, and takes no connection."""
+    limits: list[tuple[str, float]] = []
+    right = peers_module.Peers._status
+
+    async def status(self: Any, address: Any, seconds: float) -> Any:
+        limits.append((address.url, seconds))
+        return await right(self, address, seconds)
+
+    monkeypatch.setattr(peers_module.Peers, "_status", status)
+    ingress, first, second = fleet()
+    async with running(ingress, first, second) as session:
+        second.serves = None  # type: ignore[assignment]  # its own page breaks
+        for _ in range(2):
+            assert 200 == (await told(session, ingress.url + WHY))[0]
+        port = second.url.rpartition(":")[2]
+        found = [limit for url, limit in limits if url.endswith(f":{port}")]
+        # Each of its addresses, at first and then again.
+        assert {peers_module.LOOK_SECONDS} == {*found[: len(found) // 2]}
+        assert {peers_module.HASTY_SECONDS} == {*found[len(found) // 2 :]}
+        second.serves = {"registry": {0}}
+        assert 503 == (await told(session, ingress.url + WHY))[0]
+
+
 async def test_parts_are_joined_only_where_all_are_there() -> None:
     """Each partition once; a part that is not said to be about one is none."""
     ingress, first, second = fleet()

@@ -106,6 +106,10 @@ def test_a_check_of_nothing_and_of_another_role(tmp_path: Path) -> None:
     got = CliRunner().invoke(app, ["config", "check", str(file)])
     assert (2, f"there is no file {file}\n") == (got.exit_code, got.output)
 
+    file.write_text("peers: {workers: ['https://w:1'], ca_file: none.pem}")
+    got = CliRunner().invoke(app, ["config", "check", str(file), "--role", "kafka"])
+    assert (2, True) == (got.exit_code, "peers.ca_file: none.pem" in got.output)
+
     file.write_text("modee: open")
     got = CliRunner().invoke(app, ["config", "check", str(file), "--role", "pdp"])
     assert (2, True) == (got.exit_code, "is it mode?" in got.output)
