@@ -152,6 +152,21 @@ def test_a_container_runtime_writes_lines_and_objects() -> None:
     assert "cloudtrail" == guess_bytes(cri)
 
 
+def test_the_journal_keeps_lines_in_messages() -> None:
+    """As ``journalctl -o json`` prints them; another line stays as it came."""
+    event = {"eventName": "X", "eventSource": "y"}
+    entry = {"__REALTIME_TIMESTAMP": "1", "_COMM": "vault"}
+    said = orjson.dumps(entry | {"MESSAGE": orjson.dumps(event).decode()})
+    banner = entry | {"MESSAGE": "core: unsealed"}
+    binary = entry | {"MESSAGE": [123, 125]}
+
+    lines = [said, orjson.dumps(banner), orjson.dumps(binary)]
+    items = list(events(b"\n".join(lines), ""))
+    bodies = [one.body for one in items if isinstance(one, Event)]
+    assert [event, banner, binary] == bodies
+    assert "cloudtrail" == guess_bytes(said)
+
+
 @pytest.mark.parametrize(
     "before",
     [
@@ -188,6 +203,14 @@ def test_a_table_is_told_as_one() -> None:
     (letter,) = events(table, "")
     assert isinstance(letter, DeadLetter)
     assert ("csv", 3) == (letter.reason.partition(":")[0], letter.pieces)
+
+
+def test_a_short_header_is_no_row() -> None:
+    """Of an export of few columns, where the rows hold events."""
+    said = orjson.dumps({"Operation": "X"}).decode().replace('"', '""')
+    row = f'1,"{said}"\r\n'.encode()
+    (only,) = events(b"id,record\r\n" + row, "")
+    assert isinstance(only, Event)
 
 
 def test_rows_of_an_export_are_read_without_the_header() -> None:

@@ -161,15 +161,19 @@ class _Reader:
     def _table(self, start: int) -> Iterator[Item]:
         """Read the rows of a CSV export; those without an event are one letter."""
         plain: list[tuple[int, int]] = []
+        held = False
         for offset, length, text in rows(self.data, start):
             value = None if text is None else _loads(text)
             if type(value) is dict and length <= LIMIT:
+                held = True
                 yield self._unwrap(value, offset, length)
             elif text is None:
                 plain.append((offset, length))
             else:
                 reason = TOO_LARGE if length > LIMIT else MALFORMED
                 yield self._dead(offset, length, reason)
+        if held and plain and plain[0][0] == start:
+            del plain[0]  # a header of few columns
         if plain:
             offset, length = plain[0]
             letter = self._dead(offset, length, TABLE)

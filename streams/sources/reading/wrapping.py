@@ -6,8 +6,9 @@
   ``logEvents``, whose messages are text: the way of EKS.
 - Single events: EventBridge's ``detail``, ``CloudTrailEvent``, AKS's
   ``properties.log``, and what Google's Pub/Sub pushes, in base64: the way of GKE. What
-  a container runtime writes (``log`` beside ``stream``), and what searches of
-  Elasticsearch (``_source``) and Splunk (``result._raw``) give back.
+  a container runtime writes (``log`` beside ``stream``) or the journal of systemd
+  (``MESSAGE``), and what searches of Elasticsearch (``_source``) and Splunk
+  (``result._raw``) give back.
 
 Sources: Amazon CloudWatch Logs user guide, "Log group-level subscription filters";
 Google Cloud, "Receive messages from push subscriptions"; Azure, "Monitor AKS".
@@ -91,7 +92,9 @@ def inside(value: dict[str, Any]) -> Any:
     if "log" in value and value.keys() == _RULE_TEST:
         return value["log"]
     if "log" in value and "stream" in value:
-        return _printed(value)
+        return _printed(value, "log")
+    if "MESSAGE" in value and "__REALTIME_TIMESTAMP" in value:
+        return _printed(value, "MESSAGE")
     if "properties" in value and type(value["properties"]) is dict:  # AKS
         return value["properties"].get("log", value)
     if "result" in value and type(value["result"]) is dict:  # Splunk
@@ -101,9 +104,9 @@ def inside(value: dict[str, Any]) -> Any:
     return value
 
 
-def _printed(value: dict[str, Any]) -> Any:
-    """Line that a container printed; a line that is no JSON as it came."""
-    printed = nested(value["log"])
+def _printed(value: dict[str, Any], name: str) -> Any:
+    """Line that a program printed; a line that is no JSON as it came."""
+    printed = nested(value[name])
     return printed if type(printed) is dict else value
 
 
