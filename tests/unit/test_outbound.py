@@ -107,6 +107,18 @@ async def test_a_refused_token_is_renewed_once_by_all_who_hold_it() -> None:
     assert ["Bearer t2", "Bearer t3"] == issuer.asked
 
 
+async def test_who_was_refused_late_does_not_end_the_renewed_token() -> None:
+    """Its request was made with the one before."""
+    issuer = Issuer(expires_in=3600)
+    tokens = issuer.tokens()
+    old = await tokens.value(issuer)
+    assert tokens.refused(old)
+    new = await tokens.value(issuer)
+
+    assert tokens.refused(old)
+    assert ("Bearer t1", "Bearer t2", new) == (old, new, await tokens.value(issuer))
+
+
 @pytest.mark.parametrize("token", [None, "", "a b", "a\nb", "ä", 7])
 async def test_what_is_no_token_is_none(token: Any) -> None:
     """It would be written into a header."""
