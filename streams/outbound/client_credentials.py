@@ -15,7 +15,6 @@ import http
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote_plus, urlencode
 
-import orjson
 from attrs import define, field, frozen
 from yarl import URL
 
@@ -123,10 +122,10 @@ class ClientCredentials:
 
 def _read(answer: HttpAnswer) -> tuple[str, float]:
     try:
-        found: Any = orjson.loads(answer.body)
-        token = found["access_token"]
+        found = answer.object()
+        token: Any = found["access_token"]
         seconds = float(found.get("expires_in", SHORT))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise NoTokenError("no_token", NONE) from error
     if not 0 < seconds < LONG:
         seconds = SHORT

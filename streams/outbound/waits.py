@@ -6,13 +6,34 @@ from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
+from attrs import define
+
 from streams.model.times import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from streams.outbound.answers import RequestError
+
+MOST_DOUBLED: Final = 20
 LONGEST_WAIT: Final = 3600.0  # seconds; a vendor may ask for patience, not for ever
 _SPELLINGS: Final = ("x-rate-limit", "x-ratelimit")
+
+
+@define
+class Backoff:
+    """Seconds between attempts that fail, doubled each time, or as long as is asked."""
+
+    first: float
+    longest: float
+    failures: int = 0
+
+    def failed(self, error: RequestError, now: int) -> float:
+        """Count a failure; return the seconds until the next attempt."""
+        wait = min(self.first * 2.0**self.failures, self.longest)
+        self.failures = min(self.failures + 1, MOST_DOUBLED)
+        asked = error.answer and waiting(error.answer.headers, now)
+        return max(wait, asked or 0.0)
 
 
 def retry_after(headers: Mapping[str, str], now: int) -> float | None:

@@ -17,7 +17,7 @@ from attrs import field, frozen
 from streams.outbound.answers import RequestError, UnreadableAnswerError
 from streams.outbound.client import HttpClient
 from streams.outbound.client_credentials import NoTokenError
-from streams.outbound.waits import waiting
+from streams.outbound.waits import Backoff, waiting
 from streams.services.intake import IntakeBatch
 from streams.services.reading import THREAD_FROM, Records, read
 from streams.sources.polling.feeds import Start
@@ -80,7 +80,7 @@ class Poller:
         self._clock = clock
         self._count = count
         self._cursor: Cursor | None = None
-        self._failures = 0
+        self._backoff = Backoff(polled.interval, LONGEST)
 
     @property
     def name(self) -> str:
@@ -132,7 +132,7 @@ class Poller:
             fault = RequestError(f"fault: {type(error).__name__}")
             return self._failed(start, fault, now)
         await self._write(start, page.data, page.cursor)
-        self._cursor, self._failures = page.cursor, 0
+        self._cursor, self._backoff.failures = page.cursor, 0
         self._count(self._feed.name, "taken", "")
         rest = waiting(answer.headers, now) or 0.0
         return rest if moves else max(rest, self._polled.interval)
@@ -152,10 +152,7 @@ class Poller:
         gone = failed.status in _GONE and not isinstance(failed, NoTokenError)
         if gone and (again := self._feed.again(start.cursor)):
             self._cursor = again  # saved with the next page
-        wait = min(self._polled.interval * 2.0**self._failures, LONGEST)
-        self._failures = min(self._failures + 1, 20)
-        asked = failed.answer and waiting(failed.answer.headers, now)
-        wait = max(wait, asked or 0.0)
+        wait = self._backoff.failed(failed, now)
         self._count(self._feed.name, "failed", str(failed))
         log.warning("poll_failed", feed=self._feed.name, reason=str(failed), wait=wait)
         return wait

@@ -23,7 +23,7 @@ from streams.model.findings import FindingKind
 from streams.model.records import DeadLetter
 from streams.outbound.answers import RequestError
 from streams.outbound.client import HttpClient
-from streams.outbound.waits import waiting
+from streams.outbound.waits import Backoff
 from streams.pollers.notices import NotANoticeError, read_notice
 from streams.services.intake import IntakeBatch, NotWrittenError
 from streams.services.reading import Records, read
@@ -104,7 +104,7 @@ class QueueReader:
         self._settings = queued.settings
         self._clock = clock
         self._count = count
-        self._failures = 0
+        self._backoff = Backoff(FIRST_WAIT, LONGEST)
         region = queued.settings.place
         self._sqs, self._s3 = Signer("sqs", region), Signer("s3", region)
         parts = urlsplit(queued.settings.url)
@@ -118,7 +118,7 @@ class QueueReader:
             while True:
                 try:
                     wait = await self._round(client)
-                    self._failures = 0
+                    self._backoff.failures = 0
                 except RequestError as failed:
                     wait = self._failed(failed)
                 except NotWrittenError:
@@ -219,13 +219,11 @@ class QueueReader:
         return decoded
 
     def _failed(self, failed: RequestError) -> float:
-        wait = min(FIRST_WAIT * 2.0**self._failures, LONGEST)
-        self._failures = min(self._failures + 1, 20)
+        wait = self._backoff.failed(failed, self._clock())
         name = self._queued.name
         self._count(name, "failed", str(failed))
         log.warning("queue_failed", queue=name, reason=str(failed), wait=wait)
-        asked = failed.answer and waiting(failed.answer.headers, self._clock())
-        return max(wait, asked or 0.0)
+        return wait
 
     def _signal(self, at: int, reason: str) -> dict[str, Any]:
         """Signal for the sentinel's finding: revocations may be missing."""

@@ -19,7 +19,7 @@ import attrs
 import orjson
 
 from agents_registry.identifiers import Identifier
-from streams.outbound.answers import RequestError
+from streams.outbound.answers import RequestError, UnreadableAnswerError
 from streams.outbound.client import HttpClient, RequestLimits
 from streams.services.typed_names import (
     UnhashedError,
@@ -145,10 +145,9 @@ class VaultClient:
 
     def _data(self, answer: HttpAnswer) -> dict[str, Any]:
         try:
-            body = orjson.loads(answer.body)
-        except orjson.JSONDecodeError as error:
+            data = answer.object().get("data")
+        except UnreadableAnswerError as error:
             raise self._failed(UNREADABLE) from error
-        data = body.get("data") if isinstance(body, dict) else None
         if not isinstance(data, dict):
             raise self._failed(UNREADABLE)
         return data

@@ -26,7 +26,8 @@ from streams.sources.catalogue import offered, own
 
 def _offered(name: Any, ours: ValidatorFunctionWrapHandler) -> Any:
     """Take the name of a hook of ours, or of one that a distribution brings."""
-    return name if isinstance(name, str) and name in offered("hooks") else ours(name)
+    brought = isinstance(name, str) and name not in offered("hooks", own())
+    return name if brought and name in offered("hooks") else ours(name)
 
 
 if TYPE_CHECKING:

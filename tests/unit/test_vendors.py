@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, get_args
 import attrs
 import pytest
 
+from streams.apps.builders.sources import ConfigurationError, configured_sources
 from streams.model.extensions import ExtensionError, loaded
+from streams.settings.server import Settings
 from streams.sources import catalogue
 from streams.sources.adopting.adoption import Adoption
 from streams.sources.catalogue import FOLDERS, own, source, vendors
@@ -176,6 +178,19 @@ def test_what_cannot_be_used_is_said(
 
     with pytest.raises(ExtensionError, match=rf"source acme \(acme:VENDOR\).*{told}"):
         vendors()
+
+
+def test_a_server_does_not_start_without_what_somebody_installed(
+    brought: dict[str, Any],
+) -> None:
+    """It would be deaf without a word; even where no setting names it."""
+    settings = Settings(realm="r")
+    configured_sources(settings)
+    brought["acme"] = ImportError("no module named acme")
+    vendors.cache_clear()
+
+    with pytest.raises(ConfigurationError, match=r"source acme .* does not load"):
+        configured_sources(settings)
 
 
 def test_a_reader_that_does_not_load_is_said(brought: dict[str, Any]) -> None:

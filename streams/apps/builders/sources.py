@@ -52,14 +52,15 @@ def configured_sources(
     """
     kinds: dict[str, str] = dict(settings.kinds)
     sources, peppers = {}, peppers_of(settings)
-    for name, each in settings.sources.items():
-        try:
+    try:
+        vendors()  # one that cannot be used is told now, and not when it is needed
+        for name, each in settings.sources.items():
             make, declared = _reader(name, each, peppers)
             make()  # its modules are loaded now, and not while somebody waits
-        except ExtensionError as error:
-            raise ConfigurationError(str(error)) from error
-        kinds |= declared
-        sources[name] = ConfiguredSource(name, make, each.point)
+            kinds |= declared
+            sources[name] = ConfiguredSource(name, make, each.point)
+    except ExtensionError as error:
+        raise ConfigurationError(str(error)) from error
     return extend(kinds), sources
 
 

@@ -27,7 +27,7 @@ from yarl import URL
 
 from schemas.codec import FOLDER, Codec, id_of, published, use
 from schemas.errors import SchemaError
-from streams.outbound.answers import RequestError
+from streams.outbound.answers import RequestError, UnreadableAnswerError
 from streams.outbound.client import HttpClient, RequestLimits
 
 if TYPE_CHECKING:
@@ -157,10 +157,9 @@ class SchemaRegistry:
         if got.status >= 300:  # noqa: PLR2004 - redirections too
             raise RegistryError(f"{method} {url}: HTTP {got.status}")
         try:
-            answer: dict[str, Any] = orjson.loads(got.body)
-        except ValueError as error:
-            raise RegistryError(f"{method} {url}: no JSON") from error
-        return answer
+            return got.object()
+        except UnreadableAnswerError as error:
+            raise RegistryError(f"{method} {url}: {error}") from error
 
 
 class _Reader:
