@@ -136,6 +136,7 @@ def _contradictions(settings: Settings, role: str) -> Iterator[str]:
     from streams.apps.builders.alerting import alerting
     from streams.apps.builders.door import peers_of
     from streams.apps.builders.hooks import check_authorities
+    from streams.http.publication import publication
     from streams.model.error_text import error_text
 
     looks: list[Callable[[], object]] = [
@@ -145,6 +146,7 @@ def _contradictions(settings: Settings, role: str) -> Iterator[str]:
         lambda: sources.guard_names(settings),
         lambda: sources.tolerances(settings),
         lambda: alerting(settings),
+        lambda: publication(settings),
         lambda: access(settings, int),
         lambda: peers_of(settings.peers),
     ]

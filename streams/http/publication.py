@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from streams.http.status_token import SigningKey
+from streams.model.error_text import error_text
 from streams.model.times import SECOND
 
 if TYPE_CHECKING:
@@ -56,8 +57,10 @@ def publication(settings: Settings) -> Publication | None:
         return None
     try:
         key = SigningKey.read(lists.key.read_bytes())
-    except (OSError, ValueError) as error:
-        raise ValueError(f"status_lists: {lists.key}: {error}") from error
+    except OSError as error:
+        raise ValueError(f"status_lists.key: {error_text(error)}") from error
+    except ValueError as error:
+        raise ValueError(f"status_lists.key: {lists.key}: {error}") from error
     return Publication(
         url=lists.url,
         key=key,

@@ -84,6 +84,10 @@ def test_where_no_setting_is_like_it_all_are_named(tmp_path: Path) -> None:
         ("- a", "settings are names with values"),
         ("a: [", "not YAML"),
         ("watch: [{path: a.log, source: aws, authority: aws}]", "no source 'aws'"),
+        (
+            "status_lists: {url: 'https://x', key: none.pem}",
+            "status_lists.key: none.pem: No such file or directory",
+        ),
     ],
 )
 def test_a_check_says_all_of_it_before_anything_starts(
