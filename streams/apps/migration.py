@@ -41,7 +41,7 @@ from streams.engines.kafka.records.layout import ACCESS, FACTS, SOURCES
 from streams.engines.kafka.topics.topics import assert_layout
 from streams.http.table_answers import table_row
 from streams.observability.failpoints import failpoint
-from streams.ports.keyed_store import CURSOR, PENDING, SCIM, SILENCE, Put
+from streams.ports.keyed_store import CURSOR, PENDING, PLACE, SCIM, SILENCE, Put
 from streams.stages.access.uses import AccessEvent
 from streams.stages.ingest.approvals import HELD
 from streams.stages.ingest.ingress import Origin
@@ -184,8 +184,8 @@ class Migration:
         async with CompactedStore(
             self.kafka, self.realm, publisher, self.clock
         ) as kept:
-            query = "SELECT kind, name, body FROM kept WHERE kind IN (?, ?, ?)"
-            moved = db.execute(query, (CURSOR, SCIM, SILENCE))
+            query = "SELECT kind, name, body FROM kept WHERE kind IN (?, ?, ?, ?)"
+            moved = db.execute(query, (CURSOR, PLACE, SCIM, SILENCE))
             missing = (
                 kept.put(kind, name, body)
                 for kind, name, body in itertools.chain(moved, _status_lists(db))

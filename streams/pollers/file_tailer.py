@@ -107,7 +107,7 @@ class FileTailer:
             self._followed.path,
             self._followed.make,
             asyncio.get_running_loop().time,
-            self._places(),
+            await self._places(),
         )
         try:
             while True:
@@ -116,13 +116,29 @@ class FileTailer:
         finally:
             files.close()
 
-    def _places(self) -> list[FilePlace]:
-        """Files of the path as they were left, in the order they were found."""
+    async def _places(self) -> list[FilePlace]:
+        """Files of the path as they were left, in the order they were found.
+
+        A process with a name takes up what a server without one has left once.
+        """
+        own = self._under(self._root)
+        shared = part(str(self._followed.path))
+        if own or self._root == shared:
+            return own
+        left = self._under(shared)
+        puts = (self._keep(each) for each in left)
+        await asyncio.gather(*puts)
+        return left
+
+    def _under(self, root: str) -> list[FilePlace]:
         kept = self._kept.items(PLACE).items()
-        root = f"{self._root}/"
         return sorted(
-            FilePlace.load(body) for name, body in kept if name.startswith(root)
+            FilePlace.load(body) for name, body in kept if name.startswith(f"{root}/")
         )
+
+    async def _keep(self, place: FilePlace) -> None:
+        name = f"{self._root}/{place.number}"
+        await self._kept.put(PLACE, name, place.dump(), patient=True)
 
     def _put(self, place: FilePlace) -> Put:
         return Put(PLACE, f"{self._root}/{place.number}", place.dump())

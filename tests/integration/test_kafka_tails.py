@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from agents_registry.facts import Node
+from agents_registry.identifiers import extend
 from agents_registry.inventory import table
 from agents_registry.registry import Registry
+from streams.apps.migration import Migration
 from streams.engines.kafka.ingress.compacted_store import CompactedStore
 from streams.engines.kafka.ingress.fact_log import TopicFactLog
 from streams.http.table_answers import table_row
@@ -170,3 +173,27 @@ async def heard(kafka: KafkaSettings, name: str) -> bool:
     """Tell whether a process heard something on its socket."""
     sources = await decoded(kafka, "sources")
     return f"{name}/socket/bao" in {each["name"] for each in sources}
+
+
+async def test_a_file_of_a_server_that_moved_is_read_on(
+    tmp_path: Path, kafka_settings: KafkaSettings
+) -> None:
+    """The ingress on its machine takes the place up, and has its own from then on."""
+    await lay_out(kafka_settings)
+    log = tmp_path / "trail.log"
+    log.write_bytes(line(1))
+    async with running(tmp_path, **watching(log)) as server:
+        await until(partial(knows, server, 1))
+    with log.open("ab") as file:
+        file.write(line(2))
+    moved = Migration(
+        tmp_path / "data", "default", kafka_settings, extend({}), time.time_ns
+    )
+    await moved.run()
+    for number in (2, 3):
+        async with ingress(tmp_path, kafka_settings, "i0", **watching(log)):
+            await until(partial(has_taken, kafka_settings, number))
+        with log.open("ab") as file:
+            file.write(line(3))
+
+    assert [1, 2, 3] == await taken(kafka_settings)
