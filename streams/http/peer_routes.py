@@ -159,7 +159,7 @@ ROUTES: Final = (
         key="undeclared",
     ),
     PeerRoute("GET", "/v1/guards", "workers", CLOSURE),
-    PeerRoute("DELETE", "/v1/guards/{name}", "workers", CLOSURE),
+    PeerRoute("DELETE", "/v1/guards/{name}", "workers", CLOSURE, again=False),
     PeerRoute("GET", "/v1/revocations/{id}", "workers", CLOSURE),
     _of_ingress("POST", "/v1/names"),
     _of_ingress("POST", "/v1/events/{source}"),
@@ -194,5 +194,5 @@ ROUTES: Final = (
     _of_all_notify("GET", "/v1/alerts/silences", silences),
     PeerRoute("POST", "/v1/alerts/test", "notify", again=False),
     PeerRoute("POST", "/v1/alerts/silences", "notify", again=False),
-    PeerRoute("DELETE", "/v1/alerts/silences/{id}", "notify"),
+    PeerRoute("DELETE", "/v1/alerts/silences/{id}", "notify", again=False),
 )
