@@ -40,7 +40,7 @@ LONGEST_WAIT: Final = 120.0
 AGAIN: Final = frozenset({429, 500, 502, 503, 504})
 UNTRUSTED: Final = "its certificate is not trusted; name who signs it with --ca"
 _HALF: Final = " (after {} answers; nothing is declared)"
-GITHUB_LIMIT: Final = 403  # with nothing remaining, GitHub says 403 for 429
+LIMITED: Final = 403  # with nothing remaining, some say 403 for 429
 
 
 @frozen
@@ -217,7 +217,7 @@ _HELP: Final = {
 
 def _wait(reply: HttpAnswer) -> float | None:
     """Seconds that the system asks to wait."""
-    if reply.status not in AGAIN and reply.status != GITHUB_LIMIT:
+    if reply.status not in AGAIN and reply.status != LIMITED:
         return None
     now = time.time_ns()  # noqa: TID251 - only where the answer has no Date
     return waiting(reply.headers, now)

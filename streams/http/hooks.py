@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import http
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
@@ -26,6 +27,7 @@ from streams.services.reading import read
 from streams.sources.catalogue import source
 from streams.sources.descriptor import ReaderSettings
 from streams.sources.hooking import HookReply, HookRequest, NotJsonError
+from streams.sources.stream import Pairing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -111,7 +113,9 @@ class Hooks:
         self._count = count
         self.read: Read = read
         self._devices = {
-            name: _Device() for name, hook in hooks.items() if hook.vendor.continues
+            name: _Device(hook.source)
+            for name, hook in hooks.items()
+            if isinstance(source(hook.source), Pairing)
         }
 
     async def get(self, request: web.Request) -> web.Response:
@@ -156,7 +160,7 @@ class Hooks:
     ) -> Sequence[Record]:
         device = self._devices.get(hook.name)
         if device is not None:
-            return await device.read(body, hook.source)
+            return await device.read(body)
         return await self.read(hook.reader(said), body, hook.source)
 
     async def _write(self, hook: Hooked, records: Sequence[Record]) -> None:
@@ -191,13 +195,14 @@ class Hooks:
 class _Device:
     """Reads one audit device, whose lines come in requests of their own."""
 
-    def __init__(self) -> None:
-        self._reader = Continuing()
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._reader = Continuing(partial(source, name))
         self._turn = asyncio.Lock()
 
-    async def read(self, body: bytes, source: str) -> list[Record]:
+    async def read(self, body: bytes) -> list[Record]:
         async with self._turn:
-            return await read(self._reader, body, source)
+            return await read(self._reader, body, self._name)
 
 
 async def _body(hook: Hooked, said: HookRequest, request: web.Request) -> bytes | None:

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from streams.sources.catalogue import source
 from streams.sources.stream import open_stream
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from streams.model.records import Record
+    from streams.sources import Source
 
 
 class Continuing:
-    """Reads one OpenBao audit device; the two lines of a call come in two reads."""
+    """Reads one log; the two lines of a call may come in two reads."""
 
-    def __init__(self) -> None:
-        """Start with no call open."""
-        self._stream = open_stream(source("openbao"), patient=False)
+    def __init__(self, make: Callable[[], Source]) -> None:
+        """Start with no call open, with a reader of a source that pairs lines."""
+        self._stream = open_stream(make(), patient=False)
 
     @property
     def unknown(self) -> Counter[str]:

@@ -69,7 +69,6 @@ class HookVendor:
             its body.
         rereads: the file of the secret is read anew for each request.
         packed: `opened` takes long, and runs in a thread.
-        continues: the lines of requests continue each other.
         largest: bytes of a body whose sender is not known yet; None: as for others.
     """
 
@@ -79,7 +78,6 @@ class HookVendor:
     knows_early: ClassVar[bool] = False
     rereads: ClassVar[bool] = False
     packed: ClassVar[bool] = False
-    continues: ClassVar[bool] = False
     largest: ClassVar[int | None] = None
 
     def admits(self, request: HookRequest) -> bool:

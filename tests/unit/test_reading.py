@@ -11,6 +11,7 @@ from streams.model.records import Record
 from streams.services.continuing import Continuing
 from streams.services.reading import Records, idle_of, read_now
 from streams.sources.catalogue import source
+from streams.sources.openbao.openbao import OpenBao
 from tests.unit.openbao_lines import line
 
 pytestmark = pytest.mark.unit
@@ -39,7 +40,7 @@ def test_events_without_an_effect_are_counted_with_the_records() -> None:
 
 def test_a_reader_that_goes_on_counts_each_piece_by_itself() -> None:
     """A vault's log is read in pieces by one reader."""
-    reader = Continuing()
+    reader = Continuing(OpenBao)
     piece = orjson.dumps(line("sys/health", None)) + b"\n"
 
     assert [1, 1] == [read_now(reader, piece, "vault").idle for _ in range(2)]

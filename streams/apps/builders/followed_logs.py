@@ -10,13 +10,13 @@ from streams.pollers.file_tailer import FollowedPath
 from streams.pollers.socket_listener import SocketListening
 from streams.services.continuing import Continuing
 from streams.settings.server import Listen, address
+from streams.sources.stream import Pairing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from streams.http.events import ConfiguredSource, Speakers
     from streams.services.reading import RecordReader
-    from streams.settings.server import Settings
     from streams.settings.sources import WatchSettings
 
 
@@ -29,7 +29,7 @@ def following(
     return FollowedPath(
         path=watch.path,
         source=watch.source,
-        make=_maker(configured, speakers.settings),
+        make=_maker(configured),
         speaker=partial(speakers.speaker, watch.authority, key),
         point=configured.point,
         poll_seconds=watch.poll_seconds,
@@ -47,7 +47,7 @@ def listening(
         yield SocketListening(
             name=name,
             source=given.source,
-            make=_maker(configured, speakers.settings),
+            make=_maker(configured),
             speaker=partial(speakers.speaker, given.authority, f"socket:{name}"),
             point=configured.point,
             path=None if at.host else Path(path),
@@ -58,9 +58,7 @@ def listening(
         )
 
 
-def _maker(
-    configured: ConfiguredSource, settings: Settings
-) -> Callable[[], RecordReader]:
+def _maker(configured: ConfiguredSource) -> Callable[[], RecordReader]:
     """Maker of readers that go on from piece to piece."""
-    paired = settings.sources[configured.name].format == "openbao"
-    return Continuing if paired else configured.make
+    paired = isinstance(configured.make(), Pairing)
+    return partial(Continuing, configured.make) if paired else configured.make

@@ -33,7 +33,6 @@ class OpenBaoHook(HeaderHook):
     """OpenBao's HTTP audit device, with a bearer token."""
 
     source = "openbao"
-    continues = True
 
     def admits(self, request: HookRequest) -> bool:
         """Compare in constant time; the scheme in any case."""
