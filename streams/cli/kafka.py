@@ -108,6 +108,14 @@ def notify(
     raise typer.Exit(run_notify(config, name=name, data_dir=data_dir, listen=listen))
 
 
+@kafka_app.command()
+def insights(config: Config = None, listen: Listen = None) -> None:
+    """Count on Kafka what is revoked and found, by hour, until Ctrl-C or SIGTERM."""
+    from streams.cli.kafka_roles import run_insights
+
+    raise typer.Exit(run_insights(config, listen=listen))
+
+
 @kafka_app.command("dev-kafka")
 def dev_kafka(
     nodes: Annotated[int, typer.Option("--nodes", min=1, max=3)] = 1,

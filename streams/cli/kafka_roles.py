@@ -19,7 +19,7 @@ from streams.engines.kafka.checkpoints.checkpoint import CheckpointInUseError
 from streams.engines.kafka.client.errors import KafkaError
 from streams.engines.kafka.topics.topics import LayoutError
 from streams.model.error_text import error_text
-from streams.observability.metrics import INGRESS, NOTIFY, RELAY, WORKER
+from streams.observability.metrics import INGRESS, INSIGHTS, NOTIFY, RELAY, WORKER
 from streams.observability.tracing import MissingError, traced_process
 from streams.process.lifecycle import configure_logging, keep_collections_short
 from streams.process.private_folder import OpenFolderError
@@ -132,6 +132,27 @@ def run_relay(config: Path | None, *, listen: str | None) -> int:
         return relay(settings, KafkaSettings(), RelaySettings())
 
     return _run(RELAY, start, config)
+
+
+def run_insights(config: Path | None, *, listen: str | None) -> int:
+    """Count what is revoked and found until a signal comes.
+
+    Args:
+        config: settings file (YAML or JSON).
+        listen: ``HOST:PORT``, instead of the settings' own.
+
+    Returns:
+        The exit code: 0 stopped by a signal, 1 something broke, 2 a wrong setting.
+    """
+    # Of an extra that no other role needs.
+    from streams.apps.insights import count
+    from streams.settings.insights import InsightsSettings
+
+    def start() -> Coroutine[Any, Any, None]:
+        settings = load(config, **_listening(listen))
+        return count(settings, KafkaSettings(), InsightsSettings())
+
+    return _run(INSIGHTS, start, config)
 
 
 def _run(role: str, start: Any, config: Path | None) -> int:

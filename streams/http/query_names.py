@@ -44,6 +44,7 @@ NAMES: Final = {
     "/v1/alerts/silences": _NONE,
     "/v1/alerts/silences/{id}": _NONE,
     "/v1/status-entries": _NONE,
+    "/v1/insights": frozenset({"hours"}),
 }
 
 

@@ -32,6 +32,7 @@ WORKER: Final = "worker"
 NOTIFY: Final = "notify"
 PDP: Final = "pdp"
 RELAY: Final = "relay"
+INSIGHTS: Final = "insights"
 
 LABELS: Final[Mapping[str, str]] = {
     "act": "held, proposed",
@@ -56,7 +57,7 @@ LABELS: Final[Mapping[str, str]] = {
 }
 
 
-_ALL = (SERVER, INGRESS, WORKER, NOTIFY, PDP, RELAY)
+_ALL = (SERVER, INGRESS, WORKER, NOTIFY, PDP, RELAY, INSIGHTS)
 _GUARDED = (SERVER, WORKER)
 _SOURCES = (SERVER, INGRESS)
 _ALERTS = (SERVER, NOTIFY)

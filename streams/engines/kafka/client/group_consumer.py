@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from aiokafka.structs import OffsetAndMetadata
 
 from enforcement.kafka.connecting import stopped, whole
+from streams.engines.kafka.client import internals
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -203,9 +204,7 @@ class GroupConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     @property
     def member_id(self) -> str:
         """Our id in the group; empty outside of one."""
-        # Nothing else tells it, and there is no coordinator before we subscribed.
-        found = getattr(getattr(self._consumer, "_coordinator", None), "member_id", "")
-        return str(found)
+        return "" if self._consumer is None else internals.member_id(self._consumer)
 
     def hold(self, number: int) -> None:
         """Have a partition stand still until it begins anew."""
@@ -252,8 +251,7 @@ class GroupConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         if self._group is None:
             return None
         tp = TopicPartition(self._topic, number)
-        found = await self._consumer._coordinator.fetch_committed_offsets([tp])  # noqa: SLF001 - `committed` hides the note
-        return found.get(tp)
+        return await internals.committed(self._consumer, tp)
 
     async def poll(
         self, seconds: float, without: Iterable[int] = ()
@@ -331,11 +329,9 @@ class GroupConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         What is given out anew meanwhile is not confirmed either.
         """
         assignments, asked = self.assignments, asyncio.get_running_loop().time()
-        coordinator = self._consumer._coordinator  # noqa: SLF001 - it beats by itself only
         try:
             async with asyncio.timeout(COMMIT_SECONDS):
-                await coordinator.ensure_coordinator_known()
-                counted = await coordinator._do_heartbeat()  # noqa: SLF001 - as above
+                counted = await internals.beat(self._consumer)
         except (KafkaError, TimeoutError):
             return False
         if not counted or self.assignments != assignments:

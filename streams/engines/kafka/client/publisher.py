@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 from enforcement.kafka.connecting import stopped, whole
 from streams.engines.kafka.client.batcher import Acked, NotAckedError, PartitionBatcher
 from streams.engines.kafka.client.batches import MOST_BYTES, batches
+from streams.engines.kafka.client.internals import limit_requests
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -66,10 +67,8 @@ class Publisher:
             max_batch_size=MOST_BYTES,
         )
         # A request is given up long before: a frozen leader would hold it, while
-        # another one takes it already. The client has one setting for both.
-        limit = min(REQUEST_MS, settings.request_timeout_ms)
-        self._producer.client._request_timeout_ms = limit  # noqa: SLF001 - as above
-        self._producer._sender._request_timeout_ms = limit  # noqa: SLF001 - as above
+        # another one takes it already.
+        limit_requests(self._producer, min(REQUEST_MS, settings.request_timeout_ms))
 
     async def __aenter__(self) -> Self:
         """Connect."""

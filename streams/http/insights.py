@@ -1,0 +1,64 @@
+"""What was revoked and found, by hour: ``GET /v1/insights``."""
+
+from __future__ import annotations
+
+import http
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from streams.http.answers import json_answer
+from streams.http.problems import ProblemError, unreadable
+from streams.model.times import SECOND, rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aiohttp import web
+
+    from streams.http.auth import Tokens
+
+HOUR: Final = 3600
+MOST_HOURS: Final = 90 * 24
+
+
+class HourlyCounts(Protocol):
+    """What counts."""
+
+    def waiting(self, now: float) -> list[str]:
+        """Name what keeps it from answering."""
+        ...
+
+    def answer(self, realm: str, since: int) -> dict[str, Any]:
+        """Count for a realm since a time (s since 1970)."""
+        ...
+
+
+class Insights:
+    """Handler of ``/v1/insights``."""
+
+    def __init__(
+        self, tokens: Tokens, counts: HourlyCounts, realm: str, clock: Callable[[], int]
+    ) -> None:
+        """Set up; ``realm`` is meant where none is named, ``clock`` gives ns."""
+        self._tokens = tokens
+        self._counts = counts
+        self._realm = realm
+        self._clock = clock
+
+    def add_to(self, app: web.Application) -> None:
+        """Put the handler behind its route."""
+        app.router.add_get("/v1/insights", self.get)
+
+    async def get(self, request: web.Request) -> web.Response:
+        """Answer for the last ``hours`` of a realm, 24 by default."""
+        self._tokens.holder(request, "viewer", any_realm=True)
+        realm = request.query.get("realm", self._realm)
+        text = request.query.get("hours", "24")
+        if not (text.isascii() and text.isdigit() and 0 < int(text) <= MOST_HOURS):
+            raise unreadable(f"hours: a number from 1 to {MOST_HOURS}")
+        if self._counts.waiting(0.0):
+            status = http.HTTPStatus.SERVICE_UNAVAILABLE
+            raise ProblemError(status, "not ready", "the tables are being read back")
+        now = self._clock() // SECOND
+        since = (now // HOUR - int(text) + 1) * HOUR
+        told = {"realm": realm, "since": rfc3339(since * SECOND)}
+        return json_answer(told | self._counts.answer(realm, since))
