@@ -48,7 +48,7 @@ LABELS: Final[Mapping[str, str]] = {
     "receiver": "receivers of alerts in the settings",
     "report": f"kinds of identifiers: at most {MOST_KINDS}, the rest is `{OTHER}`",
     "result": "words of the product: at most 6",
-    "role": "serve, ingress, worker, notify, pdp, relay",
+    "role": "serve, ingress, worker, notify, pdp, relay, insights",
     "source": "sources in the settings, and one for all others",
     "stage": "stages, notify, registry, replica, sentinel, standby, closure, audit",
     "state": "closed, partial, unknown",

@@ -44,7 +44,7 @@ async def beat(consumer: Any) -> bool:
 
 
 def limit_requests(producer: Any, milliseconds: int) -> None:
-    """Give up each request of a producer after a time of its own.
+    """Set after which time a producer gives up each request.
 
     The client has one setting for a request and for how long a batch is sent again.
 
