@@ -10,7 +10,7 @@ import asyncio
 import os
 from contextlib import AsyncExitStack, asynccontextmanager
 from random import Random
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import pytest
 
@@ -28,11 +28,13 @@ from tests.integration.serving import until
 from tests.integration.working import lay_out
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     from agents_registry.facts import Fact
     from streams.devkafka.launch import Launcher
+    from streams.settings.kafka import KafkaSettings
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
@@ -85,11 +87,28 @@ def listen_for_guards(cluster: Cluster, at: list[int], proxies: list[CutProxy]) 
         file.write("num.network.threads=1\n")  # of each listener
 
 
+Made: TypeAlias = "Callable[[KafkaSettings, int], AbstractAsyncContextManager[Any]]"
+
+
 @asynccontextmanager
 async def campaigning(
-    folder: Path, launcher: Launcher, runs: int, length: float, seed: str
+    folder: Path,
+    launcher: Launcher,
+    runs: int,
+    length: float,
+    seed: str,
+    made: Made | None = None,
 ) -> AsyncIterator[Campaign]:
-    """Run a broker and guards on it, each behind a proxy, under a judge."""
+    """Run a broker and guards on it, each behind a proxy, under a judge.
+
+    Args:
+        folder: of the broker.
+        launcher: starts it.
+        runs: number of guards.
+        length: of their leases (s).
+        seed: of what is random.
+        made: makes a guard on a cluster, one that reads it by default.
+    """
     ports = Ports()
     async with AsyncExitStack() as on:
         on.callback(ports.close)
@@ -103,11 +122,14 @@ async def campaigning(
         await lay_out(kafka)
         writer = await on.enter_async_context(writing(kafka))
         await writer.say(*born())
-        lines = []
+        lines: list[Line] = []
         for proxy in proxies:
             through = f"127.0.0.1:{proxy.port}"
             own = settings_of(cluster, prefix=kafka.prefix, bootstrap_servers=through)
-            guard = await on.enter_async_context(guard_of(own, lease=length))
+            begun: AbstractAsyncContextManager[Any] = (
+                guard_of(own, lease=length) if made is None else made(own, len(lines))
+            )
+            guard = await on.enter_async_context(begun)
             lines.append(Line(guard, proxy, LIVING))
 
         async def kill(child: Identifier) -> None:
