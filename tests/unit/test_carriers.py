@@ -186,6 +186,40 @@ def test_syslog_puts_its_header_before_each_event(before: bytes) -> None:
     assert isinstance(other, DeadLetter)
 
 
+@pytest.mark.parametrize(
+    ("around", "name"),
+    [
+        ({"@timestamp": "t", "agent": {"type": "filebeat"}}, "message"),
+        ({"@timestamp": "t", "@version": "1"}, "message"),
+        ({"source_type": "file", "host": "h"}, "message"),
+        ({"labels": {"app": "vault"}, "timestamp": "t"}, "line"),
+        ({"sourcetype": "vault", "time": 1}, "event"),
+        ({"date": 1.0, "stream": "stdout"}, "log"),
+    ],
+)
+def test_what_ships_lines_keeps_them_in_objects(
+    around: dict[str, Any], name: str
+) -> None:
+    """Filebeat, Logstash, Vector, Loki, Splunk's collector, Fluent Bit."""
+    event = {"eventName": "X", "eventSource": "y"}
+    said, banner = orjson.dumps(event).decode(), around | {name: "core: unsealed"}
+
+    lines = [orjson.dumps(around | {name: said}), orjson.dumps(banner)]
+    items = list(events(b"\n".join(lines), ""))
+    bodies = [one.body for one in items if isinstance(one, Event)]
+    assert [event, banner] == bodies
+
+
+@pytest.mark.parametrize("beside", ["searchedLogStreams", "nextForwardToken"])
+def test_the_answers_of_cloudwatch_logs_are_opened(beside: str) -> None:
+    """Of filter-log-events and get-log-events."""
+    event = {"kind": "Event", "auditID": "a"}
+    entry = {"timestamp": 1, "message": orjson.dumps(event).decode()}
+    answer = {"events": [entry, entry], beside: []}
+    items = list(events(orjson.dumps(answer), ""))
+    assert [event, event] == [one.body for one in items if isinstance(one, Event)]
+
+
 def test_searches_give_back_what_they_indexed() -> None:
     """Elasticsearch in ``_source``, Splunk as text in ``_raw``."""
     event = {"eventName": "X", "eventSource": "y"}

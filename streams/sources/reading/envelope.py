@@ -200,6 +200,7 @@ class _Reader:
                         "Records" in value
                         or "records" in value
                         or "Events" in value
+                        or "events" in value
                         or "items" in value
                         or "value" in value
                         or "data" in value

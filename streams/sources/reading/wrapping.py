@@ -3,12 +3,13 @@
 - Lists: CloudTrail's ``Records``, Azure's ``records``, Kubernetes' ``EventList``,
   Microsoft Graph's ``value``, Okta's ``data.events``, the pages (``data`` beside
   ``has_more``) of OpenAI and Anthropic, LiteLLM's ``audit_logs``, and CloudWatch Logs'
-  ``logEvents``, whose messages are text: the way of EKS.
+  ``logEvents``, whose messages are text: the way of EKS; so are those of the answers
+  of its API (``events``).
 - Single events: EventBridge's ``detail``, ``CloudTrailEvent``, AKS's
   ``properties.log``, and what Google's Pub/Sub pushes, in base64: the way of GKE. What
-  a container runtime writes (``log`` beside ``stream``) or the journal of systemd
-  (``MESSAGE``), and what searches of Elasticsearch (``_source``) and Splunk
-  (``result._raw``) give back.
+  a container runtime writes (``log`` beside ``stream``), the journal of systemd
+  (``MESSAGE``), and shippers of logs do, and what searches of Elasticsearch
+  (``_source``) and Splunk (``result._raw``) give back.
 
 Sources: Amazon CloudWatch Logs user guide, "Log group-level subscription filters";
 Google Cloud, "Receive messages from push subscriptions"; Azure, "Monitor AKS".
@@ -28,6 +29,14 @@ _RULE_TEST: Final = {"test", "log"}  # Panther's rule tests, one a line
 _CARRIED: Final = {
     "detail": "detail-type", "CloudTrailEvent": "CloudTrailEvent", "_source": "_index",
 }  # fmt: skip
+# Where a line that a program printed stands, and what stands beside it: a container
+# runtime or Fluent Bit, the journal, Filebeat or Logstash, Vector, Loki, Splunk's
+# collector.
+_PRINTED: Final = (
+    ("log", "stream"), ("MESSAGE", "__REALTIME_TIMESTAMP"), ("message", "@timestamp"),
+    ("message", "source_type"), ("line", "labels"), ("event", "sourcetype"),
+)  # fmt: skip
+_ANSWERS: Final = ("searchedLogStreams", "nextForwardToken")  # of CloudWatch Logs
 _GRAPH: Final = {"value", "validationTokens"}
 # What the container runtimes of Kubernetes write before each line (CRI).
 CONTAINER: Final = re.compile(
@@ -70,15 +79,15 @@ def list_of(value: dict[str, Any]) -> tuple[str, list[Any] | None]:
     elif "audit_logs" in value and "total" in value:
         name, inner = "audit_logs", value["audit_logs"]
     elif "logEvents" in value and "messageType" in value:
-        name, inner = "logEvents", _messages(value)
+        control = value["messageType"] == "CONTROL_MESSAGE"  # a check of the receiver
+        name, inner = "logEvents", [] if control else _messages(value["logEvents"])
+    elif "events" in value and any(each in value for each in _ANSWERS):
+        name, inner = "events", _messages(value["events"])
     return name, inner if type(inner) is list else None
 
 
-def _messages(value: dict[str, Any]) -> Any:
-    """Messages of CloudWatch Logs; a check of the destination has none."""
-    if value["messageType"] == "CONTROL_MESSAGE":
-        return []
-    inner = value["logEvents"]
+def _messages(inner: Any) -> Any:
+    """Messages of CloudWatch Logs."""
     if type(inner) is not list:
         return None
     return [nested(mapping(one).get("message", one)) for one in inner]
@@ -91,10 +100,9 @@ def inside(value: dict[str, Any]) -> Any:
             return value.get(name)
     if "log" in value and value.keys() == _RULE_TEST:
         return value["log"]
-    if "log" in value and "stream" in value:
-        return _printed(value, "log")
-    if "MESSAGE" in value and "__REALTIME_TIMESTAMP" in value:
-        return _printed(value, "MESSAGE")
+    for name, beside in _PRINTED:
+        if name in value and beside in value:
+            return _printed(value, name)
     if "properties" in value and type(value["properties"]) is dict:  # AKS
         return value["properties"].get("log", value)
     if "result" in value and type(value["result"]) is dict:  # Splunk
