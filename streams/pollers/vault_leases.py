@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
 import orjson
 import structlog
 
@@ -27,7 +26,7 @@ from streams.services.typed_names import VaultError
 from streams.sources.openbao.rules import LEASE, LEASE_HMAC
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from streams.model.records import Record
     from streams.pollers.vault import VaultClient
@@ -147,21 +146,6 @@ def _is_new_lease(record: Lifecycle) -> bool:
 def _both(record: Lifecycle, hashed: str) -> Lifecycle:
     names = (record.identifiers[0], Identifier(LEASE_HMAC, hashed))
     return record._replace(identifiers=names)
-
-
-class Joins:
-    """The `Leases` of each authority, applied to what is taken in on its behalf."""
-
-    def __init__(self, leases: Mapping[str, Leases]) -> None:
-        """Take them by authority."""
-        self._leases = leases
-
-    async def complete(self, delivery: IntakeBatch) -> IntakeBatch:
-        """Delivery whose new leases have both names."""
-        leases = self._leases.get(delivery.origin.authority)
-        if leases is None:
-            return delivery
-        return attrs.evolve(delivery, records=await leases.joined(delivery.records))
 
 
 class IrrevocableLeases:

@@ -42,10 +42,6 @@ class HealthRecords:
         """Record that this process kept in an earlier life; None: there is none."""
         return self._kept.get(HEALTH, self._name(name))
 
-    def of_others(self, name: str) -> list[bytes]:
-        """List what the other processes of the realm kept under a name."""
-        return self._others(HEALTH, name)
-
     async def save(self, name: str, body: bytes) -> None:
         """Have a record written: at once and patiently by the only process."""
         if self._alone:
@@ -73,9 +69,10 @@ class HealthRecords:
             NotWrittenError: what others wrote cannot be told now.
         """
         await self._kept.catch_up()
-        return any(state in orjson.loads(body) for body in self._others(ASKED, name))
+        return any(state in orjson.loads(each) for each in self.of_others(name, ASKED))
 
-    def _others(self, kind: str, name: str) -> list[bytes]:
+    def of_others(self, name: str, kind: str = HEALTH) -> list[bytes]:
+        """List what the other processes of the realm kept under a name."""
         return [
             body
             for full, body in self._kept.items(kind).items()

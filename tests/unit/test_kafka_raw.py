@@ -91,8 +91,11 @@ class Taking:
 
     taken: list[IntakeBatch] = field(factory=list)
 
-    async def records(self, delivery: IntakeBatch, place: KafkaPlace) -> Acceptance:
+    async def records(
+        self, delivery: IntakeBatch, *, place: KafkaPlace, patient: bool
+    ) -> Acceptance:
         """Take a batch in."""
+        assert patient
         del place
         self.taken.append(delivery)
         return Acceptance(0, 0, 0, "")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
+import attrs
 from attrs import frozen
 
 from streams.apps.builders.hooks import VendorError, check_authorities
 from streams.pollers.vault import VaultClient, names_in_log
-from streams.pollers.vault_leases import IrrevocableLeases, Joins, Leases
+from streams.pollers.vault_leases import IrrevocableLeases, Leases
 from streams.services.intake import IntakeBatch
 
 if TYPE_CHECKING:
@@ -43,7 +44,10 @@ class Vaults:
 
     async def complete(self, delivery: IntakeBatch) -> IntakeBatch:
         """Delivery whose new leases have both of their names."""
-        return await Joins(self.leases).complete(delivery)
+        leases = self.leases.get(delivery.origin.authority)
+        if leases is None:
+            return delivery
+        return attrs.evolve(delivery, records=await leases.joined(delivery.records))
 
     def asking(self, log: Intake, speakers: Speakers) -> list[Loop]:
         """Coroutines that ask again for the names of leases."""

@@ -8,7 +8,6 @@ its topic, partition and offset.
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -22,7 +21,7 @@ from streams.engines.kafka.records.dead_letters import KafkaPlace
 from streams.engines.kafka.records.poison import MILLISECOND, keyed_hash
 from streams.model.records import DeadLetter
 from streams.observability import tracing
-from streams.services.intake import IntakeBatch, NotWrittenError
+from streams.services.intake import IntakeBatch
 from streams.services.reading import Records
 
 if TYPE_CHECKING:
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
     from streams.stages.ingest.ingress import Origin
 
 IDLE_SECONDS: Final = 0.5
-AGAIN_SECONDS: Final = 1.0
 TOO_LARGE: Final = "too_large: a record has more than {} bytes; split it at the source"
 NO_VALUE: Final = "empty: the record has no value; look at who publishes here"
 
@@ -132,15 +130,9 @@ class RawInput:
             gap = self._gap(number, place.at)
             delivery = IntakeBatch(read, origin, rights, self._raw.point, gap=gap)
             parent = tracing.header_of(record.headers)
-            while True:
-                try:
-                    with tracing.span(tracing.READ_RAW, parent):
-                        await self._log.records(delivery, place=place)
-                    break
-                except NotWrittenError as error:
-                    # Nothing may be skipped: a revocation may stand here.
-                    log.warning("raw_not_written", error=str(error))
-                    await asyncio.sleep(AGAIN_SECONDS)
+            with tracing.span(tracing.READ_RAW, parent):
+                # Nothing may be skipped: a revocation may stand here.
+                await self._log.records(delivery, place=place, patient=True)
         if records:
             last = records[-1]
             await self._member.commit({number: (last.offset + 1, str(last.timestamp))})
