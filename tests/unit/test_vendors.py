@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import attrs
 import pytest
 
+from agents_registry.identifiers import NodeClass
 from streams.apps.builders.sources import ConfigurationError, configured_sources
 from streams.model.extensions import ExtensionError, loaded
 from streams.settings.server import Settings
@@ -69,6 +70,8 @@ def holes(of: Descriptor, repository: Path) -> list[str]:
     samples = repository / of.samples
     found = {
         "reader": callable(loaded(of.reader)().records),
+        "name": getattr(loaded(of.reader), "name", of.name) == of.name,
+        "kinds": set(of.kinds.values()) <= {each.value for each in NodeClass},
         "page": of.page in listed and page.is_file(),
         "samples": any(path.is_file() for path in samples.glob("*")),
         "recognised": of.line is not None or not of.speaks({}),
@@ -109,6 +112,8 @@ def test_no_descriptor_has_a_hole(name: str, repository: Path) -> None:
     ("hole", "changes"),
     [
         ("page", {"page": "nowhere.md"}),
+        ("name", {"reader": "streams.sources.auth0.auth0:Auth0"}),
+        ("kinds", {"kinds": {"okta.thing": "thing"}}),
         ("samples", {"samples": "tests/samples/nowhere"}),
         ("recognised", {"speaks": lambda _: True}),
         ("configured", {"configured": "streams.sources.github.github:configured"}),
