@@ -21,13 +21,12 @@ from streams.http.bodies import body_of, unproven_body_of
 from streams.http.problems import ProblemError
 from streams.model.findings import FindingKind
 from streams.model.records import DeadLetter
-from streams.services.continuing import Continuing
 from streams.services.intake import IntakeBatch
 from streams.services.reading import read
 from streams.sources.catalogue import source
 from streams.sources.descriptor import ReaderSettings
 from streams.sources.hooking import HookReply, HookRequest, NotJsonError
-from streams.sources.stream import Pairing
+from streams.sources.stream import Continuing, Pairing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a request authorises itself with: a fixed value, or an access token.
+"""What a request authorises itself with: a stored value, or an access token.
 
 The client credentials grant is one flow for all that need it: the token is kept in
 memory alone, until shortly before its end; callers at the same moment ask once; one
@@ -39,18 +39,18 @@ class NoTokenError(RequestError):
 
 
 @frozen
-class FixedHeader:
-    """A value that an operator configured."""
+class StoredHeader:
+    """A value that somebody else keeps, read anew each time; its text is a secret."""
 
-    configured: str = field(repr=False)
+    read: Callable[[], str] = field(repr=False)
 
     async def value(self, client: HttpClient) -> str:
-        """Return it."""
+        """Return it; raises what ``read`` raises."""
         del client
-        return self.configured
+        return self.read()
 
     def refused(self, value: str) -> bool:
-        """There is no other one."""
+        """Do nothing: there is no other one."""
         del value
         return False
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 import structlog
-from attrs import field, frozen
+from attrs import frozen
 
 from streams.outbound.answers import RequestError, UnreadableAnswerError
 from streams.outbound.client import HttpClient
@@ -23,13 +23,14 @@ from streams.services.reading import THREAD_FROM, Records, read
 from streams.sources.polling.feeds import Start
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from streams.outbound.answers import HttpAnswer
     from streams.outbound.client import AuthorizationHeader
     from streams.services.cursors import KeptCursors
     from streams.services.reading import RecordReader
     from streams.sources.polling.feeds import Cursor, Page, VendorFeed
+    from streams.sources.polling.settings import PollSettings
     from streams.stages.ingest.admission import Entitlements
     from streams.stages.ingest.ingress import Origin
 
@@ -44,20 +45,16 @@ class Polled:
     """A feed, and what it takes to read it.
 
     Attributes:
+        settings: of its poll.
         make: makes a reader of the source.
         speaker: gives origin and rights, of now.
-        interval: seconds between two rounds, and the first wait after a failure.
-        header: that carries the authorization.
-        more: further headers, such as the version of an API.
     """
 
     feed: VendorFeed
+    settings: PollSettings
     authorization: AuthorizationHeader
     make: Callable[[], RecordReader]
     speaker: Callable[[], tuple[Origin, Entitlements]]
-    interval: float
-    header: str = "authorization"
-    more: Mapping[str, str] = field(factory=dict)
 
 
 class Poller:
@@ -80,7 +77,7 @@ class Poller:
         self._clock = clock
         self._count = count
         self._cursor: Cursor | None = None
-        self._backoff = Backoff(polled.interval, LONGEST)
+        self._backoff = Backoff(polled.settings.interval, LONGEST)
 
     @property
     def name(self) -> str:
@@ -92,7 +89,7 @@ class Poller:
         self._cursor = await self._begun()
         by = self._polled
         async with HttpClient(
-            authorization=by.authorization, header=by.header
+            authorization=by.authorization, header=by.settings.header
         ) as client:
             while True:
                 wait = await self._once(client)
@@ -135,7 +132,7 @@ class Poller:
         self._cursor, self._backoff.failures = page.cursor, 0
         self._count(self._feed.name, "taken", "")
         rest = waiting(answer.headers, now) or 0.0
-        return rest if moves else max(rest, self._polled.interval)
+        return rest if moves else max(rest, self._polled.settings.interval)
 
     async def _read(self, cursor: Cursor, answer: HttpAnswer, now: int) -> Page:
         """Read a page; guards must get their pongs while a large one is read."""
@@ -144,7 +141,7 @@ class Poller:
         return await asyncio.to_thread(self._feed.take, cursor, answer, now)
 
     async def _ask(self, client: HttpClient, url: str, cursor: Cursor) -> HttpAnswer:
-        headers = {"accept": "application/json", **self._polled.more}
+        headers = {"accept": "application/json", **self._polled.settings.more}
         method = cursor.get("method", "GET")
         return (await client.request(method, url, headers=headers)).ok()
 

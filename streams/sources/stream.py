@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from streams.sources.reading.envelope import Event, events
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from streams.model.records import Record
     from streams.sources import Source
@@ -121,3 +121,20 @@ class _Paired:
 
     def close(self) -> Iterator[Record]:
         return self._parser.close()
+
+
+class Continuing:
+    """Reads one log; the two lines of a call may come in two reads."""
+
+    def __init__(self, make: Callable[[], Source]) -> None:
+        """Start with no call open, with a reader of a source that pairs lines."""
+        self._stream = open_stream(make(), patient=False)
+
+    @property
+    def unknown(self) -> Counter[str]:
+        """Count of each event type that changes nothing."""
+        return self._stream.unknown
+
+    def records(self, data: bytes) -> Iterator[Record]:
+        """Return the records of the next whole lines."""
+        return self._stream.feed(data)

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Final
 from attrs import frozen
 from yarl import URL
 
-from streams.outbound.client_credentials import ClientCredentials
+from streams.outbound.client_credentials import ClientCredentials, StoredHeader
 from streams.ssf.transport import TransmitterError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streams.outbound.client import AuthorizationHeader, HttpClient
+    from streams.outbound.client import AuthorizationHeader
 
 SCOPE: Final = "ssf.manage ssf.read"
 
@@ -56,29 +56,12 @@ class KeptSecret:
         return secret
 
 
-@frozen
-class StoredToken:
-    """A token that stands in a file or a variable."""
-
-    secret: KeptSecret
-
-    async def value(self, client: HttpClient) -> str:
-        """Bearer token as it is now."""
-        del client
-        return f"Bearer {self.secret.read()}"
-
-    def refused(self, value: str) -> bool:
-        """Do nothing: there is no other token."""
-        del value
-        return False
-
-
 def tokens_of(
     secret: KeptSecret, token_url: str, client_id: str
 ) -> AuthorizationHeader:
     """Source of tokens: client credentials where there is a token endpoint."""
     if not token_url:
-        return StoredToken(secret)
+        return StoredHeader(lambda: f"Bearer {secret.read()}")
     return ClientCredentials(
         URL(token_url), client_id, secret.read, time.monotonic, SCOPE, basic=True
     )

@@ -15,7 +15,7 @@ from streams.cli.main import app
 from streams.ssf import heartbeat, poll, setting_up
 from streams.ssf.management import DeliveryMethod, Management
 from streams.ssf.metadata import POLL, PUSH, discover
-from streams.ssf.tokens import KeptSecret, StoredToken
+from streams.ssf.tokens import KeptSecret, tokens_of
 from streams.ssf.transport import TransmitterError, Transport
 from tests.integration.serving import running, until, values
 from tests.transmitter import AUDIENCE, BEARER, transmitting
@@ -44,7 +44,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def transport() -> Transport:
     """Give a transport with the token, for loopback."""
     return Transport(
-        StoredToken(KeptSecret(None, "SSF_TEST_TOKEN")), allow_private=True
+        tokens_of(KeptSecret(None, "SSF_TEST_TOKEN"), "", ""), allow_private=True
     )
 
 
@@ -155,7 +155,7 @@ async def test_the_document_of_older_transmitters_is_found(
 )  # fmt: skip
 async def test_calls_go_to_the_public_internet_alone(url: str, said: str) -> None:
     """Unless the settings say otherwise; the token goes nowhere."""
-    careful = Transport(StoredToken(KeptSecret(None, "SSF_TEST_TOKEN")))
+    careful = Transport(tokens_of(KeptSecret(None, "SSF_TEST_TOKEN"), "", ""))
     with pytest.raises(TransmitterError, match=said) as caught:
         await careful.call("GET", url)
     assert caught.value.status is None

@@ -10,10 +10,11 @@ import pytest
 
 from streams.model.times import SECOND
 from streams.outbound.answers import HttpAnswer
-from streams.outbound.client_credentials import FixedHeader
+from streams.outbound.client_credentials import StoredHeader
 from streams.pollers import driver
 from streams.sources.catalogue import source
 from streams.sources.entra.poll import GraphLog
+from streams.sources.polling.settings import PollSettings
 from streams.stages.ingest.admission import Entitlements
 from streams.stages.ingest.ingress import Origin
 
@@ -73,8 +74,10 @@ async def waits_of(
     )  # fmt: skip
     origin = Origin("idp", "r", NOW, "k", 1)
     polled = driver.Polled(
-        feed=feed, authorization=FixedHeader("x"), make=lambda: source("entra"),
-        interval=7.0, speaker=lambda: (origin, Entitlements(())),
+        feed=feed, make=lambda: source("entra"),
+        authorization=StoredHeader(lambda: "x"),
+        settings=PollSettings(url="https://x.example", authority="a", interval=7.0),
+        speaker=lambda: (origin, Entitlements(())),
     )  # fmt: skip
     cursors = cast("KeptCursors", kept or Kept())
     poller = driver.Poller(polled, cursors, lambda: NOW, lambda *_: None)

@@ -8,10 +8,10 @@ import orjson
 import pytest
 
 from streams.model.records import Record
-from streams.services.continuing import Continuing
 from streams.services.reading import Records, idle_of, read_now
 from streams.sources.catalogue import source
 from streams.sources.openbao.openbao import OpenBao
+from streams.sources.stream import Continuing
 from tests.unit.openbao_lines import line
 
 pytestmark = pytest.mark.unit

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from streams.pollers.file_tailer import FollowedPath
 from streams.pollers.socket_listener import SocketListening
-from streams.services.continuing import Continuing
 from streams.settings.server import Listen, address
-from streams.sources.stream import Pairing
+from streams.sources.stream import Continuing, Pairing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,7 +16,7 @@ from streams.apps.builders.hooks import (
 from streams.http.scim import ScimServer
 from streams.http.scim_directory import Directory
 from streams.model.times import SECOND
-from streams.outbound.client_credentials import ClientCredentials, FixedHeader
+from streams.outbound.client_credentials import ClientCredentials, StoredHeader
 from streams.pollers.driver import Polled, Poller
 from streams.services.scim_resources import KeptResources
 from streams.sources.catalogue import source
@@ -104,9 +104,7 @@ def _polled(
             authorization=authorization,
             make=partial(_reader, each, feed, peppers),
             speaker=speaker,
-            interval=each.interval,
-            header=each.header,
-            more=each.more,
+            settings=each,
         )
 
 
@@ -121,7 +119,7 @@ def _authorization(
 ) -> AuthorizationHeader:
     secret = reveal(f"poll {name}", each.secret)
     if not isinstance(each, ClientPoll):
-        return FixedHeader(each.scheme + secret)
+        return StoredHeader(lambda: each.scheme + secret)
     return ClientCredentials(
         each.token_url, each.client_id, lambda: secret, lambda: clock() / SECOND,
         each.scope,
