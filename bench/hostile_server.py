@@ -159,7 +159,7 @@ def _told(handle: Any) -> str:
 
 def main() -> None:
     """Run the program with the arguments behind the file's name."""
-    from streams.cli.main import main as program  # noqa: PLC0415 - not in its children
+    from streams.cli.main import app as program  # noqa: PLC0415 - not in its children
 
     faulthandler.enable()
     file, holds = Path(sys.argv[1]), Holds()

@@ -26,6 +26,7 @@ from streams.cli.options import (
     Worker,
     ask,
     knowing,
+    leave,
     missing_extra,
 )
 from streams.cli.sources import sources_app
@@ -371,6 +372,8 @@ def main() -> None:
     """Run the program; exit code 2 where a command's extra is not installed."""
     try:
         app()
+    except SystemExit as end:
+        leave(end)
     except ModuleNotFoundError as error:
         said = missing_extra(error, sys.argv[1:])
         if said is None:
