@@ -39,7 +39,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 # Processes of their own, and what runs a program or speaks to a broker.
 APART: Final = frozenset({
     "serve", "demo", "pdp", "worker", "ingress", "relay", "notify", "demo-kafka",
-    "dev-kafka", "migrate", "topics", "conformance", "backup", "restore",
+    "dev-kafka", "insights", "migrate", "topics", "conformance", "backup", "restore",
 })  # fmt: skip
 # Where a server, or what an operator's machine keeps, is named.
 PLACES: Final = frozenset({"kafka", "url", "worker", "base", "token_url", "push"})
