@@ -13,6 +13,7 @@ from aiohttp import web
 from attrs import frozen
 
 from streams.apps.builders.access import access
+from streams.apps.builders.door import door
 from streams.apps.builders.http_listener import accepting
 from streams.engines.kafka.topics.topics import assert_layout
 from streams.http.insights import Insights
@@ -71,12 +72,17 @@ async def count(
     entry, held = access(settings, clock), LoopHold()
     with tempfile.TemporaryDirectory(prefix="rescind-insights-") as folder:
         projection = Projection(kafka, insights, Path(folder))
-        app = web.Application(middlewares=[problems])
+        app = web.Application(
+            middlewares=[problems], client_max_size=settings.max_body_bytes
+        )
         Probes(lambda _: (), projection.waiting).add_to(app)
-        app.router.add_get("/metrics", Metrics(metrics.INSIGHTS, held).get)
+        passing = door("insights", "insights", settings, kafka, entry.tokens)
+        told = Metrics(metrics.INSIGHTS, held, passing.collector)
+        app.router.add_get("/metrics", told.get)
         Insights(entry.tokens, projection, settings.realm, clock).add_to(app)
         entry.guard(app)
-        async with accepting(app, settings, entry) as url:
+        passing.add_to(app)
+        async with passing.running(), accepting(app, settings, entry) as url:
             log.info("counting", url=url)
             say_ready(settings.ready_file, url)
             if started is not None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Merge = Callable[[Sequence[Any]], Any]
 
 _PATTERN: Final = re.compile(r"{(\w+):(?:[^{}]|{[^{}]*})*}")
-PeerRole = Literal["ingress", "workers", "notify", "relay"]
+PeerRole = Literal["ingress", "workers", "notify", "insights", "relay"]
 Proof = Literal["token", "own"]
 REGISTRY: Final = "registry"
 CLOSURE: Final = "closure"
@@ -189,6 +189,7 @@ ROUTES: Final = (
     _of_ingress("GET", "/statuslists/aggregation", proof="own"),
     _of_ingress("GET", "/statuslists/jwks", proof="own"),
     _of_ingress("GET", "/statuslists/{list:[0-9a-f]{32}}", proof="own"),
+    PeerRoute("GET", "/v1/insights", "insights"),
     _of_all_notify("GET", "/v1/alerts", alerts),
     _of_all_notify("POST", "/v1/alerts/replay", replayed),
     _of_all_notify("GET", "/v1/alerts/silences", silences),

@@ -236,7 +236,7 @@ PASSED_ON: Final = Count(
     "rescind_passed_on",
     "Requests that another process had to answer, by result.",
     ("result",),
-    roles=(INGRESS, WORKER, NOTIFY),
+    roles=(INGRESS, WORKER, NOTIFY, INSIGHTS),
 )
 
 # Alerts.

@@ -22,6 +22,7 @@ class PeerSettings(Strict):
         ingress: every ingress, ``https://HOST:PORT``.
         workers: every worker, this one included.
         notify: every notify process.
+        insights: the processes of `rescind insights`, where there are any.
         ca_file: those who may have signed their certificates, PEM; the system's by
             default. A certificate has to be for the host of the URL.
     """
@@ -29,4 +30,5 @@ class PeerSettings(Strict):
     ingress: tuple[PeerUrl, ...] = ()
     workers: tuple[PeerUrl, ...] = ()
     notify: tuple[PeerUrl, ...] = ()
+    insights: tuple[PeerUrl, ...] = ()
     ca_file: Path | None = None

@@ -17,6 +17,8 @@ USER: Final = "aws.user:arn:aws:iam::111122223333:user/x"
 PENDING: Final[frozenset[str]] = frozenset()
 # Not passed on: guards connect to `rescind relay` itself.
 OF_RELAYS: Final = frozenset({"GET /v1/feed"})
+# Of a role that the embedded server has no part of.
+OF_INSIGHTS: Final = frozenset({"GET /v1/insights"})
 # How far a log is, and when something was heard: of each process its own.
 OWN: Final = frozenset({
     "as_of", "end", "told_at", "last_event", "last_answer", "last_verification",

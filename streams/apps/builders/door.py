@@ -28,7 +28,8 @@ def peers_of(settings: PeerSettings) -> Peers:
     Raises:
         ConfigurationError: the CA's file cannot be used.
     """
-    urls = {name: getattr(settings, name) for name in ("ingress", "workers", "notify")}
+    roles = ("ingress", "workers", "notify", "insights")
+    urls = {name: getattr(settings, name) for name in roles}
     if not any(url.startswith("https:") for each in urls.values() for url in each):
         return Peers(urls, None)
     try:
