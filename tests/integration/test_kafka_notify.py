@@ -265,6 +265,8 @@ async def test_attempts_go_on_after_a_restart(
             clock.ahead += 10 * SECOND
             running.process.desk._news.set()
             await until(lambda: running.process.desk.counts.failed == 1)
+            tried = running.process.desk.state.deliveries.values()
+            assert [2] == [each.attempts for each in tried]
             assert 1 == await open_records(kafka)
             clock.ahead += 600 * SECOND
             running.process.desk._news.set()
