@@ -71,27 +71,23 @@ class KeyedStore(ABC):
 
     @abstractmethod
     async def put(
-        self, kind: str, name: str, body: bytes, *, patient: bool = False
+        self, kind: str, name: str, body: bytes | None, *, patient: bool = False
     ) -> None:
         """Keep a body (JSON); returns once that is durable.
 
         Args:
             kind: of the body.
             name: of the body in its kind.
-            body: replaces the one before.
+            body: replaces the one before; None forgets it.
             patient: wait while the backend takes nothing, instead of raising.
 
         Raises:
             NotWrittenError: it is not durable; it may become so nevertheless.
         """
 
-    @abstractmethod
     async def forget(self, kind: str, name: str) -> None:
-        """Keep a body no longer; returns once that is durable.
-
-        Raises:
-            NotWrittenError: it is not durable; it may become so nevertheless.
-        """
+        """Keep a body no longer, as `put` does."""
+        await self.put(kind, name, None)
 
     def _hear(self, kind: str, name: str, body: bytes | None) -> None:
         bodies = self._bodies.setdefault(kind, {})

@@ -26,12 +26,12 @@ class BodiesInMemory(KeyedStore):
         self.done.append("caught up")
 
     async def put(
-        self, kind: str, name: str, body: bytes, *, patient: bool = False
+        self, kind: str, name: str, body: bytes | None, *, patient: bool = False
     ) -> None:
         """Keep, and tell at once."""
         while True:
             try:
-                self.work(kind)
+                self.work(kind if body is not None else f"no {kind}")
                 break
             except NotWrittenError:
                 if not patient:
@@ -42,8 +42,7 @@ class BodiesInMemory(KeyedStore):
         """Keep no longer, and tell at once."""
         if self.broken:
             raise NotWrittenError("broken")
-        self.work(f"no {kind}")
-        self._hear(kind, name, None)
+        await self.put(kind, name, None)
 
     def work(self, what: str) -> None:
         """Note what is done, unless it fails."""

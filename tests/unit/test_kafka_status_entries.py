@@ -50,16 +50,12 @@ class Kept(KeyedStore):
         self.heard = 0
 
     async def put(
-        self, kind: str, name: str, body: bytes, *, patient: bool = False
+        self, kind: str, name: str, body: bytes | None, *, patient: bool = False
     ) -> None:
         """Append; others may do so before it is heard."""
         del patient
         self.topic.records.append((kind, name, body))
         await asyncio.sleep(0)
-
-    async def forget(self, kind: str, name: str) -> None:
-        """Append that it is gone."""
-        self.topic.records.append((kind, name, None))
 
     async def catch_up(self) -> None:
         """Hear all that is there now."""

@@ -41,10 +41,7 @@ class LogInMemory:
         async def attempt() -> None:
             self.kept.work("facts")
             for kind, name, body in batch.also:
-                if body is None:
-                    await self.kept.forget(kind, name)
-                else:
-                    await self.kept.put(kind, name, body)
+                await self.kept.put(kind, name, body)
 
         await (until_written(attempt) if patient else attempt())
         return Appended(0, "")

@@ -40,19 +40,13 @@ class StoredBodies(KeyedStore):
         """Wait for nothing: no other process writes to the file."""
 
     async def put(
-        self, kind: str, name: str, body: bytes, *, patient: bool = False
+        self, kind: str, name: str, body: bytes | None, *, patient: bool = False
     ) -> None:
         """Keep a body."""
-        await self._write(Put(kind, name, body), patient=patient)
-
-    async def forget(self, kind: str, name: str) -> None:
-        """Keep a body no longer."""
-        await self._write(Put(kind, name, None), patient=False)
-
-    async def _write(self, put: Put, *, patient: bool) -> None:
         write = self._store.write_in_time if patient else self._store.write
+        puts = [Put(kind, name, body)]
         try:
-            await write(lambda tx: tx.keep((put,)), urgent=True)
+            await write(lambda tx: tx.keep(puts), urgent=True)
         except sqlite3.Error as error:
             raise NotWrittenError(str(error)) from error
 

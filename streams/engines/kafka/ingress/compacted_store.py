@@ -6,6 +6,7 @@ Those of a realm lie in its partition, and every process that needs them follows
 from __future__ import annotations
 
 import zlib
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import structlog
@@ -18,7 +19,7 @@ from streams.engines.kafka.records.codec import Outgoing, cloud_event, partition
 from streams.engines.kafka.records.layout import SOURCES
 from streams.engines.kafka.records.poison import letters, poison_of
 from streams.ports.fact_log import NotWrittenError
-from streams.ports.keyed_store import KeyedStore
+from streams.ports.keyed_store import KeyedStore, Put
 from streams.services.ingest import until_written
 from streams.services.read_models import BehindError
 
@@ -107,44 +108,32 @@ class CompactedStore(KeyedStore):
             raise NotWrittenError(str(error)) from error
 
     async def put(
-        self, kind: str, name: str, body: bytes, *, patient: bool = False
+        self, kind: str, name: str, body: bytes | None, *, patient: bool = False
     ) -> None:
         """Keep a body (JSON); returns once it is acked."""
-
-        async def attempt() -> None:
-            await self._put(kind, name, body)
-
+        attempt = partial(self._put, kind, name, body)
         await (until_written(attempt) if patient else attempt())
 
-    async def _put(self, kind: str, name: str, body: bytes) -> None:
-        key, now = self._key(kind, name), self._clock()
-        record = {
-            "realm": self._realm, "kind": kind, "name": name, "at": now,
-            "body": zlib.compress(body, 1),
-        }  # fmt: skip
+    async def _put(self, kind: str, name: str, body: bytes | None) -> None:
+        key, topic = f"{self._realm}/{kind}/{name}".encode(), self._topic
+        try:
+            if body is None:
+                await self._publisher.end(topic, self._number, key)
+            else:
+                put = self._record(key, Put(kind, name, zlib.compress(body, 1)))
+                await self._publisher.publish(topic, [[put]])
+        except NotAckedError as error:
+            raise NotWrittenError(str(error)) from error
+
+    def _record(self, key: bytes, put: Put) -> Outgoing:
+        now, realm = self._clock(), self._realm
+        record = put._asdict() | {"realm": realm, "at": now}
         value = in_force().encode(SCHEMA, record)
         if len(value) > MOST_BYTES:
-            raise NotWrittenError(f"{kind} {name} is too large for the log")
-        source = f"/realms/{self._realm}/sources"
-        headers = cloud_event(f"{key}/{now}", source=source, kind="source", time=now)
-        outgoing = Outgoing(
-            partition=self._number, key=key.encode(), value=value, headers=headers
-        )
-        try:
-            await self._publisher.publish(self._topic, [[outgoing]])
-        except NotAckedError as error:
-            raise NotWrittenError(str(error)) from error
-
-    async def forget(self, kind: str, name: str) -> None:
-        """Keep a body no longer; returns once that is acked."""
-        key = self._key(kind, name).encode()
-        try:
-            await self._publisher.end(self._topic, self._number, key)
-        except NotAckedError as error:
-            raise NotWrittenError(str(error)) from error
-
-    def _key(self, kind: str, name: str) -> str:
-        return f"{self._realm}/{kind}/{name}"
+            raise NotWrittenError(f"{put.kind} {put.name} is too large for the log")
+        name, source = f"{key.decode()}/{now}", f"/realms/{realm}/sources"
+        headers = cloud_event(name, source=source, kind="source", time=now)
+        return Outgoing(partition=self._number, key=key, value=value, headers=headers)
 
     async def _take(self, records: Sequence[Any]) -> None:
         for record in records:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import itertools
+from functools import partial
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -100,10 +101,7 @@ class TopicFactLog:
 
     async def append(self, batch: LogBatch, *, patient: bool = False) -> Appended:
         """Write a batch: facts and acts, then what is to be judged after them."""
-
-        async def attempt() -> Appended:
-            return await self._append(batch)
-
+        attempt = partial(self._append, batch)
         return await (until_written(attempt) if patient else attempt())
 
     async def _append(self, batch: LogBatch) -> Appended:
@@ -115,10 +113,7 @@ class TopicFactLog:
         except NotAckedError as error:
             raise NotWrittenError(str(error)) from error
         for put in batch.also:
-            if put.body is None:
-                await self._kept.forget(put.kind, put.name)
-            else:
-                await self._kept.put(put.kind, put.name, put.body)
+            await self._kept.put(put.kind, put.name, put.body)
         _log_acts(batch)
         token = token_of(self._geneses[partition].genesis, end, partition)
         return Appended(len(batch.facts), token)
