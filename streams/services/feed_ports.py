@@ -66,7 +66,11 @@ class FedLog(Protocol):
         ...
 
     async def reaches(self, position: int) -> bool:
-        """Whether every fact below a position of this log can be had, now or soon."""
+        """Whether every fact below a position of this log can be had, now or soon.
+
+        Raises:
+            ConnectionError: the log is not read so far yet.
+        """
         ...
 
     def remaining(self, since: int | None, lease: int) -> int:

@@ -251,6 +251,25 @@ def test_an_end_that_is_not_read_proves_nothing() -> None:
     assert 1000 == relayed.log.remaining(0, 0)
 
 
+async def test_a_position_ahead_is_waited_for_and_a_relay_behind_sends_away() -> None:
+    """Only who proves where the log ends may say that it has no such position."""
+    relayed = Relayed()
+    relayed.read(3)
+    assert await relayed.log.reaches(3)
+    relayed.log.standing.lease.length = 20 * MS
+    with pytest.raises(ConnectionError, match="not read so far"):
+        await relayed.log.reaches(4)
+
+    relayed.prove(relayed.now, 3)
+    assert not await relayed.log.reaches(4)  # a guard has to begin anew
+    async with asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(relayed.log.reaches(5))
+        await asyncio.sleep(0)
+        relayed.read(5)
+        relayed.log.feed._tell()
+    assert waiting.result()
+
+
 def test_another_log_ends_every_connection() -> None:
     """Once when it is met, and for who came meanwhile once it is read."""
     relayed = Relayed()

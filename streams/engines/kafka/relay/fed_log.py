@@ -126,12 +126,18 @@ class RelayedLog:
         self._follower = follower
 
     async def reaches(self, position: int) -> bool:
-        """Whether a position is read; another relay may have been ahead by a moment."""
+        """Whether a position is read; another relay may have been ahead by a moment.
+
+        Raises:
+            ConnectionError: it is not, and nobody can say that there is no such one.
+        """
         try:
             async with asyncio.timeout(self.standing.lease.length / SECOND):
                 while self.end < position:
                     await self.feed.progress()
         except TimeoutError:
+            if self.end < position and not self.proven:
+                raise ConnectionError("the log is not read so far yet") from None
             return self.end >= position
         return True
 
