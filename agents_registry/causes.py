@@ -30,8 +30,8 @@ _FINAL = (Effect.REVOKE, Effect.NOT_BEFORE)  # a tuple: enums hash slowly
 
 
 @define(slots=True, eq=False)
-class Standing:
-    """A cause as it stands, merged over its copies.
+class RecordedCause:
+    """A cause in the table, merged over its copies.
 
     Attributes:
         digest: the fact's id in bytes; half of what its hex would take.
@@ -56,7 +56,7 @@ class Standing:
     tenant: str | None
 
     @classmethod
-    def read(cls, digest: bytes, node: int, fact: Cause) -> Standing:
+    def read(cls, digest: bytes, node: int, fact: Cause) -> RecordedCause:
         """Take a cause in, with its times clamped to the receipt."""
         claimed = fact.at if fact.not_before is None else fact.not_before
         mark = claimed if fact.effect is Effect.NOT_BEFORE else 0
@@ -81,7 +81,7 @@ class Standing:
         """Fact's id in hex."""
         return self.digest.hex()
 
-    def merge(self, other: Standing) -> None:
+    def merge(self, other: RecordedCause) -> None:
         """Take in another copy of the same cause."""
         self.at = min(self.at, other.at)
         self.mark = min(self.mark, other.mark)
@@ -129,8 +129,8 @@ class CauseBook:
     def __init__(self) -> None:
         """Start empty."""
         # Most targets have one cause; a dict for each would be a third of the table.
-        self._first: dict[int, Standing] = {}
-        self._further: dict[int, dict[bytes, Standing]] = {}
+        self._first: dict[int, RecordedCause] = {}
+        self._further: dict[int, dict[bytes, RecordedCause]] = {}
         self._lifts: dict[tuple[str, int, str], _Lifts] = {}
         self._lifted: dict[int, list[tuple[str, int, str]]] = {}  # keys, by node
         self._ordered: dict[tuple[str, int, str], _Ordered] = {}  # where they are many
@@ -154,13 +154,13 @@ class CauseBook:
             fields = dict(zip(_FIELDS, values, strict=True))
             fields["digest"] = bytes.fromhex(fields.pop("fact_id"))
             fields["scopes"] = tuple(fields["scopes"])
-            self.add(Standing(**fields, effect=Effect(effect), reach=Reach(reach)))
+            self.add(RecordedCause(**fields, effect=Effect(effect), reach=Reach(reach)))
         for authority, node, aspect, lifts in plain["lifts"]:
             of_target = self._lifts[authority, node, aspect] = {}
             self._lifted.setdefault(node, []).append((authority, node, aspect))
             of_target.update({name: tuple(stamp) for name, stamp in lifts})
 
-    def add(self, cause: Standing) -> None:
+    def add(self, cause: RecordedCause) -> None:
         """Merge one cause or one more copy of it."""
         known = self._first.setdefault(cause.node, cause)
         if known.digest != cause.digest:
@@ -211,19 +211,19 @@ class CauseBook:
                 return True
         return False
 
-    def on(self, node: int) -> Iterator[Standing]:
+    def on(self, node: int) -> Iterator[RecordedCause]:
         """Yield the causes that name this very identifier."""
         if (first := self._first.get(node)) is not None:
             yield first
             yield from self._further.get(node, {}).values()
 
-    def all(self) -> Iterator[Standing]:
+    def all(self) -> Iterator[RecordedCause]:
         """Yield every cause."""
         for node in self._first:
             yield from self.on(node)
 
     def in_force(
-        self, cause: Standing, at: int | None = None, *, inclusive: bool = False
+        self, cause: RecordedCause, at: int | None = None, *, inclusive: bool = False
     ) -> bool:
         """Whether a cause counts at a time.
 
@@ -241,7 +241,7 @@ class CauseBook:
                 return False
         return True
 
-    def turning_points(self, causes: Iterable[Standing]) -> set[int]:
+    def turning_points(self, causes: Iterable[RecordedCause]) -> set[int]:
         """Return the times at which some causes may begin or cease to count (ns)."""
         times: set[int] = set()
         keys: set[tuple[str, int, str]] = set()
@@ -253,7 +253,7 @@ class CauseBook:
             times.update(version for version, *_ in self._lifts.get(key, {}).values())
         return times
 
-    def ambiguous(self, cause: Standing) -> bool:
+    def ambiguous(self, cause: RecordedCause) -> bool:
         """Whether a lift came so close that the order is not known.
 
         A lift dated ahead claims to be later than it can be shown to be.
@@ -272,7 +272,7 @@ class CauseBook:
             for near in (max(cause.uncertainty, uncertainty),)
         )
 
-    def _lifts_of(self, cause: Standing) -> _Ordered:
+    def _lifts_of(self, cause: RecordedCause) -> _Ordered:
         """Lifts of a cause's target, oldest first where there are many."""
         key = (cause.authority, cause.node, cause.aspect)
         lifts = None if cause.effect in _FINAL else self._lifts.get(key)
@@ -300,7 +300,7 @@ class CauseRef:
     at: int
 
 
-def reference(registry: Registry, cause: Standing) -> CauseRef:
+def reference(registry: Registry, cause: RecordedCause) -> CauseRef:
     """Cause in the form that leaves the core."""
     return CauseRef(
         fact_id=cause.fact_id,

@@ -28,7 +28,7 @@ from agents_registry.steps import finish
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from agents_registry.causes import Standing
+    from agents_registry.causes import RecordedCause
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
 
@@ -95,9 +95,9 @@ class Fate:
             )
             self.closure = Requirements(registry, None, claims._replace(dated=dated))
 
-    def causes_above(self) -> Steps[list[Standing]]:
+    def causes_above(self) -> Steps[list[RecordedCause]]:
         """Every cause on the node or an ancestor, in force or not."""
-        found: list[Standing] = []
+        found: list[RecordedCause] = []
         if self.closure is not None:
             yield from self.closure.collect()
             for count, node in enumerate(self.closure.nodes):
@@ -152,14 +152,14 @@ class Fate:
 
     def _found(
         self, closure: Requirements, at: int | None, *, inclusive: bool
-    ) -> Steps[tuple[Life, list[tuple[Standing, Flaw]]]]:
+    ) -> Steps[tuple[Life, list[tuple[RecordedCause, Flaw]]]]:
         yield from closure.collect()
         moment = Moment(0, at, inclusive, doubts=False)
         life = yield from Life(self._registry, closure, moment).judge()
         return life, [(flaw.cause, flaw) for flaw in life.flaws if flaw.cause]
 
 
-def latest_mark(causes: Iterable[Standing]) -> int | None:
+def latest_mark(causes: Iterable[RecordedCause]) -> int | None:
     """Latest T of those causes that are a ``not_before`` (ns), or None."""
     marks = [cause.mark for cause in causes if cause.effect is Effect.NOT_BEFORE]
     return max(marks, default=None)

@@ -25,7 +25,7 @@ from agents_registry.watermarks import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from agents_registry.causes import Standing
+    from agents_registry.causes import RecordedCause
     from agents_registry.closure import Requirements
     from agents_registry.ownership import Age
     from agents_registry.registry import Registry
@@ -43,7 +43,7 @@ class Hit(NamedTuple):
     """
 
     node: int
-    cause: Standing
+    cause: RecordedCause
     target: int
 
 
@@ -58,10 +58,10 @@ class Ends(NamedTuple):
 
     inherited: dict[int, Age]
     personal: dict[int, Age]
-    targets: dict[Age, dict[int, Standing]]
+    targets: dict[Age, dict[int, RecordedCause]]
 
 
-def age(cause: Standing) -> Age:
+def age(cause: RecordedCause) -> Age:
     """Order causes: the earliest first, ids break ties."""
     return (cause.at, cause.fact_id)
 
@@ -79,7 +79,7 @@ class Endings:
         self._stands_for: dict[int, int] = {}
         self._edges: dict[int, list[tuple[int, int]]] = {}
 
-    def collect(self, in_force: Callable[[Standing], bool]) -> Steps[None]:
+    def collect(self, in_force: Callable[[RecordedCause], bool]) -> Steps[None]:
         """Take all causes up that end something.
 
         Args:
@@ -212,14 +212,14 @@ class Endings:
                 found.append(node)
         return min(found, key=rank.__getitem__)
 
-    def _ends(self, node: int, cause: Standing) -> bool:
+    def _ends(self, node: int, cause: RecordedCause) -> bool:
         closure = self._closure
         if not closure.flags(node) & CREDENTIAL or self._spares(node, cause):
             return False
         time = closure.earliest_issue(node)
         return time == UNKNOWN_TIME or time <= cause.mark
 
-    def _spares(self, node: int, cause: Standing) -> bool:
+    def _spares(self, node: int, cause: RecordedCause) -> bool:
         """Complex subjects: spare what is bound to another device or tenant."""
         for wanted, bindings in (
             (cause.device, self._registry.devices),
@@ -269,7 +269,7 @@ class Blame:
         self,
         registry: Registry,
         closure: Requirements,
-        targets: Mapping[Age, Mapping[int, Standing]],
+        targets: Mapping[Age, Mapping[int, RecordedCause]],
     ) -> None:
         """Look among the causes of `Ends.targets`."""
         self._owners = registry.owners
@@ -278,7 +278,7 @@ class Blame:
         self._owning: dict[int, list[int]] | None = None
         self._led: dict[Age, dict[int, int]] = {}
 
-    def of(self, node: int, end: Age) -> Steps[tuple[int | None, Standing | None]]:
+    def of(self, node: int, end: Age) -> Steps[tuple[int | None, RecordedCause | None]]:
         """Node that a cause of an end stands on, and the cause, where there is one.
 
         One that stands on several, by an attribute that they hold, is told by one of

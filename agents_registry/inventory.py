@@ -16,7 +16,7 @@ from agents_registry.verdict import Policy, UnknownPolicy, flaws_of, judge
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from agents_registry.causes import Standing
+    from agents_registry.causes import RecordedCause
     from agents_registry.registry import Registry
 
 
@@ -212,12 +212,12 @@ def unmapped(registry: Registry) -> Iterator[Identifier]:
             yield lineage.identifier(node)
 
 
-def ambiguous_lifts(registry: Registry) -> Iterator[Standing]:
+def ambiguous_lifts(registry: Registry) -> Iterator[RecordedCause]:
     """Yield causes whose lift came too close to tell which was first."""
     yield from (c for c in registry.causes.all() if registry.causes.ambiguous(c))
 
 
-def unapplied(registry: Registry) -> Iterator[Standing]:
+def unapplied(registry: Registry) -> Iterator[RecordedCause]:
     """Yield causes on an attribute value that no node holds."""
     lineage = registry.lineage
     for cause in registry.causes.all():

@@ -34,7 +34,7 @@ from agents_registry.ownership import ALIVE, NEVER, proving
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from agents_registry.causes import Standing
+    from agents_registry.causes import RecordedCause
     from agents_registry.closure import Requirements
     from agents_registry.ownership import Age
     from agents_registry.registry import Registry
@@ -78,7 +78,7 @@ class Flaw(NamedTuple):
 
     reason: Reason
     node: int
-    cause: Standing | None = None
+    cause: RecordedCause | None = None
     target: int | None = None
 
 
@@ -166,7 +166,7 @@ class Life:
             return way
         return way + (yield from self.closure.way(node, flaw.target))[1:]
 
-    def narrows(self, node: int) -> list[Standing]:
+    def narrows(self, node: int) -> list[RecordedCause]:
         """Narrows in force on a node."""
         if not self.closure.flags(node) & CAUSED:
             return []
@@ -176,7 +176,7 @@ class Life:
             if cause.effect is Effect.NARROW and self._in_force(cause)
         ]
 
-    def _in_force(self, cause: Standing) -> bool:
+    def _in_force(self, cause: RecordedCause) -> bool:
         _, at, inclusive, _ = self._moment
         return self._registry.causes.in_force(cause, at, inclusive=inclusive)
 

@@ -63,7 +63,7 @@ class Register(Generic[Content]):
             entries[authority] = (version, tuple(map(read, tied)))
 
     def of(self, node: int) -> list[Content]:
-        """Standing statements about a node, over all authorities."""
+        """RecordedCause statements about a node, over all authorities."""
         entries = self._entries.get(node)
         if entries is None:
             return []
@@ -76,7 +76,7 @@ class Register(Generic[Content]):
                 yield version, content
 
     def version(self, node: int, authority: str) -> int | None:
-        """Standing version, None where there is no statement."""
+        """RecordedCause version, None where there is no statement."""
         standing = self._entries.get(node, {}).get(authority)
         return None if standing is None else standing[0]
 
@@ -138,7 +138,7 @@ class ExpiryRegister:
             self.earliest[node] = min(self.earliest[node], expires)
 
     def version(self, node: int, authority: str) -> int | None:
-        """Standing version, None where there is no statement."""
+        """RecordedCause version, None where there is no statement."""
         holder = self._authority[node] if node < len(self._authority) else 0
         if holder == _SHARED:
             return self._shared.version(node, authority)

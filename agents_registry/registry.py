@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from agents_registry.causes import CauseBook, Standing
+from agents_registry.causes import CauseBook, RecordedCause
 from agents_registry.facts import (
     Alias,
     Cause,
@@ -205,7 +205,7 @@ class Registry:
             ups += (owner for owners in self.owners.of(node) for owner in owners)
         return ups
 
-    def causes_of(self, node: int) -> Iterator[Standing]:
+    def causes_of(self, node: int) -> Iterator[RecordedCause]:
         """Yield the causes on an identifier or on an attribute that it holds."""
         yield from self.causes.on(node)
         for attribute, held_from in self.attributes.get(node, {}).items():
@@ -311,7 +311,7 @@ class Registry:
 
     def _cause(self, fact: Cause) -> None:
         node = self.lineage.intern(fact.target)
-        self.causes.add(Standing.read(fact_id(fact), node, fact))
+        self.causes.add(RecordedCause.read(fact_id(fact), node, fact))
         self.lineage.flags[node] |= CAUSED
 
     def _lift(self, fact: Lift) -> None:

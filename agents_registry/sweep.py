@@ -32,7 +32,7 @@ from agents_registry.watermarks import UNKNOWN_ISSUE, first_marks
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from agents_registry.causes import Standing
+    from agents_registry.causes import RecordedCause
     from agents_registry.ownership import Age
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
@@ -45,7 +45,7 @@ _REASON: Final = {Effect.REVOKE: Reason.REVOKED, Effect.SUSPEND: Reason.SUSPENDE
 class End(NamedTuple):
     """What ends a node first: the cause, and the node that carries it."""
 
-    cause: Standing
+    cause: RecordedCause
     target: int
 
 
@@ -263,7 +263,7 @@ class Sweep:
         for node, place in ended.items():
             self._inherited.append((Reason.NOT_BEFORE, node, marks[place]))
 
-    def _spares(self, node: int, cause: Standing) -> bool:
+    def _spares(self, node: int, cause: RecordedCause) -> bool:
         """Complex subjects: spare what is bound to another device or tenant."""
         for wanted, bindings in (
             (cause.device, self.registry.devices),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from agents_registry.causes import Standing
+    from agents_registry.causes import RecordedCause
     from agents_registry.ownership import Graph
     from agents_registry.steps import Steps
 
@@ -49,9 +49,9 @@ def oldest_below(graph: Graph, issued: Mapping[int, int]) -> Steps[dict[int, int
 
 def first_marks(
     graph: Graph,
-    marks: Sequence[tuple[Standing, int]],
+    marks: Sequence[tuple[RecordedCause, int]],
     issued: Mapping[int, int],
-    spares: Callable[[int, Standing], bool],
+    spares: Callable[[int, RecordedCause], bool],
 ) -> Steps[dict[int, int]]:
     """Find which watermark ends each credential first.
 
@@ -92,9 +92,9 @@ class _Walk:
     def end(
         self,
         place: int,
-        cause: Standing,
+        cause: RecordedCause,
         target: int,
-        spares: Callable[[int, Standing], bool],
+        spares: Callable[[int, RecordedCause], bool],
     ) -> Steps[None]:
         """End what one mark ends."""
         mark, oldest, issued = cause.mark, self._oldest, self._issued

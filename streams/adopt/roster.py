@@ -106,8 +106,8 @@ def compare(roster: Roster, entries: Iterable[Entry], now: int) -> RosterDiffere
 
 
 @frozen
-class ToldRoster:
-    """What a run told, and the next one has to tell again.
+class ReportedEntries:
+    """Entries that a run reported, and the next one has to report again.
 
     Attributes:
         gone: names that are listed no more and not denied.
@@ -120,7 +120,7 @@ class ToldRoster:
     at: str
 
 
-def updated(roster: Roster, listing: Listing, told: ToldRoster) -> Roster:
+def updated(roster: Roster, listing: Listing, told: ReportedEntries) -> Roster:
     """Roster of the next run.
 
     Args:

@@ -15,8 +15,8 @@ from attrs import frozen
 
 from agents_registry.identifiers import REUSABLE_KINDS, VOCABULARY
 from streams.adopt.roster import (
+    ReportedEntries,
     Roster,
-    ToldRoster,
     compare,
     from_text,
     to_text,
@@ -147,7 +147,7 @@ def adopt(client: Callable[[], Client], listing: Listing, order: DeclareOptions)
         stamp = rfc3339(now) or ""
         # Of a name that can be given again nobody can see later that it was ended.
         again = [n for n in gone if n.partition(":")[0] not in REUSABLE_KINDS]
-        told = ToldRoster(again, enabled, stamp)
+        told = ReportedEntries(again, enabled, stamp)
         _write(order.roster, to_text(updated(roster, listing, told)))
     report = {
         **total,

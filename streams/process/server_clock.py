@@ -46,7 +46,7 @@ log = structlog.get_logger()
 
 
 @define(eq=False)
-class _Told:
+class _GuardTimes:
     """The times of one guard, each when `boottime` was 0."""
 
     heard_at: int = 0
@@ -67,7 +67,7 @@ class ServerClock:
     boottime: Callable[[], int]
     limit: int = LIMIT
     _began: int = field(init=False)
-    _guards: dict[str, dict[str, _Told]] = field(factory=dict)  # by credential
+    _guards: dict[str, dict[str, _GuardTimes]] = field(factory=dict)  # by credential
     _base: int | None = None  # the guards' time when `boottime` was 0
     _enough: bool = False
     _said: str = "clock_right"
@@ -112,7 +112,7 @@ class ServerClock:
         if told is None:
             if len(of_holder) >= MOST:
                 return
-            told = of_holder[guard] = _Told()
+            told = of_holder[guard] = _GuardTimes()
         told.heard_at = self.boottime()
         told.bases.append(time_ms * MILLISECOND - told.heard_at)
 

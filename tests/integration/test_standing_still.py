@@ -12,7 +12,7 @@ import pytest
 
 from streams.engines.embedded import access_steps
 from streams.engines.embedded import stages as embedded_stages
-from streams.engines.embedded.liveness import LATE_SECONDS, LoopWatch
+from streams.engines.embedded.liveness import LATE_SECONDS, LoopLiveness
 from streams.engines.embedded.notifier import Notifier
 from tests.integration.serving import running, until
 from tests.integration.test_stages_loop import append, looping, revoke
@@ -37,12 +37,14 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.engines.embedded.liveness.PERIOD", OFTEN)
 
 
-def watching(store: Store, stages: Stages) -> LoopWatch:
+def watching(store: Store, stages: Stages) -> LoopLiveness:
     """Watch the loop of the stages; nobody gets alerts."""
-    return LoopWatch(store, stages, Notifier(store, (), cast("Any", None), int), SOON)
+    return LoopLiveness(
+        store, stages, Notifier(store, (), cast("Any", None), int), SOON
+    )
 
 
-def looked(watch: LoopWatch) -> list[str]:
+def looked(watch: LoopLiveness) -> list[str]:
     """Look once, and say who stands still."""
     now = asyncio.get_running_loop().time()
     watch.judge(now)
@@ -102,8 +104,8 @@ async def test_a_file_that_is_not_written_is_waited_for(tmp_path: Path) -> None:
 async def test_the_server_says_that_a_stage_hangs(tmp_path: Path) -> None:
     """Where orchestrators ask, and without a token."""
     with pytest.MonkeyPatch.context() as patch:
-        soon = functools.partial(LoopWatch, still_seconds=SOON)
-        patch.setattr("streams.apps.builders.embedded_analysis.LoopWatch", soon)
+        soon = functools.partial(LoopLiveness, still_seconds=SOON)
+        patch.setattr("streams.apps.builders.embedded_analysis.LoopLiveness", soon)
         async with running(tmp_path) as server:
 
             async def live() -> tuple[int, str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pytest
 
-from agents_registry.causes import Standing
+from agents_registry.causes import RecordedCause
 from agents_registry.facts import Effect, Reach
 from agents_registry.steps import finish
 from agents_registry.watermarks import UNKNOWN_ISSUE, first_marks
@@ -56,10 +56,10 @@ class World(NamedTuple):
 
     graph: Drawn
     issued: dict[int, int]
-    marks: list[tuple[Standing, int]]
+    marks: list[tuple[RecordedCause, int]]
     bound: dict[int, str]
 
-    def spares(self, node: int, cause: Standing) -> bool:
+    def spares(self, node: int, cause: RecordedCause) -> bool:
         """Tell whether a credential is bound to another device."""
         bound = self.bound.get(node)
         return cause.device is not None and bound is not None and bound != cause.device
@@ -74,9 +74,11 @@ def edges(random: Random, size: int) -> Iterator[tuple[int, int]]:
                 yield child, parent
 
 
-def mark(number: int, target: int, until: int, device: str | None = None) -> Standing:
+def mark(
+    number: int, target: int, until: int, device: str | None = None
+) -> RecordedCause:
     """Make a watermark."""
-    return Standing(
+    return RecordedCause(
         digest=number.to_bytes(4),
         node=target,
         authority="a",

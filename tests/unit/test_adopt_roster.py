@@ -6,8 +6,8 @@ import pytest
 
 from agents_registry.identifiers import Identifier
 from streams.adopt.roster import (
+    ReportedEntries,
     Roster,
-    ToldRoster,
     compare,
     from_text,
     to_text,
@@ -34,7 +34,7 @@ def listing(*names: str, **more: str | None) -> Listing:
 
 def after(roster: Roster, listed: Listing, *gone: str) -> Roster:
     """Give the roster after a run, as it is read from its file."""
-    return from_text(to_text(updated(roster, listed, ToldRoster(gone, (), STAMP))))
+    return from_text(to_text(updated(roster, listed, ReportedEntries(gone, (), STAMP))))
 
 
 EMPTY = Roster("vault https://v", "vault")
@@ -90,7 +90,7 @@ def test_what_is_enabled_again_is_told_and_not_lifted() -> None:
     found = compare(after(EMPTY, disabled), listing("a").entries(), NOW)
 
     assert ["t:a"] == found.enabled
-    told = ToldRoster((), found.enabled, STAMP)
+    told = ReportedEntries((), found.enabled, STAMP)
     kept = updated(after(EMPTY, disabled), listing("a"), told)
     assert ["t:a"] == compare(kept, listing("a").entries(), NOW).enabled
     assert [] == compare(after(EMPTY, disabled), disabled.entries(), NOW).enabled

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from streams.engines.embedded.liveness import LATE_SECONDS, LoopWatch
+from streams.engines.embedded.liveness import LATE_SECONDS, LoopLiveness
 from streams.http.probes import Probes
 from streams.observability.progress import STILL_SECONDS, Progress
 
@@ -50,7 +50,7 @@ class World:
         self.stages, self.notifier = Loop(), Loop()
         store: Any = SimpleNamespace(waited=lambda _now: self.disk)
         stages, notifier = cast("Any", self.stages), cast("Any", self.notifier)
-        self.watch = LoopWatch(store, stages, notifier)
+        self.watch = LoopLiveness(store, stages, notifier)
 
     def go(self, seconds: int, *turning: Loop, done: float = 0) -> list[str]:
         """Let time pass with these loops turning; say who stands still at its end."""

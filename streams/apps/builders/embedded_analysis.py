@@ -8,7 +8,7 @@ from attrs import frozen
 
 from streams.apps.builders.sources import tolerances
 from streams.engines.embedded.audit import AuditSigner
-from streams.engines.embedded.liveness import LoopWatch
+from streams.engines.embedded.liveness import LoopLiveness
 from streams.engines.embedded.notifier import Notifier
 from streams.engines.embedded.stages import Stages
 from streams.http.alert_metrics import Attempts
@@ -41,7 +41,7 @@ class AnalysisParts:
     attempts: Attempts
     silences: KeptSilences
     audit: AuditSigner
-    watch: LoopWatch
+    watch: LoopLiveness
 
     def loops(self) -> Iterator[Loop]:
         """Coroutines of the analysis thread, which run until cancelled."""
@@ -91,7 +91,7 @@ async def analysis_parts(
         silences = KeptSilences(about.kept, clock)
         notifier.silences, silences.changed = silences.all, notifier.heed
         audit = AuditSigner(store, settings.realm, signing, clock, sinks)
-        watch = LoopWatch(store, stages, notifier)
+        watch = LoopLiveness(store, stages, notifier)
         return AnalysisParts(stages, notifier, attempts, silences, audit, watch)
 
     return await about.analysis.call(made)

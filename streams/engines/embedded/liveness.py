@@ -23,7 +23,7 @@ PERIOD: Final = 1.0
 LATE_SECONDS: Final = 5.0  # for one read or write, or between two looks
 
 
-class LoopWatch:
+class LoopLiveness:
     """Looks at the loops again and again, and tells which of them stand still."""
 
     def __init__(

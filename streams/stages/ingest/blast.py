@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-    from agents_registry.causes import Standing
+    from agents_registry.causes import RecordedCause
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
 
@@ -187,7 +187,7 @@ class BatchReach:
         known = self._registry.lineage.issued[node]
         return issued < known
 
-    def _causes(self, name: Identifier) -> list[Standing]:
+    def _causes(self, name: Identifier) -> list[RecordedCause]:
         node = self._registry.lineage.find(name)
         return [] if node == NONE else list(self._registry.causes_of(node))
 

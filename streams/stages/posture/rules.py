@@ -31,7 +31,7 @@ from streams.stages.posture.view import View
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator
 
-    from agents_registry.causes import Standing
+    from agents_registry.causes import RecordedCause
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
@@ -286,7 +286,7 @@ def kept_suspension(registry: Registry, names: list[int]) -> dict[str, Any]:
     return {}
 
 
-def _kept(registry: Registry, names: list[int]) -> Iterator[tuple[int, Standing]]:
+def _kept(registry: Registry, names: list[int]) -> Iterator[tuple[int, RecordedCause]]:
     """Yield what is kept in force since its lift may be older, with its target."""
     book = registry.causes
     for name in names:
@@ -295,7 +295,7 @@ def _kept(registry: Registry, names: list[int]) -> Iterator[tuple[int, Standing]
                 yield name, cause
 
 
-def _ended(cause: Standing, at: int, path: Iterable[Identifier]) -> dict[str, Any]:
+def _ended(cause: RecordedCause, at: int, path: Iterable[Identifier]) -> dict[str, Any]:
     """Cause as signals tell it, with the names from what it ends up to it."""
     return {
         "cause": cause.digest.hex(),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MOST: Final = 100_000  # findings; of some 700 bytes each
 
 
-class _Told(NamedTuple):
+class _KnownFinding(NamedTuple):
     """A finding as it was told last; ``at`` in ns."""
 
     open: bool
@@ -49,7 +49,7 @@ class FollowedFindings(LogView):
         self._clock = clock
         self._most = most
         self._prefix = f"{realm}/".encode()
-        self._told: LastRecords[bytes, _Told] = LastRecords()
+        self._told: LastRecords[bytes, _KnownFinding] = LastRecords()
         self._closed: OrderedDict[bytes, int] = OrderedDict()
         self._left_out: set[bytes] = set()
 
@@ -72,7 +72,9 @@ class FollowedFindings(LogView):
         self._left_out.discard(key)
         if not is_open:
             self._closed[key] = at
-        self._told.put(key, record.offset, _Told(is_open, at, record.value or b""))
+        self._told.put(
+            key, record.offset, _KnownFinding(is_open, at, record.value or b"")
+        )
         self._forget()
 
     def _forget(self) -> None:
@@ -107,7 +109,7 @@ class FollowedFindings(LogView):
         return found, len(self._left_out)
 
 
-def _listed(rows: Iterable[KeptRecord[_Told]]) -> list[ListedFinding]:
+def _listed(rows: Iterable[KeptRecord[_KnownFinding]]) -> list[ListedFinding]:
     found = []
     for offset, told in rows:
         try:

@@ -31,8 +31,8 @@ AFTER: Final = "rescind-after"
 MOST: Final = 100_000  # a repeat is harmless
 
 
-class ToldScopes(NamedTuple):
-    """What need not be told again."""
+class ReportedScope(NamedTuple):
+    """A scope that the sentinel has reported for a day, and need not report again."""
 
     realm: str
     name: Identifier
@@ -60,16 +60,18 @@ class ScopeUses:
 
     def __init__(self) -> None:
         """Start with nothing told."""
-        self._told: set[ToldScopes] = set()
+        self._told: set[ReportedScope] = set()
 
     def new(
         self, realm: str, uses: Iterable[AccessEvent]
-    ) -> dict[ScopeUse, set[ToldScopes]]:
+    ) -> dict[ScopeUse, set[ReportedScope]]:
         """Return new uses of scopes, with keys to `remember` once they are acked."""
-        by_name: dict[tuple[Identifier, int], tuple[int, set[ToldScopes]]] = {}
+        by_name: dict[tuple[Identifier, int], tuple[int, set[ReportedScope]]] = {}
         for use in scoped(uses):
             name, day = use.identifiers[0], use.at // DAY
-            told = {ToldScopes(realm, name, scope, day) for scope in use.scopes or ()}
+            told = {
+                ReportedScope(realm, name, scope, day) for scope in use.scopes or ()
+            }
             if told := told - self._told:
                 by_name.setdefault((name, day), (use.at, set()))[1].update(told)
         return {
@@ -77,7 +79,7 @@ class ScopeUses:
             for (name, _), (at, told) in by_name.items()
         }
 
-    def remember(self, told: Iterable[set[ToldScopes]]) -> None:
+    def remember(self, told: Iterable[set[ReportedScope]]) -> None:
         """Take note of what was acked."""
         if len(self._told) > MOST:
             self._told.clear()
