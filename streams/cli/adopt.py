@@ -84,6 +84,12 @@ class AdoptGroup(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the name of the default command first, where there is none."""
         if args and args[0] not in {*self.commands, "--help"}:
+            name = Path(args[0])
+            if not (args[0].startswith("-") or name.suffix or name.exists()):
+                systems = ", ".join(sorted(self.commands.keys() - {"list"}))
+                ctx.fail(
+                    f"no file {name}, and no system of that name; there are {systems}"
+                )
             args = ["list", *args]
         return super().parse_args(ctx, args)
 

@@ -208,6 +208,10 @@ def test_a_dry_run_asks_no_server(tmp_path: Path) -> None:
         (["kubernetes", "saved.json"], "saved.json: line 2: not JSON"),
         (["aws-credential-report", "nowhere.csv"], "nowhere.csv"),
         (["access-log"], "name saved answers"),
+        (
+            ["aws"],
+            "no file aws, and no system of that name; there are",
+        ),
     ],
 )
 def test_a_wrong_argument_is_told(
