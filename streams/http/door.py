@@ -16,7 +16,7 @@ from streams.clients.peers import HOPS, SERVES
 from streams.http.answers import json_answer
 from streams.http.auth import PROVEN, CredentialHolder
 from streams.http.bodies import packed_body_of
-from streams.http.fleet_answers import COVERED, FleetAnswers
+from streams.http.fleet_answers import COVERED, FleetAnswers, digest_of
 from streams.http.peer_routes import ROUTES, PeerRole, PeerRoute
 from streams.http.problems import ElsewhereError, ProblemError
 from streams.settings.access import Role
@@ -164,7 +164,7 @@ class Door:
         before = sorted(self._serving().get(stage, ()))
         response = await handler(request)
         if stage and before == sorted(self._serving().get(stage, ())):
-            response.headers[COVERED] = ",".join(map(str, before))
+            response.headers[COVERED] = digest_of(before)
         return response
 
     def _let_in(self, request: web.Request, route: PeerRoute) -> None:

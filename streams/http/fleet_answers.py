@@ -8,6 +8,7 @@ whole, each partition in it once, or there is none.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import http
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,7 +25,7 @@ from streams.http.query_values import limit_of
 from streams.observability import metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from prometheus_client import Counter
 
@@ -38,7 +39,7 @@ ANSWERED: Final = "answered"
 NOT_READY: Final = "not_ready"
 NO_ANSWER: Final = "no_answer"
 LARGEST: Final = 64 << 20  # bytes of an answer that is made of several
-COVERED: Final = "Rescind-Partitions"  # of an answer: those that it is about
+COVERED: Final = "Rescind-Partitions"  # of an answer: a digest of what it is about
 # RFC 9110 section 7.6.1, and what belongs to a connection or to our own client.
 _OWN: Final = frozenset({
     "accept-encoding", "connection", "content-length", "expect", "host", "keep-alive",
@@ -59,6 +60,12 @@ class _MissingError(Exception):
     def __init__(self, text: str, **more: Any) -> None:
         super().__init__(text)
         self.more = more
+
+
+def digest_of(numbers: Iterable[int]) -> str:
+    """Digest of partitions: a header has no room for thousands."""
+    told = ",".join(map(str, sorted(numbers)))
+    return hashlib.sha256(told.encode()).hexdigest()[:32]
 
 
 def _counter() -> Counter:
@@ -202,36 +209,34 @@ class FleetAnswers:
             _MissingError: a partition is nobody's now, or changed hands meanwhile.
         """
         fleet = await self.peers.look(route.role, fresh=fresh)
-        wanted = set(range(self.counts[share.stage]))
-        holders = _holders(fleet, share.stage)
+        holders, wanted = _holders(fleet, share.stage), range(self.counts[share.stage])
         bad = [each for each in wanted if len(holders.get(each, ())) != 1]
         if bad:
             raise _nobody_has(bad, route, share.stage, fleet)
-        places = {each.name: each.address for one in holders.values() for each in one}
+        asked = [each for each in fleet.found if each.serves.get(share.stage)]
         target = request.rel_url
         if share.path:
             target = target.with_path(share.path, keep_query=True)
         answers = await asyncio.gather(
-            *(self._document(request, each, target, body) for each in places.values()),
+            *(self._document(request, each.address, target, body) for each in asked),
             return_exceptions=True,
         )
-        parts, covered = [], []
-        for answer in answers:
+        parts = []
+        for each, answer in zip(asked, answers, strict=True):
             if isinstance(answer, web.Response):
                 return answer
             if isinstance(answer, BaseException):
                 raise answer
-            document, numbers = answer
+            document, about = answer
+            if about != digest_of(each.serves[share.stage]):
+                raise _MissingError(f"{each.name}: partitions change hands")
             parts.append(document)
-            covered += numbers
-        if sorted(covered) != sorted(wanted):
-            raise _nobody_has(sorted(wanted - {*covered}), route, share.stage, fleet)
         return share.merge(parts)
 
     async def _document(
         self, request: web.Request, place: PeerAddress, target: Any, body: bytes
-    ) -> web.Response | tuple[Any, list[int]]:
-        """Return the decoded answer and the partitions it is about, or a refusal."""
+    ) -> web.Response | tuple[Any, str]:
+        """Return the decoded answer and what it is about, or a refusal."""
         answer = await self._asked(request, place, target, body)
         async with answer:
             try:
@@ -245,8 +250,7 @@ class FleetAnswers:
                 status=answer.status,
                 headers=_passed(answer.headers, _OWN_BACK),
             )
-        numbers = answer.headers.get(COVERED, "")
-        return orjson.loads(data), [*map(int, filter(None, numbers.split(",")))]
+        return orjson.loads(data), answer.headers.get(COVERED, "")
 
     async def _asked(
         self, request: web.Request, place: PeerAddress, target: Any, body: bytes

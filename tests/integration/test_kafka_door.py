@@ -68,16 +68,16 @@ async def test_the_answers_of_a_fleet_are_never_wrong_while_a_worker_dies(
     Until others have its partitions: 503 within a bound, and never another answer.
     """
     monkeypatch.setattr(fleet_answers, "FIND_SECONDS", 0.2)
-    monkeypatch.setattr(peers, "LOOK_SECONDS", 0.5)
+    monkeypatch.setattr(peers, "LOOK_SECONDS", 1.0)
     settings = settings_of(kafka, partitions=PARTITIONS, access_partitions=PARTITIONS)
     await lay_out(settings)
     realms, ports = realms_of_each_partition(), FleetPorts.free(3)
     more: dict[str, Any] = {"peers": ports.peers(), "tokens": everywhere(tmp_path)}
     listen = {"host": "127.0.0.1", "port": ports.workers[2]}
     given = values(tmp_path, **more) | {"listen": listen}
-    own = {"name": "w2", "data_dir": str(tmp_path / "w2"), "session_seconds": 8}
+    own = {"name": "w2", "data_dir": str(tmp_path / "w2"), "session_seconds": 15}
     child = start(kafka_crash_child, given, settings.model_dump(), own, "")
-    workers = {"session_seconds": 8}
+    workers = {"session_seconds": 15}
     try:
         async with (
             fleet(tmp_path, settings, ports, running=2, worker=workers, **more) as run,

@@ -33,7 +33,7 @@ BUGS: Final = {
         ANSWERS, "if len(found) == 1:", "if found:", "two_that_believe",
     ),
     "joins parts that changed hands": (
-        ANSWERS, "if sorted(covered) != sorted(wanted):", "if None:", "parts_are",
+        ANSWERS, "if about != digest_of(", "if None and (", "parts_are",
     ),
     "names partitions that it lost meanwhile": (
         DOOR, "if stage and before ==", "if stage or before ==", "parts_are_joined",
