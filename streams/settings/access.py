@@ -19,12 +19,13 @@ class StaticToken(Strict):
     """A static bearer token.
 
     Attributes:
-        name: who holds it; stands in facts as the ingress key and in audit lines.
+        name: name of the credential: the ingress key in facts, and the actor in audit
+            entries.
         sha256: of the token, in hex.
         roles: what the holder may do.
         authority: on whose behalf an ingest token speaks.
-        person: who holds it, as the two-person rule counts people: one who has two
-            credentials is one person. Without one, the name.
+        person: the person who has the credential, for the two-person rule: two
+            credentials of one person are one consent. Default: the name.
         realms: where it holds, ``*`` everywhere; empty: in the realm of this server.
         guards: names that its guards may have beside its own, ``*`` for any part, and
             nobody else's; empty: any name that is free.
@@ -44,8 +45,8 @@ class Approvals(Strict):
 
     Attributes:
         acts: of operators; none needs two persons by default.
-        expires_seconds: after which an act that nobody approved is void. A revocation
-            that is held for its reach never is.
+        expires_seconds: seconds until a proposed act without approval expires. A
+            revocation that waits because of its blast limit never expires.
     """
 
     acts: frozenset[Act] = frozenset()
@@ -118,7 +119,8 @@ class ClientCertificate(Strict):
 
     Attributes:
         san: a subject alternative name: ``dns:NAME``, ``uri:URI`` or ``email:ADDRESS``.
-        name: stands in facts as the ingress key and in audit lines.
+        name: name of the credential: the ingress key in facts, and the actor in audit
+            entries.
         roles: what the holder may do; the other fields are as of a token.
     """
 

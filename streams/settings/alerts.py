@@ -26,7 +26,8 @@ class _Endpoint(Strict):
         minimum_severity: 1 informational, 2 low, 3 medium, 4 high, 5 critical;
             findings below are not sent.
         kinds: only findings of these kinds; empty: of all. So are realms and owners.
-        updates: whether changes between the first message and the last are told.
+        updates: whether updates are sent between the first message of a finding and the
+            last.
         concurrency: how many attempts may be under way.
         timeout_seconds: of one attempt.
         allow_private: loopback and private addresses, any port, and no TLS too.
@@ -111,7 +112,7 @@ class AlertmanagerEndpoint(_Endpoint):
 
     Attributes:
         url: ``http://HOST:9093``, with its route prefix.
-        token: bearer token of what stands in front of it.
+        token: bearer token of the proxy in front of Alertmanager.
         repeat_seconds: how often open findings are sent again.
         lifetime_seconds: how long an alert fires without being sent again.
     """

@@ -58,8 +58,8 @@ class PostureSettings(BaseModel):
             shared, before that is a finding; a start begins it anew. A use of what
             nobody declared waits as long.
         excess_days: a declared scope that was not used for so long is a finding.
-        agents: which kinds are agents, whose use is a finding where nobody declared
-            them.
+        agents: kinds of agents: a use of an undeclared agent is the finding
+            `unknown_agent`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -23,7 +23,7 @@ class QueueSettings(Strict):
         session: the session token of a temporary key.
         region: of queue and buckets; unset: the one in ``url``.
         objects_url: where the buckets are; unset: S3 in that region.
-        wait: seconds that SQS holds a request for which there is no message.
+        wait: long polling: seconds that SQS waits for a message before it answers.
         allow_http: without TLS, for a service on the same machine.
     """
 

@@ -160,8 +160,8 @@ class ClosureSettings(Strict):
             finding.
         probe_seconds: how often guards are asked whether they allow what is revoked;
             0 never asks.
-        max_lease: seconds; a guard that registers a longer lease counts as one of
-            this, and nobody waits longer for a guard that never proved anything.
+        max_lease: seconds; a longer lease of a guard is treated as this one, and the
+            closure waits at most this long for a guard that never had a lease.
         max_guards: that one credential may have registered at once.
         signed_receipts: take receipts of guards alone that ``guard_keys`` names. By
             default so on Kafka as soon as a key is there, where anybody who may write

@@ -44,7 +44,7 @@ class SsfStream(Strict):
         stream_id: at the transmitter; with it and a token verifications are asked for.
         token_file: with the bearer token of the transmitter's API, read anew each time;
             with token_url, the secret of our client.
-        token_env: name of the environment variable that holds it instead.
+        token_env: name of an environment variable with the token, instead of a file.
         token_url: where tokens are got by client credentials (RFC 6749 section 4.4).
         client_id: of our client there.
         allow_private: transmitters on private addresses, and http on loopback.
@@ -91,8 +91,8 @@ class Socket(Strict):
     Attributes:
         listen: ``HOST:PORT``, or ``unix:PATH``.
         mode: of the file of a Unix socket, octal.
-        allow_from: networks from which TCP connections are taken: whoever connects
-            may say anything that the authority may.
+        allow_from: networks from which TCP connections are accepted. Every client that
+            can connect can make any statement that the authority is entitled to.
     """
 
     listen: str = Field(pattern=r"^(unix:/.+|[^/]+:[0-9]{1,5})$")

@@ -47,8 +47,8 @@ class Hook(Strict):
             the page of the vendor says where it is set there.
         header: that carries the secret, at vendors where you choose it.
         format: the source that reads what a vendor carries for another system.
-        cluster: stands before the names of a Kubernetes cluster, where one realm has
-            several.
+        cluster: name of the Kubernetes cluster, a prefix of its identifiers; needed if
+            one realm has several clusters.
     """
 
     vendor: HookName
