@@ -26,9 +26,10 @@ class StaticToken(Strict):
         authority: on whose behalf an ingest token speaks.
         person: the person who has the credential, for the two-person rule: two
             credentials of one person are one consent. Default: the name.
-        realms: where it holds, ``*`` everywhere; empty: in the realm of this server.
-        guards: names that its guards may have beside its own, ``*`` for any part, and
-            nobody else's; empty: any name that is free.
+        realms: realms in which the credential is valid, ``*`` for all; empty: the realm
+            of this server.
+        guards: further names that guards with this credential may have, ``*`` for any
+            part; they are reserved for it. Empty: any name that is not reserved.
     """
 
     name: str

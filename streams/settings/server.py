@@ -78,8 +78,8 @@ class Authority(Strict):
     Attributes:
         issuer_log: its access log is the issuer's own, so a use makes the used
             credential known.
-        blast_limit: a revocation that reaches more identifiers than this, as
-            ``rescind blast-radius`` counts them, is a finding; unset: none is.
+        blast_limit: number of identifiers, as in ``rescind blast-radius``, above which
+            a revocation is the finding ``blast_limit``; unset: no limit.
         over_limit: such a revocation is enforced all the same (page), or not before
             a second person approves it (hold).
         quota: of what it pushes.
@@ -109,8 +109,8 @@ class StatusListSettings(Strict):
     """Token Status Lists, for readers that know only a credential's index.
 
     Attributes:
-        url: where readers reach ``/statuslists`` of this server, which every
-            credential names for as long as it lives.
+        url: public URL of ``/statuslists`` of this server; it is written into each
+            credential, so it must stay the same.
         key: file with the private key that signs: P-256 or Ed25519, PEM.
         bits: of a status; with 1 a suspended credential is INVALID.
         size: how many indices a list has; half of them are given.
