@@ -11,6 +11,7 @@ from streams.engines.kafka.finding_records import MILLISECOND, read_finding
 from streams.engines.kafka.ingress.last_records import KeptRecord, LastRecords
 from streams.engines.kafka.ingress.log_view import LogView
 from streams.engines.kafka.records.accesses import OPEN
+from streams.process.aside import walked
 from streams.services.read_models import ListedFinding
 from streams.stages.sentinel.episodes import KEPT
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from streams.settings.kafka import KafkaSettings
 
-MOST: Final = 100_000  # findings; of some 700 bytes each
+MOST: Final = 100_000  # findings; of some 1.1 kB each
 
 
 class _KnownFinding(NamedTuple):
@@ -61,9 +62,8 @@ class FollowedFindings(LogView):
 
     async def take(self, records: Sequence[Any]) -> None:
         """Keep the records of the realm."""
-        for record in records:
-            if (record.key or b"").startswith(self._prefix):
-                self._take(record)
+        ours = (each for each in records if (each.key or b"").startswith(self._prefix))
+        await walked(map(self._take, ours))
 
     def _take(self, record: Any) -> None:
         key, at = record.key, record.timestamp * MILLISECOND
