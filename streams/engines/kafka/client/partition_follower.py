@@ -82,8 +82,10 @@ class PartitionFollower:
         trace: TracebackType | None,
     ) -> None:
         """Disconnect."""
-        await stopped(self._asking.stop)
-        await self._member.__aexit__(kind, error, trace)
+        try:
+            await stopped(self._asking.stop)
+        finally:
+            await self._member.__aexit__(kind, error, trace)
 
     async def read_all(self) -> None:
         """Read what is there now.
@@ -128,7 +130,7 @@ class PartitionFollower:
         """
         try:
             async with asyncio.timeout(seconds):
-                end = (await self._asking.end_offsets([self._at]))[self._at]
+                end = (await whole(self._asking.end_offsets([self._at])))[self._at]
                 async with self._moved:
                     await self._moved.wait_for(lambda: self.position >= end)
         except (KafkaError, TimeoutError, OSError) as error:

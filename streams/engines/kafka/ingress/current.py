@@ -88,8 +88,10 @@ class FollowedTable:
         trace: TracebackType | None,
     ) -> None:
         """Follow no longer."""
-        await stopped(self._asking.stop)
-        await self._guard.__aexit__(kind, error, trace)
+        try:
+            await stopped(self._asking.stop)
+        finally:
+            await self._guard.__aexit__(kind, error, trace)
 
     async def current(self) -> Registry | None:
         """Table while it is known to be new; None: it is not."""
@@ -120,7 +122,7 @@ class FollowedTable:
             BehindError: it does not in time, or the log's end is not proven.
         """
         try:
-            end = (await self._asking.end_offsets([self._at]))[self._at]
+            end = (await whole(self._asking.end_offsets([self._at])))[self._at]
         except (KafkaError, OSError) as error:
             raise BehindError(type(error).__name__) from error
         token = token_of(self.genesis, end, self._at.partition)
