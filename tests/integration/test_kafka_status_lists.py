@@ -59,8 +59,8 @@ async def told(servers: Sequence[Server]) -> list[int]:
     await revoke(servers[0], PARENT)
 
     async def ended() -> bool:
-        # A list is made at most once every quarter of a lease.
-        return await status(servers[-1], references[0]) == 1
+        # Each list is made at most once every quarter of a lease.
+        return all([await status(servers[-1], one) for one in references[:-1]])
 
     await until(ended)
     return [*before, *[await status(servers[-1], one) for one in references]]
