@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http
 from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Protocol, get_args
 
 from aiohttp import hdrs, web
@@ -22,7 +23,7 @@ from streams.http.problems import ElsewhereError, ProblemError
 from streams.settings.access import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from contextlib import AbstractAsyncContextManager
 
     from aiohttp.typedefs import Handler, Middleware
@@ -31,8 +32,10 @@ if TYPE_CHECKING:
     from streams.http.auth import Tokens
 
 # Requests that are passed on at once. Who proves itself only where it is answered has
-# places of its own, so that no stranger takes those of operators.
-MOST: Final = {"token": 64, "own": 16}
+# places of its own, so that no stranger takes those of operators. A long body of theirs
+# has to be in memory first, and may never end: that takes a place of another sort.
+MOST: Final = {"token": 64, "own": 16, "long": 16}
+SHORT: Final = 1 << 20  # bytes of a body that is read without a place
 _SHARED: Final = {
     each.share.path or each.path: each.share.stage
     for each in ROUTES
@@ -191,16 +194,35 @@ class Door:
             )
             status = http.HTTPStatus.NOT_IMPLEMENTED
             raise ProblemError(status, "not passed on", detail)
-        most = MOST[route.proof]
-        if self._under_way[route.proof] >= most:
+        body = await self._body(request, route)
+        with self._place(route.proof):
+            return await self.answers.answer(request, route, body)
+
+    async def _body(self, request: web.Request, route: PeerRoute) -> bytes:
+        """Whole body; while it comes, it holds up no other one that is short."""
+        length = request.content_length
+        long = request.body_exists and (length is None or length > SHORT)
+        if route.proof == "token" or not long:
+            return await packed_body_of(request)
+        with self._place("long"):
+            return await packed_body_of(request)
+
+    @contextmanager
+    def _place(self, sort: str) -> Iterator[None]:
+        """Hold a place for the length of a block.
+
+        Raises:
+            ProblemError: 503, all are taken.
+        """
+        most = MOST[sort]
+        if self._under_way[sort] >= most:
             detail = f"{most} requests are being passed on: try again"
             raise ProblemError(http.HTTPStatus.SERVICE_UNAVAILABLE, "busy", detail)
-        self._under_way[route.proof] += 1
+        self._under_way[sort] += 1
         try:
-            body = await packed_body_of(request)
-            return await self.answers.answer(request, route, body)
+            yield
         finally:
-            self._under_way[route.proof] -= 1
+            self._under_way[sort] -= 1
 
 
 def _key(request: web.Request) -> tuple[str, str]:

@@ -384,6 +384,30 @@ async def test_what_is_passed_on_at_once_is_bounded(
         hook.cancel()
 
 
+async def test_senders_that_never_end_hold_up_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Places are taken by what is asked elsewhere, and not by bodies that drip in."""
+    monkeypatch.setattr(door_module, "MOST", {"token": 1, "own": 1, "long": 1})
+    ingress, first, second = fleet()
+    head = "POST {} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n{}\r\n\r\n"
+    length, chunked = "Content-Length: 9", "Transfer-Encoding: chunked"
+    async with running(ingress, first, second) as session:
+        port, writers = URL(first.url).port, []
+        for path, form in ((HOOK, length), (HOOK, chunked), (ORDER, length)):
+            _, writer = await asyncio.open_connection("localhost", port)
+            writer.write(head.format(path, TOKEN, form).encode())
+            await writer.drain()
+            writers.append(writer)
+        # The next ones came after them, so those are being read by now.
+        for path in (HOOK, ORDER):
+            got = await told(session, first.url + path, "POST", data=b"whole")
+            assert 200 == got[0]
+        for writer in writers:
+            writer.close()
+            await writer.wait_closed()
+
+
 def certified(folder: Path) -> tuple[dict[str, ssl.SSLContext], Path, Path]:
     """Give contexts of a server and a client, its CA and one that it is not."""
     authority, strange = trustme.CA(), trustme.CA()
