@@ -174,9 +174,9 @@ class AlertSettings(Strict):
     Attributes:
         endpoints: by their name, which stays the same over restarts.
         links: URL under which people reach this server; alerts link to it.
-        ocsf: version of the events; 1.9.0 has ``ai_agent`` and ``attestation``.
+        ocsf: version of the events; 1.8.0 has no ``ai_agent`` and no ``attestation``.
     """
 
     endpoints: dict[Named, AnyEndpoint] = Field(default_factory=dict)
     links: Base | None = None
-    ocsf: Literal["1.8.0", "1.9.0"] = "1.8.0"
+    ocsf: Literal["1.8.0", "1.9.0"] = "1.9.0"

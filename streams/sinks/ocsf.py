@@ -59,12 +59,12 @@ class OcsfLayout:
     """What an installation chooses of its events.
 
     Attributes:
-        version: of the schema; 1.9.0 has ``ai_agent`` and ``attestation``.
+        version: of the schema; 1.8.0 has no ``ai_agent`` and no ``attestation``.
         links: to what explains a finding.
         product: version of Rescind; empty where it is not said.
     """
 
-    version: Version = "1.8.0"
+    version: Version = "1.9.0"
     links: Links = NOWHERE
     product: str = ""
 

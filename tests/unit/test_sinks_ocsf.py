@@ -72,7 +72,7 @@ def a_delivery(activity: Activity = Activity.CREATE, **values: Any) -> Delivery:
 def test_has_what_a_detection_finding_requires(
     kind: FindingKind, activity: Activity
 ) -> None:
-    """Class 2004 of OCSF 1.8.0: the required fields, and the type of the activity."""
+    """Class 2004 of OCSF 1.9.0: the required fields, and the type of the activity."""
     event = an_event(activity, kind=kind)
 
     assert event["class_uid"] == 2004
@@ -81,7 +81,7 @@ def test_has_what_a_detection_finding_requires(
     assert event["type_uid"] == 200400 + activity
     assert event["time"] == USED // 10**6
     assert event["severity_id"] == SEVERITY[kind]
-    assert event["metadata"]["version"] == "1.8.0"
+    assert event["metadata"]["version"] == "1.9.0"
     assert event["metadata"]["product"]["name"] == "Rescind"
     assert event["finding_info"]["uid"] == "0" * 31 + "1"
     assert event["finding_info"]["title"]
@@ -448,5 +448,5 @@ def test_receivers_of_one_layout_share_the_event_that_is_made_once(
         evolve(first, id="once.2"),
     ):
         assert ocsf.body(other) not in same
-    assert ocsf.body(first, ocsf.OcsfLayout(version="1.9.0")) not in same
+    assert ocsf.body(first, ocsf.OcsfLayout(version="1.8.0")) not in same
     assert len(made) == 6
