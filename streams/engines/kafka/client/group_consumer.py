@@ -32,6 +32,7 @@ MOST_RECORDS: Final = 2000
 FETCH_BYTES: Final = 4 << 20
 COMMIT_SECONDS: Final = 10.0
 AWAY_SECONDS: Final = 0.2
+REBALANCE_SECONDS: Final = 60.0  # a large batch in hand may take that long
 NOTHING_SECONDS: Final = 0.05
 HANGING_MS: Final = 300_000  # without a poll, then the group gives our place away
 
@@ -67,7 +68,7 @@ class GroupConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         name: of the client, by which the group's other members know it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the last ones by name
         self,
         settings: KafkaSettings,
         topic: str,
@@ -76,6 +77,7 @@ class GroupConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         instance: str | None = None,
         partitions: Iterable[int] = (),
         session_seconds: float = 10.0,
+        rebalance_seconds: float = REBALANCE_SECONDS,
     ) -> None:
         """Set up.
 
@@ -86,6 +88,8 @@ class GroupConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             instance: a stable name of this process in the group.
             partitions: all that is read, without a group.
             session_seconds: of silence, then the group gives its place away.
+            rebalance_seconds: that the group waits for a member to let its partitions
+                go; all stand still until then where it died meanwhile.
         """
         self.lock = asyncio.Lock()
         self.fresh: set[int] = set()
@@ -107,6 +111,7 @@ class GroupConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             "client_id": self.name,
             "session_timeout_ms": int(session_seconds * 1000),
             "heartbeat_interval_ms": int(session_seconds * 200),
+            "rebalance_timeout_ms": int(rebalance_seconds * 1000),
         }
         self._settings = settings
         self._consumer: Any = None
@@ -137,7 +142,6 @@ class GroupConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             max_poll_interval_ms=HANGING_MS,
             # A topic that was made anew is noticed by its metadata alone.
             metadata_max_age_ms=10_000,
-            rebalance_timeout_ms=60_000,
             fetch_max_wait_ms=500,
             max_partition_fetch_bytes=FETCH_BYTES,
             partition_assignment_strategy=(StickyPartitionAssignor,),

@@ -30,6 +30,7 @@ FINDINGS: Final = "findings"
 IDLE_SECONDS: Final = 0.2
 COMMIT_SECONDS: Final = 0.5
 AGAIN_SECONDS: Final = 1.0
+REBALANCE_SECONDS: Final = 6.0  # what it has to do before is one commit
 
 log = structlog.get_logger()
 
@@ -58,6 +59,7 @@ class FindingsIntake:
             group=settings.group(STAGE),
             instance=notify.name,
             session_seconds=notify.session_seconds,
+            rebalance_seconds=REBALANCE_SECONDS,
         )
         self.member.let_go = self._commit
         self._desk = desk
