@@ -772,9 +772,9 @@ def test_a_command_takes_a_name_of_others_as_one_word(
 @pytest.mark.parametrize("name", CASES)
 def test_every_alert_is_valid_for_a_siem(told: dict[str, Finding], name: str) -> None:
     """As the stages fill it, in both versions."""
-    delivery = _delivery(told[name])
+    older = ocsf.OcsfLayout("1.8.0", LINKS)
 
-    released().validate(sent(ocsf.of_delivery(delivery, ocsf.OcsfLayout(links=LINKS))))
+    released().validate(sent(ocsf.of_delivery(_delivery(told[name]), older)))
     newest().validate(sent(_shown_by_ocsf(told[name])))
 
 
