@@ -4,12 +4,33 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from streams.model.strict import Strict
 
-PeerUrl = Annotated[str, Field(pattern=r"^https?://[^/?#@\s]+$")]
+
+def _with_place(url: str) -> str:
+    """Refuse a host or a port that nobody can have: every request would fail by it.
+
+    Raises:
+        ValueError: it is one.
+    """
+    try:
+        parts = urlsplit(url)
+        usable = parts.port != 0 and bool((parts.hostname or "").encode("idna"))
+    except ValueError:
+        usable = False
+    if not usable:
+        text = "no such host or port can be: write https://HOST:PORT"
+        raise ValueError(text)
+    return url
+
+
+PeerUrl = Annotated[
+    str, Field(pattern=r"^https?://[^/?#@\s]+$"), AfterValidator(_with_place)
+]
 
 
 class PeerSettings(Strict):

@@ -160,3 +160,26 @@ async def test_what_was_not_read_is_not_there_or_not_told() -> None:
     assert found is not None
     assert found.name == name
     assert await two.find("0" * 32) is None
+
+
+async def test_strangers_who_ask_for_lists_ask_the_broker_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Names that nobody has cost one look for all who came before it began."""
+    made, kept = entries(Topic(), Table(), [])
+    begun, turn = [], asyncio.Event()
+
+    async def slow() -> None:
+        begun.append(1)
+        await turn.wait()
+
+    monkeypatch.setattr(kept, "catch_up", slow)
+    async with asyncio.TaskGroup() as tasks:
+        first = tasks.create_task(made.find("0"))
+        await asyncio.sleep(0)
+        later = [tasks.create_task(made.find(f"{n}")) for n in range(1, 100)]
+        await asyncio.sleep(0)
+        turn.set()
+    assert {first.result(), *(each.result() for each in later)} == {None}
+    # Who came after the first look began is not told by it.
+    assert 2 == len(begun)

@@ -188,3 +188,17 @@ def test_each_wrong_line_of_a_mapping_is_named(tmp_path: Path) -> None:
         f"{where} 2: event.idd: there is no such setting; is it id?",
         f"{where} 4: ruels: there is no such setting; is it rules?",
     ] == [line for line in got.output.splitlines() if "no such" in line]
+
+
+@pytest.mark.parametrize(
+    "place", ["a..b:1", "h:99999", "h:port", "[::1:80", f"{'a' * 70}.x:1", "h:0"]
+)
+def test_a_process_at_no_place_is_named_before_anybody_asks_it(
+    place: str, tmp_path: Path
+) -> None:
+    """Else each request that is passed on would fail, at the others' places too."""
+    said = wrong(f"peers: {{workers: ['http://h:1', 'http://{place}']}}", tmp_path)
+    text = "no such host or port can be: write https://HOST:PORT"
+    assert said == [f"line 1: peers.workers.1: {text}"]
+    usable = ["http://worker-0:1", "https://h.ns.svc", "http://[::1]:80"]
+    assert tuple(usable) == load(peers={"workers": usable}).peers.workers

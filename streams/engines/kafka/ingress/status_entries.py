@@ -9,6 +9,7 @@ too much.
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
@@ -62,6 +63,9 @@ class KafkaStatusEntries:
         self._genesis: dict[str, str] = {}
         # List to index to claims and what they are of, in the order of the topic.
         self._claims: dict[str, dict[int, dict[str, bytes]]] = defaultdict(dict)
+        # Looks at the end of the topic: begun, and the last one that came to its end.
+        self._looks = self._looked = 0
+        self._looking = asyncio.Lock()
         kept.follow(LIST, self._heard_list)
         kept.follow(ENTRY, self._heard_claim)
 
@@ -120,10 +124,23 @@ class KafkaStatusEntries:
                 yield index, StatusEntry.from_plain(orjson.loads(body))
 
     async def _catch_up(self) -> None:
-        try:
-            await self._kept.catch_up()
-        except NotWrittenError as error:
-            raise BehindError(str(error)) from error
+        """Wait until all is heard that is there now; all who ask at once wait for one.
+
+        Everybody may ask, so the broker is not asked once for each of them.
+
+        Raises:
+            BehindError: how far that is cannot be told.
+        """
+        asked_after = self._looks
+        async with self._looking:
+            if self._looked > asked_after:
+                return  # that began after we came
+            self._looks = begun = self._looks + 1
+            try:
+                await self._kept.catch_up()
+            except NotWrittenError as error:
+                raise BehindError(str(error)) from error
+            self._looked = begun
 
     async def _open(self, bits: int, size: int) -> Known:
         """List that is not full; a new one where there is none of this log."""
