@@ -110,6 +110,8 @@ async def test_tokens_from_before_are_known_and_end_with_their_parent(
                      "--device", "main")  # fmt: skip
             first = await adopt(tmp_path, server.url, bao, *lists)
             await until(lambda: set(names) == allowed())
+            # The table follows the log by itself, and may be behind the guard.
+            await until(lambda: server.served.stages.idle)
             rows = (await server.get("/v1/table?now=1"))[1]["rows"]
 
             seen = (*lists, "--roster", "seen")
