@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,6 +33,9 @@ FRESH_SECONDS: Final = 1.0  # for which an answer on who serves what is believed
 ANSWER_SECONDS: Final = 65.0  # a process itself gives a question up after 60 s
 MOST_SILENT: Final = 3  # looks in a row without an answer, then a question is given up
 SMALL: Final = 1 << 20  # bytes
+# A name server that hangs holds threads beyond every timeout: these, and none that the
+# rest of the process works with.
+_RESOLVING: Final = ThreadPoolExecutor(4, thread_name_prefix="resolve-peers")
 
 
 class UnreachedError(Exception):
@@ -268,7 +272,7 @@ async def _addresses(url: str) -> list[PeerAddress]:
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(LOOK_SECONDS):
-            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found = await loop.run_in_executor(_RESOLVING, _resolve, host, port)
     except (OSError, TimeoutError):
         return []
     told = dict.fromkeys(str(each[4][0]) for each in found)
@@ -276,6 +280,10 @@ async def _addresses(url: str) -> list[PeerAddress]:
         PeerAddress(f"{parts.scheme}://{_bracketed(each)}:{port}", host)
         for each in told
     ]
+
+
+def _resolve(host: str, port: int | None) -> list[tuple[Any, ...]]:
+    return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
 
 
 def _bracketed(address: str) -> str:

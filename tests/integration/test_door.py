@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import socket
 import ssl
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -406,6 +409,31 @@ async def test_senders_that_never_end_hold_up_nobody(
         for writer in writers:
             writer.close()
             await writer.wait_closed()
+
+
+async def test_a_name_server_that_hangs_holds_up_no_other_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each question that is passed on asks it, and its threads outlive their time."""
+    hanging, real = threading.Event(), socket.getaddrinfo
+
+    def slow(host: Any, *more: Any, **named: Any) -> Any:
+        if host == "worker.invalid":
+            hanging.wait(30)
+        return real(host, *more, **named)
+
+    monkeypatch.setattr(peers_module, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
+    peers = peers_module.Peers({"workers": ["http://worker.invalid:1"]}, None)
+    try:
+        async with peers.running():
+            for _ in range(4):
+                assert (await peers.look("workers", fresh=True)).silent
+            async with asyncio.timeout(10):
+                assert await asyncio.to_thread(lambda: True)
+    finally:
+        hanging.set()
 
 
 def certified(folder: Path) -> tuple[dict[str, ssl.SSLContext], Path, Path]:
