@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 import orjson
 from attrs import frozen
+from multidict import CIMultiDict
 from yarl import URL
 
 from streams.outbound.client import plain_session
@@ -195,7 +196,8 @@ class Peers:
             async with asyncio.TaskGroup() as tasks:
                 watching = tasks.create_task(self._watched(address))
                 try:
-                    marked = {**headers, HOPS: "1"}
+                    marked = CIMultiDict(headers)  # a name may stand there twice
+                    marked[HOPS] = "1"
                     return await self._request(method, address, target, marked, body)
                 except aiohttp.ClientConnectorError as error:
                     raise UnreachedError(f"{address.url}: no connection") from error

@@ -189,6 +189,16 @@ async def test_who_has_the_partition_gets_the_request_as_it_was_sent() -> None:
     assert peers_module.HOPS not in first.asked[2].headers
 
 
+async def test_headers_of_one_name_arrive_all_and_in_their_order() -> None:
+    """RFC 9110 section 5.3: such a list may be sent line by line."""
+    ingress, first, second = fleet()
+    lines = ["text/html", "application/json", "*/*;q=0.1"]
+    async with running(ingress, first, second) as session:
+        headers = [*HEADERS.items(), *(("Accept", each) for each in lines)]
+        assert 200 == (await told(session, ingress.url + WHY, headers=headers))[0]
+    assert lines == first.asked[0].headers.getall("Accept")
+
+
 async def test_a_stranger_makes_nobody_work() -> None:
     """Who shows no credential is refused where it asks."""
     ingress, first, second = fleet()
