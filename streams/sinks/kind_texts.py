@@ -113,12 +113,16 @@ WAITS: Final = (
 )
 UNSHOWN: Final = "Guards that did not show in time that they had applied it: {}."
 UNKNOWN_AGENT: Final = "unknown (neither log nor facts name an agent)"
+UNKNOWN_ENDED: Final = "unknown (the event does not say in readable form what it ended)"
 UNKNOWN_SPEAKER: Final = "unknown (no source names anybody)"
 UNKNOWN_OWNER: Final = "unknown (no source names one)"
 NO_OWNER_OF_REFUSED: Final = (
     "unknown (no source names one of {it}; settings name none of {by})"
 )
-NO_OWNER_OF_CREDENTIAL: Final = "unknown (settings name no owner of {})"
+NO_OWNER_OF_CREDENTIAL: Final = (
+    "unknown (settings name no owner of {}; whoever administers Rescind knows who got "
+    "it)"
+)
 UNKNOWN_ORDER: Final = "Ordered by: unknown (this alert names nobody)."
 UNKNOWN_REASON: Final = "unknown (none was given)"
 UNKNOWN_REASONS: Final = {
@@ -126,7 +130,10 @@ UNKNOWN_REASONS: Final = {
 }
 UNKNOWN_PLACE: Final = "unknown address (the refusal does not carry one)"
 UNKNOWN_OWNERS: Final = {
-    "source": "unknown (settings name no owner of a source)",
+    "source": (
+        "unknown (settings name no owner of a source; whoever administers Rescind "
+        "knows who connected it)"
+    ),
     "realm": "unknown (nobody has declared them)",
     "unmapped": "unknown (no source names one; those of its descendants stand below)",
     # On Kafka the stage that follows the guards has no table to look them up in.

@@ -38,6 +38,13 @@ _NAME_OWNER: Final = (
     '"TEXT"`. If nobody needs it, run `rescind blast-radius {id}` first, which lists '
     f"what ends with it, and then end it with {_REVOKE}."
 )
+_AGAIN: Final = (
+    "Before that, list them with `rescind audit export`; after it, enter each one anew "
+    'with `rescind revoke ID --reason "TEXT"`.'
+)
+_BY_HAND: Final = (
+    'Until then enter each end by hand, with `rescind revoke ID --reason "TEXT"`.'
+)
 _TREAT: Final = "Treat what {it} did since its end as unauthorised."
 MANY: Final = {
     FindingKind.OWNERLESS: (
@@ -78,23 +85,23 @@ REMEDIES: Final = {
         "shows the lag."
     ),
     FindingKind.UNKNOWN_AGENT: (
-        "Ask the operators of the points named above whose {it} is. End it with "
-        f"{_REVOKE}, which denies what is known to descend from it. {{its}} "
-        "Block all of these at points without a guard, which still accept them. Or "
-        f"declare {{it}} with {_DECLARE}."
+        "Ask the operators of the points named above whose {it} is. If nobody knows "
+        f"it, or nobody can be asked, end it with {_REVOKE}, which denies what is "
+        "known to descend from it. {its} Block all of these at points without a guard, "
+        f"which still accept them. If it is known, declare it instead, with {_DECLARE}."
     ),
     FindingKind.UNKNOWN_CREDENTIAL: (
-        "Ask the owner of the agent where {it} came from. End it with "
-        f"{_REVOKE} and block it at {{point}}, if that has no guard; or declare it "
-        f"with {_DECLARE}."
+        "Ask the owner of the agent where {it} came from, and whether the agent should "
+        f"have it. If not, end it with {_REVOKE}, and block it at {{point}}, if that "
+        f"has no guard. If so, declare it, with {_DECLARE}."
     ),
     FindingKind.UNAUTHORISED: (
         "Find out whether {by} may say that. If so, grant it the kind in "
-        "`authorities` of the settings. If its credential was stolen, rotate that "
-        "first. `rescind distrust AUTHORITY --key KEY --from TIME "
+        "`authorities` of the settings. If another system sent it with the credential "
+        "of {by}, give that system one of its own instead. If its credential was "
+        "stolen, rotate that first. `rescind distrust AUTHORITY --key KEY --from TIME "
         '--reason "TEXT"` then takes back all that it said since TIME, true '
-        "revocations "
-        "too: `rescind audit export` lists them. AUTHORITY is {by}, KEY the name of "
+        f"revocations too. {_AGAIN} AUTHORITY is {{by}}, KEY the name of "
         "that credential in the settings (in the export: ingress_key)."
     ),
     FindingKind.REVOCATION_NOT_APPLIED: (
@@ -108,9 +115,10 @@ REMEDIES: Final = {
     ),
     FindingKind.SCOPE_ESCALATION: (
         "End it at the system that issued it and with "
-        f"{_REVOKE}, and issue it anew with less scope. Guards deny uses beyond the "
-        "scope above it; points without a guard accept them until the issuer has ended "
-        "it."
+        f"{_REVOKE}, and issue it anew with less scope; tell its owner, and those of "
+        "what ends with it, which `rescind blast-radius {id}` lists. Guards "
+        "deny uses beyond the scope above it; points without a guard accept them until "
+        "the issuer has ended it."
     ),
     FindingKind.SCOPE_VIOLATION: (
         "Block {it} at {point}, and end it at the system that issued it and with "
@@ -119,8 +127,9 @@ REMEDIES: Final = {
     ),
     FindingKind.EXCESS_SCOPE: (
         "Not urgent. Issue {it} anew with the scopes that it uses, together with its "
-        "owner, and wait until that is in use. Then end the old one with "
-        f"{_REVOKE}; `rescind blast-radius {{id}}` lists what ends with it."
+        "owner, and wait until that is in use. `rescind blast-radius {id}` lists what "
+        "descends from the old one: have that issued anew too. Then end the old one "
+        f"with {_REVOKE} and at the system that issued it."
     ),
     FindingKind.OWNERLESS: (
         "Ask whoever declared it whose it is: `rescind audit export` names "
@@ -138,18 +147,21 @@ REMEDIES: Final = {
     ),
     FindingKind.LEAK: (
         f"End it now with {_REVOKE} and at the system that issued it: points without a "
-        "guard accept it until then. Look for uses from addresses that you do not "
-        "know, and issue a new one. `rescind why {id}` shows whether it has ended "
-        "already, `rescind blast-radius {id}` what ends with it."
+        "guard accept it until then. Look through the access logs of all points that "
+        "accept it, from the day of its exposure (the report above is later), for "
+        "addresses that you do not know. Issue a new one. `rescind why {id}` "
+        "shows whether it has ended already, `rescind blast-radius {id}` what ends "
+        "with it."
     ),
     FindingKind.SOURCE_SILENT: (
         "Revocations that {it} reports may not arrive, and are not enforced then. "
         "`rescind sources` shows its last event and error; look at the sender, and at "
-        "the network path to Rescind."
+        f"the network path to Rescind. {_BY_HAND}"
     ),
     FindingKind.SOURCE_STOPPED: (
         "Revocations that {it} reports do not arrive. Ask the operators of {it} to "
-        "enable the stream; `rescind ssf status` shows it."
+        f"enable the stream; `rescind ssf status` shows it. {_BY_HAND} Afterwards ask "
+        "them whether it sent what it held back."
     ),
     FindingKind.SOURCE_GAP: (
         "List what is active at {it} now. `rescind audit export` has the IDs that it "
@@ -160,15 +172,18 @@ REMEDIES: Final = {
     ),
     FindingKind.UNMAPPED_SUBJECT: (
         "Look up the event at {value}: it says whose access it changed. If it ended "
-        'that, end it here with `rescind revoke ID --reason "TEXT"`; `rescind audit '
-        "export` has the IDs."
+        "that, look for the agents and credentials of that person: `rescind audit "
+        "export` has their IDs and owners (facts node and owner_set). End each with "
+        '`rescind revoke ID --reason "TEXT"`; if there are none, there is nothing to '
+        "end here."
     ),
     FindingKind.ID_COLLISION: (
         "Look up both at {value} by that id; `rescind audit export` has what was taken "
         "in of each (event_id of its facts; a use leaves none). Find out whether one "
         "was edited or copied, or whether two logs use the same ids; `rescind sources` "
         "counts such events. If the content that is not true ended something, take "
-        'that back with `rescind withdraw ID FACT --reason "TEXT"`.'
+        'that back with `rescind withdraw ID FACT --reason "TEXT"`; `rescind why ID` '
+        "shows FACT."
     ),
     FindingKind.CLOSURE_PARTIAL: (
         "Block {it}, and all that ended with it, at the points of the named guards; "
@@ -178,18 +193,21 @@ REMEDIES: Final = {
         "whose points are gone for good."
     ),
     FindingKind.ENFORCEMENT_FAILURE: (
-        "Block {it} at {point}. It may accept every ended credential there: if you "
+        "Block {it} at {point}, and end it at the system that issued it. {point} may "
+        "accept every ended credential: if you "
         "cannot make it obey its guard, take {point} offline. Keep its logs. "
         f"{_TREAT} {_WHY}"
     ),
     FindingKind.BLAST_LIMIT: (
-        "Ask {by}, or whoever runs it, whether that was meant. Until then all that it "
-        "reaches is denied; `rescind blast-radius {id}` lists it. If it was not meant, "
-        'take it back with `rescind withdraw {id} FACT --reason "TEXT"`; `rescind why '
-        "{id}` shows FACT."
+        "Ask {by}, or whoever runs it, whether that was meant. Until then guards deny "
+        "all that it reaches, and points without a guard may still accept it; `rescind "
+        "blast-radius {id}` lists it. If it was not meant, take it back with `rescind "
+        'withdraw {id} FACT --reason "TEXT"`; `rescind why {id}` shows FACT. What {by} '
+        "ended at other systems stays ended there."
     ),
     FindingKind.ENFORCEMENT_LAG: (
-        "Block {it} at {point}, and wherever else the guards named above stand. Block "
+        "Block {it} at {point}, and wherever else the guards named above stand, and "
+        "end it at the system that issued it. Block "
         "all else there that ended while they are late: `rescind blast-radius "
         "{ended_id}` lists all that ended with {ended}, `rescind audit export --since "
         "TIME` every other end since a time (facts cause). If you cannot block that, "
@@ -202,9 +220,9 @@ REMEDIES: Final = {
         "sources` counts it. For a bulk load raise `quota` in the settings. "
         "Rotate a stolen key first. `rescind distrust AUTHORITY --key KEY "
         '--from TIME --reason "TEXT"` then takes back all that it said since TIME, '
-        "true "
-        "revocations too: `rescind audit export` lists them. AUTHORITY is {value}, KEY "
-        "the name of its credential in the settings (in the export: ingress_key)."
+        f"true revocations too. {_AGAIN} What was refused is not taken in before its "
+        "sender repeats it. AUTHORITY is {value}, KEY the name of its "
+        "credential in the settings (in the export: ingress_key)."
     ),
     FindingKind.TEST: "Nothing is to be done.",
 }
@@ -225,10 +243,10 @@ ITS_CREDENTIALS: Final = (
 )
 # A guard could not have known.
 LATE_SOURCE: Final = (
-    "Block {it} at {point} if it is still accepted there, and end it at the system "
-    f"that issued it. {_TREAT} Then find out why the source reported the end so late: "
-    "no guard could know of it before. `rescind why {id}` names the source, `rescind "
-    "sources` shows its lag."
+    "Block {it} at {point} if it is still accepted there. It has ended at {authority}; "
+    "if another system issued it, end it there too. "
+    f"{_TREAT} Then find out why {{authority}} reported the end so late: no guard "
+    "could know of it before. `rescind sources` shows its lag."
 )
 END_UNUSED: Final = (
     "Not urgent. What descends from {it} may be in use: run `rescind blast-radius "
@@ -236,9 +254,10 @@ END_UNUSED: Final = (
     f"none of that is needed, end it with {_REVOKE} and at the system that issued it."
 )
 LEASE: Final = (
-    "1. Ask the operators of the vault ({point}) which account the lease stands for, "
-    "and at which system, for a lease below database/ at which database: this alert "
-    "carries neither. 2. Remove that account at that system. 3. Only then clear "
+    "1. Ask the operators of the vault ({point}): its audit log has which account the "
+    "lease stands for and at which system (for a lease below database/, which "
+    "database), who requested it, and who revoked it and why. This alert carries none "
+    "of that. 2. Remove that account at that system. 3. Only then clear "
     "the lease at {point} by POST sys/leases/revoke-force/{value}, which forgets the "
     "lease, whether the account is gone or not. "
     f"{_REVOKE} denies the lease at guards alone, not at that system."
@@ -253,7 +272,8 @@ OF_NO_AGENTS: Final = {
     FindingKind.UNAUTHORISED: (
         "`rescind guards` shows who holds the name. If {by} may use the name {value}, "
         "add {value} to the `guards` of {by} in the settings. If not, rotate {by}"
-        "{not_holder}, and find out who used it."
+        "{not_holder}, and find out who used it: the log of a proxy in front of "
+        "Rescind may have the address."
     ),
 }
 HELD: Final = (

@@ -29,6 +29,7 @@ from streams.sinks.kind_texts import (
     REMARKS,
     TITLES,
     UNKNOWN_AGENT,
+    UNKNOWN_ENDED,
     UNKNOWN_OWNER,
     UNKNOWN_OWNERS,
     UNKNOWN_PLACE,
@@ -66,6 +67,11 @@ def title(finding: Finding) -> str:
         return TITLES[kind]
     if finding.presented.kind == "realm":
         return parts_of_list(finding)[0]
+    if (
+        kind is FindingKind.REVOCATION_NOT_APPLIED
+        and finding.presented.kind == "source"
+    ):
+        return f"Revocation from {shown(finding.presented.value)} not applied"
     if by := speaker(finding):
         if finding.presented.kind == "guard":
             guard = shown(finding.presented.value)
@@ -260,7 +266,8 @@ def _who(finding: Finding) -> str:
     if finding.presented.kind == "realm":
         return parts_of_list(finding)[1]
     if finding.presented.kind in ABOUT_NO_AGENT:
-        return presented
+        ended = finding.kind is FindingKind.REVOCATION_NOT_APPLIED
+        return f"{UNKNOWN_ENDED}; reported by {presented}" if ended else presented
     named = parties.principal(finding)
     if named == finding.presented:
         held = shown(parties.credential(finding))

@@ -45,7 +45,10 @@ REVOKED: Final = (
     "Reason: INC-77: key on a laptop",
 )
 NOBODY, NO_OWNER = "unknown (neither log nor facts name an agent)", "unknown (no source"
-NO_SOURCE_OWNER: Final = "unknown (settings name no owner of a source)"
+NO_SOURCE_OWNER: Final = (
+    "unknown (settings name no owner of a source; whoever administers Rescind knows "
+    "who connected it)"
+)
 WHY: Final = f"rescind why {TOKEN}"
 
 
@@ -133,14 +136,16 @@ ANSWERS: Final = {
     ),
     "unauthorised_guard": Answers(
         "token ci-runner, about guard:payments-eu",
-        "unknown (settings name no owner of token ci-runner)",
+        "unknown (settings name no owner of token ci-runner; whoever administers "
+        "Rescind knows who got it)",
         "found at 2026-03-02 09:00:00 UTC",
         "unknown address (the refusal does not carry one)",
         ("it has no right to this name", "token payments-guards"),
         "If not, rotate token ci-runner, not token payments-guards",
     ),
     "revocation_not_applied": Answers(
-        SOURCE,
+        f"unknown (the event does not say in readable form what it ended); reported by "
+        f"{SOURCE}",
         NO_SOURCE_OWNER,
         "2026-03-02 09:20:00 UTC",
         "event ev-40 of agent-gateway",
@@ -289,7 +294,7 @@ ANSWERS: Final = {
         "2026-03-02 09:00:00 UTC",
         "event uuid-81",
         (
-            "change of user.lifecycle.deactivate at 2026-03-02T08:59:30Z names nobody",
+            "user.lifecycle.deactivate at 2026-03-02T08:59:30Z is about nobody",
             "still accepted",
             "Ordered by okta.user:00u-sam",
             "Reason: left the company",

@@ -281,11 +281,10 @@ def test_says_who_whose_where_from_why_and_what_now() -> None:
         ),
         (
             "Now: Block vault.accessor:hmac-token-1 at payments-api if it is still "
-            "accepted there, and end it at the system that issued it. Treat what "
-            "vault.accessor:hmac-token-1 did since its end as unauthorised. Then find "
-            "out why the source reported the end so late: no guard could know of it "
-            "before. `rescind why vault.accessor:hmac-token-1` names the source, "
-            "`rescind sources` shows its lag."
+            "accepted there. It has ended at the source; if another system issued it, "
+            "end it there too. Treat what vault.accessor:hmac-token-1 did since its "
+            "end as unauthorised. Then find out why the source reported the end so "
+            "late: no guard could know of it before. `rescind sources` shows its lag."
         ),
     ]
     assert "2025-11-24 16:00:00 UTC" == ended

@@ -182,7 +182,10 @@ def test_what_such_an_event_tells_of_its_order_is_told() -> None:
     (both,) = signals(delivered(first, other))
 
     times = f"{rfc3339(at(-3))} to {rfc3339(at(-2))}"
-    assert f"a change of user.lifecycle.suspend at {times} names" in signal["detail"]
+    assert (
+        f"a change of user.lifecycle.suspend at {times} is about nobody"
+        in signal["detail"]
+    )
     assert ("okta.user:sam", "left") == (signal["ended_by"], signal["reason"])
     assert "hook:okta" == signal["authority"]
     assert (None, None) == (both["ended_by"], both["reason"])

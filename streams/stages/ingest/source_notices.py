@@ -24,7 +24,7 @@ EXAMPLES: Final = 5  # ids of events that stand in a finding
 MOST_TEXT: Final = 200
 # What a mapper says of a change whose subject it cannot name, in words.
 _NAMELESS: Final = {
-    "no_target": "names nobody that can be denied",
+    "no_target": "is about nobody whom Rescind knows, so nothing was denied",
     "subject_by_attribute": (
         "names its subject by an e-mail address, a phone number or an account alone, "
         "which no known name has"
