@@ -128,6 +128,18 @@ async def test_what_cannot_be_read_makes_no_page_short() -> None:
     assert [("f1", 1, True), ("f3", 3, True), 0] == await listed(view, 0, 2)
 
 
+async def test_what_went_though_it_counts_is_forgotten_with_its_time() -> None:
+    """Else names of closed findings would pile up, and the number would be wrong."""
+    now = [NOW]
+    view = Findings(KAFKA, "default", lambda: now[0], most=1)
+    told = [finding(1, is_open=False), finding(2, is_open=False), finding(3)]
+    await view.take([read(each, number) for number, each in enumerate(told)])
+    assert [("f3", 3, True), 2] == await listed(view)
+
+    now[0] += 31 * DAY
+    assert [("f3", 3, True), 0] == await listed(view)
+
+
 async def test_what_was_closed_long_ago_and_what_is_too_much_goes() -> None:
     """Closed ones first, and what went though it counts is told as a number."""
     view = Findings(KAFKA, "default", lambda: NOW, most=3)

@@ -53,12 +53,14 @@ class FollowedFindings(LogView):
         self._told: LastRecords[bytes, _KnownFinding] = LastRecords()
         self._closed: OrderedDict[bytes, int] = OrderedDict()
         self._left_out: set[bytes] = set()
+        self._left_out_closed: OrderedDict[bytes, int] = OrderedDict()
 
     def begin(self) -> None:
         """Forget all."""
         self._told.clear()
         self._closed.clear()
         self._left_out.clear()
+        self._left_out_closed.clear()
 
     async def take(self, records: Sequence[Any]) -> None:
         """Keep the records of the realm."""
@@ -70,6 +72,7 @@ class FollowedFindings(LogView):
         is_open = dict(record.headers).get(OPEN, b"1") != b"0"
         self._closed.pop(key, None)
         self._left_out.discard(key)
+        self._left_out_closed.pop(key, None)
         if not is_open:
             self._closed[key] = at
         self._told.put(
@@ -87,7 +90,11 @@ class FollowedFindings(LogView):
             del self._closed[key]
             self._told.drop(key)
             if at >= before:
-                self._left_out.add(key)
+                self._left_out_closed[key] = at
+        while self._left_out_closed and (
+            next(iter(self._left_out_closed.values())) < before
+        ):
+            self._left_out_closed.popitem(last=False)  # it would have gone by now
         while len(self._told) > self._most and (first := self._told.first()):
             self._told.drop(first[0])
             self._left_out.add(first[0])
@@ -106,7 +113,7 @@ class FollowedFindings(LogView):
         while rows := self._told.after(last, limit - len(found)):
             found += await asyncio.to_thread(_listed, rows)
             last = rows[-1].offset
-        return found, len(self._left_out)
+        return found, len(self._left_out) + len(self._left_out_closed)
 
 
 def _listed(rows: Iterable[KeptRecord[_KnownFinding]]) -> list[ListedFinding]:
