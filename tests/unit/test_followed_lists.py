@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +22,7 @@ from streams.engines.kafka.records.poison import Poison
 from streams.model.findings import Finding, FindingKind, Severity
 from streams.model.records import DeadLetter
 from streams.model.times import DAY, SECOND
+from streams.process import aside
 from streams.settings.kafka import KafkaSettings
 from streams.settings.limits import DeadLetterSettings
 from streams.stages.ingest.ingress import Origin
@@ -138,6 +140,24 @@ async def test_what_went_though_it_counts_is_forgotten_with_its_time() -> None:
 
     now[0] += 31 * DAY
     assert [("f3", 3, True), 0] == await listed(view)
+
+
+async def test_many_findings_are_taken_in_while_others_get_their_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A poll has up to 2000 records, and they are read while guards and people ask."""
+    monkeypatch.setattr(aside, "SLICE_SECONDS", -1.0)
+    view, turns = Findings(KAFKA, "default", lambda: NOW), []
+
+    async def others() -> None:
+        while True:
+            turns.append(1)
+            await asyncio.sleep(0)
+
+    asking = asyncio.create_task(others())
+    await view.take([read(finding(number), number) for number in range(50)])
+    asking.cancel()
+    assert 50 <= len(turns)
 
 
 async def test_what_was_closed_long_ago_and_what_is_too_much_goes() -> None:
