@@ -68,9 +68,7 @@ class FollowedFindings(LogView):
         await walked(map(self._take, ours))
 
     def _take(self, record: Any) -> None:
-        key, at = record.key or b"", record.timestamp * MILLISECOND
-        if not key.startswith(self._prefix):
-            return
+        key, at = record.key, record.timestamp * MILLISECOND
         is_open = dict(record.headers).get(OPEN, b"1") != b"0"
         self._closed.pop(key, None)
         self._left_out.discard(key)
