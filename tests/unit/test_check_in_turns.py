@@ -151,7 +151,7 @@ async def test_a_feed_from_kafka_waits_for_it_too() -> None:
         async def position(self, _: str) -> int:
             return 8
 
-    feed: Any = SimpleNamespace(_standing=None)
+    feed: Any = SimpleNamespace(_standing=None, learn=None)
     reader: Any = SimpleNamespace(replica=Replica())
     batches: Any = LogFeed._batches(feed, reader, Consumer(), "facts")
     async with resting_tables():
