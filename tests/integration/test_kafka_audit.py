@@ -105,7 +105,7 @@ async def test_facts_and_acts_are_chained_once(tmp_path: Path, kafka: Cluster) -
     """Each fact of the log, and who revoked; the export holds without Kafka."""
     settings = settings_of(kafka, partitions=1, access_partitions=1)
     await lay_out(settings)
-    async with pipeline(tmp_path, settings) as running:
+    async with pipeline(tmp_path, settings, head_seconds=0.5) as running:
         body = json.dumps({"Records": EVENTS}).encode()
         assert (await running.post("/v1/events/cloudtrail", "aws", body))[0] == 202
         order = {"identifier": f"aws.access_key:{KEY}", "reason": "left a laptop"}

@@ -148,7 +148,7 @@ async def worker(
 
 @asynccontextmanager
 async def pipeline(
-    folder: Path, kafka: KafkaSettings, **more: Any
+    folder: Path, kafka: KafkaSettings, *, head_seconds: float = 60.0, **more: Any
 ) -> AsyncIterator[Pipeline]:
     """Run ingress and a worker in this process; the topics must be there.
 
@@ -156,7 +156,9 @@ async def pipeline(
     """
     clock: Callable[[], int] | None = more.pop("clock", None)
     settings = Settings(**values(folder, **more))
-    worker = WorkerSettings(name="w0", data_dir=folder / "worker")
+    worker = WorkerSettings(
+        name="w0", data_dir=folder / "worker", head_seconds=head_seconds
+    )
     async with (
         task_of(
             lambda stop, told: work(settings, kafka, worker, stop=stop, started=told)
