@@ -148,12 +148,14 @@ async def worker(
 
 @asynccontextmanager
 async def pipeline(
-    folder: Path, kafka: KafkaSettings, *, head_seconds: float = 60.0, **more: Any
+    folder: Path, kafka: KafkaSettings, **more: Any
 ) -> AsyncIterator[Pipeline]:
     """Run ingress and a worker in this process; the topics must be there.
 
-    Of ``more``, which is settings, ``clock`` is that of ingress.
+    Of ``more``, which is settings, ``clock`` is that of ingress, and ``head_seconds``
+    are those of the worker.
     """
+    head_seconds: float = more.pop("head_seconds", 60.0)
     clock: Callable[[], int] | None = more.pop("clock", None)
     settings = Settings(**values(folder, **more))
     worker = WorkerSettings(

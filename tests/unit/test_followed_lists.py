@@ -11,7 +11,6 @@ from attrs import define, evolve
 from agents_registry.identifiers import Identifier
 from streams.engines.kafka.ingress.followed_dead_letters import FollowedDeadLetters
 from streams.engines.kafka.ingress.followed_findings import FollowedFindings
-from streams.engines.kafka.ingress.last_records import STALE, LastRecords
 from streams.engines.kafka.records.dead_letters import (
     KafkaPlace,
     dead_letter_record,
@@ -248,15 +247,3 @@ async def test_letters_are_kept_as_the_settings_say() -> None:
 
     view.begin()
     assert not await view.page(-1, 99)
-
-
-def test_places_that_rows_have_left_are_cleared() -> None:
-    """However often few rows change, there is bounded room."""
-    records: LastRecords[int, int] = LastRecords()
-    for offset in range(3 * STALE):
-        records.put(offset % 2, offset, offset)
-
-    assert [3 * STALE - 2, 3 * STALE - 1] == [row.kept for row in records.after(-1, 9)]
-    assert 2 == len(records)
-    assert len(records._places) <= STALE + 5
-    assert records.get(7) is None

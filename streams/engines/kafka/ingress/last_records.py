@@ -7,13 +7,15 @@ from collections import OrderedDict
 from itertools import islice
 from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
+from attrs import Factory, define
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 K = TypeVar("K")
 V = TypeVar("V")
 
-STALE: Final = 1000  # places of earlier records that may wait to be cleared
+LARGEST: Final = 256  # places of a block
 
 
 class KeptRecord(NamedTuple, Generic[V]):
@@ -23,35 +25,61 @@ class KeptRecord(NamedTuple, Generic[V]):
     kept: V
 
 
+@define
+class _Block(Generic[K]):
+    """Ascending places of rows; ``left`` of them have no row any more."""
+
+    places: list[tuple[int, K]] = Factory(list)
+    left: int = 0
+
+    @property
+    def first(self) -> int:
+        """Offset of its first place."""
+        return self.places[0][0]
+
+
 class LastRecords(Generic[K, V]):
-    """Rows by their keys; a row that changes moves to the end."""
+    """Rows by their keys; a row that changes moves to the end.
+
+    Places lie in small blocks, so no change costs more than one block, however many
+    rows there are.
+    """
 
     def __init__(self) -> None:
         """Start with none."""
         self._rows: OrderedDict[K, KeptRecord[V]] = OrderedDict()
-        # Ascending. A place that its row has left is passed over.
-        self._places: list[tuple[int, K]] = []
+        self._blocks: list[_Block[K]] = []
 
     def __len__(self) -> int:
         """Count the rows."""
         return len(self._rows)
 
     def get(self, key: K) -> V | None:
-        """KeptRecord of a key, if there is one."""
+        """Row of a key, if there is one."""
         found = self._rows.get(key)
         return None if found is None else found.kept
 
     def put(self, key: K, offset: int, row: V) -> None:
         """Keep a row at an offset, which is higher than any before."""
+        self.drop(key)
         self._rows[key] = KeptRecord(offset, row)
-        self._rows.move_to_end(key)
-        self._places.append((offset, key))
-        if len(self._places) > 2 * len(self._rows) + STALE:
-            self._places = [(at, each) for each, (at, _) in self._rows.items()]
+        if not self._blocks or len(self._blocks[-1].places) == LARGEST:
+            self._blocks.append(_Block())
+        self._blocks[-1].places.append((offset, key))
 
     def drop(self, key: K) -> None:
         """Keep a row no longer."""
-        self._rows.pop(key, None)
+        found = self._rows.pop(key, None)
+        if found is None:
+            return
+        number = self._block_of(found.offset)
+        block = self._blocks[number]
+        block.left += 1
+        if 2 * block.left > len(block.places):
+            block.places = [place for place in block.places if self._is_kept(*place)]
+            block.left = 0
+        if not block.places:
+            del self._blocks[number]
 
     def first(self) -> tuple[K, V] | None:
         """Key and row that changed longest ago; None where there is none."""
@@ -64,13 +92,20 @@ class LastRecords(Generic[K, V]):
         return list(islice(self._after(offset), limit))
 
     def _after(self, offset: int) -> Iterator[KeptRecord[V]]:
-        start = bisect_right(self._places, offset, key=lambda place: place[0])
-        for at, key in islice(self._places, start, None):
-            found = self._rows.get(key)
-            if found is not None and found.offset == at:
-                yield found
+        for block in islice(self._blocks, max(0, self._block_of(offset)), None):
+            for place in block.places:
+                if place[0] > offset and self._is_kept(*place):
+                    yield self._rows[place[1]]
+
+    def _block_of(self, offset: int) -> int:
+        """Count the blocks before that in which an offset lies; -1 before the first."""
+        return bisect_right(self._blocks, offset, key=lambda each: each.first) - 1
+
+    def _is_kept(self, offset: int, key: K) -> bool:
+        found = self._rows.get(key)
+        return found is not None and found.offset == offset
 
     def clear(self) -> None:
         """Start again with none."""
         self._rows.clear()
-        self._places.clear()
+        self._blocks.clear()
