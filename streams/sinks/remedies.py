@@ -18,10 +18,12 @@ from streams.sinks.kind_texts import ABOUT_NO_AGENT, NOT_USED, OWNERS_GONE
 
 LISTED: Final = "`rescind findings` lists them all; no single alerts follow."
 ADOPT: Final = (
-    "Find out whose each is: `rescind inventory --output json` lists them all, each "
-    "with the points that saw it and the credentials that it used. End what nobody "
-    "knows, and the credentials that it used, with `rescind revoke ID --reason "
-    '"TEXT"`, and block it at points without a guard, which accept it still. '
+    "The inventory may not be loaded yet: ask whoever administers Rescind. Then ask "
+    "the operators of these points whose each is: `rescind inventory --output json` "
+    "lists them all, each with the points that saw it and the credentials that it "
+    "used. End what nobody knows, and the credentials that it used, with `rescind "
+    'revoke ID --reason "TEXT"`, and block it at points without a guard, which accept '
+    "it still. "
     "Declare the others with `rescind adopt FILE`, where FILE is a CSV of columns "
     "identifier,owners. `rescind adopt access-log LOG` declares every agent that LOG "
     "shows: use it only if you know them all."
@@ -43,14 +45,20 @@ _AGAIN: Final = (
     'with `rescind revoke ID --reason "TEXT"`.'
 )
 _BY_HAND: Final = (
-    'Until then enter each end by hand, with `rescind revoke ID --reason "TEXT"`.'
+    "Until events come again, ask its operators what ended since the last one, and "
+    'enter each end by hand with `rescind revoke ID --reason "TEXT"`.'
+)
+_MEANT: Final = (
+    "Ask the owner of {by}, or whoever runs it, whether that was meant; do not take "
+    "the word of an agent itself."
 )
 _TREAT: Final = "Treat what {it} did since its end as unauthorised."
 MANY: Final = {
     FindingKind.OWNERLESS: (
-        "Ask whoever declared them: `rescind audit export` names the authority that "
-        "did (facts node). Name their owners with `rescind owners ID --owner "
-        'person.id:NAME --reason "TEXT"`, or with `rescind adopt FILE`, where FILE is '
+        "Not urgent. Ask whoever declared them: `rescind audit export` names the "
+        "authority that did (facts node). Name their owners with `rescind owners ID "
+        '--owner person.id:NAME --reason "TEXT"`, or with `rescind adopt FILE`, where '
+        "FILE is "
         "a CSV of columns identifier,owners."
     ),
     FindingKind.SHARED_SERVICE_ACCOUNT: (
@@ -77,7 +85,9 @@ REMEDIES: Final = {
         "{point}."
     ),
     FindingKind.BLOCKED_ATTEMPT: (
-        "This attempt was refused. Find who still holds {it}, a job that was not "
+        "This attempt was refused; points without a guard may still accept {it}: end "
+        "it at the system that issued it. Find who still holds {it}, a job that was "
+        "not "
         f"updated or a thief, by the address and the user agent above. {_WHY}"
     ),
     FindingKind.SOURCE_DELAY: (
@@ -92,14 +102,16 @@ REMEDIES: Final = {
     ),
     FindingKind.UNKNOWN_CREDENTIAL: (
         "Ask the owner of the agent where {it} came from, and whether the agent should "
-        f"have it. If not, end it with {_REVOKE}, and block it at {{point}}, if that "
-        f"has no guard. If so, declare it, with {_DECLARE}."
+        f"have it. If not, or if nobody can be asked, end it with {_REVOKE}, and block "
+        f"it at {{point}}, if that has no guard. If so, declare it, with {_DECLARE}."
     ),
     FindingKind.UNAUTHORISED: (
-        "Find out whether {by} may say that. If so, grant it the kind in "
-        "`authorities` of the settings. If another system sent it with the credential "
+        "Ask whoever administers Rescind whether {by} may say that. If so, grant it "
+        "the kind in `authorities` of the settings. If another system sent it with the "
+        "credential "
         "of {by}, give that system one of its own instead. If its credential was "
-        "stolen, rotate that first. `rescind distrust AUTHORITY --key KEY --from TIME "
+        "stolen, rotate that first. What was refused is not kept: have it sent again. "
+        "`rescind distrust AUTHORITY --key KEY --from TIME "
         '--reason "TEXT"` then takes back all that it said since TIME, true '
         f"revocations too. {_AGAIN} AUTHORITY is {{by}}, KEY the name of "
         "that credential in the settings (in the export: ingress_key)."
@@ -122,8 +134,9 @@ REMEDIES: Final = {
     ),
     FindingKind.SCOPE_VIOLATION: (
         "Block {it} at {point}, and end it at the system that issued it and with "
-        f"{_REVOKE}. Look at what {{it}} did at {{point}}. Later: have {{point}} ask "
-        "its guard with the scope of each request."
+        f"{_REVOKE}; `rescind blast-radius {{id}}` lists what ends with it. Look at "
+        "what {it} did at {point}. Later: have {point} ask its guard with the scope of "
+        "each request."
     ),
     FindingKind.EXCESS_SCOPE: (
         "Not urgent. Issue {it} anew with the scopes that it uses, together with its "
@@ -136,8 +149,9 @@ REMEDIES: Final = {
         f"the authority that did. {_NAME_OWNER}"
     ),
     FindingKind.SHARED_SERVICE_ACCOUNT: (
-        "Give each agent an account of its own, so that one can be ended alone. "
-        "`rescind blast-radius {id}` shows what would end with the account."
+        "Not urgent. Have each agent given an account of its own, so that one can be "
+        "ended alone, and end the shared one once these are in use. `rescind "
+        "blast-radius {id}` shows what would end with the account."
     ),
     FindingKind.UNMAPPED: (
         "Not urgent. Ask the owner of what descends from {it}, which `rescind "
@@ -167,15 +181,17 @@ REMEDIES: Final = {
         "List what is active at {it} now. `rescind audit export` has the IDs that it "
         "reported until now, and their owners (facts owner_set). An ID that the source "
         "shows as ended: end it now with `rescind revoke ID --reason "
-        '"TEXT"`. An ID that the source merely lacks may have ended: ask its owner, '
-        "then end it with the same command."
+        '"TEXT"`. An ID that the source merely lacks may have ended: ask its owner. If '
+        "it has ended, or nobody needs it, end it with the same command; if it is in "
+        "use, leave it."
     ),
     FindingKind.UNMAPPED_SUBJECT: (
         "Look up the event at {value}: it says whose access it changed. If it ended "
         "that, look for the agents and credentials of that person: `rescind audit "
-        "export` has their IDs and owners (facts node and owner_set). End each with "
-        '`rescind revoke ID --reason "TEXT"`; if there are none, there is nothing to '
-        "end here."
+        "export` has their IDs and owners (facts node and owner_set). Search it under "
+        "every other name of that person (mail address, login, staff number): the name "
+        "in the event is known to nobody here. End each with `rescind revoke ID "
+        '--reason "TEXT"`. Only if none of these names is there is nothing to end here.'
     ),
     FindingKind.ID_COLLISION: (
         "Look up both at {value} by that id; `rescind audit export` has what was taken "
@@ -186,10 +202,13 @@ REMEDIES: Final = {
         "shows FACT."
     ),
     FindingKind.CLOSURE_PARTIAL: (
-        "Block {it}, and all that ended with it, at the points of the named guards; "
-        "`rescind blast-radius {id}` lists it. Or take these points offline. Do so "
-        "until the guards are restarted or connected to Rescind again: `rescind "
-        "guards` shows how far each is. `rescind guards --remove NAME` is for one "
+        "First look with `rescind guards`, which shows how far each is. If all of them "
+        "have applied it by now, block nothing, and look at what {it} did there since "
+        "then. If not, block {it}, and all that ended with it, at the points of the "
+        "named guards; `rescind blast-radius {id}` lists it. Or take these points "
+        "offline. Do so until the guards are restarted or connected to Rescind again. "
+        "`rescind guards "
+        "--remove NAME` is for one "
         "whose points are gone for good."
     ),
     FindingKind.ENFORCEMENT_FAILURE: (
@@ -199,11 +218,12 @@ REMEDIES: Final = {
         f"{_TREAT} {_WHY}"
     ),
     FindingKind.BLAST_LIMIT: (
-        "Ask {by}, or whoever runs it, whether that was meant. Until then guards deny "
-        "all that it reaches, and points without a guard may still accept it; `rescind "
-        "blast-radius {id}` lists it. If it was not meant, take it back with `rescind "
-        'withdraw {id} FACT --reason "TEXT"`; `rescind why {id}` shows FACT. What {by} '
-        "ended at other systems stays ended there."
+        f"{_MEANT} Until then guards deny all that it reaches, and points without a "
+        "guard may still accept it; `rescind blast-radius {id}` lists it. If it was "
+        "meant, block all of it at these points. If not, stop {by} first, since it can "
+        "repeat this, then take it back with `rescind withdraw {id} FACT --reason "
+        '"TEXT"`; `rescind why {id}` shows FACT. What {by} ended at other systems '
+        "stays ended there."
     ),
     FindingKind.ENFORCEMENT_LAG: (
         "Block {it} at {point}, and wherever else the guards named above stand, and "
@@ -277,9 +297,11 @@ OF_NO_AGENTS: Final = {
     ),
 }
 HELD: Final = (
-    "Ask {by}, or whoever runs it, whether that was meant. Until then nothing of it is "
-    "denied. `rescind approvals list` shows it: `rescind approvals approve ID` "
-    "enforces it, `rescind approvals reject ID` drops it."
+    f"{_MEANT} Until then Rescind denies nothing of it; what {{by}} ended at other "
+    "systems has ended there. `rescind blast-radius {id}` lists what would end. "
+    "`rescind approvals list` shows it: `rescind approvals approve ID` enforces it, "
+    "`rescind approvals reject ID` drops it. If nobody can be asked, leave it held. "
+    "If it was not meant, stop {by} first: it can send more."
 )
 
 

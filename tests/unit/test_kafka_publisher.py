@@ -57,8 +57,8 @@ class Producer:
     def __init__(self) -> None:
         """Start with nothing taken."""
         self.taken = 0
-        self.client = SimpleNamespace()
-        self._sender = SimpleNamespace()
+        self.client = SimpleNamespace(_request_timeout_ms=0)
+        self._sender = SimpleNamespace(_request_timeout_ms=0)
 
     async def start(self) -> None:
         """Connect to nothing."""

@@ -364,9 +364,7 @@ def test_an_alert_says_where_when_and_what_to_do() -> None:
     listed = "60 agents act in realm:r, where no agent is declared."
     assert what == f"{listed} {refused}"
     assert who.endswith(" and 10 more")
-    assert next_.startswith(
-        "Now: Find out whose each is: `rescind inventory --output json` lists"
-    )
+    assert "whose each is: `rescind inventory --output json` lists" in next_
     watch.declare(TOLD)
     watch.wait()
     watch.use(token("x"), agent=name(1))
