@@ -126,8 +126,9 @@ class FileTailer:
         if own or self._root == shared:
             return own
         left = self._under(shared)
-        puts = (self._keep(each) for each in left)
-        await asyncio.gather(*puts)
+        # The oldest first: after an end in between, only newer files are read anew.
+        for each in left:
+            await self._keep(each)
         return left
 
     def _under(self, root: str) -> list[FilePlace]:

@@ -97,3 +97,23 @@ async def test_nothing_is_told_of_what_was_given_up_meanwhile(world: World) -> N
     desk, due = await disturbed(world, lambda desk: desk.restart())
     assert () == due
     assert not desk.state.queue("soc").deliveries
+
+
+async def test_a_record_is_acked_once_what_it_says_is_delivered(world: World) -> None:
+    """Also where the message before it arrives while it is taken in."""
+    desk = world.desk(WEBHOOK)
+    (first,) = await desk._step([world.record(1)])
+    taking = asyncio.create_task(desk._step([world.record(2, is_open=False)]))
+    await asyncio.sleep(0)
+    assert not taking.done()
+
+    await desk._attempt(first)
+    owing = desk.state.owes(first.finding.id)
+    acked_early = [*world.acked]
+    due = await taking
+    assert [1] == acked_early
+    assert not owing
+    assert due
+    for delivery in due:
+        await desk._attempt(delivery)
+    assert [1, 2] == world.acked

@@ -312,3 +312,19 @@ async def test_it_stands_by_while_an_older_version_has_the_partitions(
     parts.member.give(0)
     await parts.turn()
     assert [1, 2] == [each.offset for each in parts.desk.taken]
+
+
+async def test_a_schema_that_came_later_is_asked_for_before_a_record_is_judged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else the alerts of a newer worker would be dead letters."""
+    parts, asked = Parts(Member(end=2)), list[tuple[int, int]]()
+
+    async def learn(fetched: dict[int, list[Any]]) -> None:
+        asked.extend((len(of), len(parts.desk.taken)) for of in fetched.values())
+
+    monkeypatch.setattr(product, "learn", learn)
+    parts.member.give(0)
+    await parts.turn()
+    assert [(2, 0)] == asked
+    assert 2 == len(parts.desk.taken)

@@ -18,6 +18,7 @@ from streams.engines.kafka.client.group_consumer import (
     waiting_for_the_broker,
 )
 from streams.engines.kafka.notify.records import OpenRecords
+from streams.engines.kafka.records.schema_registry import learn
 from streams.observability.progress import Progress
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class FindingsIntake:
             log.warning("group_of_an_older_version", group=STAGE)
             await asyncio.sleep(AGAIN_SECONDS)
             fetched = {}
+        await learn(fetched)
         for number, records in fetched.items():
             for record in records:
                 # Waits while the inbox is full; the group goes on without it.

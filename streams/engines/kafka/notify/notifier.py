@@ -212,9 +212,7 @@ class DeliveryWorker:
             return ()  # they come again
         batch: dict[_Place, notify.FindingChange] = {}
         for record, found in readable:
-            finding = found.change.finding.id
-            self._bring(finding)
-            self._owed.setdefault(finding, []).append(record)
+            self._bring(found.change.finding.id)
             place = (record.partition, record.offset, found.identity)
             if not self._file.took(*place):
                 batch[place] = found.change
@@ -222,6 +220,9 @@ class DeliveryWorker:
         due = await self._stepped(batch, before)
         if due is None:
             return ()
+        # Not before the state owes it: an attempt that ends meanwhile would ack it.
+        for record, found in readable:
+            self._owed.setdefault(found.change.finding.id, []).append(record)
         failpoint("notify.taken")
         gave_up = await self._give_up()
         if records or gave_up or self.state.told is not told:
