@@ -40,10 +40,6 @@ _NAME_OWNER: Final = (
     '"TEXT"`. If nobody needs it, run `rescind blast-radius {id}` first, which lists '
     f"what ends with it, and then end it with {_REVOKE}."
 )
-_AGAIN: Final = (
-    "Before that, list them with `rescind audit export`; after it, enter each one anew "
-    'with `rescind revoke ID --reason "TEXT"`.'
-)
 _BY_HAND: Final = (
     "Until events come again, ask its operators what ended since the last one, and "
     'enter each end by hand with `rescind revoke ID --reason "TEXT"`.'
@@ -97,24 +93,29 @@ REMEDIES: Final = {
     FindingKind.UNKNOWN_AGENT: (
         "Ask the operators of the points named above whose {it} is. If nobody knows "
         f"it, or nobody can be asked, end it with {_REVOKE}, which denies what is "
-        "known to descend from it. {its} Block all of these at points without a guard, "
+        "known to descend from it. {its} Look at what it did at these points. Block "
+        "all of these at points without a guard, "
         f"which still accept them. If it is known, declare it instead, with {_DECLARE}."
     ),
     FindingKind.UNKNOWN_CREDENTIAL: (
-        "Ask the owner of the agent where {it} came from, and whether the agent should "
-        f"have it. If not, or if nobody can be asked, end it with {_REVOKE}, and block "
-        f"it at {{point}}, if that has no guard. If so, declare it, with {_DECLARE}."
+        f"Ask the owner of the agent where {{it}} came from, and whether the agent "
+        f"should have it. If not, or if nobody can be asked, end it with {_REVOKE} and "
+        f"at the system that issued it, and block it at {{point}} and at every other "
+        f"point that has no guard: these accept it until then. Look at what it did at "
+        f"{{point}}. If so, declare it, with {_DECLARE}."
     ),
     FindingKind.UNAUTHORISED: (
         "Ask whoever administers Rescind whether {by} may say that. If so, grant it "
-        "the kind in `authorities` of the settings. If another system sent it with the "
-        "credential "
-        "of {by}, give that system one of its own instead. If its credential was "
-        "stolen, rotate that first. What was refused is not kept: have it sent again. "
-        "`rescind distrust AUTHORITY --key KEY --from TIME "
-        '--reason "TEXT"` then takes back all that it said since TIME, true '
-        f"revocations too. {_AGAIN} AUTHORITY is {{by}}, KEY the name of "
-        "that credential in the settings (in the export: ingress_key)."
+        "the kind in `authorities` of the settings, and have the statement sent again: "
+        "what was refused is not kept. If another system sent it with the credential "
+        "of {by}, give that system one of its own instead, and have it sent again with "
+        "that. Only if the credential of {by} was stolen: do not have it sent again, "
+        "and rotate the credential. Then list with `rescind audit export` what it said "
+        "since TIME, the earliest time of the theft, and ask the operators of {by} "
+        "which of these revocations are true. `rescind distrust AUTHORITY --key KEY "
+        '--from TIME --reason "TEXT"` takes back all of them: enter each true one '
+        'anew at once with `rescind revoke ID --reason "TEXT"`. AUTHORITY is {by}, '
+        "KEY the name of that credential in the settings (in the export: ingress_key)."
     ),
     FindingKind.REVOCATION_NOT_APPLIED: (
         f"{{it}} may still be accepted: end it by hand at its source. {_REVOKE} denies "
@@ -130,7 +131,7 @@ REMEDIES: Final = {
         f"{_REVOKE}, and issue it anew with less scope; tell its owner, and those of "
         "what ends with it, which `rescind blast-radius {id}` lists. Guards "
         "deny uses beyond the scope above it; points without a guard accept them until "
-        "the issuer has ended it."
+        "the issuer has ended it: look at what it did there."
     ),
     FindingKind.SCOPE_VIOLATION: (
         "Block {it} at {point}, and end it at the system that issued it and with "
@@ -141,7 +142,8 @@ REMEDIES: Final = {
     FindingKind.EXCESS_SCOPE: (
         "Not urgent. Issue {it} anew with the scopes that it uses, together with its "
         "owner, and wait until that is in use. `rescind blast-radius {id}` lists what "
-        "descends from the old one: have that issued anew too. Then end the old one "
+        "descends from the old one: have that issued anew too, with its owners, and "
+        "wait until all of it is in use. Only then end the old one "
         f"with {_REVOKE} and at the system that issued it."
     ),
     FindingKind.OWNERLESS: (
@@ -182,16 +184,21 @@ REMEDIES: Final = {
         "reported until now, and their owners (facts owner_set). An ID that the source "
         "shows as ended: end it now with `rescind revoke ID --reason "
         '"TEXT"`. An ID that the source merely lacks may have ended: ask its owner. If '
-        "it has ended, or nobody needs it, end it with the same command; if it is in "
-        "use, leave it."
+        "it has ended, or nobody needs it, end it with the same command. Leave it "
+        "only if its owner confirms that it has not ended and that its use is theirs."
     ),
     FindingKind.UNMAPPED_SUBJECT: (
         "Look up the event at {value}: it says whose access it changed. If it ended "
-        "that, look for the agents and credentials of that person: `rescind audit "
-        "export` has their IDs and owners (facts node and owner_set). Search it under "
-        "every other name of that person (mail address, login, staff number): the name "
-        "in the event is known to nobody here. End each with `rescind revoke ID "
-        '--reason "TEXT"`. Only if none of these names is there is nothing to end here.'
+        "that, look for that person, and the agents and credentials of that person: "
+        "`rescind audit export` has their IDs and owners (facts node and owner_set). "
+        "Search it under every other name of that person (mail address, login, staff "
+        "number): the name in the event is known to nobody here. End the person's own "
+        "ID and the credentials that the person holds with `rescind revoke ID --reason "
+        '"TEXT"`, and the credentials at the systems that issued them too: points '
+        "without a guard accept them until then. Of an agent that the person merely "
+        "owned, name the next owner with `rescind owners ID --owner person.id:NAME "
+        '--reason "TEXT"`. Only if none of these names is there is nothing to end '
+        "here."
     ),
     FindingKind.ID_COLLISION: (
         "Look up both at {value} by that id; `rescind audit export` has what was taken "
@@ -203,13 +210,13 @@ REMEDIES: Final = {
     ),
     FindingKind.CLOSURE_PARTIAL: (
         "First look with `rescind guards`, which shows how far each is. If all of them "
-        "have applied it by now, block nothing, and look at what {it} did there since "
-        "then. If not, block {it}, and all that ended with it, at the points of the "
-        "named guards; `rescind blast-radius {id}` lists it. Or take these points "
-        "offline. Do so until the guards are restarted or connected to Rescind again. "
-        "`rescind guards "
-        "--remove NAME` is for one "
-        "whose points are gone for good."
+        "have applied it by now, block nothing. If not, block {it}, and all that ended "
+        "with it, at the points of the named guards; `rescind blast-radius {id}` lists "
+        "it. Or take these points offline. Restart the guards or mend their connection "
+        "to Rescind, and lift the block only when `rescind guards` shows that each has "
+        "applied it. In both cases look at what {it}, and all that ended with it, did "
+        "there from its end until then, and treat that as unauthorised. `rescind "
+        "guards --remove NAME` is for a guard whose points are gone for good."
     ),
     FindingKind.ENFORCEMENT_FAILURE: (
         "Block {it} at {point}, and end it at the system that issued it. {point} may "
@@ -227,22 +234,24 @@ REMEDIES: Final = {
     ),
     FindingKind.ENFORCEMENT_LAG: (
         "Block {it} at {point}, and wherever else the guards named above stand, and "
-        "end it at the system that issued it. Block "
-        "all else there that ended while they are late: `rescind blast-radius "
-        "{ended_id}` lists all that ended with {ended}, `rescind audit export --since "
-        "TIME` every other end since a time (facts cause). If you cannot block that, "
-        "take {point} offline. `rescind guards` shows which guard of {point} is "
-        "behind: restart it or mend its connection to Rescind. "
+        "end it at the system that issued it. Block all else there that ended while "
+        "they are late: `rescind blast-radius {ended_id}` lists all that ended with "
+        "{ended}, `rescind audit export --since TIME` every other end since a time "
+        "(facts cause); choose a TIME before a guard fell behind, as `rescind guards` "
+        "shows. If you cannot block that at a point of these guards, take that point "
+        "offline. Restart the guards or mend their connection to Rescind. "
         f"{_TREAT}"
     ),
     FindingKind.OVER_QUOTA: (
         "Find out what it sends: a bulk load, a loop, or a stolen key. `rescind "
-        "sources` counts it. For a bulk load raise `quota` in the settings. "
-        "Rotate a stolen key first. `rescind distrust AUTHORITY --key KEY "
-        '--from TIME --reason "TEXT"` then takes back all that it said since TIME, '
-        f"true revocations too. {_AGAIN} What was refused is not taken in before its "
-        "sender repeats it. AUTHORITY is {value}, KEY the name of its "
-        "credential in the settings (in the export: ingress_key)."
+        "sources` counts it. For a bulk load raise `quota` in the settings. What was "
+        "refused is not taken in before its sender repeats it. Rotate a stolen key "
+        "first. Then list with `rescind audit export` what it said since TIME, the "
+        "earliest time of the theft, and ask the operators of {value} which of these "
+        "revocations are true. `rescind distrust AUTHORITY --key KEY --from TIME "
+        '--reason "TEXT"` takes back all of them: enter each true one anew at once '
+        'with `rescind revoke ID --reason "TEXT"`. AUTHORITY is {value}, KEY the '
+        "name of its credential in the settings (in the export: ingress_key)."
     ),
     FindingKind.TEST: "Nothing is to be done.",
 }
@@ -266,7 +275,8 @@ LATE_SOURCE: Final = (
     "Block {it} at {point} if it is still accepted there. It has ended at {authority}; "
     "if another system issued it, end it there too. "
     f"{_TREAT} Then find out why {{authority}} reported the end so late: no guard "
-    "could know of it before. `rescind sources` shows its lag."
+    "could know of it before; `rescind sources` shows its lag. `rescind blast-radius "
+    "{ended_id}` lists all that ended with {ended} and may have been accepted too."
 )
 END_UNUSED: Final = (
     "Not urgent. What descends from {it} may be in use: run `rescind blast-radius "

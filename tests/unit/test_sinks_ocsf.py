@@ -284,7 +284,9 @@ def test_says_who_whose_where_from_why_and_what_now() -> None:
             "accepted there. It has ended at the source; if another system issued it, "
             "end it there too. Treat what vault.accessor:hmac-token-1 did since its "
             "end as unauthorised. Then find out why the source reported the end so "
-            "late: no guard could know of it before. `rescind sources` shows its lag."
+            "late: no guard could know of it before; `rescind sources` shows its lag. "
+            "`rescind blast-radius vault.accessor:hmac-token-1` lists all that ended "
+            "with vault.accessor:hmac-token-1 and may have been accepted too."
         ),
     ]
     assert "2025-11-24 16:00:00 UTC" == ended
