@@ -1,20 +1,16 @@
 """Follow one partition outside of any group, and know how far that is.
 
 What is made of it may be shown once it holds all that lay there when it was asked for.
-The end is asked for over a connection of its own: on the one that fetches, the answer
-would wait behind the long poll.
 """
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
-
-from enforcement.kafka.connecting import stopped, whole
 from streams.engines.kafka.client.group_consumer import GroupConsumer
+from streams.engines.kafka.client.partition_end import PartitionEnd
 from streams.engines.kafka.records.schema_registry import learn
 from streams.services.read_models import BehindError
 
@@ -54,11 +50,12 @@ class PartitionFollower:
                 it is read anew, since the topic was.
         """
         self.position = 0
-        self._at = TopicPartition(topic, number)
+        self._number = number
         self._take = take
         self._begins = begins
         self._member = GroupConsumer(settings, topic, partitions=[number])
-        self._asking: Any = AIOKafkaConsumer(**settings.client())
+        self._end = PartitionEnd(settings, topic, number)
+        self._entered = AsyncExitStack()
         self._moved = asyncio.Condition()
 
     async def __aenter__(self) -> Self:
@@ -67,12 +64,10 @@ class PartitionFollower:
         Raises:
             KafkaError: the cluster cannot be reached or refuses.
         """
-        await self._member.__aenter__()
-        try:
-            await whole(self._asking.start())
-        except BaseException:
-            await self.__aexit__(None, None, None)
-            raise
+        async with AsyncExitStack() as entering:
+            await entering.enter_async_context(self._member)
+            await entering.enter_async_context(self._end)
+            self._entered = entering.pop_all()
         return self
 
     async def __aexit__(
@@ -82,10 +77,7 @@ class PartitionFollower:
         trace: TracebackType | None,
     ) -> None:
         """Disconnect."""
-        try:
-            await stopped(self._asking.stop)
-        finally:
-            await self._member.__aexit__(kind, error, trace)
+        await self._entered.__aexit__(kind, error, trace)
 
     async def read_all(self) -> None:
         """Read what is there now.
@@ -105,12 +97,12 @@ class PartitionFollower:
         """
         while True:
             await self.step()
-            if self._at.partition in self._member.fresh:  # its position is out of range
+            if self._number in self._member.fresh:  # its position is out of range
                 await self._begin()
 
     async def step(self) -> None:
         """Take the next records."""
-        number = self._at.partition
+        number = self._number
         fetched = await self._member.poll(IDLE_SECONDS)
         await learn(fetched)
         await self._take(fetched.get(number, ()))
@@ -130,15 +122,15 @@ class PartitionFollower:
         """
         try:
             async with asyncio.timeout(seconds):
-                end = (await whole(self._asking.end_offsets([self._at])))[self._at]
+                end = await self._end.ask()
                 async with self._moved:
                     await self._moved.wait_for(lambda: self.position >= end)
-        except (KafkaError, TimeoutError, OSError) as error:
+        except TimeoutError as error:
             raise BehindError(type(error).__name__) from error
 
     async def _begin(self) -> int:
         """Read from the beginning; give where the partition ends now."""
-        begin, end = await self._member.bounds(self._at.partition)
+        begin, end = await self._member.bounds(self._number)
         self._begins()
-        self._member.begin(self._at.partition, begin)
+        self._member.begin(self._number, begin)
         return end

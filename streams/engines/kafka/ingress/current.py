@@ -6,13 +6,11 @@ guard does, without receipts: closure does not wait for it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Self
-
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Final, Self
 
 from enforcement.kafka import KafkaGuard
-from enforcement.kafka.connecting import stopped, whole
+from streams.engines.kafka.client.partition_end import PartitionEnd
 from streams.engines.kafka.records.codec import partition_of
 from streams.engines.kafka.records.layout import FACTS
 from streams.ports.fact_log import token_of
@@ -62,10 +60,9 @@ class FollowedTable:
         )
         self._realm = realm
         self._writer = writer
-        self._asking: Any = AIOKafkaConsumer(**kafka.client())
-        self._at = TopicPartition(
-            kafka.topic(FACTS), partition_of(realm, kafka.partitions)
-        )
+        self._number = partition_of(realm, kafka.partitions)
+        self._end = PartitionEnd(kafka, kafka.topic(FACTS), self._number)
+        self._entered = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         """Begin to follow.
@@ -73,12 +70,10 @@ class FollowedTable:
         Raises:
             KafkaError: the cluster cannot be reached.
         """
-        await self._guard.__aenter__()
-        try:
-            await whole(self._asking.start())
-        except BaseException:
-            await self.__aexit__(None, None, None)
-            raise
+        async with AsyncExitStack() as entering:
+            await entering.enter_async_context(self._guard)
+            await entering.enter_async_context(self._end)
+            self._entered = entering.pop_all()
         return self
 
     async def __aexit__(
@@ -88,10 +83,7 @@ class FollowedTable:
         trace: TracebackType | None,
     ) -> None:
         """Follow no longer."""
-        try:
-            await stopped(self._asking.stop)
-        finally:
-            await self._guard.__aexit__(kind, error, trace)
+        await self._entered.__aexit__(kind, error, trace)
 
     async def current(self) -> Registry | None:
         """Table while it is known to be new; None: it is not."""
@@ -121,11 +113,7 @@ class FollowedTable:
         Raises:
             BehindError: it does not in time, or the log's end is not proven.
         """
-        try:
-            end = (await whole(self._asking.end_offsets([self._at])))[self._at]
-        except (KafkaError, OSError) as error:
-            raise BehindError(type(error).__name__) from error
-        token = token_of(self.genesis, end, self._at.partition)
+        token = token_of(self.genesis, await self._end.ask(), self._number)
         # The lease proves that it was no leader that is none any more who answered.
         if not (
             await self._guard.wait_for(token, WAIT_SECONDS)
