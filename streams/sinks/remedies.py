@@ -40,6 +40,14 @@ _NAME_OWNER: Final = (
     '"TEXT"`. If nobody needs it, run `rescind blast-radius {id}` first, which lists '
     f"what ends with it, and then end it with {_REVOKE}."
 )
+# After a theft; SPEAKER is the name of the system whose credential it was.
+_TAKE_BACK: Final = (
+    "Then list with `rescind audit export` what it said since TIME, the earliest time "
+    "of the theft, and ask the operators of SPEAKER which of these revocations are "
+    'true. `rescind distrust AUTHORITY --key KEY --from TIME --reason "TEXT"` takes '
+    "back all of them: enter each true one anew at once with `rescind revoke ID "
+    '--reason "TEXT"`.'
+)
 _BY_HAND: Final = (
     "Until events come again, ask its operators what ended since the last one, and "
     'enter each end by hand with `rescind revoke ID --reason "TEXT"`.'
@@ -110,12 +118,9 @@ REMEDIES: Final = {
         "what was refused is not kept. If another system sent it with the credential "
         "of {by}, give that system one of its own instead, and have it sent again with "
         "that. Only if the credential of {by} was stolen: do not have it sent again, "
-        "and rotate the credential. Then list with `rescind audit export` what it said "
-        "since TIME, the earliest time of the theft, and ask the operators of {by} "
-        "which of these revocations are true. `rescind distrust AUTHORITY --key KEY "
-        '--from TIME --reason "TEXT"` takes back all of them: enter each true one '
-        'anew at once with `rescind revoke ID --reason "TEXT"`. AUTHORITY is {by}, '
-        "KEY the name of that credential in the settings (in the export: ingress_key)."
+        f"and rotate the credential. {_TAKE_BACK.replace('SPEAKER', '{by}')} AUTHORITY "
+        "is {by}, KEY the name of that credential in the settings (in the export: "
+        "ingress_key)."
     ),
     FindingKind.REVOCATION_NOT_APPLIED: (
         f"{{it}} may still be accepted: end it by hand at its source. {_REVOKE} denies "
@@ -246,12 +251,9 @@ REMEDIES: Final = {
         "Find out what it sends: a bulk load, a loop, or a stolen key. `rescind "
         "sources` counts it. For a bulk load raise `quota` in the settings. What was "
         "refused is not taken in before its sender repeats it. Rotate a stolen key "
-        "first. Then list with `rescind audit export` what it said since TIME, the "
-        "earliest time of the theft, and ask the operators of {value} which of these "
-        "revocations are true. `rescind distrust AUTHORITY --key KEY --from TIME "
-        '--reason "TEXT"` takes back all of them: enter each true one anew at once '
-        'with `rescind revoke ID --reason "TEXT"`. AUTHORITY is {value}, KEY the '
-        "name of its credential in the settings (in the export: ingress_key)."
+        f"first. {_TAKE_BACK.replace('SPEAKER', '{value}')} AUTHORITY is {{value}}, "
+        f"KEY "
+        "the name of its credential in the settings (in the export: ingress_key)."
     ),
     FindingKind.TEST: "Nothing is to be done.",
 }
