@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -18,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from streams.clients.rescind import AUDIT_PUBLIC, TOKEN_FILE
 from streams.engines.embedded.data_folder import LOCK, lock_folder
-from streams.process.private_folder import create_private, make_private
+from streams.process.private_folder import create_private, make_private, write_private
 from streams.services.audit_heads import HeadKey
 from streams.settings.access import StaticToken
 from streams.sinks.standard_webhooks import PREFIX
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 SETTINGS: Final = "operator.json"
 AUDIT_KEY: Final = "audit.key"
 WEBHOOK: Final = "webhook.secret"
-OWNER_ONLY: Final = 0o600
 
 
 def operator_token(folder: Path) -> tuple[StaticToken, bool]:
@@ -55,8 +53,8 @@ def operator_token(folder: Path) -> tuple[StaticToken, bool]:
                 roles=frozenset({"viewer", "revoker", "restorer"}),
             )
             # The token first: after a crash between the two both are made anew.
-            _write(folder / TOKEN_FILE, token)
-            _write(kept, operator.model_dump_json())
+            write_private(folder / TOKEN_FILE, f"{token}\n")
+            write_private(kept, f"{operator.model_dump_json()}\n")
         return StaticToken.model_validate_json(kept.read_text("utf-8")), fresh
 
 
@@ -70,7 +68,7 @@ def webhook_secret(folder: Path) -> tuple[Path, str]:
     with _mine(folder):
         if not path.exists():
             key = base64.b64encode(secrets.token_bytes(32)).decode()
-            _write(path, PREFIX + key)
+            write_private(path, f"{PREFIX + key}\n")
         return path, path.read_text("utf-8").strip()
 
 
@@ -93,14 +91,14 @@ def audit_key(folder: Path, given: Path | None) -> HeadKey:
             pem = Ed25519PrivateKey.generate().private_bytes(
                 Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
             )
-            _write(path, pem.decode().strip())
+            write_private(path, f"{pem.decode().strip()}\n")
         try:
             key = HeadKey.read(path.read_bytes())
         except (OSError, ValueError) as error:
             raise ValueError(f"audit_key: {path}: {error}") from error
         public, text = folder / AUDIT_PUBLIC, key.public_pem()
         if not public.exists() or public.read_text("utf-8") != text:
-            _write(public, text.strip())
+            write_private(public, f"{text.strip()}\n")
     return key
 
 
@@ -111,15 +109,3 @@ def _mine(folder: Path) -> Iterator[None]:
     create_private(folder / LOCK)
     with lock_folder(folder):
         yield
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all, readable by its owner alone."""
-    new = path.with_name(f"{path.name}.new")
-    new.unlink(missing_ok=True)
-    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(f"{text}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)

@@ -1,7 +1,9 @@
 """The commands ``rescind adopt``, those of vendors by their descriptors."""
 # Annotations are read here when the module is, so they are no strings.
 
-from collections.abc import Callable, MutableMapping, Sequence
+import json
+import sys
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -10,16 +12,26 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
-from streams.cli.options import Plain, Url, Worker
+from streams.cli.options import Plain, Url, Worker, knowing
 from streams.cli.options import ServerTokenFile as TokenFile
 from streams.cli.options import run as end_with
+from streams.cli.output import clean, count, to_stderr
 from streams.sources.adopting.adoption import Adoption
 
 if TYPE_CHECKING:
+    from streams.adopt.roster import RosterDifference
     from streams.clients.rescind import Client
     from streams.sources.adopting.adoption import Option
+    from streams.sources.adopting.listing import Entry, Listing
 
+DONE: Final = 0
+SHOWN: Final = 20  # names of what is gone
 OPERATORS: Final = "operators"
+_TOLD: Final = {
+    "gone": "listed before, gone now, and not ended by Rescind; revoke what is over",
+    "enabled": "suspended before and listed as enabled now; the event that enabled it "
+    "has to end the suspension, a list does not",
+}
 
 DryRun = Annotated[
     bool,
@@ -99,7 +111,6 @@ def _of_vendors() -> dict[str, Any]:
 
     A distribution whose descriptor cannot be used ends the program, with the reason.
     """
-    from streams.cli.output import to_stderr
     from streams.model.extensions import ExtensionError, loaded
     from streams.sources.catalogue import offered
 
@@ -181,14 +192,18 @@ def register(
         url, token_file = common.pop("url"), common.pop("token_file")
 
         def work(client: "Callable[[], Client]") -> int:
-            from streams.cli.adopt_listing import DeclareOptions, adopt
-            from streams.cli.adopt_source import ListingSource
+            from streams.adopt.listing_source import ListingSource
 
             source = ListingSource(files, **found).checked()
             chosen = (f"{key}={value}" for key, value in given.items() if value)
             listed = " ".join(filter(None, (name, source.base, *chosen)))
-            order = DeclareOptions(system=listed, files=files, **common)
-            return adopt(client, of.read(source, **given), order)
+            return adopt(
+                client,
+                of.read(source, **given),
+                system=listed,
+                files=files,
+                **common,
+            )
 
         run(url, token_file, work)
 
@@ -229,10 +244,11 @@ def declared(
     dry_run: DryRun = False,
 ) -> None:
     """Declare the credentials of your own list; running it again changes nothing."""
-    from streams.cli.adopt_listing import DeclareOptions, adopt_file
-
-    order = DeclareOptions(authority, dry_run=dry_run, output=output)
-    run(url, token_file, lambda client: adopt_file(client, file, order))
+    run(
+        url,
+        token_file,
+        lambda client: adopt_file(client, file, authority, output, dry_run=dry_run),
+    )
 
 
 def access_log(
@@ -262,3 +278,107 @@ register(
     list(signature(access_log).parameters.values()),
     logs,
 )
+
+
+def adopt_file(
+    client: "Callable[[], Client]",
+    path: Path,
+    authority: str = OPERATORS,
+    output: str = "table",
+    *,
+    dry_run: bool = False,
+) -> int:
+    """Declare the credentials of a person's list."""
+    from streams.adopt.declaration import DeclareOptions, send, unknown_kinds
+    from streams.adopt.declared_list import read_list
+
+    entries = read_list(path)
+    for kind in unknown_kinds(entries):
+        _note(f"no built-in kind is called {kind}: do the settings declare it?")
+    if dry_run:
+        return _print_lines(entries)
+    total = send(client(), entries, DeclareOptions(authority))
+    return _print(total, _declared(total), output)
+
+
+def adopt(
+    client: "Callable[[], Client]",
+    listing: "Listing",
+    *,
+    output: str,
+    dry_run: bool,
+    worker: str | None,
+    **options: Any,
+) -> int:
+    """Declare what a system lists.
+
+    Args:
+        client: gives that of the server; a dry run needs none.
+        listing: what was read.
+        output: ``table`` or ``json``.
+        dry_run: print what would be declared, and ask no server.
+        worker: URL of who is asked about names (deprecated); None: the server itself.
+        options: of `streams.adopt.declaration.DeclareOptions`.
+
+    Raises:
+        ClientError: the server refuses or is not there.
+        ListingError: the roster is of another list.
+        OSError: the roster cannot be read or written.
+    """
+    from streams.adopt.declaration import DeclareOptions, ListingDeclaration
+
+    declaration = ListingDeclaration.of(listing, DeclareOptions(**options))
+    for note in declaration.notes:
+        _note(note)
+    if dry_run:
+        _print_lines(declaration.difference.changed)
+        _note(_would(declaration.difference, listing))
+        return DONE
+    server = client()
+    report = declaration.send(server, knowing("adopt", server, worker))
+    return _print(report, _report(report), output)
+
+
+def _report(report: dict[str, Any]) -> str:
+    lines = [_declared(report)]
+    if report["same"]:
+        lines.append(f"{count(report['same'], 'credential')} said the same as before.")
+    for reason, number in sorted(report["left_out"].items()):
+        lines.append(f"Left out {number}: {clean(reason)}.")
+    for key, said in _TOLD.items():
+        names = report[key]
+        if names:
+            lines.append(f"{count(len(names), 'credential')} {said}:")
+            lines += [f"  {clean(name)}" for name in names[:SHOWN]]
+        if len(names) > SHOWN:
+            lines.append(f"  ... and {len(names) - SHOWN} more; see --output json")
+    return "\n".join(lines)
+
+
+def _declared(total: dict[str, Any]) -> str:
+    declared = count(total["accepted"], "credential")
+    return f"Declared {declared} ({count(total['facts'], 'fact')})."
+
+
+def _would(difference: "RosterDifference", listing: "Listing") -> str:
+    out = sum(listing.left_out.values())
+    return (
+        f"would declare {count(len(difference.changed), 'credential')}; "
+        f"{difference.same} said the same before, {out} left out, "
+        f"{len(difference.gone)} gone since"
+    )
+
+
+def _print_lines(entries: "Iterable[Entry]") -> int:
+    for entry in entries:
+        sys.stdout.write(json.dumps(entry) + "\n")
+    return DONE
+
+
+def _print(report: dict[str, Any], text: str, output: str) -> int:
+    sys.stdout.write((json.dumps(report) if output == "json" else text) + "\n")
+    return DONE
+
+
+def _note(text: object) -> None:
+    to_stderr("adopt", text)

@@ -10,7 +10,7 @@ import pytest
 import trustme
 from aiohttp import web
 
-from streams.cli.adopt_http import TRIES, System, checked_base, run
+from streams.adopt.system_calls import TRIES, System, checked_base, run
 from streams.clients.rescind import REFUSED, UNREACHABLE, ClientError
 from streams.outbound.client_credentials import ClientCredentials
 from streams.sources.adopting.listing import Listing, ListingError

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from streams.cli.adopt_source import ListingSource
+from streams.adopt.listing_source import ListingSource
 from streams.model.times import parse_time
 from streams.outbound.answers import HttpAnswer, UnreadableAnswerError
 from streams.sources.aws.adopt_api import FORM, WAIT, signing, walk

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streams.cli.adopt_listing import read_list as read
+from streams.adopt.declared_list import read_list as read
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from streams.cli import serve as serve_command
-from streams.cli.adopt_listing import DeclareOptions, adopt_file
+from streams.cli.adopt import adopt_file
 from streams.cli.main import app
 from streams.cli.options import run
 from streams.cli.output import columns
@@ -192,14 +192,14 @@ def test_a_long_list_is_sent_in_parts(
     took = [{"accepted": 1000, "facts": 2000, "token": f"g:0:{n}"} for n in range(2)]
     client = fake(*took, took[0] | {"accepted": 500, "facts": 1000})
 
-    assert 0 == adopt_file(lambda: client, path, DeclareOptions())
+    assert 0 == adopt_file(lambda: client, path)
     assert "Declared 2500 credentials (5000 facts).\n" == capsys.readouterr().out
     assert [1000, 1000, 500] == [len(part) for part in sent(client)]
     assert "jwt.jti:2499" == sent(client)[2][-1]["identifier"]
     with pytest.raises(ClientError, match=r"503; the first 1000 are declared"):
-        adopt_file(lambda: fake(took[0], ClientError("503", 3)), path, DeclareOptions())
+        adopt_file(lambda: fake(took[0], ClientError("503", 3)), path)
     with pytest.raises(ClientError, match=r"^503$"):
-        adopt_file(lambda: fake(ClientError("503", 3)), path, DeclareOptions())
+        adopt_file(lambda: fake(ClientError("503", 3)), path)
 
 
 def test_parts_stay_below_the_longest_body_of_a_request(tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_parts_stay_below_the_longest_body_of_a_request(tmp_path: Path) -> None:
     path.write_text(json.dumps([entry] * 90))
     answer = {"accepted": 3, "facts": 1, "token": "g:0:1"}
     client = fake(answer, answer, answer)
-    adopt_file(lambda: client, path, DeclareOptions())
+    adopt_file(lambda: client, path)
 
     parts = sent(client)
     assert [90, 3] == [sum(map(len, parts)), len(parts)]
@@ -226,7 +226,6 @@ def test_adopt_doubts_a_kind_that_it_does_not_know(
     adopt_file(
         lambda: fake({"accepted": 1, "facts": 1, "token": "g:0:1"}),
         path,
-        DeclareOptions(),
     )
 
     err = capsys.readouterr().err

@@ -12,8 +12,8 @@ import attrs
 from attrs import frozen
 
 from agents_registry.identifiers import VOCABULARY, extend
+from streams.adopt.system_calls import System, checked_base, run
 from streams.adopt.used import UsedLog
-from streams.cli.adopt_http import System, checked_base, run
 from streams.model.times import rfc3339
 from streams.outbound.answers import UnreadableAnswerError
 from streams.outbound.client_credentials import ClientCredentials
