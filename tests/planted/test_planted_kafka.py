@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from streams.engines.kafka.checkpoints.checkpoint import UsesFile
-from streams.engines.kafka.sentinel.unsaved import UnsavedOutputs
 from streams.observability.failpoints import WORKER_POINTS
+from streams.pipeline.unsaved import UnsavedOutputs
 from tests.campaigns import some
 from tests.integration.kafka_cluster import kafka, kafka_launcher
 from tests.planted.copies import PRODUCT, copied, plant, run

@@ -23,7 +23,7 @@ from streams.engines.kafka.records.accesses import (
 )
 from streams.engines.kafka.records.outputs import finding_record
 from streams.engines.kafka.sentinel import sentinel
-from streams.engines.kafka.sentinel.access_partition import AccessPartition
+from streams.engines.kafka.sentinel.owned_partition import OwnedPartition
 from streams.engines.kafka.sentinel.sentinel import SentinelStage
 from streams.model.findings import FindingKind
 from streams.stages.access.uses import AccessEvent
@@ -116,7 +116,7 @@ class Life(World):
 
     # --- who works --------------------------------------------------------------
 
-    def start(self) -> AccessPartition:
+    def start(self) -> OwnedPartition:
         """Take the partition up as the stage does."""
         member = SimpleNamespace(
             lock=asyncio.Lock(), bounds=self._bounds, since=self._since,
@@ -131,7 +131,7 @@ class Life(World):
             patch.object(sentinel, "opened", _at_once),
         ):
             warm = _run(SentinelStage._place(stage, 0))
-        worker: AccessPartition = stage.watched[0]
+        worker: OwnedPartition = stage.watched[0]
         worker.take(() if warm else filter(None, self.held(self.now)))
         return worker
 
@@ -148,10 +148,10 @@ class Life(World):
         offset, name = self.committed
         return SimpleNamespace(offset=offset, metadata=name)
 
-    def _open(self, number: int) -> AccessPartition:
+    def _open(self, number: int) -> OwnedPartition:
         file = UsesFile(self.folder / f"{self.name}.db")
         self.files.callback(file.close)
-        return AccessPartition(
+        return OwnedPartition(
             number, file, RULES, lambda _: self.realm, points_of=lambda _: self.points
         )
 

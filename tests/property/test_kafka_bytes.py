@@ -25,7 +25,7 @@ from streams.engines.kafka.records.codec import (
     heartbeat_record,
 )
 from streams.engines.kafka.records.outputs import finding_record
-from streams.engines.kafka.sentinel.access_partition import AccessPartition
+from streams.engines.kafka.sentinel.owned_partition import OwnedPartition
 from streams.sources.aws.cloudtrail import CloudTrail
 from streams.stages.ingest.admission import Entitlements, admit
 from streams.stages.ingest.entitlement import Grant
@@ -123,7 +123,7 @@ def test_no_bytes_stop_a_partition(
     tables = Partition(0, file_of("t"), extend({}), "g")
     tolerances = Tolerances(0, 0, NOW, NOW)
     file = UsesFile(tmp_path / "u.db")
-    watched = AccessPartition(0, file, tolerances, tables.realm, b"k" * 32)
+    watched = OwnedPartition(0, file, tolerances, tables.realm, b"k" * 32)
     poison = 0
     for offset in range(ROUNDS):
         partition.take([as_read(random, offset, random.choice(facts))])

@@ -13,7 +13,7 @@ import pytest
 
 from agents_registry.steps import finish
 from streams.engines.kafka import finding_records
-from streams.engines.kafka.sentinel.access_partition import AccessPartition
+from streams.engines.kafka.sentinel.owned_partition import OwnedPartition
 from streams.model.findings import FindingKind
 from streams.stages.sentinel.prior_findings import PriorFindings
 from tests.property.agreement import SEED
@@ -105,12 +105,12 @@ def test_each_use_is_told_once_over_many_worlds() -> None:
 
 BUGS: dict[str, tuple[Any, str, Any]] = {
     "a finding forgets how far it was judged": (
-        AccessPartition, "judged_of", lambda self, _: self.position,
+        OwnedPartition, "judged_of", lambda self, _: self.position,
     ),
     "the commit alone is trusted": (finding_records, "JUDGED", "nowhere"),
-    "a file is gone on from too early": (AccessPartition, "_caught_up", True),
+    "a file is gone on from too early": (OwnedPartition, "_caught_up", True),
     "what is told is not held against lines": (
-        AccessPartition, "_recall", lambda *_: None,
+        OwnedPartition, "_recall", lambda *_: None,
     ),
     "what was told is forgotten": (PriorFindings, "kind_of", lambda *_: None),
     "an end of another log is known": (

@@ -15,10 +15,11 @@ import orjson
 from agents_registry.identifiers import Identifier, extend
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
-from streams.engines.kafka.records.accesses import Signal, read_access, signal_records
+from streams.engines.kafka.records.accesses import read_access, signal_records
 from streams.model.findings import Finding, FindingKind
 from streams.model.records import Access, DeadLetter, Lifecycle
 from streams.model.times import DAY, SECOND, parse_time
+from streams.pipeline.access_records import Signal
 from streams.pollers.vault_leases import IRREVOCABLE
 from streams.services import blast_limit as limits
 from streams.services import quota_watch

@@ -16,9 +16,10 @@ from schemas.codec import in_force
 from streams.engines.kafka.checkpoints.blob_files import LARGE
 from streams.engines.kafka.checkpoints.checkpoint import UsesFile
 from streams.engines.kafka.checkpoints.journal import DamagedError
-from streams.engines.kafka.facts.realm import Realm
-from streams.engines.kafka.records.accesses import Accesses, access_records, read_access
-from streams.engines.kafka.sentinel.access_partition import AccessPartition
+from streams.engines.kafka.records.accesses import access_records, read_access
+from streams.engines.kafka.sentinel.owned_partition import OwnedPartition
+from streams.pipeline.access_records import Accesses
+from streams.pipeline.realm import Realm
 from streams.stages.access.uses import AccessEvent
 from streams.stages.ingest.ingress import Origin
 from streams.stages.registry.cascade import Cascade
@@ -97,15 +98,15 @@ def test_a_file_of_an_earlier_version_is_written_on(tmp_path: Path) -> None:
     file.close()
 
 
-def watched(file: UsesFile, realm: Realm) -> AccessPartition:
+def watched(file: UsesFile, realm: Realm) -> OwnedPartition:
     """Give a partition that may begin at 3."""
     tolerances = Tolerances(0, 0, 10**20, 10**20)
-    each = AccessPartition(0, file, tolerances, lambda _: realm)
+    each = OwnedPartition(0, file, tolerances, lambda _: realm)
     each.position = 9
     return each
 
 
-def found(each: AccessPartition) -> list[tuple[str, int]]:
+def found(each: OwnedPartition) -> list[tuple[str, int]]:
     """Give kind and count of all findings."""
     return [(e.finding.kind.value, e.finding.count) for e in each.unsaved.findings()]
 

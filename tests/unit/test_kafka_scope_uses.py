@@ -10,11 +10,11 @@ from schemas.errors import SchemaError
 from streams.engines.kafka.records import scope_uses
 from streams.engines.kafka.records.accesses import read_access
 from streams.engines.kafka.records.scope_uses import (
-    ScopeUse,
     ScopeUses,
     scope_use_record,
 )
 from streams.model.times import DAY
+from streams.pipeline.access_records import ScopeUse
 from streams.stages.access.uses import AccessEvent
 
 pytestmark = pytest.mark.unit

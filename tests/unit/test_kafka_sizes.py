@@ -8,12 +8,12 @@ from agents_registry.facts import Cause, Effect, Node
 from agents_registry.identifiers import Identifier
 from streams.engines.kafka.ingress.fact_log import fitting
 from streams.engines.kafka.records.accesses import (
-    Accesses,
     access_records,
     read_access,
     signal_records,
 )
 from streams.model.records import DeadLetter
+from streams.pipeline.access_records import Accesses
 from streams.services.intake import MOST_FACT_BYTES, encode
 from streams.stages.access.uses import AccessEvent
 from streams.stages.ingest.admission import MAX_EVENT_ID, Admission, Entitlements, admit

@@ -18,7 +18,6 @@ from agents_registry.registry import Registry
 from agents_registry.steps import finish
 from streams.engines.kafka import finding_records
 from streams.engines.kafka.checkpoints.checkpoint import UsesFile
-from streams.engines.kafka.facts.realm import Realm
 from streams.engines.kafka.finding_records import Held, read_episodes
 from streams.engines.kafka.records.accesses import (
     access_records,
@@ -26,8 +25,9 @@ from streams.engines.kafka.records.accesses import (
     signal_records,
 )
 from streams.engines.kafka.records.outputs import finding_record
-from streams.engines.kafka.sentinel.access_partition import AccessPartition
+from streams.engines.kafka.sentinel.owned_partition import OwnedPartition
 from streams.model.findings import FindingKind
+from streams.pipeline.realm import Realm
 from streams.settings.kafka import KafkaSettings
 from streams.stages.access.uses import AccessEvent
 from streams.stages.ingest.ingress import Origin
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streams.engines.kafka.records.codec import Outgoing
-    from streams.engines.kafka.sentinel.access_partition import Record
+    from streams.pipeline.access_records import AccessRecord
 
 pytestmark = pytest.mark.unit
 
@@ -70,9 +70,9 @@ class World:
     now: int = START
     realm: Realm = field(factory=lambda: Realm(Cascade(extend({}))))
     points: EnforcementPoints = field(factory=EnforcementPoints)
-    accesses: list[Record | None] = field(factory=list)
+    accesses: list[AccessRecord | None] = field(factory=list)
     told: list[tuple[Outgoing, int]] = field(factory=list)
-    worker: AccessPartition = field(init=False)
+    worker: OwnedPartition = field(init=False)
     end: int = 0
 
     def __attrs_post_init__(self) -> None:
@@ -156,13 +156,13 @@ class World:
             self.told.append((record, self.now))
         self.worker.save()
 
-    def start(self) -> AccessPartition:
+    def start(self) -> OwnedPartition:
         """Give a worker with an empty folder."""
         name = f"{len(list(self.folder.iterdir()))}.db"
         file = UsesFile(self.folder / name)
         self.files.callback(file.close)
         rules = Tolerances(0, 0, DAY, SILENCE)
-        return AccessPartition(
+        return OwnedPartition(
             0, file, rules, lambda _: self.realm, points_of=lambda _: self.points
         )
 
@@ -258,7 +258,7 @@ async def test_a_restart_after_that_goes_on_from_the_new_file(
     world.use()
     await world.take_over(monkeypatch)
     file = world.worker.file
-    world.worker = AccessPartition(
+    world.worker = OwnedPartition(
         0, file, Tolerances(0, 0, DAY, SILENCE), lambda _: world.realm
     )
     assert finish(world.worker.restore(world.now))
@@ -424,7 +424,7 @@ async def test_what_ended_before_ends_nothing_that_came_after(
     silent = FindingKind.SOURCE_SILENT
     world.signal(silent)
     over = {"kind": silent.value, "presented": [*TOKEN], "over": True}
-    sentinel = world.worker._sentinel("default")
+    sentinel = world.worker.sentinel("default")
     world.now += S
     outputs = finish(sentinel.report([over | {"at": world.now}], Registry(), world.now))
     world.worker.unsaved.add("default", outputs)
@@ -433,7 +433,7 @@ async def test_what_ended_before_ends_nothing_that_came_after(
     assert [False, True] == [each.open for each in world.last()]
 
     assert 0 == await world.take_over(monkeypatch)
-    assert [(TOKEN, silent)] == world.worker._sentinel("default").episodes.open_ones()
+    assert [(TOKEN, silent)] == world.worker.sentinel("default").episodes.open_ones()
 
 
 def test_what_is_long_closed_leaves_the_file(world: World) -> None:

@@ -11,9 +11,9 @@ from agents_registry.identifiers import Identifier, extend
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
 from streams.engines.kafka.checkpoints.checkpoint import UsesFile
-from streams.engines.kafka.facts.realm import Realm
 from streams.engines.kafka.records.accesses import access_records, read_access
-from streams.engines.kafka.sentinel.access_partition import AccessPartition
+from streams.engines.kafka.sentinel.owned_partition import OwnedPartition
+from streams.pipeline.realm import Realm
 from streams.stages.access.uses import AccessEvent
 from streams.stages.ingest.ingress import Origin
 from streams.stages.registry.cascade import Cascade
@@ -45,10 +45,10 @@ class World:
         self.realm.apply(ISSUE, 0)
         self.points = EnforcementPoints()
 
-    def watched(self) -> AccessPartition:
+    def watched(self) -> OwnedPartition:
         """Give the partition as a process that starts has it."""
         tolerances = Tolerances(0, 0, 10**20, 10**20)
-        return AccessPartition(
+        return OwnedPartition(
             0, self.file, tolerances, lambda _: self.realm,
             points_of=lambda _: self.points,
         )  # fmt: skip
@@ -62,7 +62,7 @@ def world(tmp_path: Path) -> Iterator[World]:
     file.close()
 
 
-def show(watched: AccessPartition, name: Identifier = TOKEN, *scopes: str) -> None:
+def show(watched: OwnedPartition, name: Identifier = TOKEN, *scopes: str) -> None:
     """Show one use of a credential, at 5 s."""
     use = AccessEvent((name,), "door", "allowed", 5 * S, "e", scopes=scopes or None)
     origin = Origin("vault", "default", NOW, "k", 1)
@@ -71,7 +71,7 @@ def show(watched: AccessPartition, name: Identifier = TOKEN, *scopes: str) -> No
     finish(watched.judge([block], NOW))
 
 
-def kinds(watched: AccessPartition) -> list[str]:
+def kinds(watched: OwnedPartition) -> list[str]:
     """Give the kinds of what was found."""
     return sorted(each.finding.kind.value for each in watched.unsaved.findings())
 

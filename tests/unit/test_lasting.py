@@ -11,11 +11,11 @@ from agents_registry.identifiers import Identifier, extend
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
 from streams.engines.kafka.checkpoints.checkpoint import UsesFile
-from streams.engines.kafka.facts.realm import Realm
 from streams.engines.kafka.records.accesses import read_access, signal_records
-from streams.engines.kafka.sentinel.access_partition import AccessPartition
+from streams.engines.kafka.sentinel.owned_partition import OwnedPartition
 from streams.model.findings import LASTING, FindingKind
 from streams.model.times import SECOND
+from streams.pipeline.realm import Realm
 from streams.stages.ingest.ingress import Origin
 from streams.stages.registry.cascade import Cascade
 from streams.stages.sentinel.finding_lifetime import FORGOTTEN
@@ -132,7 +132,7 @@ def test_the_end_of_a_state_comes_over_kafka_as_such(tmp_path: Path) -> None:
     """Also what a realm's table says of its names."""
     realm = Realm(Cascade(extend({})))
     file = UsesFile(tmp_path / "u.db")
-    watched = AccessPartition(0, file, RULES, lambda _: realm)
+    watched = OwnedPartition(0, file, RULES, lambda _: realm)
     origin = Origin("a", "r", NOW, "k")
 
     def tell(*signals: Any) -> list[tuple[str, bool]]:

@@ -15,7 +15,6 @@ from schemas.codec import in_force
 from schemas.errors import NEWER, SchemaError
 from streams.engines.kafka.checkpoints.journal import DamagedError
 from streams.engines.kafka.checkpoints.snapshot import RealmSnapshot
-from streams.engines.kafka.facts.realm import Realm
 from streams.engines.kafka.records.codec import (
     Genesis,
     Heartbeat,
@@ -25,6 +24,7 @@ from streams.engines.kafka.records.codec import (
     realm_of,
 )
 from streams.engines.kafka.records.poison import poison_of
+from streams.pipeline.realm import Realm
 from streams.stages.registry.cascade import Cascade
 
 if TYPE_CHECKING:

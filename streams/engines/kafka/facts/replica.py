@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from streams.engines.kafka.facts.partition import Listed, Partition
-    from streams.engines.kafka.facts.realm import Realm
     from streams.engines.kafka.facts.recovery import Loader
+    from streams.pipeline.realm import Realm
     from streams.settings.kafka import KafkaSettings
 
     Told = Callable[[list[Listed]], Awaitable[None]]

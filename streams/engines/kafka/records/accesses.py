@@ -6,8 +6,6 @@ import itertools
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from attrs import frozen
-
 from agents_registry.identifiers import Identifier
 from schemas.codec import in_force
 from schemas.errors import Fault, SchemaError
@@ -16,8 +14,9 @@ from streams.engines.kafka.records.codec import (
     access_partition_of,
     cloud_event,
 )
-from streams.engines.kafka.records.scope_uses import AFTER, ScopeUse, read_scope_use
+from streams.engines.kafka.records.scope_uses import AFTER, read_scope_use
 from streams.model.findings import FindingKind
+from streams.pipeline.access_records import Accesses, AccessRecord, Signal
 from streams.stages.access.columns import AccessColumns
 from streams.stages.access.uses import AccessEvent
 
@@ -30,27 +29,6 @@ if TYPE_CHECKING:
 LINES: Final = 1000  # access lines in one block, most often about 64 KiB
 BLOCK_BYTES: Final = 64 << 10
 OPEN: Final = "rescind-open"
-
-
-@frozen
-class Accesses:
-    """A block of accesses.
-
-    Attributes:
-        after: judge it once every fact below this offset is applied.
-    """
-
-    realm: str
-    after: int
-    lines: AccessColumns
-
-
-@frozen
-class Signal:
-    """What ingress saw by itself; ``values`` are the sentinel's."""
-
-    realm: str
-    values: Mapping[str, Any]
 
 
 def access_records(
@@ -187,7 +165,7 @@ def agent_record(
 
 def read_access(
     value: bytes | None, headers: Sequence[tuple[str, bytes]]
-) -> Accesses | Signal | ScopeUse:
+) -> AccessRecord:
     """Read one record of the topic ``access``.
 
     Raises:

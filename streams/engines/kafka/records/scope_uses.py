@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from attrs import frozen
-
 from agents_registry.identifiers import Identifier
 from schemas.codec import in_force
 from streams.engines.kafka.records.codec import (
@@ -18,6 +16,7 @@ from streams.engines.kafka.records.codec import (
     cloud_event,
 )
 from streams.model.times import DAY
+from streams.pipeline.access_records import ScopeUse
 from streams.stages.sentinel.scope_use import scoped
 
 if TYPE_CHECKING:
@@ -38,21 +37,6 @@ class ReportedScope(NamedTuple):
     name: Identifier
     scope: str
     day: int
-
-
-@frozen
-class ScopeUse:
-    """A credential used some scopes, at a time (ns).
-
-    Attributes:
-        after: take it in once every fact below this offset is applied.
-    """
-
-    realm: str
-    name: Identifier
-    scopes: tuple[str, ...]
-    at: int
-    after: int = 0
 
 
 class ScopeUses:

@@ -24,18 +24,17 @@ from streams.engines.kafka.client.group_consumer import (
 from streams.engines.kafka.client.log_reader import reading
 from streams.engines.kafka.facts.replica import RealmTables
 from streams.engines.kafka.finding_records import read_episodes
-from streams.engines.kafka.records.accesses import Accesses
 from streams.engines.kafka.records.codec import access_partition_of
 from streams.engines.kafka.records.layout import ACCESS, FACTS
 from streams.engines.kafka.records.schema_registry import learn
-from streams.engines.kafka.records.scope_uses import ScopeUse
-from streams.engines.kafka.sentinel.access_partition import AccessPartition
+from streams.engines.kafka.sentinel.owned_partition import OwnedPartition
 from streams.engines.kafka.sentinel.receipt_log import KafkaReceiptLog
-from streams.engines.kafka.sentinel.unsaved import AccessTally
 from streams.engines.kafka.sentinel.writing import SentinelWriter
 from streams.model.findings import FindingKind
 from streams.observability.failpoints import failpoint
 from streams.observability.progress import Progress
+from streams.pipeline.access_records import Accesses, ScopeUse
+from streams.pipeline.unsaved import AccessTally
 from streams.stages.registry.registry import dead
 
 if TYPE_CHECKING:
@@ -43,11 +42,11 @@ if TYPE_CHECKING:
 
     from streams.engines.kafka.client.publisher import Publisher
     from streams.engines.kafka.facts.partition import Listed
-    from streams.engines.kafka.facts.realm import Realm
     from streams.engines.kafka.facts.recovery import Loader
     from streams.engines.kafka.finding_records import Held
     from streams.engines.kafka.records.receipts import Keys
-    from streams.engines.kafka.sentinel.access_partition import Record
+    from streams.pipeline.access_records import AccessRecord
+    from streams.pipeline.realm import Realm
     from streams.settings.kafka import KafkaSettings
     from streams.settings.worker import WorkerSettings
     from streams.stages.sentinel.tolerances import Tolerances
@@ -101,7 +100,7 @@ class SentinelStage:
         self.witnesses = KafkaReceiptLog(
             settings, keys, tolerances.points, clock, self._genesis_of
         )
-        self.watched: dict[int, AccessPartition] = {}
+        self.watched: dict[int, OwnedPartition] = {}
         self.progress = Progress()
         self.tally = AccessTally()
         self.member = GroupConsumer.of_stage("sentinel", ACCESS, settings, worker)
@@ -141,7 +140,7 @@ class SentinelStage:
             await self._load(sorted(self.member.fresh))
         fetched = await self.member.poll(0 if self._inspecting else IDLE_SECONDS)
         await learn(fetched)
-        read: dict[AccessPartition, list[tuple[int, Record | None]]] = {}
+        read: dict[OwnedPartition, list[tuple[int, AccessRecord | None]]] = {}
         for number, records in fetched.items():
             watched = self.watched[number]
             read[watched] = [(each.offset, watched.read(each)) for each in records]
@@ -260,9 +259,9 @@ class SentinelStage:
         each.position = min(each.judged, end if since is None else since)
         return False
 
-    def _open(self, number: int) -> AccessPartition:
+    def _open(self, number: int) -> OwnedPartition:
         path = self._worker.data_dir / "sentinel" / f"access-{number}.db"
-        return AccessPartition(
+        return OwnedPartition(
             number,
             UsesFile(path),
             self._tolerances,
@@ -272,11 +271,11 @@ class SentinelStage:
             points_of=self.witnesses.points,
         )
 
-    def _ours(self) -> list[AccessPartition]:
+    def _ours(self) -> list[OwnedPartition]:
         begun = self.member.begun
         return [each for each in self.watched.values() if each.number in begun]
 
-    async def _catch_up(self, read: Iterable[Record | None]) -> None:
+    async def _catch_up(self, read: Iterable[AccessRecord | None]) -> None:
         """Wait for the facts that were written with or before some records."""
         after: dict[str, int] = {}
         for record in read:
@@ -290,7 +289,7 @@ class SentinelStage:
             log.warning("judged_without_facts", realms=sorted(after))
 
     async def _judge(
-        self, read: Mapping[AccessPartition, Sequence[tuple[int, Record | None]]]
+        self, read: Mapping[OwnedPartition, Sequence[tuple[int, AccessRecord | None]]]
     ) -> None:
         now = self._clock()
         ours = self._ours()
@@ -341,7 +340,7 @@ class SentinelStage:
         home = access_partition_of(realm, "", self._settings.access_partitions)
         return any(each.number == home for each in self._ours())
 
-    def _homes(self) -> Iterator[tuple[str, Realm, AccessPartition | None]]:
+    def _homes(self) -> Iterator[tuple[str, Realm, OwnedPartition | None]]:
         """Each realm, with what its own findings belong to where that is ours."""
         ours = {each.number: each for each in self._ours()}
         count = self._settings.access_partitions

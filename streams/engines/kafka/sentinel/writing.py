@@ -16,7 +16,7 @@ from streams.engines.kafka.records.accesses import agent_record
 from streams.engines.kafka.records.layout import ACCESS
 from streams.engines.kafka.records.outputs import finding_record
 from streams.engines.kafka.records.poison import letters
-from streams.engines.kafka.sentinel.access_partition import AccessPartition
+from streams.engines.kafka.sentinel.owned_partition import OwnedPartition
 from streams.observability.failpoints import failpoint
 from streams.services.traced_stages import trace_finding
 
@@ -62,7 +62,7 @@ class SentinelWriter:
         self.member = member
         self._clock = clock
 
-    async def write(self, begun: Iterable[AccessPartition]) -> None:
+    async def write(self, begun: Iterable[OwnedPartition]) -> None:
         """Publish what changed, and save it once it is acked."""
         ours = [each for each in begun if not each.file.room.missing]
         changed = [each for each in ours if each.changed]
@@ -103,14 +103,14 @@ class SentinelWriter:
             self.member.hold(number)
         return False
 
-    def _findings(self, changed: list[AccessPartition]) -> Iterator[list[Outgoing]]:
+    def _findings(self, changed: list[OwnedPartition]) -> Iterator[list[Outgoing]]:
         for each in changed:
             for episode in each.unsaved.findings():
                 count, trace = self._settings.partitions, trace_finding(episode)
                 judged = each.judged_of(episode.finding)
                 yield [finding_record(episode, count, trace, judged)]
 
-    def _agents(self, changed: list[AccessPartition]) -> Iterator[list[Outgoing]]:
+    def _agents(self, changed: list[OwnedPartition]) -> Iterator[list[Outgoing]]:
         """Return uses by agents here, for the owner of their realm's findings."""
         count, now = self._settings.access_partitions, self._clock()
         for each in changed:
@@ -118,13 +118,13 @@ class SentinelWriter:
                 identity = f"{self._worker.name}/{each.number}/{each.position}/{number}"
                 yield [agent_record(use, realm, count, identity, now)]
 
-    def _poison(self, changed: list[AccessPartition]) -> Iterator[list[Outgoing]]:
+    def _poison(self, changed: list[OwnedPartition]) -> Iterator[list[Outgoing]]:
         topic, count = self._settings.topic(ACCESS), self._settings.partitions
         for each in changed:
             yield from letters(topic, each.number, count, each.poison)
 
     async def commit(
-        self, begun: Iterable[AccessPartition], *, at_once: bool = False
+        self, begun: Iterable[OwnedPartition], *, at_once: bool = False
     ) -> None:
         """Commit how far each is saved, where it is time for that."""
         if not at_once and not self.member.commit_due(self._worker.commit_seconds):

@@ -10,9 +10,9 @@ from streams.stages.posture.posture import Limits, Posture
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from streams.engines.kafka.checkpoints.checkpoint import UsesFile
-    from streams.engines.kafka.facts.realm import Realm
-    from streams.engines.kafka.records.scope_uses import ScopeUse
+    from streams.pipeline.access_partition import KeptAccesses
+    from streams.pipeline.access_records import ScopeUse
+    from streams.pipeline.realm import Realm
     from streams.stages.sentinel.sentinel import Sentinel
 
 
@@ -27,7 +27,7 @@ class RealmPostures:
 
     def __init__(
         self,
-        file: UsesFile,
+        kept: KeptAccesses,
         limits: Limits,
         realm_of: Callable[[str], Realm],
         sentinel_of: Callable[[str], Sentinel],
@@ -35,7 +35,7 @@ class RealmPostures:
         """Start with no realm looked at."""
         self.used: dict[tuple[str, str], bytes | None] = {}
         self.untold: set[str] = set()
-        self._file = file
+        self._kept = kept
         self._limits = limits
         self._realm_of = realm_of
         self._sentinel_of = sentinel_of
@@ -47,7 +47,7 @@ class RealmPostures:
         if posture is None:
             posture = self._of[realm] = Posture(self._limits)
             posture.restore(self._sentinel_of(realm).episodes.open_ones())
-            for name, body in self._file.used_scopes(realm):
+            for name, body in self._kept.used_scopes(realm):
                 posture.book.restore(Identifier.parse(name), body)
         table = self._realm_of(realm)
         posture.follow(table.cascade.registry)

@@ -1,4 +1,4 @@
-"""Outputs of steps of the sentinel, until they are acked and saved."""
+"""Outputs of steps of the sentinel, until they are saved."""
 
 from __future__ import annotations
 
@@ -75,6 +75,13 @@ class UnsavedOutputs:
         """Yield uses by agents at our points that nobody was told of yet, by realm."""
         for realm, each in self._of.items():
             yield from ((realm, use) for use in each.acted)
+
+    def take_acted(self) -> list[tuple[str, list[AgentUse]]]:
+        """Take those out, by realm."""
+        taken = [(realm, each.acted) for realm, each in self._of.items() if each.acted]
+        for realm, _ in taken:
+            self._of[realm].acted = []
+        return taken
 
     def uses(self) -> Iterator[tuple[str, str, bytes | None]]:
         """Remembered uses in rows of realm, key and body; None drops one."""

@@ -1,0 +1,210 @@
+"""A partition of ``access`` as its owner has it: a file, and what earlier owners told.
+
+Nothing here speaks to Kafka.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from itertools import chain, groupby
+from typing import TYPE_CHECKING, Protocol
+
+import orjson
+import structlog
+
+from schemas.errors import SchemaError
+from streams.engines.kafka.checkpoints.journal import DamagedError
+from streams.engines.kafka.records.accesses import read_access
+from streams.engines.kafka.records.poison import poison_of
+from streams.pipeline.access_partition import AccessPartition
+from streams.stages.sentinel import saved_episodes
+from streams.stages.sentinel.prior_findings import PriorFindings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from agents_registry.steps import Steps
+    from streams.engines.kafka.checkpoints.checkpoint import UsesFile
+    from streams.engines.kafka.finding_records import Held
+    from streams.engines.kafka.records.poison import Poison
+    from streams.model.findings import Finding
+    from streams.pipeline.access_records import AccessRecord
+    from streams.pipeline.realm import Realm
+    from streams.pipeline.unsaved import AccessTally
+    from streams.stages.sentinel.episode import Episode
+    from streams.stages.sentinel.points import EnforcementPoints
+    from streams.stages.sentinel.tolerances import Tolerances
+
+log = structlog.get_logger()
+
+
+class Block(Protocol):
+    """A record as the client gives it."""
+
+    offset: int
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+
+
+class OwnedPartition(AccessPartition):
+    """One partition of ``access``.
+
+    Attributes:
+        number: of the partition.
+        file: its local checkpoint.
+        position: every block below it was judged.
+        judged: every block below it was judged by an earlier owner, who told of it.
+        target: where the log ended when it was loaded.
+        poison: records that could not be read, until they are saved as handled.
+    """
+
+    def __init__(  # noqa: PLR0913 - the last ones by name
+        self,
+        number: int,
+        file: UsesFile,
+        tolerances: Tolerances,
+        realm_of: Callable[[str], Realm],
+        digest_key: bytes | None = None,
+        *,
+        tally: AccessTally | None = None,
+        points_of: Callable[[str], EnforcementPoints] | None = None,
+    ) -> None:
+        """Start empty.
+
+        Args:
+            number: of the partition.
+            file: its local checkpoint.
+            tolerances: of the sentinels.
+            realm_of: gives the table of a realm as it is now.
+            digest_key: for the hashes of what cannot be read.
+            tally: where it is counted.
+            points_of: gives what the guards of a realm report.
+        """
+        super().__init__(file, tolerances, realm_of, tally=tally, points_of=points_of)
+        self.number = number
+        self.file = file
+        self.position = 0
+        self.judged = 0
+        self.target = 0
+        self.poison: list[Poison] = []
+        self._digest_key = digest_key
+        self._told: dict[str, PriorFindings] = {}
+        self._limits: list[int] = []  # below which some of that was judged
+        self._taken: list[Episode] = []  # that are told, and not in the file
+
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()
+
+    @property
+    def ready(self) -> bool:
+        """Whether all is judged that was there when it was loaded."""
+        return self.position >= self.target
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is something to tell, and to save."""
+        return super().changed or bool(self.poison)
+
+    def restore(self, now: int) -> Steps[bool]:
+        """Take up what the file holds, and judge all of it.
+
+        Tell whether it could be read; it is thrown away where not, since topics have
+        all of it.
+        """
+        try:
+            self.take_up()
+            yield from self.judge_all(now)
+        except (DamagedError, ValueError) as error:
+            log.warning("uses_damaged", partition=self.number, error=str(error))
+            self._sentinels = {}
+            self.unsaved.clear()
+            self.file.reset()
+            return False
+        return True
+
+    def take(self, held: Iterable[Held]) -> None:
+        """Go on from what was told, without a file; see `judged`.
+
+        Some of it may know of lines above the commit: a crash came between.
+        """
+        limits = set()
+        for episode, judged in held:
+            realm = episode.finding.realm
+            # What tells of more than there is told of another log.
+            below = max(self.judged, min(judged, self.target))
+            self.sentinel(realm).episodes.restore(episode)
+            self._told.setdefault(realm, PriorFindings()).add(episode.finding, below)
+            self._taken.append(episode)
+            limits.add(below)
+        self._limits = sorted(limits)
+
+    def read(self, record: Block) -> AccessRecord | None:
+        """Read a record; None where it is poison."""
+        try:
+            return read_access(record.value, record.headers)
+        except SchemaError as error:
+            self.poison.append(poison_of(record, str(error), self._digest_key))
+            return None
+
+    def advance(
+        self, records: Sequence[tuple[int, AccessRecord | None]], now: int
+    ) -> Steps[None]:
+        """Take records in, by their offsets; None where one is poison.
+
+        What an earlier owner judged is remembered, and told as far as it was not.
+        """
+        read = ((offset, each) for offset, each in records if each is not None)
+        for _, some in groupby(read, lambda pair: bisect_right(self._limits, pair[0])):
+            alike = list(some)
+            self._recall(alike[0][0])
+            yield from self.judge((each for _, each in alike), now)
+        self._recall(None)
+        self.position = records[-1][0] + 1
+        if self._caught_up:
+            self._told, self._limits = {}, []
+
+    @property
+    def _caught_up(self) -> bool:
+        """Whether nothing that comes can be told already."""
+        return not self._limits or self.position >= self._limits[-1]
+
+    def _recall(self, at: int | None) -> None:
+        """Have what is told held against what is judged next, as far as it knew it."""
+        for realm, told in self._told.items():
+            told.at = at or 0
+            self.sentinel(realm).episodes.told = None if at is None else told
+
+    def judged_of(self, finding: Finding) -> int:
+        """Below which offset every block was judged that a finding tells of.
+
+        Who told of it before may have come further than we are.
+        """
+        told = self._told.get(finding.realm)
+        return max(self.position, 0 if told is None else told.below(finding))
+
+    def _episodes(self) -> Iterator[tuple[str, str, bytes | None]]:
+        """Return the changed episodes, in rows."""
+        # With what is in doubt of them, which is known once uses are judged again.
+        taken = self._taken if self._caught_up else []
+        for episode in chain(taken, self.unsaved.findings()):
+            finding = episode.finding
+            yield finding.realm, finding.id, orjson.dumps(saved_episodes.save(episode))
+        yield from ((*dropped, None) for dropped in self.unsaved.dropped())
+
+    def save(self) -> None:
+        """Write what changed to the file; call it after the acks.
+
+        Where there is no room it is kept for the next time, and told again then.
+        """
+        self.poison.clear()
+        if self.file.save(
+            self.unsaved.uses(),
+            self._episodes(),
+            # Before it has what was told, nobody may go on from it.
+            self.position if self._caught_up else None,
+            ((*key, body) for key, body in self.postures.used.items()),
+        ):
+            self.saved()
+            if self._caught_up:
+                self._taken = []

@@ -1,0 +1,1 @@
+"""The order in which stages are called, once for both engines."""

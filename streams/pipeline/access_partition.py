@@ -1,0 +1,269 @@
+"""What the sentinel holds of one partition of accesses: a sentinel for each realm.
+
+State and outputs of a step are collected here until the engine has made them durable.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import orjson
+import structlog
+
+from streams.model.findings import FindingKind
+from streams.pipeline.access_records import Accesses, AccessRecord, ScopeUse, Signal
+from streams.pipeline.realm_postures import RealmPostures
+from streams.pipeline.unsaved import AccessTally, UnsavedOutputs
+from streams.stages.access.columns import gathered
+from streams.stages.posture.posture import SLICE
+from streams.stages.sentinel import saved_episodes
+from streams.stages.sentinel.acted import AgentUse
+from streams.stages.sentinel.sentinel import Sentinel
+from streams.stages.sentinel.tolerances import Tolerances
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+
+    from agents_registry.identifiers import Identifier
+    from agents_registry.registry import Registry
+    from agents_registry.steps import Steps
+    from streams.pipeline.realm import Realm
+    from streams.stages.sentinel.points import EnforcementPoints
+    from streams.stages.sentinel.unknown_agents import Shown
+
+AT_ONCE: Final = 8192  # lines judged in one step
+
+log = structlog.get_logger()
+
+
+class KeptAccesses(Protocol):
+    """What an engine has saved of a partition."""
+
+    def episodes(self) -> Iterable[tuple[str, bytes]]:
+        """Realm and body of every episode."""
+
+    def uses(self) -> Mapping[str, list[tuple[str, bytes]]]:
+        """Name and body of all remembered uses, by their realms."""
+
+    def used_scopes(self, realm: str) -> Iterable[tuple[str, bytes]]:
+        """Name and body of the recorded use of scopes in a realm."""
+
+
+class AccessPartition:
+    """One partition of accesses.
+
+    An engine saves `unsaved` and `postures.used` with the position of what was judged,
+    and calls `saved` then.
+
+    Attributes:
+        unsaved: what steps found, until it is saved.
+        postures: how credentials stand.
+    """
+
+    def __init__(
+        self,
+        kept: KeptAccesses,
+        tolerances: Tolerances,
+        realm_of: Callable[[str], Realm],
+        *,
+        tally: AccessTally | None = None,
+        points_of: Callable[[str], EnforcementPoints] | None = None,
+    ) -> None:
+        """Start empty.
+
+        Args:
+            kept: what was saved; see `take_up`.
+            tolerances: of the sentinels.
+            realm_of: gives the table of a realm as it is now.
+            tally: where it is counted.
+            points_of: gives what the guards of a realm report.
+        """
+        self.unsaved = UnsavedOutputs(tally or AccessTally())
+        self.postures = RealmPostures(kept, tolerances.posture, realm_of, self.sentinel)
+        self._kept = kept
+        self._tolerances = tolerances
+        self._realm_of = realm_of
+        self._points_of = points_of
+        self._sentinels: dict[str, Sentinel] = {}
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is something to tell, and to save."""
+        return bool(self.unsaved or self.postures.used)
+
+    def sentinel(self, realm: str) -> Sentinel:
+        """Sentinel of a realm, on its table of now."""
+        sentinel = self._sentinels.get(realm)
+        if sentinel is None:
+            sentinel = self._sentinels[realm] = Sentinel(realm, self._tolerances)
+        state = self._realm_of(realm)
+        sentinel.accepted, sentinel.bits = state.accepted, state.dead_bits()
+        sentinel.known = state.known
+        if self._points_of is not None:
+            sentinel.points = self._points_of(realm)
+        return sentinel
+
+    def take_up(self) -> None:
+        """Take up what is kept.
+
+        Raises:
+            ValueError: some of it cannot be read.
+        """
+        for realm, body in self._kept.episodes():
+            episode = saved_episodes.load(orjson.loads(body))
+            self.sentinel(realm).episodes.restore(episode)
+        for realm, rows in self._kept.uses().items():
+            self.sentinel(realm).restore(rows)
+
+    def judge_all(self, now: int) -> Steps[None]:
+        """Judge all that is remembered by the tables of now.
+
+        Facts that came while nobody watched are made up for by that.
+        """
+        for realm in self._sentinels:
+            registry = self._registry(realm)
+            outputs = yield from self.sentinel(realm).reconsider_all(registry, now)
+            self.unsaved.add(realm, outputs)
+            # Receipts were read before, and are news to nobody.
+            yield from self.recheck(realm, None, now)
+
+    def judge(self, records: Iterable[AccessRecord], now: int) -> Steps[None]:
+        """Take records in; blocks of one realm that follow each other as one."""
+        for (realm, kind), group in groupby(
+            records, lambda each: (each.realm, type(each))
+        ):
+            if kind is ScopeUse:
+                self.postures.take_used(
+                    realm, (e for e in group if isinstance(e, ScopeUse))
+                )
+                continue
+            if kind is Signal:
+                signals = [each.values for each in group if isinstance(each, Signal)]
+                yield from self._take_signals(realm, signals, now)
+                continue
+            sentinel, registry = self.sentinel(realm), self._registry(realm)
+            blocks = [each.lines for each in group if isinstance(each, Accesses)]
+            for lines in gathered(blocks, AT_ONCE):
+                outputs = yield from sentinel.observe(lines, registry, now)
+                self.unsaved.add(realm, outputs)
+
+    def _take_signals(
+        self, realm: str, signals: Iterable[Mapping[str, Any]], now: int
+    ) -> Steps[None]:
+        """Take in what ingress saw by itself, and what points tell of agents."""
+        sentinel, registry = self.sentinel(realm), self._registry(realm)
+        for of_agents, group in groupby(signals, _is_of_an_agent):
+            if of_agents:
+                seen = [use for each in group if (use := _agent_use(each)) is not None]
+                outputs = yield from sentinel.see_agents(seen, registry, now)
+            else:
+                outputs = yield from sentinel.report(group, registry, now)
+            self.unsaved.add(realm, outputs)
+
+    def see_acted(self, now: int) -> Steps[None]:
+        """Take in the uses by agents that were found here, as their signals would be.
+
+        For an engine that has all findings of a realm in one partition.
+        """
+        for realm, acted in self.unsaved.take_acted():
+            steps = self.sentinel(realm).see_agents(acted, self._registry(realm), now)
+            self.unsaved.add(realm, (yield from steps))
+
+    def reconsider(
+        self, realm: str, names: Collection[Identifier], now: int
+    ) -> Steps[None]:
+        """Judge remembered uses again, of identifiers that a fact condemned."""
+        if realm in self._sentinels:
+            sentinel, registry = self.sentinel(realm), self._registry(realm)
+            outputs = yield from sentinel.reconsider(names, registry, now)
+            self.unsaved.add(realm, outputs)
+
+    def inspect(self, realm: str, now: int, most: int = SLICE) -> Steps[int]:
+        """Look at the next nodes of a realm that may stand otherwise than before.
+
+        Its findings are those of one partition, wherever the realm is used. Give how
+        much is still to be looked at.
+        """
+        posture = self.postures.of(realm)
+        if posture.waiting(now):
+            signals = yield from posture.step(now, most)
+            self.postures.untold.add(realm)
+            registry = self._registry(realm)
+            outputs = yield from self.sentinel(realm).report(signals, registry, now)
+            self.unsaved.add(realm, outputs)
+            self.postures.untold.discard(realm)
+            self.postures.take_news(realm)
+        return posture.waiting(now)
+
+    def follow(self, now: int) -> Steps[None]:
+        """Judge all uses again of the realms whose tables were built anew."""
+        for realm in self._sentinels:
+            registry = self._registry(realm)
+            outputs = yield from self.sentinel(realm).follow(registry, now)
+            self.unsaved.add(realm, outputs)
+
+    def recheck(
+        self, realm: str, points: Iterable[str] | None, now: int
+    ) -> Steps[None]:
+        """See whether receipts that came in turn lags into failures.
+
+        Args:
+            realm: of the guards.
+            points: where guards have news; None: all, e.g. after a start.
+            now: ns.
+        """
+        if realm in self._sentinels:
+            outputs = yield from self.sentinel(realm).recheck(points, now)
+            self.unsaved.add(realm, outputs)
+
+    def limit(self, realm: str, names: Collection[Identifier]) -> None:
+        """Have uses held against their scopes again, of what hangs on some names."""
+        if realm in self._sentinels:
+            self._sentinels[realm].limit(names)
+
+    def settle(self, now: int) -> Steps[None]:
+        """Ask about the next uses again whose time has come."""
+        for realm, sentinel in self._sentinels.items():
+            if sentinel.unsettled(now):
+                registry = self._registry(realm)
+                outputs = yield from self.sentinel(realm).settle(registry, now)
+                self.unsaved.add(realm, outputs)
+
+    def unsettled(self, now: int) -> int:
+        """Count the realms in which there are such uses."""
+        return sum(each.unsettled(now) for each in self._sentinels.values())
+
+    def tidy(self, now: int) -> Steps[None]:
+        """Forget old uses, and close what is silent or over."""
+        for realm, sentinel in self._sentinels.items():
+            registry = self._registry(realm)
+            self.unsaved.add(realm, (yield from sentinel.expire(now)))
+            self.unsaved.add(realm, (yield from sentinel.end_denied(registry, now)))
+            self.unsaved.add(realm, (yield from sentinel.end_declared(registry, now)))
+        self.postures.forget(now)
+
+    def undeclared(self, realm: str) -> Iterable[Shown]:
+        """Undeclared agents and credentials of a realm, as far as seen here."""
+        known = self._sentinels.get(realm)
+        return () if known is None else known.undeclared()
+
+    def saved(self) -> None:
+        """Take note that all is saved."""
+        self.unsaved.clear()
+        self.postures.used = {}
+
+    def _registry(self, realm: str) -> Registry:
+        return self._realm_of(realm).cascade.registry
+
+
+def _is_of_an_agent(signal: Mapping[str, Any]) -> bool:
+    return bool(signal["kind"] == FindingKind.UNKNOWN_AGENT.value)
+
+
+def _agent_use(signal: Mapping[str, Any]) -> AgentUse | None:
+    try:
+        return AgentUse.read(signal)
+    except ValueError:
+        log.warning("agent_use_not_readable", presented=signal["presented"])
+        return None
