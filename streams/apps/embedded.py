@@ -31,7 +31,6 @@ from streams.engines.embedded.dead_letters import DeadLetterRetention
 from streams.engines.embedded.fact_lookup import LoggedFacts
 from streams.engines.embedded.findings_log import StoredDeadLetters, StoredFindings
 from streams.engines.embedded.reader_process import ReaderProcess
-from streams.engines.embedded.status_entries import StoredStatusEntries
 from streams.engines.embedded.store import Store
 from streams.http.alert_metrics import AlertMetrics
 from streams.http.events import Events
@@ -49,6 +48,7 @@ from streams.observability import metrics
 from streams.process.lifecycle import heeding_signals, say_ready
 from streams.process.loop_hold import ANALYSIS
 from streams.process.server_clock import server_clock
+from streams.services.status_entries import StatusEntries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -171,13 +171,13 @@ def _status_lists(
     about: EmbeddedContext, taking: Inputs, stages: Stages, published: Publication
 ) -> StatusLists:
     """Make what publishes the state of tokens."""
-    entries = StoredStatusEntries(
-        about.store,
-        stages,
+    entries = StatusEntries(
+        about.kept,
+        CurrentTable(stages, about.store),
         about.clock,
         about.fresh_id,
         secrets.randbelow,
-        about.analysis,
+        about.analysis.run,
     )
     return StatusLists(
         taking.tokens,

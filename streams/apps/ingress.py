@@ -21,12 +21,12 @@ from streams.apps.builders.sources import check_kafka
 from streams.engines.embedded.reader_process import ReaderProcess
 from streams.engines.kafka.clock.cluster_clock import machine_clock
 from streams.engines.kafka.ingress.current import FollowedTable
-from streams.engines.kafka.ingress.status_entries import KafkaStatusEntries
 from streams.http.publication import publication
 from streams.http.status_lists import StatusLists
 from streams.process.lifecycle import say_ready, until_stopped
 from streams.process.loop_hold import LoopHold
 from streams.services.health_records import HEARSAY_SECONDS
+from streams.services.status_entries import StatusEntries
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -128,7 +128,7 @@ async def _following(
         if common.orders.limited:
             common.orders.hold_to(table)
         if published is not None:
-            entries = KafkaStatusEntries(
+            entries = StatusEntries(
                 log.kept, table, common.speakers.clock, _fresh_id, secrets.randbelow
             )
             StatusLists(

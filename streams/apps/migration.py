@@ -29,7 +29,6 @@ from streams.engines.embedded.restore import alone
 from streams.engines.kafka.client.log_reader import reading
 from streams.engines.kafka.client.publisher import Publisher
 from streams.engines.kafka.ingress.compacted_store import CompactedStore
-from streams.engines.kafka.ingress.status_entries import ENTRY, LIST
 from streams.engines.kafka.records.accesses import access_records, signal_records
 from streams.engines.kafka.records.codec import (
     fact_record,
@@ -41,7 +40,15 @@ from streams.engines.kafka.records.layout import ACCESS, FACTS, SOURCES
 from streams.engines.kafka.topics.topics import assert_layout
 from streams.http.table_answers import table_row
 from streams.observability.failpoints import failpoint
-from streams.ports.keyed_store import CURSOR, PENDING, PLACE, SCIM, SILENCE, Put
+from streams.ports.keyed_store import (
+    CURSOR,
+    PENDING,
+    PLACE,
+    SCIM,
+    SILENCE,
+    STATUS_ENTRY,
+    STATUS_LIST,
+)
 from streams.stages.access.uses import AccessEvent
 from streams.stages.ingest.approvals import HELD
 from streams.stages.ingest.ingress import Origin
@@ -58,6 +65,9 @@ if TYPE_CHECKING:
 PAGE: Final = 2_000  # facts that are written, and acked, at once
 ACK_SECONDS: Final = 60.0
 BY: Final = "migrate"  # whose blocks of accesses these are
+# Credentials name their lists for as long as they live. The log is another one there,
+# so no index of these lists is given any more.
+MOVED_KINDS: Final = {CURSOR, PLACE, SCIM, SILENCE, STATUS_ENTRY, STATUS_LIST}
 
 
 class MigrationError(Exception):
@@ -184,12 +194,11 @@ class Migration:
         async with CompactedStore(
             self.kafka, self.realm, publisher, self.clock
         ) as kept:
-            query = "SELECT kind, name, body FROM kept WHERE kind IN (?, ?, ?, ?)"
-            moved = db.execute(query, (CURSOR, PLACE, SCIM, SILENCE))
+            rows = db.execute("SELECT kind, name, body FROM kept")
             missing = (
                 kept.put(kind, name, body)
-                for kind, name, body in itertools.chain(moved, _status_lists(db))
-                if kept.get(kind, name) != body
+                for kind, name, body in rows
+                if kind in MOVED_KINDS and kept.get(kind, name) != body
             )
             while page := list(itertools.islice(missing, PAGE)):
                 await asyncio.gather(*page)
@@ -261,20 +270,6 @@ class Migration:
             digest.update(orjson.dumps(table_row(row)) + b"\n")
             rows += 1
         return rows, digest.hexdigest()
-
-
-def _status_lists(db: sqlite3.Connection) -> Iterator[Put]:
-    """Entries of the lists, which credentials name for as long as they live.
-
-    The log is another one there, so no index of these lists is given any more.
-    """
-    query = "SELECT number, name, genesis, bits, size, created_at FROM status_lists"
-    names = {}
-    for number, name, *plain in db.execute(query):
-        names[number] = name
-        yield Put(LIST, name, orjson.dumps(plain))
-    for number, index, body in db.execute("SELECT list, idx, body FROM status_entries"):
-        yield Put(ENTRY, f"{names[number]}/{index}/moved", bytes(body))
 
 
 def _facts_of(db: sqlite3.Connection) -> Iterator[Fact]:

@@ -15,6 +15,8 @@ PENDING: Final = "pending"
 PLACE: Final = "place"
 SCIM: Final = "scim"
 SILENCE: Final = "silence"
+STATUS_ENTRY: Final = "status_entry"
+STATUS_LIST: Final = "status_list"
 
 Heard = Callable[[str, bytes | None], None]  # a name and its body; None: forgotten
 
@@ -94,7 +96,8 @@ class KeyedStore(ABC):
         if body is None:
             bodies.pop(name, None)
         else:
-            bodies[name] = body
+            # Copied: orjson leaves 4 KiB behind what it makes.
+            bodies[name] = bytes(memoryview(body))
         for heard in self._followers.get(kind, ()):
             heard(name, body)
 

@@ -6,21 +6,25 @@ A module of an engine's tier subclasses the cases and gives them its ``backend``
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
-from attrs import frozen
+from attrs import field, frozen
 
 from agents_registry.facts import HOUR, Cause, Effect, Fact, Node
 from agents_registry.identifiers import Identifier
+from agents_registry.registry import Registry
 from schemas.entries import Act
 from streams.model.records import DeadLetter
 from streams.ports.fact_log import Encoded, FactLog, LogBatch, NotWrittenError
 from streams.ports.keyed_store import KeyedStore, Put
 from streams.services.intake import encode
+from streams.services.status_entries import StatusEntries
 from streams.stages.access.uses import AccessEvent
 from streams.stages.ingest.admission import Admission
 from streams.stages.ingest.ingress import Origin
+from streams.stages.status.status_list import StatusEntry
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
@@ -292,3 +296,76 @@ class FactLogCases:
             await patient
             assert [each.key for each in facts] == await backend.entries()
             assert {("cursor", "okta"): SMALL} == await backend.bodies()
+
+
+@frozen
+class NoTable:
+    """A table of nothing, of one log.
+
+    Attributes:
+        genesis: of that log.
+    """
+
+    genesis: str = "g1"
+    registry: Registry = field(factory=Registry)
+
+    async def catch_up(self) -> str:
+        """Be there."""
+        return f"{self.genesis}:0:0"
+
+
+def status_entries(
+    process: Process, draws: list[int], name: str, genesis: str = "g1"
+) -> StatusEntries:
+    """Make what gives indices in a process, which draws these."""
+    fresh, drawn = itertools.count(), iter(draws)
+    return StatusEntries(
+        process.kept,
+        NoTable(genesis),
+        lambda: NOW,
+        lambda: f"{name}{next(fresh)}",
+        lambda _: next(drawn),
+    )
+
+
+class StatusEntriesCases:
+    """Contract of a keyed store under the status lists."""
+
+    async def test_an_index_is_given_once(self, backend: Backend) -> None:
+        """To whoever claims it first, while others do, and after a restart."""
+        entry, given = StatusEntry((Identifier("jwt.jti", "t"),), 1), []
+        async with backend.process() as one, backend.peer(one) as other:
+            first = status_entries(one, [3, 7, 5, 6, 0], "a")
+            given.append(await first.give(entry, 2, 64))
+            second = status_entries(other, [3, 7, 5, 1, 2], "b")
+            await second.catch_up()
+            async with asyncio.TaskGroup() as tasks:
+                at_once = [
+                    tasks.create_task(each.give(entry, 2, 64))
+                    for each in (first, second, first, second)
+                ]
+            given += [each.result() for each in at_once]
+        async with backend.process() as last:
+            later = status_entries(last, [*(each.idx for each in given), 9], "c")
+            await later.catch_up()
+            given.append(await later.give(entry, 2, 64))
+            (known,) = await later.lists()
+
+        assert {known.name} == {each.list for each in given}
+        assert len(given) == len({each.idx for each in given}) == 6
+
+    async def test_indices_are_not_given_in_a_list_of_another_log(
+        self, backend: Backend
+    ) -> None:
+        """What was given since a backup is not known any more."""
+        entry = StatusEntry((Identifier("jwt.jti", "t"),), 1)
+        async with backend.process() as process:
+            before = await status_entries(process, [3], "a").give(entry, 2, 64)
+        async with backend.process() as process:
+            restored = status_entries(process, [3], "b", genesis="g2")
+            await restored.catch_up()
+            after = await restored.give(entry, 2, 64)
+            known = {each.name for each in await restored.lists()}
+
+        assert before.list != after.list
+        assert {before.list, after.list} == known

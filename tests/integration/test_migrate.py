@@ -84,13 +84,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (SCIM, "aws/User/1", orjson.dumps(row)),
         )
         db.executemany("INSERT INTO kept VALUES (?, ?, ?)", kept)
-        query = (
-            "INSERT INTO status_lists (number, name, genesis, bits, size, given,"
-            " created_at) VALUES (7, ?, 'old', 2, 16, 1, 5)"
-        )
-        db.execute(query, (LISTED,))
         body = orjson.dumps(StatusEntry((Identifier("jwt.jti", "t"),), 3).to_plain())
-        db.execute("INSERT INTO status_entries VALUES (7, 11, ?)", (body,))
+        lists = (
+            ("status_list", LISTED, orjson.dumps(["old", 2, 16, 5])),
+            ("status_entry", f"{LISTED}/11/c", body),
+        )
+        db.executemany("INSERT INTO kept VALUES (?, ?, ?)", lists)
         db.commit()
     return path
 
@@ -132,7 +131,7 @@ async def test_all_that_decides_is_on_kafka(
         CURSOR: "okta/ours",
         "scim": "aws/User/1",
         "status_list": LISTED,
-        "status_entry": f"{LISTED}/11/moved",
+        "status_entry": f"{LISTED}/11/c",
     }
     dead, living = (Identifier("aws.access_key", key) for key in (DEAD, LIVING))
     async with pipeline(tmp_path / "kafka", kafka_settings) as pipe:

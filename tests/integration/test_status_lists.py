@@ -25,9 +25,6 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from streams.engines.embedded import status_entries
-from streams.engines.embedded.status_rows import NewList
-from streams.engines.embedded.store import Store
 from streams.http import status_lists
 from streams.http.status_token import SigningKey
 from tests.integration.cli_server import environment
@@ -400,29 +397,8 @@ async def test_a_missing_key_ends_the_start(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
-async def test_a_list_is_left_when_half_of_it_is_given(tmp_path: Path) -> None:
-    """A draw that is taken is drawn again; the count survives in the file."""
-    draws = iter([3, 3, 1, 0])
-    new = NewList("one", "g", 2, 4, 7, lambda _: next(draws))
-    store = Store.open(tmp_path, realm="default", genesis="g")
-    try:
-        given = [await store.write(lambda tx: tx.add_status_entry(b"[]", new))]
-        given += [await store.write(lambda tx: tx.add_status_entry(b"[]", new))]
-        new = new._replace(name="two")
-        given += [await store.write(lambda tx: tx.add_status_entry(b"[]", new))]
-        rows = await store.read("SELECT name, given FROM status_lists ORDER BY number")
-    finally:
-        await store.close()
-
-    assert [("one", 3), ("one", 1), ("two", 0)] == given
-    assert [("one", 2), ("two", 1)] == rows
-
-
-async def test_a_list_of_several_pages_is_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each entry is judged once, wherever a page ends."""
-    monkeypatch.setattr(status_entries, "PAGE", 3)
+async def test_a_list_of_several_entries_is_whole(tmp_path: Path) -> None:
+    """Each entry is judged."""
     async with running(tmp_path, **settings(tmp_path)) as server:
         names = [f"{CHILD}{n}" for n in range(10)]
         given = [await entry(server, name) for name in names]
@@ -482,12 +458,10 @@ async def test_an_index_that_was_answered_survives_a_kill(tmp_path: Path) -> Non
         if process.returncode is None:
             process.kill()
         await process.wait()
-    query = (
-        "SELECT name, idx FROM status_entries JOIN status_lists"
-        " ON status_entries.list = status_lists.number"
-    )
+    query = "SELECT name FROM kept WHERE kind = 'status_entry'"
     with closing(sqlite3.connect(tmp_path / "data" / "rescind.db")) as db:
-        kept = set(db.execute(query))
+        claims = [name.split("/") for (name,) in db.execute(query)]
+    kept = {(name, int(index)) for name, index, _ in claims}
 
     assert len(given) == 5
     assert given == kept

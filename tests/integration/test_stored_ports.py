@@ -19,6 +19,7 @@ from tests.contract.port_cases import (
     FactLogCases,
     KeyedStoreCases,
     Process,
+    StatusEntriesCases,
 )
 
 if TYPE_CHECKING:
@@ -98,3 +99,7 @@ class TestStoredBodies(KeyedStoreCases):
 
 class TestStoredFactLog(FactLogCases):
     """The log of facts."""
+
+
+class TestStoredStatusEntries(StatusEntriesCases):
+    """Lists in the bodies beside the log."""

@@ -24,6 +24,7 @@ from tests.contract.port_cases import (
     FactLogCases,
     KeyedStoreCases,
     Process,
+    StatusEntriesCases,
 )
 from tests.integration.working import lay_out, records
 
@@ -121,3 +122,7 @@ class TestCompactedStore(KeyedStoreCases):
 
 class TestTopicFactLog(FactLogCases):
     """The topic ``facts``, and what is written behind it."""
+
+
+class TestCompactedStatusEntries(StatusEntriesCases):
+    """Lists in the topic ``sources``."""

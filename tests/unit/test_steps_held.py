@@ -8,7 +8,6 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
-import orjson
 import pytest
 
 from agents_registry.facts import (
@@ -32,7 +31,6 @@ from agents_registry.identifiers import Identifier, extend
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
 from enforcement import turns
-from streams.engines.embedded.status_entries import StoredStatusEntries
 from streams.engines.kafka.checkpoints.checkpoint import FactsFile
 from streams.engines.kafka.facts.partition import Partition
 from streams.engines.kafka.facts.recovery import take
@@ -40,7 +38,7 @@ from streams.http.prober import Prober
 from streams.http.table_answers import MAKERS, explained
 from streams.model.findings import Finding, FindingKind, Severity
 from streams.observability.progress import Progress
-from streams.services.status_entries import Known
+from streams.services.status_entries import StatusEntries
 from streams.stages.access.agent_kinds import is_agent
 from streams.stages.closure.results import Revocation
 from streams.stages.ingest.blast import BatchReach
@@ -51,6 +49,7 @@ from streams.stages.posture.posture import Limits, Posture
 from streams.stages.posture.view import View
 from streams.stages.status.status_list import Status, StatusEntry, StatusList
 from tests.held_loop import least_held, most_calls
+from tests.unit.kept_bodies import BodiesInMemory
 from tests.unit.test_kafka_standby import record
 
 if TYPE_CHECKING:
@@ -348,20 +347,16 @@ async def test_a_status_list_lets_others_have_their_turn(
     """Anybody may ask for it, and for how it was."""
     monkeypatch.setattr(turns, "TURN_SECONDS", 0.0)
     registry, deep, _ = below_an_end(500)
-    row = 3, orjson.dumps(StatusEntry((deep,), S).to_plain())
-
-    async def read(_: str, __: int, last: int, ___: int) -> list[Any]:
-        return [row] if last < 0 else []
-
-    store: Any = SimpleNamespace(read=read)
-    stages: Any = SimpleNamespace(registry=registry)
-    unused: Any = None
-    entries = StoredStatusEntries(store, stages, lambda: 2 * S, unused, unused, unused)
+    table: Any = SimpleNamespace(registry=registry, genesis="g")
+    entries = StatusEntries(
+        BodiesInMemory(), table, lambda: 2 * S, lambda: "n", lambda _: 3
+    )
+    await entries.give(StatusEntry((deep,), S), 2, 8)
+    (known,) = await entries.lists()
     judged: list[StatusList] = []
 
     async def judge() -> None:
-        known = Known(number=1, name="n", bits=2, size=8, created_at=S)
-        judged.append(await entries._judged(known, at))
+        judged.append(await entries.statuses(known, at))
 
     assert await turns_beside(judge()) > 100
     assert [Status.INVALID << 6, 0] == [*judged[0].array]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from streams.ports.fact_log import token_of
 from streams.services.blast_limit import TABLE_SECONDS, BlastLimit
 
 if TYPE_CHECKING:
@@ -28,12 +29,27 @@ class CurrentTable:
         self._stages = stages
         self._store = store
 
-    async def current(self) -> Registry | None:
-        """Table once all is applied that was committed at the time of the call."""
+    @property
+    def genesis(self) -> str:
+        """Id of the log."""
+        return self._store.genesis
+
+    @property
+    def registry(self) -> Registry:
+        """Table as it is now, to be read in the event loop of the stages alone."""
+        return self._stages.registry
+
+    async def catch_up(self) -> str:
+        """Wait until all is applied that was committed at the time of the call."""
         end = self._store.end
         await self._stages.loaded.wait()
         await self._stages.wait_applied(end)
-        return self._stages.registry
+        return token_of(self.genesis, end)
+
+    async def current(self) -> Registry | None:
+        """Table that has caught up."""
+        await self.catch_up()
+        return self.registry
 
 
 class NoTable:

@@ -47,13 +47,6 @@ CREATE TABLE IF NOT EXISTS closures (
 CREATE INDEX IF NOT EXISTS closures_id ON closures (id);
 CREATE INDEX IF NOT EXISTS closures_open ON closures (offset)
   WHERE state IN ('pending', 'partial');
-CREATE TABLE IF NOT EXISTS status_lists (
-  number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, genesis TEXT NOT NULL,
-  bits INTEGER NOT NULL, size INTEGER NOT NULL, given INTEGER NOT NULL,
-  created_at INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS status_entries (
-  list INTEGER NOT NULL, idx INTEGER NOT NULL, body BLOB NOT NULL,
-  PRIMARY KEY (list, idx)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS kept (
   kind TEXT NOT NULL, name TEXT NOT NULL, body BLOB NOT NULL,
   PRIMARY KEY (kind, name)) WITHOUT ROWID;

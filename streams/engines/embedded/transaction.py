@@ -8,7 +8,6 @@ import orjson
 
 from streams.engines.embedded import dead_letters
 from streams.engines.embedded.stage_rows import StageRows
-from streams.engines.embedded.status_rows import StatusRows
 from streams.observability.failpoints import failpoint
 from streams.stages.audit.chain import pruning
 
@@ -41,7 +40,7 @@ class Mark(NamedTuple):
     dead_letters: int
 
 
-class Transaction(StageRows, StatusRows):
+class Transaction(StageRows):
     """One open transaction; offsets have no gaps, also when a job fails."""
 
     def __init__(

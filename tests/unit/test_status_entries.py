@@ -1,10 +1,11 @@
-"""Indices of status lists on Kafka: claimed by many, given once."""
+"""Indices of status lists: claimed by many, given once."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-from typing import TYPE_CHECKING, cast
+import sqlite3
+from contextlib import closing
 
 import orjson
 import pytest
@@ -12,15 +13,13 @@ from attrs import define, field
 
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
-from streams.engines.kafka.ingress.status_entries import ENTRY, KafkaStatusEntries
+from streams.engines.embedded import kept_upgrade
 from streams.ports.fact_log import NotWrittenError
-from streams.ports.keyed_store import KeyedStore
+from streams.ports.keyed_store import STATUS_ENTRY, KeyedStore
 from streams.services.read_models import BehindError
+from streams.services.status_entries import StatusEntries
 from streams.stages.status.status_list import Status, StatusEntry
 from tests.pdp import node, revoke
-
-if TYPE_CHECKING:
-    from streams.engines.kafka.ingress.current import FollowedTable
 
 pytestmark = pytest.mark.unit
 
@@ -80,12 +79,12 @@ class Table:
 
 def entries(
     topic: Topic, table: Table, draws: list[int], name: str = "p"
-) -> tuple[KafkaStatusEntries, Kept]:
+) -> tuple[StatusEntries, Kept]:
     """Make what one process gives indices with, which draws these."""
     kept, fresh, drawn = Kept(topic), itertools.count(), iter(draws)
-    made = KafkaStatusEntries(
+    made = StatusEntries(
         kept,
-        cast("FollowedTable", table),
+        table,
         lambda: 1,
         lambda: f"{name}{next(fresh)}",
         lambda _: next(drawn),
@@ -123,7 +122,7 @@ async def test_a_claim_that_was_left_behind_denies_rather_than_allows() -> None:
     (_, _, body) = topic.records[-1]
     dead = StatusEntry((DEAD,), 1).to_plain()
     assert body is not None
-    await kept.put(ENTRY, f"{place.list}/3/left", orjson.dumps(dead))
+    await kept.put(STATUS_ENTRY, f"{place.list}/3/left", orjson.dumps(dead))
     assert "g1:0:7" == await one.catch_up()
     (known,) = await one.lists()
     statuses = await one.statuses(known, None)
@@ -183,3 +182,31 @@ async def test_strangers_who_ask_for_lists_ask_the_broker_together(
     assert {first.result(), *(each.result() for each in later)} == {None}
     # Who came after the first look began is not told by it.
     assert 2 == len(begun)
+
+
+async def test_indices_that_an_earlier_version_gave_stay_taken() -> None:
+    """It kept them in tables of their own; a list of its log is gone on with."""
+    body = orjson.dumps(StatusEntry((DEAD,), 1).to_plain())
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        db.executescript(
+            "CREATE TABLE kept (kind, name, body, PRIMARY KEY (kind, name));"
+            "CREATE TABLE status_lists (number, name, genesis, bits, size, given,"
+            " created_at);"
+            "CREATE TABLE status_entries (list, idx, body)"
+        )
+        db.execute("INSERT INTO status_lists VALUES (7, 'old', 'g1', 2, 16, 1, 5)")
+        db.execute("INSERT INTO status_entries VALUES (7, 3, ?)", (body,))
+        for _ in range(2):  # a start that was repeated changes nothing
+            kept_upgrade.upgrade(db)
+        topic = Topic(db.execute("SELECT kind, name, body FROM kept").fetchall())
+        tables = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        assert [("kept",)] == tables.fetchall()
+    table = Table(Registry.build([node(DEAD), revoke(DEAD)]))
+    one, _ = entries(topic, table, [3, 4])
+    await one.catch_up()
+    place = await one.give(StatusEntry((LIVE,), 1), 2, 16)
+    (known,) = await one.lists()
+
+    assert ("old", 4) == place
+    assert (2, 16, 5) == (known.bits, known.size, known.created_at)
+    assert Status.INVALID == (await one.statuses(known, None)).array[0] >> 6 & 3
