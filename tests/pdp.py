@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from agents_registry.facts import Cause, Edge, Effect, Fact, Node, to_plain
 from agents_registry.identifiers import Identifier
 from enforcement.replica import Replica
-from streams.cli.pdp import guard_of
+from streams.apps.pdp import guard_of
 from streams.pdp.decider import Decider
 from streams.pdp.issuers import IssuerKeys
 from streams.pdp.settings import PdpSettings

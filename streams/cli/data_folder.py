@@ -171,9 +171,8 @@ def run_migrate(
     from schemas.errors import SchemaError
     from streams.apps.builders.sources import ConfigurationError
     from streams.apps.migration import MigrationError
-    from streams.cli.kafka_errors import failure_text
     from streams.engines.embedded.data_folder import StoreInUseError
-    from streams.engines.kafka.client.errors import KafkaError
+    from streams.engines.kafka.client.errors import KafkaError, failure_text
     from streams.engines.kafka.client.publisher import NotAckedError
     from streams.engines.kafka.records.schema_registry import RegistryError
     from streams.engines.kafka.topics.topics import LayoutError

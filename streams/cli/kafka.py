@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import secrets
-import signal
-import tempfile
-import time
-from contextlib import ExitStack
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
 
 from streams.cli.options import Config, Listen
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Coroutine
 
-    from streams.devkafka.broker import Cluster
-    from streams.settings.kafka import KafkaSettings
+    from streams.settings.server import Settings
 
-FAILED: Final = 2
+STOPPED: Final = 0
+BROKEN: Final = 1
+USAGE: Final = 2
 
 ProcessName = Annotated[
     str | None,
@@ -65,9 +62,18 @@ def worker(
     listen: Listen = None,
 ) -> None:
     """Run the stages of a worker on Kafka until Ctrl-C or SIGTERM."""
-    from streams.cli.kafka_roles import run_worker
+    from streams.observability.metrics import WORKER
 
-    raise typer.Exit(run_worker(config, name=name, data_dir=data_dir, listen=listen))
+    def start() -> Coroutine[Any, Any, None]:
+        from streams.apps.worker import collect_rarely, work
+        from streams.settings.kafka import KafkaSettings
+        from streams.settings.worker import WorkerSettings
+
+        collect_rarely()
+        own = WorkerSettings(**_given(name=name, data_dir=data_dir))
+        return work(_settings(config, listen), KafkaSettings(), own)
+
+    _run(WORKER, start, config)
 
 
 @kafka_app.command()
@@ -82,17 +88,32 @@ def ingress(
     listen: Listen = None,
 ) -> None:
     """Accept events and write them to Kafka until Ctrl-C or SIGTERM."""
-    from streams.cli.kafka_roles import run_ingress
+    from streams.observability.metrics import INGRESS
 
-    raise typer.Exit(run_ingress(config, name=name, listen=listen))
+    def start() -> Coroutine[Any, Any, None]:
+        from streams.apps.ingress import receive
+        from streams.settings.kafka import KafkaSettings
+
+        _halt_seldom()
+        return receive(_settings(config, listen), KafkaSettings(), name)
+
+    _run(INGRESS, start, config)
 
 
 @kafka_app.command()
 def relay(config: Config = None, listen: Listen = None) -> None:
     """Feed guards from Kafka until Ctrl-C or SIGTERM."""
-    from streams.cli.kafka_roles import run_relay
+    from streams.observability.metrics import RELAY
 
-    raise typer.Exit(run_relay(config, listen=listen))
+    def start() -> Coroutine[Any, Any, None]:
+        from streams.apps.relay import relay
+        from streams.settings.kafka import KafkaSettings
+        from streams.settings.relay import RelaySettings
+
+        _halt_seldom()
+        return relay(_settings(config, listen), KafkaSettings(), RelaySettings())
+
+    _run(RELAY, start, config)
 
 
 @kafka_app.command()
@@ -103,17 +124,32 @@ def notify(
     listen: Listen = None,
 ) -> None:
     """Deliver alerts of the findings on Kafka until Ctrl-C or SIGTERM."""
-    from streams.cli.kafka_roles import run_notify
+    from streams.observability.metrics import NOTIFY
 
-    raise typer.Exit(run_notify(config, name=name, data_dir=data_dir, listen=listen))
+    def start() -> Coroutine[Any, Any, None]:
+        from streams.apps.notify import deliver
+        from streams.settings.kafka import KafkaSettings
+        from streams.settings.notify import NotifySettings
+
+        own = NotifySettings(**_given(name=name, data_dir=data_dir))
+        return deliver(_settings(config, listen), KafkaSettings(), own)
+
+    _run(NOTIFY, start, config)
 
 
 @kafka_app.command()
 def insights(config: Config = None, listen: Listen = None) -> None:
     """Count on Kafka what is revoked and found, by hour, until Ctrl-C or SIGTERM."""
-    from streams.cli.kafka_roles import run_insights
+    from streams.observability.metrics import INSIGHTS
 
-    raise typer.Exit(run_insights(config, listen=listen))
+    def start() -> Coroutine[Any, Any, None]:
+        from streams.apps.insights import count
+        from streams.settings.insights import InsightsSettings
+        from streams.settings.kafka import KafkaSettings
+
+        return count(_settings(config, listen), KafkaSettings(), InsightsSettings())
+
+    _run(INSIGHTS, start, config)
 
 
 @kafka_app.command("dev-kafka")
@@ -141,93 +177,77 @@ def dev_kafka(
     ] = False,
 ) -> None:
     """Run a real Kafka on loopback, with the topics, to try Rescind on."""
-    raise typer.Exit(run_dev_kafka(nodes, port, data, only_prepare=prepare))
+    from streams.demo.dev_kafka import run
+
+    raise typer.Exit(run(nodes, port, data, only_prepare=prepare))
 
 
-def run_dev_kafka(
-    nodes: int, port: int, data: Path | None, *, only_prepare: bool
-) -> int:
-    """Run a cluster until Ctrl-C or SIGTERM; exit code 2 where it cannot start.
+def _run(
+    role: str, start: Callable[[], Coroutine[Any, Any, None]], config: Path | None
+) -> None:
+    """Run a role until a signal comes.
+
+    The exit code is 0 after a signal, 1 where something broke, 2 for a wrong setting. A
+    produce that is not acked ends the process with 70.
 
     Args:
-        nodes: how many.
-        port: of the first node; the others follow.
-        data: where its data stay; thrown away at the end by default.
-        only_prepare: fetch what a start needs, and end.
+        role: in metrics and traces.
+        start: reads the settings; what it returns runs.
+        config: settings file (YAML or JSON).
     """
     import asyncio
 
-    from streams.devkafka.broker import Cluster, prepare
-    from streams.devkafka.distribution import BrokerError
-    from streams.devkafka.launch import Processes
+    from pydantic import ValidationError
 
+    from streams.engines.kafka.checkpoints.checkpoint import CheckpointInUseError
+    from streams.engines.kafka.client.errors import KafkaError, failure_text
+    from streams.engines.kafka.topics.topics import LayoutError
+    from streams.observability.tracing import MissingError, traced_process
+    from streams.process.lifecycle import configure_logging
+    from streams.process.private_folder import OpenFolderError
+    from streams.settings.errors import explained_either
+
+    configure_logging()
     try:
-        with ExitStack() as stack:
-            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            distribution = prepare(scratch / "learn")
-            if only_prepare:
-                return 0
-            ports = range(port, port + nodes)
-            cluster = Cluster(
-                data or scratch / "data",
-                Processes(distribution),
-                nodes=nodes,
-                ports=ports,
-            )
-            stack.callback(cluster.stop)
-            cluster.start()
-            asyncio.run(_serve(cluster))
-    except BrokerError as error:
-        typer.echo(str(error), err=True)
-        return FAILED
-    return 0
+        with traced_process(role):
+            asyncio.run(start())
+    except KeyboardInterrupt:
+        _end(STOPPED)
+    except ValidationError as error:
+        _end(USAGE, explained_either(error, config))
+    except LayoutError as error:
+        _end(USAGE, f"{error}; see: rescind topics plan")
+    except (CheckpointInUseError, MissingError, OpenFolderError, ValueError) as error:
+        _end(USAGE, error)
+    except (KafkaError, BaseExceptionGroup) as error:
+        _end(BROKEN, failure_text(error))
+    except OSError as error:
+        _end(BROKEN, error)
+    _end(STOPPED)
 
 
-async def _serve(cluster: Cluster) -> None:
-    import asyncio
+def _end(code: int, text: object = None) -> NoReturn:
+    from streams.model.error_text import error_text
 
-    from streams.engines.kafka.topics.topics import apply
-
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, ended.set)
-    await cluster.ready()
-    settings = _settings(cluster)
-    await apply(
-        settings,
-        operator="dev-kafka",
-        now=time.time_ns(),  # noqa: TID251 - the program owns the clock
-        new_id=lambda: secrets.token_hex(16),
-    )
-    for line in _greeting(settings):
-        typer.echo(line)
-    await ended.wait()
+    if text is not None:
+        print(error_text(text), file=sys.stderr)  # noqa: T201 - the program's own words
+    raise typer.Exit(code)
 
 
-def _settings(cluster: Cluster) -> KafkaSettings:
-    from streams.settings.kafka import KafkaSettings
+def _halt_seldom() -> None:
+    """Serve guards: no collection and no thread may hold the loop for long."""
+    from streams.engines.embedded.analysis import SWITCH_SECONDS
+    from streams.process.lifecycle import keep_collections_short
 
-    copies = min(3, len(cluster.nodes))
-    return KafkaSettings(
-        bootstrap_servers=cluster.bootstrap,
-        partitions=4,
-        access_partitions=4,
-        replication_factor=copies,
-        min_insync_replicas=max(1, copies - 1),
-    )
+    keep_collections_short()
+    sys.setswitchinterval(SWITCH_SECONDS)
 
 
-def _greeting(settings: KafkaSettings) -> Sequence[str]:
-    wanted = {
-        "BOOTSTRAP_SERVERS": settings.bootstrap_servers,
-        "PARTITIONS": settings.partitions,
-        "ACCESS_PARTITIONS": settings.access_partitions,
-        "REPLICATION_FACTOR": settings.replication_factor,
-        "MIN_INSYNC_REPLICAS": settings.min_insync_replicas,
-    }
-    return [
-        f"Kafka listens on {settings.bootstrap_servers}, and has the topics.",
-        "Ctrl-C ends it. In another shell:",
-        *(f"  export RESCIND_KAFKA_{name}={value}" for name, value in wanted.items()),
-    ]
+def _settings(config: Path | None, listen: str | None) -> Settings:
+    from streams.settings.server import address, load
+
+    return load(config, **({} if listen is None else {"listen": address(listen)}))
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}

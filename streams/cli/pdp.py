@@ -8,11 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
-from agents_registry.identifiers import extend
-from agents_registry.verdict import Policy
-from enforcement.clocks import boottime, wall
-from enforcement.guard import Guard
-from enforcement.verdict import Mode
+from streams.apps.pdp import guard_of
 from streams.cli.output import to_stderr
 from streams.observability.metrics import PDP
 from streams.observability.tracing import MissingError, traced_process
@@ -23,7 +19,6 @@ from streams.settings.errors import explained
 from streams.settings.server import address
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from enforcement.guard import AnyGuard
@@ -64,49 +59,6 @@ def run(config: Path | None, *, url: str | None, listen: str | None) -> int:
     except BaseExceptionGroup as group:
         return _complain(_broken(group), BROKEN)
     return STOPPED
-
-
-def guard_of(
-    settings: PdpSettings,
-    *,
-    clock: Callable[[], int] = boottime,
-    wall_clock: Callable[[], int] = wall,
-) -> AnyGuard[Any, Any]:
-    """Guard that the settings describe, not yet entered.
-
-    Args:
-        settings: of the decision point.
-        clock: nanoseconds of CLOCK_BOOTTIME.
-        wall_clock: nanoseconds UTC, for expiry.
-
-    Raises:
-        ValueError: the settings lack its credential.
-        OSError: the credential's file cannot be read.
-    """
-    modes: dict[str, Mode] = {name: each.mode for name, each in settings.routes.items()}
-    same: dict[str, Any] = {
-        "mode": settings.mode,
-        "routes": modes,
-        "policy": Policy(unknown=dict(settings.unknown)),
-        "lease": settings.lease_seconds,
-        "clock": clock,
-        "wall_clock": wall_clock,
-    }
-    if settings.feed == "server":
-        credential = settings.guard_credential()
-        return Guard(settings.url, credential, name=settings.name, **same)
-    from enforcement.kafka import KafkaGuard
-    from streams.settings.kafka import KafkaSettings
-
-    kafka = KafkaSettings()
-    return KafkaGuard(
-        kafka.client(),
-        name=settings.name,
-        realm=settings.realm,
-        prefix=kafka.prefix,
-        vocabulary=extend(settings.kinds),
-        **same,
-    )
 
 
 async def _until_a_signal(settings: PdpSettings, guard: AnyGuard[Any, Any]) -> None:

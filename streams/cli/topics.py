@@ -171,8 +171,7 @@ def _run(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
 
     from pydantic import ValidationError
 
-    from streams.cli.kafka_errors import failure_text
-    from streams.engines.kafka.client.errors import KafkaError
+    from streams.engines.kafka.client.errors import KafkaError, failure_text
     from streams.engines.kafka.records.schema_registry import RegistryError
     from streams.engines.kafka.topics.topics import LayoutError
     from streams.process.lifecycle import configure_logging

@@ -12,7 +12,7 @@ import pytest
 from attrs import define
 from yarl import URL
 
-from streams.cli.pdp import guard_of
+from streams.apps.pdp import guard_of
 from streams.pdp.service import Deciding, serve
 from tests.integration.gateways import Api, running_gateway, serving_api
 from tests.integration.serving import Server, running, until

@@ -13,7 +13,7 @@ from attrs import define
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client import generate_latest
 
-from streams.cli.pdp import guard_of
+from streams.apps.pdp import guard_of
 from streams.pdp.decider import Decision
 from streams.pdp.envoy import SERVICE, CheckRequest, CheckResponse
 from streams.pdp.ext_authz import (

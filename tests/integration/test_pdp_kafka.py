@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 
-from streams.cli.pdp import guard_of
+from streams.apps.pdp import guard_of
 from streams.pdp.service import Deciding, serve
 from streams.settings import kafka as kafka_settings_module
 from tests.integration.kafka_guards import CHILD, FAMILY, PARENT, revoke, writing

@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from agents_registry.identifiers import NodeClass
 from enforcement import Lapse, Mode
 from enforcement.kafka import KafkaGuard
+from streams.apps.pdp import guard_of
 from streams.cli import pdp as pdp_command
-from streams.cli.pdp import guard_of, run
+from streams.cli.pdp import run
 from streams.pdp.settings import load
 from tests.pdp import ISSUER, PEPPER, hashed
 
