@@ -8,12 +8,12 @@ from aiohttp import web
 
 from streams.http.problems import behind
 from streams.http.query_values import limit_of, number_of
+from streams.ports.findings_log import BehindError
 from streams.process.aside import Aside, here, packed
-from streams.services.read_models import BehindError
 
 if TYPE_CHECKING:
     from streams.http.auth import Tokens
-    from streams.services.read_models import AuditChain
+    from streams.ports.findings_log import AuditChain
 
 
 class AuditPages:

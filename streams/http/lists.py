@@ -10,8 +10,8 @@ from streams.http.answers import json_answer
 from streams.http.problems import behind
 from streams.http.query_values import limit_of, number_of
 from streams.model.times import rfc3339
+from streams.ports.findings_log import BehindError
 from streams.process.aside import Aside, collected, here, packed
-from streams.services.read_models import BehindError
 from streams.stages.notify.silences import Silence, mark
 from streams.stages.sentinel import saved_episodes
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from streams.http.auth import Tokens
-    from streams.services.read_models import (
+    from streams.ports.findings_log import (
         DeadLetterLog,
         FindingsLog,
         ListedFinding,

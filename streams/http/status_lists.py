@@ -21,7 +21,7 @@ from streams.http.auth import authority_of
 from streams.http.bodies import json_object
 from streams.http.problems import ProblemError, behind, unreadable
 from streams.model.times import SECOND, typed_time
-from streams.services.read_models import BehindError
+from streams.ports.findings_log import BehindError
 from streams.services.typed_names import identifier_of_kind
 from streams.stages.status.status_list import StatusEntry
 

@@ -22,9 +22,9 @@ from attrs import frozen
 
 from enforcement.turns import undisturbed
 from streams.ports.fact_log import NotWrittenError
+from streams.ports.findings_log import BehindError
 from streams.ports.keyed_store import STATUS_ENTRY, STATUS_LIST
 from streams.process.aside import here
-from streams.services.read_models import BehindError
 from streams.stages.status.status_list import (
     Status,
     StatusEntry,

@@ -16,17 +16,21 @@ from agents_registry.facts import HOUR, Cause, Effect, Fact, Node
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from schemas.entries import Act
+from streams.model.findings import Finding, FindingKind, Severity
 from streams.model.records import DeadLetter
 from streams.ports.fact_log import Encoded, FactLog, LogBatch, NotWrittenError
+from streams.ports.findings_log import DeadLetterLog, FindingsLog, ListedFinding
 from streams.ports.keyed_store import KeyedStore, Put
 from streams.services.intake import encode
 from streams.services.status_entries import StatusEntries
 from streams.stages.access.uses import AccessEvent
 from streams.stages.ingest.admission import Admission
 from streams.stages.ingest.ingress import Origin
+from streams.stages.sentinel.episode import Episode
 from streams.stages.status.status_list import StatusEntry
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
 REALM = "r"
@@ -42,6 +46,8 @@ class Process:
 
     kept: KeyedStore
     log: FactLog
+    findings: FindingsLog
+    letters: DeadLetterLog
 
 
 class Backend(Protocol):
@@ -57,6 +63,14 @@ class Backend(Protocol):
 
     def failing(self) -> AbstractContextManager[None]:
         """Let nothing become durable meanwhile."""
+        ...
+
+    async def tell(self, process: Process, episodes: Sequence[Episode]) -> None:
+        """Write findings as the stages do, in this order."""
+        ...
+
+    async def write_held(self, process: Process) -> None:
+        """Write the repeats of dead letters that a process held back."""
         ...
 
     async def bodies(self) -> dict[tuple[str, str], bytes]:
@@ -296,6 +310,100 @@ class FactLogCases:
             await patient
             assert [each.key for each in facts] == await backend.entries()
             assert {("cursor", "okta"): SMALL} == await backend.bodies()
+
+
+def told(name: str, *, is_open: bool = True) -> Episode:
+    """Make a finding as it is told."""
+    finding = Finding(
+        id=name,
+        realm=REALM,
+        kind=FindingKind.USE_AFTER_REVOCATION,
+        severity=Severity.HIGH,
+        presented=Identifier("vault.accessor", name),
+        point="p",
+        first_seen=NOW,
+        last_seen=NOW,
+        count=1,
+        message="m",
+    )
+    return Episode(finding, 0, NOW, open=is_open)
+
+
+class FindingsLogCases:
+    """Contract of `FindingsLog`."""
+
+    async def test_what_was_told_is_in_the_page_that_is_asked_for_then(
+        self, backend: Backend
+    ) -> None:
+        """However short ago that was; each finding stands at its last change alone."""
+        async with backend.process() as process:
+            assert ([], 0) == await process.findings.page(0, 9)
+            for number in range(5):
+                await backend.tell(process, [told("same"), told(f"f{number}")])
+                rows, left_out = await process.findings.page(0, 99)
+                wanted = [*(f"f{n}" for n in range(number)), "same", f"f{number}"]
+                assert (wanted, 0) == ([each.finding.id for each in rows], left_out)
+            await backend.tell(process, [told("f1", is_open=False)])
+            rows, _ = await process.findings.page(0, 99)
+
+        assert [("f4", True), ("f1", False)] == [
+            (each.finding.id, each.open) for each in rows[-2:]
+        ]
+        assert rows[-1].finding == told("f1").finding
+
+    async def test_a_list_goes_on_where_it_was_left(self, backend: Backend) -> None:
+        """Page by page, and in a process that starts later."""
+        async with backend.process() as process:
+            await backend.tell(process, [told(name) for name in "abcda"])
+            whole, _ = await process.findings.page(0, 99)
+            pages: list[ListedFinding] = []
+            after = 0
+            while page := (await process.findings.page(after, 1))[0]:
+                pages += page
+                after = page[-1].changed
+            assert whole == pages
+        async with backend.process() as process:
+            assert ([], 0) == await process.findings.page(after, 99)
+            await backend.tell(process, [told("c")])
+            later, _ = await process.findings.page(after, 99)
+
+        assert ["b", "c", "d", "a"] == [each.finding.id for each in whole]
+        assert ["c"] == [each.finding.id for each in later]
+        assert whole[0].changed < whole[-1].changed < later[0].changed
+
+
+class DeadLetterLogCases:
+    """Contract of `DeadLetterLog`, of what a `FactLog` wrote."""
+
+    async def test_repeats_of_a_day_are_one_row_that_grows(
+        self, backend: Backend
+    ) -> None:
+        """At its last change, also in a process that starts later."""
+        first = DeadLetter("okta", 0, 3, "malformed: x", event_id="e", pieces=2, span=7)
+        other = DeadLetter("okta", 0, 3, "malformed: y")
+        rows: Sequence[dict[str, Any]] = ()
+        async with backend.process() as process:
+            for name, letter in (("1", first), ("2", other), ("3", first)):
+                batch = LogBatch(name=name, origin=ORIGIN, dead_letters=[letter])
+                await process.log.append(batch)
+                await backend.write_held(process)
+                rows = await process.letters.page(-1, 99)
+                assert letter.reason == rows[-1]["reason"], rows
+            assert rows == [
+                *(one := await process.letters.page(-1, 1)),
+                *await process.letters.page(one[-1]["offset"], 99),
+            ]
+            assert [] == await process.letters.page(rows[-1]["offset"], 99)
+        async with backend.process() as process:
+            assert rows == await process.letters.page(-1, 99)
+
+        wanted = {
+            "source": "okta", "authority": "okta", "reason": "malformed: x", "at": NOW,
+            "position": 0, "length": 3, "digest": "", "event_id": "e", "count": 4,
+            "last_at": NOW, "last_position": 7, "offset": rows[1]["offset"],
+        }  # fmt: skip
+        assert wanted == rows[1]
+        assert [1, 4] == [each["count"] for each in rows]
 
 
 @frozen

@@ -6,25 +6,32 @@ import sqlite3
 from contextlib import asynccontextmanager, closing, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import pytest
 from attrs import define
 
 from streams.engines.embedded import store as store_module
 from streams.engines.embedded.fact_log import StoredFactLog
+from streams.engines.embedded.findings_log import StoredDeadLetters, StoredFindings
 from streams.engines.embedded.keyed_store import StoredBodies
 from streams.engines.embedded.store import Store
 from streams.engines.embedded.transaction import Transaction
+from streams.stages.sentinel import saved_episodes
 from tests.contract.port_cases import (
     REALM,
+    DeadLetterLogCases,
     FactLogCases,
+    FindingsLogCases,
     KeyedStoreCases,
     Process,
     StatusEntriesCases,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Sequence
     from pathlib import Path
+
+    from streams.stages.sentinel.episode import Episode
 
 pytestmark = pytest.mark.integration
 
@@ -42,7 +49,8 @@ class OnFile:
         store = Store.open(self.folder, realm=REALM, genesis="g")
         try:
             log = StoredFactLog(store, lambda _: nullcontext())
-            yield Process(StoredBodies(store), log)
+            findings, letters = StoredFindings(store), StoredDeadLetters(store)
+            yield Process(StoredBodies(store), log, findings, letters)
         finally:
             await store.close()
 
@@ -64,6 +72,18 @@ class OnFile:
             patch.setattr(store_module, "PAUSE_SECONDS", 0.01)
             patch.setattr(Transaction, "mark", full)
             yield
+
+    async def tell(self, process: Process, episodes: Sequence[Episode]) -> None:
+        """Write them as a stage's state is saved."""
+        rows = [
+            (each.finding.id, each.open, orjson.dumps(saved_episodes.save(each)))
+            for each in episodes
+        ]
+        store: Store = process.findings._store  # type: ignore[attr-defined]
+        await store.write(lambda tx: tx.put_findings(rows))
+
+    async def write_held(self, process: Process) -> None:
+        """Do nothing: a repeat is counted where the first one lies."""
 
     async def bodies(self) -> dict[tuple[str, str], bytes]:
         """Read the table."""
@@ -103,3 +123,11 @@ class TestStoredFactLog(FactLogCases):
 
 class TestStoredStatusEntries(StatusEntriesCases):
     """Lists in the bodies beside the log."""
+
+
+class TestStoredFindings(FindingsLogCases):
+    """The table ``findings``."""
+
+
+class TestStoredDeadLetters(DeadLetterLogCases):
+    """The table ``dlq``."""

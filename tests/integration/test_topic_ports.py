@@ -17,11 +17,18 @@ from schemas.entries import Act, read_entry
 from streams.engines.kafka.client.publisher import NotAckedError, Publisher
 from streams.engines.kafka.ingress.compacted_store import CompactedStore
 from streams.engines.kafka.ingress.fact_log import TopicFactLog
+from streams.engines.kafka.ingress.followed_dead_letters import FollowedDeadLetters
+from streams.engines.kafka.ingress.followed_findings import FollowedFindings
+from streams.engines.kafka.records.outputs import finding_record
 from streams.engines.kafka.topics.topics import assert_layout
 from streams.services import ingest
+from streams.settings.limits import DeadLetterSettings
 from tests.contract.port_cases import (
+    NOW,
     REALM,
+    DeadLetterLogCases,
     FactLogCases,
+    FindingsLogCases,
     KeyedStoreCases,
     Process,
     StatusEntriesCases,
@@ -29,9 +36,10 @@ from tests.contract.port_cases import (
 from tests.integration.working import lay_out, records
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Sequence
 
     from streams.settings.kafka import KafkaSettings
+    from streams.stages.sentinel.episode import Episode
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -51,13 +59,19 @@ class OnTopics:
             Publisher(self.kafka, 10.0) as publisher,
             CompactedStore(self.kafka, REALM, publisher, time.time_ns) as kept,
         ):
-            following = asyncio.create_task(kept.run())
             log = TopicFactLog(self.kafka, publisher, geneses, lambda: "id", kept)
+            findings = FollowedFindings(self.kafka, REALM, time.time_ns)
+            letters = FollowedDeadLetters(
+                self.kafka, REALM, time.time_ns, DeadLetterSettings()
+            )
+            runs = kept.run(), findings.run(), letters.run()
+            following = [asyncio.create_task(each) for each in runs]
             try:
-                yield Process(kept, log)
+                yield Process(kept, log, findings, letters)
             finally:
-                following.cancel()
-                await asyncio.gather(following, return_exceptions=True)
+                for each in following:
+                    each.cancel()
+                await asyncio.gather(*following, return_exceptions=True)
 
     @asynccontextmanager
     async def peer(self, one: Process) -> AsyncIterator[Process]:
@@ -78,6 +92,18 @@ class OnTopics:
             patch.setattr(Publisher, "send", refused)
             patch.setattr(Publisher, "end", refused)
             yield
+
+    async def tell(self, process: Process, episodes: Sequence[Episode]) -> None:
+        """Write them as a stage does."""
+        del process
+        async with Publisher(self.kafka, 10.0) as publisher:
+            rows = [[finding_record(e, self.kafka.partitions)] for e in episodes]
+            await publisher.publish(self.kafka.topic("findings"), rows)
+
+    async def write_held(self, process: Process) -> None:
+        """Write them now, and not in some seconds."""
+        assert isinstance(process.log, TopicFactLog)
+        await process.log.letters.write(NOW, all_of_it=True)
 
     async def bodies(self) -> dict[tuple[str, str], bytes]:
         """Read the topic as compaction would leave it."""
@@ -126,3 +152,11 @@ class TestTopicFactLog(FactLogCases):
 
 class TestCompactedStatusEntries(StatusEntriesCases):
     """Lists in the topic ``sources``."""
+
+
+class TestFollowedFindings(FindingsLogCases):
+    """The topic ``findings``."""
+
+
+class TestFollowedDeadLetters(DeadLetterLogCases):
+    """The topic ``dlq``."""

@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from streams.engines.kafka.audit import pages
 from streams.engines.kafka.audit.pages import MOST, AuditExports
-from streams.services.read_models import BehindError
+from streams.ports.findings_log import BehindError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

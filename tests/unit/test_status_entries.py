@@ -15,8 +15,8 @@ from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from streams.engines.embedded import kept_upgrade
 from streams.ports.fact_log import NotWrittenError
+from streams.ports.findings_log import BehindError
 from streams.ports.keyed_store import STATUS_ENTRY, KeyedStore
-from streams.services.read_models import BehindError
 from streams.services.status_entries import StatusEntries
 from streams.stages.status.status_list import Status, StatusEntry
 from tests.pdp import node, revoke

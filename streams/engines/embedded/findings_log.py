@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from streams.engines.embedded.dead_letters import NAMES, row_as_plain
+from streams.ports.findings_log import ListedFinding
 from streams.process.aside import collected
-from streams.services.read_models import ListedFinding
 from streams.stages.sentinel import saved_episodes
 
 if TYPE_CHECKING:

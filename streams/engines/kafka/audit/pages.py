@@ -17,7 +17,7 @@ from attrs import define, field
 
 from schemas.errors import SchemaError
 from streams.engines.kafka.audit.export import exported
-from streams.services.read_models import BehindError
+from streams.ports.findings_log import BehindError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable

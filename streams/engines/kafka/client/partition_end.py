@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from enforcement.kafka.connecting import stopped, whole
-from streams.services.read_models import BehindError
+from streams.ports.findings_log import BehindError
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from streams.engines.kafka.client.group_consumer import GroupConsumer
 from streams.engines.kafka.client.partition_end import PartitionEnd
 from streams.engines.kafka.records.schema_registry import learn
-from streams.services.read_models import BehindError
+from streams.ports.findings_log import BehindError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

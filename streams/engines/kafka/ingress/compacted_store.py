@@ -19,9 +19,9 @@ from streams.engines.kafka.records.codec import Outgoing, cloud_event, partition
 from streams.engines.kafka.records.layout import SOURCES
 from streams.engines.kafka.records.poison import letters, poison_of
 from streams.ports.fact_log import NotWrittenError
+from streams.ports.findings_log import BehindError
 from streams.ports.keyed_store import KeyedStore, Put
 from streams.services.ingest import until_written
-from streams.services.read_models import BehindError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

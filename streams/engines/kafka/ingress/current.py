@@ -14,7 +14,7 @@ from streams.engines.kafka.client.partition_end import PartitionEnd
 from streams.engines.kafka.records.codec import partition_of
 from streams.engines.kafka.records.layout import FACTS
 from streams.ports.fact_log import token_of
-from streams.services.read_models import BehindError
+from streams.ports.findings_log import BehindError
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -11,8 +11,8 @@ from streams.engines.kafka.finding_records import MILLISECOND, read_finding
 from streams.engines.kafka.ingress.last_records import KeptRecord, LastRecords
 from streams.engines.kafka.ingress.log_view import LogView
 from streams.engines.kafka.records.accesses import OPEN
+from streams.ports.findings_log import ListedFinding
 from streams.process.aside import walked
-from streams.services.read_models import ListedFinding
 from streams.stages.sentinel.episodes import KEPT
 
 if TYPE_CHECKING:

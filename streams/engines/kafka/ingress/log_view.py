@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 
 from streams.engines.kafka.client.partition_follower import PartitionFollower
 from streams.engines.kafka.records.codec import partition_of
-from streams.services.read_models import BehindError
+from streams.ports.findings_log import BehindError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,7 +1,8 @@
-"""Lists for people over what the stages tell: findings, dead letters, audit chains.
+"""Logs that people list: of findings, of dead letters, and the audit chains.
 
-A list is a view of a log. It is never given before the view holds all that lay in the
-log when it was asked for: an empty list means that there is nothing.
+No page is given before it holds all that lay in the log when it was asked for: an empty
+one means that there is nothing. Places stay what they are when a process starts anew,
+so a list can be continued at any process of the engine.
 """
 
 from __future__ import annotations
@@ -51,7 +52,10 @@ class FindingsLog(Protocol):
 
 
 class DeadLetterLog(Protocol):
-    """The dead letters of a realm; repeats of a day are one."""
+    """The dead letters of a realm; repeats of a day are one.
+
+    A repeat may be counted some seconds after the batch that it stood in.
+    """
 
     async def page(self, after: int, limit: int) -> Sequence[dict[str, Any]]:
         """List letters that are new or grew after an offset, in that order.
