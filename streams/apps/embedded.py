@@ -22,7 +22,6 @@ from streams.apps.builders.embedded_context import EmbeddedContext
 from streams.apps.builders.embedded_guards import GuardParts, ServedGuards, guard_parts
 from streams.apps.builders.embedded_inputs import embedded_inputs
 from streams.apps.builders.embedded_metrics import ServerState, StoreMetrics
-from streams.apps.builders.embedded_tables import StageTables
 from streams.apps.builders.http_listener import accepting
 from streams.apps.builders.sources import check_embedded, configured_guard_keys
 from streams.engines.embedded.analysis import Analysis
@@ -32,6 +31,7 @@ from streams.engines.embedded.fact_lookup import LoggedFacts
 from streams.engines.embedded.findings_log import StoredDeadLetters, StoredFindings
 from streams.engines.embedded.reader_process import ReaderProcess
 from streams.engines.embedded.store import Store
+from streams.engines.embedded.tables import StageTables
 from streams.http.alert_metrics import AlertMetrics
 from streams.http.events import Events
 from streams.http.guards import Guards

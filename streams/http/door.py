@@ -19,7 +19,8 @@ from streams.http.auth import PROVEN, CredentialHolder
 from streams.http.bodies import packed_body_of
 from streams.http.fleet_answers import COVERED, FleetAnswers, digest_of
 from streams.http.peer_routes import ROUTES, PeerRole, PeerRoute
-from streams.http.problems import ElsewhereError, ProblemError
+from streams.http.problems import ProblemError
+from streams.ports.table_reader import TableAwayError
 from streams.settings.access import Role
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ class Door:
             if self._is_here(route, key, request):
                 try:
                     return await handler(request)
-                except ElsewhereError:
+                except TableAwayError:
                     pass  # it went in this moment
             return await self._passed_on(request, route)
 

@@ -14,6 +14,7 @@ from aiohttp import web
 from agents_registry.secret_shapes import without_secrets
 from streams.http.query_names import unknown_query
 from streams.http.unread import leave_unread
+from streams.ports.table_reader import TableAwayError, UnknownRealmError
 from streams.services.intake import NotWrittenError
 from streams.services.quotas import OverQuotaError
 
@@ -63,16 +64,6 @@ class ProblemError(Exception):
         return _problem(self.status, self.title, self.detail, **self.more)
 
 
-class ElsewhereError(ProblemError):
-    """Another process answers this, or none does now; nothing was done yet."""
-
-    def response(self) -> web.Response:
-        """Answer that another process recognises."""
-        response = super().response()
-        response.headers[ELSEWHERE] = "1"
-        return response
-
-
 def unreadable(detail: str) -> ProblemError:
     """Problem of a body that cannot be used."""
     status = http.HTTPStatus.UNPROCESSABLE_ENTITY
@@ -102,6 +93,16 @@ def _problem(status: int, title: str, detail: str, **more: Any) -> web.Response:
     return response
 
 
+def _without_table(error: UnknownRealmError | TableAwayError) -> web.Response:
+    if isinstance(error, UnknownRealmError):
+        return _problem(http.HTTPStatus.NOT_FOUND, "unknown realm", "")
+    status = http.HTTPStatus.SERVICE_UNAVAILABLE
+    response = _problem(status, error.title, error.detail, **error.where)
+    # Another process recognises it, and asks the next one: nothing was done here.
+    response.headers[ELSEWHERE] = "1"
+    return response
+
+
 def _detail(request: web.Request, error: web.HTTPException) -> str:
     """Say what to do about an error of the framework, whose texts say nothing."""
     if isinstance(error, web.HTTPNotFound):
@@ -127,6 +128,8 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
         return await handler(request)
     except ProblemError as problem:
         return problem.response()
+    except (UnknownRealmError, TableAwayError) as error:
+        return _without_table(error)
     except web.HTTPException as error:
         if error.status < http.HTTPStatus.BAD_REQUEST:
             raise

@@ -7,7 +7,7 @@ import functools
 import http
 import itertools
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from aiohttp import web
 
@@ -34,40 +34,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Iterator
 
     from agents_registry.identifiers import Identifier
-    from agents_registry.registry import Registry
     from streams.http.auth import Tokens
     from streams.http.names import Naming
-    from streams.stages.sentinel.unknown_agents import Shown
+    from streams.ports.table_reader import Table, TableReader
 
 T = TypeVar("T")
 
 TRIES: Final = 5
 ANSWER_SECONDS: Final = 60.0
-
-
-class Table(NamedTuple):
-    """The table of a realm, and the token of how far it is."""
-
-    registry: Registry
-    as_of: str
-
-
-class TableReader(Protocol):
-    """What gives the tables, whatever the engine."""
-
-    def table(self, realm: str | None) -> Table:
-        """Table of a realm, of the settings' own by default.
-
-        Raises:
-            ProblemError: it is not here, or not yet.
-        """
-        ...
-
-    def undeclared(self, realm: str | None) -> Iterable[Shown] | None:
-        """Undeclared agents and credentials of a realm; None: other processes know."""
-        ...
-
-
 IN_A_URL: Final = (
     "a secret stands in no URL: post it to /v1/names as the identifier, and ask for "
     "the name that this gives"

@@ -14,13 +14,21 @@ from attrs import field, frozen
 
 from agents_registry.facts import HOUR, Cause, Effect, Fact, Node
 from agents_registry.identifiers import Identifier
+from agents_registry.lineage import NONE
 from agents_registry.registry import Registry
+from agents_registry.verdict import flaws_of
 from schemas.entries import Act
 from streams.model.findings import Finding, FindingKind, Severity
 from streams.model.records import DeadLetter
 from streams.ports.fact_log import Encoded, FactLog, LogBatch, NotWrittenError
 from streams.ports.findings_log import DeadLetterLog, FindingsLog, ListedFinding
 from streams.ports.keyed_store import KeyedStore, Put
+from streams.ports.table_reader import (
+    Table,
+    TableAwayError,
+    TableReader,
+    UnknownRealmError,
+)
 from streams.services.intake import encode
 from streams.services.status_entries import StatusEntries
 from streams.stages.access.uses import AccessEvent
@@ -28,9 +36,10 @@ from streams.stages.ingest.admission import Admission
 from streams.stages.ingest.ingress import Origin
 from streams.stages.sentinel.episode import Episode
 from streams.stages.status.status_list import StatusEntry
+from tests.integration.serving import until
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
 REALM = "r"
@@ -404,6 +413,60 @@ class DeadLetterLogCases:
         }  # fmt: skip
         assert wanted == rows[1]
         assert [1, 4] == [each["count"] for each in rows]
+
+
+@frozen
+class Tables:
+    """The tables of a running process.
+
+    Attributes:
+        accept: writes the revocation of an identifier; gives its token.
+    """
+
+    reader: TableReader
+    accept: Callable[[Identifier], Awaitable[str]]
+
+
+class TableReaderCases:
+    """Contract of `TableReader`."""
+
+    async def test_a_table_holds_all_before_its_token(self, tables: Tables) -> None:
+        """It never goes back; and no realm has what is another's."""
+        reader, ends = tables.reader, []
+        for number in range(3):
+            name = Identifier("aws.access_key", f"AKIAEXAMPLE{number:09}")
+            genesis, partition, end = (await tables.accept(name)).split(":")
+
+            def read(end: str = end) -> Table | None:
+                found = _table(reader)
+                if found is None or int(found.as_of.split(":")[2]) < int(end):
+                    return None
+                return found
+
+            table = await until(read)
+            assert [genesis, partition] == table.as_of.split(":")[:2]
+            assert table.registry.lineage.find(name) != NONE
+            assert flaws_of(table.registry, name, NOW)
+            ends.append(int(table.as_of.split(":")[2]))
+            assert not _knows(reader, "another", name)
+        assert ends == sorted(ends)
+        assert [] == list(reader.undeclared(None) or ())
+
+
+def _table(reader: TableReader, realm: str | None = None) -> Table | None:
+    try:
+        return reader.table(realm)
+    except TableAwayError:
+        return None
+
+
+def _knows(reader: TableReader, realm: str, name: Identifier) -> bool:
+    """Whether the table of a realm has a name, of which there may be no table."""
+    try:
+        found = _table(reader, realm)
+    except UnknownRealmError:
+        return False
+    return found is not None and found.registry.lineage.find(name) != NONE
 
 
 @frozen

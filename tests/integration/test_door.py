@@ -28,7 +28,8 @@ from streams.http.auth import PROVEN, CredentialHolder, Tokens
 from streams.http.door import Door
 from streams.http.fleet_answers import FleetAnswers
 from streams.http.peer_routes import UNDECLARED
-from streams.http.problems import ElsewhereError, problems
+from streams.http.problems import problems
+from streams.ports.table_reader import TableAwayError
 from streams.settings.access import StaticToken
 from streams.settings.peers import PeerSettings
 from tests.integration.serving import until
@@ -74,7 +75,7 @@ class Process:
             case "moves":
                 self.serves["sentinel"] = self.serves["sentinel"] ^ {0, 1}
             case "elsewhere":
-                raise ElsewhereError(503, "not here", "it is elsewhere", partition=0)
+                raise TableAwayError("not here", "it is elsewhere", partition=0)
             case "break off":
                 response = web.StreamResponse()
                 response.content_length = 100

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import asynccontextmanager, closing, contextmanager, nullcontext
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -15,6 +16,7 @@ from streams.engines.embedded.fact_log import StoredFactLog
 from streams.engines.embedded.findings_log import StoredDeadLetters, StoredFindings
 from streams.engines.embedded.keyed_store import StoredBodies
 from streams.engines.embedded.store import Store
+from streams.engines.embedded.tables import StageTables
 from streams.engines.embedded.transaction import Transaction
 from streams.stages.sentinel import saved_episodes
 from tests.contract.port_cases import (
@@ -25,12 +27,16 @@ from tests.contract.port_cases import (
     KeyedStoreCases,
     Process,
     StatusEntriesCases,
+    TableReaderCases,
+    Tables,
 )
+from tests.integration.serving import running
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
     from pathlib import Path
 
+    from agents_registry.identifiers import Identifier
     from streams.stages.sentinel.episode import Episode
 
 pytestmark = pytest.mark.integration
@@ -113,6 +119,21 @@ def backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OnFile:
     return OnFile(tmp_path / "data", monkeypatch)
 
 
+@pytest.fixture
+async def tables(tmp_path: Path) -> AsyncIterator[Tables]:
+    """Give those of a server."""
+    async with running(tmp_path) as server:
+        store: Any = SimpleNamespace(genesis=server.served.genesis)
+        reader = StageTables(server.served.stages, store, "default")
+
+        async def accept(name: Identifier) -> str:
+            body = {"identifier": str(name)}
+            _, answer = await server.post("/v1/revocations", "revoker", body)
+            return str(answer["token"])
+
+        yield Tables(reader, accept)
+
+
 class TestStoredBodies(KeyedStoreCases):
     """The table ``kept``."""
 
@@ -131,3 +152,7 @@ class TestStoredFindings(FindingsLogCases):
 
 class TestStoredDeadLetters(DeadLetterLogCases):
     """The table ``dlq``."""
+
+
+class TestStageTables(TableReaderCases):
+    """The table of the stages."""

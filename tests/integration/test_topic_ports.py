@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from attrs import define
 
-from agents_registry.facts import Fact
+from agents_registry.facts import Cause, Effect, Fact
+from agents_registry.identifiers import extend
 from schemas.codec import bundled
 from schemas.entries import Act, read_entry
 from streams.engines.kafka.client.publisher import NotAckedError, Publisher
@@ -20,11 +21,16 @@ from streams.engines.kafka.ingress.fact_log import TopicFactLog
 from streams.engines.kafka.ingress.followed_dead_letters import FollowedDeadLetters
 from streams.engines.kafka.ingress.followed_findings import FollowedFindings
 from streams.engines.kafka.records.outputs import finding_record
+from streams.engines.kafka.tables import OwnTables
 from streams.engines.kafka.topics.topics import assert_layout
+from streams.ports.fact_log import LogBatch
 from streams.services import ingest
+from streams.services.intake import encode
 from streams.settings.limits import DeadLetterSettings
+from streams.stages.ingest.admission import Admission
 from tests.contract.port_cases import (
     NOW,
+    ORIGIN,
     REALM,
     DeadLetterLogCases,
     FactLogCases,
@@ -32,12 +38,16 @@ from tests.contract.port_cases import (
     KeyedStoreCases,
     Process,
     StatusEntriesCases,
+    TableReaderCases,
+    Tables,
 )
-from tests.integration.working import lay_out, records
+from tests.integration.working import lay_out, records, worker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
+    from pathlib import Path
 
+    from agents_registry.identifiers import Identifier
     from streams.settings.kafka import KafkaSettings
     from streams.stages.sentinel.episode import Episode
 
@@ -142,6 +152,24 @@ async def backend(
     return OnTopics(kafka_settings, monkeypatch)
 
 
+@pytest.fixture
+async def tables(backend: OnTopics, tmp_path: Path) -> AsyncIterator[Tables]:
+    """Give those of a worker."""
+    async with backend.process() as writing, worker(tmp_path, backend.kafka, "w0") as w:
+        reader = OwnTables(w.process, REALM, extend({}))
+
+        async def accept(name: Identifier) -> str:
+            cause = Cause(
+                target=name, effect=Effect.REVOKE, at=NOW, authority="okta",
+                version=1, received_at=NOW, event_id=str(name),
+            )  # fmt: skip
+            facts = encode([cause], ORIGIN, Admission(), writing.log.key)
+            batch = LogBatch(name=str(name), origin=ORIGIN, facts=facts)
+            return (await writing.log.append(batch)).token
+
+        yield Tables(reader, accept)
+
+
 class TestCompactedStore(KeyedStoreCases):
     """The topic ``sources``."""
 
@@ -160,3 +188,7 @@ class TestFollowedFindings(FindingsLogCases):
 
 class TestFollowedDeadLetters(DeadLetterLogCases):
     """The topic ``dlq``."""
+
+
+class TestOwnTables(TableReaderCases):
+    """The tables of a worker."""

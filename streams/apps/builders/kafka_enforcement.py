@@ -12,8 +12,9 @@ from prometheus_client.registry import Collector
 from schemas.entries import Act
 from streams.engines.kafka.client.publisher import NotAckedError
 from streams.engines.kafka.records.codec import partition_of
+from streams.engines.kafka.tables import away
 from streams.http.closure_metrics import guards_of, refused_of, states_of
-from streams.http.problems import ElsewhereError, ProblemError
+from streams.http.problems import ProblemError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -119,7 +120,7 @@ class OwnPlaces:
         stage = self._process.closure
         followed = stage.serving(number) if stage is not None else None
         if stage is None or followed is None:
-            raise elsewhere(self._process, number, "closure")
+            raise away(self._process, number, "closure")
         record = self._process.record_act
         return OwnGuards(stage, followed, realm, self._clock, record)
 
@@ -149,15 +150,3 @@ class OwnClosures(Collector):
         yield guards_of(standing)
         yield refused_of(stage.tally.refused)
         yield from stage.tally.propagation.collect()
-
-
-def elsewhere(process: Process, number: int, stage: str) -> ElsewhereError:
-    """Say that a partition is not here, and with whom it is as far as is known."""
-    status = http.HTTPStatus.SERVICE_UNAVAILABLE
-    holder = process.holder(number, stage)
-    if holder is None or holder.name == process.name:
-        detail = f"partition {number} is being read or changes hands; try again"
-        return ElsewhereError(status, "not ready", detail, partition=number)
-    detail = f"partition {number} is at worker {holder.name}: ask there"
-    where = {"partition": number, "worker": holder.name, "host": holder.host}
-    return ElsewhereError(status, "not here", detail, **where)

@@ -9,14 +9,13 @@ from aiohttp import web
 from attrs import frozen
 from prometheus_client.registry import Collector
 
-from agents_registry.registry import Registry
 from enforcement.clocks import boottime
 from streams.apps.builders.door import door
 from streams.apps.builders.hooks import secret_names
-from streams.apps.builders.kafka_enforcement import OwnClosures, OwnPlaces, elsewhere
+from streams.apps.builders.kafka_enforcement import OwnClosures, OwnPlaces
 from streams.engines.kafka.audit.pages import AuditExports
 from streams.engines.kafka.clock.cluster_clock import faults, offset_seconds
-from streams.engines.kafka.records.codec import partition_of
+from streams.engines.kafka.tables import OwnTables
 from streams.http.audit import AuditPages
 from streams.http.closure_metrics import findings_of
 from streams.http.guards import Guards
@@ -29,14 +28,13 @@ from streams.http.metrics import (
 from streams.http.names import Names
 from streams.http.probes import Probes
 from streams.http.problems import problems
-from streams.http.queries import Queries, Table
+from streams.http.queries import Queries
 from streams.http.undeclared import UndeclaredShare
 from streams.model.times import SECOND
 from streams.observability import metrics
-from streams.ports.fact_log import token_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from prometheus_client.core import Metric
 
@@ -47,7 +45,6 @@ if TYPE_CHECKING:
     from streams.process.loop_hold import LoopHold
     from streams.settings.kafka import KafkaSettings
     from streams.settings.server import Settings
-    from streams.stages.sentinel.unknown_agents import Shown
 
 
 class _State(Collector):
@@ -67,44 +64,6 @@ class _State(Collector):
             yield metrics.UNDATED.of(process.sentinel.tally.undated)
         if process.audit is not None:
             yield metrics.AUDIT_HEAD.of(process.audit.signed_at / SECOND)
-
-
-class OwnTables:
-    """The tables of the realms whose partitions this worker has."""
-
-    def __init__(
-        self, process: Process, realm: str, vocabulary: Vocabulary, partitions: int
-    ) -> None:
-        """Serve the realms of a process; ``realm`` is meant where none is named."""
-        self._process = process
-        self._vocabulary = vocabulary
-        self._realm = realm
-        self._partitions = partitions
-
-    def table(self, realm: str | None) -> Table:
-        """Table of a realm, or say who has it."""
-        realm = realm or self._realm
-        number = partition_of(realm, self._partitions)
-        stage = self._process.registry
-        partition = stage.serving(number) if stage is not None else None
-        if partition is None:
-            raise elsewhere(self._process, number, "registry")
-        known = partition.realms.get(realm)
-        # Who asks for any name must not make us keep a table of it.
-        registry = known.cascade.registry if known else Registry(self._vocabulary)
-        as_of = token_of(partition.genesis, partition.position, number)
-        return Table(registry, as_of)
-
-    def undeclared(self, realm: str | None) -> Iterable[Shown] | None:
-        """Undeclared agents and credentials, where the realm's own findings are made.
-
-        Credentials are those of the points whose lines are read here; the door adds
-        those of all others.
-        """
-        stage, realm = self._process.sentinel, realm or self._realm
-        if stage is None or not stage.tells_of(realm):
-            return None
-        return stage.undeclared(realm)
 
 
 @frozen
@@ -146,7 +105,7 @@ def worker_pages(  # noqa: PLR0913 - each by name
     tokens, realm, secrets = entry.tokens, settings.realm, secret_names(settings)
     places = OwnPlaces(process, realm, kafka.partitions, clock)
     Guards(tokens, places, boottime).add_to(app)
-    tables = OwnTables(process, realm, vocabulary, kafka.partitions)
+    tables = OwnTables(process, realm, vocabulary)
     Queries(tokens, tables, clock, secrets).add_to(app)
     Names(tokens, secrets).add_to(app)
     if process.sentinel is not None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import http
 from typing import TYPE_CHECKING
 
 from agents_registry.lineage import NONE
-from streams.http.problems import ProblemError
-from streams.http.queries import Table
 from streams.ports.fact_log import token_of
+from streams.ports.table_reader import Table, TableAwayError, UnknownRealmError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,21 +18,20 @@ if TYPE_CHECKING:
 
 
 class StageTables:
-    """The one table of the embedded engine."""
+    """The table of the stages."""
 
     def __init__(self, stages: Stages, store: Store, realm: str) -> None:
-        """Stages' table."""
+        """Serve the realm of a store."""
         self._stages = stages
         self._store = store
         self._realm = realm
 
     def table(self, realm: str | None) -> Table:
-        """Table of the one realm, once it is read."""
+        """Table of the one realm, once it is read; see `TableReader.table`."""
         if realm not in (None, self._realm):
-            raise ProblemError(http.HTTPStatus.NOT_FOUND, "unknown realm")
+            raise UnknownRealmError
         if not self._stages.loaded.is_set():
-            status = http.HTTPStatus.SERVICE_UNAVAILABLE
-            raise ProblemError(status, "loading", "the table is being read; try again")
+            raise TableAwayError("loading", "the table is being read; try again")
         as_of = token_of(self._store.genesis, self._stages.applied)
         return Table(self._stages.registry, as_of)
 
