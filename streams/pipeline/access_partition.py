@@ -104,13 +104,14 @@ class AccessPartition:
             sentinel.points = self._points_of(realm)
         return sentinel
 
-    def take_up(self) -> None:
+    def take_up(self) -> Steps[None]:
         """Take up what is kept.
 
         Raises:
             ValueError: some of it cannot be read.
         """
         for realm, body in self._kept.episodes():
+            yield
             episode = saved_episodes.load(orjson.loads(body))
             self.sentinel(realm).episodes.restore(episode)
         for realm, rows in self._kept.uses().items():

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import Factory, define
 
 from agents_registry.facts import Cause
+from streams.stages.registry.registry import dead
 from streams.stages.sentinel.liveness_index import LivenessIndex
 from streams.stages.sentinel.revocation_offsets import (
     RevocationOffsets,
@@ -15,11 +16,12 @@ from streams.stages.sentinel.revocation_offsets import (
 from streams.stages.sentinel.scope_recheck import limited
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from agents_registry.facts import Fact
     from agents_registry.identifiers import Identifier
     from streams.stages.registry.cascade import Cascade
+    from streams.stages.registry.registry import Condemned
     from streams.stages.sentinel.revocation_offsets import Accepted
 
 
@@ -53,6 +55,19 @@ class Realm:
         """Names limited since the last call; they are noted from the first call on."""
         names, self.limited = self.limited or [], []
         return names
+
+    def note_dead(
+        self, found: Iterable[Condemned], as_of: int
+    ) -> list[tuple[Identifier, str]]:
+        """Note which of a slice are dead; give them, each with the id of its cause.
+
+        Args:
+            found: of the slice.
+            as_of: every fact below this offset is in the table.
+        """
+        pairs = [(name, why.cause.fact_id) for name, why in dead(found)]
+        self.known.note(pairs, as_of)
+        return pairs
 
     def apply(self, fact: Fact, offset: int) -> None:
         """Merge a fact."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agents_registry.facts import HOUR
 from agents_registry.identifiers import Identifier
 from streams.stages.posture.posture import Limits, Posture
 
@@ -40,6 +41,7 @@ class RealmPostures:
         self._realm_of = realm_of
         self._sentinel_of = sentinel_of
         self._of: dict[str, Posture] = {}
+        self._forgot = 0
 
     def of(self, realm: str) -> Posture:
         """Stage of a realm."""
@@ -74,7 +76,10 @@ class RealmPostures:
         return 1 if posture is None else posture.waiting(now) + untold
 
     def forget(self, now: int) -> None:
-        """Forget scopes that were used long ago."""
+        """Forget scopes that were used long ago; a look an hour is enough."""
+        if now - self._forgot < HOUR:
+            return
+        self._forgot = now
         for realm, posture in self._of.items():
             for name in posture.forget(now):
                 self.used[realm, str(name)] = None

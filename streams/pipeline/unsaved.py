@@ -45,7 +45,10 @@ class UnsavedOutputs:
 
     def __bool__(self) -> bool:
         """Whether there are any."""
-        return bool(self._of)
+        return any(
+            each.uses or each.episodes or each.dropped or each.acted
+            for each in self._of.values()
+        )
 
     def add(self, realm: str, new: Outputs) -> None:
         """Add those of one step."""

@@ -20,6 +20,7 @@ from streams.engines.embedded import fact_log
 from streams.engines.embedded import feed_log as frames
 from streams.engines.embedded.reading import Reading
 from streams.engines.embedded.stages import Stages
+from streams.pipeline.realm import Realm
 from streams.ports.fact_log import Encoded
 from streams.services.feed_frames import CHUNK, PIECE, SnapshotPiece
 from streams.services.intake import MANY, encode
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
+    from agents_registry.facts import Fact
     from streams.engines.embedded.transaction import Transaction
     from streams.http.feed import Connection
     from streams.ports.fact_log import LogBatch
@@ -56,18 +58,18 @@ class Busy:
         """Plant it in the stages."""
         self.begun = threading.Event()
         self.enough = threading.Event()
-        apply, load = Stages.apply, Stages.load
+        apply, load = Realm.apply, Stages.load
 
-        def applied(stages: Stages, stored: Any) -> None:
+        def applied(realm: Realm, fact: Fact, offset: int) -> None:
             self.compute()
-            apply(stages, stored)
+            apply(realm, fact, offset)
 
         async def loaded(stages: Stages) -> None:
             if stages.ends.facts:
                 self.compute()
             await load(stages)
 
-        patch.setattr(Stages, "apply", applied)
+        patch.setattr(Realm, "apply", applied)
         patch.setattr(Stages, "load", loaded)
 
     def compute(self) -> None:

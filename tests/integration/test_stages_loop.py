@@ -202,7 +202,7 @@ async def test_every_finding_is_counted_whatever_shows_it(tmp_path: Path) -> Non
             "enforcement_lag",
             "scope_escalation",
             "scope_violation",
-        ] == sorted(kind.value for kind in stages.opened.elements())
+        ] == sorted(kind.value for kind in stages.tally.opened.elements())
 
 
 @pytest.mark.parametrize(
@@ -219,12 +219,12 @@ async def test_what_is_unknown_is_told_after_a_restart_until_it_is_declared(
     async with looping(tmp_path) as (store, stages):
         await show(store, AccessEvent((name,), "door", "allowed", S, "e"))
         await until(lambda: stages.idle)
-        assert not stages.opened
+        assert not stages.tally.opened
     # Half of what is remembered is as long as anything is held here.
     async with looping(tmp_path, 5 * S + S // 2) as (store, stages):
         await until(lambda: stages.idle)
         assert [told] == stages.sentinel.episodes.open_ones()
-        assert 1 == stages.opened.total()
+        assert 1 == stages.tally.opened.total()
         await append(store, Node(node=name, **COMMON))
         await until(lambda: stages.idle)
     async with looping(tmp_path, 5 * S + S // 2) as (_, stages):  # it tidies once

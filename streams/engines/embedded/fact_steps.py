@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from agents_registry.registry import Registry
 from enforcement.turns import in_turns, resting_tables
-from streams.engines.embedded.stage_state import LOADED, StageState, save_outputs
+from streams.engines.embedded.loaded_rows import LOADED
+from streams.engines.embedded.stage_state import StageState
 from streams.observability.failpoints import failpoint
-from streams.stages.registry.registry import dead
+from streams.services.traced_stages import trace_applied
 
 if TYPE_CHECKING:
     from agents_registry.facts import Fact
@@ -29,6 +30,7 @@ async def take_facts(state: StageState) -> bool:
     stored_facts = await state.store.facts(state.applied, FACTS)
     async with resting_tables():
         await in_turns(_take(state, stored_facts))
+    state.access.limit(state.name, state.realm.take_limited())
     if state.registry.needs_rebuild:
         await rebuild(state)
     state.raise_applied(stored_facts[-1].offset + 1)
@@ -36,46 +38,47 @@ async def take_facts(state: StageState) -> bool:
 
 
 def _take(state: StageState, stored_facts: list[Stored]) -> Steps[None]:
-    for stored in stored_facts:
-        state.apply(stored)
-        state.enlist(stored)
-        state.posture.note(stored.fact)
+    for offset, fact in stored_facts:
+        state.realm.apply(fact, offset)
+        enlist(state, offset, fact)
         failpoint("stages.fact_applied")
         yield
 
 
+def enlist(state: StageState, offset: int, fact: Fact) -> None:
+    """Have what a fact condemned listed."""
+    state.realm.cascade.enlist(offset, fact)
+    trace_applied(fact)
+
+
 async def take_slice(state: StageState) -> bool:
     """List the next identifiers that the oldest waiting fact condemned."""
-    oldest = state.cascade.oldest
+    cascade = state.realm.cascade
+    oldest = cascade.oldest
     if oldest is None:
         return await _save_idle_position(state)
-    found, done = await in_turns(state.cascade.next_slice())
-    now = state.clock()
-    names = [each.identifier for each in found]
+    found, done = await in_turns(cascade.next_slice())
     as_of = state.applied
-    pairs = [(name, why.cause.fact_id) for name, why in dead(found)]
-    state.sentinel.known.note(pairs, as_of)
-    outputs = await in_turns(state.sentinel.reconsider(names, state.registry, now))
+    pairs = state.realm.note_dead(found, as_of)
+    names = [each.identifier for each in found]
+    await in_turns(state.access.reconsider(state.name, names, state.clock()))
     rows = [(str(identifier), cause) for identifier, cause in pairs]
     position = oldest
     if done:
-        following = state.cascade.following
-        position = state.applied if following is None else following
+        position = as_of if cascade.following is None else cascade.following
     failpoint("stages.before_slice")
 
     def job(tx: Transaction) -> None:
         tx.add_invalidations(rows, as_of)
-        save_outputs(tx, outputs)
         tx.set_position("registry", position)
 
-    if rows or outputs.uses or outputs.episodes:
-        await state.store.write_in_time(job)
+    if rows or state.access.changed:
+        await state.save(job)
         state.saved = position
     failpoint("stages.after_slice")
     state.pieces += 1
-    state.count(outputs)
     if done:
-        state.cascade.finish()
+        cascade.finish()
     return True
 
 
@@ -98,12 +101,8 @@ async def rebuild(state: StageState) -> None:
         return Registry.build(facts, state.vocabulary)
 
     state.rebuilding = True
-    state.cascade.replace(await asyncio.to_thread(build))
+    state.realm.cascade.replace(await asyncio.to_thread(build))
     state.rebuilding = False
-    if state.loaded.is_set():
-        state.posture.follow(state.registry)
-    state.sentinel.known.rebuilt(state.ends.facts)
-    outputs = await in_turns(state.sentinel.follow(state.registry, state.clock()))
-    if outputs.uses or outputs.episodes:
-        await state.store.write_in_time(lambda tx: save_outputs(tx, outputs))
-    state.count(outputs)
+    state.realm.known.rebuilt(state.ends.facts)
+    await in_turns(state.access.follow(state.clock()))
+    await state.save()

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import orjson
+import asyncio
+from typing import TYPE_CHECKING
 
 from agents_registry.identifiers import Identifier
 from enforcement.turns import in_turns
-from streams.engines.embedded.fact_steps import rebuild
-from streams.engines.embedded.stage_state import LOADED, StageState
+from streams.engines.embedded.fact_steps import enlist, rebuild
+from streams.engines.embedded.loaded_rows import LOADED
+from streams.engines.embedded.stage_state import StageState
 from streams.observability.failpoints import failpoint
-from streams.stages.sentinel import saved_episodes
 from streams.stages.sentinel.revocation_offsets import MOST
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from agents_registry.steps import Steps
     from streams.engines.embedded.reading import Stored
 
@@ -28,12 +25,8 @@ async def load_stages(state: StageState) -> None:
     state.saved = positions.get("registry", 0)
     state.judged = positions.get("sentinel", 0)
     state.told = positions.get("signals", 0)
-    uses = [row async for row in _rows(state, "uses", "key", "key, body")]
-    state.sentinel.restore(uses)
-    async for (body,) in _rows(state, "findings", "id", "body"):
-        state.sentinel.episodes.restore(saved_episodes.load(orjson.loads(body)))
-    async for name, body in _rows(state, "used_scopes", "name", "name, body"):
-        state.posture.book.restore(Identifier.parse(name), body)
+    await state.rows.read(state.store)
+    await in_turns(state.access.take_up())
     end = state.ends.facts
     while state.applied < end:
         await in_turns(
@@ -50,16 +43,16 @@ async def load_stages(state: StageState) -> None:
         stored_facts = await state.store.facts(position, limit)
         await in_turns(_relist(state, stored_facts))
         position = stored_facts[-1].offset + 1
-    state.posture.restore(state.sentinel.episodes.open_ones())
-    state.posture.follow(state.registry)
+    await asyncio.to_thread(state.access.postures.of, state.name)
+    state.realm.take_limited()  # they are noted from here on
     failpoint("start.loaded")
     state.loaded.set()
 
 
 def _apply_all(state: StageState, stored_facts: list[Stored]) -> Steps[None]:
-    for stored in stored_facts:
-        state.apply(stored)
-        state.raise_applied(stored.offset + 1)
+    for offset, fact in stored_facts:
+        state.realm.apply(fact, offset)
+        state.raise_applied(offset + 1)
         yield
 
 
@@ -72,31 +65,14 @@ async def _restore_known(state: StageState) -> None:
     )
     last = 0
     while rows := await state.store.read(query, MOST, last, LOADED):
-        state.sentinel.known.restore(
+        state.realm.known.restore(
             ((Identifier.parse(name), cause, as_of) for _, name, cause, as_of in rows),
             state.applied,
         )
         last = rows[-1][0]
 
 
-async def _rows(
-    state: StageState, table: str, key: str, columns: str
-) -> AsyncIterator[tuple[Any, ...]]:
-    last = ""
-    while True:
-        query = (
-            f"SELECT {key}, {columns} FROM {table} WHERE {key} > ?"  # noqa: S608
-            f" ORDER BY {key} LIMIT {LOADED}"
-        )
-        rows = await state.store.read(query, last)
-        for row in rows:
-            yield row[1:]
-        if len(rows) < LOADED:
-            return
-        last = rows[-1][0]
-
-
 def _relist(state: StageState, stored_facts: list[Stored]) -> Steps[None]:
-    for stored in stored_facts:
-        state.enlist(stored)
+    for offset, fact in stored_facts:
+        enlist(state, offset, fact)
         yield

@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import orjson
 from attrs import define
 
-from agents_registry.registry import Registry
 from streams.engines.embedded.crossing import Bell, Latch, Watermark
+from streams.engines.embedded.loaded_rows import LoadedRows
 from streams.engines.embedded.shared_points import SharedPoints
 from streams.observability.progress import Progress
-from streams.services.traced_stages import trace_applied, trace_finding
-from streams.stages.posture.posture import Posture
+from streams.pipeline.access_partition import AccessPartition
+from streams.pipeline.realm import Realm
+from streams.pipeline.unsaved import AccessTally
+from streams.services.traced_stages import trace_finding
 from streams.stages.registry.cascade import Cascade
 from streams.stages.sentinel import saved_episodes
-from streams.stages.sentinel.sentinel import Sentinel
 from streams.stages.sentinel.tolerances import Tolerances
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agents_registry.identifiers import Vocabulary
-    from streams.engines.embedded.reading import Stored
+    from agents_registry.registry import Registry
     from streams.engines.embedded.store import Commit, Store
     from streams.engines.embedded.transaction import Transaction
-    from streams.model.findings import FindingKind
-    from streams.stages.sentinel.step import Outputs
-
-
-LOADED: Final = 5000  # rows read from the file at once
 
 
 @define
@@ -43,24 +38,25 @@ class LogEnds:
 
 
 class StageState:
-    """What the steps of the stages work on.
+    """What the steps of the stages work on: one partition, with one realm.
 
     Attributes:
+        name: of the realm.
         progress: for health.
         loaded: the table is back from the file.
         rebuilding: a table is built anew, which takes as long as it takes.
-        in_flight: uses within the grace since the start.
-        undated: uses of principals alone, after a ``not_before`` on them, likewise.
-        opened: findings opened since the start, by kind.
+        working: a step is under way.
+        realm: its table.
+        rows: what the file held at the start, until it is taken up.
+        access: what the sentinel holds.
+        sentinel: of the realm.
+        tally: for metrics.
         ends: how far the logs go.
         target: how far they went when this round of steps began, None between two.
         saved: the facts below this offset are listed, and that is saved.
         judged: accesses below this offset are judged.
         told: signals below this offset are taken in.
         pieces: of what takes many turns, worked off since the start.
-        untold: there are findings of posture that are not saved.
-        rechecking: a step over receipts is under way.
-        telling: a step over undeclared uses is.
         unweighed: what was saved of receipts may not have been weighed yet.
         news: rings when there is something to do.
     """
@@ -82,39 +78,40 @@ class StageState:
             tolerances: of the sentinel.
             clock: gives the time (ns).
         """
+        self.name = realm
         self.progress = Progress()
-        self.rebuilding = False
-        self.posture = Posture(tolerances.posture)
-        self.sentinel = Sentinel(realm, tolerances)
-        self.sentinel.points = SharedPoints(tolerances.points)
         self.loaded = Latch()
-        self.in_flight = 0
-        self.undated = 0
-        self.opened: Counter[FindingKind] = Counter()
+        self.rebuilding = False
+        self.working = False
         self.store = store
         self.vocabulary = vocabulary
         self.clock = clock
+        self.realm = Realm(Cascade(vocabulary))
+        self.rows = LoadedRows(realm)
+        self.tally = AccessTally()
+        points = SharedPoints(tolerances.points)
+        self.access = AccessPartition(
+            self.rows, tolerances, lambda _: self.realm,
+            tally=self.tally, points_of=lambda _: points,
+        )  # fmt: skip
+        self.sentinel = self.access.sentinel(realm)
         self.ends = LogEnds(store.end, store.access_end, store.signals_end)
         self.target: LogEnds | None = None
-        self.cascade = Cascade(vocabulary)
         self.saved = 0
         self.judged = 0
         self.told = 0
-        self.pieces = 0  # of what takes many turns
+        self.pieces = 0
         self.tidied = 0
-        self.untold = False  # what was found of posture and is not saved
-        self.rechecking = False
-        self.telling = False
         self.unweighed = True
         self.news = Bell()
         self._applied = Watermark()
         store.listeners.append(self._on_commit)
-        self.sentinel.points.listeners.append(self.news.set)
+        points.listeners.append(self.news.set)
 
     @property
     def registry(self) -> Registry:
         """Table."""
-        return self.cascade.registry
+        return self.realm.cascade.registry
 
     @property
     def applied(self) -> int:
@@ -130,31 +127,36 @@ class StageState:
         self.ends = LogEnds(commit.end, commit.access_end, commit.signals_end)
         self.news.set()
 
-    def apply(self, stored: Stored) -> None:
-        """Apply a fact to the table; the sentinel takes note of it."""
-        self.cascade.apply(stored.fact)
-        self.sentinel.note(stored.fact, stored.offset)
+    async def save(self, job: Callable[[Transaction], object] | None = None) -> bool:
+        """Save what steps found, and what a job writes, in one transaction.
 
-    def enlist(self, stored: Stored) -> None:
-        """Have what a fact condemned listed."""
-        self.cascade.enlist(stored.offset, stored.fact)
-        trace_applied(stored.fact)
+        Tell whether there was anything to write.
+        """
+        if job is None and not self.access.changed:
+            return False
 
-    def count(self, outputs: Outputs) -> None:
-        """Count what a step found."""
-        self.in_flight += outputs.in_flight
-        self.undated += outputs.undated
-        self.opened += outputs.opened
+        def both(tx: Transaction) -> None:
+            put_outputs(tx, self.access)
+            if job is not None:
+                job(tx)
+
+        await self.store.write_in_time(both)
+        self.access.saved()
+        return True
 
 
-def save_outputs(tx: Transaction, outputs: Outputs) -> None:
-    """Save what a step changed, in the transaction of its position."""
-    for episode in outputs.episodes.values():
+def put_outputs(tx: Transaction, access: AccessPartition) -> None:
+    """Write what steps changed."""
+    unsaved = access.unsaved
+    episodes = unsaved.findings()
+    for episode in episodes:
         trace_finding(episode)
-    tx.put_uses(outputs.uses.items())
+    tx.put_uses((key, body) for _, key, body in unsaved.uses())
     tx.put_findings(
-        (identity, episode.open, orjson.dumps(saved_episodes.save(episode)))
-        for identity, episode in outputs.episodes.items()
+        (each.finding.id, each.open, orjson.dumps(saved_episodes.save(each)))
+        for each in episodes
     )
-    if outputs.dropped:
-        tx.drop_findings(outputs.dropped)
+    if dropped := [identity for _, identity in unsaved.dropped()]:
+        tx.drop_findings(dropped)
+    used = access.postures.used.items()
+    tx.put_named("used_scopes", ((name, body) for (_, name), body in used))

@@ -54,7 +54,10 @@ class Stages(StageState):
         while True:
             self.news.clear()
             self._turn()
-            if await self._step():
+            self.working = True
+            worked = await self._step()
+            self.working = False
+            if worked:
                 continue
             now = self.clock()
             if now >= tidy_at:
@@ -72,7 +75,7 @@ class Stages(StageState):
             now=asyncio.get_running_loop().time(),
             assigned=frozenset(done),
             ready=True,
-            waiting=self.cascade.waiting,
+            waiting=self.realm.cascade.waiting,
             positions=done,
             committed=done,
         )
@@ -87,11 +90,10 @@ class Stages(StageState):
         """Count what was committed and is not worked off; 1 while loading."""
         ends = self.ends
         waiting = ends.facts - self.applied + ends.access - self.judged
-        waiting += ends.signals - self.told + self.cascade.waiting
-        waiting += self.posture.waiting(self.clock()) + self.untold
-        waiting += self.rechecking or self.sentinel.points.news
-        waiting += self.telling or self.sentinel.unsettled(self.clock())
-        return waiting + (not self.loaded.is_set())
+        waiting += ends.signals - self.told + self.realm.cascade.waiting
+        waiting += self.access.postures.inspecting(self.name, self.clock())
+        waiting += self.access.unsettled(self.clock()) + self.sentinel.points.news
+        return waiting + (self.working or not self.loaded.is_set())
 
     @property
     def idle(self) -> bool:
@@ -116,7 +118,7 @@ class Stages(StageState):
         if self.target is None:
             self.target = self.ends
         worked = False
-        if not self.cascade.exclusive:
+        if not self.realm.cascade.exclusive:
             worked = await take_facts(self)
         worked |= await take_slice(self)
         worked |= await take_signals(self)

@@ -85,6 +85,8 @@ class NodeBits:
 
     def note(self, fact: Fact) -> None:
         """Undo what a fact may have made wrong; it was just applied."""
+        if not self._bits:
+            return
         if isinstance(fact, Withdraw):
             self._undo_all()  # less is loud now
         lineage = self.registry.lineage

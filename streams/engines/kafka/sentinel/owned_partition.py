@@ -113,7 +113,7 @@ class OwnedPartition(AccessPartition):
         all of it.
         """
         try:
-            self.take_up()
+            yield from self.take_up()
             yield from self.judge_all(now)
         except (DamagedError, ValueError) as error:
             log.warning("uses_damaged", partition=self.number, error=str(error))

@@ -35,7 +35,6 @@ from streams.observability.failpoints import failpoint
 from streams.observability.progress import Progress
 from streams.pipeline.access_records import Accesses, ScopeUse
 from streams.pipeline.unsaved import AccessTally
-from streams.stages.registry.registry import dead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -352,8 +351,8 @@ class SentinelStage:
         """Judge again what facts condemned; the lock is held."""
         now = self._clock()
         for realm, (found, _) in listed:
-            pairs = [(name, why.cause.fact_id) for name, why in dead(found)]
-            self.replica.realm(realm).known.note(pairs, self.replica.position(realm))
+            position = self.replica.position(realm)
+            self.replica.realm(realm).note_dead(found, position)
             names = [each.identifier for each in found]
             for watched in self._ours():
                 await in_turns(watched.reconsider(realm, names, now))
