@@ -9,19 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from typer.core import TyperGroup
 from typer.main import get_group
 
-from streams.cli.options import Plain, Url, Worker, knowing
+from streams.cli.options import Plain, PlainGroup, Url, Worker, knowing
 from streams.cli.options import ServerTokenFile as TokenFile
 from streams.cli.options import run as end_with
 from streams.cli.output import clean, count, to_stderr
-from streams.sources.adopting.adoption import Adoption
 
 if TYPE_CHECKING:
     from streams.adopt.roster import RosterDifference
     from streams.clients.rescind import Client
-    from streams.sources.adopting.adoption import Option
+    from streams.sources.adopting.adoption import Adoption, Option
     from streams.sources.adopting.listing import Entry, Listing
 
 DONE: Final = 0
@@ -71,7 +69,7 @@ Logs = Annotated[
 ]
 
 
-class AdoptGroup(TyperGroup):
+class AdoptGroup(PlainGroup):
     """``rescind adopt FILE`` is ``rescind adopt list FILE``.
 
     The vendors' commands are made when they are first looked for: the program starts
@@ -86,7 +84,7 @@ class AdoptGroup(TyperGroup):
         """Commands by name."""
         if not self._whole:
             self._whole = True
-            self._commands.update(_of_vendors())
+            self._commands.update(_of_systems())
         return self._commands
 
     @commands.setter
@@ -95,7 +93,7 @@ class AdoptGroup(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the name of the default command first, where there is none."""
-        if args and args[0] not in {*self.commands, "--help"}:
+        if args and args[0] not in {*self.commands, "-h", "--help"}:
             name = Path(args[0])
             if not (args[0].startswith("-") or name.suffix or name.exists()):
                 systems = ", ".join(sorted(self.commands.keys() - {"list"}))
@@ -106,15 +104,23 @@ class AdoptGroup(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-def _of_vendors() -> dict[str, Any]:
-    """Return the commands that descriptors name.
+def _of_systems() -> dict[str, Any]:
+    """Return the commands that descriptors name, and the one that reads logs.
 
     A distribution whose descriptor cannot be used ends the program, with the reason.
     """
     from streams.model.extensions import ExtensionError, loaded
+    from streams.sources.adopting.adoption import Adoption
     from streams.sources.catalogue import offered
 
-    found = typer.Typer()
+    found = typer.Typer(rich_markup_mode=None)
+    of_logs = Adoption(
+        authority=OPERATORS,
+        help="Credentials that a log shows in use, with their lineage in the log.",
+        read=lambda source, format_, mapping: source.log(format_, mapping),
+    )
+    own = list(signature(access_log).parameters.values())
+    register(found, "access-log", of_logs, own, logs)
     try:
         for name, where in sorted(offered("adopts").items()):
             of: Adoption = loaded(where)
@@ -123,7 +129,6 @@ def _of_vendors() -> dict[str, Any]:
     except ExtensionError as error:
         to_stderr("adopt", error)
         raise typer.Exit(2) from error
-    found.callback()(lambda: None)  # else one command would be no group
     group: Any = get_group(found)
     return dict(group.commands)
 
@@ -163,7 +168,7 @@ def _all(
 def register(
     app: typer.Typer,
     name: str,
-    of: Adoption,
+    of: "Adoption",
     own: Sequence[Parameter],
     place: Callable[..., None] = saved_or_asked,
 ) -> None:
@@ -265,19 +270,6 @@ def access_log(
     ] = None,
 ) -> None:
     """Hold the options of the command that reads logs; never called."""
-
-
-register(
-    adopt_app,
-    "access-log",
-    Adoption(
-        authority=OPERATORS,
-        help="Credentials that a log shows in use, with their lineage in the log.",
-        read=lambda source, format_, mapping: source.log(format_, mapping),
-    ),
-    list(signature(access_log).parameters.values()),
-    logs,
-)
 
 
 def adopt_file(

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import typer
 
-from streams.cli.options import Plain, TokenFile, Url, Worker, ask, knowing
+from streams.cli.options import Plain, PlainGroup, TokenFile, Url, Worker, ask, knowing
 from streams.cli.output import clean, to_stderr
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ grants_app = typer.Typer()
 approvals_app = typer.Typer(
     help="Orders that wait for a second person.", no_args_is_help=True
 )
-grants_app.add_typer(approvals_app, name="approvals")
+grants_app.add_typer(approvals_app, name="approvals", cls=PlainGroup)
 
 
 @grants_app.command()

@@ -45,7 +45,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=True,
     context_settings={"help_option_names": ["-h", "--help"]},
-    pretty_exceptions_show_locals=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 
 Paths = Annotated[
@@ -358,14 +359,14 @@ def guards(
 app.add_typer(sources_app)
 app.add_typer(adopt_app, name="adopt")
 app.add_typer(kafka_app)
-app.add_typer(topics_app, name="topics")
+app.add_typer(topics_app, name="topics", cls=PlainGroup)
 app.add_typer(grants_app)
-app.add_typer(ssf_app, name="ssf")
-app.add_typer(alerts_app, name="alerts")
-app.add_typer(audit_app, name="audit")
+app.add_typer(ssf_app, name="ssf", cls=PlainGroup)
+app.add_typer(alerts_app, name="alerts", cls=PlainGroup)
+app.add_typer(audit_app, name="audit", cls=PlainGroup)
 app.add_typer(data_folder_app)
-app.add_typer(config_app, name="config")
-app.add_typer(conformance_app)
+app.add_typer(config_app, name="config", cls=PlainGroup)
+app.add_typer(conformance_app, cls=PlainGroup)
 
 
 def main() -> None:

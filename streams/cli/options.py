@@ -6,7 +6,16 @@ import atexit
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Final,
+    Literal,
+    NoReturn,
+    get_args,
+    get_origin,
+)
 
 import typer
 from typer.core import TyperGroup
@@ -141,8 +150,57 @@ def plain_words(text: str) -> str:
     return text
 
 
+def _convert_late(params: Sequence[Any]) -> None:
+    """Have values converted only where they are not yet what a parameter takes.
+
+    Typer converts each through pydantic, whose import is a third of a short command.
+    """
+    for param in params:
+        descriptor = getattr(param, "type_descriptor", None)
+        if descriptor is not None and not param.multiple and param.nargs == 1:
+            param.process_value = _processing(param, descriptor.annotation)
+
+
+def _processing(param: Any, kind: Any) -> Callable[[Any, Any], Any]:
+    convert = param.process_value
+
+    def process(ctx: Any, value: Any) -> Any:
+        absent = value is None and not param.required
+        chosen = get_origin(kind) is Literal and value in get_args(kind)
+        if not (absent or chosen or type(value) is kind):
+            return convert(ctx, value)
+        return value if param.callback is None else param.callback(ctx, param, value)
+
+    return process
+
+
 class PlainGroup(TyperGroup):
-    """A group of commands that tells wrong arguments in plain words."""
+    """A group of commands: its help cuts no sentence, its errors are plain words."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands with what each does, over several lines where needed."""
+        names = self.list_commands(ctx)
+        found = [(name, self.get_command(ctx, name)) for name in names]
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [
+                    (name, " ".join((each.short_help or each.help or "").split()))
+                    for name, each in found
+                    if each is not None and not each.hidden
+                ]
+            )
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments of the group itself."""
+        _convert_late(self.get_params(ctx))
+        return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that the arguments name."""
+        found = super().resolve_command(ctx, args)
+        if found[1] is not None:
+            _convert_late(found[1].get_params(ctx))
+        return found
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""

@@ -67,3 +67,45 @@ def test_who_joins_no_accesses_needs_no_numpy() -> None:
         check=False, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+# What servers need and a command that asks one does not: half a second of CPU and more.
+OF_SERVERS: Final = {
+    "aiohttp", "aiokafka", "asyncio", "cryptography", "fastavro", "numpy",
+    "prometheus_client", "pydantic", "rich", "sqlite3", "structlog", "yaml",
+}  # fmt: skip
+COMMANDS: Final = """
+import json, sys
+from streams.cli.main import app
+for line in sys.argv[1:]:
+    code = app(line.split(), standalone_mode=False)
+    print(json.dumps([line, code, sorted(sys.modules)]))
+"""
+# None of them reaches a server: its absence is the exit code 3.
+ASKING: Final = {
+    "--help": 0,
+    "why --help": 0,
+    "audit --help": 0,
+    "why jwt.jti:a": 3,
+    "revoke jwt.jti:a --reason r": 3,
+    "blast-radius jwt.jti:a": 3,
+    "findings --output json": 3,
+    "sources": 3,
+    "guards": 3,
+    "alerts list": 3,
+    "approvals list": 3,
+}
+
+
+def test_help_and_commands_that_ask_a_server_load_little(tmp_path: Path) -> None:
+    """They are run by people and in scripts, many times."""
+    told = subprocess.run(
+        [sys.executable, "-c", COMMANDS, *ASKING],
+        check=False, capture_output=True, text=True, cwd=tmp_path,
+        env={"RESCIND_URL": "http://127.0.0.1:1", "RESCIND_TOKEN": "t"},
+    )  # fmt: skip
+    lines = [json.loads(x) for x in told.stdout.splitlines() if x.startswith("[")]
+
+    assert ASKING == {line: code for line, code, _ in lines}, told.stderr
+    for line, _, loaded in lines:
+        assert (line, set()) == (line, OF_SERVERS & set(loaded))

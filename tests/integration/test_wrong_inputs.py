@@ -37,7 +37,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def faults(said: str, words: tuple[str, ...]) -> list[str]:
     """Give the words that an answer lacks, and those of libraries that it has."""
-    text = " ".join(re.sub("[│╭╮╰╯─]", " ", said).split())
+    text = " ".join(re.sub("^Error: ", "", said, flags=re.MULTILINE).split())
     lacks = [f"no {word!r}" for word in words if word not in text]
     return lacks + [f"says {leak!r}" for leak in wrong.LEAKS if leak in text]
 
