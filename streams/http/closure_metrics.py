@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final
+
+from prometheus_client.registry import Collector
 
 from streams.model.findings import FindingKind
 from streams.observability import metrics
 from streams.stages.closure.closure import GuardMode, ProofState
 
 if TYPE_CHECKING:
-    from collections import Counter
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from prometheus_client.core import Metric
 
+    from streams.pipeline.closure import ClosureTally
+    from streams.stages.closure.closure import Closure
 
 # Why receipts are not counted, on either engine.
 REFUSALS: Final = (
@@ -23,22 +27,42 @@ REFUSALS: Final = (
 )  # fmt: skip
 
 
-def states_of(waiting: int, reached: Counter[ProofState]) -> Iterator[Metric]:
-    """Return number of waiting revocations, and of those that reached each state."""
-    yield metrics.CLOSURES_WAITING.of(waiting)
-    states = metrics.CLOSURES.family()
-    for state in (ProofState.CLOSED, ProofState.PARTIAL, ProofState.UNKNOWN):
-        states.add_metric([state.value], reached[state])
-    yield states
+class ClosureMetrics(Collector):
+    """Reads at every scrape who enforces, and what is proven of revocations."""
 
+    def __init__(
+        self,
+        closures: Callable[[], Iterable[Closure]],
+        tally: ClosureTally,
+        boottime: Callable[[], int],
+    ) -> None:
+        """Report on the realms of a process.
 
-def guards_of(standing: Counter[tuple[GuardMode, str]]) -> Metric:
-    """Return the number of registered guards."""
-    guards = metrics.REGISTERED_GUARDS.family()
-    for mode in GuardMode:
-        for lease in ("held", "lapsed"):
-            guards.add_metric([mode.value, lease], standing[mode, lease])
-    return guards
+        Args:
+            closures: gives their stages.
+            tally: of the process.
+            boottime: gives the time of the stages (ns).
+        """
+        self._closures = closures
+        self._tally = tally
+        self._boottime = boottime
+
+    def collect(self) -> Iterator[Metric]:
+        """Metrics of closures over all realms of this process."""
+        closures, now, tally = list(self._closures()), self._boottime(), self._tally
+        yield metrics.CLOSURES_WAITING.of(sum(each.waiting for each in closures))
+        states = metrics.CLOSURES.family()
+        for state in (ProofState.CLOSED, ProofState.PARTIAL, ProofState.UNKNOWN):
+            states.add_metric([state.value], tally.states[state])
+        yield states
+        standing = sum((each.standing(now) for each in closures), Counter())
+        guards = metrics.REGISTERED_GUARDS.family()
+        for mode in GuardMode:
+            for lease in ("held", "lapsed"):
+                guards.add_metric([mode.value, lease], standing[mode, lease])
+        yield guards
+        yield refused_of(tally.refused)
+        yield from tally.propagation.collect()
 
 
 def refused_of(reasons: Counter[str]) -> Metric:

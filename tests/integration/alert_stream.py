@@ -27,6 +27,7 @@ from streams.engines.embedded.store import Store
 from streams.http import listening
 from streams.model.times import SECOND
 from streams.observability import failpoints
+from streams.pipeline import closure as judging
 from streams.process import loop_hold
 from streams.services import quota_watch
 from streams.services import source_health as health_book
@@ -291,7 +292,7 @@ def unhurried() -> Iterator[None]:
             (stages, "TIDY_SECONDS", 300.0),
             (notifier, "LONGEST_WAIT", 3600.0),
             (closures, "SAVE", 3600.0),
-            (closures, "IDLE", 3600.0),
+            (judging, "IDLE", 3600.0),
             (health_book, "LOOK_SECONDS", 3600.0),
             (loop_hold, "PERIOD", 3600.0),
             (listening, "SWEEP_SECONDS", 3600.0),

@@ -228,12 +228,18 @@ async def test_a_guard_is_forgotten_on_disk_unless_it_came_back(tmp_path: Path) 
 
         assert told == ["shut", "open"]
         assert [("open",)] == await one.rows("SELECT name FROM guards")
-        assert {(GuardMode.FAIL_OPEN, "held"): 1} == one.closures.roll.standing()
+        assert {(GuardMode.FAIL_OPEN, "held"): 1} == one.closures.closure.standing(
+            one.now[0]
+        )
         one.now[0] = 20 * SECOND
         one.closures.roll.heard("nobody")
-        assert {(GuardMode.FAIL_OPEN, "lapsed"): 1} == one.closures.roll.standing()
+        assert {(GuardMode.FAIL_OPEN, "lapsed"): 1} == one.closures.closure.standing(
+            one.now[0]
+        )
         one.closures.roll.heard("open")
-        assert {(GuardMode.FAIL_OPEN, "held"): 1} == one.closures.roll.standing()
+        assert {(GuardMode.FAIL_OPEN, "held"): 1} == one.closures.closure.standing(
+            one.now[0]
+        )
 
 
 async def test_the_loops_close_and_save_by_themselves(tmp_path: Path) -> None:
@@ -253,6 +259,6 @@ async def test_the_loops_close_and_save_by_themselves(tmp_path: Path) -> None:
             running.cancel()
         assert await one.state(identity) is ProofState.CLOSED
         # An outage looks as slow as it was.
-        (observed,) = one.closures.propagation.collect()
+        (observed,) = one.closures.tally.propagation.collect()
         counted = {s.name: s.value for s in observed.samples if "bucket" not in s.name}
         assert 1 == counted["rescind_propagation_seconds_count"]

@@ -19,7 +19,6 @@ from schemas.codec import bundled
 from streams.engines.kafka.closure.closure import ClosureStage
 from streams.engines.kafka.closure.closure_partition import (
     ClosurePartition,
-    ClosureTally,
     Rules,
 )
 from streams.engines.kafka.closure.findings import episode_of
@@ -29,6 +28,7 @@ from streams.engines.kafka.records.outputs import finding_record
 from streams.engines.kafka.records.receipts import UNPROVEN
 from streams.model.findings import FindingKind
 from streams.model.times import DAY, SECOND
+from streams.pipeline.closure import ClosureTally
 from streams.settings.kafka import KafkaSettings
 from streams.settings.worker import WorkerSettings
 from streams.sinks import wording
@@ -134,7 +134,7 @@ class Partition:
         self.of.ask(self.of.heard if end is None else end)
         ((identity, _),) = [
             each
-            for each in self.of.realms[REALM].offsets.items()
+            for each in self.of.realms[REALM].causes.offsets.items()
             if each[1] == record.offset
         ]
         return identity

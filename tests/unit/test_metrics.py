@@ -13,12 +13,11 @@ from agents_registry.life import Reason
 from enforcement.verdict import Mode as GuardMode
 from enforcement.verdict import Verdict
 from streams.apps.builders.embedded_metrics import StoreMetrics
-from streams.apps.builders.kafka_enforcement import OwnClosures
 from streams.engines.embedded.audit import AuditSigner
 from streams.engines.kafka.audit.audit import AuditStage
 from streams.engines.kafka.closure.closure import ClosureStage
 from streams.engines.kafka.closure.closure_partition import ClosurePartition, Rules
-from streams.http.closure_metrics import REFUSALS
+from streams.http.closure_metrics import REFUSALS, ClosureMetrics
 from streams.http.order_metrics import OrderMetrics
 from streams.http.sources import SourceMetrics
 from streams.model.times import SECOND
@@ -126,7 +125,8 @@ def test_realms_add_no_series() -> None:
     stage.followed[0] = followed
 
     def count() -> int:
-        return sum(len(each.samples) for each in OwnClosures(stage).collect())
+        told = ClosureMetrics(stage.closures, stage.tally, rules.boottime)
+        return sum(len(each.samples) for each in told.collect())
 
     followed.realm("first")
     before = count()

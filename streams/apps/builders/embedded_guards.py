@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Self
 from attrs import frozen
 
 from enforcement.clocks import boottime
-from streams.apps.builders.embedded_metrics import ClosureMetrics
+from streams.apps.builders.embedded_metrics import ProbeMetrics
 from streams.apps.builders.sources import guard_names
 from streams.engines.embedded.closures import Closures
 from streams.engines.embedded.fact_log import StoredFactLog
 from streams.engines.embedded.feed_log import StoredLog, StoredRoll
+from streams.http.closure_metrics import ClosureMetrics
 from streams.http.feed import FeedServer
 from streams.http.prober import Prober
 from streams.http.problems import ProblemError
@@ -69,7 +70,7 @@ class ServedGuards:
     @property
     def deadline(self) -> float:
         """Seconds until a finding."""
-        return self._closures.deadline
+        return self._closures.causes.deadline
 
     @property
     def connected(self) -> Collection[str]:
@@ -128,7 +129,8 @@ async def guard_parts(
     )
     await closures.load()
     roll = StoredRoll(closures.roll)
-    receipts = ReceiptIntake(roll, guard_keys, boottime, closures.refuse)
+    tally = closures.tally
+    receipts = ReceiptIntake(roll, guard_keys, boottime, closures.refuse, tally.refused)
     lease_ms = int(settings.lease_seconds * 1000)
     log = StoredLog(store, settings.realm, lease_ms)
     tables = SharedTables(stages, log, aside)
@@ -149,6 +151,6 @@ async def guard_parts(
         settings.closure.probe_seconds,
         aside,
     )
-    metrics = ClosureMetrics(closures, receipts, prober), closures.propagation
+    followed = ClosureMetrics(lambda: [closures.closure], tally, boottime)
     loops = (closures.run, prober.run, *judging)
-    return GuardParts(closures, feed, prober, metrics, loops)
+    return GuardParts(closures, feed, prober, (followed, ProbeMetrics(prober)), loops)

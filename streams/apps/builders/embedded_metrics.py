@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.registry import Collector
 
-from streams.http.closure_metrics import findings_of, guards_of, refused_of, states_of
+from streams.http.closure_metrics import findings_of
 from streams.model.times import SECOND
 from streams.observability import metrics
 
@@ -16,12 +16,10 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
     from streams.engines.embedded.audit import AuditSigner
-    from streams.engines.embedded.closures import Closures
     from streams.engines.embedded.stages import Stages
     from streams.engines.embedded.store import Store
     from streams.http.feed import FeedServer
     from streams.http.prober import Prober
-    from streams.http.receipts import ReceiptIntake
 
 
 class ServerState(Collector):
@@ -65,26 +63,15 @@ class StoreMetrics(Collector):
         yield metrics.AUDIT_HEAD.of(self._audit.signed_at / SECOND)
 
 
-class ClosureMetrics(Collector):
-    """Reads at every scrape who enforces, and what is proven of revocations."""
+class ProbeMetrics(Collector):
+    """What guards answered to the prober."""
 
-    def __init__(
-        self, closures: Closures, receipts: ReceiptIntake, prober: Prober
-    ) -> None:
-        """Report on these."""
-        self._closures = closures
-        self._receipts = receipts
+    def __init__(self, prober: Prober) -> None:
+        """Report on a prober."""
         self._prober = prober
 
     def collect(self) -> Iterator[Metric]:
-        """Return registered guards, states that were reached, and refused receipts."""
-        closure, roll = self._closures.closure, self._closures.roll
-        yield from states_of(closure.waiting, self._closures.states)
-        yield guards_of(roll.standing())
-        yield refused_of(self._receipts.refused)
-        yield from self._looked_at()
-
-    def _looked_at(self) -> Iterator[Metric]:
+        """Metrics of the probes: answers, and how stale a guard was in the last one."""
         probed = metrics.PROBED.family()
         for result in ("denied", "stale", "failed"):
             probed.add_metric([result], self._prober.results[result])

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import http
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from attrs import frozen
-from prometheus_client.registry import Collector
 
 from schemas.entries import Act
 from streams.engines.kafka.client.publisher import NotAckedError
 from streams.engines.kafka.records.codec import partition_of
 from streams.engines.kafka.tables import away
-from streams.http.closure_metrics import guards_of, refused_of, states_of
 from streams.http.problems import ProblemError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping
-
-    from prometheus_client.core import Metric
+    from collections.abc import Awaitable, Callable, Mapping
 
     from streams.engines.kafka.closure.closure import ClosureStage
     from streams.engines.kafka.closure.closure_partition import ClosurePartition
@@ -123,30 +118,3 @@ class OwnPlaces:
             raise away(self._process, number, "closure")
         record = self._process.record_act
         return OwnGuards(stage, followed, realm, self._clock, record)
-
-
-class OwnClosures(Collector):
-    """Reads at every scrape who enforces, and what is proven of revocations."""
-
-    def __init__(self, stage: ClosureStage) -> None:
-        """Report on a stage."""
-        self._stage = stage
-
-    def collect(self) -> Iterator[Metric]:
-        """Metrics of closures over all realms of this worker."""
-        stage = self._stage
-        closures = [
-            realm.roll.closure
-            for followed in stage.followed.values()
-            for realm in followed.realms.values()
-        ]
-        now = stage.rules.boottime()
-        members = [each for closure in closures for each in closure.guards.values()]
-        standing = Counter(
-            (each.terms.mode, "held" if each.is_heard(now) else "lapsed")
-            for each in members
-        )
-        yield from states_of(sum(each.waiting for each in closures), stage.tally.states)
-        yield guards_of(standing)
-        yield refused_of(stage.tally.refused)
-        yield from stage.tally.propagation.collect()

@@ -12,12 +12,12 @@ from prometheus_client.registry import Collector
 from enforcement.clocks import boottime
 from streams.apps.builders.door import door
 from streams.apps.builders.hooks import secret_names
-from streams.apps.builders.kafka_enforcement import OwnClosures, OwnPlaces
+from streams.apps.builders.kafka_enforcement import OwnPlaces
 from streams.engines.kafka.audit.pages import AuditExports
 from streams.engines.kafka.clock.cluster_clock import faults, offset_seconds
 from streams.engines.kafka.tables import OwnTables
 from streams.http.audit import AuditPages
-from streams.http.closure_metrics import findings_of
+from streams.http.closure_metrics import ClosureMetrics, findings_of
 from streams.http.guards import Guards
 from streams.http.metrics import (
     ClockOffset,
@@ -130,4 +130,5 @@ def _collectors(
     yield DeadLetterCollector(lambda: written[dlq])
     yield ClockOffset(partial(offset_seconds, clock))
     if process.closure is not None:
-        yield OwnClosures(process.closure)
+        stage = process.closure
+        yield ClosureMetrics(stage.closures, stage.tally, stage.rules.boottime)

@@ -7,7 +7,6 @@ there a little later, and its name stays bound.
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import orjson
@@ -221,14 +220,6 @@ class GuardRegistry:
             (name, None if plain is None else orjson.dumps(plain | of))
             for name, plain in self.points.take_unsaved()
         ]
-
-    def standing(self) -> Counter[tuple[GuardMode, str]]:
-        """Count guards by mode, and by whether they were heard within their lease."""
-        now = self._boottime()
-        return Counter(
-            (each.terms.mode, "held" if each.is_heard(now) else "lapsed")
-            for each in self._closure.guards.values()
-        )
 
     def _depart(self, guard: str) -> None:
         self._wanted.pop(guard, None)

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import itertools
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
@@ -179,6 +180,13 @@ class Closure:
     def waiting(self) -> int:
         """Count the causes that are not closed."""
         return len(self._tracked)
+
+    def standing(self, now: int) -> Counter[tuple[GuardMode, str]]:
+        """Count guards by mode, and by whether they were heard within their lease."""
+        return Counter(
+            (each.terms.mode, "held" if each.is_heard(now) else "lapsed")
+            for each in self.guards.values()
+        )
 
     def register(self, terms: Registration, now: int) -> RegisteredGuard:
         """Apply a registration; of a guard's leases the longest counts.

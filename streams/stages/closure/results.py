@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import attrs
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 GUARD: Final = "guard"  # kind of the names in findings
 MOST_NAMED: Final = 20  # laggards that a finding names
+REFUSED_AGAIN: Final = 60 * SECOND  # between two findings on one guard and credential
+MOST_REFUSED: Final = 1000
 
 
 class Placed(NamedTuple):
@@ -152,16 +154,12 @@ def signal(
     }
 
 
-def over(result: Result) -> dict[str, Any]:
-    """Signal that such a finding is over: all of its target is settled.
-
-    Args:
-        result: of the last cause of the target.
-    """
+def over(target: str, at: int) -> dict[str, Any]:
+    """Signal that such a finding is over: all of its target is settled by a time."""
     return {
         "kind": FindingKind.CLOSURE_PARTIAL.value,
-        "presented": list(Identifier.parse(result.cause.target)),
-        "at": result.settled_at,
+        "presented": list(Identifier.parse(target)),
+        "at": at,
         "over": True,
     }
 
@@ -187,6 +185,36 @@ def refusal(
         "ended_by": credential,
         "owner": holder,
     }
+
+
+class GuardRefusals:
+    """Names of guards that were refused, of which no finding was made yet.
+
+    Of one guard and credential there is one in a minute, and of many the newest.
+    """
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._told: dict[tuple[str, str], int] = {}
+        self._waiting: deque[tuple[str, str, str]] = deque(maxlen=MOST_REFUSED)
+
+    def add(self, guard: str, credential: str, why: str, now: int) -> None:
+        """Take a refusal; ``now`` is of any one clock (ns)."""
+        key = guard, credential
+        if now - self._told.get(key, now - REFUSED_AGAIN) < REFUSED_AGAIN:
+            return
+        while len(self._told) >= MOST_REFUSED:
+            del self._told[next(iter(self._told))]
+        self._told[key] = now
+        self._waiting.append((guard, credential, why))
+
+    def take(
+        self, at: int, holder: Callable[[str], str | None] = lambda _: None
+    ) -> Iterator[dict[str, Any]]:
+        """Yield their signals, as `refusal` makes them."""
+        while self._waiting:
+            guard, credential, why = self._waiting.popleft()
+            yield refusal(guard, credential, why, at, holder(guard))
 
 
 class Open:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import attrs
 from attrs import Factory, define, frozen
@@ -12,6 +12,9 @@ from agents_registry.identifiers import Identifier
 from streams.model.findings import Finding, FindingKind, Observation
 from streams.stages.sentinel.acted import Acted
 from streams.stages.sentinel.evidence import Evidence
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class EpisodeKey(NamedTuple):
@@ -36,6 +39,24 @@ class Sighting(Observation):
     def key(self) -> EpisodeKey:
         """Key under which sightings belong together."""
         return EpisodeKey(self.presented, self.kind, self.point)
+
+
+def read_signal(signal: Mapping[str, Any]) -> Sighting | EpisodeKey:
+    """Return what a signal tells of; of one that is ``over`` the key that it ends."""
+    values = dict(signal)
+    at, kind = values.pop("at"), FindingKind(values.pop("kind"))
+    presented = Identifier(*values.pop("presented"))
+    if values.pop("over", False):
+        return EpisodeKey(presented, kind, values.get("point", ""))
+    return Sighting(
+        kind=kind,
+        presented=presented,
+        first_seen=at,
+        last_seen=at,
+        event_ids=tuple(values.pop("event_ids", ())),
+        path=tuple(Identifier(*each) for each in values.pop("path", ())),
+        **values,
+    )
 
 
 class Doubt(NamedTuple):

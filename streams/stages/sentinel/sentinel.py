@@ -20,7 +20,7 @@ from agents_registry.identifiers import Identifier
 from streams.model.findings import FindingKind
 from streams.stages.access.columns import DENIED, U64, AccessColumns, prints_of
 from streams.stages.sentinel.acted import AgentUse
-from streams.stages.sentinel.episode import EpisodeKey, Sighting
+from streams.stages.sentinel.episode import EpisodeKey, read_signal
 from streams.stages.sentinel.finding_lifetime import OF_NAMES, denied_for_good
 from streams.stages.sentinel.observations import (
     of_agent,
@@ -259,24 +259,15 @@ class Sentinel(UseJudge):
         telling = SentinelStep(self.episodes, now)
         for signal in signals:
             yield
-            values = dict(signal)
-            at = values.pop("at")
-            presented = Identifier(*values.pop("presented"))
-            kind = FindingKind(values.pop("kind"))
-            if values.pop("over", False):
-                telling.end(EpisodeKey(presented, kind, values.get("point", "")), at)
+            sighting = read_signal(signal)
+            if isinstance(sighting, EpisodeKey):
+                telling.end(sighting, signal["at"])
                 continue
-            if kind is FindingKind.UNMAPPED and self.agents.tells_of(presented):
+            presented = sighting.presented
+            if sighting.kind is FindingKind.UNMAPPED and self.agents.tells_of(
+                presented
+            ):
                 continue
-            sighting = Sighting(
-                kind=kind,
-                presented=presented,
-                first_seen=at,
-                last_seen=at,
-                event_ids=tuple(values.pop("event_ids", ())),
-                path=tuple(Identifier(*each) for each in values.pop("path", ())),
-                **values,
-            )
             ended = self.accepted.get(sighting.cause or "")
             if ended is not None and sighting.authority is None:
                 sighting = with_end(sighting, ended)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -26,7 +26,6 @@ from streams.engines.kafka.client.publisher import NotAckedError, die
 from streams.engines.kafka.closure import findings as closure_findings
 from streams.engines.kafka.closure.closure_partition import (
     ClosurePartition,
-    ClosureTally,
     Rules,
     is_cause,
 )
@@ -37,6 +36,7 @@ from streams.engines.kafka.records.poison import letters
 from streams.engines.kafka.records.schema_registry import learn, learn_ids
 from streams.observability import tracing
 from streams.observability.progress import Progress
+from streams.pipeline.closure import TICK, ClosureTally, judge
 from streams.services.traced_stages import trace_finding
 
 if TYPE_CHECKING:
@@ -46,14 +46,10 @@ if TYPE_CHECKING:
     from streams.engines.kafka.client.publisher import Publisher
     from streams.settings.kafka import KafkaSettings
     from streams.settings.worker import WorkerSettings
+    from streams.stages.closure.closure import Closure
     from streams.stages.sentinel.episode import Episode
 
 IDLE_SECONDS: Final = 0.2
-TICK: Final = 0.05  # seconds between two looks at the clock while a cause waits
-# Receipts of many guards come together; one step takes them all.
-PAUSE: Final = 0.002
-PAUSE_PER_GUARD: Final = 20e-6
-IDLE_STEP: Final = 1.0
 LOOK_SECONDS: Final = 5.0
 COMMIT_SECONDS: Final = 2.0
 READ_SECONDS: Final = 2.0  # that who asks of a revocation waits for it to be read
@@ -109,6 +105,10 @@ class ClosureStage:
         ours = number in self.member.begun
         return followed if ours and followed and followed.ready else None
 
+    def closures(self) -> list[Closure]:
+        """Stages of all realms that are followed here."""
+        return [one for each in self.followed.values() for one in each.closures]
+
     async def read_up_to_now(self, followed: ClosurePartition) -> bool:
         """Wait until all facts are read that were there when it was asked.
 
@@ -149,7 +149,7 @@ class ClosureStage:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._follow())
                     tasks.create_task(self._listen())
-                    tasks.create_task(self._judge())
+                    tasks.create_task(judge(self._news, self._step))
             finally:
                 await self._commit(at_once=True)
 
@@ -275,26 +275,20 @@ class ClosureStage:
                     if self.followed.get(number) is followed:
                         followed.hear((), max(followed.heard, position))
 
-    async def _judge(self) -> None:
-        """See what became of the causes, as receipts come and time passes."""
-        while True:
-            self._news.clear()
-            await self._step()
-            guards = sum(each.guards for each in self.followed.values())
-            await asyncio.sleep(PAUSE + PAUSE_PER_GUARD * guards)
-            waiting = any(each.waiting for each in self.followed.values())
-            with suppress(TimeoutError):
-                async with asyncio.timeout(TICK if waiting else IDLE_STEP):
-                    await self._news.wait()
-
-    async def _step(self) -> None:
+    async def _step(self) -> list[Closure]:
+        """See what became of the causes, and write it."""
         found: list[Episode] = []
         followed = list(self.followed.values())
         for each in followed:
             found += each.step(self._clock())
         poison = [each for each in followed if each.poison]
-        if not found and not poison:
-            return
+        if found or poison:
+            await self._write(found, poison)
+        return self.closures()
+
+    async def _write(
+        self, found: list[Episode], poison: list[ClosurePartition]
+    ) -> None:
         settings, count = self._settings, self._settings.partitions
         try:
             waiting = await self._publisher.send(

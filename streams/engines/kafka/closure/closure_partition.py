@@ -9,13 +9,12 @@ read again by the next owner, who waits for it anew: see `ClosurePartition.floor
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, field, frozen
 
 from agents_registry.facts import Cause, Fact
-from agents_registry.identifiers import Identifier
 from agents_registry.steps import finish
 from schemas.errors import SchemaError
 from streams.engines.kafka.closure.guard_registry import (
@@ -28,25 +27,21 @@ from streams.engines.kafka.records.poison import poison_of
 from streams.engines.kafka.records.receipts import read_receipt
 from streams.model.findings import FindingKind
 from streams.model.times import SECOND
-from streams.observability import tracing
-from streams.observability.metrics import PROPAGATION
-from streams.services.traced_stages import trace_closure
+from streams.pipeline.closure import RealmCauses
 from streams.stages.closure import results
-from streams.stages.closure.closure import ProofState
-from streams.stages.sentinel.episode import EpisodeKey, Sighting
+from streams.stages.sentinel.episode import Sighting, read_signal
 from streams.stages.sentinel.episodes import Episodes
 from streams.stages.sentinel.points import placed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from prometheus_client import Histogram
-
     from enforcement.kafka.replica import Raw
     from streams.engines.kafka.records.poison import Poison
     from streams.engines.kafka.records.receipts import Keys
-    from streams.stages.closure.closure import CauseOutcome
-    from streams.stages.closure.results import Result, Revocation
+    from streams.pipeline.closure import ClosureTally
+    from streams.stages.closure.closure import Closure
+    from streams.stages.closure.results import Result
     from streams.stages.sentinel.episode import Episode
 
 REMEMBERED: Final = 10_000  # settled causes of a partition
@@ -84,37 +79,12 @@ class Rules:
 
 
 @define(eq=False)
-class ClosureTally:
-    """What is counted over all partitions of a worker.
-
-    Attributes:
-        states: how many causes reached a state, of those that came in meanwhile.
-        refused: receipts that were not counted, by reason.
-        propagation: seconds from acceptance until every guard had applied it, or could
-            allow nothing without it.
-        findings: how many were opened, by kind.
-    """
-
-    states: Counter[ProofState] = field(factory=Counter)
-    refused: Counter[str] = field(factory=Counter)
-    propagation: Histogram = field(factory=PROPAGATION.histogram)
-    findings: Counter[FindingKind] = field(factory=Counter)
-
-
-@define(eq=False)
-class RealmCauses:
-    """Guards and open causes of one realm.
-
-    Attributes:
-        open: by their offsets, in their order.
-        offsets: id of an open cause to the offset of its first copy.
-    """
+class FollowedRealm:
+    """Guards, causes and findings of one realm."""
 
     roll: KafkaGuardRegistry
+    causes: RealmCauses
     episodes: Episodes
-    open: dict[int, Revocation] = field(factory=dict)
-    offsets: dict[str, int] = field(factory=dict)
-    targets: results.Open = field(factory=results.Open)
 
 
 class ClosurePartition:
@@ -151,7 +121,7 @@ class ClosurePartition:
         """
         self.number = number
         self.genesis = genesis
-        self.realms: dict[str, RealmCauses] = {}
+        self.realms: dict[str, FollowedRealm] = {}
         self.position = 0
         self.target = 0
         self.heard = 0
@@ -162,13 +132,12 @@ class ClosurePartition:
         self._tally = tally
         self._digest_key = digest_key
         self._beat = heartbeat_start(genesis)
-        self._settled: deque[tuple[str, Result]] = deque()
-        self._by_id: dict[tuple[str, str], Result] = {}
+        self._settled: deque[tuple[RealmCauses, Result]] = deque()
 
     @property
     def waiting(self) -> int:
         """Count the causes that are not closed."""
-        return sum(each.roll.closure.waiting for each in self.realms.values())
+        return sum(each.waiting for each in self.closures)
 
     @property
     def ready(self) -> bool:
@@ -176,11 +145,11 @@ class ClosurePartition:
         return self.position >= self.target and self.heard >= self.awaited
 
     @property
-    def guards(self) -> int:
-        """Count those that are registered."""
-        return sum(len(e.roll.closure.guards) for e in self.realms.values())
+    def closures(self) -> list[Closure]:
+        """Stages of the realms."""
+        return [each.roll.closure for each in self.realms.values()]
 
-    def realm(self, name: str) -> RealmCauses:
+    def realm(self, name: str) -> FollowedRealm:
         """State of a realm."""
         found = self.realms.get(name)
         if found is None:
@@ -190,7 +159,13 @@ class ClosurePartition:
                 self.genesis, deadline, self._tally.refused, rules.ceiling, rules.most
             )
             roll.closure.receipts = self.heard
-            found = RealmCauses(roll, Episodes(name, self._rules.silence))
+            causes = RealmCauses(
+                roll.closure,
+                rules.deadline,
+                lambda guard: placed(guard, rules.points),
+                self._tally,
+            )
+            found = FollowedRealm(roll, causes, Episodes(name, rules.silence))
             self.realms[name] = found
         return found
 
@@ -200,7 +175,7 @@ class ClosurePartition:
             realm = self.realm(episode.finding.realm)
             realm.episodes.restore(episode)
             if episode.open and episode.finding.kind is FindingKind.CLOSURE_PARTIAL:
-                realm.targets.late(str(episode.finding.presented))
+                realm.causes.targets.late(str(episode.finding.presented))
 
     def read(self, records: Iterable[Raw]) -> bool:
         """Read facts in their order; tell whether `ask` must follow, for a cause."""
@@ -218,8 +193,8 @@ class ClosurePartition:
 
     def ask(self, end: int) -> None:
         """Take the end of the receipts, asked for after the last `read`."""
-        for each in self.realms.values():
-            each.roll.closure.ask(end)
+        for each in self.closures:
+            each.ask(end)
 
     def hear(self, records: Iterable[Raw], position: int) -> None:
         """Apply receipts in their order; ``position`` is the offset behind them."""
@@ -231,8 +206,8 @@ class ClosurePartition:
                 self._tally.refused["unreadable"] += 1
                 self.poison.append(poison_of(record, str(error), self._digest_key))
         self.heard = position
-        for each in self.realms.values():
-            each.roll.closure.receipts = position
+        for each in self.closures:
+            each.receipts = position
 
     def step(self, wall: int) -> Iterator[Episode]:
         """See what became of the causes; give the findings of those that are late.
@@ -241,28 +216,27 @@ class ClosurePartition:
             wall: the time (ns).
         """
         now = self._rules.boottime()
-        for name, realm in self.realms.items():
+        for realm in self.realms.values():
             realm.roll.expire(now)
             yield from finish(realm.episodes.close_silent(wall))
-            while realm.roll.refusals:
-                guard, why = realm.roll.refusals.popleft()
-                signal = results.refusal(guard, "a writer of receipts", why, wall)
-                yield self._see(realm, _signalled(signal), wall)
-            for outcome in realm.roll.closure.step(now):
-                yield from self._became(name, realm, outcome, wall)
+            signals = list(realm.roll.refusals.take(wall))
+            for result, signal in realm.causes.step(now, wall, self.target):
+                self._settled.append((realm.causes, result))
+                signals += [] if signal is None else [signal]
             if self.ready:
-                for target in realm.targets.orphaned():
-                    yield from _over(realm, target, wall)
+                orphaned = realm.causes.targets.orphaned()
+                signals += (results.over(target, wall) for target in orphaned)
+            for signal in signals:
+                yield from self._became(realm, signal, wall)
+        while len(self._settled) > REMEMBERED:
+            causes, old = self._settled.popleft()
+            causes.forget(old)
 
     def result(self, realm: str, identity: str, wall: int) -> Result | None:
         """Say what is known of a cause; None where it is not known here any more."""
         of = self.realms.get(realm)
-        offset = None if of is None else of.offsets.get(identity)
-        if of is not None and offset is not None:
-            outcome = of.roll.closure.look(offset, self._rules.boottime())
-            if outcome is not None:
-                return results.Result(of.open[offset], outcome, wall)
-        return self._by_id.get((realm, identity))
+        now = self._rules.boottime()
+        return None if of is None else of.causes.result(identity, now, wall)
 
     def floor(self, wall: int) -> int:
         """Offset from which the next owner must read.
@@ -272,7 +246,7 @@ class ClosurePartition:
         """
         floor = self.position
         for each in self.realms.values():
-            floor = min(floor, next(iter(each.open), floor))
+            floor = min(floor, next(iter(each.causes.open), floor))
         for _, result in reversed(self._settled):
             if result.settled_at < wall - READ_AGAIN:
                 break
@@ -287,12 +261,7 @@ class ClosurePartition:
         if not isinstance(entry, Fact):
             return False
         causes = list(results.revocations([(offset, entry)]))
-        realm = self.realm(name)
-        for each in causes:
-            realm.open[offset] = each
-            realm.targets.add(each.target)
-            realm.offsets.setdefault(each.id, offset)
-            realm.roll.closure.read([offset], now)
+        self.realm(name).causes.follow(causes, now)
         return bool(causes)
 
     def _hear(self, record: Raw, now: int) -> None:
@@ -306,67 +275,13 @@ class ClosurePartition:
         self.realm(receipt.realm).roll.take(record.offset, receipt, now)
 
     def _became(
-        self, name: str, realm: RealmCauses, outcome: CauseOutcome, wall: int
+        self, realm: FollowedRealm, signal: dict[str, Any], wall: int
     ) -> Iterator[Episode]:
-        cause = realm.open[outcome.offset]
-        result = results.Result(cause, outcome, wall)
-        new = cause.offset >= self.target
-        self._tally.states[outcome.state] += new
-        if outcome.state is ProofState.PARTIAL:
-            realm.targets.late(cause.target)
-            signal = results.signal(
-                result,
-                self._rules.deadline,
-                lambda guard: placed(guard, self._rules.points),
-            )
-            yield self._see(realm, _signalled(signal), wall)
-            return
-        del realm.open[outcome.offset]
-        if realm.targets.settle(cause.target):
-            yield from _over(realm, cause.target, wall)
-        if realm.offsets.get(cause.id) == outcome.offset:
-            del realm.offsets[cause.id]
-            self._remember(name, result)
-        closed = outcome.state is ProofState.CLOSED
-        if new:
-            trace_closure(result)
-        if new and closed and (outcome.applied or outcome.fenced):
-            seconds = results.seconds_between(cause.accepted_at, wall)
-            exemplar = tracing.exemplar_of(cause.id)
-            self._tally.propagation.observe(seconds, exemplar)
-
-    def _see(self, realm: RealmCauses, sighting: Sighting, wall: int) -> Episode:
-        episode = realm.episodes.see(sighting, wall)
-        self._tally.findings[sighting.kind] += episode.revision == 1
-        return episode
-
-    def _remember(self, name: str, result: Result) -> None:
-        self._settled.append((name, result))
-        self._by_id[name, result.cause.id] = result
-        if len(self._settled) > REMEMBERED:
-            realm, old = self._settled.popleft()
-            if self._by_id.get((realm, old.cause.id)) is old:
-                del self._by_id[realm, old.cause.id]
-
-
-def _over(realm: RealmCauses, target: str, wall: int) -> Iterator[Episode]:
-    """End the finding on a target whose causes are all settled."""
-    name = Identifier.parse(target)
-    episode = realm.episodes.end(
-        EpisodeKey(name, FindingKind.CLOSURE_PARTIAL, ""), wall
-    )
-    if episode is not None:
-        yield episode
-
-
-def _signalled(signal: dict[str, Any]) -> Sighting:
-    """Fields of a finding from a signal, as `Sentinel.report` makes them."""
-    values = dict(signal)
-    at = values.pop("at")
-    return Sighting(
-        kind=FindingKind(values.pop("kind")),
-        presented=Identifier(*values.pop("presented")),
-        first_seen=at,
-        last_seen=at,
-        **values,
-    )
+        """Open, continue or end the finding that a signal tells of."""
+        seen = read_signal(signal)
+        if isinstance(seen, Sighting):
+            episode = realm.episodes.see(seen, wall)
+            self._tally.findings[seen.kind] += episode.revision == 1
+            yield episode
+        elif (ended := realm.episodes.end(seen, wall)) is not None:
+            yield ended

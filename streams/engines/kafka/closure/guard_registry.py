@@ -15,7 +15,7 @@ what the guard itself says counts as if nobody else had spoken.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -24,6 +24,7 @@ from attrs import define
 from streams.engines.kafka.records.receipts import UNPROVEN
 from streams.model.times import SECOND
 from streams.stages.closure.closure import SILENCE, Closure, GuardMode
+from streams.stages.closure.results import GuardRefusals
 
 if TYPE_CHECKING:
     from streams.engines.kafka.records.receipts import GuardReceipt
@@ -31,8 +32,7 @@ if TYPE_CHECKING:
 
 CEILING: Final = 60 * SECOND
 MOST_GUARDS: Final = 5000
-TOLD_AGAIN: Final = 60 * SECOND  # between two findings on one guard
-MOST_REFUSALS: Final = 1000
+WRITER: Final = "a writer of receipts"  # nobody knows its credential
 UNSIGNED: Final = "a receipt is not signed with the key that guard_keys names"
 TOO_LONG: Final = "its lease is above closure.max_lease, and counts as that long"
 TOO_MANY: Final = "its key has {} guards: see closure.max_guards"
@@ -59,7 +59,7 @@ class KafkaGuardRegistry:
     Attributes:
         closure: the stage; it counts receipts by their offsets.
         refused: receipts that could not be used, by reason.
-        refusals: guard and why, of which no finding was made yet.
+        refusals: of which no finding was made yet.
     """
 
     def __init__(
@@ -81,12 +81,11 @@ class KafkaGuardRegistry:
         """
         self.closure = Closure(deadline, ceiling)
         self.refused = refused
-        self.refusals: deque[tuple[str, str]] = deque(maxlen=MOST_REFUSALS)
+        self.refusals = GuardRefusals()
         self._ceiling = ceiling
         self._most = most
         self._entries: dict[str, str | None] = {}
         self._counts: Counter[str | None] = Counter()
-        self._told: dict[str, int] = {}
         self._genesis = genesis
         self._speakers: dict[str, dict[str, GuardProcess]] = {}
 
@@ -136,14 +135,8 @@ class KafkaGuardRegistry:
 
     def _refuse(self, reason: str, receipt: GuardReceipt, why: str, now: int) -> None:
         """Count what does not count, and have a finding made of it now and then."""
-        guard = receipt.terms.guard
         self.refused[reason] += 1
-        if now - self._told.get(guard, now - TOLD_AGAIN) < TOLD_AGAIN:
-            return
-        while len(self._told) >= self._most:
-            del self._told[next(iter(self._told))]
-        self._told[guard] = now
-        self.refusals.append((guard, why))
+        self.refusals.add(receipt.terms.guard, WRITER, why, now)
 
     def leave(self, guard: str) -> bool:
         """Let a guard go on an operator's word; tell whether it was a member."""
