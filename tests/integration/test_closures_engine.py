@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import orjson
 import pytest
 from attrs import define
@@ -18,7 +20,7 @@ from streams.engines.embedded.closures import SLICE, Closures
 from streams.engines.embedded.store import Store
 from streams.ports.fact_log import Encoded
 from streams.stages.closure.closure import GuardMode, ProofState, Registration
-from streams.stages.closure.guard_names import Bearer
+from streams.stages.closure.guard_names import Bearer, GuardNames
 from tests.integration.serving import until
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ SECOND = 10**9
 OPEN = Registration("open", SECOND, GuardMode.FAIL_OPEN, routes=("GET /orders",))
 BEARER = Bearer("guard")
 SHUT = Registration("shut", SECOND, GuardMode.FAIL_CLOSED)
+BY_OPEN: Any = SimpleNamespace(guard="open")
+BY_SHUT: Any = SimpleNamespace(guard="shut")
 
 
 @define
@@ -68,12 +72,15 @@ def cause(number: int, target: int | None = None) -> Cause:
 
 
 @asynccontextmanager
-async def engine(folder: Path) -> AsyncIterator[Engine]:
+async def engine(
+    folder: Path, longest_lease: int | None = None
+) -> AsyncIterator[Engine]:
     """Open the store of a folder, and bring closure back."""
     store = Store.open(folder, realm="acme", genesis="g1")
     try:
         now = [0]
-        closures = Closures(store, 30.0, lambda: now[0], lambda: now[0])
+        names = GuardNames(longest_lease=longest_lease)
+        closures = Closures(store, 30.0, lambda: now[0], lambda: now[0], names=names)
         await closures.load()
         yield Engine(store, closures, now)
     finally:
@@ -85,7 +92,7 @@ async def test_what_was_accepted_before_a_crash_is_followed_after_it(
 ) -> None:
     """Nothing of it was saved by then, but the log has it; and the member is known."""
     async with engine(tmp_path) as before:
-        await before.closures.roll.register(OPEN, BEARER)
+        await before.closures.roll.register(OPEN, BEARER, BY_OPEN)
         identity = await before.revoke(1)
     async with engine(tmp_path) as between:
         between.closures._step()
@@ -95,7 +102,7 @@ async def test_what_was_accepted_before_a_crash_is_followed_after_it(
         after.closures._step()
         assert await after.state(identity) is ProofState.PENDING
 
-        after.closures.roll.applied("open", "g1", 1)
+        after.closures.roll.applied(BY_OPEN, "g1", 1, None)
         after.closures._step()
 
         assert await after.state(identity) is ProofState.CLOSED
@@ -106,10 +113,10 @@ async def test_every_state_is_kept(tmp_path: Path) -> None:
     async with engine(tmp_path) as before:
         unknown = await before.revoke(1)
         before.closures._step()
-        await before.closures.roll.register(OPEN, BEARER)
-        await before.closures.roll.register(SHUT, BEARER)
+        await before.closures.roll.register(OPEN, BEARER, BY_OPEN)
+        await before.closures.roll.register(SHUT, BEARER, BY_SHUT)
         closed = await before.revoke(2)
-        before.closures.roll.applied("open", "g1", 2)
+        before.closures.roll.applied(BY_OPEN, "g1", 2, None)
         before.now[0] = 2 * SECOND
         before.closures._step()
         late = await before.revoke(3)
@@ -144,7 +151,7 @@ async def test_the_finding_on_a_late_revocation_ends_when_it_is_closed(
 ) -> None:
     """Also over a restart; with the last cause of its target."""
     async with engine(tmp_path) as before:
-        await before.closures.roll.register(OPEN, BEARER)
+        await before.closures.roll.register(OPEN, BEARER, BY_OPEN)
         await before.revoke(1, 2, target=1)
         before.now[0] = 40 * SECOND
         before.closures._step()
@@ -153,7 +160,7 @@ async def test_the_finding_on_a_late_revocation_ends_when_it_is_closed(
         after.now[0] = 50 * SECOND
         said = []
         for applied in (1, 2, 2):
-            after.closures.roll.applied("open", "g1", applied)
+            after.closures.roll.applied(BY_OPEN, "g1", applied, None)
             after.closures._step()
             await after.closures._save()
             rows = await after.rows("SELECT body FROM signals ORDER BY offset")
@@ -164,14 +171,14 @@ async def test_the_finding_on_a_late_revocation_ends_when_it_is_closed(
 async def test_many_causes_are_read_in_slices(tmp_path: Path) -> None:
     """All of them, in order, also those of a commit that came after."""
     async with engine(tmp_path) as one:
-        await one.closures.roll.register(OPEN, BEARER)
+        await one.closures.roll.register(OPEN, BEARER, BY_OPEN)
         await one.revoke(*range(2 * SLICE + 1))
         last = await one.revoke(2 * SLICE + 1)
         assert one.closures.closure.waiting == SLICE  # the small one read no further
         while one.closures._unread:
             one.closures._read_slice()
         assert one.closures.closure.waiting == 2 * SLICE + 2
-        one.closures.roll.applied("open", "g1", 2 * SLICE + 2)
+        one.closures.roll.applied(BY_OPEN, "g1", 2 * SLICE + 2, None)
         one.closures._step()
 
         assert one.closures.closure.waiting == 0
@@ -190,7 +197,7 @@ async def test_a_registration_that_is_not_on_disk_makes_no_member(
         with monkeypatch.context() as patch:
             patch.setattr(one.store, "write_in_time", fails)
             with pytest.raises(sqlite3.DatabaseError):
-                await one.closures.roll.register(OPEN, BEARER)
+                await one.closures.roll.register(OPEN, BEARER, BY_OPEN)
         assert not one.closures.closure.guards
 
         async def leaves(job: Any, **options: Any) -> None:
@@ -200,16 +207,38 @@ async def test_a_registration_that_is_not_on_disk_makes_no_member(
         with monkeypatch.context() as patch:
             patch.setattr(one.store, "write_in_time", leaves)
             with pytest.raises(LookupError):
-                await one.closures.roll.register(OPEN, BEARER)
+                await one.closures.roll.register(OPEN, BEARER, BY_OPEN)
         assert not one.closures.closure.guards
 
         both = (
-            one.closures.roll.register(OPEN, BEARER),
-            one.closures.roll.register(OPEN, BEARER),
+            one.closures.roll.register(OPEN, BEARER, BY_OPEN),
+            one.closures.roll.register(OPEN, BEARER, BY_OPEN),
         )
         await asyncio.gather(*both)
         await one.closures._save()
         assert [("open",)] == await one.rows("SELECT name FROM guards")
+
+
+async def test_what_is_saved_later_takes_no_registration_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That a guard proved something is saved after it registered for a longer lease."""
+    longer = attrs.evolve(OPEN, lease=2 * SECOND)
+    async with engine(tmp_path, 60 * SECOND) as one:
+        write = one.store.write_in_time
+        await one.closures.roll.register(OPEN, BEARER, BY_OPEN)
+        one.closures.roll.applied(BY_OPEN, "g1", 0, None)
+
+        async def late(job: Any, **options: Any) -> None:
+            monkeypatch.undo()
+            await one.closures.roll.register(longer, BEARER, BY_OPEN)
+            await write(job, **options)
+
+        monkeypatch.setattr(one.store, "write_in_time", late)
+        await one.closures._save()
+    async with engine(tmp_path, 60 * SECOND) as after:
+        member = after.closures.closure.guards["open"]
+        assert (longer, None) == (member.terms, member.trial)
 
 
 async def test_a_guard_is_forgotten_on_disk_unless_it_came_back(tmp_path: Path) -> None:
@@ -217,13 +246,13 @@ async def test_a_guard_is_forgotten_on_disk_unless_it_came_back(tmp_path: Path) 
     async with engine(tmp_path) as one:
         told: list[str] = []
         one.closures.roll.departed.append(told.append)
-        await one.closures.roll.register(OPEN, BEARER)
-        await one.closures.roll.register(SHUT, BEARER)
+        await one.closures.roll.register(OPEN, BEARER, BY_OPEN)
+        await one.closures.roll.register(SHUT, BEARER, BY_SHUT)
         one.now[0] = 10 * SECOND
         one.closures._step()
-        assert one.closures.roll.leave("open")
-        assert not one.closures.roll.leave("open")
-        await one.closures.roll.register(OPEN, BEARER)
+        one.closures.roll.leave(BY_OPEN)
+        one.closures.roll.leave(BY_OPEN)
+        await one.closures.roll.register(OPEN, BEARER, BY_OPEN)
         await one.closures._save()
 
         assert told == ["shut", "open"]
@@ -245,7 +274,7 @@ async def test_a_guard_is_forgotten_on_disk_unless_it_came_back(tmp_path: Path) 
 async def test_the_loops_close_and_save_by_themselves(tmp_path: Path) -> None:
     """By the clock alone: a guard of which nothing is heard is fenced."""
     async with engine(tmp_path) as one:
-        await one.closures.roll.register(SHUT, BEARER)
+        await one.closures.roll.register(SHUT, BEARER, BY_SHUT)
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(one.closures.run())
             identity = await one.revoke(1)

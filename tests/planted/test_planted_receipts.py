@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streams.stages.closure.closure import Registration
-    from streams.stages.closure.guard_names import Bearer
 
 pytestmark = pytest.mark.planted
 
@@ -25,7 +24,7 @@ pytestmark = pytest.mark.planted
 def told_before_it_is_on_disk(patch: pytest.MonkeyPatch) -> None:
     """Forget a member over a crash that its guard was told of."""
 
-    async def register(roll: GuardRegistry, terms: Registration, _: Bearer) -> None:
+    async def register(roll: GuardRegistry, terms: Registration, *_: Any) -> None:
         roll._closure.register(terms, roll._boottime())
 
     patch.setattr(GuardRegistry, "register", register)

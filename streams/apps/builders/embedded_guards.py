@@ -13,7 +13,7 @@ from streams.apps.builders.embedded_metrics import ProbeMetrics
 from streams.apps.builders.sources import guard_names
 from streams.engines.embedded.closures import Closures
 from streams.engines.embedded.fact_log import StoredFactLog
-from streams.engines.embedded.feed_log import StoredLog, StoredRoll
+from streams.engines.embedded.feed_log import StoredLog
 from streams.http.closure_metrics import ClosureMetrics
 from streams.http.feed import FeedServer
 from streams.http.prober import Prober
@@ -128,9 +128,10 @@ async def guard_parts(
         guard_names(settings),
     )
     await closures.load()
-    roll = StoredRoll(closures.roll)
     tally = closures.tally
-    receipts = ReceiptIntake(roll, guard_keys, boottime, closures.refuse, tally.refused)
+    receipts = ReceiptIntake(
+        closures.roll, guard_keys, boottime, closures.refuse, tally.refused
+    )
     lease_ms = int(settings.lease_seconds * 1000)
     log = StoredLog(store, settings.realm, lease_ms)
     tables = SharedTables(stages, log, aside)

@@ -175,7 +175,7 @@ class Closures:
     async def _save_forever(self) -> None:
         while True:
             await asyncio.sleep(SAVE)
-            changed = self.causes.results or self._signals or self.roll.unforgotten
+            changed = self.causes.results or self._signals or self.roll.unsaved
             if changed or self._is_due or self._read - self._saved > LOADED:
                 await self._save()
 
@@ -198,7 +198,7 @@ class Closures:
             for cause in (self.causes.open[offset],)
         ]
         changed = (*results.values(), *pending)
-        gone, proven = self.roll.take_gone(), self.roll.take_proven()
+        guards = self.roll.take_unsaved()
         signals, self._signals = self._signals, []
         witnesses = []
         if self._is_due:
@@ -210,8 +210,7 @@ class Closures:
             tx.add_signals(signals)
             tx.set_position("closure", position)
             tx.put_named("witnesses", witnesses)
-            tx.put_named("guards", proven.items())
-            self.roll.forget(gone, tx)
+            self.roll.save(guards, tx)
 
         await self._store.write_in_time(job)
         self._saved = position

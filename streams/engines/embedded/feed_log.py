@@ -1,4 +1,4 @@
-"""The embedded engine under the feed: its file, and the guards that it registers.
+"""The file of the embedded engine under the feed.
 
 The deltas of a commit are made in the thread that wrote it, and go out in the same turn
 of the event loop that learns of it, before the writer gets its answer.
@@ -23,15 +23,12 @@ from streams.services.feed_frames import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from agents_registry.facts import Fact
-    from streams.engines.embedded.guard_registry import GuardRegistry
     from streams.engines.embedded.reading import Reading
     from streams.engines.embedded.store import Commit, Store
-    from streams.services.feed_ports import LogFollower, ReceiptSender
-    from streams.stages.closure.closure import Registration
-    from streams.stages.closure.guard_names import Bearer, GuardNames
+    from streams.services.feed_ports import LogFollower
 
 CORRECTIONS: Final = ("withdraw", "distrust")
 
@@ -131,54 +128,6 @@ class StoredLog:
         self.end = commit.end
         if commit.facts and self._follower is not None:
             self._follower.wake()
-
-
-class StoredRoll:
-    """The guards of a store, as the feed registers them."""
-
-    def __init__(self, roll: GuardRegistry) -> None:
-        """Register in a roll."""
-        self.departed: list[Callable[[str], None]] = roll.departed
-        self._roll = roll
-
-    @property
-    def names(self) -> GuardNames:
-        """Which credential has which name."""
-        return self._roll.names
-
-    def lease(self, guard: str) -> int:
-        """Lease that a guard registered (ns); 0 where it is no member."""
-        return self._roll.lease(guard)
-
-    def since(self, guard: str) -> int | None:  # noqa: ARG002 - who leaves is cut
-        """Begin of time: who is no member any more loses its connection."""
-        return 0
-
-    async def register(
-        self,
-        terms: Registration,
-        bearer: Bearer,
-        sender: ReceiptSender,  # noqa: ARG002 - one process is connected under a name
-    ) -> None:
-        """Make a guard a member; on return that is on disk."""
-        await self._roll.register(terms, bearer)
-
-    def heard(self, guard: str) -> None:
-        """Note that a guard gave a sign of life."""
-        self._roll.heard(guard)
-
-    def applied(
-        self, sender: ReceiptSender, genesis: str, offset: int, sent_at: int | None
-    ) -> None:
-        """Take what a guard applied."""
-        self._roll.applied(sender.guard, genesis, offset, sent_at)
-
-    def parted(self, guard: str) -> None:
-        """Take no note: closure hears of it when the guard is silent."""
-
-    def leave(self, sender: ReceiptSender) -> None:
-        """Let a guard go."""
-        self._roll.leave(sender.guard)
 
 
 def _piece(reader: Reading, position: int, end: int) -> SnapshotPiece:

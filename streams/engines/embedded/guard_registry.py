@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from streams.engines.embedded.store import Store
     from streams.engines.embedded.transaction import Transaction
+    from streams.services.feed_ports import ReceiptSender
     from streams.stages.closure.closure import Closure, Registration
     from streams.stages.closure.guard_names import Bearer, GuardNames
     from streams.stages.sentinel.points import EnforcementPoints
@@ -32,6 +33,7 @@ class GuardRegistry:
         departed: told the name of each guard that is no member any more.
         points: told what guards report, and kept here over restarts.
         names: which credential has which name.
+        unsaved: names of those that left, or proved something, since they were saved.
     """
 
     def __init__(
@@ -60,10 +62,10 @@ class GuardRegistry:
         self._closure = closure
         self._news = news
         self._clock, self._boottime = clocks
-        self._wanted: dict[str, bytes] = {}  # what is to be on disk
+        # What is to be on disk; read in the writer's thread too.
+        self._wanted: dict[str, bytes] = {}
         self._written: dict[str, bytes] = {}
-        self._gone: set[str] = set()
-        self._proven: set[str] = set()  # and not on disk yet
+        self.unsaved: set[str] = set()
 
     async def load(self) -> None:
         """Bring the guards back; they are taken for heard now."""
@@ -81,12 +83,18 @@ class GuardRegistry:
         query = "SELECT name, credential FROM guard_names ORDER BY rowid"
         self.names.restore(dict(await self._store.read(query)))
 
-    async def register(self, terms: Registration, bearer: Bearer) -> None:
+    async def register(
+        self,
+        terms: Registration,
+        bearer: Bearer,
+        sender: ReceiptSender,  # noqa: ARG002 - one process is connected under a name
+    ) -> None:
         """Make a guard a member; on return that is on disk.
 
         Args:
             terms: under which it serves.
             bearer: its credential, which the name is bound to from now on.
+            sender: its process.
 
         Raises:
             NameRefusedError: the name is another credential's.
@@ -113,6 +121,9 @@ class GuardRegistry:
                 if name not in self._closure.guards:
                     self._wanted.pop(name, None)
                 raise
+            finally:
+                if name not in self._wanted:
+                    self.unsaved.add(name)
             if name not in self._wanted:
                 raise LookupError(name)
             self._written[name] = body
@@ -129,6 +140,10 @@ class GuardRegistry:
         member = self._closure.guards.get(guard)
         return 0 if member is None else member.terms.lease
 
+    def since(self, guard: str) -> int | None:  # noqa: ARG002 - who leaves is cut
+        """Begin of time: who is no member any more loses its connection."""
+        return 0
+
     def heard(self, guard: str) -> None:
         """Note that a guard gave a sign of life."""
         member = self._closure.guards.get(guard)
@@ -136,27 +151,32 @@ class GuardRegistry:
             member.heard = self._boottime()
 
     def applied(
-        self, guard: str, genesis: str, offset: int, sent_at: int | None = None
+        self, sender: ReceiptSender, genesis: str, offset: int, sent_at: int | None
     ) -> None:
-        """Take a receipt; of another log, or beyond this one's end, it says nothing.
-
-        Args:
-            guard: who sent it.
-            genesis: of the log that it speaks of.
-            offset: every fact below it is applied.
-            sent_at: the guard's clock (ns), where it says.
-        """
+        """Take a receipt; of another log, or beyond this one's end, it says nothing."""
         if genesis == self._store.genesis and offset <= self._store.end:
+            guard = sender.guard
             member = self._closure.guards.get(guard)
             if member is not None and member.trial is not None:
-                self._proven.add(guard)
+                self._proved(guard)
             self._closure.apply(guard, offset, self._boottime())
             self.points.applied(guard, offset, said_at(sent_at, self._clock()))
             if self._closure.waiting:
                 self._news()
 
-    def leave(self, guard: str) -> bool:
-        """Let a guard go; tell whether it was a member."""
+    def _proved(self, guard: str) -> None:
+        if (body := self._wanted.get(guard)) is not None:
+            self._wanted[guard] = rows.guard_body(rows.guard_of(body)[0], proven=True)
+            self.unsaved.add(guard)
+
+    def parted(self, guard: str) -> None:
+        """Take no note: closure hears of it when the guard is silent."""
+
+    def leave(self, sender: ReceiptSender) -> None:
+        """Let a guard go."""
+        self._leave(sender.guard)
+
+    def _leave(self, guard: str) -> bool:
         known = self._closure.leave(guard)
         if known:
             self._depart(guard)
@@ -168,13 +188,13 @@ class GuardRegistry:
         Returns:
             Whether there was such a guard or name; then that is on disk.
         """
-        bound, known = self.names.free(guard), self.leave(guard)
+        bound, known = self.names.free(guard), self._leave(guard)
         if not (bound or known):
             return False
         at = self._clock()
 
         def job(tx: Transaction) -> None:
-            self.forget([guard], tx)
+            self.save([guard], tx)
             if self.names.holder(guard) is None:  # else it is bound anew meanwhile
                 tx.free_guards([guard])
             tx.add_audit(at=at, actor=actor, action=f"remove guard {guard}", detail=[])
@@ -189,29 +209,14 @@ class GuardRegistry:
             self._depart(guard)
         return gone
 
-    @property
-    def unforgotten(self) -> bool:
-        """Whether departures or proofs are not on disk yet."""
-        return bool(self._gone or self._proven)
+    def take_unsaved(self) -> set[str]:
+        """Names for `save`, since the last call."""
+        names, self.unsaved = self.unsaved, set()
+        return names
 
-    def take_gone(self) -> set[str]:
-        """Guards that left since the last call, to `forget` them on disk."""
-        gone, self._gone = self._gone, set()
-        return gone
-
-    def forget(self, guards: Iterable[str], tx: Transaction) -> None:
-        """Forget guards on disk, those apart that came back meanwhile."""
-        gone = (guard for guard in guards if guard not in self._wanted)
-        tx.put_named("guards", ((guard, None) for guard in gone))
-
-    def take_proven(self) -> dict[str, bytes]:
-        """Rows of guards that proved something since the last call."""
-        proven, self._proven = self._proven & self._written.keys(), set()
-        for name in proven:
-            terms, _ = rows.guard_of(self._written[name])
-            body = rows.guard_body(terms, proven=True)
-            self._wanted[name] = self._written[name] = body
-        return {name: self._written[name] for name in proven}
+    def save(self, names: Iterable[str], tx: Transaction) -> None:
+        """Bring guards to disk as they are by then; those that left are forgotten."""
+        tx.put_named("guards", ((name, self._wanted.get(name)) for name in names))
 
     def take_witnesses(self) -> list[tuple[str, bytes | None]]:
         """Return the changes of reported positions since the last call, to be saved."""
@@ -224,7 +229,7 @@ class GuardRegistry:
     def _depart(self, guard: str) -> None:
         self._wanted.pop(guard, None)
         self._written.pop(guard, None)
-        self._gone.add(guard)
+        self.unsaved.add(guard)
         self.points.left(guard, self._clock())
         for told in self.departed:
             told(guard)
