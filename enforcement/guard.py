@@ -40,7 +40,6 @@ from enforcement.verdict import Lapse, Mode, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from types import TracebackType
 
     from agents_registry.presentation import Presented
     from agents_registry.verdict import Judgement
@@ -120,12 +119,7 @@ class AnyGuard(Generic[OfStanding, OfFeed]):
         self._watching = self._tasks.create_task(self.sessions.run())
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._watching.cancel()
         self._running.cancel()
         await self._tasks.__aexit__(None, None, None)

@@ -101,7 +101,6 @@ class Sessions:
         self._runs = False
 
     def __len__(self) -> int:
-        """Return the number of sessions that are watched."""
         return len(self._watchlist.sessions)
 
     def watch(

@@ -69,7 +69,6 @@ class AnyStanding(Generic[OfLease, OfReplica]):
         clock: Callable[[], int],
         partition: int = PARTITION,
     ) -> None:
-        """Start with an empty replica and no lease."""
         self.replica = replica
         self.lease = lease
         self.deadline = NO_LEASE

@@ -64,7 +64,6 @@ class Watchlist:
     """
 
     def __init__(self) -> None:
-        """Start empty."""
         self.sessions: dict[LiveSession, None] = {}
         self.suspects: dict[LiveSession, None] = {}
         self._resting: dict[int | Identifier, dict[LiveSession, None]] = {}

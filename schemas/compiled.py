@@ -49,7 +49,6 @@ class Compiler:
     """
 
     def __init__(self) -> None:
-        """Start with nothing remembered."""
         self._longs: dict[bytes, int] = {}
         self._last: list[Any] = [(b"\xff" * 16, 0)]
 

@@ -35,7 +35,6 @@ from streams.devkafka.launch import Handle, Launcher, Ports, Processes
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
-    from types import TracebackType
 
 FORMAT: Final = "kafka.tools.StorageTool"
 SERVER: Final = "kafka.Kafka"
@@ -230,7 +229,6 @@ class Cluster:
         self._ports.close()
 
     def __enter__(self) -> Self:
-        """Start all nodes."""
         try:
             self.start()
         except BaseException:
@@ -238,13 +236,7 @@ class Cluster:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """End all nodes."""
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     async def _known_to(self, node: BrokerNode) -> set[int]:

@@ -28,7 +28,6 @@ class Attempts:
     """
 
     def __init__(self) -> None:
-        """Start with none."""
         self.counter = metrics.ALERTS_ATTEMPTS.counter()
 
     def counting(self, post: Post) -> Post:

@@ -31,7 +31,6 @@ class Pieces:
     """Reads a log for guards, in two queues."""
 
     def __init__(self, log: FedLog) -> None:
-        """Read the facts of a log."""
         self._log = log
         self._starting, self._going_on = asyncio.Lock(), asyncio.Lock()
         self._kept: dict[int, _Kept] = {}  # the oldest first

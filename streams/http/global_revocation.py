@@ -104,7 +104,6 @@ class GlobalRevocations:
         clock: Callable[[], int],
         count: Callable[[str, str], None],
     ) -> None:
-        """Serve the configured callers."""
         self.callers = callers
         self._speakers = speakers
         self._ingest = ingest

@@ -52,7 +52,6 @@ class Listening:
         connections: Connections,
         tls: ssl.SSLContext | None,
     ) -> None:
-        """Serve with a runner that is set up."""
         self.connections = connections
         self.address = ("", 0)
         self._runner = runner

@@ -46,7 +46,6 @@ class Build(Collector):
     """Which version runs, in which role."""
 
     def __init__(self, role: str) -> None:
-        """Describe this process."""
         self._labels = [role, metadata.version("rescind")]
 
     def collect(self) -> Iterator[Metric]:
@@ -79,7 +78,6 @@ class OwedFindings(Collector):
     """How many findings hold back the commit of a notify process."""
 
     def __init__(self, count: Callable[[], int]) -> None:
-        """Ask for the count at every scrape."""
         self._count = count
 
     def collect(self) -> Iterator[Metric]:
@@ -91,7 +89,6 @@ class ClockOffset(Collector):
     """By how much the machine's clock is ahead of the one that it is measured by."""
 
     def __init__(self, seconds: Callable[[], float]) -> None:
-        """Ask for it at every scrape."""
         self._seconds = seconds
 
     def collect(self) -> Iterator[Metric]:
@@ -103,7 +100,6 @@ class DeadLetterCollector(Collector):
     """How many dead letters this process wrote."""
 
     def __init__(self, count: Callable[[], int]) -> None:
-        """Ask for the count at every scrape."""
         self._count = count
 
     def collect(self) -> Iterator[Metric]:

@@ -52,7 +52,6 @@ class ProblemError(Exception):
     """
 
     def __init__(self, status: int, title: str, detail: str = "", **more: Any) -> None:
-        """Keep what the answer says."""
         super().__init__(title)
         self.status = status
         self.title = title

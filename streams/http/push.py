@@ -50,7 +50,6 @@ class Refusals:
     """Slows the refusals of callers from whom many bad tokens come."""
 
     def __init__(self) -> None:
-        """Start with good opinions."""
         self._callers: dict[str, _Caller] = {}
         self._waiting = 0
 
@@ -91,7 +90,6 @@ class Push:
         receivers: Mapping[str, StreamReceiver],
         speakers: Speakers,
     ) -> None:
-        """Serve the configured streams."""
         self._tokens = tokens
         self._receivers = receivers
         self._speakers = speakers

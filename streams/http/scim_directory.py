@@ -34,7 +34,6 @@ class Directory:
     def __init__(
         self, settings: Scim, speakers: Speakers, resources: KeptResources
     ) -> None:
-        """Keep resources in a table."""
         self.writing = asyncio.Lock()
         self._settings = settings
         self._speakers = speakers

@@ -89,7 +89,6 @@ class SourceMetrics(Collector):
     """Reads the book at every scrape; its names come from the settings."""
 
     def __init__(self, book: HealthBook) -> None:
-        """Read this book."""
         self._book = book
 
     def collect(self) -> Iterator[Metric]:

@@ -25,7 +25,6 @@ class PdpCallers:
     """The configured callers; every token is compared in constant time."""
 
     def __init__(self, callers: Sequence[PdpCaller]) -> None:
-        """Take the configured callers."""
         self._callers = tuple(callers)
 
     def admit(self, request: web.Request) -> PdpCaller:

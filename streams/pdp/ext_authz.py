@@ -43,7 +43,6 @@ class Authorization:
     """The service ``envoy.service.auth.v3.Authorization``."""
 
     def __init__(self, decider: Decider, metrics: DecisionMetrics) -> None:
-        """Answer with a decider."""
         self._decider = decider
         self._metrics = metrics
 

@@ -30,7 +30,6 @@ class Gateways:
     """Handlers of the checks; open, they tell a client about its own token only."""
 
     def __init__(self, decider: Decider, metrics: DecisionMetrics) -> None:
-        """Answer with a decider."""
         self._decider = decider
         self._metrics = metrics
 

@@ -52,7 +52,6 @@ class AuthZen:
     def __init__(
         self, decider: Decider, callers: PdpCallers, metrics: DecisionMetrics
     ) -> None:
-        """Answer with a decider the callers that may ask."""
         self._decider = decider
         self._callers = callers
         self._metrics = metrics
@@ -141,7 +140,6 @@ class Introspection:
     def __init__(
         self, decider: Decider, callers: PdpCallers, metrics: DecisionMetrics
     ) -> None:
-        """Answer with a decider the callers that may ask."""
         self._decider = decider
         self._callers = callers
         self._metrics = metrics

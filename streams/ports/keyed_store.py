@@ -40,7 +40,6 @@ class KeyedStore(ABC):
     """
 
     def __init__(self) -> None:
-        """Begin with nothing heard."""
         self._bodies: dict[str, dict[str, bytes]] = {}
         self._followers: dict[str, list[Heard]] = {}
 

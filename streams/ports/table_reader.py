@@ -25,7 +25,6 @@ class TableAwayError(Exception):
     """
 
     def __init__(self, title: str, detail: str, **where: Any) -> None:
-        """Keep what the answer says."""
         super().__init__(detail)
         self.title = title
         self.detail = detail

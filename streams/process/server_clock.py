@@ -73,7 +73,6 @@ class ServerClock:
     _said: str = "clock_right"
 
     def __attrs_post_init__(self) -> None:
-        """Begin with the wall clock as it is."""
         self._began = self.wall() - self.boottime()
 
     def __call__(self) -> int:

@@ -49,7 +49,6 @@ class Sinks:
     """Gives heads to all sinks; one that hangs delays no other."""
 
     def __init__(self, sinks: Iterable[AuditSink] = ()) -> None:
-        """Set up; `run` works."""
         self._queues = [_Queue(each) for each in sinks]
 
     def take(self, realm: str, sequence: int, head: str) -> None:

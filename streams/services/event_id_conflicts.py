@@ -41,7 +41,6 @@ class EventIdConflicts:
     """Remember the ids and contents of events, as hashes; the order has no say."""
 
     def __init__(self) -> None:
-        """Start with nothing read."""
         self._first: dict[int, int] = {}
         self._others: set[tuple[int, int]] = set()
 

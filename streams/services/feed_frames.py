@@ -40,7 +40,6 @@ class DeltaTail:
     """The last deltas, for guards that keep up."""
 
     def __init__(self) -> None:
-        """Start empty."""
         self._frames: dict[int, DeltaFrame] = {}  # by where they start, oldest first
         self._size = 0
 

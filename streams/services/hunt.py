@@ -112,7 +112,6 @@ class Hunt:
     """Collect records, then report."""
 
     def __init__(self, vocabulary: Mapping[str, NodeClass] | None = None) -> None:
-        """Start with nothing read."""
         self.registry = Registry(vocabulary) if vocabulary else Registry()
         self.counts = HuntCounts()
         self._causes: dict[str, NamedCause] = {}

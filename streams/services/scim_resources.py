@@ -44,7 +44,6 @@ class KeptResources:
     """The resources of all authorities; an index of them is held in memory."""
 
     def __init__(self, kept: KeyedStore, ingest: Intake) -> None:
-        """Follow a store from what is there."""
         self._kept = kept
         self._ingest = ingest
         self._db = sqlite3.connect(":memory:", isolation_level=None)

@@ -54,7 +54,6 @@ class StreamHeartbeat:
         clock: Callable[[], int],
         fresh_id: Callable[[], str],
     ) -> None:
-        """Set up; `run` works."""
         self._receiver = receiver
         self._keeper = keeper
         self._rhythm = rhythm

@@ -67,7 +67,6 @@ class Streams:
         verifiers: Mapping[str, StreamVerifier],
         around: Surroundings,
     ) -> None:
-        """Set up; `loops` are to be run."""
         self._settings = settings
         self._around = around
         self.receivers = {

@@ -76,7 +76,6 @@ class Transport:
     _client: HttpClient = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        """Set up the clients; nothing is opened yet."""
         rule = AddressRule(self.allow_private)
         self._public = HttpClient(rule)
         self._client = HttpClient(rule, authorization=self.authorization)

@@ -42,7 +42,6 @@ class ServedGuards:
     """The guards that this server feeds; it serves one realm."""
 
     def __init__(self, closures: Closures, feed: FeedServer, realm: str) -> None:
-        """Answer from closure and feed."""
         self._closures = closures
         self._feed = feed
         self._realm = realm

@@ -26,7 +26,6 @@ class ServerState(Collector):
     """Reads the state of the server at every scrape."""
 
     def __init__(self, feed: FeedServer, stages: Stages) -> None:
-        """Read these."""
         self._feed = feed
         self._stages = stages
 
@@ -53,7 +52,6 @@ class StoreMetrics(Collector):
     """Dead letters and the audit chain, as they lie in the file."""
 
     def __init__(self, store: Store, audit: AuditSigner) -> None:
-        """Read these."""
         self._store = store
         self._audit = audit
 

@@ -29,7 +29,6 @@ class Analysis:
     """An event loop in another thread, and the way to have things done there."""
 
     def __init__(self) -> None:
-        """Set up; `running` starts the thread."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
 

@@ -38,7 +38,6 @@ class Chain:
     """Adds entries, in the transaction that is open on a connection."""
 
     def __init__(self, db: sqlite3.Connection, realm: str, genesis: str) -> None:
-        """Write for a log."""
         self._db = db
         self._realm = realm
         self._genesis = genesis

@@ -34,7 +34,6 @@ class Bell:
     """
 
     def __init__(self) -> None:
-        """Make it for the running event loop."""
         self._loop = asyncio.get_running_loop()
         self._event = asyncio.Event()
         self._rung = False
@@ -63,7 +62,6 @@ class Watermark:
     """
 
     def __init__(self) -> None:
-        """Start at zero."""
         self.value = 0
         self._lock = threading.Lock()
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
@@ -97,7 +95,6 @@ class Latch:
     """Set once, for coroutines of any event loop."""
 
     def __init__(self) -> None:
-        """Start unset."""
         self._mark = Watermark()
 
     def set(self) -> None:

@@ -25,7 +25,6 @@ class CurrentTable:
     """Waits for the stages to have applied what the store holds."""
 
     def __init__(self, stages: Stages, store: Store) -> None:
-        """Stages' table."""
         self._stages = stages
         self._store = store
 
@@ -73,7 +72,6 @@ class StageLimit(BlastLimit):
         desk: ApprovalQueue,
         analysis: Analysis,
     ) -> None:
-        """Set up as `BlastLimit`."""
         super().__init__(limits, tables, desk)
         self._analysis = analysis
         self._doubt = BlastLimit(limits, NoTable(), desk)

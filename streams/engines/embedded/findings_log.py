@@ -19,7 +19,6 @@ class StoredFindings:
     """Findings of a store, which were told once they are committed."""
 
     def __init__(self, store: Store) -> None:
-        """List those of a store."""
         self._store = store
 
     async def page(self, after: int, limit: int) -> tuple[list[ListedFinding], int]:
@@ -36,7 +35,6 @@ class StoredDeadLetters:
     """Dead letters of a store."""
 
     def __init__(self, store: Store) -> None:
-        """List those of a store."""
         self._store = store
 
     async def page(self, after: int, limit: int) -> list[dict[str, Any]]:

@@ -20,7 +20,6 @@ class StoredBodies(KeyedStore):
     """The keyed bodies of a store; one object a store, since it hears all commits."""
 
     def __init__(self, store: Store) -> None:
-        """Take up what the store holds."""
         super().__init__()
         self._store = store
         for put in store.read_now("SELECT kind, name, body FROM kept"):

@@ -42,7 +42,6 @@ class ReaderProcess:
     """Reads one large input after the other."""
 
     def __init__(self) -> None:
-        """Start nothing yet."""
         self._process: asyncio.subprocess.Process | None = None
         self._one_at_a_time = asyncio.Lock()
 

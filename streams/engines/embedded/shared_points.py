@@ -17,7 +17,6 @@ class SharedPoints(EnforcementPoints):
     """Points that two threads use; each step is short, and alone."""
 
     def __init__(self, bound: Mapping[str, Sequence[str]] | None = None) -> None:
-        """Start with nobody registered."""
         super().__init__(bound)
         self._alone = threading.RLock()
 

@@ -21,7 +21,6 @@ class StageTables:
     """The table of the stages."""
 
     def __init__(self, stages: Stages, store: Store, realm: str) -> None:
-        """Serve the realm of a store."""
         self._stages = stages
         self._store = store
         self._realm = realm

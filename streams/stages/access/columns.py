@@ -98,7 +98,6 @@ class AccessColumns:
     callers: Callers = Factory(Callers)
 
     def __len__(self) -> int:
-        """Return the number of rows."""
         return len(self.at)
 
     @classmethod

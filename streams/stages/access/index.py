@@ -51,11 +51,9 @@ class AccessIndex:
         self._marked: dict[str, Segment] = {}
 
     def __len__(self) -> int:
-        """Return the number of rows."""
         return sum(map(len, self._pieces))
 
     def __iter__(self) -> Iterator[Segment]:
-        """Yield the pieces, the oldest first."""
         return iter(self._pieces)
 
     def add(self, lines: AccessColumns, now: int) -> Segment:

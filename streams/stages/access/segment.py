@@ -56,7 +56,6 @@ class Segment:
     span: tuple[int, int] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        """Sort the prints."""
         prints = self.lines.prints
         order = np.argsort(prints)
         self._sorted = prints[order]
@@ -66,7 +65,6 @@ class Segment:
         self.span = (int(at.min()) // MINUTE, int(at.max()) // MINUTE)
 
     def __len__(self) -> int:
-        """Return the number of rows."""
         return len(self.lines)
 
     @property

@@ -37,7 +37,6 @@ class NameRefusedError(ValueError):
     """
 
     def __init__(self, reason: str, text: str) -> None:
-        """Say why."""
         super().__init__(text)
         self.reason = reason
 

@@ -194,7 +194,6 @@ class GuardRefusals:
     """
 
     def __init__(self) -> None:
-        """Start with none."""
         self._told: dict[tuple[str, str], int] = {}
         self._waiting: deque[tuple[str, str, str]] = deque(maxlen=MOST_REFUSED)
 
@@ -224,7 +223,6 @@ class Open:
     """
 
     def __init__(self) -> None:
-        """Start with none."""
         self._causes: Counter[str] = Counter()
         self._late: set[str] = set()
 

@@ -30,7 +30,6 @@ class UndecidedError(Exception):
     """
 
     def __init__(self, text: str, *, expired: bool = False) -> None:
-        """Keep the sentence."""
         super().__init__(text)
         self.expired = expired
 

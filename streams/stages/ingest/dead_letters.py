@@ -84,7 +84,6 @@ class Collected:
     """Records as they are read; nameless broken pieces of one reason are one."""
 
     def __init__(self) -> None:
-        """Start with none."""
         self._records: list[Record] = []
         self._places: dict[tuple[str, str, str | None], int] = {}
 
@@ -126,7 +125,6 @@ class Repeats:
     """
 
     def __init__(self) -> None:
-        """Start with nothing written."""
         self._told: dict[tuple[str, str, str], _Written] = {}
 
     def new(

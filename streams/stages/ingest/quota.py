@@ -36,7 +36,6 @@ class Bucket:
     at: float = 0.0
 
     def __attrs_post_init__(self) -> None:
-        """Begin full."""
         self.level = self.most
 
     def wait(self, now: float) -> float:

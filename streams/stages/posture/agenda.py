@@ -67,7 +67,6 @@ class Agenda:
     """
 
     def __init__(self, registry: Registry) -> None:
-        """Start with all there is."""
         self.registry = registry
         self.dirty: dict[int, None] = {}
         self.lapsed: set[int] = set()

@@ -85,7 +85,6 @@ class UsedScopes:
     """The usage of the credentials of a realm."""
 
     def __init__(self) -> None:
-        """Start with nothing seen."""
         self._of: dict[Identifier, Usage] = {}
         self._heard: dict[str, int] = {}  # the last day of any use, by namespace
 

@@ -49,7 +49,6 @@ class Cascade:
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
-        """Start with no facts."""
         self.registry = Registry(vocabulary)
         self.exclusive = False
         self._uncaused = Uncaused(self.registry)

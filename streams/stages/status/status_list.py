@@ -98,7 +98,6 @@ class StatusList:
         self.array = bytearray(-(-size * bits // 8))
 
     def __len__(self) -> int:
-        """Count the indices."""
         return len(self.array) * 8 // self.bits
 
     def __setitem__(self, index: int, status: int) -> None:

@@ -96,7 +96,6 @@ class Chains:
     """
 
     def __init__(self, genesis: str, partition: int) -> None:
-        """Start without any."""
         self.tips: dict[str, ChainTip] = {}
         self._genesis = genesis
         self._partition = partition

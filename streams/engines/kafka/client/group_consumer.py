@@ -23,7 +23,6 @@ from streams.engines.kafka.client import internals
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-    from types import TracebackType
 
     from streams.settings.kafka import KafkaSettings
     from streams.settings.worker import WorkerSettings
@@ -159,12 +158,7 @@ class GroupConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             self._consumer.subscribe([self._topic], listener=self)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Disconnect. A member with a stable name keeps its place until it is due."""
         try:
             await stopped(self._consumer.stop, COMMIT_SECONDS)

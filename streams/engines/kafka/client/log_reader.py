@@ -21,7 +21,6 @@ class PartitionReader:
     """Reads partitions up to where they end; one at a time, over one connection."""
 
     def __init__(self, settings: KafkaSettings, consumer: Any) -> None:
-        """Read through a consumer that is started and has no group."""
         self.settings = settings
         self._consumer = consumer
 

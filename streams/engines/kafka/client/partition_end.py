@@ -14,8 +14,6 @@ from enforcement.kafka.connecting import stopped, whole
 from streams.ports.findings_log import BehindError
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from streams.settings.kafka import KafkaSettings
 
 
@@ -41,13 +39,7 @@ class PartitionEnd:
             raise
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Disconnect."""
+    async def __aexit__(self, *_: object) -> None:
         await stopped(self._consumer.stop)
 
     async def ask(self) -> int:

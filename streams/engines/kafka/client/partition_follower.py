@@ -16,7 +16,6 @@ from streams.ports.findings_log import BehindError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
-    from types import TracebackType
 
     from streams.settings.kafka import KafkaSettings
 
@@ -70,14 +69,8 @@ class PartitionFollower:
             self._entered = entering.pop_all()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Disconnect."""
-        await self._entered.__aexit__(kind, error, trace)
+    async def __aexit__(self, *_: object) -> None:
+        await self._entered.aclose()
 
     async def read_all(self) -> None:
         """Read what is there now.

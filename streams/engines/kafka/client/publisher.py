@@ -71,7 +71,6 @@ class Publisher:
         limit_requests(self._producer, min(REQUEST_MS, settings.request_timeout_ms))
 
     async def __aenter__(self) -> Self:
-        """Connect."""
         try:
             await whole(self._producer.start())
         except BaseException:

@@ -25,7 +25,6 @@ from streams.services.ingest import until_written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from types import TracebackType
 
     from streams.engines.kafka.client.publisher import Publisher
     from streams.engines.kafka.records.poison import Poison
@@ -79,18 +78,12 @@ class CompactedStore(KeyedStore):
         try:
             await self._follower.read_all()
         except BaseException:
-            await self.__aexit__(None, None, None)
+            await self.__aexit__()
             raise
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Disconnect."""
-        await self._follower.__aexit__(kind, error, trace)
+    async def __aexit__(self, *_: object) -> None:
+        await self._follower.__aexit__()
 
     async def run(self) -> None:
         """Follow until cancelled."""

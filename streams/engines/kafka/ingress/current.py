@@ -17,8 +17,6 @@ from streams.ports.fact_log import token_of
 from streams.ports.findings_log import BehindError
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from agents_registry.identifiers import Vocabulary
     from agents_registry.registry import Registry
     from streams.ports.fact_log import FactLog
@@ -76,14 +74,8 @@ class FollowedTable:
             self._entered = entering.pop_all()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Follow no longer."""
-        await self._entered.__aexit__(kind, error, trace)
+    async def __aexit__(self, *_: object) -> None:
+        await self._entered.aclose()
 
     async def current(self) -> Registry | None:
         """Table while it is known to be new; None: it is not."""

@@ -45,7 +45,6 @@ class FollowedFindings(LogView):
         clock: Callable[[], int],
         most: int = MOST,
     ) -> None:
-        """Set up; `run` reads. Of more than ``most`` those stay that changed last."""
         super().__init__(settings, "findings", realm)
         self._clock = clock
         self._most = most

@@ -46,12 +46,10 @@ class LastRecords(Generic[K, V]):
     """
 
     def __init__(self) -> None:
-        """Start with none."""
         self._rows: OrderedDict[K, KeptRecord[V]] = OrderedDict()
         self._blocks: list[_Block[K]] = []
 
     def __len__(self) -> int:
-        """Count the rows."""
         return len(self._rows)
 
     def get(self, key: K) -> V | None:

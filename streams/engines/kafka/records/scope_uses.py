@@ -43,7 +43,6 @@ class ScopeUses:
     """What one process has told of scopes, and what of a batch is new."""
 
     def __init__(self) -> None:
-        """Start with nothing told."""
         self._told: set[ReportedScope] = set()
 
     def new(

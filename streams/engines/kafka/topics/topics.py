@@ -72,7 +72,6 @@ class TopicDifference:
     found: str
 
     def __str__(self) -> str:
-        """Say it in a line."""
         return f"{self.topic}: {self.kind}: want {self.wanted}, found {self.found}"
 
 
