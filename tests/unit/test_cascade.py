@@ -43,21 +43,21 @@ def tell(cascade: Cascade, offset: int, fact: Fact) -> None:
     cascade.enlist(offset, fact)
 
 
-def where(cascade: Cascade) -> tuple[int, int | None, int | None]:
-    """Give how many wait, the oldest of them, and the first that is not being made."""
-    return cascade.waiting, cascade.oldest, cascade.following
+def where(cascade: Cascade) -> tuple[int, int | None]:
+    """Give how many wait, and the oldest of them."""
+    return cascade.waiting, cascade.oldest
 
 
 def test_what_condemns_nothing_waits_for_nothing(cascade: Cascade) -> None:
     """Declarations of what lives, a lift, a narrowing."""
-    assert (0, None, None) == where(cascade)
+    assert (0, None) == where(cascade)
     tell(cascade, 9, Lift(target=ROOT, **SAID))
     narrow = Cause(
         target=ROOT, effect=Effect.NARROW, at=5, scopes=("s|r",), **SAID
     )  # fmt: skip
     tell(cascade, 10, narrow)
 
-    assert (0, None, None) == where(cascade)
+    assert (0, None) == where(cascade)
 
 
 def test_an_offset_waits_until_its_whole_list_is_made(
@@ -66,16 +66,16 @@ def test_an_offset_waits_until_its_whole_list_is_made(
     """Nobody may take a fact for listed while a slice of it is still to come."""
     monkeypatch.setattr(stage, "SLICE", 2)
     tell(cascade, 7, revoke(ROOT))
-    assert (1, 7, 7) == where(cascade)
+    assert (1, 7) == where(cascade)
     names: list[Identifier] = []
     for left in (True, True, False):
         found, done = finish(cascade.next_slice())
         names += [each.identifier for each in found]
-        assert (1, 7, None) == where(cascade)
+        assert (1, 7) == where(cascade)
         assert (left, not left) == (cascade.exclusive, done)
     cascade.finish()
 
-    assert (0, None, None) == where(cascade)
+    assert (0, None) == where(cascade)
     assert [ROOT, *CHILDREN] == sorted(names, key=[ROOT, *CHILDREN].index)
 
 
@@ -86,9 +86,9 @@ def test_what_comes_while_a_list_is_made_has_the_next_list(cascade: Cascade) -> 
     assert (1 + len(CHILDREN), True) == (len(found), done)
     tell(cascade, 8, revoke(OTHER))
     tell(cascade, 11, Edge(child=Identifier("agent.id", "late"), parent=ROOT, **SAID))
-    assert (3, 7, 8) == where(cascade)
+    assert (3, 7) == where(cascade)
     cascade.finish()
-    assert (2, 8, 8) == where(cascade)
+    assert (2, 8) == where(cascade)
     found, _ = finish(cascade.next_slice())
 
     assert {"o", "late"} == {each.identifier.value for each in found}
@@ -106,11 +106,11 @@ def test_a_list_that_is_left_begins_anew(
     assert cascade.exclusive
     if how == "forget":
         cascade.forget()
-        assert (0, None, None) == where(cascade)
+        assert (0, None) == where(cascade)
     else:
         table = Registry.build([Node(node=ROOT, issued_at=1, **SAID), revoke(ROOT)])
         cascade.replace(table)
-        assert (1, 7, 7) == where(cascade)
+        assert (1, 7) == where(cascade)
         found, done = finish(cascade.next_slice())
         assert ([ROOT], True) == ([each.identifier for each in found], done)
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Final
 
-from agents_registry.registry import Registry
 from enforcement.turns import in_turns, resting_tables
 from streams.engines.embedded.loaded_rows import LOADED
 from streams.engines.embedded.stage_state import StageState
@@ -27,45 +25,45 @@ async def take_facts(state: StageState) -> bool:
     """Apply the next facts; tell whether there were any."""
     if state.applied >= state.ends.facts:
         return False
-    stored_facts = await state.store.facts(state.applied, FACTS)
-    async with resting_tables():
-        await in_turns(_take(state, stored_facts))
+    await apply_next(state, FACTS)
     state.access.limit(state.name, state.realm.take_limited())
-    if state.registry.needs_rebuild:
-        await rebuild(state)
-    state.raise_applied(stored_facts[-1].offset + 1)
+    await rebuild(state)
+    state.raise_applied(state.facts.position)
     return True
 
 
-def _take(state: StageState, stored_facts: list[Stored]) -> Steps[None]:
+async def apply_next(state: StageState, most: int) -> None:
+    """Apply the next facts of the file, so many."""
+    stored_facts = await state.store.facts(state.facts.position, most)
+    async with resting_tables():
+        await in_turns(_apply(state, stored_facts))
+
+
+def _apply(state: StageState, stored_facts: list[Stored]) -> Steps[None]:
+    facts = state.facts
     for offset, fact in stored_facts:
-        state.realm.apply(fact, offset)
-        enlist(state, offset, fact)
+        facts.apply(state.realm, fact, offset)
+        facts.position = offset + 1
+        if offset >= facts.relist:
+            trace_applied(fact)
         failpoint("stages.fact_applied")
         yield
 
 
-def enlist(state: StageState, offset: int, fact: Fact) -> None:
-    """Have what a fact condemned listed."""
-    state.realm.cascade.enlist(offset, fact)
-    trace_applied(fact)
-
-
 async def take_slice(state: StageState) -> bool:
-    """List the next identifiers that the oldest waiting fact condemned."""
-    cascade = state.realm.cascade
-    oldest = cascade.oldest
-    if oldest is None:
+    """List the next identifiers that facts condemned."""
+    facts, as_of = state.facts, state.facts.position
+    listed = await in_turns(facts.slices())
+    if not listed:
         return await _save_idle_position(state)
-    found, done = await in_turns(cascade.next_slice())
-    as_of = state.applied
-    pairs = state.realm.note_dead(found, as_of)
-    names = [each.identifier for each in found]
-    await in_turns(state.access.reconsider(state.name, names, state.clock()))
-    rows = [(str(identifier), cause) for identifier, cause in pairs]
-    position = oldest
-    if done:
-        position = as_of if cascade.following is None else cascade.following
+    rows: list[tuple[str, str]] = []
+    for realm, (found, _) in listed:
+        pairs = facts.realm(realm).note_dead(found, as_of)
+        rows += ((str(identifier), cause) for identifier, cause in pairs)
+        names = [each.identifier for each in found]
+        await in_turns(state.access.reconsider(realm, names, state.clock()))
+    facts.finish(listed)
+    position = facts.listed
     failpoint("stages.before_slice")
 
     def job(tx: Transaction) -> None:
@@ -77,8 +75,6 @@ async def take_slice(state: StageState) -> bool:
         state.saved = position
     failpoint("stages.after_slice")
     state.pieces += 1
-    if done:
-        cascade.finish()
     return True
 
 
@@ -92,17 +88,16 @@ async def _save_idle_position(state: StageState) -> bool:
 
 
 async def rebuild(state: StageState) -> None:
-    """Build the table anew; the old one answers meanwhile."""
-
-    def build() -> Registry:
-        facts: list[Fact] = []
-        while chunk := state.store.facts_now(len(facts), LOADED):
-            facts += [stored.fact for stored in chunk]
-        return Registry.build(facts, state.vocabulary)
-
+    """Build the table anew where something was taken back; the old one answers."""
+    if not state.registry.needs_rebuild:
+        return
     state.rebuilding = True
-    state.realm.cascade.replace(await asyncio.to_thread(build))
+    facts: list[Fact] = []
+    start, end = 0, state.facts.position
+    while start < end and (some := await state.store.facts(start, LOADED)):
+        facts += (fact for offset, fact in some if offset < end)
+        start = some[-1].offset + 1
+    await in_turns(state.facts.build_anew({state.name: facts}))
     state.rebuilding = False
-    state.realm.known.rebuilt(state.ends.facts)
     await in_turns(state.access.follow(state.clock()))
     await state.save()

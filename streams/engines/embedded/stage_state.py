@@ -12,10 +12,9 @@ from streams.engines.embedded.loaded_rows import LoadedRows
 from streams.engines.embedded.shared_points import SharedPoints
 from streams.observability.progress import Progress
 from streams.pipeline.access_partition import AccessPartition
-from streams.pipeline.realm import Realm
+from streams.pipeline.facts_partition import FactsPartition
 from streams.pipeline.unsaved import AccessTally
 from streams.services.traced_stages import trace_finding
-from streams.stages.registry.cascade import Cascade
 from streams.stages.sentinel import saved_episodes
 from streams.stages.sentinel.tolerances import Tolerances
 
@@ -46,7 +45,8 @@ class StageState:
         loaded: the table is back from the file.
         rebuilding: a table is built anew, which takes as long as it takes.
         working: a step is under way.
-        realm: its table.
+        facts: the partition of facts.
+        realm: its one realm.
         rows: what the file held at the start, until it is taken up.
         access: what the sentinel holds.
         sentinel: of the realm.
@@ -84,14 +84,14 @@ class StageState:
         self.rebuilding = False
         self.working = False
         self.store = store
-        self.vocabulary = vocabulary
         self.clock = clock
-        self.realm = Realm(Cascade(vocabulary))
+        self.facts = FactsPartition(vocabulary)
+        self.realm = self.facts.realm(realm)
         self.rows = LoadedRows(realm)
         self.tally = AccessTally()
         points = SharedPoints(tolerances.points)
         self.access = AccessPartition(
-            self.rows, tolerances, lambda _: self.realm,
+            self.rows, tolerances, self.facts.realm,
             tally=self.tally, points_of=lambda _: points,
         )  # fmt: skip
         self.sentinel = self.access.sentinel(realm)

@@ -75,7 +75,7 @@ class Stages(StageState):
             now=asyncio.get_running_loop().time(),
             assigned=frozenset(done),
             ready=True,
-            waiting=self.realm.cascade.waiting,
+            waiting=self.facts.waiting,
             positions=done,
             committed=done,
         )
@@ -90,7 +90,7 @@ class Stages(StageState):
         """Count what was committed and is not worked off; 1 while loading."""
         ends = self.ends
         waiting = ends.facts - self.applied + ends.access - self.judged
-        waiting += ends.signals - self.told + self.realm.cascade.waiting
+        waiting += ends.signals - self.told + self.facts.waiting
         waiting += self.access.postures.inspecting(self.name, self.clock())
         waiting += self.access.unsettled(self.clock()) + self.sentinel.points.news
         return waiting + (self.working or not self.loaded.is_set())
@@ -118,7 +118,7 @@ class Stages(StageState):
         if self.target is None:
             self.target = self.ends
         worked = False
-        if not self.realm.cascade.exclusive:
+        if not self.facts.exclusive:
             worked = await take_facts(self)
         worked |= await take_slice(self)
         worked |= await take_signals(self)

@@ -269,10 +269,6 @@ class Store:
         with self._waiting():
             return await loop.run_in_executor(reader.threads, function, reader)
 
-    def facts_now(self, start: int, limit: int) -> list[Stored]:
-        """Facts from an offset on, read in this thread."""
-        return facts_of(self._patient_reader, start, limit)
-
     def _write_forever(self) -> None:
         db = connect(self.path)
         db.execute("PRAGMA wal_autocheckpoint = 0")

@@ -67,12 +67,6 @@ class Cascade:
         """Offset of the first fact whose list is not complete."""
         return self._roots[0].offset if self._roots else None
 
-    @property
-    def following(self) -> int | None:
-        """Offset of the first fact whose list is not begun."""
-        left = self._listed
-        return self._roots[left].offset if len(self._roots) > left else None
-
     def apply(self, fact: Fact) -> None:
         """Merge a fact into the table."""
         self.registry.apply(fact)

@@ -6,10 +6,9 @@ Nothing here speaks to Kafka.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from agents_registry.facts import Fact
-from agents_registry.registry import Registry
 from agents_registry.steps import finish
 from schemas.codec import in_force
 from schemas.errors import NEWER, SchemaError
@@ -24,8 +23,7 @@ from streams.engines.kafka.records.codec import (
     realm_of,
 )
 from streams.engines.kafka.records.poison import poison_of
-from streams.pipeline.realm import Realm
-from streams.stages.registry.cascade import Cascade
+from streams.pipeline.facts_partition import FactsPartition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -37,7 +35,7 @@ if TYPE_CHECKING:
     from streams.engines.kafka.checkpoints.journal import Row
     from streams.engines.kafka.records.codec import Entry
     from streams.engines.kafka.records.poison import Poison
-    from streams.stages.registry.cascade import Slice
+    from streams.pipeline.realm import Realm
 
 
 LOOK_SECONDS: Final = 5.0
@@ -45,25 +43,14 @@ STEP: Final = 63  # a mask: rows read between two yields
 MANY: Final = 5000  # records; heartbeats alone are not worth a write each
 
 
-class Listed(NamedTuple):
-    """A slice of what a fact of a realm condemned."""
-
-    realm: str
-    slice: Slice
-
-
-class Partition:
+class Partition(FactsPartition):
     """All that is known of one partition.
 
     Attributes:
         number: of the partition.
         genesis: of the log.
         file: its local checkpoint.
-        realms: their tables.
-        position: every record below it is applied.
         target: where the log ended when it was loaded; ready once it is reached.
-        relist: facts below it were listed before; those from it on are listed.
-        standby: only tailed: nothing is listed, nor said to be.
         applied: entries so far, from the file too.
         strange: a record spoke of another genesis; see `doubtful`.
         poison: records that could not be read, until they are saved as handled.
@@ -79,20 +66,16 @@ class Partition:
         digest_key: bytes | None = None,
     ) -> None:
         """Start empty; `restore` takes up what the file holds."""
+        super().__init__(vocabulary)
         self.number = number
         self.genesis = genesis
         self.file = file
-        self.realms: dict[str, Realm] = {}
-        self.position = 0
         self.target = 0
-        self.relist = 0
-        self.standby = False
         self.applied = 0
         self.genesis_mismatch = False
         self.poison: list[Poison] = []
         self.unread: int | None = None
         self._looked_at = 0.0
-        self._vocabulary = vocabulary
         self._digest_key = digest_key
         self._heartbeat = heartbeat_start(genesis)
         self._by_start: dict[bytes, Realm] = {}
@@ -105,24 +88,6 @@ class Partition:
         return self.position >= self.target
 
     @property
-    def waiting(self) -> int:
-        """Count the facts whose lists are not complete."""
-        return sum(realm.cascade.waiting for realm in self.realms.values())
-
-    @property
-    def exclusive(self) -> bool:
-        """Whether no fact may be applied before the next slices."""
-        return any(realm.cascade.exclusive for realm in self.realms.values())
-
-    @property
-    def listed(self) -> int:
-        """Offset below which all is listed, once the slices are acked."""
-        if self.standby:
-            return self.relist
-        oldest = (realm.cascade.oldest for realm in self.realms.values())
-        return min((o for o in oldest if o is not None), default=self.position)
-
-    @property
     def changed(self) -> bool:
         """Whether there is more to save than a position."""
         return bool(self._rows or self._pruned or self.poison)
@@ -133,13 +98,6 @@ class Partition:
         if self.changed and (self.ready or self.poison):
             return True
         return self.position - self.file.position > MANY
-
-    def realm(self, name: str) -> Realm:
-        """State of a realm, new where nothing is known of it."""
-        realm = self.realms.get(name)
-        if realm is None:
-            realm = self.realms[name] = Realm(Cascade(self._vocabulary))
-        return realm
 
     def restore(self, relist: int) -> None:
         """Take up what the files hold, and list again what lies above an offset.
@@ -226,9 +184,7 @@ class Partition:
                     self._take_other(record)
                 else:
                     self.applied += 1
-                    realm.apply(fact, offset)
-                    if offset >= self.relist and not self.standby:
-                        realm.cascade.enlist(offset, fact)
+                    self.apply(realm, fact, offset)
                     rows.append((offset, key, value))
             self.position = offset + 1
 
@@ -283,20 +239,6 @@ class Partition:
             self._looked_at = now
         return doubt
 
-    def slices(self) -> Steps[list[Listed]]:
-        """Next slice of each realm that has one."""
-        listed = []
-        for name, realm in self.realms.items():
-            if realm.cascade.waiting:
-                listed.append(Listed(name, (yield from realm.cascade.next_slice())))
-        return listed
-
-    def finish(self, listed: Iterable[Listed]) -> None:
-        """Take note that slices are done with."""
-        for name, (_, done) in listed:
-            if done:
-                self.realms[name].cascade.finish()
-
     def save(self) -> None:
         """Append what is new to the file; call it after the acks.
 
@@ -329,10 +271,7 @@ class Partition:
     def _apply(self, offset: int, key: bytes, entry: Entry) -> None:
         self.applied += 1
         if isinstance(entry, Fact):
-            realm = self.realm(realm_of(key))
-            realm.apply(entry, offset)
-            if offset >= self.relist and not self.standby:
-                realm.cascade.enlist(offset, entry)
+            self.apply(self.realm(realm_of(key)), entry, offset)
         elif isinstance(entry, Genesis | Heartbeat):
             self.genesis_mismatch |= entry.genesis != self.genesis
 
@@ -367,7 +306,4 @@ class Partition:
         except DamagedError:
             self.file.reset("")  # the next start reads the topic
             raise
-        for name, of_realm in facts.items():
-            registry = yield from Registry.building(of_realm, self._vocabulary)
-            self.realms[name].cascade.replace(registry)
-            self.realms[name].known.rebuilt(self.position)
+        yield from self.build_anew(facts)

@@ -32,9 +32,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from streams.engines.kafka.client.publisher import Publisher
-    from streams.engines.kafka.facts.partition import Listed, Partition
+    from streams.engines.kafka.facts.partition import Partition
     from streams.engines.kafka.facts.recovery import Loader
     from streams.engines.kafka.records.codec import Outgoing
+    from streams.pipeline.facts_partition import Listed
     from streams.settings.kafka import KafkaSettings
     from streams.settings.worker import WorkerSettings
 

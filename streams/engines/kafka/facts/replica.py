@@ -19,8 +19,9 @@ from streams.observability import tracing
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from streams.engines.kafka.facts.partition import Listed, Partition
+    from streams.engines.kafka.facts.partition import Partition
     from streams.engines.kafka.facts.recovery import Loader
+    from streams.pipeline.facts_partition import Listed
     from streams.pipeline.realm import Realm
     from streams.settings.kafka import KafkaSettings
 

@@ -40,11 +40,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from streams.engines.kafka.client.publisher import Publisher
-    from streams.engines.kafka.facts.partition import Listed
     from streams.engines.kafka.facts.recovery import Loader
     from streams.engines.kafka.finding_records import Held
     from streams.engines.kafka.records.receipts import Keys
     from streams.pipeline.access_records import AccessRecord
+    from streams.pipeline.facts_partition import Listed
     from streams.pipeline.realm import Realm
     from streams.settings.kafka import KafkaSettings
     from streams.settings.worker import WorkerSettings
