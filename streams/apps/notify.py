@@ -126,9 +126,9 @@ def _collectors(
     process: NotifyProcess, attempts: Attempts, clock: Callable[[], int]
 ) -> Iterator[Collector]:
     yield StageProgress(lambda: process.progress)
-    yield OwedFindings(lambda: process.desk.owed)
-    yield DeadLetterCollector(lambda: process.desk.counts.dead)
-    yield AlertMetrics(process.desk, attempts, clock)
+    yield OwedFindings(lambda: process.inbox.owed)
+    yield DeadLetterCollector(lambda: process.inbox.dead)
+    yield AlertMetrics(process.worker, attempts, clock)
     yield ClockOffset(partial(offset_seconds, clock))
 
 
@@ -148,12 +148,12 @@ def _add_alerts(
     clock: Callable[[], int],
 ) -> None:
     """Add what answers for alerts and their silences."""
-    desk, realm = process.desk, settings.realm
-    Alerts(tokens, desk, realm, clock, _log_act).add_to(app)
+    worker, realm = process.worker, settings.realm
+    Alerts(tokens, worker, realm, clock, _log_act).add_to(app)
     silencing = SilencePages(
         tokens,
         process.silences,
-        desk,
+        worker,
         clock,
         realm=realm,
         fresh_id=_fresh_id,

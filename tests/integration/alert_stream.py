@@ -20,7 +20,7 @@ from attrs import define, field
 
 from streams.apps import embedded as app
 from streams.apps.embedded import Served, serve
-from streams.engines.embedded import closures, notifier, stages
+from streams.engines.embedded import closures, stages
 from streams.engines.embedded import liveness as watch
 from streams.engines.embedded import store as store_module
 from streams.engines.embedded.store import Store
@@ -28,6 +28,7 @@ from streams.http import listening
 from streams.model.times import SECOND
 from streams.observability import failpoints
 from streams.pipeline import closure as judging
+from streams.pipeline import delivery
 from streams.process import loop_hold
 from streams.services import quota_watch
 from streams.services import source_health as health_book
@@ -290,7 +291,7 @@ def unhurried() -> Iterator[None]:
             (Store, "write", write),
             (store_module, "CHECKPOINT_SECONDS", 3600.0),
             (stages, "TIDY_SECONDS", 300.0),
-            (notifier, "LONGEST_WAIT", 3600.0),
+            (delivery, "LONGEST_WAIT", 3600.0),
             (closures, "SAVE", 3600.0),
             (judging, "IDLE", 3600.0),
             (health_book, "LOOK_SECONDS", 3600.0),

@@ -15,19 +15,19 @@ import orjson
 import pytest
 from attrs import define, field
 
-from streams.engines.embedded.notifier import Notifier
+from streams.engines.embedded.deliveries import DeliveryRows
 from streams.engines.embedded.store import Store
 from streams.engines.kafka.notify.delivery_file import DeliveryFile
-from streams.engines.kafka.notify.notifier import DeliveryWorker
 from streams.engines.kafka.notify.records import Record
 from streams.engines.kafka.records.outputs import finding_record
 from streams.model.findings import Severity
 from streams.model.times import SECOND
-from streams.settings.kafka import KafkaSettings
+from streams.pipeline.delivery import DeliveryWorker
 from streams.stages.notify.deliveries import AttemptOutcome, Delivery, ReceiverRoute
 from streams.stages.sentinel import saved_episodes
 from streams.stages.sentinel.episode import Episode
 from tests.integration.alert_stream import unhurried
+from tests.kafka_desk import Desk
 from tests.unit.test_notify import NOW, a_finding
 from tests.virtual import VirtualLoop, run
 
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 HOUR = 3600.0
-KAFKA = KafkaSettings(partitions=1)
 SOC, OTHER = ReceiverRoute(name="soc"), ReceiverRoute(name="other")
 
 
@@ -115,16 +114,13 @@ class Embedded:
         await self.store.write(job)
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[Notifier]:
+    async def running(self) -> AsyncIterator[DeliveryWorker]:
         """Run a notifier."""
-        receivers = self.receivers
-        notifier = Notifier(
-            self.store, self.routes, receivers.post, receivers.clock
-        )  # fmt: skip
-        await notifier.load()
-        async with cancelled(notifier.run()):
-            yield notifier
-        self.store.listeners.remove(notifier._on_commit)
+        receivers, rows = self.receivers, DeliveryRows(self.store)
+        worker = DeliveryWorker(rows, self.routes, receivers.post, receivers.clock)
+        async with cancelled(worker.run()):
+            yield worker
+        self.store.listeners.remove(rows._on_commit)
 
 
 @define
@@ -136,7 +132,7 @@ class OnKafka:
     receivers: Receivers
     log: list[Record] = field(factory=list)
     acked: set[int] = field(factory=set)
-    desk: DeliveryWorker | None = None
+    desk: Desk | None = None
 
     async def report(self, episode: Episode) -> None:
         """Append a record."""
@@ -149,23 +145,23 @@ class OnKafka:
         record = Record(0, offset, 0, made.value, made.headers, ack)
         self.log.append(record)
         if self.desk is not None:
-            await self.desk.take(record)
+            await self.desk.inbox.take(record)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[DeliveryWorker]:
         """Run a desk; what is not committed comes again."""
 
-        async def letter(record: Any) -> None:
-            assert self.receivers.gone, record
+        async def letters(records: Any) -> None:
+            assert self.receivers.gone, records
 
         file = DeliveryFile(self.folder / "deliveries.db")
         clock, post = self.receivers.clock, self.receivers.post
-        self.desk = DeliveryWorker(KAFKA, file, self.routes, post, letter, clock)
-        async with cancelled(self.desk.run()):
+        self.desk = Desk.over(file, self.routes, post, letters, clock)
+        async with cancelled(self.desk.worker.run()):
             left = [n for n in range(len(self.log)) if n not in self.acked]
             for record in self.log[min(left, default=len(self.log)) :]:
-                await self.desk.take(record)
-            yield self.desk
+                await self.desk.inbox.take(record)
+            yield self.desk.worker
         self.desk = None
         file.close()
 

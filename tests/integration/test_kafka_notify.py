@@ -85,6 +85,13 @@ async def notifying(
         yield running
 
 
+def tried(running: Delivering, receiver: Receiver, count: int) -> bool:
+    """Tell whether so many attempts came, and none is under way."""
+    waiting = running.process.worker.state.deliveries.values()
+    under_way = any(each.leased_until for each in waiting)
+    return len(receiver.got) >= count and not under_way
+
+
 def ids(receiver: Receiver) -> set[str]:
     """Give the ids of the messages that a receiver got."""
     return {name for name, _ in receiver.got}
@@ -126,7 +133,7 @@ async def test_a_silence_outlives_its_process_and_holds_the_commit_back(
             await until(held)
             assert await open_records(kafka) >= 1
             clock.ahead += 3600 * SECOND
-            running.process.desk.heed()
+            running.process.worker.wake()
             await until_committed(kafka)
         assert [f"{2:032x}.1", f"{1:032x}.1"] == [name for name, _ in receiver.got]
 
@@ -254,22 +261,22 @@ async def test_attempts_go_on_after_a_restart(
     async with receiving() as receiver:
         receiver.statuses = [503, 503]
         async with notifying(tmp_path, kafka, receiver, clock) as running:
-            await until(lambda: running.process.desk.counts.failed == 1)
-            (waiting,) = running.process.desk.state.deliveries.values()
+            await until(lambda: tried(running, receiver, 1))
+            (waiting,) = running.process.worker.state.deliveries.values()
             await running.process.intake._commit()
             assert (1, 1) == (waiting.attempts, await open_records(kafka))
         async with notifying(tmp_path, kafka, receiver, clock) as running:
-            await until(lambda: running.process.desk.state.deliveries)
-            (again,) = running.process.desk.state.deliveries.values()
+            await until(lambda: running.process.worker.state.deliveries)
+            (again,) = running.process.worker.state.deliveries.values()
             assert waiting == again  # not due: the clock stands still
             clock.ahead += 10 * SECOND
-            running.process.desk._news.set()
-            await until(lambda: running.process.desk.counts.failed == 1)
-            tried = running.process.desk.state.deliveries.values()
-            assert [2] == [each.attempts for each in tried]
+            running.process.inbox.news.set()
+            await until(lambda: tried(running, receiver, 2))
+            waits = running.process.worker.state.deliveries.values()
+            assert [2] == [each.attempts for each in waits]
             assert 1 == await open_records(kafka)
             clock.ahead += 600 * SECOND
-            running.process.desk._news.set()
+            running.process.inbox.news.set()
             await until_committed(kafka)
         assert [f"{0:032x}.1"] * 3 == [name for name, _ in receiver.got]
 

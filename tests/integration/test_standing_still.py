@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import orjson
 import pytest
 
 from streams.engines.embedded import access_steps
 from streams.engines.embedded import stages as embedded_stages
+from streams.engines.embedded.deliveries import DeliveryRows
 from streams.engines.embedded.liveness import LATE_SECONDS, LoopLiveness
-from streams.engines.embedded.notifier import Notifier
 from tests.integration.serving import running, until
 from tests.integration.test_stages_loop import append, looping, revoke
 
@@ -39,9 +39,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def watching(store: Store, stages: Stages) -> LoopLiveness:
     """Watch the loop of the stages; nobody gets alerts."""
-    return LoopLiveness(
-        store, stages, Notifier(store, (), cast("Any", None), int), SOON
-    )
+    return LoopLiveness(store, stages, DeliveryRows(store), SOON)
 
 
 def looked(watch: LoopLiveness) -> list[str]:

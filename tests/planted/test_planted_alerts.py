@@ -9,9 +9,8 @@ import aiohttp
 import attrs
 import pytest
 
-from streams.engines.embedded.notifier import Notifier
 from streams.engines.embedded.transaction import Transaction
-from streams.engines.kafka.notify.notifier import DeliveryWorker
+from streams.pipeline.delivery import DeliveryWorker
 from streams.process.lifecycle import first_error
 from streams.sinks.webhook import Webhook
 from streams.stages.access import uses
@@ -117,15 +116,14 @@ def test_one_attempt_after_the_other_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
 ) -> None:
     """A loop that waits for each answer lets one endpoint hold up the others."""
-    of = Notifier if engine == "embedded" else DeliveryWorker
-    attempt = of._attempt
+    attempt = DeliveryWorker._attempt
     turns: dict[Any, asyncio.Lock] = {}
 
     async def in_turn(notifier: Any, delivery: Delivery) -> None:
         async with turns.setdefault(notifier, asyncio.Lock()):
             await attempt(notifier, delivery)
 
-    monkeypatch.setattr(of, "_attempt", in_turn)
+    monkeypatch.setattr(DeliveryWorker, "_attempt", in_turn)
 
     with pytest.raises(AssertionError):
         outage.test_one_that_hangs_does_not_move_the_others_slowest(tmp_path, engine)

@@ -89,18 +89,21 @@ BUGS: Final = {
         "stage_state", "tx.put_uses(", "list(", "stages.before_slice", first=1
     ),
     "a delivery forgotten before it is posted": Bug(
-        "notifier",
+        "delivery",
         'failpoint("notify.before_attempt")',
-        "await self._store.write("
-        "lambda tx: tx.put_deliveries({}, [delivery.key]))\n"
+        "await self._engine.save("
+        "DeliveryChange(dropped=[delivery.key], state=self.state))\n"
         '        failpoint("notify.before_attempt")',
         "notify.before_attempt",
+        room="pipeline",
     ),
     "a new webhook id at every attempt": Bug(
-        "notifier",
+        "delivery",
         "await self.post(delivery)",
-        "await self.post(attrs.evolve(delivery, id=f'{delivery.id}-{self._clock()}'))",
+        "await self.post(__import__('attrs').evolve("
+        "delivery, id=f'{delivery.id}-{self._clock()}'))",
         "notify.after_attempt",
+        room="pipeline",
     ),
     "a fact written without its transaction": Bug(
         "transaction",

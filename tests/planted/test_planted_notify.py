@@ -8,9 +8,9 @@ import attrs
 import pytest
 
 from streams.engines.kafka.finding_records import FindingRecord, read_finding
-from streams.engines.kafka.notify import notifier
+from streams.engines.kafka.notify import inbox
 from streams.engines.kafka.notify.delivery_file import DeliveryFile
-from streams.engines.kafka.notify.notifier import DeliveryWorker
+from streams.engines.kafka.notify.inbox import FindingInbox
 from streams.stages.notify.state import DeliveryState
 from tests.integration import test_kafka_notify as suite
 from tests.integration.kafka_cluster import kafka, kafka_launcher, kafka_settings
@@ -30,18 +30,18 @@ pytestmark = [pytest.mark.planted, pytest.mark.timeout(240)]
 def acked_when_taken(patch: pytest.MonkeyPatch) -> None:
     """Let the commit pass a finding while its receiver fails."""
 
-    def release(desk: DeliveryWorker, _: Any) -> None:
-        for records in desk._owed.values():
+    def release(box: FindingInbox, *_: Any) -> None:
+        for records in box._owed.values():
             for record in records:
                 record.ack()
-        desk._owed.clear()
+        box._owed.clear()
 
-    patch.setattr(DeliveryWorker, "_release", release)
+    patch.setattr(FindingInbox, "_release", release)
 
 
 def schedule_in_memory(patch: pytest.MonkeyPatch) -> None:
     """Forget over a restart how often it was tried."""
-    patch.setattr(DeliveryFile, "of_finding", lambda *_: DeliveryState())
+    patch.setattr(DeliveryFile, "of_findings", lambda *_: DeliveryState())
     patch.setattr(DeliveryFile, "took", lambda *_: False)
 
 
@@ -52,7 +52,7 @@ def numbered_as_counted(patch: pytest.MonkeyPatch) -> None:
         found = read_finding(value, headers)
         return attrs.evolve(found, change=found.change._replace(order=0))
 
-    patch.setattr(notifier, "read_finding", read)
+    patch.setattr(inbox, "read_finding", read)
 
 
 BUGS: dict[Callable[[pytest.MonkeyPatch], None], Any] = {
@@ -70,13 +70,13 @@ def taken_twice(patch: pytest.MonkeyPatch) -> None:
 def acked_with_its_message(patch: pytest.MonkeyPatch) -> None:
     """Let a finding go though something about it still waits to be told."""
 
-    def release(desk: DeliveryWorker, _: Any) -> None:
-        busy = {delivery.finding.id for delivery in desk.state.deliveries.values()}
-        for name in desk._owed.keys() - busy:
-            for record in desk._owed.pop(name):
+    def release(box: FindingInbox, state: DeliveryState, _: Any) -> None:
+        busy = {delivery.finding.id for delivery in state.deliveries.values()}
+        for name in box._owed.keys() - busy:
+            for record in box._owed.pop(name):
                 record.ack()
 
-    patch.setattr(DeliveryWorker, "_release", release)
+    patch.setattr(FindingInbox, "_release", release)
 
 
 @pytest.mark.parametrize(

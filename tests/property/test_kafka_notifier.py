@@ -12,14 +12,13 @@ from attrs import define, field
 
 from agents_registry.identifiers import Identifier
 from streams.engines.kafka.notify.delivery_file import DeliveryFile
-from streams.engines.kafka.notify.notifier import DeliveryWorker
 from streams.engines.kafka.notify.records import Record
 from streams.engines.kafka.records.outputs import finding_record
 from streams.model.findings import Finding, FindingKind, Severity
 from streams.model.times import SECOND
-from streams.settings.kafka import KafkaSettings
 from streams.stages.notify.deliveries import AttemptOutcome, Delivery, ReceiverRoute
 from streams.stages.sentinel.episode import Episode
+from tests.kafka_desk import Desk
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,9 +92,10 @@ class World:
         self.delivered[delivery.finding.id] = max(known, delivery.number)
         return AttemptOutcome(status=204)
 
-    async def letter(self, record: Any) -> None:
+    async def letters(self, records: Any) -> None:
         """Keep what was given up."""
-        self.buried.add(record.key.decode().rpartition("/")[2].partition(".")[0])
+        for record in records:
+            self.buried.add(record.key.decode().rpartition("/")[2].partition(".")[0])
 
     def record(self, offset: int) -> Record:
         """Give a record as Faust hands it over."""
@@ -127,28 +127,25 @@ class World:
         """Run one process for so many steps, then it is gone."""
         random = self.random
         file = DeliveryFile(self.folder / "deliveries.db")
-        settings = KafkaSettings(partitions=PARTITIONS)
         route = ReceiverRoute(name="webhook")
-        desk = DeliveryWorker(
-            settings, file, [route], self.post, self.letter, lambda: self.now
-        )
+        desk = Desk.over(file, [route], self.post, self.letters, lambda: self.now)
         position = self.committed
         under_way: list[Delivery] = []
         try:
             for _ in range(steps):
                 self.now += random.choice((0, SECOND, 60 * SECOND, 3600 * SECOND))
                 for offset in range(position, len(self.log))[: random.randint(0, 3)]:
-                    await desk.take(self.record(offset))
+                    await desk.inbox.take(self.record(offset))
                     position = offset + 1
-                under_way += await desk._step(desk._next())
+                under_way += await desk.step()
                 random.shuffle(under_way)
                 for _ in range(random.randint(0, len(under_way))):
-                    await desk._attempt(under_way.pop())
+                    await desk.worker._attempt(under_way.pop())
                 if random.random() < 0.3:
                     self.commit()
-                    desk.forget({0: self.committed})
+                    desk.inbox.forget({0: self.committed})
                 if random.random() < 0.05:
-                    desk.restart()
+                    desk.inbox.restart(frozenset({0}))
                     self.forget_acks()
                     position = self.committed
         finally:

@@ -8,14 +8,13 @@ import pytest
 from attrs import define, field
 
 from streams.engines.kafka.notify.delivery_file import DeliveryFile
-from streams.engines.kafka.notify.notifier import DeliveryWorker
 from streams.engines.kafka.notify.records import Record
 from streams.engines.kafka.records.outputs import finding_record
 from streams.model.findings import SUMMARY, FindingKind
-from streams.settings.kafka import KafkaSettings
 from streams.stages.notify.deliveries import Activity, AttemptOutcome, Delivery
 from streams.stages.notify.groups import QUIET
 from streams.stages.sentinel.episode import Episode
+from tests.kafka_desk import Desk
 from tests.unit.test_notify import NOW, SOC, a_finding
 
 if TYPE_CHECKING:
@@ -42,9 +41,8 @@ class Process:
         if self.file is not None:
             self.file.close()
         self.file = DeliveryFile(self.folder / "deliveries.db")
-        settings = KafkaSettings(partitions=1)
-        self.desk = DeliveryWorker(
-            settings, self.file, [SOC], self.post, self.letter, lambda: self.now
+        self.desk = Desk.over(
+            self.file, [SOC], self.post, self.letter, lambda: self.now
         )
 
     async def post(self, delivery: Delivery) -> AttemptOutcome:
@@ -65,13 +63,9 @@ class Process:
 
     async def take(self, *records: Record) -> None:
         """Take records in, and tell what is due."""
-        for record in records:
-            await self.desk.take(record)
-        due = True
-        while due or self.desk.waiting:
-            due = await self.desk._step(self.desk._next())
-            for each in due:
-                await self.desk._attempt(each)
+        due = await self.desk.work(*records)
+        while due or self.desk.inbox.waiting:
+            due = await self.desk.work()
 
 
 def posture(number: int) -> Finding:
@@ -84,12 +78,12 @@ async def test_what_is_urgent_is_taken_ahead(tmp_path: Path) -> None:
     process = Process(tmp_path)
     process.start()
     for offset in range(200):
-        await process.desk.take(process.record(offset, posture(offset)))
-    await process.desk.take(process.record(200, a_finding(200)))
+        await process.desk.inbox.take(process.record(offset, posture(offset)))
+    await process.desk.inbox.take(process.record(200, a_finding(200)))
 
-    first, *others = process.desk._next()
+    first, *others = (await process.desk.worker._next()).changes
 
-    assert first.offset == 200
+    assert first.finding == a_finding(200)
     assert 0 < len(others) < 200
     process.file.close()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-import attrs
 import pytest
 
 from enforcement import turns
@@ -13,16 +12,15 @@ from streams.engines.kafka.notify.delivery_file import DeliveryFile
 from streams.model.findings import Finding, FindingKind, Severity
 from streams.stages.notify import notify
 from streams.stages.notify.deliveries import Delivery, ReceiverRoute
-from streams.stages.notify.state import DeliveryState
 from tests.unit.test_kafka_desk import World
 from tests.unit.test_notify import NOW
 from tests.unit.test_steps_held import names, turns_beside
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from streams.engines.kafka.notify.notifier import DeliveryWorker
+    from tests.kafka_desk import Desk
 
 pytestmark = pytest.mark.unit
 
@@ -39,81 +37,87 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     file.close()
 
 
-def gathered(world: World) -> DeliveryWorker:
-    """Give a worker to which many posture findings are to be told as one."""
+async def gather(world: World, desk: Desk) -> None:
+    """Have many posture findings wait that are to be told as one."""
     found = [
         Finding(
-            id=f"{number:032x}", kind=FindingKind.OWNERLESS, severity=Severity.LOW,
+            id=f"f{number:031x}", kind=FindingKind.OWNERLESS, severity=Severity.LOW,
             realm="r", presented=name, first_seen=NOW, last_seen=NOW, message="",
         )
         for number, name in enumerate(names(MANY))
     ]  # fmt: skip
-    desk = world.desk(WEBHOOK)
     changes = map(notify.FindingChange, found)
-    desk.state = notify.step(DeliveryState(), changes, NOW, routes=[WEBHOOK]).state
-    world.now = notify.next_due(desk.state, NOW) or 0
-    return desk
+    state, _ = notify.step(desk.state, changes, NOW, routes=[WEBHOOK])
+    desk.worker.state = state
+    world.now = notify.next_due(state, NOW) or 0
 
 
 async def test_a_summary_of_many_lets_others_have_their_turn(world: World) -> None:
     """However many posture findings a first import has."""
-    desk, due = gathered(world), list[Delivery]()
+    desk, due = world.desk(WEBHOOK), list[Delivery]()
+    await desk.step()
+    await gather(world, desk)
 
     async def step() -> None:
-        due.extend(await desk._step([]))
+        due.extend(await desk.step())
 
     assert await turns_beside(step()) > 20
     assert [MANY] == [each.finding.count for each in due]
-    again = world.desk(WEBHOOK).state.queue("soc").deliveries
-    assert [each.key for each in due] == [*again]
+    again = world.desk(WEBHOOK)
+    await again.step()
+    assert [each.key for each in due] == [*again.state.deliveries]
 
 
 async def disturbed(
-    world: World, meanwhile: Callable[[DeliveryWorker], None]
-) -> tuple[DeliveryWorker, tuple[Delivery, ...]]:
+    world: World, desk: Desk, meanwhile: Callable[[], object]
+) -> Sequence[Delivery]:
     """Have something happen while a summary is told."""
-    desk = gathered(world)
-    stepping = asyncio.create_task(desk._step([]))
+    await gather(world, desk)
+    stepping = asyncio.create_task(desk.step())
     for _ in range(5):
         await asyncio.sleep(0)
     assert not stepping.done()
-    meanwhile(desk)
-    return desk, await stepping
+    meanwhile()
+    return await stepping
 
 
 async def test_what_an_attempt_changes_meanwhile_is_kept(world: World) -> None:
-    """The step is done again on what is so then."""
+    """It waits for the step, and goes on from there."""
+    desk = world.desk(WEBHOOK)
+    (first,) = await desk.step(world.record())
+    async with asyncio.TaskGroup() as attempts:
 
-    def pause(desk: DeliveryWorker) -> None:
-        desk.state = attrs.evolve(desk.state, paused={"chat": 7})
+        def attempt() -> None:
+            attempts.create_task(desk.worker._attempt(first))
 
-    desk, due = await disturbed(world, pause)
-    assert {"chat": 7} == desk.state.paused
+        due = await disturbed(world, desk, attempt)
+    assert [1] == world.acked
     assert [MANY] == [each.finding.count for each in due]
+    assert [each.key for each in due] == [*desk.state.deliveries]
 
 
 async def test_nothing_is_told_of_what_was_given_up_meanwhile(world: World) -> None:
     """Whoever has the partition now is told of it."""
-    desk, due = await disturbed(world, lambda desk: desk.restart())
+    desk = world.desk(WEBHOOK)
+    await desk.step()
+    due = await disturbed(world, desk, lambda: desk.inbox.restart(frozenset()))
     assert () == due
+    assert () == await desk.step()
     assert not desk.state.queue("soc").deliveries
 
 
 async def test_a_record_is_acked_once_what_it_says_is_delivered(world: World) -> None:
     """Also where the message before it arrives while it is taken in."""
     desk = world.desk(WEBHOOK)
-    (first,) = await desk._step([world.record(1)])
-    taking = asyncio.create_task(desk._step([world.record(2, is_open=False)]))
-    await asyncio.sleep(0)
-    assert not taking.done()
-
-    await desk._attempt(first)
-    owing = desk.state.owes(first.finding.id)
-    acked_early = [*world.acked]
-    due = await taking
-    assert [1] == acked_early
-    assert not owing
+    (first,) = await desk.step(world.record(1))
+    async with asyncio.TaskGroup() as attempts:
+        taking = attempts.create_task(desk.step(world.record(2, is_open=False)))
+        await asyncio.sleep(0)
+        assert not taking.done()
+        attempts.create_task(desk.worker._attempt(first))
+    assert [] == world.acked
+    due = await desk.step()
     assert due
     for delivery in due:
-        await desk._attempt(delivery)
+        await desk.worker._attempt(delivery)
     assert [1, 2] == world.acked

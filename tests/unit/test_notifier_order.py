@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from streams.engines.embedded import notifier as engine
-from streams.engines.embedded.notifier import Notifier
+from streams.engines.embedded import deliveries as engine
+from streams.engines.embedded.deliveries import DeliveryRows
 from streams.engines.embedded.store import Store
 from streams.model.findings import FindingKind, Severity
+from streams.pipeline import delivery
+from streams.pipeline.delivery import DeliveryWorker
 from streams.stages.notify.deliveries import ReceiverRoute
 from streams.stages.notify.queue import urgent
 from streams.stages.sentinel import saved_episodes
@@ -45,19 +47,20 @@ async def put(store: Store, *findings: Finding) -> None:
     await store.write(lambda tx: tx.put_findings(rows))
 
 
-def a_notifier(store: Store) -> Notifier:
+def a_notifier(store: Store) -> DeliveryWorker:
     """Give a notifier that tells nobody yet."""
-    return Notifier(store, ROUTES, None, lambda: NOW)  # type: ignore[arg-type]
+    rows = DeliveryRows(store)
+    return DeliveryWorker(rows, ROUTES, None, lambda: NOW)  # type: ignore[arg-type]
 
 
-async def read_all(notifier: Notifier) -> list[list[str]]:
+async def read_all(notifier: DeliveryWorker) -> list[list[str]]:
     """Take in what changed until nothing is left; give the ids of each step."""
     steps = []
     while True:
-        found = await notifier._changed()
+        found = await notifier._next()
         steps.append([each.finding.id for each in found.changes])
         await notifier._step(found)
-        if found.position >= found.last:
+        if not found.more:
             return [ids for ids in steps if ids]
 
 
@@ -78,13 +81,12 @@ async def test_a_restart_takes_nothing_twice_and_loses_nothing(store: Store) -> 
     low = [a_finding(n, kind=FindingKind.OWNERLESS) for n in range(120)]
     await put(store, *low[:60], a_finding(1000), *low[60:])
     before = a_notifier(store)
-    found = await before._changed()
+    found = await before._next()
     taken = [each.finding.id for each in found.changes]
     await before._step(found)
     await put(store, a_finding(1001))
 
     after = a_notifier(store)
-    await after.load()
     taken += [name for step in await read_all(after) for name in step]
 
     expected = [*low, a_finding(1000), a_finding(1001)]
@@ -96,7 +98,6 @@ async def test_a_file_of_an_earlier_release_is_read_on(store: Store) -> None:
     await put(store, a_finding(1), a_finding(2))
     await store.write(lambda tx: tx.set_position("notify", 1))
     notifier = a_notifier(store)
-    await notifier.load()
 
     assert await read_all(notifier) == [[a_finding(2).id]]
 
@@ -105,7 +106,7 @@ async def test_what_is_urgent_goes_in_steps_too(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many there are, and however far ahead."""
-    monkeypatch.setattr(engine, "BATCH", 7)
+    monkeypatch.setattr(delivery, "BATCH", 7)
     monkeypatch.setattr(engine, "AHEAD", 50)
     mixed = [
         a_finding(n, kind=[FindingKind.OWNERLESS, FindingKind.LEAK][n % 3 == 0])
@@ -128,7 +129,7 @@ async def test_the_file_and_the_stage_agree_on_what_is_urgent(
         a_finding(n, kind=kind, severity=severity) for n, kind in enumerate(FindingKind)
     ]
     await put(store, *findings)
-    notifier = a_notifier(store)
-    rows: Any = await notifier._between(0, 10_000, 1000, engine._URGENT)
+    deliveries = DeliveryRows(store)
+    rows: Any = await deliveries._between(0, 10_000, 1000, engine._URGENT)
 
     assert {c.finding.id for _, c in rows} == {f.id for f in findings if urgent(f)}

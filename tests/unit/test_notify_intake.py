@@ -98,7 +98,7 @@ def record(offset: int) -> Any:
 
 
 @define
-class Desk:
+class Inbox:
     """Keeps what it is handed; a test settles it."""
 
     taken: list[Any] = field(factory=list)
@@ -112,13 +112,10 @@ class Desk:
         """Keep a record."""
         self.taken.append(each)
 
-    def restart(self) -> None:
+    def restart(self, _: frozenset[int]) -> None:
         """Forget all."""
         self.restarted += 1
         self.taken.clear()
-
-    def own(self, assigned: frozenset[int]) -> None:
-        """Know the partitions."""
 
     def forget(self, committed: dict[int, int]) -> None:
         """Keep what need not be known any more."""
@@ -127,20 +124,22 @@ class Desk:
 
 @define
 class Parts:
-    """An intake between a place in the group and a desk."""
+    """An intake between a place in the group and an inbox."""
 
     member: Member
-    desk: Desk = field(factory=Desk)
+    inbox: Inbox = field(factory=Inbox)
     process: NotifyProcess = field(init=False)
     consumer: GroupConsumer = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         """Put them together."""
-        desk: Any = self.desk
-        intake = FindingsIntake(KAFKA, NotifySettings(name=OURS), desk)
+        inbox: Any = self.inbox
+        intake = FindingsIntake(KAFKA, NotifySettings(name=OURS), inbox)
         self.consumer, intake.member = intake.member, cast("Any", self.member)
         nothing: Any = SimpleNamespace(fault=None)
-        self.process = NotifyProcess(KAFKA, nothing, desk, intake, nothing, nothing)
+        self.process = NotifyProcess(
+            KAFKA, nothing, inbox, nothing, intake, nothing, nothing
+        )
         self.process.outlook._answered_at = 0.0
 
     def held_by(self, name: str) -> None:
@@ -158,18 +157,18 @@ async def test_the_commit_waits_for_the_first_that_is_not_settled() -> None:
     parts = Parts(Member(end=4))
     parts.member.give(0)
     await parts.turn()
-    assert (None, 4) == (parts.member.stored, len(parts.desk.taken))
+    assert (None, 4) == (parts.member.stored, len(parts.inbox.taken))
     for number in (3, 1):
-        parts.desk.taken[number].ack()
+        parts.inbox.taken[number].ack()
     await parts.turn()
     assert parts.member.kept == {0: 0}
-    parts.desk.taken[0].ack()
+    parts.inbox.taken[0].ack()
     await parts.turn()
     assert parts.member.stored == 2
-    parts.desk.taken[2].ack()
+    parts.inbox.taken[2].ack()
     await parts.turn()
     assert parts.member.stored == 4
-    assert parts.desk.forgotten == [{0: 2}, {0: 4}]
+    assert parts.inbox.forgotten == [{0: 2}, {0: 4}]
 
 
 async def test_an_ack_from_before_a_rebalance_commits_nothing() -> None:
@@ -177,14 +176,14 @@ async def test_an_ack_from_before_a_rebalance_commits_nothing() -> None:
     parts = Parts(Member(end=2))
     parts.member.give(0)
     await parts.turn()
-    (old, _) = parts.desk.taken
+    (old, _) = parts.inbox.taken
     parts.member.give(0)
     await parts.turn()
     old.ack()
     await parts.turn()
     assert parts.member.stored is None
-    assert [0, 1] == [each.offset for each in parts.desk.taken]
-    assert parts.desk.restarted == 2
+    assert [0, 1] == [each.offset for each in parts.inbox.taken]
+    assert parts.inbox.restarted == 2
 
 
 async def test_what_is_settled_is_committed_before_the_partitions_go() -> None:
@@ -192,7 +191,7 @@ async def test_what_is_settled_is_committed_before_the_partitions_go() -> None:
     parts = Parts(Member(end=2))
     parts.member.give(0)
     await parts.turn()
-    parts.desk.taken[0].ack()
+    parts.inbox.taken[0].ack()
     await parts.consumer.on_partitions_revoked([])
     assert parts.member.stored == 1
 
@@ -202,9 +201,9 @@ async def test_a_commit_that_was_refused_is_done_later() -> None:
     parts = Parts(Member(end=1, refusing=True))
     parts.member.give(0)
     await parts.turn()
-    parts.desk.taken[0].ack()
+    parts.inbox.taken[0].ack()
     await parts.turn()
-    assert (None, []) == (parts.member.stored, parts.desk.forgotten)
+    assert (None, []) == (parts.member.stored, parts.inbox.forgotten)
     parts.member.refusing = False
     await parts.turn()
     assert parts.member.stored == 1
@@ -220,7 +219,7 @@ async def test_it_goes_on_where_the_group_committed(
     parts = Parts(Member(begin_offset=3, end=6, stored=stored))
     parts.member.give(0)
     await parts.turn()
-    assert [*range(begins, 6)] == [each.offset for each in parts.desk.taken]
+    assert [*range(begins, 6)] == [each.offset for each in parts.inbox.taken]
 
 
 async def test_a_place_that_was_asked_for_under_another_assignment_is_not_taken() -> (
@@ -242,7 +241,7 @@ async def test_a_place_that_was_asked_for_under_another_assignment_is_not_taken(
     parts.process.intake.member = cast("Any", Moving(member, moved))
     await parts.turn()
     await parts.turn()
-    assert [2] == [each.offset for each in parts.desk.taken]
+    assert [2] == [each.offset for each in parts.inbox.taken]
 
 
 class Moving:
@@ -260,12 +259,12 @@ async def test_is_ready_once_all_that_lay_there_is_taken() -> None:
     """And stays so while new findings come."""
     parts = Parts(Member(end=5))
     parts.member.give(0)
-    parts.desk.waiting = 5
+    parts.inbox.waiting = 5
     assert not await parts.turn()
-    parts.desk.waiting = 0
+    parts.inbox.waiting = 0
     assert await parts.turn()
     parts.member.end = 9
-    parts.desk.waiting = 4
+    parts.inbox.waiting = 4
     assert await parts.turn()
 
 
@@ -293,9 +292,9 @@ async def test_a_spare_that_takes_over_reads_first() -> None:
     parts.held_by(THEIRS)
     assert await parts.turn()
     parts.member.give(0)
-    parts.desk.waiting = 5
+    parts.inbox.waiting = 5
     assert not await parts.turn()
-    parts.desk.waiting = 0
+    parts.inbox.waiting = 0
     assert await parts.turn()
 
 
@@ -311,7 +310,7 @@ async def test_it_stands_by_while_an_older_version_has_the_partitions(
     parts.member.stored = 1
     parts.member.give(0)
     await parts.turn()
-    assert [1, 2] == [each.offset for each in parts.desk.taken]
+    assert [1, 2] == [each.offset for each in parts.inbox.taken]
 
 
 async def test_a_schema_that_came_later_is_asked_for_before_a_record_is_judged(
@@ -321,10 +320,10 @@ async def test_a_schema_that_came_later_is_asked_for_before_a_record_is_judged(
     parts, asked = Parts(Member(end=2)), list[tuple[int, int]]()
 
     async def learn(fetched: dict[int, list[Any]]) -> None:
-        asked.extend((len(of), len(parts.desk.taken)) for of in fetched.values())
+        asked.extend((len(of), len(parts.inbox.taken)) for of in fetched.values())
 
     monkeypatch.setattr(product, "learn", learn)
     parts.member.give(0)
     await parts.turn()
     assert [(2, 0)] == asked
-    assert 2 == len(parts.desk.taken)
+    assert 2 == len(parts.inbox.taken)

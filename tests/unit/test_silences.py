@@ -252,17 +252,17 @@ def test_the_desk_on_kafka_owes_what_is_silenced(tmp_path: Path) -> None:
     async def play() -> None:
         desk = world.desk()
         covers = a_silence(kinds=frozenset(), critical=True)
-        desk.silences = lambda: silences.in_force([covers], world.now)
-        await world.work(desk, world.record())
-        assert (world.got, world.acked, desk.owed) == ([], [], 1)
+        desk.worker.silences = lambda: silences.in_force([covers], world.now)
+        await desk.work(world.record())
+        assert (world.got, world.acked, desk.inbox.owed) == ([], [], 1)
 
         again = world.desk()
-        again.silences = desk.silences
-        await world.work(again, world.record())
+        again.worker.silences = desk.worker.silences
+        await again.work(world.record())
         assert (world.got, world.acked) == ([], [])
-        again.heed()
+        again.worker.wake()
         world.now += HOUR
-        await world.work(again)
+        await again.work()
         assert [each.activity for each in world.got] == [Activity.CREATE]
         assert world.acked == [1]
 

@@ -8,13 +8,14 @@ from attrs import frozen
 
 from streams.apps.builders.sources import tolerances
 from streams.engines.embedded.audit import AuditSigner
+from streams.engines.embedded.deliveries import DeliveryRows
 from streams.engines.embedded.liveness import LoopLiveness
-from streams.engines.embedded.notifier import Notifier
 from streams.engines.embedded.stages import Stages
 from streams.http.alert_metrics import Attempts
 from streams.http.alerts import Alerts
 from streams.http.audit import AuditPages
 from streams.http.silences import SilencePages, act_of
+from streams.pipeline.delivery import DeliveryWorker
 from streams.services.audit_sinks import Sinks
 from streams.services.silences import KeptSilences
 
@@ -37,7 +38,7 @@ class AnalysisParts:
     """What runs in the event loop of the analysis, and what is told of it."""
 
     stages: Stages
-    notifier: Notifier
+    notifier: DeliveryWorker
     attempts: Attempts
     silences: KeptSilences
     audit: AuditSigner
@@ -45,10 +46,14 @@ class AnalysisParts:
 
     def loops(self) -> Iterator[Loop]:
         """Coroutines of the analysis thread, which run until cancelled."""
-        yield _loaded(self.stages)
+        yield self._analyse
         yield self.audit.run
         if self.notifier.routes:
-            yield _loaded(self.notifier)
+            yield self.notifier.run
+
+    async def _analyse(self) -> None:
+        await self.stages.load()
+        await self.stages.run()
 
     def add_to(
         self, app: web.Application, about: EmbeddedContext, taking: Inputs
@@ -87,21 +92,12 @@ async def analysis_parts(
 
     def made() -> AnalysisParts:
         stages = Stages(store, settings.realm, vocabulary, judged, clock)
-        notifier = Notifier(store, receivers.routes, post, clock)
+        rows = DeliveryRows(store)
+        notifier = DeliveryWorker(rows, receivers.routes, post, clock)
         silences = KeptSilences(about.kept, clock)
-        notifier.silences, silences.changed = silences.all, notifier.heed
+        notifier.silences, silences.changed = silences.all, notifier.wake
         audit = AuditSigner(store, settings.realm, signing, clock, sinks)
-        watch = LoopLiveness(store, stages, notifier)
+        watch = LoopLiveness(store, stages, rows)
         return AnalysisParts(stages, notifier, attempts, silences, audit, watch)
 
     return await about.analysis.call(made)
-
-
-def _loaded(stage: Stages | Notifier) -> Loop:
-    """Loop that begins with its saved state."""
-
-    async def run() -> None:
-        await stage.load()
-        await stage.run()
-
-    return run

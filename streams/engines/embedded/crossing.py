@@ -27,31 +27,27 @@ def call_in(loop: asyncio.AbstractEventLoop, function: Callable[[], object]) -> 
             loop.call_soon_threadsafe(function)
 
 
-class Bell:
+class Bell(asyncio.Event):
     """An event of the event loop that made it, which any thread may set.
 
     Whoever waits clears it before looking whether there is work.
     """
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._event = asyncio.Event()
+        super().__init__()
+        self._mine = asyncio.get_running_loop()
         self._rung = False
 
     def set(self) -> None:
         """Wake who waits; the work is there by now."""
         if not self._rung:
             self._rung = True
-            call_in(self._loop, self._event.set)
+            call_in(self._mine, super().set)
 
     def clear(self) -> None:
         """Wait for the next time."""
         self._rung = False
-        self._event.clear()
-
-    async def wait(self) -> None:
-        """Wait until it is set."""
-        await self._event.wait()
+        super().clear()
 
 
 class Watermark:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from streams.observability.progress import STILL_SECONDS, Progress
 
 if TYPE_CHECKING:
-    from streams.engines.embedded.notifier import Notifier
+    from streams.engines.embedded.deliveries import DeliveryRows
     from streams.engines.embedded.stages import Stages
     from streams.engines.embedded.store import Store
 
@@ -30,7 +30,7 @@ class LoopLiveness:
         self,
         store: Store,
         stages: Stages,
-        notifier: Notifier,
+        deliveries: DeliveryRows,
         still_seconds: float = STILL_SECONDS,
     ) -> None:
         """Watch these.
@@ -38,12 +38,12 @@ class LoopLiveness:
         Args:
             store: what the loops wait for.
             stages: their loop has to turn, and to get on where there is work.
-            notifier: its loop has to turn.
+            deliveries: the delivery worker asks them at each turn of its loop.
             still_seconds: without a step forward, then the server is not live.
         """
         self._store = store
         self._stages = stages
-        self._notifier = notifier
+        self._deliveries = deliveries
         self._still_seconds = still_seconds
         self._looked_at: float | None = None
 
@@ -63,16 +63,16 @@ class LoopLiveness:
         before, self._looked_at = self._looked_at, now
         late = before is not None and now - before > LATE_SECONDS
         late |= self._store.waited(now) > LATE_SECONDS
-        stages, notifier = self._stages, self._notifier
+        stages = self._stages
         stages.progress.steps = stages.done  # it moves within a long turn too
         _judge(stages.progress, now, late or stages.rebuilding, stages.backlog)
-        _judge(notifier.progress, now, late, 0)
+        _judge(self._deliveries.progress, now, late, 0)
 
     def stalled(self, now: float) -> list[str]:
         """Name the loops that do not turn or do not get on."""
         if self._looked_at is None or now - self._looked_at > LATE_SECONDS:
             return []  # the process had no turn for itself
-        watched = {"stages": self._stages.progress, "notify": self._notifier.progress}
+        watched = {"stages": self._stages.progress, "notify": self._deliveries.progress}
         return [
             name
             for name, progress in watched.items()

@@ -24,9 +24,9 @@ The rules:
 - Receivers do not wait for each other: each has a queue of its own. What is urgent goes
   first, and who fails is spared (`streams.stages.notify.lease`).
 
-An engine calls `step` with what changed, then `give_up`, posts each delivery that is
-due, and gives each answer to `settle`; it saves the state (`delivery_state.changes`)
-before it posts.
+`streams.pipeline.delivery` calls `step` with what changed, then `give_up`, posts each
+delivery that is due, and gives each answer to `settle`; it saves the state
+(`streams.stages.notify.state.changes`) before it posts.
 """
 
 from __future__ import annotations

@@ -84,10 +84,10 @@ class DeliveryFile:
         self._db.executemany("INSERT OR REPLACE INTO taken VALUES (?, ?, ?)", taken)
         self._db.execute("COMMIT")
 
-    def of_finding(self, finding: str) -> DeliveryState:
-        """State that is kept of a finding."""
+    def of_findings(self, findings: Iterable[str]) -> DeliveryState:
+        """State that is kept of findings."""
         query = "SELECT key, body FROM rows WHERE finding = ?"
-        rows = self._db.execute(query, (finding,)).fetchall()
+        rows = [row for each in findings for row in self._db.execute(query, (each,))]
         return DeliveryState.of_rows({key: orjson.loads(body) for key, body in rows})
 
     def gathered(self) -> DeliveryState:
@@ -96,7 +96,7 @@ class DeliveryFile:
         rows = self._db.execute(query, (GROUP + "*",)).fetchall()
         state = DeliveryState()
         for (identity,) in rows:
-            state = state.joined(self.of_finding(identity))
+            state = state.joined(self.of_findings([identity]))
             query = "SELECT key, body FROM rows WHERE key GLOB ? AND instr(body, ?)"
             named = (_ANNOUNCED + "*", f'"group":"{identity}"'.encode())
             found = self._db.execute(query, named).fetchall()

@@ -1,4 +1,4 @@
-"""Reads ``findings`` for a delivery worker, and commits what it has settled.
+"""Reads ``findings`` for the delivery worker, and commits what it has settled.
 
 The commit waits for receivers, for days if need be, so it says nothing of health. After
 each rebalance everything begins anew from what the group committed: what the delivery
@@ -22,7 +22,7 @@ from streams.engines.kafka.records.schema_registry import learn
 from streams.observability.progress import Progress
 
 if TYPE_CHECKING:
-    from streams.engines.kafka.notify.notifier import DeliveryWorker
+    from streams.engines.kafka.notify.inbox import FindingInbox
     from streams.settings.kafka import KafkaSettings
     from streams.settings.notify import NotifySettings
 
@@ -44,14 +44,14 @@ class FindingsIntake:
     """
 
     def __init__(
-        self, settings: KafkaSettings, notify: NotifySettings, desk: DeliveryWorker
+        self, settings: KafkaSettings, notify: NotifySettings, inbox: FindingInbox
     ) -> None:
         """Set up; `run` works.
 
         Args:
             settings: of the cluster and the layout.
             notify: of this process.
-            desk: sees the alerts of the findings through.
+            inbox: takes the records, and tells which are settled.
         """
         self.progress = Progress()
         self.member = GroupConsumer(
@@ -63,7 +63,7 @@ class FindingsIntake:
             rebalance_seconds=REBALANCE_SECONDS,
         )
         self.member.let_go = self._commit
-        self._desk = desk
+        self._inbox = inbox
         self._open: dict[int, OpenRecords] = {}
         self._assignments = 0
 
@@ -93,7 +93,7 @@ class FindingsIntake:
         for number, records in fetched.items():
             for record in records:
                 # Waits while the inbox is full; the group goes on without it.
-                await self._desk.take(self._open[number].take(record))
+                await self._inbox.take(self._open[number].take(record))
         if self.member.commit_due(COMMIT_SECONDS):
             async with self.member.lock:
                 await self._commit()
@@ -103,8 +103,7 @@ class FindingsIntake:
         """Forget what was read: the partitions are given out anew."""
         self._assignments = self.member.assignments
         self._open.clear()
-        self._desk.restart()
-        self._desk.own(self.member.assigned)
+        self._inbox.restart(self.member.assigned)
 
     async def _load(self) -> None:
         """Have the fresh partitions begin at what the group committed."""
@@ -127,7 +126,7 @@ class FindingsIntake:
         settled = {number: self._open[number].settled for number in ours}
         moved = {n: (offset, "") for n, offset in settled.items() if offset != kept[n]}
         if moved and await self.member.commit(moved):
-            self._desk.forget({n: offset for n, (offset, _) in moved.items()})
+            self._inbox.forget({n: offset for n, (offset, _) in moved.items()})
 
     def _tell(self) -> None:
         ours = self.member.begun & self._open.keys()
@@ -138,10 +137,10 @@ class FindingsIntake:
         now = asyncio.get_running_loop().time()
         self.progress.turn(
             # Where the delivery worker hangs, the process is not well.
-            now=min(now, self._desk.turned_at),
+            now=min(now, self._inbox.turned_at),
             assigned=self.member.assigned,
-            ready=read and (before or (reached and not self._desk.waiting)),
-            waiting=self._desk.owed,
+            ready=read and (before or (reached and not self._inbox.waiting)),
+            waiting=self._inbox.owed,
             positions=positions,
             # What is taken in is saved in the file of the delivery worker.
             committed=positions,

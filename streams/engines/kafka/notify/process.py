@@ -15,11 +15,12 @@ from streams.engines.kafka.clock.cluster_clock import timestamps
 from streams.engines.kafka.clock.rounds import measuring
 from streams.engines.kafka.ingress.compacted_store import CompactedStore
 from streams.engines.kafka.notify.delivery_file import DeliveryFile
+from streams.engines.kafka.notify.inbox import FindingInbox
 from streams.engines.kafka.notify.intake import FINDINGS, STAGE, FindingsIntake
-from streams.engines.kafka.notify.notifier import DeliveryWorker
 from streams.engines.kafka.records.layout import SOURCES
 from streams.engines.kafka.topics.topic_watch import TOPICS, TopicWatch
 from streams.engines.kafka.topics.topics import assert_layout
+from streams.pipeline.delivery import DeliveryWorker
 from streams.services.silences import KeptSilences
 
 if TYPE_CHECKING:
@@ -27,15 +28,17 @@ if TYPE_CHECKING:
     from typing import Any
 
     from streams.engines.kafka.clock.rounds import Loop
-    from streams.engines.kafka.notify.notifier import Letters, Post
+    from streams.engines.kafka.notify.inbox import Letters
     from streams.engines.kafka.records.codec import Outgoing
     from streams.observability.progress import Progress
+    from streams.pipeline.delivery import Post
     from streams.settings.kafka import KafkaSettings
     from streams.settings.notify import NotifySettings
     from streams.stages.notify.deliveries import ReceiverRoute
 
 _READ: Final = (FINDINGS, "dlq", SOURCES)
 ACK_SECONDS: Final = 10.0
+TOGETHER: Final = 1000  # dead letters that wait for their acks at once
 
 
 @define
@@ -44,7 +47,8 @@ class NotifyProcess:
 
     settings: KafkaSettings
     watch: TopicWatch
-    desk: DeliveryWorker
+    inbox: FindingInbox
+    worker: DeliveryWorker
     intake: FindingsIntake
     kept: CompactedStore
     silences: KeptSilences
@@ -115,7 +119,7 @@ class NotifyProcess:
                 lambda: self.outlook.reached(asyncio.get_running_loop().time())
             ),
             self.kept.run(),
-            self.desk.run(),
+            self.worker.run(),
             self.intake.run(),
             *(loop() for loop in self.measuring),
         ]
@@ -156,18 +160,24 @@ async def notify_process(
             CompactedStore(settings, realm, publisher, clock) as kept,
         ):
             letter = _dead_letters(publisher, settings.topic("dlq"))
-            desk = DeliveryWorker(settings, file, routes, post, letter, clock)
+            repeats = any(route.repeat for route in routes)
+            inbox = FindingInbox(settings, file, letter, repeats=repeats)
+            worker = DeliveryWorker(inbox, routes, post, clock)
             silences = KeptSilences(kept, clock)
-            desk.silences, silences.changed = silences.all, desk.heed
-            intake = FindingsIntake(settings, notify, desk)
-            yield NotifyProcess(settings, watch, desk, intake, kept, silences, loops)
+            worker.silences, silences.changed = silences.all, worker.wake
+            intake = FindingsIntake(settings, notify, inbox)
+            yield NotifyProcess(
+                settings, watch, inbox, worker, intake, kept, silences, loops
+            )
 
 
 def _dead_letters(publisher: Publisher, topic: str) -> Letters:
-    async def letter(record: Outgoing) -> None:
+    async def write(records: Sequence[Outgoing]) -> None:
         try:
-            await publisher.publish(topic, [[record]])
+            for start in range(0, len(records), TOGETHER):
+                part = records[start : start + TOGETHER]
+                await publisher.publish(topic, [[each] for each in part])
         except NotAckedError as error:
             die("notify: not acked", error)
 
-    return letter
+    return write

@@ -1,4 +1,4 @@
-"""Records of ``findings`` on their way into the notify stage, and their counts."""
+"""Records of ``findings`` on their way into the notify stage."""
 
 from __future__ import annotations
 
@@ -26,21 +26,6 @@ class Record:
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...]
     ack: Callable[[], Any]
-
-
-@define
-class DeliveryCounts:
-    """What happened since the start."""
-
-    delivered: int = 0
-    failed: int = 0
-    buried: int = 0
-    poison: int = 0
-
-    @property
-    def dead(self) -> int:
-        """Dead letters: messages given up, and records that nobody can read."""
-        return self.buried + self.poison
 
 
 @define(eq=False)

@@ -1,0 +1,241 @@
+"""Records of ``findings`` for the delivery worker, and each acked when settled.
+
+A record is owed until its finding has no message under way or waiting to be tried; only
+then is it acked, and the commit may pass it. So an alert is delivered at least once
+whatever dies, and its id is a function of finding and revision. The schedule of
+attempts, which spans days, lies in the local `DeliveryFile`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from schemas.errors import SchemaError
+from streams.engines.kafka.finding_records import FindingRecord, is_urgent, read_finding
+from streams.engines.kafka.records.codec import partition_of
+from streams.engines.kafka.records.dead_letters import dead_letter_record
+from streams.engines.kafka.records.poison import letters, poison_of
+from streams.model.findings import SUMMARY
+from streams.model.records import DeadLetter
+from streams.observability import tracing
+from streams.observability.failpoints import failpoint
+from streams.ports.delivery import DeliveryChange, TakenFindings
+from streams.stages.ingest.ingress import Origin
+from streams.stages.notify.state import DeliveryState, NotifiedState
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+
+    from streams.engines.kafka.notify.delivery_file import DeliveryFile
+    from streams.engines.kafka.notify.records import Record
+    from streams.engines.kafka.records.codec import Outgoing
+    from streams.settings.kafka import KafkaSettings
+    from streams.stages.notify.deliveries import Dead, Delivery
+    from streams.stages.notify.state import Buried
+
+    Letters = Callable[[Sequence[Outgoing]], Awaitable[Any]]
+
+INBOX: Final = 5_000  # so many records may lie before one that is urgent
+
+
+class FindingInbox:
+    """Gives the records that were laid in, saves what became of them, and acks them.
+
+    Attributes:
+        news: set where records or an answer came.
+        dead: dead letters since the start, of messages and of unreadable records.
+        restarted: how often everything in memory was given up.
+        turned_at: when it was asked for the next ones (monotonic, in seconds); 0 before
+            the first time.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        file: DeliveryFile,
+        letters: Letters,
+        *,
+        repeats: bool = False,
+    ) -> None:
+        """Set up.
+
+        Args:
+            settings: of the layout.
+            file: of this process.
+            letters: writes records to ``dlq``; returns once they are acked.
+            repeats: a receiver forgets, so what is open is told again and again.
+        """
+        self.news = asyncio.Event()
+        self.dead = 0
+        self.restarted = 0
+        self.turned_at = 0.0
+        self._settings = settings
+        self._file = file
+        self._letters = letters
+        self._repeats = repeats
+        self._patient: asyncio.Queue[Record] = asyncio.Queue(INBOX)
+        self._urgent: asyncio.Queue[Record] = asyncio.Queue(INBOX)
+        self._mine: frozenset[int] = frozenset()
+        self._begun = -1  # the restart whose state was given
+        self._taking: list[tuple[str, Record]] = []
+        self._owed: dict[str, list[Record]] = {}
+        self._known: set[str] = set()
+        self._saving = asyncio.Lock()
+
+    @property
+    def waiting(self) -> int:
+        """Count the records that were not taken in yet."""
+        return self._patient.qsize() + self._urgent.qsize()
+
+    @property
+    def owed(self) -> int:
+        """Count the records that the commit may not pass yet."""
+        return sum(map(len, self._owed.values()))
+
+    async def take(self, record: Record) -> None:
+        """Lay a record in; waits while there is no room."""
+        ahead = is_urgent(record.value, record.headers)
+        await (self._urgent if ahead else self._patient).put(record)
+        self.news.set()
+
+    def restart(self, assigned: frozenset[int]) -> None:
+        """Forget everything: the partitions are given out anew.
+
+        What is not committed comes again to whoever has its partition now, and what
+        was known of it lies in the file.
+
+        Args:
+            assigned: partitions that this process has now.
+        """
+        for records in (self._urgent, self._patient):
+            while not records.empty():
+                records.get_nowait()
+        self._taking.clear()
+        self._owed.clear()
+        self._mine = assigned
+        self.restarted += 1
+        self.news.set()
+
+    def forget(self, committed: Mapping[int, int]) -> None:
+        """Forget records below what is committed, by partition."""
+        self._file.forget(committed)
+
+    async def next(self, most: int, few: int) -> TakenFindings:
+        """Take the next records: what is urgent first, and few others at once."""
+        self.turned_at = asyncio.get_running_loop().time()
+        before = self.restarted
+        records = [
+            each.get_nowait()
+            for each, size in ((self._urgent, most), (self._patient, few))
+            for _ in range(min(size, each.qsize()))
+        ]
+        readable = [(r, found) for r in records if (found := await self._read(r))]
+        if before != self.restarted:
+            return TakenFindings(more=True)  # they come again
+        anew = None if self._begun == self.restarted else self._begin()
+        self._taking = [(found.change.finding.id, r) for r, found in readable]
+        batch = {
+            place: found.change
+            for record, found in readable
+            if not self._file.took(
+                *(place := (record.partition, record.offset, found.identity))
+            )
+        }
+        return TakenFindings(
+            changes=[*batch.values()],
+            about={finding for finding, _ in self._taking},
+            took=[*batch],
+            more=bool(records),
+            anew=anew,
+        )
+
+    async def _read(self, record: Record) -> FindingRecord | None:
+        """Read a record; one that cannot be read is a dead letter."""
+        try:
+            found = read_finding(record.value, record.headers)
+        except SchemaError as error:
+            settings = self._settings
+            topic, number = settings.topic("findings"), record.partition
+            poison = poison_of(record, str(error), settings.digest())
+            for letter in letters(topic, number, settings.partitions, [poison]):
+                await self._letters(letter)
+            self.dead += 1
+            record.ack()
+            return None
+        tracing.note(found.change.finding.id, tracing.header_of(record.headers))
+        return found
+
+    def _begin(self) -> DeliveryState:
+        """Bring back posture findings that wait for others, and what is repeated.
+
+        What is open in the partitions, and was committed long ago, comes no more; it
+        is repeated from the file to the receivers that forget.
+        """
+        self._begun = self.restarted
+        gathered = self._file.gathered()
+        self._known = set(gathered.announced)
+        count = self._settings.partitions
+        told = {
+            name: known
+            for name, known in (self._file.open_ones() if self._repeats else {}).items()
+            if known.told is not None
+            and partition_of(known.told.realm, count) in self._mine
+        }
+        return DeliveryState(told=NotifiedState(told)).joined(gathered)
+
+    def recall(self, findings: Iterable[str]) -> DeliveryState:
+        """Bring back what the file holds of findings; its attempts were lost."""
+        fresh = {each for each in findings if each not in self._known}
+        self._known |= fresh
+        return self._file.of_findings(fresh)
+
+    async def save(self, change: DeliveryChange) -> bool:
+        """Have dead letters acked, save the rows, and ack what is settled by them.
+
+        A record that was taken is owed from here on, and not before: an attempt that
+        ends meanwhile would ack it.
+        """
+        async with self._saving:  # while a letter is on its way, the next ones wait
+            if change.took is not None and self._begun != self.restarted:
+                return False  # it comes again, to us or to others
+            if change.dead:
+                await self._letters([self._letter(e, change.at) for e in change.dead])
+                self.dead += len(change.dead)
+            self._file.save(change.put, change.dropped, change.took or ())
+            ended = change.ended
+            if change.took is not None:
+                ended = None if self._taking else ended
+                for finding, record in self._taking:
+                    self._owed.setdefault(finding, []).append(record)
+                self._taking = []
+                failpoint("notify.taken")
+            self._release(change.state, ended)
+        return self._begun == self.restarted
+
+    def _letter(self, dead: Dead, at: int) -> Outgoing:
+        finding = dead.delivery.finding
+        letter = DeadLetter("notify", 0, 0, dead.reason, event_id=finding.id)
+        origin = Origin("notify", finding.realm, at)
+        count = self._settings.partitions
+        return dead_letter_record(letter, origin, count, dead.delivery.key)
+
+    def _release(self, state: DeliveryState, ended: Sequence[Delivery] | None) -> None:
+        """Ack what a saved state does not owe; a summary stands for many."""
+        if ended is None or any(e.finding.presented.kind == SUMMARY for e in ended):
+            findings = [*self._owed]
+        else:
+            findings = [*{each.finding.id for each in ended}]
+        taking = {finding for finding, _ in self._taking}
+        for finding in findings:
+            if state.owes(finding):
+                continue
+            if finding not in state.announced and finding not in taking:
+                self._known.discard(finding)
+            for record in self._owed.pop(finding, ()):
+                record.ack()
+                failpoint("notify.released")
+
+    async def buried(self, most: int) -> list[Buried]:
+        """Messages given up that have not arrived since, the oldest first."""
+        return self._file.buried(most)
