@@ -8,30 +8,37 @@ time: a use between a suspend and its lift is found, one after the lift is not.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from operator import itemgetter
+from array import array
+from collections import defaultdict
+from itertools import starmap
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from attrs import define, field, frozen
+from attrs import define, frozen
 
-from agents_registry.death import Death, Fate
+from agents_registry.death import Death
+from agents_registry.deaths import Deaths
 from agents_registry.facts import Cause, Effect, Reach, fact_id
 from agents_registry.identifiers import Identifier
-from agents_registry.inventory import affected
 from agents_registry.lineage import CREDENTIAL
-from agents_registry.presentation import Presented
 from agents_registry.registry import Registry
 from streams.model.findings import FindingKind
-from streams.model.records import Access, DeadLetter, Lifecycle
+from streams.model.records import Access, Lifecycle
 from streams.model.times import ABSURD
-from streams.services.event_id_conflicts import content_of
+from streams.services.hunt_excerpts import (
+    LIFECYCLE,
+    OUTCOMES,
+    TIMELESS,
+    Excerpt,
+    ExcerptWriter,
+)
 from streams.stages.ingest.ingress import Origin, facts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Mapping
 
     from agents_registry.facts import Fact
     from agents_registry.identifiers import NodeClass
+    from agents_registry.presentation import Presented
     from streams.model.records import Outcome, Record
 
 REALM: Final = "hunt"
@@ -40,15 +47,16 @@ OPERATOR: Final = "operator"
 ISSUER_LOGS: Final = frozenset({"cloudtrail", "keycloak"})
 
 
+Places = list[int]
+_Key = tuple[tuple[Identifier, ...], bool, str]  # names, denied, id of the cause
+
+
 class Use(NamedTuple):
     """One access, as the join needs it."""
 
     time: int
     outcome: Outcome | None
     event_id: str | None
-
-
-_Use = tuple[int, "Outcome | None", str | None]
 
 
 @define
@@ -78,7 +86,10 @@ class NamedCause:
     source: str
 
 
-@define
+_DeadUse = tuple[Use, Death]
+
+
+@frozen
 class Reuse:
     """Presentations of one dead credential, dead by one cause."""
 
@@ -88,8 +99,8 @@ class Reuse:
     outcome: Outcome | None
     first: Use
     last: Use
-    count: int = 0
-    event_ids: list[str] = field(factory=list)
+    count: int
+    event_ids: list[str]
 
     @property
     def via(self) -> Literal["direct", "ancestor"]:
@@ -109,32 +120,71 @@ class Report:
 
 
 class Hunt:
-    """Collect records, then report."""
+    """Collect excerpts of logs, then report; their order has no say."""
 
     def __init__(self, vocabulary: Mapping[str, NodeClass] | None = None) -> None:
         self.registry = Registry(vocabulary) if vocabulary else Registry()
         self.counts = HuntCounts()
         self._causes: dict[str, NamedCause] = {}
-        # Plain tuples: the collector of cycles soon lets go of them, not of `Use`.
-        self._uses: dict[Presented, list[_Use]] = {}
+        self._presented: dict[Presented, int] = {}
+        self._excerpts: list[Excerpt] = []
         self._issued: set[Identifier] = set()
-        self._seen: set[int] = set()
+        self._opening: set[int] = set()  # contents of records that open an event
+        self._inner: set[int] = set()  # and of those that do not
         self._derived: set[int] = set()
         self._origins: dict[str, Origin] = {}
-        self._event: object = None
-        self._of_event: set[int] = set()
+        self._own = ExcerptWriter()
+        self._own_places: Places = []
 
     def add(self, record: Record) -> None:
         """Take one record in; a repeat of the same content is only counted."""
-        opens = self._opens_event(record)
-        if isinstance(record, DeadLetter):
-            self.counts.dead_letter += 1
-        elif not self._is_new(record):
-            self.counts.duplicate += opens
-        elif isinstance(record, Access):
-            self._access(record)
-        else:
-            self._lifecycle(record)
+        self._own.add(record)
+
+    def merge(self, excerpt: Excerpt, places: Places) -> None:
+        """Take in what a writer gave.
+
+        Args:
+            excerpt: the next one of the writer.
+            places: where its presentations lie here, in their order; empty at first.
+        """
+        self.counts.dead_letter += excerpt.dead_letters
+        presented = self._presented
+        for each in excerpt.presented:
+            places.append(presented.setdefault(each, len(presented)))
+        for record in excerpt.said:
+            if isinstance(record, Access):
+                self._lineage(record)
+            else:
+                self._lifecycle(record)
+        who = self._counted(excerpt, places)
+        self._excerpts.append(
+            excerpt._replace(who=who, contents=array("q"), said=[], presented=[])
+        )
+
+    def _counted(self, excerpt: Excerpt, places: Places) -> array[int]:
+        """Count the records; return what each presents, of repeats nothing."""
+        opening, inner, counts = self._opening, self._inner, self.counts
+        columns = excerpt.contents, excerpt.opens, excerpt.who
+        found = array("i")
+        for content, opens, who in zip(*columns, strict=True):
+            known = content in opening
+            if opens:
+                counts.duplicate += known
+                opening.add(content)
+                known = known or (bool(inner) and content in inner)
+            else:
+                known = known or content in inner
+                inner.add(content)
+            if known:
+                found.append(LIFECYCLE)
+            elif who >= 0:
+                counts.access += 1
+                found.append(places[who])
+            else:
+                counts.access += who == TIMELESS
+                counts.lifecycle += who == LIFECYCLE
+                found.append(LIFECYCLE)
+        return found
 
     def revoke(self, identifier: Identifier, at: int) -> None:
         """Add an operator's cause: it ends the identifier and all that hangs on it."""
@@ -156,10 +206,15 @@ class Hunt:
         Args:
             inclusive: an access at exactly the time of the cause counts as after it.
         """
+        self.merge(self._own.take(), self._own_places)
+        found = self._dead_uses(inclusive=inclusive) if self._causes else {}
         findings = sorted(
-            self._reuses(inclusive=inclusive),
-            key=lambda reuse: (reuse.first.time, reuse.identifiers, reuse.kind.value),
-        )
+            starmap(_reuse, found.items()),
+            key=lambda reuse: (
+                reuse.first.time, reuse.identifiers, reuse.kind.value,
+                reuse.death.cause.fact_id,
+            ),
+        )  # fmt: skip
         return Report(
             counts=self.counts,
             issued=len(self._issued),
@@ -170,34 +225,7 @@ class Hunt:
             findings=tuple(findings),
         )
 
-    def _opens_event(self, record: Record) -> bool:
-        """Whether a record is its event's first; the access is always the last.
-
-        No event says a thing twice: one at the same place that does is of another file.
-        """
-        event = (record.source, record.offset)
-        content = hash(record)
-        opens = event != self._event or content in self._of_event
-        if opens:
-            self._of_event.clear()
-        self._of_event.add(content)
-        self._event = None if isinstance(record, Access) else event
-        return opens
-
-    def _is_new(self, record: Lifecycle | Access) -> bool:
-        """Identity is the content, not the id: ids repeat with other content.
-
-        Of events that have neither an id nor a time too: what they say is the same, so
-        a hunt finds the same, however often they are read.
-        """
-        content = hash(content_of(record))
-        if content in self._seen:
-            return False
-        self._seen.add(content)
-        return True
-
     def _lifecycle(self, record: Lifecycle) -> None:
-        self.counts.lifecycle += 1
         if record.effect == "issue" and record.identifiers:
             self._issued.add(record.identifiers[0])
         for fact in self._facts(record):
@@ -205,20 +233,12 @@ class Hunt:
             if isinstance(fact, Cause):
                 self._name(fact, record.identifiers, record.event_id, record.source)
 
-    def _access(self, record: Access) -> None:
-        self.counts.access += 1
-        if record.outcome != "denied":
-            lineage = hash(
-                (record.identifiers, record.parents, record.ties, record.issued_at)
-            )
-            if lineage not in self._derived:
-                self._derived.add(lineage)
-                for fact in self._facts(record):
-                    self.registry.apply(fact)
-        if record.occurred_at is not None:
-            use = (record.occurred_at, record.outcome, record.event_id)
-            presented = Presented(record.identifiers, record.issued_at)
-            self._uses.setdefault(presented, []).append(use)
+    def _lineage(self, record: Access) -> None:
+        content = hash(record)
+        if content not in self._derived:
+            self._derived.add(content)
+            for fact in self._facts(record):
+                self.registry.apply(fact)
 
     def _facts(self, record: Lifecycle | Access) -> tuple[Fact, ...]:
         origin = self._origins.get(record.source)
@@ -240,23 +260,30 @@ class Hunt:
     ) -> None:
         identity = fact_id(cause).hex()
         named = NamedCause(cause, identity, identifiers, event_id, source)
-        self._causes.setdefault(identity, named)
+        known = self._causes.setdefault(identity, named)
+        if identifiers < known.identifiers:
+            self._causes[identity] = named
 
-    def _reuses(self, *, inclusive: bool) -> Iterable[Reuse]:
-        found: dict[tuple[object, ...], Reuse] = {}
-        for presented in self._doomed():
-            fate = Fate(self.registry, presented)
-            marks = fate.turning_points()
-            judged: dict[tuple[int, int], Death | None] = {}
-            uses = sorted(self._uses[presented], key=itemgetter(0))
-            for use in map(Use._make, uses):
-                stretch = (bisect_left(marks, use.time), bisect_right(marks, use.time))
-                if stretch not in judged:
-                    judged[stretch] = fate.death(at=use.time, inclusive=inclusive)
-                dead = judged[stretch]
-                if dead is not None and not self._is_its_own_cause(use, dead):
-                    _count(found, presented.identifiers, use, dead)
-        return found.values()
+    def _dead_uses(self, *, inclusive: bool) -> dict[_Key, list[_DeadUse]]:
+        """Find the uses of what was dead, by what is one finding."""
+        found: dict[_Key, list[_DeadUse]] = defaultdict(list)
+        deaths = Deaths(self.registry, inclusive=inclusive)
+        presented = list(self._presented)
+        dying = [deaths.of(each) for each in presented]
+        for excerpt in self._excerpts:
+            ids: list[str | None] | None = None
+            for place, who in enumerate(excerpt.who):
+                death = dying[who] if who >= 0 else None
+                dead = None if death is None else death(excerpt.times[place])
+                if dead is None:
+                    continue
+                ids = excerpt.ids() if ids is None else ids
+                outcome = OUTCOMES[excerpt.outcomes[place]]
+                use = Use(excerpt.times[place], outcome, ids[place])
+                if not self._is_its_own_cause(use, dead):
+                    names, denied = presented[who].identifiers, outcome == "denied"
+                    found[names, denied, dead.cause.fact_id].append((use, dead))
+        return found
 
     def _is_its_own_cause(self, use: Use, dead: Death) -> bool:
         """Whether the use is the revocation: a token may revoke itself."""
@@ -266,19 +293,6 @@ class Hunt:
             and use.event_id is not None
             and named.event_id == use.event_id
         )
-
-    def _doomed(self) -> Iterator[Presented]:
-        """Presented identifiers that some cause may reach."""
-        reached: set[Identifier] = set()
-        for named in self._causes.values():
-            if named.fact.target not in reached:
-                reached.add(named.fact.target)
-                reached.update(
-                    other for other, _ in affected(self.registry, named.fact.target)
-                )
-        for presented in self._uses:
-            if not reached.isdisjoint(presented.identifiers):
-                yield presented
 
     def _count_edges(self) -> int:
         """Count the lineage edges between credentials."""
@@ -291,20 +305,26 @@ class Hunt:
         )
 
 
-def _count(
-    found: dict[tuple[object, ...], Reuse],
-    identifiers: tuple[Identifier, ...],
-    use: Use,
-    dead: Death,
-) -> None:
-    kind = FindingKind.USE_AFTER_REVOCATION
-    if use.outcome == "denied":
-        kind = FindingKind.BLOCKED_ATTEMPT
-    key = (identifiers, kind, dead.cause.fact_id)
-    reuse = found.get(key)
-    if reuse is None:
-        reuse = found[key] = Reuse(kind, identifiers, dead, use.outcome, use, use)
-    reuse.count += 1
-    reuse.last = use
-    if use.event_id is not None:
-        reuse.event_ids.append(use.event_id)
+def _reuse(key: _Key, uses: list[_DeadUse]) -> Reuse:
+    """Make the finding of all dead uses of one name by one cause."""
+    identifiers, denied, _ = key
+    uses.sort(key=_order)
+    (first, death), (last, _) = uses[0], uses[-1]
+    return Reuse(
+        kind=FindingKind.BLOCKED_ATTEMPT
+        if denied
+        else FindingKind.USE_AFTER_REVOCATION,
+        identifiers=identifiers,
+        death=death,
+        outcome=first.outcome,
+        first=first,
+        last=last,
+        count=len(uses),
+        event_ids=[use.event_id for use, _ in uses if use.event_id is not None],
+    )
+
+
+def _order(dead: _DeadUse) -> tuple[int, str, str, tuple[Identifier, ...]]:
+    """Order of dead uses: of one time and id, whatever tells them apart."""
+    (time, outcome, event_id), death = dead
+    return time, event_id or "", outcome or "", death.path

@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from agents_registry.facts import SECOND
+from agents_registry.identifiers import Identifier
+from streams.model.records import Access, Lifecycle
 from streams.services.hunt import Hunt, Report
 from streams.sources.aws.cloudtrail import CloudTrail
 from tests.generators.cloudtrail import World, as_lines, generate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from streams.model.records import Record
 
 pytestmark = pytest.mark.property
 
@@ -94,3 +99,31 @@ def test_order_and_repetition_change_nothing(
 
     assert shape(straight) == shape(arranged)
     assert straight.counts.access == arranged.counts.access
+
+
+def test_uses_of_one_time_and_of_one_name_come_in_any_order() -> None:
+    """Which log is read first decides neither the first use nor the order of ids."""
+    key = Identifier("aws.access_key", "AKIA")
+    events: list[Record] = [
+        Lifecycle("cloudtrail", "end", "x", "revoke", 5 * SECOND, (key,), 0),
+        Lifecycle("cloudtrail", "end", "x", "revoke", 5 * SECOND,
+                  (key, Identifier("aws.access_key", "AKIB")), 1),
+        *(
+            Access("cloudtrail", name, "x", at * SECOND, (key,), 10 + at, "allowed",
+                   issued_at=issued_at)
+            for name, at, issued_at in (
+                ("b", 7, 1), ("a", 7, 1), ("c", 9, 1), ("d", 6, None), ("e", 8, None)
+            )
+        ),
+    ]  # fmt: skip
+    reports = []
+    for arranged in (events, events[::-1], Random(1).sample(events, len(events))):
+        hunt = Hunt()
+        for record in arranged:
+            hunt.add(record)
+        reports.append(hunt.report())
+
+    (finding,) = reports[0].findings
+    assert ["d", "a", "b", "e", "c"] == finding.event_ids
+    assert (6 * SECOND, 9 * SECOND) == (finding.first.time, finding.last.time)
+    assert reports[0] == reports[1] == reports[2]

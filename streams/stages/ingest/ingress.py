@@ -270,8 +270,9 @@ def told(text: str | None) -> str | None:
     """Text of a source as a fact holds it: short, printable, without secrets."""
     if text is None:
         return None
-    shown = "".join(each if each.isprintable() else " " for each in text).strip()
-    return without_secrets(shown)[:MOST_TOLD] or None
+    if not text.isprintable():
+        text = "".join(each if each.isprintable() else " " for each in text)
+    return without_secrets(text.strip())[:MOST_TOLD] or None
 
 
 def cause_effect(record: Lifecycle, target: Identifier) -> tuple[Effect, Reach]:

@@ -1,0 +1,338 @@
+"""Deaths of many presentations in one table that stands still.
+
+`agents_registry.death.Fate` walks and judges all ancestors anew for each presentation
+and each time. Here what stands above a node is found once for all that hangs on it:
+
+- Of causes that end a subtree only the earliest final one counts, and the suspends that
+  are older: whatever the time, nothing later is the earliest one in force.
+- A ``not_before`` is final too: of each node the first one counts that ends a
+  credential of its ancestry.
+
+That holds where nothing but ``requires`` leads from node to node, and an owner is a
+direct requirement. Other names, other owners, rings, causes of reach self, on
+attributes, or bound to a device or tenant, too large a lineage, and presentations of
+several names are left to `Fate`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from itertools import accumulate
+from typing import TYPE_CHECKING, NamedTuple
+
+from agents_registry.causes import RecordedCause, reference
+from agents_registry.closure import CLOSURE_LIMIT
+from agents_registry.death import Death, Fate
+from agents_registry.facts import Effect, Reach
+from agents_registry.lineage import CAUSED, CREDENTIAL, NONE, OWNED, UNKNOWN_TIME
+from agents_registry.presentation import identifiers_of
+from agents_registry.watermarks import UNKNOWN_ISSUE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from agents_registry.causes import CauseRef
+    from agents_registry.presentation import Presented
+    from agents_registry.registry import Registry
+
+_Aged = tuple[int, bytes, RecordedCause]  # sorts as the age of causes does
+
+
+class _Marks(NamedTuple):
+    """Every ``not_before`` on a node, the earliest first.
+
+    Attributes:
+        latest: the latest T up to each of them.
+    """
+
+    causes: list[_Aged]
+    latest: list[int]
+
+
+class _Above(NamedTuple):
+    """What may end a node.
+
+    Attributes:
+        size: at least as many nodes as it requires, itself too.
+        ends: causes of its subtree's end, earliest first, up to the first final one.
+        marked: what it requires that has a ``not_before``, itself too.
+        over: first ``not_before`` that ends a credential which it requires.
+        mark: the same, itself too.
+        owned: what it requires that has owners, itself too.
+    """
+
+    size: int
+    ends: tuple[_Aged, ...]
+    marked: tuple[int, ...]
+    over: _Aged | None
+    mark: _Aged | None
+    owned: frozenset[int]
+
+
+class Deaths:
+    """Tells of what is presented when causes had ended it."""
+
+    def __init__(self, registry: Registry, *, inclusive: bool = False) -> None:
+        """Start with nothing walked.
+
+        Args:
+            registry: the table of the realm, which must not change from now on.
+            inclusive: a cause at exactly the time of a use counts as before it.
+        """
+        self.registry = registry
+        self.inclusive = inclusive
+        self._lineage = registry.lineage
+        self._above: dict[int, _Above | None] = {}
+        self._marks: dict[int, _Marks] = {}
+        self._references: dict[bytes, CauseRef] = {}
+
+    def of(self, presented: Presented) -> Callable[[int], Death | None] | None:
+        """Death of what is presented as of a time (ns); None where nothing ends it."""
+        if len(presented.identifiers) == 1 and not presented.chain:
+            node = self._lineage.find(presented.identifiers[0])
+            if node != NONE and self._lineage.flags[node] & CREDENTIAL:
+                above = self._of(node)
+                if above is not None:
+                    return self._dying(node, above, presented.issued_at)
+        fate = Fate(self.registry, presented)
+        return None if fate.closure is None else _Walked(fate, self.inclusive).death
+
+    def issued(self, node: int, claimed: int | None = None) -> int:
+        """Time of issue that watermarks are compared with (ns)."""
+        issued = self._lineage.issued[node]
+        if claimed is not None:
+            issued = min(issued, claimed)
+        return UNKNOWN_ISSUE if issued == UNKNOWN_TIME else issued
+
+    def reference(self, cause: RecordedCause) -> CauseRef:
+        """Cause in the form that leaves the core, made once."""
+        known = self._references.get(cause.digest)
+        if known is None:
+            known = self._references[cause.digest] = reference(self.registry, cause)
+        return known
+
+    def _dying(
+        self, node: int, above: _Above, claimed: int | None
+    ) -> Callable[[int], Death | None] | None:
+        issued = self.issued(node, claimed)
+        mark = self._first(above.over, above.marked, issued)
+        if mark is None and not above.ends:
+            return None
+        return _Dying(self, node, issued, above, mark).death
+
+    def _of(self, start: int) -> _Above | None:
+        """Find what stands above a node; None where that takes a closer look."""
+        known, opened, todo = self._above, set[int](), [start]
+        while todo:
+            node = todo[-1]
+            parents = [parent for parent, _ in self._lineage.parents(node)]
+            open_ones = [parent for parent in parents if parent not in known]
+            if node in known:
+                todo.pop()
+            elif not open_ones:
+                known[node] = self._join(node, [known[parent] for parent in parents])
+            elif node in opened:  # it requires itself
+                known[node] = None
+            else:
+                opened.add(node)
+                todo += open_ones
+        return known[start]
+
+    def _join(self, node: int, parents: list[_Above | None]) -> _Above | None:
+        lineage = self._lineage
+        plain = [parent for parent in parents if parent is not None]
+        size = 1 + sum(parent.size for parent in plain)
+        flags = lineage.flags[node]
+        if (
+            len(plain) < len(parents)
+            or size > CLOSURE_LIMIT
+            or lineage.ring[node] != node
+            or (flags & OWNED and not self._is_owned_by_parents(node))
+        ):
+            return None
+        ends = {cause for parent in plain for cause in parent.ends}
+        marked = {each: None for parent in plain for each in parent.marked}
+        if flags & CAUSED:
+            own = list(self.registry.causes_of(node))
+            if not all(_is_plain(cause, node) for cause in own):
+                return None
+            ends.update(
+                _aged(cause)
+                for cause in own
+                if cause.effect in (Effect.REVOKE, Effect.SUSPEND)
+            )
+            marks = [c for c in own if c.effect is Effect.NOT_BEFORE]
+            if marks:
+                marked[node] = None
+                self._marks[node] = _marks(marks)
+        over = min((one.mark for one in plain if one.mark is not None), default=None)
+        issued = self.issued(node) if flags & CREDENTIAL else None
+        mark = over if issued is None else self._first(over, marked, issued)
+        owned = frozenset[int]().union(*(parent.owned for parent in plain))
+        if flags & OWNED:
+            owned |= {node}
+        return _Above(size, _until_final(ends), tuple(marked), over, mark, owned)
+
+    def _is_owned_by_parents(self, node: int) -> bool:
+        """Whether each owner set is one direct requirement, which no mark ends."""
+        required = {parent for parent, _ in self._lineage.parents(node)}
+        for owners in self.registry.owners.of(node):
+            if len(owners) != 1 or not required.issuperset(owners):
+                return False
+            for above in map(self._above.__getitem__, owners):
+                if above is None or above.mark is not None or above.owned:
+                    return False
+        return True
+
+    def _first(
+        self, over: _Aged | None, marked: Iterable[int], issued: int
+    ) -> _Aged | None:
+        """First of a mark and of those that end a credential of a time of issue."""
+        found = [] if over is None else [over]
+        for node in marked:
+            causes, latest = self._marks[node]
+            place = bisect_left(latest, issued)
+            if place < len(causes):
+                found.append(causes[place])
+        return min(found, default=None)
+
+    def back(self, start: int) -> dict[int, int]:
+        """Find what a node requires, nearest first, with the node that led there."""
+        back = {start: start}
+        todo = [start]
+        for node in todo:
+            for parent, _ in self._lineage.parents(node):
+                if parent not in back:
+                    back[parent] = node
+                    todo.append(parent)
+        return back
+
+
+def _is_plain(cause: RecordedCause, node: int) -> bool:
+    return (
+        cause.node == node
+        and cause.device is None
+        and cause.tenant is None
+        and cause.reach is Reach.SUBTREE
+    )
+
+
+def _aged(cause: RecordedCause) -> _Aged:
+    return cause.at, cause.digest, cause
+
+
+def _marks(causes: list[RecordedCause]) -> _Marks:
+    aged = sorted(map(_aged, causes))
+    return _Marks(aged, list(accumulate((one.mark for *_, one in aged), max)))
+
+
+def _until_final(causes: set[_Aged]) -> tuple[_Aged, ...]:
+    found: list[_Aged] = []
+    for each in sorted(causes):
+        found.append(each)
+        if each[2].effect is not Effect.SUSPEND:
+            break
+    return tuple(found)
+
+
+class _Dying:
+    """A credential below causes."""
+
+    def __init__(
+        self,
+        deaths: Deaths,
+        node: int,
+        issued: int,
+        above: _Above,
+        mark: _Aged | None,
+    ) -> None:
+        self._deaths = deaths
+        self._node = node
+        self._issued = issued
+        self._causes = _until_final({*above.ends, mark}) if mark else above.ends
+        self._owned = above.owned
+        self._back: dict[int, int] = {}
+        self._known: dict[bytes, Death] = {}
+
+    def death(self, at: int) -> Death | None:
+        """Death as of a time (ns)."""
+        book, inclusive = self._deaths.registry.causes, self._deaths.inclusive
+        for begun, digest, cause in self._causes:
+            if begun > at or (begun == at and not inclusive):
+                break
+            if book.in_force(cause, at, inclusive=inclusive):
+                known = self._known.get(digest)
+                if known is None:
+                    known = self._known[digest] = self._by(cause)
+                return known
+        return None
+
+    def _by(self, cause: RecordedCause) -> Death:
+        return Death(
+            cause=self._deaths.reference(cause),
+            path=identifiers_of(self._deaths.registry, self._path(cause)),
+            via="direct" if cause.node == self._node else "ancestor",
+        )
+
+    def _path(self, cause: RecordedCause) -> list[int]:
+        """Way to the target; of a ``not_before`` by the nearest credential too old."""
+        self._back = self._back or self._deaths.back(self._node)
+        if cause.effect is not Effect.NOT_BEFORE:
+            return self._way_by(self._owner_lost(cause), cause)
+        if self._issued <= cause.mark:
+            return _way(self._back, cause.node)
+        return self._way_by(self._too_old(cause), cause)
+
+    def _way_by(self, node: int, cause: RecordedCause) -> list[int]:
+        further = self._deaths.back(node)
+        return _way(self._back, node) + _way(further, cause.node)[1:]
+
+    def _owner_lost(self, cause: RecordedCause) -> int:
+        """Nearest node whose owner a cause ends, or what is presented."""
+        owners_of = self._deaths.registry.owners.of
+        for node in self._back if self._owned else ():
+            if node == cause.node:
+                break
+            if node in self._owned and any(
+                cause.node in self._deaths.back(owner)
+                for owners in owners_of(node)
+                for owner in owners
+            ):
+                return node
+        return self._node
+
+    def _too_old(self, cause: RecordedCause) -> int:
+        """Nearest credential that is required and that a ``not_before`` ends."""
+        deaths = self._deaths
+        flags = deaths.registry.lineage.flags
+        return next(
+            node
+            for node in list(self._back)[1:]
+            if flags[node] & CREDENTIAL and deaths.issued(node) <= cause.mark
+            and cause.node in deaths.back(node)
+        )  # fmt: skip
+
+
+def _way(back: dict[int, int], goal: int) -> list[int]:
+    steps = [goal]
+    while back[steps[-1]] != steps[-1]:
+        steps.append(back[steps[-1]])
+    return steps[::-1]
+
+
+class _Walked:
+    """A presentation that takes a closer look: judged once between two turns."""
+
+    def __init__(self, fate: Fate, inclusive: bool) -> None:  # noqa: FBT001
+        self._fate = fate
+        self._inclusive = inclusive
+        self._turns = fate.turning_points()
+        self._known: dict[tuple[int, int], Death | None] = {}
+
+    def death(self, at: int) -> Death | None:
+        """Death as of a time (ns)."""
+        turns = self._turns
+        stretch = (bisect_left(turns, at), bisect_right(turns, at))
+        if stretch not in self._known:
+            self._known[stretch] = self._fate.death(at=at, inclusive=self._inclusive)
+        return self._known[stretch]
