@@ -1,8 +1,9 @@
 """When a guard connects again after a connection ended, and how long it tries.
 
 Pauses are random (full jitter) and their limit doubles, so that a thousand guards do
-not come back at the same moment. A server that said that it restarts is back soon: its
-guards ask more often for a while, and their denial ends when its start does.
+not come back at the same moment. A server that said that it restarts, or that died on a
+connection that worked, is back soon: its guards ask more often for a while, and their
+denial ends when its start does.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 FIRST_PAUSE: Final = 0.05  # seconds; doubles up to LONGEST_PAUSE
 LONGEST_PAUSE: Final = 2.0
 GOING_AWAY: Final = 1001  # RFC 6455 section 7.4.1
+BROKEN: Final = frozenset({None, 1006})  # without a close frame
 RESTART_PAUSE: Final = 0.5  # seconds, instead of LONGEST_PAUSE
 RESTART_PAUSES: Final = 40  # about ten seconds; then it is an outage like any other
 # An attempt at an address whose host is gone is never answered, and the next one may
@@ -33,11 +35,13 @@ class Reconnect:
         failures: attempts and connections since the last that proved something.
         unanswered: attempts in a row that ran out of time.
         restarting: pauses left that are short, since the server restarts.
+        sound: the connection that stands proved something.
     """
 
     failures: int = 0
     unanswered: int = 0
     restarting: int = 0
+    sound: bool = False
 
     def failed(self, error: Exception) -> None:
         """Note that an attempt made no connection."""
@@ -47,12 +51,14 @@ class Reconnect:
     def ended(self, close_code: int | None) -> None:
         """Note that a connection ended, with the code of its close frame."""
         self.unanswered = 0
-        if close_code == GOING_AWAY:
+        if close_code == GOING_AWAY or (self.sound and close_code in BROKEN):
             self.restarting = RESTART_PAUSES
+        self.sound = False
 
     def proved(self) -> None:
         """Note that a connection proved something."""
         self.failures = self.restarting = 0
+        self.sound = True
 
     def limit(self) -> float:
         """Seconds that the next attempt may take."""

@@ -37,8 +37,25 @@ def test_a_restart_that_does_not_end_is_an_outage_like_any_other() -> None:
 
 @pytest.mark.parametrize("code", [None, 1000, 1002, 1006, 1008])
 def test_other_ends_announce_nothing(code: int | None) -> None:
-    """Such as a line that was cut, or a guard that was refused."""
+    """Such as a connection that never proved anything, or a guard that was refused."""
     reconnect = Reconnect()
+    reconnect.ended(code)
+    assert max(pauses(reconnect, 10)) == 2.0
+
+    reconnect.proved()
+    reconnect.ended(1008 if code in {None, 1006} else code)
+    assert max(pauses(reconnect, 10)) == 2.0
+
+
+@pytest.mark.parametrize("code", [None, 1006])
+def test_a_server_that_died_is_taken_for_one_that_restarts(code: int | None) -> None:
+    """A process that was killed says nothing, and the next one is there as soon."""
+    reconnect = Reconnect()
+    reconnect.proved()
+    reconnect.ended(code)
+    assert max(pauses(reconnect, RESTART_PAUSES)) == 0.5
+    assert pauses(reconnect, 1) == [2.0]
+
     reconnect.ended(code)
     assert max(pauses(reconnect, 10)) == 2.0
 
