@@ -24,11 +24,11 @@ from agents_registry.facts import (
 )
 from agents_registry.identifiers import VOCABULARY, Identifier
 from bench.report import Row
+from streams.pipeline.access_partition import AccessPartition
+from streams.pipeline.access_records import Accesses
+from streams.pipeline.facts_partition import FactsPartition
+from streams.stages.access.columns import AccessColumns
 from streams.stages.access.uses import AccessEvent
-from streams.stages.posture.posture import Limits, Posture
-from streams.stages.registry.cascade import Cascade
-from streams.stages.registry.registry import dead
-from streams.stages.sentinel.sentinel import Sentinel
 from streams.stages.sentinel.tolerances import Tolerances
 
 if TYPE_CHECKING:
@@ -77,15 +77,28 @@ def rows(scale: str) -> list[Row]:
     return found
 
 
+class _NothingKept:
+    """What a start finds that is the first."""
+
+    def episodes(self) -> list[tuple[str, bytes]]:
+        return []
+
+    def uses(self) -> dict[str, list[tuple[str, bytes]]]:
+        return {}
+
+    def used_scopes(self, realm: str) -> list[tuple[str, bytes]]:  # noqa: ARG002
+        return []
+
+
 class _Run:
     """Stages over one lineage, and what their steps took."""
 
     def __init__(self) -> None:
-        self._cascade = Cascade(dict(VOCABULARY))
-        self._sentinel = Sentinel("r", Tolerances(S, S, 86_400 * S, 600 * S))
-        self._posture = Posture(Limits())
-        self._posture.follow(self._cascade.registry)
-        self._applied = 0
+        self._facts = FactsPartition(dict(VOCABULARY))
+        self._realm = self._facts.realm("r")
+        tolerances = Tolerances(S, S, 86_400 * S, 600 * S)
+        self._access = AccessPartition(_NothingKept(), tolerances, self._facts.realm)
+        self._posture = self._access.postures.of("r")
         self.longest: dict[str, float] = defaultdict(float)
         self.total: dict[str, float] = defaultdict(float)
 
@@ -99,39 +112,30 @@ class _Run:
     def _follow(self, facts: list[Fact]) -> None:
         waiting = list(reversed(facts))
         now = LATER + S
-        cascade, posture = self._cascade, self._posture
-        while waiting or cascade.waiting or posture.waiting(now):
-            if waiting and not cascade.exclusive:
+        while waiting or self._facts.waiting or self._posture.waiting(now):
+            if waiting and not self._facts.exclusive:
                 for _ in range(min(BATCH, len(waiting))):
                     self._timed("facts", self._take, waiting.pop())
-            if cascade.waiting:
+            if self._facts.waiting:
                 self._slice(now)
-            if posture.waiting(now):
-                signals = self._steps("posture", posture.step(now))
-                report = self._sentinel.report(signals, cascade.registry, now)
-                self._steps("sentinel", report)
+            self._steps("posture", self._access.inspect("r", now))
 
     def _take(self, fact: Fact) -> None:
-        self._cascade.apply(fact)
-        self._sentinel.note(fact, self._applied)
-        self._cascade.enlist(self._applied, fact)
-        self._posture.note(fact)
-        self._applied += 1
+        self._facts.apply(self._realm, fact, self._facts.position)
+        self._facts.position += 1
 
     def _slice(self, now: int) -> None:
-        found, done = self._steps("cascade", self._cascade.next_slice())
-        pairs = [(name, why.cause.fact_id) for name, why in dead(found)]
-        self._sentinel.known.note(pairs, self._applied)
-        names = [each.identifier for each in found]
-        again = self._sentinel.reconsider(names, self._cascade.registry, now)
-        self._steps("sentinel", again)
-        if done:
-            self._cascade.finish()
+        listed = self._steps("cascade", self._facts.slices())
+        for realm, (found, _) in listed:
+            self._realm.note_dead(found, self._facts.position)
+            names = [each.identifier for each in found]
+            self._steps("sentinel", self._access.reconsider(realm, names, now))
+        self._facts.finish(listed)
 
     def _use(self, name: Identifier, event: str) -> None:
         use = AccessEvent((name,), "p", "allowed", LATER, event)
-        registry = self._cascade.registry
-        self._steps("sentinel", self._sentinel.observe([use], registry, LATER + S))
+        block = Accesses("r", 0, AccessColumns.of([use]))
+        self._steps("sentinel", self._access.judge([block], LATER + S))
 
     def _steps(self, stage: str, steps: Steps[Result]) -> Result:
         while True:

@@ -6,6 +6,7 @@ State and outputs of a step are collected here until the engine has made them du
 from __future__ import annotations
 
 from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
@@ -163,13 +164,14 @@ class AccessPartition:
             self.unsaved.add(realm, outputs)
 
     def see_acted(self, now: int) -> Steps[None]:
-        """Take in the uses by agents that were found here, as their signals would be.
+        """Take in the uses by agents that steps found; they are saved next.
 
         For an engine that has all findings of a realm in one partition.
         """
-        for realm, acted in self.unsaved.take_acted():
-            steps = self.sentinel(realm).see_agents(acted, self._registry(realm), now)
-            self.unsaved.add(realm, (yield from steps))
+        for realm, group in groupby(list(self.unsaved.acted()), itemgetter(0)):
+            acted, registry = [use for _, use in group], self._registry(realm)
+            outputs = yield from self.sentinel(realm).see_agents(acted, registry, now)
+            self.unsaved.add(realm, outputs)
 
     def reconsider(
         self, realm: str, names: Collection[Identifier], now: int

@@ -45,10 +45,7 @@ class UnsavedOutputs:
 
     def __bool__(self) -> bool:
         """Whether there are any."""
-        return any(
-            each.uses or each.episodes or each.dropped or each.acted
-            for each in self._of.values()
-        )
+        return bool(self._of)
 
     def add(self, realm: str, new: Outputs) -> None:
         """Add those of one step."""
@@ -78,13 +75,6 @@ class UnsavedOutputs:
         """Yield uses by agents at our points that nobody was told of yet, by realm."""
         for realm, each in self._of.items():
             yield from ((realm, use) for use in each.acted)
-
-    def take_acted(self) -> list[tuple[str, list[AgentUse]]]:
-        """Take those out, by realm."""
-        taken = [(realm, each.acted) for realm, each in self._of.items() if each.acted]
-        for realm, _ in taken:
-            self._of[realm].acted = []
-        return taken
 
     def uses(self) -> Iterator[tuple[str, str, bytes | None]]:
         """Remembered uses in rows of realm, key and body; None drops one."""

@@ -23,6 +23,7 @@ from streams.stages.registry.registry import condemned, root
 from streams.stages.sentinel import node_bits, node_prints, sentinel
 from streams.stages.sentinel.sentinel import Sentinel
 from streams.stages.sentinel.tolerances import Tolerances
+from tests.noted import note
 from tests.plain_join import PlainJoin, Told
 from tests.property.worlds import STEP, TOPICS, Maker
 
@@ -101,7 +102,7 @@ class Pair:
     def apply(self, fact: Fact) -> None:
         """Apply a fact; build the table anew where it asks for it."""
         self.registry.apply(fact)
-        self.fast.note(fact, 0)
+        note(self.fast, fact, 0)
         if self.registry.needs_rebuild:
             self.registry = Registry.build(self.maker.facts)
             self.plain.reconsider_all(self.registry)

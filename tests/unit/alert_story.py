@@ -43,6 +43,7 @@ from streams.stages.posture.posture import Limits, Posture
 from streams.stages.sentinel.acted import AgentUse
 from streams.stages.sentinel.sentinel import Sentinel
 from streams.stages.sentinel.tolerances import Tolerances
+from tests.noted import note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -138,7 +139,7 @@ class Story:
         """Write facts; what they condemn is judged again."""
         for fact in facts:
             self.registry.apply(fact)
-            self.sentinel.note(fact, self.end)
+            note(self.sentinel, fact, self.end)
             self.posture.note(fact)
             self.facts.append(fact)
             self.end += 1

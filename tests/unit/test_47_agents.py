@@ -29,6 +29,7 @@ from streams.stages.posture.posture import Limits, Posture
 from streams.stages.sentinel.sentinel import Sentinel
 from streams.stages.sentinel.tolerances import Tolerances
 from tests.golden.answers import ANSWERS, SAMPLES, read, reader
+from tests.noted import note
 from tests.unit.alert_story import MINUTE, Story, called, issued
 
 if TYPE_CHECKING:
@@ -232,7 +233,7 @@ def told(
 
     def put(fact: Fact) -> None:
         registry.apply(fact)
-        sentinel.note(fact, 0)
+        note(sentinel, fact, 0)
         posture.note(fact)
 
     common: dict[str, Any] = {"authority": "operators", "version": 1, "received_at": 1}

@@ -30,6 +30,7 @@ from streams.stages.sentinel.episode import Episode, Sighting
 from streams.stages.sentinel.episodes import KEPT, Episodes
 from streams.stages.sentinel.sentinel import Sentinel
 from streams.stages.sentinel.tolerances import Tolerances
+from tests.noted import note
 from tests.unit.test_sentinel import COMMON, TOKEN, S, revoke
 
 pytestmark = pytest.mark.unit
@@ -60,7 +61,7 @@ class World:
             (Node(node=TOKEN, issued_at=1, **COMMON), revoke())
         ):
             self.registry.apply(fact)
-            self.sentinel.note(fact, offset)
+            note(self.sentinel, fact, offset)
 
     def use(self, point: str = "door", outcome: str = "allowed") -> None:
         """Show a use of now."""

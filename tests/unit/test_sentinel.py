@@ -39,6 +39,7 @@ from streams.stages.sentinel.prior_findings import PriorFindings
 from streams.stages.sentinel.revocation_offsets import Accepted
 from streams.stages.sentinel.sentinel import Sentinel
 from streams.stages.sentinel.tolerances import Tolerances
+from tests.noted import note
 
 if TYPE_CHECKING:
     from streams.stages.sentinel.step import Outputs
@@ -79,7 +80,7 @@ class Desk:
     def tell(self, fact: Fact) -> None:
         """Apply a fact and what follows from it."""
         self.registry.apply(fact)
-        self.sentinel.note(fact, self.end)
+        note(self.sentinel, fact, self.end)
         self.end += 1
         self.facts.append(fact)
         start = root(self.registry, fact, Uncaused(self.registry))

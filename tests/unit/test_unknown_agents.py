@@ -26,6 +26,7 @@ from streams.stages.sentinel.acted import Acted, AgentUse
 from streams.stages.sentinel.episode import Episode
 from streams.stages.sentinel.sentinel import Sentinel
 from streams.stages.sentinel.tolerances import Tolerances
+from tests.noted import note
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -80,7 +81,7 @@ class Watch:
     def tell(self, fact: Node | Edge | Alias) -> None:
         """Apply a fact."""
         self.registry.apply(fact)
-        self.sentinel.note(fact, 0)
+        note(self.sentinel, fact, 0)
 
     def use(
         self,

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from agents_registry.facts import Fact
 from agents_registry.identifiers import Identifier
 from streams.model.findings import FindingKind
 from streams.stages.access.columns import DENIED, U64, AccessColumns, prints_of
@@ -28,8 +27,7 @@ from streams.stages.sentinel.observations import (
     with_end,
     with_orderer,
 )
-from streams.stages.sentinel.revocation_offsets import note_acceptance
-from streams.stages.sentinel.scope_recheck import ScopeRecheck, hold_to_scopes, limited
+from streams.stages.sentinel.scope_recheck import ScopeRecheck, hold_to_scopes
 from streams.stages.sentinel.step import Outputs, SentinelStep
 from streams.stages.sentinel.tolerances import Tolerances
 from streams.stages.sentinel.undeclared import Unknown, UnknownCredentials
@@ -79,14 +77,6 @@ class Sentinel(UseJudge):
         if self._tolerances.report_unknown:
             self._undeclared.restore()
         self._late_limits.note_all()
-
-    def note(self, fact: Fact, offset: int) -> None:
-        """Remember where a fact lies, as far as it counts; undo the bits it changes."""
-        note_acceptance(self.accepted, fact, offset)
-        self.known.turn(fact, offset)
-        if self.bits is not None:
-            self.bits.note(fact)
-        self.limit(limited(fact))
 
     def limit(self, names: Iterable[Identifier]) -> None:
         """Have uses of what hangs on some names held against their scopes again."""
