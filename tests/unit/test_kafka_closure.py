@@ -38,9 +38,7 @@ from streams.stages.sentinel.episode import Episode
 from tests.unit.test_notify import a_finding
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from aiokafka import TopicPartition
+    from collections.abc import Callable, Collection
 
 pytestmark = pytest.mark.unit
 
@@ -182,13 +180,14 @@ async def test_the_end_of_the_receipts_is_asked_for_after_the_cause_was_read() -
     stage = ClosureStage(settings, WorkerSettings(), nobody, lambda: NOW, rules)
     stage.followed[0] = partition.of
 
-    async def end_offsets(places: list[TopicPartition]) -> dict[TopicPartition, int]:
+    async def ends(_: str, numbers: Collection[int]) -> dict[int, int]:
         waiting.append(partition.of.waiting)
         list(partition.of.step(NOW))
         waiting.append(partition.of.waiting)
-        return dict.fromkeys(places, 0)
+        return dict.fromkeys(numbers, 0)
 
-    stage._asking = SimpleNamespace(end_offsets=end_offsets)
+    asking: Any = SimpleNamespace(ends=ends)
+    stage._asking = asking
     await stage._read({0: [cause(7)]})
     assert waiting == [1, 1]
     list(partition.of.step(NOW))

@@ -1,4 +1,8 @@
-"""Read partitions of a topic from an offset to another, outside of any group."""
+"""Read partitions from an offset to another, outside of any group, or where they end.
+
+An end is asked for over a connection of its own: on one that fetches, the answer would
+wait behind the long poll.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,10 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from enforcement.kafka.connecting import stopped, whole
+from streams.ports.findings_log import BehindError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -37,6 +43,17 @@ class PartitionReader:
         places = [TopicPartition(topic, number) for number in numbers]
         found = await self._consumer.end_offsets(places)
         return {at.partition: end for at, end in found.items()}
+
+    async def end(self, name: str, number: int) -> int:
+        """Next offset of a partition of a topic now.
+
+        Raises:
+            BehindError: the broker does not answer.
+        """
+        try:
+            return (await whole(self.ends(name, [number])))[number]
+        except (KafkaError, OSError) as error:
+            raise BehindError(type(error).__name__) from error
 
     async def records(
         self, name: str, number: int, start: int, end: int

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from streams.engines.kafka.client.group_consumer import GroupConsumer
-from streams.engines.kafka.client.partition_end import PartitionEnd
+from streams.engines.kafka.client.log_reader import PartitionReader, reading
 from streams.engines.kafka.records.schema_registry import learn
 from streams.ports.findings_log import BehindError
 
@@ -33,7 +33,7 @@ class PartitionFollower:
     def __init__(
         self,
         settings: KafkaSettings,
-        topic: str,
+        name: str,
         number: int,
         take: Callable[[Sequence[Any]], Awaitable[None]],
         begins: Callable[[], None] = lambda: None,
@@ -42,7 +42,7 @@ class PartitionFollower:
 
         Args:
             settings: of the cluster.
-            topic: its full name.
+            name: of the topic, as the layout has it.
             number: of the partition.
             take: gets the records, in their order.
             begins: called before the first record of the partition, and again where
@@ -52,8 +52,12 @@ class PartitionFollower:
         self._number = number
         self._take = take
         self._begins = begins
-        self._member = GroupConsumer(settings, topic, partitions=[number])
-        self._end = PartitionEnd(settings, topic, number)
+        self._settings = settings
+        self._name = name
+        self._member = GroupConsumer(
+            settings, settings.topic(name), partitions=[number]
+        )
+        self._asking: PartitionReader
         self._entered = AsyncExitStack()
         self._moved = asyncio.Condition()
 
@@ -65,7 +69,7 @@ class PartitionFollower:
         """
         async with AsyncExitStack() as entering:
             await entering.enter_async_context(self._member)
-            await entering.enter_async_context(self._end)
+            self._asking = await entering.enter_async_context(reading(self._settings))
             self._entered = entering.pop_all()
         return self
 
@@ -115,7 +119,7 @@ class PartitionFollower:
         """
         try:
             async with asyncio.timeout(seconds):
-                end = await self._end.ask()
+                end = await self._asking.end(self._name, self._number)
                 async with self._moved:
                     await self._moved.wait_for(lambda: self.position >= end)
         except TimeoutError as error:

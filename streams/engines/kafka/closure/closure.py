@@ -10,18 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from enforcement.kafka.connecting import stopped, whole
 from streams.engines.kafka.client.group_consumer import (
     GroupConsumer,
     waiting_for_the_broker,
 )
+from streams.engines.kafka.client.log_reader import reading
 from streams.engines.kafka.client.publisher import NotAckedError, die
 from streams.engines.kafka.closure import findings as closure_findings
 from streams.engines.kafka.closure.closure_partition import (
@@ -40,9 +39,10 @@ from streams.pipeline.closure import TICK, ClosureTally, judge
 from streams.services.traced_stages import trace_finding
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import Callable, Collection
     from contextlib import AbstractAsyncContextManager
 
+    from streams.engines.kafka.client.log_reader import PartitionReader
     from streams.engines.kafka.client.publisher import Publisher
     from streams.settings.kafka import KafkaSettings
     from streams.settings.worker import WorkerSettings
@@ -53,6 +53,8 @@ IDLE_SECONDS: Final = 0.2
 LOOK_SECONDS: Final = 5.0
 COMMIT_SECONDS: Final = 2.0
 READ_SECONDS: Final = 2.0  # that who asks of a revocation waits for it to be read
+
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -92,7 +94,7 @@ class ClosureStage:
         self._receipts = GroupConsumer(
             settings, settings.topic(RECEIPTS), partitions=range(settings.partitions)
         )
-        self._asking: Any = None
+        self._asking: PartitionReader  # no long poll is in its way
         self._settings = settings
         self._publisher = publisher
         self._clock = clock
@@ -116,7 +118,7 @@ class ClosureStage:
         """
         try:
             async with asyncio.timeout(READ_SECONDS):
-                _, end = await self._bounds(FACTS, followed.number)
+                _, end = await self._asking.bounds(FACTS, followed.number)
                 while followed.position < end:  # noqa: ASYNC110 - the stage reads on
                     await asyncio.sleep(TICK)
         except (KafkaError, TimeoutError, OSError):
@@ -142,7 +144,7 @@ class ClosureStage:
     async def run(self) -> None:
         """Work until cancelled."""
         async with AsyncExitStack() as stack:
-            await _connected(stack, self._asker)
+            self._asking = await _connected(stack, lambda: reading(self._settings))
             await _connected(stack, lambda: self._receipts)
             await _connected(stack, lambda: self.member)
             try:
@@ -152,15 +154,6 @@ class ClosureStage:
                     tasks.create_task(judge(self._news, self._step))
             finally:
                 await self._commit(at_once=True)
-
-    @asynccontextmanager
-    async def _asker(self) -> AsyncIterator[None]:
-        self._asking = AIOKafkaConsumer(**self._settings.client())
-        try:
-            await whole(self._asking.start())
-            yield
-        finally:
-            await stopped(self._asking.stop)
 
     async def _follow(self) -> None:
         """Read causes, and ask for the end of the receipts then."""
@@ -190,30 +183,19 @@ class ClosureStage:
                 self._looked_at, followed.genesis_mismatch = now, False
                 self.member.hold(number)
         if asked:
-            ends = await self._ends(each.number for each in asked)
+            ends = await self._ends([each.number for each in asked])
             for each in asked:
                 each.ask(ends[each.number])
             self._news.set()
 
-    async def _ends(self, numbers: Iterable[int]) -> dict[int, int]:
+    async def _ends(self, numbers: Collection[int]) -> dict[int, int]:
         """Ask for the ends of the receipts until they are told."""
-        topic = self._settings.topic(RECEIPTS)
-        places = [TopicPartition(topic, number) for number in numbers]
         while True:
             try:
-                found = await self._asking.end_offsets(places)
+                return await self._asking.ends(RECEIPTS, numbers)
             except KafkaError as error:
                 log.warning("no_end_of_receipts", error=type(error).__name__)
                 await asyncio.sleep(IDLE_SECONDS)
-            else:
-                return {tp.partition: end for tp, end in found.items()}
-
-    async def _bounds(self, name: str, number: int) -> tuple[int, int]:
-        """First and next offset of a partition; no long poll is in the way."""
-        tp = TopicPartition(self._settings.topic(name), number)
-        begin = await self._asking.beginning_offsets([tp])
-        end = await self._asking.end_offsets([tp])
-        return begin[tp], end[tp]
 
     async def _load(self) -> None:
         async with waiting_for_the_broker():
@@ -231,7 +213,7 @@ class ClosureStage:
 
     async def _take_up(self, number: int, genesis: str) -> None:
         """Have a partition go on, or begin with its open causes and all receipts."""
-        begin, end = await self._bounds(FACTS, number)
+        begin, end = await self._asking.bounds(FACTS, number)
         followed = self.followed.get(number)
         if (
             followed is None
@@ -245,7 +227,9 @@ class ClosureStage:
             if committed is not None and committed.metadata == genesis:
                 followed.position = max(begin, min(int(committed.offset), end))
             self._receipts.hold(number)
-            followed.heard, followed.awaited = await self._bounds(RECEIPTS, number)
+            followed.heard, followed.awaited = await self._asking.bounds(
+                RECEIPTS, number
+            )
             followed.restore(await closure_findings.told(self._settings, number))
             self.followed[number] = followed
             self._receipts.begin(number, followed.heard)
@@ -332,14 +316,12 @@ class ClosureStage:
 
 
 async def _connected(
-    stack: AsyncExitStack, client: Callable[[], AbstractAsyncContextManager[object]]
-) -> None:
+    stack: AsyncExitStack, client: Callable[[], AbstractAsyncContextManager[T]]
+) -> T:
     """Connect a client; a broker that is away is waited for."""
     while True:
         try:
-            await stack.enter_async_context(client())
+            return await stack.enter_async_context(client())
         except (KafkaError, OSError) as error:
             log.warning("not_connected", error=type(error).__name__)
             await asyncio.sleep(IDLE_SECONDS)
-        else:
-            return

@@ -61,9 +61,7 @@ class CompactedStore(KeyedStore):
         self._clock = clock
         self._topic = settings.topic(SOURCES)
         self._number = partition_of(realm, settings.partitions)
-        self._follower = PartitionFollower(
-            settings, self._topic, self._number, self._take
-        )
+        self._follower = PartitionFollower(settings, SOURCES, self._number, self._take)
         self._poison: list[Poison] = []
         self._digest = settings.digest()
         self._letters = settings.topic("dlq"), settings.partitions

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final, Self
 
 from enforcement.kafka import KafkaGuard
-from streams.engines.kafka.client.partition_end import PartitionEnd
+from streams.engines.kafka.client.log_reader import PartitionReader, reading
 from streams.engines.kafka.records.codec import partition_of
 from streams.engines.kafka.records.layout import FACTS
 from streams.ports.fact_log import token_of
@@ -59,7 +59,8 @@ class FollowedTable:
         self._realm = realm
         self._writer = writer
         self._number = partition_of(realm, kafka.partitions)
-        self._end = PartitionEnd(kafka, kafka.topic(FACTS), self._number)
+        self._kafka = kafka
+        self._asking: PartitionReader
         self._entered = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -70,7 +71,7 @@ class FollowedTable:
         """
         async with AsyncExitStack() as entering:
             await entering.enter_async_context(self._guard)
-            await entering.enter_async_context(self._end)
+            self._asking = await entering.enter_async_context(reading(self._kafka))
             self._entered = entering.pop_all()
         return self
 
@@ -105,7 +106,8 @@ class FollowedTable:
         Raises:
             BehindError: it does not in time, or the log's end is not proven.
         """
-        token = token_of(self.genesis, await self._end.ask(), self._number)
+        end = await self._asking.end(FACTS, self._number)
+        token = token_of(self.genesis, end, self._number)
         # The lease proves that it was no leader that is none any more who answered.
         if not (
             await self._guard.wait_for(token, WAIT_SECONDS)

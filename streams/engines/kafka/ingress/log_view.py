@@ -45,7 +45,7 @@ class LogView:
         """
         self.realm = realm
         self._settings = settings
-        self._topic = settings.topic(name)
+        self._name, self._topic = name, settings.topic(name)
         self._number = partition_of(realm, settings.partitions)
         self._connected = asyncio.Event()
         self._follower: PartitionFollower
@@ -63,7 +63,7 @@ class LogView:
         while True:
             try:
                 async with PartitionFollower(
-                    self._settings, self._topic, self._number, self.take, self.begin
+                    self._settings, self._name, self._number, self.take, self.begin
                 ) as follower:
                     self._follower = follower
                     self._connected.set()
