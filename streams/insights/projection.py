@@ -15,7 +15,7 @@ import faust
 from enforcement.kafka.faust_codec import NAME, register
 from schemas.codec import in_force
 from streams.engines.kafka.records.accesses import OPEN
-from streams.engines.kafka.records.layout import Topic
+from streams.engines.kafka.records.layout import INSIGHTS_TABLES, Topic, changelogs
 from streams.engines.kafka.topics.administration import connected, create
 from streams.insights.summary import (
     HOUR,
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 STAGE: Final = "insights"
 READ: Final = ("findings", "invalidations")
-TABLES: Final = ("revocations", "episodes")
 COMMIT_SECONDS: Final = 0.5
 
 
@@ -80,7 +79,7 @@ class Projection:
         expires = timedelta(days=insights.days)
 
         self._revocations, self._episodes = (
-            app.Table(name, partitions=kafka.partitions) for name in TABLES
+            app.Table(name, partitions=kafka.partitions) for name in INSIGHTS_TABLES
         )
         self._count_revocations(
             kafka, self._revocations.tumbling(HOUR, expires=expires)
@@ -160,17 +159,17 @@ class Projection:
 
 
 def _changelogs(kafka: KafkaSettings, insights: InsightsSettings) -> list[Topic]:
-    """Changelogs by the names that Faust gives them; windows that ended leave them."""
+    """Changelogs, which windows that ended leave."""
     kept = timedelta(days=insights.days + 1) // timedelta(milliseconds=1)
     configs = {"cleanup.policy": "compact,delete", "retention.ms": str(kept)}
     return [
         Topic(
-            f"{kafka.group(STAGE)}-{name}-changelog",
+            name,
             kafka.partitions,
             kafka.replication_factor,
             configs,
         )
-        for name in TABLES
+        for name in changelogs(kafka)
     ]
 
 

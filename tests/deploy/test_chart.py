@@ -28,6 +28,7 @@ ROLES = {
     "registry",
     "sentinel",
     "notify",
+    "insights",
     "relay",
     "pdp",
     "topics",

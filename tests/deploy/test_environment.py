@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.contract
 
-COMPONENTS = ("embedded", "ingress", "registry", "sentinel", "notify", "relay", "pdp")
+COMPONENTS = (
+    "embedded", "ingress", "registry", "sentinel", "notify", "insights", "relay", "pdp",
+)  # fmt: skip
 REGISTRY = "RESCIND_KAFKA_SCHEMA_REGISTRY__"
 
 

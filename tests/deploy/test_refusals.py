@@ -30,6 +30,10 @@ def kafka(**more: Any) -> dict[str, Any]:
     ("values", "says"),
     [
         (
+            {"insights": {"enabled": True}},
+            "insights.enabled needs Kafka: set kafka.bootstrapServers",
+        ),
+        (
             kafka(sentinel={"hpa": {"enabled": True}, "keda": {"enabled": True}}),
             "sentinel.hpa and sentinel.keda are both enabled .* turn one off",
         ),

@@ -27,6 +27,7 @@ COMPONENTS = {
     "registry": [Role.REGISTRY, Role.CLOSURE, Role.AUDIT],
     "sentinel": [Role.SENTINEL],
     "notify": [Role.NOTIFY],
+    "insights": [Role.INSIGHTS],
     "relay": [Role.RELAY],
     "pdp": [Role.GUARD],
 }

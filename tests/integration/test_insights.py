@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
+import yaml
+from jsonschema import Draft202012Validator
 
 from streams.apps.insights import Counting, count
 from streams.model.times import SECOND
@@ -18,23 +21,32 @@ from tests.integration.test_kafka_topics import administer
 from tests.integration.working import lay_out, task_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
     from streams.settings.kafka import KafkaSettings
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
+API: dict[str, Any] = yaml.load(
+    (Path(__file__).parents[2] / "docs/api/openapi.yaml").read_text(), yaml.CSafeLoader
+)
+DESCRIBED = Draft202012Validator(API["components"]["schemas"]["Insights"])
 HOUR = "2027-01-15T08:00:00Z"
 VIEWER = {"Authorization": "Bearer viewer"}
 
 
-async def counts(folder: Path, kafka: KafkaSettings, wanted: int) -> dict[str, Any]:
+async def counts(
+    folder: Path,
+    kafka: KafkaSettings,
+    wanted: int,
+    clock: Callable[[], int] = lambda: NOW,
+) -> dict[str, Any]:
     """Run a process until it counts so much; give its answer."""
     settings, own = Settings(**values(folder)), InsightsSettings()
     async with (
         task_of(
             lambda stop, told: count(
-                settings, kafka, own, stop=stop, started=told, clock=lambda: NOW
+                settings, kafka, own, stop=stop, started=told, clock=clock
             )
         ) as running,
         aiohttp.ClientSession(headers=VIEWER) as session,
@@ -51,6 +63,7 @@ async def counted(
         told: dict[str, Any] = await got.json()
     if got.status != 200:
         return None
+    DESCRIBED.validate(told)
     found = sum(each["count"] for each in told["revocations"])
     for each in told["findings"]:
         found += each["opened"] + each["seconds_to_close"]["count"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,7 @@ from tests.integration.serving import (
     used_key,
     values,
 )
+from tests.integration.test_insights import counts
 from tests.integration.test_kafka_acls import add
 from tests.integration.test_kafka_topics import administer
 from tests.integration.working import decoded, ends, facts_of, lay_out, task_of
@@ -54,6 +56,12 @@ EVENTS = [
     deleted_key(KEY, "bob", "2026-01-01T12:00:00Z", "e2"),
     used_key(KEY, "bob", "2026-01-01T13:00:00Z", "e3"),
 ]
+
+
+def lately() -> dict[str, Any]:
+    """Return the end of a key in an hour that insights counts."""
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return deleted_key("AKIAEXAMPLE000000003", "eve", now, "e4")
 
 
 def server_tls(authority: trustme.CA, folder: Path) -> ServerTls:
@@ -142,7 +150,7 @@ async def test_every_part_runs_over_tls_with_its_own_rights(
         guard = await stack.enter_async_context(
             KafkaGuard(of(Role.GUARD).client(), name="g", prefix=PREFIX)
         )
-        await posted(ingress.url, json.dumps({"Records": EVENTS}).encode())
+        await posted(ingress.url, json.dumps({"Records": [*EVENTS, lately()]}).encode())
         await published(
             admin,
             [
@@ -187,6 +195,7 @@ async def test_every_part_runs_over_tls_with_its_own_rights(
         number = partition_of("default", admin.partitions)
         end = (await ends(admin, "facts", admin.partitions))[number]
         await until(lambda: stage.progress.positions.get(number, 0) >= end)
+        assert await counts(tmp_path, of(Role.INSIGHTS), 1, time.time_ns)
     lines = [line async for line in exported(of(Role.AUDITOR), "default")]
     assert str(dead) in str(lines)
     assert "head" in lines[-1]

@@ -71,6 +71,7 @@ Readers before writers: whoever reads a record knows it before anybody writes it
 {{- if .Values.kafka.bootstrapServers -}}
 {{- $names = list "ingress" "registry" "sentinel" -}}
 {{- if .Values.notify.enabled }}{{ $names = append $names "notify" }}{{ end -}}
+{{- if .Values.insights.enabled }}{{ $names = append $names "insights" }}{{ end -}}
 {{- if .Values.relay.enabled }}{{ $names = append $names "relay" }}{{ end -}}
 {{- end -}}
 {{- if .Values.pdp.enabled }}{{ $names = append $names "pdp" }}{{ end -}}

@@ -99,6 +99,8 @@ only checks (`checks`) does not wait for a Secret that Strimzi has yet to make. 
 {{- else if eq .component "sentinel" }}
 - {name: RESCIND_WORKER_STAGES, value: '["sentinel"]'}
 - {name: RESCIND_WORKER_STANDBY, value: {{ .values.standby | quote }}}
+{{- else if eq .component "insights" }}
+- {name: RESCIND_INSIGHTS_DAYS, value: {{ .values.days | int | quote }}}
 {{- else if eq .component "pdp" }}
 - {name: RESCIND_PDP_NAME, value: $(POD_NAME)}
 {{- if .root.Values.kafka.bootstrapServers }}
@@ -141,6 +143,9 @@ only checks (`checks`) does not wait for a Secret that Strimzi has yet to make. 
 - {name: RESCIND_PEERS__INGRESS, value: {{ list (printf $at "ingress") | toJson | squote }}}
 - {name: RESCIND_PEERS__WORKERS, value: {{ list (printf $at "registry") (printf $at "sentinel") | toJson | squote }}}
 - {name: RESCIND_PEERS__NOTIFY, value: {{ $notify | toJson | squote }}}
+{{- if .Values.insights.enabled }}
+- {name: RESCIND_PEERS__INSIGHTS, value: {{ list (printf $at "insights") | toJson | squote }}}
+{{- end }}
 {{- if and .Values.tls.existingSecret .Values.tls.caKey }}
 - {name: RESCIND_PEERS__CA_FILE, value: {{ printf "/etc/rescind/tls/%s" .Values.tls.caKey | quote }}}
 {{- end }}

@@ -25,6 +25,10 @@ NAMES: Final = (
 )  # fmt: skip
 
 
+# Tables of insights; Faust keeps a changelog topic for each.
+INSIGHTS_TABLES: Final = ("revocations", "episodes")
+
+
 @frozen
 class Topic:
     """A topic as it should be.
@@ -55,6 +59,12 @@ def topics(settings: KafkaSettings) -> tuple[Topic, ...]:
         )
         for name in NAMES
     )
+
+
+def changelogs(settings: KafkaSettings) -> list[str]:
+    """Full names of the changelog topics of insights, as Faust gives them."""
+    group = settings.group("insights")
+    return [f"{group}-{table}-changelog" for table in INSIGHTS_TABLES]
 
 
 def _configs(name: str, settings: KafkaSettings) -> dict[str, str]:

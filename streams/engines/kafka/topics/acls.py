@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from attrs import frozen
 
 from streams.engines.kafka.client.leader_lock import polls_group
-from streams.engines.kafka.records.layout import COMPACTED, NAMES
+from streams.engines.kafka.records.layout import COMPACTED, NAMES, changelogs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -30,6 +30,7 @@ class Role(StrEnum):
     CLOSURE = "closure"
     SENTINEL = "sentinel"
     NOTIFY = "notify"
+    INSIGHTS = "insights"
     PRUNE = "prune"
     AUDITOR = "auditor"
     RELAY = "relay"
@@ -116,6 +117,7 @@ _RIGHTS: Final[Mapping[Role, Mapping[str, tuple[Operation, ...]]]] = {
         # Silences are kept beside what ingress keeps.
         "facts": (_R,), "findings": (_R,), "dlq": (_W,), "sources": (_R, _W),
     },
+    Role.INSIGHTS: {"facts": (_R,), "findings": (_R,), "invalidations": (_R,)},
     Role.PRUNE: {"facts": (_R, _W)},
     Role.RELAY: {"facts": (_R,), "receipts": (_W,)},
     Role.GUARD: {"facts": (_R,), "receipts": (_W,)},
@@ -123,7 +125,7 @@ _RIGHTS: Final[Mapping[Role, Mapping[str, tuple[Operation, ...]]]] = {
 # Who works with state looks whether its topic may lose it.
 _LOOKING: Final = frozenset(Role) - {Role.TOPICS, Role.AUDITOR, Role.GUARD}
 _GROUPS: Final = (
-    Role.REGISTRY, Role.CLOSURE, Role.SENTINEL, Role.AUDIT, Role.NOTIFY,
+    Role.REGISTRY, Role.CLOSURE, Role.SENTINEL, Role.AUDIT, Role.NOTIFY, Role.INSIGHTS,
 )  # fmt: skip
 
 
@@ -151,13 +153,23 @@ def acls(
             if role in _LOOKING and name in COMPACTED:
                 looking = Operation.DESCRIBE_CONFIGS
                 yield Acl(principal, looking, "topic", settings.topic(name))
-        if role in _GROUPS:
-            yield Acl(principal, Operation.READ, "group", settings.group(role))
-        if role is Role.INGRESS:
-            for topic in raw:
-                yield Acl(principal, Operation.READ, "topic", topic)
-                group = settings.group(f"{role}.{topic}")
-                yield Acl(principal, Operation.READ, "group", group)
-            for realm in realms:
-                group = polls_group(settings, realm)
-                yield Acl(principal, Operation.READ, "group", group)
+        for each in _own(role, settings, raw, realms):
+            yield Acl(principal, *each)
+
+
+def _own(
+    role: Role, settings: KafkaSettings, raw: Iterable[str], realms: Iterable[str]
+) -> Iterator[tuple[Operation, str, str]]:
+    """Rights to what is no topic of the layout: operation, resource and name."""
+    if role in _GROUPS:
+        yield _R, "group", settings.group(role)
+    if role is Role.INSIGHTS:
+        for topic in changelogs(settings):
+            for operation in (Operation.CREATE, Operation.DESCRIBE, _R, _W):
+                yield operation, "topic", topic
+    if role is Role.INGRESS:
+        for topic in raw:
+            yield _R, "topic", topic
+            yield _R, "group", settings.group(f"{role}.{topic}")
+        for realm in realms:
+            yield _R, "group", polls_group(settings, realm)
