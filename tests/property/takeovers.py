@@ -22,9 +22,9 @@ from streams.engines.kafka.records.accesses import (
     signal_records,
 )
 from streams.engines.kafka.records.outputs import finding_record
-from streams.engines.kafka.sentinel import sentinel
+from streams.engines.kafka.sentinel import access_loader
+from streams.engines.kafka.sentinel.access_loader import AccessLoader
 from streams.engines.kafka.sentinel.owned_partition import OwnedPartition
-from streams.engines.kafka.sentinel.sentinel import SentinelStage
 from streams.model.findings import FindingKind
 from streams.stages.access.uses import AccessEvent
 from streams.stages.ingest.ingress import Origin
@@ -122,16 +122,16 @@ class Life(World):
             lock=asyncio.Lock(), bounds=self._bounds, since=self._since,
             committed=self._committed,
         )  # fmt: skip
-        stage: Any = SimpleNamespace(
-            member=member, watched={}, _open=self._open, _clock=lambda: self.now,
-            _worker=SimpleNamespace(name=self.name), _tolerances=RULES,
+        loader: Any = SimpleNamespace(
+            _member=member, held={}, _open=self._open, _clock=lambda: self.now,
+            _worker=SimpleNamespace(name=self.name), _remember=RULES.remember,
         )  # fmt: skip
         with (
             patch.object(asyncio, "to_thread", _at_once),
-            patch.object(sentinel, "opened", _at_once),
+            patch.object(access_loader, "opened", _at_once),
         ):
-            warm = _run(SentinelStage._place(stage, 0))
-        worker: OwnedPartition = stage.watched[0]
+            warm = _run(AccessLoader._place(loader, 0))
+        worker: OwnedPartition = loader.held[0]
         worker.take(() if warm else filter(None, self.held(self.now)))
         return worker
 

@@ -20,7 +20,7 @@ from streams.engines.kafka.checkpoints.checkpoint import UsesFile
 from streams.engines.kafka.finding_records import Held
 from streams.engines.kafka.ingress.raw import RawInput, RawTopic
 from streams.engines.kafka.records.codec import access_partition_of
-from streams.engines.kafka.sentinel import sentinel
+from streams.engines.kafka.sentinel import access_loader
 from streams.engines.kafka.sentinel.sentinel import SentinelStage
 from streams.engines.kafka.sentinel.writing import SentinelWriter
 from streams.model.findings import FindingKind
@@ -110,8 +110,8 @@ def topics_are(
     async def reading(_: object) -> AsyncIterator[Reader]:
         yield Reader()
 
-    monkeypatch.setattr(sentinel, "read_episodes", read)
-    monkeypatch.setattr(sentinel, "reading", reading)
+    monkeypatch.setattr(access_loader, "read_episodes", read)
+    monkeypatch.setattr(access_loader, "reading", reading)
 
 
 def facts_at(position: int, stage: SentinelStage) -> dict[int, Any]:
@@ -122,20 +122,27 @@ def facts_at(position: int, stage: SentinelStage) -> dict[int, Any]:
     return dict(facts)
 
 
+def joined(stage: Any, **more: Any) -> Member:
+    """Have the group give a sentinel its partitions."""
+    member = Member(stage.member.lock, **more)
+    stage.member = stage._writer.member = stage._loader._member = member
+    return member
+
+
 async def take_up(
     folder: Path, monkeypatch: pytest.MonkeyPatch, **more: Any
 ) -> tuple[SentinelStage, Member, list[int]]:
     """Have a sentinel take its partitions up; say of which it read the findings."""
     stage: Any = stage_in(folder)
-    member = stage.member = stage._writer.member = Member(stage.member.lock, **more)
+    member = joined(stage, **more)
     anew: list[int] = []
 
     async def read(numbers: list[int]) -> dict[int, list[Any]]:
         anew.extend(numbers)
         return {}
 
-    monkeypatch.setattr(stage, "_read_told", read)
-    await stage._load(ALL)
+    monkeypatch.setattr(stage._loader, "_read_told", read)
+    await stage._loader.load()
     for each in stage.watched.values():
         each.file.close()
     return stage, member, anew
@@ -146,7 +153,7 @@ async def test_what_was_away_meanwhile_is_asked_about_again(
 ) -> None:
     """Another worker had it while we asked: it judged and told of more."""
     stage: Any = stage_in(tmp_path)
-    member = stage.member = stage._writer.member = Member(stage.member.lock, end=6)
+    member = joined(stage, end=6)
     member.kept = OffsetAndMetadata(6, "worker-1")
 
     async def read(_: list[int]) -> dict[int, list[Any]]:
@@ -155,10 +162,10 @@ async def test_what_was_away_meanwhile_is_asked_about_again(
             member.kept = OffsetAndMetadata(10, "worker-1")
         return {}
 
-    monkeypatch.setattr(stage, "_read_told", read)
-    await stage._load(ALL)
+    monkeypatch.setattr(stage._loader, "_read_told", read)
+    await stage._loader.load()
     assert [] == member.begun
-    await stage._load(ALL)
+    await stage._loader.load()
     for each in stage.watched.values():
         each.file.close()
 
@@ -180,8 +187,8 @@ async def test_who_takes_up_knows_as_much_as_who_told(
     topics_are(ends, read, monkeypatch)
     facts = facts_at(7, stage)
     facts[1].position = 6
-    stage.watched = {0: SimpleNamespace(target=3)}
-    taken = asyncio.create_task(stage._read_told([0]))
+    stage._loader.held = {0: SimpleNamespace(target=3)}
+    taken = asyncio.create_task(stage._loader._read_told([0]))
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(asyncio.shield(taken), 0.05)
     facts[1].position = 7
@@ -189,7 +196,7 @@ async def test_who_takes_up_knows_as_much_as_who_told(
         stage.replica.turned.notify_all()
 
     assert {0: []} == await taken
-    assert stage.watched[0].target == 9
+    assert stage._loader.held[0].target == 9
 
 
 async def test_facts_that_do_not_come_are_not_waited_for_for_ever(
@@ -202,11 +209,11 @@ async def test_facts_that_do_not_come_are_not_waited_for_for_ever(
         return []
 
     topics_are({"facts": 7, "access": 9}, read, monkeypatch)
-    monkeypatch.setattr(sentinel, "LEVEL_SECONDS", 0.01)
+    monkeypatch.setattr(access_loader, "LEVEL_SECONDS", 0.01)
     facts_at(6, stage)
-    stage.watched = {0: SimpleNamespace(target=3)}
+    stage._loader.held = {0: SimpleNamespace(target=3)}
 
-    assert {0: []} == await stage._read_told([0])
+    assert {0: []} == await stage._loader._read_told([0])
 
 
 async def test_who_is_not_counted_on_takes_up_no_more(
@@ -214,14 +221,14 @@ async def test_who_is_not_counted_on_takes_up_no_more(
 ) -> None:
     """The next ones stand still too, until it has its place again."""
     stage: Any = stage_in(tmp_path)
-    member = stage.member = stage._writer.member = Member(stage.member.lock)
+    member = joined(stage)
 
-    async def refuse() -> None:
+    async def refuse(_: object) -> None:
         member.fresh.add(member.begun[-1])
 
-    monkeypatch.setattr(stage, "_read_told", lambda _: asyncio.sleep(0, {}))
-    monkeypatch.setattr(stage, "_write", refuse)
-    await stage._load(ALL)
+    monkeypatch.setattr(stage._loader, "_read_told", lambda _: asyncio.sleep(0, {}))
+    monkeypatch.setattr(stage._writer, "write", refuse)
+    await stage._loader.load()
     for each in stage.watched.values():
         each.file.close()
 
@@ -346,8 +353,8 @@ async def test_each_partition_gets_what_was_told_of_it(
     number = access_partition_of("r", "a", 24)
     stage: Any = stage_in(tmp_path)
     facts_at(0, stage)
-    stage.watched = {number: SimpleNamespace(target=0)}
-    found = await stage._read_told([number])
+    stage._loader.held = {number: SimpleNamespace(target=0)}
+    found = await stage._loader._read_told([number])
 
     assert access_partition_of("r", "b", 24) != number
     assert [("leak", "a")] == [

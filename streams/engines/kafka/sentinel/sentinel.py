@@ -9,28 +9,24 @@ acks, save the local checkpoint, commit. A produce that fails ends the process.
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from enforcement.turns import in_turns
 from streams.engines.kafka.checkpoints.checkpoint import UsesFile
-from streams.engines.kafka.checkpoints.opening import opened
 from streams.engines.kafka.client.group_consumer import (
     GroupConsumer,
     waiting_for_the_broker,
 )
-from streams.engines.kafka.client.log_reader import reading
 from streams.engines.kafka.facts.replica import RealmTables
-from streams.engines.kafka.finding_records import read_episodes
 from streams.engines.kafka.records.codec import access_partition_of
-from streams.engines.kafka.records.layout import ACCESS, FACTS
+from streams.engines.kafka.records.layout import ACCESS
 from streams.engines.kafka.records.schema_registry import learn
+from streams.engines.kafka.sentinel.access_loader import AccessLoader
 from streams.engines.kafka.sentinel.owned_partition import OwnedPartition
 from streams.engines.kafka.sentinel.receipt_log import KafkaReceiptLog
 from streams.engines.kafka.sentinel.writing import SentinelWriter
-from streams.model.findings import FindingKind
 from streams.observability.failpoints import failpoint
 from streams.observability.progress import Progress
 from streams.pipeline.access_records import Accesses, ScopeUse
@@ -41,7 +37,6 @@ if TYPE_CHECKING:
 
     from streams.engines.kafka.client.publisher import Publisher
     from streams.engines.kafka.facts.recovery import Loader
-    from streams.engines.kafka.finding_records import Held
     from streams.engines.kafka.records.receipts import Keys
     from streams.pipeline.access_records import AccessRecord
     from streams.pipeline.facts_partition import Listed
@@ -55,9 +50,6 @@ IDLE_SECONDS: Final = 0.2
 TIDY_SECONDS: Final = 5.0
 # Longer than a replica is ever behind a fact that was acked; then judge as it is.
 AFTER_SECONDS: Final = 10.0
-# The same for who takes over, before a probe takes it for one that hangs; then an alert
-# that comes twice is better than none.
-LEVEL_SECONDS: Final = 20.0
 
 log = structlog.get_logger()
 
@@ -99,13 +91,18 @@ class SentinelStage:
         self.witnesses = KafkaReceiptLog(
             settings, keys, tolerances.points, clock, self._genesis_of
         )
-        self.watched: dict[int, OwnedPartition] = {}
         self.progress = Progress()
         self.tally = AccessTally()
         self.member = GroupConsumer.of_stage("sentinel", ACCESS, settings, worker)
         self._settings = settings
         self._worker = worker
         self._writer = SentinelWriter(settings, worker, publisher, self.member, clock)
+        self._loader = AccessLoader(
+            settings, worker, self.member, self.replica, self._writer, self.progress,
+            clock, tolerances.remember, self._open,
+        )  # fmt: skip
+        self.watched = self._loader.held
+        self._ours = self._loader.ours
         self._clock = clock
         self._tolerances = tolerances
         self._tidied = 0.0
@@ -136,7 +133,7 @@ class SentinelStage:
 
     async def _turn(self) -> None:
         async with waiting_for_the_broker():
-            await self._load(sorted(self.member.fresh))
+            await self._loader.load()
         fetched = await self.member.poll(0 if self._inspecting else IDLE_SECONDS)
         await learn(fetched)
         read: dict[OwnedPartition, list[tuple[int, AccessRecord | None]]] = {}
@@ -156,7 +153,7 @@ class SentinelStage:
                 self._tidied = now
                 for each in self._ours():
                     await in_turns(each.tidy(self._clock()))
-            await self._write()
+            await self._writer.write(self._ours())
             await self._writer.commit(self._ours())
         self._tell()
 
@@ -166,97 +163,6 @@ class SentinelStage:
             for realm in list(partition.realms.values()):
                 while realm.dead_bits().grow():  # noqa: ASYNC110 - others get a turn
                     await asyncio.sleep(0)
-
-    async def _load(self, numbers: list[int]) -> None:
-        """Take partitions up, by what was saved of them."""
-        assignments = self.member.assignments
-        # An answer about one would wait behind the long poll of those that began.
-        anew = [number for number in numbers if not await self._place(number)]
-        told = await self._read_told(anew) if anew else {}
-        for number in numbers:
-            each = self.watched[number]
-            async with self.member.lock:
-                if self.member.assignments != assignments:
-                    return  # another may have had them meanwhile: all is found out anew
-                each.take(told.get(number, ()))
-                if not await in_turns(each.restore(self._clock())):
-                    continue  # it stands still, and is taken up anew
-                self.member.begin(number, each.position)
-                await self._write()
-                if number in self.member.fresh:
-                    return  # the group does not count on us
-            failpoint("sentinel.loaded")
-        if numbers:
-            async with self.member.lock:
-                await self._writer.commit(self._ours(), at_once=True)
-
-    async def _read_told(self, numbers: Iterable[int]) -> dict[int, list[Held]]:
-        """Read the findings that earlier owners of some partitions wrote.
-
-        Raises:
-            KafkaError: the cluster cannot be asked.
-        """
-        settings, step = self._settings, self.progress.step
-        every, count = range(settings.partitions), settings.access_partitions
-        told: dict[int, list[Held]] = {number: [] for number in numbers}
-        for held in await read_episodes(settings, every, self._clock(), step):
-            finding = held.episode.finding
-            number = access_partition_of(finding.realm, finding.point, count)
-            # What closure told is closure's to end.
-            if number in told and finding.kind is not FindingKind.CLOSURE_PARTIAL:
-                told[number].append(held)
-        await self._draw_level(told)
-        return told
-
-    async def _draw_level(self, numbers: Iterable[int]) -> None:
-        """Know all that whoever told of some partitions may have known.
-
-        A line of which a finding tells, and which no fact condemns yet, would be told
-        again by that fact. And where the lines end is held against the findings.
-        """
-        async with reading(self._settings) as reader:
-            lines = await reader.ends(ACCESS, numbers)
-            facts = await reader.ends(FACTS, range(self._settings.partitions))
-        for number, end in lines.items():
-            self.watched[number].target = end
-        try:
-            async with asyncio.timeout(LEVEL_SECONDS):
-                for number, end in facts.items():
-                    await self.replica.reach(number, end)
-        except TimeoutError:
-            log.warning("taken_up_without_facts", ends=facts)
-
-    async def _place(self, number: int) -> bool:
-        """Find where a partition goes on; it stands still until it begins.
-
-        Tell whether our file says so. It does where it is ours that committed last:
-        whoever had the partition since has told what the file knows nothing of.
-        """
-        begin, end = await self.member.bounds(number)
-        # With a topic its commits go; that of another topic is no place in this one.
-        committed = await self.member.committed(number)
-        async with self.member.lock:
-            if (before := self.watched.pop(number, None)) is not None:
-                before.close()
-        each = self.watched[number] = await opened(partial(self._open, number))
-        each.target, position = end, each.file.position
-        judged = begin if committed is None else int(committed.offset)
-        if (
-            committed is not None
-            # Earlier versions left no name.
-            and committed.metadata in {"", self._worker.name}
-            and position is not None
-            and max(begin, judged) <= position <= end
-        ):
-            each.position = position
-            return True
-        await asyncio.to_thread(each.file.reset)
-        each.judged = judged if begin <= judged <= end else begin
-        # What is older than that nothing can condemn any more.
-        lately = self._clock() - self._tolerances.remember
-        since = await self.member.since(number, lately)
-        each.position = min(each.judged, end if since is None else since)
-        return False
 
     def _open(self, number: int) -> OwnedPartition:
         path = self._worker.data_dir / "sentinel" / f"access-{number}.db"
@@ -269,10 +175,6 @@ class SentinelStage:
             tally=self.tally,
             points_of=self.witnesses.points,
         )
-
-    def _ours(self) -> list[OwnedPartition]:
-        begun = self.member.begun
-        return [each for each in self.watched.values() if each.number in begun]
 
     async def _catch_up(self, read: Iterable[AccessRecord | None]) -> None:
         """Wait for the facts that were written with or before some records."""
@@ -356,7 +258,7 @@ class SentinelStage:
             names = [each.identifier for each in found]
             for watched in self._ours():
                 await in_turns(watched.reconsider(realm, names, now))
-        await self._write()
+        await self._writer.write(self._ours())
 
     async def _reported(self, news: Mapping[str, set[str]]) -> None:
         """See whether receipts turn lags into failures; the lock is held."""
@@ -364,9 +266,6 @@ class SentinelStage:
         for realm, points in news.items():
             for watched in self._ours():
                 await in_turns(watched.recheck(realm, points, now))
-        await self._write()
-
-    async def _write(self) -> None:
         await self._writer.write(self._ours())
 
     def _tell(self) -> None:
