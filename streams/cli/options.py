@@ -95,8 +95,12 @@ _EXTRA_OF: Final = {
     "mode": "faust",
     "opentelemetry": "otel",
 }
-# Commands that start a broker.
-_WITH_BROKER: Final = {"dev-kafka": "dev-kafka", "demo-kafka": "dev-kafka,kafka"}
+# Commands that need more than a module's extra, or one that brings more.
+_EXTRAS_FOR: Final = {
+    "dev-kafka": "dev-kafka",
+    "demo-kafka": "dev-kafka,kafka",
+    "insights": "faust",
+}
 
 
 def ask(
@@ -227,7 +231,7 @@ def missing_extra(error: ModuleNotFoundError, arguments: Sequence[str]) -> str |
     extra = _EXTRA_OF.get(module)
     if extra is None:
         return None
-    wanted = f"rescind[{_WITH_BROKER.get(command, extra)}]"
+    wanted = f"rescind[{_EXTRAS_FOR.get(command, extra)}]"
     return (
         f"rescind {command}: {module} is not installed: install {wanted}, by "
         f"`uv tool install '{wanted}'` or `pipx install --force '{wanted}'`"

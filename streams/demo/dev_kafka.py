@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import signal
 import sys
@@ -16,6 +17,7 @@ from streams.devkafka.broker import Cluster, prepare
 from streams.devkafka.distribution import BrokerError
 from streams.devkafka.launch import Processes
 from streams.engines.kafka.topics.topics import apply
+from streams.process.lifecycle import configure_logging
 from streams.settings.kafka import KafkaSettings
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ def run(nodes: int, port: int, data: Path | None, *, only_prepare: bool) -> int:
         data: where its data stay; thrown away at the end by default.
         only_prepare: fetch what a start needs, and end.
     """
+    configure_logging(logging.CRITICAL)  # a client's words while the broker starts
     try:
         with ExitStack() as stack:
             scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))

