@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 import orjson
 import pytest
-from attrs import define
+from attrs import define, field
 
 from agents_registry.facts import Cause, Effect, fact_id
 from agents_registry.identifiers import Identifier
@@ -21,11 +21,20 @@ from streams.engines.embedded.store import Store
 from streams.ports.fact_log import Encoded
 from streams.stages.closure.closure import GuardMode, ProofState, Registration
 from streams.stages.closure.guard_names import Bearer, GuardNames
+from tests.contract.closure_cases import (
+    GENESIS,
+    LEASE,
+    MODES,
+    ClosureCases,
+    Transitions,
+)
 from tests.integration.serving import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from streams.stages.sentinel.evidence import PointEvidence
 
 pytestmark = pytest.mark.integration
 
@@ -45,9 +54,9 @@ class Engine:
     closures: Closures
     now: list[int]
 
-    async def revoke(self, *numbers: int, target: int | None = None) -> str:
+    async def revoke(self, *numbers: int, target: str = "") -> str:
         """Commit causes in one transaction; give the id of the last one."""
-        causes = [cause(number, target) for number in numbers]
+        causes = [cause(number, target or f"a{number}") for number in numbers]
         rows = [Encoded(str(c.event_id), encode_fact(c), c) for c in causes]
         await self.store.write(lambda tx: tx.add_facts(rows), urgent=True)
         return fact_id(causes[-1]).hex()
@@ -62,23 +71,23 @@ class Engine:
         return await self.store.read(query)
 
 
-def cause(number: int, target: int | None = None) -> Cause:
+def cause(number: int, target: str) -> Cause:
     """Give a revocation."""
     return Cause(
         authority="operators", event_id=f"e{number}", version=number,
         received_at=number, ingress_key="k", settings=1, effect=Effect.REVOKE,
-        target=Identifier("agent.id", f"a{target or number}"), at=number,
+        target=Identifier("agent.id", target), at=number,
     )  # fmt: skip
 
 
 @asynccontextmanager
 async def engine(
-    folder: Path, longest_lease: int | None = None
+    folder: Path, longest_lease: int | None = None, genesis: str = "g1", at: int = 0
 ) -> AsyncIterator[Engine]:
     """Open the store of a folder, and bring closure back."""
-    store = Store.open(folder, realm="acme", genesis="g1")
+    store = Store.open(folder, realm="acme", genesis=genesis)
     try:
-        now = [0]
+        now = [at]
         names = GuardNames(longest_lease=longest_lease)
         closures = Closures(store, 30.0, lambda: now[0], lambda: now[0], names=names)
         await closures.load()
@@ -87,25 +96,86 @@ async def engine(
         await store.close()
 
 
-async def test_what_was_accepted_before_a_crash_is_followed_after_it(
-    tmp_path: Path,
-) -> None:
-    """Nothing of it was saved by then, but the log has it; and the member is known."""
-    async with engine(tmp_path) as before:
-        await before.closures.roll.register(OPEN, BEARER, BY_OPEN)
-        identity = await before.revoke(1)
-    async with engine(tmp_path) as between:
-        between.closures._step()
-        await between.closures._save()
-    async with engine(tmp_path) as after:
-        assert after.closures.closure.guards["open"].terms == OPEN
-        after.closures._step()
-        assert await after.state(identity) is ProofState.PENDING
+@define
+class OnStore:
+    """The engine of one folder, which a test starts again."""
 
-        after.closures.roll.applied(BY_OPEN, "g1", 1, None)
-        after.closures._step()
+    folder: Path
+    now: int = 0
+    one: Engine = field(init=False)
+    running: AsyncExitStack = field(factory=AsyncExitStack)
 
-        assert await after.state(identity) is ProofState.CLOSED
+    async def start(self) -> None:
+        """Open the folder."""
+        opened = engine(self.folder, 60 * SECOND, GENESIS, self.now)
+        self.one = await self.running.enter_async_context(opened)
+
+    async def restart(self, *, saved: bool) -> None:
+        """Begin with what the file has."""
+        if saved:
+            self.one.closures._witnessed = -60 * SECOND
+            await self.one.closures._save()
+        await self.running.aclose()
+        await self.start()
+
+    async def says(
+        self, guard: str, status: str, applied: int = 0, genesis: str = GENESIS
+    ) -> None:
+        """Hand it to the registry, as the feed does."""
+        roll, by = self.one.closures.roll, cast("Any", SimpleNamespace(guard=guard))
+        if status == "registered":
+            await roll.register(Registration(guard, LEASE, MODES[guard]), BEARER, by)
+        elif status == "applied":
+            roll.applied(by, genesis, applied, None)
+        else:
+            roll.leave(by)
+
+    async def removes(self, guard: str) -> None:
+        """Remove a guard."""
+        assert await self.one.closures.roll.remove(guard, "sam")
+
+    async def revoke(self, name: str) -> str:
+        """Commit a cause."""
+        return await self.one.revoke(self.one.store.end, target=name)
+
+    async def wait(self, seconds: int) -> None:
+        """Set the clock."""
+        self.now += seconds * SECOND
+        self.one.now[0] = self.now
+        self.one.closures._step()
+
+    async def state(self, identity: str) -> tuple[ProofState, tuple[str, ...]] | None:
+        """Step, and look."""
+        self.one.closures._step()
+        found = await self.one.closures.result(identity)
+        return None if found is None else (found.outcome.state, found.outcome.laggards)
+
+    async def told(self) -> list[tuple[str, bool]]:
+        """Read the signals."""
+        await self.one.closures._save()
+        told = Transitions()
+        for (body,) in await self.one.rows("SELECT body FROM signals ORDER BY offset"):
+            plain = orjson.loads(body)
+            over = plain.get("over", False)
+            told.take(Identifier(*plain["presented"]), is_open=not over)
+        return told.told
+
+    def evidence(self, guard: str, as_of: int, seconds: int) -> PointEvidence:
+        """Ask the points that the registry tells."""
+        points = self.one.closures.roll.points
+        return points.standing(guard, as_of, seconds * SECOND, 0)
+
+
+class TestClosures(ClosureCases):
+    """On a file."""
+
+    @pytest.fixture
+    async def followed(self, tmp_path: Path) -> AsyncIterator[OnStore]:
+        """Start with nothing."""
+        found = OnStore(tmp_path)
+        async with found.running:
+            await found.start()
+            yield found
 
 
 async def test_every_state_is_kept(tmp_path: Path) -> None:
@@ -144,28 +214,6 @@ async def test_every_state_is_kept(tmp_path: Path) -> None:
         await after.closures._save()
         assert 2 == len(await after.rows("SELECT body FROM signals"))  # of the pending
         assert ["agent.id:a2"] == [each.target for each in after.closures.recent][:1]
-
-
-async def test_the_finding_on_a_late_revocation_ends_when_it_is_closed(
-    tmp_path: Path,
-) -> None:
-    """Also over a restart; with the last cause of its target."""
-    async with engine(tmp_path) as before:
-        await before.closures.roll.register(OPEN, BEARER, BY_OPEN)
-        await before.revoke(1, 2, target=1)
-        before.now[0] = 40 * SECOND
-        before.closures._step()
-        await before.closures._save()
-    async with engine(tmp_path) as after:
-        after.now[0] = 50 * SECOND
-        said = []
-        for applied in (1, 2, 2):
-            after.closures.roll.applied(BY_OPEN, "g1", applied, None)
-            after.closures._step()
-            await after.closures._save()
-            rows = await after.rows("SELECT body FROM signals ORDER BY offset")
-            said.append([orjson.loads(body).get("over", False) for (body,) in rows])
-    assert said == [[False, False], [False, False, True], [False, False, True]]
 
 
 async def test_many_causes_are_read_in_slices(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from streams.engines.kafka.closure.guard_registry import CEILING, KafkaGuardRegi
 from streams.engines.kafka.records.codec import fact_record
 from streams.engines.kafka.records.outputs import finding_record
 from streams.engines.kafka.records.receipts import UNPROVEN
+from streams.engines.kafka.sentinel.receipt_log import KafkaReceiptLog
 from streams.model.findings import FindingKind
 from streams.model.times import DAY, SECOND
 from streams.pipeline.closure import ClosureTally
@@ -35,10 +36,13 @@ from streams.sinks import wording
 from streams.stages.closure.closure import ProofState
 from streams.stages.closure.guard_names import GuardKeys
 from streams.stages.sentinel.episode import Episode
+from tests.contract.closure_cases import MODES, ClosureCases, Transitions
 from tests.unit.test_notify import a_finding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
+
+    from streams.stages.sentinel.evidence import PointEvidence
 
 pytestmark = pytest.mark.unit
 
@@ -57,13 +61,15 @@ class Raw:
     offset: int
     key: bytes | None
     value: bytes | None
+    timestamp: int = 0  # ms
 
 
 def cause(offset: int, name: str = "c", **more: Any) -> Raw:
     """Give a revocation as it lies in facts."""
+    target = more.pop("target", Identifier("jwt.jti", f"{name}{offset}"))
     fact = Cause(
         authority="a", version=NOW, received_at=NOW, ingress_key="k",
-        target=Identifier("jwt.jti", f"{name}{offset}"), effect=Effect.REVOKE, at=NOW,
+        target=target, effect=Effect.REVOKE, at=NOW,
         **more,
     )  # fmt: skip
     record = fact_record(REALM, fact, 1)
@@ -170,6 +176,117 @@ def test_the_members_are_those_below_the_end_that_was_asked_for_afterwards() -> 
     assert partition.state(identity) == (ProofState.CLOSED, 1, ())
 
 
+@define
+class OnTopics:
+    """A partition whose worker a test starts again; the topics stay."""
+
+    facts: list[Raw] = attrs.Factory(list)
+    receipts: list[Raw] = attrs.Factory(list)
+    findings: dict[str, Any] = attrs.Factory(dict)
+    guards: dict[str, Guard] = attrs.Factory(dict)
+    transitions: Transitions = attrs.Factory(Transitions)
+    now: int = 0
+    committed: int = 0
+    worker: Partition = attrs.field(init=False)
+    points: KafkaReceiptLog = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Start a worker."""
+        self._start()
+
+    def _start(self) -> None:
+        """Take the partition up, as the stage does."""
+        self.worker = Partition(now=self.now)
+        of = self.worker.of
+        of.position, of.target = self.committed, len(self.facts)
+        of.awaited = len(self.receipts)
+        of.restore(filter(None, map(episode_of, self.findings.values())))
+        of.read(self.facts[self.committed :])
+        of.ask(of.awaited)
+        of.hear(self.receipts, of.awaited)
+        self.points = KafkaReceiptLog(
+            KafkaSettings(),
+            GuardKeys({}),
+            {},
+            lambda: NOW + self.now,
+            lambda _: GENESIS,
+        )
+        self.points.hear(0, self.receipts)
+        self._step()
+
+    def _step(self) -> None:
+        for episode in self.worker.of.step(NOW + self.now):
+            self.transitions.take(episode.finding.presented, is_open=episode.open)
+            self.findings[episode.finding.id] = _lying(finding_record(episode, 1))
+        self.points._expire()
+
+    def _heard(self, key: bytes, value: bytes | None) -> None:
+        stamp = (NOW + self.now) // 10**6
+        record = Raw(len(self.receipts), key, value, stamp)
+        self.receipts.append(record)
+        self.worker.hear(record)
+        self.points.hear(0, [record])
+
+    async def restart(self, *, saved: bool) -> None:
+        """Have another worker take it up."""
+        self._step()
+        if saved:
+            self.committed = self.worker.of.floor(NOW + self.now)
+        self._start()
+
+    async def says(
+        self, guard: str, status: str, applied: int = 0, genesis: str = GENESIS
+    ) -> None:
+        """Write a receipt as the guard does."""
+        if guard not in self.guards:
+            self.guards[guard] = Guard(guard, Mode(MODES[guard].value))
+        self.guards[guard].receipts._wall = lambda: NOW + self.now
+        raw = self.guards[guard].says(status, 0, applied, genesis)
+        self._heard(raw.key or b"", raw.value)
+
+    async def removes(self, guard: str) -> None:
+        """Write a record without a value, as the stage does."""
+        self._heard(f"{REALM}/{guard}".encode(), None)
+
+    async def revoke(self, name: str) -> str:
+        """Write a cause, and ask for the end of the receipts."""
+        offset = len(self.facts)
+        target = Identifier("agent.id", name)
+        self.facts.append(cause(offset, target=target, event_id=f"e{offset}"))
+        return self.worker.read(self.facts[-1])
+
+    async def wait(self, seconds: int) -> None:
+        """Set the clocks."""
+        self.now += seconds * SECOND
+        self.worker.now = self.now
+        self._step()
+
+    async def state(self, identity: str) -> tuple[ProofState, tuple[str, ...]] | None:
+        """Step, and look."""
+        self._step()
+        found = self.worker.of.result(REALM, identity, NOW + self.now)
+        return None if found is None else (found.outcome.state, found.outcome.laggards)
+
+    async def told(self) -> list[tuple[str, bool]]:
+        """Give what was written to the topic."""
+        self._step()
+        return self.transitions.told
+
+    def evidence(self, guard: str, as_of: int, seconds: int) -> PointEvidence:
+        """Ask the points that receipts tell."""
+        found = self.points.points(REALM)
+        return found.standing(guard, as_of, NOW + seconds * SECOND, 0)
+
+
+class TestClosures(ClosureCases):
+    """On topics, as records."""
+
+    @pytest.fixture
+    def followed(self) -> OnTopics:
+        """Start with nothing."""
+        return OnTopics()
+
+
 async def test_the_end_of_the_receipts_is_asked_for_after_the_cause_was_read() -> None:
     """A guard that registers in between serves from beyond the cause."""
     settings = KafkaSettings()
@@ -266,31 +383,6 @@ def test_a_fence_counts_as_the_time_that_it_took() -> None:
     (told,) = partition.tally.propagation.collect()
     (count,) = (s.value for s in told.samples if s.name.endswith("_count"))
     assert 1 == count
-
-
-def test_the_finding_on_a_late_revocation_ends_with_the_last_of_its_target() -> None:
-    """However long that takes; what closes in time ends nothing."""
-    edge, partition = Guard("edge", Mode.FAIL_OPEN), Partition()
-    partition.hear(edge.says("registered", 0))
-    first = partition.read(cause(7))
-    again = attrs.evolve(cause(7), offset=9)  # another copy of it
-    partition.of.read([cause(8), again])
-    partition.of.ask(partition.of.heard)
-    partition.now = 40 * SECOND
-    told = {each.finding.presented.value: each for each in partition.of.step(NOW)}
-    assert sorted(told) == ["c7", "c8"]
-
-    partition.hear(edge.says("applied", 1, applied=9))
-    assert partition.state(first)[0] is ProofState.CLOSED
-    assert [told[name].open for name in ("c7", "c8")] == [True, False]
-    assert list(partition.of.step(NOW + DAY)) == []
-    partition.hear(edge.says("applied", 2, applied=10))
-    (over,) = partition.of.step(NOW + DAY)
-    assert (over.finding.presented.value, over.open) == ("c7", False)
-
-    partition.read(cause(11))
-    partition.hear(edge.says("applied", 3, applied=12))
-    assert list(partition.of.step(NOW + DAY)) == []
 
 
 def test_the_finding_on_a_late_revocation_says_who_ended_it_and_why() -> None:
@@ -542,16 +634,6 @@ def test_a_byte_of_a_signed_receipt_cannot_be_changed() -> None:
             else {}
         )
         assert all(each.applied == 0 for each in members.values())
-
-
-def test_what_an_operator_removed_is_waited_for_no_more() -> None:
-    """A record without a value ends its guard."""
-    partition = Partition()
-    partition.hear(Guard(mode=Mode.FAIL_OPEN).says("registered", 0))
-    identity = partition.read(cause(7))
-    assert partition.state(identity)[0] is ProofState.PENDING
-    partition.hear(Raw(1, b"default/g", None))
-    assert partition.state(identity) == (ProofState.CLOSED, 0, ())
 
 
 def test_the_next_owner_reads_from_the_first_open_cause() -> None:
