@@ -6,7 +6,7 @@ import gc
 import os
 import sys
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import orjson
 from rich.console import Console
@@ -21,10 +21,17 @@ from streams.model.records import DeadLetter, to_line
 from streams.model.times import rfc3339, typed_time
 from streams.services.event_id_conflicts import COLLISION
 from streams.services.hunt import REALM, Hunt
+from streams.services.hunt_processes import (
+    HuntProcessError,
+    HuntProcesses,
+    LogChoice,
+    read_alone,
+)
 from streams.services.parse import (
     ParseTally,
     UnreadPiece,
     chosen,
+    files_of,
     kind_of,
     parse_paths,
     summary,
@@ -36,6 +43,8 @@ from streams.sources.mapped.mapping import MappingError, load_mapping
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from rich.progress import TaskID
+
     from streams.services.hunt import NamedCause, Report, Reuse
 
 CLEAN: Final = 0
@@ -43,6 +52,7 @@ FOUND: Final = 1
 USAGE: Final = 2
 UNREAD: Final = 3
 NOWHERE: Final = dict.fromkeys(UnreadPiece._fields)  # of what was read
+WORTH: Final = 16 << 20  # bytes of logs for one more process
 FILE_WIDTH: Final = 200  # columns where the output is no terminal
 
 
@@ -74,7 +84,7 @@ def parse(paths: list[Path], source: str | None, mapping: Path | None) -> int:
     return 0
 
 
-def hunt(
+def hunt(  # noqa: PLR0913 - each by name
     paths: list[Path],
     *,
     source: str | None,
@@ -82,6 +92,7 @@ def hunt(
     revoke: list[str],
     output: str,
     inclusive: bool,
+    jobs: int | None,
 ) -> int:
     """Hunt over the paths and print the report.
 
@@ -92,27 +103,23 @@ def hunt(
         revoke: ``kind:value@TIME`` causes of the operator.
         output: ``table``, ``json`` or ``ocsf``.
         inclusive: an access at exactly the time of a cause counts as after it.
+        jobs: number of processes that read; None: one a core.
 
     Returns:
         The exit code: 0 nothing found, 1 findings, 2 a wrong argument, 3 nothing found
-        in what could be read.
+        in what could be read, or a process ended.
     """
     try:
         gc.disable()  # millions of small objects in no cycle: a third of the time
-        reader = chosen(source, mapping)
         vocabulary = _vocabulary(mapping)
         hunt = Hunt(vocabulary)
         for text in revoke:
             hunt.revoke(*operator_cause(text, vocabulary))
-        tally = ParseTally()
-        with _progress() as progress:
-            task = progress.add_task("reading", total=None)
-
-            def tell(done: int, total: int) -> None:
-                progress.update(task, completed=done, total=total)
-
-            for record in parse_paths(paths, reader, progress=tell, tally=tally):
-                hunt.add(record)
+        with _Bars() as bars:
+            tally = _read(paths, LogChoice.of(source, mapping, paths), hunt, jobs, bars)
+    except HuntProcessError as error:
+        to_stderr("hunt", error)
+        return UNREAD
     except (OSError, MappingError, ValueError) as error:
         to_stderr("hunt", error)
         return USAGE
@@ -126,6 +133,20 @@ def hunt(
     if report.findings:
         return FOUND
     return UNREAD if tally.unread else CLEAN
+
+
+def _read(
+    paths: list[Path], choice: LogChoice, hunt: Hunt, jobs: int | None, bars: _Bars
+) -> ParseTally:
+    """Read in as many processes as is worth it: each takes half a second to start."""
+    chosen(choice.source, choice.mapping)  # a wrong one is said before anything starts
+    files = files_of(paths)
+    if all(file.is_file() for file in files):  # a pipe is read here
+        size = sum(file.stat().st_size for file in files)
+        wanted = min(os.cpu_count() or 1, size // WORTH) if jobs is None else jobs
+        if wanted > 1:
+            return HuntProcesses(choice, hunt, bars).run(files, wanted)
+    return read_alone(files, choice, hunt, bars)
 
 
 def operator_cause(
@@ -251,9 +272,32 @@ def _finding(reuse: Reuse) -> dict[str, Any]:
     }
 
 
-def _progress() -> Progress:
-    console = Console(stderr=True)
-    return Progress(console=console, transient=True, disable=not console.is_terminal)
+class _Bars:
+    """A bar for each file that is being read, where errors go to a terminal."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        self._shown = Progress(
+            console=console, transient=True, disable=not console.is_terminal
+        )
+        self._tasks: dict[Path, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self._shown.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._shown.stop()
+
+    def __call__(self, file: Path, done: int, size: int) -> None:
+        """Move the bar of a file; it goes when the file is read."""
+        task = self._tasks.get(file)
+        if task is None:
+            task = self._tasks[file] = self._shown.add_task(escape(file.name))
+        if done < size:
+            self._shown.update(task, completed=done, total=size)
+        else:
+            self._shown.remove_task(self._tasks.pop(file))
 
 
 def _tell_unread(tally: ParseTally) -> None:

@@ -107,7 +107,7 @@ def parse(paths: Paths, source: SourceName = None, mapping: MappingFile = None) 
 
 
 @app.command()
-def hunt(
+def hunt(  # noqa: PLR0913 - each by name
     paths: Paths,
     source: SourceName = None,
     mapping: MappingFile = None,
@@ -130,6 +130,15 @@ def hunt(
             help="Count a use at exactly the time of a cause as after it.",
         ),
     ] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            min=1,
+            metavar="N",
+            help="Processes that read the logs; by default one a core.",
+        ),
+    ] = None,
 ) -> None:
     """Find uses of dead credentials in logs; exit code 1 if there are any."""
     from streams.cli.logs import hunt as work
@@ -142,6 +151,7 @@ def hunt(
             revoke=revoke or [],
             output=output,
             inclusive=inclusive,
+            jobs=jobs,
         )
     )
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from streams.model.records import Access, DeadLetter, Lifecycle, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 COLLISION: Final = (
     "id_collision: an event of this id and type was read with other content; "
@@ -34,6 +34,7 @@ OF_REQUESTS: Final = frozenset({"kubernetes"})
 IN_HALVES: Final = frozenset({"openbao"})  # a request is one line, its response another
 Event = list[Lifecycle | Access]
 
+_ABSENT: Final = "\0"
 _OFFSET: Final = {one: one._fields.index("offset") for one in (Access, Lifecycle)}
 
 
@@ -54,7 +55,7 @@ class EventIdConflicts:
 
     def _check(self, event: Event) -> Iterator[DeadLetter]:
         last = event[-1]
-        key, content = _mark(event)
+        key, content = mark(event, list(map(content_hash, event)))
         if self._first.setdefault(key, content) == content:
             return
         if (key, content) not in self._others:
@@ -114,7 +115,7 @@ class Memory:
                 continue
             if item[-1].source in IN_HALVES and not joined:
                 continue
-            of_event, content = _mark(item)
+            of_event, content = mark(item, list(map(content_hash, item)))
             key = hash((authority, of_event))
             came = key in known or key in new
             first = known.get(key, new.setdefault(key, content))
@@ -176,30 +177,41 @@ def _whole(event: Event) -> Iterator[Event]:
         yield event
 
 
-def _mark(event: Event) -> tuple[int, int]:
-    """Hash of an event's identity, and of its content."""
-    last = event[-1]
-    content = content_of(last) if len(event) == 1 else _contents(event)
-    kind = None if last.source in OF_REQUESTS else last.event_type
-    return hash((last.source, last.event_id, kind)), hash(content)
-
-
-def _contents(event: Event) -> tuple[object, ...]:
-    """Contents of the records of an event.
+def mark(event: Event, contents: Sequence[int]) -> tuple[int, int]:
+    """Hash of an event's identity, and of its content.
 
     A vault's issue is told again where another call shows its second name; that
     belongs to neither event.
+
+    Args:
+        event: its records, the last one with an id.
+        contents: their hashes, as `content_hash` makes them.
     """
+    last = event[-1]
+    kind = "" if last.source in OF_REQUESTS else last.event_type
+    key = hash((last.source, last.event_id, kind))
+    if len(event) == 1:
+        return key, contents[0]
     told = {
-        (type(one), one.effect, one.identifiers[:1]): content_of(one)
-        for one in reversed(event)
-        if one.event_id == event[-1].event_id
+        (type(one).__name__, one.effect or "", one.identifiers[:1]): content
+        for one, content in zip(reversed(event), reversed(contents), strict=True)
+        if one.event_id == last.event_id
     }
-    contents = [told[key] for key in sorted(told, key=str)]
-    return contents[0] if len(contents) == 1 else tuple(contents)
+    found = [told[name] for name in sorted(told)]
+    return key, found[0] if len(found) == 1 else hash(tuple(found))
 
 
 def content_of(record: Lifecycle | Access) -> tuple[object, ...]:
     """Content of a record, without the position of its copy."""
     place = _OFFSET[type(record)]
     return record[:place] + record[place + 1 :]
+
+
+def content_hash(record: Lifecycle | Access) -> int:
+    """Hash of a record's content; it depends on the seed of strings alone.
+
+    That of None is the hash of an address before Python 3.12.
+    """
+    fields = [_ABSENT if each is None else each for each in record]
+    fields[_OFFSET[type(record)]] = 0
+    return hash(tuple(fields))

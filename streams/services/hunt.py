@@ -131,6 +131,8 @@ class Hunt:
         self._issued: set[Identifier] = set()
         self._opening: set[int] = set()  # contents of records that open an event
         self._inner: set[int] = set()  # and of those that do not
+        self._contents: dict[int, int] = {}  # the first, by the hash of an event's id
+        self._conflicts: set[tuple[int, int]] = set()
         self._derived: set[int] = set()
         self._origins: dict[str, Origin] = {}
         self._own = ExcerptWriter()
@@ -156,10 +158,20 @@ class Hunt:
                 self._lineage(record)
             else:
                 self._lifecycle(record)
-        who = self._counted(excerpt, places)
+        self._compare(excerpt.marks)
+        who, none = self._counted(excerpt, places), array("q")
         self._excerpts.append(
-            excerpt._replace(who=who, contents=array("q"), said=[], presented=[])
+            excerpt._replace(who=who, contents=none, marks=none, said=[], presented=[])
         )
+
+    def _compare(self, marks: array[int]) -> None:
+        """Count the further contents of one id; see `event_id_conflicts`."""
+        known, pairs = self._contents, iter(marks)
+        for key, content in zip(pairs, pairs, strict=True):
+            if known.setdefault(key, content) != content:
+                before = len(self._conflicts)
+                self._conflicts.add((key, content))
+                self.counts.dead_letter += len(self._conflicts) - before
 
     def _counted(self, excerpt: Excerpt, places: Places) -> array[int]:
         """Count the records; return what each presents, of repeats nothing."""

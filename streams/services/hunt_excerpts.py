@@ -14,6 +14,7 @@ from attrs import Factory, define
 
 from agents_registry.presentation import Presented
 from streams.model.records import Access, DeadLetter, Lifecycle, Outcome
+from streams.services.event_id_conflicts import content_hash, mark
 
 if TYPE_CHECKING:
     from streams.model.records import Record
@@ -22,8 +23,6 @@ LIFECYCLE: Final = -1  # in the place of what is presented
 TIMELESS: Final = -2  # an access without a time
 OUTCOMES: Final[tuple[Outcome | None, ...]] = (None, "allowed", "denied")
 _CODE: Final = {outcome: code for code, outcome in enumerate(OUTCOMES)}
-_ABSENT: Final = "\0"  # the hash of None is that of an address before Python 3.12
-_PLACE: Final = {one: one._fields.index("offset") for one in (Access, Lifecycle)}
 
 
 class Excerpt(NamedTuple):
@@ -37,6 +36,7 @@ class Excerpt(NamedTuple):
         times: of each use (ns), else 0.
         outcomes: of each access, a place in OUTCOMES.
         event_ids: of each record, as `marshal` writes a list.
+        marks: of the events that have an id: hash of the identity, then of the content.
         presented: what was not presented in the excerpts before.
         said: records that state something about authority.
         dead_letters: number of them.
@@ -48,6 +48,7 @@ class Excerpt(NamedTuple):
     times: array[int]
     outcomes: bytearray
     event_ids: bytes
+    marks: array[int]
     presented: list[Presented]
     said: list[Lifecycle | Access]
     dead_letters: int
@@ -66,6 +67,7 @@ class _Columns:
     times: array[int] = Factory(lambda: array("q"))
     outcomes: bytearray = Factory(bytearray)
     event_ids: list[str | None] = Factory(list)
+    marks: array[int] = Factory(lambda: array("q"))
     presented: list[Presented] = Factory(list)
     said: list[Lifecycle | Access] = Factory(list)
     dead_letters: int = 0
@@ -83,14 +85,17 @@ class ExcerptWriter:
         self._source: str | None = None
         self._offset: int | None = None
         self._of_event: set[int] = set()
+        self._event: list[Lifecycle | Access] = []
+        self._contents: list[int] = []
 
     def take(self) -> Excerpt:
         """Return what was added since the last excerpt."""
+        self._close_event()
         columns, self._columns = self._columns, _Columns()
         return Excerpt(
             columns.contents, columns.opens, columns.who, columns.times,
-            columns.outcomes, marshal.dumps(columns.event_ids), columns.presented,
-            columns.said, columns.dead_letters,
+            columns.outcomes, marshal.dumps(columns.event_ids), columns.marks,
+            columns.presented, columns.said, columns.dead_letters,
         )  # fmt: skip
 
     def add(self, record: Record) -> None:
@@ -100,9 +105,8 @@ class ExcerptWriter:
             self._opens(record.source, record.offset, hash(record))
             columns.dead_letters += 1
             return
-        fields = [_ABSENT if each is None else each for each in record]
-        fields[_PLACE[type(record)]] = 0
-        content = hash(tuple(fields))
+        content = content_hash(record)
+        self._note(record, content)
         columns.contents.append(content)
         columns.opens.append(self._opens(record.source, record.offset, content))
         columns.event_ids.append(record.event_id)
@@ -121,8 +125,24 @@ class ExcerptWriter:
             self._stated.add(content)
             columns.said.append(record)
 
+    def _note(self, record: Lifecycle | Access, content: int) -> None:
+        """Put the records of an event together; the access is always the last."""
+        event = self._event
+        if event and event[0].offset != record.offset:
+            self._close_event()
+        event.append(record)
+        self._contents.append(content)
+        if isinstance(record, Access):
+            self._close_event()
+
+    def _close_event(self) -> None:
+        if self._event and self._event[-1].event_id is not None:
+            self._columns.marks.extend(mark(self._event, self._contents))
+        self._event.clear()
+        self._contents.clear()
+
     def _opens(self, source: str, offset: int, content: int) -> bool:
-        """Whether a record is its event's first; the access is always the last.
+        """Whether a record is its event's first.
 
         No event says a thing twice: one at the same place that does is of another file.
         """

@@ -7,8 +7,8 @@ bytes of the (unpacked) file.
 
 from __future__ import annotations
 
+import os
 import secrets
-import zlib
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
@@ -18,33 +18,27 @@ from attrs import define, field
 from streams.model.keyed_names import LEAST_BYTES
 from streams.model.records import DeadLetter, Lifecycle
 from streams.services.event_id_conflicts import COLLISION, EventIdConflicts
+from streams.services.log_blocks import FilePart, blocks, cuts, is_packed
 from streams.services.secret_names import SecretNames
 from streams.sources.catalogue import source as make_source
 from streams.sources.guess import guess_bytes
 from streams.sources.mapped.generic import Generic
 from streams.sources.mapped.mapping import load_mapping
-from streams.sources.reading.envelope import TOO_LARGE, Event, events, has_lines
+from streams.sources.reading.envelope import Event, events
 from streams.sources.stream import open_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from io import BufferedReader
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from streams.model.records import Record
     from streams.sources import Source
     from streams.sources.stream import Stream
 
-BLOCK: Final = 32 << 20  # bytes read at once; a document is read whole
-DOCUMENT: Final = 1 << 30  # bytes of a document (or of a gzip bomb) held in memory
 UNKNOWN: Final = "unknown"
 NO_SOURCE: Final = (
     "unknown_source: the content tells no source; name it with --source or --mapping"
 )
-GZIP: Final = "truncated_gzip: the archive breaks off here; fetch the file again"
 UNREADABLE: Final = "unreadable_file: {}; give read access, then read it again"
-_GZIP_MAGIC: Final = b"\x1f\x8b"
-_GZIP_BITS: Final = zlib.MAX_WBITS | 16
-_PACKED: Final = 1 << 20
 
 
 class UnreadPiece(NamedTuple):
@@ -91,9 +85,9 @@ class ParseTally:
 
 
 class ReadProgress(Protocol):
-    """Told, after each block, how many bytes on disk were read of how many."""
+    """Told, after each block, how many bytes on disk were read of a file's size."""
 
-    def __call__(self, done: int, total: int) -> None:
+    def __call__(self, file: Path, done: int, size: int) -> None:
         """Take the news."""
 
 
@@ -147,60 +141,125 @@ def parse_paths(
     A secret that is named by its value has a hash of its own in each call.
     """
     named = [Path(path) for path in paths]
-    chosen: Stream | None = None
-    if source is not None:
-        made = make_source(source) if isinstance(source, str) else source()
-        chosen = open_stream(made)
-    files = files_of(named)
     # A pepper of this run alone: what is named here is compared with nothing else.
     names = SecretNames((secrets.token_bytes(LEAST_BYTES),))
-    found = _read(files, frozenset(named), chosen, progress, tally or ParseTally())
-    return map(names.conceal, found)
+    compare = EventIdConflicts().noted
+    reader = LogReader(source, named, tally or ParseTally(), progress, compare)
+    return map(names.conceal, reader.all(files_of(named)))
 
 
-def _read(
-    files: list[Path],
-    named: frozenset[Path],
-    chosen: Stream | None,
-    progress: ReadProgress | None,
-    tally: ParseTally,
-) -> Iterator[Record]:
-    done, total = 0, sum(file.stat().st_size for file in files)
-    # One a name, over all files: a pair may be split by the rotation of a log.
-    open_streams: dict[str, Stream] = {} if chosen is None else {"": chosen}
-    fed: dict[int, list[_Places]] = {}  # by stream
-    collisions = EventIdConflicts()
-    for file in files:
-        reader = chosen
+class LogReader:
+    """Reads files one after the other.
+
+    Attributes:
+        left: what of the last file is to be read apart, where files may be cut.
+        in_order: the last file was not read: its source pairs lines, over all files.
+        lines: line ends in the last part.
+    """
+
+    def __init__(
+        self,
+        source: str | Callable[[], Source] | None,
+        named: Collection[Path],
+        tally: ParseTally,
+        progress: ReadProgress | None = None,
+        compare: Callable[[Iterable[Record]], Iterable[Record]] = iter,
+    ) -> None:
+        """Open the source that is chosen.
+
+        Args:
+            source: as `parse_paths` takes it.
+            named: files that somebody named: that one cannot be opened is an error.
+            tally: gets what was read.
+            progress: told after each block.
+            compare: passes the records on, with dead letters of its own.
+        """
+        self._chosen: Stream | None = None
+        if source is not None:
+            made = make_source(source) if isinstance(source, str) else source()
+            self._chosen = open_stream(made)
+        self._named, self._tally = frozenset(named), tally
+        self._progress, self._compare = progress, compare
+        # One a name, over all files: a pair may be split by the rotation of a log.
+        self._streams = {} if self._chosen is None else {"": self._chosen}
+        self._fed: dict[int, list[_Places]] = {}  # by stream that pairs lines
+        self.left: list[FilePart] = []
+        self.in_order = False
+        self.lines = 0
+
+    def all(self, files: Iterable[Path]) -> Iterator[Record]:
+        """Return the records of files, in their order, and of what waited."""
+        for file in files:
+            yield from self.read(FilePart(file))
+        yield from self.close()
+
+    def read(self, part: FilePart, *, cut: bool = False) -> Iterator[Record]:
+        """Return the records of a part.
+
+        Args:
+            part: a file, or a part that ``left`` told.
+            cut: read only the first block of a large file of lines, and nothing of one
+                whose source pairs lines; see ``left`` and ``in_order``.
+
+        Raises:
+            OSError: a file that was named cannot be opened.
+        """
+        file, self.left, self.in_order, self.lines = part.file, [], False, 0
+        places = _Places(str(file), self._tally)
         try:
             opened = file.open("rb")
         except OSError as error:
-            if file in named:  # a wrong argument, no accident within a folder
+            if file in self._named:  # a wrong argument, no accident within a folder
                 raise
-            tally.read += 1
+            self._tally.read += 1
             letter = DeadLetter(UNKNOWN, 0, 0, UNREADABLE.format(error))
-            yield from _Places(str(file), tally).noted((letter,))
-            continue
-        places = _Places(str(file), tally)
+            yield from places.noted((letter,))
+            return
+        stream = self._chosen
         with opened:
-            for base, data, broken in _blocks(opened):
-                if reader is None:
-                    reader = _recognised(data, open_streams)
-                if places not in fed.setdefault(id(reader), []):
-                    fed[id(reader)].append(places)
-                places.enter(data, base)
-                yield from places.noted(collisions.noted(reader.feed(data, base)))
+            size = os.fstat(opened.fileno()).st_size
+            plain = not is_packed(opened)
+            for base, data, broken in blocks(opened, part):
+                if stream is None:
+                    stream = self._stream(part.source or guess_bytes(data) or UNKNOWN)
+                if cut and stream.pairs:
+                    self.in_order = True
+                    return
+                self._enter(stream, places, data, base)
+                yield from places.noted(self._compare(stream.feed(data, base)))
                 if broken:
                     letter = DeadLetter(UNKNOWN, base + len(data), 0, broken)
                     yield from places.noted((letter,))
-                if progress is not None and opened.seekable():
-                    progress(done + opened.tell(), total)
-        done += file.stat().st_size
-    for stream in open_streams.values():
-        places = _together(fed.get(id(stream), []), tally)
-        yield from places.noted(collisions.noted(stream.close()))
-        tally.read += stream.read
-        tally.unknown.update(stream.unknown)
+                if self._progress is not None and opened.seekable():
+                    self._progress(file, opened.tell(), size)
+                if cut and plain and not base and len(data) < size:
+                    name = next(n for n, s in self._streams.items() if s is stream)
+                    self.left = list(cuts(opened, part, len(data), size, name or None))
+                    return
+
+    def _stream(self, name: str) -> Stream:
+        if name not in self._streams:
+            made = _NoSource() if name == UNKNOWN else make_source(name)
+            self._streams[name] = open_stream(made)
+        return self._streams[name]
+
+    def _enter(self, stream: Stream, places: _Places, data: bytes, base: int) -> None:
+        self.lines += data.count(b"\n")
+        places.enter(data, base)
+        if stream.pairs:
+            fed = self._fed.setdefault(id(stream), [])
+            if not fed or fed[-1] is not places:
+                for before in fed:
+                    before.enter(b"", 0)  # its last block is needed no more
+                fed.append(places)
+
+    def close(self) -> Iterator[Record]:
+        """Return the records of what waited for its other half; complete the tally."""
+        for stream in self._streams.values():
+            places = _together(self._fed.get(id(stream), []), self._tally)
+            yield from places.noted(self._compare(stream.close()))
+            self._tally.read += stream.read
+            self._tally.unknown.update(stream.unknown)
 
 
 class _Places:
@@ -245,15 +304,6 @@ def _together(files: Sequence[_Places], tally: ParseTally) -> _Places:
     return _Places(" to ".join(each.file for each in (*files[:1], *files[-1:])), tally)
 
 
-def _recognised(data: bytes, open_streams: dict[str, Stream]) -> Stream:
-    name = guess_bytes(data)
-    if name is None:
-        return open_streams.setdefault(UNKNOWN, open_stream(_NoSource()))
-    if name not in open_streams:
-        open_streams[name] = open_stream(make_source(name))
-    return open_streams[name]
-
-
 class _NoSource:
     """Account for the events of a file that no source recognises."""
 
@@ -268,48 +318,6 @@ class _NoSource:
                 yield DeadLetter(UNKNOWN, item.offset, item.length, NO_SOURCE)
             else:
                 yield item
-
-
-def _blocks(stream: BufferedReader) -> Iterator[tuple[int, bytes, str]]:
-    """(offset, bytes, what is broken) of a file: blocks of whole lines.
-
-    A document that is not made of lines comes in one block, whatever its size.
-    """
-    base, rest, first, broken = 0, b"", True, ""
-    for piece, broken in _pieces(stream):
-        rest += piece
-        if len(rest) > DOCUMENT:
-            yield base, b"", TOO_LARGE
-            return
-        cut = rest.rfind(b"\n") + 1
-        if broken or not cut or len(rest) < BLOCK or (first and not has_lines(rest)):
-            continue
-        yield base, rest[:cut], ""
-        base, rest, first = base + cut, rest[cut:], False
-    if rest or first or broken:
-        yield base, rest, broken
-
-
-def _pieces(stream: BufferedReader) -> Iterator[tuple[bytes, str]]:
-    """Unpacked bytes of a file, and GZIP where an archive breaks off."""
-    if not stream.peek(len(_GZIP_MAGIC)).startswith(_GZIP_MAGIC):  # a pipe cannot seek
-        while piece := stream.read(BLOCK):
-            yield piece, ""
-        return
-    unpacker, inside = zlib.decompressobj(_GZIP_BITS), False
-    while packed := stream.read(_PACKED):
-        while packed:
-            try:
-                yield unpacker.decompress(packed, BLOCK), ""
-            except zlib.error:
-                yield b"", GZIP
-                return
-            packed, inside = unpacker.unconsumed_tail, not unpacker.eof
-            if unpacker.eof:  # further members or padding (RFC 1952 section 2.2)
-                packed = unpacker.unused_data.lstrip(b"\0")
-                unpacker = zlib.decompressobj(_GZIP_BITS)
-    if inside:
-        yield unpacker.flush(), GZIP
 
 
 def summary(counts: Counter[str], tally: ParseTally) -> str:

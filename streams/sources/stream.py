@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 
 class Stream(Protocol):
-    """A source at work on consecutive pieces."""
+    """A source at work on consecutive pieces.
+
+    Attributes:
+        pairs: it keeps halves from piece to piece, so the pieces must come in order.
+    """
+
+    pairs: bool
 
     @property
     def read(self) -> int:
@@ -75,6 +81,8 @@ def open_stream(source: Source, *, patient: bool = True) -> Stream:
 
 
 class _Plain:
+    pairs = False
+
     def __init__(self, source: Source) -> None:
         self._source = source
 
@@ -98,6 +106,8 @@ class _Plain:
 
 
 class _Paired:
+    pairs = True
+
     def __init__(self, source: Pairing, *, patient: bool) -> None:
         self._name = source.name
         self._parser = source.parser(patient=patient)

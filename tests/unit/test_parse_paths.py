@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-import streams.services.parse
+import streams.services.log_blocks
 from streams.model.keyed_names import LEAST_BYTES
 from streams.model.records import Access, DeadLetter, Lifecycle, Record
 from streams.services.parse import ParseTally, files_of, kind_of, parse_paths, summary
@@ -138,7 +138,7 @@ def test_blocks_of_a_large_file_join_without_a_seam(
     (tmp_path / "lines").write_bytes(data)
     whole = list(parse_paths([tmp_path / "lines"]))
     (tmp_path / "lines").write_bytes(gzip.compress(data, mtime=0) if packed else data)
-    monkeypatch.setattr(streams.services.parse, "BLOCK", 3000)
+    monkeypatch.setattr(streams.services.log_blocks, "BLOCK", 3000)
     assert whole == list(parse_paths([tmp_path / "lines"]))
     (tmp_path / "document").write_bytes(as_document(EVENTS))
     assert plain(whole) == plain(list(parse_paths([tmp_path / "document"])))
@@ -148,8 +148,8 @@ def test_a_document_beyond_all_bounds_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An archive bomb does not fill the memory."""
-    monkeypatch.setattr(streams.services.parse, "DOCUMENT", 10_000)
-    monkeypatch.setattr(streams.services.parse, "BLOCK", 3000)
+    monkeypatch.setattr(streams.services.log_blocks, "DOCUMENT", 10_000)
+    monkeypatch.setattr(streams.services.log_blocks, "BLOCK", 3000)
     (tmp_path / "bomb.gz").write_bytes(gzip.compress(b"[" * 1_000_000, mtime=0))
     (letter,) = [
         record
@@ -163,8 +163,8 @@ def test_lines_behind_a_torn_first_one_are_read_in_blocks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A rotated log begins anywhere; it is no document, whatever its size."""
-    monkeypatch.setattr(streams.services.parse, "DOCUMENT", 40_000)
-    monkeypatch.setattr(streams.services.parse, "BLOCK", 8000)
+    monkeypatch.setattr(streams.services.log_blocks, "DOCUMENT", 40_000)
+    monkeypatch.setattr(streams.services.log_blocks, "BLOCK", 8000)
     (tmp_path / "torn").write_bytes(b'ate": "x"}\n' + as_lines(EVENTS))
     (tmp_path / "whole").write_bytes(as_lines(EVENTS))
     assert len(as_lines(EVENTS)) > 40_000
@@ -183,8 +183,8 @@ def test_lines_that_are_no_json_are_read_in_blocks(
     data = b"".join(dialect.write(dialect.make(n)) for n in range(4))
     (tmp_path / "log").write_bytes(data)
     whole = list(dialect.source().records(data))
-    monkeypatch.setattr(streams.services.parse, "DOCUMENT", len(data) // 2)
-    monkeypatch.setattr(streams.services.parse, "BLOCK", len(data) // 5)
+    monkeypatch.setattr(streams.services.log_blocks, "DOCUMENT", len(data) // 2)
+    monkeypatch.setattr(streams.services.log_blocks, "BLOCK", len(data) // 5)
     monkeypatch.setattr("streams.services.parse.secrets.token_bytes", bytes)
     names = SecretNames((bytes(LEAST_BYTES),))
     assert list(map(names.conceal, whole)) == list(parse_paths([tmp_path / "log"]))
@@ -197,7 +197,7 @@ def test_a_pipe_is_read_like_a_file(tmp_path: Path) -> None:
     for form in (as_lines, as_archive):
         with ThreadPoolExecutor() as pool:
             written = pool.submit(pipe.write_bytes, form(EVENTS))
-            records = list(parse_paths([pipe], progress=lambda _done, _total: None))
+            records = list(parse_paths([pipe], progress=lambda *_: None))
             written.result()
         assert plain(list(CloudTrail().records(as_lines(EVENTS)))) == plain(records)
 
@@ -210,10 +210,10 @@ def test_a_file_that_cannot_be_opened_costs_only_itself(
         (tmp_path / name).write_bytes(as_lines(EVENTS))
     opened = Path.open
 
-    def refuse(path: Path, *rest: Any) -> Any:
+    def refuse(path: Path, *rest: Any, **more: Any) -> Any:
         if path.name == "a":
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
-        return opened(path, *rest)
+        return opened(path, *rest, **more)
 
     monkeypatch.setattr(Path, "open", refuse)
     tally = ParseTally()
@@ -272,18 +272,18 @@ def test_what_is_given_at_the_end_has_the_place_of_its_line(tmp_path: Path) -> N
 
 
 def test_progress_and_unknown_types_are_told(tmp_path: Path) -> None:
-    """Bytes on disk against their sum; counts at the end."""
+    """Bytes on disk against the file's size; counts at the end."""
     for name in ("a", "b"):
         (tmp_path / name).write_bytes(as_archive(EVENTS))
-    told: list[tuple[int, int]] = []
+    told: list[tuple[str, int, int]] = []
     tally = ParseTally()
     records = parse_paths(
-        [tmp_path], progress=lambda done, total: told.append((done, total)),
-        tally=tally,
+        [tmp_path], tally=tally,
+        progress=lambda file, done, size: told.append((file.name, done, size)),
     )  # fmt: skip
     counts = Counter(kind_of(record) for record in records)
-    total = sum(file.stat().st_size for file in tmp_path.iterdir())
-    assert [(total // 2, total), (total, total)] == told
+    size = (tmp_path / "a").stat().st_size
+    assert [("a", size, size), ("b", size, size)] == told
     unknown = tally.unknown
     assert unknown
     assert 2 * len(EVENTS) == tally.read

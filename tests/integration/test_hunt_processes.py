@@ -1,0 +1,112 @@
+"""Hunts in several processes: the same report, and never half of one."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
+
+import pytest
+from typer.testing import CliRunner
+
+from streams.cli import logs
+from streams.cli.main import app
+from streams.services.hunt import Hunt
+from streams.services.hunt_processes import HuntProcesses, LogChoice, read_alone
+from streams.services.parse import files_of
+from tests.generators.cloudtrail import as_archive, as_lines, generate
+
+if TYPE_CHECKING:
+    from typer.testing import Result
+
+pytestmark = pytest.mark.integration
+
+VAULT = Path(__file__).parents[2] / "examples" / "openbao" / "audit.log"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Write logs of two systems, a vault's in pieces that part its pairs."""
+    events = generate(Random(1), 300).events
+    for number in range(6):
+        write = as_archive if number % 2 else as_lines
+        (tmp_path / f"aws.{number}").write_bytes(write(events[number::6] + events[:9]))
+    (tmp_path / "torn").write_bytes(b"\n{torn\n" + as_lines(events[:3]))
+    lines = VAULT.read_bytes().splitlines(keepends=True)
+    for number in range(0, len(lines), 7):
+        part = tmp_path / f"vault.{number:04}"
+        part.write_bytes(b"".join(lines[number : number + 7]))
+    return tmp_path
+
+
+def test_three_processes_find_what_one_finds(folder: Path) -> None:
+    """Counts, causes, findings, and what could not be read, where it lies."""
+    files = files_of([folder])
+    choice = LogChoice.of(None, None, [folder])
+    alone, together = Hunt(), Hunt()
+    right = read_alone(files, choice, alone, None)
+    news: list[Path] = []
+    tally = HuntProcesses(
+        choice, together, lambda file, _done, _size: news.append(file)
+    ).run(files, 3)
+
+    assert alone.report() == together.report()
+    assert alone.report().findings
+    assert (right.read, right.unknown) == (tally.read, tally.unknown)
+    assert right.unread == tally.unread
+    assert set(files) == set(news)
+    assert not multiprocessing.active_children()
+
+
+def hunted(folder: Path, *options: str) -> Result:
+    """Hunt by the command, in two processes."""
+    return CliRunner().invoke(app, ["hunt", str(folder), "--jobs", "2", *options])
+
+
+def test_what_no_process_can_read_is_told_as_ever(tmp_path: Path) -> None:
+    """The exit code and the table by file and reason."""
+    for name in ("a", "b"):
+        (tmp_path / name).write_bytes(b"\n{torn\n")
+    result = hunted(tmp_path, "--output", "json")
+
+    assert 3 == result.exit_code
+    assert 2 == json.loads(result.stdout)["records"]["dead_letter"]
+    for name in ("a", "b"):
+        assert str(tmp_path / name) in result.stderr
+
+
+def test_a_process_that_dies_is_an_error_that_names_its_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where memory is short: nothing is said of credentials."""
+
+    def kill(_bars: object, file: Path, _done: int, _size: int) -> None:
+        if file.name.startswith("aws"):
+            for process in multiprocessing.active_children():
+                assert process.pid is not None
+                os.kill(process.pid, signal.SIGKILL)
+
+    monkeypatch.setattr(logs._Bars, "__call__", kill)
+    result = hunted(folder)
+
+    assert (3, "") == (result.exit_code, result.stdout)
+    assert f"{folder}" in result.stderr
+    assert "SIGKILL" in result.stderr
+    assert not multiprocessing.active_children()
+
+
+def test_an_interrupted_hunt_leaves_no_process(folder: Path) -> None:
+    """Whenever it comes."""
+
+    def interrupt(file: Path, done: int, size: int) -> None:
+        raise KeyboardInterrupt
+
+    choice = LogChoice.of(None, None, [folder])
+    with pytest.raises(KeyboardInterrupt):
+        HuntProcesses(choice, Hunt(), interrupt).run(files_of([folder]), 2)
+
+    assert not multiprocessing.active_children()
