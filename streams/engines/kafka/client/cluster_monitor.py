@@ -11,17 +11,18 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.protocol import ConsumerProtocol
 from aiokafka.errors import KafkaError
 from attrs import frozen
 
 from enforcement.kafka.connecting import stopped, whole
+from streams.engines.kafka.client.log_reader import reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from streams.engines.kafka.client.log_reader import PartitionReader
     from streams.settings.kafka import KafkaSettings
 
     Wanted = Callable[[], Iterable[tuple[str, int]]]
@@ -96,11 +97,10 @@ class ClusterMonitor:
         while True:
             try:
                 async with AsyncExitStack() as stack:
-                    consumer, admin = self._clients(stack)
-                    await whole(consumer.start(), limit)
+                    reader, admin = await self._clients(stack)
                     await whole(admin.start(), limit)
                     while True:
-                        await whole(self._ask(consumer, admin), limit)
+                        await whole(self._ask(reader, admin), limit)
                         self._answered_at = loop.time()
                         judge(loop.time())
                         await asyncio.sleep(PERIOD)
@@ -109,23 +109,16 @@ class ClusterMonitor:
                 judge(loop.time())
                 await asyncio.sleep(PERIOD)
 
-    def _clients(self, stack: AsyncExitStack) -> tuple[Any, Any]:
+    async def _clients(self, stack: AsyncExitStack) -> tuple[PartitionReader, Any]:
         # Their own time limit: one around them would tear them out of a connection.
         limit = {"request_timeout_ms": int(1000 * ANSWER_SECONDS)}
-        reach = {**self._settings.client(), **limit}
-        consumer = AIOKafkaConsumer(**reach)
-        stack.push_async_callback(stopped, consumer.stop)
-        admin = AIOKafkaAdminClient(**reach)
+        reader = await stack.enter_async_context(reading(self._settings, **limit))
+        admin = AIOKafkaAdminClient(**{**self._settings.client(), **limit})
         stack.push_async_callback(stopped, admin.close)
-        return consumer, admin
+        return reader, admin
 
-    async def _ask(self, consumer: Any, admin: Any) -> None:
-        wanted = [TopicPartition(*each) for each in self._wanted()]
-        found = await consumer.end_offsets(wanted)
-        ends: dict[str, dict[int, int]] = {}
-        for tp, end in found.items():
-            ends.setdefault(tp.topic, {})[tp.partition] = end
-        self.ends = ends
+    async def _ask(self, reader: PartitionReader, admin: Any) -> None:
+        self.ends = await reader.ends_of(self._wanted())
         for group, topic in self._groups.items():
             try:
                 self.holders[group] = await _holders(admin, group, topic)

@@ -40,9 +40,17 @@ class PartitionReader:
     async def ends(self, name: str, numbers: Iterable[int]) -> dict[int, int]:
         """Next offsets of partitions of a topic now, by their numbers."""
         topic = self.settings.topic(name)
-        places = [TopicPartition(topic, number) for number in numbers]
-        found = await self._consumer.end_offsets(places)
-        return {at.partition: end for at, end in found.items()}
+        return (await self.ends_of((topic, each) for each in numbers)).get(topic, {})
+
+    async def ends_of(
+        self, places: Iterable[tuple[str, int]]
+    ) -> dict[str, dict[int, int]]:
+        """Next offsets by topic and partition; topics have their full names."""
+        found = await self._consumer.end_offsets([TopicPartition(*p) for p in places])
+        ends: dict[str, dict[int, int]] = {}
+        for at, end in found.items():
+            ends.setdefault(at.topic, {})[at.partition] = end
+        return ends
 
     async def end(self, name: str, number: int) -> int:
         """Next offset of a partition of a topic now.
@@ -73,13 +81,16 @@ class PartitionReader:
 
 
 @asynccontextmanager
-async def reading(settings: KafkaSettings) -> AsyncIterator[PartitionReader]:
-    """Reader for the length of a block.
+async def reading(
+    settings: KafkaSettings, **options: Any
+) -> AsyncIterator[PartitionReader]:
+    """Reader for the length of a block; ``options`` of its client go before ours.
 
     Raises:
         KafkaError: the cluster cannot be reached.
     """
-    consumer = AIOKafkaConsumer(**settings.client(), auto_offset_reset="earliest")
+    ours = settings.client() | {"auto_offset_reset": "earliest"}
+    consumer = AIOKafkaConsumer(**ours | options)
     try:
         await whole(consumer.start())
         yield PartitionReader(settings, consumer)
