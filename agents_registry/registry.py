@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from agents_registry.causes import CauseBook, RecordedCause
+from agents_registry.clearance import UNDONE_AT_ONCE, Clearance
 from agents_registry.facts import (
     Alias,
     Cause,
@@ -78,6 +79,7 @@ class Registry:
         self.emptied: dict[int, dict[str, int]] = {}
         self.holders: dict[int, dict[int, int]] = {}
         self.attributes: dict[int, dict[int, int]] = {}
+        self.clearance = Clearance(self.lineage, self.owned)
         self.devices: dict[int, set[str]] = {}
         self.tenants: dict[int, set[str]] = {}
         self.horizon: int | None = None
@@ -264,14 +266,23 @@ class Registry:
             self.devices.setdefault(node, set()).add(fact.device)
         if fact.tenant is not None:
             self.tenants.setdefault(node, set()).add(fact.tenant)
+        if self.horizon is None:
+            self.clearance.loosen(node)
+        else:
+            self.clearance.undo(node)
 
     def _edge(self, fact: Edge) -> None:
         intern = self.lineage.intern
-        self.lineage.link(intern(fact.child), intern(fact.parent), fact.relation)
+        child = intern(fact.child)
+        self.lineage.link(child, intern(fact.parent), fact.relation)
+        self.clearance.undo(child)
 
     def _alias(self, fact: Alias) -> None:
-        intern = self.lineage.intern
-        self.lineage.join(intern(fact.first), intern(fact.second))
+        first, second = map(self.lineage.intern, (fact.first, fact.second))
+        self.lineage.join(first, second)
+        # Of two rings that are one now, each is whole from one of these on.
+        ring = self.lineage.ring
+        self.clearance.undo(first, second, ring[first], ring[second])
 
     def _owner_set(self, fact: OwnerSet) -> None:
         node = self.lineage.intern(fact.node)
@@ -287,17 +298,24 @@ class Registry:
             owned = self.owned.setdefault(owner, [])
             if node not in owned[-1:]:
                 owned.append(node)
+        self.clearance.undo(node)
 
     def _renewal(self, fact: Renewal) -> None:
         node = self.lineage.intern(fact.node)
         expires = UNKNOWN_TIME if fact.expires_at is None else fact.expires_at
+        before = self.lineage.expires[node]
         self._state(self.expiry, node, fact, expires)
+        if self.lineage.expires[node] < before:
+            self.clearance.undo(node)
+        else:
+            self.clearance.loosen(node)
 
     def _scope_set(self, fact: ScopeSet) -> None:
         node = self.lineage.intern(fact.node)
         scopes = tuple(sorted(set(fact.scopes)))
         self._state(self.scopes, node, fact, scopes)
         self.lineage.flags[node] |= SCOPED
+        self.clearance.undo(node)
 
     def _holds(self, fact: Holds) -> None:
         node = self.lineage.intern(fact.node)
@@ -308,14 +326,26 @@ class Registry:
             versions = held.setdefault(key, {})
             versions[other] = min(version, versions.get(other, version))
         self.lineage.flags[node] |= CAUSED  # a cause may hit it by the attribute
+        self.clearance.undo(node)
 
     def _cause(self, fact: Cause) -> None:
         node = self.lineage.intern(fact.target)
         self.causes.add(RecordedCause.read(fact_id(fact), node, fact))
         self.lineage.flags[node] |= CAUSED
+        self._causes_changed(node)
 
     def _lift(self, fact: Lift) -> None:
-        self.causes.lift(_id(fact), self.lineage.intern(fact.target), fact)
+        node = self.lineage.intern(fact.target)
+        self.causes.lift(_id(fact), node, fact)
+        self._causes_changed(node)
+
+    def _causes_changed(self, node: int) -> None:
+        """Undo what hangs on a node, and on those that hold it as an attribute."""
+        holders = self.holders.get(node, ())
+        if len(holders) > UNDONE_AT_ONCE:
+            self.clearance.begin()
+        else:
+            self.clearance.undo(node, *holders)
 
     def _withdraw(self, fact: Withdraw) -> None:
         if fact.kind in _FINAL:
@@ -326,6 +356,7 @@ class Registry:
             self.needs_rebuild = True
         elif node >= 0:
             self.causes.remove(node, fact.fact_id)
+            self._causes_changed(node)
 
     def _distrust(self, fact: Distrust) -> None:
         if fact not in self._distrusts:
@@ -334,6 +365,7 @@ class Registry:
 
     def _horizon(self, fact: Horizon) -> None:
         self.horizon = self._latest(fact, self.horizon)
+        self.clearance.begin()
 
     _MERGE: ClassVar[dict[type[Fact], Callable[[Registry, Any], None]]] = {
         Node: _node,

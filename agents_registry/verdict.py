@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Final, Literal
 from attrs import Factory, frozen
 
 from agents_registry.causes import CauseRef, reference
+from agents_registry.clearing import clearing, is_clear, lives
 from agents_registry.closure import STEP, Requirements
 from agents_registry.endings import age
 from agents_registry.identifiers import Identifier, NodeClass
-from agents_registry.life import PRECEDENCE, Flaw, Life, Moment, Reason, nothing_ends
-from agents_registry.lineage import KNOWN, LOUD, NONE, SCOPED
+from agents_registry.life import PRECEDENCE, Flaw, Life, Moment, Reason
+from agents_registry.lineage import KNOWN, NONE
 from agents_registry.presentation import (
     Presented,
     claims_of,
@@ -29,7 +30,7 @@ from agents_registry.scope import covers
 from agents_registry.steps import finish
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
@@ -90,11 +91,14 @@ def judge(
         scope: the requested ``namespace|value``; None is denied only under a narrow.
         policy: what to do with unknown credentials.
     """
-    nodes = [registry.lineage.find(name) for name in presented.identifiers]
-    if not _unclouded(registry, nodes, presented, now, scope):
-        verdict = finish(_closely(registry, presented, now, scope))
-        if not verdict.allowed:
-            return verdict
+    if lives(registry, presented, now, scope):
+        return LIVES
+    nodes = _nodes(registry, presented)
+    verdict = _known(registry, presented, nodes, now, scope)
+    if verdict is None:
+        verdict = finish(_found_out(registry, presented, nodes, now, scope))
+    if not verdict.allowed:
+        return verdict
     return _recognised(registry, presented, nodes, policy)
 
 
@@ -107,22 +111,76 @@ def judging(
     policy: Policy = DEFAULT_POLICY,
 ) -> Steps[Judgement]:
     """Judge a presentation in steps; see `judge`. The table must not change."""
-    nodes = [registry.lineage.find(name) for name in presented.identifiers]
-    if not _unclouded(registry, nodes, presented, now, scope):
-        verdict = yield from _closely(registry, presented, now, scope)
-        if not verdict.allowed:
-            return verdict
+    nodes = _nodes(registry, presented)
+    verdict = _known(registry, presented, nodes, now, scope)
+    if verdict is None:
+        verdict = yield from _found_out(registry, presented, nodes, now, scope)
+    if not verdict.allowed:
+        return verdict
     return _recognised(registry, presented, nodes, policy)
 
 
+def _nodes(registry: Registry, presented: Presented) -> tuple[int, ...]:
+    """Nodes of the identifiers and then of the chain, NONE where no fact names one."""
+    find = registry.lineage.find
+    return tuple(map(find, presented.identifiers + presented.chain))
+
+
+def _asked(
+    presented: Presented, nodes: tuple[int, ...], scope: str | None
+) -> tuple[object, ...]:
+    """All that the verdict on nodes that facts name depends on, but facts and time."""
+    return (scope, presented.issued_at, len(presented.identifiers), nodes)
+
+
+def _known(
+    registry: Registry,
+    presented: Presented,
+    nodes: tuple[int, ...],
+    now: int,
+    scope: str | None,
+) -> Judgement | None:
+    """Verdict as it is known, None where it is to be found out."""
+    if is_clear(registry, nodes, now, scoped=scope is not None):
+        return LIVES
+    answer = registry.clearance.answers.get(_asked(presented, nodes, scope))
+    if answer is None or not answer.since <= now < answer.until:
+        return None
+    return answer.judgement
+
+
+def _found_out(
+    registry: Registry,
+    presented: Presented,
+    nodes: tuple[int, ...],
+    now: int,
+    scope: str | None,
+) -> Steps[Judgement]:
+    """Verdict, apart from what the policy says, kept for those who ask again."""
+    changes = registry.changes
+    for node in nodes:
+        if node != NONE:
+            yield from clearing(registry, node, now)
+    if is_clear(registry, nodes, now, scoped=scope is not None):
+        return LIVES
+    claims = claims_of(registry, presented)
+    closure = yield from Requirements(registry, None, claims).collect()
+    verdict = yield from _closely(registry, closure, now, scope)
+    if NONE not in nodes and registry.changes == changes:
+        registry.clearance.remember(
+            _asked(presented, nodes, scope), nodes, closure.nodes, now, verdict
+        )
+    return verdict
+
+
 def _recognised(
-    registry: Registry, presented: Presented, nodes: list[int], policy: Policy
+    registry: Registry, presented: Presented, nodes: Iterable[int], policy: Policy
 ) -> Judgement:
     """Judge what no reason ends by whether facts make it known."""
     lineage = registry.lineage
     report: tuple[str, ...] = ()
     recognised = False
-    for identifier, node in zip(presented.identifiers, nodes, strict=True):
+    for identifier, node in zip(presented.identifiers, nodes, strict=False):
         if node != NONE and lineage.flags[node] & KNOWN:
             recognised = True
             continue
@@ -136,22 +194,6 @@ def _recognised(
     return (
         Judgement(allowed=True, reason=Reason.LIVES, report=report) if report else LIVES
     )
-
-
-def _unclouded(
-    registry: Registry,
-    nodes: list[int],
-    presented: Presented,
-    now: int,
-    scope: str | None,
-) -> bool:
-    """Whether, by a quick look, nothing but an unknown identifier can deny."""
-    if registry.horizon is not None:
-        return False
-    if presented.chain:
-        nodes = nodes + [registry.lineage.find(actor) for actor in presented.chain]
-    loud = LOUD if scope is None else LOUD | SCOPED
-    return nothing_ends(registry, [node for node in nodes if node != NONE], now, loud)
 
 
 def flaws_of(registry: Registry, identifier: Identifier, now: int) -> list[Flaw]:
@@ -174,11 +216,9 @@ def finding_flaws(
 
 
 def _closely(
-    registry: Registry, presented: Presented, now: int, scope: str | None
+    registry: Registry, closure: Requirements, now: int, scope: str | None
 ) -> Steps[Judgement]:
     """Judge what is presented over its whole closure."""
-    claims = claims_of(registry, presented)
-    closure = yield from Requirements(registry, None, claims).collect()
     life = yield from Life(registry, closure, Moment(now)).judge()
     if life.closure.too_large:
         return Judgement(allowed=False, reason=Reason.LINEAGE_TOO_LARGE)

@@ -141,7 +141,7 @@ OURS = {
     ),
     "an alias is one way": Bug(
         "agents_registry/registry.py",
-        "self.lineage.join(intern(fact.first), intern(fact.second))",
+        "self.lineage.join(first, second)",
         "self._edge(Edge(child=fact.first, parent=fact.second, authority='',"
         " version=0, received_at=0))",
         "basics",

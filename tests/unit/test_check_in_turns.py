@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from agents_registry.facts import Cause, Effect, Lift, to_plain
+from agents_registry.facts import OwnerSet, to_plain
 from agents_registry.life import Reason
 from agents_registry.presentation import Presented
 from agents_registry.verdict import judging
@@ -37,10 +37,10 @@ CHAIN: Final[list[Fact]] = [
     *map(node, LINE),
     *(edge(child, parent) for child, parent in pairwise(LINE)),
 ]
-# What was suspended is looked at closely, and lives.
-SUSPENDED: Final = Cause(**SAID, target=TOP, effect=Effect.SUSPEND, at=NOW)
-LATER: Final = {"version": NOW + 10 * SECOND, "received_at": NOW + 10 * SECOND}
-LIFTED: Final = Lift(**SAID | LATER, target=TOP)
+# What has one owner left is looked at closely, and lives.
+GONE, LEFT = sub("gone"), sub("left")
+OWNED: Final = OwnerSet(**SAID, node=TOP, owners=(GONE, LEFT))
+ONE_LEFT: Final = (*CHAIN, OWNED, revoke(GONE))
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +63,7 @@ async def test_a_decision_point_lets_others_have_their_turn() -> None:
 
 def test_no_step_of_a_check_is_long() -> None:
     """Nor of a judgement that ends in nothing."""
-    for facts in ([*CHAIN, revoke(TOP)], [*CHAIN, SUSPENDED, LIFTED]):
+    for facts in ([*CHAIN, revoke(TOP)], ONE_LEFT):
         table = point(*facts).guard.standing.replica.registry
         steps = judging(table, Presented((LINE[0],)), now=NOW)
 
@@ -72,8 +72,9 @@ def test_no_step_of_a_check_is_long() -> None:
 
 async def checked(meanwhile: Callable[[Any], None], after: int = 5) -> Verdict:
     """Check what lives, and have something happen after some turns of it."""
-    asked = point(*CHAIN, SUSPENDED, LIFTED)
+    asked = point(*ONE_LEFT)
     assert asked.guard.check((LINE[0],)).allowed
+    asked.guard.standing.replica.registry.clearance.begin()  # look again
     checking = asyncio.create_task(asked.guard.check_in_turns((LINE[0],)))
     for _ in range(after):
         await asyncio.sleep(0)
@@ -90,7 +91,7 @@ async def test_what_lives_is_allowed() -> None:
 @pytest.mark.parametrize("left", [2, 10, DEPTH])
 async def test_a_fact_that_comes_meanwhile_counts(left: int) -> None:
     """It has been applied when the verdict is given, whatever was walked by then."""
-    table = point(*CHAIN, SUSPENDED, LIFTED).guard.standing.replica.registry
+    table = point(*ONE_LEFT).guard.standing.replica.registry
     whole = sum(1 for _ in judging(table, Presented((LINE[0],)), now=NOW))
 
     verdict = await checked(lambda asked: asked.learn([revoke(TOP)]), whole - left)

@@ -1,0 +1,283 @@
+"""Clearing: finds out until when nothing that a node hangs on can deny it.
+
+What a node requires, and its owners, are found out before it, each once; so the value
+of a node rests on those directly above, and an owner set is met by owners who were
+proved before. A node that this order cannot reach, since it requires itself over
+others, is walked as a whole. What is kept: `agents_registry.clearance`.
+"""
+
+from __future__ import annotations
+
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from agents_registry.clearance import (
+    FINE,
+    GENERATION,
+    NEVER_CLEAR,
+    NO_TIME,
+    ONE,
+    OWNERS_END,
+    SCOPES_ABOVE,
+    SIZE,
+)
+from agents_registry.closure import CLOSURE_LIMIT
+from agents_registry.lineage import (
+    CAUSED,
+    CREDENTIAL,
+    ENDS,
+    KNOWN,
+    MANY_PARENTS,
+    NONE,
+    OWNED,
+    ROOT,
+    SCOPED,
+    UNKNOWN_TIME,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from agents_registry.presentation import Presented
+    from agents_registry.registry import Registry
+    from agents_registry.steps import Steps
+
+STEP: Final = 127  # a mask: nodes between two yields
+FEW_CAUSES: Final = 16  # of a node; more are not looked through
+TOO_LARGE: Final = SIZE + ONE
+
+
+def lives(
+    registry: Registry, presented: Presented, now: int, scope: str | None
+) -> bool:
+    """Whether facts name all that is presented, and nothing can deny it.
+
+    This is what nearly every check comes to; False means "look closely".
+    """
+    lineage, clearance = registry.lineage, registry.clearance
+    find, flags, values = lineage.find, lineage.flags, clearance.values
+    mask = GENERATION if scope is None else GENERATION | SCOPES_ABOVE
+    late, generation, size = now | FINE, clearance.generation, 0
+    names = presented.identifiers
+    if not names:
+        return False
+    if presented.chain:
+        names += presented.chain
+    try:
+        for name in names:
+            node = find(name)
+            value = values[node]
+            if (
+                value <= late
+                or value & mask != generation
+                or node < 0
+                or not flags[node] & KNOWN
+            ):
+                return False
+            size += value & SIZE
+    except IndexError:
+        return False  # it was not asked about yet
+    return size <= SIZE
+
+
+def is_clear(
+    registry: Registry, nodes: Sequence[int], now: int, *, scoped: bool
+) -> bool:
+    """Whether it is known that nothing can deny a presentation.
+
+    Args:
+        registry: the table.
+        nodes: all that is presented and stands in the chain; below 0 what no fact
+            names.
+        now: ns.
+        scoped: a scope is asked for.
+    """
+    clearance = registry.clearance
+    values, generation = clearance.values, clearance.generation
+    limited, late, size = SCOPES_ABOVE if scoped else 0, now | FINE, 0
+    try:
+        for node in nodes:
+            if node < 0:
+                size += ONE
+                continue
+            value = values[node]
+            if value <= late or value & GENERATION != generation or value & limited:
+                return False
+            size += value & SIZE
+    except IndexError:
+        return False  # nobody asked about it yet
+    if registry.horizon is None:
+        return size <= SIZE
+    flags = registry.lineage.flags
+    return size <= SIZE and all(n >= 0 and flags[n] & KNOWN for n in nodes)
+
+
+def clearing(registry: Registry, start: int, now: int) -> Steps[None]:
+    """Find a node out, in steps; facts that come in between make it give up.
+
+    So does a closure that is too large: such a node gets no value.
+    """
+    registry.clearance.grow()
+    changes = registry.changes
+    work = _Clearing(registry, now)
+    for count, _ in enumerate(work.run(start), 1):
+        if not count & STEP:
+            yield
+            if registry.changes != changes:
+                return
+    if not registry.clearance.values[start] & SIZE:
+        work.walk(start)
+
+
+class _Class(NamedTuple):
+    """The names of one node, and what stands directly above them.
+
+    Attributes:
+        flags: those of all names together.
+        required: parents, with the strength of the relation.
+        owners: the owner sets in force.
+    """
+
+    names: Sequence[int]
+    flags: int
+    required: list[tuple[int, int]]
+    owners: list[frozenset[int]]
+
+    def is_too_wide(self) -> bool:
+        """Whether more stands directly above than a closure may hold."""
+        return len(self.required) + sum(map(len, self.owners)) > CLOSURE_LIMIT
+
+
+class _Clearing:
+    """Finds out values of nodes, at one time."""
+
+    def __init__(self, registry: Registry, now: int) -> None:
+        self._registry = registry
+        self._lineage = registry.lineage
+        self._values = registry.clearance.values
+        self._generation = registry.clearance.generation
+        self._late = now | FINE
+
+    def run(self, start: int) -> Iterator[None]:
+        """Put values from the top down; yields at each node."""
+        opened: set[int] = set()
+        todo: list[int | _Class] = [start]
+        while todo:
+            yield
+            node = todo.pop()
+            if isinstance(node, _Class):
+                self._put(node)
+            elif node not in opened:
+                opening = self._class(node)
+                opened.update(opening.names)
+                if len(opened) > CLOSURE_LIMIT or opening.is_too_wide():
+                    return
+                wanted = [up for up, _ in opening.required if self._is_wanted(up)]
+                if opening.owners:
+                    wanted += filter(self._is_wanted, chain(*opening.owners))
+                if opened.issuperset(wanted):
+                    self._put(opening)
+                else:
+                    todo.append(opening)
+                    todo += wanted
+
+    def _class(self, node: int) -> _Class:
+        lineage, owners = self._lineage, list[frozenset[int]]()
+        names: Sequence[int] = (node,)
+        if lineage.ring[node] != node:
+            names = lineage.others(node, CLOSURE_LIMIT + 1)
+        flags, required = 0, list[tuple[int, int]]()
+        for name in names:
+            flag = lineage.flags[name]
+            flags |= flag
+            first = lineage.parent[name]
+            if first != NONE:
+                required.append((first, lineage.relation[name]))
+            if flag & MANY_PARENTS:
+                required += islice(lineage.more_parents[name], CLOSURE_LIMIT)
+            if flag & OWNED:
+                owners += self._registry.owners.of(name)
+        if len(names) > 1 and required:
+            one = set(names)
+            required = [edge for edge in required if edge[0] not in one]
+        return _Class(names, flags, required, owners)
+
+    def _is_wanted(self, node: int) -> bool:
+        """Whether a node has no value, or one whose time is over."""
+        value = self._values[node]
+        return (
+            NEVER_CLEAR < value <= self._late
+            or value & GENERATION != self._generation
+            or not value & SIZE
+        )
+
+    def _put(self, node: _Class) -> None:
+        """Put a value, where all directly above have one."""
+        names, flags, required, owners = node
+        size, bits = len(names) * ONE, self._generation
+        if flags & SCOPED:
+            bits |= SCOPES_ABOVE
+        until = min(map(self._lineage.expires.__getitem__, names))
+        if flags & CAUSED or self._registry.horizon is not None:
+            until = min(map(self._own_until, names))
+        for up, strength in required:
+            value = self._value(up)
+            size += value & SIZE or TOO_LARGE
+            bits |= value & (SCOPES_ABOVE | OWNERS_END)
+            if strength >= ENDS or value & OWNERS_END or value <= NEVER_CLEAR:
+                until = min(until, value)
+        for some in owners:
+            last = NO_TIME
+            for owner in some:
+                value = self._value(owner)
+                size += value & SIZE or TOO_LARGE
+                last = max(last, value)
+            until = min(until, last)
+            if last < UNKNOWN_TIME & ~FINE:
+                bits |= OWNERS_END
+        if size <= SIZE:
+            value = until & ~FINE | size | bits
+            for name in names:
+                self._values[name] = value
+
+    def _value(self, node: int) -> int:
+        value = self._values[node]
+        return value if value & GENERATION == self._generation else 0
+
+    def _own_until(self, name: int) -> int:
+        """Until when a name does not deny by itself."""
+        lineage, registry = self._lineage, self._registry
+        flags = lineage.flags
+        flag = flags[name]
+        if flag & CAUSED:
+            causes = list(islice(registry.causes_of(name), FEW_CAUSES + 1))
+            if len(causes) > FEW_CAUSES or any(map(registry.causes.in_force, causes)):
+                return NO_TIME
+        if (
+            registry.horizon is not None
+            and flag & (CREDENTIAL | ROOT) == CREDENTIAL
+            and not all(flags[up] & KNOWN for up, _ in lineage.parents(name))
+        ):
+            return NO_TIME  # by its age it may yet live; that is for a closer look
+        return lineage.expires[name]
+
+    def walk(self, start: int) -> None:
+        """Put the value of a node by a walk over its whole closure, without owners."""
+        lineage, values = self._lineage, self._values
+        until, bits = UNKNOWN_TIME, self._generation
+        seen = {start}
+        todo = [start]
+        for node in todo:
+            if len(seen) * ONE > SIZE or lineage.flags[node] & OWNED:
+                return
+            until = min(until, self._own_until(node))
+            if lineage.flags[node] & SCOPED:
+                bits |= SCOPES_ABOVE
+            for up in (lineage.ring[node], *(up for up, _ in lineage.parents(node))):
+                if up not in seen:
+                    seen.add(up)
+                    todo.append(up)
+        for node in seen:
+            if not self._value(node):
+                values[node] = NO_TIME | self._generation
+        values[start] = until & ~FINE | len(seen) * ONE | bits

@@ -1,0 +1,164 @@
+"""Tests of the tests: a verdict that is kept too long is seen within some steps."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.planted.copies import Change, copied, plant, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SEED = 7
+MOST = 40_000  # steps
+
+REGISTRY = "agents_registry/registry.py"
+CLEARANCE = "agents_registry/clearance.py"
+CLEARING = "agents_registry/clearing.py"
+VERDICT = "agents_registry/verdict.py"
+UNDO = "self.clearance.undo(node)"
+
+# What a fact of each kind has to undo, then how, then what an answer holds for.
+BUGS = {
+    "node": Change(
+        REGISTRY,
+        "if self.horizon is None:\n            self.clearance.loosen(node)",
+        "if self.horizon is None:\n            pass",
+    ),
+    "node after a horizon": Change(
+        REGISTRY,
+        f"else:\n            {UNDO}\n\n    def _edge",
+        "else:\n            pass\n\n    def _edge",
+    ),
+    "edge": Change(REGISTRY, "self.clearance.undo(child)", "pass"),
+    "alias": Change(
+        REGISTRY,
+        "self.clearance.undo(first, second, ring[first], ring[second])",
+        "pass",
+    ),
+    "second name of an alias": Change(
+        REGISTRY, "(first, second, ring[first], ring[second])", "(first)"
+    ),
+    "names that others come between": Change(
+        REGISTRY, "(first, second, ring[first], ring[second])", "(first, second)"
+    ),
+    "owner set": Change(
+        REGISTRY,
+        f"owned.append(node)\n        {UNDO}",
+        "owned.append(node)",
+    ),
+    "earlier expiry": Change(
+        REGISTRY, f"< before:\n            {UNDO}", "< before:\n            pass"
+    ),
+    "renewal": Change(
+        REGISTRY,
+        f"< before:\n            {UNDO}\n        else:\n"
+        "            self.clearance.loosen(node)",
+        f"< before:\n            {UNDO}",
+    ),
+    "scope set": Change(REGISTRY, f"|= SCOPED\n        {UNDO}", "|= SCOPED"),
+    "held attribute": Change(
+        REGISTRY, f"by the attribute\n        {UNDO}", "by the attribute"
+    ),
+    "cause": Change(
+        REGISTRY, "|= CAUSED\n        self._causes_changed(node)", "|= CAUSED"
+    ),
+    "cause on an attribute": Change(
+        REGISTRY, "self.clearance.undo(node, *holders)", UNDO
+    ),
+    "lift": Change(
+        REGISTRY,
+        "lift(_id(fact), node, fact)\n        self._causes_changed(node)",
+        "lift(_id(fact), node, fact)",
+    ),
+    "withdraw": Change(
+        REGISTRY,
+        "fact.fact_id)\n            self._causes_changed(node)",
+        "fact.fact_id)",
+    ),
+    "horizon": Change(
+        REGISTRY, "        self.clearance.begin()\n\n    _MERGE", "\n    _MERGE"
+    ),
+    "other names": Change(CLEARANCE, "(self._lineage.ring[node],),", "(),"),
+    "children": Change(CLEARANCE, "self._lineage.children(node),", "(),"),
+    "what is owned": Change(CLEARANCE, "self._owned.get(node, ()),", "(),"),
+    "marks of what an answer hangs on": Change(
+        CLEARANCE, "values[node] = NO_TIME | generation", "pass"
+    ),
+    "answers of another generation": Change(
+        CLEARANCE, "self.answers, self._asked, self._weight = {}, {}, 0", "pass"
+    ),
+    "values of another generation": Change(
+        CLEARING,
+        "value <= late or value & GENERATION != generation or value & limited",
+        "value <= late or value & limited",
+    ),
+    "a clock that passes an expiry": Change(
+        VERDICT, "not answer.since <= now < answer.until", "not answer.since <= now"
+    ),
+    "a clock that goes back": Change(
+        VERDICT, "not answer.since <= now < answer.until", "not now < answer.until"
+    ),
+    "an end that passes to a child": Change(
+        CLEARING, "if strength >= ENDS or value & OWNERS_END", "if value & OWNERS_END"
+    ),
+    "the end of an owner": Change(
+        CLEARING, "            until = min(until, last)\n", ""
+    ),
+    "a fact that comes in the middle": Change(
+        VERDICT, "NONE not in nodes and registry.changes == changes:", "True:"
+    ),
+    "the scope that is asked for": Change(
+        VERDICT, "return (scope, presented.issued_at,", "return (presented.issued_at,"
+    ),
+    "the time of issue that is presented": Change(
+        VERDICT, "return (scope, presented.issued_at,", "return (scope,"
+    ),
+    "who is of the chain": Change(
+        VERDICT, "len(presented.identifiers), nodes)", "nodes)"
+    ),
+}  # fmt: skip
+CHANGES = list(BUGS.values())
+# The worlds in which some are seen soon; the others are seen in any.
+TOPICS = {
+    "node after a horizon": ("horizon",),
+    "names that others come between": ("aliases",),
+    "renewal": ("copies",),
+    "a fact that comes in the middle": ("self",),
+}
+
+pytestmark = [pytest.mark.planted, pytest.mark.timeout(300)]
+
+
+def examine(folder: Path, root: Path, *topics: str) -> dict[str, Any]:
+    """Take steps in a process that finds the core in this folder first."""
+    path = os.pathsep.join([str(folder), str(root)])
+    arguments = ("-m", "tests.property.clearings", str(SEED), str(MOST), *topics)
+    done = run(folder, *arguments, PYTHONPATH=path)
+    assert done.returncode == 0, done.stderr
+    report: dict[str, Any] = json.loads(done.stdout)
+    assert report["core"].startswith(str(folder)), "the changed core was not loaded"
+    return report
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_a_verdict_that_is_kept_too_long_is_seen(
+    bug: str, tmp_path: Path, repository: Path, record_property: Any
+) -> None:
+    """The walk over everything says something else."""
+    copied(repository, tmp_path, "agents_registry")
+    plant(tmp_path, BUGS[bug])
+
+    report = examine(tmp_path, repository, *TOPICS.get(bug, ()))
+    record_property("steps", report["steps"])
+    assert report["complaint"], f"not seen in {MOST} steps"
+
+
+def test_the_core_as_it_is_keeps_none(tmp_path: Path, repository: Path) -> None:
+    """Else any complaint would do."""
+    copied(repository, tmp_path, "agents_registry")
+    assert examine(tmp_path, repository)["complaint"] is None

@@ -1,0 +1,186 @@
+"""What is kept of verdicts, held against the walk over everything, step by step.
+
+A step is a fact that is merged or a question that is asked twice: of the table, which
+keeps what it finds out, and of the rules alone. Clocks go forth and back, facts come
+in any order and in the middle of an answer, tables are written down, taken up and
+built anew, generations wrap, and what is undone at once is little.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from random import Random
+from typing import TYPE_CHECKING
+from unittest.mock import patch
+
+import attrs
+
+from agents_registry import clearance, clearing, verdict
+from agents_registry.closure import closure_of
+from agents_registry.presentation import Presented, claims_of
+from agents_registry.registry import Registry
+from agents_registry.steps import finish
+from agents_registry.verdict import Judgement, Policy, judge, judging
+from tests.property.agreement import LENIENT, again, arrival
+from tests.property.worlds import STEP, TOPICS, Maker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from agents_registry.facts import Fact
+    from tests.property.worlds import Question, World
+
+ASKED = 4  # questions between two facts
+MIXED: tuple[dict[str, float], ...] = (
+    {},
+    {},
+    {"owner_set": 14, "renewal": 14, "edge": 16},
+    {"withdraw": 6, "lift": 6},
+)
+
+
+def by_the_rules(registry: Registry, question: Question) -> Judgement:
+    """Judge without anything that was kept."""
+    presented = presented_in(question)
+    closure = closure_of(registry, None, claims_of(registry, presented))
+    found = finish(verdict._closely(registry, closure, question.now, question.scope))
+    if not found.allowed:
+        return found
+    nodes = [registry.lineage.find(name) for name in presented.identifiers]
+    return verdict._recognised(registry, presented, nodes, policy_of(question))
+
+
+def presented_in(question: Question) -> Presented:
+    """Presentation of a question."""
+    return Presented(question.identifiers, question.issued_at, question.chain)
+
+
+def policy_of(question: Question) -> Policy:
+    """Policy that a question is judged by."""
+    return Policy(LENIENT) if question.lenient else Policy()
+
+
+class Asking:
+    """A table that keeps what it finds out, asked all along."""
+
+    def __init__(self, world: World, random: Random) -> None:
+        self.random = random
+        self.questions = world.questions
+        self.facts: list[Fact] = []
+        self.registry = Registry()
+        self.steps = 0
+        self._wrap_soon()
+
+    def _wrap_soon(self) -> None:
+        self.registry.clearance.generation = clearance.GENERATION - 2
+
+    def merge(self, fact: Fact) -> None:
+        """Merge a fact."""
+        self.steps += 1
+        self.facts.append(fact)
+        self.registry.apply(fact)
+
+    def succeed(self) -> None:
+        """Put another table of the same facts in the place of this one."""
+        if self.registry.needs_rebuild:
+            self.registry = Registry.build(self.facts)
+        else:
+            self.registry = again(self.registry)
+        self._wrap_soon()
+
+    def complaint(self) -> str | None:
+        """Ask something; tell where the answer is not the rules'."""
+        self.steps += 1
+        question = self.random.choice(self.questions)
+        if self.random.random() < 0.2:
+            names, chain = question.identifiers, question.chain
+            names, chain = (names + chain, ()) if chain else (names[:1], names[1:])
+            question = attrs.evolve(question, identifiers=names, chain=chain)
+        if self.random.random() < 0.5:
+            now = self.random.randint(0, 9) * STEP + self.random.randint(-1, 1)
+            question = attrs.evolve(question, now=now)
+        kept = judge(
+            self.registry,
+            presented_in(question),
+            now=question.now,
+            scope=question.scope,
+            policy=policy_of(question),
+        )
+        right = by_the_rules(self.registry, question)
+        if kept == right:
+            return None
+        return f"{question}\nkept: {kept}\nright: {right}\nafter {self.facts}"
+
+    def interrupt(self, facts: Sequence[Fact]) -> None:
+        """Merge facts while a question is being answered."""
+        question = self.random.choice(self.questions)
+        answering = judging(
+            self.registry,
+            presented_in(question),
+            now=question.now,
+            scope=question.scope,
+            policy=policy_of(question),
+        )
+        at = self.random.randint(0, 12)
+        for number, _ in enumerate(answering):
+            if number == at:
+                for fact in facts:
+                    self.merge(fact)
+                return self._run_out(answering)
+        for fact in facts:
+            self.merge(fact)
+        return None
+
+    @staticmethod
+    def _run_out(answering: Iterator[None]) -> None:
+        for _ in answering:
+            pass
+
+
+def walked(world: World, seed: int) -> tuple[int, str | None]:
+    """Go through a world; give the steps that were taken, and a complaint."""
+    random = Random(seed)
+    with (
+        patch.object(clearance, "UNDONE_AT_ONCE", random.choice((0, 3, 9, 4096))),
+        patch.object(clearance, "MOST_WEIGHT", random.choice((20, 1 << 16))),
+        patch.object(clearing, "STEP", 0),
+    ):
+        asking = Asking(world, random)
+        waiting = arrival(world.facts, random)
+        while waiting:
+            some = [
+                waiting.pop()
+                for _ in range(min(len(waiting), random.choice((1, 1, 2))))
+            ]
+            if random.random() < 0.3:
+                asking.interrupt(some)
+            else:
+                for fact in some:
+                    asking.merge(fact)
+            for _ in range(ASKED):
+                if (found := asking.complaint()) is not None:
+                    return asking.steps, found
+            if random.random() < 0.05:
+                asking.succeed()
+        return asking.steps, None
+
+
+def campaign(seed: int, steps: int, *topics: str) -> tuple[int, str | None]:
+    """Go through worlds of some topics, or of every one, until so many steps."""
+    random, taken, topics = Random(seed), 0, topics or tuple(TOPICS)
+    while taken < steps:
+        topic, number = random.choice(topics), random.randrange(1 << 48)
+        maker = Maker(Random(number), topic)
+        maker.weights |= random.choice(MIXED)
+        some, found = walked(maker.world(), number)
+        taken += some
+        if found is not None:
+            return taken, f"{topic}, world {number}: {found}"
+    return taken, None
+
+
+if __name__ == "__main__":  # of `tests.planted.test_planted_clearance`
+    steps_taken, complaint = campaign(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])
+    core = clearance.__file__
+    print(json.dumps({"core": core, "steps": steps_taken, "complaint": complaint}))  # noqa: T201
