@@ -90,7 +90,7 @@ async def undisturbed(registry: Registry, walk: Callable[[], Steps[Result]]) -> 
         before = registry.changes
         try:
             found = await in_turns(walk())
-        except (LookupError, RuntimeError):
+        except (LookupError, RuntimeError, ValueError):
             continue  # the table was another at the end than at the start
         if registry.changes == before:
             return found

@@ -104,8 +104,11 @@ async def test_however_many_works_there_are_one_has_a_turn(
     assert 1 == most[0]
 
 
+@pytest.mark.parametrize("error", [KeyError, RuntimeError, ValueError])
 @pytest.mark.parametrize("disturbed", [0, 1, TRIES])
-async def test_a_walk_is_done_again_where_facts_came_meanwhile(disturbed: int) -> None:
+async def test_a_walk_is_done_again_where_facts_came_meanwhile(
+    disturbed: int, error: type[Exception]
+) -> None:
     """Also where that tore it."""
     registry, walks = Registry(), [0]
 
@@ -121,7 +124,7 @@ async def test_a_walk_is_done_again_where_facts_came_meanwhile(disturbed: int) -
         while walks[0] <= disturbed and before == len(registry.lineage):
             yield
         if walks[0] == 1 and disturbed:
-            raise KeyError(before)
+            raise error(before)
         return len(registry.lineage)
 
     assert disturbed == await undisturbed(registry, walk)
