@@ -155,8 +155,10 @@ class Clearance:
             self.generation = 1
             self.values = array("q")
 
-    def _hanging(self, touched: Iterable[int]) -> list[int] | None:
+    def _hanging(self, touched: Collection[int]) -> list[int] | None:
         """Nodes with a value that hang on others, or None where there are too many."""
+        if len(touched) > UNDONE_AT_ONCE:
+            return None
         values, generation = self.values, self.generation
         known, looks = len(values), 0
         seen = {

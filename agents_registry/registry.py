@@ -11,6 +11,7 @@ Until the new table is there, the old one goes on denying.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from agents_registry.causes import CauseBook, RecordedCause
@@ -341,11 +342,8 @@ class Registry:
 
     def _causes_changed(self, node: int) -> None:
         """Undo what hangs on a node, and on those that hold it as an attribute."""
-        holders = self.holders.get(node, ())
-        if len(holders) > UNDONE_AT_ONCE:
-            self.clearance.begin()
-        else:
-            self.clearance.undo(node, *holders)
+        holders = islice(self.holders.get(node, ()), UNDONE_AT_ONCE)
+        self.clearance.undo(node, *holders)
 
     def _withdraw(self, fact: Withdraw) -> None:
         if fact.kind in _FINAL:
