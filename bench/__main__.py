@@ -17,6 +17,7 @@ EMBEDDED: Final = (
 )  # fmt: skip
 KAFKA: Final = (
     "kafka_propagation", "kafka_takeover", "kafka_throughput", "kafka_recovery", "join",
+    "notify_churn",
 )  # fmt: skip
 NAMES: Final = EMBEDDED + KAFKA
 # Take minutes of all cores, so only who names one gets it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from aiohttp import web
@@ -48,6 +48,11 @@ if TYPE_CHECKING:
     from streams.settings.kafka import KafkaSettings
     from streams.settings.notify import NotifySettings
     from streams.settings.server import Settings
+
+NO_RECEIVER: Final = (
+    "alerts.endpoints: set a receiver; with none, findings would be read and told to "
+    "nobody, and a receiver that is set later would not get them"
+)
 
 log = structlog.get_logger()
 
@@ -135,8 +140,7 @@ def _collectors(
 def _receivers(settings: Settings) -> Alerting:
     receivers = alerting(settings)
     if not receivers.routes:
-        message = "nobody gets the alerts: set webhook or alerts.endpoints"
-        raise ConfigurationError(message)
+        raise ConfigurationError(NO_RECEIVER)
     return receivers
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+import attrs
+
 from enforcement.turns import in_turns
 from streams.observability.failpoints import failpoint
 from streams.ports.delivery import DeliveryChange
@@ -19,7 +21,6 @@ from streams.stages.notify.state import (
     KEPT,
     Buried,
     DeliveryState,
-    changes,
     dead_key,
     dead_rows,
     differing,
@@ -105,21 +106,21 @@ class DeliveryWorker:
                 before, taken.changes, now, routes=self.routes, silences=self.silences()
             )
             state, due = await in_turns(steps)
-            state, dead = notify.give_up(state, self.routes)
-            put, dropped = await in_turns(differing(before, state))
-            self.state = state
-        ours = await self._engine.save(
-            DeliveryChange(
-                put=put | dead_rows(dead, now),
-                dropped=dropped,
-                dead=dead,
-                at=now,
-                took=taken.took,
-                state=state,
-                ended=None if dead or state.told is not before.told else (),
-            )
-        )
-        return due if ours else ()
+            settled = notify.give_up(state, self.routes)
+            change = await self._changed(before, settled, now)
+        told = state.told is not before.told
+        change = attrs.evolve(change, took=taken.took, told=told)
+        return due if await self._engine.save(change) else ()
+
+    async def _changed(
+        self, before: DeliveryState, settled: notify.Settled, now: int
+    ) -> DeliveryChange:
+        """Set the state; give what leads to it."""
+        state, dead = settled
+        put, dropped = await in_turns(differing(before, state))
+        self.state = state
+        put |= dead_rows(dead, now)
+        return DeliveryChange(put=put, dropped=dropped, dead=dead, at=now, state=state)
 
     async def _attempt(self, delivery: Delivery) -> None:
         failpoint("notify.before_attempt")
@@ -127,21 +128,12 @@ class DeliveryWorker:
         failpoint("notify.after_attempt")
         async with self._turning:
             before, now = self.state, self._clock()
-            state, dead = notify.settle(before, delivery, outcome, now)
-            self.state = state
-        put, dropped = changes(before, state)
-        if outcome.accepted:  # even where it was forgotten meanwhile
-            dropped = (*dropped, delivery.key, dead_key(delivery))
-        await self._engine.save(
-            DeliveryChange(
-                put=put | dead_rows(dead, now),
-                dropped=dropped,
-                dead=dead,
-                at=now,
-                state=state,
-                ended=[delivery, *(each.delivery for each in dead)],
-            )
-        )
+            settled = notify.settle(before, delivery, outcome, now)
+            change = await self._changed(before, settled, now)
+        # Where it arrived, even if it was forgotten meanwhile.
+        gone = (delivery.key, dead_key(delivery)) if outcome.accepted else ()
+        dropped = (*change.dropped, *gone)
+        await self._engine.save(attrs.evolve(change, dropped=dropped, ended=delivery))
         failpoint("notify.after_outcome")
         # Where nothing waits for it any more an answer makes nothing due.
         if not outcome.accepted or self.state.queue(delivery.route):
@@ -166,11 +158,10 @@ class DeliveryWorker:
         async with self._turning:
             known = self._engine.recall({each.finding.id for each in buried})
             before, now = self.state.joined(known), self._clock()
-            state, ends = notify.revive(before, buried, now)
-            self.state = state
-        put, dropped = changes(before, state)
-        put |= dead_rows(ends, now)
-        await self._engine.save(DeliveryChange(put=put, dropped=dropped, state=state))
+            settled = notify.revive(before, buried, now)
+            change = await self._changed(before, settled, now)
+        # What it ends is kept with what was given up, and is no dead letter.
+        await self._engine.save(attrs.evolve(change, dead=()))
         self._engine.news.set()
         return len(buried)
 

@@ -49,7 +49,8 @@ class DeliveryChange:
         at: when that was (ns).
         took: as in `TakenFindings`, of the step that takes them in.
         state: owes what is still to be delivered.
-        ended: deliveries that ended; None: any may have.
+        told: what is to be told changed, so others may be owed no more.
+        ended: an attempt at it did.
     """
 
     put: Mapping[str, Mapping[str, Any]] = Factory(dict)
@@ -58,7 +59,8 @@ class DeliveryChange:
     at: int = 0
     took: Any = None
     state: DeliveryState
-    ended: Sequence[Delivery] | None = ()
+    told: bool = False
+    ended: Delivery | None = None
 
 
 class DeliveryPort(Protocol):

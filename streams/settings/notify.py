@@ -28,4 +28,4 @@ class NotifySettings(BaseSettings):
 
     name: str = Field(default="notify-0", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     data_dir: Path = Path("rescind-notify")
-    session_seconds: float = Field(default=10.0, ge=1)
+    session_seconds: float = Field(default=6.0, ge=1)

@@ -269,3 +269,48 @@ def test_one_that_hangs_does_not_move_the_others_slowest(
 
     alone, beside = times
     assert beside <= 1.2 * alone
+
+
+async def given_up(engine: Engine, receivers: Receivers) -> Any:
+    """Have ``other`` answer 410, and order what it missed twice, over a restart."""
+    receivers.gone = True
+    answers: list[Any] = []
+
+    async def look(worker: DeliveryWorker) -> None:
+        answers.append([
+            (each.delivery.route, each.delivery.id, each.at - NOW, each.reason)
+            for each in await worker.buried()
+        ])  # fmt: skip
+
+    async with engine.running() as worker:
+        for number in range(3):
+            await engine.report(Episode(a_finding(number), 0, NOW))
+            await asyncio.sleep(1)
+        await look(worker)
+        answers.append(await worker.replay("other"))
+        await asyncio.sleep(1)
+        await look(worker)
+    receivers.gone = False
+    async with engine.running() as worker:
+        answers += [await worker.replay("soc"), await worker.replay(None)]
+        await asyncio.sleep(1)
+        await look(worker)
+        answers += [len(worker.state.deliveries), dict(worker.state.disabled)]
+    told = receivers.arrived.items()
+    return answers, {route: [each.id for _, each in got] for route, got in told}
+
+
+def test_both_engines_bury_and_deliver_again_alike(tmp_path: Path) -> None:
+    """What is given up, when and why, how many are ordered, and what arrives then."""
+    found = []
+    for engine in ("embedded", "kafka"):
+        folder = tmp_path / engine
+        folder.mkdir()
+        found.append(play(engine, folder, given_up, SOC, OTHER))
+
+    embedded, kafka = found
+    answers, told = embedded
+    assert embedded == kafka
+    assert [3, 0, 3] == [each for each in answers if isinstance(each, int)][:3]
+    assert [3, 3, 0] == [len(each) for each in answers if isinstance(each, list)]
+    assert told["other"] == told["soc"]

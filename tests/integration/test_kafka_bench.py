@@ -12,6 +12,7 @@ from bench import (
     kafka_recovery,
     kafka_takeover,
     kafka_throughput,
+    notify_churn,
 )
 from bench.__main__ import KAFKA
 
@@ -29,7 +30,7 @@ pytestmark = [
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("bench", [kafka_propagation, kafka_takeover])
+@pytest.mark.parametrize("bench", [kafka_propagation, kafka_takeover, notify_churn])
 def test_those_with_a_broker_of_their_own_give_rows(bench: ModuleType) -> None:
     """At a tiny size they end, and have something to tell."""
     rows = bench.rows("tiny")
@@ -42,6 +43,7 @@ def test_none_is_left_out() -> None:
     """Whatever runs on Kafka is run by one of these tests."""
     run = {
         join, kafka_propagation, kafka_recovery, kafka_takeover, kafka_throughput,
+        notify_churn,
     }  # fmt: skip
 
     assert {bench.__name__ for bench in run} == {f"bench.{name}" for name in KAFKA}

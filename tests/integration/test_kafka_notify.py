@@ -428,7 +428,7 @@ async def test_without_a_webhook_it_does_not_start(
     tmp_path: Path, kafka_settings: KafkaSettings
 ) -> None:
     """There is nobody to tell, and findings must not be read away."""
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(ConfigurationError, match=r"^alerts\.endpoints: set a receiver"):
         await deliver(Settings(), kafka_settings, NotifySettings(data_dir=tmp_path))
 
 

@@ -203,14 +203,14 @@ class FindingInbox:
                 await self._letters([self._letter(e, change.at) for e in change.dead])
                 self.dead += len(change.dead)
             self._file.save(change.put, change.dropped, change.took or ())
-            ended = change.ended
+            many = change.told or bool(change.dead)
             if change.took is not None:
-                ended = None if self._taking else ended
+                many = many or bool(self._taking)
                 for finding, record in self._taking:
                     self._owed.setdefault(finding, []).append(record)
                 self._taking = []
                 failpoint("notify.taken")
-            self._release(change.state, ended)
+            self._release(change.state, change.ended, many=many)
         return self._begun == self.restarted
 
     def _letter(self, dead: Dead, at: int) -> Outgoing:
@@ -220,12 +220,14 @@ class FindingInbox:
         count = self._settings.partitions
         return dead_letter_record(letter, origin, count, dead.delivery.key)
 
-    def _release(self, state: DeliveryState, ended: Sequence[Delivery] | None) -> None:
-        """Ack what a saved state does not owe; a summary stands for many."""
-        if ended is None or any(e.finding.presented.kind == SUMMARY for e in ended):
-            findings = [*self._owed]
-        else:
-            findings = [*{each.finding.id for each in ended}]
+    def _release(
+        self, state: DeliveryState, ended: Delivery | None, *, many: bool
+    ) -> None:
+        """Ack what a saved state does not owe: all of it, or what an attempt was at."""
+        findings: Iterable[str] = () if ended is None else (ended.finding.id,)
+        summary = ended is not None and ended.finding.presented.kind == SUMMARY
+        if many or summary:
+            findings = tuple(self._owed)
         taking = {finding for finding, _ in self._taking}
         for finding in findings:
             if state.owes(finding):

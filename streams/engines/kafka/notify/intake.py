@@ -31,7 +31,7 @@ FINDINGS: Final = "findings"
 IDLE_SECONDS: Final = 0.2
 COMMIT_SECONDS: Final = 0.5
 AGAIN_SECONDS: Final = 1.0
-REBALANCE_SECONDS: Final = 6.0  # what it has to do before is one commit
+REBALANCE_SECONDS: Final = 3.0  # what it has to do before is one commit
 
 log = structlog.get_logger()
 
