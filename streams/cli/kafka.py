@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
 
-from streams.cli.options import Config, Listen
+from streams.cli.options import Config, Listen, loading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -210,7 +210,9 @@ def _run(
     configure_logging()
     try:
         with traced_process(role):
-            asyncio.run(start())
+            with loading():
+                role_runs = start()
+            asyncio.run(role_runs)
     except KeyboardInterrupt:
         _end(STOPPED)
     except ValidationError as error:

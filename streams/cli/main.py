@@ -27,6 +27,7 @@ from streams.cli.options import (
     ask,
     knowing,
     leave,
+    loading,
     missing_extra,
 )
 from streams.cli.sources import sources_app
@@ -195,7 +196,8 @@ def serve(
     ] = None,
 ) -> None:
     """Run the embedded server until Ctrl-C or SIGTERM; needs no settings."""
-    from streams.cli.serve import run
+    with loading():
+        from streams.cli.serve import run
 
     raise typer.Exit(
         run(
@@ -218,7 +220,8 @@ def pdp(
     listen: Listen = None,
 ) -> None:
     """Answer gateways, AuthZEN and introspection, until Ctrl-C or SIGTERM."""
-    from streams.cli.pdp import run
+    with loading():
+        from streams.cli.pdp import run
 
     raise typer.Exit(run(config, url=url, listen=listen))
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import (
     TYPE_CHECKING,
@@ -21,7 +23,7 @@ import typer
 from typer.core import TyperGroup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from streams.clients.rescind import Client
 
@@ -145,6 +147,20 @@ def run(command: str, work: Callable[[], int]) -> int:
     except (ValueError, OSError) as error:
         to_stderr(command, error)
         return USAGE
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Look for garbage neither while modules are loaded nor ever among them.
+
+    That was a tenth of the start of a server, in which its guards deny.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def plain_words(text: str) -> str:

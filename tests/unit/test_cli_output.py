@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from typing import TYPE_CHECKING, Any
 from unittest.mock import Mock, create_autospec
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 from streams.cli import serve as serve_command
 from streams.cli.adopt import adopt_file
 from streams.cli.main import app
-from streams.cli.options import run
+from streams.cli.options import loading, run
 from streams.cli.output import columns
 from streams.cli.query import findings, inventory, why
 from streams.cli.revoke import revoke
@@ -274,3 +275,13 @@ def test_a_wrong_argument_is_one_sentence_and_exit_code_2(
     assert said in result.stderr
     assert result.stderr.startswith(f"rescind {arguments[0]}: ")
     assert 1 == result.stderr.count("\n")
+
+
+def test_modules_are_loaded_without_looks_for_garbage() -> None:
+    """Afterwards there are looks again, but not at what was loaded."""
+    frozen = gc.get_freeze_count()
+    with loading():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > frozen
+    gc.unfreeze()
