@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 import orjson
 import structlog
+from attrs import define, field
 
 from streams.model.findings import FindingKind
 from streams.pipeline.access_records import Accesses, AccessRecord, ScopeUse, Signal
@@ -33,12 +34,14 @@ if TYPE_CHECKING:
     from streams.stages.sentinel.points import EnforcementPoints
     from streams.stages.sentinel.unknown_agents import Shown
 
+F = TypeVar("F", bound="AccessFile")
+
 AT_ONCE: Final = 8192  # lines judged in one step
 
 log = structlog.get_logger()
 
 
-class KeptAccesses(Protocol):
+class AccessFile(Protocol):
     """What an engine has saved of a partition."""
 
     def episodes(self) -> Iterable[tuple[str, bytes]]:
@@ -51,42 +54,39 @@ class KeptAccesses(Protocol):
         """Name and body of the recorded use of scopes in a realm."""
 
 
-class AccessPartition:
+@define(eq=False, slots=False)
+class AccessPartition(Generic[F]):
     """One partition of accesses.
 
     An engine saves `unsaved` and `postures.used` with the position of what was judged,
     and calls `saved` then.
 
     Attributes:
+        file: what was saved; see `take_up`.
+        realm_of: gives the table of a realm as it is now.
+        points_of: gives what the guards of a realm report.
+        tally: where it is counted.
         unsaved: what steps found, until it is saved.
         postures: how credentials stand.
     """
 
-    def __init__(
-        self,
-        kept: KeptAccesses,
-        tolerances: Tolerances,
-        realm_of: Callable[[str], Realm],
-        *,
-        tally: AccessTally | None = None,
-        points_of: Callable[[str], EnforcementPoints] | None = None,
-    ) -> None:
-        """Start empty.
+    file: F
+    tolerances: Tolerances
+    realm_of: Callable[[str], Realm]
+    points_of: Callable[[str], EnforcementPoints] | None = field(
+        default=None, kw_only=True
+    )
+    tally: AccessTally = field(factory=AccessTally, kw_only=True)
+    unsaved: UnsavedOutputs = field(init=False)
+    postures: RealmPostures = field(init=False)
+    _sentinels: dict[str, Sentinel] = field(factory=dict, init=False)
 
-        Args:
-            kept: what was saved; see `take_up`.
-            tolerances: of the sentinels.
-            realm_of: gives the table of a realm as it is now.
-            tally: where it is counted.
-            points_of: gives what the guards of a realm report.
-        """
-        self.unsaved = UnsavedOutputs(tally or AccessTally())
-        self.postures = RealmPostures(kept, tolerances.posture, realm_of, self.sentinel)
-        self._kept = kept
-        self._tolerances = tolerances
-        self._realm_of = realm_of
-        self._points_of = points_of
-        self._sentinels: dict[str, Sentinel] = {}
+    def __attrs_post_init__(self) -> None:
+        """Start empty."""
+        self.unsaved = UnsavedOutputs(self.tally)
+        self.postures = RealmPostures(
+            self.file, self.tolerances.posture, self.realm_of, self.sentinel
+        )
 
     @property
     def changed(self) -> bool:
@@ -97,12 +97,12 @@ class AccessPartition:
         """Sentinel of a realm, on its table of now."""
         sentinel = self._sentinels.get(realm)
         if sentinel is None:
-            sentinel = self._sentinels[realm] = Sentinel(realm, self._tolerances)
-        state = self._realm_of(realm)
+            sentinel = self._sentinels[realm] = Sentinel(realm, self.tolerances)
+        state = self.realm_of(realm)
         sentinel.accepted, sentinel.bits = state.accepted, state.dead_bits()
         sentinel.known = state.known
-        if self._points_of is not None:
-            sentinel.points = self._points_of(realm)
+        if self.points_of is not None:
+            sentinel.points = self.points_of(realm)
         return sentinel
 
     def take_up(self) -> Steps[None]:
@@ -111,11 +111,11 @@ class AccessPartition:
         Raises:
             ValueError: some of it cannot be read.
         """
-        for realm, body in self._kept.episodes():
+        for realm, body in self.file.episodes():
             yield
             episode = saved_episodes.load(orjson.loads(body))
             self.sentinel(realm).episodes.restore(episode)
-        for realm, rows in self._kept.uses().items():
+        for realm, rows in self.file.uses().items():
             self.sentinel(realm).restore(rows)
 
     def judge_all(self, now: int) -> Steps[None]:
@@ -257,7 +257,7 @@ class AccessPartition:
         self.postures.used = {}
 
     def _registry(self, realm: str) -> Registry:
-        return self._realm_of(realm).cascade.registry
+        return self.realm_of(realm).cascade.registry
 
 
 def _is_of_an_agent(signal: Mapping[str, Any]) -> bool:

@@ -11,7 +11,7 @@ from streams.stages.posture.posture import Limits, Posture
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from streams.pipeline.access_partition import KeptAccesses
+    from streams.pipeline.access_partition import AccessFile
     from streams.pipeline.access_records import ScopeUse
     from streams.pipeline.realm import Realm
     from streams.stages.sentinel.sentinel import Sentinel
@@ -28,7 +28,7 @@ class RealmPostures:
 
     def __init__(
         self,
-        kept: KeptAccesses,
+        file: AccessFile,
         limits: Limits,
         realm_of: Callable[[str], Realm],
         sentinel_of: Callable[[str], Sentinel],
@@ -36,7 +36,7 @@ class RealmPostures:
         """Start with no realm looked at."""
         self.used: dict[tuple[str, str], bytes | None] = {}
         self.untold: set[str] = set()
-        self._kept = kept
+        self._file = file
         self._limits = limits
         self._realm_of = realm_of
         self._sentinel_of = sentinel_of
@@ -49,7 +49,7 @@ class RealmPostures:
         if posture is None:
             posture = self._of[realm] = Posture(self._limits)
             posture.restore(self._sentinel_of(realm).episodes.open_ones())
-            for name, body in self._kept.used_scopes(realm):
+            for name, body in self._file.used_scopes(realm):
                 posture.book.restore(Identifier.parse(name), body)
         table = self._realm_of(realm)
         posture.follow(table.cascade.registry)

@@ -152,7 +152,7 @@ class Life(World):
         file = UsesFile(self.folder / f"{self.name}.db")
         self.files.callback(file.close)
         return OwnedPartition(
-            number, file, RULES, lambda _: self.realm, points_of=lambda _: self.points
+            file, RULES, lambda _: self.realm, number, points_of=lambda _: self.points
         )
 
     def write(self) -> None:

@@ -123,7 +123,7 @@ def test_no_bytes_stop_a_partition(
     tables = Partition(0, file_of("t"), extend({}), "g")
     tolerances = Tolerances(0, 0, NOW, NOW)
     file = UsesFile(tmp_path / "u.db")
-    watched = OwnedPartition(0, file, tolerances, tables.realm, b"k" * 32)
+    watched = OwnedPartition(file, tolerances, tables.realm, 0, b"k" * 32)
     poison = 0
     for offset in range(ROUNDS):
         partition.take([as_read(random, offset, random.choice(facts))])

@@ -101,7 +101,7 @@ def test_a_file_of_an_earlier_version_is_written_on(tmp_path: Path) -> None:
 def watched(file: UsesFile, realm: Realm) -> OwnedPartition:
     """Give a partition that may begin at 3."""
     tolerances = Tolerances(0, 0, 10**20, 10**20)
-    each = OwnedPartition(0, file, tolerances, lambda _: realm)
+    each = OwnedPartition(file, tolerances, lambda _: realm)
     each.position = 9
     return each
 

@@ -163,7 +163,7 @@ class World:
         self.files.callback(file.close)
         rules = Tolerances(0, 0, DAY, SILENCE)
         return OwnedPartition(
-            0, file, rules, lambda _: self.realm, points_of=lambda _: self.points
+            file, rules, lambda _: self.realm, points_of=lambda _: self.points
         )
 
     def begin_from(
@@ -259,7 +259,7 @@ async def test_a_restart_after_that_goes_on_from_the_new_file(
     await world.take_over(monkeypatch)
     file = world.worker.file
     world.worker = OwnedPartition(
-        0, file, Tolerances(0, 0, DAY, SILENCE), lambda _: world.realm
+        file, Tolerances(0, 0, DAY, SILENCE), lambda _: world.realm
     )
     assert finish(world.worker.restore(world.now))
     world.wait(SILENCE + S)

@@ -49,7 +49,7 @@ class World:
         """Give the partition as a process that starts has it."""
         tolerances = Tolerances(0, 0, 10**20, 10**20)
         return OwnedPartition(
-            0, self.file, tolerances, lambda _: self.realm,
+            self.file, tolerances, lambda _: self.realm,
             points_of=lambda _: self.points,
         )  # fmt: skip
 

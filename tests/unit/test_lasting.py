@@ -132,7 +132,7 @@ def test_the_end_of_a_state_comes_over_kafka_as_such(tmp_path: Path) -> None:
     """Also what a realm's table says of its names."""
     realm = Realm(Cascade(extend({})))
     file = UsesFile(tmp_path / "u.db")
-    watched = OwnedPartition(0, file, RULES, lambda _: realm)
+    watched = OwnedPartition(file, RULES, lambda _: realm)
     origin = Origin("a", "r", NOW, "k")
 
     def tell(*signals: Any) -> list[tuple[str, bool]]:

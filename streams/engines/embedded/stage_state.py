@@ -145,7 +145,7 @@ class StageState:
         return True
 
 
-def put_outputs(tx: Transaction, access: AccessPartition) -> None:
+def put_outputs(tx: Transaction, access: AccessPartition[LoadedRows]) -> None:
     """Write what steps changed."""
     unsaved = access.unsaved
     episodes = unsaved.findings()

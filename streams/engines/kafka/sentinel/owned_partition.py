@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import orjson
 import structlog
+from attrs import define, field
 
 from schemas.errors import SchemaError
+from streams.engines.kafka.checkpoints.checkpoint import UsesFile
 from streams.engines.kafka.checkpoints.journal import DamagedError
 from streams.engines.kafka.records.accesses import read_access
 from streams.engines.kafka.records.poison import poison_of
@@ -21,19 +23,14 @@ from streams.stages.sentinel import saved_episodes
 from streams.stages.sentinel.prior_findings import PriorFindings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from agents_registry.steps import Steps
-    from streams.engines.kafka.checkpoints.checkpoint import UsesFile
     from streams.engines.kafka.finding_records import Held
     from streams.engines.kafka.records.poison import Poison
     from streams.model.findings import Finding
     from streams.pipeline.access_records import AccessRecord
-    from streams.pipeline.realm import Realm
-    from streams.pipeline.unsaved import AccessTally
     from streams.stages.sentinel.episode import Episode
-    from streams.stages.sentinel.points import EnforcementPoints
-    from streams.stages.sentinel.tolerances import Tolerances
 
 log = structlog.get_logger()
 
@@ -46,7 +43,8 @@ class Block(Protocol):
     headers: Sequence[tuple[str, bytes]]
 
 
-class OwnedPartition(AccessPartition):
+@define(eq=False, slots=False)
+class OwnedPartition(AccessPartition[UsesFile]):
     """One partition of ``access``.
 
     Attributes:
@@ -58,39 +56,15 @@ class OwnedPartition(AccessPartition):
         poison: records that could not be read, until they are saved as handled.
     """
 
-    def __init__(  # noqa: PLR0913 - the last ones by name
-        self,
-        number: int,
-        file: UsesFile,
-        tolerances: Tolerances,
-        realm_of: Callable[[str], Realm],
-        digest_key: bytes | None = None,
-        *,
-        tally: AccessTally | None = None,
-        points_of: Callable[[str], EnforcementPoints] | None = None,
-    ) -> None:
-        """Start empty.
-
-        Args:
-            number: of the partition.
-            file: its local checkpoint.
-            tolerances: of the sentinels.
-            realm_of: gives the table of a realm as it is now.
-            digest_key: for the hashes of what cannot be read.
-            tally: where it is counted.
-            points_of: gives what the guards of a realm report.
-        """
-        super().__init__(file, tolerances, realm_of, tally=tally, points_of=points_of)
-        self.number = number
-        self.file = file
-        self.position = 0
-        self.judged = 0
-        self.target = 0
-        self.poison: list[Poison] = []
-        self._digest_key = digest_key
-        self._told: dict[str, PriorFindings] = {}
-        self._limits: list[int] = []  # below which some of that was judged
-        self._taken: list[Episode] = []  # that are told, and not in the file
+    number: int = 0
+    digest_key: bytes | None = None  # for the hashes of what cannot be read
+    position: int = field(default=0, init=False)
+    judged: int = field(default=0, init=False)
+    target: int = field(default=0, init=False)
+    poison: list[Poison] = field(factory=list, init=False)
+    _told: dict[str, PriorFindings] = field(factory=dict, init=False)
+    _limits: list[int] = field(factory=list, init=False)  # below which some was judged
+    _taken: list[Episode] = field(factory=list, init=False)  # told, and not in the file
 
     def close(self) -> None:
         """Close the file."""
@@ -144,7 +118,7 @@ class OwnedPartition(AccessPartition):
         try:
             return read_access(record.value, record.headers)
         except SchemaError as error:
-            self.poison.append(poison_of(record, str(error), self._digest_key))
+            self.poison.append(poison_of(record, str(error), self.digest_key))
             return None
 
     def advance(

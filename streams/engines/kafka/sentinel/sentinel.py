@@ -167,10 +167,10 @@ class SentinelStage:
     def _open(self, number: int) -> OwnedPartition:
         path = self._worker.data_dir / "sentinel" / f"access-{number}.db"
         return OwnedPartition(
-            number,
             UsesFile(path),
             self._tolerances,
             self.replica.realm,
+            number,
             self._settings.digest(),
             tally=self.tally,
             points_of=self.witnesses.points,
