@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
 LINES: Final = {"tiny": 5, "small": 30, "full": 100}
 FLOOD: Final = {"tiny": 100, "small": 2000, "full": 2000}
-PAUSE: Final = 0.1  # seconds between two lines
+HANG: Final = 30.0  # seconds
 ANSWER: Final = 0.005  # seconds that an endpoint takes
+USUAL: Final = 0.1  # seconds between two lines
 DEADLINE: Final = 300.0
 MOST: Final = 250.0  # milliseconds
 
@@ -43,6 +44,8 @@ class Case:
     Attributes:
         good: endpoints that answer; the first is measured.
         failing: endpoints that answer 500 at once.
+        hanging: endpoints that do not answer.
+        pause: seconds between two lines.
         flood: findings of posture that begin just before the lines.
     """
 
@@ -51,6 +54,9 @@ class Case:
     good: int = 1
     failing: int = 0
     flood: bool = False
+    hanging: int = 0
+    pause: float = USUAL
+    median: float | None = None  # the most that half of the alerts may take (ms)
 
 
 CASES: Final = (
@@ -58,7 +64,12 @@ CASES: Final = (
     Case("behind", "behind a flood of posture, 1 receiver", flood=True),
     Case("many", "behind a flood of posture, 13 receivers", good=13, flood=True),
     Case("beside", "beside 5 receivers that fail fast, and posture", 1, 5, flood=True),
-)
+    Case(
+        "fifty",
+        "50 a second beside 3 receivers that fail fast and 2 that hang, and posture",
+        1, 3, flood=True, hanging=2, pause=0.02, median=30.0,
+    ),
+)  # fmt: skip
 
 
 @define(eq=False)
@@ -93,6 +104,12 @@ class Side:
         await request.read()
         return web.Response(status=500)
 
+    async def hanging(self, request: web.Request) -> web.Response:
+        """Be an endpoint that does not answer."""
+        await request.read()
+        await asyncio.sleep(HANG)
+        return web.Response(status=204)
+
     async def tell(self, what: str, keys: Iterable[str], **more: str) -> None:
         """Send an event about each key."""
         assert self.session is not None
@@ -108,17 +125,21 @@ class Side:
 
     async def run(self, scale: str) -> list[float]:
         """Give the milliseconds of each line."""
-        keys = [f"k{number}" for number in range(LINES[scale])]
+        count = round(LINES[scale] * USUAL / self.case.pause)
+        keys = [f"k{number}" for number in range(count)]
         await self.tell("issued", keys)
         await self.tell("revoked", keys)
         if self.case.flood:
             held = [f"held-{number}" for number in range(FLOOD[scale])]
             await self.tell("held", held, agent="agent-{}")
             await self.findings(FLOOD[scale] // 2)
-        for key in keys:
-            self.sent[f"bench.key:{key}"] = time.monotonic_ns()
-            await self.tell("used", [key])
-            await asyncio.sleep(PAUSE)
+        start = time.monotonic_ns()
+        async with asyncio.TaskGroup() as tasks:  # a line is due, whatever came before
+            for place, key in enumerate(keys, 1):
+                self.sent[f"bench.key:{key}"] = time.monotonic_ns()
+                tasks.create_task(self.tell("used", [key]))
+                due = start + round(place * self.case.pause * 1e9)
+                await asyncio.sleep(max(0.0, (due - time.monotonic_ns()) / 1e9))
         async with asyncio.timeout(DEADLINE):
             while not self.came.keys() >= self.sent.keys():
                 self.news.clear()
@@ -148,14 +169,18 @@ def rows(scale: str) -> list[Row]:
     for case in CASES:
         with tempfile.TemporaryDirectory() as folder, ExitStack() as servers:
             side, taken = asyncio.run(_measure(Path(folder), servers, case, scale))
-        worst = _cut(taken, 98)
+        half, worst = median(taken), _cut(taken, 98)
+        target, met = f"p99 <= {MOST:.0f} ms", worst <= MOST
+        if case.median is not None:
+            target = f"p50 <= {case.median:.0f}, {target}"
+            met = met and half <= case.median
         found.append(
             Row(
                 what=f"bad line sent -> alert {case.what}, {len(taken)}, ms",
-                value=f"p50 {median(taken):.0f}, p99 {worst:.0f}",
+                value=f"p50 {half:.0f}, p99 {worst:.0f}",
                 peer=f"the measured receiver got {side.messages:,} messages meanwhile",
-                target=f"p99 <= {MOST:.0f} ms",
-                met=worst <= MOST,
+                target=target,
+                met=met,
             )
         )
     return found
@@ -181,6 +206,7 @@ def _server(folder: Path, base: str, case: Case, servers: ExitStack) -> str:
     names = ["measured"]
     names += [f"good/{number}" for number in range(case.good - 1)]
     names += [f"failing/{number}" for number in range(case.failing)]
+    names += [f"hanging/{number}" for number in range(case.hanging)]
     ends: dict[str, Any] = {
         name.replace("/", "-"): {
             "type": "webhook",
@@ -209,6 +235,7 @@ async def _endpoints(side: Side) -> AsyncIterator[str]:
     app.router.add_post("/measured", side.measured)
     app.router.add_post("/good/{number}", side.good)
     app.router.add_post("/failing/{number}", side.failing)
+    app.router.add_post("/hanging/{number}", side.hanging)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     try:
