@@ -23,6 +23,7 @@ from agents_registry.facts import (
 )
 from agents_registry.identifiers import VOCABULARY, Identifier
 from schemas.codec import encode_fact
+from streams.engines.embedded import access_steps
 from streams.engines.embedded.reading import Stored
 from streams.engines.embedded.stages import Stages
 from streams.engines.embedded.store import Commit, Store
@@ -37,6 +38,8 @@ from tests.integration.serving import until
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from streams.engines.embedded.transaction import Transaction
 
 pytestmark = pytest.mark.integration
 
@@ -93,6 +96,28 @@ async def test_distrust_rebuilds_the_table(tmp_path: Path) -> None:
         await until(lambda: death(stages.registry, TOP) is None)
     async with looping(tmp_path) as (_, stages):
         assert death(stages.registry, TOP) is None
+
+
+async def test_blocks_of_accesses_that_wait_share_a_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each line of a busy point is a block: an alert waits for few commits."""
+    monkeypatch.setattr(access_steps, "JUDGE_SECONDS", 60)
+    use = AccessEvent((TOKEN,), "door", "allowed", 3 * S, None)
+    block = orjson.dumps([use.to_plain()])
+    commits: list[Commit] = []
+
+    def thirty(tx: Transaction) -> None:
+        for _ in range(30):
+            tx.add_access(block, S)
+
+    async with looping(tmp_path) as (store, stages):
+        await until(lambda: stages.idle)
+        store.listeners.append(commits.append)
+        await store.write(thirty, urgent=True)
+        await until(lambda: stages.idle and stages.judged == 30)
+
+    assert len([each for each in commits if each.access_end == 30]) < 10
 
 
 async def findings_at(folder: Path, now: int, *, tell: bool) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -90,6 +91,30 @@ async def test_a_failing_request_leaves_its_group_alone(tmp_path: Path) -> None:
         assert ["a", "b"] == [
             each.fact.node.value for each in stored if isinstance(each.fact, Node)
         ]
+
+
+async def test_stages_that_wait_share_a_commit_behind_requests(tmp_path: Path) -> None:
+    """An alert waits for one commit of others, and no reply for a stage's rows."""
+    begun, over = threading.Event(), threading.Event()
+
+    def first(tx: Transaction) -> int:
+        begun.set()
+        over.wait()
+        return adding(encoded("first"))(tx)
+
+    async with opened(tmp_path) as store:
+        commits: list[Commit] = []
+        store.listeners.append(commits.append)
+        writes = [asyncio.create_task(store.write(first))]
+        await asyncio.to_thread(begun.wait)
+        for number in range(6):
+            job, urgent = adding(encoded(str(number))), number in {2, 4}
+            writes.append(asyncio.create_task(store.write(job, urgent=urgent)))
+        await asyncio.sleep(0)
+        over.set()
+        await asyncio.gather(*writes)
+
+        assert [(0, 1), (1, 3), (3, 7)] == [(each.start, each.end) for each in commits]
 
 
 async def test_a_copy_is_written_once_an_hour(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from streams.engines.embedded.transaction import Transaction
 
 ACCESS_SECONDS: Final = 0.05  # of accesses between two other pieces of work
+MOST_BLOCKS: Final = 64  # of accesses in one commit
+JUDGE_SECONDS: Final = 0.005  # after which no further block goes into a commit
 
 
 async def take_accesses(state: StageState, end: int) -> bool:
@@ -35,13 +37,21 @@ async def take_accesses(state: StageState, end: int) -> bool:
 
 
 async def _take_access(state: StageState, end: int) -> bool:
-    """Judge the next block of accesses."""
+    """Judge the next blocks of accesses; what they bring is one commit."""
     if state.judged >= end:
         return False
-    query = "SELECT offset, block FROM access WHERE offset >= ? ORDER BY offset LIMIT 1"
-    ((offset, block),) = await state.store.read(query, state.judged)
-    now = state.clock()
-    await in_turns(state.access.judge(_read(state.name, block), now))
+    query = (
+        "SELECT offset, block FROM access WHERE offset >= ? AND offset < ?"
+        " ORDER BY offset LIMIT ?"
+    )
+    loop = asyncio.get_running_loop()
+    rows = await state.store.read(query, state.judged, end, MOST_BLOCKS)
+    now, until = state.clock(), loop.time() + JUDGE_SECONDS
+    offset = state.judged
+    for offset, block in rows:  # noqa: B007 - the last one that was judged
+        await in_turns(state.access.judge(_read(state.name, block), now))
+        if loop.time() >= until:
+            break
     await in_turns(state.access.see_acted(now))
     failpoint("stages.before_access")
     await state.save(lambda tx: tx.set_position("sentinel", offset + 1))

@@ -1,9 +1,10 @@
 """The one SQLite file: the log, the stages' outputs, their state and positions.
 
 One thread writes. What ingress asks for goes first and is committed in groups (many
-requests, one fsync); what stages ask for gets a transaction each, so a long slice
-never rides on a reply. Reads are short, on their own connection. The write-ahead log
-is moved into the file by another thread, off the path of commits.
+requests, one fsync). What stages ask for is committed in groups of its own: an alert
+waits for one commit of others at most, and no reply for a long slice in its group.
+Reads are short, on their own connection. The write-ahead log is moved into the file by
+another thread, off the path of commits.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Job = Any  # Callable[[Transaction], T], stored untyped in the queue
 
-GROUP: Final = 256  # jobs of ingress in one commit
+GROUP: Final = 256  # jobs of ingress, or of stages, in one commit
 MAX_WAITING: Final = 4096
 CHECKPOINT_SECONDS: Final = 2.0
 LONG_LOG: Final = 64 << 20  # bytes
@@ -283,14 +284,12 @@ class Store:
             db.close()
 
     def _next_batch(self) -> list[_Waiting]:
-        """Wait for work; give a group of ingress jobs, or one job of a stage."""
+        """Wait for work; give a group of ingress jobs, or one of stages' jobs."""
         with self._wake:
             while not (self._urgent or self._patient or self._closing):
                 self._wake.wait()
-            if self._urgent:
-                size = min(GROUP, len(self._urgent))
-                return [self._urgent.popleft() for _ in range(size)]
-            return [self._patient.popleft()] if self._patient else []
+            queue = self._urgent or self._patient
+            return [queue.popleft() for _ in range(min(GROUP, len(queue)))]
 
     def _write_batch(
         self, db: sqlite3.Connection, chain: Chain, batch: list[_Waiting]
