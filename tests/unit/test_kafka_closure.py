@@ -287,6 +287,23 @@ class TestClosures(ClosureCases):
         return OnTopics()
 
 
+async def test_what_was_there_at_a_take_over_is_not_counted_again() -> None:
+    """Metrics add up over workers; what came after it is counted by the new one."""
+    topics = OnTopics()
+    await topics.says("open", "registered")
+    await topics.revoke("a")
+    await topics.says("open", "applied", 1)
+    topics._step()
+    assert {ProofState.CLOSED: 1} == topics.worker.tally.states
+
+    await topics.restart(saved=False)
+    await topics.revoke("b")
+    await topics.says("open", "applied", 2)
+    topics._step()
+
+    assert {ProofState.CLOSED: 1} == topics.worker.tally.states
+
+
 async def test_the_end_of_the_receipts_is_asked_for_after_the_cause_was_read() -> None:
     """A guard that registers in between serves from beyond the cause."""
     settings = KafkaSettings()

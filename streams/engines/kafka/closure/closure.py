@@ -131,15 +131,11 @@ class ClosureStage:
         Raises:
             NotAckedError: it could not be written.
         """
-        known = realm in followed.realms
-        if not known or guard not in followed.realms[realm].roll.closure.guards:
-            return False
         key = f"{realm}/{guard}".encode()
         topic = self._settings.topic(RECEIPTS)
         await self._publisher.end(topic, followed.number, key)
-        followed.realms[realm].roll.leave(guard)
         self._news.set()
-        return True
+        return followed.realm(realm).roll.leave(guard)
 
     async def run(self) -> None:
         """Work until cancelled."""
