@@ -24,6 +24,7 @@ RESTART_PAUSES: Final = 40  # about ten seconds; then it is an outage like any o
 # An attempt at an address whose host is gone is never answered, and the next one may
 # reach the new host: so the first is short. TLS with a busy server takes longer.
 FIRST_ATTEMPT: Final = 1.5  # seconds; doubles up to LONGEST_ATTEMPT
+RESTART_ATTEMPT: Final = 0.5  # seconds, instead of FIRST_ATTEMPT
 LONGEST_ATTEMPT: Final = 10.0
 
 
@@ -62,7 +63,8 @@ class Reconnect:
 
     def limit(self) -> float:
         """Seconds that the next attempt may take."""
-        limit: float = min(LONGEST_ATTEMPT, FIRST_ATTEMPT * 2**self.unanswered)
+        first = RESTART_ATTEMPT if self.restarting else FIRST_ATTEMPT
+        limit: float = min(LONGEST_ATTEMPT, first * 2**self.unanswered)
         return limit
 
     def pause(self, jitter: Callable[[], float]) -> float:

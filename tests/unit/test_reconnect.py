@@ -76,3 +76,17 @@ def test_an_attempt_that_nobody_answers_ends_soon_and_the_next_may_take_longer()
     reconnect.failed(TimeoutError())
     reconnect.ended(None)
     assert reconnect.limit() == 1.5
+
+
+def test_while_a_server_restarts_an_attempt_that_nobody_answers_ends_at_once() -> None:
+    """Its pod's address is gone, and the next attempt may reach the new one."""
+    reconnect = Reconnect()
+    reconnect.ended(GOING_AWAY)
+    limits = []
+    for _ in range(5):
+        limits.append(reconnect.limit())
+        reconnect.failed(TimeoutError())
+    assert limits == [0.5, 1.0, 2.0, 4.0, 8.0]
+    reconnect.proved()
+    reconnect.failed(ConnectionRefusedError())
+    assert reconnect.limit() == 1.5
