@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from streams.engines.embedded.store import Commit, Store
-    from streams.engines.embedded.transaction import Transaction
+    from streams.engines.embedded.transaction import Transaction, Written
 
 SAVE: Final = 0.1  # seconds for which outcomes are gathered into one transaction
 WITNESSED: Final = 5  # seconds for which what guards reported is gathered
@@ -79,10 +79,8 @@ class Closures:
         self._boottime = boottime
         self._signals: list[dict[str, Any]] = []
         self._refusals = rows.GuardRefusals()
-        self._unread: deque[Commit] = deque()
-        self._taken = 0  # facts of the first of them
-        self._read = store.end
-        self._saved = store.end
+        self._unread: deque[Written] = deque()
+        self._end = self._read = self._saved = store.end
         self._news = asyncio.Event()
         clocks = clock, boottime
         self.roll = GuardRegistry(
@@ -117,27 +115,21 @@ class Closures:
             facts = await self._store.facts(position, LOADED)
             self._follow(rows.revocations(facts))
             position = facts[-1].offset + 1
-        self._read = position
+        self._end = self._read = position
         self._store.listeners.append(self._on_commit)
 
     def _on_commit(self, commit: Commit) -> None:
-        self._unread.append(commit)
+        self._unread.extend(commit.facts)
+        self._end = commit.end
         if len(commit.facts) <= SLICE:
             self._read_slice()
         self._news.set()
 
     def _read_slice(self) -> None:
         """Read the next facts of the commits that came in; no pong waits for many."""
-        left = SLICE
-        while self._unread and left > 0:
-            facts = self._unread[0].facts
-            part = facts[self._taken : self._taken + left]
-            self._follow(rows.revocations(part))
-            self._taken += len(part)
-            left -= max(1, len(part))
-            if self._taken == len(facts):
-                self._read = self._unread.popleft().end
-                self._taken = 0
+        count = min(SLICE, len(self._unread))
+        self._follow(rows.revocations(self._unread.popleft() for _ in range(count)))
+        self._read = self._unread[0].offset if self._unread else self._end
 
     def _follow(self, causes: Iterable[Revocation], *, late: bool = False) -> None:
         """Read causes, and only then ask for the end of the receipts."""
