@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import uuid
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
@@ -18,15 +17,14 @@ from streams.apps.builders.ingress_pages import ingress_pages
 from streams.apps.builders.kafka_inputs import kafka_inputs
 from streams.apps.builders.kafka_log import ingress_log
 from streams.apps.builders.sources import check_kafka
+from streams.apps.builders.status_lists import status_lists
 from streams.engines.embedded.reader_process import ReaderProcess
 from streams.engines.kafka.clock.cluster_clock import machine_clock
 from streams.engines.kafka.ingress.current import FollowedTable
 from streams.http.publication import publication
-from streams.http.status_lists import StatusLists
 from streams.process.lifecycle import say_ready, until_stopped
 from streams.process.loop_hold import LoopHold
 from streams.services.health_records import HEARSAY_SECONDS
-from streams.services.status_entries import StatusEntries
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -125,20 +123,9 @@ async def _following(
     async with FollowedTable(
         log.kafka, settings.realm, given.vocabulary, log.name, log.facts
     ) as table:
-        if common.orders.limited:
-            common.orders.hold_to(table)
+        common.orders.hold_to(table)
         if published is not None:
-            entries = StatusEntries(
-                log.kept, table, common.speakers.clock, _fresh_id, secrets.randbelow
-            )
-            StatusLists(
-                common.tokens,
-                common.speakers,
-                given.vocabulary,
-                entries,
-                published,
-                log.writer.stated.secrets,
-            ).add_to(app)
+            status_lists(common, published, table, _fresh_id).add_to(app)
         yield
 
 

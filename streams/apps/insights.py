@@ -78,7 +78,7 @@ async def count(
         Probes(lambda _: (), projection.waiting).add_to(app)
         passing = door("insights", "insights", settings, kafka, entry.tokens)
         told = Metrics(metrics.INSIGHTS, held, passing.collector)
-        app.router.add_get("/metrics", told.get)
+        told.add_to(app)
         Insights(entry.tokens, projection, settings.realm, clock).add_to(app)
         entry.guard(app)
         passing.add_to(app)

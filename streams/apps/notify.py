@@ -114,7 +114,7 @@ async def deliver(
             passing.collector,
             *_collectors(process, attempts, clock),
         )
-        app.router.add_get("/metrics", told.get)
+        told.add_to(app)
         _add_alerts(app, settings, process, entry.tokens, clock)
         passing.add_to(app)
         async with passing.running(), accepting(app, settings, entry) as url:

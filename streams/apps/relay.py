@@ -103,7 +103,7 @@ async def relay(
         realms.add_to(app)
         Probes(realms.stalled, realms.waiting, partial(faults, clock)).add_to(app)
         offset = ClockOffset(partial(offset_seconds, clock))
-        app.router.add_get("/metrics", Metrics(metrics.RELAY, held, realms, offset).get)
+        Metrics(metrics.RELAY, held, realms, offset).add_to(app)
         entry.guard(app)
         url = await running.enter_async_context(accepting(app, settings, entry, realms))
         log.info("relaying", url=url)

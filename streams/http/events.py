@@ -103,6 +103,10 @@ class Events:
         self._speakers = speakers
         self._ingest = ingest
 
+    def add_to(self, app: web.Application) -> None:
+        """Add the route."""
+        app.router.add_post("/v1/events/{source}", self.post)
+
     async def post(self, request: web.Request) -> web.Response:
         """Take in the raw bytes of a source."""
         token = self._tokens.holder(request, "ingest")

@@ -35,6 +35,10 @@ class Metrics:
         for collector in (Build(role), *collectors):
             self.registry.register(collector)
 
+    def add_to(self, app: web.Application) -> None:
+        """Add the route."""
+        app.router.add_get("/metrics", self.get)
+
     async def get(self, request: web.Request) -> web.Response:
         """Collect and answer."""
         encode, content_type = choose_encoder(request.headers.get(hdrs.ACCEPT, ""))

@@ -18,14 +18,7 @@ if TYPE_CHECKING:
     import ssl
 
     from streams.http.auth import Tokens
-    from streams.http.events import Events
     from streams.http.feed import FeedServer
-    from streams.http.guards import Guards
-    from streams.http.lists import Lists
-    from streams.http.metrics import Metrics
-    from streams.http.names import Names
-    from streams.http.probes import Probes
-    from streams.http.queries import Queries
 
 # Also for a first request whose headers never end; a guard's feed is not idle.
 IDLE_SECONDS: Final = 60.0
@@ -33,18 +26,15 @@ LONGEST_HEADER: Final = 8190
 
 
 @frozen
-class Handlers:
-    """Everything that answers requests."""
+class FeedPage:
+    """The handler of ``/v1/feed`` where one realm is served."""
 
     tokens: Tokens
-    events: Events
-    queries: Queries
-    names: Names
-    lists: Lists
     feed: FeedServer
-    probes: Probes
-    metrics: Metrics
-    guards: Guards
+
+    def add_to(self, app: web.Application) -> None:
+        """Add the route."""
+        app.router.add_get("/v1/feed", self.guard)
 
     async def guard(self, request: web.Request) -> web.StreamResponse:
         """Let a guard in and feed it."""
@@ -64,25 +54,11 @@ def require_websocket(request: web.Request) -> None:
         raise ProblemError(http.HTTPStatus.BAD_REQUEST, "no WebSocket", detail)
 
 
-def application(handlers: Handlers, max_body_bytes: int) -> web.Application:
-    """Put the handlers behind their routes.
-
-    Args:
-        handlers: what answers.
-        max_body_bytes: longer request bodies are refused with 413.
-    """
-    app = web.Application(
+def application(max_body_bytes: int) -> web.Application:
+    """Make what answers, without routes; longer request bodies are refused with 413."""
+    return web.Application(
         middlewares=[*tracers(), problems], client_max_size=max_body_bytes
     )
-    app.router.add_post("/v1/events/{source}", handlers.events.post)
-    app.router.add_get("/v1/feed", handlers.guard)
-    handlers.queries.add_to(app)
-    handlers.names.add_to(app)
-    handlers.guards.add_to(app)
-    handlers.lists.add_to(app)
-    handlers.probes.add_to(app)
-    app.router.add_get("/metrics", handlers.metrics.get)
-    return app
 
 
 async def listen(

@@ -13,8 +13,7 @@ from streams.engines.kafka.ingress.writing import Writing
 from streams.http.events import Events
 from streams.http.metrics import ClockOffset, DeadLetterCollector, Metrics
 from streams.http.probes import Probes
-from streams.http.problems import problems
-from streams.http.traced import tracers
+from streams.http.server import application
 from streams.observability import metrics
 
 if TYPE_CHECKING:
@@ -49,23 +48,18 @@ def ingress_pages(
     """Put the HTTP side of an ingress together; ``/metrics`` tells ``more`` too."""
     log, common, settings = taking.log, taking.common, given.settings
     common.orders.operators.apart = reading.apart
-    app = web.Application(
-        middlewares=[*tracers(), problems], client_max_size=settings.max_body_bytes
-    )
-    events = Events(
-        common.tokens, given.sources, common.speakers, log.writer, reading.read
-    )
-    app.router.add_post("/v1/events/{source}", events.post)
+    app = application(settings.max_body_bytes)
+    tokens, speakers = common.tokens, common.speakers
+    Events(tokens, given.sources, speakers, log.writer, reading.read).add_to(app)
     taking.add_to(app)
     lost, dlq = log.publisher.written, log.kafka.topic("dlq")
-    told = Metrics(
+    Metrics(
         metrics.INGRESS,
         *more,
         *common.collectors,
         DeadLetterCollector(lambda: lost[dlq]),
         ClockOffset(partial(offset_seconds, clock)),
-    )
-    app.router.add_get("/metrics", told.get)
+    ).add_to(app)
     members = {topic: each.member for topic, each in taking.raw.items()}
     writing = Writing(log.kafka, log.heart, members, log.watch)
     Probes(writing.stalled, writing.waiting, partial(faults, clock)).add_to(app)

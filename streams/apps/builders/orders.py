@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from streams.services.ingest import Intake
     from streams.settings.access import QuotaSettings
 
+    MakeLimit = Callable[[dict[str, Limit], ReachTables, ApprovalQueue], BlastLimit]
+
 
 @frozen
 class Orders:
@@ -62,18 +64,16 @@ class Orders:
     @property
     def limited(self) -> bool:
         """Whether any authority has a blast limit: then a table is needed."""
-        return bool(self.limits)
+        return bool(self._limits)
 
-    def hold_to(self, tables: ReachTables) -> None:
-        """Hold revocations to the limits of their authorities from now on."""
-        self.limit_by(BlastLimit(self.limits, tables, self.desk))
-
-    def limit_by(self, limit: BlastLimit) -> None:
-        """Have this judge revocations from now on."""
-        self.log.limit = self.operators.limit = limit
+    def hold_to(self, tables: ReachTables, judge: MakeLimit = BlastLimit) -> None:
+        """Hold revocations to the limits of their authorities from now on, if any."""
+        if self.limited:
+            limit = judge(self._limits, tables, self.desk)
+            self.log.limit = self.operators.limit = limit
 
     @property
-    def limits(self) -> dict[str, Limit]:
+    def _limits(self) -> dict[str, Limit]:
         """Limits by authority."""
         return {
             name: Limit(each.blast_limit, each.over_limit == "hold")

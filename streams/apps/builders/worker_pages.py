@@ -101,7 +101,7 @@ def worker_pages(  # noqa: PLR0913 - each by name
     )
     collectors = _collectors(process, kafka, clock, held)
     told = Metrics(metrics.WORKER, passing.collector, *collectors)
-    app.router.add_get("/metrics", told.get)
+    told.add_to(app)
     tokens, realm, secrets = entry.tokens, settings.realm, secret_names(settings)
     places = OwnPlaces(process, realm, kafka.partitions, clock)
     Guards(tokens, places, boottime).add_to(app)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from streams.engines.embedded.stages import Stages
     from streams.engines.embedded.store import Store
     from streams.services.approval_queue import ApprovalQueue
-    from streams.services.blast_limit import Limit, LimitResult
+    from streams.services.blast_limit import Limit, LimitResult, ReachTables
     from streams.stages.ingest.ingress import Origin
 
 
@@ -68,7 +68,7 @@ class StageLimit(BlastLimit):
     def __init__(
         self,
         limits: Mapping[str, Limit],
-        tables: CurrentTable,
+        tables: ReachTables,
         desk: ApprovalQueue,
         analysis: Analysis,
     ) -> None:

@@ -1,0 +1,102 @@
+"""The HTTP side of the embedded server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from enforcement.clocks import boottime
+from streams.apps.builders.embedded_guards import ServedGuards
+from streams.apps.builders.embedded_metrics import ServerState, StoreMetrics
+from streams.apps.builders.status_lists import status_lists
+from streams.engines.embedded.current import CurrentTable
+from streams.engines.embedded.fact_lookup import LoggedFacts
+from streams.engines.embedded.findings_log import StoredDeadLetters, StoredFindings
+from streams.engines.embedded.tables import StageTables
+from streams.http.alert_metrics import AlertMetrics
+from streams.http.events import Events
+from streams.http.guards import Guards
+from streams.http.lists import Lists
+from streams.http.metrics import Metrics
+from streams.http.names import Names
+from streams.http.probes import Probes
+from streams.http.queries import Queries
+from streams.http.server import FeedPage, application
+from streams.observability import metrics
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from streams.apps.builders.embedded_analysis import AnalysisParts
+    from streams.apps.builders.embedded_context import EmbeddedContext
+    from streams.apps.builders.embedded_guards import GuardParts
+    from streams.apps.builders.inputs import Inputs
+    from streams.http.publication import Publication
+
+
+def embedded_pages(
+    about: EmbeddedContext,
+    taking: Inputs,
+    guarding: GuardParts,
+    analysed: AnalysisParts,
+    published: Publication | None,
+) -> web.Application:
+    """Put together what answers requests; ``published`` says how status lists are."""
+    settings, store, aside = about.settings, about.store, about.analysis.run
+    tokens, speakers, ingest = taking.tokens, taking.speakers, taking.ports.intake
+    feed, stages, read = guarding.feed, analysed.stages, about.reading.read
+    tables = StageTables(stages, store, settings.realm)
+    secrets, in_logs = ingest.stated.secrets, taking.ports.vaults.names
+    taking.receivers.hooks.read = read
+    operators = taking.orders.operators
+    operators.apart, operators.known = about.reading.apart, tables.knows
+    operators.logged = LoggedFacts(store, settings.realm)
+    served = ServedGuards(guarding.closures, feed, settings.realm)
+    findings, letters = StoredFindings(store), StoredDeadLetters(store)
+    app = application(settings.max_body_bytes)
+    for pages in (
+        Events(tokens, taking.described.sources, speakers, ingest, read),
+        FeedPage(tokens, feed),
+        Queries(tokens, tables, speakers.clock, secrets, aside, in_logs),
+        Names(tokens, secrets, in_logs, tables.table),
+        Guards(tokens, served, boottime),
+        Lists(tokens, findings, letters, analysed.silences.all, aside),
+        _probes(guarding, analysed),
+        _metrics(about, taking, guarding, analysed),
+    ):
+        pages.add_to(app)
+    analysed.add_to(app, about, taking)
+    taking.add_to(app)
+    if published is not None:
+        table, fresh_id = CurrentTable(stages, store), about.fresh_id
+        status_lists(taking, published, table, fresh_id, aside).add_to(app)
+    return app
+
+
+def _metrics(
+    about: EmbeddedContext,
+    taking: Inputs,
+    guarding: GuardParts,
+    analysed: AnalysisParts,
+) -> Metrics:
+    return Metrics(
+        metrics.SERVER,
+        ServerState(guarding.feed, analysed.stages),
+        *guarding.metrics,
+        *taking.collectors,
+        AlertMetrics(analysed.notifier, analysed.attempts, about.clock),
+        StoreMetrics(about.store, analysed.audit),
+        about.held,
+    )
+
+
+def _probes(guarding: GuardParts, analysed: AnalysisParts) -> Probes:
+    """Live while every loop gets on, ready once the table is complete."""
+    votes, loaded = guarding.feed.votes, analysed.stages.loaded
+
+    def waiting(_: float) -> list[str]:
+        return [] if loaded.is_set() else ["table"]
+
+    def wrong() -> list[str]:
+        return [] if votes is None or votes.fault is None else [votes.fault]
+
+    return Probes(analysed.watch.stalled, waiting, wrong)
