@@ -94,7 +94,7 @@ class Told:
 
     def late(self, way: str) -> list[float]:
         """Lateness of what was written while something happened."""
-        names = (name for name, happened in self.ways.items() if happened == way)
+        names = (n for n in self.written if self.ways.get(n) == way)
         return sorted(max(0.0, self.told[n] - self.written[n]) for n in names)
 
     async def calm(self) -> None:

@@ -12,6 +12,7 @@ from aiokafka.consumer.group_coordinator import GroupCoordinator
 
 from streams.engines.kafka.client.internals import (
     RenamedError,
+    leave_on_stop,
     limit_requests,
     member_id,
 )
@@ -39,7 +40,8 @@ def test_one_module_has_them_all(repository: Path) -> None:
     told = (repository / "docs/testing.md").read_text("utf-8")
     for name in (
         "_coordinator", "member_id", "fetch_committed_offsets",
-        "ensure_coordinator_known", "_do_heartbeat", "_sender", "_request_timeout_ms",
+        "ensure_coordinator_known", "_do_heartbeat", "_group_instance_id", "_sender",
+        "_request_timeout_ms",
     ):  # fmt: skip
         assert f"`{name}`" in told
         assert name in (repository / PLACE).read_text("utf-8")
@@ -49,6 +51,8 @@ def test_a_coordinator_has_them() -> None:
     """Methods of the class, and attributes that its constructor sets."""
     assert "_coordinator" in AIOKafkaConsumer.__init__.__code__.co_names
     assert "member_id" in GroupCoordinator.__init__.__code__.co_names
+    leaving = GroupCoordinator._maybe_leave_group.__code__.co_names
+    assert "_group_instance_id" in leaving
     for name in (
         "fetch_committed_offsets", "ensure_coordinator_known", "_do_heartbeat",
     ):  # fmt: skip
@@ -72,5 +76,7 @@ def test_a_renamed_one_is_said_at_the_start() -> None:
     )
     with pytest.raises(RenamedError):
         limit_requests(renamed, 2_000)
+    with pytest.raises(RenamedError):
+        leave_on_stop(SimpleNamespace(_coordinator=SimpleNamespace()))
     with pytest.raises(AttributeError):
         member_id(SimpleNamespace(_group_coordinator=None))

@@ -73,10 +73,13 @@ async def notifying(
     receiver: Receiver,
     clock: Callable[[], int],
     name: str = "n0",
+    session_seconds: float = 6.0,
 ) -> AsyncIterator[Delivering]:
     """Run a notify process' parts in this one until the context ends."""
     settings = Settings(**values(folder, webhook=webhook(receiver)))
-    notify = NotifySettings(name=name, data_dir=folder / "notify")
+    notify = NotifySettings(
+        name=name, data_dir=folder / "notify", session_seconds=session_seconds
+    )
     async with task_of(
         lambda stop, told: deliver(
             settings, kafka, notify, stop=stop, started=told, clock=clock
@@ -200,6 +203,31 @@ async def test_a_spare_is_ready_and_stays_without_partitions(
                     assert (path, 200) == (path, got.status)
         await until_committed(kafka)
     assert ids(receiver) == first_messages(1)
+
+
+async def test_one_that_stops_hands_over_at_once(
+    tmp_path: Path, kafka_settings: KafkaSettings
+) -> None:
+    """Its session, which is longer than this test may take, is not waited for."""
+    kafka = kafka_settings
+    await lay_out(kafka)
+    silent = 5 * DEADLINE
+    async with receiving() as receiver:
+        first = notifying(tmp_path / "a", kafka, receiver, Clock(), "n0", silent)
+        second = notifying(tmp_path / "b", kafka, receiver, Clock(), "n1", silent)
+        async with second as b:
+            async with first as a:
+                both = [each.process for each in (a, b)]
+                await until(
+                    lambda: all(
+                        each.intake.progress.assigned and each._others()
+                        for each in both
+                    )
+                )
+            await report(kafka, *(finding(number) for number in range(COUNT)))
+            await until_committed(kafka)
+            assert kafka.partitions == len(b.process.intake.progress.assigned)
+        assert ids(receiver) == first_messages()
 
 
 async def test_every_receiver_is_told_and_tried_out_over_http(

@@ -39,6 +39,7 @@ class Member:
     name: str = OURS
     lock: asyncio.Lock = field(factory=asyncio.Lock)
     refusing: bool = False
+    leaves: Any = bool
     foreign: bool = False
     position: int = 0
 

@@ -31,6 +31,7 @@ MOST_RECORDS: Final = 2000
 FETCH_BYTES: Final = 4 << 20
 COMMIT_SECONDS: Final = 10.0
 AWAY_SECONDS: Final = 0.2
+BEAT_SECONDS: Final = 2.0
 REBALANCE_SECONDS: Final = 60.0  # a large batch in hand may take that long
 NOTHING_SECONDS: Final = 0.05
 HANGING_MS: Final = 300_000  # without a poll, then the group gives our place away
@@ -64,6 +65,7 @@ class GroupConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         kept: partition to what was committed last, or where it began.
         polled_at: when records were asked for last, by the event loop's clock.
         let_go: what is done while the partitions are still ours, before they go.
+        leaves: whether it gives its place up as it ends, so that others have it soon.
         name: of the client, by which the group's other members know it.
     """
 
@@ -98,6 +100,7 @@ class GroupConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self.kept: dict[int, int] = {}
         self.polled_at = 0.0
         self.let_go: Callable[[], Awaitable[None]] | None = None
+        self.leaves: Callable[[], bool] = bool
         self._asked_at = 0.0  # as the client counts it
         self._topic = topic
         self._group = group
@@ -109,7 +112,8 @@ class GroupConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             "group_instance_id": instance,
             "client_id": self.name,
             "session_timeout_ms": int(session_seconds * 1000),
-            "heartbeat_interval_ms": int(session_seconds * 200),
+            # By its answers a member hears that partitions are given out anew.
+            "heartbeat_interval_ms": int(1000 * min(session_seconds / 5, BEAT_SECONDS)),
             "rebalance_timeout_ms": int(rebalance_seconds * 1000),
         }
         self._settings = settings
@@ -160,6 +164,8 @@ class GroupConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def __aexit__(self, *_: object) -> None:
         """Disconnect. A member with a stable name keeps its place until it is due."""
+        if self._group is not None and self.leaves():
+            internals.leave_on_stop(self._consumer)
         try:
             await stopped(self._consumer.stop, COMMIT_SECONDS)
         except (KafkaError, TimeoutError) as broken:

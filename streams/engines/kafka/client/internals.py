@@ -43,6 +43,20 @@ async def beat(consumer: Any) -> bool:
     return counted
 
 
+def leave_on_stop(consumer: Any) -> None:
+    """Have a member with a stable name leave its group as it stops.
+
+    It would keep its place until its session is over.
+
+    Raises:
+        RenamedError: it would be set where nobody reads it.
+    """
+    coordinator = consumer._coordinator  # noqa: SLF001 - as above
+    if not hasattr(coordinator, "_group_instance_id"):
+        raise RenamedError("aiokafka: _group_instance_id is gone: pin it below")
+    coordinator._group_instance_id = None  # noqa: SLF001 - as above
+
+
 def limit_requests(producer: Any, milliseconds: int) -> None:
     """Set after which time a producer gives up each request.
 

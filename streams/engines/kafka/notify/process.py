@@ -60,6 +60,7 @@ class NotifyProcess:
         topic = self.settings.topic(FINDINGS)
         groups = {self.settings.group(STAGE): topic}
         self.outlook = ClusterMonitor(self.settings, self._wanted, groups)
+        self.intake.member.leaves = self._others
 
     @property
     def progress(self) -> dict[str, Progress]:
@@ -92,6 +93,11 @@ class NotifyProcess:
         reached = self.outlook.reached(asyncio.get_running_loop().time())
         well = reached and self.intake.progress.ready
         return {STAGE: frozenset(self.intake.member.begun) if well else frozenset()}
+
+    def _others(self) -> bool:
+        """Whether other processes have partitions, and may have ours at once."""
+        holders = self.outlook.holders.get(self.settings.group(STAGE), {}).values()
+        return any(each.name != self.intake.member.name for each in holders)
 
     @property
     def _spare(self) -> bool:
