@@ -4,11 +4,12 @@ A value is kept for each node that was asked about and for all that it hangs on:
 
 - its *until*: before that time no presentation of the node alone is denied, whatever
   its claims: no cause in force stands on the closure, every owner set is met by an
-  owner who lives, nothing that counts has expired. Held in steps of 17 ms, rounded
+  owner who lives, nothing that counts has expired. Held in steps of 34 ms, rounded
   down;
 - its *size*: at least as many nodes as its closure has, since one that is too large is
   denied;
-- whether a scope is declared in the closure, and whether *until* is that of owners;
+- whether a scope is declared in the closure, whether *until* is that of owners, and
+  whether a fact makes the node itself known;
 - the *generation* in which it was found out. In another one it says nothing.
 
 What no value can say is remembered as an answer, a bounded number of them.
@@ -39,7 +40,9 @@ ONE: Final = 1 << 10  # of the size
 SIZE: Final = 4095 * ONE
 SCOPES_ABOVE: Final = 1 << 22
 OWNERS_END: Final = 1 << 23
-FINE: Final = (1 << 24) - 1  # below this a value holds no time
+NAMED: Final = 1 << 24
+CURRENT: Final = NAMED | GENERATION
+FINE: Final = (1 << 25) - 1  # below this a value holds no time
 NO_TIME: Final = -(1 << 63)
 NEVER_CLEAR: Final = NO_TIME + FINE  # values up to this one
 UNDONE_AT_ONCE: Final = 4096  # looks at what hangs below; beyond begins a generation
@@ -51,12 +54,15 @@ class Answer(NamedTuple):
     """What was found out of one presentation.
 
     Attributes:
-        judgement: the verdict.
+        judgement: the verdict, apart from what the policy says of unknown identifiers.
+        settled: the policy has no say, since facts make all identifiers known or the
+            verdict is a denial.
         since: first time at which it is the same (ns).
         until: first time after which it may be another one (ns).
     """
 
     judgement: Judgement
+    settled: bool
     since: int
     until: int
 
@@ -67,6 +73,7 @@ class Clearance:
     Attributes:
         values: by node, for those that are known; 0 where nothing is.
         generation: the one whose values count.
+        current: it, of a node that is known.
         answers: what was found out of presentations, by what was asked.
     """
 
@@ -74,6 +81,7 @@ class Clearance:
         """Start with nothing known; a table that nobody asks pays nothing."""
         self.values = array("q")
         self.generation = 1
+        self.current = NAMED | 1
         self.answers: dict[Hashable, Answer] = {}
         self._lineage = lineage
         self._owned = owned
@@ -88,7 +96,7 @@ class Clearance:
 
     def remember(
         self, key: Hashable, asked: Collection[int], closure: Iterable[int], now: int,
-        judgement: Judgement,
+        judgement: Judgement, *, settled: bool,
     ) -> None:  # fmt: skip
         """Keep an answer until a fact touches its closure.
 
@@ -98,6 +106,7 @@ class Clearance:
             closure: all that the answer hangs on; numbers below 0 are left out.
             now: when it was asked (ns).
             judgement: the verdict.
+            settled: the policy has no say.
         """
         weight = _OF_AN_ANSWER + len(asked) + len(judgement.path)
         self._weight += weight
@@ -120,9 +129,14 @@ class Clearance:
                 since = max(since, expires[node])
             else:
                 until = min(until, expires[node])
-        self.answers[key] = Answer(judgement, since, until)
+        self.answers[key] = Answer(judgement, settled, since, until)
         for node in asked:
             self._asked.setdefault(node, []).append(key)
+
+    def name(self, node: int) -> None:
+        """Note that a fact makes a node known."""
+        if node < len(self.values):
+            self.values[node] |= NAMED
 
     def undo(self, *touched: int) -> None:
         """Undo what hangs on nodes: a fact may end or limit it."""
@@ -154,6 +168,7 @@ class Clearance:
         if self.generation > GENERATION:
             self.generation = 1
             self.values = array("q")
+        self.current = NAMED | self.generation
 
     def _hanging(self, touched: Collection[int]) -> list[int] | None:
         """Nodes with a value that hang on others, or None where there are too many."""

@@ -43,14 +43,19 @@ ALWAYS: Final = 2
 
 
 class Lineage:
-    """Interned identifiers with their parents, children and other names."""
+    """Interned identifiers with their parents, children and other names.
+
+    Attributes:
+        codes: by kind, the character that its names begin with.
+        index: by name (the kind's code and the value), the integer.
+    """
 
     def __init__(self, vocabulary: Mapping[str, NodeClass] = VOCABULARY) -> None:
         """Start empty; the vocabulary tells the class of each kind."""
         self.vocabulary = vocabulary
-        self._index: dict[str, int] = {}
+        self.index: dict[str, int] = {}
         self._names: list[str] = []
-        self._codes: dict[str, str] = {}
+        self.codes: dict[str, str] = {}
         self._kinds: list[str] = []
         self.flags = bytearray()
         self.ring = array("i")
@@ -82,11 +87,11 @@ class Lineage:
     def restore(self, plain: Mapping[str, Any]) -> None:
         """Take up what `dump` gave; nothing may be interned yet."""
         self._kinds += plain["kinds"]
-        self._codes = {kind: chr(code) for code, kind in enumerate(self._kinds)}
+        self.codes = {kind: chr(code) for code, kind in enumerate(self._kinds)}
         self._names += plain["names"]
         for start in range(0, len(self._names), _AT_ONCE):
             names = self._names[start : start + _AT_ONCE]
-            self._index.update(zip(names, range(start, start + _AT_ONCE), strict=False))
+            self.index.update(zip(names, range(start, start + _AT_ONCE), strict=False))
         for name, empty in self._arrays().items():
             if isinstance(empty, bytearray):
                 empty.extend(plain[name])
@@ -120,8 +125,8 @@ class Lineage:
 
     def find(self, identifier: Identifier) -> int:
         """Integer of an identifier, NONE when no fact named it."""
-        code = self._codes.get(identifier[0])
-        return NONE if code is None else self._index.get(code + identifier[1], NONE)
+        code = self.codes.get(identifier[0])
+        return NONE if code is None else self.index.get(code + identifier[1], NONE)
 
     def kind(self, node: int) -> str:
         """Kind of an integer's identifier."""
@@ -137,16 +142,16 @@ class Lineage:
 
         A kind outside the vocabulary counts as a credential: the strictest class.
         """
-        code = self._codes.get(identifier[0])
+        code = self.codes.get(identifier[0])
         if code is None:
-            code = self._codes[identifier[0]] = chr(len(self._kinds))
+            code = self.codes[identifier[0]] = chr(len(self._kinds))
             self._kinds.append(identifier[0])
         name = code + identifier[1]
-        node = self._index.get(name)
+        node = self.index.get(name)
         if node is not None:
             return node
         node = len(self._names)
-        self._index[name] = node
+        self.index[name] = node
         self._names.append(name)
         node_class = self.vocabulary.get(identifier[0], NodeClass.CREDENTIAL)
         self.flags.append(CREDENTIAL if node_class is NodeClass.CREDENTIAL else 0)

@@ -259,6 +259,7 @@ class Registry:
         node = lineage.intern(fact.node)
         if not fact.derived:
             lineage.flags[node] |= KNOWN
+            self.clearance.name(node)
         if fact.issued_at is not None:
             lineage.issue(node, fact.issued_at, fact.received_at)
         if fact.root:
@@ -267,10 +268,8 @@ class Registry:
             self.devices.setdefault(node, set()).add(fact.device)
         if fact.tenant is not None:
             self.tenants.setdefault(node, set()).add(fact.tenant)
-        if self.horizon is None:
-            self.clearance.loosen(node)
-        else:
-            self.clearance.undo(node)
+        clearance = self.clearance
+        (clearance.loosen if self.horizon is None else clearance.undo)(node)
 
     def _edge(self, fact: Edge) -> None:
         intern = self.lineage.intern

@@ -32,6 +32,7 @@ from agents_registry.steps import finish
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from agents_registry.clearance import Answer
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
 
@@ -93,13 +94,10 @@ def judge(
     """
     if lives(registry, presented, now, scope):
         return LIVES
-    nodes = _nodes(registry, presented)
-    verdict = _known(registry, presented, nodes, now, scope)
-    if verdict is None:
-        verdict = finish(_found_out(registry, presented, nodes, now, scope))
-    if not verdict.allowed:
-        return verdict
-    return _recognised(registry, presented, nodes, policy)
+    answer = _answered(registry, presented, now, scope)
+    if answer is not None and answer.settled:
+        return answer.judgement
+    return finish(_found_out(registry, presented, answer, now, scope, policy))
 
 
 def judging(
@@ -111,64 +109,75 @@ def judging(
     policy: Policy = DEFAULT_POLICY,
 ) -> Steps[Judgement]:
     """Judge a presentation in steps; see `judge`. The table must not change."""
-    nodes = _nodes(registry, presented)
-    verdict = _known(registry, presented, nodes, now, scope)
-    if verdict is None:
-        verdict = yield from _found_out(registry, presented, nodes, now, scope)
-    if not verdict.allowed:
-        return verdict
-    return _recognised(registry, presented, nodes, policy)
-
-
-def _nodes(registry: Registry, presented: Presented) -> tuple[int, ...]:
-    """Nodes of the identifiers and then of the chain, NONE where no fact names one."""
-    find = registry.lineage.find
-    return tuple(map(find, presented.identifiers + presented.chain))
-
-
-def _asked(
-    presented: Presented, nodes: tuple[int, ...], scope: str | None
-) -> tuple[object, ...]:
-    """All that the verdict on nodes that facts name depends on, but facts and time."""
-    return (scope, presented.issued_at, len(presented.identifiers), nodes)
-
-
-def _known(
-    registry: Registry,
-    presented: Presented,
-    nodes: tuple[int, ...],
-    now: int,
-    scope: str | None,
-) -> Judgement | None:
-    """Verdict as it is known, None where it is to be found out."""
-    if is_clear(registry, nodes, now, scoped=scope is not None):
+    if lives(registry, presented, now, scope):
         return LIVES
-    answer = registry.clearance.answers.get(_asked(presented, nodes, scope))
-    if answer is None or not answer.since <= now < answer.until:
-        return None
-    return answer.judgement
+    answer = _answered(registry, presented, now, scope)
+    if answer is not None and answer.settled:
+        return answer.judgement
+    return (yield from _found_out(registry, presented, answer, now, scope, policy))
+
+
+def _answered(
+    registry: Registry, presented: Presented, now: int, scope: str | None
+) -> Answer | None:
+    """Answer that was found out before, where it still holds."""
+    answer = registry.clearance.answers.get(_asked(presented, scope))
+    return answer if answer and answer.since <= now < answer.until else None
+
+
+def _asked(presented: Presented, scope: str | None) -> tuple[object, ...]:
+    """All that a verdict depends on, apart from facts, the time and the policy."""
+    return (scope, presented.issued_at, presented.identifiers, presented.chain)
 
 
 def _found_out(
     registry: Registry,
     presented: Presented,
-    nodes: tuple[int, ...],
+    answer: Answer | None,
+    now: int,
+    scope: str | None,
+    policy: Policy,
+) -> Steps[Judgement]:
+    """Verdict, kept for those who ask again."""
+    nodes = [registry.lineage.find(n) for n in presented.identifiers + presented.chain]
+    if answer is not None:
+        verdict = answer.judgement
+    else:
+        verdict = yield from _looked_up(registry, presented, nodes, now, scope)
+    if not verdict.allowed:
+        return verdict
+    return _recognised(registry, presented, nodes, policy)
+
+
+def _looked_up(
+    registry: Registry,
+    presented: Presented,
+    nodes: list[int],
     now: int,
     scope: str | None,
 ) -> Steps[Judgement]:
-    """Verdict, apart from what the policy says, kept for those who ask again."""
-    changes = registry.changes
+    """Verdict apart from what the policy says of identifiers that no fact names."""
+    changes, scoped = registry.changes, scope is not None
+    if is_clear(registry, nodes, now, scoped=scoped):
+        return LIVES
     for node in nodes:
         if node != NONE:
             yield from clearing(registry, node, now)
-    if is_clear(registry, nodes, now, scoped=scope is not None):
+    if is_clear(registry, nodes, now, scoped=scoped):
         return LIVES
     claims = claims_of(registry, presented)
     closure = yield from Requirements(registry, None, claims).collect()
     verdict = yield from _closely(registry, closure, now, scope)
     if NONE not in nodes and registry.changes == changes:
+        flags, names = registry.lineage.flags, nodes[: len(presented.identifiers)]
+        known = bool(names) and all(flags[node] & KNOWN for node in names)
         registry.clearance.remember(
-            _asked(presented, nodes, scope), nodes, closure.nodes, now, verdict
+            _asked(presented, scope),
+            nodes,
+            closure.nodes,
+            now,
+            verdict,
+            settled=known or not verdict.allowed,
         )
     return verdict
 

@@ -22,17 +22,12 @@ CLEARING = "agents_registry/clearing.py"
 VERDICT = "agents_registry/verdict.py"
 UNDO = "self.clearance.undo(node)"
 
+
 # What a fact of each kind has to undo, then how, then what an answer holds for.
 BUGS = {
-    "node": Change(
-        REGISTRY,
-        "if self.horizon is None:\n            self.clearance.loosen(node)",
-        "if self.horizon is None:\n            pass",
-    ),
+    "node": Change(REGISTRY, "(clearance.loosen if self", "(hash if self"),
     "node after a horizon": Change(
-        REGISTRY,
-        f"else:\n            {UNDO}\n\n    def _edge",
-        "else:\n            pass\n\n    def _edge",
+        REGISTRY, "is None else clearance.undo)(node)", "is None else hash)(node)"
     ),
     "edge": Change(REGISTRY, "self.clearance.undo(child)", "pass"),
     "alias": Change(
@@ -98,10 +93,10 @@ BUGS = {
         "value <= late or value & limited",
     ),
     "a clock that passes an expiry": Change(
-        VERDICT, "not answer.since <= now < answer.until", "not answer.since <= now"
+        VERDICT, "answer.since <= now < answer.until", "answer.since <= now"
     ),
     "a clock that goes back": Change(
-        VERDICT, "not answer.since <= now < answer.until", "not now < answer.until"
+        VERDICT, "answer.since <= now < answer.until", "now < answer.until"
     ),
     "an end that passes to a child": Change(
         CLEARING, "if strength >= ENDS or value & OWNERS_END", "if value & OWNERS_END"
@@ -119,7 +114,9 @@ BUGS = {
         VERDICT, "return (scope, presented.issued_at,", "return (scope,"
     ),
     "who is of the chain": Change(
-        VERDICT, "len(presented.identifiers), nodes)", "nodes)"
+        VERDICT,
+        "presented.identifiers, presented.chain)\n\n\ndef _found_out",
+        "presented.identifiers + presented.chain)\n\n\ndef _found_out",
     ),
 }  # fmt: skip
 CHANGES = list(BUGS.values())
