@@ -57,7 +57,9 @@ class Identifier(NamedTuple):
         Raises:
             ValueError: the value is empty or longer than 256 bytes in UTF-8.
         """
-        if not 0 < len(self.value.encode()) <= MAX_VALUE_BYTES:
+        value = self.value
+        length = len(value) if value.isascii() else len(value.encode())
+        if not 0 < length <= MAX_VALUE_BYTES:
             message = f"{self.kind}: a value has 1 to {MAX_VALUE_BYTES} bytes"
             raise ValueError(message)
         return self

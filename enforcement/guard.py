@@ -97,14 +97,15 @@ class AnyGuard(Generic[OfStanding, OfFeed]):
         self.counters = Counters()
         self.standing = standing
         self.feed = feed
-        self._mode = mode
-        self._routes = dict(routes or {})
+        modes: dict[str | None, Mode] = {None: mode} | dict(routes or {})
+        # One look-up by text: an enum hashes slowly.
+        self._routes = {
+            route: (each, Verdict(allowed=True, reason=LIVES.reason, mode=each))
+            for route, each in modes.items()
+        }
         self._clock = clock
         self.time = SteadyClock(wall_clock, clock)
         standing.witness = self.time.witness
-        self._granted = {
-            each: Verdict(allowed=True, reason=LIVES.reason, mode=each) for each in Mode
-        }
         self._tables = TableJudge(standing, self.time, policy)
         self.sessions = Sessions(
             standing, self._tables.judge, clock=clock, wall_clock=self.time
@@ -144,10 +145,10 @@ class AnyGuard(Generic[OfStanding, OfFeed]):
             KeyError: no route of this name was declared.
             ValueError: ``at_least`` is not a token.
         """
-        mode = self._mode if route is None else self._routes[route]
+        mode, granted = self._routes[route]
         read = read_presented(presented)
         judged = None if read is None else self._tables.judge(read, scope)
-        return self._concluded(judged, mode, at_least)
+        return self._concluded(judged, mode, granted, at_least)
 
     async def check_in_turns(
         self,
@@ -162,20 +163,23 @@ class AnyGuard(Generic[OfStanding, OfFeed]):
         For a process that answers many: what hangs on thousands of ancestors takes
         `check` up to a tenth of a second. Facts that are fed meanwhile count.
         """
-        mode = self._mode if route is None else self._routes[route]
+        mode, granted = self._routes[route]
         read = read_presented(presented)
         judged = None if read is None else await self._tables.in_turns(read, scope)
-        return self._concluded(judged, mode, at_least)
+        return self._concluded(judged, mode, granted, at_least)
 
     def _concluded(
-        self, judged: Judgement | None, mode: Mode, at_least: Token | str | None
+        self,
+        judged: Judgement | None,
+        mode: Mode,
+        granted: Verdict,
+        at_least: Token | str | None,
     ) -> Verdict:
-        standing = self.standing
         now = self._clock()  # only now: the process may have been stopped meanwhile
-        stale = now >= standing.deadline
+        stale = now >= self.standing.deadline
         if judged is LIVES and not stale and at_least is None:
             self.counters.allowed += 1
-            return self._granted[mode]
+            return granted
         if judged is None:
             return self._answer(mode, stale=False, lapse=Lapse.UNREADABLE)
         lapse = self._lapse(mode, at_least, stale=stale)
@@ -213,7 +217,7 @@ class AnyGuard(Generic[OfStanding, OfFeed]):
                 ``live_sessions`` and the route fails closed.
             TypeError: the callback is a coroutine function.
         """
-        mode = self._mode if route is None else self._routes[route]
+        mode, _ = self._routes[route]
         if mode is Mode.FAIL_CLOSED and not self.live_sessions:
             raise RuntimeError("make the guard with live_sessions=True")
         return self.sessions.watch(

@@ -37,6 +37,15 @@ def test_a_text_that_names_nothing_is_refused(text: str) -> None:
         Identifier.parse(text)
 
 
+@pytest.mark.parametrize("value", ["", "a" * 257, "é" * 129, "\ud800"])
+def test_a_value_of_an_illegal_length_is_refused(value: str) -> None:
+    """In bytes of UTF-8; what cannot be written so has none."""
+    assert Identifier("jwt.jti", "é" * 128).checked()
+    assert Identifier("jwt.jti", "a" * 256).checked()
+    with pytest.raises(ValueError, match=r"1 to 256 bytes|surrogates"):
+        Identifier("jwt.jti", value).checked()
+
+
 def test_a_mapping_file_declares_kinds() -> None:
     """The class follows from the kind, and cannot be changed by a declaration."""
     extended = extend({"acme.badge": "credential", "aws.user": "principal"})

@@ -119,3 +119,27 @@ def test_the_machine_slept() -> None:
     machine = Machine()
     machine.up += 8 * HOUR
     assert machine.off() == 0
+
+
+def test_between_two_glances_the_time_goes_on_by_itself() -> None:
+    """The wall clock is read some hundred times a second, whoever asks how often."""
+    read = [0]
+
+    def wall() -> int:
+        read[0] += 1
+        return TRUE + machine.up + machine.shift
+
+    machine = Machine()
+    machine.clock = SteadyClock(wall, lambda: machine.up)
+    before, times = read[0], []
+    for _ in range(1000):
+        machine.up += SECOND // 100_000
+        times.append(machine.clock())
+
+    assert times == [TRUE + HOUR + n * SECOND // 100_000 for n in range(1, 1001)]
+    assert 2 <= read[0] - before <= 4
+    machine.shift = HOUR
+    machine.up += SECOND // 100
+    assert TRUE + machine.up + HOUR == machine.clock()
+    machine.clock.witness(TRUE + machine.up)
+    assert TRUE + machine.up == machine.clock()
