@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from streams.engines.embedded.store import Store
+
 SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 ROLES = {
     "aws": ["ingest"],
@@ -145,6 +147,12 @@ async def failed(server: asyncio.Task[None]) -> Served:
     """Raise what ended the server before it served."""
     await server
     raise AssertionError("the server ended before it served")
+
+
+async def listed(store: Store) -> list[tuple[Any, ...]]:
+    """Give the identifiers that causes condemned, each with the cause's id."""
+    query = "SELECT identifier, cause FROM invalidations ORDER BY offset LIMIT 10000"
+    return await store.read(query)
 
 
 async def until(condition: Callable[[], Any], seconds: float = DEADLINE) -> Any:

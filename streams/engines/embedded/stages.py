@@ -9,7 +9,7 @@ transaction, so a crash repeats a slice and never loses or half-writes one.
 from __future__ import annotations
 
 import asyncio
-from typing import Final, NamedTuple
+from typing import Final
 
 from streams.engines.embedded.access_steps import (
     take_accesses,
@@ -26,15 +26,6 @@ from streams.stages.posture.posture import SLICE
 
 FEW_NODES: Final = 16
 TIDY_SECONDS: Final = 5.0
-
-
-class Invalidation(NamedTuple):
-    """An identifier that a cause condemned, as of an offset of the log."""
-
-    offset: int
-    identifier: str
-    cause: str
-    as_of: int
 
 
 class Stages(StageState):
@@ -99,15 +90,6 @@ class Stages(StageState):
     def idle(self) -> bool:
         """Whether everything that was committed is worked off."""
         return self.backlog == 0
-
-    async def invalidations(self, after: int, limit: int) -> list[Invalidation]:
-        """Notifications from an offset on, for subscribers that know ids."""
-        query = (
-            "SELECT offset, identifier, cause, as_of FROM invalidations"
-            " WHERE offset > ? ORDER BY offset LIMIT ?"
-        )
-        rows = await self.store.read(query, after, limit)
-        return [Invalidation(*row) for row in rows]
 
     async def wait_applied(self, offset: int) -> None:
         """Wait until every fact below an offset is in the table."""
