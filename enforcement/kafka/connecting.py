@@ -60,6 +60,7 @@ async def stopped(
 
     Raises:
         TimeoutError: it does not go on.
+        KafkaError: what a task of the client ended with, such as a right that it lacks.
     """
 
     async def in_time() -> None:
@@ -68,8 +69,10 @@ async def stopped(
 
     try:
         await whole(in_time(), 2 * seconds)
-    except ConnectionAbortedError:
+    except Exception as error:
         # Its connections are what it ends last; a second stop would do nothing.
         connections = getattr(getattr(stop, "__self__", None), "_client", None)
         if connections is not None:
             await whole(connections.close(), seconds)
+        if not isinstance(error, ConnectionAbortedError):
+            raise

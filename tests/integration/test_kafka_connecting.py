@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 import aiokafka.client
@@ -11,7 +11,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer.fetcher import Fetcher
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 from aiokafka.protocol.metadata import MetadataRequest
 
 from enforcement.kafka.connecting import stopped, whole
@@ -26,7 +26,7 @@ from tests.integration.working import lay_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
-    from contextlib import AbstractAsyncContextManager
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
     from streams.settings.kafka import KafkaSettings
 
@@ -218,22 +218,36 @@ async def test_a_client_that_breaks_off_cancels_nobody() -> None:
         await whole(broken_off())
 
 
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (asyncio.CancelledError, nullcontext()),
+        (TopicAuthorizationFailedError, pytest.raises(TopicAuthorizationFailedError)),
+    ],
+)
 async def test_a_client_that_breaks_its_end_off_is_closed(
-    kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+    error: type[BaseException],
+    expected: AbstractContextManager[Any],
+    kafka_settings: KafkaSettings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Its connections come last, and it does nothing when it is asked again."""
+    """Its connections come last, and it does nothing when it is asked again.
+
+    A task of one that has no rights passes that on to whoever awaits its end.
+    """
     close = Fetcher.close
 
     async def closed(of: Fetcher) -> None:
         await close(of)
-        raise asyncio.CancelledError
+        raise error
 
     monkeypatch.setattr(Fetcher, "close", closed)
     consumer = AIOKafkaConsumer(**kafka_settings.client())
     await consumer.start()
     await consumer.topics()
     connections = list(consumer._client._conns.values())
-    await stopped(consumer.stop)
+    with expected:
+        await stopped(consumer.stop)
 
     assert [False] == [each.connected() for each in connections]
 
