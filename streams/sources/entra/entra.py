@@ -56,7 +56,8 @@ class Entra(Dialect):
 
     name = "entra"
 
-    def _read(self, item: Event) -> list[Record]:
+    def read_event(self, item: Event) -> list[Record]:
+        """Return the records of one event."""
         offset, length, body = item
         if "changeType" in body or "lifecycleEvent" in body:
             return self._notification(

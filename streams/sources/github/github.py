@@ -107,7 +107,8 @@ class GitHub(Dialect):
             else:
                 yield item
 
-    def _read(self, item: Event) -> list[Record]:
+    def read_event(self, item: Event) -> list[Record]:
+        """Return the records of one event."""
         return self._event(item, {})
 
     def _event(self, item: Event, headers: dict[str, str]) -> list[Record]:

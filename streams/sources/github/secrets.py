@@ -41,7 +41,8 @@ class GitHubSecrets(Dialect):
         super().__init__()
         self._keyed = keyed
 
-    def _read(self, item: Event) -> list[Record]:
+    def read_event(self, item: Event) -> list[Record]:
+        """Return the records of one event."""
         offset, length, body = item
         token, kind = text(body.get("token")), text(body.get("type"))
         event = f"secret_scanning.{kind or ''}"

@@ -102,7 +102,8 @@ class Kubernetes(Dialect):
         super().__init__()
         self._prefix = f"{cluster}/" if cluster else ""
 
-    def _read(self, item: Event) -> list[Record]:
+    def read_event(self, item: Event) -> list[Record]:
+        """Return the records of one event."""
         offset, length, body = item
         body = as_native(body)
         verb, user = text(body.get("verb")), mapping(body.get("user"))

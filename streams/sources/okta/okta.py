@@ -85,7 +85,8 @@ class Okta(Dialect):
 
     name = "okta"
 
-    def _read(self, item: Event) -> list[Record]:
+    def read_event(self, item: Event) -> list[Record]:
+        """Return the records of one event."""
         seen = _seen(self.name, item)
         if not seen.event_type:
             return [seen.letter(NOT_OURS)]

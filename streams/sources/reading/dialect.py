@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 from streams.model.records import ENDING_EFFECTS, Access, DeadLetter, Lifecycle, Record
 from streams.model.times import AbsurdTimeError, parse_time
 from streams.sources.reading.envelope import Event, events
+from streams.sources.reading.fields import named
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -54,22 +55,20 @@ class DialectEvent(NamedTuple):
     def change(
         self, effect: str | None, *identifiers: Identifier | None, **values: Any
     ) -> Lifecycle:
-        """Record of an effect on what the identifiers name."""
-        values.setdefault("occurred_at", self.time)
+        """Record of an effect on the node that the identifiers name."""
         return Lifecycle(
             source=self.source,
             event_id=self.event_id,
             event_type=self.event_type,
             effect=effect,
-            identifiers=tuple(one for one in identifiers if one is not None),
+            identifiers=named(*identifiers),
             offset=self.offset,
-            actor=self.actor,
             outcome="allowed",
-            **values,
+            **{"occurred_at": self.time, "actor": self.actor, **values},
         )
 
     def letter(self, reason: str) -> DeadLetter:
-        """Dead letter for the event."""
+        """Dead letter of this event."""
         return DeadLetter(
             self.source, self.offset, self.length, reason,
             self.event_id, self.event_type, self.time, actor=self.actor,
@@ -111,8 +110,14 @@ def settle(
     return records
 
 
-class Dialect:
-    """A source whose events each speak for themselves."""
+class EventReader:
+    """Reads events; a subclass reads one.
+
+    Attributes:
+        name: of the source.
+        read: how many events there were.
+        unknown: how often each type came that says nothing.
+    """
 
     name: ClassVar[str] = ""
 
@@ -121,16 +126,26 @@ class Dialect:
         self.unknown: Counter[str] = Counter()
 
     def records(self, data: bytes) -> Iterator[Record]:
-        """Return the records of an input, in its order; never raises on bad input."""
+        """Return the records of a file or a request body; never raises on bad input."""
         for item in events(data, self.name):
             self.read += 1
             if isinstance(item, Event):
-                yield from self._read(item)
+                yield from self.read_event(item)
             else:
                 yield item
 
-    def _read(self, item: Event) -> list[Record]:
+    def read_event(self, item: Event) -> Iterable[Record]:
+        """Return the records of one event."""
         raise NotImplementedError
+
+    def _count(self, event_type: str) -> None:
+        """Count an event that says nothing."""
+        known = event_type in self.unknown or len(self.unknown) < _NAMES
+        self.unknown[event_type if known else "other"] += 1
+
+
+class Dialect(EventReader):
+    """A source whose events each speak for themselves."""
 
     def _settled(
         self,
@@ -154,8 +169,3 @@ class Dialect:
         if not (meant and records):
             self._count(name or seen.event_type)
         return records
-
-    def _count(self, event_type: str) -> None:
-        """Count an event without an effect."""
-        known = event_type in self.unknown or len(self.unknown) < _NAMES
-        self.unknown[event_type if known else "other"] += 1

@@ -12,12 +12,15 @@ What every such source shares, so that a source is its field map alone:
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 from streams.model.records import ENDING_EFFECTS, Access, DeadLetter, Lifecycle
-from streams.model.times import AbsurdTimeError, parse_time
-from streams.sources.reading.envelope import Event, events
+from streams.sources.reading.dialect import (
+    NO_TARGET,
+    DialectEvent,
+    EventReader,
+    read_time,
+)
 from streams.sources.reading.fields import identifier, named, text
 
 if TYPE_CHECKING:
@@ -25,12 +28,9 @@ if TYPE_CHECKING:
 
     from agents_registry.identifiers import Identifier
     from streams.model.records import Record
+    from streams.sources.reading.envelope import Event
 
-CLOCK: Final = "clock_absurd: {}; fix the clock, then send the event again"
-NO_TIME: Final = "no_time: the event has no readable time; look at the source"
-NO_TARGET: Final = "no_target: {} names nothing to act on; look at the event"
 ACTED_ON: Final = ENDING_EFFECTS | {"restore"}  # of a target that must be named
-_MAX_TYPES: Final = 10_000
 
 
 class EventHead(NamedTuple):
@@ -41,32 +41,10 @@ class EventHead(NamedTuple):
     time: Any
 
 
-class LogEvent(NamedTuple):
-    """One event, ready to be mapped; ``time`` is None where none can be read."""
+class LogEvent(DialectEvent):
+    """One event of a log, ready to be mapped."""
 
-    source: str
-    body: dict[str, Any]
-    event_id: str | None
-    event_type: str
-    time: int | None
-    offset: int
-    length: int
-
-    def change(
-        self, effect: str | None, *targets: Identifier | None, **values: Any
-    ) -> Lifecycle:
-        """Record of an effect on the node that the targets name."""
-        return Lifecycle(
-            source=self.source,
-            event_id=self.event_id,
-            event_type=self.event_type,
-            effect=effect,
-            occurred_at=values.pop("occurred_at", self.time),
-            identifiers=named(*targets),
-            offset=self.offset,
-            outcome="allowed",
-            **values,
-        )
+    __slots__ = ()
 
     def use(self, *presented: Identifier | None, **values: Any) -> Access:
         """Record of a presented credential."""
@@ -80,32 +58,11 @@ class LogEvent(NamedTuple):
             **values,
         )
 
-    def letter(self, reason: str) -> DeadLetter:
-        """Dead letter of this event."""
-        return DeadLetter(
-            self.source, self.offset, self.length, reason,
-            self.event_id, self.event_type, self.time,
-        )  # fmt: skip
 
-
-class EventLog:
+class EventLog(EventReader):
     """The part of a source that is the same for all logs of typed events."""
 
-    name: ClassVar[str]
     foreign: ClassVar[str]  # the dead letter of another log's event
-
-    def __init__(self) -> None:
-        self.read = 0
-        self.unknown: Counter[str] = Counter()
-
-    def records(self, data: bytes) -> Iterator[Record]:
-        """Return the records of a file or a request body, in its order."""
-        for item in events(data, self.name):
-            self.read += 1
-            if isinstance(item, Event):
-                yield from self.read_event(item)
-            else:
-                yield item
 
     def read_event(self, item: Event) -> Iterator[Record]:
         """Return the records of one event."""
@@ -113,13 +70,10 @@ class EventLog:
         if head is None:
             yield DeadLetter(self.name, item.offset, item.length, self.foreign)
             return
-        try:
-            time, broken = parse_time(head.time), NO_TIME
-        except AbsurdTimeError as absurd:
-            time, broken = None, CLOCK.format(absurd)
+        time, broken = read_time(head.time)
         heard = LogEvent(
-            self.name, item.body, head.event_id, head.event_type, time,
-            item.offset, item.length,
+            self.name, item.body, item.offset, item.length,
+            head.event_id, head.event_type, time, broken,
         )  # fmt: skip
         found = list(self.changes(heard))
         sound = list(_sound(found, heard))
@@ -127,7 +81,7 @@ class EventLog:
         if not means or not (sound or time is None):
             self._count(head.event_type)
         yield from sound
-        if time is None:
+        if broken is not None:
             yield heard.letter(broken)
 
     def head(self, body: dict[str, Any]) -> EventHead | None:
@@ -137,11 +91,6 @@ class EventLog:
     def changes(self, heard: LogEvent) -> Iterable[Record]:
         """Return the changes of an event, and the presented credential."""
         raise NotImplementedError
-
-    def _count(self, event_type: str) -> None:
-        # Names are the payload's: bound them.
-        known = event_type in self.unknown or len(self.unknown) < _MAX_TYPES
-        self.unknown[event_type if known else "other"] += 1
 
 
 def qualified(kind: str, *parts: Any) -> Identifier | None:

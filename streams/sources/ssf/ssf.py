@@ -32,11 +32,10 @@ import orjson
 
 from streams.model.records import DeadLetter, Lifecycle
 from streams.model.times import DAY, AbsurdTimeError, parse_time
+from streams.sources.reading.dialect import CLOCK, NO_TARGET
 from streams.sources.reading.envelope import Event
 from streams.sources.reading.eventlog import (
     ACTED_ON,
-    CLOCK,
-    NO_TARGET,
     EventHead,
     EventLog,
     LogEvent,
