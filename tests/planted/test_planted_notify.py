@@ -30,10 +30,10 @@ pytestmark = [pytest.mark.planted, pytest.mark.timeout(240)]
 def acked_when_taken(patch: pytest.MonkeyPatch) -> None:
     """Let the commit pass a finding while its receiver fails."""
 
-    def release(box: FindingInbox, *_: Any) -> None:
-        for records in box._owed.values():
-            for record in records:
-                record.ack()
+    def release(box: FindingInbox, *_: Any, **__: Any) -> None:
+        for acks in box._owed.values():
+            for ack in acks:
+                ack()
         box._owed.clear()
 
     patch.setattr(FindingInbox, "_release", release)
@@ -70,11 +70,11 @@ def taken_twice(patch: pytest.MonkeyPatch) -> None:
 def acked_with_its_message(patch: pytest.MonkeyPatch) -> None:
     """Let a finding go though something about it still waits to be told."""
 
-    def release(box: FindingInbox, state: DeliveryState, _: Any) -> None:
+    def release(box: FindingInbox, state: DeliveryState, _: Any, **__: Any) -> None:
         busy = {delivery.finding.id for delivery in state.deliveries.values()}
         for name in box._owed.keys() - busy:
-            for record in box._owed.pop(name):
-                record.ack()
+            for ack in box._owed.pop(name):
+                ack()
 
     patch.setattr(FindingInbox, "_release", release)
 

@@ -19,7 +19,6 @@ from streams.engines.kafka.records.outputs import JUDGED, REOPENED
 from streams.engines.kafka.records.schema_registry import learn_ids
 from streams.model.findings import Finding
 from streams.stages.notify.notify import FindingChange
-from streams.stages.notify.queue import urgent
 from streams.stages.sentinel import saved_episodes
 from streams.stages.sentinel.episode import Episode
 from streams.stages.sentinel.episodes import KEPT
@@ -81,17 +80,6 @@ def read_finding(
     order = 2 * _number(revision.encode()) - 1
     closed = told.get(OPEN, b"1") == b"0"
     return FindingRecord(identity, FindingChange(finding, closed, max(0, order)))
-
-
-def is_urgent(value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> bool:
-    """Whether a record goes ahead of others.
-
-    All of one finding are alike in that, so they keep their order.
-    """
-    try:
-        return urgent(read_finding(value, headers).change.finding)
-    except SchemaError:
-        return False
 
 
 async def read_episodes(

@@ -12,7 +12,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from schemas.errors import SchemaError
-from streams.engines.kafka.finding_records import FindingRecord, is_urgent, read_finding
+from streams.engines.kafka.finding_records import FindingRecord, read_finding
 from streams.engines.kafka.records.codec import partition_of
 from streams.engines.kafka.records.dead_letters import dead_letter_record
 from streams.engines.kafka.records.poison import letters, poison_of
@@ -22,6 +22,7 @@ from streams.observability import tracing
 from streams.observability.failpoints import failpoint
 from streams.ports.delivery import DeliveryChange, TakenFindings
 from streams.stages.ingest.ingress import Origin
+from streams.stages.notify.queue import urgent
 from streams.stages.notify.state import DeliveryState, NotifiedState
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from streams.stages.notify.state import Buried
 
     Letters = Callable[[Sequence[Outgoing]], Awaitable[Any]]
+    _Read = tuple[Record, FindingRecord]
 
 INBOX: Final = 5_000  # so many records may lie before one that is urgent
 
@@ -45,7 +47,6 @@ class FindingInbox:
     Attributes:
         news: set where records or an answer came.
         dead: dead letters since the start, of messages and of unreadable records.
-        restarted: how often everything in memory was given up.
         turned_at: when it was asked for the next ones (monotonic, in seconds); 0 before
             the first time.
     """
@@ -68,18 +69,17 @@ class FindingInbox:
         """
         self.news = asyncio.Event()
         self.dead = 0
-        self.restarted = 0
         self.turned_at = 0.0
         self._settings = settings
         self._file = file
         self._letters = letters
         self._repeats = repeats
-        self._patient: asyncio.Queue[Record] = asyncio.Queue(INBOX)
-        self._urgent: asyncio.Queue[Record] = asyncio.Queue(INBOX)
+        self._patient: asyncio.Queue[_Read] = asyncio.Queue(INBOX)
+        self._urgent: asyncio.Queue[_Read] = asyncio.Queue(INBOX)
         self._mine: frozenset[int] = frozenset()
-        self._begun = -1  # the restart whose state was given
-        self._taking: list[tuple[str, Record]] = []
-        self._owed: dict[str, list[Record]] = {}
+        self._begun = False  # what the file holds was given since the last restart
+        self._taking: list[_Read] = []
+        self._owed: dict[str, list[Callable[[], Any]]] = {}  # acks of records
         self._known: set[str] = set()
         self._saving = asyncio.Lock()
 
@@ -94,9 +94,26 @@ class FindingInbox:
         return sum(map(len, self._owed.values()))
 
     async def take(self, record: Record) -> None:
-        """Lay a record in; waits while there is no room."""
-        ahead = is_urgent(record.value, record.headers)
-        await (self._urgent if ahead else self._patient).put(record)
+        """Lay a record in; waits while there is no room.
+
+        One that cannot be read is a dead letter.
+        """
+        try:
+            found = read_finding(record.value, record.headers)
+        except SchemaError as error:
+            settings = self._settings
+            topic, number = settings.topic("findings"), record.partition
+            poison = poison_of(record, str(error), settings.digest())
+            for letter in letters(topic, number, settings.partitions, [poison]):
+                await self._letters(letter)
+            self.dead += 1
+            record.ack()
+            return
+        finding = found.change.finding
+        tracing.note(finding.id, tracing.header_of(record.headers))
+        # All records of one finding are alike in that, so they keep their order.
+        inbox = self._urgent if urgent(finding) else self._patient
+        await inbox.put((record, found))
         self.news.set()
 
     def restart(self, assigned: frozenset[int]) -> None:
@@ -114,7 +131,7 @@ class FindingInbox:
         self._taking.clear()
         self._owed.clear()
         self._mine = assigned
-        self.restarted += 1
+        self._begun = False
         self.news.set()
 
     def forget(self, committed: Mapping[int, int]) -> None:
@@ -124,47 +141,26 @@ class FindingInbox:
     async def next(self, most: int, few: int) -> TakenFindings:
         """Take the next records: what is urgent first, and few others at once."""
         self.turned_at = asyncio.get_running_loop().time()
-        before = self.restarted
-        records = [
+        anew = None if self._begun else self._begin()
+        self._taking = [
             each.get_nowait()
             for each, size in ((self._urgent, most), (self._patient, few))
             for _ in range(min(size, each.qsize()))
         ]
-        readable = [(r, found) for r in records if (found := await self._read(r))]
-        if before != self.restarted:
-            return TakenFindings(more=True)  # they come again
-        anew = None if self._begun == self.restarted else self._begin()
-        self._taking = [(found.change.finding.id, r) for r, found in readable]
         batch = {
             place: found.change
-            for record, found in readable
+            for record, found in self._taking
             if not self._file.took(
                 *(place := (record.partition, record.offset, found.identity))
             )
         }
         return TakenFindings(
             changes=[*batch.values()],
-            about={finding for finding, _ in self._taking},
+            about={found.change.finding.id for _, found in self._taking},
             took=[*batch],
-            more=bool(records),
+            more=bool(self._taking),
             anew=anew,
         )
-
-    async def _read(self, record: Record) -> FindingRecord | None:
-        """Read a record; one that cannot be read is a dead letter."""
-        try:
-            found = read_finding(record.value, record.headers)
-        except SchemaError as error:
-            settings = self._settings
-            topic, number = settings.topic("findings"), record.partition
-            poison = poison_of(record, str(error), settings.digest())
-            for letter in letters(topic, number, settings.partitions, [poison]):
-                await self._letters(letter)
-            self.dead += 1
-            record.ack()
-            return None
-        tracing.note(found.change.finding.id, tracing.header_of(record.headers))
-        return found
 
     def _begin(self) -> DeliveryState:
         """Bring back posture findings that wait for others, and what is repeated.
@@ -172,7 +168,7 @@ class FindingInbox:
         What is open in the partitions, and was committed long ago, comes no more; it
         is repeated from the file to the receivers that forget.
         """
-        self._begun = self.restarted
+        self._begun = True
         gathered = self._file.gathered()
         self._known = set(gathered.announced)
         count = self._settings.partitions
@@ -197,7 +193,7 @@ class FindingInbox:
         ends meanwhile would ack it.
         """
         async with self._saving:  # while a letter is on its way, the next ones wait
-            if change.took is not None and self._begun != self.restarted:
+            if change.took is not None and not self._begun:
                 return False  # it comes again, to us or to others
             if change.dead:
                 await self._letters([self._letter(e, change.at) for e in change.dead])
@@ -206,12 +202,13 @@ class FindingInbox:
             many = change.told or bool(change.dead)
             if change.took is not None:
                 many = many or bool(self._taking)
-                for finding, record in self._taking:
-                    self._owed.setdefault(finding, []).append(record)
+                for record, found in self._taking:
+                    acks = self._owed.setdefault(found.change.finding.id, [])
+                    acks.append(record.ack)
                 self._taking = []
                 failpoint("notify.taken")
             self._release(change.state, change.ended, many=many)
-        return self._begun == self.restarted
+        return self._begun
 
     def _letter(self, dead: Dead, at: int) -> Outgoing:
         finding = dead.delivery.finding
@@ -228,14 +225,14 @@ class FindingInbox:
         summary = ended is not None and ended.finding.presented.kind == SUMMARY
         if many or summary:
             findings = tuple(self._owed)
-        taking = {finding for finding, _ in self._taking}
+        taking = {found.change.finding.id for _, found in self._taking}
         for finding in findings:
             if state.owes(finding):
                 continue
             if finding not in state.announced and finding not in taking:
                 self._known.discard(finding)
-            for record in self._owed.pop(finding, ()):
-                record.ack()
+            for ack in self._owed.pop(finding, ()):
+                ack()
                 failpoint("notify.released")
 
     async def buried(self, most: int) -> list[Buried]:
