@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import http
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
+from attrs import frozen
 
 from streams.http.answers import json_answer
 from streams.http.problems import ProblemError
@@ -14,7 +15,7 @@ from streams.stages.closure.closure import GuardMode, ProofState
 from streams.stages.closure.results import seconds_between
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
     from streams.http.auth import Tokens
     from streams.stages.closure.closure import RegisteredGuard
@@ -23,62 +24,51 @@ if TYPE_CHECKING:
 MILLISECOND = 1_000_000
 
 
-class Enforcement(Protocol):
+@frozen(kw_only=True)
+class Enforcement:
     """The guards of one realm, and what is known of its revocations.
 
     Attributes:
         guards: that are registered, by name.
         end: of the facts.
         deadline: seconds after which a revocation that is not closed is a finding.
+        credential: names the credential that a guard's name is bound to.
+        result: gives a revocation by its id, with its current state.
+        remove: lets a guard go for good and frees its name, on the word of somebody;
+            tells whether there was one.
         connected: names of guards that are connected; None where none ever are.
         subscribers: names of those that are fed and send no receipts.
     """
 
-    def credential(self, guard: str) -> str | None:
-        """Credential that a guard's name is bound to."""
-        ...
-
-    @property
-    def guards(self) -> Mapping[str, RegisteredGuard]: ...  # noqa: D102 - an attribute
-    @property
-    def end(self) -> int: ...  # noqa: D102
-    @property
-    def deadline(self) -> float: ...  # noqa: D102
-    @property
-    def connected(self) -> Collection[str] | None: ...  # noqa: D102
-    @property
-    def subscribers(self) -> list[str]: ...  # noqa: D102
-
-    async def result(self, identity: str) -> Result | None:
-        """Revocation by its id, with its current state."""
-        ...
-
-    async def remove(self, guard: str, actor: str) -> bool:
-        """Let a guard go for good and free its name; tell whether there was one."""
-        ...
-
-
-class Places(Protocol):
-    """Knows where the guards of a realm are followed."""
-
-    def enforcement(self, realm: str | None) -> Enforcement:
-        """Enforcement of a realm, the settings' own by default.
-
-        Raises:
-            ProblemError: it is not known here; 503 where it is elsewhere.
-        """
-        ...
+    guards: Mapping[str, RegisteredGuard]
+    end: int
+    deadline: float
+    credential: Callable[[str], str | None]
+    result: Callable[[str], Awaitable[Result | None]]
+    remove: Callable[[str, str], Awaitable[bool]]
+    connected: Collection[str] | None = None
+    subscribers: Sequence[str] = ()
 
 
 class Guards:
     """Handlers of ``/v1/guards`` and ``/v1/revocations/{id}``."""
 
     def __init__(
-        self, tokens: Tokens, places: Places, boottime: Callable[[], int]
+        self,
+        tokens: Tokens,
+        enforcement: Callable[[str | None], Enforcement],
+        boottime: Callable[[], int],
     ) -> None:
-        """Answer from what places know; ``boottime`` is closure's clock."""
+        """Put handlers over the guards of a process.
+
+        Args:
+            tokens: let callers in.
+            enforcement: of a realm, the settings' own by default. Raises a
+                `ProblemError` where that is not known here; 503 where it is elsewhere.
+            boottime: closure's clock.
+        """
         self._tokens = tokens
-        self._places = places
+        self._enforcement = enforcement
         self._boottime = boottime
 
     def add_to(self, app: web.Application) -> None:
@@ -120,7 +110,7 @@ class Guards:
         return json_answer(_told(result, of))
 
     def _of(self, request: web.Request) -> Enforcement:
-        return self._places.enforcement(request.query.get("realm"))
+        return self._enforcement(request.query.get("realm"))
 
 
 def _told(result: Result, of: Enforcement) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http
 import secrets
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
@@ -16,6 +16,7 @@ from streams.engines.embedded.fact_log import StoredFactLog
 from streams.engines.embedded.feed_log import StoredLog
 from streams.http.closure_metrics import ClosureMetrics
 from streams.http.feed import FeedServer
+from streams.http.guards import Enforcement
 from streams.http.prober import Prober
 from streams.http.problems import ProblemError
 from streams.http.receipts import ReceiptIntake
@@ -23,7 +24,7 @@ from streams.http.tables import SharedTables
 from streams.process.server_clock import ServerClock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from prometheus_client.registry import Collector
@@ -31,65 +32,33 @@ if TYPE_CHECKING:
     from agents_registry.identifiers import Vocabulary
     from streams.apps.builders.embedded_context import EmbeddedContext
     from streams.engines.embedded.stages import Stages
-    from streams.stages.closure.closure import RegisteredGuard
     from streams.stages.closure.guard_names import GuardKeys
-    from streams.stages.closure.results import Result
 
     Loop = Callable[[], Coroutine[None, None, None]]
 
 
-class ServedGuards:
-    """The guards that this server feeds; it serves one realm."""
+def own_enforcement(
+    closures: Closures, feed: FeedServer, realm: str
+) -> Callable[[str | None], Enforcement]:
+    """Return what finds the guards that this server feeds; it serves one realm."""
 
-    def __init__(self, closures: Closures, feed: FeedServer, realm: str) -> None:
-        self._closures = closures
-        self._feed = feed
-        self._realm = realm
-
-    def enforcement(self, realm: str | None) -> Self:
-        """Return this object: there is one realm."""
-        if realm not in (None, self._realm):
+    def enforcement(asked: str | None) -> Enforcement:
+        if asked not in (None, realm):
             raise ProblemError(http.HTTPStatus.NOT_FOUND, "no such realm")
-        return self
-
-    def credential(self, guard: str) -> str | None:
-        """Name the credential that registered first under a name."""
-        return self._closures.roll.names.holder(guard)
-
-    @property
-    def guards(self) -> Mapping[str, RegisteredGuard]:
-        """Registered guards."""
-        return self._closures.closure.guards
-
-    @property
-    def end(self) -> int:
-        """End of the log."""
-        return self._feed.end
-
-    @property
-    def deadline(self) -> float:
-        """Seconds until a finding."""
-        return self._closures.causes.deadline
-
-    @property
-    def connected(self) -> Collection[str]:
-        """Name those that are fed."""
-        return {each.guard for each in self._feed.connections}
-
-    @property
-    def subscribers(self) -> list[str]:
-        """Name those that are fed and send no receipts."""
-        return sorted(
-            {each.guard for each in self._feed.connections if each.session is None}
+        return Enforcement(
+            guards=closures.closure.guards,
+            end=feed.end,
+            deadline=closures.causes.deadline,
+            credential=closures.roll.names.holder,
+            result=closures.result,
+            remove=closures.roll.remove,
+            connected={each.guard for each in feed.connections},
+            subscribers=sorted(
+                {each.guard for each in feed.connections if each.session is None}
+            ),
         )
 
-    async def result(self, identity: str) -> Result | None:
-        """Revocation by its id."""
-        return await self._closures.result(identity)
-
-    async def remove(self, guard: str, actor: str) -> bool:
-        """Let a guard go, and say in the audit record who wanted it."""
-        return await self._closures.roll.remove(guard, actor)
+    return enforcement
 
 
 @frozen

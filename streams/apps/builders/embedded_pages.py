@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from enforcement.clocks import boottime
-from streams.apps.builders.embedded_guards import ServedGuards
+from streams.apps.builders.embedded_guards import own_enforcement
 from streams.apps.builders.embedded_metrics import ServerState, StoreMetrics
 from streams.apps.builders.status_lists import status_lists
 from streams.engines.embedded.current import CurrentTable
@@ -50,7 +50,7 @@ def embedded_pages(
     operators = taking.orders.operators
     operators.apart, operators.known = about.reading.apart, tables.knows
     operators.logged = LoggedFacts(store, settings.realm)
-    served = ServedGuards(guarding.closures, feed, settings.realm)
+    served = own_enforcement(guarding.closures, feed, settings.realm)
     findings, letters = StoredFindings(store), StoredDeadLetters(store)
     app = application(settings.max_body_bytes)
     for pages in (

@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 from enforcement.clocks import boottime
 from streams.apps.builders.door import door
 from streams.apps.builders.hooks import secret_names
-from streams.apps.builders.kafka_enforcement import OwnPlaces
+from streams.apps.builders.kafka_enforcement import worker_enforcement
 from streams.engines.kafka.audit.pages import AuditExports
 from streams.engines.kafka.clock.cluster_clock import faults, offset_seconds
 from streams.engines.kafka.tables import OwnTables
@@ -103,8 +103,8 @@ def worker_pages(  # noqa: PLR0913 - each by name
     told = Metrics(metrics.WORKER, passing.collector, *collectors)
     told.add_to(app)
     tokens, realm, secrets = entry.tokens, settings.realm, secret_names(settings)
-    places = OwnPlaces(process, realm, kafka.partitions, clock)
-    Guards(tokens, places, boottime).add_to(app)
+    own = worker_enforcement(process, realm, kafka.partitions, clock)
+    Guards(tokens, own, boottime).add_to(app)
     tables = OwnTables(process, realm, vocabulary)
     Queries(tokens, tables, clock, secrets).add_to(app)
     Names(tokens, secrets).add_to(app)
