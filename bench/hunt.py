@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import time
 from collections import defaultdict, deque
+from pathlib import Path
 from random import Random
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Final, NamedTuple
 
 import orjson
@@ -13,13 +17,19 @@ import orjson
 from bench.report import Row, rate
 from bench.rounds import cpu_of, spread
 from streams.services.hunt import Hunt
+from streams.services.hunt_processes import (
+    HuntProcesses,
+    LogChoice,
+    read_alone,
+)
 from streams.sources.aws.cloudtrail import CloudTrail
 from tests.generators.cloudtrail import ACCOUNT, as_lines, generate
 
 ROUNDS: Final = 5
 ACCOUNTS: Final = {"tiny": 2, "small": 8, "full": 40}
 EVENTS: Final = {"tiny": 300, "small": 2_500, "full": 5_000}  # of each account
-LEAST_A_SECOND: Final = 50_000
+ENDING: Final = {"no ending": 0, "few endings": 1, "many endings": 10}  # of ten
+LEAST_A_SECOND: Final = 60_000
 
 
 class Split(NamedTuple):
@@ -35,9 +45,13 @@ class Split(NamedTuple):
 def rows(scale: str) -> list[Row]:
     """Measure logs of many accounts in which none, few and all end credentials."""
     found = []
-    for what, of_ten in (("no ending", 0), ("few endings", 1), ("many endings", 10)):
-        log = _log(ACCOUNTS[scale], EVENTS[scale], of_ten)
-        found += _hunting(what, log)
+    with TemporaryDirectory() as folder:
+        for what, of_ten in ENDING.items():
+            log = _log(ACCOUNTS[scale], EVENTS[scale], of_ten)
+            found += _hunting(what, log)
+            file = Path(folder) / what
+            file.write_bytes(log)
+            found.append(_command(file, log.count(b"\n")))
     return found
 
 
@@ -52,11 +66,7 @@ def _log(accounts: int, events: int, of_ten: int) -> bytes:
 
 
 def _hunting(what: str, log: bytes) -> list[Row]:
-    """Compare with the plainest reader: JSON, and times in lists by access key.
-
-    The collector of cycles stays on here; the command switches it off while it reads,
-    and is faster by that.
-    """
+    """Compare with the plainest reader: JSON, and times in lists by access key."""
     count = log.count(b"\n")
     _hunt(log)
     splits, ratios, peers = [], [], []
@@ -102,6 +112,50 @@ def _hunt(log: bytes) -> Split:
     judge = (time.process_time_ns() - read) / 1e9
     add = (read - started) / 1e9 - parse
     return Split(parse, add, judge, len(report.causes), len(report.findings))
+
+
+def _choice(file: Path) -> LogChoice:
+    return LogChoice.of(None, None, [file])
+
+
+def _command(file: Path, count: int) -> Row:
+    """Compare two processes, which read a file in parts, with one; by the clock.
+
+    What the command does besides is in it: secrets are looked for, ids compared.
+    """
+    two, one, ratios = [], [], []
+    for _ in range(ROUNDS):
+        sides = _wall(file, 1), _wall(file, 2), _wall(file, 2), _wall(file, 1)
+        one += [sides[0], sides[3]]
+        two += [sides[1], sides[2]]
+        ratios.append((sides[1][0] + sides[2][0]) / (sides[0][0] + sides[3][0]))
+    (clock, cpu), (alone, cpu_alone) = (
+        [median(each[part] for each in side) for part in range(2)]
+        for side in (two, one)
+    )
+    return Row(
+        what=f"  the command in 2 processes, {clock:.1f} s by the clock",
+        value=f"{rate(count / cpu)} of CPU",
+        cpu=sum(each[1] for each in two),
+        peer=f"in 1: {alone:.1f} s, {rate(count / cpu_alone)} of CPU",
+        ratio=spread(ratios),
+    )
+
+
+def _wall(file: Path, jobs: int) -> tuple[float, float]:
+    """Seconds of a hunt by the clock and of CPU, with the start of its processes."""
+    gc.collect()
+    gc.disable()  # as the command does
+    times, clock = os.times(), time.monotonic()
+    hunt = Hunt()
+    if jobs == 1:
+        read_alone([file], _choice(file), hunt, None)
+    else:
+        HuntProcesses(_choice(file), hunt).run([file], jobs)
+    hunt.report()
+    gc.enable()
+    spent = sum(os.times()[:4]) - sum(times[:4])
+    return time.monotonic() - clock, spent
 
 
 def _read(log: bytes) -> dict[str, list[tuple[str, str]]]:

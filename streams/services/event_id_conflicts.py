@@ -177,7 +177,9 @@ def _whole(event: Event) -> Iterator[Event]:
         yield event
 
 
-def mark(event: Event, contents: Sequence[int]) -> tuple[int, int]:
+def mark(
+    event: Sequence[Lifecycle | Access], contents: Sequence[int]
+) -> tuple[int, int]:
     """Hash of an event's identity, and of its content.
 
     A vault's issue is told again where another call shows its second name; that

@@ -218,6 +218,7 @@ class Hunt:
         Args:
             inclusive: an access at exactly the time of the cause counts as after it.
         """
+        self._own.close_event()
         self.merge(self._own.take(), self._own_places)
         found = self._dead_uses(inclusive=inclusive) if self._causes else {}
         findings = sorted(

@@ -90,7 +90,6 @@ class ExcerptWriter:
 
     def take(self) -> Excerpt:
         """Return what was added since the last excerpt."""
-        self._close_event()
         columns, self._columns = self._columns, _Columns()
         return Excerpt(
             columns.contents, columns.opens, columns.who, columns.times,
@@ -106,10 +105,16 @@ class ExcerptWriter:
             columns.dead_letters += 1
             return
         content = content_hash(record)
-        self._note(record, content)
         columns.contents.append(content)
-        columns.opens.append(self._opens(record.source, record.offset, content))
         columns.event_ids.append(record.event_id)
+        if type(record) is Access and record.offset != self._offset:  # as most are
+            columns.opens.append(True)
+            self.close_event()
+            if record.event_id is not None:
+                columns.marks.extend(mark((record,), (content,)))
+        else:
+            columns.opens.append(self._opens(record.source, record.offset, content))
+            self._note(record, content)
         if isinstance(record, Access):
             self._offset = None
             who = self._who(record)
@@ -129,14 +134,17 @@ class ExcerptWriter:
         """Put the records of an event together; the access is always the last."""
         event = self._event
         if event and event[0].offset != record.offset:
-            self._close_event()
+            self.close_event()
         event.append(record)
         self._contents.append(content)
         if isinstance(record, Access):
-            self._close_event()
+            self.close_event()
 
-    def _close_event(self) -> None:
-        if self._event and self._event[-1].event_id is not None:
+    def close_event(self) -> None:
+        """Take note that a file ends, and no event goes on in the next one."""
+        if not self._event:
+            return
+        if self._event[-1].event_id is not None:
             self._columns.marks.extend(mark(self._event, self._contents))
         self._event.clear()
         self._contents.clear()

@@ -116,6 +116,7 @@ class LogShare:
             add(conceal(record))
             if not count % MOST_RECORDS:
                 yield writer.take()
+        writer.close_event()
         yield writer.take()
 
     def done(self, part: FilePart) -> PartRead:
@@ -128,6 +129,7 @@ class LogShare:
         """Excerpt of what waited for its other half."""
         for record in self._reader.close():
             self._writer.add(self._names.conceal(record))
+        self._writer.close_event()
         return self._writer.take()
 
 
