@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from agents_registry.steps import Steps
     from streams.pipeline.realm import Realm
     from streams.stages.sentinel.points import EnforcementPoints
+    from streams.stages.sentinel.step import Outputs
     from streams.stages.sentinel.unknown_agents import Shown
 
 F = TypeVar("F", bound="AccessFile")
@@ -124,11 +125,10 @@ class AccessPartition(Generic[F]):
         Facts that came while nobody watched are made up for by that.
         """
         for realm in self._sentinels:
-            registry = self._registry(realm)
-            outputs = yield from self.sentinel(realm).reconsider_all(registry, now)
-            self.unsaved.add(realm, outputs)
+            sentinel, registry = self._of(realm)
+            yield from self._add(realm, sentinel.reconsider_all(registry, now))
             # Receipts were read before, and are news to nobody.
-            yield from self.recheck(realm, None, now)
+            yield from self._add(realm, sentinel.recheck(None, now))
 
     def judge(self, records: Iterable[AccessRecord], now: int) -> Steps[None]:
         """Take records in; blocks of one realm that follow each other as one."""
@@ -144,24 +144,23 @@ class AccessPartition(Generic[F]):
                 signals = [each.values for each in group if isinstance(each, Signal)]
                 yield from self._take_signals(realm, signals, now)
                 continue
-            sentinel, registry = self.sentinel(realm), self._registry(realm)
+            sentinel, registry = self._of(realm)
             blocks = [each.lines for each in group if isinstance(each, Accesses)]
             for lines in gathered(blocks, AT_ONCE):
-                outputs = yield from sentinel.observe(lines, registry, now)
-                self.unsaved.add(realm, outputs)
+                yield from self._add(realm, sentinel.observe(lines, registry, now))
 
     def _take_signals(
         self, realm: str, signals: Iterable[Mapping[str, Any]], now: int
     ) -> Steps[None]:
         """Take in what ingress saw by itself, and what points tell of agents."""
-        sentinel, registry = self.sentinel(realm), self._registry(realm)
+        sentinel, registry = self._of(realm)
         for of_agents, group in groupby(signals, _is_of_an_agent):
             if of_agents:
                 seen = [use for each in group if (use := _agent_use(each)) is not None]
-                outputs = yield from sentinel.see_agents(seen, registry, now)
+                steps = sentinel.see_agents(seen, registry, now)
             else:
-                outputs = yield from sentinel.report(group, registry, now)
-            self.unsaved.add(realm, outputs)
+                steps = sentinel.report(group, registry, now)
+            yield from self._add(realm, steps)
 
     def see_acted(self, now: int) -> Steps[None]:
         """Take in the uses by agents that steps found; they are saved next.
@@ -169,18 +168,17 @@ class AccessPartition(Generic[F]):
         For an engine that has all findings of a realm in one partition.
         """
         for realm, group in groupby(list(self.unsaved.acted()), itemgetter(0)):
-            acted, registry = [use for _, use in group], self._registry(realm)
-            outputs = yield from self.sentinel(realm).see_agents(acted, registry, now)
-            self.unsaved.add(realm, outputs)
+            sentinel, registry = self._of(realm)
+            acted = [use for _, use in group]
+            yield from self._add(realm, sentinel.see_agents(acted, registry, now))
 
     def reconsider(
         self, realm: str, names: Collection[Identifier], now: int
     ) -> Steps[None]:
         """Judge remembered uses again, of identifiers that a fact condemned."""
         if realm in self._sentinels:
-            sentinel, registry = self.sentinel(realm), self._registry(realm)
-            outputs = yield from sentinel.reconsider(names, registry, now)
-            self.unsaved.add(realm, outputs)
+            sentinel, registry = self._of(realm)
+            yield from self._add(realm, sentinel.reconsider(names, registry, now))
 
     def inspect(self, realm: str, now: int, most: int = SLICE) -> Steps[int]:
         """Look at the next nodes of a realm that may stand otherwise than before.
@@ -192,9 +190,8 @@ class AccessPartition(Generic[F]):
         if posture.waiting(now):
             signals = yield from posture.step(now, most)
             self.postures.untold.add(realm)
-            registry = self._registry(realm)
-            outputs = yield from self.sentinel(realm).report(signals, registry, now)
-            self.unsaved.add(realm, outputs)
+            sentinel, registry = self._of(realm)
+            yield from self._add(realm, sentinel.report(signals, registry, now))
             self.postures.untold.discard(realm)
             self.postures.take_news(realm)
         return posture.waiting(now)
@@ -202,9 +199,8 @@ class AccessPartition(Generic[F]):
     def follow(self, now: int) -> Steps[None]:
         """Judge all uses again of the realms whose tables were built anew."""
         for realm in self._sentinels:
-            registry = self._registry(realm)
-            outputs = yield from self.sentinel(realm).follow(registry, now)
-            self.unsaved.add(realm, outputs)
+            sentinel, registry = self._of(realm)
+            yield from self._add(realm, sentinel.follow(registry, now))
 
     def recheck(
         self, realm: str, points: Iterable[str] | None, now: int
@@ -217,8 +213,7 @@ class AccessPartition(Generic[F]):
             now: ns.
         """
         if realm in self._sentinels:
-            outputs = yield from self.sentinel(realm).recheck(points, now)
-            self.unsaved.add(realm, outputs)
+            yield from self._add(realm, self.sentinel(realm).recheck(points, now))
 
     def limit(self, realm: str, names: Collection[Identifier]) -> None:
         """Have uses held against their scopes again, of what hangs on some names."""
@@ -227,11 +222,10 @@ class AccessPartition(Generic[F]):
 
     def settle(self, now: int) -> Steps[None]:
         """Ask about the next uses again whose time has come."""
-        for realm, sentinel in self._sentinels.items():
+        for realm in self._sentinels:
+            sentinel, registry = self._of(realm)
             if sentinel.unsettled(now):
-                registry = self._registry(realm)
-                outputs = yield from self.sentinel(realm).settle(registry, now)
-                self.unsaved.add(realm, outputs)
+                yield from self._add(realm, sentinel.settle(registry, now))
 
     def unsettled(self, now: int) -> int:
         """Count the realms in which there are such uses."""
@@ -239,11 +233,11 @@ class AccessPartition(Generic[F]):
 
     def tidy(self, now: int) -> Steps[None]:
         """Forget old uses, and close what is silent or over."""
-        for realm, sentinel in self._sentinels.items():
-            registry = self._registry(realm)
-            self.unsaved.add(realm, (yield from sentinel.expire(now)))
-            self.unsaved.add(realm, (yield from sentinel.end_denied(registry, now)))
-            self.unsaved.add(realm, (yield from sentinel.end_declared(registry, now)))
+        for realm in self._sentinels:
+            sentinel, registry = self._of(realm)
+            yield from self._add(realm, sentinel.expire(now))
+            yield from self._add(realm, sentinel.end_denied(registry, now))
+            yield from self._add(realm, sentinel.end_declared(registry, now))
         self.postures.forget(now)
 
     def undeclared(self, realm: str) -> Iterable[Shown]:
@@ -256,8 +250,13 @@ class AccessPartition(Generic[F]):
         self.unsaved.clear()
         self.postures.used = {}
 
-    def _registry(self, realm: str) -> Registry:
-        return self.realm_of(realm).cascade.registry
+    def _of(self, realm: str) -> tuple[Sentinel, Registry]:
+        """Sentinel and table of a realm."""
+        return self.sentinel(realm), self.realm_of(realm).cascade.registry
+
+    def _add(self, realm: str, steps: Steps[Outputs]) -> Steps[None]:
+        """Do a step, and keep what it changed."""
+        self.unsaved.add(realm, (yield from steps))
 
 
 def _is_of_an_agent(signal: Mapping[str, Any]) -> bool:

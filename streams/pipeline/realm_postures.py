@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from attrs import Factory, define
+
 from agents_registry.facts import HOUR
 from agents_registry.identifiers import Identifier
 from streams.stages.posture.posture import Limits, Posture
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from streams.stages.sentinel.sentinel import Sentinel
 
 
+@define(eq=False)
 class RealmPostures:
     """The posture stage of each realm, on its table of now.
 
@@ -26,22 +29,14 @@ class RealmPostures:
         untold: realms of which a step found more than was added to the outputs.
     """
 
-    def __init__(
-        self,
-        file: AccessFile,
-        limits: Limits,
-        realm_of: Callable[[str], Realm],
-        sentinel_of: Callable[[str], Sentinel],
-    ) -> None:
-        """Start with no realm looked at."""
-        self.used: dict[tuple[str, str], bytes | None] = {}
-        self.untold: set[str] = set()
-        self._file = file
-        self._limits = limits
-        self._realm_of = realm_of
-        self._sentinel_of = sentinel_of
-        self._of: dict[str, Posture] = {}
-        self._forgot = 0
+    _file: AccessFile
+    _limits: Limits
+    _realm_of: Callable[[str], Realm]
+    _sentinel_of: Callable[[str], Sentinel]
+    used: dict[tuple[str, str], bytes | None] = Factory(dict)
+    untold: set[str] = Factory(set)
+    _of: dict[str, Posture] = Factory(dict)
+    _forgot: int = 0  # ns
 
     def of(self, realm: str) -> Posture:
         """Stage of a realm."""

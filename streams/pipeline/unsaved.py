@@ -35,13 +35,12 @@ class AccessTally:
     opened: Counter[FindingKind] = field(factory=Counter)
 
 
+@define
 class UnsavedOutputs:
     """The outputs of one partition, by realm."""
 
-    def __init__(self, tally: AccessTally) -> None:
-        """Start with none; ``tally`` counts what is added."""
-        self._tally = tally
-        self._of: dict[str, Outputs] = {}
+    _tally: AccessTally
+    _of: dict[str, Outputs] = field(factory=dict)
 
     def __bool__(self) -> bool:
         """Whether there are any."""

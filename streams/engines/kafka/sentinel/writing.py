@@ -9,6 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import structlog
+from attrs import define
 
 from streams.engines.kafka.client.group_consumer import GroupConsumer
 from streams.engines.kafka.client.publisher import NotAckedError, die
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
+@define(eq=False, slots=False)
 class SentinelWriter:
     """Writes the outputs of the partitions of one worker.
 
@@ -39,28 +41,11 @@ class SentinelWriter:
         member: of the group that reads ``access``.
     """
 
-    def __init__(
-        self,
-        settings: KafkaSettings,
-        worker: WorkerSettings,
-        publisher: Publisher,
-        member: GroupConsumer,
-        clock: Callable[[], int],
-    ) -> None:
-        """Set up.
-
-        Args:
-            settings: of the cluster and the layout.
-            worker: of this worker.
-            publisher: of this worker.
-            member: of the group that reads ``access``.
-            clock: gives the time (ns).
-        """
-        self._settings = settings
-        self._worker = worker
-        self._publisher = publisher
-        self.member = member
-        self._clock = clock
+    _settings: KafkaSettings
+    _worker: WorkerSettings
+    _publisher: Publisher
+    member: GroupConsumer
+    _clock: Callable[[], int]
 
     async def write(self, begun: Iterable[OwnedPartition]) -> None:
         """Publish what changed, and save it once it is acked."""
