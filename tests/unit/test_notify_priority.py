@@ -256,7 +256,7 @@ def test_rows_have_the_form_of_earlier_releases() -> None:
     (row,) = (
         row
         for key, row in a_backlog(1).rows().items()
-        if key.startswith(delivery_state._ANNOUNCED)
+        if key.startswith(delivery_state.ANNOUNCED)
     )
 
     assert set(row) == {

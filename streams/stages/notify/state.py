@@ -31,8 +31,8 @@ Value = TypeVar("Value")
 
 UPDATE_EVERY: Final = 60 * SECOND
 STEP: Final = 63  # a mask: rows made between two yields
-_ANNOUNCED: Final = "announced/"
-_DELIVERY: Final = "delivery/"
+ANNOUNCED: Final = "announced/"
+DELIVERY: Final = "delivery/"
 _DISABLED: Final = "disabled/"
 GROUP: Final = "group/"
 DEAD: Final = "dead/"
@@ -166,8 +166,8 @@ class DeliveryState:
         """Read what `rows` gave; dead deliveries are not part of it."""
         deliveries, announced, disabled, groups = [], {}, {}, {}
         for key, row in rows.items():
-            if key.startswith(_ANNOUNCED):
-                announced[key.removeprefix(_ANNOUNCED)] = Announced(
+            if key.startswith(ANNOUNCED):
+                announced[key.removeprefix(ANNOUNCED)] = Announced(
                     **{
                         **row,
                         "waiting": _finding(row["waiting"]),
@@ -178,7 +178,7 @@ class DeliveryState:
                 disabled[key.removeprefix(_DISABLED)] = row["at"]
             elif key.startswith(GROUP):
                 groups[row["id"]] = _group_of(row)
-            elif key.startswith(_DELIVERY):
+            elif key.startswith(DELIVERY):
                 deliveries.append(delivery_of(row))
         state = cls(told=NotifiedState(announced), disabled=disabled, groups=groups)
         return state.with_deliveries(deliveries)
@@ -208,7 +208,7 @@ def differing(
                 yield from _differ("", *pair, _delivery, put, dropped)
     if before.told is not after.told:
         old_told, new_told = before.announced, after.announced
-        yield from _differ(_ANNOUNCED, old_told, new_told, _announced, put, dropped)
+        yield from _differ(ANNOUNCED, old_told, new_told, _announced, put, dropped)
     yield from _differ(GROUP, before.groups, after.groups, _group, put, dropped)
     sides = before.disabled, after.disabled
     yield from _differ(_DISABLED, *sides, _disabled, put, dropped)
@@ -250,7 +250,7 @@ def dead_rows(dead: Iterable[Dead], at: int) -> dict[str, dict[str, Any]]:
 
 def dead_key(delivery: Delivery) -> str:
     """Key of the row of a delivery that was given up."""
-    return DEAD + delivery.key.removeprefix(_DELIVERY)
+    return DEAD + delivery.key.removeprefix(DELIVERY)
 
 
 def delivery_of(row: Mapping[str, Any]) -> Delivery:

@@ -14,11 +14,12 @@ import orjson
 
 from streams.process.private_folder import FOLDER_MODE, create_private
 from streams.stages.notify.state import (
+    ANNOUNCED,
     DEAD,
+    DELIVERY,
     GROUP,
     Buried,
     DeliveryState,
-    NotifiedState,
     buried_of,
 )
 
@@ -38,8 +39,18 @@ CREATE TABLE IF NOT EXISTS taken (
   PRIMARY KEY (partition, offset)
 ) WITHOUT ROWID;
 """
-_ANNOUNCED = "announced/"
-_DELIVERY = "delivery/"
+_OF_FINDINGS = (
+    "SELECT key, body FROM rows WHERE finding IN (SELECT value FROM json_each(?))"
+)
+_MEMBERS = (
+    "SELECT key, body FROM rows WHERE key GLOB 'announced/*'"
+    " AND json_extract(CAST(body AS TEXT), '$.waiting') IS NOT NULL AND"
+    " json_extract(CAST(body AS TEXT), '$.group') IN (SELECT value FROM json_each(?))"
+)
+_REPEATED = (
+    "SELECT key, body FROM rows WHERE key GLOB 'announced/*'"
+    " AND json_extract(CAST(body AS TEXT), '$.told') IS NOT NULL"
+)
 
 
 class DeliveryFile:
@@ -86,33 +97,22 @@ class DeliveryFile:
 
     def of_findings(self, findings: Iterable[str]) -> DeliveryState:
         """State that is kept of findings."""
-        query = "SELECT key, body FROM rows WHERE finding = ?"
-        rows = [row for each in findings for row in self._db.execute(query, (each,))]
-        return DeliveryState.of_rows({key: orjson.loads(body) for key, body in rows})
+        return self._state(_OF_FINDINGS, orjson.dumps([*findings]).decode())
 
     def gathered(self) -> DeliveryState:
         """Return the groups of posture findings, their summaries, and their members."""
         query = "SELECT finding FROM rows WHERE key GLOB ?"
-        rows = self._db.execute(query, (GROUP + "*",)).fetchall()
-        state = DeliveryState()
-        for (identity,) in rows:
-            state = state.joined(self.of_findings([identity]))
-            query = "SELECT key, body FROM rows WHERE key GLOB ? AND instr(body, ?)"
-            named = (_ANNOUNCED + "*", f'"group":"{identity}"'.encode())
-            found = self._db.execute(query, named).fetchall()
-            members = DeliveryState.of_rows(
-                {key: orjson.loads(body) for key, body in found}
-            )
-            held = {n: it for n, it in members.announced.items() if it.waiting}
-            state = state.joined(DeliveryState(told=NotifiedState(held)))
-        return state
+        groups = [name for (name,) in self._db.execute(query, (GROUP + "*",))]
+        members = self._state(_MEMBERS, orjson.dumps(groups).decode())
+        return self.of_findings(groups).joined(members)
 
-    def open_ones(self) -> dict[str, Announced]:
+    def open_ones(self) -> Mapping[str, Announced]:
         """Return the findings that are open and to be repeated, by their id."""
-        query = "SELECT key, body FROM rows WHERE key GLOB ?"
-        rows = self._db.execute(query, (_ANNOUNCED + "*",)).fetchall()
-        state = DeliveryState.of_rows({key: orjson.loads(body) for key, body in rows})
-        return {name: it for name, it in state.announced.items() if it.told is not None}
+        return self._state(_REPEATED).announced
+
+    def _state(self, query: str, *values: str) -> DeliveryState:
+        rows = self._db.execute(query, values)
+        return DeliveryState.of_rows({key: orjson.loads(body) for key, body in rows})
 
     def buried(self, limit: int) -> list[Buried]:
         """Messages given up that have not arrived since, the oldest first."""
@@ -143,8 +143,8 @@ def _finding_of(key: str, row: Mapping[str, Any]) -> str:
 
     A start is a new chance for such a receiver, so there is nothing to keep of it.
     """
-    for prefix in (_ANNOUNCED, GROUP):
+    for prefix in (ANNOUNCED, GROUP):
         if key.startswith(prefix):
             return key.removeprefix(prefix)
-    has_finding = key.startswith((_DELIVERY, DEAD))
+    has_finding = key.startswith((DELIVERY, DEAD))
     return str(row["finding"]["id"]) if has_finding else ""
