@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 from attrs import define, field, frozen
 
-from streams.sources.adopting.listing import ListingError, time_of
+from streams.model.times import sound_time
+from streams.sources.adopting.listing import ListingError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -181,5 +182,5 @@ def from_text(text: str) -> Roster:
 
 
 def _over(item: Item, now: int) -> bool:
-    expires = time_of(item.expires_at)
+    expires = sound_time(item.expires_at)
     return item.implied or (expires is not None and expires <= now)

@@ -108,6 +108,14 @@ def parse_time(value: Any) -> int | None:
     return None
 
 
+def sound_time(value: Any) -> int | None:
+    """Read a time as `parse_time` does; one that cannot be is none."""
+    try:
+        return parse_time(value)
+    except AbsurdTimeError:
+        return None
+
+
 @lru_cache(maxsize=65_536)  # a log repeats its seconds; a hit costs 0.1 us
 def _parse_text(text: str) -> int | None:
     if match := _RFC3339.fullmatch(text):

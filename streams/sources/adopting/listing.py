@@ -20,7 +20,7 @@ from attrs import define, field
 
 from agents_registry.identifiers import VOCABULARY, Identifier, NodeClass
 from streams.model.declared_entry import LISTS, TIMES
-from streams.model.times import AbsurdTimeError, parse_time, rfc3339
+from streams.model.times import rfc3339, sound_time
 from streams.outbound.answers import UnreadableAnswerError
 
 if TYPE_CHECKING:
@@ -90,16 +90,8 @@ class Listing:
         return sorted(self._entries.values(), key=_rank)
 
 
-def time_of(value: Any) -> int | None:
-    """Read a time (ns); None where there is none, or none that can be."""
-    try:
-        return parse_time(value)
-    except AbsurdTimeError:
-        return None
-
-
 def _time(value: Any) -> str | None:
-    return rfc3339(time_of(value))
+    return rfc3339(sound_time(value))
 
 
 def _names(values: Iterable[Any]) -> list[str]:

@@ -27,11 +27,11 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from streams.model.records import ENDING_EFFECTS, Access, DeadLetter
-from streams.model.times import AbsurdTimeError, parse_time
 from streams.sources.aws.effects import EFFECTS, AwsCall, Mapping, login_profile
 from streams.sources.aws.errors import outcome_of
 from streams.sources.aws.identity import AwsCallers
 from streams.sources.aws.vendor import DIGEST
+from streams.sources.reading.dialect import read_time
 from streams.sources.reading.envelope import Event, events
 from streams.sources.reading.fields import text
 
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from streams.sources.aws.identity import AwsCaller
 
 NAME: Final = "cloudtrail"
-CLOCK: Final = "clock_absurd: {}; fix the clock, then send the event again"
 NO_TIME: Final = "no_time: the event has no readable eventTime; look at the source"
 NO_TARGET: Final = "no_target: {} names nothing to act on; look at the event"
 NOT_OURS: Final = (
@@ -103,10 +102,7 @@ class CloudTrail:
         if type(event_id) is not str:
             event_id = None
         caller = self._callers.of(get("userIdentity"))
-        try:
-            time, broken = parse_time(get("eventTime")), NO_TIME
-        except AbsurdTimeError as absurd:
-            time, broken = None, CLOCK.format(absurd)
+        time, broken = read_time(get("eventTime"), NO_TIME)
         records: list[Record] = []
         if kind.mapping is None:
             kind.idle[0] += 1
@@ -114,7 +110,8 @@ class CloudTrail:
             call = AwsCall(NAME, event, caller, event_id, kind.name, time, offset)
             records = _change(kind.mapping, call, length)
         if time is None:
-            letter = DeadLetter(NAME, offset, length, broken, event_id, kind.name)
+            why = broken or NO_TIME
+            letter = DeadLetter(NAME, offset, length, why, event_id, kind.name)
             records.append(letter)
         else:
             self._use(records, item, caller, kind.name, event_id, time)

@@ -14,7 +14,7 @@ import orjson
 
 from agents_registry.facts import Relation
 from streams.model.records import Lifecycle, Parent
-from streams.model.times import AbsurdTimeError, parse_time
+from streams.model.times import sound_time
 from streams.sources.aws.identity import AwsCaller, principal_of, user
 from streams.sources.reading.fields import identifier, mapping, requires, text
 
@@ -204,10 +204,7 @@ def _moment(test: dict[str, Any], key: str) -> int | None:
     if key.casefold() != "aws:tokenissuetime":
         return None
     value = test[key]
-    try:
-        return parse_time(value[0] if type(value) is list and value else value)
-    except AbsurdTimeError:
-        return None
+    return sound_time(value[0] if type(value) is list and value else value)
 
 
 def _attach_user_policy(call: AwsCall) -> Lifecycle | None:
@@ -230,16 +227,12 @@ def _new_session(call: AwsCall) -> Lifecycle:
     elif not asked:
         asked = tuple(parent.identifier for parent in caller.parents)
     federated = mapping(call.response.get("federatedUser")).get("arn")
-    try:
-        expires_at = parse_time(credentials.get("expiration"))
-    except AbsurdTimeError:
-        expires_at = None
     return call.change(
         "issue",
         identifier("aws.access_key", credentials.get("accessKeyId")),
         parents=requires(*asked, call.role(), principal_of(federated)),
         owner=_session_owner(call),
-        expires_at=expires_at,
+        expires_at=sound_time(credentials.get("expiration")),
     )
 
 

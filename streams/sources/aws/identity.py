@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from agents_registry.identifiers import Identifier
 from streams.model.records import Parent
-from streams.model.times import AbsurdTimeError, parse_time
+from streams.model.times import sound_time
 from streams.sources.reading.fields import identifier, mapping, requires, text
 
 _HIDDEN: Final = "HIDDEN_DUE_TO_SECURITY_REASONS"
@@ -116,10 +116,8 @@ class AwsCallers:
 
 
 def _issue_time(session: dict[str, Any]) -> int | None:
-    try:
-        return parse_time(mapping(session.get("attributes")).get("creationDate"))
-    except AbsurdTimeError:
-        return None  # unknown, which is dead under any not_before
+    # One that cannot be is unknown, which is dead under any not_before.
+    return sound_time(mapping(session.get("attributes")).get("creationDate"))
 
 
 def _caller(identity: dict[str, Any]) -> AwsCaller:

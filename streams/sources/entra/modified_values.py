@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from streams.sources.reading.dialect import moment
+from streams.model.times import sound_time
 from streams.sources.reading.fields import listed, nested
 
 # The display name is free text of whoever made the secret, and may imitate a key:
@@ -60,5 +60,5 @@ def flag(value: Any) -> bool | None:
 
 def latest(value: Any) -> int | None:
     """Latest time in a value (ns); None where there is none."""
-    times = [time for one in values(value) if (time := moment(one)) is not None]
+    times = [time for one in values(value) if (time := sound_time(one)) is not None]
     return max(times, default=None)

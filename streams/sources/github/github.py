@@ -31,6 +31,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from streams.model.keyed_names import keyed_by
+from streams.model.times import sound_time
 from streams.sources.github.audit import (
     CHANGES,
     HASHED,
@@ -39,7 +40,7 @@ from streams.sources.github.audit import (
     changes_of,
     tokens_of,
 )
-from streams.sources.reading.dialect import Dialect, DialectEvent, moment, read_time
+from streams.sources.reading.dialect import Dialect, DialectEvent, read_time
 from streams.sources.reading.envelope import Event, events
 from streams.sources.reading.fields import (
     identifier,
@@ -220,7 +221,7 @@ def _installation(seen: DialectEvent, _: str) -> Iterator[Lifecycle]:
     }
     match seen.event_type:
         case "installation.created":
-            time = moment(body.get("created_at"))
+            time = sound_time(body.get("created_at"))
             yield seen.change("issue", target, occurred_at=time, **values)
         case "installation.deleted":
             yield seen.change("revoke", target, **values)
@@ -228,12 +229,12 @@ def _installation(seen: DialectEvent, _: str) -> Iterator[Lifecycle]:
             actor = named(_user(body.get("suspended_by"))) or seen.actor
             yield seen._replace(actor=actor).change(
                 "suspend", target, aspect="suspended",
-                occurred_at=moment(body.get("suspended_at")), **values,
+                occurred_at=sound_time(body.get("suspended_at")), **values,
             )  # fmt: skip
         case _:
             yield seen.change(
                 "restore", target, aspect="suspended",
-                occurred_at=moment(body.get("updated_at")), **values,
+                occurred_at=sound_time(body.get("updated_at")), **values,
             )  # fmt: skip
 
 
@@ -257,7 +258,7 @@ def _secret_alert(seen: DialectEvent, _: str) -> Iterator[Lifecycle]:
     time = alert.get("created_at") if seen.event_type.endswith("created") else None
     yield seen.change(
         "leak" if leak else None, target,
-        occurred_at=moment(time or alert.get("updated_at")),
+        occurred_at=sound_time(time or alert.get("updated_at")),
         reason=text(alert.get("secret_type" if leak else "resolution")),
     )  # fmt: skip
 
@@ -269,7 +270,7 @@ def _deploy_key(seen: DialectEvent, _: str) -> Iterator[Lifecycle]:
     if seen.event_type.endswith("deleted"):
         yield seen.change("revoke", target, owner=owner)
         return
-    time = moment(key.get("created_at"))
+    time = sound_time(key.get("created_at"))
     yield seen.change("issue", target, owner=owner, occurred_at=time)
 
 
@@ -281,7 +282,7 @@ def _token_request(seen: DialectEvent, _: str) -> Iterator[Lifecycle]:
         "issue", identifier("github.token", number(request.get("token_id"))),
         parents=requires(owner), owners=named(owner),
         owner=text(mapping(request.get("owner")).get("login")),
-        expires_at=moment(request.get("token_expires_at")),
+        expires_at=sound_time(request.get("token_expires_at")),
     )  # fmt: skip
 
 

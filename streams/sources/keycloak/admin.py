@@ -8,7 +8,7 @@ from attrs import frozen
 
 from streams.model.attributes import email, login_names
 from streams.model.records import Lifecycle
-from streams.model.times import AbsurdTimeError, parse_time
+from streams.model.times import sound_time
 from streams.sources.keycloak.names import client, client_uuid, pair, realm, users
 from streams.sources.reading.eventlog import LogEvent, inside
 from streams.sources.reading.fields import (
@@ -107,18 +107,12 @@ def _enabled(event: _Event, target: tuple[Identifier, ...]) -> Iterator[Record]:
     not_before = event.after.get("notBefore")
     if isinstance(not_before, int) and not_before > 0:
         changed = True
-        yield event.change("not_before", *target, not_before=_moment(not_before))
+        # Of one that cannot be the time of the event counts.
+        yield event.change("not_before", *target, not_before=sound_time(not_before))
     if not changed:
         yield event.change(None, *target)
     if event.heard.body.get("representation") is None:
         yield event.heard.letter(NO_DETAILS)
-
-
-def _moment(seconds: int) -> int | None:
-    try:
-        return parse_time(seconds)
-    except AbsurdTimeError:
-        return None  # then the time of the event counts
 
 
 def _session(event: _Event) -> Iterator[Record]:

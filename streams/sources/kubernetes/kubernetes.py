@@ -27,12 +27,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from agents_registry.facts import Relation
 from streams.model.records import Access, Parent, Tie
+from streams.model.times import sound_time
 from streams.sources.aws.identity import principal_of
 from streams.sources.reading.dialect import (
     NO_ID,
     Dialect,
     DialectEvent,
-    moment,
     read_time,
 )
 from streams.sources.reading.fields import (
@@ -228,7 +228,7 @@ class Kubernetes(Dialect):
             "issue", *names, parents=parents if names else (), ties=ties,
             owner=None if account is None else account.value, owners=named(account),
             reason=None if names else NO_ID,
-            expires_at=moment(response.get("expirationTimestamp")),
+            expires_at=sound_time(response.get("expirationTimestamp")),
         )  # fmt: skip
 
     def _delete(

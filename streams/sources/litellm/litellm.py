@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from agents_registry.identifiers import Identifier
 from streams.model.keyed_names import keyed_by
 from streams.model.records import ENDING_EFFECTS, Lifecycle
-from streams.model.times import AbsurdTimeError, parse_time
+from streams.model.times import sound_time
 from streams.sources.reading.eventlog import EventHead, EventLog, LogEvent, inside
 from streams.sources.reading.fields import (
     identifier,
@@ -106,7 +106,7 @@ class LiteLlm(EventLog):
             parents=requires(user, team) if issued else (),
             owners=named(user) if issued else (),
             owner=text(inside(after, "metadata").get("owner")),
-            expires_at=_time(after.get("expires")) if issued else None,
+            expires_at=sound_time(after.get("expires")) if issued else None,
             aspect="blocked" if effect in ("suspend", "restore") else "",
             actor=named(*self._secret(body.get("changed_by_api_key")),
                         identifier("litellm.user", body.get("changed_by"))),
@@ -119,13 +119,6 @@ class LiteLlm(EventLog):
             return ()
         raw = bytes.fromhex(digest)
         return named(*(identifier("secret", keyed(raw)) for keyed in self._keyed))
-
-
-def _time(value: Any) -> int | None:
-    try:
-        return parse_time(value)
-    except AbsurdTimeError:
-        return None
 
 
 def configured(settings: ReaderSettings) -> LiteLlm:

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from agents_registry.identifiers import MAX_VALUE_BYTES, Identifier
 from streams.model.records import ENDING_EFFECTS, Access, DeadLetter, Lifecycle, Parent
-from streams.model.times import AbsurdTimeError, parse_time
+from streams.model.times import sound_time
+from streams.sources.reading.dialect import read_time
 from streams.sources.reading.envelope import Event, events
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
         Rule,
     )
 
-CLOCK: Final = "clock_absurd: {}; fix the clock, then send the event again"
 NO_TIME: Final = "no_time: no readable time where the mapping says; check event.time"
 NO_TARGET: Final = "no_target: the identifiers of rule {} are not there; check it"
 _DASHES: Final = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212"), "-")
@@ -79,18 +79,15 @@ class Generic:
         name = as_text(find(body, paths.type)) or ""
         event_id = as_text(find(body, paths.id)) if paths.id else None
         letters: list[DeadLetter] = []
-        try:
-            time = parse_time(find(body, paths.time)) if paths.time else None
-            broken = NO_TIME
-        except AbsurdTimeError as absurd:
-            time, broken = None, CLOCK.format(absurd)
+        written = find(body, paths.time) if paths.time else None
+        time, broken = read_time(written, NO_TIME)
         seen = _Seen(body, item.offset, item.length, event_id, name, time)
         fitting = [rule for rule in self._mapping.rules if _fits(rule, seen)]
         if not fitting:
             self._count(name)
             return []
         if time is None and (paths.time or _has_access(fitting)):
-            letters.append(self._letter(seen, broken))
+            letters.append(self._letter(seen, broken or NO_TIME))
         records: list[Record] = []
         for rule in fitting:
             records += self._apply(rule, seen)
@@ -268,10 +265,7 @@ def _text(body: dict[str, Any], path: Path | None) -> str | None:
 
 
 def _time(body: dict[str, Any], path: Path | None) -> int | None:
-    try:
-        return parse_time(find(body, path)) if path else None
-    except AbsurdTimeError:
-        return None
+    return sound_time(find(body, path)) if path else None
 
 
 def _offset(body: dict[str, Any], path: Path | None) -> int | None:

@@ -29,7 +29,8 @@ from typing import TYPE_CHECKING, Any, Final
 from agents_registry.facts import Relation
 from streams.model.attributes import login_names
 from streams.model.records import Access, Tie
-from streams.sources.reading.dialect import Dialect, DialectEvent, moment, read_time
+from streams.model.times import sound_time
+from streams.sources.reading.dialect import Dialect, DialectEvent, read_time
 from streams.sources.reading.fields import (
     identifier,
     listed,
@@ -238,7 +239,7 @@ def _oauth_tokens(seen: DialectEvent) -> Iterator[Lifecycle]:
         yield seen.change(
             "issue", *names, parents=requires(user, _client(seen, detail)),
             owners=named(user), owner=None if user is None else user.value,
-            expires_at=moment(detail.get("expires")),
+            expires_at=sound_time(detail.get("expires")),
         )  # fmt: skip
 
 

@@ -24,10 +24,10 @@ from urllib.parse import quote
 from attrs import frozen
 
 from agents_registry.identifiers import Identifier
-from streams.model.times import SECOND
+from streams.model.times import SECOND, sound_time
 from streams.outbound.answers import HttpAnswer
 from streams.sources.adopting.adoption import Adoption, Option
-from streams.sources.adopting.listing import Listing, ListingError, time_of
+from streams.sources.adopting.listing import Listing, ListingError
 from streams.sources.adopting.walk import ListRequest, Walk, ask, portions
 from streams.sources.openbao.adopt_secret_ids import add_secret_ids, secret_ids
 from streams.sources.openbao.call import ACCESSOR, chain
@@ -268,7 +268,7 @@ def _token(data: Mapping[str, Any], options: VaultOptions) -> VaultToken:
         raise ListingError(NO_HASH)
     created = data.get("creation_time")
     seconds = created * SECOND if type(created) is int else 0
-    return VaultToken(name, data, time_of(data.get("issue_time")) or seconds)
+    return VaultToken(name, data, sound_time(data.get("issue_time")) or seconds)
 
 
 def _look_up(accessor: str) -> ListRequest:

@@ -15,7 +15,7 @@ from urllib.parse import urljoin, urlsplit
 import orjson
 from attrs import frozen
 
-from streams.model.times import SECOND, AbsurdTimeError, parse_time
+from streams.model.times import SECOND, sound_time
 from streams.outbound.answers import HttpAnswer, UnreadableAnswerError
 
 Cursor = dict[str, Any]
@@ -146,10 +146,7 @@ def encoded(value: Any, *, option: int = 0) -> bytes:
 
 def time_of(event: Mapping[str, Any], name: str) -> int:
     """Time of an event; NEVER where it has none that can be."""
-    try:
-        found = parse_time(event.get(name))
-    except AbsurdTimeError:
-        return NEVER
+    found = sound_time(event.get(name))
     return NEVER if found is None else found
 
 

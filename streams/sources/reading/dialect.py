@@ -75,18 +75,13 @@ class DialectEvent(NamedTuple):
         )  # fmt: skip
 
 
-def read_time(value: Any) -> tuple[int | None, str | None]:
-    """Time in a value, or None and the reason why there is none."""
+def read_time(value: Any, no_time: str = NO_TIME) -> tuple[int | None, str | None]:
+    """Time in a value, or None and why there is none, such as ``no_time``."""
     try:
         time = parse_time(value)
     except AbsurdTimeError as absurd:
         return None, CLOCK.format(absurd)
-    return time, None if time is not None else NO_TIME
-
-
-def moment(value: Any) -> int | None:
-    """Time in a value; a broken one is no time."""
-    return read_time(value)[0]
+    return time, None if time is not None else no_time
 
 
 def settle(

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from agents_registry.facts import Relation
 from streams.model.records import Lifecycle, Tie
-from streams.model.times import AbsurdTimeError, parse_time
+from streams.model.times import sound_time
 from streams.sources.reading.envelope import Event
 from streams.sources.reading.eventlog import EventHead, EventLog, LogEvent, qualified
 from streams.sources.reading.fields import identifier, named, requires, text
@@ -150,17 +150,10 @@ def _svid(heard: LogEvent) -> Lifecycle:
         "issue" if svid is not None else None,
         svid,
         parents=requires(subject, entry, _spiffe(heard, "caller_id")),
-        expires_at=_expiry(body.get("expires_at") or body.get("expiration")),
+        expires_at=sound_time(body.get("expires_at") or body.get("expiration")),
         ties=ties,
         **_by(heard),
     )
-
-
-def _expiry(value: Any) -> int | None:
-    try:
-        return parse_time(value)
-    except AbsurdTimeError:
-        return None
 
 
 EFFECTS: Final[dict[str, Callable[[LogEvent], Lifecycle]]] = {
