@@ -23,7 +23,7 @@ from streams.clients.rescind import ClientError
 from streams.model.declared_entry import LISTS
 from streams.model.times import rfc3339
 from streams.outbound.answers import UnreadableAnswerError
-from streams.process.private_folder import write_private
+from streams.process.whole_file import write_private
 from streams.sources.adopting.listing import ListingError
 
 if TYPE_CHECKING:

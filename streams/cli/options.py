@@ -178,20 +178,35 @@ def _convert_late(params: Sequence[Any]) -> None:
     for param in params:
         descriptor = getattr(param, "type_descriptor", None)
         if descriptor is not None and not param.multiple and param.nargs == 1:
-            param.process_value = _processing(param, descriptor.annotation)
+            param.process_value = _processing(param, descriptor)
 
 
-def _processing(param: Any, kind: Any) -> Callable[[Any, Any], Any]:
-    convert = param.process_value
+def _processing(param: Any, descriptor: Any) -> Callable[[Any, Any], Any]:
+    convert, kind = param.process_value, descriptor.annotation
 
     def process(ctx: Any, value: Any) -> Any:
+        if _is_plain_path(descriptor, value):
+            value = Path(value)
         absent = value is None and not param.required
         chosen = get_origin(kind) is Literal and value in get_args(kind)
-        if not (absent or chosen or type(value) is kind):
+        if not (absent or chosen or isinstance(value, Path) or type(value) is kind):
             return convert(ctx, value)
         return value if param.callback is None else param.callback(ctx, param, value)
 
     return process
+
+
+def _is_plain_path(descriptor: Any, value: Any) -> bool:
+    """Whether a value names what can be read, and the parameter asks for no more."""
+    wanted = descriptor.parameter_info
+    return (
+        descriptor.annotation is Path
+        and isinstance(value, str)
+        and wanted.file_okay
+        and wanted.dir_okay
+        and not (wanted.writable or wanted.resolve_path)
+        and os.access(value, os.R_OK)
+    )
 
 
 class PlainGroup(TyperGroup):

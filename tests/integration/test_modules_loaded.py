@@ -94,11 +94,15 @@ ASKING: Final = {
     "guards": 3,
     "alerts list": 3,
     "approvals list": 3,
+    "guards --token-file token": 3,
+    "adopt list.csv": 3,
 }
 
 
 def test_help_and_commands_that_ask_a_server_load_little(tmp_path: Path) -> None:
     """They are run by people and in scripts, many times."""
+    (tmp_path / "token").write_text("t")
+    (tmp_path / "list.csv").write_text("identifier\njwt.jti:a\n")
     told = subprocess.run(
         [sys.executable, "-c", COMMANDS, *ASKING],
         check=False, capture_output=True, text=True, cwd=tmp_path,

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Final
 from streams.engines.embedded import dead_letters, kept_upgrade
 from streams.engines.embedded.chain import Chain
 from streams.observability.failpoints import failpoint
-from streams.process.private_folder import create_private
+from streams.process.whole_file import write_private
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,10 +110,7 @@ def _recognise(path: Path, genesis: str) -> None:
         )
         raise LostLogError(message)
     if not known:
-        new = note.with_name(f"{note.name}.new")
-        create_private(new)
-        new.write_text(f"{genesis}\n", "utf-8")
-        new.replace(note)
+        write_private(note, f"{genesis}\n")
 
 
 def next_offset(db: sqlite3.Connection, table: str) -> int:
