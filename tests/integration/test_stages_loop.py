@@ -120,6 +120,26 @@ async def test_blocks_of_accesses_that_wait_share_a_commit(
     assert len([each for each in commits if each.access_end == 30]) < 10
 
 
+async def test_what_a_line_brings_goes_with_the_next_requests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits behind no rows of other stages."""
+    urgent: list[bool] = []
+    async with looping(tmp_path) as (store, stages):
+        await until(lambda: stages.idle)
+        right = store.write_in_time
+
+        async def noted(job: Any, **how: bool) -> Any:
+            urgent.append(how.get("urgent", False))
+            return await right(job, **how)
+
+        monkeypatch.setattr(store, "write_in_time", noted)
+        await show(store, AccessEvent((TOKEN,), "door", "allowed", 3 * S, None))
+        await until(lambda: stages.judged == 1)
+
+    assert urgent[:1] == [True]
+
+
 async def findings_at(folder: Path, now: int, *, tell: bool) -> list[Any]:
     """Run until all is tidy, and told where so wanted; give what lies in the file."""
     signal = {"kind": "unauthorised", "presented": [*TOP], "at": S}

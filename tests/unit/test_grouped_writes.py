@@ -32,8 +32,11 @@ class Disk:
     transactions: list[list[int]] = Factory(list)
     fails: list[Exception] = Factory(list)
 
-    async def write_in_time(self, job: Callable[[Any], None]) -> None:
-        """Run a job in a transaction once it is its turn."""
+    async def write_in_time(
+        self, job: Callable[[Any], None], *, urgent: bool = False
+    ) -> None:
+        """Run a job in a transaction once it is its turn, with those of ingress."""
+        assert urgent
         self.began.set()
         await self.turn.wait()
         if self.fails:

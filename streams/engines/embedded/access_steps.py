@@ -54,7 +54,7 @@ async def _take_access(state: StageState, end: int) -> bool:
             break
     await in_turns(state.access.see_acted(now))
     failpoint("stages.before_access")
-    await state.save(lambda tx: tx.set_position("sentinel", offset + 1))
+    await state.save(lambda tx: tx.set_position("sentinel", offset + 1), urgent=True)
     failpoint("stages.after_access")
     state.judged = offset + 1
     return True

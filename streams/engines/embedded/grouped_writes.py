@@ -1,7 +1,8 @@
 """Writes of one loop that share a transaction while an earlier one is on its way.
 
-A commit waits for the disk, and the stages write one after the other: what thirteen
-receivers answered would be thirteen commits ahead of the next finding.
+A commit waits for the disk: what thirteen receivers answered would be thirteen commits
+ahead of the next finding. These are few rows, so they go along with those of ingress,
+and no alert waits behind the rows of posture.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class GroupedWrites:
             if group is self._gathered:
                 self._gathered = _Group()
             try:
-                await self._store.write_in_time(group.run)
+                await self._store.write_in_time(group.run, urgent=True)
             except Exception as error:
                 group.error = error
                 raise

@@ -127,10 +127,19 @@ class StageState:
         self.ends = LogEnds(commit.end, commit.access_end, commit.signals_end)
         self.news.set()
 
-    async def save(self, job: Callable[[Transaction], object] | None = None) -> bool:
+    async def save(
+        self,
+        job: Callable[[Transaction], object] | None = None,
+        *,
+        urgent: bool = False,
+    ) -> bool:
         """Save what steps found, and what a job writes, in one transaction.
 
         Tell whether there was anything to write.
+
+        Args:
+            job: writes more rows.
+            urgent: share the next commit of ingress; for few rows, since replies wait.
         """
         if job is None and not self.access.changed:
             return False
@@ -140,7 +149,7 @@ class StageState:
             if job is not None:
                 job(tx)
 
-        await self.store.write_in_time(both)
+        await self.store.write_in_time(both, urgent=urgent)
         self.access.saved()
         return True
 

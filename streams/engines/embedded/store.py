@@ -1,8 +1,9 @@
 """The one SQLite file: the log, the stages' outputs, their state and positions.
 
 One thread writes. What ingress asks for goes first and is committed in groups (many
-requests, one fsync). What stages ask for is committed in groups of its own: an alert
-waits for one commit of others at most, and no reply for a long slice in its group.
+requests, one fsync), along with the few rows of alerts and of what accesses brought:
+a line and the alerts of the lines before it are one commit. What else stages ask for
+is committed in groups of its own: no reply waits for a long slice in its group.
 Reads are short, on their own connection. The write-ahead log is moved into the file by
 another thread, off the path of commits.
 """
