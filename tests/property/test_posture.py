@@ -122,4 +122,5 @@ def test_a_fact_that_marks_too_little_is_caught(
     """A planted bug: what hangs on a changed node is not looked at, or not itself."""
     monkeypatch.setattr(posture_agenda, rule, {})
 
-    assert any(differs(seed) for seed in range(SEED, SEED + WORLDS))
+    # One world in a hundred shows it: of so many, all but one run in 10^13 has one.
+    assert any(differs(seed) for seed in range(SEED, SEED + 8 * WORLDS))
