@@ -5,7 +5,7 @@ Source: OpenID Shared Signals Framework 1.0 section 8.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
 from yarl import URL
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from streams.ssf.metadata import Metadata
     from streams.ssf.transport import TransmitterAnswer, Transport
 
-StatusName = Literal["enabled", "paused", "disabled"]
 STATUSES: Final = frozenset({"enabled", "paused", "disabled"})
 _MEANINGS: Final = {
     400: "it cannot read the request",
@@ -55,19 +54,13 @@ class DeliveryMethod:
 
 @frozen
 class StreamConfiguration:
-    """A stream as its transmitter has it.
-
-    Attributes:
-        raw: all of its members, for `Management.replace`.
-    """
+    """A stream as its transmitter has it."""
 
     stream_id: str
     issuer: str
     audience: tuple[str, ...]
     delivery: DeliveryMethod
     events_delivered: tuple[str, ...] = ()
-    min_verification_interval: float = 0.0
-    raw: Mapping[str, Any] = field(factory=dict, repr=False)
 
 
 @frozen
@@ -123,46 +116,15 @@ class Management:
         answer = await self._call("PATCH", "configuration", document, 200, 202)
         return stream_of(answer.document())
 
-    async def replace(
-        self, stream_id: str, members: Mapping[str, Any]
-    ) -> StreamConfiguration:
-        """Set all members; one that is left out is deleted (PUT)."""
-        document = {**members, "stream_id": stream_id}
-        answer = await self._call("PUT", "configuration", document, 200, 202)
-        return stream_of(answer.document())
-
-    async def delete(self, stream_id: str) -> None:
-        """End a stream."""
-        await self._call("DELETE", "configuration", None, 204, stream_id=stream_id)
-
     async def status(self, stream_id: str) -> StreamStatus:
         """Ask whether a stream flows."""
         answer = await self._call("GET", "status", None, 200, stream_id=stream_id)
         return _status_of(answer.document())
 
-    async def set_status(
-        self, stream_id: str, status: StatusName, reason: str = ""
-    ) -> StreamStatus:
-        """Let a stream flow, hold it, or end its flow."""
-        document = {"stream_id": stream_id, "status": status}
-        if reason:
-            document["reason"] = reason
-        answer = await self._call("POST", "status", document, 200, 202)
-        return _status_of(answer.document())
-
-    async def add_subject(
-        self, stream_id: str, subject: Mapping[str, Any], *, verified: bool = True
-    ) -> None:
-        """Ask for events about a subject."""
-        document = {
-            "stream_id": stream_id, "subject": dict(subject), "verified": verified,
-        }  # fmt: skip
+    async def add_subject(self, stream_id: str, subject: Mapping[str, Any]) -> None:
+        """Ask for events about a subject, which its own issuer has verified."""
+        document = {"stream_id": stream_id, "subject": dict(subject), "verified": True}
         await self._call("POST", "add_subject", document, 200, 204)
-
-    async def remove_subject(self, stream_id: str, subject: Mapping[str, Any]) -> None:
-        """Ask for no more events about a subject; some may still come."""
-        document = {"stream_id": stream_id, "subject": dict(subject)}
-        await self._call("POST", "remove_subject", document, 204, 200)
 
     async def verify(self, stream_id: str, state: str = "") -> None:
         """Ask for a verification event, which comes through the stream itself."""
@@ -211,17 +173,12 @@ def stream_of(document: Any) -> StreamConfiguration:
     audience = document.get("aud")
     named = audience if isinstance(audience, list) else [audience]
     events = document.get("events_delivered")
-    interval = document.get("min_verification_interval")
     return StreamConfiguration(
         stream_id=document["stream_id"],
         issuer=str(document.get("iss", "")),
         audience=tuple(one for one in named if isinstance(one, str)),
         delivery=_delivery_of(document.get("delivery")),
         events_delivered=tuple(map(str, events)) if isinstance(events, list) else (),
-        min_verification_interval=(
-            float(interval) if isinstance(interval, int | float) else 0.0
-        ),
-        raw=document,
     )
 
 

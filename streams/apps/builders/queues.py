@@ -17,7 +17,7 @@ from streams.sources.catalogue import source
 from streams.sources.descriptor import ReaderSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
 
     from streams.http.events import Speakers
     from streams.pollers.aws_credentials import Keys
@@ -31,7 +31,6 @@ def queue_readers(
     speakers: Speakers,
     write: Callable[[IntakeBatch], Awaitable[Acceptance]],
     count: Callable[[str, str, str], None],
-    environment: Mapping[str, str] = os.environ,
 ) -> tuple[QueueReader, ...]:
     """Make what the settings ask for.
 
@@ -40,7 +39,6 @@ def queue_readers(
         speakers: give origin and rights.
         write: writes a batch, and waits until it can.
         count: is told how each request ended.
-        environment: says where the key of a container's role is.
 
     Raises:
         VendorError: they cannot be used.
@@ -52,7 +50,7 @@ def queue_readers(
         return Queued(
             name=name,
             settings=each,
-            keys=_keys(name, each, environment, clock),
+            keys=_keys(name, each, clock),
             make=lambda: source(each.format, ReaderSettings(peppers)),
             speaker=lambda: speakers.speaker(each.authority, f"queue:{name}"),
             write=write,
@@ -64,15 +62,10 @@ def queue_readers(
     )
 
 
-def _keys(
-    name: str,
-    each: QueueSettings,
-    environment: Mapping[str, str],
-    clock: Callable[[], int],
-) -> Keys:
+def _keys(name: str, each: QueueSettings, clock: Callable[[], int]) -> Keys:
     key_id, key, session = each.key_id, each.key, each.session
     if key_id is None or key is None:
-        return OfRole(environment, clock, f"https://sts.{each.place}.amazonaws.com/")
+        return OfRole(os.environ, clock, f"https://sts.{each.place}.amazonaws.com/")
 
     def read() -> Credentials:
         return Credentials(key_id, key.reveal(), session.reveal() if session else "")

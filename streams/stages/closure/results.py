@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import orjson
@@ -29,13 +29,6 @@ GUARD: Final = "guard"  # kind of the names in findings
 MOST_NAMED: Final = 20  # laggards that a finding names
 REFUSED_AGAIN: Final = 60 * SECOND  # between two findings on one guard and credential
 MOST_REFUSED: Final = 1000
-
-
-class Placed(NamedTuple):
-    """A fact and its offset."""
-
-    offset: int
-    fact: Fact
 
 
 @frozen

@@ -39,7 +39,6 @@ class Writing:
         heart: Heart,
         raw: Mapping[str, GroupConsumer],
         watch: TopicWatch,
-        still_seconds: float = STILL_SECONDS,
     ) -> None:
         """Set up.
 
@@ -48,7 +47,6 @@ class Writing:
             heart: of this process.
             raw: the raw topics and their readers.
             watch: of the topics.
-            still_seconds: without a step forward, then it is not live.
         """
         self.progress = {name: Progress() for name in (HEARTBEATS, *raw)}
         self.outlook = ClusterMonitor(settings, self._wanted, {})
@@ -56,7 +54,6 @@ class Writing:
         self._heart = heart
         self._raw = raw
         self._watch = watch
-        self._still_seconds = still_seconds
 
     def judge(self, now: float) -> None:
         """Compare how far it is with where the topics end."""
@@ -79,7 +76,7 @@ class Writing:
         return [
             name
             for name, progress in self.progress.items()
-            if not progress.live(now, self._still_seconds)
+            if not progress.live(now, STILL_SECONDS)
         ]
 
     def waiting(self, now: float) -> list[str]:

@@ -17,7 +17,7 @@ import attrs
 from attrs import frozen
 
 from agents_registry.facts import Fact, copy_key
-from schemas.codec import Codec, encode_fact, in_force
+from schemas.codec import encode_fact, in_force
 from schemas.entries import (
     ACT,
     GENESIS,
@@ -76,7 +76,6 @@ def fact_record(
     partitions: int,
     *,
     traceparent: str | None = None,
-    codec: Codec | None = None,
 ) -> Outgoing:
     """Record of a fact in the topic ``facts``.
 
@@ -85,7 +84,6 @@ def fact_record(
         fact: what was accepted.
         partitions: of the topic.
         traceparent: as it came in; anything but a W3C traceparent is left out.
-        codec: the one in force by default.
 
     Raises:
         SchemaError: ``misfit``, e.g. a time beyond 64 bits.
@@ -94,7 +92,7 @@ def fact_record(
     return Outgoing(
         partition=partition_of(realm, partitions),
         key=key.encode(),
-        value=encode_fact(fact, codec),
+        value=encode_fact(fact),
         headers=cloud_event(
             key,
             source=f"/realms/{realm}/authorities/{quote(fact.authority, safe='')}",
@@ -105,14 +103,14 @@ def fact_record(
     )
 
 
-def genesis_record(genesis: Genesis, codec: Codec | None = None) -> Outgoing:
+def genesis_record(genesis: Genesis) -> Outgoing:
     """Record that starts a partition; `topics apply` alone writes it."""
     key = f"{GENESIS}/{genesis.genesis}"
     headers = cloud_event(key, source="/topics", kind=GENESIS, time=genesis.created_at)
-    return _of_log(GENESIS, genesis, key, headers, codec)
+    return _of_log(GENESIS, genesis, key, headers)
 
 
-def heartbeat_record(heartbeat: Heartbeat, codec: Codec | None = None) -> Outgoing:
+def heartbeat_record(heartbeat: Heartbeat) -> Outgoing:
     """Record by which readers prove how fresh they are."""
     key = f"{HEARTBEAT}/{heartbeat.writer}"
     headers = cloud_event(
@@ -121,12 +119,10 @@ def heartbeat_record(heartbeat: Heartbeat, codec: Codec | None = None) -> Outgoi
         kind=HEARTBEAT,
         time=heartbeat.sent_at,
     )
-    return _of_log(HEARTBEAT, heartbeat, key, headers, codec)
+    return _of_log(HEARTBEAT, heartbeat, key, headers)
 
 
-def act_record(
-    act: Act, partitions: int, identity: str, codec: Codec | None = None
-) -> Outgoing:
+def act_record(act: Act, partitions: int, identity: str) -> Outgoing:
     """Record of an operator's act.
 
     Its key begins unlike those of a realm's facts, so that guards pass it over unread.
@@ -135,13 +131,12 @@ def act_record(
         act: what.
         partitions: of ``facts``.
         identity: unique in the realm.
-        codec: the one in force by default.
     """
     key = f"{ACT}/{act.realm}/{identity}"
     return Outgoing(
         partition=partition_of(act.realm, partitions),
         key=key.encode(),
-        value=(codec or in_force()).encode(ACT, attrs.asdict(act)),
+        value=in_force().encode(ACT, attrs.asdict(act)),
         headers=cloud_event(
             key, source=f"/realms/{act.realm}/operators", kind=ACT, time=act.at
         ),
@@ -160,12 +155,11 @@ def _of_log(
     record: Genesis | Heartbeat,
     key: str,
     headers: Headers,
-    codec: Codec | None,
 ) -> Outgoing:
     return Outgoing(
         partition=record.partition,
         key=key.encode(),
-        value=(codec or in_force()).encode(name, attrs.asdict(record)),
+        value=in_force().encode(name, attrs.asdict(record)),
         headers=headers,
     )
 
