@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import random
 
 import orjson
 import pytest
 
+from streams.engines.embedded.shared_points import SharedPoints
 from streams.stages.sentinel.evidence import PointEvidence
 from streams.stages.sentinel.points import (
     LATEST,
@@ -198,3 +200,17 @@ def test_forgets_who_is_gone() -> None:
 
     assert "0" not in points
     assert "1" in points
+
+
+def test_no_method_of_points_for_two_threads_works_beside_another() -> None:
+    """`placed` looks up settings, which do not change."""
+    public = {
+        name
+        for name, of in vars(EnforcementPoints).items()
+        if inspect.isfunction(of) and not name.startswith("_")
+    }
+    alone = {
+        name for name, of in vars(SharedPoints).items() if inspect.unwrap(of) != of
+    }
+
+    assert public - alone == {"placed"}
