@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from streams.cli.options import Plain, TokenFile, Url, ask
+from streams.cli.options import Plain, asking
 from streams.cli.output import clean, columns, count, to_stderr
 
 if TYPE_CHECKING:
@@ -40,125 +40,9 @@ Endpoint = Annotated[
 ]
 
 
-@alerts_app.command("list")
-def show(
-    output: Plain = "table", url: Url = None, token_file: TokenFile = None
-) -> None:
+@asking(alerts_app, "list", "alerts list")
+def list_receivers(client: Client, output: Plain = "table") -> int:
     """List the receivers with their state, and the messages given up."""
-    ask("alerts list", url, token_file, lambda client: list_receivers(client, output))
-
-
-@alerts_app.command("test")
-def try_out(
-    endpoint: Endpoint = None,
-    output: Plain = "table",
-    url: Url = None,
-    token_file: TokenFile = None,
-) -> None:
-    """Send a test message and its end; exit code 1 if a receiver did not take it."""
-    ask(
-        "alerts test",
-        url,
-        token_file,
-        lambda client: send_tests(client, endpoint, output),
-    )
-
-
-@alerts_app.command("silences")
-def silences(
-    output: Plain = "table", url: Url = None, token_file: TokenFile = None
-) -> None:
-    """List the silences in force, with the number of findings held back."""
-    ask(
-        "alerts silences", url, token_file, lambda client: list_silences(client, output)
-    )
-
-
-@alerts_app.command("silence")
-def silence(  # noqa: PLR0913, PLR0917 - the options of a command
-    reason: Annotated[
-        str, typer.Option("--reason", help="Why; recorded in the audit chain.")
-    ],
-    until: Annotated[
-        str, typer.Option("--until", help="End: RFC 3339, or a duration: 30m, 8h, 7d.")
-    ],
-    kind: Annotated[
-        list[str] | None,
-        typer.Option("--kind", help="Kind of findings; can be repeated."),
-    ] = None,
-    identifier: Annotated[
-        str | None,
-        typer.Option("--identifier", help="kind:value; * stands for any text."),
-    ] = None,
-    realm: Annotated[
-        str | None, typer.Option("--realm", help="Findings of this realm only.")
-    ] = None,
-    critical: Annotated[  # noqa: FBT002 - an option
-        bool,
-        typer.Option(
-            "--critical", help="Include critical kinds; needs the role admin."
-        ),
-    ] = False,
-    output: Plain = "table",
-    url: Url = None,
-    token_file: TokenFile = None,
-) -> None:
-    """Record findings without sending alerts, until a time."""
-    order = {
-        "kinds": kind or [],
-        "identifier": identifier,
-        "realm": realm,
-        "reason": reason,
-        "until": until,
-        "critical": critical,
-    }
-    ask(
-        "alerts silence",
-        url,
-        token_file,
-        lambda client: order_silence(client, order, output),
-    )
-
-
-@alerts_app.command("unsilence")
-def unsilence(
-    name: Annotated[
-        str,
-        typer.Argument(
-            help="Id of the silence, from `rescind alerts silences`.", metavar="ID"
-        ),
-    ],
-    output: Plain = "table",
-    url: Url = None,
-    token_file: TokenFile = None,
-) -> None:
-    """End a silence; alerts of open findings are sent at once."""
-    ask(
-        "alerts unsilence",
-        url,
-        token_file,
-        lambda client: end_silence(client, name, output),
-    )
-
-
-@alerts_app.command("replay")
-def replay(
-    endpoint: Endpoint = None,
-    output: Plain = "table",
-    url: Url = None,
-    token_file: TokenFile = None,
-) -> None:
-    """Deliver again the messages given up, with their old ids."""
-    ask(
-        "alerts replay",
-        url,
-        token_file,
-        lambda client: send_again(client, endpoint, output),
-    )
-
-
-def list_receivers(client: Client, output: str) -> int:
-    """Say how the receivers are, and what was given up."""
     answer = client.get("alerts")
     if output == "json":
         return _print(answer)
@@ -179,8 +63,11 @@ def list_receivers(client: Client, output: str) -> int:
     return DONE
 
 
-def send_tests(client: Client, endpoint: str | None, output: str) -> int:
-    """Try one receiver out, or all; 1 when one did not take it."""
+@asking(alerts_app, "test", "alerts test")
+def send_tests(
+    client: Client, endpoint: Endpoint = None, output: Plain = "table"
+) -> int:
+    """Send a test message and its end; exit code 1 if a receiver did not take it."""
     answer = client.post("alerts/test", _named(endpoint))
     tried = answer["endpoints"]
     failed = not tried or not all(each["accepted"] for each in tried)
@@ -192,16 +79,6 @@ def send_tests(client: Client, endpoint: str | None, output: str) -> int:
     if not tried:
         to_stderr("alerts test", "no receivers are set up")
     return FAILED if failed else DONE
-
-
-def send_again(client: Client, endpoint: str | None, output: str) -> int:
-    """Deliver anew what was given up."""
-    answer = client.post("alerts/replay", _named(endpoint))
-    if output == "json":
-        return _print(answer)
-    again = count(answer["replayed"], "message")
-    sys.stdout.write(f"{again} on the way again; see `rescind alerts list`.\n")
-    return DONE
 
 
 def _named(endpoint: str | None) -> dict[str, Any]:
@@ -227,7 +104,8 @@ def _print(answer: Mapping[str, Any]) -> int:
     return DONE
 
 
-def list_silences(client: Client, output: str) -> int:
+@asking(alerts_app, "silences", "alerts silences")
+def list_silences(client: Client, output: Plain = "table") -> int:
     """List the silences in force, with the number of findings held back."""
     answer = client.get("alerts/silences")
     if output == "json":
@@ -249,10 +127,40 @@ def list_silences(client: Client, output: str) -> int:
     return DONE
 
 
-def order_silence(client: Client, order: Mapping[str, Any], output: str) -> int:
-    """Be silent of some findings."""
-    given = {name: value for name, value in order.items() if value is not None}
-    answer = client.post("alerts/silences", given)
+@asking(alerts_app, "silence", "alerts silence")
+def order_silence(  # noqa: PLR0913 - each is an option
+    client: Client,
+    *,
+    reason: Annotated[
+        str, typer.Option("--reason", help="Why; recorded in the audit chain.")
+    ],
+    until: Annotated[
+        str, typer.Option("--until", help="End: RFC 3339, or a duration: 30m, 8h, 7d.")
+    ],
+    kind: Annotated[
+        list[str] | None,
+        typer.Option("--kind", help="Kind of findings; can be repeated."),
+    ] = None,
+    identifier: Annotated[
+        str | None,
+        typer.Option("--identifier", help="kind:value; * stands for any text."),
+    ] = None,
+    realm: Annotated[
+        str | None, typer.Option("--realm", help="Findings of this realm only.")
+    ] = None,
+    critical: Annotated[
+        bool,
+        typer.Option(
+            "--critical", help="Include critical kinds; needs the role admin."
+        ),
+    ] = False,
+    output: Plain = "table",
+) -> int:
+    """Record findings without sending alerts, until a time."""
+    order = {"kinds": kind or [], "reason": reason, "until": until}
+    limits = {"identifier": identifier, "realm": realm}
+    limited = {name: value for name, value in limits.items() if value is not None}
+    answer = client.post("alerts/silences", order | limited | {"critical": critical})
     if output == "json":
         return _print(answer)
     sys.stdout.write(f"Silent until {answer['until']}: {clean(_what(answer))}.\n")
@@ -260,12 +168,35 @@ def order_silence(client: Client, order: Mapping[str, Any], output: str) -> int:
     return DONE
 
 
-def end_silence(client: Client, silence_id: str, output: str) -> int:
-    """Take a silence back."""
-    answer = client.delete("alerts/silences", silence_id)
+@asking(alerts_app, "unsilence", "alerts unsilence")
+def end_silence(
+    client: Client,
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Id of the silence, from `rescind alerts silences`.", metavar="ID"
+        ),
+    ],
+    output: Plain = "table",
+) -> int:
+    """End a silence; alerts of open findings are sent at once."""
+    answer = client.delete("alerts/silences", name)
     if output == "json":
         return _print(answer)
     sys.stdout.write(f"No longer silent: {clean(_what(answer))}.\n")
+    return DONE
+
+
+@asking(alerts_app, "replay", "alerts replay")
+def send_again(
+    client: Client, endpoint: Endpoint = None, output: Plain = "table"
+) -> int:
+    """Deliver again the messages given up, with their old ids."""
+    answer = client.post("alerts/replay", _named(endpoint))
+    if output == "json":
+        return _print(answer)
+    again = count(answer["replayed"], "message")
+    sys.stdout.write(f"{again} on the way again; see `rescind alerts list`.\n")
     return DONE
 
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import typer
 
-from streams.cli.options import Plain, PlainGroup, TokenFile, Url, Worker, ask, knowing
+from streams.cli.options import Plain, PlainGroup, Worker, asking, knowing
 from streams.cli.output import clean, to_stderr
 
 if TYPE_CHECKING:
@@ -40,8 +40,9 @@ approvals_app = typer.Typer(
 grants_app.add_typer(approvals_app, name="approvals", cls=PlainGroup)
 
 
-@grants_app.command()
-def lift(  # noqa: PLR0913 - each is an option
+@asking(grants_app, "lift")
+def lift(
+    client: Client,
     name: Name,
     *,
     reason: Reason,
@@ -51,21 +52,16 @@ def lift(  # noqa: PLR0913 - each is an option
         typer.Option("--aspect", help="Aspect of the suspend, as its source names it."),
     ] = "",
     output: Plain = "table",
-    url: Url = None,
-    token_file: TokenFile = None,
-) -> None:
+) -> int:
     """End a suspend or narrow (never a revoke); exit code 1 if it is still denied."""
     body = {"identifier": name, "aspect": aspect, "reason": reason}
     more = {} if authority is None else {"authority": authority}
-
-    def order(client: Client) -> int:
-        return order_lift(client, body | more, output)
-
-    ask("lift", url, token_file, order)
+    return order_lift(client, body | more, output)
 
 
-@grants_app.command()
+@asking(grants_app, "withdraw")
 def withdraw(  # noqa: PLR0913 - each is an option
+    client: Client,
     name: Name,
     fact: Annotated[
         str,
@@ -78,21 +74,16 @@ def withdraw(  # noqa: PLR0913 - each is an option
     kind: Annotated[str, typer.Option("--kind", help="Kind of the fact.")] = "cause",
     worker: Worker = None,
     output: Plain = "table",
-    url: Url = None,
-    token_file: TokenFile = None,
-) -> None:
+) -> int:
     """Take one fact back, such as a revocation."""
     body = {"identifier": name, "fact": fact, "kind": kind, "reason": reason}
-
-    def order(client: Client) -> int:
-        noted = _note_stranger(knowing("withdraw", client, worker), name)
-        return act(client, "withdrawals", body, output, noted=noted)
-
-    ask("withdraw", url, token_file, order)
+    noted = _note_stranger(knowing("withdraw", client, worker), name)
+    return act(client, "withdrawals", body, output, noted=noted)
 
 
-@grants_app.command()
+@asking(grants_app, "distrust")
 def distrust(  # noqa: PLR0913 - each is an option
+    client: Client,
     suspect: Annotated[str, typer.Argument(help="The authority.", metavar="AUTHORITY")],
     *,
     key: Annotated[
@@ -112,21 +103,16 @@ def distrust(  # noqa: PLR0913 - each is an option
         ),
     ] = None,
     output: Plain = "table",
-    url: Url = None,
-    token_file: TokenFile = None,
-) -> None:
+) -> int:
     """Take back every fact that came with a stolen ingress key."""
     body = {"suspect": suspect, "key": key, "from": since, "reason": reason}
     more = {} if until is None else {"to": until}
-
-    def order(client: Client) -> int:
-        return act(client, "distrusts", body | more, output)
-
-    ask("distrust", url, token_file, order)
+    return act(client, "distrusts", body | more, output)
 
 
-@grants_app.command()
-def owners(  # noqa: PLR0913 - each is an option
+@asking(grants_app, "owners")
+def owners(
+    client: Client,
     name: Name,
     owner: Annotated[
         list[str],
@@ -136,57 +122,11 @@ def owners(  # noqa: PLR0913 - each is an option
     reason: Reason,
     authority: Authority = None,
     output: Plain = "table",
-    url: Url = None,
-    token_file: TokenFile = None,
-) -> None:
+) -> int:
     """Set the owners, replacing those that the same authority set before."""
     body: dict[str, object] = {"identifier": name, "owners": owner, "reason": reason}
     more = {} if authority is None else {"authority": authority}
-
-    def order(client: Client) -> int:
-        return act(client, "owners", body | more, output)
-
-    ask("owners", url, token_file, order)
-
-
-@approvals_app.command("list")
-def approvals_list(
-    output: Plain = "table", url: Url = None, token_file: TokenFile = None
-) -> None:
-    """List the orders that wait, oldest first."""
-    ask("approvals", url, token_file, lambda client: list_waiting(client, output))
-
-
-@approvals_app.command("approve")
-def approvals_approve(
-    identity: Annotated[str, typer.Argument(metavar="ID")],
-    output: Plain = "table",
-    url: Url = None,
-    token_file: TokenFile = None,
-) -> None:
-    """Approve an order of another person; it takes effect."""
-    ask(
-        "approvals",
-        url,
-        token_file,
-        lambda client: order_approval(client, identity, output),
-    )
-
-
-@approvals_app.command("reject")
-def approvals_reject(
-    identity: Annotated[str, typer.Argument(metavar="ID")],
-    reason: Reason,
-    output: Plain = "table",
-    url: Url = None,
-    token_file: TokenFile = None,
-) -> None:
-    """Reject a waiting order."""
-
-    def order(client: Client) -> int:
-        return order_rejection(client, identity, reason, output)
-
-    ask("approvals", url, token_file, order)
+    return act(client, "owners", body | more, output)
 
 
 def act(
@@ -282,15 +222,21 @@ def _why(client: Client, name: str, token: str) -> dict[str, Any] | None:
     return None
 
 
-def list_waiting(client: Client, output: str) -> int:
-    """List what waits for a second person."""
+@asking(approvals_app, "list", "approvals")
+def list_waiting(client: Client, output: Plain = "table") -> int:
+    """List the orders that wait, oldest first."""
     answer = client.get("approvals")
     said = "".join(map(_entry, answer["approvals"])) or "Nothing waits.\n"
     _print(answer, said, output)
     return DONE
 
 
-def order_approval(client: Client, identity: str, output: str) -> int:
+@asking(approvals_app, "approve", "approvals")
+def order_approval(
+    client: Client,
+    identity: Annotated[str, typer.Argument(metavar="ID")],
+    output: Plain = "table",
+) -> int:
     """Approve an order of another person; it takes effect."""
     answer = client.post(f"approvals/{quote(identity, safe='')}/approve", {})
     said = f"Approved {clean(identity)}.\n  at_least  {answer['token']}\n"
@@ -298,7 +244,13 @@ def order_approval(client: Client, identity: str, output: str) -> int:
     return DONE
 
 
-def order_rejection(client: Client, identity: str, reason: str, output: str) -> int:
+@asking(approvals_app, "reject", "approvals")
+def order_rejection(
+    client: Client,
+    identity: Annotated[str, typer.Argument(metavar="ID")],
+    reason: Reason,
+    output: Plain = "table",
+) -> int:
     """Reject a waiting order."""
     path = f"approvals/{quote(identity, safe='')}/reject"
     answer = client.post(path, {"reason": reason})

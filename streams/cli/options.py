@@ -7,6 +7,7 @@ import gc
 import os
 import sys
 from contextlib import contextmanager
+from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import (
     TYPE_CHECKING,
@@ -15,8 +16,10 @@ from typing import (
     Final,
     Literal,
     NoReturn,
+    TypeVar,
     get_args,
     get_origin,
+    get_type_hints,
 )
 
 import typer
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
     from streams.clients.rescind import Client
 
+Work = TypeVar("Work", bound="Callable[..., int]")
 USAGE: Final = 2
 Plain = Annotated[
     Literal["table", "json"], typer.Option("--output", help="Form of the output.")
@@ -115,6 +119,41 @@ def ask(
     from streams.clients.rescind import client
 
     raise typer.Exit(run(command, lambda: work(client(url, token_file))))
+
+
+def asking(app: typer.Typer, command: str, label: str = "") -> Callable[[Work], Work]:
+    """Make a command of work that begins with a client of the server.
+
+    Its other parameters are options and arguments, its docstring is the help, and what
+    it returns is the exit code.
+
+    Args:
+        app: gets the command.
+        command: its name in the group.
+        label: names it in errors; by default the command does.
+    """
+
+    def made(work: Work) -> Work:
+        hints = get_type_hints(work, localns={"Client": object}, include_extras=True)
+        _, *own = signature(work).parameters.values()
+        params = [
+            Parameter(n, Parameter.KEYWORD_ONLY, default=default, annotation=hint)
+            for n, default, hint in (
+                *((each.name, each.default, hints[each.name]) for each in own),
+                ("url", None, Url),
+                ("token_file", None, TokenFile),
+            )
+        ]
+
+        def run_it(*, url: str | None, token_file: Path | None, **given: Any) -> None:
+            ask(label or command, url, token_file, lambda client: work(client, **given))
+
+        run_it.__signature__ = Signature(params)  # type: ignore[attr-defined]
+        run_it.__annotations__ = {each.name: each.annotation for each in params}
+        app.command(command, help=work.__doc__)(run_it)
+        return work
+
+    return made
 
 
 def knowing(command: str, client: Client, worker: str | None) -> Client:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
-from streams.cli.options import Plain, TokenFile, Url, ask
+from streams.cli.options import Plain, asking
 from streams.cli.output import columns, count
 
 if TYPE_CHECKING:
@@ -26,16 +26,9 @@ _UNITS: Final = ((86_400, "d"), (3600, "h"), (_MINUTE, "min"))
 sources_app = typer.Typer()
 
 
-@sources_app.command()
-def sources(
-    output: Plain = "table", url: Url = None, token_file: TokenFile = None
-) -> None:
+@asking(sources_app, "sources")
+def list_sources(client: Client, output: Plain = "table") -> int:
     """List the state of every source; exit code 1 if one is not well."""
-    ask("sources", url, token_file, lambda client: list_sources(client, output))
-
-
-def list_sources(client: Client, output: str) -> int:
-    """List the sources of the server; 1 when one is not well."""
     rows = client.get("sources")["sources"]
     if output == "json":
         text = json.dumps({"sources": rows})

@@ -30,19 +30,19 @@ topics_app = typer.Typer(
 @topics_app.command("plan")
 def topics_plan() -> None:
     """Print what apply would do; exit code 1 if a person must decide something."""
-    raise typer.Exit(run_plan())
+    raise typer.Exit(_run(_plan))
 
 
 @topics_app.command("apply")
 def topics_apply() -> None:
     """Create and configure the topics; never change a number of partitions."""
-    raise typer.Exit(run_apply())
+    raise typer.Exit(_run(_apply))
 
 
 @topics_app.command("check")
 def topics_check() -> None:
     """Compare the topics with the layout; exit code 1 if they differ."""
-    raise typer.Exit(run_check())
+    raise typer.Exit(_run(_check))
 
 
 @topics_app.command("acls")
@@ -74,21 +74,6 @@ def topics_acls(
 ) -> None:
     """Print the least rights that each role needs on Kafka."""
     raise typer.Exit(run_acls(user or [], output, raw or [], realm or []))
-
-
-def run_plan() -> int:
-    """Print what `apply` would do; 1 where it must not do something."""
-    return _run(_plan)
-
-
-def run_check() -> int:
-    """Print what differs; 1 where anything does."""
-    return _run(_check)
-
-
-def run_apply() -> int:
-    """Make the topics as they should be; 1 where something must not be changed."""
-    return _run(_apply)
 
 
 def run_acls(
