@@ -43,7 +43,7 @@ class DeliveryChange:
     """What leads to a state, which is saved with it.
 
     Attributes:
-        put: key to row, as `streams.stages.notify.state.changes` gives them.
+        put: key to row, as `streams.stages.notify.state.differing` gives them.
         dropped: keys of rows.
         dead: deliveries that were given up, for the dead letters.
         at: when that was (ns).

@@ -21,8 +21,9 @@ from streams.sinks import http_delivery
 from streams.sinks.http_delivery import Endpoint, EndpointError, post
 from streams.sinks.webhook import Webhook as WebhookSink
 from streams.stages.notify.deliveries import AttemptOutcome, Delivery, ReceiverRoute
-from streams.stages.notify.notify import FindingChange, settle, step
+from streams.stages.notify.notify import FindingChange, settle
 from streams.stages.notify.state import DeliveryState
+from tests.notify_steps import step
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

@@ -17,7 +17,8 @@ from streams.stages.notify.lease import (
     lease,
     next_attempt,
 )
-from streams.stages.notify.state import DeliveryState, changes
+from streams.stages.notify.state import DeliveryState
+from tests.notify_steps import changes, rows_of
 from tests.unit.test_notify import NOW, a_finding
 
 pytestmark = pytest.mark.property
@@ -133,7 +134,7 @@ def test_the_rows_that_differ_lead_from_one_state_to_the_other(
     after = after.with_deliveries(other)
 
     put, dropped = changes(before, after)
-    rows = before.rows()
+    rows = rows_of(before)
     for key in dropped:
         del rows[key]
 

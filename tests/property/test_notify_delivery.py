@@ -25,7 +25,8 @@ from streams.stages.notify.deliveries import (
     ReceiverRoute,
 )
 from streams.stages.notify.notify import FindingChange
-from streams.stages.notify.state import DeliveryState, changes
+from streams.stages.notify.state import DeliveryState
+from tests.notify_steps import changes, step
 
 pytestmark = pytest.mark.property
 
@@ -75,7 +76,7 @@ class World:
         """Run the stage, save, and only then post."""
         for change in news:
             self.truth[change.finding.id] = change
-        after, due = notify.step(self.state, news, self.now, routes=ROUTES)
+        after, due = step(self.state, news, self.now, routes=ROUTES)
         self.save(after)
         self.under_way += due
 

@@ -44,6 +44,7 @@ from streams.stages.sentinel.acted import AgentUse
 from streams.stages.sentinel.sentinel import Sentinel
 from streams.stages.sentinel.tolerances import Tolerances
 from tests.noted import note
+from tests.notify_steps import step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -484,10 +485,10 @@ def ownerless_first_import(story: Story) -> Finding:
     story.wait(20 * MINUTE)
     changes = [FindingChange(each) for each in story.findings.values()]
     route = ReceiverRoute(name="soc")
-    state, _ = notify.step(Deliveries(), changes, story.now, routes=(route,))
+    state, _ = step(Deliveries(), changes, story.now, routes=(route,))
     due = notify.next_due(state, story.now)
     assert due is not None
-    _, (delivery,) = notify.step(state, (), due, routes=(route,))
+    _, (delivery,) = step(state, (), due, routes=(route,))
     return delivery.finding
 
 

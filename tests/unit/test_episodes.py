@@ -31,6 +31,7 @@ from streams.stages.sentinel.episodes import KEPT, Episodes
 from streams.stages.sentinel.sentinel import Sentinel
 from streams.stages.sentinel.tolerances import Tolerances
 from tests.noted import note
+from tests.notify_steps import step
 from tests.unit.test_sentinel import COMMON, TOKEN, S, revoke
 
 pytestmark = pytest.mark.unit
@@ -83,7 +84,7 @@ class World:
         for identity, each in changed.items():
             self.saved[identity] = orjson.dumps(saved_episodes.save(each))
             changes.append(FindingChange(each.finding, closed=not each.open))
-        self.state, due = notify.step(
+        self.state, due = step(
             self.state, changes, self.now, routes=[ReceiverRoute(name="soc")]
         )
         for delivery in due:

@@ -12,6 +12,7 @@ from streams.engines.kafka.notify.delivery_file import DeliveryFile
 from streams.model.findings import Finding, FindingKind, Severity
 from streams.stages.notify import notify
 from streams.stages.notify.deliveries import Delivery, ReceiverRoute
+from tests.notify_steps import step
 from tests.unit.test_kafka_desk import World
 from tests.unit.test_notify import NOW
 from tests.unit.test_steps_held import names, turns_beside
@@ -47,7 +48,7 @@ async def gather(world: World, desk: Desk) -> None:
         for number, name in enumerate(names(MANY))
     ]  # fmt: skip
     changes = map(notify.FindingChange, found)
-    state, _ = notify.step(desk.state, changes, NOW, routes=[WEBHOOK])
+    state, _ = step(desk.state, changes, NOW, routes=[WEBHOOK])
     desk.worker.state = state
     world.now = notify.next_due(state, NOW) or 0
 
@@ -58,10 +59,10 @@ async def test_a_summary_of_many_lets_others_have_their_turn(world: World) -> No
     await desk.step()
     await gather(world, desk)
 
-    async def step() -> None:
+    async def taking() -> None:
         due.extend(await desk.step())
 
-    assert await turns_beside(step()) > 20
+    assert await turns_beside(taking()) > 20
     assert [MANY] == [each.finding.count for each in due]
     again = world.desk(WEBHOOK)
     await again.step()

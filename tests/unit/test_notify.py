@@ -28,10 +28,10 @@ from streams.stages.notify.notify import (
     next_due,
     revive,
     settle,
-    step,
 )
 from streams.stages.notify.queue import DeliveryQueue
-from streams.stages.notify.state import UPDATE_EVERY, DeliveryState, changes
+from streams.stages.notify.state import UPDATE_EVERY, DeliveryState
+from tests.notify_steps import changes, rows_of, step
 
 pytestmark = pytest.mark.unit
 
@@ -554,7 +554,7 @@ def test_survives_a_restart() -> None:
     """The rows are JSON and give the same state."""
     state = messy()
 
-    rows = json.loads(json.dumps(state.rows()))
+    rows = json.loads(json.dumps(rows_of(state)))
 
     assert DeliveryState.of_rows(rows) == state
     assert next_due(DeliveryState.of_rows(rows), NOW) == next_due(state, NOW)
@@ -563,7 +563,7 @@ def test_survives_a_restart() -> None:
 def test_tells_which_rows_changed() -> None:
     """Writing the changes to what is stored gives what a full save would."""
     before, due = told(*(a_finding(n) for n in range(3)))
-    stored = before.rows()
+    stored = rows_of(before)
     after = settle(before, due[0], OK, NOW).state
     after = settle(after, due[1], DOWN, NOW).state
     after = step(
@@ -576,19 +576,19 @@ def test_tells_which_rows_changed() -> None:
     assert {due[1].key, f"delivery/soc/{2:032x}.2"} == set(put)
     for key in dropped:
         del stored[key]
-    assert stored | put == after.rows()
+    assert stored | put == rows_of(after)
     assert changes(after, after) == ({}, ())
 
 
 def test_leaves_the_state_that_it_was_given_alone() -> None:
     """Pure: an engine may keep the old state until the new one is on disk."""
     state = messy()
-    before = json.dumps(state.rows())
+    before = json.dumps(rows_of(state))
 
     after = step(state, [FindingChange(a_finding(7))], NOW + LEASE, routes=[SOC])
     settle(after.state, after.due[0], OK, NOW)
 
-    assert json.dumps(state.rows()) == before
+    assert json.dumps(rows_of(state)) == before
 
 
 def test_names_its_row_after_route_and_id() -> None:

@@ -15,8 +15,9 @@ from streams.sinks import wording
 from streams.sinks.links import Links
 from streams.stages.notify.deliveries import Activity, Delivery, ReceiverRoute
 from streams.stages.notify.groups import FEW, MINUTE, QUIET
-from streams.stages.notify.notify import FindingChange, next_due, settle, step
+from streams.stages.notify.notify import FindingChange, next_due, settle
 from streams.stages.notify.state import DeliveryState
+from tests.notify_steps import rows_of, step
 from tests.unit.test_notify import NOW, OK, SOC, a_finding
 
 pytestmark = pytest.mark.unit
@@ -68,7 +69,7 @@ class Stage:
 
     def restart(self) -> None:
         """Go on with what is kept."""
-        rows = json.loads(json.dumps(self.state.rows()))
+        rows = json.loads(json.dumps(rows_of(self.state)))
         self.state = DeliveryState().joined(DeliveryState.of_rows(rows))
 
     def begin(self, start: int, count: int) -> None:

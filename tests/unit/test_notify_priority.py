@@ -19,9 +19,10 @@ from streams.stages.notify.deliveries import (
     ReceiverRoute,
 )
 from streams.stages.notify.lease import BRIEF, IN_A_ROW, PAUSES, TOGETHER
-from streams.stages.notify.notify import FindingChange, next_due, settle, step
+from streams.stages.notify.notify import FindingChange, next_due, settle
 from streams.stages.notify.queue import BUCKETS, DeliveryBucket, urgent
-from streams.stages.notify.state import DeliveryState, changes
+from streams.stages.notify.state import DeliveryState
+from tests.notify_steps import changes, rows_of, step
 from tests.unit.test_notify import DOWN, NOW, OK, SOC, a_finding
 from tests.unit.test_notify_receivers import Answer, Simulation
 
@@ -255,7 +256,7 @@ def test_rows_have_the_form_of_earlier_releases() -> None:
     """What is no member of a group is read by them, too."""
     (row,) = (
         row
-        for key, row in a_backlog(1).rows().items()
+        for key, row in rows_of(a_backlog(1)).items()
         if key.startswith(delivery_state.ANNOUNCED)
     )
 

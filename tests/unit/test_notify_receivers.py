@@ -26,9 +26,9 @@ from streams.stages.notify.notify import (
     FindingChange,
     next_due,
     settle,
-    step,
 )
 from streams.stages.notify.state import DeliveryState, dead_rows, delivery_of
+from tests.notify_steps import rows_of, step
 from tests.unit.test_notify import DOWN, NOW, OK, SOC, a_finding
 
 if TYPE_CHECKING:
@@ -287,7 +287,7 @@ def test_a_receiver_that_forgets_is_told_again_until_the_end() -> None:
     """Every five minutes while it is open, over a restart too; then no more."""
     simulation = Simulation([REPEATING, SOC], lambda *_: (MILLISECOND, OK))
     simulation.run([(NOW, FindingChange(a_finding()))], NOW + HOUR // 2)
-    simulation.state = DeliveryState.of_rows(simulation.state.rows())
+    simulation.state = DeliveryState.of_rows(rows_of(simulation.state))
     over = FindingChange(a_finding(), closed=True)
     simulation.run([(NOW + HOUR, over)], NOW + 3 * HOUR)
 

@@ -13,12 +13,13 @@ from streams.model.findings import Finding, FindingKind, Severity
 from streams.model.times import DAY, SECOND, rfc3339
 from streams.services.silences import KeptSilences
 from streams.stages.notify import draft as notify_draft
-from streams.stages.notify import notify, silences
+from streams.stages.notify import silences
 from streams.stages.notify.deliveries import Activity, ReceiverRoute
 from streams.stages.notify.groups import QUIET
 from streams.stages.notify.notify import FindingChange, next_due, settle
 from streams.stages.notify.silences import CRITICAL, LONGEST, Silence, mark, ordered
 from streams.stages.notify.state import UPDATE_EVERY, DeliveryState
+from tests.notify_steps import rows_of, step
 from tests.unit.kept_bodies import BodiesInMemory
 from tests.unit.test_kafka_desk import World
 from tests.unit.test_notify import NOW, OK, a_finding
@@ -62,7 +63,7 @@ class Told:
         """Take changes in; give what is posted, now or after a moment."""
         said = []
         for news, at in ((changes, self.now), ((), self.now + QUIET)):
-            self.state, due = notify.step(
+            self.state, due = step(
                 self.state, news, at, routes=[route], silences=self.silences
             )
             for delivery in due:
@@ -72,7 +73,7 @@ class Told:
 
     def restart(self) -> None:
         """Go on with what is kept."""
-        self.state = DeliveryState().joined(DeliveryState.of_rows(self.state.rows()))
+        self.state = DeliveryState().joined(DeliveryState.of_rows(rows_of(self.state)))
 
 
 @pytest.mark.parametrize("restarted", [False, True])
@@ -277,7 +278,7 @@ def test_a_silenced_finding_that_nobody_wants_any_more_is_not_owed() -> None:
     assert told.state.owes(ownerless().id)
 
     told.silences = ()
-    told.state = DeliveryState.of_rows(told.state.rows())
+    told.state = DeliveryState.of_rows(rows_of(told.state))
     strict = ReceiverRoute(name="soc", minimum=Severity.CRITICAL)
     assert told.hear(route=strict) == []
     assert not told.state.owes(ownerless().id)

@@ -49,6 +49,7 @@ from streams.stages.posture.posture import Limits, Posture
 from streams.stages.posture.view import View
 from streams.stages.status.status_list import Status, StatusEntry, StatusList
 from tests.held_loop import least_held, most_calls
+from tests.notify_steps import step
 from tests.unit.kept_bodies import BodiesInMemory
 from tests.unit.test_kafka_standby import record
 
@@ -285,7 +286,7 @@ def test_no_step_of_a_summary_is_long() -> None:
         for number, name in enumerate(names(2000))
     ]  # fmt: skip
     routes = (ReceiverRoute(name="soc"),)
-    begun = notify.step(
+    begun = step(
         DeliveryState(), map(notify.FindingChange, found), S, routes=routes
     ).state
     told: list[notify.Step] = []

@@ -73,10 +73,11 @@ class DeliveryRows:
 
     async def next(self, most: int, few: int) -> TakenFindings:
         """Read what changed: what is urgent first, and the rest behind it."""
+        self.progress.turned_at = asyncio.get_running_loop().time()
+        self.progress.assigned = frozenset({0})
         anew = None
         if self._at is None:
             anew, self._at = await self._load()
-        self._turn(self._at.all)
         query = "SELECT coalesce(max(changed), 0) FROM findings"
         ((last,),) = await self._store.read(query)
         before = self._at
@@ -111,17 +112,6 @@ class DeliveryRows:
         state = DeliveryState.of_rows({key: orjson.loads(body) for key, body in rows})
         ahead = max(position, positions.get("notify_urgent", 0))
         return state, Positions(position, ahead)
-
-    def _turn(self, position: int) -> None:
-        taken = {0: position}
-        self.progress.turn(
-            now=asyncio.get_running_loop().time(),
-            assigned=frozenset(taken),
-            ready=True,
-            waiting=0,
-            positions=taken,
-            committed=taken,
-        )
 
     async def _between(
         self, start: int, end: int, size: int, which: str = "TRUE"

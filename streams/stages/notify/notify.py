@@ -24,9 +24,9 @@ The rules:
 - Receivers do not wait for each other: each has a queue of its own. What is urgent goes
   first, and who fails is spared (`streams.stages.notify.lease`).
 
-`streams.pipeline.delivery` calls `step` with what changed, then `give_up`, posts each
-delivery that is due, and gives each answer to `settle`; it saves the state
-(`streams.stages.notify.state.changes`) before it posts.
+`streams.pipeline.delivery` calls `stepping` with what changed, then `give_up`, posts
+each delivery that is due, and gives each answer to `settle`; it saves the state
+(`streams.stages.notify.state.differing`) before it posts.
 """
 
 from __future__ import annotations
@@ -36,7 +36,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import attrs
 
-from agents_registry.steps import finish
 from streams.model.times import SECOND
 from streams.stages.notify import retry
 from streams.stages.notify.deliveries import (
@@ -60,7 +59,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FindingChange", "Settled", "Step", "enable", "give_up", "next_due", "revive",
-    "settle", "step", "stepping",
+    "settle", "stepping",
 ]  # fmt: skip
 
 CALL_EVERY: Final = 5 * retry.MINUTE
@@ -87,29 +86,6 @@ class Settled(NamedTuple):
     dead: tuple[Dead, ...]
 
 
-def step(
-    state: DeliveryState,
-    findings: Iterable[FindingChange],
-    now: int,
-    *,
-    routes: Sequence[ReceiverRoute],
-    silences: Sequence[Silence] = (),
-) -> Step:
-    """Take in changed findings and give the deliveries that are due.
-
-    Each delivery given is leased: it is not given again before `settle` or `LEASE`.
-
-    Args:
-        state: as the last step or settle gave it.
-        findings: in the order of their changes; an empty batch is the timer's.
-        now: ns.
-        routes: the receivers as they are configured now.
-        silences: what is not told now.
-    """
-    steps = stepping(state, findings, now, routes=routes, silences=silences)
-    return finish(steps)
-
-
 def stepping(
     state: DeliveryState,
     findings: Iterable[FindingChange],
@@ -118,7 +94,18 @@ def stepping(
     routes: Sequence[ReceiverRoute],
     silences: Sequence[Silence] = (),
 ) -> Steps[Step]:
-    """Do what `step` does in steps; nothing may become of the state meanwhile."""
+    """Take in changed findings and give the deliveries that are due, in steps.
+
+    Each delivery given is leased: it is not given again before `settle` or `LEASE`.
+    Nothing may become of the state between two steps.
+
+    Args:
+        state: as the last one or `settle` gave it.
+        findings: in the order of their changes; an empty batch is the timer's.
+        now: ns.
+        routes: the receivers as they are configured now.
+        silences: what is not told now.
+    """
     draft = Draft(state, now, routes, silences)
     for change in findings:
         yield

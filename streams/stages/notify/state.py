@@ -1,8 +1,8 @@
 """All that notify remembers, and the rows in which an engine keeps it.
 
 A queue for each receiver: what is asked of one costs nothing for what waits at another,
-so a receiver that hangs with a long backlog slows nobody else down. `changes` gives the
-rows that differ between two states; buckets that were carried over are not looked at.
+so a receiver that hangs with a long backlog slows nobody else down. `differing` gives
+the rows that differ between two states, and does not look at buckets carried over.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import attrs
 from attrs import field, frozen
 
-from agents_registry.steps import finish
 from streams.model.findings import FindingKind
 from streams.model.times import SECOND
 from streams.stages.notify.deliveries import Activity, Announced, Dead, Delivery, Group
@@ -157,13 +156,9 @@ class DeliveryState:
             finding in queue.bucket(finding).findings for queue in self.queues.values()
         )
 
-    def rows(self) -> dict[str, dict[str, Any]]:
-        """State as JSON-ready rows; times stay integer ns."""
-        return changes(DeliveryState(), self)[0]
-
     @classmethod
     def of_rows(cls, rows: Mapping[str, Mapping[str, Any]]) -> DeliveryState:
-        """Read what `rows` gave; dead deliveries are not part of it."""
+        """Read rows of `differing`; dead deliveries are not part of it."""
         deliveries, announced, disabled, groups = [], {}, {}, {}
         for key, row in rows.items():
             if key.startswith(ANNOUNCED):
@@ -187,17 +182,13 @@ class DeliveryState:
 _EMPTY: Final = DeliveryQueue()
 
 
-def changes(
-    before: DeliveryState, after: DeliveryState
-) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Rows to write and keys to drop that lead from one state to the other."""
-    return finish(differing(before, after))
-
-
 def differing(
     before: DeliveryState, after: DeliveryState
 ) -> Steps[tuple[dict[str, Any], tuple[str, ...]]]:
-    """Do what `changes` does in steps."""
+    """Rows to write and keys to drop that lead from one state to the other, in steps.
+
+    Rows are JSON-ready; times stay integer ns.
+    """
     put: dict[str, Any] = {}
     dropped: list[str] = []
     for route in before.queues.keys() | after.queues.keys():
