@@ -1,28 +1,31 @@
-"""What a check costs: a walk over the ancestors against one look-up in a set."""
+"""What a check costs, against one look-up in a set; by shape: `bench.check_shapes`."""
 
 from __future__ import annotations
 
 import hmac
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Final
 
 from agents_registry.presentation import Presented
 from agents_registry.registry import Registry
 from agents_registry.verdict import LIVES, judge
+from bench import check_shapes
+from bench.check_shapes import MOST_TIMES_A_SET
 from bench.credentials import CHAIN, NOW, accessor, chains, register, token_hmac
 from bench.report import Row
 from bench.rounds import interleave
 from enforcement.guard import Guard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from agents_registry.identifiers import Identifier
+    from enforcement.verdict import Verdict
 
 CREDENTIALS: Final = {"tiny": 1_400, "small": 100_000, "full": 1_000_000}
 CHECKS: Final = {"tiny": 100, "small": 20_000, "full": 100_000}
 NAMES: Final = (accessor, token_hmac)
-MOST_TIMES_A_SET: Final = 25
 CLOCK: Final = NOW + 3_600_000_000_000
 PEPPER: Final = bytes(range(32))
 
@@ -41,8 +44,9 @@ def rows(scale: str) -> list[Row]:
     ]
     return [
         _judging(registry, keys, leaves),
-        _guarding(registry, leaves),
+        *_guarding(registry, leaves),
         _hashing(leaves, keys),
+        *check_shapes.rows(scale),
     ]
 
 
@@ -72,7 +76,7 @@ def _looking_up(leaves: list[Identifier], keys: set[str]) -> Callable[[], object
     return lambda: [key in keys for key in ready]
 
 
-def _guarding(registry: Registry, leaves: list[Identifier]) -> Row:
+def _guarding(registry: Registry, leaves: list[Identifier]) -> list[Row]:
     """Compare `Guard.check` (lease, clocks, counters) with the judging inside."""
     # The wall clock is that of the made-up realm.
     guard = Guard("http://localhost", "", name="bench", wall_clock=lambda: CLOCK)
@@ -81,19 +85,29 @@ def _guarding(registry: Registry, leaves: list[Identifier]) -> Row:
     presented = [Presented((leaf,)) for leaf in leaves]
     assert guard.check(presented[0]).allowed
     assert judge(registry, presented[0], now=CLOCK) is LIVES
-    measured = interleave(
-        lambda: [guard.check(each) for each in presented],
-        lambda: [judge(registry, each, now=CLOCK) for each in presented],
-    )
-    ours = measured.ours_median / len(leaves) * 1e9
-    peer = measured.peer_median / len(leaves) * 1e9
-    return Row(
-        what="Guard.check of the same (lease, clocks, counters)",
-        value=f"{ours:,.0f} ns",
-        cpu=measured.cpu,
-        peer=f"judge alone, {peer:,.0f} ns",
-        ratio=measured.ratio,
-    )
+    texts = [str(leaf) for leaf in leaves]
+    rows = []
+
+    def checked(asked: Sequence[Presented | str]) -> list[Verdict]:
+        return [guard.check(each) for each in asked]
+
+    for what, asked in (("prepared", presented), ("given as texts", texts)):
+        measured = interleave(
+            partial(checked, asked),
+            lambda: [judge(registry, each, now=CLOCK) for each in presented],
+        )
+        ours = measured.ours_median / len(leaves) * 1e9
+        peer = measured.peer_median / len(leaves) * 1e9
+        rows.append(
+            Row(
+                what=f"Guard.check of the same, {what} (lease, clocks, counters)",
+                value=f"{ours:,.0f} ns",
+                cpu=measured.cpu,
+                peer=f"judge alone, {peer:,.0f} ns",
+                ratio=measured.ratio,
+            )
+        )
+    return rows
 
 
 def _hashing(leaves: list[Identifier], keys: set[str]) -> Row:
