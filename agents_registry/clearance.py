@@ -46,7 +46,7 @@ FINE: Final = (1 << 25) - 1  # below this a value holds no time
 NO_TIME: Final = -(1 << 63)
 NEVER_CLEAR: Final = NO_TIME + FINE  # values up to this one
 UNDONE_AT_ONCE: Final = 4096  # looks at what hangs below; beyond begins a generation
-MOST_WEIGHT: Final = 1 << 16  # of all answers
+MOST_WEIGHT: Final = 1 << 18  # of all answers: some tens of MB
 _OF_AN_ANSWER: Final = 8  # about as heavy as so many identifiers of its path
 
 

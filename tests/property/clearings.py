@@ -145,7 +145,7 @@ def walked(world: World, seed: int) -> tuple[int, str | None]:
     random = Random(seed)
     with (
         patch.object(clearance, "UNDONE_AT_ONCE", random.choice((0, 3, 9, 4096))),
-        patch.object(clearance, "MOST_WEIGHT", random.choice((20, 1 << 16))),
+        patch.object(clearance, "MOST_WEIGHT", random.choice((20, 1 << 18))),
         patch.object(clearing, "STEP", 0),
     ):
         asking = Asking(world, random)

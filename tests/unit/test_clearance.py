@@ -29,7 +29,7 @@ from agents_registry.facts import (
     ScopeSet,
 )
 from agents_registry.identifiers import Identifier
-from agents_registry.life import Reason
+from agents_registry.life import Reason, nothing_ends
 from agents_registry.presentation import Presented
 from agents_registry.registry import Registry
 from agents_registry.verdict import Policy, judge
@@ -190,8 +190,28 @@ def test_what_requires_itself_over_others_is_kept() -> None:
 
     assert ask(registry, name("low")).allowed
     assert is_kept(registry, name("low"))
+    registry.apply(ScopeSet(node=name("c"), scopes=("r|x",), **SAID))
+    asked = Presented((name("a"),))
+    for scope, reason in (("r|x", Reason.LIVES), ("r|y", Reason.SCOPE)):
+        found = judge(registry, asked, now=NOW, scope=scope, policy=LENIENT)
+        assert reason is found.reason
     registry.apply(revoke(name("b")))
     assert Reason.REVOKED is ask(registry, name("low")).reason
+
+
+def test_a_quick_look_walks_all_that_is_required() -> None:
+    """Other names, further parents, and no more than a closure may hold."""
+    alias = Alias(first=name(0), second=name("other"), **SAID)
+    more = [edge(name("other"), name(up)) for up in ("x", "y")]
+    registry = table([*chain(3), alias, *more])
+    start = (registry.lineage.find(name(0)),)
+    assert nothing_ends(registry, start, NOW)
+    registry.apply(revoke(name("y")))
+
+    assert not nothing_ends(registry, start, NOW)
+    long = table(chain(CLOSURE_LIMIT + 1))
+    assert not nothing_ends(long, (long.lineage.find(name(0)),), NOW)
+    assert nothing_ends(long, (long.lineage.find(name(1)),), NOW)
 
 
 def test_values_of_a_generation_with_the_same_number_say_nothing() -> None:
