@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, seed
 
+from agents_registry.steps import finish
 from streams.stages.status.status_list import (
     Status,
     StatusEntry,
+    judging_now,
     policy_for,
-    status_now,
 )
 from tests.model import reasons_to_deny
 from tests.property.agreement import LENIENT, SEED, arrival, complaint, table
@@ -35,7 +36,7 @@ def misstates(world: World, chance: int) -> str | None:
         at = question.issued_at
         issued_at = random.randint(0, 9) * STEP if at is None else at
         entry = StatusEntry(question.identifiers, issued_at, question.chain)
-        status = status_now(registry, entry, question.now, policy)
+        status = finish(judging_now(registry, entry, question.now, policy))
         reasons = reasons_to_deny(
             stand,
             question.identifiers,

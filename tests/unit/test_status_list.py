@@ -24,13 +24,14 @@ from agents_registry.facts import (
 )
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
+from agents_registry.steps import finish
 from streams.stages.status.status_list import (
     Status,
     StatusEntry,
     StatusList,
+    judging_at,
+    judging_now,
     policy_for,
-    status_at,
-    status_now,
 )
 
 pytestmark = pytest.mark.unit
@@ -206,8 +207,10 @@ def test_the_chain_of_an_entry_is_walked() -> None:
     facts = [cause(AGENT, Effect.REVOKE)]
 
     assert now(facts, entry=entry) is Status.INVALID
-    assert status_at(Registry.build(facts), entry, 10 * SECOND) is Status.INVALID
-    assert status_at(Registry.build(facts), entry, 9 * SECOND) is Status.VALID
+    assert (
+        finish(judging_at(Registry.build(facts), entry, 10 * SECOND)) is Status.INVALID
+    )
+    assert finish(judging_at(Registry.build(facts), entry, 9 * SECOND)) is Status.VALID
 
 
 def test_the_time_of_issue_of_an_entry_counts() -> None:
@@ -221,8 +224,8 @@ def test_the_time_of_issue_of_an_entry_counts() -> None:
     assert now(facts, entry=old) is Status.INVALID
     assert now(facts, entry=new) is Status.VALID
     table = Registry.build(facts)
-    assert status_at(table, old, 15 * SECOND) is Status.INVALID
-    assert status_at(table, new, 15 * SECOND) is Status.VALID
+    assert finish(judging_at(table, old, 15 * SECOND)) is Status.INVALID
+    assert finish(judging_at(table, new, 15 * SECOND)) is Status.VALID
 
 
 def test_an_expired_parent_ends_it_now_and_not_in_the_past() -> None:
@@ -235,14 +238,14 @@ def test_an_expired_parent_ends_it_now_and_not_in_the_past() -> None:
     assert now(facts, at=49) is Status.VALID
     assert now(facts, at=50) is Status.INVALID
     entry = StatusEntry((TOKEN,), 0)
-    assert status_at(Registry.build(facts), entry, 60 * SECOND) is Status.VALID
+    assert finish(judging_at(Registry.build(facts), entry, 60 * SECOND)) is Status.VALID
 
 
 def test_history_is_what_causes_had_done_by_then() -> None:
     """The second of the cause counts as after it."""
     facts = [fact(Edge, child=TOKEN, parent=ROOT), cause(ROOT, Effect.SUSPEND)]
     table, entry = Registry.build(facts), StatusEntry((TOKEN,), 0)
-    seen = [status_at(table, entry, at * SECOND) for at in (9, 10, 11)]
+    seen = [finish(judging_at(table, entry, at * SECOND)) for at in (9, 10, 11)]
 
     assert [Status.VALID, Status.SUSPENDED, Status.SUSPENDED] == seen
 
@@ -290,4 +293,4 @@ def now(facts: list[Fact], at: int = 30, entry: StatusEntry | None = None) -> St
     """Judge an entry of the child's token at a second."""
     table = Registry.build(facts)
     judged = StatusEntry((TOKEN,), 0) if entry is None else entry
-    return status_now(table, judged, at * SECOND, policy_for(table))
+    return finish(judging_now(table, judged, at * SECOND, policy_for(table)))

@@ -19,7 +19,6 @@ from agents_registry.facts import Effect
 from agents_registry.identifiers import Identifier
 from agents_registry.life import Reason
 from agents_registry.presentation import Presented
-from agents_registry.steps import finish
 from agents_registry.verdict import Policy, UnknownPolicy, judging
 
 if TYPE_CHECKING:
@@ -127,10 +126,10 @@ def policy_for(registry: Registry) -> Policy:
     return Policy(dict.fromkeys(registry.lineage.vocabulary, _LENIENT))
 
 
-def status_now(
+def judging_now(
     registry: Registry, entry: StatusEntry, now: int, policy: Policy
-) -> Status:
-    """Judge an entry with all its ancestors, as a guard would.
+) -> Steps[Status]:
+    """Judge an entry with all its ancestors, as a guard would, in one step at least.
 
     Args:
         registry: the table of the realm.
@@ -138,13 +137,6 @@ def status_now(
         now: the clock (ns).
         policy: of `policy_for`, made once for many entries.
     """
-    return finish(judging_now(registry, entry, now, policy))
-
-
-def judging_now(
-    registry: Registry, entry: StatusEntry, now: int, policy: Policy
-) -> Steps[Status]:
-    """Do what `status_now` does in steps, one at least."""
     yield
     verdict = yield from judging(registry, entry.presented, now=now, policy=policy)
     # A principal that no fact knows is no reason: it is judged by its causes.
@@ -153,19 +145,11 @@ def judging_now(
     return _worse(Status.VALID, verdict.cause)
 
 
-def status_at(registry: Registry, entry: StatusEntry, at: int) -> Status:
-    """Status of an entry as of a time; expiry is no cause.
-
-    Args:
-        registry: the table of the realm.
-        entry: what the index was given to.
-        at: the time (ns); a cause at exactly that time counts.
-    """
-    return finish(judging_at(registry, entry, at))
-
-
 def judging_at(registry: Registry, entry: StatusEntry, at: int) -> Steps[Status]:
-    """Do what `status_at` does in steps, one at least."""
+    """Judge an entry as of a time (ns), in one step at least; expiry is no cause.
+
+    A cause at exactly that time counts.
+    """
     yield
     worst = Status.VALID
     fate = Fate(registry, entry.presented)
