@@ -11,9 +11,14 @@ import asyncio
 import json
 import sys
 import time
-from typing import Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from enforcement import Guard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    Watch = Callable[[dict[str, Any], TextIO], Coroutine[Any, Any, None]]
 
 READY_SECONDS: Final = 20.0
 
@@ -47,19 +52,19 @@ async def watch(order: dict[str, Any], lines: TextIO) -> None:
             await guard.feed.progress()
 
 
-async def run() -> None:
-    """Watch until standard input ends."""
+async def run(watching: Watch) -> None:
+    """Watch as the first line of standard input says, until that ends."""
     loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader()
+    reader = asyncio.StreamReader(limit=1 << 24)
     await loop.connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
     )
     order = json.loads(await reader.readline())
     async with asyncio.TaskGroup() as tasks:
-        watching = tasks.create_task(watch(order, sys.stdout))
+        task = tasks.create_task(watching(order, sys.stdout))
         await reader.read()
-        watching.cancel()
+        task.cancel()
 
 
 if __name__ == "__main__":
-    asyncio.run(run())
+    asyncio.run(run(watch))

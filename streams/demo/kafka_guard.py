@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 import time
 from collections import Counter
 from itertools import islice
@@ -18,6 +17,7 @@ from typing import Any, Final, TextIO
 from agents_registry.identifiers import extend
 from agents_registry.life import Reason
 from enforcement.kafka import KafkaGuard
+from streams.demo.guard import run
 from streams.settings.kafka import KafkaSettings
 
 READY_SECONDS: Final = 30.0
@@ -58,19 +58,5 @@ async def watch(order: dict[str, Any], lines: TextIO) -> None:
             await guard.feed.progress()
 
 
-async def run() -> None:
-    """Watch until standard input ends."""
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(limit=1 << 24)
-    await loop.connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
-    )
-    order = json.loads(await reader.readline())
-    async with asyncio.TaskGroup() as tasks:
-        watching = tasks.create_task(watch(order, sys.stdout))
-        await reader.read()
-        watching.cancel()
-
-
 if __name__ == "__main__":
-    asyncio.run(run())
+    asyncio.run(run(watch))

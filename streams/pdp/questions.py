@@ -46,8 +46,8 @@ _TOLD: Final = (
 )  # fmt: skip
 
 
-class AuthZen:
-    """Handlers of the Authorization API 1.0."""
+class _Questions:
+    """What answers with a decider the callers that may ask."""
 
     def __init__(
         self, decider: Decider, callers: PdpCallers, metrics: DecisionMetrics
@@ -55,6 +55,10 @@ class AuthZen:
         self._decider = decider
         self._callers = callers
         self._metrics = metrics
+
+
+class AuthZen(_Questions):
+    """Handlers of the Authorization API 1.0."""
 
     def add_to(self, app: web.Application) -> None:
         """Put the handlers behind their routes."""
@@ -134,15 +138,8 @@ class AuthZen:
         return await decider.decide_name(name, scope=scope)
 
 
-class Introspection:
+class Introspection(_Questions):
     """The handler of RFC 7662."""
-
-    def __init__(
-        self, decider: Decider, callers: PdpCallers, metrics: DecisionMetrics
-    ) -> None:
-        self._decider = decider
-        self._callers = callers
-        self._metrics = metrics
 
     def add_to(self, app: web.Application) -> None:
         """Put the handler behind its route."""

@@ -9,14 +9,13 @@ import orjson
 
 from schemas.codec import decode_fact
 from schemas.errors import SchemaError
-from streams.engines.embedded.chain import LAST
+from streams.engines.embedded.chain import LAST, entry_of_act
 from streams.model.times import SECOND
 from streams.services.audit_sinks import Sinks
 from streams.stages.audit.chain import (
     START,
     Head,
     RecordPlace,
-    act_entry,
     act_line,
     fact_entry,
     fact_line,
@@ -189,16 +188,7 @@ def _told(realm: str, row: tuple[Any, ...]) -> Iterator[Line]:
             entry = fact_entry(previous, place, key, value, fact)
             yield fact_line(sequence, entry, hash_, value, fact)
     elif act[0] is not None:
-        at, actor, action, detail = act[1:]
-        place = RecordPlace(genesis, realm, act[0])
-        entry = act_entry(
-            previous,
-            place,
-            at=at,
-            actor=actor,
-            action=action,
-            detail=orjson.loads(detail),
-        )
+        entry = entry_of_act(previous, RecordPlace(genesis, realm, act[0]), *act[1:])
         yield act_line(sequence, entry, hash_)
     else:
         # Pruned, or gone without a word.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -59,14 +59,7 @@ class Chain:
         """Add the entry of an operator's act."""
         sequence, previous = self.last()
         place = RecordPlace(self._genesis, self._realm, offset)
-        entry = act_entry(
-            previous,
-            place,
-            at=at,
-            actor=actor,
-            action=action,
-            detail=orjson.loads(detail),
-        )
+        entry = entry_of_act(previous, place, at, actor, action, detail)
         row = (sequence + 1, self._genesis, None, offset, hash_of(entry))
         self._db.execute(_INSERT, row)
 
@@ -107,3 +100,11 @@ class Chain:
     def last(self) -> tuple[int, str]:
         """Return the number and hash of the last entry."""
         return self._db.execute(LAST).fetchone() or (0, START)
+
+
+def entry_of_act(
+    previous: str, place: RecordPlace, at: int, actor: str, action: str, detail: bytes
+) -> dict[str, Any]:
+    """Entry of an act as its row has it; see `act_entry`."""
+    said = orjson.loads(detail)
+    return act_entry(previous, place, at=at, actor=actor, action=action, detail=said)
