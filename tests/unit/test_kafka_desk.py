@@ -12,11 +12,19 @@ from streams.engines.kafka.notify.delivery_file import DeliveryFile
 from streams.engines.kafka.notify.records import Record
 from streams.engines.kafka.records.codec import partition_of
 from streams.engines.kafka.records.outputs import finding_record
-from streams.model.findings import Severity
+from streams.model.findings import FindingKind, Severity
 from streams.model.times import SECOND
-from streams.stages.notify.deliveries import AttemptOutcome, Delivery, ReceiverRoute
+from streams.stages.notify.deliveries import (
+    Announced,
+    AttemptOutcome,
+    Delivery,
+    Group,
+    ReceiverRoute,
+)
+from streams.stages.notify.state import DeliveryState, NotifiedState
 from streams.stages.sentinel.episode import Episode
 from tests.kafka_desk import Desk
+from tests.notify_steps import rows_of
 from tests.unit.test_notify import NOW, a_finding
 
 if TYPE_CHECKING:
@@ -184,6 +192,35 @@ def test_nothing_is_acked_before_its_letter(world: World) -> None:
         assert (len(world.letters), world.acked) == (1, [1, 2])
 
     asyncio.run(play())
+
+
+@pytest.mark.parametrize("groups", [1, 30])
+def test_the_file_is_looked_at_as_often_for_many_groups(
+    world: World, groups: int
+) -> None:
+    """What waits to be told with others comes back at each rebalance."""
+    found = {
+        f"{number:032x}": Announced(
+            messages=0, at=NOW, waiting=a_finding(number), group=f"g{number % groups}"
+        )
+        for number in range(60)
+    }
+    waiting = {
+        f"g{number}": Group(
+            id=f"g{number}", realm="acme", kind=FindingKind.OWNERLESS,
+            first_at=NOW, last_at=NOW, begun=60, held=60,
+        )
+        for number in range(groups)
+    }  # fmt: skip
+    before = DeliveryState(told=NotifiedState(found), groups=waiting)
+    world.file.save(rows_of(before), ())
+    queries: list[str] = []
+    world.file._db.set_trace_callback(queries.append)
+
+    after = world.file.gathered()
+
+    assert 3 == len(queries)
+    assert (before.announced, before.groups) == (after.announced, after.groups)
 
 
 def test_a_restart_goes_on_repeating_what_is_open_and_committed(world: World) -> None:
