@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from streams.apps.builders.inputs import InputPorts, Inputs, inputs
-from streams.apps.builders.kafka_lists import KafkaLists, kafka_lists
 from streams.engines.kafka.client.leader_lock import LeaderLock
+from streams.engines.kafka.ingress.followed_dead_letters import FollowedDeadLetters
+from streams.engines.kafka.ingress.followed_findings import FollowedFindings
 from streams.engines.kafka.ingress.raw import RawInput, RawTopic
+from streams.http.lists import Lists
 from streams.http.names import Names
 from streams.services.reading import read
+from streams.services.silences import KeptSilences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
@@ -33,19 +36,22 @@ class KafkaInputs:
     Attributes:
         common: what the embedded server has, too.
         raw: the readers of raw topics, by topic.
+        findings, letters: views of topics that are listed.
     """
 
     log: IngressLog
     common: Inputs
     raw: Mapping[str, RawInput]
-    lists: KafkaLists
+    findings: FollowedFindings
+    letters: FollowedDeadLetters
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes."""
         tokens, secrets = self.common.tokens, self.log.writer.stated.secrets
         self.common.add_to(app)
         Names(tokens, secrets, self.log.vaults.names).add_to(app)
-        self.lists.add_to(app)
+        silences = KeptSilences(self.log.kept, self.common.speakers.clock)
+        Lists(tokens, self.findings, self.letters, silences.all).add_to(app)
 
     def works(self) -> list[Coroutine[None, None, None]]:
         """Coroutines of sources and operators, which run until cancelled."""
@@ -55,7 +61,8 @@ class KafkaInputs:
             *(each() for each in common.loops()),
             *(each.run() for each in self.raw.values()),
             LeaderLock(log.kafka, realm, common.alone()).run(),
-            *self.lists.works(),
+            self.findings.run(),
+            self.letters.run(),
         ]
 
 
@@ -88,6 +95,8 @@ def kafka_inputs(
     common = inputs(given, ports, clock, fresh_id)
     common.tokens.behind = lambda: log.publisher.stalled
     topics = _raw_topics(given.sources, common.speakers)
+    settings, kafka = given.settings, log.kafka
+    realm, kept = settings.realm, settings.dead_letters
     return KafkaInputs(
         log=log,
         common=common,
@@ -95,7 +104,8 @@ def kafka_inputs(
             topic.topic: RawInput(log.kafka, topic, log.name, log.writer)
             for topic in topics
         },
-        lists=kafka_lists(given.settings, log, common.tokens, clock),
+        findings=FollowedFindings(kafka, realm, clock),
+        letters=FollowedDeadLetters(kafka, realm, clock, kept),
     )
 
 
