@@ -16,7 +16,15 @@ import pytest
 from agents_registry.closure import CLOSURE_LIMIT
 from agents_registry.death import Fate
 from agents_registry.deaths import Deaths
-from agents_registry.facts import Cause, Edge, Effect, Reach, Relation
+from agents_registry.facts import (
+    Cause,
+    Edge,
+    Effect,
+    Node,
+    OwnerSet,
+    Reach,
+    Relation,
+)
 from agents_registry.identifiers import Identifier
 from agents_registry.presentation import Presented
 from agents_registry.registry import Registry
@@ -113,3 +121,36 @@ def test_a_lineage_that_is_too_large_is_walked() -> None:
         dying = Deaths(registry).of(presented)
         assert dying is not None
         assert Fate(registry, presented).death(at=2 * STEP) == dying(2 * STEP)
+
+
+@pytest.mark.parametrize("effect", [Effect.REVOKE, Effect.NOT_BEFORE])
+@pytest.mark.parametrize("target", ["session", "key", "user", "role"])
+def test_a_session_of_a_key_that_its_user_owns(target: str, effect: Effect) -> None:
+    """The way goes by the owner that is lost, or by the credential too old."""
+    kinds = {"user": "aws.user", "role": "aws.role"}
+    names = {
+        name: Identifier(kinds.get(name, "aws.access_key"), name)
+        for name in ("session", "guest", "key", "user", "role")
+    }
+    common: dict[str, Any] = {"authority": "A", "version": 0, "received_at": 9 * STEP}
+    facts: list[Fact] = [
+        Node(node=names["key"], issued_at=STEP, **common),
+        Node(node=names["session"], issued_at=4 * STEP, **common),
+        OwnerSet(node=names["key"], owners=(names["user"],), **common),
+        *(
+            Edge(child=names[child], parent=names[parent], relation=Relation.REQUIRES,
+                 **common)
+            for child, parent in (
+                ("session", "key"), ("session", "role"), ("key", "user"),
+                ("guest", "role"),
+            )
+        ),
+        Cause(target=names[target], effect=effect, reach=Reach.SUBTREE, at=3 * STEP,
+              **common),
+    ]  # fmt: skip
+    registry = Registry.build(facts)
+    for name in ("session", "guest", "key"):
+        presented = Presented((names[name],))
+        fate, dying = Fate(registry, presented), Deaths(registry).of(presented)
+        for at in (2 * STEP, 5 * STEP):
+            assert fate.death(at=at) == (None if dying is None else dying(at))
