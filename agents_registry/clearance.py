@@ -72,6 +72,7 @@ class Clearance:
 
     Attributes:
         values: by node, for those that are known; 0 where nothing is.
+        token: stands for the table, and does not keep it.
         generation: the one whose values count.
         current: it, of a node that is known.
         answers: what was found out of presentations, by what was asked.
@@ -80,6 +81,7 @@ class Clearance:
     def __init__(self, lineage: Lineage, owned: Mapping[int, Iterable[int]]) -> None:
         """Start with nothing known; a table that nobody asks pays nothing."""
         self.values = array("q")
+        self.token = object()
         self.generation = 1
         self.current = NAMED | 1
         self.answers: dict[Hashable, Answer] = {}

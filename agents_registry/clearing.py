@@ -36,14 +36,15 @@ from agents_registry.lineage import (
     SCOPED,
     UNKNOWN_TIME,
 )
+from agents_registry.presentation import Presented
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from agents_registry.presentation import Presented
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
 
+note: Final = vars(Presented)["found"].__set__  # a third of what setattr takes
 STEP: Final = 127  # a mask: nodes between two yields
 FEW_CAUSES: Final = 16  # of a node; more are not looked through
 TOO_LARGE: Final = SIZE + ONE
@@ -56,31 +57,46 @@ def lives(
 
     This is what nearly every check comes to; False means "look closely".
     """
-    names, clearance = presented.identifiers, registry.clearance
+    clearance, found = registry.clearance, presented.found
+    values, late = clearance.values, now | FINE
+    mask = CURRENT if scope is None else CURRENT | SCOPES_ABOVE
     try:
-        if len(names) == 1 and scope is None and not presented.chain:
-            # A third of the time goes by in calls, so there are none here.
-            lineage, (kind, text) = registry.lineage, names[0]
-            value = clearance.values[lineage.index[lineage.codes[kind] + text]]
-            return value > now | FINE and value & CURRENT == clearance.current
-        return bool(names) and _all_live(registry, presented, now, scope)
+        if found is None or found[0] is not clearance.token:
+            found = _found(registry, presented)
+        nodes = found[1]
+        if len(nodes) == 1:
+            value = values[nodes[0]]
+            return value > late and value & mask == clearance.current
+        size = 0
+        for node in nodes:
+            value = values[node]
+            if value <= late or value & mask != clearance.current:
+                return False
+            size += value & SIZE
     except LookupError:
         return False  # no fact names it, or nobody asked about it yet
-
-
-def _all_live(
-    registry: Registry, presented: Presented, now: int, scope: str | None
-) -> bool:
-    clearance, find = registry.clearance, registry.lineage.find
-    values, current, late = clearance.values, clearance.current, now | FINE
-    mask, size = CURRENT if scope is None else CURRENT | SCOPES_ABOVE, 0
-    for name in presented.identifiers + presented.chain:
-        node = find(name)
-        value = values[node]
-        if node == NONE or value <= late or value & mask != current:
-            return False
-        size += value & SIZE
     return size <= SIZE
+
+
+def _found(registry: Registry, presented: Presented) -> tuple[object, tuple[int, ...]]:
+    """Nodes of all names, noted for the next time.
+
+    Raises:
+        LookupError: nothing is presented, or no fact names some of it.
+    """
+    lineage, names = registry.lineage, presented.identifiers
+    if len(names) == 1 and not presented.chain:
+        kind, value = names[0]
+        nodes: tuple[int, ...] = (lineage.index[lineage.codes[kind] + value],)
+    elif not names:
+        raise LookupError
+    else:
+        nodes = tuple(map(lineage.find, names + presented.chain))
+        if NONE in nodes:
+            raise LookupError
+    found = registry.clearance.token, nodes
+    note(presented, found)
+    return found
 
 
 def is_clear(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from attrs import frozen
+from attrs import field, frozen
 
 from agents_registry.closure import PRESENTED, Claims
 from agents_registry.identifiers import Identifier, NodeClass
@@ -34,6 +34,11 @@ class Presented:
     identifiers: tuple[Identifier, ...]
     issued_at: int | None = None
     chain: tuple[Identifier, ...] = ()
+    # The nodes of all names in the table that was asked last, and its token. Numbers of
+    # a table stay, so what is presented again need not be looked up again.
+    found: tuple[object, tuple[int, ...]] | None = field(
+        default=None, init=False, eq=False, repr=False
+    )
 
     def is_bounded(self) -> bool:
         """Whether it may be judged: names cost time, and callers choose them."""

@@ -107,6 +107,9 @@ BUGS = {
     "a fact that comes in the middle": Change(
         VERDICT, "NONE not in nodes and registry.changes == changes:", "True:"
     ),
+    "nodes of a table that is gone": Change(
+        CLEARING, "or found[0] is not clearance.token", "or False"
+    ),
     "the scope that is asked for": Change(
         VERDICT, "return (scope, presented.issued_at,", "return (presented.issued_at,"
     ),

@@ -71,6 +71,7 @@ class Asking:
         self.facts: list[Fact] = []
         self.registry = Registry()
         self.steps = 0
+        self.asked: dict[Question, Presented] = {}
         self._wrap_soon()
 
     def _wrap_soon(self) -> None:
@@ -103,7 +104,7 @@ class Asking:
             question = attrs.evolve(question, now=now)
         kept = judge(
             self.registry,
-            presented_in(question),
+            self.asked.setdefault(question, presented_in(question)),
             now=question.now,
             scope=question.scope,
             policy=policy_of(question),
