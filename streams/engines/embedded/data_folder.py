@@ -104,9 +104,9 @@ def _recognise(path: Path, genesis: str) -> None:
     known = note.read_text("utf-8").strip() if note.exists() else ""
     if known and known != genesis:
         message = (
-            f"the log {known} that was in {path} is gone: restore a backup "
-            f"of it, then remove {note}; without a backup that begins a new log, "
-            "which has forgotten every revocation"
+            f"the log {known} that was in {path} is gone: move all files away from "
+            f"{path.parent}, and restore a backup there; without a backup remove "
+            f"{note}: that begins a new log, which has forgotten every revocation"
         )
         raise LostLogError(message)
     if not known:
