@@ -54,7 +54,7 @@ class Descriptor:
         polls: logs that are read from its API, by ``vendor`` of their settings, each
             the ``module:Class`` of a `streams.sources.polling.settings.PollSettings`.
         adopts: lists of what exists already, by the command below ``rescind adopt``,
-            each the ``module:object`` of a `streams.sources.listing.adoption.Adoption`.
+            each the ``module:object`` of an `Adoption` (`streams.sources.adopting`).
     """
 
     name: str
