@@ -310,10 +310,14 @@ OF_NO_AGENTS: Final = {
 }
 HELD: Final = (
     f"{_MEANT} Until then Rescind denies nothing of it; what {{by}} ended at other "
-    "systems has ended there. `rescind blast-radius {id}` lists what would end. "
-    "`rescind approvals list` shows it: `rescind approvals approve ID` enforces it, "
-    "`rescind approvals reject ID` drops it. If nobody can be asked, leave it held. "
-    "If it was not meant, stop {by} first: it can send more."
+    "systems has ended there. `rescind blast-radius {id}` lists what would end, "
+    "`rescind approvals list` has the ID of the order. If it was meant, `rescind "
+    "approvals approve ID` enforces it. If it was not meant, first stop {by}, which "
+    'can send more; then `rescind approvals reject ID --reason "TEXT"` drops it. If '
+    "nobody can be asked, and the reason tells of a theft or a leak, or you are in "
+    "doubt, have it approved: an outage is better than a stolen credential that works, "
+    "and `rescind withdraw` takes it back. Leave it held only if the reason is "
+    "harmless and production needs what would end."
 )
 
 

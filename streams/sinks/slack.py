@@ -15,6 +15,7 @@ import orjson
 from attrs import field, frozen
 
 from streams.sinks import alert_fields, wording
+from streams.sinks.closing_texts import shows_an_end
 from streams.sinks.links import NOWHERE, Links
 from streams.sinks.sink import JSON, Sink, SinkRequest
 from streams.stages.notify.deliveries import Activity, Delivery
@@ -22,13 +23,9 @@ from streams.stages.notify.deliveries import Activity, Delivery
 _HEADER: Final = 150
 _SECTION: Final = 3000
 _FIELD: Final = 200
-_OVER: Final = "Now: Nothing, it is over."
-# Nobody has put anything right by that.
-_SILENT: Final = (
-    "Now: No further use was seen for a while. What it did until then is still to be "
-    "looked at, unless somebody has."
-)
 _SAID: Final = {Activity.UPDATE: "Update: ", Activity.CLOSE: "Over: "}
+# Of what only stopped to come.
+_QUIET: Final = "No more news: "
 _SHOWN: Final = (
     "severity", "kind", "realm", "identifier", "credential", "agent", "account",
     "owner", "owner_of_caller", "name_holder", "former_owner", "guards", "count",
@@ -46,12 +43,14 @@ class Slack(Sink):
         """Message of blocks, and its text for notifications."""
         del now
         finding = delivery.finding
-        title = _SAID.get(delivery.activity, "") + wording.title(finding)
-        text = f"[{finding.severity.name}] {title}"
+        said = _SAID.get(delivery.activity, "")
         details = alert_fields.named(finding)
         *told, next_ = wording.lines(finding)
         if delivery.activity is Activity.CLOSE:
-            next_ = _SILENT if wording.is_use(finding) else _OVER
+            next_ = f"Now: {wording.closing(finding, delivery.created_at)}"
+            said = said if shows_an_end(finding.kind) else _QUIET
+        title = said + wording.title(finding)
+        text = f"[{finding.severity.name}] {title}"
         blocks = [
             {"type": "header", "text": _plain(title, _HEADER)},
             {"type": "section", "text": _plain("\n".join(told), _SECTION)},

@@ -11,7 +11,7 @@ import shlex
 from typing import TYPE_CHECKING, Final
 
 from streams.model.findings import POSTURE, SUMMARY, FindingKind, source_still_honours
-from streams.sinks import ends, limit_texts, parties, summary_text
+from streams.sinks import closing_texts, ends, limit_texts, parties, summary_text
 from streams.sinks.kind_groups import (
     FOUND,
     PLACELESS,
@@ -150,6 +150,11 @@ def remedy(finding: Finding) -> str:
         told_late=finding.late_by == SOURCE,
     )
     return _filled(text, finding)
+
+
+def closing(finding: Finding, now: int) -> str:
+    """Say what is left to do once a finding closed, at ``now`` (ns)."""
+    return _filled(closing_texts.closing(finding, now), finding)
 
 
 def _filled(text: str, finding: Finding) -> str:

@@ -51,7 +51,7 @@ async def test_a_finding_reaches_every_vendor_and_ends_there(
         (finding,) = await server.findings()
         await until(lambda: not any(there.incidents.values()))
         await until(lambda: any(text.startswith("CEF") for _, text in there.syslog[1:]))
-        await until(lambda: any("Over: " in text for text in there.slack))
+        await until(lambda: any("No more news: " in text for text in there.slack))
 
     identity = finding["id"]
     assert set(there.incidents) == {identity}

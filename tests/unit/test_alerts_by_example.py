@@ -751,16 +751,17 @@ def test_each_command_in_an_alert_exists(command: str) -> None:
     options = [each for each in found.params if each.param_type_name == "option"]
     arguments = [each for each in found.params if each.param_type_name == "argument"]
     used = {word for word in words if word.startswith("-")}
+    flags = {flag for each in options if each.is_flag for flag in each.opts}
 
     assert used <= {flag for each in options for flag in each.opts}
-    if used:
+    if words:  # one that is shown alone is named, not written out
         assert [] == [
             each.name
             for each in options
             if each.required and not used.intersection(each.opts)
         ]
-    if words and arguments:  # one that is shown alone is named, not written out
-        assert len(words) - 2 * len(used) == len(arguments)
+    if words and arguments:
+        assert len(words) - len(used) - len(used - flags) == len(arguments)
 
 
 def test_a_command_takes_a_name_of_others_as_one_word(

@@ -9,10 +9,11 @@ import attrs
 import pytest
 
 from agents_registry.identifiers import Identifier
-from streams.model.findings import SUMMARY, FindingKind, Severity
-from streams.model.times import SECOND
+from streams.model.findings import LASTING, POSTURE, SUMMARY, FindingKind, Severity
+from streams.model.times import DAY, SECOND
 from streams.sinks import cef, ocsf, syslog
 from streams.sinks.alertmanager import Alertmanager
+from streams.sinks.kind_groups import USES
 from streams.sinks.links import NOWHERE, Links
 from streams.sinks.pagerduty import PagerDuty
 from streams.sinks.slack import Slack
@@ -70,16 +71,82 @@ def test_slack_keeps_to_the_lengths_of_block_kit() -> None:
     assert len(message["blocks"][3]["fields"]) <= 10
 
 
-def test_slack_says_of_what_was_put_right_that_nothing_is_to_be_done() -> None:
-    """A use is over when it is seen no more, and nobody has put anything right."""
-    said = {}
-    for kind in (FindingKind.OWNERLESS, FindingKind.USE_AFTER_REVOCATION):
-        blocks = body(SLACK, Activity.CLOSE, kind=kind)["blocks"]
-        assert blocks[0]["text"]["text"].startswith("Over: ")
-        said[kind] = blocks[2]["text"]["text"]
+def closing_of(**values: Any) -> tuple[str, str]:
+    """Give the title of a closing message, and what it says to do."""
+    blocks = body(SLACK, Activity.CLOSE, **values)["blocks"]
+    return blocks[0]["text"]["text"], blocks[2]["text"]["text"]
 
-    assert said[FindingKind.OWNERLESS] == "Now: Nothing, it is over."
-    assert "still to be looked at" in said[FindingKind.USE_AFTER_REVOCATION]
+
+def test_slack_says_of_what_was_put_right_that_nothing_is_to_be_done() -> None:
+    """Posture is over when what it told of is so no more."""
+    title, now = closing_of(kind=FindingKind.OWNERLESS)
+
+    assert title.startswith("Over: ")
+    assert now == "Now: Nothing, it is over."
+
+
+def test_a_use_that_is_seen_no_more_is_not_put_right() -> None:
+    """What it did is still to be looked at."""
+    title, now = closing_of(kind=FindingKind.USE_AFTER_REVOCATION)
+
+    assert title.startswith("No more news: ")
+    assert "still to be looked at" in now
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [k for k in FindingKind if k not in POSTURE | LASTING | USES | {FindingKind.TEST}],
+)
+def test_what_closes_without_news_is_not_said_to_be_over(kind: FindingKind) -> None:
+    """An hour without news is nobody's act; each says what is to be checked."""
+    title, now = closing_of(kind=kind)
+
+    assert title.startswith("No more news: ")
+    assert "No news came" in now
+    assert "not show that anybody handled it" in now
+    assert "Unless somebody has" in now
+    assert "Nothing, it is over" not in now
+
+
+@pytest.mark.parametrize("kind", [k for k in FindingKind if k in LASTING])
+def test_what_is_forgotten_is_not_said_to_be_over(kind: FindingKind) -> None:
+    """After 30 days without news nobody knows."""
+    _, late = closing_of(kind=kind, last_seen=USED - 31 * DAY)
+    _, soon = closing_of(kind=kind)
+
+    assert "without a sign that it was put right" in late
+    assert "without a sign that it was put right" not in soon
+
+
+@pytest.mark.parametrize(
+    ("kind", "left"),
+    [
+        (FindingKind.LEAK, "end it at the system that issued it"),
+        (FindingKind.REVOCATION_NOT_APPLIED, "end it at the system that issued it"),
+        (FindingKind.CLOSURE_PARTIAL, "did until then is still to be looked at"),
+    ],
+)
+def test_what_is_over_here_is_not_over_elsewhere(kind: FindingKind, left: str) -> None:
+    """Rescind denies it; the issuer does not know."""
+    assert left in closing_of(kind=kind)[1]
+
+
+def test_a_source_that_speaks_again_may_have_lost_what_it_kept() -> None:
+    """Its gap is a finding of its own."""
+    values: dict[str, Any] = {
+        "presented": Identifier("source", "okta"), "path": (), "cause_at": None,
+    }  # fmt: skip
+    said = closing_of(kind=FindingKind.SOURCE_SILENT, **values)[1]
+
+    assert "Look for a finding source_gap" in said
+
+
+def test_a_lease_that_the_vault_forgot_may_have_an_account() -> None:
+    """revoke-force forgets the lease, whether the account is gone or not."""
+    lease = Identifier("vault.lease", "database/creds/x/1")
+    said = closing_of(kind=FindingKind.REVOCATION_NOT_APPLIED, presented=lease)[1]
+
+    assert "Only the system of its account shows" in said
 
 
 def test_slack_says_what_to_do_however_long_the_rest_is() -> None:
