@@ -267,6 +267,79 @@ async def test_a_registration_that_is_not_on_disk_makes_no_member(
         assert [("open",)] == await one.rows("SELECT name FROM guards")
 
 
+async def test_a_removal_that_is_not_on_disk_removes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its causes wait on; the operator's next try is audited, and frees the name."""
+    async with engine(tmp_path) as one:
+        roll = one.closures.roll
+        await roll.register(OPEN, BEARER, BY_OPEN)
+        roll.applied(BY_OPEN, "g1", 0, None)
+        identity = await one.revoke(1)
+
+        async def fails(*_: Any, **__: Any) -> None:
+            raise sqlite3.OperationalError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(one.store, "write", fails)
+            with pytest.raises(sqlite3.OperationalError):
+                await roll.remove("open", "sam")
+        one.closures._step()
+        assert await one.state(identity) is ProofState.PENDING
+        assert roll.names.holder("open") == BEARER.name
+        assert await roll.remove("open", "sam")
+        one.closures._step()
+        assert await one.state(identity) is ProofState.CLOSED
+        assert not await roll.remove("open", "sam")
+        audited = "SELECT count(*) FROM audit WHERE action = 'remove guard open'"
+        assert [(1,)] == await one.rows(audited)
+        assert not await one.rows("SELECT name FROM guard_names")
+
+
+async def test_a_guard_that_registers_while_it_is_removed_is_gone_or_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file knows it as memory does, whichever of both is written first."""
+    async with engine(tmp_path) as one:
+        roll, write = one.closures.roll, one.store.write_in_time
+        removed: list[bool] = []
+
+        async def late(job: Any, **options: Any) -> None:
+            monkeypatch.undo()
+            removed.append(await roll.remove("open", "sam"))
+            await write(job, **options)
+
+        monkeypatch.setattr(one.store, "write_in_time", late)
+        with pytest.raises(LookupError):
+            await roll.register(OPEN, BEARER, BY_OPEN)
+        assert removed == [True]
+        await one.closures._save()
+        assert not one.closures.closure.guards
+        assert not roll.names.is_bound("open")
+        for table in ("guards", "guard_names"):
+            assert not await one.rows(f"SELECT name FROM {table}")  # noqa: S608
+
+
+@pytest.mark.parametrize("given_up", [0, 1])
+async def test_a_registration_that_is_given_up_leaves_the_next_alone(
+    tmp_path: Path, given_up: int
+) -> None:
+    """Two connections of one new guard at once."""
+    async with engine(tmp_path) as one:
+        roll = one.closures.roll
+        both = [
+            asyncio.create_task(roll.register(OPEN, BEARER, BY_OPEN)) for _ in range(2)
+        ]
+        await asyncio.sleep(0)
+        both[given_up].cancel()
+        results = await asyncio.gather(*both, return_exceptions=True)
+        await one.closures._save()
+
+        assert results[1 - given_up] is None
+        assert ["open"] == list(one.closures.closure.guards)
+        assert [("open",)] == await one.rows("SELECT name FROM guards")
+
+
 async def test_what_is_saved_later_takes_no_registration_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

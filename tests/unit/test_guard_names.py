@@ -52,8 +52,10 @@ def test_a_name_is_bound_at_its_first_use_until_it_is_freed() -> None:
     with pytest.raises(NameRefusedError):
         names.bind("g", TWO, ())
     assert names.holder("g") == "one"
-    assert names.free("g")
-    assert not names.free("g")
+    assert names.is_bound("g")
+    names.free("g")
+    names.free("g")
+    assert not names.is_bound("g")
     assert reason(names, "g", TWO) == ""
 
 

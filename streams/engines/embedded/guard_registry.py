@@ -7,7 +7,9 @@ there a little later, and its name stays bound.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 import orjson
 
@@ -66,6 +68,9 @@ class GuardRegistry:
         self._wanted: dict[str, bytes] = {}
         self._written: dict[str, bytes] = {}
         self.unsaved: set[str] = set()
+        self._registering: WeakValueDictionary[str, asyncio.Lock] = (
+            WeakValueDictionary()
+        )
 
     async def load(self) -> None:
         """Bring the guards back; they are taken for heard now."""
@@ -102,6 +107,12 @@ class GuardRegistry:
             sqlite3.Error: the file cannot be written.
             LookupError: it left meanwhile.
         """
+        # One at a time: who gives up takes back nothing that another waits for.
+        lock = self._registering.setdefault(terms.guard, asyncio.Lock())
+        async with lock:
+            await self._register(terms, bearer)
+
+    async def _register(self, terms: Registration, bearer: Bearer) -> None:
         name, known = terms.guard, self._closure.guards.get(terms.guard)
         was = self.names.holder(name)
         room = self.names.bind(name, bearer, self._wanted.keys())
@@ -111,9 +122,9 @@ class GuardRegistry:
         if self._written.get(name) != body or was != bearer.name or room:
 
             def job(tx: Transaction) -> None:
-                tx.put_named("guards", [(name, body)])
                 tx.free_guards(room)
                 tx.bind_guard(name, bearer.name)
+                self.save([name], tx)  # it may have proved something meanwhile, or left
 
             try:
                 await self._store.write_in_time(job, urgent=True)
@@ -176,30 +187,38 @@ class GuardRegistry:
         """Let a guard go."""
         self._leave(sender.guard)
 
-    def _leave(self, guard: str) -> bool:
-        known = self._closure.leave(guard)
-        if known:
+    def _leave(self, guard: str) -> None:
+        if self._closure.leave(guard) or guard in self._wanted:
             self._depart(guard)
-        return known
 
     async def remove(self, guard: str, actor: str) -> bool:
         """Let a guard go on an operator's word, and free its name.
 
         Returns:
             Whether there was such a guard or name; then that is on disk.
+
+        Raises:
+            StoreBusyError: too much waits to be written; it is a member as before.
+            sqlite3.Error: the file cannot be written; it is a member as before.
         """
-        bound, known = self.names.free(guard), self._leave(guard)
-        if not (bound or known):
+        if not (self.names.is_bound(guard) or guard in self._closure.guards):
             return False
         at = self._clock()
 
         def job(tx: Transaction) -> None:
-            self.save([guard], tx)
-            if self.names.holder(guard) is None:  # else it is bound anew meanwhile
-                tx.free_guards([guard])
+            tx.put_named("guards", [(guard, None)])
+            tx.free_guards([guard])
             tx.add_audit(at=at, actor=actor, action=f"remove guard {guard}", detail=[])
 
-        await self._store.write(job, urgent=True)
+        self._written.pop(guard, None)  # who registers meanwhile is written again
+        try:
+            await self._store.write(job, urgent=True)
+        except BaseException:
+            self.unsaved.add(guard)  # it may be gone from the file all the same
+            raise
+        self.names.free(guard)
+        self._leave(guard)
+        self.unsaved.add(guard)  # the file may know it again
         return True
 
     def expire(self) -> list[str]:
@@ -216,7 +235,9 @@ class GuardRegistry:
 
     def save(self, names: Iterable[str], tx: Transaction) -> None:
         """Bring guards to disk as they are by then; those that left are forgotten."""
+        names = list(names)
         tx.put_named("guards", ((name, self._wanted.get(name)) for name in names))
+        tx.free_guards([name for name in names if not self.names.is_bound(name)])
 
     def take_witnesses(self) -> list[tuple[str, bytes | None]]:
         """Return the changes of reported positions since the last call, to be saved."""

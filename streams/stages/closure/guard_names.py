@@ -169,9 +169,13 @@ class GuardNames:
             self._bound[name] = bearer.name
         return room
 
-    def free(self, name: str) -> bool:
-        """Free a name on an operator's word; tell whether it was bound."""
-        return self._bound.pop(name, None) is not None
+    def is_bound(self, name: str) -> bool:
+        """Whether a name belongs to who used it first."""
+        return name in self._bound
+
+    def free(self, name: str) -> None:
+        """Free a name on an operator's word."""
+        self._bound.pop(name, None)
 
 
 @define
