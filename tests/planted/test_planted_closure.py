@@ -67,7 +67,7 @@ BUGS: Final = {
         ON_FILE,
     ),
     "an operator's word holds until a restart": (
-        Change(REGISTRY, "            tx.put_named(\"guards\", [(guard, None)])\n", ""),
+        Change(REGISTRY, '            tx.put_named("guards", [(guard, None)])\n', ""),
         ON_FILE,
     ),
 }  # fmt: skip
