@@ -22,6 +22,7 @@ from streams.engines.kafka.records.accesses import (
     signal_records,
 )
 from streams.engines.kafka.records.outputs import finding_record
+from streams.engines.kafka.records.poison import Poison
 from streams.engines.kafka.sentinel import access_loader
 from streams.engines.kafka.sentinel.access_loader import AccessLoader
 from streams.engines.kafka.sentinel.owned_partition import OwnedPartition
@@ -200,7 +201,7 @@ class Life(World):
             origin = Origin("vault", self.random.choice(REALMS), self.now, "k", 1)
             make = self.random.choice((self._use, self._use, self._use, self._signal))
             if self.random.random() < 0.1:
-                self.accesses.append(None)  # poison
+                self.accesses.append(Poison(len(self.accesses), 0, "undecodable"))
             else:
                 (record,) = make(origin)
                 self.accesses.append(read_access(record.value, record.headers))

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streams.engines.kafka.records.codec import Outgoing
+    from streams.engines.kafka.records.poison import Poison
     from streams.pipeline.access_records import AccessRecord
 
 pytestmark = pytest.mark.unit
@@ -70,7 +71,7 @@ class World:
     now: int = START
     realm: Realm = field(factory=lambda: Realm(Cascade(extend({}))))
     points: EnforcementPoints = field(factory=EnforcementPoints)
-    accesses: list[AccessRecord | None] = field(factory=list)
+    accesses: list[AccessRecord | Poison] = field(factory=list)
     told: list[tuple[Outgoing, int]] = field(factory=list)
     worker: OwnedPartition = field(init=False)
     end: int = 0

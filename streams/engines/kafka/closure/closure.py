@@ -276,9 +276,11 @@ class ClosureStage:
                 [[finding_record(each, count, trace_finding(each))] for each in found],
             )
             for each in poison:
-                of = letters(settings.topic(RECEIPTS), each.number, count, each.poison)
-                waiting += await self._publisher.send(settings.topic("dlq"), list(of))
-                each.poison = []
+                # Others come while these are handed over. A failure ends the process,
+                # and the next one reads all receipts anew.
+                some, each.poison = each.poison, []
+                of = letters(settings.topic(RECEIPTS), each.number, count, some)
+                waiting += await self._publisher.send(settings.topic("dlq"), of)
             await self._publisher.acks(waiting)
         except NotAckedError as error:
             die("closure: not acked", error)

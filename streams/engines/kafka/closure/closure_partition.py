@@ -98,7 +98,7 @@ class ClosurePartition:
         target: where the facts ended when it was taken up.
         heard: every receipt below it is applied.
         awaited: where the receipts ended then.
-        poison: receipts that could not be read, until their letters are acked.
+        poison: receipts that could not be read, until their letters are handed over.
         strange: a heartbeat spoke of another genesis.
     """
 

@@ -17,7 +17,7 @@ from schemas.errors import SchemaError
 from streams.engines.kafka.checkpoints.checkpoint import UsesFile
 from streams.engines.kafka.checkpoints.journal import DamagedError
 from streams.engines.kafka.records.accesses import read_access
-from streams.engines.kafka.records.poison import poison_of
+from streams.engines.kafka.records.poison import Poison, poison_of
 from streams.pipeline.access_partition import AccessPartition
 from streams.stages.sentinel import saved_episodes
 from streams.stages.sentinel.prior_findings import PriorFindings
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from agents_registry.steps import Steps
     from streams.engines.kafka.finding_records import Held
-    from streams.engines.kafka.records.poison import Poison
     from streams.model.findings import Finding
     from streams.pipeline.access_records import AccessRecord
     from streams.stages.sentinel.episode import Episode
@@ -53,7 +52,7 @@ class OwnedPartition(AccessPartition[UsesFile]):
         position: every block below it was judged.
         judged: every block below it was judged by an earlier owner, who told of it.
         target: where the log ended when it was loaded.
-        poison: records that could not be read, until they are saved as handled.
+        poison: records below `position` that could not be read, until that is saved.
     """
 
     number: int = 0
@@ -113,22 +112,30 @@ class OwnedPartition(AccessPartition[UsesFile]):
             limits.add(below)
         self._limits = sorted(limits)
 
-    def read(self, record: Block) -> AccessRecord | None:
-        """Read a record; None where it is poison."""
+    def read(self, record: Block) -> AccessRecord | Poison:
+        """Read a record; nothing of it is held before `advance`.
+
+        It waits its turn between the two, and a `save` that comes meanwhile would take
+        its dead letter for one that is acked.
+        """
         try:
             return read_access(record.value, record.headers)
         except SchemaError as error:
-            self.poison.append(poison_of(record, str(error), self.digest_key))
-            return None
+            return poison_of(record, str(error), self.digest_key)
 
     def advance(
-        self, records: Sequence[tuple[int, AccessRecord | None]], now: int
+        self, records: Sequence[tuple[int, AccessRecord | Poison]], now: int
     ) -> Steps[None]:
-        """Take records in, by their offsets; None where one is poison.
+        """Take records in, by their offsets.
 
         What an earlier owner judged is remembered, and told as far as it was not.
         """
-        read = ((offset, each) for offset, each in records if each is not None)
+        read: list[tuple[int, AccessRecord]] = []
+        for offset, each in records:
+            if isinstance(each, Poison):
+                self.poison.append(each)
+            else:
+                read.append((offset, each))
         for _, some in groupby(read, lambda pair: bisect_right(self._limits, pair[0])):
             alike = list(some)
             self._recall(alike[0][0])

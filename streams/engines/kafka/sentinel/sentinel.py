@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from streams.engines.kafka.client.publisher import Publisher
     from streams.engines.kafka.facts.recovery import Loader
+    from streams.engines.kafka.records.poison import Poison
     from streams.engines.kafka.records.receipts import Keys
     from streams.pipeline.access_records import AccessRecord
     from streams.pipeline.facts_partition import Listed
@@ -136,7 +137,7 @@ class SentinelStage:
             await self._loader.load()
         fetched = await self.member.poll(0 if self._inspecting else IDLE_SECONDS)
         await learn(fetched)
-        read: dict[OwnedPartition, list[tuple[int, AccessRecord | None]]] = {}
+        read: dict[OwnedPartition, list[tuple[int, AccessRecord | Poison]]] = {}
         for number, records in fetched.items():
             watched = self.watched[number]
             read[watched] = [(each.offset, watched.read(each)) for each in records]
@@ -176,7 +177,7 @@ class SentinelStage:
             points_of=self.witnesses.points,
         )
 
-    async def _catch_up(self, read: Iterable[AccessRecord | None]) -> None:
+    async def _catch_up(self, read: Iterable[AccessRecord | Poison]) -> None:
         """Wait for the facts that were written with or before some records."""
         after: dict[str, int] = {}
         for record in read:
@@ -190,7 +191,7 @@ class SentinelStage:
             log.warning("judged_without_facts", realms=sorted(after))
 
     async def _judge(
-        self, read: Mapping[OwnedPartition, Sequence[tuple[int, AccessRecord | None]]]
+        self, read: Mapping[OwnedPartition, Sequence[tuple[int, AccessRecord | Poison]]]
     ) -> None:
         now = self._clock()
         ours = self._ours()
