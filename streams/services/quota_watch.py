@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 LOOK_SECONDS: Final = 1.0
 FACTS: Final = (
     "it sends more than its quota of a second or a day; its revocations are still "
-    "taken in, everything else is refused (429) until it sends less"
+    "taken in, unless `causes_per_second` is set for it and used up too; everything "
+    "else is refused (429) until it sends less"
 )
 LETTERS: Final = (
     f"its input could not be read for more than {REASONS} different reasons in a day; "

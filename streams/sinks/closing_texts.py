@@ -32,7 +32,7 @@ _EVENTS_AGAIN: Final = (
     "Events of {it} come again. Look for a finding source_gap, and ask the operators "
     "of {it} whether it sent what happened meanwhile."
 )
-_CHECKS: Final = {
+CHECKS: Final = {
     FindingKind.BLAST_LIMIT: (
         "`rescind approvals list` shows whether the order waits still, `rescind why "
         "{id}` whether {it} is denied. Unless somebody has, ask whether the order was "
@@ -81,6 +81,36 @@ _UNUSED: Final = (
 )
 
 
+_CLOSES: Final = {
+    FindingKind.UNKNOWN_CREDENTIAL: "an hour after its last use, handled or not",
+    FindingKind.SCOPE_VIOLATION: "an hour after its last use, handled or not",
+    FindingKind.UNKNOWN_AGENT: "when it is declared, or 30 days after its last use",
+    FindingKind.LEAK: "when Rescind denies {it} for good",
+    FindingKind.REVOCATION_NOT_APPLIED: "when Rescind denies {it} for good",
+}
+
+
+def closes(finding: Finding) -> str:
+    """Say when an alert closes, where nobody has to have handled it; or "".
+
+    Times are the defaults of ``sentinel.silence`` and `FORGOTTEN`.
+    """
+    kind, about = finding.kind, finding.presented.kind
+    when = _CLOSES.get(kind, "")
+    if kind is FindingKind.REVOCATION_NOT_APPLIED and about == "source":
+        when = "30 days after its last event, handled or not"
+    elif about.startswith("vault.lease") or about in {SUMMARY, "realm"}:
+        when = ""
+    elif not when and not shows_an_end(kind):
+        when = "an hour after the last news, handled or not"
+        if kind in USES:
+            when = (
+                "an hour after the last use; it is over only when a test at {point} "
+                "is refused"
+            )
+    return f"This alert closes {when}." if when else ""
+
+
 def shows_an_end(kind: FindingKind) -> bool:
     """Whether a finding of this kind closes because what it told of is so no more."""
     return kind in POSTURE or kind in LASTING or kind is FindingKind.TEST
@@ -97,7 +127,7 @@ def closing(finding: Finding, now: int) -> str:
     if kind in USES:
         return _UNUSED
     if not shows_an_end(kind):
-        return f"{_QUIET} {_CHECKS[kind]}"
+        return f"{_QUIET} {CHECKS[kind]}"
     if kind in LASTING and now - finding.last_seen >= FORGOTTEN:
         return _FORGOTTEN
     if finding.presented.kind in {SUMMARY, "source"} and kind not in {

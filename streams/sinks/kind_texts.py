@@ -22,7 +22,7 @@ TITLES: Final = {
     FindingKind.SCOPE_ESCALATION: "Child declares more scope than its parent",
     FindingKind.SCOPE_VIOLATION: "Accepted beyond its scope",
     FindingKind.EXCESS_SCOPE: "More scope than is used",
-    FindingKind.OWNERLESS: "No living owner",
+    FindingKind.OWNERLESS: "No owner who is still there",
     FindingKind.SHARED_SERVICE_ACCOUNT: "Account that several agents share",
     FindingKind.UNMAPPED: "Parent that nobody declared",
     FindingKind.LEAK: "Credential reported as leaked",
@@ -40,7 +40,7 @@ TITLES: Final = {
     FindingKind.TEST: "Test of alerts, ignore it",
 }
 WHY_MANY: Final = {
-    FindingKind.OWNERLESS: "no source names an owner who lives",
+    FindingKind.OWNERLESS: "none of them has an owner who is still there",
     FindingKind.SHARED_SERVICE_ACCOUNT: "several agents use each of them",
     FindingKind.UNMAPPED: "others descend from them, and no source has declared them",
     FindingKind.SCOPE_ESCALATION: "each declares more scope than its parent",
@@ -62,8 +62,9 @@ OURS: Final = dict.fromkeys(
 }
 REMARKS: Final = {
     FindingKind.ENFORCEMENT_FAILURE: (
-        ", although its guard had the revocation in time: {point} does not ask its "
-        "guard, or ignores the answer"
+        ", although its guard had the revocation in time: {point} did not ask its "
+        "guard or ignored the answer, or the guard only observes there, or the log is "
+        "wrong"
     ),
     FindingKind.ENFORCEMENT_LAG: (
         ": its guard had not applied that yet, or cannot show that it had"
@@ -97,7 +98,7 @@ HAPPENED: Final = {
     FindingKind.TEST: "This is a test, started by {by}. Ignore it",
 }
 OWNER_LEFT: Final = (
-    "{it} has no living owner any more. Guards deny it for that, and accept it again "
+    "{it} has no owner any more. Guards deny it for that, and accept it again "
     "as soon as it has an owner"
 )
 DENIED: Final = "Guards deny those whose owners are gone, until they have an owner."

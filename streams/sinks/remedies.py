@@ -15,19 +15,8 @@ from typing import Final
 
 from streams.model.findings import SUMMARY, FindingKind
 from streams.sinks.kind_texts import ABOUT_NO_AGENT, NOT_USED, OWNERS_GONE
+from streams.sinks.summary_remedies import ADOPT, LISTED, MANY
 
-LISTED: Final = "`rescind findings` lists them all; no single alerts follow."
-ADOPT: Final = (
-    "The inventory may not be loaded yet: ask whoever administers Rescind. Then ask "
-    "the operators of these points whose each is: `rescind inventory --output json` "
-    "lists them all, each with the points that saw it and the credentials that it "
-    "used. End what nobody knows, and the credentials that it used, with `rescind "
-    'revoke ID --reason "TEXT"`, and block it at points without a guard, which accept '
-    "it still. "
-    "Declare the others with `rescind adopt FILE`, where FILE is a CSV of columns "
-    "identifier,owners. `rescind adopt access-log LOG` declares every agent that LOG "
-    "shows: use it only if you know them all."
-)
 # How a name is declared, with a line of the list.
 _DECLARE: Final = (
     "`rescind adopt FILE`, where FILE is a CSV with the lines identifier,owners and "
@@ -35,82 +24,83 @@ _DECLARE: Final = (
 )
 _REVOKE: Final = '`rescind revoke {id} --reason "TEXT"`'
 _WHY: Final = "`rescind why {id}` shows the revocation."
+# What can be undone stands first; what cannot, under a condition.
+_UNDO: Final = "(`rescind withdraw` takes that back)"
+_FOR_GOOD: Final = "(that cannot be undone)"
+# A thief makes credentials of its own.
+_CREATED: Final = (
+    "`rescind blast-radius {id}` lists what ends with it, and what it created, which "
+    "does not end with it: revoke of that what nobody knows."
+)
+_ALL_ENDED: Final = (
+    "`rescind blast-radius {ended_id}` lists all that ended with {ended}, and what "
+    "that created, which did not end with it: revoke of that what nobody knows."
+)
+# As `rescind guards` shows a guard that is late no more.
+_CAUGHT_UP: Final = "`heard`, `0 facts` behind and not in mode `observe`"
 _NAME_OWNER: Final = (
     "Name that owner with `rescind owners {id} --owner person.id:NAME --reason "
     '"TEXT"`. If nobody needs it, run `rescind blast-radius {id}` first, which lists '
     f"what ends with it, and then end it with {_REVOKE}."
 )
-# After a theft; SPEAKER is the name of the system whose credential it was.
+# After a theft; SPEAKER is the name of the system whose credential it was. What is
+# true is entered before the distrust: until then a thief who was revoked is let in.
 _TAKE_BACK: Final = (
     "Then list with `rescind audit export` what it said since TIME, the earliest time "
-    "of the theft, and ask the operators of SPEAKER which of these revocations are "
-    'true. `rescind distrust AUTHORITY --key KEY --from TIME --reason "TEXT"` takes '
-    "back all of them: enter each true one anew at once with `rescind revoke ID "
-    '--reason "TEXT"`.'
+    "of the theft, and ask the operators of SPEAKER which revocations of these are "
+    'true. First enter each true one anew with `rescind revoke ID --reason "TEXT"`: '
+    "these are yours and stay. Only then run `rescind distrust AUTHORITY --key KEY "
+    '--from TIME --reason "TEXT"`: it takes back all that this key said since TIME, '
+    "also declarations, owners and lifts, and cannot be undone. Have SPEAKER send what "
+    "is true of those again, with the new credential."
 )
 _BY_HAND: Final = (
     "Until events come again, ask its operators what ended since the last one, and "
-    'enter each end by hand with `rescind revoke ID --reason "TEXT"`.'
+    'enter each end by hand with `rescind revoke ID --reason "TEXT"`; of a suspension, '
+    "take that back with `rescind withdraw` once it is lifted there."
 )
 _MEANT: Final = (
     "Ask the owner of {by}, or whoever runs it, whether that was meant; do not take "
     "the word of an agent itself."
 )
 _TREAT: Final = "Treat what {it} did since its end as unauthorised."
-MANY: Final = {
-    FindingKind.OWNERLESS: (
-        "Not urgent. Ask whoever declared them: `rescind audit export` names the "
-        "authority that did (facts node). Name their owners with `rescind owners ID "
-        '--owner person.id:NAME --reason "TEXT"`, or with `rescind adopt FILE`, where '
-        "FILE is "
-        "a CSV of columns identifier,owners."
-    ),
-    FindingKind.SHARED_SERVICE_ACCOUNT: (
-        "Give each agent an account of its own, so that one can be ended alone."
-    ),
-    FindingKind.UNMAPPED: (
-        "Connect the sources that issue them, or declare them with `rescind adopt "
-        "FILE`, where FILE is a CSV of columns identifier,owners."
-    ),
-    FindingKind.SCOPE_ESCALATION: (
-        'End them with `rescind revoke ID --reason "TEXT"`, and issue them anew with '
-        "less scope."
-    ),
-    FindingKind.EXCESS_SCOPE: "Issue them anew with the scopes that they use.",
-    FindingKind.LIFT_AMBIGUOUS: (
-        'Lift those that may work again with `rescind lift ID --reason "TEXT"`.'
-    ),
-}
 REMEDIES: Final = {
     FindingKind.USE_AFTER_REVOCATION: (
-        "Block {it} at {point}, and end it at the system that issued it. "
-        f"{_TREAT} {_WHY} `rescind blast-radius {{ended_id}}` lists all that ended "
-        "with {ended} and may be accepted there too. Later: put a guard in front of "
-        "{point}."
+        "Have {it} blocked at {point} and at every other point without a guard, and "
+        "end it at the system that issued it. "
+        f"{_ALL_ENDED} Have all that ended with it blocked there too. {_TREAT} {_WHY} "
+        "Later: if {point} has no guard, put one in front of it; if it has one, let it "
+        "enforce (not observe) and send receipts, as `rescind guards` shows."
     ),
     FindingKind.BLOCKED_ATTEMPT: (
         "This attempt was refused; points without a guard may still accept {it}: end "
-        "it at the system that issued it. Find who still holds {it}, a job that was "
-        "not "
-        f"updated or a thief, by the address and the user agent above. {_WHY}"
+        "it at the system that issued it. Ask its owner whose the address and the user "
+        "agent above are. If it is a job, have it updated. If nobody knows it, "
+        f"somebody stole {{it}}: look for the address in the logs of all points. {_WHY}"
     ),
     FindingKind.SOURCE_DELAY: (
         f"{_TREAT} Ask why its source reported the end so late; `rescind sources` "
         "shows the lag."
     ),
     FindingKind.UNKNOWN_AGENT: (
-        "Ask the operators of the points named above whose {it} is. If nobody knows "
-        f"it, or nobody can be asked, end it with {_REVOKE}, which denies what is "
-        "known to descend from it. {its} Look at what it did at these points. Block "
-        "all of these at points without a guard, "
-        f"which still accept them. If it is known, declare it instead, with {_DECLARE}."
+        "Look at what {it} did at the points named above, and ask their operators "
+        f"whose it is. If it is known, declare it with {_DECLARE}. If nobody knows it, "
+        f"revoke it with {_REVOKE}, which denies what is known to descend from it, and "
+        "not what it created. {its} If nobody can be asked: revoke all of these where "
+        "what it did may do harm, or you cannot tell (`rescind withdraw` takes that "
+        "back); otherwise ask in the morning. Have what you revoked blocked at points "
+        "without a guard, which still accept it. End it at the system that issued it "
+        "only once it is sure that it is foreign: that cannot be undone."
     ),
     FindingKind.UNKNOWN_CREDENTIAL: (
-        f"Ask the owner of the agent where {{it}} came from, and whether the agent "
-        f"should have it. If not, or if nobody can be asked, end it with {_REVOKE} and "
-        f"at the system that issued it, and block it at {{point}} and at every other "
-        f"point that has no guard: these accept it until then. Look at what it did at "
-        f"{{point}}. If so, declare it, with {_DECLARE}."
+        "Look at what it did at {point}. Ask the owner of the agent where {it} came "
+        "from, and whether the agent should have it. If the agent should have it, "
+        f"declare it with {_DECLARE}. If the agent should not have it, or the owner "
+        f"does not know it, revoke it with {_REVOKE} {_UNDO}, have it blocked at "
+        "{point} and at every other point without a guard, which accept it until then, "
+        f"and end it at the system that issued it {_FOR_GOOD}. {_CREATED} If nobody "
+        "can be asked: revoke and block it where what it did may do harm, or you "
+        "cannot tell; otherwise ask in the morning."
     ),
     FindingKind.UNAUTHORISED: (
         "Ask whoever administers Rescind whether {by} may say that. If so, grant it "
@@ -123,8 +113,8 @@ REMEDIES: Final = {
         "ingress_key)."
     ),
     FindingKind.REVOCATION_NOT_APPLIED: (
-        f"{{it}} may still be accepted: end it by hand at its source. {_REVOKE} denies "
-        "it at the guards meanwhile."
+        f"{{it}} may still be accepted: {_REVOKE} denies it at the guards now. Then "
+        "end it by hand at its source."
     ),
     FindingKind.LIFT_AMBIGUOUS: (
         "Ask the operators of {authority} which came last. If {it} may work again, run "
@@ -132,23 +122,31 @@ REMEDIES: Final = {
         "suspension with its authority and aspect."
     ),
     FindingKind.SCOPE_ESCALATION: (
-        "End it at the system that issued it and with "
-        f"{_REVOKE}, and issue it anew with less scope; tell its owner, and those of "
-        "what ends with it, which `rescind blast-radius {id}` lists. Guards "
-        "deny uses beyond the scope above it; points without a guard accept them until "
-        "the issuer has ended it: look at what it did there."
+        "Guards deny what {it} does beyond the scope of its parent. Points without a "
+        "guard accept it: have these scopes blocked there, and look whether they were "
+        "used. Ask the owner of {it}, and the owner of its parent, whether the scope "
+        "was meant. If it was meant, have the scopes of one of the two corrected. If "
+        "it was not meant, or if it was used and nobody can be asked, revoke {it} with "
+        f"{_REVOKE} {_UNDO}. {_CREATED} Only once it is sure that it was not meant, "
+        f"end it at the system that issued it {_FOR_GOOD}, and issue a new one only "
+        "when it is known who made the old one."
     ),
     FindingKind.SCOPE_VIOLATION: (
-        "Block {it} at {point}, and end it at the system that issued it and with "
-        f"{_REVOKE}; `rescind blast-radius {{id}}` lists what ends with it. Look at "
-        "what {it} did at {point}. Later: have {point} ask its guard with the scope of "
-        "each request."
+        "Have {it} blocked at {point}, and look at what it did there. Ask its owner "
+        "whether it should have that scope. If it should, have the scope declared, and "
+        "lift the block. If it should not, or if nobody can be asked and it did what "
+        f"nobody knows, revoke it with {_REVOKE} {_UNDO}. {_CREATED} End it at the "
+        f"system that issued it {_FOR_GOOD} only once its owner says that it was not "
+        "meant. {point} may accept this scope from every credential: have its "
+        "operators let it ask its guard with the scope of each request, and until then "
+        "look in its log for others that use that scope."
     ),
     FindingKind.EXCESS_SCOPE: (
-        "Not urgent. Issue {it} anew with the scopes that it uses, together with its "
-        "owner, and wait until that is in use. `rescind blast-radius {id}` lists what "
-        "descends from the old one: have that issued anew too, with its owners, and "
-        "wait until all of it is in use. Only then end the old one "
+        "Not urgent. Ask the owner of {it} whether the unused scopes are needed "
+        "rarely, such as once a year. If not, have a new credential issued with the "
+        "scopes in use, and wait until it is in use. `rescind blast-radius {id}` lists "
+        "what descends from the old one: ask the owners of all that to have it issued "
+        "anew too, and wait until all of it is in use. Only then end the old one "
         f"with {_REVOKE} and at the system that issued it."
     ),
     FindingKind.OWNERLESS: (
@@ -156,23 +154,28 @@ REMEDIES: Final = {
         f"the authority that did. {_NAME_OWNER}"
     ),
     FindingKind.SHARED_SERVICE_ACCOUNT: (
-        "Not urgent. Have each agent given an account of its own, so that one can be "
-        "ended alone, and end the shared one once these are in use. `rescind "
-        "blast-radius {id}` shows what would end with the account."
+        "Not urgent. Ask its owner to give each agent named above an account of its "
+        "own, so that each can be ended alone. Once these are in use, end the shared "
+        f"account with {_REVOKE} and at its system; `rescind blast-radius {{id}}` "
+        "lists what ends with it."
     ),
     FindingKind.UNMAPPED: (
-        "Not urgent. Ask the owner of what descends from {it}, which `rescind "
-        "blast-radius {id}` lists, which system issued {it}, and connect that system. "
-        "Until then no end of {it} reaches Rescind by itself, and what descends from "
-        f"it would live on: once {{it}} has ended, enter that with {_REVOKE}."
+        "Not urgent. Ask the owner of what descends from {it} (`rescind blast-radius "
+        "{id}` lists it): which system issued {it}? Have that system connected to "
+        "Rescind. Until then Rescind does not learn when {it} ends, and what descends "
+        f"from it lives on. If {{it}} has ended, run {_REVOKE}. If nobody knows "
+        "{it}, treat what descends from it as credentials that nobody declared: look "
+        "at what they did."
     ),
     FindingKind.LEAK: (
-        f"End it now with {_REVOKE} and at the system that issued it: points without a "
-        "guard accept it until then. Look through the access logs of all points that "
-        "accept it, from the day of its exposure (the report above is later), for "
-        "addresses that you do not know. Issue a new one. `rescind why {id}` "
-        "shows whether it has ended already, `rescind blast-radius {id}` what ends "
-        "with it."
+        "`rescind why {id}` shows whether it has ended here already; if so, only the "
+        "system that issued it is left. If not, call its owner, and without waiting "
+        "for the answer (unless what was found is plainly a test value) end it with "
+        f"{_REVOKE} {_UNDO}, and at the system that issued it {_FOR_GOOD}: points "
+        f"without a guard accept it until then. {_CREATED} Look through the access "
+        "logs of all points that accept it, from the day of its exposure (the report "
+        "above is later), for addresses that you do not know. Have a new one issued, "
+        "and the old one removed from where it was found."
     ),
     FindingKind.SOURCE_SILENT: (
         "Revocations that {it} reports may not arrive, and are not enforced then. "
@@ -185,114 +188,141 @@ REMEDIES: Final = {
         "them whether it sent what it held back."
     ),
     FindingKind.SOURCE_GAP: (
-        "List what is active at {it} now. `rescind audit export` has the IDs that it "
-        "reported until now, and their owners (facts owner_set). An ID that the source "
-        "shows as ended: end it now with `rescind revoke ID --reason "
-        '"TEXT"`. An ID that the source merely lacks may have ended: ask its owner. If '
-        "it has ended, or nobody needs it, end it with the same command. Leave it "
-        "only if its owner confirms that it has not ended and that its use is theirs."
+        "Ask the operators of {it} for a list of what is active there, and whether the "
+        "list is whole. `rescind audit export` has the IDs that it "
+        "reported until now, and their owners (facts owner_set). An ID that the list "
+        'shows as ended: revoke it now with `rescind revoke ID --reason "TEXT"`. An ID '
+        "that the list merely lacks may have ended: ask its owner. If it has ended, or "
+        "nobody needs it, revoke it with the same command; if the owner confirms that "
+        "its use is theirs, keep it. If the owner cannot be asked, look at its uses "
+        "since the gap began: revoke it at once only if one looks wrong, otherwise ask "
+        "in the morning."
     ),
     FindingKind.UNMAPPED_SUBJECT: (
         "Look up the event at {value}: it says whose access it changed. If it ended "
-        "that, look for that person, and the agents and credentials of that person: "
-        "`rescind audit export` has their IDs and owners (facts node and owner_set). "
-        "Search it under every other name of that person (mail address, login, staff "
-        "number): the name in the event is known to nobody here. End the person's own "
-        "ID and the credentials that the person holds with `rescind revoke ID --reason "
-        '"TEXT"`, and the credentials at the systems that issued them too: points '
-        "without a guard accept them until then. Of an agent that the person merely "
-        "owned, name the next owner with `rescind owners ID --owner person.id:NAME "
-        '--reason "TEXT"`. Only if none of these names is there is nothing to end '
-        "here."
+        "that, search `rescind audit export` (facts node and owner_set) for that "
+        "person, under every other name of the person (mail address, login, staff "
+        "number): the name in the event is known to nobody here. Revoke the person's "
+        "own ID and the credentials that the person holds with `rescind revoke ID "
+        '--reason "TEXT"`, and have these credentials ended at the systems that issued '
+        "them: points without a guard accept them until then. Of an agent that the "
+        "person merely owned, first have the credentials issued anew and the old ones "
+        "ended, since the person may know them; then name the next owner with `rescind "
+        'owners ID --owner person.id:NAME --reason "TEXT"`. If `rescind audit export` '
+        "has none of these names, nothing is to be ended here."
     ),
     FindingKind.ID_COLLISION: (
         "Look up both at {value} by that id; `rescind audit export` has what was taken "
         "in of each (event_id of its facts; a use leaves none). Find out whether one "
         "was edited or copied, or whether two logs use the same ids; `rescind sources` "
-        "counts such events. If the content that is not true ended something, take "
-        'that back with `rescind withdraw ID FACT --reason "TEXT"`; `rescind why ID` '
-        "shows FACT."
+        "counts such events. Take back what the untrue one said with `rescind withdraw "
+        'ID FACT --kind KIND --reason "TEXT"`: KIND and FACT are the second and third '
+        "part of the fact_key in `rescind audit export`. If {value} has only one of "
+        "the two, somebody else sent the other with its credential: have that rotated, "
+        "and ask whoever administers Rescind whether to distrust it."
     ),
     FindingKind.CLOSURE_PARTIAL: (
-        "First look with `rescind guards`, which shows how far each is. If all of them "
-        "have applied it by now, block nothing. If not, block {it}, and all that ended "
-        "with it, at the points of the named guards; `rescind blast-radius {id}` lists "
-        "it. Or take these points offline. Restart the guards or mend their connection "
-        "to Rescind, and lift the block only when `rescind guards` shows that each has "
-        "applied it. In both cases look at what {it}, and all that ended with it, did "
-        "there from its end until then, and treat that as unauthorised. `rescind "
-        "guards --remove NAME` is for a guard whose points are gone for good."
+        "First look with `rescind guards`. If each guard named above is "
+        f"{_CAUGHT_UP}, block nothing. If not, have {{it}}, and all that ended with "
+        "it, blocked at the points of these guards; `rescind blast-radius {id}` lists "
+        "it. Ask the operators of these points to restart the guards or mend their "
+        "connection to Rescind. Where a point cannot block these and its guard is "
+        "still behind, ask them to take the point offline until the guard has caught "
+        f"up. Lift the blocks only when each guard is {_CAUGHT_UP}. In both cases look "
+        "at what {it}, and all that ended with it, did at these points from that end "
+        "until the guard had applied it or the point blocked them, and treat that as "
+        "unauthorised. `rescind guards --remove NAME` is for a guard whose points are "
+        "gone for good."
     ),
     FindingKind.ENFORCEMENT_FAILURE: (
-        "Block {it} at {point}, and end it at the system that issued it. {point} may "
-        "accept every ended credential: if you "
-        "cannot make it obey its guard, take {point} offline. Keep its logs. "
-        f"{_TREAT} {_WHY}"
+        "Have {it} blocked at {point}, and all else that ended with it: {point} may "
+        f"accept every ended credential. {_ALL_ENDED} Ask the operators of {{point}} "
+        "to test whether it still accepts an ended credential; `rescind guards` shows "
+        "whether its guard only observes. If it still does, and they cannot mend it at "
+        "once, have them take {point} offline. If they cannot be asked, keep the "
+        "blocks, and have {point} taken offline if other ended credentials are used "
+        "there. Keep the logs of {point} and of its guard. End {it} at the system that "
+        f"issued it. {_TREAT} {_WHY}"
     ),
     FindingKind.BLAST_LIMIT: (
-        f"{_MEANT} Until then guards deny all that it reaches, and points without a "
-        "guard may still accept it; `rescind blast-radius {id}` lists it. If it was "
-        "meant, block all of it at these points. If not, stop {by} first, since it can "
-        "repeat this, then take it back with `rescind withdraw {id} FACT --reason "
-        '"TEXT"`; `rescind why {id}` shows FACT. What {by} ended at other systems '
-        "stays ended there."
+        f"{_MEANT} Until then guards deny {{it}} and all that descends from it, which "
+        "`rescind blast-radius {id}` lists; points without a guard may still accept "
+        "them. If the order was meant, ask the operators of the points without a guard "
+        "to block them. If the order was not meant, first stop {by}, which can send "
+        'more; then take it back with `rescind withdraw {id} FACT --reason "TEXT"`, '
+        "where `rescind why {id}` shows FACT. That is final, but you can revoke again. "
+        "If nobody can be asked, leave it in force; if production stands still, ask "
+        "whoever administers Rescind. "
+        "What {by} ended at other systems stays ended there."
     ),
     FindingKind.ENFORCEMENT_LAG: (
-        "Block {it} at {point}, and wherever else the guards named above stand, and "
-        "end it at the system that issued it. Block all else there that ended while "
-        "they are late: `rescind blast-radius {ended_id}` lists all that ended with "
-        "{ended}, `rescind audit export --since TIME` every other end since a time "
-        "(facts cause); choose a TIME before a guard fell behind, as `rescind guards` "
-        "shows. If you cannot block that at a point of these guards, take that point "
-        "offline. Restart the guards or mend their connection to Rescind. "
-        f"{_TREAT}"
+        "Have {it} blocked at {point}, and wherever else the guards named above stand. "
+        f"Then look with `rescind guards`. If each of them is {_CAUGHT_UP}, nothing "
+        "more is to be blocked. If not, have all else blocked there that ended "
+        "meanwhile. "
+        f"{_ALL_ENDED} `rescind audit export --since TIME` has every other end (facts "
+        "cause); choose a TIME before the revocation above and before each late guard "
+        "was last heard, in doubt one hour earlier. Ask the operators of the points to "
+        "restart the guards or mend their connection to Rescind. Where a point cannot "
+        "block these and its guard is still behind, ask them to take the point "
+        f"offline. Lift the blocks when each guard is {_CAUGHT_UP}. End {{it}} at the "
+        f"system that issued it. {_TREAT}"
     ),
     FindingKind.OVER_QUOTA: (
-        "Find out what it sends: a bulk load, a loop, or a stolen key. `rescind "
-        "sources` counts it. For a bulk load raise `quota` in the settings. What was "
-        "refused is not taken in before its sender repeats it. Rotate a stolen key "
-        f"first. {_TAKE_BACK.replace('SPEAKER', '{value}')} AUTHORITY is {{value}}, "
-        f"KEY "
+        "Ask the operators of {value} what it sends; `rescind sources` counts it. For "
+        "a bulk load raise `quota` in the settings. For a loop have it stopped, and do "
+        "not raise the quota. If they do not know it, the key was stolen: rotate it. "
+        "What was refused is not taken in before its sender repeats it. The rest is "
+        f"for a theft alone. {_TAKE_BACK.replace('SPEAKER', '{value}')} "
+        "AUTHORITY is {value}, KEY "
         "the name of its credential in the settings (in the export: ingress_key)."
     ),
     FindingKind.TEST: "Nothing is to be done.",
 }
 NOT_URGENT: Final = "Not urgent."
 OWNER_GONE: Final = (
-    "Ask the team of {former} who owns it now: guards deny it until then. Points "
-    "without a guard accept it still: block it there. "
-    f"{_NAME_OWNER}"
+    "Ask the team of {former} who owns it now. Guards deny it until it has an owner; "
+    "points without a guard accept it still: have it blocked there. {former} may still "
+    "have its credentials: before you name an owner, have them issued anew and the old "
+    "ones ended (`rescind blast-radius {id}` lists what descends from it), since "
+    f"guards accept it again from then on. {_NAME_OWNER}"
 )
 # What an unknown agent used: its only credential, or those that the logs name.
 ITS_CREDENTIAL: Final = (
-    "Also end the credential that it used, with `rescind revoke {credential_id} "
+    "Revoke also the credential that it used, with `rescind revoke {credential_id} "
     '--reason "TEXT"`: nothing says that it descends from the agent.'
 )
 ITS_CREDENTIALS: Final = (
-    "Also end the credentials that it used, which the logs of these points name: "
+    "Revoke also the credentials that it used, which the logs of these points name: "
     "nothing says that they descend from the agent."
 )
 # A guard could not have known.
 LATE_SOURCE: Final = (
-    "Block {it} at {point} if it is still accepted there. It has ended at {authority}; "
-    "if another system issued it, end it there too. "
+    "Have {it} blocked at {point} if it is still accepted there, and end it at the "
+    "system that issued it, unless it has ended there. "
     f"{_TREAT} Then find out why {{authority}} reported the end so late: no guard "
-    "could know of it before; `rescind sources` shows its lag. `rescind blast-radius "
-    "{ended_id}` lists all that ended with {ended} and may have been accepted too."
+    "could know of it before; `rescind sources` shows the lag of a source. "
+    f"{_ALL_ENDED} All of that may have been accepted too."
 )
 END_UNUSED: Final = (
     "Not urgent. What descends from {it} may be in use: run `rescind blast-radius "
     "{id}` first, which lists what ends with it. Once its owner has confirmed that "
-    f"none of that is needed, end it with {_REVOKE} and at the system that issued it."
+    "neither {it} nor anything that descends from it is needed, not even once a year, "
+    f"end it with {_REVOKE} and at the system that issued it. If it is needed, leave "
+    "it; `rescind alerts silence` holds this alert."
 )
 LEASE: Final = (
-    "1. Ask the operators of the vault ({point}): its audit log has which account the "
+    f"1. {_REVOKE} denies the lease at guards now {_UNDO}; its account at another "
+    "system lives on. "
+    "2. Ask the operators of the vault ({point}): its audit log has which account the "
     "lease stands for and at which system (for a lease below database/, which "
     "database), who requested it, and who revoked it and why. This alert carries none "
-    "of that. 2. Remove that account at that system. 3. Only then clear "
+    "of that. 3. If the revocation was meant and this lease alone uses the account, "
+    "have the account locked at that system, and removed later. If others use it too, "
+    "have its password changed. If the operators of the vault cannot be asked, ask "
+    "those of that system to lock the account. 4. Only then clear "
     "the lease at {point} by POST sys/leases/revoke-force/{value}, which forgets the "
-    "lease, whether the account is gone or not. "
-    f"{_REVOKE} denies the lease at guards alone, not at that system."
+    "lease, whether the account is gone or not."
 )
 # Where the finding is about a source or a guard.
 OF_NO_AGENTS: Final = {

@@ -41,7 +41,7 @@ def lines(finding: Finding, remedy: str) -> list[str]:
 
 def _owners(finding: Finding) -> str:
     if finding.kind is FindingKind.OWNERLESS:
-        return "none that lives, for any of them"
+        return "none who is still there, for any of them"
     owner = shown(finding.owner or "")
     return owner or "several, or unknown; each finding names its own"
 

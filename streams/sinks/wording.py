@@ -7,6 +7,7 @@ to a length.
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import TYPE_CHECKING, Final
 
@@ -49,6 +50,11 @@ from streams.stages.sentinel.messages import SEEN, detail, sentence
 if TYPE_CHECKING:
     from streams.model.findings import Finding
 
+# As docs/security.md lists them: many who are on call have the role revoker alone.
+_FOR_RESTORERS: Final = re.compile(
+    r"`rescind (withdraw|distrust|lift|owners|adopt|approvals approve)\b"
+)
+_ROLE: Final = "The role restorer (or ask whoever administers Rescind) is needed for:"
 _LONGEST: Final = 300  # bytes of an identifier, all of it
 
 
@@ -149,7 +155,12 @@ def remedy(finding: Finding) -> str:
         detail(finding),
         told_late=finding.late_by == SOURCE,
     )
-    return _filled(text, finding)
+    if not text:
+        return ""
+    needed = ", ".join(sorted({*_FOR_RESTORERS.findall(text)}))
+    role = f"{_ROLE} {needed}." if needed else ""
+    parts = text, role, closing_texts.closes(finding)
+    return _filled(" ".join(filter(None, parts)), finding)
 
 
 def closing(finding: Finding, now: int) -> str:

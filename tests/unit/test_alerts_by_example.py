@@ -18,7 +18,7 @@ from typer.main import get_command
 
 from streams.cli.main import app
 from streams.model.findings import SUMMARY, Finding, FindingKind
-from streams.sinks import ocsf, remedies, wording
+from streams.sinks import closing_texts, ocsf, remedies, summary_remedies, wording
 from streams.sinks.links import Links
 from streams.sinks.pagerduty import PagerDuty
 from streams.sinks.slack import Slack
@@ -200,7 +200,7 @@ ANSWERS: Final = {
             "30 days it did not use gateway|mail.read, gateway|mail.send",
             "in use: gateway|search",
         ),
-        f"Issue {TOKEN} anew with the scopes that it uses",
+        "have a new credential issued with the scopes in use",
     ),
     "excess_scope_never_used": Answers(
         PLANNER,
@@ -232,11 +232,11 @@ ANSWERS: Final = {
     ),
     "ownerless_first_import": Answers(
         "the first 20 of them: gateway.agent:bot-00, gateway.agent:bot-01",
-        "none that lives, for any of them",
+        "none who is still there, for any of them",
         "found at 2026-03-02 09:20:00 UTC",
         _STATE,
         (
-            "No source names an owner who lives",
+            "None of them has an owner who is still there",
             "24: nobody is named as its owner. That alone does not end them",
         ),
         "Ask whoever declared them: `rescind audit export` names the authority that",
@@ -723,9 +723,9 @@ def test_no_alert_puts_a_name_into_other_letters(
 
 
 _TEXTS: Final = [
-    remedies.LISTED,
-    remedies.ADOPT,
-    *remedies.MANY.values(),
+    summary_remedies.LISTED,
+    summary_remedies.ADOPT,
+    *summary_remedies.MANY.values(),
     *remedies.REMEDIES.values(),
     *remedies.OF_NO_AGENTS.values(),
     remedies.HELD,
@@ -734,6 +734,7 @@ _TEXTS: Final = [
     remedies.LEASE,
     remedies.OWNER_GONE,
     remedies.ITS_CREDENTIAL,
+    *closing_texts.CHECKS.values(),
 ]
 PROGRAM: Final = get_command(app)
 COMMANDS: Final = sorted(
@@ -762,6 +763,56 @@ def test_each_command_in_an_alert_exists(command: str) -> None:
         ]
     if words and arguments:
         assert len(words) - len(used) - len(used - flags) == len(arguments)
+
+
+# What must come before what, so that nobody is let in or shut out by the order.
+_ORDER: Final = {
+    "unauthorised": ("rescind revoke ID", "rescind distrust AUTHORITY"),
+    "over_quota": ("rescind revoke ID", "rescind distrust AUTHORITY"),
+    "ownerless_owner_left": ("issued anew", "rescind owners"),
+    "unmapped_subject": ("issued anew", "rescind owners"),
+    "blast_limit_held": ("first stop gateway.agent:mailer", "rescind approvals reject"),
+    "blast_limit_enforced": ("first stop gateway.agent:mailer", "rescind withdraw"),
+    "enforcement_failure": ("to test whether", "offline"),
+    "enforcement_lag": ("rescind guards", "offline"),
+    "scope_escalation": ("was meant", "rescind revoke"),
+    "scope_violation": ("whether it should have", "rescind revoke"),
+    "unknown_credential": ("Ask the owner", "end it at the system that issued it"),
+    "unknown_agent": ("rescind revoke", "End it at the system that issued it only"),
+    "revocation_not_applied_lease": ("rescind revoke", "have the account locked"),
+    "leak": ("rescind why", "rescind revoke"),
+}
+
+
+@pytest.mark.parametrize("name", _ORDER)
+def test_an_act_stands_behind_what_makes_it_safe(
+    told: dict[str, Finding], name: str
+) -> None:
+    """A question, a look, or an act that can be taken back comes first."""
+    before, after = map(wording.remedy(told[name]).find, _ORDER[name])
+
+    assert -1 < before < after
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_alert_says_which_role_a_grant_needs(
+    told: dict[str, Finding], name: str
+) -> None:
+    """Who is on call may have the role revoker alone."""
+    text = wording.remedy(told[name])
+    needed = [each for each in ("withdraw", "owners", "adopt", "lift", "distrust")
+              if f"`rescind {each}" in text]  # fmt: skip
+
+    assert ("The role restorer" in text) is bool(needed)
+    assert [] == [n for n in needed if n not in text.partition("needed for:")[2]]
+
+
+def test_an_alert_of_what_is_forgotten_says_that_its_end_shows_nothing(
+    told: dict[str, Finding],
+) -> None:
+    """PagerDuty resolves it without a word."""
+    for name in ("blast_limit_held", "unmapped_subject", "source_gap", "over_quota"):
+        assert "handled or not" in wording.remedy(told[name])
 
 
 def test_a_command_takes_a_name_of_others_as_one_word(

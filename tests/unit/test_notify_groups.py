@@ -101,7 +101,10 @@ def test_a_first_import_is_one_message() -> None:
     assert "agent.id:bot-19" in text
     assert "bot-20" not in text
     assert "rescind findings" in text
-    assert wording.title(summary.finding) == "No living owner: 2,000 at once in acme"
+    assert (
+        wording.title(summary.finding)
+        == "No owner who is still there: 2,000 at once in acme"
+    )
     links = Links("https://r.example")
     assert links.of(summary.finding) == {"Findings": "https://r.example/v1/findings"}
 

@@ -237,8 +237,9 @@ def test_says_what_happened_in_plain_words() -> None:
             {"kind": FindingKind.ENFORCEMENT_FAILURE, "via": "direct", "point": "gw"},
             (
                 "gw accepted a token of agent billing-bot, 42 s after it was revoked, "
-                "although its guard had the revocation in time: gw does not ask its "
-                "guard, or ignores the answer."
+                "although its guard had the revocation in time: gw did not ask its "
+                "guard or ignored the answer, or the guard only observes there, or the "
+                "log is wrong."
             ),
         ),
         (
@@ -270,7 +271,8 @@ def test_says_who_whose_where_from_why_and_what_now() -> None:
     )  # fmt: skip
 
     first, last, ended = map(plain_text.moment, (USED, USED + SECOND, REVOKED))
-    assert wording.lines(finding)[1:] == [
+    *answers, next_ = wording.lines(finding)[1:]
+    assert answers == [
         "Who: gateway.agent:planner, with vault.accessor:hmac-token-1",
         "Owner: ann@acme.example",
         f"When: {first} to {last}",
@@ -279,16 +281,13 @@ def test_says_who_whose_where_from_why_and_what_now() -> None:
             f"Why: vault.accessor:hmac-token-1 was revoked at {ended} by dana. Its "
             "source reported that 58 s later. Reason: INC-77."
         ),
-        (
-            "Now: Block vault.accessor:hmac-token-1 at payments-api if it is still "
-            "accepted there. It has ended at the source; if another system issued it, "
-            "end it there too. Treat what vault.accessor:hmac-token-1 did since its "
-            "end as unauthorised. Then find out why the source reported the end so "
-            "late: no guard could know of it before; `rescind sources` shows its lag. "
-            "`rescind blast-radius vault.accessor:hmac-token-1` lists all that ended "
-            "with vault.accessor:hmac-token-1 and may have been accepted too."
-        ),
     ]
+    assert next_.startswith("Now: Have vault.accessor:hmac-token-1 blocked at payments")
+    assert "end it at the system that issued it, unless it has ended there" in next_
+    assert "find out why the source reported the end so late" in next_
+    assert (
+        "It has ended at" not in next_
+    )  # an operator or its ancestor may have said so
     assert "2025-11-24 16:00:00 UTC" == ended
     details = alert_fields.details(finding)
     assert ("dana", "INC-77") == (details["ended_by"], details["reason"])

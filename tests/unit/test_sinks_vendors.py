@@ -45,7 +45,7 @@ def test_slack_gets_blocks_and_a_text_for_notifications() -> None:
     assert message["text"].startswith("[HIGH] Dead credential still accepted at pay")
     assert header["text"]["text"].startswith("Dead credential still accepted")
     assert "Who: agent.id:billing-bot, with vault" in said["text"]["text"]
-    assert next_["text"]["text"].startswith("Now: Block vault.accessor:")
+    assert next_["text"]["text"].startswith("Now: Have vault.accessor:")
     assert "owner: ann@acme.example" in [f["text"] for f in fields["fields"]]
     assert "|Why>" in context["elements"][0]["text"]
     assert len(body(Slack(url=SLACK.url))["blocks"]) == 4

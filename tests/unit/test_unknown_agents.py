@@ -375,8 +375,8 @@ def test_an_alert_says_where_when_and_what_to_do() -> None:
     assert when.endswith(" UTC, 2 times")
     assert seen == "From: last 192.0.2.1, user agent curl"
     assert why.startswith("Why: Seen at 1 point (door) with 2 credentials")
-    assert ', end it with `rescind revoke agent.id:a-1 --reason "TEXT"`' in next_
-    assert next_.endswith("lines identifier,owners and agent.id:a-1,person.id:NAME.")
+    assert ', revoke it with `rescind revoke agent.id:a-1 --reason "TEXT"`' in next_
+    assert "lines identifier,owners and agent.id:a-1,person.id:NAME. If " in next_
 
 
 def test_people_that_are_declared_are_no_agent_declared() -> None:

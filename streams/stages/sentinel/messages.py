@@ -15,10 +15,12 @@ _NOT_APPLIED: Final = FindingKind.REVOCATION_NOT_APPLIED
 SEEN: Final = "seen: "  # before the places of the agents of a realm
 ORDERER: Final = "; {} belongs to {}"  # behind the detail of a blast limit
 _SENTENCES: Final = {
-    FindingKind.USE_AFTER_REVOCATION: "{it} was accepted{at} after its authority ended",
+    FindingKind.USE_AFTER_REVOCATION: (
+        "{it} was accepted{at} after its right to act ended"
+    ),
     FindingKind.BLOCKED_ATTEMPT: "{it} was presented{at} and refused: it is dead",
     FindingKind.SOURCE_DELAY: "{it} was accepted{at} before its end was reported",
-    FindingKind.IN_FLIGHT: "{it} was in flight{at} when its authority ended",
+    FindingKind.IN_FLIGHT: "{it} was in flight{at} when its right to act ended",
     FindingKind.UNKNOWN_CREDENTIAL: "{it} was accepted{at}; nobody declared it",
     FindingKind.UNAUTHORISED: "a statement about {it} was refused",
     FindingKind.REVOCATION_NOT_APPLIED: "the revocation of {it} was not applied",
@@ -70,7 +72,12 @@ def message(seen: Sighting) -> str:
     if seen.cause_at is not None and seen.path:
         ended = seen.path[-1]
         verb = "was suspended" if seen.cause_effect == "suspend" else "ended"
-        text += f"; {ended} {verb} at {rfc3339(seen.cause_at)}"
+        of = ""
+        if seen.kind is FindingKind.OWNERLESS:  # a person does not end
+            of, verb = "its owner ", verb.replace("ended", "was revoked")
+        text += f"; {of}{ended} {verb} at {rfc3339(seen.cause_at)}"
         if source_still_honours(seen.kind, seen.cause_effect, ended):
             text += f" ({STILL_HONOURED})"
+    if seen.kind is FindingKind.ENFORCEMENT_LAG and seen.detail:
+        text += "; guards that cannot show it"
     return f"{text}: {seen.detail}" if seen.detail else f"{text}."
