@@ -248,9 +248,10 @@ async def test_a_registration_that_is_not_on_disk_makes_no_member(
                 await one.closures.roll.register(OPEN, BEARER, BY_OPEN)
         assert not one.closures.closure.guards
 
-        async def leaves(job: Any, **options: Any) -> None:
-            await Store.write_in_time(one.store, job, **options)
+        async def leaves(job: Any, **options: Any) -> Any:
+            saved = await Store.write_in_time(one.store, job, **options)
             one.closures.roll._depart("open")
+            return saved
 
         with monkeypatch.context() as patch:
             patch.setattr(one.store, "write_in_time", leaves)
@@ -304,10 +305,10 @@ async def test_a_guard_that_registers_while_it_is_removed_is_gone_or_on_disk(
         roll, write = one.closures.roll, one.store.write_in_time
         removed: list[bool] = []
 
-        async def late(job: Any, **options: Any) -> None:
+        async def late(job: Any, **options: Any) -> Any:
             monkeypatch.undo()
             removed.append(await roll.remove("open", "sam"))
-            await write(job, **options)
+            return await write(job, **options)
 
         monkeypatch.setattr(one.store, "write_in_time", late)
         with pytest.raises(LookupError):
@@ -350,13 +351,63 @@ async def test_what_is_saved_later_takes_no_registration_back(
         await one.closures.roll.register(OPEN, BEARER, BY_OPEN)
         one.closures.roll.applied(BY_OPEN, "g1", 0, None)
 
-        async def late(job: Any, **options: Any) -> None:
+        async def late(job: Any, **options: Any) -> Any:
             monkeypatch.undo()
             await one.closures.roll.register(longer, BEARER, BY_OPEN)
-            await write(job, **options)
+            return await write(job, **options)
 
         monkeypatch.setattr(one.store, "write_in_time", late)
         await one.closures._save()
+    async with engine(tmp_path, 60 * SECOND) as after:
+        member = after.closures.closure.guards["open"]
+        assert (longer, None) == (member.terms, member.trial)
+
+
+async def test_who_fails_open_serves_once_its_proof_is_on_disk(
+    tmp_path: Path,
+) -> None:
+    """A crash before forgets the proof: such a guard never served, so it is fenced."""
+    async with engine(tmp_path, 60 * SECOND) as one:
+        roll = one.closures.roll
+        await roll.register(OPEN, BEARER, BY_OPEN)
+        await roll.register(SHUT, BEARER, BY_SHUT)
+        assert (None, 0) == (roll.since("open"), roll.since("shut"))
+        roll.applied(BY_OPEN, "g1", 0, None)
+        assert roll.since("open") is None
+    async with engine(tmp_path, 60 * SECOND) as one:
+        roll = one.closures.roll
+        assert roll.since("open") is None
+        roll.applied(BY_OPEN, "g1", 0, None)
+        await one.closures._save()
+        assert roll.since("open") == 0
+        await roll.register(OPEN, BEARER, BY_OPEN)
+        assert roll.since("open") == 0
+    async with engine(tmp_path, 60 * SECOND) as one:
+        assert one.closures.roll.since("open") == 0
+        identity = await one.revoke(1)
+        one.now[0] = 600 * SECOND
+        one.closures._step()
+        assert await one.state(identity) is ProofState.PARTIAL
+
+
+async def test_a_proof_outlives_a_registration_that_waits_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The registration began before it, and is written after it."""
+    longer = attrs.evolve(OPEN, lease=2 * SECOND)
+    async with engine(tmp_path, 60 * SECOND) as one:
+        roll, write = one.closures.roll, one.store.write_in_time
+        await roll.register(OPEN, BEARER, BY_OPEN)
+
+        async def late(job: Any, **options: Any) -> Any:
+            monkeypatch.undo()
+            roll.applied(BY_OPEN, "g1", 0, None)
+            await one.closures._save()
+            return await write(job, **options)
+
+        monkeypatch.setattr(one.store, "write_in_time", late)
+        await roll.register(longer, BEARER, BY_OPEN)
+        assert roll.since("open") == 0
     async with engine(tmp_path, 60 * SECOND) as after:
         member = after.closures.closure.guards["open"]
         assert (longer, None) == (member.terms, member.trial)

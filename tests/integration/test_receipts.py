@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -50,12 +51,15 @@ class Wire:
         """Speak over a socket."""
         self.socket = socket
         self.reason = ""
+        self.remaining: int | None = None  # of the last pong
 
     async def hear(self) -> str:
         """Give the type of the next message, or with which code the feed ended."""
         frame = await self.socket.receive(timeout=50)
         if frame.type is WSMsgType.TEXT:
-            return str(frame.json()["type"])
+            message = frame.json()
+            self.remaining = message.get("remaining_ms", self.remaining)
+            return str(message["type"])
         self.reason = str(frame.extra)
         return str(self.socket.close_code or 0)
 
@@ -97,6 +101,31 @@ async def test_a_registration_is_answered_before_anything_else(tmp_path: Path) -
         assert ("fail_open", 10_000, ["GET /orders"]) == tuple(
             seen[name] for name in ("mode", "lease_ms", "routes")
         )
+
+
+async def test_who_fails_open_has_a_lease_once_its_first_receipt_is_on_disk(
+    tmp_path: Path,
+) -> None:
+    """Else a server that forgets the receipt in a crash would count it as fenced."""
+    receipts = Receipts("g", "i1", TERMS)
+    async with (
+        running(tmp_path) as server,
+        feed(server, {"guard": "g", "receipt": receipts.registered()}) as wire,
+    ):
+        genesis = server.served.genesis
+        store = server.served.stages.store
+
+        async def lease() -> int | None:
+            await wire.send("receipt", receipts.applied(genesis, 0))
+            return wire.remaining
+
+        await wire.socket.send_json({"type": "ping", "seq": 1})
+        while await wire.hear() != "pong":
+            pass
+        assert wire.remaining == 0
+        await until(lease)
+        ((body,),) = await store.read("SELECT body FROM guards")
+        assert orjson.loads(body)["proven"]
 
 
 async def test_an_old_guard_is_fed_and_nothing_is_known_of_it(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from streams.stages.sentinel.points import EnforcementPoints
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from streams.engines.embedded.guard_registry import GuardRows
     from streams.engines.embedded.store import Commit, Store
     from streams.engines.embedded.transaction import Transaction, Written
 
@@ -197,14 +198,14 @@ class Closures:
             self._witnessed = self._boottime()
             witnesses = self.roll.take_witnesses()
 
-        def job(tx: Transaction) -> None:
+        def job(tx: Transaction) -> GuardRows:
             tx.put_closures(map(rows.row, changed))
             tx.add_signals(signals)
             tx.set_position("closure", position)
             tx.put_named("witnesses", witnesses)
-            self.roll.save(guards, tx)
+            return self.roll.save(guards, tx)
 
-        await self._store.write_in_time(job)
+        self.roll.saved(await self._store.write_in_time(job))
         self._saved = position
         for each in results.values():
             self.causes.forget(each)

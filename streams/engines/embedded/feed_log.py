@@ -93,7 +93,7 @@ class StoredLog:
 
     def remaining(self, since: int | None, lease: int) -> int:  # noqa: ARG002 - as said
         """Lease of the settings: what is told now is so now, and to members."""
-        return self._lease_ms
+        return 0 if since is None else self._lease_ms
 
     def frame(self, position: int) -> DeltaFrame | None:
         """Delta that begins at an offset, where it is kept."""

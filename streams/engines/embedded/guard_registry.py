@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from streams.stages.closure.guard_names import Bearer, GuardNames
     from streams.stages.sentinel.points import EnforcementPoints
 
+GuardRows = list[tuple[str, bytes | None]]
+
 
 class GuardRegistry:
     """Who is registered.
@@ -121,13 +123,14 @@ class GuardRegistry:
         self._wanted[name] = body
         if self._written.get(name) != body or was != bearer.name or room:
 
-            def job(tx: Transaction) -> None:
+            def job(tx: Transaction) -> GuardRows:
                 tx.free_guards(room)
                 tx.bind_guard(name, bearer.name)
-                self.save([name], tx)  # it may have proved something meanwhile, or left
+                # It may have proved something meanwhile, or left.
+                return self.save([name], tx)
 
             try:
-                await self._store.write_in_time(job, urgent=True)
+                self.saved(await self._store.write_in_time(job, urgent=True))
             except BaseException:
                 if name not in self._closure.guards:
                     self._wanted.pop(name, None)
@@ -137,7 +140,6 @@ class GuardRegistry:
                     self.unsaved.add(name)
             if name not in self._wanted:
                 raise LookupError(name)
-            self._written[name] = body
         self._closure.register(terms, self._boottime())
         self._registered(terms)
         self._news()
@@ -151,9 +153,17 @@ class GuardRegistry:
         member = self._closure.guards.get(guard)
         return 0 if member is None else member.terms.lease
 
-    def since(self, guard: str) -> int | None:  # noqa: ARG002 - who leaves is cut
-        """Begin of time: who is no member any more loses its connection."""
-        return 0
+    def since(self, guard: str) -> int | None:
+        """Begin of time: who is no member any more loses its connection.
+
+        None, for one that fails open, until it is on disk that it proved something:
+        after a crash the server would take it for one that never served.
+        """
+        member = self._closure.guards.get(guard)
+        if member is None or member.terms.mode is not GuardMode.FAIL_OPEN:
+            return 0
+        saved = self._written.get(guard) == self._wanted.get(guard)
+        return 0 if saved and member.trial is None else None
 
     def heard(self, guard: str) -> None:
         """Note that a guard gave a sign of life."""
@@ -233,11 +243,22 @@ class GuardRegistry:
         names, self.unsaved = self.unsaved, set()
         return names
 
-    def save(self, names: Iterable[str], tx: Transaction) -> None:
-        """Bring guards to disk as they are by then; those that left are forgotten."""
-        names = list(names)
-        tx.put_named("guards", ((name, self._wanted.get(name)) for name in names))
-        tx.free_guards([name for name in names if not self.names.is_bound(name)])
+    def save(self, names: Iterable[str], tx: Transaction) -> GuardRows:
+        """Bring guards to disk as they are by then; those that left are forgotten.
+
+        Returns:
+            Rows for `saved`, once they are committed.
+        """
+        saved = [(name, self._wanted.get(name)) for name in names]
+        tx.put_named("guards", saved)
+        tx.free_guards([name for name, _ in saved if not self.names.is_bound(name)])
+        return saved
+
+    def saved(self, saved: GuardRows) -> None:
+        """Note what is on disk of guards that are still wanted so."""
+        for name, body in saved:
+            if body is not None and self._wanted.get(name) == body:
+                self._written[name] = body
 
     def take_witnesses(self) -> list[tuple[str, bytes | None]]:
         """Return the changes of reported positions since the last call, to be saved."""
