@@ -117,6 +117,35 @@ async def test_stages_that_wait_share_a_commit_behind_requests(tmp_path: Path) -
         assert [(0, 1), (1, 3), (3, 7)] == [(each.start, each.end) for each in commits]
 
 
+async def test_requests_without_end_do_not_keep_stages_waiting(tmp_path: Path) -> None:
+    """Of requests that come in during each commit, a stage waits for so many."""
+    loop, ran = asyncio.get_running_loop(), list[str]()
+    most = 10 * store_module.URGENT_TURNS
+    async with opened(tmp_path) as store:
+        writes: list[asyncio.Task[None]] = []
+
+        async def ask() -> None:
+            writes.append(asyncio.create_task(store.write(request, urgent=True)))
+            if not ran:
+                writes.append(asyncio.create_task(store.write(stage)))
+            await asyncio.sleep(0)
+
+        def stage(_: Transaction) -> None:
+            ran.append("stage")
+
+        def request(_: Transaction) -> None:
+            if len(ran) < most:  # another one is there before this one is committed
+                asyncio.run_coroutine_threadsafe(ask(), loop).result()
+                ran.append("request")
+
+        await ask()
+        while len(ran) < most:
+            await asyncio.gather(*writes)
+
+        assert "stage" in ran[: 2 * store_module.URGENT_TURNS]
+        assert ran[:3] == ["request"] * 3  # and they go first
+
+
 async def test_a_copy_is_written_once_an_hour(tmp_path: Path) -> None:
     """The key holds the hour, so a replay never replaces the genuine copy."""
     async with opened(tmp_path) as store:

@@ -3,7 +3,8 @@
 One thread writes. What ingress asks for goes first and is committed in groups (many
 requests, one fsync), along with the few rows of alerts and of what accesses brought:
 a line and the alerts of the lines before it are one commit. What else stages ask for
-is committed in groups of its own: no reply waits for a long slice in its group.
+is committed in groups of its own: no reply waits for a long slice in its group. Under
+requests without end one such group has its turn now and then.
 Reads are short, on their own connection. The write-ahead log is moved into the file by
 another thread, off the path of commits.
 """
@@ -47,6 +48,7 @@ T = TypeVar("T")
 Job = Any  # Callable[[Transaction], T], stored untyped in the queue
 
 GROUP: Final = 256  # jobs of ingress, or of stages, in one commit
+URGENT_TURNS: Final = 16  # commits of ingress for which stages' jobs wait
 MAX_WAITING: Final = 4096
 CHECKPOINT_SECONDS: Final = 2.0
 LONG_LOG: Final = 64 << 20  # bytes
@@ -98,6 +100,7 @@ class Store:
         self._loop = asyncio.get_running_loop()
         self._urgent: deque[_Waiting] = deque()
         self._patient: deque[_Waiting] = deque()
+        self._passed = 0  # commits since stages' jobs had their turn or nothing to do
         self._wake = threading.Condition()
         self._closing = False
         self._stop_checkpoints = threading.Event()
@@ -289,7 +292,10 @@ class Store:
         with self._wake:
             while not (self._urgent or self._patient or self._closing):
                 self._wake.wait()
-            queue = self._urgent or self._patient
+            turn = self._patient and self._passed >= URGENT_TURNS
+            queue = self._patient if turn else self._urgent or self._patient
+            passed = self._patient and queue is self._urgent
+            self._passed = self._passed + 1 if passed else 0
             return [queue.popleft() for _ in range(min(GROUP, len(queue)))]
 
     def _write_batch(
