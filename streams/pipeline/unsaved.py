@@ -80,6 +80,11 @@ class UnsavedOutputs:
         for realm, each in self._of.items():
             yield from ((realm, key, body) for key, body in each.uses.items())
 
+    @property
+    def size(self) -> int:
+        """Bytes of remembered uses."""
+        return sum(len(body) for _, _, body in self.uses() if body is not None)
+
     def dropped(self) -> Iterator[tuple[str, str]]:
         """Realms and ids of findings that are forgotten."""
         for realm, each in self._of.items():

@@ -23,7 +23,7 @@ from agents_registry.facts import (
 )
 from agents_registry.identifiers import VOCABULARY, Identifier
 from schemas.codec import encode_fact
-from streams.engines.embedded import access_steps
+from streams.engines.embedded import access_steps, stage_state
 from streams.engines.embedded.reading import Stored
 from streams.engines.embedded.stages import Stages
 from streams.engines.embedded.store import Commit, Store
@@ -120,11 +120,13 @@ async def test_blocks_of_accesses_that_wait_share_a_commit(
     assert len([each for each in commits if each.access_end == 30]) < 10
 
 
+@pytest.mark.parametrize(("most", "expected"), [(None, True), (1, False)])
 async def test_what_a_line_brings_goes_with_the_next_requests(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int | None, *, expected: bool
 ) -> None:
-    """It waits behind no rows of other stages."""
+    """It waits behind no rows of other stages; and no reply for a large piece of it."""
     urgent: list[bool] = []
+    monkeypatch.setattr(stage_state, "URGENT_BYTES", most or stage_state.URGENT_BYTES)
     async with looping(tmp_path) as (store, stages):
         await until(lambda: stages.idle)
         right = store.write_in_time
@@ -137,7 +139,7 @@ async def test_what_a_line_brings_goes_with_the_next_requests(
         await show(store, AccessEvent((TOKEN,), "door", "allowed", 3 * S, None))
         await until(lambda: stages.judged == 1)
 
-    assert urgent[:1] == [True]
+    assert urgent[:1] == [expected]
 
 
 async def findings_at(folder: Path, now: int, *, tell: bool) -> list[Any]:

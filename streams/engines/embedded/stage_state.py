@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import orjson
 from attrs import define
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from agents_registry.registry import Registry
     from streams.engines.embedded.store import Commit, Store
     from streams.engines.embedded.transaction import Transaction
+
+URGENT_BYTES: Final = 1 << 20  # of remembered uses in a commit of ingress
 
 
 @define
@@ -139,7 +141,8 @@ class StageState:
 
         Args:
             job: writes more rows.
-            urgent: share the next commit of ingress; for few rows, since replies wait.
+            urgent: share the next commit of ingress, unless uses were joined to a large
+                piece: replies wait for it.
         """
         if job is None and not self.access.changed:
             return False
@@ -149,7 +152,8 @@ class StageState:
             if job is not None:
                 job(tx)
 
-        await self.store.write_in_time(both, urgent=urgent)
+        few = self.access.unsaved.size <= URGENT_BYTES
+        await self.store.write_in_time(both, urgent=urgent and few)
         self.access.saved()
         return True
 
