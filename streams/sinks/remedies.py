@@ -1,12 +1,12 @@
 """What to do about each kind of finding.
 
 ``{it}`` is the name that the finding is about, ``{id}`` the same as a shell takes it,
-``{ended}`` and ``{ended_id}`` so the name that was ended. ``{point}`` is the
-enforcement point or the source, ``{value}`` the name without its kind, ``{by}`` whoever
-said it, ``{authority}`` the system whose word it is, ``{not_holder}`` who holds a
-guard's name, ``{lift}`` the options of a lift, ``{former}`` the owner who is gone,
-``{its}`` what to do about the credentials of an unknown agent. ID, TEXT, FACT, ... are
-for the reader to fill in.
+``{ended}`` and ``{ended_id}`` so the name that was ended, ``{end}`` what to do about it
+at its issuer: end, suspend or narrow. ``{point}`` is the enforcement point or the
+source, ``{value}`` the name without its kind, ``{by}`` whoever said it, ``{authority}``
+the system whose word it is, ``{not_holder}`` who holds a guard's name, ``{lift}`` the
+options of a lift, ``{former}`` the owner who is gone, ``{its}`` what to do about the
+credentials of an unknown agent. ID, TEXT, FACT, ... are for the reader to fill in.
 """
 
 from __future__ import annotations
@@ -67,16 +67,17 @@ _TREAT: Final = "Treat what {it} did since its end as unauthorised."
 REMEDIES: Final = {
     FindingKind.USE_AFTER_REVOCATION: (
         "Have {it} blocked at {point} and at every other point without a guard, and "
-        "end it at the system that issued it. "
+        "{end} it at the system that issued it. "
         f"{_ALL_ENDED} Have all that ended with it blocked there too. {_TREAT} {_WHY} "
         "Later: if {point} has no guard, put one in front of it; if it has one, let it "
         "enforce (not observe) and send receipts, as `rescind guards` shows."
     ),
     FindingKind.BLOCKED_ATTEMPT: (
-        "This attempt was refused; points without a guard may still accept {it}: end "
-        "it at the system that issued it. Ask its owner whose the address and the user "
-        "agent above are. If it is a job, have it updated. If nobody knows it, "
-        f"somebody stole {{it}}: look for the address in the logs of all points. {_WHY}"
+        "This attempt was refused; points without a guard may still accept {it}: "
+        "{end} it at the system that issued it. Ask its owner whose the address and "
+        "the user agent above are. If it is a job, have it updated. If nobody knows "
+        "it, somebody stole {it}: look for the address in the logs of all points. "
+        f"{_WHY}"
     ),
     FindingKind.SOURCE_DELAY: (
         f"{_TREAT} Ask why its source reported the end so late; `rescind sources` "
@@ -241,8 +242,8 @@ REMEDIES: Final = {
         "whether its guard only observes. If it still does, and they cannot mend it at "
         "once, have them take {point} offline. If they cannot be asked, keep the "
         "blocks, and have {point} taken offline if other ended credentials are used "
-        "there. Keep the logs of {point} and of its guard. End {it} at the system that "
-        f"issued it. {_TREAT} {_WHY}"
+        "there. Keep the logs of {point} and of its guard. Also {end} {it} at the "
+        f"system that issued it. {_TREAT} {_WHY}"
     ),
     FindingKind.BLAST_LIMIT: (
         f"{_MEANT} Until then guards deny {{it}} and all that descends from it, which "
@@ -265,8 +266,8 @@ REMEDIES: Final = {
         "was last heard, in doubt one hour earlier. Ask the operators of the points to "
         "restart the guards or mend their connection to Rescind. Where a point cannot "
         "block these and its guard is still behind, ask them to take the point "
-        f"offline. Lift the blocks when each guard is {_CAUGHT_UP}. End {{it}} at the "
-        f"system that issued it. {_TREAT}"
+        f"offline. Lift the blocks when each guard is {_CAUGHT_UP}. Also {{end}} "
+        f"{{it}} at the system that issued it. {_TREAT}"
     ),
     FindingKind.OVER_QUOTA: (
         "Ask the operators of {value} what it sends; `rescind sources` counts it. For "
@@ -298,7 +299,7 @@ ITS_CREDENTIALS: Final = (
 )
 # A guard could not have known.
 LATE_SOURCE: Final = (
-    "Have {it} blocked at {point} if it is still accepted there, and end it at the "
+    "Have {it} blocked at {point} if it is still accepted there, and {end} it at the "
     "system that issued it, unless it has ended there. "
     f"{_TREAT} Then find out why {{authority}} reported the end so late: no guard "
     "could know of it before; `rescind sources` shows the lag of a source. "

@@ -52,8 +52,10 @@ if TYPE_CHECKING:
 
 # As docs/security.md lists them: many who are on call have the role revoker alone.
 _FOR_RESTORERS: Final = re.compile(
-    r"`rescind (withdraw|distrust|lift|owners|adopt|approvals approve)\b"
+    r"`rescind (withdraw|distrust|lift|owners|adopt|approvals (?:approve|reject))\b"
 )
+# Who ends at its issuer what was only suspended cannot give it back.
+_AT_ISSUER: Final = {"suspend": "suspend", "narrow": "narrow"}
 _ROLE: Final = "The role restorer (or ask whoever administers Rescind) is needed for:"
 _LONGEST: Final = 300  # bytes of an identifier, all of it
 
@@ -178,6 +180,7 @@ def _filled(text: str, finding: Finding) -> str:
         id=_word(name),
         ended=shown(ended),
         ended_id=_word(ended),
+        end=_AT_ISSUER.get(finding.cause_effect or "", "end"),
         its=_its_credentials(finding),
         limit=limit_texts.limit(finding),
         lift=_lift_options(finding),

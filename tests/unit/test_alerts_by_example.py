@@ -774,7 +774,7 @@ _ORDER: Final = {
     "blast_limit_held": ("first stop gateway.agent:mailer", "rescind approvals reject"),
     "blast_limit_enforced": ("first stop gateway.agent:mailer", "rescind withdraw"),
     "enforcement_failure": ("to test whether", "offline"),
-    "enforcement_lag": ("rescind guards", "offline"),
+    "enforcement_lag": ("Then look with `rescind guards`", "offline"),
     "scope_escalation": ("was meant", "rescind revoke"),
     "scope_violation": ("whether it should have", "rescind revoke"),
     "unknown_credential": ("Ask the owner", "end it at the system that issued it"),
@@ -800,8 +800,9 @@ def test_an_alert_says_which_role_a_grant_needs(
 ) -> None:
     """Who is on call may have the role revoker alone."""
     text = wording.remedy(told[name])
-    needed = [each for each in ("withdraw", "owners", "adopt", "lift", "distrust")
-              if f"`rescind {each}" in text]  # fmt: skip
+    grants = ["withdraw", "owners", "adopt", "lift", "distrust"]
+    grants += ["approvals approve", "approvals reject"]
+    needed = [each for each in grants if f"`rescind {each}" in text]
 
     assert ("The role restorer" in text) is bool(needed)
     assert [] == [n for n in needed if n not in text.partition("needed for:")[2]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -291,6 +292,27 @@ def test_says_who_whose_where_from_why_and_what_now() -> None:
     assert "2025-11-24 16:00:00 UTC" == ended
     details = alert_fields.details(finding)
     assert ("dana", "INC-77") == (details["ended_by"], details["reason"])
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        FindingKind.USE_AFTER_REVOCATION,
+        FindingKind.BLOCKED_ATTEMPT,
+        FindingKind.ENFORCEMENT_FAILURE,
+        FindingKind.ENFORCEMENT_LAG,
+    ],
+)
+def test_what_is_suspended_is_not_to_be_ended_at_its_issuer(kind: FindingKind) -> None:
+    """Who suspended it may give it back; its issuer cannot."""
+    said = {
+        effect: wording.remedy(a_finding(kind=kind, cause_effect=effect))
+        for effect in ("revoke", "suspend", "narrow")
+    }
+
+    ends = {effect: re.findall(r"\b(end|suspend|narrow) \S+ at (?=the system)", text)
+            for effect, text in said.items()}  # fmt: skip
+    assert {"revoke": ["end"], "suspend": ["suspend"], "narrow": ["narrow"]} == ends
 
 
 def test_an_event_tells_where_a_use_came_from() -> None:
