@@ -7,9 +7,11 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from aiokafka import TopicPartition
 from aiokafka.errors import InconsistentGroupProtocolError
 from attrs import define, field
 
+from streams.engines.kafka.client import internals
 from streams.engines.kafka.client.cluster_monitor import PartitionHolder
 from streams.engines.kafka.client.group_consumer import GroupConsumer
 from streams.engines.kafka.notify import intake as product
@@ -195,6 +197,36 @@ async def test_what_is_settled_is_committed_before_the_partitions_go() -> None:
     parts.inbox.taken[0].ack()
     await parts.consumer.on_partitions_revoked([])
     assert parts.member.stored == 1
+
+
+async def test_a_broker_that_is_slow_has_no_partition_kept_past_the_rebalance(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else others deliver it meanwhile, too; a commit in hand counts as well."""
+    monkeypatch.setattr(product, "REBALANCE_SECONDS", 0.3)
+    member = FindingsIntake(KAFKA, NotifySettings(name=OURS), cast("Any", None)).member
+    asked: list[Any] = []
+
+    async def commit(offsets: Any) -> None:
+        asked.append(offsets)
+        await asyncio.Event().wait()
+
+    place = TopicPartition(KAFKA.topic("findings"), 0)
+    monkeypatch.setattr(internals, "member_id", lambda _: "m")
+    member._consumer = SimpleNamespace(assignment=lambda: {place}, commit=commit)
+
+    async def let_go() -> None:
+        assert not await member.commit({0: (1, "")})
+
+    member.let_go = let_go
+    async with asyncio.timeout(5):
+        async with member.lock:
+            await let_go()
+        await member.on_partitions_revoked([place])
+    assert 2 == len(asked)
+    options: dict[str, Any] = member._options
+    heard, given = options["heartbeat_interval_ms"], options["rebalance_timeout_ms"]
+    assert heard + 2 * 1000 * member._commit_seconds < given
 
 
 async def test_a_commit_that_was_refused_is_done_later() -> None:

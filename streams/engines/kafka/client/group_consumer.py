@@ -113,12 +113,16 @@ class GroupConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             "client_id": self.name,
             "session_timeout_ms": int(session_seconds * 1000),
             # By its answers a member hears that partitions are given out anew.
-            "heartbeat_interval_ms": int(1000 * min(session_seconds / 5, BEAT_SECONDS)),
+            "heartbeat_interval_ms": int(
+                1000 * min(session_seconds / 5, BEAT_SECONDS, rebalance_seconds / 6)
+            ),
             "rebalance_timeout_ms": int(rebalance_seconds * 1000),
         }
         self._settings = settings
         self._consumer: Any = None
         self._commit_due_at = 0.0
+        # One may be in hand, and the last one follows, before the partitions go.
+        self._commit_seconds = min(COMMIT_SECONDS, rebalance_seconds / 3)
         self._session_seconds = session_seconds
         self._confirmed_at = 0.0  # asked then, by the event loop's clock
 
@@ -371,7 +375,7 @@ class GroupConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             if offsets:
                 # The client itself would wait for the group's coordinator forever.
-                async with asyncio.timeout(COMMIT_SECONDS):
+                async with asyncio.timeout(self._commit_seconds):
                     await self._consumer.commit(offsets)
         except (KafkaError, TimeoutError) as error:
             log.info("not_committed", error=type(error).__name__)
