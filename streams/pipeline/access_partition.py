@@ -66,7 +66,7 @@ class AccessPartition(Generic[F]):
         file: what was saved; see `take_up`.
         realm_of: gives the table of a realm as it is now.
         points_of: gives what the guards of a realm report.
-        tally: where it is counted.
+        tally: where it is counted once it is saved.
         unsaved: what steps found, until it is saved.
         postures: how credentials stand.
     """
@@ -247,7 +247,7 @@ class AccessPartition(Generic[F]):
 
     def saved(self) -> None:
         """Take note that all is saved."""
-        self.unsaved.clear()
+        self.unsaved.saved()
         self.postures.used = {}
 
     def _of(self, realm: str) -> tuple[Sentinel, Registry]:

@@ -34,6 +34,12 @@ class AccessTally:
     undated: int = 0
     opened: Counter[FindingKind] = field(factory=Counter)
 
+    def add(self, other: AccessTally | Outputs) -> None:
+        """Count what others counted, too."""
+        self.in_flight += other.in_flight
+        self.undated += other.undated
+        self.opened += other.opened
+
 
 @define
 class UnsavedOutputs:
@@ -41,6 +47,7 @@ class UnsavedOutputs:
 
     _tally: AccessTally
     _of: dict[str, Outputs] = field(factory=dict)
+    _counted: AccessTally = field(factory=AccessTally)
 
     def __bool__(self) -> bool:
         """Whether there are any."""
@@ -48,9 +55,7 @@ class UnsavedOutputs:
 
     def add(self, realm: str, new: Outputs) -> None:
         """Add those of one step."""
-        self._tally.in_flight += new.in_flight
-        self._tally.undated += new.undated
-        self._tally.opened += new.opened
+        self._counted.add(new)
         if new.unreadable:
             log.warning("uses_not_readable", realm=realm, count=new.unreadable)
         if new.forgotten:
@@ -63,8 +68,14 @@ class UnsavedOutputs:
             outputs.acted += new.acted
 
     def clear(self) -> None:
-        """Forget them: they are saved, or not true any more."""
+        """Forget them: they are not true any more, and count nowhere."""
         self._of = {}
+        self._counted = AccessTally()
+
+    def saved(self) -> None:
+        """Count them, and forget them: nothing has them judged again."""
+        self._tally.add(self._counted)
+        self.clear()
 
     def findings(self) -> list[Episode]:
         """Those that changed and are not told."""

@@ -13,7 +13,9 @@ from agents_registry.steps import finish
 from streams.engines.kafka.checkpoints.checkpoint import UsesFile
 from streams.engines.kafka.records.accesses import access_records, read_access
 from streams.engines.kafka.sentinel.owned_partition import OwnedPartition
+from streams.model.findings import FindingKind
 from streams.pipeline.realm import Realm
+from streams.pipeline.unsaved import AccessTally
 from streams.stages.access.uses import AccessEvent
 from streams.stages.ingest.ingress import Origin
 from streams.stages.registry.cascade import Cascade
@@ -45,12 +47,14 @@ class World:
         self.realm.apply(ISSUE, 0)
         self.points = EnforcementPoints()
 
+        self.tally = AccessTally()
+
     def watched(self) -> OwnedPartition:
         """Give the partition as a process that starts has it."""
         tolerances = Tolerances(0, 0, 10**20, 10**20)
         return OwnedPartition(
             self.file, tolerances, lambda _: self.realm,
-            points_of=lambda _: self.points,
+            points_of=lambda _: self.points, tally=self.tally,
         )  # fmt: skip
 
 
@@ -140,3 +144,19 @@ def test_a_fact_that_limits_scopes_comes_after_the_use(world: World) -> None:
         finish(each.settle(NOW))
 
     assert ["scope_violation"] == kinds(each)
+
+
+def test_what_is_thrown_away_before_it_is_saved_is_counted_once(world: World) -> None:
+    """The group gave the partition away, or gives it anew: it is judged again."""
+    world.realm.apply(CAUSE, 1)
+    show(world.watched())
+    each = world.watched()
+    show(each)
+    each.unsaved.clear()
+    each = world.watched()
+    show(each)
+    assert not world.tally.opened
+    each.save()
+    each.save()
+
+    assert {FindingKind.USE_AFTER_REVOCATION: 1} == world.tally.opened
