@@ -15,60 +15,28 @@ from typing import Final
 
 from streams.model.findings import SUMMARY, FindingKind
 from streams.sinks.kind_texts import ABOUT_NO_AGENT, NOT_USED, OWNERS_GONE
+from streams.sinks.remedy_phrases import (
+    ALL_ENDED,
+    BY_HAND,
+    CAUGHT_UP,
+    CREATED,
+    DECLARE,
+    FOR_GOOD,
+    MEANT,
+    NAME_OWNER,
+    REVOKE,
+    TAKE_BACK,
+    TREAT,
+    UNDO,
+    WHY,
+)
 from streams.sinks.summary_remedies import ADOPT, LISTED, MANY
 
-# How a name is declared, with a line of the list.
-_DECLARE: Final = (
-    "`rescind adopt FILE`, where FILE is a CSV with the lines identifier,owners and "
-    "{cell},person.id:NAME"
-)
-_REVOKE: Final = '`rescind revoke {id} --reason "TEXT"`'
-_WHY: Final = "`rescind why {id}` shows the revocation."
-# What can be undone stands first; what cannot, under a condition.
-_UNDO: Final = "(`rescind withdraw` takes that back)"
-_FOR_GOOD: Final = "(that cannot be undone)"
-# A thief makes credentials of its own.
-_CREATED: Final = (
-    "`rescind blast-radius {id}` lists what ends with it, and what it created, which "
-    "does not end with it: revoke of that what nobody knows."
-)
-_ALL_ENDED: Final = (
-    "`rescind blast-radius {ended_id}` lists all that ended with {ended}, and what "
-    "that created, which did not end with it: revoke of that what nobody knows."
-)
-# As `rescind guards` shows a guard that is late no more.
-_CAUGHT_UP: Final = "`heard`, `0 facts` behind and not in mode `observe`"
-_NAME_OWNER: Final = (
-    "Name that owner with `rescind owners {id} --owner person.id:NAME --reason "
-    '"TEXT"`. If nobody needs it, run `rescind blast-radius {id}` first, which lists '
-    f"what ends with it, and then end it with {_REVOKE}."
-)
-# After a theft; SPEAKER is the name of the system whose credential it was. What is
-# true is entered before the distrust: until then a thief who was revoked is let in.
-_TAKE_BACK: Final = (
-    "Then list with `rescind audit export` what it said since TIME, the earliest time "
-    "of the theft, and ask the operators of SPEAKER which revocations of these are "
-    'true. First enter each true one anew with `rescind revoke ID --reason "TEXT"`: '
-    "these are yours and stay. Only then run `rescind distrust AUTHORITY --key KEY "
-    '--from TIME --reason "TEXT"`: it takes back all that this key said since TIME, '
-    "also declarations, owners and lifts, and cannot be undone. Have SPEAKER send what "
-    "is true of those again, with the new credential."
-)
-_BY_HAND: Final = (
-    "Until events come again, ask its operators what ended since the last one, and "
-    'enter each end by hand with `rescind revoke ID --reason "TEXT"`; of a suspension, '
-    "take that back with `rescind withdraw` once it is lifted there."
-)
-_MEANT: Final = (
-    "Ask the owner of {by}, or whoever runs it, whether that was meant; do not take "
-    "the word of an agent itself."
-)
-_TREAT: Final = "Treat what {it} did since its end as unauthorised."
 REMEDIES: Final = {
     FindingKind.USE_AFTER_REVOCATION: (
         "Have {it} blocked at {point} and at every other point without a guard, and "
         "{end} it at the system that issued it. "
-        f"{_ALL_ENDED} Have all that ended with it blocked there too. {_TREAT} {_WHY} "
+        f"{ALL_ENDED} Have all that ended with it blocked there too. {TREAT} {WHY} "
         "Later: if {point} has no guard, put one in front of it; if it has one, let it "
         "enforce (not observe) and send receipts, as `rescind guards` shows."
     ),
@@ -77,16 +45,16 @@ REMEDIES: Final = {
         "{end} it at the system that issued it. Ask its owner whose the address and "
         "the user agent above are. If it is a job, have it updated. If nobody knows "
         "it, somebody stole {it}: look for the address in the logs of all points. "
-        f"{_WHY}"
+        f"{WHY}"
     ),
     FindingKind.SOURCE_DELAY: (
-        f"{_TREAT} Ask why its source reported the end so late; `rescind sources` "
+        f"{TREAT} Ask why its source reported the end so late; `rescind sources` "
         "shows the lag."
     ),
     FindingKind.UNKNOWN_AGENT: (
         "Look at what {it} did at the points named above, and ask their operators "
-        f"whose it is. If it is known, declare it with {_DECLARE}. If nobody knows it, "
-        f"revoke it with {_REVOKE}, which denies what is known to descend from it, and "
+        f"whose it is. If it is known, declare it with {DECLARE}. If nobody knows it, "
+        f"revoke it with {REVOKE}, which denies what is known to descend from it, and "
         "not what it created. {its} If nobody can be asked: revoke all of these where "
         "what it did may do harm, or you cannot tell (`rescind withdraw` takes that "
         "back); otherwise ask in the morning. Have what you revoked blocked at points "
@@ -96,31 +64,34 @@ REMEDIES: Final = {
     FindingKind.UNKNOWN_CREDENTIAL: (
         "Look at what it did at {point}. Ask the owner of the agent where {it} came "
         "from, and whether the agent should have it. If the agent should have it, "
-        f"declare it with {_DECLARE}. If the agent should not have it, or the owner "
-        f"does not know it, revoke it with {_REVOKE} {_UNDO}, have it blocked at "
+        f"declare it with {DECLARE}. If the agent should not have it, or the owner "
+        f"does not know it, revoke it with {REVOKE} {UNDO}, have it blocked at "
         "{point} and at every other point without a guard, which accept it until then, "
-        f"and end it at the system that issued it {_FOR_GOOD}. {_CREATED} If nobody "
+        f"and end it at the system that issued it {FOR_GOOD}. {CREATED} If nobody "
         "can be asked: revoke and block it where what it did may do harm, or you "
         "cannot tell; otherwise ask in the morning."
     ),
     FindingKind.UNAUTHORISED: (
         "Ask whoever administers Rescind whether {by} may say that. If so, grant it "
         "the kind in `authorities` of the settings, and have the statement sent again: "
-        "what was refused is not kept. If another system sent it with the credential "
-        "of {by}, give that system one of its own instead, and have it sent again with "
-        "that. Only if the credential of {by} was stolen: do not have it sent again, "
-        f"and rotate the credential. {_TAKE_BACK.replace('SPEAKER', '{by}')} AUTHORITY "
-        "is {by}, KEY the name of that credential in the settings (in the export: "
-        "ingress_key)."
+        "what was refused is not kept. Nothing of it was taken in: if nobody can be "
+        "asked, look in `rescind audit export` what else {by} said, and ask in the "
+        "morning whether all of that is known. If another system sent it with the "
+        "credential of {by}, give that system one of its own, and have it sent again "
+        "with that. Only if the credential of {by} was stolen: do not have it sent "
+        "again, and rotate the credential. "
+        f"{TAKE_BACK.replace('SPEAKER', '{by}')} AUTHORITY is {{by}}, KEY the name of "
+        "that credential in the settings (in the export: ingress_key)."
     ),
     FindingKind.REVOCATION_NOT_APPLIED: (
-        f"{{it}} may still be accepted: {_REVOKE} denies it at the guards now. Then "
+        f"{{it}} may still be accepted: {REVOKE} denies it at the guards now. Then "
         "end it by hand at its source."
     ),
     FindingKind.LIFT_AMBIGUOUS: (
         "Ask the operators of {authority} which came last. If {it} may work again, run "
         '`rescind lift {id}{lift} --reason "TEXT"`; `rescind why {id}` shows the '
-        "suspension with its authority and aspect."
+        "suspension with its authority and aspect. If the suspension came last, "
+        "nothing is to be done. If nobody can be asked, leave it suspended."
     ),
     FindingKind.SCOPE_ESCALATION: (
         "Guards deny what {it} does beyond the scope of its parent. Points without a "
@@ -128,16 +99,16 @@ REMEDIES: Final = {
         "used. Ask the owner of {it}, and the owner of its parent, whether the scope "
         "was meant. If it was meant, have the scopes of one of the two corrected. If "
         "it was not meant, or if it was used and nobody can be asked, revoke {it} with "
-        f"{_REVOKE} {_UNDO}. {_CREATED} Only once it is sure that it was not meant, "
-        f"end it at the system that issued it {_FOR_GOOD}, and issue a new one only "
+        f"{REVOKE} {UNDO}. {CREATED} Only once it is sure that it was not meant, "
+        f"end it at the system that issued it {FOR_GOOD}, and issue a new one only "
         "when it is known who made the old one."
     ),
     FindingKind.SCOPE_VIOLATION: (
         "Have {it} blocked at {point}, and look at what it did there. Ask its owner "
         "whether it should have that scope. If it should, have the scope declared, and "
         "lift the block. If it should not, or if nobody can be asked and it did what "
-        f"nobody knows, revoke it with {_REVOKE} {_UNDO}. {_CREATED} End it at the "
-        f"system that issued it {_FOR_GOOD} only once its owner says that it was not "
+        f"nobody knows, revoke it with {REVOKE} {UNDO}. {CREATED} End it at the "
+        f"system that issued it {FOR_GOOD} only once its owner says that it was not "
         "meant. {point} may accept this scope from every credential: have its "
         "operators let it ask its guard with the scope of each request, and until then "
         "look in its log for others that use that scope."
@@ -148,23 +119,23 @@ REMEDIES: Final = {
         "scopes in use, and wait until it is in use. `rescind blast-radius {id}` lists "
         "what descends from the old one: ask the owners of all that to have it issued "
         "anew too, and wait until all of it is in use. Only then end the old one "
-        f"with {_REVOKE} and at the system that issued it."
+        f"with {REVOKE} and at the system that issued it."
     ),
     FindingKind.OWNERLESS: (
         "Ask whoever declared it whose it is: `rescind audit export` names "
-        f"the authority that did. {_NAME_OWNER}"
+        f"the authority that did. {NAME_OWNER}"
     ),
     FindingKind.SHARED_SERVICE_ACCOUNT: (
         "Not urgent. Ask its owner to give each agent named above an account of its "
         "own, so that each can be ended alone. Once these are in use, end the shared "
-        f"account with {_REVOKE} and at its system; `rescind blast-radius {{id}}` "
+        f"account with {REVOKE} and at its system; `rescind blast-radius {{id}}` "
         "lists what ends with it."
     ),
     FindingKind.UNMAPPED: (
         "Not urgent. Ask the owner of what descends from {it} (`rescind blast-radius "
         "{id}` lists it): which system issued {it}? Have that system connected to "
         "Rescind. Until then Rescind does not learn when {it} ends, and what descends "
-        f"from it lives on. If {{it}} has ended, run {_REVOKE}. If nobody knows "
+        f"from it lives on. If {{it}} has ended, run {REVOKE}. If nobody knows "
         "{it}, treat what descends from it as credentials that nobody declared: look "
         "at what they did."
     ),
@@ -172,8 +143,8 @@ REMEDIES: Final = {
         "`rescind why {id}` shows whether it has ended here already; if so, only the "
         "system that issued it is left. If not, call its owner, and without waiting "
         "for the answer (unless what was found is plainly a test value) end it with "
-        f"{_REVOKE} {_UNDO}, and at the system that issued it {_FOR_GOOD}: points "
-        f"without a guard accept it until then. {_CREATED} Look through the access "
+        f"{REVOKE} {UNDO}, and at the system that issued it {FOR_GOOD}: points "
+        f"without a guard accept it until then. {CREATED} Look through the access "
         "logs of all points that accept it, from the day of its exposure (the report "
         "above is later), for addresses that you do not know. Have a new one issued, "
         "and the old one removed from where it was found."
@@ -181,11 +152,12 @@ REMEDIES: Final = {
     FindingKind.SOURCE_SILENT: (
         "Revocations that {it} reports may not arrive, and are not enforced then. "
         "`rescind sources` shows its last event and error; look at the sender, and at "
-        f"the network path to Rescind. {_BY_HAND}"
+        f"the network path to Rescind. {BY_HAND} Afterwards look for a finding "
+        "source_gap. If {it} only had nothing to send, raise its `silent_seconds`."
     ),
     FindingKind.SOURCE_STOPPED: (
         "Revocations that {it} reports do not arrive. Ask the operators of {it} to "
-        f"enable the stream; `rescind ssf status` shows it. {_BY_HAND} Afterwards ask "
+        f"enable the stream; `rescind ssf status` shows it. {BY_HAND} Afterwards ask "
         "them whether it sent what it held back."
     ),
     FindingKind.SOURCE_GAP: (
@@ -224,12 +196,12 @@ REMEDIES: Final = {
     ),
     FindingKind.CLOSURE_PARTIAL: (
         "First look with `rescind guards`. If each guard named above is "
-        f"{_CAUGHT_UP}, block nothing. If not, have {{it}}, and all that ended with "
+        f"{CAUGHT_UP}, block nothing. If not, have {{it}}, and all that ended with "
         "it, blocked at the points of these guards; `rescind blast-radius {id}` lists "
         "it. Ask the operators of these points to restart the guards or mend their "
         "connection to Rescind. Where a point cannot block these and its guard is "
         "still behind, ask them to take the point offline until the guard has caught "
-        f"up. Lift the blocks only when each guard is {_CAUGHT_UP}. In both cases look "
+        f"up. Lift the blocks only when each guard is {CAUGHT_UP}. In both cases look "
         "at what {it}, and all that ended with it, did at these points from that end "
         "until the guard had applied it or the point blocked them, and treat that as "
         "unauthorised. `rescind guards --remove NAME` is for a guard whose points are "
@@ -237,16 +209,16 @@ REMEDIES: Final = {
     ),
     FindingKind.ENFORCEMENT_FAILURE: (
         "Have {it} blocked at {point}, and all else that ended with it: {point} may "
-        f"accept every ended credential. {_ALL_ENDED} Ask the operators of {{point}} "
+        f"accept every ended credential. {ALL_ENDED} Ask the operators of {{point}} "
         "to test whether it still accepts an ended credential; `rescind guards` shows "
         "whether its guard only observes. If it still does, and they cannot mend it at "
         "once, have them take {point} offline. If they cannot be asked, keep the "
         "blocks, and have {point} taken offline if other ended credentials are used "
         "there. Keep the logs of {point} and of its guard. Also {end} {it} at the "
-        f"system that issued it. {_TREAT} {_WHY}"
+        f"system that issued it. {TREAT} {WHY}"
     ),
     FindingKind.BLAST_LIMIT: (
-        f"{_MEANT} Until then guards deny {{it}} and all that descends from it, which "
+        f"{MEANT} Until then guards deny {{it}} and all that descends from it, which "
         "`rescind blast-radius {id}` lists; points without a guard may still accept "
         "them. If the order was meant, ask the operators of the points without a guard "
         "to block them. If the order was not meant, first stop {by}, which can send "
@@ -258,23 +230,23 @@ REMEDIES: Final = {
     ),
     FindingKind.ENFORCEMENT_LAG: (
         "Have {it} blocked at {point}, and wherever else the guards named above stand. "
-        f"Then look with `rescind guards`. If each of them is {_CAUGHT_UP}, nothing "
+        f"Then look with `rescind guards`. If each of them is {CAUGHT_UP}, nothing "
         "more is to be blocked. If not, have all else blocked there that ended "
         "meanwhile. "
-        f"{_ALL_ENDED} `rescind audit export --since TIME` has every other end (facts "
+        f"{ALL_ENDED} `rescind audit export --since TIME` has every other end (facts "
         "cause); choose a TIME before the revocation above and before each late guard "
         "was last heard, in doubt one hour earlier. Ask the operators of the points to "
         "restart the guards or mend their connection to Rescind. Where a point cannot "
         "block these and its guard is still behind, ask them to take the point "
-        f"offline. Lift the blocks when each guard is {_CAUGHT_UP}. Also {{end}} "
-        f"{{it}} at the system that issued it. {_TREAT}"
+        f"offline. Lift the blocks when each guard is {CAUGHT_UP}. Also {{end}} "
+        f"{{it}} at the system that issued it. {TREAT}"
     ),
     FindingKind.OVER_QUOTA: (
         "Ask the operators of {value} what it sends; `rescind sources` counts it. For "
         "a bulk load raise `quota` in the settings. For a loop have it stopped, and do "
         "not raise the quota. If they do not know it, the key was stolen: rotate it. "
         "What was refused is not taken in before its sender repeats it. The rest is "
-        f"for a theft alone. {_TAKE_BACK.replace('SPEAKER', '{value}')} "
+        f"for a theft alone. {TAKE_BACK.replace('SPEAKER', '{value}')} "
         "AUTHORITY is {value}, KEY "
         "the name of its credential in the settings (in the export: ingress_key)."
     ),
@@ -286,7 +258,7 @@ OWNER_GONE: Final = (
     "points without a guard accept it still: have it blocked there. {former} may still "
     "have its credentials: before you name an owner, have them issued anew and the old "
     "ones ended (`rescind blast-radius {id}` lists what descends from it), since "
-    f"guards accept it again from then on. {_NAME_OWNER}"
+    f"guards accept it again from then on. {NAME_OWNER}"
 )
 # What an unknown agent used: its only credential, or those that the logs name.
 ITS_CREDENTIAL: Final = (
@@ -301,19 +273,19 @@ ITS_CREDENTIALS: Final = (
 LATE_SOURCE: Final = (
     "Have {it} blocked at {point} if it is still accepted there, and {end} it at the "
     "system that issued it, unless it has ended there. "
-    f"{_TREAT} Then find out why {{authority}} reported the end so late: no guard "
+    f"{TREAT} Then find out why {{authority}} reported the end so late: no guard "
     "could know of it before; `rescind sources` shows the lag of a source. "
-    f"{_ALL_ENDED} All of that may have been accepted too."
+    f"{ALL_ENDED} All of that may have been accepted too."
 )
 END_UNUSED: Final = (
     "Not urgent. What descends from {it} may be in use: run `rescind blast-radius "
     "{id}` first, which lists what ends with it. Once its owner has confirmed that "
     "neither {it} nor anything that descends from it is needed, not even once a year, "
-    f"end it with {_REVOKE} and at the system that issued it. If it is needed, leave "
+    f"end it with {REVOKE} and at the system that issued it. If it is needed, leave "
     "it; `rescind alerts silence` holds this alert."
 )
 LEASE: Final = (
-    f"1. {_REVOKE} denies the lease at guards now {_UNDO}; its account at another "
+    f"1. {REVOKE} denies the lease at guards now {UNDO}; its account at another "
     "system lives on. "
     "2. Ask the operators of the vault ({point}): its audit log has which account the "
     "lease stands for and at which system (for a lease below database/, which "
@@ -334,13 +306,14 @@ OF_NO_AGENTS: Final = {
     ),
     FindingKind.UNAUTHORISED: (
         "`rescind guards` shows who holds the name. If {by} may use the name {value}, "
-        "add {value} to the `guards` of {by} in the settings. If not, rotate {by}"
+        "add {value} to the `guards` of {by} in the settings. If its owner set the "
+        "name by mistake, have the name changed. If nobody knows of it, rotate {by}"
         "{not_holder}, and find out who used it: the log of a proxy in front of "
         "Rescind may have the address."
     ),
 }
 HELD: Final = (
-    f"{_MEANT} Until then Rescind denies nothing of it; what {{by}} ended at other "
+    f"{MEANT} Until then Rescind denies nothing of it; what {{by}} ended at other "
     "systems has ended there. `rescind blast-radius {id}` lists what would end, "
     "`rescind approvals list` has the ID of the order. If it was meant, `rescind "
     "approvals approve ID` enforces it. If it was not meant, first stop {by}, which "

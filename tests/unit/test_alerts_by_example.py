@@ -141,7 +141,7 @@ ANSWERS: Final = {
         "found at 2026-03-02 09:00:00 UTC",
         "unknown address (the refusal does not carry one)",
         ("it has no right to this name", "token payments-guards"),
-        "If not, rotate token ci-runner, not token payments-guards",
+        "If nobody knows of it, rotate token ci-runner, not token payments-guards",
     ),
     "revocation_not_applied": Answers(
         f"unknown (the event does not say in readable form what it ended); reported by "
