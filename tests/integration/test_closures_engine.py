@@ -413,6 +413,31 @@ async def test_a_proof_outlives_a_registration_that_waits_for_the_disk(
         assert (longer, None) == (member.terms, member.trial)
 
 
+async def test_a_registration_that_fails_changes_no_terms(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor on disk, later: who was a member is one after a restart."""
+    watching = attrs.evolve(OPEN, mode=GuardMode.OBSERVE)
+    async with engine(tmp_path, 60 * SECOND) as one:
+        roll = one.closures.roll
+        await roll.register(OPEN, BEARER, BY_OPEN)
+
+        async def fails(job: Any, **options: Any) -> None:
+            await one.store.write(job, **options)
+            raise sqlite3.DatabaseError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(one.store, "write_in_time", fails)
+            with pytest.raises(sqlite3.DatabaseError):
+                await roll.register(watching, BEARER, BY_OPEN)
+        roll.applied(BY_OPEN, "g1", 0, None)
+        await one.closures._save()
+        assert roll.since("open") == 0
+    async with engine(tmp_path, 60 * SECOND) as after:
+        member = after.closures.closure.guards["open"]
+        assert (OPEN, None) == (member.terms, member.trial)
+
+
 async def test_a_guard_is_forgotten_on_disk_unless_it_came_back(tmp_path: Path) -> None:
     """The silent one is; one that registers before the file is written is not."""
     async with engine(tmp_path) as one:

@@ -119,7 +119,7 @@ class GuardRegistry:
         was = self.names.holder(name)
         room = self.names.bind(name, bearer, self._wanted.keys())
         proven = known is not None and known.trial is None
-        body = rows.guard_body(terms, proven=proven)
+        body, before = rows.guard_body(terms, proven=proven), self._wanted.get(name)
         self._wanted[name] = body
         if self._written.get(name) != body or was != bearer.name or room:
 
@@ -132,17 +132,26 @@ class GuardRegistry:
             try:
                 self.saved(await self._store.write_in_time(job, urgent=True))
             except BaseException:
-                if name not in self._closure.guards:
-                    self._wanted.pop(name, None)
+                self._take_back(name, before)
                 raise
-            finally:
-                if name not in self._wanted:
-                    self.unsaved.add(name)
             if name not in self._wanted:
+                self.unsaved.add(name)
                 raise LookupError(name)
         self._closure.register(terms, self._boottime())
         self._registered(terms)
         self._news()
+
+    def _take_back(self, name: str, before: bytes | None) -> None:
+        """Undo a registration that failed: a member keeps its terms, and its proof."""
+        member = self._closure.guards.get(name)
+        if member is None or before is None:
+            self._wanted.pop(name, None)
+        else:
+            terms, _ = rows.guard_of(before)
+            proven = member.trial is None
+            self._wanted[name] = rows.guard_body(terms, proven=proven)
+        self._written.pop(name, None)  # the file may have either
+        self.unsaved.add(name)
 
     def _registered(self, terms: Registration) -> None:
         enforces = terms.mode is not GuardMode.OBSERVE
