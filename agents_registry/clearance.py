@@ -12,28 +12,31 @@ A value is kept for each node that was asked about and for all that it hangs on:
   whether a fact makes the node itself known;
 - the *generation* in which it was found out. In another one it says nothing.
 
-What no value can say is remembered as an answer, a bounded number of them.
+What no value can say is kept as an answer (`agents_registry.answers`).
 
 A fact that touches a node undoes what hangs on it. All that a value or an answer hangs
 on has a value itself, if only the mark that something was asked, so that nothing needs
-to be looked for below a node without one. Where very much hangs below, a new generation
-begins, which takes no time, and values are found out again as they are asked for.
-Nothing of this is part of a dump.
+to be looked for below a node without one. Facts that come soon after each other share
+a number of looks. Where more hangs below, a new generation begins, which takes no time,
+and values are found out again as they are asked for.
+
+One thread at a time touches a table: who asks writes here. Nothing of this is part of a
+dump.
 """
 
 from __future__ import annotations
 
 from array import array
 from itertools import chain
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
+from agents_registry.answers import KeptAnswers
 from agents_registry.lineage import UNKNOWN_TIME
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Hashable, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from agents_registry.lineage import Lineage
-    from agents_registry.verdict import Judgement
 
 GENERATION: Final = (1 << 10) - 1  # the number 0 stands for none
 ONE: Final = 1 << 10  # of the size
@@ -46,25 +49,9 @@ FINE: Final = (1 << 25) - 1  # below this a value holds no time
 NO_TIME: Final = -(1 << 63)
 NEVER_CLEAR: Final = NO_TIME + FINE  # values up to this one
 UNDONE_AT_ONCE: Final = 4096  # looks at what hangs below; beyond begins a generation
-MOST_WEIGHT: Final = 1 << 18  # of all answers: some tens of MB
-_OF_AN_ANSWER: Final = 8  # about as heavy as so many identifiers of its path
-
-
-class Answer(NamedTuple):
-    """What was found out of one presentation.
-
-    Attributes:
-        judgement: the verdict, apart from what the policy says of unknown identifiers.
-        settled: the policy has no say, since facts make all identifiers known or the
-            verdict is a denial.
-        since: first time at which it is the same (ns).
-        until: first time after which it may be another one (ns).
-    """
-
-    judgement: Judgement
-    settled: bool
-    since: int
-    until: int
+LOOKS_OF_A_FACT: Final = 128  # what each one adds to the looks that are left
+MOST_LOOKS: Final = 4 * UNDONE_AT_ONCE  # left; so a hundred facts take 5 ms at most
+PORTION: Final = 1 << 17  # names that room is made for at once, in less than 1 ms
 
 
 class Clearance:
@@ -75,7 +62,7 @@ class Clearance:
         token: stands for the table, and does not keep it.
         generation: the one whose values count.
         current: it, of a node that is known.
-        answers: what was found out of presentations, by what was asked.
+        answers: what was found out of presentations.
     """
 
     def __init__(self, lineage: Lineage, owned: Mapping[int, Iterable[int]]) -> None:
@@ -84,43 +71,34 @@ class Clearance:
         self.token = object()
         self.generation = 1
         self.current = NAMED | 1
-        self.answers: dict[Hashable, Answer] = {}
+        self.answers = KeptAnswers()
         self._lineage = lineage
         self._owned = owned
-        self._asked: dict[int, list[Hashable]] = {}
-        self._weight = 0
+        self._looks = MOST_LOOKS
+        self._is_blank = True
 
-    def grow(self) -> None:
-        """Make room for the nodes that facts named since."""
-        missing = len(self._lineage) - len(self.values)
-        if missing:
-            self.values.frombytes(bytes(8 * missing))
+    def growing(self) -> Iterator[None]:
+        """Make room for the nodes that facts named since; yields between portions."""
+        self._is_blank = False
+        while missing := len(self._lineage) - len(self.values):
+            self.values.frombytes(bytes(8 * min(missing, PORTION)))
+            if missing > PORTION:
+                yield
+                self._is_blank = False
 
-    def remember(
-        self, key: Hashable, asked: Collection[int], closure: Iterable[int], now: int,
-        judgement: Judgement, *, settled: bool,
-    ) -> None:  # fmt: skip
-        """Keep an answer until a fact touches its closure.
+    def hang(self, closure: Iterable[int], now: int) -> tuple[int, int]:
+        """Mark all that an answer hangs on.
 
         Args:
-            key: what was asked.
-            asked: the nodes that were presented, or stand in the chain.
-            closure: all that the answer hangs on; numbers below 0 are left out.
-            now: when it was asked (ns).
-            judgement: the verdict.
-            settled: the policy has no say.
+            closure: the nodes, for which there is room; numbers below 0 are left out.
+            now: ns.
+
+        Returns:
+            The first time at which the same of them are expired as now, and the first
+            time after which others may be (ns).
         """
-        weight = _OF_AN_ANSWER + len(asked) + len(judgement.path)
-        self._weight += weight
-        if self._weight > MOST_WEIGHT:
-            self._forget_all()
-            self._weight = weight
-        self.grow()
-        values, generation, expires = (
-            self.values,
-            self.generation,
-            self._lineage.expires,
-        )
+        values, generation = self.values, self.generation
+        expires = self._lineage.expires
         since, until = NO_TIME, UNKNOWN_TIME
         for node in closure:
             if node < 0:
@@ -131,18 +109,20 @@ class Clearance:
                 since = max(since, expires[node])
             else:
                 until = min(until, expires[node])
-        self.answers[key] = Answer(judgement, settled, since, until)
-        for node in asked:
-            self._asked.setdefault(node, []).append(key)
+        return since, until
 
     def name(self, node: int) -> None:
         """Note that a fact makes a node known."""
         if node < len(self.values):
             self.values[node] |= NAMED
 
+    def allowed(self) -> int:
+        """Count the looks that the next fact may take."""
+        return 0 if self._is_blank else min(UNDONE_AT_ONCE, self._looks)
+
     def undo(self, *touched: int) -> None:
         """Undo what hangs on nodes: a fact may end or limit it."""
-        if not self.values:
+        if self._is_blank:
             return
         hanging = self._hanging(touched)
         if hanging is None:
@@ -150,22 +130,22 @@ class Clearance:
             return
         for node in hanging:
             self.values[node] = 0
-            self._forget(node)
+        self.answers.touch(hanging)
 
     def loosen(self, *touched: int) -> None:
-        """Forget the answers that hang on nodes: a fact may have taken limits away."""
+        """Undo the answers that hang on nodes: a fact may have taken limits away."""
         if not self.answers:
             return
         hanging = self._hanging(touched)
         if hanging is None:
-            self._forget_all()
-            return
-        for node in hanging:
-            self._forget(node)
+            self.answers.drop()
+        else:
+            self.answers.touch(hanging)
 
     def begin(self) -> None:
         """Begin a generation: nothing is known any more."""
-        self._forget_all()
+        self.answers.drop()
+        self._is_blank = True
         self.generation += 1
         if self.generation > GENERATION:
             self.generation = 1
@@ -174,10 +154,11 @@ class Clearance:
 
     def _hanging(self, touched: Collection[int]) -> list[int] | None:
         """Nodes with a value that hang on others, or None where there are too many."""
-        if len(touched) > UNDONE_AT_ONCE:
+        values, generation, most = self.values, self.generation, self.allowed()
+        self._looks = min(self._looks + LOOKS_OF_A_FACT, MOST_LOOKS)
+        looks, known = len(touched), len(values)
+        if looks > most:
             return None
-        values, generation = self.values, self.generation
-        known, looks = len(values), 0
         seen = {
             n for n in touched if n < known and values[n] & GENERATION == generation
         }
@@ -185,7 +166,8 @@ class Clearance:
         for node in found:
             for below in self._downs(node):
                 looks += 1
-                if looks > UNDONE_AT_ONCE:
+                if looks > most:
+                    self._looks -= most
                     return None
                 if (
                     below < known
@@ -194,6 +176,7 @@ class Clearance:
                 ):
                     seen.add(below)
                     found.append(below)
+        self._looks -= looks
         return found
 
     def _downs(self, node: int) -> Iterable[int]:
@@ -203,10 +186,3 @@ class Clearance:
             self._lineage.children(node),
             self._owned.get(node, ()),
         )
-
-    def _forget(self, node: int) -> None:
-        for key in self._asked.pop(node, ()):
-            self.answers.pop(key, None)
-
-    def _forget_all(self) -> None:
-        self.answers, self._asked, self._weight = {}, {}, 0

@@ -136,7 +136,7 @@ def clearing(registry: Registry, start: int, now: int) -> Steps[None]:
 
     So does a closure that is too large: such a node gets no value.
     """
-    registry.clearance.grow()
+    yield from registry.clearance.growing()
     changes = registry.changes
     work = _Clearing(registry, now)
     if not work.is_wanted(start):

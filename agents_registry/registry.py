@@ -15,7 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from agents_registry.causes import CauseBook, RecordedCause
-from agents_registry.clearance import UNDONE_AT_ONCE, Clearance
+from agents_registry.clearance import Clearance
 from agents_registry.facts import (
     Alias,
     Cause,
@@ -341,7 +341,7 @@ class Registry:
 
     def _causes_changed(self, node: int) -> None:
         """Undo what hangs on a node, and on those that hold it as an attribute."""
-        holders = islice(self.holders.get(node, ()), UNDONE_AT_ONCE)
+        holders = islice(self.holders.get(node, ()), self.clearance.allowed())
         self.clearance.undo(node, *holders)
 
     def _withdraw(self, fact: Withdraw) -> None:

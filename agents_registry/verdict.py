@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from attrs import Factory, frozen
 
+from agents_registry.answers import Answer, size_of
 from agents_registry.causes import CauseRef, reference
 from agents_registry.clearing import clearing, is_clear, lives
 from agents_registry.closure import STEP, Requirements
@@ -32,7 +33,6 @@ from agents_registry.steps import finish
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from agents_registry.clearance import Answer
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
 
@@ -94,7 +94,7 @@ def judge(
     """
     if lives(registry, presented, now, scope):
         return LIVES
-    answer = _answered(registry, presented, now, scope)
+    answer = registry.clearance.answers.find(_asked(presented, scope), now)
     if answer is not None and answer.settled:
         return answer.judgement
     return finish(_found_out(registry, presented, answer, now, scope, policy))
@@ -111,18 +111,10 @@ def judging(
     """Judge a presentation in steps; see `judge`. The table must not change."""
     if lives(registry, presented, now, scope):
         return LIVES
-    answer = _answered(registry, presented, now, scope)
+    answer = registry.clearance.answers.find(_asked(presented, scope), now)
     if answer is not None and answer.settled:
         return answer.judgement
     return (yield from _found_out(registry, presented, answer, now, scope, policy))
-
-
-def _answered(
-    registry: Registry, presented: Presented, now: int, scope: str | None
-) -> Answer | None:
-    """Answer that was found out before, where it still holds."""
-    answer = registry.clearance.answers.get(_asked(presented, scope))
-    return answer if answer and answer.since <= now < answer.until else None
 
 
 def _asked(presented: Presented, scope: str | None) -> tuple[object, ...]:
@@ -171,13 +163,13 @@ def _looked_up(
     if NONE not in nodes and registry.changes == changes:
         flags, names = registry.lineage.flags, nodes[: len(presented.identifiers)]
         known = bool(names) and all(flags[node] & KNOWN for node in names)
-        registry.clearance.remember(
+        settled = known or not verdict.allowed
+        span = registry.clearance.hang(closure.nodes, now)
+        answers, asked = registry.clearance.answers, tuple(set(nodes))
+        answers.keep(
             _asked(presented, scope),
-            nodes,
-            closure.nodes,
-            now,
-            verdict,
-            settled=known or not verdict.allowed,
+            Answer(verdict, settled, *span, asked, answers.made),
+            size_of(presented, scope, verdict.path),
         )
     return verdict
 

@@ -250,7 +250,7 @@ def _long(length: int) -> Row:
 
 
 def _mixed(realm: Realm, checks: int) -> Row:
-    """Check while facts come: 1 declaration a thousand checks, 1 revocation in 10,000.
+    """Check while facts come: 1 declaration in 500 checks, 1 revocation in 5,000.
 
     At a million checks a second these are the loads of the target. The time in which
     facts are applied is told apart.

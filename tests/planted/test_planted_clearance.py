@@ -18,6 +18,7 @@ MOST = 40_000  # steps
 
 REGISTRY = "agents_registry/registry.py"
 CLEARANCE = "agents_registry/clearance.py"
+ANSWERS = "agents_registry/answers.py"
 CLEARING = "agents_registry/clearing.py"
 VERDICT = "agents_registry/verdict.py"
 UNDO = "self.clearance.undo(node)"
@@ -85,7 +86,35 @@ BUGS = {
         CLEARANCE, "values[node] = NO_TIME | generation", "pass"
     ),
     "answers of another generation": Change(
-        CLEARANCE, "self.answers, self._asked, self._weight = {}, {}, 0", "pass"
+        CLEARANCE,
+        "        self.answers.drop()\n        self._is_blank",
+        "        self._is_blank",
+    ),
+    "answers beyond what a fact may look at": Change(
+        CLEARANCE,
+        "is None:\n            self.answers.drop()",
+        "is None:\n            pass",
+    ),
+    "answers of a node that a fact undoes": Change(
+        CLEARANCE,
+        "self.values[node] = 0\n        self.answers.touch(hanging)",
+        "self.values[node] = 0",
+    ),
+    "answers of a node that a fact loosens": Change(
+        CLEARANCE,
+        "else:\n            self.answers.touch(hanging)",
+        "else:\n            pass",
+    ),
+    "answers of the older half": Change(
+        ANSWERS,
+        "in (self._young, self._old):\n            if touched:",
+        "in (self._young,):\n            if touched:",
+    ),
+    "a fact after which it was found out again": Change(
+        ANSWERS, "touched[node] > answer.made", "touched[node] > answer.made + 1"
+    ),
+    "values of a table where room is being made": Change(
+        CLEARANCE, "        self._is_blank = False\n        while", "        while"
     ),
     "values of another generation": Change(
         CLEARING,
@@ -93,10 +122,10 @@ BUGS = {
         "value <= late or value & limited",
     ),
     "a clock that passes an expiry": Change(
-        VERDICT, "answer.since <= now < answer.until", "answer.since <= now"
+        ANSWERS, "answer.since <= now < answer.until", "answer.since <= now"
     ),
     "a clock that goes back": Change(
-        VERDICT, "answer.since <= now < answer.until", "now < answer.until"
+        ANSWERS, "answer.since <= now < answer.until", "now < answer.until"
     ),
     "an end that passes to a child": Change(
         CLEARING, "if strength >= ENDS or value & OWNERS_END", "if value & OWNERS_END"
@@ -128,6 +157,7 @@ TOPICS = {
     "node after a horizon": ("horizon",),
     "names that others come between": ("aliases",),
     "renewal": ("copies",),
+    "answers beyond what a fact may look at": ("copies",),
     "a fact that comes in the middle": ("self",),
 }
 

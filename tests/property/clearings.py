@@ -17,7 +17,7 @@ from unittest.mock import patch
 
 import attrs
 
-from agents_registry import clearance, clearing, verdict
+from agents_registry import answers, clearance, clearing, verdict
 from agents_registry.closure import closure_of
 from agents_registry.presentation import Presented, claims_of
 from agents_registry.registry import Registry
@@ -146,7 +146,9 @@ def walked(world: World, seed: int) -> tuple[int, str | None]:
     random = Random(seed)
     with (
         patch.object(clearance, "UNDONE_AT_ONCE", random.choice((0, 3, 9, 4096))),
-        patch.object(clearance, "MOST_WEIGHT", random.choice((20, 1 << 18))),
+        patch.object(clearance, "LOOKS_OF_A_FACT", random.choice((1, 4096))),
+        patch.object(clearance, "PORTION", random.choice((1, 4096))),
+        patch.object(answers, "MOST_BYTES", random.choice((2000, 1 << 22))),
         patch.object(clearing, "STEP", 0),
     ):
         asking = Asking(world, random)

@@ -1,0 +1,124 @@
+"""Answers: what was found out of presentations, for those who present them again.
+
+An answer holds until a fact touches what it hangs on. A fact that does only notes when
+that was, once for each node that was asked about, however many answers hang on it; who
+asks again compares. So nothing is looked for when a fact comes.
+
+Answers are kept in two halves. Where the younger one is full it becomes the older one,
+and what was the older one is dropped. Their size is counted in bytes, with those of
+the names and scopes that callers choose.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Sequence
+
+    from agents_registry.identifiers import Identifier
+    from agents_registry.presentation import Presented
+    from agents_registry.verdict import Judgement
+
+MOST_BYTES: Final = 1 << 22  # of a half; dropping it takes about two milliseconds
+_OF_AN_ANSWER: Final = 512  # bytes, without names
+_OF_A_NAME: Final = 72  # bytes, without its kind and value
+
+
+class Answer(NamedTuple):
+    """What was found out of one presentation.
+
+    Attributes:
+        judgement: the verdict, apart from what the policy says of unknown identifiers.
+        settled: the policy has no say, since facts make all identifiers known or the
+            verdict is a denial.
+        since: first time at which it is the same (ns).
+        until: first time after which it may be another one (ns).
+        asked: the nodes that were presented, or stand in the chain, each once.
+        made: count of the facts that touched something before.
+    """
+
+    judgement: Judgement
+    settled: bool
+    since: int
+    until: int
+    asked: tuple[int, ...]
+    made: int
+
+
+class _Half(NamedTuple):
+    """Answers by what was asked, and when a fact touched a node of theirs last."""
+
+    answers: dict[Hashable, Answer]
+    touched: dict[int, int]
+
+
+class KeptAnswers:
+    """A bounded number of answers; a table keeps them.
+
+    Attributes:
+        made: counts the facts that touched something.
+    """
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self.made = 0
+        self._young, self._old = _Half({}, {}), _Half({}, {})
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        """Return how many are kept, whether they hold or not."""
+        return len(self._young.answers) + len(self._old.answers)
+
+    def find(self, asked: Hashable, now: int) -> Answer | None:
+        """Answer that holds now."""
+        for answers, touched in (self._young, self._old):
+            answer = answers.get(asked)
+            if answer is not None and answer.since <= now < answer.until:
+                for node in answer.asked:
+                    if touched[node] > answer.made:
+                        break
+                else:
+                    return answer
+        return None
+
+    def keep(self, key: Hashable, answer: Answer, size: int) -> None:
+        """Keep the answer to what was asked.
+
+        Args:
+            key: what was asked.
+            answer: found out after the last fact.
+            size: bytes, see `size_of`; one that is larger than a half is not kept.
+        """
+        if size > MOST_BYTES:
+            return
+        self._bytes += size
+        if self._bytes > MOST_BYTES:
+            self._old, self._young, self._bytes = self._young, _Half({}, {}), size
+        answers, touched = self._young
+        answers[key] = answer
+        for node in answer.asked:
+            touched.setdefault(node, 0)
+
+    def touch(self, nodes: Sequence[int]) -> None:
+        """Note that a fact touched what hangs on nodes: their answers hold no more."""
+        self.made += 1
+        for _, touched in (self._young, self._old):
+            if touched:
+                for node in nodes:
+                    if node in touched:
+                        touched[node] = self.made
+
+    def drop(self) -> None:
+        """Keep none any more."""
+        self._young, self._old = _Half({}, {}), _Half({}, {})
+        self._bytes = 0
+
+
+def size_of(presented: Presented, scope: str | None, path: Iterable[Identifier]) -> int:
+    """Bytes that an answer takes, about."""
+    size = _OF_AN_ANSWER + (0 if scope is None else scope.__sizeof__())
+    for names in (presented.identifiers, presented.chain, path):
+        for kind, value in names:
+            size += _OF_A_NAME + kind.__sizeof__() + value.__sizeof__()
+    return size
