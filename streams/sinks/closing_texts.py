@@ -103,7 +103,7 @@ def closes(finding: Finding) -> str:
         when = ""
     elif not when and not shows_an_end(kind):
         when = "an hour after the last news, handled or not"
-        if kind in USES:
+        if kind in USES and kind is not FindingKind.BLOCKED_ATTEMPT:
             when = (
                 "an hour after the last use; it is over only when a test at {point} "
                 "is refused"

@@ -67,9 +67,10 @@ REMEDIES: Final = {
         f"declare it with {DECLARE}. If the agent should not have it, or the owner "
         f"does not know it, revoke it with {REVOKE} {UNDO}, have it blocked at "
         "{point} and at every other point without a guard, which accept it until then, "
-        f"and end it at the system that issued it {FOR_GOOD}. {CREATED} If nobody "
-        "can be asked: revoke and block it where what it did may do harm, or you "
-        "cannot tell; otherwise ask in the morning."
+        f"and, only once it is sure that it is foreign, end it at the system that "
+        f"issued it {FOR_GOOD}. {CREATED} If nobody can be asked: revoke and block it "
+        "where what it did may do harm, or you cannot tell; otherwise ask in the "
+        "morning."
     ),
     FindingKind.UNAUTHORISED: (
         "Ask whoever administers Rescind whether {by} may say that. If so, grant it "
@@ -96,9 +97,10 @@ REMEDIES: Final = {
     FindingKind.SCOPE_ESCALATION: (
         "Guards deny what {it} does beyond the scope of its parent. Points without a "
         "guard accept it: have these scopes blocked there, and look whether they were "
-        "used. Ask the owner of {it}, and the owner of its parent, whether the scope "
-        "was meant. If it was meant, have the scopes of one of the two corrected. If "
-        "it was not meant, or if it was used and nobody can be asked, revoke {it} with "
+        "used. Ask the owner of {it}, and the operators of the system that issued its "
+        "parent (named above), whether the scope was meant. If it was meant, have the "
+        "scopes of one of the two corrected. If it was not meant, or if it was used "
+        "and nobody can be asked, revoke {it} with "
         f"{REVOKE} {UNDO}. {CREATED} Only once it is sure that it was not meant, "
         f"end it at the system that issued it {FOR_GOOD}, and issue a new one only "
         "when it is known who made the old one."
@@ -140,11 +142,11 @@ REMEDIES: Final = {
         "at what they did."
     ),
     FindingKind.LEAK: (
-        "`rescind why {id}` shows whether it has ended here already; if so, only the "
-        "system that issued it is left. If not, call its owner, and without waiting "
-        "for the answer (unless what was found is plainly a test value) end it with "
-        f"{REVOKE} {UNDO}, and at the system that issued it {FOR_GOOD}: points "
-        f"without a guard accept it until then. {CREATED} Look through the access "
+        "`rescind why {id}` shows whether it has ended here already. If not, call its "
+        "owner, and without waiting for the answer (unless what was found is plainly a "
+        f"test value) end it here with {REVOKE} {UNDO}. In both cases end it at the "
+        f"system that issued it too {FOR_GOOD}: points without a guard accept it "
+        f"until then. {CREATED} Look through the access "
         "logs of all points that accept it, from the day of its exposure (the report "
         "above is later), for addresses that you do not know. Have a new one issued, "
         "and the old one removed from where it was found."
@@ -191,8 +193,9 @@ REMEDIES: Final = {
         "counts such events. Take back what the untrue one said with `rescind withdraw "
         'ID FACT --kind KIND --reason "TEXT"`: KIND and FACT are the second and third '
         "part of the fact_key in `rescind audit export`. If {value} has only one of "
-        "the two, somebody else sent the other with its credential: have that rotated, "
-        "and ask whoever administers Rescind whether to distrust it."
+        "the two, and nobody edited or copied it there, somebody else sent the other "
+        "with its credential: have that rotated, and ask whoever administers Rescind "
+        "whether to distrust it."
     ),
     FindingKind.CLOSURE_PARTIAL: (
         "First look with `rescind guards`. If each guard named above is "
@@ -275,7 +278,8 @@ LATE_SOURCE: Final = (
     "system that issued it, unless it has ended there. "
     f"{TREAT} Then find out why {{authority}} reported the end so late: no guard "
     "could know of it before; `rescind sources` shows the lag of a source. "
-    f"{ALL_ENDED} All of that may have been accepted too."
+    f"{ALL_ENDED} All of that may have been accepted too: have it blocked at points "
+    "without a guard, and treat what it did since then as unauthorised."
 )
 END_UNUSED: Final = (
     "Not urgent. What descends from {it} may be in use: run `rescind blast-radius "
@@ -292,10 +296,10 @@ LEASE: Final = (
     "database), who requested it, and who revoked it and why. This alert carries none "
     "of that. 3. If the revocation was meant and this lease alone uses the account, "
     "have the account locked at that system, and removed later. If others use it too, "
-    "have its password changed. If the operators of the vault cannot be asked, ask "
-    "those of that system to lock the account. 4. Only then clear "
-    "the lease at {point} by POST sys/leases/revoke-force/{value}, which forgets the "
-    "lease, whether the account is gone or not."
+    "have its password changed. If the operators of the vault cannot be asked, it "
+    "stays at step 1 until they can. 4. Only after step 3 clear the lease at {point} "
+    "by POST sys/leases/revoke-force/{value}, which forgets the lease, whether the "
+    "account is gone or not."
 )
 # Where the finding is about a source or a guard.
 OF_NO_AGENTS: Final = {
