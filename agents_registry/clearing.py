@@ -39,13 +39,15 @@ from agents_registry.lineage import (
 from agents_registry.presentation import Presented
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
 
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
 
 note: Final = vars(Presented)["found"].__set__  # a third of what setattr takes
-STEP: Final = 127  # a mask: nodes between two yields
+STEP: Final = 256  # looks between two yields: less than a tenth of a millisecond
+MOST_LOOKS: Final = 64 * CLOSURE_LIMIT  # of a walk over a whole closure
+OF_CAUSES: Final = 64  # looks that the causes of a name count as
 FEW_CAUSES: Final = 16  # of a node; more are not looked through
 TOO_LARGE: Final = SIZE + ONE
 
@@ -134,20 +136,22 @@ def is_clear(
 def clearing(registry: Registry, start: int, now: int) -> Steps[None]:
     """Find a node out, in steps; facts that come in between make it give up.
 
-    So does a closure that is too large: such a node gets no value.
+    A closure that is too large, or cannot be found out, counts as never clear until a
+    fact touches the node or a generation begins. So it is looked at once.
     """
     yield from registry.clearance.growing()
     changes = registry.changes
     work = _Clearing(registry, now)
     if not work.is_wanted(start):
         return
-    for count, _ in enumerate(work.run(start), 1):
-        if not count & STEP:
+    looks = 0
+    for some in work.run(start):
+        looks += some
+        if looks > STEP:
+            looks = 0
             yield
             if registry.changes != changes:
                 return
-    if not registry.clearance.values[start] & SIZE:
-        work.walk(start)
 
 
 class _Class(NamedTuple):
@@ -164,10 +168,6 @@ class _Class(NamedTuple):
     required: list[tuple[int, int]]
     owners: list[frozenset[int]]
 
-    def is_too_wide(self) -> bool:
-        """Whether more stands directly above than a closure may hold."""
-        return len(self.required) + sum(map(len, self.owners)) > CLOSURE_LIMIT
-
 
 class _Clearing:
     """Finds out values of nodes, at one time."""
@@ -179,35 +179,48 @@ class _Clearing:
         self._generation = registry.clearance.generation
         self._late = now | FINE
 
-    def run(self, start: int) -> Iterator[None]:
-        """Put values from the top down; yields at each node."""
+    def run(self, start: int) -> Iterator[int]:
+        """Put the value of a node; yields the looks that it took since."""
+        mark = NO_TIME | self._generation
+        self._values[start] = mark
+        yield from self._put_downwards(start)
+        if self._values[start] == mark:
+            yield from self._walk(start)
+        if self._values[start] == mark:
+            self._values[start] = mark | ONE
+
+    def _put_downwards(self, start: int) -> Iterator[int]:
+        """Put values from the top down."""
         opened: set[int] = set()
         todo: list[int | _Class] = [start]
         while todo:
-            yield
             node = todo.pop()
             if isinstance(node, _Class):
-                self._put(node)
+                yield from self._put(node)
             elif node not in opened:
                 opening = self._class(node)
+                if opening is None:
+                    return
                 opened.update(opening.names)
-                if len(opened) > CLOSURE_LIMIT or opening.is_too_wide():
+                if len(opened) > CLOSURE_LIMIT:
                     return
                 wanted = [up for up, _ in opening.required if self.is_wanted(up)]
                 if opening.owners:
                     wanted += filter(self.is_wanted, chain(*opening.owners))
+                yield len(opening.names) + len(opening.required) + len(wanted)
                 if opened.issuperset(wanted):
-                    self._put(opening)
+                    yield from self._put(opening)
                 else:
                     todo.append(opening)
                     todo += wanted
 
-    def _class(self, node: int) -> _Class:
+    def _class(self, node: int) -> _Class | None:
+        """Names of a node and what stands above, None where more than may be does."""
         lineage, owners = self._lineage, list[frozenset[int]]()
         names: Sequence[int] = (node,)
         if lineage.ring[node] != node:
             names = lineage.others(node, CLOSURE_LIMIT + 1)
-        flags, required = 0, list[tuple[int, int]]()
+        flags, width, required = 0, 0, list[tuple[int, int]]()
         for name in names:
             flag = lineage.flags[name]
             flags |= flag
@@ -217,7 +230,11 @@ class _Clearing:
             if flag & MANY_PARENTS:
                 required += islice(lineage.more_parents[name], CLOSURE_LIMIT)
             if flag & OWNED:
-                owners += self._registry.owners.of(name)
+                some = self._registry.owners.of(name)
+                owners += some
+                width += sum(map(len, some))
+            if len(required) + width > CLOSURE_LIMIT:
+                return None
         if len(names) > 1 and required:
             one = set(names)
             required = [edge for edge in required if edge[0] not in one]
@@ -232,7 +249,7 @@ class _Clearing:
             or not value & SIZE
         )
 
-    def _put(self, node: _Class) -> None:
+    def _put(self, node: _Class) -> Iterator[int]:
         """Put a value, where all directly above have one."""
         names, flags, required, owners = node
         size, bits = len(names) * ONE, self._generation
@@ -240,7 +257,8 @@ class _Clearing:
             bits |= SCOPES_ABOVE
         until = min(map(self._lineage.expires.__getitem__, names))
         if flags & CAUSED or self._registry.horizon is not None:
-            until = min(map(self._own_until, names))
+            until = yield from self._own_untils(names)
+        yield len(names) + len(required)
         for up, strength in required:
             value = self._value(up)
             size += value & SIZE or TOO_LARGE
@@ -268,6 +286,16 @@ class _Clearing:
     def _named(self, name: int) -> int:
         return NAMED if self._lineage.flags[name] & KNOWN else 0
 
+    def _own_untils(self, names: Iterable[int]) -> Generator[int, None, int]:
+        """Until when none of some names denies by itself."""
+        until = UNKNOWN_TIME
+        for name in names:
+            yield OF_CAUSES
+            until = min(until, self._own_until(name))
+            if until == NO_TIME:
+                break
+        return until
+
     def _own_until(self, name: int) -> int:
         """Until when a name does not deny by itself."""
         lineage, registry = self._lineage, self._registry
@@ -285,23 +313,26 @@ class _Clearing:
             return NO_TIME  # by its age it may yet live; that is for a closer look
         return lineage.expires[name]
 
-    def walk(self, start: int) -> None:
+    def _walk(self, start: int) -> Iterator[int]:
         """Put the value of a node by a walk over its whole closure, without owners."""
         lineage, values = self._lineage, self._values
-        until, bits = UNKNOWN_TIME, self._generation
+        bits, looks = self._generation, 0
         seen = {start}
         todo = [start]
         for node in todo:
-            if len(seen) * ONE > SIZE or lineage.flags[node] & OWNED:
+            flag, edges = lineage.flags[node], lineage.parents(node)
+            looks += 1 + len(edges)
+            if len(seen) * ONE > SIZE or flag & OWNED or looks > MOST_LOOKS:
                 return
-            until = min(until, self._own_until(node))
-            if lineage.flags[node] & SCOPED:
+            yield 1 + len(edges)
+            if flag & SCOPED:
                 bits |= SCOPES_ABOVE
-            for up in (lineage.ring[node], *(up for up, _ in lineage.parents(node))):
+            for up in (lineage.ring[node], *(up for up, _ in edges)):
                 if up not in seen:
                     seen.add(up)
                     todo.append(up)
-        for node in seen:
+        until = yield from self._own_untils(todo)
+        for node in todo:
             if not self._value(node):
                 values[node] = NO_TIME | self._generation
         values[start] = until & ~FINE | len(seen) * ONE | bits | self._named(start)

@@ -157,6 +157,7 @@ TOPICS = {
     "node after a horizon": ("horizon",),
     "names that others come between": ("aliases",),
     "renewal": ("copies",),
+    "marks of what an answer hangs on": ("aliases",),
     "answers beyond what a fact may look at": ("copies",),
     "a fact that comes in the middle": ("self",),
 }

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 
-from agents_registry import answers, clearance
-from agents_registry.facts import Node
+from agents_registry import answers, clearance, clearing
+from agents_registry.closure import CLOSURE_LIMIT
+from agents_registry.facts import (
+    SECOND,
+    Alias,
+    Cause,
+    Effect,
+    Lift,
+    Node,
+    OwnerSet,
+)
 from agents_registry.life import Reason
 from agents_registry.presentation import Presented
 from agents_registry.verdict import judge, judging
-from tests.counted import operations
+from tests.counted import cost, operations
 from tests.unit.test_clearance import (
+    LENIENT,
     NOW,
     SAID,
     ask,
@@ -26,7 +37,10 @@ from tests.unit.test_clearance import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from agents_registry.facts import Fact
+    from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
 
 pytestmark = pytest.mark.unit
@@ -130,3 +144,92 @@ def test_room_for_new_names_is_made_in_portions(
     assert is_kept(registry, name("new"))
     registry.apply(revoke(name(94)))
     assert not ask(registry, name("new")).allowed
+
+
+def suspended_once(target: Identifier) -> list[Fact]:
+    """Suspend an identifier for many reasons, and lift all."""
+    lift = Lift(target=target, **SAID | {"version": 30 * SECOND, "received_at": NOW})
+    suspends = [
+        Cause(target=target, effect=Effect.SUSPEND, at=at, **SAID) for at in range(16)
+    ]
+    return [*suspends, lift]
+
+
+@pytest.mark.parametrize("shape", ["names", "cycle", "parents"])
+def test_what_is_wide_is_found_out_in_steps(shape: str) -> None:
+    """However many names it has, however many causes are lifted on each."""
+    line = [name(number) for number in range(120)]
+    facts: list[Fact] = [fact for each in line for fact in suspended_once(each)]
+    for first, second in pairwise([*line, line[0]]):
+        if shape == "names":
+            facts.append(Alias(first=first, second=second, **SAID))
+        elif shape == "cycle":
+            facts.append(edge(first, second))
+        else:
+            facts.append(edge(line[0], second))
+    registry = table(facts)
+    start = registry.lineage.find(line[0])
+    _, found = cost(clearing.clearing(registry, start, NOW))
+
+    assert is_kept(registry, line[0])
+    assert found.longest < found.total / 10
+
+
+@pytest.mark.parametrize(
+    "wide",
+    [
+        [OwnerSet(node=name("w"), owners=tuple(map(name, range(5000))), **SAID)],
+        [Alias(first=name("w"), second=name(i), **SAID) for i in range(CLOSURE_LIMIT)],
+        [edge(name("w"), name(i)) for i in range(CLOSURE_LIMIT + 1)],
+        [
+            edge(name("w"), name("v")),
+            edge(name("v"), name("w")),
+            OwnerSet(node=name("v"), owners=(name("o"),), **SAID),
+        ],
+        [
+            *chain(CLOSURE_LIMIT + 1),
+            edge(name("w"), name(0)),
+            edge(name("w"), name("o")),
+        ],
+    ],
+    ids=["owners", "names", "parents", "owned cycle", "depth"],
+)
+def test_what_has_no_value_is_looked_at_once(
+    wide: list[Fact], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until a fact touches it, whatever is presented with it."""
+    began: list[int] = []
+    run = clearing._Clearing.run
+
+    def counted(self: clearing._Clearing, start: int) -> Iterator[int]:
+        began.append(start)
+        return run(self, start)
+
+    monkeypatch.setattr(clearing._Clearing, "run", counted)
+    registry = table(wide)
+    found = [
+        judge(registry, Presented((name("w"),), number), now=NOW, policy=LENIENT)
+        for number in range(4)
+    ]
+
+    assert 1 == len(set(found))
+    assert [registry.lineage.find(name("w"))] == began
+    registry.apply(revoke(name("w")))
+    assert not ask(registry, name("w")).allowed
+    assert 2 == len(began)
+
+
+def test_an_answer_hangs_on_what_has_no_value_of_its_own() -> None:
+    """What owns itself over others is marked, so that a fact on it is not missed."""
+    registry = table(
+        [
+            edge(name("w"), name("v")),
+            edge(name("v"), name("w")),
+            OwnerSet(node=name("v"), owners=(name("o"),), **SAID),
+        ]
+    )
+    for _ in range(2):
+        assert ask(registry, name("w")).allowed
+
+    registry.apply(revoke(name("v")))
+    assert Reason.REVOKED is ask(registry, name("w")).reason
