@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MOST_BYTES: Final = 1 << 23  # of a half; dropping it takes a few milliseconds
 _OF_AN_ANSWER: Final = 512  # bytes, without names
-_OF_A_NAME: Final = 72  # bytes, without its kind and value
+_OF_A_NAME: Final = 72  # bytes, without its value
 
 
 class Answer(NamedTuple):
@@ -119,6 +119,6 @@ def size_of(presented: Presented, scope: str | None, path: Iterable[Identifier])
     """Bytes that an answer takes, about."""
     size = _OF_AN_ANSWER + (0 if scope is None else scope.__sizeof__())
     for names in (presented.identifiers, presented.chain, path):
-        for kind, value in names:
-            size += _OF_A_NAME + kind.__sizeof__() + value.__sizeof__()
+        for _, value in names:  # kinds are shared
+            size += _OF_A_NAME + value.__sizeof__()
     return size
