@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from streams.stages.sentinel.revocation_offsets import note_acceptance
+from streams.stages.sentinel import revocation_offsets
 from streams.stages.sentinel.scope_recheck import limited
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def note(sentinel: Sentinel, fact: Fact, offset: int) -> None:
     """Note a fact, as `streams.pipeline.realm.Realm.apply` does."""
-    note_acceptance(sentinel.accepted, fact, offset)
+    revocation_offsets.note_acceptance(sentinel.accepted, fact, offset)
     sentinel.known.turn(fact, offset)
     if sentinel.bits is not None:
         sentinel.bits.note(fact)

@@ -25,7 +25,7 @@ from streams.stages.ingest import entitlement
 from streams.stages.ingest.entitlement import Grant
 from streams.stages.notify import retry
 from streams.stages.notify.draft import Draft
-from streams.stages.sentinel import node_bits, sentinel
+from streams.stages.sentinel import node_bits, revocation_offsets
 from streams.stages.sentinel.liveness_index import LivenessIndex
 from streams.stages.sentinel.revocation_offsets import Accepted
 from tests.contract import test_guard_feed_faults as faults
@@ -104,7 +104,7 @@ def counts_the_last_copy(patch: Patch) -> None:
         if isinstance(fact, Cause):
             accepted[fact_id(fact).hex()] = Accepted(fact.received_at, offset)
 
-    patch.setattr(sentinel, "note_acceptance", note)
+    patch.setattr(revocation_offsets, "note_acceptance", note)
 
 
 def passes_over_owners(patch: Patch) -> None:
