@@ -83,9 +83,11 @@ def settings_of(bootstrap: str, partitions: int) -> KafkaSettings:
     )
 
 
-async def lay_out(settings: KafkaSettings) -> None:
-    """Make the topics."""
-    await apply(settings, operator="bench", now=1, new_id=lambda: secrets.token_hex(16))
+async def lay_out(settings: KafkaSettings, now: int = 1) -> None:
+    """Make the topics, as of a time (ns)."""
+    await apply(
+        settings, operator="bench", now=now, new_id=lambda: secrets.token_hex(16)
+    )
 
 
 def realms(partitions: int) -> list[str]:

@@ -9,7 +9,6 @@ whatever became of the one before. What is presented is a child of what is revok
 from __future__ import annotations
 
 import asyncio
-import secrets
 import tempfile
 import time
 from contextlib import ExitStack, asynccontextmanager
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from aiokafka.admin import NewTopic
 from attrs import define, field
 
+from bench.kafka_broker import lay_out
 from bench.kafka_propagation_parts import DEADLINE, family, revocation
 from bench.processes import end, line, part
 from bench.report import Row
@@ -32,7 +32,6 @@ from streams.engines.kafka.clock.heartbeats import Heart
 from streams.engines.kafka.records.codec import Outgoing, fact_record
 from streams.engines.kafka.records.genesis import read_geneses
 from streams.engines.kafka.topics.administration import connected
-from streams.engines.kafka.topics.topics import apply
 from streams.settings.kafka import KafkaSettings
 
 if TYPE_CHECKING:
@@ -94,7 +93,7 @@ async def _measure(cluster: Cluster, rounds: int, block: int) -> list[Row]:
         # counts the wait for a place in its queue several times over.)
         request_timeout_ms=600_000,
     )
-    await apply(kafka, operator="bench", now=1, new_id=lambda: secrets.token_hex(16))
+    await lay_out(kafka)
     async with connected(kafka) as admin:
         await admin.create_topics([NewTopic("bare", 1, 1)])
     count = rounds * block * 2 + WARM

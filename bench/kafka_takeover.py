@@ -12,7 +12,6 @@ import asyncio
 import datetime as dt
 import json
 import os
-import secrets
 import shutil
 import signal
 import subprocess
@@ -30,6 +29,7 @@ from aiokafka import AIOKafkaConsumer
 
 from agents_registry.facts import Cause, Effect, Fact, Node
 from agents_registry.identifiers import Identifier
+from bench.kafka_broker import lay_out, settings_of
 from bench.report import Row
 from schemas.codec import bundled
 from streams.devkafka.broker import Cluster, prepare
@@ -37,7 +37,6 @@ from streams.devkafka.launch import Processes
 from streams.engines.kafka.client.publisher import Publisher
 from streams.engines.kafka.records.codec import fact_record
 from streams.engines.kafka.records.layout import FACTS
-from streams.engines.kafka.topics.topics import apply
 from streams.settings.kafka import KafkaSettings
 
 if TYPE_CHECKING:
@@ -96,20 +95,8 @@ def _rows(way: str, taken: list[Taken], size: int) -> Iterator[Row]:
 async def _run(
     folder: Path, cluster: Cluster, way: str, size: int, session: float
 ) -> Taken:
-    kafka = KafkaSettings(
-        bootstrap_servers=cluster.bootstrap,
-        prefix=f"b{secrets.token_hex(4)}",
-        partitions=1,
-        access_partitions=1,
-        replication_factor=1,
-        min_insync_replicas=1,
-    )
-    await apply(
-        kafka,
-        operator="bench",
-        now=time.time_ns(),
-        new_id=lambda: secrets.token_hex(16),
-    )
+    kafka = settings_of(cluster.bootstrap, 1)
+    await lay_out(kafka, time.time_ns())
     with ExitStack() as stack:
         started = partial(_worker, stack, folder, kafka, session)
         async with Publisher(kafka, DEADLINE) as publisher:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import secrets
 import socket
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from bench.kafka_broker import lay_out
 from bench.load_fleet import HERE, PROGRAM, GuardSlot, Slot
 from bench.load_guard import KINDS
 from bench.load_traffic import settings
 from bench.realm import token
 from streams.devkafka.broker import Cluster, prepare
 from streams.devkafka.launch import Processes
-from streams.engines.kafka.topics.topics import apply
 from streams.settings.kafka import KafkaSettings
 
 if TYPE_CHECKING:
@@ -65,12 +64,7 @@ async def broker(folder: Path) -> AsyncIterator[KafkaSettings]:
             replication_factor=1,
             min_insync_replicas=1,
         )
-        await apply(
-            kafka,
-            operator="bench",
-            now=time.time_ns(),
-            new_id=lambda: secrets.token_hex(16),
-        )
+        await lay_out(kafka, time.time_ns())
         yield kafka
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 import signal
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from aiohttp import web
 from attrs import define, field
 
 from agents_registry.identifiers import Identifier
+from bench.kafka_broker import lay_out, settings_of
 from bench.report import Row
 from streams.devkafka.broker import Cluster, prepare
 from streams.devkafka.launch import Processes
@@ -35,7 +35,6 @@ from streams.engines.kafka.client.publisher import Publisher
 from streams.engines.kafka.clock.heartbeats import Heart
 from streams.engines.kafka.records.genesis import read_geneses
 from streams.engines.kafka.records.outputs import finding_record
-from streams.engines.kafka.topics.topics import apply
 from streams.model.findings import Finding, FindingKind, Severity
 from streams.settings.kafka import KafkaSettings
 from streams.stages.sentinel.episode import Episode
@@ -186,20 +185,8 @@ def _rows(told: Told) -> Iterator[Row]:
 
 
 async def _run(folder: Path, cluster: Cluster, times: int) -> Told:
-    kafka = KafkaSettings(
-        bootstrap_servers=cluster.bootstrap,
-        prefix=f"b{secrets.token_hex(4)}",
-        partitions=PARTITIONS,
-        access_partitions=1,
-        replication_factor=1,
-        min_insync_replicas=1,
-    )
-    await apply(
-        kafka,
-        operator="bench",
-        now=time.time_ns(),
-        new_id=lambda: secrets.token_hex(16),
-    )
+    kafka = settings_of(cluster.bootstrap, PARTITIONS)
+    await lay_out(kafka, time.time_ns())
     geneses = await read_geneses(kafka)
     told = Told()
     async with _receiving(told) as url, asyncio.TaskGroup() as tasks:
