@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 NONE: Final = -1
 UNKNOWN_TIME: Final = 2**63 - 1
 
-# Flags of a node; LOUD ones make a check leave the fast walk.
+# Flags of a node; LOUD ones make `agents_registry.life.nothing_ends` doubt.
 KNOWN: Final = 1
 ROOT: Final = 2
 CREDENTIAL: Final = 4
