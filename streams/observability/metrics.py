@@ -130,7 +130,7 @@ REGISTERED_GUARDS: Final = Gauge(
 )
 RECEIPTS_REFUSED: Final = Count(
     "rescind_receipts_refused",
-    "Receipts that were refused, by reason.",
+    "Receipts refused, by reason (`lease_too_long`: used, with a shorter lease).",
     ("reason",),
     roles=(*_GUARDED, RELAY),
 )
