@@ -75,6 +75,14 @@ class OwnedPartition(AccessPartition[UsesFile]):
         return self.position >= self.target
 
     @property
+    def settled(self) -> int:
+        """Offset below which every block is judged, and what came of it saved.
+
+        It lags behind `position` until the acks are there, also where we are cancelled.
+        """
+        return max(self.file.position or 0, self.judged)
+
+    @property
     def changed(self) -> bool:
         """Whether there is something to tell, and to save."""
         return super().changed or bool(self.poison)

@@ -128,9 +128,10 @@ class SentinelStage:
                 while True:
                     await self._turn()
             finally:
-                await self._writer.commit(self._ours(), at_once=True)
-                for each in self.watched.values():
-                    each.close()
+                async with self.member.lock:  # another task may save
+                    await self._writer.commit(self._ours(), at_once=True)
+                    for each in self.watched.values():
+                        each.close()
 
     async def _turn(self) -> None:
         async with waiting_for_the_broker():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 from attrs import define
 
+from enforcement.kafka.connecting import whole
 from streams.engines.kafka.client.group_consumer import GroupConsumer
 from streams.engines.kafka.client.publisher import NotAckedError, die
 from streams.engines.kafka.records.accesses import agent_record
@@ -71,7 +72,8 @@ class SentinelWriter:
             failpoint("sentinel.acked")
         for each in ours:
             if each.changed or each.position != each.file.position:
-                await asyncio.to_thread(each.save)
+                # The thread goes on when we are cancelled; the file is closed then.
+                await whole(asyncio.to_thread(each.save))
                 failpoint("sentinel.saved")
 
     async def _confirmed(self) -> bool:
@@ -111,11 +113,11 @@ class SentinelWriter:
     async def commit(
         self, begun: Iterable[OwnedPartition], *, at_once: bool = False
     ) -> None:
-        """Commit how far each is saved, where it is time for that."""
+        """Commit how far each is settled, where it is time for that."""
         if not at_once and not self.member.commit_due(self._worker.commit_seconds):
             return
         positions = {
-            each.number: (max(each.position, each.judged), self._worker.name)
+            each.number: (each.settled, self._worker.name)
             for each in begun
             # What has no room on the disk is read again by the next process.
             if not each.file.room.missing
