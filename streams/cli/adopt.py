@@ -11,10 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from typer.main import get_group
 
-from streams.cli.options import Plain, PlainGroup, Url, Worker, knowing
+from streams.cli.options import (
+    MappingFile,
+    Plain,
+    PlainGroup,
+    SourceName,
+    Url,
+    Worker,
+    knowing,
+)
 from streams.cli.options import ServerTokenFile as TokenFile
 from streams.cli.options import run as end_with
-from streams.cli.output import clean, count, to_stderr
+from streams.cli.output import clean, count, show, to_stderr
 
 if TYPE_CHECKING:
     from streams.adopt.roster import RosterDifference
@@ -256,19 +264,7 @@ def declared(
     )
 
 
-def access_log(
-    *,
-    format_: Annotated[
-        str | None,
-        typer.Option(
-            "--source", help="Name of the source; default: guessed from the content."
-        ),
-    ] = None,
-    mapping: Annotated[
-        Path | None,
-        typer.Option("--mapping", help="YAML file that maps a JSON log.", exists=True),
-    ] = None,
-) -> None:
+def access_log(*, format_: SourceName = None, mapping: MappingFile = None) -> None:
     """Hold the options of the command that reads logs; never called."""
 
 
@@ -286,11 +282,13 @@ def adopt_file(
 
     entries = read_list(path)
     for kind in unknown_kinds(entries):
-        _note(f"no built-in kind is called {kind}: do the settings declare it?")
+        to_stderr(
+            "adopt", f"no built-in kind is called {kind}: do the settings declare it?"
+        )
     if dry_run:
         return _print_lines(entries)
     total = send(client(), entries, DeclareOptions(authority))
-    return _print(total, _declared(total), output)
+    return show(total, _declared(total), output)
 
 
 def adopt(
@@ -321,14 +319,14 @@ def adopt(
 
     declaration = ListingDeclaration.of(listing, DeclareOptions(**options))
     for note in declaration.notes:
-        _note(note)
+        to_stderr("adopt", note)
     if dry_run:
         _print_lines(declaration.difference.changed)
-        _note(_would(declaration.difference, listing))
+        to_stderr("adopt", _would(declaration.difference, listing))
         return DONE
     server = client()
     report = declaration.send(server, knowing("adopt", server, worker))
-    return _print(report, _report(report), output)
+    return show(report, _report(report), output)
 
 
 def _report(report: dict[str, Any]) -> str:
@@ -365,12 +363,3 @@ def _print_lines(entries: "Iterable[Entry]") -> int:
     for entry in entries:
         sys.stdout.write(json.dumps(entry) + "\n")
     return DONE
-
-
-def _print(report: dict[str, Any], text: str, output: str) -> int:
-    sys.stdout.write((json.dumps(report) if output == "json" else text) + "\n")
-    return DONE
-
-
-def _note(text: object) -> None:
-    to_stderr("adopt", text)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from streams.cli.options import Plain, asking
-from streams.cli.output import clean, columns, count, to_stderr
+from streams.cli.output import clean, columns, count, show, to_stderr
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,8 +42,6 @@ Endpoint = Annotated[
 def list_receivers(client: Client, output: Plain = "table") -> int:
     """List the receivers with their state, and the messages given up."""
     answer = client.get("alerts")
-    if output == "json":
-        return _print(answer)
     heads = ("endpoint", "state", "waiting", "failing", "dead letters")
     rows = [
         (each["name"], _state(each), each["waiting"], each["failing"], each["dead"])
@@ -59,8 +55,7 @@ def list_receivers(client: Client, output: Plain = "table") -> int:
     if letters:
         heads_of_letters = ("given up", "endpoint", "message", "reason")
         parts.append("\n" + columns(heads_of_letters, letters))
-    sys.stdout.write("\n".join(parts) + "\n")
-    return DONE
+    return show(answer, "\n".join(parts), output)
 
 
 @asking(alerts_app, "test", "alerts test")
@@ -71,14 +66,16 @@ def send_tests(
     answer = client.post("alerts/test", _named(endpoint))
     tried = answer["endpoints"]
     failed = not tried or not all(each["accepted"] for each in tried)
-    if output == "json":
-        _print(answer)
-    for each in tried if output != "json" else ():
-        said = "took it" if each["accepted"] else f"did NOT take it: {_why(each)}"
-        sys.stdout.write(f"{clean(each['name'])} {said}\n")
+    if tried or output == "json":
+        show(answer, "\n".join(map(_tried, tried)), output)
     if not tried:
         to_stderr("alerts test", "no receivers are set up")
     return FAILED if failed else DONE
+
+
+def _tried(each: dict[str, Any]) -> str:
+    said = "took it" if each["accepted"] else f"did NOT take it: {_why(each)}"
+    return f"{clean(each['name'])} {said}"
 
 
 def _named(endpoint: str | None) -> dict[str, Any]:
@@ -99,17 +96,10 @@ def _why(each: dict[str, Any]) -> str:
     return f"it answered {each['status']}"
 
 
-def _print(answer: Mapping[str, Any]) -> int:
-    sys.stdout.write(json.dumps(answer) + "\n")
-    return DONE
-
-
 @asking(alerts_app, "silences", "alerts silences")
 def list_silences(client: Client, output: Plain = "table") -> int:
     """List the silences in force, with the number of findings held back."""
     answer = client.get("alerts/silences")
-    if output == "json":
-        return _print(answer)
     heads = ("id", "until", "by", "what", "held back", "reason")
     rows = [
         (
@@ -123,8 +113,7 @@ def list_silences(client: Client, output: Plain = "table") -> int:
         for each in answer["silences"]
     ]
     text = columns(heads, rows) if rows else "There are no silences."
-    sys.stdout.write(f"{text}\n")
-    return DONE
+    return show(answer, text, output)
 
 
 @asking(alerts_app, "silence", "alerts silence")
@@ -161,11 +150,11 @@ def order_silence(  # noqa: PLR0913 - each is an option
     limits = {"identifier": identifier, "realm": realm}
     limited = {name: value for name, value in limits.items() if value is not None}
     answer = client.post("alerts/silences", order | limited | {"critical": critical})
-    if output == "json":
-        return _print(answer)
-    sys.stdout.write(f"Silent until {answer['until']}: {clean(_what(answer))}.\n")
-    sys.stdout.write(f"To take it back: rescind alerts unsilence {answer['id']}\n")
-    return DONE
+    said = (
+        f"Silent until {answer['until']}: {clean(_what(answer))}.\n"
+        f"To take it back: rescind alerts unsilence {answer['id']}"
+    )
+    return show(answer, said, output)
 
 
 @asking(alerts_app, "unsilence", "alerts unsilence")
@@ -181,10 +170,7 @@ def end_silence(
 ) -> int:
     """End a silence; alerts of open findings are sent at once."""
     answer = client.delete("alerts/silences", name)
-    if output == "json":
-        return _print(answer)
-    sys.stdout.write(f"No longer silent: {clean(_what(answer))}.\n")
-    return DONE
+    return show(answer, f"No longer silent: {clean(_what(answer))}.", output)
 
 
 @asking(alerts_app, "replay", "alerts replay")
@@ -193,11 +179,9 @@ def send_again(
 ) -> int:
     """Deliver again the messages given up, with their old ids."""
     answer = client.post("alerts/replay", _named(endpoint))
-    if output == "json":
-        return _print(answer)
     again = count(answer["replayed"], "message")
-    sys.stdout.write(f"{again} on the way again; see `rescind alerts list`.\n")
-    return DONE
+    said = f"{again} on the way again; see `rescind alerts list`."
+    return show(answer, said, output)
 
 
 def _what(each: Mapping[str, Any]) -> str:

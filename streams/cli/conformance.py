@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
-from streams.cli.output import to_stderr
+from streams.cli.output import complain
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -85,8 +85,7 @@ def run(
         with _driver(program, url) as driver:
             tally = play(driver, cases)
     except (SuiteError, DriverError) as error:
-        to_stderr("conformance", error)
-        return _USAGE
+        return complain("conformance", error, _USAGE)
     sys.stdout.write("".join(f"{line}\n" for line in report(tally, level, groups)))
     return 0 if passes(tally, level) else _FAILED
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from streams.cli.options import Config, KeptHeads
-from streams.cli.output import to_stderr
+from streams.cli.output import complain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +87,7 @@ def run_backup(file: Path, data_dir: Path | None) -> int:
     try:
         made = write(folder, file, product=version("rescind"), at=_now())
     except (BackupError, OSError, sqlite3.Error) as error:
-        return _complain("backup", error, USAGE)
+        return complain("backup", error, USAGE)
     sys.stdout.write(
         f"Wrote {file}: {made.facts:,} facts of realm {made.realm}, "
         f"{_until(made.latest)}, and {made.sequence:,} entries of the audit chain.\n"
@@ -134,9 +134,9 @@ def run_restore(
             heads=tuple(heads),
         )
     except BrokenChainError as error:
-        return _complain("restore", f"the audit chain is broken: {error}", BROKEN)
+        return complain("restore", f"the audit chain is broken: {error}", BROKEN)
     except (BackupError, StoreInUseError, OSError, ValueError) as error:
-        return _complain("restore", error, USAGE)
+        return complain("restore", error, USAGE)
     sys.stdout.write(
         f"Restored {made.facts:,} facts of realm {made.realm} into {folder}, "
         f"{_until(made.latest)}; the audit chain holds.\n"
@@ -182,19 +182,17 @@ def run_migrate(
     try:
         moved = _move(config, data_dir, leave_alerts=leave_alerts)
     except ValidationError as error:
-        return _complain("migrate", explained_either(error, config), USAGE)
+        return complain("migrate", explained_either(error, config), USAGE)
     except FileNotFoundError as error:
-        return _complain(
-            "migrate", f"there is no file {error.filename or error}", USAGE
-        )
+        return complain("migrate", f"there is no file {error.filename or error}", USAGE)
     except StoreInUseError as error:
-        return _complain("migrate", f"{error}: stop it first", USAGE)
+        return complain("migrate", f"{error}: stop it first", USAGE)
     except LayoutError as error:
-        return _complain("migrate", f"{error}; see: rescind topics plan", USAGE)
+        return complain("migrate", f"{error}; see: rescind topics plan", USAGE)
     except (ConfigurationError, MigrationError, ValueError) as error:
-        return _complain("migrate", error, USAGE)
+        return complain("migrate", error, USAGE)
     except (SchemaError, sqlite3.Error) as error:
-        return _complain("migrate", f"the log cannot be read: {error}", USAGE)
+        return complain("migrate", f"the log cannot be read: {error}", USAGE)
     except (
         KafkaError,
         NotAckedError,
@@ -202,7 +200,7 @@ def run_migrate(
         RegistryError,
         OSError,
     ) as error:
-        return _complain("migrate", f"{failure_text(error)}; run it again", BROKEN)
+        return complain("migrate", f"{failure_text(error)}; run it again", BROKEN)
     sys.stdout.write(_told(moved))
     return DONE
 
@@ -254,8 +252,3 @@ def _until(latest: int) -> str:
 
 def _now() -> int:
     return time.time_ns()  # noqa: TID251 - a composition root
-
-
-def _complain(command: str, text: object, code: int) -> int:
-    to_stderr(command, text)
-    return code

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import quote
 
 import typer
 
-from streams.cli.options import Plain, PlainGroup, Worker, asking, knowing
-from streams.cli.output import clean, to_stderr
+from streams.cli.options import Name, Plain, PlainGroup, Worker, asking, knowing
+from streams.cli.output import clean, show, to_stderr
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +22,6 @@ _COMMANDS: Final = {
 DONE: Final = 0
 WAITS: Final = 1
 
-Name = Annotated[str, typer.Argument(help="An identifier, kind:value.", metavar="ID")]
 Reason = Annotated[
     str, typer.Option("--reason", help="Reason, recorded in the audit chain.")
 ]
@@ -145,10 +142,10 @@ def act(
     if answer.get("unknown") and not noted:
         to_stderr(_COMMANDS[path], answer["detail"])
     if answer["accepted"]:
-        said = f"Done: {clean(answer['summary'])}.\n  at_least  {answer['token']}\n"
+        said = f"Done: {clean(answer['summary'])}.\n  at_least  {answer['token']}"
     else:
         said = waits(answer)
-    _print(answer, said, output)
+    show(answer, said, output)
     return DONE if answer["accepted"] else WAITS
 
 
@@ -180,7 +177,7 @@ def order_lift(client: Client, body: Mapping[str, object], output: str) -> int:
     if answer.get("unknown"):
         to_stderr("lift", answer["detail"])
     if not answer["accepted"]:
-        _print(answer, waits(answer), output)
+        show(answer, waits(answer), output)
         return WAITS
     name = _named(client, str(body["identifier"]))
     seen = None if name is None else _why(client, name, answer["token"])
@@ -188,17 +185,17 @@ def order_lift(client: Client, body: Mapping[str, object], output: str) -> int:
     said = f"Written: {clean(answer['summary'])}.\n  at_least  {answer['token']}\n"
     alive = seen is None or bool(seen["allowed"])
     if seen is None:
-        said += f"Whether it lives now is not known here: rescind why {shown}\n"
+        said += f"Whether it lives now is not known here: rescind why {shown}"
     elif not alive:
         why = clean(str(seen["reason"]))
         said += (
             f"It is still denied ({why}): a lift ends what the same authority "
             "suspended more than 5 s before, and no revoke. What denies it: "
-            f"rescind why {shown}\n"
+            f"rescind why {shown}"
         )
     else:
-        said += "It is allowed.\n"
-    _print(answer | {"alive": None if seen is None else alive}, said, output)
+        said += "It is allowed."
+    show(answer | {"alive": None if seen is None else alive}, said, output)
     return DONE if alive else WAITS
 
 
@@ -226,9 +223,8 @@ def _why(client: Client, name: str, token: str) -> dict[str, Any] | None:
 def list_waiting(client: Client, output: Plain = "table") -> int:
     """List the orders that wait, oldest first."""
     answer = client.get("approvals")
-    said = "".join(map(_entry, answer["approvals"])) or "Nothing waits.\n"
-    _print(answer, said, output)
-    return DONE
+    said = "\n".join(map(_entry, answer["approvals"])) or "Nothing waits."
+    return show(answer, said, output)
 
 
 @asking(approvals_app, "approve", "approvals")
@@ -239,9 +235,8 @@ def order_approval(
 ) -> int:
     """Approve an order of another person; it takes effect."""
     answer = client.post(f"approvals/{quote(identity, safe='')}/approve", {})
-    said = f"Approved {clean(identity)}.\n  at_least  {answer['token']}\n"
-    _print(answer, said, output)
-    return DONE
+    said = f"Approved {clean(identity)}.\n  at_least  {answer['token']}"
+    return show(answer, said, output)
 
 
 @asking(approvals_app, "reject", "approvals")
@@ -254,13 +249,12 @@ def order_rejection(
     """Reject a waiting order."""
     path = f"approvals/{quote(identity, safe='')}/reject"
     answer = client.post(path, {"reason": reason})
-    _print(answer, f"Rejected: {clean(answer['rejected'])}.\n", output)
-    return DONE
+    return show(answer, f"Rejected: {clean(answer['rejected'])}.", output)
 
 
 def waits(answer: Mapping[str, Any]) -> str:
     """Say that nothing has changed yet, and how that goes on."""
-    entries = "".join(map(_entry, answer["pending"]))
+    entries = "\n".join(map(_entry, answer["pending"]))
     return f"Not accepted: nothing changes until another person approves it.\n{entries}"
 
 
@@ -270,9 +264,5 @@ def _entry(each: Mapping[str, Any]) -> str:
     why = f": {clean(each['reason'])}" if each["reason"] else ""
     return (
         f"{clean(each['id'])}  {clean(each['summary'])}\n"
-        f"    by {clean(each['proposed_by'])} at {each['proposed_at']}, {end}{why}\n"
+        f"    by {clean(each['proposed_by'])} at {each['proposed_at']}, {end}{why}"
     )
-
-
-def _print(answer: Mapping[str, Any], said: str, output: str) -> None:
-    sys.stdout.write(json.dumps(answer) + "\n" if output == "json" else said)

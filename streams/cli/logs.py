@@ -15,7 +15,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from agents_registry.identifiers import VOCABULARY, Identifier, Vocabulary, extend
-from streams.cli.output import clean, to_stderr
+from streams.cli.output import clean, complain
 from streams.model.findings import SEVERITY, Finding, episode_id
 from streams.model.records import DeadLetter, to_line
 from streams.model.times import rfc3339, typed_time
@@ -78,8 +78,7 @@ def parse(paths: list[Path], source: str | None, mapping: Path | None) -> int:
         return 0
     except (OSError, MappingError, ValueError) as error:
         sys.stdout.buffer.flush()
-        to_stderr("parse", error)
-        return USAGE
+        return complain("parse", error, USAGE)
     sys.stderr.write(summary(counts, tally) + "\n")
     return 0
 
@@ -118,11 +117,9 @@ def hunt(  # noqa: PLR0913 - each by name
         with _Bars() as bars:
             tally = _read(paths, LogChoice.of(source, mapping, paths), hunt, jobs, bars)
     except HuntProcessError as error:
-        to_stderr("hunt", error)
-        return UNREAD
+        return complain("hunt", error, UNREAD)
     except (OSError, MappingError, ValueError) as error:
-        to_stderr("hunt", error)
-        return USAGE
+        return complain("hunt", error, USAGE)
     finally:
         gc.enable()
     hunt.counts.read, hunt.counts.idle = tally.read, tally.unknown.total()

@@ -19,12 +19,13 @@ from streams.cli.kafka import kafka_app
 from streams.cli.options import (
     Config,
     Listen,
+    MappingFile,
+    Name,
     Plain,
     PlainGroup,
-    TokenFile,
-    Url,
+    SourceName,
     Worker,
-    ask,
+    asking,
     knowing,
     leave,
     loading,
@@ -53,19 +54,8 @@ app = typer.Typer(
 Paths = Annotated[
     list[Path], typer.Argument(help="Log files and folders, gzip too.", metavar="PATH")
 ]
-SourceName = Annotated[
-    str | None,
-    typer.Option(
-        "--source", help="Name of the source; default: guessed from the content."
-    ),
-]
-MappingFile = Annotated[
-    Path | None,
-    typer.Option("--mapping", help="YAML file that maps a JSON log.", exists=True),
-]
 
 Output = Literal["table", "json", "ocsf"]
-Name = Annotated[str, typer.Argument(help="An identifier, kind:value.", metavar="ID")]
 At = Annotated[
     str | None, typer.Option("--at", metavar="TIME", help="RFC 3339; default: now.")
 ]
@@ -226,8 +216,9 @@ def pdp(
     raise typer.Exit(run(config, url=url, listen=listen))
 
 
-@app.command()
+@asking(app, "revoke")
 def revoke(  # noqa: PLR0913 - each is an option
+    client: Client,
     name: Name,
     reason: Annotated[
         str, typer.Option("--reason", help="Reason, recorded in the audit chain.")
@@ -252,101 +243,67 @@ def revoke(  # noqa: PLR0913 - each is an option
         ),
     ] = False,
     output: Plain = "table",
-    url: Url = None,
-    token_file: TokenFile = None,
-) -> None:
+) -> int:
     """Revoke a credential and everything that descends from it."""
     from streams.cli.revoke import revoke as work
 
-    def order(client: Client) -> int:
-        return work(
-            client,
-            name,
-            reason=reason,
-            at=at,
-            wait=wait,
-            output=output,
-            worker=knowing("revoke", client, worker),
-            with_created=with_created,
-        )
-
-    ask("revoke", url, token_file, order)
-
-
-@app.command()
-def why(
-    name: Name,
-    at: At = None,
-    output: Plain = "table",
-    url: Url = None,
-    token_file: TokenFile = None,
-) -> None:
-    """Print whether it is denied, by which cause and path; exit code 1 if denied."""
-    from streams.cli.query import why as work
-
-    ask("why", url, token_file, lambda client: work(client, name, at, output))
-
-
-@app.command(name="blast-radius")
-def blast_radius(
-    name: Name,
-    limit: Limit = 100,
-    output: Plain = "table",
-    url: Url = None,
-    token_file: TokenFile = None,
-) -> None:
-    """Count and list everything that a revocation would reach."""
-    from streams.cli.query import blast_radius as work
-
-    ask(
-        "blast-radius",
-        url,
-        token_file,
-        lambda client: work(client, name, limit, output),
+    return work(
+        client,
+        name,
+        reason=reason,
+        at=at,
+        wait=wait,
+        output=output,
+        worker=knowing("revoke", client, worker),
+        with_created=with_created,
     )
 
 
-@app.command()
-def inventory(
-    limit: Limit = 1000,
-    output: Plain = "table",
-    url: Url = None,
-    token_file: TokenFile = None,
-) -> None:
+@asking(app, "why")
+def why(client: Client, name: Name, at: At = None, output: Plain = "table") -> int:
+    """Print whether it is denied, by which cause and path; exit code 1 if denied."""
+    from streams.cli.query import why as work
+
+    return work(client, name, at, output)
+
+
+@asking(app, "blast-radius")
+def blast_radius(
+    client: Client, name: Name, limit: Limit = 100, output: Plain = "table"
+) -> int:
+    """Count and list everything that a revocation would reach."""
+    from streams.cli.query import blast_radius as work
+
+    return work(client, name, limit, output)
+
+
+@asking(app, "inventory")
+def inventory(client: Client, limit: Limit = 1000, output: Plain = "table") -> int:
     """List what needs attention: no owner, shared accounts, excess scope, no parent."""
     from streams.cli.query import inventory as work
 
-    ask("inventory", url, token_file, lambda client: work(client, limit, output))
+    return work(client, limit, output)
 
 
-@app.command()
-def dlq(
-    after: After = None,
-    output: Plain = "table",
-    url: Url = None,
-    token_file: TokenFile = None,
-) -> None:
+@asking(app, "dlq")
+def dlq(client: Client, after: After = None, output: Plain = "table") -> int:
     """List the dead letters: input that could not be read, with reason and offset."""
     from streams.cli.query import dead_letters
 
-    ask("dlq", url, token_file, lambda client: dead_letters(client, after, output))
+    return dead_letters(client, after, output)
 
 
-@app.command()
-def findings(
-    after: After = None,
-    output: Plain = "table",
-    url: Url = None,
-    token_file: TokenFile = None,
-) -> None:
+@asking(app, "findings")
+def findings(client: Client, after: After = None, output: Plain = "table") -> int:
     """List the findings, such as uses of dead credentials."""
     from streams.cli.query import findings as work
 
-    ask("findings", url, token_file, lambda client: work(client, after, output))
+    return work(client, after, output)
 
 
-@app.command()
+@asking(app, "guards")
 def guards(
+    client: Client,
     remove: Annotated[
         str | None,
         typer.Option(
@@ -354,19 +311,14 @@ def guards(
         ),
     ] = None,
     output: Plain = "table",
-    url: Url = None,
-    token_file: TokenFile = None,
-) -> None:
+) -> int:
     """List the guards: mode, lease, and position of each."""
     from streams.cli.query import guards as work
     from streams.cli.query import remove_guard
 
-    def order(client: Client) -> int:
-        if remove is not None:
-            return remove_guard(client, remove, output)
-        return work(client, output)
-
-    ask("guards", url, token_file, order)
+    if remove is not None:
+        return remove_guard(client, remove, output)
+    return work(client, output)
 
 
 app.add_typer(sources_app)

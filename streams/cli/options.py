@@ -73,6 +73,17 @@ KeptHeads = Annotated[
         help="A signed head that you kept; it must be in the chain.",
     ),
 ]
+Name = Annotated[str, typer.Argument(help="An identifier, kind:value.", metavar="ID")]
+SourceName = Annotated[
+    str | None,
+    typer.Option(
+        "--source", help="Name of the source; default: guessed from the content."
+    ),
+]
+MappingFile = Annotated[
+    Path | None,
+    typer.Option("--mapping", help="YAML file that maps a JSON log.", exists=True),
+]
 Config = Annotated[
     Path | None, typer.Option("--config", help="Settings, YAML or JSON.")
 ]
@@ -109,18 +120,6 @@ _EXTRAS_FOR: Final = {
 }
 
 
-def ask(
-    command: str,
-    url: str | None,
-    token_file: Path | None,
-    work: Callable[[Client], int],
-) -> None:
-    """Do something with the server; end with the exit code."""
-    from streams.clients.rescind import client
-
-    raise typer.Exit(run(command, lambda: work(client(url, token_file))))
-
-
 def asking(app: typer.Typer, command: str, label: str = "") -> Callable[[Work], Work]:
     """Make a command of work that begins with a client of the server.
 
@@ -146,7 +145,12 @@ def asking(app: typer.Typer, command: str, label: str = "") -> Callable[[Work], 
         ]
 
         def run_it(*, url: str | None, token_file: Path | None, **given: Any) -> None:
-            ask(label or command, url, token_file, lambda client: work(client, **given))
+            from streams.clients.rescind import client
+
+            def order() -> int:
+                return work(client(url, token_file), **given)
+
+            raise typer.Exit(run(label or command, order))
 
         run_it.__signature__ = Signature(params)  # type: ignore[attr-defined]
         run_it.__annotations__ = {each.name: each.annotation for each in params}

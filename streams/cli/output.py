@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agents_registry.secret_shapes import without_secrets
 from streams.model.error_text import error_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 GAP = "  "
 
@@ -35,6 +36,18 @@ def to_stderr(command: str, text: object) -> None:
     """
     for line in error_text(text).splitlines():
         sys.stderr.write(f"rescind {command}: {clean(without_secrets(line))}\n")
+
+
+def show(answer: Mapping[str, Any], text: str, output: str) -> int:
+    """Print an answer as ``json``, or else its text; give exit code 0."""
+    sys.stdout.write((json.dumps(answer) if output == "json" else text) + "\n")
+    return 0
+
+
+def complain(command: str, text: object, code: int) -> int:
+    """Print what went wrong, as `to_stderr` does; give the exit code."""
+    to_stderr(command, text)
+    return code
 
 
 def columns(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 
 from streams.apps.pdp import guard_of
-from streams.cli.output import to_stderr
+from streams.cli.output import complain
 from streams.observability.metrics import PDP
 from streams.observability.tracing import MissingError, traced_process
 from streams.pdp.service import serve
@@ -51,13 +51,13 @@ def run(config: Path | None, *, url: str | None, listen: str | None) -> int:
     except KeyboardInterrupt:
         return STOPPED
     except ValidationError as error:
-        return _complain(explained(error, PdpSettings, config), USAGE)
+        return complain("pdp", explained(error, PdpSettings, config), USAGE)
     except FileNotFoundError as error:
-        return _complain(f"there is no file {error.filename or error}", USAGE)
+        return complain("pdp", f"there is no file {error.filename or error}", USAGE)
     except (MissingError, ValueError, OSError) as error:
-        return _complain(error, USAGE)
+        return complain("pdp", error, USAGE)
     except BaseExceptionGroup as group:
-        return _complain(_broken(group), BROKEN)
+        return complain("pdp", _broken(group), BROKEN)
     return STOPPED
 
 
@@ -75,8 +75,3 @@ def _say(deciding: Deciding) -> None:
 def _broken(error: BaseException) -> str:
     error = first_error(error)
     return f"stopped by a fault of its own: {type(error).__name__}: {error}"
-
-
-def _complain(text: object, code: int) -> int:
-    to_stderr("pdp", text)
-    return code

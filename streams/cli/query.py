@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.identifiers import VOCABULARY
-from streams.cli.output import clean, columns, count, to_stderr
+from streams.cli.output import clean, columns, count, show, to_stderr
 from streams.model.findings import Severity
 from streams.model.times import rfc3339, typed_time
 from streams.services.secret_names import SecretNames
@@ -96,7 +94,8 @@ def why(client: Client, text: str, at: str | None, output: str) -> int:
     else:
         # The past is judged by causes alone; what nobody issued was never alive.
         alive = not answer["dead"] and answer["reason"] != UNKNOWN
-    _print(answer | {"alive": alive, "at": moment}, output, _why)
+    answer |= {"alive": alive, "at": moment}
+    show(answer, _why(answer), output)
     if not known:
         _tell_hash("why", answer)
     return DONE if alive else DENIED
@@ -108,7 +107,7 @@ def blast_radius(client: Client, text: str, limit: int, output: str) -> int:
         client.get("blast-radius", each, limit=limit) for each in names_of(client, text)
     ]
     answer = max(found, key=lambda each: each["total"])
-    _print(answer, output, _blast_radius)
+    show(answer, _blast_radius(answer), output)
     if not answer["total"]:
         _tell_hash("blast-radius", answer)
     return DONE
@@ -123,41 +122,33 @@ def _tell_hash(command: str, answer: dict[str, Any]) -> None:
 
 def inventory(client: Client, limit: int, output: str) -> int:
     """List what stands out in the table."""
-
-    def table(answer: dict[str, Any]) -> str:
-        return _inventory(answer, limit)
-
-    _print(client.get("inventory", limit=limit), output, table)
-    return DONE
+    answer = client.get("inventory", limit=limit)
+    return show(answer, _inventory(answer, limit), output)
 
 
 def dead_letters(client: Client, after: int | None, output: str) -> int:
     """List what could not be read, oldest first."""
-    _print(_all_pages(client, "dlq", "dead_letters", after), output, _dead_letters)
-    return DONE
+    answer = _all_pages(client, "dlq", "dead_letters", after)
+    return show(answer, _dead_letters(answer), output)
 
 
 def findings(client: Client, after: int | None, output: str) -> int:
     """List what was found, by its last change."""
-    _print(_all_pages(client, "findings", "findings", after), output, _findings)
-    return DONE
+    answer = _all_pages(client, "findings", "findings", after)
+    return show(answer, _findings(answer), output)
 
 
 def guards(client: Client, output: str) -> int:
     """List who enforces, under which terms, and how far each one is."""
-    _print(client.get("guards"), output, _guards)
-    return DONE
+    answer = client.get("guards")
+    return show(answer, _guards(answer), output)
 
 
 def remove_guard(client: Client, name: str, output: str) -> int:
     """Let a guard go that will not come back."""
     answer = client.delete("guards", name)
-    if output == "json":
-        sys.stdout.write(json.dumps(answer) + "\n")
-    else:
-        said = "revocations wait for it no more"
-        sys.stdout.write(f"Removed the guard {clean(name)}; {said}.\n")
-    return DONE
+    said = f"Removed the guard {clean(name)}; revocations wait for it no more."
+    return show(answer, said, output)
 
 
 def _all_pages(
@@ -170,13 +161,6 @@ def _all_pages(
         after = page["after"]
         if len(page[key]) < PAGE:
             return page | {key: found, "after": after}
-
-
-def _print(
-    answer: dict[str, Any], output: str, table: Callable[[dict[str, Any]], str]
-) -> None:
-    text = json.dumps(answer) if output == "json" else table(answer)
-    sys.stdout.write(text + "\n")
 
 
 def _why(answer: dict[str, Any]) -> str:

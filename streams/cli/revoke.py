@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.identifiers import VOCABULARY
 from streams.cli.grants import waits
-from streams.cli.output import clean, count, to_stderr
+from streams.cli.output import clean, count, show, to_stderr
 from streams.cli.query import UNKNOWN, moment_of
 from streams.clients.rescind import POLL, ClientError, settled
 from streams.services.secret_names import SecretNames
@@ -58,25 +56,22 @@ def revoke(  # noqa: PLR0913 - each by name
     order, answer = _order(client, worker, text, reason, at)
     name = order["identifier"]
     if "pending" in answer:  # over the blast limit
-        said = json.dumps(answer) + "\n" if output == "json" else waits(answer)
-        sys.stdout.write(said)
+        show(answer, waits(answer), output)
         return NOT_CLOSED
     names = answer.get("identifiers", [name])
     name = names[0]
     if settled(worker, name, answer["token"]) is None:
-        _note("revoke", "accepted; the server's table does not show it yet")
+        to_stderr("revoke", "accepted; the server's table does not show it yet")
     made, closures, told = _beyond(
         client, worker, order | {"identifier": name}, answer, wait, created=with_created
     )
     seen = closures[0] if closures else None
-    if output == "json":
-        more: dict[str, Any] = {} if seen is None else {"closure": seen}
-        more |= {"created": made} if with_created else {}
-        sys.stdout.write(json.dumps({"identifier": name} | answer | more) + "\n")
-    else:
-        enforced = "" if seen is None else f"{closure_line(seen)}\n"
-        also = _also(made, closures[1:]) if with_created and told else ""
-        sys.stdout.write(f"{_revoked(answer, names)}{enforced}{also}")
+    more: dict[str, Any] = {} if seen is None else {"closure": seen}
+    more |= {"created": made} if with_created else {}
+    lines = [_revoked(answer, names)]
+    lines += [] if seen is None else [closure_line(seen)]
+    lines += [_also(made, closures[1:])] if with_created and told else []
+    show({"identifier": name} | answer | more, "\n".join(lines), output)
     all_closed = told and all(each["state"] == CLOSED for each in closures)
     held = any("pending" in each for each in made)
     return DONE if all_closed and not held else NOT_CLOSED
@@ -106,7 +101,9 @@ def _beyond(
             closures.extend(_enforced(worker, one, wait) for one in asked)
     except ClientError as error:
         # It is revoked all the same: nobody may read this as a refusal.
-        _note("revoke", f"{name} is revoked; what is asked for beyond failed: {error}")
+        to_stderr(
+            "revoke", f"{name} is revoked; what is asked for beyond failed: {error}"
+        )
         return made, closures, False
     return made, closures, True
 
@@ -124,7 +121,7 @@ def _order(
     strange = nameable and not is_plain(identifier) and is_stranger(knowing, name)
     answer = client.post("revocations", order)
     for each in [name] if strange else answer.get("unknown") or ():
-        _note("revoke", f"nothing is known of {each} so far: is it spelt right?")
+        to_stderr("revoke", f"nothing is known of {each} so far: is it spelt right?")
     return order, answer
 
 
@@ -136,7 +133,7 @@ def _revoked(answer: dict[str, Any], names: list[str]) -> str:
     else:  # a name that can be given again
         said = f"Revoked what was issued under {clean(names[0])} until {answer['at']}."
     # For the guard's `check(..., at_least=...)`; as a "token" people would hide it.
-    return f"{said}\n  fact      {answer['id']}\n  at_least  {answer['token']}\n"
+    return f"{said}\n  fact      {answer['id']}\n  at_least  {answer['token']}"
 
 
 def _revoke_created(
@@ -154,23 +151,23 @@ def _revoke_created(
         each = order | {"identifier": made, "reason": reason}
         answers.append({"identifier": made} | client.post("revocations", each))
     if found["created_total"] > len(answers):
-        _note("revoke", f"only the first {len(answers)} that it made; do it again")
+        to_stderr("revoke", f"only the first {len(answers)} that it made; do it again")
     return answers
 
 
 def _also(made: list[dict[str, Any]], closures: list[dict[str, Any]]) -> str:
     """Say what else was revoked, and which of it is not enforced or waits."""
     if not made:
-        return "It made nothing that would live on.\n"
+        return "It made nothing that would live on."
     held = [each for each in made if "pending" in each]
     ended = count(len(made) - len(held), "identifier")
     parts = [f"Revoked {ended} that it made, too:"]
     parts += [f"  {clean(each['identifier'])}" for each in made if "id" in each]
-    parts += [waits(each).rstrip() for each in held]
+    parts += [waits(each) for each in held]
     open_ones = sum(each["state"] != CLOSED for each in closures)
     if open_ones:
         parts.append(f"{open_ones} of these are not enforced by every guard yet.")
-    return "\n".join(parts) + "\n"
+    return "\n".join(parts)
 
 
 def closure_line(seen: dict[str, Any]) -> str:
@@ -222,7 +219,3 @@ def is_stranger(client: Client, name: str) -> bool:
         if known["reason"] == UNKNOWN and not known["ancestors"]:
             return not hasty.get("blast-radius", name, limit=1)["total"]
     return False
-
-
-def _note(command: str, text: object) -> None:
-    to_stderr(command, text)

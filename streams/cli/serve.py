@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from streams.apps.embedded import serve
 from streams.apps.first_start import settings_of
-from streams.cli.output import to_stderr
+from streams.cli.output import complain, to_stderr
 from streams.clients.rescind import URL_FILE
 from streams.engines.embedded.data_folder import LostLogError, StoreInUseError
 from streams.observability.metrics import SERVER
@@ -63,17 +63,19 @@ def run(
     except KeyboardInterrupt:
         return STOPPED
     except ValidationError as error:
-        return _complain(explained(error, Settings, config), USAGE)
+        return complain("serve", explained(error, Settings, config), USAGE)
     except FileExistsError as error:
-        return _complain(f"{error.filename} is a file: name a folder for data", USAGE)
+        return complain(
+            "serve", f"{error.filename} is a file: name a folder for data", USAGE
+        )
     except FileNotFoundError as error:
-        return _complain(f"there is no file {error.filename or error}", USAGE)
+        return complain("serve", f"there is no file {error.filename or error}", USAGE)
     except sqlite3.Error as error:
-        return _complain(_unreadable(error), BROKEN)
+        return complain("serve", _unreadable(error), BROKEN)
     except (StoreInUseError, LostLogError, MissingError, ValueError, OSError) as error:
-        return _complain(error, USAGE)
+        return complain("serve", error, USAGE)
     except BaseExceptionGroup as group:
-        return _complain(_broken(group), BROKEN)
+        return complain("serve", _broken(group), BROKEN)
     return STOPPED
 
 
@@ -119,8 +121,3 @@ def _unreadable(error: Exception) -> str:
 
 def _note(text: object) -> None:
     to_stderr("serve", text)
-
-
-def _complain(text: object, code: int) -> int:
-    _note(text)
-    return code

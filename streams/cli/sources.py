@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
 from streams.cli.options import Plain, asking
-from streams.cli.output import columns, count
+from streams.cli.output import columns, count, show
 
 if TYPE_CHECKING:
     from streams.clients.rescind import Client
@@ -30,13 +28,9 @@ sources_app = typer.Typer()
 def list_sources(client: Client, output: Plain = "table") -> int:
     """List the state of every source; exit code 1 if one is not well."""
     rows = client.get("sources")["sources"]
-    if output == "json":
-        text = json.dumps({"sources": rows})
-    elif rows:
-        text = columns(_HEADS, [_source_row(each) for each in rows])
-    else:
-        text = "No sources are set up, and nothing came."
-    sys.stdout.write(text + "\n")
+    table = columns(_HEADS, [_source_row(each) for each in rows])
+    text = table if rows else "No sources are set up, and nothing came."
+    show({"sources": rows}, text, output)
     return WELL if all(each["good"] for each in rows) else UNWELL
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +13,7 @@ import typer
 from attrs import frozen
 
 from streams.cli.options import Plain, ServerTokenFile, Url, run
-from streams.cli.output import clean, columns, to_stderr
+from streams.cli.output import clean, columns, complain, show
 
 if TYPE_CHECKING:
     from streams.ssf.setting_up import Connected, Wish
@@ -167,11 +166,10 @@ def run_connect(order: ConnectOptions) -> int:
         )
         return asyncio.run(_connect(order, wish))
     except TransmitterError as error:
-        _note("connect", error)
-        return UNREACHABLE if error.status is None else REFUSED
+        code = UNREACHABLE if error.status is None else REFUSED
+        return complain("ssf connect", error, code)
     except ValueError as error:
-        _note("connect", error)
-        return REFUSED
+        return complain("ssf connect", error, REFUSED)
 
 
 async def _connect(order: ConnectOptions, wish: Wish) -> int:
@@ -194,10 +192,7 @@ async def _connect(order: ConnectOptions, wish: Wish) -> int:
         "verified": verified,
         "settings": settings_of(order, connected),
     }
-    if order.output == "json":
-        sys.stdout.write(json.dumps(report) + "\n")
-    else:
-        sys.stdout.write(_told(report))
+    show(report, _told(report), order.output)
     flows = status is None or status.status == "enabled"
     return UNWELL if verified is False or not flows else WELL
 
@@ -290,7 +285,7 @@ def _told(report: dict[str, Any]) -> str:
     ]
     import yaml
 
-    settings = yaml.safe_dump(report["settings"], sort_keys=False)
+    settings = yaml.safe_dump(report["settings"], sort_keys=False).rstrip()
     return "\n".join(lines) + f"\n\nSettings of `rescind serve`:\n\n{settings}"
 
 
@@ -323,12 +318,8 @@ def run_status(url: str | None, token_file: Path | None, output: str) -> int:
 
     def work() -> int:
         streams = client(url, token_file).get("ssf")["streams"]
-        if output == "json":
-            sys.stdout.write(json.dumps({"streams": streams}) + "\n")
-        elif streams:
-            sys.stdout.write(_table(streams) + "\n")
-        else:
-            sys.stdout.write("No streams are set up; see `rescind ssf connect`.\n")
+        none = "No streams are set up; see `rescind ssf connect`."
+        show({"streams": streams}, _table(streams) if streams else none, output)
         return WELL if all(one["good"] for one in streams) else UNWELL
 
     return run("ssf status", work)
@@ -354,7 +345,3 @@ def _remark(one: dict[str, Any]) -> str:
         "events may be missing from {} to {}".format(*one["gap"]) if one["gap"] else "",
     ]
     return "; ".join(part for part in parts if part)
-
-
-def _note(command: str, text: object) -> None:
-    to_stderr(f"ssf {command}", text)
