@@ -15,15 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Final,
-    Generic,
-    Protocol,
-    Self,
-    TypeVar,
-)
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 from agents_registry.verdict import DEFAULT_POLICY, LIVES, Policy
 from enforcement.clocks import boottime, wall
@@ -33,7 +25,7 @@ from enforcement.judging import TableJudge
 from enforcement.names import Names, read_presented
 from enforcement.receipts import Receipts, Terms, signer
 from enforcement.sessions import Sessions
-from enforcement.standing import AnyStanding, Freshness
+from enforcement.standing import AnyStanding, Feeding, Freshness
 from enforcement.steady import SteadyClock
 from enforcement.token import Token
 from enforcement.verdict import Lapse, Mode, Verdict
@@ -42,23 +34,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from agents_registry.presentation import Presented
+    from agents_registry.steps import Steps
     from agents_registry.verdict import Judgement
     from enforcement.watchlist import LiveSession
 
 SECOND: Final = 1_000_000_000
 system_random: Final = secrets.SystemRandom().random
-
-
-class Feeding(Protocol):
-    """What feeds a guard."""
-
-    async def run(self) -> None:
-        """Feed the standing until cancelled."""
-        ...
-
-    async def progress(self) -> None:
-        """Wait until something was applied or proven."""
-        ...
 
 
 OfStanding = TypeVar("OfStanding", bound=AnyStanding[Any, Any])
@@ -166,6 +147,22 @@ class AnyGuard(Generic[OfStanding, OfFeed]):
         mode, granted = self._routes[route]
         read = read_presented(presented)
         judged = None if read is None else await self._tables.in_turns(read, scope)
+        return self._concluded(judged, mode, granted, at_least)
+
+    def checking(
+        self,
+        presented: Presented | Names,
+        *,
+        scope: str | None = None,
+        at_least: Token | str | None = None,
+        route: str | None = None,
+    ) -> Steps[Verdict]:
+        """Judge a credential as `check` does, in steps; facts must wait meanwhile."""
+        mode, granted = self._routes[route]
+        read = read_presented(presented)
+        judged = None
+        if read is not None:
+            judged = yield from self._tables.judging(read, scope)
         return self._concluded(judged, mode, granted, at_least)
 
     def _concluded(

@@ -36,7 +36,7 @@ class TableJudge:
         """Judge at once."""
         standing = self._standing
         if standing.kept:
-            return finish(self._judging(presented, scope))
+            return finish(self.judging(presented, scope))
         table, policy = standing.replica.registry, self._policy
         return judge(table, presented, now=self._time(), scope=scope, policy=policy)
 
@@ -46,12 +46,13 @@ class TableJudge:
         while True:
             replica, kept = standing.replica, standing.kept
             judged = await undisturbed(
-                replica.registry, lambda: self._judging(presented, scope)
+                replica.registry, lambda: self.judging(presented, scope)
             )
             if replica is standing.replica and kept is standing.kept:
                 return judged
 
-    def _judging(self, presented: Presented, scope: str | None) -> Steps[Judgement]:
+    def judging(self, presented: Presented, scope: str | None) -> Steps[Judgement]:
+        """Judge in steps, while no fact is merged."""
         standing, now, policy = self._standing, self._time(), self._policy
         table = standing.replica.registry
         judged = yield from judging(

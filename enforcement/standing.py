@@ -41,6 +41,18 @@ class Renewed(Protocol):
         ...
 
 
+class Feeding(Protocol):
+    """Keeps a standing current."""
+
+    async def run(self) -> None:
+        """Feed the standing until cancelled."""
+        ...
+
+    async def progress(self) -> None:
+        """Wait until something was applied or proven."""
+        ...
+
+
 OfLease = TypeVar("OfLease", bound=Renewed)
 OfReplica = TypeVar("OfReplica", bound=Replica)
 
