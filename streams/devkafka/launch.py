@@ -23,23 +23,18 @@ class Handle(Protocol):
 
     def running(self) -> bool:
         """Whether it still runs; a frozen one does."""
-        ...
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""
-        ...
 
     def wait(self, seconds: float) -> bool:
         """Wait for its end; tell whether it came."""
-        ...
 
     def log(self) -> str:
         """Return its output so far."""
-        ...
 
     def discard(self) -> None:
         """Drop what is left of it, once it ended."""
-        ...
 
 
 class Launcher(Protocol):
@@ -47,11 +42,9 @@ class Launcher(Protocol):
 
     def run(self, folder: Path, main: str, args: Sequence[str]) -> None:
         """Run to the end; a failure raises `BrokerError`."""
-        ...
 
     def spawn(self, folder: Path, main: str, args: Sequence[str]) -> Handle:
         """Start, with the folder as its own."""
-        ...
 
 
 @frozen

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from streams.http.bodies import json_object
 from streams.http.decisions import shown, take, waits, written
-from streams.http.problems import ProblemError, unreadable
+from streams.http.problems import ProblemError, not_found, unreadable
 from streams.http.unknown_targets import unknown_in
 from streams.stages.ingest import acts
 from streams.stages.ingest.approvals import Pending, UndecidedError
@@ -163,4 +163,4 @@ def _reason(body: Mapping[str, Any]) -> str:
 
 def _no_such() -> ProblemError:
     detail = "it was decided, is void, or never was: list what waits"
-    return ProblemError(http.HTTPStatus.NOT_FOUND, "nothing waits", detail)
+    return not_found("nothing waits", detail)

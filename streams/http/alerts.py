@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import http
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aiohttp import web
@@ -12,7 +11,7 @@ from aiohttp import web
 from schemas.entries import Act
 from streams.http.answers import json_answer
 from streams.http.bodies import json_object
-from streams.http.problems import ProblemError, unreadable
+from streams.http.problems import not_found, unreadable
 from streams.model.times import rfc3339
 from streams.process.aside import Aside, here
 from streams.stages.notify.deliveries import (
@@ -39,11 +38,9 @@ class AlertDelivery(Protocol):
 
     async def buried(self) -> list[Buried]:
         """Messages given up that have not arrived since."""
-        ...
 
     async def replay(self, route: str | None) -> int:
         """Deliver it anew, of one route or of all; give how many."""
-        ...
 
 
 class Alerts:
@@ -131,7 +128,7 @@ class Alerts:
         known = [route.name for route in self._desk.routes]
         if name is not None and name not in known:
             detail = f"the receivers are: {', '.join(known) or 'none'}"
-            raise ProblemError(http.HTTPStatus.NOT_FOUND, "unknown endpoint", detail)
+            raise not_found("unknown endpoint", detail)
         names = known if name is None else [name]
         action = f"alerts {order}: {', '.join(names) or 'no receivers'}"
         act = Act(realm=self._realm, at=self._clock(), actor=token.name, action=action)

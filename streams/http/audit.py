@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from streams.http.problems import behind
 from streams.http.query_values import limit_of, number_of
-from streams.ports.findings_log import BehindError
 from streams.process.aside import Aside, here, packed
 
 if TYPE_CHECKING:
@@ -48,8 +46,5 @@ class AuditPages:
             lines, more = await self._audit.page(after, limit, realm)
             return await packed({"lines": lines, "after": more})
 
-        try:
-            body = await self._aside(told)
-        except BehindError as error:
-            raise behind(error) from error
+        body = await self._aside(told)
         return web.Response(body=body, content_type="application/json")

@@ -10,20 +10,26 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import http
 from collections import Counter
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import hdrs, web
 from attrs import frozen
 
 from streams.http.connections import prove
-from streams.http.problems import ProblemError
+from streams.http.problems import (
+    ProblemError,
+    bad_request,
+    forbidden,
+    too_many,
+    unauthorized,
+    unavailable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from streams.settings.access import Role, StaticToken
+    from streams.settings.access import Credential, Role, StaticToken
 
 SCHEME: Final = "Bearer "
 DEFAULT_REALM: Final = "default"
@@ -108,7 +114,7 @@ class Tokens:
         realm = request.query.get("realm", self._realm)
         if realm != self._realm and not any_realm:
             detail = f"this is of the realm {self._realm} alone"
-            raise ProblemError(http.HTTPStatus.FORBIDDEN, "another realm", detail)
+            raise forbidden("another realm", detail)
         entitled = _entitled(found, roles, realm)
         prove(request, entitled.name, guard=_is_guard(entitled))
         return self._counted(request, entitled)
@@ -129,8 +135,7 @@ class Tokens:
         if "realm" not in request.query and not held & {realm, ANY_REALM}:
             if len(held) > 1:
                 detail = f"it guards {', '.join(sorted(held))}: name one in ?realm="
-                status = http.HTTPStatus.BAD_REQUEST
-                raise ProblemError(status, "which realm", detail)
+                raise bad_request("which realm", detail)
             realm = next(iter(held), realm)
         entitled = _entitled(found, ("guard",), realm)
         prove(request, entitled.name, guard=True)
@@ -159,11 +164,9 @@ class Tokens:
         if self._under_way[holder.name] >= self._most:
             if self.behind():
                 detail = "the log does not take anything now: send it again"
-                status = http.HTTPStatus.SERVICE_UNAVAILABLE
-                raise ProblemError(status, "not written", detail)
+                raise unavailable("not written", detail)
             detail = f"{self._most} requests of this credential are under way"
-            status = http.HTTPStatus.TOO_MANY_REQUESTS
-            raise ProblemError(status, "too many requests", detail)
+            raise too_many("too many requests", detail)
         self._under_way[holder.name] += 1
         request[COUNTED] = holder.name
         return holder
@@ -171,8 +174,7 @@ class Tokens:
     def _bearer(self, request: web.Request) -> CredentialHolder:
         header = request.headers.get(hdrs.AUTHORIZATION, "")
         if not header.startswith(SCHEME):
-            detail = "send Authorization: Bearer <token>"
-            raise ProblemError(http.HTTPStatus.UNAUTHORIZED, "no token", detail)
+            raise unauthorized("no token", "send Authorization: Bearer <token>")
         return self._found(header[len(SCHEME) :].strip())
 
     def known(self, given: str, *roles: Role) -> CredentialHolder:
@@ -193,47 +195,12 @@ class Tokens:
                 found = holder
         if found is None:
             detail = "it is no token of the settings, and of no OpenID provider in them"
-            status = http.HTTPStatus.UNAUTHORIZED
-            raise ProblemError(status, "unknown token", detail)
+            raise unauthorized("unknown token", detail)
         return found
 
 
 def _is_guard(holder: CredentialHolder) -> bool:
     return any("guard" in each for each in holder.roles.values())
-
-
-class Credential(Protocol):
-    """What the settings say of a credential, of whatever sort."""
-
-    @property
-    def name(self) -> str:
-        """Who holds it."""
-        ...
-
-    @property
-    def roles(self) -> frozenset[Role]:
-        """What the holder may do."""
-        ...
-
-    @property
-    def realms(self) -> frozenset[str]:
-        """Where; nothing is the realm of the server."""
-        ...
-
-    @property
-    def person(self) -> str:
-        """Whose it is; nothing is the name."""
-        ...
-
-    @property
-    def authority(self) -> str | None:
-        """On whose behalf it speaks."""
-        ...
-
-    @property
-    def guards(self) -> tuple[str, ...]:
-        """Patterns of the names that its guards may have."""
-        ...
 
 
 def holder_of(credential: Credential, realm: str) -> CredentialHolder:
@@ -257,10 +224,10 @@ def _entitled(
 ) -> CredentialHolder:
     if not {realm, ANY_REALM} & set(holder.roles):
         detail = f"this credential is not for the realm {realm}"
-        raise ProblemError(http.HTTPStatus.FORBIDDEN, "another realm", detail)
+        raise forbidden("another realm", detail)
     if not holder.may(realm, *roles):
         detail = f"this needs one of the roles: {', '.join(sorted(roles))}"
-        raise ProblemError(http.HTTPStatus.FORBIDDEN, "role missing", detail)
+        raise forbidden("role missing", detail)
     return holder
 
 
@@ -272,5 +239,5 @@ def authority_of(holder: CredentialHolder) -> str:
     """
     if holder.authority is None:
         detail = "give this credential an authority in the settings"
-        raise ProblemError(http.HTTPStatus.FORBIDDEN, "no authority", detail)
+        raise forbidden("no authority", detail)
     return holder.authority

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from aiohttp import web
 
-from streams.http.problems import ProblemError, unreadable
+from streams.http.problems import ProblemError, bad_request, unreadable
 from streams.http.unpacking import (
     IDENTITY,
     PackedError,
@@ -113,8 +113,7 @@ async def _in_time(reading: Coroutine[Any, Any, T]) -> T:
         raise ProblemError(status, "too slow", detail) from error
     except (web.RequestPayloadError, PackedError) as error:
         detail = "the body breaks off, or is not what Content-Encoding says"
-        status = http.HTTPStatus.BAD_REQUEST
-        raise ProblemError(status, "broken body", detail) from error
+        raise bad_request("broken body", detail) from error
 
 
 async def json_object(

@@ -11,15 +11,17 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from aiohttp import hdrs, web
-from attrs import define, field, frozen
+from attrs import define, field
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable
+
+    from streams.settings.limits import ConnectionSettings
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -36,28 +38,6 @@ _TOO_LONG: Final = (
 )
 
 log = structlog.get_logger()
-
-
-class StrangerRoom(Protocol):
-    """How many connections strangers have; `Bounds`, or the settings."""
-
-    @property
-    def strangers(self) -> int:
-        """All together."""
-        ...
-
-    @property
-    def of_address(self) -> int:
-        """From one address."""
-        ...
-
-
-@frozen
-class Bounds:
-    """How many connections strangers have, all together and from one address."""
-
-    strangers: int = 1024
-    of_address: int = 256
 
 
 @define(eq=False)
@@ -94,7 +74,7 @@ class Connections:
         cut: how many were ended to make room, or since they kept us waiting.
     """
 
-    bounds: Bounds
+    bounds: ConnectionSettings
     cut: int = 0
     _strangers: dict[ConnectionEntry, None] = field(factory=dict)
     _by_address: dict[str, dict[ConnectionEntry, None]] = field(factory=dict)

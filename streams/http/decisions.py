@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from streams.http.problems import ProblemError, unreadable
+from streams.http.problems import too_many, unreadable
 from streams.model.times import rfc3339
 from streams.services.approval_queue import FullError
 from streams.stages.ingest.acts import ActError
@@ -36,8 +36,7 @@ async def take(
     try:
         taken = await desk.take(act, origin, holder.name, holder.person)
     except FullError as error:
-        status = http.HTTPStatus.TOO_MANY_REQUESTS
-        raise ProblemError(status, "too many wait", str(error)) from error
+        raise too_many("too many wait", str(error)) from error
     except ActError as error:
         raise unreadable(str(error)) from error
     if not isinstance(taken, Pending) and taken.dead_letters:

@@ -19,7 +19,7 @@ from streams.http.auth import PROVEN, CredentialHolder
 from streams.http.bodies import packed_body_of
 from streams.http.fleet_answers import COVERED, FleetAnswers, digest_of
 from streams.http.peer_routes import ROUTES, PeerRole, PeerRoute
-from streams.http.problems import ProblemError
+from streams.http.problems import ProblemError, not_implemented, unavailable
 from streams.ports.table_reader import TableAwayError
 from streams.settings.access import Role
 
@@ -49,7 +49,6 @@ class Serving(Protocol):
 
     def __call__(self) -> Mapping[str, Collection[int]]:
         """Stage to its partitions."""
-        ...
 
 
 class Door:
@@ -193,8 +192,7 @@ class Door:
                 "a client certificate cannot be passed on: send a token, or ask a "
                 f"process of peers.{route.role} itself"
             )
-            status = http.HTTPStatus.NOT_IMPLEMENTED
-            raise ProblemError(status, "not passed on", detail)
+            raise not_implemented("not passed on", detail)
         body = await self._body(request, route)
         with self._place(route.proof):
             return await self.answers.answer(request, route, body)
@@ -217,8 +215,7 @@ class Door:
         """
         most = MOST[sort]
         if self._under_way[sort] >= most:
-            detail = f"{most} requests are being passed on: try again"
-            raise ProblemError(http.HTTPStatus.SERVICE_UNAVAILABLE, "busy", detail)
+            raise unavailable("busy", f"{most} requests are being passed on: try again")
         self._under_way[sort] += 1
         try:
             yield

@@ -12,7 +12,7 @@ from attrs import frozen
 from streams.http.auth import authority_of
 from streams.http.bodies import body_of
 from streams.http.decisions import NOT_ACCEPTED
-from streams.http.problems import ProblemError
+from streams.http.problems import not_found
 from streams.observability.failpoints import failpoint
 from streams.services.ingest import Intake
 from streams.services.intake import Acceptance, IntakeBatch, Speaker
@@ -36,7 +36,6 @@ class Read(Protocol):
         self, reader: RecordReader, data: bytes, source: str
     ) -> Sequence[Record]:
         """Return the records; a reader that breaks gives a dead letter."""
-        ...
 
 
 @frozen
@@ -114,7 +113,7 @@ class Events:
         if source is None:
             named, known = request.match_info["source"], ", ".join(self._sources)
             detail = f"no source is called {named!r:.80}: there are {known or 'none'}"
-            raise ProblemError(http.HTTPStatus.NOT_FOUND, "unknown source", detail)
+            raise not_found("unknown source", detail)
         authority = authority_of(token)
         body = await body_of(request, token)
         failpoint("ingress.received")

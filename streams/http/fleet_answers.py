@@ -20,7 +20,7 @@ from multidict import CIMultiDict
 
 from streams.clients.peers import HOPS, Peers, UnreachedError, small_body
 from streams.http.answers import json_answer
-from streams.http.problems import ELSEWHERE, ProblemError
+from streams.http.problems import ELSEWHERE, unavailable
 from streams.http.query_values import limit_of
 from streams.observability import metrics
 
@@ -115,7 +115,7 @@ class FleetAnswers:
                 if error.sent and not route.again:
                     self.passed.labels(NO_ANSWER).inc()
                     detail = f"{error}: it may have been done; look before you repeat"
-                    raise _unavailable("no answer", detail) from error
+                    raise unavailable("no answer", detail) from error
                 missing = _MissingError(str(error))
             except _MissingError as error:
                 missing = error
@@ -126,7 +126,7 @@ class FleetAnswers:
             if fresh and loop.time() >= end:
                 self.passed.labels(NOT_READY).inc()
                 detail = f"{missing}; try again"
-                raise _unavailable("not ready", detail, **missing.more)
+                raise unavailable("not ready", detail, **missing.more)
             fresh = True
             await asyncio.sleep(PAUSE)
 
@@ -297,7 +297,3 @@ def _nobody_has(
 def _silent(fleet: Fleet) -> str:
     shown = ", ".join(fleet.silent[:SHOWN])
     return f", and did not: {shown}" if shown else ""
-
-
-def _unavailable(title: str, detail: str, **more: Any) -> ProblemError:
-    return ProblemError(http.HTTPStatus.SERVICE_UNAVAILABLE, title, detail, **more)

@@ -19,7 +19,13 @@ from attrs import frozen
 
 from streams.http.bodies import body_of
 from streams.http.decisions import held
-from streams.http.problems import ProblemError
+from streams.http.problems import (
+    ProblemError,
+    bad_request,
+    forbidden,
+    not_found,
+    unauthorized,
+)
 from streams.model.records import DeadLetter, Lifecycle
 from streams.model.times import SECOND
 from streams.services.intake import IntakeBatch
@@ -115,8 +121,7 @@ class GlobalRevocations:
         name = request.match_info["caller"]
         caller = self.callers.get(name)
         if caller is None:
-            detail = "name a caller of the settings"
-            raise ProblemError(http.HTTPStatus.NOT_FOUND, "unknown caller", detail)
+            raise not_found("unknown caller", "name a caller of the settings")
         try:
             await self._admit(caller, request)
         except ProblemError:
@@ -140,24 +145,21 @@ class GlobalRevocations:
             raise ProblemError(status, "subject not understood", BY_ATTRIBUTE)
         if receipt.dead_letters:
             detail = "the settings do not let this caller speak of such subjects"
-            raise ProblemError(http.HTTPStatus.FORBIDDEN, "not entitled", detail)
+            raise forbidden("not entitled", detail)
         if receipt.held:
             return held(receipt.held)
         return web.Response(status=http.HTTPStatus.NO_CONTENT)
 
     async def _admit(self, caller: RevocationCaller, request: web.Request) -> None:
         header = request.headers.get("Authorization", "")
-        status = http.HTTPStatus.UNAUTHORIZED
         if not header.startswith(_SCHEME):
             detail = f"send Authorization: Bearer and a JWT of typ {TYPES[0]}"
-            raise ProblemError(status, "no token", detail)
+            raise unauthorized("no token", detail)
         token = header[len(_SCHEME) :].encode(errors="replace")
         try:
             await caller.verify(token, self._clock())
         except SetRefusedError as refused:
-            raise ProblemError(
-                status, "invalid token", refused.description
-            ) from refused
+            raise unauthorized("invalid token", refused.description) from refused
 
 
 async def _subject(request: web.Request) -> dict[str, Any]:
@@ -166,9 +168,7 @@ async def _subject(request: web.Request) -> dict[str, Any]:
     Raises:
         ProblemError: 400, there is none.
     """
-    problem = ProblemError(
-        http.HTTPStatus.BAD_REQUEST, "no subject", 'send JSON: {"sub_id": {...}}'
-    )
+    problem = bad_request("no subject", 'send JSON: {"sub_id": {...}}')
     body = await body_of(request, None)
     try:
         decoded = orjson.loads(body) if len(body) <= MOST_BYTES else None

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import http
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 from attrs import frozen
 
 from streams.http.answers import json_answer
-from streams.http.problems import ProblemError
+from streams.http.problems import not_found
 from streams.model.times import SECOND, rfc3339
 from streams.stages.closure.closure import GuardMode, ProofState
 from streams.stages.closure.results import seconds_between
@@ -95,7 +94,7 @@ class Guards:
         name = request.match_info["name"]
         if not await self._of(request).remove(name, token.name):
             detail = "no guard has this name: list them with `rescind guards`"
-            raise ProblemError(http.HTTPStatus.NOT_FOUND, "no such guard", detail)
+            raise not_found("no such guard", detail)
         return json_answer({"removed": name})
 
     async def revocation(self, request: web.Request) -> web.Response:
@@ -105,8 +104,7 @@ class Guards:
         result = await of.result(request.match_info["id"])
         if result is None:
             detail = "no revocation has this id: it is `id` in the answer to one"
-            status = http.HTTPStatus.NOT_FOUND
-            raise ProblemError(status, "no such revocation", detail)
+            raise not_found("no such revocation", detail)
         return json_answer(_told(result, of))
 
     def _of(self, request: web.Request) -> Enforcement:

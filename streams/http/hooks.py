@@ -18,7 +18,7 @@ from aiohttp import web
 from attrs import field, frozen
 
 from streams.http.bodies import body_of, unproven_body_of
-from streams.http.problems import ProblemError
+from streams.http.problems import ProblemError, bad_request, not_found, unauthorized
 from streams.model.findings import FindingKind
 from streams.model.records import DeadLetter
 from streams.services.intake import IntakeBatch
@@ -141,15 +141,12 @@ class Hooks:
             raise
         if body is None:
             self._count(hook.name, "refused")
-            raise ProblemError(http.HTTPStatus.UNAUTHORIZED, "not authentic")
+            raise unauthorized("not authentic")
         try:
             opened = await _opened(vendor, body)
         except ValueError as error:
             await self._lost(hook, NOT_OPENED.format(error), len(body))
-            detail = f"{error}"
-            raise ProblemError(
-                http.HTTPStatus.BAD_REQUEST, "not opened", detail
-            ) from error
+            raise bad_request("not opened", str(error)) from error
         await self._write(hook, await self._read(hook, said, opened))
         self._count(hook.name, "taken")
         return _response(vendor.reply(said))
@@ -186,8 +183,7 @@ class Hooks:
     def _hook(self, request: web.Request) -> Hooked:
         hook = self._hooks.get(request.match_info["hook"])
         if hook is None:
-            detail = "name a hook of the settings"
-            raise ProblemError(http.HTTPStatus.NOT_FOUND, "unknown hook", detail)
+            raise not_found("unknown hook", "name a hook of the settings")
         return hook
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import http
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from streams.http.answers import json_answer
-from streams.http.problems import ProblemError, unreadable
+from streams.http.problems import unavailable, unreadable
 from streams.model.times import SECOND, rfc3339
 
 if TYPE_CHECKING:
@@ -25,11 +24,9 @@ class HourlyCounts(Protocol):
 
     def waiting(self, now: float) -> list[str]:
         """Name what keeps it from answering."""
-        ...
 
     def answer(self, realm: str, since: int) -> dict[str, Any]:
         """Count for a realm since a time (s since 1970)."""
-        ...
 
 
 class Insights:
@@ -56,8 +53,7 @@ class Insights:
         if not (text.isascii() and text.isdigit() and 0 < int(text) <= MOST_HOURS):
             raise unreadable(f"hours: a number from 1 to {MOST_HOURS}")
         if self._counts.waiting(0.0):
-            status = http.HTTPStatus.SERVICE_UNAVAILABLE
-            raise ProblemError(status, "not ready", "the tables are being read back")
+            raise unavailable("not ready", "the tables are being read back")
         now = self._clock() // SECOND
         since = (now // HOUR - int(text) + 1) * HOUR
         told = {"realm": realm, "since": rfc3339(since * SECOND)}

@@ -17,13 +17,12 @@ from streams.http.connections import (
     FIRST_SECONDS,
     PIECE,
     SWEEP_SECONDS,
-    Bounds,
     ConnectionEntry,
     Connections,
     Piecewise,
-    StrangerRoom,
     address_of,
 )
+from streams.settings.limits import ConnectionSettings
 
 if TYPE_CHECKING:
     import ssl
@@ -172,7 +171,7 @@ def _ending(taken: socket.socket) -> Callable[[], None]:
     return end
 
 
-def connections_of(app: web.Application, bounds: StrangerRoom) -> Connections:
+def connections_of(app: web.Application, bounds: ConnectionSettings) -> Connections:
     """Put an application behind a register of its connections.
 
     Strangers get at most half of the files that the process may open.
@@ -182,7 +181,9 @@ def connections_of(app: web.Application, bounds: StrangerRoom) -> Connections:
     if files != resource.RLIM_INFINITY and strangers > files // 2:
         strangers = max(1, files // 2)
         log.warning("few_files", strangers=strangers, open_files=files)
-    connections = Connections(Bounds(strangers, min(bounds.of_address, strangers)))
+    of_address = min(bounds.of_address, strangers)
+    held = ConnectionSettings(strangers=strangers, of_address=of_address)
+    connections = Connections(held)
     app[CONNECTIONS] = connections
 
     @web.middleware

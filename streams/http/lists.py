@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from streams.http.answers import json_answer
-from streams.http.problems import behind
 from streams.http.query_values import limit_of, number_of
 from streams.model.times import rfc3339
-from streams.ports.findings_log import BehindError
 from streams.process.aside import Aside, collected, here, packed
 from streams.stages.notify.silences import Silence, mark
 from streams.stages.sentinel import saved_episodes
@@ -65,20 +63,14 @@ class Lists:
             answer: dict[str, Any] = {"findings": found, "after": last}
             return await packed(answer | ({"left_out": left_out} if left_out else {}))
 
-        try:
-            body = await self._aside(listed)
-        except BehindError as error:
-            raise behind(error) from error
+        body = await self._aside(listed)
         return web.Response(body=body, content_type="application/json")
 
     async def dlq(self, request: web.Request) -> web.Response:
         """List dead letters by their last change; ``?after=`` continues a list."""
         self._tokens.holder(request, "viewer")
         after = number_of(request, "after", -1)
-        try:
-            letters = await self._letters.page(after, limit_of(request))
-        except BehindError as error:
-            raise behind(error) from error
+        letters = await self._letters.page(after, limit_of(request))
         shown = [
             letter | {name: rfc3339(letter[name]) for name in ("at", "last_at")}
             for letter in letters

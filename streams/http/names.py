@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import http
 from typing import TYPE_CHECKING
 
 from streams.http.answers import json_answer
 from streams.http.bodies import json_object
-from streams.http.problems import ProblemError, unreadable
+from streams.http.problems import ProblemError, unavailable, unreadable
 from streams.services.typed_names import (
     UnhashedError,
     VaultError,
@@ -111,6 +110,5 @@ def hashed(identifier: Identifier) -> Identifier:
 
 def vault_silent(error: VaultError) -> ProblemError:
     """503: the vault that knows the name in the logs does not answer."""
-    status = http.HTTPStatus.SERVICE_UNAVAILABLE
     detail = f"{error}; try again, or name it as its audit log does"
-    return ProblemError(status, "a vault does not answer", detail)
+    return unavailable("a vault does not answer", detail)

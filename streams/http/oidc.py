@@ -11,14 +11,13 @@ Source: RFC 7519 section 4.1, RFC 8725, RFC 9068, OpenID Connect Discovery 1.0.
 
 from __future__ import annotations
 
-import http
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
 from streams.clients.jwks_cache import JwksCache
 from streams.http.auth import ANY_REALM, CredentialHolder
-from streams.http.problems import ProblemError
+from streams.http.problems import ProblemError, forbidden, unauthorized, unavailable
 from streams.sources.ssf.verifier import (
     SetRefusedError,
     UnknownKeyError,
@@ -189,7 +188,7 @@ def holder(
                 roles[one] = roles.get(one, frozenset()) | rule.roles
     if not roles:
         detail = f"no value of {rules.roles_claim} has a role here"
-        raise ProblemError(http.HTTPStatus.FORBIDDEN, "role missing", detail)
+        raise forbidden("role missing", detail)
     authorities.discard(None)
     # Who would speak for two authorities speaks for none.
     authority = authorities.pop() if len(authorities) == 1 else None
@@ -200,12 +199,12 @@ def holder(
 
 def refused(why: str) -> ProblemError:
     """Problem of a token that is no good; it never quotes the token."""
-    return ProblemError(http.HTTPStatus.UNAUTHORIZED, "token refused", why)
+    return unauthorized("token refused", why)
 
 
 def _no_keys(why: str) -> ProblemError:
     detail = f"the keys of the token's issuer {why}; see jwks of its settings"
-    return ProblemError(http.HTTPStatus.SERVICE_UNAVAILABLE, "no keys", detail)
+    return unavailable("no keys", detail)
 
 
 def _seconds(claims: Mapping[str, Any], name: str) -> float | None:

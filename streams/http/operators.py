@@ -13,7 +13,7 @@ from agents_registry.facts import FUTURE_TOLERANCE, Cause, fact_id
 from streams.http.bodies import body_of, json_object
 from streams.http.decisions import take, waits
 from streams.http.events import Read, Speakers
-from streams.http.problems import ProblemError, unreadable
+from streams.http.problems import unavailable, unreadable
 from streams.model import documents
 from streams.model.times import rfc3339, typed_time
 from streams.services.blast_limit import LimitResult, tell
@@ -197,8 +197,7 @@ class Operators:
             found = await self.apart(reader, body, "adopt")
         opened, *entries = found
         if not isinstance(opened, documents.Opened):
-            status = http.HTTPStatus.SERVICE_UNAVAILABLE
-            raise ProblemError(status, "not read", "send it again, in smaller parts")
+            raise unavailable("not read", "send it again, in smaller parts")
         if opened.fault:
             raise unreadable(opened.fault)
         return opened.members, entries
@@ -219,12 +218,11 @@ class Operators:
         except UnhashedError as error:
             raise unreadable(str(error)) from error
         except VaultError as error:
-            status = http.HTTPStatus.SERVICE_UNAVAILABLE
             detail = (
                 f"{error}; nothing is revoked: try again, or name it as its audit log "
                 "does"
             )
-            raise ProblemError(status, "a vault does not answer", detail) from error
+            raise unavailable("a vault does not answer", detail) from error
 
     def origin_as(self, name: Any, holder: CredentialHolder) -> Origin:
         """Origin of an operator's statement in the name of an authority.

@@ -6,6 +6,7 @@ import asyncio
 import http
 import math
 import sqlite3
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -14,6 +15,7 @@ from aiohttp import web
 from agents_registry.secret_shapes import without_secrets
 from streams.http.query_names import unknown_query
 from streams.http.unread import leave_unread
+from streams.ports.findings_log import BehindError
 from streams.ports.table_reader import TableAwayError, UnknownRealmError
 from streams.services.intake import NotWrittenError
 from streams.services.quotas import OverQuotaError
@@ -63,6 +65,16 @@ class ProblemError(Exception):
         return _problem(self.status, self.title, self.detail, **self.more)
 
 
+# Problems by their status; what follows is as of `ProblemError`.
+bad_request = partial(ProblemError, http.HTTPStatus.BAD_REQUEST)
+unauthorized = partial(ProblemError, http.HTTPStatus.UNAUTHORIZED)
+forbidden = partial(ProblemError, http.HTTPStatus.FORBIDDEN)
+not_found = partial(ProblemError, http.HTTPStatus.NOT_FOUND)
+too_many = partial(ProblemError, http.HTTPStatus.TOO_MANY_REQUESTS)
+not_implemented = partial(ProblemError, http.HTTPStatus.NOT_IMPLEMENTED)
+unavailable = partial(ProblemError, http.HTTPStatus.SERVICE_UNAVAILABLE)
+
+
 def unreadable(detail: str) -> ProblemError:
     """Problem of a body that cannot be used."""
     status = http.HTTPStatus.UNPROCESSABLE_ENTITY
@@ -71,8 +83,7 @@ def unreadable(detail: str) -> ProblemError:
 
 def behind(why: object) -> ProblemError:
     """Problem of an answer for which not all is read or applied yet."""
-    status = http.HTTPStatus.SERVICE_UNAVAILABLE
-    return ProblemError(status, "behind", str(why))
+    return unavailable("behind", str(why))
 
 
 def _problem(status: int, title: str, detail: str, **more: Any) -> web.Response:
@@ -92,7 +103,11 @@ def _problem(status: int, title: str, detail: str, **more: Any) -> web.Response:
     return response
 
 
-def _without_table(error: UnknownRealmError | TableAwayError) -> web.Response:
+def _without_table(
+    error: UnknownRealmError | TableAwayError | BehindError,
+) -> web.Response:
+    if isinstance(error, BehindError):
+        return behind(error).response()
     if isinstance(error, UnknownRealmError):
         return _problem(http.HTTPStatus.NOT_FOUND, "unknown realm", "")
     status = http.HTTPStatus.SERVICE_UNAVAILABLE
@@ -127,7 +142,7 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
         return await handler(request)
     except ProblemError as problem:
         return problem.response()
-    except (UnknownRealmError, TableAwayError) as error:
+    except (UnknownRealmError, TableAwayError, BehindError) as error:
         return _without_table(error)
     except web.HTTPException as error:
         if error.status < http.HTTPStatus.BAD_REQUEST:

@@ -18,7 +18,7 @@ from attrs import define
 
 from streams.http.auth import authority_of
 from streams.http.bodies import unproven_body_of
-from streams.http.problems import ProblemError
+from streams.http.problems import ProblemError, forbidden, not_found
 from streams.sources.ssf.verifier import LIMIT, SetRefusedError
 from streams.ssf.health import to_plain
 
@@ -108,8 +108,7 @@ class Push:
         except ProblemError as problem:
             return await self._slowly(request, problem.response(), STRANGERS)
         if receiver is None:
-            detail = "name a stream of the settings"
-            raise ProblemError(http.HTTPStatus.NOT_FOUND, "unknown stream", detail)
+            raise not_found("unknown stream", "name a stream of the settings")
         try:
             if request.content_type != CONTENT_TYPE:
                 message = f"the content type is not {CONTENT_TYPE}"
@@ -146,7 +145,7 @@ class Push:
         authority = authority_of(token)
         if stream and stream.authority not in ("", authority):
             detail = "the stream is of another authority than this token"
-            raise ProblemError(http.HTTPStatus.FORBIDDEN, "not its stream", detail)
+            raise forbidden("not its stream", detail)
         return self._speakers.speaker(authority, token.name)
 
     async def _slowly(

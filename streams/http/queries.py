@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import http
 import itertools
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -17,7 +16,7 @@ from agents_registry.identifiers import ATTRIBUTE
 from agents_registry.lineage import NONE
 from enforcement.turns import undisturbed
 from streams.http.names import as_given, hashed, vault_silent
-from streams.http.problems import ProblemError, unreadable
+from streams.http.problems import unavailable, unreadable
 from streams.http.query_values import limit_of, number_of, time_of
 from streams.http.table_answers import (
     cause_as_plain,
@@ -247,15 +246,12 @@ class Queries:
                 except (RuntimeError, IndexError):
                     continue
                 return await packed(found)
-            raise _busy("the table changes too fast; try again")
+            raise unavailable("busy", "the table changes too fast; try again")
 
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 body = await self._aside(answer)
         except TimeoutError as error:
-            raise _busy("the analysis is busy; try again, or ask for less") from error
+            detail = "the analysis is busy; try again, or ask for less"
+            raise unavailable("busy", detail) from error
         return web.Response(body=body, content_type="application/json")
-
-
-def _busy(detail: str) -> ProblemError:
-    return ProblemError(http.HTTPStatus.SERVICE_UNAVAILABLE, "busy", detail)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import http
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import hdrs, web
 from attrs import frozen
 
-from streams.http.connections import Bounds, StrangerRoom
 from streams.http.listening import Listening, connections_of
-from streams.http.problems import ProblemError, problems
+from streams.http.problems import bad_request, problems
 from streams.http.traced import tracers
+from streams.settings.limits import ConnectionSettings
 from streams.stages.closure.guard_names import Bearer
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def require_websocket(request: web.Request) -> None:
     """
     if request.headers.get(hdrs.UPGRADE, "").lower() != "websocket":
         detail = "a guard connects here by WebSocket: see docs/feed-protocol.md"
-        raise ProblemError(http.HTTPStatus.BAD_REQUEST, "no WebSocket", detail)
+        raise bad_request("no WebSocket", detail)
 
 
 def application(max_body_bytes: int) -> web.Application:
@@ -67,7 +66,7 @@ async def listen(
     port: int,
     longest_header: int = LONGEST_HEADER,
     tls: ssl.SSLContext | None = None,
-    bounds: StrangerRoom = Bounds(),  # noqa: B008 - immutable
+    bounds: ConnectionSettings = ConnectionSettings(),  # noqa: B008 - immutable
 ) -> tuple[Listening, str]:
     """Listen; give what listens, to be cleaned up, and the URL that is bound.
 

@@ -13,7 +13,7 @@ from schemas.entries import Act
 from streams.http.answers import json_answer
 from streams.http.auth import ANY_REALM
 from streams.http.bodies import json_object
-from streams.http.problems import ProblemError, unreadable
+from streams.http.problems import forbidden, not_found, unavailable, unreadable
 from streams.process.aside import Aside, here
 from streams.services.intake import NotWrittenError
 from streams.stages.notify.silences import MOST, Silence, ordered, silenced
@@ -130,7 +130,7 @@ class SilencePages:
             silence = attrs.evolve(silence, realm=self._realm)
         if silence.realm and not token.may(silence.realm, role):
             detail = f"this credential may not silence the realm {silence.realm}"
-            raise ProblemError(http.HTTPStatus.FORBIDDEN, "another realm", detail)
+            raise forbidden("another realm", detail)
         if len(self._silences.all()) >= MOST:
             raise unreadable(f"{MOST} silences are in force: take some back first")
         await self._record_act(token.name, f"silence {_words(silence)}")
@@ -144,7 +144,7 @@ class SilencePages:
         known = {each.id: each for each in self._of(token, ("restorer",))}
         if name not in known:
             detail = "see what is in force with `rescind alerts silences`"
-            raise ProblemError(http.HTTPStatus.NOT_FOUND, "no such silence", detail)
+            raise not_found("no such silence", detail)
         await self._record_act(token.name, f"unsilence {_words(known[name])}")
         await _written(self._silences.drop(name))
         return json_answer(known[name].shown())
@@ -175,8 +175,7 @@ async def _written(write: Awaitable[None]) -> None:
     try:
         await write
     except NotWrittenError as error:
-        status = http.HTTPStatus.SERVICE_UNAVAILABLE
-        raise ProblemError(status, "not written", "try again") from error
+        raise unavailable("not written", "try again") from error
 
 
 def _words(silence: Silence) -> str:

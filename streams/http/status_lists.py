@@ -19,7 +19,15 @@ from agents_registry.identifiers import NodeClass
 from agents_registry.presentation import MOST_ACTORS, MOST_IDENTIFIERS
 from streams.http.auth import authority_of
 from streams.http.bodies import json_object
-from streams.http.problems import ProblemError, behind, unreadable
+from streams.http.problems import (
+    ProblemError,
+    bad_request,
+    behind,
+    forbidden,
+    not_found,
+    not_implemented,
+    unreadable,
+)
 from streams.model.times import SECOND, typed_time
 from streams.ports.findings_log import BehindError
 from streams.services.typed_names import identifier_of_kind
@@ -162,7 +170,7 @@ class StatusLists:
         except BehindError as error:
             raise behind(LATE) from error
         if known is None:
-            raise ProblemError(http.HTTPStatus.NOT_FOUND, "unknown list")
+            raise not_found("unknown list")
         return known
 
     async def _signed(self, known: Known, at: int | None, now: int) -> _Signed:
@@ -216,14 +224,13 @@ class StatusLists:
         if text is None:
             return None
         if not self._published.history:
-            status = http.HTTPStatus.NOT_IMPLEMENTED
-            raise ProblemError(status, "no history", "ask without time")
+            raise not_implemented("no history", "ask without time")
         if not text.isascii() or not text.isdigit() or len(text) > MOST_DIGITS:
             detail = "time is a number of seconds since 1970"
-            raise ProblemError(http.HTTPStatus.BAD_REQUEST, "unreadable time", detail)
+            raise bad_request("unreadable time", detail)
         first = max(known.created_at, now - self._published.history)
         if not first // SECOND <= int(text) <= now // SECOND:
-            raise ProblemError(http.HTTPStatus.NOT_FOUND, "time out of reach")
+            raise not_found("time out of reach")
         return int(text) * SECOND
 
     def _entry(self, body: dict[str, Any], rights: Entitlements) -> StatusEntry:
@@ -242,7 +249,7 @@ class StatusLists:
         for name in credentials:
             if not any(grant.covers(name) for grant in rights.grants):
                 detail = f"this authority may not speak of {name.kind}"
-                raise ProblemError(http.HTTPStatus.FORBIDDEN, "not entitled", detail)
+                raise forbidden("not entitled", detail)
         issued_at = _issued_at(body.get("issued_at"), self._clock())
         chain = self._identifiers(body, "chain", MOST_ACTORS)
         return StatusEntry(names, issued_at, chain)

@@ -41,11 +41,9 @@ class FactLookup(Protocol):
 
     async def has(self, withdraw: Withdraw) -> bool:
         """Whether it has the fact that is taken back."""
-        ...
 
     async def has_said(self, distrust: Distrust) -> bool:
         """Whether it has any fact that falls under it."""
-        ...
 
 
 async def unknown_in(

@@ -47,7 +47,6 @@ if TYPE_CHECKING:
         @property
         def key(self) -> str:
             """Realm, kind, id, time and ingress key, with slashes."""
-            ...
 
 
 P = ParamSpec("P")

@@ -63,11 +63,9 @@ class AuthorizationHeader(Protocol):
         Raises:
             RequestError: there is none for now.
         """
-        ...
 
     def refused(self, value: str) -> bool:
         """Note that a value was not taken; tell whether there may be another one."""
-        ...
 
 
 class HttpClient:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import http
 from typing import TYPE_CHECKING
 
 from aiohttp import hdrs
 
 from streams.http.connections import prove
-from streams.http.problems import ProblemError
+from streams.http.problems import unauthorized
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +44,7 @@ class PdpCallers:
                 found = caller
         if found is None:
             detail = "send Authorization: Bearer <token> of a caller in the settings"
-            raise ProblemError(http.HTTPStatus.UNAUTHORIZED, "unknown caller", detail)
+            raise unauthorized("unknown caller", detail)
         prove(request, found.name)
         return found
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import hdrs, web
 
-from streams.http.problems import ProblemError
+from streams.http.problems import forbidden
 
 if TYPE_CHECKING:
     from streams.pdp.decider import Decider, Decision
@@ -48,8 +48,7 @@ class Gateways:
         """
         route = request.match_info.get("route")
         if route is not None and route not in self._decider.settings.routes:
-            detail = "name a route of the settings"
-            raise ProblemError(http.HTTPStatus.FORBIDDEN, "unknown route", detail)
+            raise forbidden("unknown route", "name a route of the settings")
         values = request.headers.getall(self._decider.settings.header, [])
         decision = await self._decider.decide_header(values, route=route)
         self._metrics.count("check", decision)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import http
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
@@ -12,7 +11,7 @@ import orjson
 from aiohttp import web
 
 from streams.http.bodies import body_of
-from streams.http.problems import ProblemError
+from streams.http.problems import ProblemError, bad_request
 from streams.model.documents import MOST_VALUES, crowded
 from streams.pdp.authzen import (
     TOKEN,
@@ -156,7 +155,7 @@ class Introspection(_Questions):
         if request.content_type != FORM or len(tokens) != 1:
             error = "invalid_request"  # RFC 6749 section 5.2
             detail = f"send one parameter, token, as {FORM}"
-            raise ProblemError(http.HTTPStatus.BAD_REQUEST, error, detail, error=error)
+            raise bad_request(error, detail, error=error)
         decision = await self._decider.decide(tokens[0])
         self._metrics.count("introspect", decision)
         return web.json_response(
@@ -203,4 +202,4 @@ def _parameters(form: bytes) -> dict[str, list[str]]:
 
 
 def _malformed(why: object) -> ProblemError:
-    return ProblemError(http.HTTPStatus.BAD_REQUEST, "malformed request", str(why))
+    return bad_request("malformed request", str(why))

@@ -43,7 +43,6 @@ class Keys(Protocol):
         Raises:
             RequestError: there is none for now.
         """
-        ...
 
 
 class Configured:

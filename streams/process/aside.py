@@ -21,7 +21,6 @@ class Aside(Protocol):
 
     async def __call__(self, function: Callable[[], Coroutine[Any, Any, T]], /) -> T:
         """Run it in the event loop that the table belongs to."""
-        ...
 
 
 async def here(function: Callable[[], Coroutine[Any, Any, T]], /) -> T:

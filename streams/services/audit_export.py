@@ -32,15 +32,12 @@ class ChainExport(Protocol):
 
     def lines(self, after: int = 0) -> Iterable[Any]:
         """Lines; those up to an entry may be left out."""
-        ...
 
     def last_head(self) -> str | None:
         """Head that is kept beside the chain; None where none is."""
-        ...
 
     def read_fact(self, value: bytes) -> Fact:
         """Read the value of a record; raises SchemaError."""
-        ...
 
 
 @frozen

@@ -55,7 +55,6 @@ class ReachTables(Protocol):
 
     async def current(self) -> Registry | None:
         """Table with all that was acked so far; None: it is not there yet."""
-        ...
 
 
 @define

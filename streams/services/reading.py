@@ -53,7 +53,6 @@ class RecordReader(Protocol):
 
     def records(self, data: bytes) -> Iterator[Record]:
         """Return the records of an input, in its order."""
-        ...
 
 
 async def read(reader: RecordReader, data: bytes, source: str) -> Records:

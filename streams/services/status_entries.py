@@ -77,12 +77,10 @@ class JudgingTable(Protocol):
     @property
     def genesis(self) -> str:
         """Id of the log that this process writes to."""
-        ...
 
     @property
     def registry(self) -> Registry:
         """Table as it is now, however old."""
-        ...
 
     async def catch_up(self) -> str:
         """Wait until the table holds all that was accepted by now.
@@ -93,7 +91,6 @@ class JudgingTable(Protocol):
         Raises:
             BehindError: that cannot be known now.
         """
-        ...
 
 
 class StatusEntries:

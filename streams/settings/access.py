@@ -15,13 +15,12 @@ GuardPatterns = tuple[Annotated[str, Field(min_length=1, max_length=128)], ...]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class StaticToken(Strict):
-    """A static bearer token.
+class Credential(Strict):
+    """A credential of any sort.
 
     Attributes:
         name: name of the credential: the ingress key in facts, and the actor in audit
             entries.
-        sha256: of the token, in hex.
         roles: what the holder may do.
         authority: on whose behalf an ingest token speaks.
         person: the person who has the credential, for the two-person rule: two
@@ -33,12 +32,21 @@ class StaticToken(Strict):
     """
 
     name: str
-    sha256: Sha256
     roles: frozenset[Role]
     authority: str | None = None
     person: str = ""
     realms: frozenset[str] = frozenset()
     guards: GuardPatterns = ()
+
+
+class StaticToken(Credential):
+    """A static bearer token.
+
+    Attributes:
+        sha256: of the token, in hex.
+    """
+
+    sha256: Sha256
 
 
 class Approvals(Strict):
@@ -115,23 +123,14 @@ class Oidc(Strict):
     allow_private: bool = False
 
 
-class ClientCertificate(Strict):
+class ClientCertificate(Credential):
     """Who holds a client certificate.
 
     Attributes:
         san: a subject alternative name: ``dns:NAME``, ``uri:URI`` or ``email:ADDRESS``.
-        name: name of the credential: the ingress key in facts, and the actor in audit
-            entries.
-        roles: what the holder may do; the other fields are as of a token.
     """
 
     san: str = Field(pattern=r"^(dns|uri|email):\S+$")
-    name: str
-    roles: frozenset[Role]
-    authority: str | None = None
-    person: str = ""
-    realms: frozenset[str] = frozenset()
-    guards: GuardPatterns = ()
 
 
 class TlsSettings(Strict):

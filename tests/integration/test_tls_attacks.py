@@ -12,7 +12,7 @@ import trustme
 from yarl import URL
 
 from enforcement import Guard
-from streams.http.connections import Bounds
+from streams.settings.limits import ConnectionSettings
 from tests.integration.beside import healthy_guard
 from tests.integration.serving import running, until
 from tests.integration.test_access import context_of, secured, write
@@ -74,7 +74,7 @@ async def test_a_thousand_handshakes_that_never_end_cost_no_lease(
             def ended() -> bool:
                 return sum(reader._eof for reader, _ in pairs) >= MANY - most  # type: ignore[attr-defined]
 
-            most = Bounds().of_address
+            most = ConnectionSettings().of_address
             await until(ended)
         finally:
             for _, writer in pairs:

@@ -14,12 +14,12 @@ from streams.http.connections import (
     OF_CALLER,
     PIECE,
     UNREAD_SECONDS,
-    Bounds,
     ConnectionEntry,
     Connections,
     Piecewise,
     address_of,
 )
+from streams.settings.limits import ConnectionSettings
 
 pytestmark = pytest.mark.unit
 
@@ -72,7 +72,7 @@ def show(all_: Connections, transport: Transport, caller: str, **more: bool) -> 
 
 def test_the_quietest_stranger_makes_room() -> None:
     """The newcomer gets in, and nobody who proved itself goes."""
-    register = Connections(Bounds(3, 9))
+    register = Connections(ConnectionSettings(strangers=3, of_address=9))
     guard = connection(register)
     show(register, guard[1], "g", guard=True)
     first, *others = [connection(register) for _ in range(3)]
@@ -85,7 +85,7 @@ def test_the_quietest_stranger_makes_room() -> None:
 
 def test_an_address_pushes_out_its_own_alone() -> None:
     """A flood from one place costs no other place."""
-    register = Connections(Bounds(10, 2))
+    register = Connections(ConnectionSettings(strangers=10, of_address=2))
     other = connection(register, "b")
     first = connection(register, "a")
     for _ in range(50):
@@ -98,7 +98,7 @@ def test_an_address_pushes_out_its_own_alone() -> None:
 
 async def test_who_asked_last_is_cut_last() -> None:
     """A connection in use outlives one that sits there."""
-    register = Connections(Bounds(2, 9))
+    register = Connections(ConnectionSettings(strangers=2, of_address=9))
     asking, idle = connection(register), connection(register)
 
     async def answer(_: Any) -> Any:
@@ -114,7 +114,7 @@ async def test_who_asked_last_is_cut_last() -> None:
 
 def test_a_credential_has_so_many_places_beside_those_of_strangers() -> None:
     """Further connections of it share the places of strangers."""
-    register = Connections(Bounds(2, 9))
+    register = Connections(ConnectionSettings(strangers=2, of_address=9))
     all_of_it = []
     for _ in range(OF_CALLER + 3):
         entry, transport = connection(register)
@@ -130,7 +130,7 @@ def test_a_credential_has_so_many_places_beside_those_of_strangers() -> None:
 
 def test_a_request_that_is_never_whole_has_a_deadline() -> None:
     """Counted from the connection on, its handshake included."""
-    register = Connections(Bounds())
+    register = Connections(ConnectionSettings())
     slow, asked = connection(register), connection(register)
     asked[0].asked = True
     register.sweep(FIRST_SECONDS)
@@ -142,7 +142,7 @@ def test_a_request_that_is_never_whole_has_a_deadline() -> None:
 
 def test_an_answer_that_nobody_reads_ends_its_connection() -> None:
     """While some of it is read, it may take as long as it takes."""
-    register = Connections(Bounds())
+    register = Connections(ConnectionSettings())
     stuck, slow = connection(register), connection(register)
     for entry, transport in (stuck, slow):
         entry.asked, transport.unread = True, 70_000
@@ -167,7 +167,7 @@ class Parser(asyncio.Protocol):
 
 def test_a_head_without_end_is_refused() -> None:
     """Of a request that is under way, as many bytes as its handler reads may come."""
-    register = Connections(Bounds())
+    register = Connections(ConnectionSettings())
     entry, transport = connection(register)
     parser, buffer = Parser(), memoryview(bytearray(PIECE))
     protocol = Piecewise(parser, entry, register, buffer)

@@ -61,8 +61,8 @@ def test_all_that_is_wrong_is_named_with_its_line(tmp_path: Path) -> None:
         "line 4: sources.aws.mappng: there is no such setting; is it mapping?",
         "line 5: posture.settle_seconds: must be a number, without a unit",
         "line 7: listen.port: must be less than or equal to 65535",
-        "line 9: tokens.0.sha256: is missing",
         "line 9: tokens.0.roles: is missing",
+        "line 9: tokens.0.sha256: is missing",
         "line 10: peppers: must hold names with values",
     ]
     assert "hunter2" not in "".join(said)

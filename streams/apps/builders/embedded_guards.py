@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http
 import secrets
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,7 @@ from streams.http.closure_metrics import ClosureMetrics
 from streams.http.feed import FeedServer
 from streams.http.guards import Enforcement
 from streams.http.prober import Prober
-from streams.http.problems import ProblemError
+from streams.http.problems import not_found
 from streams.http.receipts import ReceiptIntake
 from streams.http.tables import SharedTables
 from streams.process.server_clock import ServerClock
@@ -44,7 +43,7 @@ def own_enforcement(
 
     def enforcement(asked: str | None) -> Enforcement:
         if asked not in (None, realm):
-            raise ProblemError(http.HTTPStatus.NOT_FOUND, "no such realm")
+            raise not_found("no such realm")
         return Enforcement(
             guards=closures.closure.guards,
             end=feed.end,

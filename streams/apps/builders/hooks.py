@@ -46,7 +46,6 @@ class RequestCount(Protocol):
 
     def __call__(self, name: str, result: str, why: str = "", /) -> None:
         """Count one: taken, refused or failed, and why."""
-        ...
 
 
 class RequestCounts:

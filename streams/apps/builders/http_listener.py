@@ -21,7 +21,6 @@ class FeedOfGuards(Protocol):
 
     async def close(self) -> None:
         """Ask every guard to come back later."""
-        ...
 
 
 @asynccontextmanager

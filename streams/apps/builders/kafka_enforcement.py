@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -12,7 +11,7 @@ from streams.engines.kafka.client.publisher import NotAckedError
 from streams.engines.kafka.records.codec import partition_of
 from streams.engines.kafka.tables import away
 from streams.http.guards import Enforcement
-from streams.http.problems import ProblemError
+from streams.http.problems import unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -56,8 +55,7 @@ class OwnRealm:
             return found
         if not await self.stage.read_up_to_now(self.followed):
             detail = "what was accepted lately is not read yet: ask again"
-            status = http.HTTPStatus.SERVICE_UNAVAILABLE
-            raise ProblemError(status, "not read yet", detail)
+            raise unavailable("not read yet", detail)
         return self.followed.result(self.name, identity, self.clock())
 
     async def remove(self, guard: str, actor: str) -> bool:
@@ -74,8 +72,7 @@ class OwnRealm:
             await self.record_act(act)
             return await self.stage.remove(self.name, guard, self.followed)
         except NotAckedError as error:
-            status = http.HTTPStatus.SERVICE_UNAVAILABLE
-            raise ProblemError(status, "not written", "try again") from error
+            raise unavailable("not written", "try again") from error
 
 
 def worker_enforcement(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import http
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -14,7 +13,7 @@ from streams.engines.kafka.relay.fed_log import RelayedLog
 from streams.engines.kafka.relay.relayed_roll import RelayedRoll
 from streams.http.closure_metrics import refused_of
 from streams.http.feed import FeedServer
-from streams.http.problems import ProblemError
+from streams.http.problems import unavailable
 from streams.http.receipts import ReceiptIntake
 from streams.http.server import require_websocket
 from streams.observability import metrics
@@ -105,9 +104,7 @@ class RelayedRealms(Collector):
         await self._running.wait()
         relayed = self._realm(realm)
         if not await relayed.log.ready(READY_SECONDS):
-            detail = "the log is being read; try again"
-            status = http.HTTPStatus.SERVICE_UNAVAILABLE
-            raise ProblemError(status, "loading", detail)
+            raise unavailable("loading", "the log is being read; try again")
         return await relayed.feed.serve(request, Bearer(token.name, token.guards))
 
     async def run(self) -> None:
@@ -156,8 +153,7 @@ class RelayedRealms(Collector):
         found = self._realms.get(realm)
         if found is None:
             if len(self._realms) >= MOST_REALMS:
-                status = http.HTTPStatus.SERVICE_UNAVAILABLE
-                raise ProblemError(status, "too many realms", "use another relay")
+                raise unavailable("too many realms", "use another relay")
             found = self._realms[realm] = _relayed(self._about, realm)
             self._tasks.create_task(found.log.run())
             self._tasks.create_task(found.roll.run())

@@ -62,20 +62,16 @@ class VendorFeed(Protocol):
     @property
     def name(self) -> str:
         """Key of its cursor."""
-        ...
 
     @property
     def source(self) -> str:
         """Name of the source that reads it."""
-        ...
 
     def start(self, saved: Cursor | None, now: int) -> Start:
         """Begin, or go on where an earlier run stopped."""
-        ...
 
     def url(self, cursor: Cursor) -> str:
         """URL to get."""
-        ...
 
     def take(self, cursor: Cursor, answer: HttpAnswer, now: int) -> Page:
         """Read an answer.
@@ -83,11 +79,9 @@ class VendorFeed(Protocol):
         Raises:
             UnreadableAnswerError: it is no page of this log.
         """
-        ...
 
     def again(self, cursor: Cursor) -> Cursor | None:
         """Begin the round again, for a place that the vendor refuses; None: it did."""
-        ...
 
 
 def same_origin(base: str, link: str) -> str:
