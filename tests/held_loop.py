@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import define, field
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator
 
     from agents_registry.steps import Steps
 
@@ -135,6 +135,28 @@ def most_calls(steps: Steps[Any]) -> int:
         finally:
             sys.setprofile(before)
         most = max(most, calls)
+    return most
+
+
+async def most_calls_beside(work: Coroutine[Any, Any, object]) -> int:
+    """Do work, and give how many calls are made at most between two turns of others."""
+    calls = most = 0
+
+    def count(_: object, event: str, __: object) -> None:
+        nonlocal calls
+        calls += event in {"call", "c_call"}
+
+    before = sys.getprofile()
+    doing = asyncio.create_task(work)
+    sys.setprofile(count)
+    try:
+        while not doing.done():
+            calls = 0
+            await asyncio.sleep(0)
+            most = max(most, calls)
+    finally:
+        sys.setprofile(before)
+    await doing
     return most
 
 

@@ -101,7 +101,7 @@ class DeliveryWorker:
                 before = DeliveryState(disabled=before.disabled, paused=before.paused)
                 before = before.joined(taken.anew)
                 self._begun.set()
-            before = before.joined(self._engine.recall(taken.about))
+            before = before.joined(await self._engine.recall(taken.about))
             steps = notify.stepping(
                 before, taken.changes, now, routes=self.routes, silences=self.silences()
             )
@@ -110,6 +110,8 @@ class DeliveryWorker:
             change = await self._changed(before, settled, now)
         told = state.told is not before.told
         change = attrs.evolve(change, took=taken.took, told=told)
+        if change.dead:
+            self._engine.news.set()  # there may be more to give up
         return due if await self._engine.save(change) else ()
 
     async def _changed(
@@ -119,7 +121,7 @@ class DeliveryWorker:
         state, dead = settled
         put, dropped = await in_turns(differing(before, state))
         self.state = state
-        put |= dead_rows(dead, now)
+        put |= await in_turns(dead_rows(dead, now))
         return DeliveryChange(put=put, dropped=dropped, dead=dead, at=now, state=state)
 
     async def _attempt(self, delivery: Delivery) -> None:
@@ -155,15 +157,19 @@ class DeliveryWorker:
             for each in await self.buried()
             if route in (None, each.delivery.route)
         ]
+        for start in range(0, len(buried), notify.TOGETHER):
+            await self._revive(buried[start : start + notify.TOGETHER])
+        return len(buried)
+
+    async def _revive(self, buried: Sequence[Delivery]) -> None:
         async with self._turning:
-            known = self._engine.recall({each.finding.id for each in buried})
+            known = await self._engine.recall({each.finding.id for each in buried})
             before, now = self.state.joined(known), self._clock()
             settled = notify.revive(before, buried, now)
             change = await self._changed(before, settled, now)
         # What it ends is kept with what was given up, and is no dead letter.
         await self._engine.save(attrs.evolve(change, dead=()))
         self._engine.news.set()
-        return len(buried)
 
     async def _wait(self) -> None:
         now = self._clock()

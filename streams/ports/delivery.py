@@ -80,8 +80,8 @@ class DeliveryPort(Protocol):
             few: others, so that urgent ones are looked for again soon.
         """
 
-    def recall(self, findings: Iterable[str]) -> DeliveryState:
-        """Bring back what is saved of findings and not in memory."""
+    async def recall(self, findings: Iterable[str]) -> DeliveryState:
+        """Bring back what is not in memory of findings, by all saves called before."""
 
     async def save(self, change: DeliveryChange) -> bool:
         """Save a change whole, or not at all; returns once that is durable.

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from agents_registry.steps import Steps
     from streams.settings.kafka import KafkaSettings
 
 __all__ = ["kafka", "kafka_launcher", "kafka_settings"]
@@ -30,7 +31,8 @@ pytestmark = [pytest.mark.planted, pytest.mark.timeout(240)]
 def acked_when_taken(patch: pytest.MonkeyPatch) -> None:
     """Let the commit pass a finding while its receiver fails."""
 
-    def release(box: FindingInbox, *_: Any, **__: Any) -> None:
+    def release(box: FindingInbox, *_: Any, **__: Any) -> Steps[None]:
+        yield
         for acks in box._owed.values():
             for ack in acks:
                 ack()
@@ -70,7 +72,10 @@ def taken_twice(patch: pytest.MonkeyPatch) -> None:
 def acked_with_its_message(patch: pytest.MonkeyPatch) -> None:
     """Let a finding go though something about it still waits to be told."""
 
-    def release(box: FindingInbox, state: DeliveryState, _: Any, **__: Any) -> None:
+    def release(
+        box: FindingInbox, state: DeliveryState, _: Any, **__: Any
+    ) -> Steps[None]:
+        yield
         busy = {delivery.finding.id for delivery in state.deliveries.values()}
         for name in box._owed.keys() - busy:
             for ack in box._owed.pop(name):

@@ -108,8 +108,13 @@ class Inbox:
     turned_at: float = 1.0
     waiting: int = 0
     owed: int = 0
+    stopped: bool = False
     restarted: int = 0
     forgotten: list[dict[int, int]] = field(factory=list)
+
+    def stop(self) -> None:
+        """Begin no more."""
+        self.stopped = True
 
     async def take(self, each: Any) -> None:
         """Keep a record."""
@@ -195,8 +200,10 @@ async def test_what_is_settled_is_committed_before_the_partitions_go() -> None:
     parts.member.give(0)
     await parts.turn()
     parts.inbox.taken[0].ack()
+    assert not parts.inbox.stopped
     await parts.consumer.on_partitions_revoked([])
     assert parts.member.stored == 1
+    assert parts.inbox.stopped
 
 
 async def test_a_broker_that_is_slow_has_no_partition_kept_past_the_rebalance(

@@ -11,6 +11,7 @@ import attrs
 import pytest
 from attrs import define, field
 
+from agents_registry.steps import finish
 from streams.model.findings import FindingKind, Severity
 from streams.model.times import SECOND
 from streams.stages.notify import notify
@@ -325,7 +326,7 @@ def test_what_was_given_up_begins_anew_with_its_id() -> None:
         DeliveryState(), [FindingChange(a_finding())], NOW, routes=[SOC]
     )
     state, dead = settle(state, delivery, AttemptOutcome(status=410), NOW)
-    (row,) = dead_rows(dead, NOW).values()
+    (row,) = finish(dead_rows(dead, NOW)).values()
 
     state, _ = notify.revive(state, [delivery_of(row)], NOW + HOUR)
     state, (again,) = step(state, [], NOW + HOUR, routes=[SOC])

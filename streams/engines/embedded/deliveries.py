@@ -109,7 +109,7 @@ class DeliveryRows:
         position = positions.get("notify", 0)
         query = "SELECT key, body FROM deliveries WHERE NOT key GLOB ?"
         rows = await self._store.read(query, DEAD + "*")
-        state = DeliveryState.of_rows({key: orjson.loads(body) for key, body in rows})
+        state = await asyncio.to_thread(DeliveryState.of_bodies, rows)
         ahead = max(position, positions.get("notify_urgent", 0))
         return state, Positions(position, ahead)
 
@@ -129,7 +129,7 @@ class DeliveryRows:
             for changed, opened, body in rows
         ]
 
-    def recall(self, _: Iterable[str]) -> DeliveryState:
+    async def recall(self, _: Iterable[str]) -> DeliveryState:
         """Bring back nothing: the whole state is in memory."""
         return DeliveryState()
 
@@ -156,4 +156,4 @@ class DeliveryRows:
         """Messages given up that have not arrived since, the oldest first."""
         query = "SELECT body FROM deliveries WHERE key GLOB ? LIMIT ?"
         rows = await self._store.read(query, DEAD + "*", most)
-        return buried_of(orjson.loads(body) for (body,) in rows)
+        return await asyncio.to_thread(buried_of, rows)

@@ -32,6 +32,7 @@ each delivery that is due, and gives each answer to `settle`; it saves the state
 from __future__ import annotations
 
 from bisect import bisect_right
+from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import attrs
@@ -63,6 +64,7 @@ __all__ = [
 ]  # fmt: skip
 
 CALL_EVERY: Final = 5 * retry.MINUTE
+TOGETHER: Final = 500  # messages given up in one change: what is saved of it is bounded
 GONE: Final = 410
 # RFC 9110 sections 15.5.1, 15.5.14 and 15.5.21: it is the message that is not liked.
 _REFUSED: Final = frozenset({400, 413, 422})
@@ -125,7 +127,7 @@ def settle(
     status, route = outcome.status, delivery.route
     if status == GONE:
         disabled = {**state.disabled, route: now}
-        return _bury(attrs.evolve(state, disabled=disabled), route, _GONE)
+        return _bury(attrs.evolve(state, disabled=disabled), route, _GONE, TOGETHER)
     if status in _BUSY and outcome.retry_after:
         until = now + min(outcome.retry_after, retry.LONGEST)
         paused = {**state.paused, route: max(until, state.paused.get(route, 0))}
@@ -155,7 +157,7 @@ def _lapsed(
     state: DeliveryState, route: str, outcome: AttemptOutcome, now: int
 ) -> Settled:
     """Drop what has waited behind a failing receiver as long as attempts take."""
-    over = lapsed(state, route, now)
+    over = lapsed(state, route, now)[:TOGETHER]
     if not over:
         return Settled(state, ())
     state = state.with_queue(route, state.queue(route).with_deliveries((), over))
@@ -287,19 +289,23 @@ def give_up(state: DeliveryState, routes: Sequence[ReceiverRoute]) -> Settled:
     """Bury what waits for receivers that are disabled, or not set any more.
 
     It would wait for ever, and nothing that waits can be committed. Once they are back,
-    `revive` has it delivered.
+    `revive` has it delivered. At most `TOGETHER` messages are buried at once: whoever
+    gets some calls again.
     """
     names = {route.name for route in routes}
     dead: tuple[Dead, ...] = ()
     for route in state.queues:
-        if route in state.disabled or route not in names:
+        most = TOGETHER - len(dead)
+        if most and (route in state.disabled or route not in names):
             reason = _GONE if route in state.disabled else _REMOVED
-            state, buried = _bury(state, route, reason)
+            state, buried = _bury(state, route, reason, most)
             dead += buried
     return Settled(state, dead)
 
 
-def _bury(state: DeliveryState, route: str, reason: str) -> Settled:
-    gone = state.queue(route).deliveries.values()
+def _bury(state: DeliveryState, route: str, reason: str, most: int) -> Settled:
+    queue = state.queue(route)
+    waiting = (each for of in queue.buckets for each in of.deliveries.values())
+    gone = [*islice(waiting, most)]
     dead = tuple(Dead(delivery=each, reason=reason) for each in gone)
-    return Settled(state.with_queue(route, DeliveryQueue()), dead)
+    return Settled(state.with_queue(route, queue.with_deliveries((), gone)), dead)

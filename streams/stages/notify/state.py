@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
+import orjson
 from attrs import field, frozen
 
 from streams.model.findings import FindingKind
@@ -135,8 +136,8 @@ class DeliveryState:
         if not (other.queues or other.announced or other.groups):
             return self
         freed = (
-            attrs.evolve(delivery, leased_until=0)
-            for delivery in other.deliveries.values()
+            attrs.evolve(each, leased_until=0) if each.leased_until else each
+            for each in other.deliveries.values()
         )
         told = NotifiedState({**self.announced, **other.announced})
         held = any(_held(known) for known in other.announced.values())
@@ -155,6 +156,11 @@ class DeliveryState:
         return (known is not None and known.waiting is not None) or any(
             finding in queue.bucket(finding).findings for queue in self.queues.values()
         )
+
+    @classmethod
+    def of_bodies(cls, rows: Iterable[tuple[str, bytes]]) -> DeliveryState:
+        """Read rows as `of_rows` does, each as JSON."""
+        return cls.of_rows({key: orjson.loads(body) for key, body in rows})
 
     @classmethod
     def of_rows(cls, rows: Mapping[str, Mapping[str, Any]]) -> DeliveryState:
@@ -215,28 +221,27 @@ class Buried:
     reason: str
 
 
-def buried_of(rows: Iterable[Mapping[str, Any]]) -> list[Buried]:
-    """Read rows of `dead_rows`; give the oldest first."""
+def buried_of(rows: Iterable[tuple[bytes]]) -> list[Buried]:
+    """Read rows of `dead_rows`, each as JSON; give the oldest first."""
     found = [
         Buried(delivery=delivery_of(row), at=row["at"], reason=row["reason"])
-        for row in rows
+        for row in (orjson.loads(body) for (body,) in rows)
     ]
     return sorted(found, key=lambda each: (each.at, each.delivery.key))
 
 
-def dead_rows(dead: Iterable[Dead], at: int) -> dict[str, dict[str, Any]]:
-    """Rows of deliveries that were given up at a time (ns).
+def dead_rows(dead: Iterable[Dead], at: int) -> Steps[dict[str, dict[str, Any]]]:
+    """Rows of deliveries that were given up at a time (ns), in steps.
 
     They are kept beside the state, until someone replays them and they arrive.
     """
-    return {
-        dead_key(each.delivery): {
-            "at": at,
-            "reason": each.reason,
-            **_delivery(each.delivery),
-        }
-        for each in dead
-    }
+    rows: dict[str, dict[str, Any]] = {}
+    for count, each in enumerate(dead):
+        if not count & STEP:
+            yield
+        row = {"at": at, "reason": each.reason, **_delivery(each.delivery)}
+        rows[dead_key(each.delivery)] = row
+    return rows
 
 
 def dead_key(delivery: Delivery) -> str:

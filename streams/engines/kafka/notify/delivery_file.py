@@ -54,13 +54,13 @@ _REPEATED = (
 
 
 class DeliveryFile:
-    """One SQLite file; used by one thread."""
+    """One SQLite file; used by one thread at a time."""
 
     def __init__(self, path: Path) -> None:
         """Open the file, or make it."""
         path.parent.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
         create_private(path)
-        self._db = sqlite3.connect(path, isolation_level=None)
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode = WAL")
         # A power cut may take the last rows: then messages are sent once more.
         self._db.execute("PRAGMA synchronous = NORMAL")
@@ -75,6 +75,7 @@ class DeliveryFile:
         put: Mapping[str, Mapping[str, Any]],
         dropped: Iterable[str],
         taken: Iterable[tuple[int, int, str]] = (),
+        committed: Mapping[int, int] | None = None,
     ) -> None:
         """Save what changed, in one transaction.
 
@@ -82,6 +83,8 @@ class DeliveryFile:
             put: key to row, as `deliveries.changes` gives them.
             dropped: keys.
             taken: partition, offset and identity of records that the rows hold.
+            committed: partition to what its group committed: records below it never
+                come again.
         """
         rows = [
             (key, finding, orjson.dumps(row))
@@ -93,6 +96,8 @@ class DeliveryFile:
         query = "DELETE FROM rows WHERE key = ?"
         self._db.executemany(query, [(key,) for key in dropped])
         self._db.executemany("INSERT OR REPLACE INTO taken VALUES (?, ?, ?)", taken)
+        query = "DELETE FROM taken WHERE partition = ? AND offset < ?"
+        self._db.executemany(query, (committed or {}).items())
         self._db.execute("COMMIT")
 
     def of_findings(self, findings: Iterable[str]) -> DeliveryState:
@@ -112,30 +117,19 @@ class DeliveryFile:
 
     def _state(self, query: str, *values: str) -> DeliveryState:
         rows = self._db.execute(query, values)
-        return DeliveryState.of_rows({key: orjson.loads(body) for key, body in rows})
+        return DeliveryState.of_bodies(rows)
 
     def buried(self, limit: int) -> list[Buried]:
         """Messages given up that have not arrived since, the oldest first."""
         query = "SELECT body FROM rows WHERE key GLOB ? LIMIT ?"
         rows = self._db.execute(query, (DEAD + "*", limit)).fetchall()
-        return buried_of(orjson.loads(body) for (body,) in rows)
+        return buried_of(rows)
 
     def took(self, partition: int, offset: int, identity: str) -> bool:
         """Whether a record was taken in before."""
         query = "SELECT identity FROM taken WHERE partition = ? AND offset = ?"
         rows = self._db.execute(query, (partition, offset)).fetchall()
         return rows == [(identity,)]
-
-    def forget(self, committed: Mapping[int, int]) -> None:
-        """Forget records that never come again.
-
-        Args:
-            committed: partition to what its group committed.
-        """
-        query = "DELETE FROM taken WHERE partition = ? AND offset < ?"
-        self._db.execute("BEGIN")
-        self._db.executemany(query, committed.items())
-        self._db.execute("COMMIT")
 
 
 def _finding_of(key: str, row: Mapping[str, Any]) -> str:

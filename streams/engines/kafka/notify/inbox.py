@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
+from enforcement.kafka.connecting import whole
+from enforcement.turns import in_turns
 from schemas.errors import SchemaError
 from streams.engines.kafka.finding_records import FindingRecord, read_finding
 from streams.engines.kafka.records.codec import partition_of
@@ -23,11 +25,12 @@ from streams.observability.failpoints import failpoint
 from streams.ports.delivery import DeliveryChange, TakenFindings
 from streams.stages.ingest.ingress import Origin
 from streams.stages.notify.queue import urgent
-from streams.stages.notify.state import DeliveryState, NotifiedState
+from streams.stages.notify.state import STEP, DeliveryState, NotifiedState
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
+    from agents_registry.steps import Steps
     from streams.engines.kafka.notify.delivery_file import DeliveryFile
     from streams.engines.kafka.notify.records import Record
     from streams.engines.kafka.records.codec import Outgoing
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
     _Read = tuple[Record, FindingRecord]
 
 INBOX: Final = 5_000  # so many records may lie before one that is urgent
+FEW: Final = 64  # rows that are saved quicker than on the way through a thread
+TOGETHER: Final = 100  # dead letters that wait for their acks at once
 
 
 class FindingInbox:
@@ -78,9 +83,13 @@ class FindingInbox:
         self._urgent: asyncio.Queue[_Read] = asyncio.Queue(INBOX)
         self._mine: frozenset[int] = frozenset()
         self._begun = False  # what the file holds was given since the last restart
+        self._going = False  # the partitions are, so nothing is begun any more
         self._taking: list[_Read] = []
         self._owed: dict[str, list[Callable[[], Any]]] = {}  # acks of records
         self._known: set[str] = set()
+        self._committed: dict[int, int] = {}
+        # Held by who reads the file too: what is in memory may wait for a dead letter
+        # before it is there.
         self._saving = asyncio.Lock()
 
     @property
@@ -131,17 +140,27 @@ class FindingInbox:
         self._taking.clear()
         self._owed.clear()
         self._mine = assigned
-        self._begun = False
+        self._begun = self._going = False
         self.news.set()
 
+    def stop(self) -> None:
+        """Begin no message until `restart`: whoever has its partition then does."""
+        self._going = True
+
     def forget(self, committed: Mapping[int, int]) -> None:
-        """Forget records below what is committed, by partition."""
-        self._file.forget(committed)
+        """Forget records below what is committed, by partition, with the next save."""
+        self._committed |= committed
 
     async def next(self, most: int, few: int) -> TakenFindings:
         """Take the next records: what is urgent first, and few others at once."""
         self.turned_at = asyncio.get_running_loop().time()
-        anew = None if self._begun else self._begin()
+        async with self._saving:
+            if self._going:
+                return TakenFindings(took=())
+            anew = None if self._begun else await self._begin()
+            return self._take(most, few, anew)
+
+    def _take(self, most: int, few: int, anew: DeliveryState | None) -> TakenFindings:
         self._taking = [
             each.get_nowait()
             for each, size in ((self._urgent, most), (self._patient, few))
@@ -162,14 +181,14 @@ class FindingInbox:
             anew=anew,
         )
 
-    def _begin(self) -> DeliveryState:
+    async def _begin(self) -> DeliveryState:
         """Bring back posture findings that wait for others, and what is repeated.
 
         What is open in the partitions, and was committed long ago, comes no more; it
         is repeated from the file to the receivers that forget.
         """
         self._begun = True
-        gathered = self._file.gathered()
+        gathered = await whole(asyncio.to_thread(self._file.gathered))
         self._known = set(gathered.announced)
         count = self._settings.partitions
         told = {
@@ -180,11 +199,12 @@ class FindingInbox:
         }
         return DeliveryState(told=NotifiedState(told)).joined(gathered)
 
-    def recall(self, findings: Iterable[str]) -> DeliveryState:
+    async def recall(self, findings: Iterable[str]) -> DeliveryState:
         """Bring back what the file holds of findings; its attempts were lost."""
-        fresh = {each for each in findings if each not in self._known}
-        self._known |= fresh
-        return self._file.of_findings(fresh)
+        async with self._saving:
+            fresh = {each for each in findings if each not in self._known}
+            self._known |= fresh
+            return self._file.of_findings(fresh)
 
     async def save(self, change: DeliveryChange) -> bool:
         """Have dead letters acked, save the rows, and ack what is settled by them.
@@ -193,12 +213,13 @@ class FindingInbox:
         ends meanwhile would ack it.
         """
         async with self._saving:  # while a letter is on its way, the next ones wait
-            if change.took is not None and not self._begun:
+            if change.took is not None and not self._taken_here:
                 return False  # it comes again, to us or to others
-            if change.dead:
-                await self._letters([self._letter(e, change.at) for e in change.dead])
-                self.dead += len(change.dead)
-            self._file.save(change.put, change.dropped, change.took or ())
+            for start in range(0, len(change.dead), TOGETHER):
+                dead = change.dead[start : start + TOGETHER]
+                await self._letters([self._letter(each, change.at) for each in dead])
+            self.dead += len(change.dead)
+            await self._save(change)
             many = change.told or bool(change.dead)
             if change.took is not None:
                 many = many or bool(self._taking)
@@ -207,8 +228,21 @@ class FindingInbox:
                     acks.append(record.ack)
                 self._taking = []
                 failpoint("notify.taken")
-            self._release(change.state, change.ended, many=many)
-        return self._begun
+            await in_turns(self._release(change.state, change.ended, many=many))
+        return self._taken_here
+
+    async def _save(self, change: DeliveryChange) -> None:
+        committed, self._committed = self._committed, {}
+        rows = change.put, change.dropped, change.took or (), committed
+        if len(change.put) < FEW:
+            self._file.save(*rows)
+        else:
+            await whole(asyncio.to_thread(self._file.save, *rows))
+
+    @property
+    def _taken_here(self) -> bool:
+        """Whether what `next` gave last is ours to tell."""
+        return self._begun and not self._going
 
     def _letter(self, dead: Dead, at: int) -> Outgoing:
         finding = dead.delivery.finding
@@ -219,14 +253,16 @@ class FindingInbox:
 
     def _release(
         self, state: DeliveryState, ended: Delivery | None, *, many: bool
-    ) -> None:
+    ) -> Steps[None]:
         """Ack what a saved state does not owe: all of it, or what an attempt was at."""
         findings: Iterable[str] = () if ended is None else (ended.finding.id,)
         summary = ended is not None and ended.finding.presented.kind == SUMMARY
         if many or summary:
             findings = tuple(self._owed)
         taking = {found.change.finding.id for _, found in self._taking}
-        for finding in findings:
+        for count, finding in enumerate(findings):
+            if count & STEP == STEP:
+                yield
             if state.owes(finding):
                 continue
             if finding not in state.announced and finding not in taking:
@@ -237,4 +273,5 @@ class FindingInbox:
 
     async def buried(self, most: int) -> list[Buried]:
         """Messages given up that have not arrived since, the oldest first."""
-        return self._file.buried(most)
+        async with self._saving:
+            return await whole(asyncio.to_thread(self._file.buried, most))

@@ -62,7 +62,7 @@ class FindingsIntake:
             session_seconds=notify.session_seconds,
             rebalance_seconds=REBALANCE_SECONDS,
         )
-        self.member.let_go = self._commit
+        self.member.let_go = self._let_go
         self._inbox = inbox
         self._open: dict[int, OpenRecords] = {}
         self._assignments = 0
@@ -119,6 +119,10 @@ class FindingsIntake:
                     position = begin
                 self._open[number] = OpenRecords(position, end)
                 self.member.begin(number, position)
+
+    async def _let_go(self) -> None:
+        self._inbox.stop()
+        await self._commit()
 
     async def _commit(self) -> None:
         """Commit what is settled; so whoever gets the partitions tells it no more."""

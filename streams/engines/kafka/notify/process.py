@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 _READ: Final = (FINDINGS, "dlq", SOURCES)
 ACK_SECONDS: Final = 10.0
-TOGETHER: Final = 1000  # dead letters that wait for their acks at once
 
 
 @define
@@ -180,9 +179,7 @@ async def notify_process(
 def _dead_letters(publisher: Publisher, topic: str) -> Letters:
     async def write(records: Sequence[Outgoing]) -> None:
         try:
-            for start in range(0, len(records), TOGETHER):
-                part = records[start : start + TOGETHER]
-                await publisher.publish(topic, [[each] for each in part])
+            await publisher.publish(topic, [[each] for each in records])
         except NotAckedError as error:
             die("notify: not acked", error)
 
