@@ -39,6 +39,8 @@ POINTS: Final = (
     "start.schema",
     "start.loaded",
 )
+# Of a table that is written into a file.
+TABLE_POINTS: Final = ("table.writing", "table.written")
 # Of the worker on Kafka, in the order in which a batch meets them.
 WORKER_POINTS: Final = tuple(
     f"{stage}.{place}"
@@ -59,7 +61,8 @@ def arm(text: str) -> None:
         ValueError: there is no such point.
     """
     name, _, count = text.partition(":")
-    if name and name not in POINTS + WORKER_POINTS + AUDIT_POINTS + NOTIFY_POINTS:
+    stages = WORKER_POINTS + AUDIT_POINTS + NOTIFY_POINTS
+    if name and name not in POINTS + TABLE_POINTS + stages:
         raise ValueError(f"no failpoint is called {name!r}")
     _armed[:] = [(name, int(count or 1))] if name else []
 

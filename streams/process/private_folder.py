@@ -23,7 +23,7 @@ OTHERS: Final = 0o077
 # Logs with their write-ahead logs, keys, tokens, what lies beside them half written.
 _KEPT: Final = (
     ".db", ".db-wal", ".db-shm", ".key", ".secret", ".token", ".json", ".new",
-    ".unfinished",
+    ".unfinished", ".snapshot", ".partial",
 )  # fmt: skip
 _LISTED: Final = 10
 

@@ -7,6 +7,7 @@ import logging
 from typing import Any
 
 from streams.apps.embedded import serve
+from streams.engines.embedded import kept_table
 from streams.observability import failpoints
 from streams.process.lifecycle import configure_logging
 from streams.settings.server import Settings
@@ -21,4 +22,5 @@ def main(values: dict[str, Any], failpoint: str) -> None:
     """
     configure_logging(logging.CRITICAL)
     failpoints.arm(failpoint)
+    kept_table.KEEP_AFTER = 3  # type: ignore[misc]
     asyncio.run(serve(Settings(**values)))

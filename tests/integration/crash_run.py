@@ -149,6 +149,10 @@ class Run:
         await self.attempt("" if at_start else armed)
         if at_start:
             await self.attempt(self.point)
+        await self.finish()
+
+    async def finish(self) -> None:
+        """Come back, send the rest, and check."""
         async with self.server("") as (process, url):
             await self.send(url)
             self.write_log(len(self.watched))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streams.observability.failpoints import POINTS, VARIABLE
+from streams.observability.failpoints import POINTS, TABLE_POINTS, VARIABLE
 from tests.campaigns import some
 from tests.integration.crash_run import Run
 from tests.integration.serving import receiving
@@ -55,6 +55,20 @@ async def test_every_point_is_reached(tmp_path: Path, point: str) -> None:
         await run.attempt(point, surely=True)
 
     assert run.reached
+
+
+@pytest.mark.parametrize("point", TABLE_POINTS)
+async def test_a_table_that_is_written_may_be_cut_off(
+    tmp_path: Path, point: str
+) -> None:
+    """The next start has the file before, or none, and ends with the right table."""
+    async with receiving() as receiver:
+        run = Run(1000 * len(POINTS), tmp_path, receiver)
+        run.write_script()
+        await run.attempt(f"{point}:{2 if point == 'table.written' else 9}")
+        assert run.reached
+        assert (tmp_path / "data/table.partial").exists()
+        await run.finish()
 
 
 def test_the_environment_arms_a_point() -> None:

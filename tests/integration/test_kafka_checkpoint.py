@@ -12,7 +12,7 @@ from agents_registry.identifiers import VOCABULARY, Identifier, extend
 from agents_registry.inventory import table
 from agents_registry.steps import finish
 from schemas.codec import edition
-from streams.engines.kafka.checkpoints import checkpoint, journal, snapshot
+from streams.engines.kafka.checkpoints import checkpoint, journal
 from streams.engines.kafka.checkpoints.checkpoint import FactsFile
 from streams.engines.kafka.checkpoints.journal import DamagedError
 from streams.engines.kafka.facts.partition import Partition
@@ -22,6 +22,7 @@ from streams.engines.kafka.records.codec import (
     fact_record,
     heartbeat_record,
 )
+from streams.pipeline import table_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -186,7 +187,7 @@ def test_a_snapshot_of_other_schemas_is_left_alone(
 ) -> None:
     """A newer version may read more of the same facts."""
     before, _ = filled(tmp_path)
-    monkeypatch.setattr(snapshot, "edition", lambda: "newer")
+    monkeypatch.setattr(table_file, "edition", lambda: "newer")
     file = FactsFile(tmp_path / "facts-0", KINDS)
     assert file.restored() is None
     file.close()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,8 @@ from agents_registry.facts import HOUR, Node, fact_key
 from agents_registry.identifiers import Identifier
 from schemas.codec import encode_fact
 from streams.engines.embedded import store as store_module
-from streams.engines.embedded.data_folder import StoreInUseError
+from streams.engines.embedded.chain import Chain
+from streams.engines.embedded.data_folder import FILE, StoreInUseError
 from streams.engines.embedded.store import Commit, Store
 from streams.engines.embedded.transaction import Transaction
 from streams.ports.fact_log import Encoded
@@ -224,3 +226,18 @@ async def test_the_end_is_moved_before_anybody_is_told(
         await store.write(adding(encoded("a"), encoded("b")), urgent=True)
 
         assert [2] == ends[:1]
+
+
+async def test_a_start_does_not_read_the_whole_audit_chain(tmp_path: Path) -> None:
+    """What it looks up of the chain costs the same however long that is."""
+    steps = []
+    for count in (100, 2000):
+        facts = [encoded(f"{count}-{number}") for number in range(count)]
+        async with opened(tmp_path) as store:
+            await store.write(adding(*facts))
+        with closing(sqlite3.connect(tmp_path / FILE)) as db:
+            ticks: list[None] = []
+            db.set_progress_handler(partial(ticks.append, None), 10)
+            Chain(db, "r", "g").catch_up()
+            steps.append(len(ticks))
+    assert steps[1] <= steps[0] + 5

@@ -66,14 +66,16 @@ class Chain:
     def catch_up(self) -> None:
         """Add what a version without a chain wrote: facts, then acts."""
         query = (
-            "SELECT offset, key, value FROM facts WHERE offset >"
-            " (SELECT coalesce(max(fact), -1) FROM audit_chain) ORDER BY offset"
+            "SELECT offset, key, value FROM facts WHERE offset > coalesce((SELECT fact"
+            " FROM audit_chain WHERE fact NOT NULL ORDER BY sequence DESC LIMIT 1), -1)"
+            " ORDER BY offset"
         )
         rows = self._db.execute(query).fetchall()
         self.add_facts((*row, decode_fact(row[2])) for row in rows)
         query = (
             "SELECT offset, at, actor, action, detail FROM audit WHERE offset >"
-            " (SELECT coalesce(max(act), 0) FROM audit_chain) ORDER BY offset"
+            " (SELECT coalesce(max(act), 0) FROM audit_chain WHERE act NOT NULL)"
+            " ORDER BY offset"
         )
         acts = self._db.execute(query).fetchall()
         for offset, at, actor, action, detail in acts:

@@ -79,12 +79,20 @@ async def take_slice(state: StageState) -> bool:
 
 
 async def _save_idle_position(state: StageState) -> bool:
-    if state.applied - state.saved < IDLE_FACTS:
-        return False
-    position = state.applied
+    if state.applied - state.saved >= IDLE_FACTS:
+        await _save_position(state, state.applied)
+    return False
+
+
+async def _save_position(state: StageState, position: int) -> None:
     await state.store.write_in_time(lambda tx: tx.set_position("registry", position))
     state.saved = position
-    return False
+
+
+async def keep_table(state: StageState) -> None:
+    """Have the table kept in its file, and say from where on a start merges facts."""
+    await state.kept.keep(state.facts)
+    await _save_position(state, state.facts.listed)
 
 
 async def rebuild(state: StageState) -> None:

@@ -31,6 +31,7 @@ CREATE TABLE IF NOT EXISTS audit (
 CREATE TABLE IF NOT EXISTS audit_chain (
   sequence INTEGER PRIMARY KEY, genesis TEXT NOT NULL, fact INTEGER, act INTEGER,
   hash TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS audit_chain_acts ON audit_chain (act) WHERE act NOT NULL;
 CREATE TABLE IF NOT EXISTS audit_pruned (
   sequence INTEGER PRIMARY KEY, entry BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS audit_heads (

@@ -20,6 +20,8 @@ async def load_stages(state: StageState) -> None:
     state.facts.relist = state.saved = positions.get("registry", 0)
     state.judged = positions.get("sentinel", 0)
     state.told = positions.get("signals", 0)
+    await state.kept.restore(state.facts)
+    state.raise_applied(state.facts.position)
     await state.rows.read(state.store)
     await in_turns(state.access.take_up())
     end = state.ends.facts

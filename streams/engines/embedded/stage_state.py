@@ -8,6 +8,7 @@ import orjson
 from attrs import define
 
 from streams.engines.embedded.crossing import Bell, Latch, Watermark
+from streams.engines.embedded.kept_table import KeptTable
 from streams.engines.embedded.loaded_rows import LoadedRows
 from streams.engines.embedded.shared_points import SharedPoints
 from streams.observability.progress import Progress
@@ -49,6 +50,7 @@ class StageState:
         working: a step is under way.
         facts: the partition of facts.
         realm: its one realm.
+        kept: the file of its table.
         rows: what the file held at the start, until it is taken up.
         access: what the sentinel holds.
         sentinel: of the realm.
@@ -89,6 +91,7 @@ class StageState:
         self.clock = clock
         self.facts = FactsPartition(vocabulary)
         self.realm = self.facts.realm(realm)
+        self.kept = KeptTable(store, realm, vocabulary)
         self.rows = LoadedRows(realm)
         self.tally = AccessTally()
         points = SharedPoints(tolerances.points)

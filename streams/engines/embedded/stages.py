@@ -19,7 +19,7 @@ from streams.engines.embedded.access_steps import (
     take_unsettled,
     tidy,
 )
-from streams.engines.embedded.fact_steps import take_facts, take_slice
+from streams.engines.embedded.fact_steps import keep_table, take_facts, take_slice
 from streams.engines.embedded.stage_loading import load_stages
 from streams.engines.embedded.stage_state import StageState
 from streams.stages.posture.posture import SLICE
@@ -47,6 +47,8 @@ class Stages(StageState):
             self._turn()
             self.working = True
             worked = await self._step()
+            if self.kept.due(self.facts):
+                await keep_table(self)
             self.working = False
             if worked:
                 continue

@@ -19,12 +19,12 @@ from sys import intern
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agents_registry.facts import Cause, Effect, Fact, OwnerSet, Withdraw, fact_id
+from agents_registry.identifiers import Identifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from agents_registry.death import Death
-    from agents_registry.identifiers import Identifier
 
 MOST: Final = 100_000  # pairs of identifier and cause
 # Of these the cause alone decides, where it names the identifier itself.
@@ -82,6 +82,16 @@ class RevocationOffsets:
             if len(self._turned) > self._most:
                 for old in list(itertools.islice(self._turned, self._most // 2)):
                     self._turned_floor = self._turned.pop(old)
+
+    def turns(self) -> tuple[int, list[tuple[str, str, int]]]:
+        """Return what `turn` noted, as plain values."""
+        turned = [(*name, offset) for name, offset in self._turned.items()]
+        return self._turned_floor, turned
+
+    def restore_turns(self, floor: int, turned: Iterable[tuple[str, str, int]]) -> None:
+        """Take up what `turns` gave."""
+        self._turned_floor = floor
+        self._turned = {Identifier(kind, of): offset for kind, of, offset in turned}
 
     def note(self, found: Iterable[tuple[Identifier, str]], as_of: int) -> None:
         """Take in what facts condemned.

@@ -19,6 +19,7 @@ from streams.engines.kafka.checkpoints import snapshot as snapshots
 from streams.engines.kafka.checkpoints.blob_files import BlobFiles
 from streams.engines.kafka.checkpoints.journal import Journal, JournalPlace
 from streams.engines.kafka.client.disk import DiskRoom
+from streams.pipeline import table_file
 from streams.process.private_folder import FOLDER_MODE, create_private, make_private
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 
     from agents_registry.identifiers import Vocabulary
     from streams.engines.kafka.checkpoints.journal import Row
-    from streams.engines.kafka.checkpoints.snapshot import RealmSnapshot, Snapshot
+    from streams.engines.kafka.checkpoints.snapshot import Snapshot
+    from streams.pipeline.table_file import RealmSnapshot
 
 KEEP_AFTER: Final = 100_000
 
@@ -244,7 +246,7 @@ class FactsFile:
     def _write(self, content: list[bytes]) -> None:
         try:
             self._journal.sync()
-            snapshots.write(self._snapshot, content)
+            table_file.write(self._snapshot, content)
         except OSError as error:
             # The journal has it all; the next start takes longer.
             log.warning("snapshot_not_written", error=str(error))

@@ -13,7 +13,6 @@ from agents_registry.steps import finish
 from schemas.codec import in_force
 from schemas.errors import NEWER, SchemaError
 from streams.engines.kafka.checkpoints.journal import DamagedError
-from streams.engines.kafka.checkpoints.snapshot import RealmSnapshot
 from streams.engines.kafka.records.codec import (
     Genesis,
     Heartbeat,
@@ -24,6 +23,7 @@ from streams.engines.kafka.records.codec import (
 )
 from streams.engines.kafka.records.poison import poison_of
 from streams.pipeline.facts_partition import FactsPartition
+from streams.pipeline.table_file import RealmSnapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

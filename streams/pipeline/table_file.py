@@ -1,0 +1,187 @@
+"""The tables of realms in a local file, so that a restart need not merge again.
+
+A file holds what `Registry.dump` gives of each realm, what the engine needs to go on
+from there, and for which genesis, vocabulary, core and schemas it holds. It counts only
+where all of that fits and the checksum is right; else the tables are made from the log.
+See docs/adr/0012-snapshot-form.md and docs/adr/0092-a-table-beside-the-log.md.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import orjson
+import structlog
+from attrs import frozen
+
+import agents_registry
+import schemas
+from agents_registry.registry import Registry
+from schemas.codec import edition
+from streams.observability.failpoints import failpoint
+from streams.process.private_folder import create_private
+from streams.stages.sentinel.revocation_offsets import Accepted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from agents_registry.identifiers import Vocabulary
+
+MAGIC: Final = b"rescind1"
+DIGEST: Final = 32
+FORM: Final = 3  # of what is told of a realm
+LIST: Final = 20_000  # entries in one piece of JSON: other threads get their turn
+
+log = structlog.get_logger()
+
+
+class RealmSnapshot(NamedTuple):
+    """A realm as it was: its table, and when and where its causes were accepted."""
+
+    realm: str
+    registry: Registry
+    accepted: dict[str, Accepted]
+
+
+@frozen
+class TableFile:
+    """A file that is whole, and fits.
+
+    Attributes:
+        about: what the engine put down beside the tables.
+    """
+
+    about: dict[str, Any]
+    _told: list[dict[str, Any]]
+    _rest: memoryview
+    _vocabulary: Vocabulary
+
+    def realms(self) -> list[RealmSnapshot]:
+        """Make the tables; takes about a second for a million names, in any thread."""
+        realms, rest = [], self._rest
+        for realm in self._told:
+            plain: dict[str, Any] = {}
+            for section, raw, size in realm["sections"]:
+                part, rest = rest[:size], rest[size:]
+                if raw:
+                    plain[section] = bytes(part)
+                elif section in plain:
+                    plain[section] += orjson.loads(part)
+                else:
+                    plain[section] = orjson.loads(part)
+            registry = Registry.load(plain, self._vocabulary)
+            causes = realm["accepted"].items()
+            accepted = {identity: Accepted(*each) for identity, each in causes}
+            realms.append(RealmSnapshot(realm["realm"], registry, accepted))
+        return realms
+
+
+def pack(
+    realms: Iterable[RealmSnapshot],
+    *,
+    genesis: str,
+    vocabulary: Vocabulary,
+    about: Mapping[str, Any],
+) -> list[bytes]:
+    """Content of a file; the tables must not change meanwhile.
+
+    Args:
+        realms: all that it is to hold.
+        genesis: of the log.
+        vocabulary: of the tables.
+        about: what the engine needs beside the tables, as JSON can hold it.
+    """
+    parts: list[bytes] = []
+    told = []
+    for name, registry, accepted in realms:
+        sections = []
+        for section, of in registry.dump().items():
+            raw = isinstance(of, bytes)
+            for piece in _cut(of):
+                parts.append(piece if raw else orjson.dumps(piece))
+                sections.append((section, raw, len(parts[-1])))
+        causes = {identity: list(each) for identity, each in accepted.items()}
+        told.append({"realm": name, "accepted": causes, "sections": sections})
+    head = {"fits": _fits(genesis, vocabulary), "about": about, "realms": told}
+    start = orjson.dumps(head)
+    content = [len(start).to_bytes(4, "little"), start, *parts]
+    return [MAGIC, _digest(genesis, content), *content]
+
+
+def _cut(of: Any) -> Iterator[Any]:
+    if not isinstance(of, list) or len(of) <= LIST:
+        yield of
+        return
+    for start in range(0, len(of), LIST):
+        yield of[start : start + LIST]
+
+
+def write(path: Path, content: Iterable[bytes]) -> None:
+    """Put a file in the place of the one before, as a whole.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    partial = path.with_suffix(".partial")
+    create_private(partial)
+    with partial.open("wb") as file:
+        for part in content:
+            file.write(part)
+            failpoint("table.writing")
+        file.flush()
+        os.fsync(file.fileno())
+    failpoint("table.written")
+    partial.replace(path)
+
+
+def read(path: Path, genesis: str, vocabulary: Vocabulary) -> TableFile | None:
+    """Read a file; None where there is none that holds for this log and this core."""
+    try:
+        data = memoryview(path.read_bytes())
+    except OSError:
+        return None
+    start = len(MAGIC) + DIGEST
+    content = data[start:]
+    if bytes(data[:start]) != MAGIC + _digest(genesis, [content]):
+        log.warning("snapshot_dropped", file=path.name)
+        return None
+    size = int.from_bytes(content[:4], "little")
+    head = orjson.loads(content[4 : 4 + size])
+    if head["fits"] != _fits(genesis, vocabulary):
+        log.info("snapshot_of_another_version", file=path.name)
+        return None
+    return TableFile(head["about"], head["realms"], content[4 + size :], vocabulary)
+
+
+def _digest(genesis: str, content: Iterable[bytes | memoryview]) -> bytes:
+    """Checksum keyed with the genesis: that of another log never fits."""
+    digest = hashlib.blake2b(digest_size=DIGEST, key=genesis.encode()[:64])
+    for part in content:
+        digest.update(part)
+    return digest.digest()
+
+
+def _fits(genesis: str, vocabulary: Vocabulary) -> str:
+    """Name the log, the classes of kinds, the machine's byte order and the code."""
+    kinds = sorted((kind, of.value) for kind, of in vocabulary.items())
+    told = orjson.dumps([FORM, genesis, kinds, sys.byteorder, edition(), _core()])
+    return hashlib.sha256(told).hexdigest()
+
+
+@functools.cache
+def _core() -> str:
+    """Name the core and the codec by their code.
+
+    A table that other rules made must not be taken up, nor one of facts that were read
+    in another way: a newer version may read more of the same bytes.
+    """
+    digest = hashlib.sha256()
+    for package in (agents_registry.__file__, schemas.__file__):
+        for path in sorted(Path(package).parent.glob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
