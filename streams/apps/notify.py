@@ -11,6 +11,7 @@ import structlog
 from aiohttp import web
 from attrs import frozen
 
+from agents_registry.secret_shapes import HASHED_KINDS
 from streams.apps.builders.access import access
 from streams.apps.builders.alerting import Alerting, alerting
 from streams.apps.builders.door import door
@@ -162,8 +163,8 @@ def _add_alerts(
         realm=realm,
         fresh_id=_fresh_id,
         record_act=act_of(realm, clock, _log_act),
+        hashed_kinds=HASHED_KINDS | set(settings.hashed_kinds),
     )
-    silencing.hashed_kinds |= set(settings.hashed_kinds)
     silencing.add_to(app)
 
 

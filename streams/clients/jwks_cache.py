@@ -12,6 +12,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final, Self
 
 import structlog
+from attrs import define, field
 
 from streams.outbound.answers import RequestError
 from streams.sources.ssf.verifier import read_jwks
@@ -28,10 +29,15 @@ RETRY: Final = 5.0  # seconds, while there are no keys at all
 log = structlog.get_logger()
 
 
+@define(eq=False)
 class JwksCache:
     """The keys of one issuer.
 
     Attributes:
+        name: of the issuer, for the log.
+        fetch: gives the bytes of the JWKS.
+        clock: seconds, monotonic.
+        refresh_seconds: how old keys may get.
         keys: by kid; empty until they were read once.
         loaded: they were read once.
         good_at: when they were read last, by the clock (s); None: never.
@@ -40,33 +46,18 @@ class JwksCache:
         failures: how often that failed.
     """
 
-    def __init__(
-        self,
-        name: str,
-        fetch: Callable[[], Awaitable[bytes]],
-        clock: Callable[[], float],
-        refresh_seconds: float,
-    ) -> None:
-        """Set up; `run` reads.
-
-        Args:
-            name: of the issuer, for the log.
-            fetch: gives the bytes of the JWKS.
-            clock: seconds, monotonic.
-            refresh_seconds: how old keys may get.
-        """
-        self.keys: Keys = {}
-        self.loaded = False
-        self.good_at: float | None = None
-        self.failed = False
-        self.failures = 0
-        self.readings = 0
-        self._name = name
-        self._fetch = fetch
-        self._clock = clock
-        self._refresh_seconds = refresh_seconds
-        self._read_at: float | None = None
-        self._reading = asyncio.Lock()
+    _name: str
+    _fetch: Callable[[], Awaitable[bytes]]
+    _clock: Callable[[], float]
+    _refresh_seconds: float
+    keys: Keys = field(factory=dict, init=False)
+    loaded: bool = field(default=False, init=False)
+    good_at: float | None = field(default=None, init=False)
+    failed: bool = field(default=False, init=False)
+    failures: int = field(default=0, init=False)
+    readings: int = field(default=0, init=False)
+    _read_at: float | None = field(default=None, init=False)
+    _reading: asyncio.Lock = field(factory=asyncio.Lock, init=False)
 
     @classmethod
     def of_file(

@@ -10,6 +10,7 @@ import http
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
+from attrs import define
 
 from streams.http.bodies import json_object
 from streams.http.decisions import shown, take, waits, written
@@ -31,22 +32,19 @@ if TYPE_CHECKING:
 NAMED: Final = {"identifier", "reason"}
 
 
+@define(eq=False)
 class Acts:
-    """Handlers of the grants, and of what waits for a second person."""
+    """Handlers of the grants, and of what waits for a second person.
 
-    def __init__(
-        self, tokens: Tokens, operators: Operators, desk: ApprovalQueue
-    ) -> None:
-        """Set up.
+    Attributes:
+        tokens: who may give orders.
+        operators: reads authorities and names.
+        desk: takes the acts.
+    """
 
-        Args:
-            tokens: who may give orders.
-            operators: reads authorities and names.
-            desk: takes the acts.
-        """
-        self._tokens = tokens
-        self._operators = operators
-        self._desk = desk
+    _tokens: Tokens
+    _operators: Operators
+    _desk: ApprovalQueue
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes."""

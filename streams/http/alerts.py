@@ -7,6 +7,7 @@ import functools
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aiohttp import web
+from attrs import define
 
 from schemas.entries import Act
 from streams.http.answers import json_answer
@@ -43,25 +44,21 @@ class AlertDelivery(Protocol):
         """Deliver it anew, of one route or of all; give how many."""
 
 
+@define(eq=False)
 class Alerts:
-    """Handlers of ``/v1/alerts``."""
+    """Handlers of ``/v1/alerts``.
 
-    def __init__(
-        self,
-        tokens: Tokens,
-        desk: AlertDelivery,
-        realm: str,
-        clock: Callable[[], int],
-        record_act: Callable[[Act], Awaitable[None]],
-        aside: Aside = here,
-    ) -> None:
-        """Set up; ``record_act`` keeps who ordered what, ``aside`` gets to the desk."""
-        self._aside = aside
-        self._tokens = tokens
-        self._desk = desk
-        self._realm = realm
-        self._clock = clock
-        self._record_act = record_act
+    Attributes:
+        record_act: keeps who ordered what.
+        aside: gets to the desk.
+    """
+
+    _tokens: Tokens
+    _desk: AlertDelivery
+    _realm: str
+    _clock: Callable[[], int]
+    _record_act: Callable[[Act], Awaitable[None]]
+    _aside: Aside = here
 
     def add_to(self, app: web.Application) -> None:
         """Put the handlers behind their routes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aiohttp import web
+from attrs import define, field
 
 from streams.http.query_values import limit_of, number_of
 from streams.process.aside import Aside, here, packed
@@ -14,22 +15,19 @@ if TYPE_CHECKING:
     from streams.ports.findings_log import AuditChain
 
 
+@define(eq=False)
 class AuditPages:
-    """Handler of ``/v1/audit``; needs the role viewer."""
+    """Handler of ``/v1/audit``; needs the role viewer.
 
-    def __init__(
-        self,
-        tokens: Tokens,
-        audit: AuditChain,
-        aside: Aside = here,
-        *,
-        any_realm: bool = False,
-    ) -> None:
-        """Answer from chains, of one realm or any; ``aside`` gets to them."""
-        self._aside = aside
-        self._any_realm = any_realm
-        self._tokens = tokens
-        self._audit = audit
+    Attributes:
+        audit: chains, of one realm or any.
+        aside: gets to them.
+    """
+
+    _tokens: Tokens
+    _audit: AuditChain
+    _aside: Aside = here
+    _any_realm: bool = field(default=False, kw_only=True)
 
     def add_to(self, app: web.Application) -> None:
         """Put the handler behind its route."""

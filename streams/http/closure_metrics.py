@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from attrs import define
 from prometheus_client.registry import Collector
 
 from streams.model.findings import FindingKind
@@ -27,25 +28,19 @@ REFUSALS: Final = (
 )  # fmt: skip
 
 
+@define(eq=False)
 class ClosureMetrics(Collector):
-    """Reads at every scrape who enforces, and what is proven of revocations."""
+    """Reads at every scrape who enforces, and what is proven of revocations.
 
-    def __init__(
-        self,
-        closures: Callable[[], Iterable[Closure]],
-        tally: ClosureTally,
-        boottime: Callable[[], int],
-    ) -> None:
-        """Report on the realms of a process.
+    Attributes:
+        closures: gives their stages.
+        tally: of the process.
+        boottime: gives the time of the stages (ns).
+    """
 
-        Args:
-            closures: gives their stages.
-            tally: of the process.
-            boottime: gives the time of the stages (ns).
-        """
-        self._closures = closures
-        self._tally = tally
-        self._boottime = boottime
+    _closures: Callable[[], Iterable[Closure]]
+    _tally: ClosureTally
+    _boottime: Callable[[], int]
 
     def collect(self) -> Iterator[Metric]:
         """Metrics of closures over all realms of this process."""

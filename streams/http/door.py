@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Protocol, get_args
 
 from aiohttp import hdrs, web
+from attrs import define, field
 
 from streams.clients.peers import HOPS, SERVES
 from streams.http.answers import json_answer
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 # has to be in memory first, and may never end: that takes a place of another sort.
 MOST: Final = {"token": 64, "own": 16, "long": 16}
 SHORT: Final = 1 << 20  # bytes of a body that is read without a place
+_ROUTES: Final = {(each.method, each.canonical): each for each in ROUTES}
 _SHARED: Final = {
     each.share.path or each.path: each.share.stage
     for each in ROUTES
@@ -51,38 +53,25 @@ class Serving(Protocol):
         """Stage to its partitions."""
 
 
+@define(eq=False)
 class Door:
     """Answers routes that other processes serve, by asking them.
 
     Attributes:
+        role: of this process.
+        name: of this process.
+        tokens: prove callers before anybody is asked for them.
         answers: of the other processes.
+        serving: partitions that this process answers for now.
     """
 
-    def __init__(
-        self,
-        role: PeerRole,
-        name: str,
-        tokens: Tokens,
-        answers: FleetAnswers,
-        serving: Serving = dict,
-    ) -> None:
-        """Set up.
-
-        Args:
-            role: of this process.
-            name: of this process.
-            tokens: prove callers before anybody is asked for them.
-            answers: of the other processes.
-            serving: partitions that this process answers for now.
-        """
-        self._role = role
-        self._name = name
-        self._tokens = tokens
-        self.answers = answers
-        self._serving = serving
-        self._under_way: Counter[str] = Counter()
-        self._routes = {(each.method, each.canonical): each for each in ROUTES}
-        self._own: set[tuple[str, str]] = set()
+    _role: PeerRole
+    _name: str
+    _tokens: Tokens
+    answers: FleetAnswers
+    _serving: Serving = dict
+    _under_way: Counter[str] = field(factory=Counter, init=False)
+    _own: set[tuple[str, str]] = field(factory=set, init=False)
 
     def running(self) -> AbstractAsyncContextManager[None]:
         """Hold connections to the others for the length of a block."""
@@ -100,7 +89,7 @@ class Door:
             for route in app.router.routes()
             if route.resource is not None
         }
-        for (method, path), route in self._routes.items():
+        for (method, path), route in _ROUTES.items():
             if (method, path) not in self._own:
                 app.router.add_route(method, route.path, self._nobody)
         app.router.add_get(SERVES, self._serves)
@@ -108,7 +97,7 @@ class Door:
 
     async def _nobody(self, request: web.Request) -> web.StreamResponse:
         """Say why a route is not answered, since nobody was named who could."""
-        route = self._routes[_key(request)]
+        route = _ROUTES[_key(request)]
         self._let_in(request, route)
         status = http.HTTPStatus.NOT_IMPLEMENTED
         where = f"peers.{route.role}" if route.passed else f"rescind {route.role}"
@@ -131,7 +120,7 @@ class Door:
         @web.middleware
         async def passing(request: web.Request, handler: Handler) -> web.StreamResponse:
             key = _key(request)
-            route = self._routes.get(key)
+            route = _ROUTES.get(key)
             if HOPS in request.headers:
                 return await self._covered(request, handler)
             if route is None or not self._is_passed_on(route):

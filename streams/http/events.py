@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from aiohttp import web
-from attrs import frozen
+from attrs import define, frozen
 
 from streams.http.auth import authority_of
 from streams.http.bodies import body_of
@@ -84,23 +84,20 @@ def _grants(authority: Authority) -> tuple[Grant, ...]:
     return tuple(Grant(grant.kind, grant.qualifier) for grant in authority.grants)
 
 
+@define(eq=False)
 class Events:
-    """The handler of ``POST /v1/events/{source}``."""
+    """The handler of ``POST /v1/events/{source}``.
 
-    def __init__(
-        self,
-        tokens: Tokens,
-        sources: Mapping[str, ConfiguredSource],
-        speakers: Speakers,
-        ingest: Intake,
-        read: Read = read,
-    ) -> None:
-        """Serve the configured sources; ``read`` makes records of bytes."""
-        self._read = read
-        self._tokens = tokens
-        self._sources = sources
-        self._speakers = speakers
-        self._ingest = ingest
+    Attributes:
+        sources: those that are configured.
+        read: makes records of bytes.
+    """
+
+    _tokens: Tokens
+    _sources: Mapping[str, ConfiguredSource]
+    _speakers: Speakers
+    _ingest: Intake
+    _read: Read = read
 
     def add_to(self, app: web.Application) -> None:
         """Add the route."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from aiohttp import web
-from attrs import frozen
+from attrs import define, frozen
 
 from streams.http.bodies import body_of
 from streams.http.decisions import held
@@ -95,6 +95,7 @@ def _moment(claims: dict[str, Any], name: str) -> float:
     return value * SECOND
 
 
+@define(eq=False)
 class GlobalRevocations:
     """The handler of ``POST /v1/global-token-revocation/{caller}``.
 
@@ -102,19 +103,11 @@ class GlobalRevocations:
         callers: by name.
     """
 
-    def __init__(
-        self,
-        callers: Mapping[str, RevocationCaller],
-        speakers: Speakers,
-        ingest: Intake,
-        clock: Callable[[], int],
-        count: Callable[[str, str], None],
-    ) -> None:
-        self.callers = callers
-        self._speakers = speakers
-        self._ingest = ingest
-        self._clock = clock
-        self._count = count
+    callers: Mapping[str, RevocationCaller]
+    _speakers: Speakers
+    _ingest: Intake
+    _clock: Callable[[], int]
+    _count: Callable[[str, str], None]
 
     async def post(self, request: web.Request) -> web.Response:
         """End what a user was given so far."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
-from attrs import frozen
+from attrs import define, frozen
 
 from streams.http.answers import json_answer
 from streams.http.problems import not_found
@@ -49,26 +49,20 @@ class Enforcement:
     subscribers: Sequence[str] = ()
 
 
+@define(eq=False)
 class Guards:
-    """Handlers of ``/v1/guards`` and ``/v1/revocations/{id}``."""
+    """Handlers of ``/v1/guards`` and ``/v1/revocations/{id}``.
 
-    def __init__(
-        self,
-        tokens: Tokens,
-        enforcement: Callable[[str | None], Enforcement],
-        boottime: Callable[[], int],
-    ) -> None:
-        """Put handlers over the guards of a process.
+    Attributes:
+        tokens: let callers in.
+        enforcement: of a realm, the settings' own by default. Raises a
+            `ProblemError` where that is not known here; 503 where it is elsewhere.
+        boottime: closure's clock.
+    """
 
-        Args:
-            tokens: let callers in.
-            enforcement: of a realm, the settings' own by default. Raises a
-                `ProblemError` where that is not known here; 503 where it is elsewhere.
-            boottime: closure's clock.
-        """
-        self._tokens = tokens
-        self._enforcement = enforcement
-        self._boottime = boottime
+    _tokens: Tokens
+    _enforcement: Callable[[str | None], Enforcement]
+    _boottime: Callable[[], int]
 
     def add_to(self, app: web.Application) -> None:
         """Put the handlers behind their routes."""

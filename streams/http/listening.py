@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from aiohttp import web
+from attrs import define, field
 
 from streams.http.connections import (
     CONNECTIONS,
@@ -37,6 +38,7 @@ EXHAUSTED_SECONDS: Final = 0.5  # when there are no file descriptors left
 log = structlog.get_logger()
 
 
+@define(eq=False)
 class Listening:
     """A listening server; `drain` and `cleanup` end it.
 
@@ -45,19 +47,15 @@ class Listening:
         address: the first that is bound: host and port.
     """
 
-    def __init__(
-        self,
-        runner: web.AppRunner,
-        connections: Connections,
-        tls: ssl.SSLContext | None,
-    ) -> None:
-        self.connections = connections
-        self.address = ("", 0)
-        self._runner = runner
-        self._tls = tls
-        self._sockets: list[socket.socket] = []
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._buffer = memoryview(bytearray(PIECE))
+    _runner: web.AppRunner
+    connections: Connections
+    _tls: ssl.SSLContext | None
+    address: tuple[str, int] = field(default=("", 0), init=False)
+    _sockets: list[socket.socket] = field(factory=list, init=False)
+    _tasks: set[asyncio.Task[None]] = field(factory=set, init=False)
+    _buffer: memoryview = field(
+        factory=lambda: memoryview(bytearray(PIECE)), init=False
+    )
 
     async def start(self, host: str, port: int) -> None:
         """Bind every address of a host, and accept.

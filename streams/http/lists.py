@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
+from attrs import define
 
 from streams.http.answers import json_answer
 from streams.http.query_values import limit_of, number_of
@@ -24,23 +25,19 @@ if TYPE_CHECKING:
     )
 
 
+@define(eq=False)
 class Lists:
-    """Handlers of ``/v1/findings`` and ``/v1/dlq``; both need the role viewer."""
+    """Handlers of ``/v1/findings`` and ``/v1/dlq``; both need the role viewer.
 
-    def __init__(
-        self,
-        tokens: Tokens,
-        findings: FindingsLog,
-        letters: DeadLetterLog,
-        silences: Callable[[], tuple[Silence, ...]] = tuple,
-        aside: Aside = here,
-    ) -> None:
-        """Answer from two logs; ``silences`` gives those in force."""
-        self._aside = aside
-        self._tokens = tokens
-        self._findings = findings
-        self._letters = letters
-        self._silences = silences
+    Attributes:
+        silences: gives those in force.
+    """
+
+    _tokens: Tokens
+    _findings: FindingsLog
+    _letters: DeadLetterLog
+    _silences: Callable[[], tuple[Silence, ...]] = tuple
+    _aside: Aside = here
 
     def add_to(self, app: web.Application) -> None:
         """Put the handlers behind their routes."""

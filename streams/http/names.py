@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from attrs import define
+
 from streams.http.answers import json_answer
 from streams.http.bodies import json_object
 from streams.http.problems import ProblemError, unavailable, unreadable
@@ -41,28 +43,21 @@ def any_realm(realm: str | None) -> None:
     del realm
 
 
+@define(eq=False, repr=False)
 class Names:
-    """The handler of ``POST /v1/names``."""
+    """The handler of ``POST /v1/names``.
 
-    def __init__(
-        self,
-        tokens: Tokens,
-        secrets: SecretNames,
-        in_logs: Naming = as_given,
-        check: Callable[[str | None], object] = any_realm,
-    ) -> None:
-        """Set up.
+    Attributes:
+        tokens: who may ask.
+        secrets: names those that are asked about.
+        in_logs: gives the names that audit logs have for one in plain text.
+        check: refuses realms that are not served.
+    """
 
-        Args:
-            tokens: who may ask.
-            secrets: names those that are asked about.
-            in_logs: gives the names that audit logs have for one in plain text.
-            check: refuses realms that are not served.
-        """
-        self._tokens = tokens
-        self._secrets = secrets
-        self._in_logs = in_logs
-        self._check = check
+    _tokens: Tokens
+    _secrets: SecretNames
+    _in_logs: Naming = as_given
+    _check: Callable[[str | None], object] = any_realm
 
     def add_to(self, app: web.Application) -> None:
         """Add the route."""

@@ -8,6 +8,7 @@ import http
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
+from attrs import define, field
 
 from agents_registry.facts import FUTURE_TOLERANCE, Cause, fact_id
 from streams.http.bodies import body_of, json_object
@@ -50,10 +51,17 @@ NOBODY_KNOWS: Final = (
 )
 
 
+@define(eq=False, repr=False)
 class Operators:
     """Handlers of ``POST /v1/revocations`` and ``POST /v1/adopt``.
 
     Attributes:
+        tokens: who may give orders.
+        speakers: give origin and rights.
+        ingest: writes.
+        vocabulary: kind to class.
+        names: gives the names that the logs have for what an operator names.
+        desk: takes what may need a second person.
         limit: holds back what reaches too much.
         known: tells whether any fact names something; None: there is no table.
         logged: finds facts of the log, where one process has all of it.
@@ -61,36 +69,19 @@ class Operators:
         apart: reads long documents, where nobody waits for this event loop meanwhile.
     """
 
-    def __init__(
-        self,
-        tokens: Tokens,
-        speakers: Speakers,
-        ingest: Intake,
-        vocabulary: Vocabulary,
-        names: Callable[[Identifier], Awaitable[tuple[Identifier, ...]]],
-        desk: ApprovalQueue,
-    ) -> None:
-        """Set up.
-
-        Args:
-            tokens: who may give orders.
-            speakers: give origin and rights.
-            ingest: writes.
-            vocabulary: kind to class.
-            names: gives the names that the logs have for what an operator names.
-            desk: takes what may need a second person.
-        """
-        self._tokens = tokens
-        self._speakers = speakers
-        self._ingest = ingest
-        self._vocabulary = vocabulary
-        self._names = names
-        self._desk = desk
-        self.limit: BlastLimit | None = None
-        self.known: Callable[[Identifier], bool | None] = lambda _: None
-        self.logged: FactLookup | None = None
-        self.secrets = SecretNames()
-        self.apart: Read = read
+    _tokens: Tokens
+    _speakers: Speakers
+    _ingest: Intake
+    _vocabulary: Vocabulary
+    _names: Callable[[Identifier], Awaitable[tuple[Identifier, ...]]]
+    _desk: ApprovalQueue
+    limit: BlastLimit | None = field(default=None, init=False)
+    known: Callable[[Identifier], bool | None] = field(
+        default=lambda _: None, init=False
+    )
+    logged: FactLookup | None = field(default=None, init=False)
+    secrets: SecretNames = field(factory=SecretNames, init=False)
+    apart: Read = field(default=read, init=False)
 
     async def revoke(self, request: web.Request) -> web.Response:
         """End an identifier and everything under it."""

@@ -7,6 +7,7 @@ import http
 from typing import TYPE_CHECKING
 
 from aiohttp import web
+from attrs import define, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -14,31 +15,24 @@ if TYPE_CHECKING:
     Missing = Callable[[float], Sequence[str]]
 
 
+@define(eq=False)
 class Probes:
     """Handlers of ``/healthz``; open, they name parts of the process and nothing else.
 
     Live is for restarts: it stays true while Kafka is away, where a new process would
     be no better off. Ready is for traffic. Startup is ready once, and then for good; a
     wrong clock is no part of it, since a restart mends none.
+
+    Attributes:
+        still: names what stands still, by the event loop's time.
+        waiting: names what it waits for before it can serve.
+        wrong: says what is wrong with its clock.
     """
 
-    def __init__(
-        self,
-        still: Missing,
-        waiting: Missing,
-        wrong: Callable[[], Sequence[str]] = tuple,
-    ) -> None:
-        """Ask a process.
-
-        Args:
-            still: names what stands still, by the event loop's time.
-            waiting: names what it waits for before it can serve.
-            wrong: says what is wrong with its clock.
-        """
-        self._still = still
-        self._waiting = waiting
-        self._wrong = wrong
-        self._started = False
+    _still: Missing
+    _waiting: Missing
+    _wrong: Callable[[], Sequence[str]] = tuple
+    _started: bool = field(default=False, init=False)
 
     def add_to(self, app: web.Application) -> None:
         """Put the handlers behind their routes."""

@@ -14,7 +14,7 @@ import http
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import hdrs, web
-from attrs import define
+from attrs import define, field
 
 from streams.http.auth import authority_of
 from streams.http.bodies import unproven_body_of
@@ -81,19 +81,14 @@ class Refusals:
         return False
 
 
+@define(eq=False)
 class Push:
     """The handlers of ``POST /v1/ssf/push/{stream}`` and ``GET /v1/ssf``."""
 
-    def __init__(
-        self,
-        tokens: Tokens,
-        receivers: Mapping[str, StreamReceiver],
-        speakers: Speakers,
-    ) -> None:
-        self._tokens = tokens
-        self._receivers = receivers
-        self._speakers = speakers
-        self._refusals = Refusals()
+    _tokens: Tokens
+    _receivers: Mapping[str, StreamReceiver]
+    _speakers: Speakers
+    _refusals: Refusals = field(factory=Refusals, init=False)
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes."""

@@ -9,6 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from aiohttp import web
+from attrs import define
 
 from agents_registry import inventory
 from agents_registry.causes import reference
@@ -47,37 +48,27 @@ IN_A_URL: Final = (
 )
 
 
+@define(eq=False, repr=False)
 class Queries:
     """Handlers of the questions to a table; all need the role viewer or revoker.
 
     Each takes ``?realm=``, where an engine has several.
+
+    Attributes:
+        tokens: who may ask.
+        tables: give the table of a realm.
+        clock: gives the time (ns).
+        secrets: names those that are asked about.
+        aside: gets to the event loop that the tables belong to.
+        in_logs: gives the names that audit logs have for one in plain text.
     """
 
-    def __init__(
-        self,
-        tokens: Tokens,
-        tables: TableReader,
-        clock: Callable[[], int],
-        secrets: SecretNames,
-        aside: Aside = here,
-        in_logs: Naming = as_given,
-    ) -> None:
-        """Answer from tables.
-
-        Args:
-            tokens: who may ask.
-            tables: give the table of a realm.
-            clock: gives the time (ns).
-            secrets: names those that are asked about.
-            aside: gets to the event loop that the tables belong to.
-            in_logs: gives the names that audit logs have for one in plain text.
-        """
-        self._in_logs = in_logs
-        self._secrets = secrets
-        self._tokens = tokens
-        self._tables = tables
-        self._clock = clock
-        self._aside = aside
+    _tokens: Tokens
+    _tables: TableReader
+    _clock: Callable[[], int]
+    _secrets: SecretNames
+    _aside: Aside = here
+    _in_logs: Naming = as_given
 
     def add_to(self, app: web.Application) -> None:
         """Put the handlers behind their routes."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from aiohttp import hdrs, web
+from attrs import define
 
 from streams.http import scim_documents as documents
 from streams.http.auth import authority_of
@@ -137,20 +138,14 @@ class ScimServer:
         raise ScimError(404, "there is nothing of this name")
 
 
+@define(eq=False)
 class _Collection:
     """The handlers of one resource type."""
 
-    def __init__(
-        self,
-        kind: ResourceType,
-        directory: Directory,
-        clock: Callable[[], int],
-        fresh_id: Callable[[], str],
-    ) -> None:
-        self.kind = kind
-        self._directory = directory
-        self._clock = clock
-        self._fresh_id = fresh_id
+    kind: ResourceType
+    _directory: Directory
+    _clock: Callable[[], int]
+    _fresh_id: Callable[[], str]
 
     async def search(
         self, request: web.Request, token: CredentialHolder

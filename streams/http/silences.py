@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
 from aiohttp import web
+from attrs import define, field
 
 from agents_registry.secret_shapes import HASHED_KINDS
 from schemas.entries import Act
@@ -37,42 +38,31 @@ class HasState(Protocol):
     state: DeliveryState
 
 
+@define(eq=False)
 class SilencePages:
-    """Handlers of ``/v1/alerts/silences``."""
+    """Handlers of ``/v1/alerts/silences``.
 
-    def __init__(  # noqa: PLR0913 - the last ones by name
-        self,
-        tokens: Tokens,
-        silences: KeptSilences,
-        desk: HasState,
-        clock: Callable[[], int],
-        *,
-        realm: str,
-        fresh_id: Callable[[], str],
-        record_act: Callable[[str, str], Awaitable[None]],
-        aside: Aside = here,
-    ) -> None:
-        """Set up.
+    Attributes:
+        tokens: who may give orders.
+        silences: where they are kept.
+        desk: what delivers.
+        clock: gives the time (ns).
+        realm: that is meant by who may order in this one alone.
+        fresh_id: gives unique ids.
+        record_act: keeps who ordered what.
+        aside: gets to what delivers.
+        hashed_kinds: whose values are hashes of secrets.
+    """
 
-        Args:
-            tokens: who may give orders.
-            silences: where they are kept.
-            desk: what delivers.
-            clock: gives the time (ns).
-            realm: that is meant by who may order in this one alone.
-            fresh_id: gives unique ids.
-            record_act: keeps who ordered what.
-            aside: gets to what delivers.
-        """
-        self._aside = aside
-        self._tokens = tokens
-        self._realm = realm
-        self._silences = silences
-        self._desk = desk
-        self._clock = clock
-        self._fresh_id = fresh_id
-        self._record_act = record_act
-        self.hashed_kinds = HASHED_KINDS
+    _tokens: Tokens
+    _silences: KeptSilences
+    _desk: HasState
+    _clock: Callable[[], int]
+    _realm: str = field(kw_only=True)
+    _fresh_id: Callable[[], str] = field(kw_only=True)
+    _record_act: Callable[[str, str], Awaitable[None]] = field(kw_only=True)
+    _aside: Aside = field(default=here, kw_only=True)
+    _hashed_kinds: frozenset[str] = field(default=HASHED_KINDS, kw_only=True)
 
     def add_to(self, app: web.Application) -> None:
         """Put the handlers behind their routes."""
@@ -119,7 +109,7 @@ class SilencePages:
                 fresh=self._fresh_id(),
                 by=token.name,
                 now=self._clock(),
-                hashed_kinds=self.hashed_kinds,
+                hashed_kinds=self._hashed_kinds,
             )
         except ValueError as error:
             raise unreadable(str(error)) from error

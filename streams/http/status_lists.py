@@ -14,6 +14,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aiohttp import ETag, hdrs, web
+from attrs import define, field
 
 from agents_registry.identifiers import NodeClass
 from agents_registry.presentation import MOST_ACTORS, MOST_IDENTIFIERS
@@ -34,7 +35,7 @@ from streams.services.typed_names import identifier_of_kind
 from streams.stages.status.status_list import StatusEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from agents_registry.identifiers import Identifier, Vocabulary
     from streams.http.auth import Tokens
@@ -70,29 +71,23 @@ class _Signed(NamedTuple):
     as_of: str
 
 
+@define(eq=False, repr=False)
 class StatusLists:
-    """The handlers."""
+    """The handlers of the lists of a realm.
 
-    def __init__(
-        self,
-        tokens: Tokens,
-        speakers: Speakers,
-        vocabulary: Vocabulary,
-        entries: StatusEntries,
-        publication: Publication,
-        secrets: SecretNames,
-    ) -> None:
-        """Serve the lists of a realm; ``secrets`` tell what is none of a name."""
-        self._secrets = secrets
-        self._tokens = tokens
-        self._speakers = speakers
-        self._vocabulary = vocabulary
-        self._entries = entries
-        self._published = publication
-        self._clock: Callable[[], int] = speakers.clock
-        self._kept: OrderedDict[_Asked, _Signed] = OrderedDict()
-        # Judging a list costs a walk an entry, and everybody may ask.
-        self._one_at_a_time = asyncio.Lock()
+    Attributes:
+        secrets: tell what is none of a name.
+    """
+
+    _tokens: Tokens
+    _speakers: Speakers
+    _vocabulary: Vocabulary
+    _entries: StatusEntries
+    _published: Publication
+    _secrets: SecretNames
+    _kept: OrderedDict[_Asked, _Signed] = field(factory=OrderedDict, init=False)
+    # Judging a list costs a walk an entry, and everybody may ask.
+    _one_at_a_time: asyncio.Lock = field(factory=asyncio.Lock, init=False)
 
     def add_to(self, app: web.Application) -> None:
         """Put the handlers behind their routes."""
@@ -121,7 +116,7 @@ class StatusLists:
         if not accepts(request.headers.getall(hdrs.ACCEPT, [])):
             status = http.HTTPStatus.NOT_ACCEPTABLE
             raise ProblemError(status, "not acceptable", f"this is {MEDIA_TYPE}")
-        now = self._clock()
+        now = self._speakers.clock()
         known = await self._found(request.match_info["list"])
         at = self._time(request, known, now)
         token, as_of = await self._signed(known, at, now)
@@ -250,7 +245,7 @@ class StatusLists:
             if not any(grant.covers(name) for grant in rights.grants):
                 detail = f"this authority may not speak of {name.kind}"
                 raise forbidden("not entitled", detail)
-        issued_at = _issued_at(body.get("issued_at"), self._clock())
+        issued_at = _issued_at(body.get("issued_at"), self._speakers.clock())
         chain = self._identifiers(body, "chain", MOST_ACTORS)
         return StatusEntry(names, issued_at, chain)
 

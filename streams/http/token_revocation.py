@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs, unquote_plus
 
 from aiohttp import hdrs, web
+from attrs import define
 
 from streams.http.auth import authority_of
 from streams.http.bodies import body_of
@@ -59,21 +60,18 @@ class OAuthError(Exception):
         return web.json_response(body, status=self.status, headers=headers)
 
 
+@define(eq=False, repr=False)
 class TokenRevocation:
-    """The handler of ``POST /v1/oauth/revoke``."""
+    """The handler of ``POST /v1/oauth/revoke``, for clients with an ingest token.
 
-    def __init__(
-        self,
-        tokens: Tokens,
-        speakers: Speakers,
-        ingest: Intake,
-        peppers: Sequence[bytes],
-    ) -> None:
-        """Serve clients that hold an ingest token; the peppers name opaque tokens."""
-        self._tokens = tokens
-        self._speakers = speakers
-        self._ingest = ingest
-        self._peppers = peppers
+    Attributes:
+        peppers: name opaque tokens.
+    """
+
+    _tokens: Tokens
+    _speakers: Speakers
+    _ingest: Intake
+    _peppers: Sequence[bytes]
 
     async def post(self, request: web.Request) -> web.Response:
         """Revoke one token."""

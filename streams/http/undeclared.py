@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
+from attrs import define
+
 from streams.http.answers import json_answer
 from streams.http.peer_routes import UNDECLARED
 from streams.http.query_values import limit_of
@@ -20,22 +22,19 @@ if TYPE_CHECKING:
     from streams.stages.sentinel.unknown_agents import Shown
 
 
+@define(eq=False)
 class UndeclaredShare:
-    """The handler by which `streams.http.door` completes an inventory."""
+    """The handler by which `streams.http.door` completes an inventory.
 
-    def __init__(
-        self, tokens: Tokens, seen: Callable[[str], Iterable[Shown]], realm: str
-    ) -> None:
-        """Set up.
+    Attributes:
+        tokens: who may ask.
+        seen: gives what was seen of a realm in the partitions of this process.
+        realm: that is meant where a request names none.
+    """
 
-        Args:
-            tokens: who may ask.
-            seen: gives what was seen of a realm in the partitions of this process.
-            realm: that is meant where a request names none.
-        """
-        self._tokens = tokens
-        self._seen = seen
-        self._realm = realm
+    _tokens: Tokens
+    _seen: Callable[[str], Iterable[Shown]]
+    _realm: str
 
     def add_to(self, app: web.Application) -> None:
         """Add the route."""

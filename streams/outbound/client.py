@@ -17,7 +17,7 @@ from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import aiohttp
-from attrs import frozen
+from attrs import define, field, frozen
 from yarl import URL
 
 from streams.outbound.answers import HttpAnswer, RequestError
@@ -68,36 +68,27 @@ class AuthorizationHeader(Protocol):
         """Note that a value was not taken; tell whether there may be another one."""
 
 
+@define(eq=False, repr=False)
 class HttpClient:
     """Makes requests; connections are kept until it is left.
 
-    With a rule for addresses, each request connects anew.
+    With a rule for addresses, each request connects anew. Nothing is opened before the
+    first one.
+
+    Attributes:
+        rule: which addresses may be connected to; None: all.
+        authorization: of each request; None: there is none.
+        header: that carries it.
+        tls: whom to trust, where that is not who everybody trusts.
+        at_once: connections.
     """
 
-    def __init__(
-        self,
-        rule: AddressRule | None = None,
-        *,
-        authorization: AuthorizationHeader | None = None,
-        header: str = "authorization",
-        tls: SSLContext | None = None,
-        at_once: int = 100,
-    ) -> None:
-        """Set up; nothing is opened before the first request.
-
-        Args:
-            rule: which addresses may be connected to; None: all.
-            authorization: of each request; None: there is none.
-            header: that carries it.
-            tls: whom to trust, where that is not who everybody trusts.
-            at_once: connections.
-        """
-        self._rule = rule
-        self._authorization = authorization
-        self._header = header
-        self._tls = True if tls is None else tls
-        self._at_once = at_once
-        self._kept: aiohttp.ClientSession | None = None
+    _rule: AddressRule | None = None
+    _authorization: AuthorizationHeader | None = field(default=None, kw_only=True)
+    _header: str = field(default="authorization", kw_only=True)
+    _tls: SSLContext | None = field(default=None, kw_only=True)
+    _at_once: int = field(default=100, kw_only=True)
+    _kept: aiohttp.ClientSession | None = field(default=None, init=False)
 
     async def __aenter__(self) -> Self:
         return self
@@ -186,7 +177,7 @@ class HttpClient:
             use_dns_cache=resolver is None,
             force_close=resolver is not None,
             limit=self._at_once,
-            ssl=self._tls,
+            ssl=True if self._tls is None else self._tls,
         )
         # Nobody sends a zip bomb where the target is somebody's choice.
         encoding = {} if resolver is None else {"Accept-Encoding": "identity"}

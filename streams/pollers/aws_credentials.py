@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
+from attrs import define, field
 
 from streams.model.times import SECOND, AbsurdTimeError, parse_time
 from streams.outbound.answers import RequestError
@@ -65,30 +66,25 @@ class Configured:
             raise RequestError("no_key") from error
 
 
+@define(eq=False)
 class OfRole:
-    """The temporary key of the pod's, the container's or the machine's role."""
+    """The temporary key of the pod's, the container's or the machine's role.
 
-    def __init__(
-        self,
-        environment: Mapping[str, str],
-        clock: Callable[[], int],
-        sts: str,
-        imds: str = IMDS,
-    ) -> None:
-        """Look where the environment says; else ask the machine.
+    It is looked for where the environment says; else the machine is asked.
 
-        Args:
-            environment: of the process.
-            clock: gives the time (ns).
-            sts: where a pod's token is exchanged.
-            imds: the machine's own service.
-        """
-        self._environment = environment
-        self._clock = clock
-        self._sts = sts
-        self._imds = imds
-        self._held: Credentials | None = None
-        self._until = 0
+    Attributes:
+        environment: of the process.
+        clock: gives the time (ns).
+        sts: where a pod's token is exchanged.
+        imds: the machine's own service.
+    """
+
+    _environment: Mapping[str, str]
+    _clock: Callable[[], int]
+    _sts: str
+    _imds: str = IMDS
+    _held: Credentials | None = field(default=None, init=False)
+    _until: int = field(default=0, init=False)
 
     async def current(self, client: HttpClient) -> Credentials:
         """Key at hand, or a new one.

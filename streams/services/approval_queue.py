@@ -12,6 +12,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 import structlog
+from attrs import define, field
 
 from agents_registry.facts import fact_id
 from schemas import entries
@@ -46,41 +47,28 @@ class FullError(Exception):
     """Too much waits already; the text says for what."""
 
 
+@define(eq=False)
 class ApprovalQueue:
     """Takes acts, keeps what waits, and takes decisions on it.
 
     Attributes:
+        kept: keeps what waits.
+        log: writes facts, and audit lines with them.
+        rules: which acts need two persons, and for how long they wait.
+        realm: of this server.
+        clock: gives the time (ns).
+        fresh_id: gives unique ids.
         seen: what waited when it was looked at last, for metrics.
     """
 
-    def __init__(
-        self,
-        *,
-        kept: KeyedStore,
-        log: Intake,
-        rules: Approvals,
-        realm: str,
-        clock: Callable[[], int],
-        fresh_id: Callable[[], str],
-    ) -> None:
-        """Set up.
-
-        Args:
-            kept: keeps what waits.
-            log: writes facts, and audit lines with them.
-            rules: which acts need two persons, and for how long they wait.
-            realm: of this server.
-            clock: gives the time (ns).
-            fresh_id: gives unique ids.
-        """
-        self.fresh_id = fresh_id
-        self.seen: tuple[Pending, ...] = ()
-        self._kept = kept
-        self._log = log
-        self._rules = rules
-        self._realm = realm
-        self._clock = clock
-        self._deciding = asyncio.Lock()
+    _kept: KeyedStore = field(kw_only=True)
+    _log: Intake = field(kw_only=True)
+    _rules: Approvals = field(kw_only=True)
+    _realm: str = field(kw_only=True)
+    _clock: Callable[[], int] = field(kw_only=True)
+    fresh_id: Callable[[], str] = field(kw_only=True)
+    seen: tuple[Pending, ...] = field(factory=lambda: (), init=False)
+    _deciding: asyncio.Lock = field(factory=asyncio.Lock, init=False)
 
     async def take(
         self, act: OperatorAct, origin: Origin, actor: str, person: str

@@ -79,22 +79,19 @@ class Limit(NamedTuple):
     hold: bool
 
 
+@define(eq=False)
 class BlastLimit:
-    """Holds the causes of one realm against the limits of their authorities."""
+    """Holds the causes of one realm against the limits of their authorities.
 
-    def __init__(
-        self, limits: Mapping[str, Limit], tables: ReachTables, desk: ApprovalQueue
-    ) -> None:
-        """Set up.
+    Attributes:
+        limits: by authority.
+        tables: the table of the realm.
+        desk: keeps what is held.
+    """
 
-        Args:
-            limits: by authority.
-            tables: the table of the realm.
-            desk: keeps what is held.
-        """
-        self._limits = limits
-        self._tables = tables
-        self._desk = desk
+    _limits: Mapping[str, Limit]
+    _tables: ReachTables
+    _desk: ApprovalQueue
 
     async def sift(
         self, facts: Sequence[Fact], origin: Origin, person: str | None = None

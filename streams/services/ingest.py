@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 import structlog
+from attrs import define, field
 
 from agents_registry.facts import fact_id
 from schemas.entries import Act
@@ -42,37 +43,31 @@ AGAIN_SECONDS: Final = 1.0
 log = structlog.get_logger()
 
 
+@define(eq=False)
 class Intake:
     """The way into the log for sources and operators, whatever the engine.
 
     Attributes:
+        log: of facts, of the engine.
+        fresh_id: gives unique ids.
+        noted: is told of each batch that is durable.
+        complete: adds what the source can only be asked for.
         limit: holds back what reaches too much, once there is a table to count in.
         quotas: of the authorities, for what is pushed.
         stated: what was said already, and what names secrets.
     """
 
-    def __init__(
-        self,
-        fact_log: FactLog,
-        fresh_id: Callable[[], str],
-        noted: Noted | None = None,
-        complete: Complete = as_it_is,
-    ) -> None:
-        """Write to a log.
+    _log: FactLog
+    _fresh_id: Callable[[], str]
+    _noted: Noted | None = None
+    _complete: Complete = as_it_is
+    limit: BlastLimit | None = field(default=None, init=False)
+    quotas: Quotas | None = field(default=None, init=False)
+    stated: Deduplicator = field(init=False)
 
-        Args:
-            fact_log: of the engine.
-            fresh_id: gives unique ids.
-            noted: is told of each batch that is durable.
-            complete: adds what the source can only be asked for.
-        """
-        self._log = fact_log
-        self._fresh_id = fresh_id
-        self._noted = noted
-        self._complete = complete
-        self.stated = Deduplicator(fact_log.key)
-        self.limit: BlastLimit | None = None
-        self.quotas: Quotas | None = None
+    @stated.default
+    def _nothing_stated(self) -> Deduplicator:
+        return Deduplicator(self._log.key)
 
     @tracing.spanned(tracing.ACCEPT)
     async def records(

@@ -12,6 +12,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import attrs
+from attrs import define, field
 
 from agents_registry.facts import Cause
 from streams.services.intake import NotWrittenError
@@ -38,23 +39,19 @@ class OverQuotaError(NotWrittenError):
         self.seconds = seconds
 
 
+@define(eq=False)
 class Quotas:
     """The quotas of all authorities.
 
     Attributes:
+        quotas: by authority; who is not there has none.
+        clock: seconds, monotonic.
         exceeded: batches that were not taken in whole, by authority.
     """
 
-    def __init__(self, quotas: Mapping[str, Quota], clock: Callable[[], float]) -> None:
-        """Set up.
-
-        Args:
-            quotas: by authority; who is not there has none.
-            clock: seconds, monotonic.
-        """
-        self.exceeded: Counter[str] = Counter()
-        self._quotas = quotas
-        self._clock = clock
+    _quotas: Mapping[str, Quota]
+    _clock: Callable[[], float]
+    exceeded: Counter[str] = field(factory=Counter, init=False)
 
     def hold(
         self, prepared: PreparedBatch, authority: str

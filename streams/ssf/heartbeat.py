@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 import structlog
+from attrs import define, field
 
 from streams.services.intake import NotWrittenError
 from streams.ssf import health as steps
@@ -43,23 +44,16 @@ class Rhythm:
     patience: int = 0
 
 
+@define(eq=False)
 class StreamHeartbeat:
     """Keeps the health of one stream."""
 
-    def __init__(
-        self,
-        receiver: StreamReceiver,
-        keeper: HealthRecords,
-        rhythm: Rhythm,
-        clock: Callable[[], int],
-        fresh_id: Callable[[], str],
-    ) -> None:
-        self._receiver = receiver
-        self._keeper = keeper
-        self._rhythm = rhythm
-        self._clock = clock
-        self._fresh_id = fresh_id
-        self._asked_at: int | None = None
+    _receiver: StreamReceiver
+    _keeper: HealthRecords
+    _rhythm: Rhythm
+    _clock: Callable[[], int]
+    _fresh_id: Callable[[], str]
+    _asked_at: int | None = field(default=None, init=False)
 
     async def load(self) -> None:
         """Continue with the record that was kept."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import structlog
+from attrs import define, field
 
 from streams.services.intake import IntakeBatch, NotWrittenError
 from streams.services.reading import read
@@ -90,43 +91,31 @@ class StreamVerifier:
             raise
 
 
+@define(eq=False)
 class StreamReceiver:
     """One stream.
 
     Attributes:
+        name: of the stream.
+        settings: of the stream.
+        verifier: of its SETs.
+        ingest: writes what is taken in.
+        origin: of what we say about the stream ourselves, now.
+        asked_elsewhere: as `HealthRecords` has it.
         name, settings: of the stream.
         health: how the stream is.
         changed: the record differs from the one that is kept.
     """
 
-    def __init__(
-        self,
-        name: str,
-        settings: SsfStream,
-        verifier: StreamVerifier,
-        ingest: Intake,
-        origin: Callable[[], Origin],
-        asked_elsewhere: Callable[[str, str], Awaitable[bool]] = nowhere,
-    ) -> None:
-        """Set up.
-
-        Args:
-            name: of the stream.
-            settings: of the stream.
-            verifier: of its SETs.
-            ingest: writes what is taken in.
-            origin: of what we say about the stream ourselves, now.
-            asked_elsewhere: as `HealthRecords` has it.
-        """
-        self.name = name
-        self.settings = settings
-        self.verifier = verifier
-        self.health = steps.StreamHealth()
-        self.changed = False
-        self._ingest = ingest
-        self._origin = origin
-        self._asked_elsewhere = asked_elsewhere
-        self._telling = asyncio.Lock()
+    name: str
+    settings: SsfStream
+    verifier: StreamVerifier
+    _ingest: Intake
+    _origin: Callable[[], Origin]
+    _asked_elsewhere: Callable[[str, str], Awaitable[bool]] = nowhere
+    health: steps.StreamHealth = field(factory=steps.StreamHealth, init=False)
+    changed: bool = field(default=False, init=False)
+    _telling: asyncio.Lock = field(factory=asyncio.Lock, init=False)
 
     @property
     def source(self) -> str:

@@ -71,8 +71,8 @@ class AnalysisParts:
             fresh_id=about.fresh_id,
             record_act=act_of(realm, clock, record),
             aside=aside,
+            hashed_kinds=taking.ports.intake.stated.secrets.kinds,
         )
-        silencing.hashed_kinds = taking.ports.intake.stated.secrets.kinds
         silencing.add_to(app)
         AuditPages(taking.tokens, self.audit, aside).add_to(app)
 
