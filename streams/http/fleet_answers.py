@@ -286,14 +286,14 @@ def _nobody_has(
 ) -> _MissingError:
     """Say which partitions nobody answers for, and who was asked."""
     told = ", ".join(map(str, numbers[:SHOWN]))
-    asked = ", ".join(sorted(each.name for each in fleet.found)) or "nobody"
+    asked = ", ".join(sorted(each.name for each in fleet.found)) or "none"
     text = (
-        f"partition {told} of the stage {stage} is being read or changes hands; of "
-        f"peers.{route.role} {asked} answered{_silent(fleet)}"
+        f"partition {told} of the stage {stage} is being read, or moves to another "
+        f"worker; of peers.{route.role}, answers came from {asked}{_silent(fleet)}"
     )
     return _MissingError(text, partition=numbers[0], stage=stage)
 
 
 def _silent(fleet: Fleet) -> str:
     shown = ", ".join(fleet.silent[:SHOWN])
-    return f", and did not: {shown}" if shown else ""
+    return f"; no answer came from {shown}" if shown else ""

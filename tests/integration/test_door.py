@@ -326,6 +326,20 @@ async def test_one_that_is_silent_is_waited_for_once(
         assert 503 == (await told(session, ingress.url + WHY))[0]
 
 
+async def test_an_answer_says_who_answered_and_who_did_not() -> None:
+    """In one reading: each list has its own verb."""
+    ingress, first, second = fleet()
+    first.serves, second.serves = {}, None  # type: ignore[assignment]
+    async with running(ingress, first, second) as session:
+        _, answer = await told(session, ingress.url + WHY)
+    missing, answered, silent, advice = answer["detail"].split("; ")
+    assert missing.startswith("partition 0 of the stage registry is being ")
+    assert answered == "of peers.workers, answers came from w0"
+    assert silent.startswith("no answer came from http://")  # of one or two addresses
+    assert silent.endswith(second.url.rpartition(":")[2])
+    assert "try again" == advice
+
+
 async def test_parts_are_joined_only_where_all_are_there() -> None:
     """Each partition once; a part that is not said to be about one is none."""
     ingress, first, second = fleet()

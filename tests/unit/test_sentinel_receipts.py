@@ -372,9 +372,25 @@ def test_who_only_observed_just_before_did_not_fail() -> None:
     points.registered(DOOR, 200 * S, enforces=True)
     watch.enter(197)
     watch.enter(203)
-    watch.enter(206)
+    watch.enter(207)
 
     assert [("enforcement_failure", 1), ("use_after_revocation", 2)] == watch.found()
+
+
+def test_what_was_checked_before_a_guard_enforced_is_no_failure() -> None:
+    """A request that a guard let in while it observed may be logged a grace later."""
+    watch = Watch()
+    points = watch.sentinel.points
+    points.registered(DOOR, 55 * S, enforces=False)
+    watch.tell(revoke())
+    watch.receipt(103)
+    points.registered(DOOR, 200 * S, enforces=True)
+    watch.enter(201)
+    watch.enter(202)
+    points.registered(DOOR, 300 * S, enforces=False)
+    watch.enter(299)
+
+    assert [("enforcement_failure", 2), ("use_after_revocation", 1)] == watch.found()
 
 
 def test_a_guard_whose_clock_is_behind_is_not_believed() -> None:

@@ -91,16 +91,22 @@ class PointGuard:
         place = bisect_left(self.entries, as_of, key=itemgetter(1))
         return self.entries[place][0] if place < len(self.entries) else None
 
-    def stint_at(self, at: int, skew: int) -> RegistrationInterval | None:
+    def stint_at(
+        self, at: int, skew: int, grace: int = 0
+    ) -> RegistrationInterval | None:
         """Last stint that a time may lie in, one that observes before others.
 
-        What was let in by who perhaps only observed is no failure.
+        What was let in by who perhaps only observed is no failure, also where it was
+        logged up to a grace after the guard had begun to enforce.
         """
         found = [
             stint
             for stint in reversed(self.stints)
             if stint.since - skew <= at
-            and (stint.until is None or at <= stint.until + skew)
+            and (
+                stint.until is None
+                or at <= stint.until + skew + (0 if stint.enforces else grace)
+            )
         ]
         return min(found, key=lambda stint: stint.enforces, default=None)
 
@@ -188,7 +194,7 @@ class EnforcementPoints:
             self._forget(name)
 
     def standing(
-        self, point: str, as_of: int | None, at: int, skew: int
+        self, point: str, as_of: int | None, at: int, skew: int, grace: int = 0
     ) -> PointEvidence:
         """Say what receipts tell of a point.
 
@@ -197,10 +203,11 @@ class EnforcementPoints:
             as_of: the offset below which everything must have been applied.
             at: the time of the access (ns).
             skew: by how much the clocks may differ (ns).
+            grace: from the check of a request until it is logged (ns).
         """
         enforcing, observing = [], False
         for _, guard in self._named(point):
-            stint = guard.stint_at(at, skew)
+            stint = guard.stint_at(at, skew, grace)
             if stint is not None and stint.enforces:
                 enforcing.append(guard)
             observing |= stint is not None

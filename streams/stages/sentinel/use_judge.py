@@ -157,9 +157,9 @@ class UseJudge:
         )
 
     def _name(self, evidence: Evidence, point: str) -> FindingKind:
-        standing = self.points.standing(
-            point, evidence.as_of, evidence.at, self._tolerances.skew
-        )
+        skew, grace = self._tolerances.skew, self._tolerances.grace
+        at = evidence.at
+        standing = self.points.standing(point, evidence.as_of, at, skew, grace)
         return kind_of(evidence, standing, self._tolerances)
 
     def bits_of(self, registry: Registry) -> LivenessIndex:
