@@ -199,8 +199,8 @@ async def _publish(store: Store, registry: Registry, number: int, records: int) 
         rows = [(str(name), why.cause.fact_id) for name, why in dead(found)]
 
         def job(tx: Transaction, rows: list[tuple[str, str]] = rows) -> None:
-            tx.add_invalidations(rows, number)
-            tx.set_position("registry", number)
+            tx.stages.add_invalidations(rows, number)
+            tx.stages.set_position("registry", number)
 
         await store.write(job)
 

@@ -46,7 +46,7 @@ async def _fill(folder: Path, count: int) -> None:
             encoded = _nodes(range(start, min(start + BATCH, count)))
 
             def job(tx: Transaction, encoded: list[Encoded] = encoded) -> int:
-                return tx.add_facts(encoded)
+                return tx.log.add_facts(encoded)
 
             assert len(encoded) == await store.write(job)
     finally:

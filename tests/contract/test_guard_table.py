@@ -52,7 +52,7 @@ async def write(served: Served, *facts: Fact) -> None:
     )  # fmt: skip
     encoded = encode(facts, origin, Admission())
     assert len(encoded) == len(facts)
-    await served.stages.store.write(lambda tx: tx.add_facts(encoded))
+    await served.stages.store.write(lambda tx: tx.log.add_facts(encoded))
 
 
 def connect(served: Served) -> Guard:

@@ -109,7 +109,7 @@ class Embedded:
         )
 
         def job(tx: Transaction) -> None:
-            tx.put_findings([row])
+            tx.stages.put_findings([row])
 
         await self.store.write(job)
 

@@ -152,8 +152,8 @@ def _fact(name: str) -> Encoded:
 
 def _write(*names: str, fail: bool = False) -> Any:
     def job(tx: Transaction) -> None:
-        tx.add_facts([_fact(name) for name in names])
-        tx.add_audit(at=1, actor="ann", action="adopt", detail=[])
+        tx.log.add_facts([_fact(name) for name in names])
+        tx.audit.add_act(at=1, actor="ann", action="adopt", detail=[])
         if fail:
             raise LookupError
 

@@ -58,7 +58,7 @@ class Engine:
         """Commit causes in one transaction; give the id of the last one."""
         causes = [cause(number, target or f"a{number}") for number in numbers]
         rows = [Encoded(str(c.event_id), encode_fact(c), c) for c in causes]
-        await self.store.write(lambda tx: tx.add_facts(rows), urgent=True)
+        await self.store.write(lambda tx: tx.log.add_facts(rows), urgent=True)
         return fact_id(causes[-1]).hex()
 
     async def state(self, identity: str) -> ProofState | None:

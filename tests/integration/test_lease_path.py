@@ -359,7 +359,7 @@ async def fill(server: Server, count: int) -> None:
         part = encoded[start : start + 1000]
 
         def job(tx: Transaction, part: list[Encoded] = part) -> int:
-            return tx.add_facts(part)
+            return tx.log.add_facts(part)
 
         await server.served.stages.store.write(job)
 

@@ -70,13 +70,13 @@ async def looping(
 async def append(store: Store, *facts: Fact) -> None:
     """Write facts to the log."""
     encoded = [Encoded(fact_key("r", fact), encode_fact(fact), fact) for fact in facts]
-    await store.write(lambda tx: tx.add_facts(encoded), urgent=True)
+    await store.write(lambda tx: tx.log.add_facts(encoded), urgent=True)
 
 
 async def show(store: Store, use: AccessEvent) -> None:
     """Write a block of one access."""
     block = orjson.dumps([use.to_plain()])
-    await store.write(lambda tx: tx.add_access(block, S), urgent=True)
+    await store.write(lambda tx: tx.log.add_access(block, S), urgent=True)
 
 
 def revoke(target: Identifier = TOP) -> Cause:
@@ -109,7 +109,7 @@ async def test_blocks_of_accesses_that_wait_share_a_commit(
 
     def thirty(tx: Transaction) -> None:
         for _ in range(30):
-            tx.add_access(block, S)
+            tx.log.add_access(block, S)
 
     async with looping(tmp_path) as (store, stages):
         await until(lambda: stages.idle)
@@ -150,7 +150,7 @@ async def findings_at(folder: Path, now: int, *, tell: bool) -> list[Any]:
         store.listeners.append(tidied.append)
         await until(lambda: tidied)
         if tell:
-            await store.write(lambda tx: tx.add_signals([signal]), urgent=True)
+            await store.write(lambda tx: tx.log.add_signals([signal]), urgent=True)
         await until(lambda: stages.idle)
         return await store.read("SELECT id, changed, open FROM findings")
 

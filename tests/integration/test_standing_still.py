@@ -65,7 +65,7 @@ async def test_a_block_that_is_judged_over_and_over_is_no_progress(
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(access_steps, "_take_access", forgets_its_place)
-            await store.write(lambda tx: tx.add_access(orjson.dumps([]), 1))
+            await store.write(lambda tx: tx.log.add_access(orjson.dumps([]), 1))
             assert ["stages"] == await until(lambda: looked(watch))
             await until(lambda: progress.turned_at > progress.moved_at + SOON)
         await until(lambda: stages.idle and not looked(watch))

@@ -41,7 +41,7 @@ async def opened(folder: Path, realm: str = "r") -> AsyncIterator[Store]:
 
 def adding(*facts: Encoded) -> Callable[[Transaction], int]:
     """Give a job that appends facts."""
-    return lambda tx: tx.add_facts(facts)
+    return lambda tx: tx.log.add_facts(facts)
 
 
 def encoded(value: str, received_at: int = 1) -> Encoded:
@@ -70,7 +70,7 @@ async def test_a_failing_request_leaves_its_group_alone(tmp_path: Path) -> None:
     """A job that raises is undone by itself; its neighbours are written."""
 
     def bad(tx: Transaction) -> None:
-        tx.add_facts([encoded("bad")])
+        tx.log.add_facts([encoded("bad")])
         raise LookupError("no")
 
     async with opened(tmp_path) as store:

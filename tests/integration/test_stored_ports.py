@@ -86,7 +86,7 @@ class OnFile:
             for each in episodes
         ]
         store: Store = process.findings._store  # type: ignore[attr-defined]
-        await store.write(lambda tx: tx.put_findings(rows))
+        await store.write(lambda tx: tx.stages.put_findings(rows))
 
     async def write_held(self, process: Process) -> None:
         """Do nothing: a repeat is counted where the first one lies."""

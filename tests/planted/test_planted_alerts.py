@@ -9,7 +9,7 @@ import aiohttp
 import attrs
 import pytest
 
-from streams.engines.embedded.transaction import Transaction
+from streams.engines.embedded.stage_rows import StageRows
 from streams.pipeline.delivery import DeliveryWorker
 from streams.process.lifecycle import first_error
 from streams.sinks.webhook import Webhook
@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.planted, pytest.mark.timeout(240)]
 
 def queue_not_saved(patch: pytest.MonkeyPatch) -> None:
     """Take findings in and keep what is to be sent in memory alone."""
-    patch.setattr(Transaction, "put_deliveries", lambda *_: None)
+    patch.setattr(StageRows, "put_deliveries", lambda *_: None)
 
 
 def another_id_for_each_attempt(patch: pytest.MonkeyPatch) -> None:

@@ -67,7 +67,9 @@ BUGS: Final = {
         ON_FILE,
     ),
     "an operator's word holds until a restart": (
-        Change(REGISTRY, '            tx.put_named("guards", [(guard, None)])\n', ""),
+        Change(
+            REGISTRY, '            tx.stages.put_named("guards", [(guard, None)])\n', ""
+        ),
         ON_FILE,
     ),
 }  # fmt: skip

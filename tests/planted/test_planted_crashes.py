@@ -72,7 +72,7 @@ BUGS: Final = {
         "access_steps",
         'failpoint("stages.before_access")',
         "await state.store.write("
-        'lambda tx: tx.set_position("sentinel", offset + 1))\n'
+        'lambda tx: tx.stages.set_position("sentinel", offset + 1))\n'
         '    failpoint("stages.before_access")',
         "stages.before_access",
     ),
@@ -80,13 +80,13 @@ BUGS: Final = {
         "fact_steps",
         'failpoint("stages.before_slice")',
         "await state.store.write("
-        'lambda tx: tx.set_position("registry", position))\n'
+        'lambda tx: tx.stages.set_position("registry", position))\n'
         '    failpoint("stages.before_slice")',
         "stages.before_slice",
         first=7,
     ),
     "remembered uses live in memory only": Bug(
-        "stage_state", "tx.put_uses(", "list(", "stages.before_slice", first=1
+        "stage_state", "tx.stages.put_uses(", "list(", "stages.before_slice", first=1
     ),
     "a delivery forgotten before it is posted": Bug(
         "delivery",
@@ -106,7 +106,7 @@ BUGS: Final = {
         room="pipeline",
     ),
     "a fact written without its transaction": Bug(
-        "transaction",
+        "log_rows",
         "self.end += 1\n",
         "self.end += 1\n                self._db.execute('COMMIT')\n"
         "                self._db.execute('BEGIN')\n",

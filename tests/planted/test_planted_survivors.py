@@ -246,9 +246,9 @@ async def test_a_failed_job_whose_facts_are_told_is_caught(
     right = Transaction.back_to
 
     def back_to(tx: Transaction, mark: Any) -> None:
-        written = list(tx.written)
+        written = list(tx.log.written)
         right(tx, mark)
-        tx.written = written
+        tx.log.written = written
 
     monkeypatch.setattr(Transaction, "back_to", back_to)
     with pytest.raises(AssertionError):

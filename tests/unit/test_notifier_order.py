@@ -44,7 +44,7 @@ async def put(store: Store, *findings: Finding) -> None:
         (f.id, True, orjson.dumps(saved_episodes.save(Episode(f, 0, NOW))))
         for f in findings
     ]
-    await store.write(lambda tx: tx.put_findings(rows))
+    await store.write(lambda tx: tx.stages.put_findings(rows))
 
 
 def a_notifier(store: Store) -> DeliveryWorker:
@@ -96,7 +96,7 @@ async def test_a_restart_takes_nothing_twice_and_loses_nothing(store: Store) -> 
 async def test_a_file_of_an_earlier_release_is_read_on(store: Store) -> None:
     """It has one position, up to which all was taken."""
     await put(store, a_finding(1), a_finding(2))
-    await store.write(lambda tx: tx.set_position("notify", 1))
+    await store.write(lambda tx: tx.stages.set_position("notify", 1))
     notifier = a_notifier(store)
 
     assert await read_all(notifier) == [[a_finding(2).id]]

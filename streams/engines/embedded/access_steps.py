@@ -54,7 +54,9 @@ async def _take_access(state: StageState, end: int) -> bool:
             break
     await in_turns(state.access.see_acted(now))
     failpoint("stages.before_access")
-    await state.save(lambda tx: tx.set_position("sentinel", offset + 1), urgent=True)
+    await state.save(
+        lambda tx: tx.stages.set_position("sentinel", offset + 1), urgent=True
+    )
     failpoint("stages.after_access")
     state.judged = offset + 1
     return True
@@ -85,8 +87,8 @@ async def take_signals(state: StageState) -> bool:
     position = rows[-1][0] + 1
 
     def job(tx: Transaction) -> None:
-        tx.set_position("signals", position)
-        tx.forget_signals(position)
+        tx.stages.set_position("signals", position)
+        tx.log.forget_signals(position)
 
     await state.save(job)
     failpoint("stages.after_signals")
@@ -135,5 +137,5 @@ async def tidy(state: StageState, now: int) -> None:
     await in_turns(state.access.tidy(now))
     judged, old = state.judged, now - state.sentinel.remember
     if state.access.changed or now - state.tidied >= HOUR:
-        await state.save(lambda tx: tx.forget_access(judged, old))
+        await state.save(lambda tx: tx.log.forget_access(judged, old))
         state.tidied = now

@@ -90,7 +90,7 @@ class AuditSigner:
         head = self._signed(sequence, last)
 
         def job(tx: Transaction) -> None:
-            tx.put_audit_head(sequence, head)
+            tx.audit.put_head(sequence, head)
 
         await self._store.write_in_time(job)
         self._sinks.take(self.realm, sequence, head)
@@ -110,7 +110,9 @@ class AuditSigner:
 
         def job(tx: Transaction) -> None:
             at = self._clock()
-            tx.prune_facts(offsets, self._signed, at=at, actor=actor, action=action)
+            tx.audit.prune_facts(
+                offsets, self._signed, at=at, actor=actor, action=action
+            )
 
         await self._store.write_in_time(job)
 

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from streams.engines.embedded.guard_registry import GuardRows
+    from streams.engines.embedded.log_rows import Written
     from streams.engines.embedded.store import Commit, Store
-    from streams.engines.embedded.transaction import Transaction, Written
+    from streams.engines.embedded.transaction import Transaction
 
 SAVE: Final = 0.1  # seconds for which outcomes are gathered into one transaction
 WITNESSED: Final = 5  # seconds for which what guards reported is gathered
@@ -199,10 +200,10 @@ class Closures:
             witnesses = self.roll.take_witnesses()
 
         def job(tx: Transaction) -> GuardRows:
-            tx.put_closures(map(rows.row, changed))
-            tx.add_signals(signals)
-            tx.set_position("closure", position)
-            tx.put_named("witnesses", witnesses)
+            tx.stages.put_closures(map(rows.row, changed))
+            tx.log.add_signals(signals)
+            tx.stages.set_position("closure", position)
+            tx.stages.put_named("witnesses", witnesses)
             return self.roll.save(guards, tx)
 
         self.roll.saved(await self._store.write_in_time(job))

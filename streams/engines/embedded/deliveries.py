@@ -139,10 +139,10 @@ class DeliveryRows:
             return True
 
         def job(tx: Transaction) -> None:
-            tx.put_deliveries(change.put, change.dropped)
+            tx.stages.put_deliveries(change.put, change.dropped)
             if change.took:
-                tx.set_position("notify", change.took.all)
-                tx.set_position("notify_urgent", change.took.urgent)
+                tx.stages.set_position("notify", change.took.all)
+                tx.stages.set_position("notify_urgent", change.took.urgent)
             letters = [
                 DeadLetter("notify", 0, 0, e.reason, event_id=e.delivery.finding.id)
                 for e in change.dead

@@ -84,23 +84,25 @@ class StoredFactLog:
 
 
 def _facts(facts: Sequence[Encoded], tx: Transaction) -> int:
-    return tx.add_facts(facts)
+    return tx.log.add_facts(facts)
 
 
 def _rest(
     batch: LogBatch, facts: Sequence[Encoded], blocks: list[bytes], tx: Transaction
 ) -> tuple[int, int]:
     """Write the last facts and all else; give how many were new, and the end."""
-    origin, new = batch.origin, tx.add_facts(facts)
+    origin, new = batch.origin, tx.log.add_facts(facts)
     for block in blocks:
-        tx.add_access(block, origin.received_at)
+        tx.log.add_access(block, origin.received_at)
     letters, at = batch.dead_letters, origin.received_at
     tx.add_dead_letters(letters, authority=origin.authority, at=at)
-    tx.add_signals(batch.signals)
+    tx.log.add_signals(batch.signals)
     for act in batch.acts:
-        tx.add_audit(at=act.at, actor=act.actor, action=act.action, detail=act.facts)
+        tx.audit.add_act(
+            at=act.at, actor=act.actor, action=act.action, detail=act.facts
+        )
     tx.keep(batch.also)
-    return new, tx.end
+    return new, tx.log.end
 
 
 def _cut(batch: LogBatch) -> tuple[list[bytes], list[Sequence[Encoded]]]:

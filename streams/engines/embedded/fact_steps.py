@@ -67,8 +67,8 @@ async def take_slice(state: StageState) -> bool:
     failpoint("stages.before_slice")
 
     def job(tx: Transaction) -> None:
-        tx.add_invalidations(rows, as_of)
-        tx.set_position("registry", position)
+        tx.stages.add_invalidations(rows, as_of)
+        tx.stages.set_position("registry", position)
 
     if rows or state.access.changed:
         await state.save(job)
@@ -85,7 +85,9 @@ async def _save_idle_position(state: StageState) -> bool:
 
 
 async def _save_position(state: StageState, position: int) -> None:
-    await state.store.write_in_time(lambda tx: tx.set_position("registry", position))
+    await state.store.write_in_time(
+        lambda tx: tx.stages.set_position("registry", position)
+    )
     state.saved = position
 
 

@@ -124,8 +124,8 @@ class GuardRegistry:
         if self._written.get(name) != body or was != bearer.name or room:
 
             def job(tx: Transaction) -> GuardRows:
-                tx.free_guards(room)
-                tx.bind_guard(name, bearer.name)
+                tx.stages.free_guards(room)
+                tx.stages.bind_guard(name, bearer.name)
                 # It may have proved something meanwhile, or left.
                 return self.save([name], tx)
 
@@ -225,9 +225,11 @@ class GuardRegistry:
         at = self._clock()
 
         def job(tx: Transaction) -> None:
-            tx.put_named("guards", [(guard, None)])
-            tx.free_guards([guard])
-            tx.add_audit(at=at, actor=actor, action=f"remove guard {guard}", detail=[])
+            tx.stages.put_named("guards", [(guard, None)])
+            tx.stages.free_guards([guard])
+            tx.audit.add_act(
+                at=at, actor=actor, action=f"remove guard {guard}", detail=[]
+            )
 
         self._written.pop(guard, None)  # who registers meanwhile is written again
         try:
@@ -259,8 +261,10 @@ class GuardRegistry:
             Rows for `saved`, once they are committed.
         """
         saved = [(name, self._wanted.get(name)) for name in names]
-        tx.put_named("guards", saved)
-        tx.free_guards([name for name, _ in saved if not self.names.is_bound(name)])
+        tx.stages.put_named("guards", saved)
+        tx.stages.free_guards(
+            [name for name, _ in saved if not self.names.is_bound(name)]
+        )
         return saved
 
     def saved(self, saved: GuardRows) -> None:

@@ -16,6 +16,7 @@ from attrs import asdict
 
 from schemas.codec import decode_fact
 from streams.engines.embedded.audit import lines_of
+from streams.engines.embedded.audit_rows import AuditRows
 from streams.engines.embedded.backup_archive import (
     DATABASE,
     PUBLIC_KEY,
@@ -28,7 +29,6 @@ from streams.engines.embedded.backup_archive import (
 )
 from streams.engines.embedded.chain import Chain
 from streams.engines.embedded.data_folder import GENESIS_FILE, LOCK, lock_folder
-from streams.engines.embedded.transaction import Transaction
 from streams.observability.failpoints import failpoint
 from streams.stages.audit.chain import BrokenChainError
 from streams.stages.audit.proof import ChainVerifier
@@ -126,7 +126,7 @@ def _begin_anew(path: Path, manifest: Manifest, genesis: str, at: int) -> None:
         db.execute("INSERT OR REPLACE INTO meta VALUES ('genesis', ?)", (genesis,))
         chain = Chain(db, manifest.realm, genesis)
         chain.catch_up()
-        Transaction(db, chain, (0, 0, 0)).add_audit(
+        AuditRows(db, chain).add_act(
             at=at,
             actor="restore",
             action=f"restore of a backup with {manifest.facts} facts",

@@ -105,6 +105,14 @@ class StageRows:
         query = "INSERT OR REPLACE INTO closures VALUES (?, ?, ?, ?)"
         self._db.executemany(query, rows)
 
+    def add_invalidations(self, rows: Iterable[tuple[str, str]], as_of: int) -> None:
+        """Append (identifier, cause) pairs; a repeated pair is written once."""
+        self._db.executemany(
+            "INSERT INTO invalidations (identifier, cause, as_of) VALUES (?, ?, ?)"
+            " ON CONFLICT DO NOTHING",
+            [(identifier, cause, as_of) for identifier, cause in rows],
+        )
+
     def set_position(self, stage: str, position: int) -> None:
         """Note how far a stage's outputs are on disk."""
         values = (stage, position)

@@ -167,12 +167,12 @@ def put_outputs(tx: Transaction, access: AccessPartition[LoadedRows]) -> None:
     episodes = unsaved.findings()
     for episode in episodes:
         trace_finding(episode)
-    tx.put_uses((key, body) for _, key, body in unsaved.uses())
-    tx.put_findings(
+    tx.stages.put_uses((key, body) for _, key, body in unsaved.uses())
+    tx.stages.put_findings(
         (each.finding.id, each.open, orjson.dumps(saved_episodes.save(each)))
         for each in episodes
     )
     if dropped := [identity for _, identity in unsaved.dropped()]:
-        tx.drop_findings(dropped)
+        tx.stages.drop_findings(dropped)
     used = access.postures.used.items()
-    tx.put_named("used_scopes", ((name, body) for (_, name), body in used))
+    tx.stages.put_named("used_scopes", ((name, body) for (_, name), body in used))

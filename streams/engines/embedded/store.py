@@ -31,8 +31,9 @@ from streams.engines.embedded.data_folder import (
     next_offset,
     prepare_log,
 )
+from streams.engines.embedded.log_rows import Written
 from streams.engines.embedded.reading import Reading, Stored, connect, facts_of
-from streams.engines.embedded.transaction import Transaction, Written
+from streams.engines.embedded.transaction import Transaction
 from streams.observability.failpoints import failpoint
 from streams.process.private_folder import create_private, make_private
 from streams.services.intake import NotWrittenError
@@ -319,9 +320,9 @@ class Store:
         failpoint("store.after_commit")
         # Before anybody is told: who is answered may ask for the end at once. The
         # next transaction continues from here.
-        self.end, self.access_end, self.signals_end = tx.ends()
-        if tx.written and self.framing is not None:
-            self.framing(tx.start, [each.fact for each in tx.written])
+        self.end, self.access_end, self.signals_end = tx.log.ends()
+        if tx.log.written and self.framing is not None:
+            self.framing(tx.log.start, [each.fact for each in tx.log.written])
         self._loop.call_soon_threadsafe(self._committed, tx, answers)
 
     def _committed(
@@ -331,9 +332,8 @@ class Store:
     ) -> None:
         """Inform the listeners (guards first), then answer; runs in the event loop."""
         self.dead_letters += tx.dead_letters
-        commit = Commit(
-            tx.start, *tx.ends(), tuple(tx.written), tx.findings, tuple(tx.kept)
-        )
+        added = tx.log.start, *tx.log.ends(), tuple(tx.log.written)
+        commit = Commit(*added, tx.stages.findings, tuple(tx.kept))
         for listener in self.listeners:
             listener(commit)
         failpoint("store.before_answer")

@@ -1,0 +1,101 @@
+"""Records of facts, accesses and signals, as rows of one transaction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+
+from streams.observability.failpoints import failpoint
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Mapping
+
+    from agents_registry.facts import Fact
+    from streams.engines.embedded.chain import Chain
+    from streams.ports.fact_log import Encoded
+
+
+class Written(NamedTuple):
+    """A fact that a commit added to the log."""
+
+    offset: int
+    fact: Fact
+
+
+class LogRows:
+    """Adds to the logs; offsets have no gaps, also when a job fails.
+
+    Attributes:
+        start: offset of the next fact when the transaction began.
+        end: offset of the next fact.
+        access_end: of the next block of accesses.
+        signals_end: of the next signal.
+        written: facts that were added.
+    """
+
+    def __init__(
+        self, db: sqlite3.Connection, chain: Chain, ends: tuple[int, int, int]
+    ) -> None:
+        """Continue the logs at their next offsets, see `ends`, and the audit chain."""
+        self._db = db
+        self._chain = chain
+        self.end, self.access_end, self.signals_end = ends
+        self.start = self.end
+        self.written: list[Written] = []
+
+    def ends(self) -> tuple[int, int, int]:
+        """Next offsets of facts, access and signals."""
+        return self.end, self.access_end, self.signals_end
+
+    def back_to(self, ends: tuple[int, int, int]) -> None:
+        """Forget what was added since the logs ended there."""
+        del self.written[ends[0] - self.start :]
+        self.end, self.access_end, self.signals_end = ends
+
+    def add_facts(self, facts: Iterable[Encoded]) -> int:
+        """Append facts; a copy whose key the log holds is not written twice.
+
+        Returns:
+            How many were new.
+        """
+        before, chained = self.end, []
+        for key, value, fact in facts:
+            cursor = self._db.execute(
+                "INSERT INTO facts VALUES (?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
+                (self.end, key, value, fact.received_at),
+            )
+            if cursor.rowcount:
+                self.written.append(Written(self.end, fact))
+                chained.append((self.end, key, value, fact))
+                self.end += 1
+                failpoint("store.fact_written")
+        if chained:
+            self._chain.add_facts(chained)
+        return self.end - before
+
+    def add_access(self, block: bytes, received_at: int) -> None:
+        """Append one block of access lines."""
+        row = (self.access_end, received_at, block)
+        self._db.execute("INSERT INTO access VALUES (?, ?, ?)", row)
+        self.access_end += 1
+
+    def add_signals(self, signals: Iterable[Mapping[str, Any]]) -> None:
+        """Append what ingress saw and a later stage makes findings of."""
+        for signal in signals:
+            row = (self.signals_end, orjson.dumps(signal))
+            self._db.execute("INSERT INTO signals VALUES (?, ?)", row)
+            self.signals_end += 1
+
+    def forget_signals(self, below: int) -> None:
+        """Drop signals that became findings; the last one keeps the next offset."""
+        query = "DELETE FROM signals WHERE offset < ?"
+        self._db.execute(query, (min(below, self.signals_end - 1),))
+
+    def forget_access(self, below: int, received_before: int) -> None:
+        """Drop access blocks that are judged and old; the last one stays."""
+        self._db.execute(
+            "DELETE FROM access WHERE offset < ? AND received_at < ?",
+            (min(below, self.access_end - 1), received_before),
+        )
