@@ -8,7 +8,8 @@ import sys
 import time
 from typing import Final
 
-from bench import report
+from bench import report, side_by_side
+from bench.side_by_side.products import PRODUCTS
 
 EMBEDDED: Final = (
     "check", "cascade", "memory", "hunt", "propagation", "guard_check", "guard_start",
@@ -23,9 +24,12 @@ NAMES: Final = EMBEDDED + KAFKA
 # Take minutes of all cores, so only who names one gets it.
 LOAD: Final = "load"
 HOSTILE: Final = "hostile"
+# Needs servers of others, and prints a table of its own.
+PEERS: Final = "peers"
 OPTIONS: Final = {
     LOAD: ("rate", "seconds", "engine"),
     HOSTILE: ("rate", "seconds", "callers", "engine"),
+    PEERS: ("folder", "only", "runs"),
 }
 SCALES: Final = ("tiny", "small", "full")
 
@@ -37,7 +41,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(known))
     parser.add_argument("--scale", choices=SCALES, default="full")
     about = "how much, instead of the scale's"
-    load = parser.add_argument_group(" and ".join(OPTIONS), about)
+    load = parser.add_argument_group(f"{LOAD} and {HOSTILE}", about)
     load.add_argument("--rate", type=int, default=0, help="revocations a second")
     load.add_argument("--seconds", type=int, default=0)
     load.add_argument(
@@ -48,6 +52,10 @@ def main() -> None:
     load.add_argument(
         "--callers", nargs="+", default=(), help="of hostile, instead of all"
     )
+    peers = parser.add_argument_group(PEERS)
+    peers.add_argument("--folder", default="", help="instead of build/peers")
+    peers.add_argument("--only", nargs="+", default=(), choices=PRODUCTS)
+    peers.add_argument("--runs", type=int, default=0, help="instead of the scale's")
     arguments = parser.parse_args()
     unknown = set(arguments.names) - set(known)
     if unknown:
@@ -63,6 +71,9 @@ def main() -> None:
         given = {each: getattr(arguments, each) for each in OPTIONS.get(name, ())}
         if not given.get("engine", "none"):
             del given["engine"]
+        if name == PEERS:
+            print(*side_by_side.table(arguments.scale, **given), sep="\n")
+            continue
         module = importlib.import_module(f"bench.{name}")
         rows = module.rows(arguments.scale, **given)
         took = time.monotonic() - started

@@ -76,6 +76,13 @@ def token(name: str, role: str, authority: str | None = None) -> dict[str, Any]:
 @contextmanager
 def serving(folder: Path, **settings: Any) -> Iterator[str]:
     """Run a server over ``folder/data`` in a process of its own; give its URL."""
+    with started(folder, **settings) as (url, _):
+        yield url
+
+
+@contextmanager
+def started(folder: Path, **settings: Any) -> Iterator[tuple[str, int]]:
+    """Run a server as `serving` does; give its URL and its pid."""
     ready, path = folder / "ready", folder / "settings.yaml"
     ready.unlink(missing_ok=True)
     written = {
@@ -89,7 +96,7 @@ def serving(folder: Path, **settings: Any) -> Iterator[str]:
     command = [sys.executable, "-m", "bench.propagation_parts", "server", str(path)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         try:
-            yield _url(ready, process)
+            yield _url(ready, process), process.pid
         finally:
             process.terminate()
             process.wait(60)

@@ -11,21 +11,22 @@ FOLDER: Final = Path(__file__).parents[2] / "build" / "peers"
 CODEC: Final = "fastavro==1.13.1"  # both decode what we decode, with what we use
 
 
-def python_of(pin: str) -> str:
-    """Give the interpreter of the environment that holds a pinned package.
+def python_of(*pins: str, folder: Path = FOLDER) -> str:
+    """Give the interpreter of the environment that holds pinned packages.
 
     Args:
-        pin: ``name==version``, as pip takes it.
+        pins: ``name==version``, as pip takes it; the first names the environment.
+        folder: of all environments.
 
     Raises:
         subprocess.CalledProcessError: it cannot be made.
     """
-    folder = FOLDER / pin
-    done = folder / "installed"
-    python = folder / "bin" / "python"
+    place = folder / pins[0]
+    done = place / "installed"
+    python = place / "bin" / "python"
     if not done.exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", place], check=True)
         install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([python, *install, pin, CODEC], check=True)
+        subprocess.run([python, *install, *pins, CODEC], check=True)
         done.touch()
     return str(python)
