@@ -163,7 +163,7 @@ IDENTIFIERS: Final = Gauge(
 )
 REMEMBERED_USES: Final = Gauge(
     "rescind_remembered_uses",
-    "Uses in memory that a later fact may condemn.",
+    "Uses in memory; a later fact may show that a credential was dead.",
     roles=(SERVER,),
 )
 IN_FLIGHT: Final = Count(

@@ -134,7 +134,8 @@ class SentinelSettings(Strict):
     Attributes:
         skew: how far the clocks of a source and of an access log may differ.
         grace: an allowed use this soon after a cause was in flight.
-        remember: how long a use can still be condemned by a later fact.
+        remember: how long a use is remembered, because a later fact may show that its
+            credential was dead.
         silence: an episode without news for this long is closed.
         points: name of an enforcement point in an access log to the names of the
             guards that stand there, ``*`` for any part; without, it has the guard of
