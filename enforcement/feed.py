@@ -21,6 +21,7 @@ import aiohttp
 from attrs import define, field
 
 from enforcement import tracing
+from enforcement.reach import SecondPath, connecting
 from enforcement.reconnect import Reconnect
 from enforcement.replica import FeedBrokenError, MalformedError, Replica, number, text
 from enforcement.table import ComingTable, edition
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 SECOND: Final = 1_000_000_000
 MILLISECOND: Final = 1_000_000
-MAX_FRAME: Final = 16 << 20  # bytes; a chunk of a snapshot is far smaller
 SILENCE: Final = 5.0  # a connection without a frame for so long is dead
 GOODBYE: Final = 0.5  # seconds that a goodbye may take
 PER_LEASE: Final = 10  # receipts of one lease at most, however fast facts come
@@ -48,6 +48,7 @@ class Link:
 
     Attributes:
         succeeds: it is to replace the replica in force, not to continue it.
+        path: to the server.
         table: what comes instead of a snapshot.
     """
 
@@ -56,6 +57,7 @@ class Link:
     table: ComingTable | None = None
     task: asyncio.Task[None] | None = None
     reconnect: Reconnect = field(factory=Reconnect)
+    path: SecondPath = field(factory=SecondPath)
 
 
 class Feed:
@@ -133,7 +135,8 @@ class Feed:
             await asyncio.sleep(after)
             while True:
                 await self._attempt(tasks, session, link)
-                await asyncio.sleep(link.reconnect.pause(self._jitter))
+                if link.path.found is None:
+                    await asyncio.sleep(link.reconnect.pause(self._jitter))
 
         self._links.append(link)
         link.task = tasks.create_task(keep())
@@ -148,15 +151,9 @@ class Feed:
             standing.replica.successor() if link.succeeds else standing.begin()
         )
         try:
-            async with asyncio.timeout(link.reconnect.limit()):
-                socket = await session.ws_connect(
-                    self._url,
-                    timeout=aiohttp.ClientWSTimeout(ws_close=0.5),
-                    max_msg_size=MAX_FRAME,
-                )
+            socket = await link.path.take(connecting(session, self._url))
         except (aiohttp.ClientError, OSError) as error:
             self.last_error = f"{type(error).__name__}: {error}"
-            link.reconnect.failed(error)
             return
         self.connected += 1
         self.connections += 1
@@ -171,7 +168,10 @@ class Feed:
         finally:
             self.connected -= 1
             link.reconnect.ended(socket.close_code)
-            await self._part(link, socket)
+            if link.path.found is None:
+                await self._part(link, socket)
+            else:
+                tasks.create_task(socket.close())  # nobody answers on it
         heed_cancellation()
 
     async def _converse(
@@ -188,13 +188,18 @@ class Feed:
             hello["receipt"] = self._receipts.registered()
         await socket.send_json(hello)
         async with asyncio.TaskGroup() as group:
-            sending = [group.create_task(self._ping(link, socket))]
+            sending = [
+                group.create_task(self._ping(link, socket)),
+                group.create_task(self._watch(link, session)),
+            ]
             if self._receipts is not None:
                 report = self._report(socket, self._receipts)
                 sending.append(group.create_task(report))
             try:
                 while True:
+                    link.path.waits = True
                     message = await _frame(socket)
+                    link.path.heard()
                     await self._receive(link, message)
                     if message.get("type") == "probe":
                         await self._probed(socket, message)
@@ -206,15 +211,22 @@ class Feed:
                     each.cancel()
 
     async def _ping(self, link: Link, socket: aiohttp.ClientWebSocketResponse) -> None:
-        # Under a long lease the pongs still have to keep the line from seeming dead.
-        interval = min(self._standing.lease.length / SECOND, SILENCE) / 4
         while True:
             seq, position = self._standing.ping(), link.replica.position
             ping = {"type": "ping", "seq": seq, "position": position}
             if self._wall is not None:
                 ping["time_ms"] = self._wall() // MILLISECOND
             await socket.send_json(ping)
-            await asyncio.sleep(interval)
+            await asyncio.sleep(self._interval())
+
+    async def _watch(self, link: Link, session: aiohttp.ClientSession) -> None:
+        connect = connecting(session, self._url)
+        await link.path.watch(connect, self._interval(), self._jitter)
+
+    def _interval(self) -> float:
+        """Seconds between two pings."""
+        # Under a long lease the pongs still have to keep the line from seeming dead.
+        return min(self._standing.lease.length / SECOND, SILENCE) / 4
 
     async def _report(
         self, socket: aiohttp.ClientWebSocketResponse, receipts: Receipts

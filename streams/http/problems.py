@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import http
 import math
 import sqlite3
@@ -127,6 +126,11 @@ def _detail(request: web.Request, error: web.HTTPException) -> str:
     return error.text or ""
 
 
+def _left(request: web.Request) -> bool:
+    """Whether the client closed the connection, as guards do that look elsewhere."""
+    return request.transport is None or request.transport.is_closing()
+
+
 @web.middleware
 async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn every error into a problem document."""
@@ -155,9 +159,9 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
         log.warning("not_written", error=type(error).__name__)
         detail = "nothing was taken in: send it again"
         return _problem(http.HTTPStatus.SERVICE_UNAVAILABLE, "not written", detail)
-    except asyncio.CancelledError:
-        raise
-    except Exception:  # boundary: one bad request must not end the server
+    except Exception as error:  # boundary: one bad request must not end the server
+        if isinstance(error, ConnectionResetError) and _left(request):
+            return _problem(http.HTTPStatus.BAD_REQUEST, "gone", "nobody reads this")
         log.exception("request_failed", method=request.method)
         title = "internal error"
         return _problem(http.HTTPStatus.INTERNAL_SERVER_ERROR, title, "see the log")

@@ -48,6 +48,7 @@ class ScriptedFeed:
         connections: the ones that stand.
         hellos: what all guards asked for so far.
         pings: how many came so far.
+        refused: how many connections it did not take so far.
         url: where it listens.
     """
 
@@ -61,6 +62,7 @@ class ScriptedFeed:
     connections: list[Connection] = field(factory=list)
     hellos: list[dict[str, Any]] = field(factory=list)
     pings: int = 0
+    refused: int = 0
     url: str = ""
 
     @asynccontextmanager
@@ -102,6 +104,7 @@ class ScriptedFeed:
 
     async def _feed(self, request: web.Request) -> web.StreamResponse:
         if self.refuses:
+            self.refused += 1
             raise web.HTTPServiceUnavailable
         if request.headers.get("Authorization") != f"Bearer {CREDENTIAL}":
             raise web.HTTPUnauthorized

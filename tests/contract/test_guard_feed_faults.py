@@ -21,6 +21,8 @@ from tests.contract.guard_cases import (
 
 pytestmark = pytest.mark.contract
 
+HOURS = 10_000.0
+
 
 async def test_a_gap_in_the_deltas_ends_in_a_new_snapshot(
     server: ScriptedFeed, guard: Guard
@@ -173,6 +175,34 @@ async def test_a_silent_line_is_given_up(
     server.answers = True
 
     assert await guard.ready(5)
+
+
+async def test_another_line_is_made_beside_a_silent_one(
+    server: ScriptedFeed, guard: Guard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long before the silent one is given up."""
+    monkeypatch.setattr(feed, "SILENCE", HOURS)
+    server.answers = False
+    await server.append(node(PARENT))
+    await until(lambda: len(server.hellos) >= 2)
+    server.answers = True
+
+    assert await guard.ready(5)
+    assert server.hellos[1]["position"] == len(server.log)
+
+
+async def test_a_silent_line_is_kept_where_no_other_can_be_made(
+    server: ScriptedFeed, guard: Guard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And used once it speaks again."""
+    monkeypatch.setattr(feed, "SILENCE", HOURS)
+    server.refuses, server.answers = True, False
+    await server.append(node(PARENT))
+    await until(lambda: server.refused >= 2)
+    server.answers = True
+
+    assert await guard.ready(5)
+    assert len(server.hellos) == 1
 
 
 async def test_a_long_lease_lets_no_line_fall_silent(
