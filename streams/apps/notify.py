@@ -109,13 +109,8 @@ async def deliver(
         Probes(process.stalled, process.waiting, partial(faults, clock)).add_to(app)
         serving = process.serving
         passing = door("notify", notify.name, settings, kafka, entry.tokens, serving)
-        told = Metrics(
-            metrics.NOTIFY,
-            held,
-            passing.collector,
-            *_collectors(process, attempts, clock),
-        )
-        told.add_to(app)
+        collectors = _collectors(process, attempts, clock)
+        Metrics(metrics.NOTIFY, held, passing.collector, *collectors).add_to(app)
         _add_alerts(app, settings, process, entry.tokens, clock)
         passing.add_to(app)
         async with passing.running(), accepting(app, settings, entry) as url:

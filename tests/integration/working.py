@@ -111,7 +111,7 @@ class Pipeline:
                 )
                 and bool(sentinel.member.assigned)
                 and not sentinel.member.fresh
-                and not sentinel.inspecting
+                and not sentinel.judged.inspecting
                 and not any(
                     p.waiting
                     for of in (registry.partitions, replica)

@@ -12,6 +12,7 @@ import pytest
 from attrs import define
 
 from streams.engines.kafka.checkpoints.checkpoint import UsesFile
+from streams.engines.kafka.sentinel.judged_partitions import JudgedPartitions
 from tests.unit.test_kafka_taking_up import Member, facts_at, stage_in
 
 if TYPE_CHECKING:
@@ -89,12 +90,14 @@ def saved_in(folder: Path) -> int | None:
 
 
 @pytest.mark.parametrize("place", ["judged", "published"])
-async def test_what_was_not_acked_is_not_committed(place: str, tmp_path: Path) -> None:
+async def test_what_was_not_acked_is_not_committed(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Else the next process begins behind records of which nobody was told."""
     cut = Cut()
     stage, member = stage_with(tmp_path, cut if place == "published" else None)
     if place == "judged":
-        stage._inspect = cut  # type: ignore[method-assign,assignment]
+        monkeypatch.setattr(JudgedPartitions, "look_again", cut)
     following = asyncio.create_task(stage._follow())
     await cut.reached.wait()
     following.cancel()

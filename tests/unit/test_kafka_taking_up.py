@@ -266,7 +266,7 @@ async def test_who_stood_still_tells_nothing_before_the_group_confirms(
         unsaved=SimpleNamespace(acted=tuple),
     )
     settings, worker = stage._settings, stage._worker
-    await SentinelWriter(settings, worker, publisher, member, stage._clock).write(
+    await SentinelWriter(settings, worker, publisher, member, lambda: NOW).write(
         [watched]
     )
 

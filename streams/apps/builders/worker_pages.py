@@ -109,7 +109,7 @@ def worker_pages(  # noqa: PLR0913 - each by name
     Queries(tokens, tables, clock, secrets).add_to(app)
     Names(tokens, secrets).add_to(app)
     if process.sentinel is not None:
-        UndeclaredShare(tokens, process.sentinel.undeclared, realm).add_to(app)
+        UndeclaredShare(tokens, process.sentinel.judged.undeclared, realm).add_to(app)
     exports = AuditExports(kafka, realm)
     if process.audit is not None:  # else our user may not read the topics
         AuditPages(tokens, exports, any_realm=True).add_to(app)

@@ -47,9 +47,9 @@ class OwnTables:
         those of all others.
         """
         stage, realm = self._process.sentinel, realm or self._realm
-        if stage is None or not stage.tells_of(realm):
+        if stage is None or not stage.judged.tells_of(realm):
             return None
-        return stage.undeclared(realm)
+        return stage.judged.undeclared(realm)
 
 
 def away(process: Process, number: int, stage: str) -> TableAwayError:

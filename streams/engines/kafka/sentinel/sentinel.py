@@ -13,27 +13,25 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from enforcement.turns import in_turns
 from streams.engines.kafka.checkpoints.checkpoint import UsesFile
 from streams.engines.kafka.client.group_consumer import (
     GroupConsumer,
     waiting_for_the_broker,
 )
 from streams.engines.kafka.facts.replica import RealmTables
-from streams.engines.kafka.records.codec import access_partition_of
 from streams.engines.kafka.records.layout import ACCESS
 from streams.engines.kafka.records.schema_registry import learn
 from streams.engines.kafka.sentinel.access_loader import AccessLoader
+from streams.engines.kafka.sentinel.judged_partitions import JudgedPartitions
 from streams.engines.kafka.sentinel.owned_partition import OwnedPartition
 from streams.engines.kafka.sentinel.receipt_log import KafkaReceiptLog
 from streams.engines.kafka.sentinel.writing import SentinelWriter
-from streams.observability.failpoints import failpoint
 from streams.observability.progress import Progress
 from streams.pipeline.access_records import Accesses, ScopeUse
 from streams.pipeline.unsaved import AccessTally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from streams.engines.kafka.client.publisher import Publisher
     from streams.engines.kafka.facts.recovery import Loader
@@ -41,11 +39,9 @@ if TYPE_CHECKING:
     from streams.engines.kafka.records.receipts import Keys
     from streams.pipeline.access_records import AccessRecord
     from streams.pipeline.facts_partition import Listed
-    from streams.pipeline.realm import Realm
     from streams.settings.kafka import KafkaSettings
     from streams.settings.worker import WorkerSettings
     from streams.stages.sentinel.tolerances import Tolerances
-    from streams.stages.sentinel.unknown_agents import Shown
 
 IDLE_SECONDS: Final = 0.2
 TIDY_SECONDS: Final = 5.0
@@ -62,6 +58,7 @@ class SentinelStage:
         replica: of all facts.
         witnesses: what guards report.
         watched: the partitions of ``access``.
+        judged: those that are ours now and read.
         progress: for health.
         tally: for metrics.
     """
@@ -104,10 +101,11 @@ class SentinelStage:
         )  # fmt: skip
         self.watched = self._loader.held
         self._ours = self._loader.ours
-        self._clock = clock
         self._tolerances = tolerances
         self._tidied = 0.0
-        self._inspecting = 0
+        self.judged = JudgedPartitions(
+            self._ours, self.replica, settings.access_partitions, clock
+        )
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -136,7 +134,7 @@ class SentinelStage:
     async def _turn(self) -> None:
         async with waiting_for_the_broker():
             await self._loader.load()
-        fetched = await self.member.poll(0 if self._inspecting else IDLE_SECONDS)
+        fetched = await self.member.poll(0 if self.judged.left else IDLE_SECONDS)
         await learn(fetched)
         read: dict[OwnedPartition, list[tuple[int, AccessRecord | Poison]]] = {}
         for number, records in fetched.items():
@@ -144,17 +142,12 @@ class SentinelStage:
             read[watched] = [(each.offset, watched.read(each)) for each in records]
         await self._catch_up(each for of_one in read.values() for _, each in of_one)
         async with self.member.lock:
-            await self._judge(read)
-            self._limit()
-            for each in self._ours():
-                await in_turns(each.follow(self._clock()))
-                await in_turns(each.settle(self._clock()))
-            await self._inspect()
+            await self.judged.judge(read)
+            await self.judged.look_again()
             now = asyncio.get_running_loop().time()
             if now - self._tidied > TIDY_SECONDS:
                 self._tidied = now
-                for each in self._ours():
-                    await in_turns(each.tidy(self._clock()))
+                await self.judged.tidy()
             await self._writer.write(self._ours())
             await self._writer.commit(self._ours())
         self._tell()
@@ -191,83 +184,19 @@ class SentinelStage:
         except TimeoutError:
             log.warning("judged_without_facts", realms=sorted(after))
 
-    async def _judge(
-        self, read: Mapping[OwnedPartition, Sequence[tuple[int, AccessRecord | Poison]]]
-    ) -> None:
-        now = self._clock()
-        ours = self._ours()
-        for watched, records in read.items():
-            if watched not in ours or not records:
-                continue  # it went, or was loaded anew, while we waited
-            await in_turns(watched.advance(records, now))
-            failpoint("sentinel.applied")
-
-    @property
-    def inspecting(self) -> int:
-        """Count what is to be looked at for its time has come, roughly."""
-        now = self._clock()
-        return sum(each.unsettled(now) for each in self._ours()) + sum(
-            0 if home is None else home.postures.inspecting(name, now)
-            for name, _, home in self._homes()
-        )
-
-    def _limit(self) -> None:
-        """Have uses asked about again whose scopes facts may have limited."""
-        for partition in self.replica.partitions.values():
-            for name, realm in partition.realms.items():
-                names = realm.take_limited()
-                for watched in self._ours() if names else ():
-                    watched.limit(name, names)
-
-    async def _inspect(self) -> None:
-        """Look at how credentials stand, in the realms whose findings are ours."""
-        now = self._clock()
-        self._inspecting = sum(each.unsettled(now) for each in self._ours())
-        for name, realm, home in self._homes():
-            if home is None:
-                realm.heard = None
-            else:
-                self._inspecting += await in_turns(home.inspect(name, now))
-
     @property
     def serving(self) -> frozenset[int]:
         """Partitions of ``access`` that are ours now and read."""
         return frozenset(each.number for each in self._ours())
 
-    def undeclared(self, realm: str) -> list[Shown]:
-        """Undeclared agents and credentials of a realm, of the partitions read here."""
-        return [shown for each in self._ours() for shown in each.undeclared(realm)]
-
-    def tells_of(self, realm: str) -> bool:
-        """Whether findings about a realm itself are made here."""
-        home = access_partition_of(realm, "", self._settings.access_partitions)
-        return any(each.number == home for each in self._ours())
-
-    def _homes(self) -> Iterator[tuple[str, Realm, OwnedPartition | None]]:
-        """Each realm, with what its own findings belong to where that is ours."""
-        ours = {each.number: each for each in self._ours()}
-        count = self._settings.access_partitions
-        for partition in self.replica.partitions.values():
-            for name, realm in partition.realms.items():
-                yield name, realm, ours.get(access_partition_of(name, "", count))
-
     async def _told(self, listed: list[Listed]) -> None:
         """Judge again what facts condemned; the lock is held."""
-        now = self._clock()
-        for realm, (found, _) in listed:
-            position = self.replica.position(realm)
-            self.replica.realm(realm).note_dead(found, position)
-            names = [each.identifier for each in found]
-            for watched in self._ours():
-                await in_turns(watched.reconsider(realm, names, now))
+        await self.judged.reconsider(listed)
         await self._writer.write(self._ours())
 
     async def _reported(self, news: Mapping[str, set[str]]) -> None:
         """See whether receipts turn lags into failures; the lock is held."""
-        now = self._clock()
-        for realm, points in news.items():
-            for watched in self._ours():
-                await in_turns(watched.recheck(realm, points, now))
+        await self.judged.recheck(news)
         await self._writer.write(self._ours())
 
     def _tell(self) -> None:
@@ -280,7 +209,7 @@ class SentinelStage:
             and not self.member.fresh
             and not self.replica.member.fresh
             and all(each.ready for each in ours),
-            waiting=sum(p.waiting for p in replica) + self._inspecting,
+            waiting=sum(p.waiting for p in replica) + self.judged.left,
             positions={each.number: each.position for each in ours},
             committed=dict(self.member.kept),
         )
