@@ -6,7 +6,7 @@ was allowed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from streams.sources.reading.eventlog import EventHead, EventLog, LogEvent
 from streams.sources.reading.fields import identifier, requires, text
@@ -22,8 +22,8 @@ _REFUSED = 400
 class AcmeAudit(EventLog):
     """Reads the log, one JSON object a line."""
 
-    name: ClassVar[str] = "acme"
-    foreign: ClassVar[str] = "not_acme: there is no act; look which system wrote it"
+    name = "acme"
+    foreign = "not_acme: there is no act; look which system wrote it"
 
     def head(self, body: dict[str, Any]) -> EventHead | None:
         """Find id, type and time of an event."""

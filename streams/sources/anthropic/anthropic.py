@@ -14,7 +14,7 @@ Source: samples of the feed; Anthropic's "Compliance API" reference.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from streams.sources.reading.eventlog import EventHead, EventLog, LogEvent, inside
 from streams.sources.reading.fields import identifier, named, text
@@ -48,8 +48,8 @@ _EFFECTS: Final = {
 class Anthropic(EventLog):
     """Read the activities of one organisation or of many."""
 
-    name: ClassVar[str] = "anthropic"
-    foreign: ClassVar[str] = NOT_OURS
+    name = "anthropic"
+    foreign = NOT_OURS
 
     def head(self, body: dict[str, Any]) -> EventHead | None:
         """Find id, type and time of an activity."""

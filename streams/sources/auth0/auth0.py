@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 from streams.model.records import Lifecycle
@@ -49,8 +49,8 @@ _PRINCIPALS: Final = ("users", "clients")
 class Auth0(EventLog):
     """Read a log stream: ``{log_id, data}`` objects, or the data alone."""
 
-    name: ClassVar[str] = "auth0"
-    foreign: ClassVar[str] = NOT_OURS
+    name = "auth0"
+    foreign = NOT_OURS
 
     def head(self, body: dict[str, Any]) -> EventHead | None:
         """Find id, type and time of a log entry."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from typing import Any, Final, NamedTuple
 
-from agents_registry.facts import Relation
 from agents_registry.identifiers import Identifier
 from streams.model.attributes import email, login_names
 from streams.model.records import Tie
@@ -22,6 +21,7 @@ from streams.sources.reading.fields import (
     named,
     nested,
     text,
+    tied,
 )
 
 _KINDS: Final = {
@@ -74,9 +74,7 @@ class Target(NamedTuple):
     @property
     def ties(self) -> tuple[Tie, ...]:
         """Hang a user on its name: reusable names are no aliases."""
-        if self.upn is None or self.identifier is None or self.upn == self.identifier:
-            return ()
-        return (Tie(self.identifier, self.upn, Relation.REQUIRES),)
+        return () if self.upn == self.identifier else tied(self.identifier, self.upn)
 
 
 class AuditEvent(NamedTuple):

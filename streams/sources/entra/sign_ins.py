@@ -28,8 +28,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from agents_registry.facts import Relation
-from streams.model.records import Access, Tie
+from streams.model.records import Access
 from streams.sources.entra.carriers import object_of, unified_of, upn_of
 from streams.sources.reading.fields import (
     identifier,
@@ -40,6 +39,7 @@ from streams.sources.reading.fields import (
     number,
     requires,
     text,
+    tied,
 )
 
 if TYPE_CHECKING:
@@ -114,12 +114,9 @@ def unified_use(seen: DialectEvent) -> Access | None:
         outcome, reason = ("denied" if signs_in else "allowed"), said
     asked = _properties(data.get("ExtendedProperties")).get("RequestType")
     fresh = session is not None and signs_in and asked not in (None, _REFRESH)
-    ties: tuple[Tie, ...] = ()
-    if user is not None and upn is not None:
-        ties = (Tie(user, upn, Relation.REQUIRES),)
     return _access(
         seen, presented, user or upn, owner=name,
-        outcome=outcome, reason=reason, ties=ties,
+        outcome=outcome, reason=reason, ties=tied(user, upn),
         issued_at=seen.time if fresh and reason is None else None,
         point=_point(data),
         address=text(data.get("ClientIP")) or text(data.get("ActorIpAddress")),

@@ -14,7 +14,7 @@ Source: GitGuardian docs, "Custom webhook".
 from __future__ import annotations
 
 import hmac
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from streams.model.times import SECOND, AbsurdTimeError, parse_time
 from streams.sources.reading.eventlog import EventHead, EventLog, LogEvent, inside
@@ -43,8 +43,8 @@ _LEAKS: Final = frozenset(
 class GitGuardian(EventLog):
     """Read the webhook's notifications."""
 
-    name: ClassVar[str] = "gitguardian"
-    foreign: ClassVar[str] = NOT_OURS
+    name = "gitguardian"
+    foreign = NOT_OURS
 
     def head(self, body: dict[str, Any]) -> EventHead | None:
         """Find the incident's id, the action and the time of a notification."""

@@ -11,7 +11,7 @@ Source: GitHub documentation, "Secret scanning partner program".
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Final
 
 from streams.model.keyed_names import keyed_by
 from streams.sources.reading.dialect import Dialect, DialectEvent
@@ -35,7 +35,7 @@ NEEDS_PEPPER: Final = (
 class GitHubSecrets(Dialect):
     """Read the matches of a push; ``keyed`` each name a token's raw SHA-256."""
 
-    name: ClassVar[str] = "github"
+    name = "github"
 
     def __init__(self, keyed: Sequence[Keyed]) -> None:
         super().__init__()

@@ -29,7 +29,7 @@ seen on a running 26.7.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from streams.model.records import ENDING_EFFECTS, DeadLetter, Lifecycle
 from streams.model.times import SECOND
@@ -71,8 +71,8 @@ _BY: Final = ("clientId", "userId", "ipAddress")
 class Keycloak(EventLog):
     """Read the events of one realm or of many."""
 
-    name: ClassVar[str] = "keycloak"
-    foreign: ClassVar[str] = NOT_OURS
+    name = "keycloak"
+    foreign = NOT_OURS
 
     def __init__(self, issuer: str | None = None, lookback: int = LOOKBACK) -> None:
         """Read; with the realm's issuer its users get the name that tokens carry.

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
-from agents_registry.facts import Relation
 from streams.model.records import Access, Lifecycle, Tie
 from streams.model.times import SECOND
 from streams.sources.keycloak.names import client, client_session, pair, realm, users
 from streams.sources.reading.eventlog import LogEvent, inside, qualified
-from streams.sources.reading.fields import identifier, named, requires, text
+from streams.sources.reading.fields import identifier, named, requires, text, tied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,7 +65,7 @@ class _Event:
             return
         body = self.heard.body
         owner = self.users[:1]
-        ties = _ties(self.session, owner[0] if owner else None)
+        ties = tied(self.session, owner[0] if owner else None)
         yield self.change(
             "issue",
             target,
@@ -84,7 +83,7 @@ class _Event:
         return tuple(
             tie
             for first, second in pairwise(self.users)
-            for tie in (*_ties(first, second), *_ties(second, first))
+            for tie in (*tied(first, second), *tied(second, first))
         )
 
 
@@ -169,10 +168,10 @@ def _exchange(event: _Event) -> Iterator[Lifecycle]:
     source_client = event.detail("subject_token_client_id")
     source = event.pair("keycloak.exchange", source_client)
     own = event.pair("keycloak.exchange")
-    chain = _ties(source, client(event.heard.body, source_client))
-    chain += _ties(source, event.pair("keycloak.grant", source_client))
+    chain = tied(source, client(event.heard.body, source_client))
+    chain += tied(source, event.pair("keycloak.grant", source_client))
     if own != source:
-        chain += _ties(own, source)
+        chain += tied(own, source)
     subject = _subject_token(event, source)
     if subject is not None:
         yield subject
@@ -198,12 +197,6 @@ def _subject_token(event: _Event, source: Identifier | None) -> Lifecycle | None
         return None
     since = max(0, time - event.lookback)
     return event.change("issue", name, parents=requires(source), issued_at=since)
-
-
-def _ties(child: Identifier | None, parent: Identifier | None) -> tuple[Tie, ...]:
-    if child is None or parent is None:
-        return ()
-    return (Tie(child, parent, Relation.REQUIRES),)
 
 
 def _lasting(event: _Event, issues: Iterator[Lifecycle]) -> Iterator[Lifecycle]:

@@ -42,6 +42,7 @@ from streams.sources.reading.fields import (
     named,
     requires,
     text,
+    tied,
 )
 from streams.sources.reading.kubernetes_carriers import as_native
 
@@ -152,7 +153,8 @@ class Kubernetes(Dialect):
         if pod_uid is not None and pod_name is not None and account is not None:
             space = account.value.rpartition("/")[0]
             pod = identifier("k8s.pod", f"{space}/{pod_name}")
-            ties += _ties((pod_uid, pod), (pod, identifier("k8s.namespace", space)))
+            ties += tied(pod_uid, pod)
+            ties += tied(pod, identifier("k8s.namespace", space))
         key = identifier("aws.access_key", _first(extra.get("accessKeyId")))
         own = credential_names(_extra(extra, "credential-id"))
         role = None
@@ -174,7 +176,7 @@ class Kubernetes(Dialect):
             return None, ()
         account = identifier("k8s.service_account", f"{self._prefix}{space}/{name}")
         namespace = identifier("k8s.namespace", f"{self._prefix}{space}")
-        return account, _ties((account, namespace))
+        return account, tied(account, namespace)
 
     def _changes(
         self,
@@ -219,7 +221,7 @@ class Kubernetes(Dialect):
                 "k8s.pod",
                 f"{self._prefix}{reference.get('namespace')}/{bound.get('name')}",
             )
-            ties += _ties((pod_uid, pod))
+            ties += tied(pod_uid, pod)
         parents = requires(account, pod_uid, *presenter.credentials[:1])
         if not presenter.credentials and presenter.principal is not None:
             parents += (Parent(*presenter.principal, Relation.CREATED_BY),)
@@ -276,14 +278,6 @@ def _extra(extra: dict[str, Any], name: str) -> str | None:
 def _first(value: Any) -> str | None:
     found = listed(value)[:1] if type(value) is list else [value]
     return text(found[0]) if found else None
-
-
-def _ties(*pairs: tuple[Identifier | None, Identifier | None]) -> tuple[Tie, ...]:
-    return tuple(
-        Tie(child, parent, Relation.REQUIRES)
-        for child, parent in pairs
-        if child is not None and parent is not None
-    )
 
 
 def _use(seen: DialectEvent, presenter: Presenter, code: Any) -> Access | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.identifiers import Identifier
 from streams.model.keyed_names import keyed_by
@@ -56,8 +56,8 @@ _SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
 class LiteLlm(EventLog):
     """Read the audit records, as the table or a callback writes them."""
 
-    name: ClassVar[str] = "litellm"
-    foreign: ClassVar[str] = NOT_OURS
+    name = "litellm"
+    foreign = NOT_OURS
 
     def __init__(self, *keyed: Keyed) -> None:
         """Read; each ``keyed`` makes a ``secret`` of a raw SHA-256 digest."""

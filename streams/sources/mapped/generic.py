@@ -17,14 +17,13 @@ Name ids in a mapping, never secrets: values are stored and shown as they are.
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.identifiers import MAX_VALUE_BYTES, Identifier
 from streams.model.records import ENDING_EFFECTS, Access, DeadLetter, Lifecycle, Parent
 from streams.model.times import sound_time
-from streams.sources.reading.dialect import read_time
-from streams.sources.reading.envelope import Event, events
+from streams.sources.reading.dialect import DialectEvent, EventReader, read_time
+from streams.sources.reading.fields import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,43 +36,23 @@ if TYPE_CHECKING:
         Path,
         Rule,
     )
+    from streams.sources.reading.envelope import Event
 
 NO_TIME: Final = "no_time: no readable time where the mapping says; check event.time"
 NO_TARGET: Final = "no_target: the identifiers of rule {} are not there; check it"
-_DASHES: Final = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212"), "-")
-_NAMES: Final = 10_000
 _DIGITS: Final = 18  # of an offset, which fits into 64 bits
 
 
-class _Seen(NamedTuple):
-    """One event with the values that every rule needs."""
-
-    body: dict[str, Any]
-    offset: int
-    length: int
-    event_id: str | None
-    event_type: str
-    time: int | None
-
-
-class Generic:
+class Generic(EventReader):
     """Read events as one mapping says."""
 
     def __init__(self, mapping: Mapping) -> None:
-        self.read = 0
+        super().__init__()
+        self.name = mapping.name
         self._mapping = mapping
-        self.unknown: Counter[str] = Counter()
 
-    def records(self, data: bytes) -> Iterator[Record]:
-        """Return the records of an input in its order."""
-        for item in events(data, self._mapping.name):
-            self.read += 1
-            if isinstance(item, Event):
-                yield from self._read(item)
-            else:
-                yield item
-
-    def _read(self, item: Event) -> list[Record]:
+    def read_event(self, item: Event) -> list[Record]:
+        """Return the records of one event."""
         paths = self._mapping.event
         body = item.body
         name = as_text(find(body, paths.type)) or ""
@@ -81,13 +60,15 @@ class Generic:
         letters: list[DeadLetter] = []
         written = find(body, paths.time) if paths.time else None
         time, broken = read_time(written, NO_TIME)
-        seen = _Seen(body, item.offset, item.length, event_id, name, time)
+        seen = DialectEvent(
+            self.name, body, item.offset, item.length, event_id, name, time, broken
+        )
         fitting = [rule for rule in self._mapping.rules if _fits(rule, seen)]
         if not fitting:
             self._count(name)
             return []
         if time is None and (paths.time or _has_access(fitting)):
-            letters.append(self._letter(seen, broken or NO_TIME))
+            letters.append(seen.letter(broken or NO_TIME))
         records: list[Record] = []
         for rule in fitting:
             records += self._apply(rule, seen)
@@ -95,17 +76,13 @@ class Generic:
             self._count(name)  # what failed, and says nothing of who was there
         return records + letters
 
-    def _count(self, name: str) -> None:
-        known = name in self.unknown or len(self.unknown) < _NAMES
-        self.unknown[name if known else "other"] += 1
-
-    def _apply(self, rule: Rule, seen: _Seen) -> list[Record]:
+    def _apply(self, rule: Rule, seen: DialectEvent) -> list[Record]:
         identifiers = _identifiers(rule.identifiers, seen.body)
         if rule.record == "access":
             if seen.time is None:
                 return []
             if not identifiers:
-                return [self._letter(seen, NO_TARGET.format(rule.label))]
+                return [seen.letter(NO_TARGET.format(rule.label))]
             return [self._access(rule, seen, identifiers)]
         if rule.success is not None and not rule.success.holds(seen.body):
             return []
@@ -114,16 +91,16 @@ class Generic:
         change = self._lifecycle(rule, seen, identifiers)
         if identifiers:
             return [change]
-        letter = self._letter(seen, NO_TARGET.format(rule.label))
+        letter = seen.letter(NO_TARGET.format(rule.label))
         letter = letter._replace(actor=change.actor, stated=change.reason)
         return [change, letter] if rule.effect in ENDING_EFFECTS else [letter]
 
     def _lifecycle(
-        self, rule: Rule, seen: _Seen, identifiers: tuple[Identifier, ...]
+        self, rule: Rule, seen: DialectEvent, identifiers: tuple[Identifier, ...]
     ) -> Lifecycle:
         body = seen.body
         return Lifecycle(
-            source=self._mapping.name,
+            source=self.name,
             event_id=seen.event_id,
             event_type=seen.event_type,
             effect=None if rule.effect == "none" else rule.effect,
@@ -145,14 +122,14 @@ class Generic:
         )
 
     def _access(
-        self, rule: Rule, seen: _Seen, identifiers: tuple[Identifier, ...]
+        self, rule: Rule, seen: DialectEvent, identifiers: tuple[Identifier, ...]
     ) -> Access:
         body = seen.body
         outcome: Outcome | None = None
         if rule.outcome is not None:
             outcome = rule.outcome.of(body)
         return Access(
-            source=self._mapping.name,
+            source=self.name,
             event_id=seen.event_id,
             event_type=seen.event_type,
             occurred_at=seen.time,
@@ -165,22 +142,11 @@ class Generic:
             scope=_scope(rule, body),
             expires_at=_time(body, rule.expires_at),
             reason=_text(body, rule.reason),
-            point=_text(body, rule.point) or self._mapping.name,
+            point=_text(body, rule.point) or self.name,
             issued_at=_time(body, rule.issued_at),
             applied=_offset(body, rule.applied),
             address=_text(body, rule.address),
             user_agent=_text(body, rule.user_agent),
-        )
-
-    def _letter(self, seen: _Seen, reason: str) -> DeadLetter:
-        return DeadLetter(
-            self._mapping.name,
-            seen.offset,
-            seen.length,
-            reason,
-            seen.event_id,
-            seen.event_type,
-            seen.time,
         )
 
 
@@ -204,13 +170,8 @@ def as_text(value: Any) -> str | None:
     return None
 
 
-def normalised(name: str) -> str:
-    """Event type without the junk that exporters add."""
-    return name.strip().removesuffix(".").strip().casefold().translate(_DASHES)
-
-
-def _fits(rule: Rule, seen: _Seen) -> bool:
-    if rule.when.types and normalised(seen.event_type) not in rule.when.types:
+def _fits(rule: Rule, seen: DialectEvent) -> bool:
+    if rule.when.types and plain(seen.event_type) not in rule.when.types:
         return False
     return all(condition.holds(seen.body) for condition in rule.when.where)
 

@@ -18,7 +18,8 @@ from agents_registry.identifiers import extend
 from streams.model.settings_files import not_yaml
 from streams.model.strict import Strict
 from streams.model.wrong_values import told
-from streams.sources.mapped.generic import as_text, find, normalised
+from streams.sources.mapped.generic import as_text, find
+from streams.sources.reading.fields import plain
 
 _STEP: Final = re.compile(r"([^.\[\]]+)|\[(-?\d+)\]")
 _PATH: Final = re.compile(r"(?:[^.\[\]]+|\[-?\d+\])(?:\.[^.\[\]]+|\[-?\d+\])*")
@@ -85,7 +86,7 @@ class When(Strict):
     types: Annotated[
         frozenset[str],
         BeforeValidator(
-            lambda value: frozenset(normalised(str(one)) for one in _several(value))
+            lambda value: frozenset(plain(str(one)) for one in _several(value))
         ),
     ] = Field(default=frozenset(), alias="type")
     where: tuple[Condition, ...] = ()

@@ -26,7 +26,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from agents_registry.facts import Relation
 from streams.model.attributes import login_names
 from streams.model.records import Access, Tie
 from streams.model.times import sound_time
@@ -38,6 +37,7 @@ from streams.sources.reading.fields import (
     named,
     requires,
     text,
+    tied,
 )
 
 if TYPE_CHECKING:
@@ -161,10 +161,7 @@ def _sessions(user: Identifier | None) -> Identifier | None:
 
 
 def _session_ties(user: Identifier | None) -> tuple[Tie, ...]:
-    sessions = _sessions(user)
-    if sessions is None or user is None:
-        return ()
-    return (Tie(sessions, user, Relation.REQUIRES),)
+    return tied(_sessions(user), user)
 
 
 # ------------------------------------------------------------------------- effects

@@ -14,7 +14,7 @@ Source: OpenAI API reference, "Audit logs".
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.facts import Relation
 from streams.model.records import Lifecycle, Parent
@@ -46,8 +46,8 @@ _EFFECTS: Final = {
 class OpenAi(EventLog):
     """Read the audit log's objects, as pages or one a line."""
 
-    name: ClassVar[str] = "openai"
-    foreign: ClassVar[str] = NOT_OURS
+    name = "openai"
+    foreign = NOT_OURS
 
     def head(self, body: dict[str, Any]) -> EventHead | None:
         """Find id, type and time (seconds) of an audit log object."""

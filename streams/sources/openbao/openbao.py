@@ -33,8 +33,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from agents_registry.facts import Relation
-from streams.model.records import ENDING_EFFECTS, Access, DeadLetter, Lifecycle, Parent
+from streams.model.records import ENDING_EFFECTS, Access, DeadLetter, Lifecycle
 from streams.model.times import SECOND, AbsurdTimeError, parse_time
 from streams.sources.openbao.call import (
     ACCESSOR,
@@ -47,6 +46,7 @@ from streams.sources.openbao.call import (
 from streams.sources.openbao.rules import SECRET_ID, changes, secret_id
 from streams.sources.openbao.tokens import ENTITY, NAME, owner_of
 from streams.sources.reading.envelope import Event, events
+from streams.sources.reading.fields import requires
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -356,17 +356,13 @@ def _access(call: VaultCall, outcome: Outcome | None) -> Iterator[Access]:
         identifiers=names,
         offset=call.offset,
         outcome=outcome,
-        parents=_requires(entity) if allowed else (),
+        parents=requires(*entity) if allowed else (),
         owner=owner_of(auth),
         actor=entity,
         reason=call.error or None,
         point=NAME,
         address=call.address,
     )
-
-
-def _requires(names: tuple[Identifier, ...]) -> tuple[Parent, ...]:
-    return tuple(Parent(*name, Relation.REQUIRES) for name in names)
 
 
 def _time(event: dict[str, Any]) -> tuple[int | None, str]:

@@ -29,6 +29,7 @@ from streams.sources.openbao.call import (
     text,
     token,
 )
+from streams.sources.reading.fields import requires
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -146,8 +147,7 @@ def expiry(call: VaultCall, auth: dict[str, Any]) -> int | None:
 
 
 def _entity(auth: dict[str, Any]) -> tuple[Parent, ...]:
-    names = identifier(ENTITY, text(auth, "entity_id"))
-    return tuple(Parent(*name, REQUIRES) for name in names)
+    return requires(*identifier(ENTITY, text(auth, "entity_id")))
 
 
 def on_caller(call: VaultCall, relation: Relation) -> list[Parent]:

@@ -13,7 +13,7 @@ Rules:
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from streams.model.records import ENDING_EFFECTS, Access, DeadLetter, Lifecycle, Record
 from streams.model.times import AbsurdTimeError, parse_time
@@ -114,7 +114,7 @@ class EventReader:
         unknown: how often each type came that says nothing.
     """
 
-    name: ClassVar[str] = ""
+    name: str = ""
 
     def __init__(self) -> None:
         self.read = 0

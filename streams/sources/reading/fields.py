@@ -8,7 +8,7 @@ import orjson
 
 from agents_registry.facts import Relation
 from agents_registry.identifiers import MAX_VALUE_BYTES, Identifier
-from streams.model.records import Parent
+from streams.model.records import Parent, Tie
 
 _EMPTY: Final[dict[str, Any]] = {}
 # Exporters add blanks and a final dot to names, and write any dash.
@@ -72,3 +72,10 @@ def named(*identifiers: Identifier | None) -> tuple[Identifier, ...]:
 def requires(*parents: Identifier | None) -> tuple[Parent, ...]:
     """Parents that are named, each once, as ``requires`` edges."""
     return tuple([Parent(*parent, Relation.REQUIRES) for parent in named(*parents)])
+
+
+def tied(child: Identifier | None, parent: Identifier | None) -> tuple[Tie, ...]:
+    """Hang one identifier on another, where both are there."""
+    if child is None or parent is None:
+        return ()
+    return (Tie(child, parent, Relation.REQUIRES),)

@@ -19,14 +19,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from agents_registry.facts import Relation
-from streams.model.records import Lifecycle, Tie
+from streams.model.records import Lifecycle
 from streams.model.times import sound_time
 from streams.sources.reading.envelope import Event
 from streams.sources.reading.eventlog import EventHead, EventLog, LogEvent, qualified
-from streams.sources.reading.fields import identifier, named, requires, text
+from streams.sources.reading.fields import identifier, named, requires, text, tied
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,8 +42,8 @@ NOT_OURS: Final = "not_spire: type is not audit; look which system wrote it"
 class Spire(EventLog):
     """Read the server's log, in either ``log_format``."""
 
-    name: ClassVar[str] = "spire"
-    foreign: ClassVar[str] = NOT_OURS
+    name = "spire"
+    foreign = NOT_OURS
 
     def records(self, data: bytes) -> Iterator[Record]:
         """Return the records of a file or a request body, in its order."""
@@ -143,15 +142,12 @@ def _svid(heard: LogEvent) -> Lifecycle:
     serial = body.get("serial_num") or body.get("serial_number")
     svid = qualified("x509.serial", text(body.get("spiffe_id")), serial)
     parent = _spiffe(heard, "parent_id")
-    ties = () if entry is None or parent is None else (
-        Tie(entry, parent, Relation.REQUIRES),
-    )  # fmt: skip
     return heard.change(
         "issue" if svid is not None else None,
         svid,
         parents=requires(subject, entry, _spiffe(heard, "caller_id")),
         expires_at=sound_time(body.get("expires_at") or body.get("expiration")),
-        ties=ties,
+        ties=tied(entry, parent),
         **_by(heard),
     )
 

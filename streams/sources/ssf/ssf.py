@@ -26,7 +26,7 @@ import base64
 import binascii
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
@@ -108,8 +108,8 @@ class _Said(NamedTuple):
 class Ssf(EventLog):
     """Read SETs: claims as JSON, compact JWS one a line, or a poll response."""
 
-    name: ClassVar[str] = "ssf"
-    foreign: ClassVar[str] = NOT_OURS
+    name = "ssf"
+    foreign = NOT_OURS
 
     def __init__(self, received_at: int | None = None) -> None:
         """Read.
