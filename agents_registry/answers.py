@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from agents_registry.verdict import Judgement
 
 MOST_BYTES: Final = 1 << 23  # of a half; dropping it takes a few milliseconds
-_OF_AN_ANSWER: Final = 512  # bytes, without names
+OF_AN_ANSWER: Final = 512  # bytes, without names
 _OF_A_NAME: Final = 72  # bytes, without its value
 
 
@@ -29,17 +29,15 @@ class Answer(NamedTuple):
     """What was found out of one presentation.
 
     Attributes:
-        judgement: the verdict, apart from what the policy says of unknown identifiers.
-        settled: the policy has no say, since facts make all identifiers known or the
-            verdict is a denial.
+        settled: the verdict; None where nothing denies, and the policy has a say since
+            facts do not make all identifiers known.
         since: first time at which it is the same (ns).
         until: first time after which it may be another one (ns).
         asked: the nodes that were presented, or stand in the chain, each once.
         made: count of the facts that touched something before.
     """
 
-    judgement: Judgement
-    settled: bool
+    settled: Judgement | None
     since: int
     until: int
     asked: tuple[int, ...]
@@ -72,15 +70,21 @@ class KeptAnswers:
 
     def find(self, asked: Hashable, now: int) -> Answer | None:
         """Answer that holds now."""
-        for answers, touched in (self._young, self._old):
-            answer = answers.get(asked)
-            if answer is not None and answer.since <= now < answer.until:
-                for node in answer.asked:
-                    if touched[node] > answer.made:
-                        break
-                else:
-                    return answer
-        return None
+        half = self._young
+        answer = half.answers.get(asked)
+        if answer is None:
+            half = self._old
+            answer = half.answers.get(asked)
+            if answer is None:
+                return None
+        _, since, until, nodes, made = answer
+        if not since <= now < until:
+            return None
+        touched = half.touched
+        for node in nodes:
+            if touched[node] > made:
+                return None
+        return answer
 
     def keep(self, key: Hashable, answer: Answer, size: int) -> None:
         """Keep the answer to what was asked.
@@ -117,7 +121,7 @@ class KeptAnswers:
 
 def size_of(presented: Presented, scope: str | None, path: Iterable[Identifier]) -> int:
     """Bytes that an answer takes, about."""
-    size = _OF_AN_ANSWER + (0 if scope is None else scope.__sizeof__())
+    size = OF_AN_ANSWER + (0 if scope is None else scope.__sizeof__())
     for names in (presented.identifiers, presented.chain, path):
         for _, value in names:  # kinds are shared
             size += _OF_A_NAME + value.__sizeof__()

@@ -2,15 +2,19 @@
 
 A value is kept for each node that was asked about and for all that it hangs on:
 
-- its *until*: before that time no presentation of the node alone is denied, whatever
-  its claims: no cause in force stands on the closure, every owner set is met by an
-  owner who lives, nothing that counts has expired. Held in steps of 34 ms, rounded
-  down;
+- its *until*: before that time no presentation of the node alone is denied that is
+  young enough, whatever else it claims: no other cause in force stands on the closure,
+  its credentials are young enough themselves, every owner set is met by an owner who
+  lives, nothing that counts has expired. Held in steps of 67 ms, rounded down;
 - its *size*: at least as many nodes as its closure has, since one that is too large is
   denied;
-- whether a scope is declared in the closure, whether *until* is that of owners, and
-  whether a fact makes the node itself known;
+- whether a scope is declared or a ``not_before`` stands in the closure, whether *until*
+  is that of owners, and whether a fact makes the node itself known;
 - the *generation* in which it was found out. In another one it says nothing.
+
+Two columns more hold what a presentation is compared with (`agents_registry.limits`),
+for the nodes whose value says that there is something: the latest ``not_before``, and
+the nearest node that declares a scope. They take room where it is needed first.
 
 What no value can say is kept as an answer (`agents_registry.answers`).
 
@@ -44,8 +48,9 @@ SIZE: Final = 4095 * ONE
 SCOPES_ABOVE: Final = 1 << 22
 OWNERS_END: Final = 1 << 23
 NAMED: Final = 1 << 24
+MARKED: Final = 1 << 25
 CURRENT: Final = NAMED | GENERATION
-FINE: Final = (1 << 25) - 1  # below this a value holds no time
+FINE: Final = (1 << 26) - 1  # below this a value holds no time
 NO_TIME: Final = -(1 << 63)
 NEVER_CLEAR: Final = NO_TIME + FINE  # values up to this one
 UNDONE_AT_ONCE: Final = 4096  # looks at what hangs below; beyond begins a generation
@@ -59,6 +64,8 @@ class Clearance:
 
     Attributes:
         values: by node, for those that are known; 0 where nothing is.
+        marks: by node, the latest ``not_before`` in the closure (ns).
+        nearest: by node, the one from which on scopes are declared in the closure.
         token: stands for the table, and does not keep it.
         generation: the one whose values count.
         current: it, of a node that is known.
@@ -68,6 +75,8 @@ class Clearance:
     def __init__(self, lineage: Lineage, owned: Mapping[int, Iterable[int]]) -> None:
         """Start with nothing known; a table that nobody asks pays nothing."""
         self.values = array("q")
+        self.marks = array("q")
+        self.nearest = array("i")
         self.token = object()
         self.generation = 1
         self.current = NAMED | 1
@@ -77,11 +86,11 @@ class Clearance:
         self._looks = MOST_LOOKS
         self._is_blank = True
 
-    def growing(self) -> Iterator[None]:
+    def growing(self, column: array[int]) -> Iterator[None]:
         """Make room for the nodes that facts named since; yields between portions."""
         self._is_blank = False
-        while missing := len(self._lineage) - len(self.values):
-            self.values.frombytes(bytes(8 * min(missing, PORTION)))
+        while missing := len(self._lineage) - len(column):
+            column.frombytes(bytes(column.itemsize * min(missing, PORTION)))
             if missing > PORTION:
                 yield
                 self._is_blank = False

@@ -12,9 +12,9 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agents_registry.clearance import (
-    CURRENT,
     FINE,
     GENERATION,
+    MARKED,
     NAMED,
     NEVER_CLEAR,
     NO_TIME,
@@ -24,6 +24,7 @@ from agents_registry.clearance import (
     SIZE,
 )
 from agents_registry.closure import CLOSURE_LIMIT
+from agents_registry.facts import Effect
 from agents_registry.lineage import (
     CAUSED,
     CREDENTIAL,
@@ -36,101 +37,19 @@ from agents_registry.lineage import (
     SCOPED,
     UNKNOWN_TIME,
 )
-from agents_registry.presentation import Presented
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Sequence
+    from array import array
+    from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
 
-note: Final = vars(Presented)["found"].__set__  # a third of what setattr takes
 STEP: Final = 256  # looks between two yields: less than a tenth of a millisecond
 MOST_LOOKS: Final = 64 * CLOSURE_LIMIT  # of a walk over a whole closure
 OF_CAUSES: Final = 64  # looks that the causes of a name count as
 FEW_CAUSES: Final = 16  # of a node; more are not looked through
 TOO_LARGE: Final = SIZE + ONE
-
-
-def lives(
-    registry: Registry, presented: Presented, now: int, scope: str | None
-) -> bool:
-    """Whether facts name all that is presented, and nothing can deny it.
-
-    This is what nearly every check comes to; False means "look closely".
-    """
-    clearance, found = registry.clearance, presented.found
-    values, late = clearance.values, now | FINE
-    mask = CURRENT if scope is None else CURRENT | SCOPES_ABOVE
-    try:
-        if found is None or found[0] is not clearance.token:
-            found = _found(registry, presented)
-        nodes = found[1]
-        if len(nodes) == 1:
-            value = values[nodes[0]]
-            return value > late and value & mask == clearance.current
-        size = 0
-        for node in nodes:
-            value = values[node]
-            if value <= late or value & mask != clearance.current:
-                return False
-            size += value & SIZE
-    except LookupError:
-        return False  # no fact names it, or nobody asked about it yet
-    return size <= SIZE
-
-
-def _found(registry: Registry, presented: Presented) -> tuple[object, tuple[int, ...]]:
-    """Nodes of all names, noted for the next time.
-
-    Raises:
-        LookupError: nothing is presented, or no fact names some of it.
-    """
-    lineage, names = registry.lineage, presented.identifiers
-    if len(names) == 1 and not presented.chain:
-        kind, value = names[0]
-        nodes: tuple[int, ...] = (lineage.index[lineage.codes[kind] + value],)
-    elif not names:
-        raise LookupError
-    else:
-        nodes = tuple(map(lineage.find, names + presented.chain))
-        if NONE in nodes:
-            raise LookupError
-    found = registry.clearance.token, nodes
-    note(presented, found)
-    return found
-
-
-def is_clear(
-    registry: Registry, nodes: Sequence[int], now: int, *, scoped: bool
-) -> bool:
-    """Whether it is known that nothing can deny a presentation.
-
-    Args:
-        registry: the table.
-        nodes: all that is presented and stands in the chain; below 0 what no fact
-            names.
-        now: ns.
-        scoped: a scope is asked for.
-    """
-    clearance = registry.clearance
-    values, generation = clearance.values, clearance.generation
-    limited, late, size = SCOPES_ABOVE if scoped else 0, now | FINE, 0
-    try:
-        for node in nodes:
-            if node < 0:
-                size += ONE
-                continue
-            value = values[node]
-            if value <= late or value & GENERATION != generation or value & limited:
-                return False
-            size += value & SIZE
-    except IndexError:
-        return False  # nobody asked about it yet
-    if registry.horizon is None:
-        return size <= SIZE
-    flags = registry.lineage.flags
-    return size <= SIZE and all(n >= 0 and flags[n] & KNOWN for n in nodes)
 
 
 def clearing(registry: Registry, start: int, now: int) -> Steps[None]:
@@ -139,7 +58,7 @@ def clearing(registry: Registry, start: int, now: int) -> Steps[None]:
     A closure that is too large, or cannot be found out, counts as never clear until a
     fact touches the node or a generation begins. So it is looked at once.
     """
-    yield from registry.clearance.growing()
+    yield from registry.clearance.growing(registry.clearance.values)
     changes = registry.changes
     work = _Clearing(registry, now)
     if not work.is_wanted(start):
@@ -175,6 +94,7 @@ class _Clearing:
     def __init__(self, registry: Registry, now: int) -> None:
         self._registry = registry
         self._lineage = registry.lineage
+        self._clearance = registry.clearance
         self._values = registry.clearance.values
         self._generation = registry.clearance.generation
         self._late = now | FINE
@@ -253,18 +173,37 @@ class _Clearing:
         """Put a value, where all directly above have one."""
         names, flags, required, owners = node
         size, bits = len(names) * ONE, self._generation
-        if flags & SCOPED:
-            bits |= SCOPES_ABOVE
         until = min(map(self._lineage.expires.__getitem__, names))
+        mark = NO_TIME
         if flags & CAUSED or self._registry.horizon is not None:
-            until = yield from self._own_untils(names)
+            until, mark = yield from self._own_ends(names)
+        nearest = {names[0]} if flags & SCOPED else set[int]()
         yield len(names) + len(required)
         for up, strength in required:
             value = self._value(up)
             size += value & SIZE or TOO_LARGE
-            bits |= value & (SCOPES_ABOVE | OWNERS_END)
+            bits |= value & OWNERS_END
             if strength >= ENDS or value & OWNERS_END or value <= NEVER_CLEAR:
                 until = min(until, value)
+            if value & MARKED:
+                mark = max(mark, self._clearance.marks[up])
+            if value & SCOPES_ABOVE and not flags & SCOPED:
+                nearest.add(self._clearance.nearest[up])
+        last, more = self._of_owners(owners)
+        until, size = min(until, last), size + more
+        if last < UNKNOWN_TIME & ~FINE:
+            bits |= OWNERS_END
+        if size <= SIZE:
+            limits = yield from self._limits(names, mark, nearest)
+            if self._has_too_old(names, mark):
+                until = NO_TIME
+            value = until & ~FINE | size | bits | limits
+            for name in names:
+                self._values[name] = value | self._named(name)
+
+    def _of_owners(self, owners: Iterable[Iterable[int]]) -> tuple[int, int]:
+        """Until when one of each set lives, and the size of all."""
+        until, size = UNKNOWN_TIME, 0
         for some in owners:
             last = NO_TIME
             for owner in some:
@@ -272,12 +211,52 @@ class _Clearing:
                 size += value & SIZE or TOO_LARGE
                 last = max(last, value)
             until = min(until, last)
-            if last < UNKNOWN_TIME & ~FINE:
-                bits |= OWNERS_END
-        if size <= SIZE:
-            value = until & ~FINE | size | bits
+        return until, size
+
+    def _limits(
+        self, names: Sequence[int], mark: int, nearest: Collection[int]
+    ) -> Generator[int, None, int]:
+        """Note what presentations of some names are compared with; gives its bits.
+
+        Args:
+            names: of one node.
+            mark: the latest ``not_before``, NO_TIME without one.
+            nearest: nodes from which on scopes are declared above. Where they are
+                several, the way to them begins at the names themselves.
+        """
+        bits = 0
+        if mark != NO_TIME:
+            bits |= MARKED
+            marks = self._clearance.marks
+            yield from self._room(marks)
             for name in names:
-                self._values[name] = value | self._named(name)
+                marks[name] = mark
+        if nearest:
+            bits |= SCOPES_ABOVE
+            column = self._clearance.nearest
+            yield from self._room(column)
+            begin = next(iter(nearest)) if len(nearest) == 1 else names[0]
+            for name in names:
+                column[name] = begin
+        return bits
+
+    def _room(self, column: array[int]) -> Iterator[int]:
+        for _ in self._clearance.growing(column):
+            yield STEP + 1
+
+    def _has_too_old(self, names: Iterable[int], mark: int) -> bool:
+        """Whether a ``not_before`` ends a credential among the names of a node."""
+        if mark == NO_TIME:
+            return False
+        flags, issued = self._lineage.flags, self._lineage.issued
+        earliest, is_credential = UNKNOWN_TIME, False
+        for name in names:
+            earliest = min(earliest, issued[name])
+            if flags[name] & CREDENTIAL:
+                is_credential = True
+                if issued[name] == UNKNOWN_TIME:
+                    return True
+        return is_credential and earliest <= mark
 
     def _value(self, node: int) -> int:
         value = self._values[node]
@@ -286,37 +265,44 @@ class _Clearing:
     def _named(self, name: int) -> int:
         return NAMED if self._lineage.flags[name] & KNOWN else 0
 
-    def _own_untils(self, names: Iterable[int]) -> Generator[int, None, int]:
-        """Until when none of some names denies by itself."""
-        until = UNKNOWN_TIME
+    def _own_ends(self, names: Iterable[int]) -> Generator[int, None, tuple[int, int]]:
+        """Until when none of some names denies by itself, and their ``not_before``."""
+        until, latest = UNKNOWN_TIME, NO_TIME
         for name in names:
             yield OF_CAUSES
-            until = min(until, self._own_until(name))
+            end, mark = self._own_end(name)
+            until, latest = min(until, end), max(latest, mark)
             if until == NO_TIME:
                 break
-        return until
+        return until, latest
 
-    def _own_until(self, name: int) -> int:
-        """Until when a name does not deny by itself."""
+    def _own_end(self, name: int) -> tuple[int, int]:
+        """Until when a name does not deny by itself, and its latest ``not_before``."""
         lineage, registry = self._lineage, self._registry
-        flags = lineage.flags
+        flags, mark = lineage.flags, NO_TIME
         flag = flags[name]
         if flag & CAUSED:
             causes = list(islice(registry.causes_of(name), FEW_CAUSES + 1))
-            if len(causes) > FEW_CAUSES or any(map(registry.causes.in_force, causes)):
-                return NO_TIME
+            if len(causes) > FEW_CAUSES:
+                return NO_TIME, mark
+            for cause in causes:
+                if cause.effect is Effect.NOT_BEFORE:
+                    mark = max(mark, cause.mark)
+                elif registry.causes.in_force(cause):
+                    return NO_TIME, mark
         if (
             registry.horizon is not None
             and flag & (CREDENTIAL | ROOT) == CREDENTIAL
             and not all(flags[up] & KNOWN for up, _ in lineage.parents(name))
         ):
-            return NO_TIME  # by its age it may yet live; that is for a closer look
-        return lineage.expires[name]
+            # By its age it may yet live; that is for a closer look.
+            return NO_TIME, mark
+        return lineage.expires[name], mark
 
     def _walk(self, start: int) -> Iterator[int]:
         """Put the value of a node by a walk over its whole closure, without owners."""
         lineage, values = self._lineage, self._values
-        bits, looks = self._generation, 0
+        flags, looks = 0, 0
         seen = {start}
         todo = [start]
         for node in todo:
@@ -325,14 +311,19 @@ class _Clearing:
             if len(seen) * ONE > SIZE or flag & OWNED or looks > MOST_LOOKS:
                 return
             yield 1 + len(edges)
-            if flag & SCOPED:
-                bits |= SCOPES_ABOVE
+            flags |= flag
             for up in (lineage.ring[node], *(up for up, _ in edges)):
                 if up not in seen:
                     seen.add(up)
                     todo.append(up)
-        until = yield from self._own_untils(todo)
+        until, mark = yield from self._own_ends(todo)
+        if self._has_too_old(todo, mark):
+            until = NO_TIME  # or the mark is not above it, as a closer look will tell
+        nearest = (start,) if flags & SCOPED else ()
+        bits = yield from self._limits((start,), mark, nearest)
         for node in todo:
             if not self._value(node):
                 values[node] = NO_TIME | self._generation
-        values[start] = until & ~FINE | len(seen) * ONE | bits | self._named(start)
+        values[start] = (
+            until & ~FINE | len(seen) * ONE | bits | self._generation
+        ) | self._named(start)

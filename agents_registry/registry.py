@@ -260,6 +260,7 @@ class Registry:
         if not fact.derived:
             lineage.flags[node] |= KNOWN
             self.clearance.name(node)
+        issued = lineage.issued[node]
         if fact.issued_at is not None:
             lineage.issue(node, fact.issued_at, fact.received_at)
         if fact.root:
@@ -268,8 +269,8 @@ class Registry:
             self.devices.setdefault(node, set()).add(fact.device)
         if fact.tenant is not None:
             self.tenants.setdefault(node, set()).add(fact.tenant)
-        clearance = self.clearance
-        (clearance.loosen if self.horizon is None else clearance.undo)(node)
+        ends = self.horizon is not None or issued != lineage.issued[node]
+        (self.clearance.undo if ends else self.clearance.loosen)(node)
 
     def _edge(self, fact: Edge) -> None:
         intern = self.lineage.intern

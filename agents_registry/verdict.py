@@ -9,13 +9,14 @@ to the ancestor and the cause. In every doubt the answer is deny.
 from __future__ import annotations
 
 from operator import itemgetter
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from attrs import Factory, frozen
+from attrs import Factory, field, frozen
 
 from agents_registry.answers import Answer, size_of
 from agents_registry.causes import CauseRef, reference
-from agents_registry.clearing import clearing, is_clear, lives
+from agents_registry.clear import is_clear, lives
+from agents_registry.clearing import clearing
 from agents_registry.closure import STEP, Requirements
 from agents_registry.endings import age
 from agents_registry.identifiers import Identifier, NodeClass
@@ -68,6 +69,8 @@ class Judgement:
     path: tuple[Identifier, ...] = ()
     cause: CauseRef | None = None
     report: tuple[str, ...] = ()
+    # What a guard made of it: what is kept is given again and again.
+    told: Any = field(default=None, init=False, eq=False, repr=False)
 
 
 LIVES: Final = Judgement(allowed=True, reason=Reason.LIVES)
@@ -78,7 +81,6 @@ DEFAULT_POLICY: Final = Policy()
 def judge(
     registry: Registry,
     presented: Presented,
-    *,
     now: int,
     scope: str | None = None,
     policy: Policy = DEFAULT_POLICY,
@@ -95,8 +97,8 @@ def judge(
     if lives(registry, presented, now, scope):
         return LIVES
     answer = registry.clearance.answers.find(_asked(presented, scope), now)
-    if answer is not None and answer.settled:
-        return answer.judgement
+    if answer is not None and answer.settled is not None:
+        return answer.settled
     return finish(_found_out(registry, presented, answer, now, scope, policy))
 
 
@@ -112,8 +114,8 @@ def judging(
     if lives(registry, presented, now, scope):
         return LIVES
     answer = registry.clearance.answers.find(_asked(presented, scope), now)
-    if answer is not None and answer.settled:
-        return answer.judgement
+    if answer is not None and answer.settled is not None:
+        return answer.settled
     return (yield from _found_out(registry, presented, answer, now, scope, policy))
 
 
@@ -132,12 +134,10 @@ def _found_out(
 ) -> Steps[Judgement]:
     """Verdict, kept for those who ask again."""
     nodes = [registry.lineage.find(n) for n in presented.identifiers + presented.chain]
-    if answer is not None:
-        verdict = answer.judgement
-    else:
+    if answer is None:
         verdict = yield from _looked_up(registry, presented, nodes, now, scope)
-    if not verdict.allowed:
-        return verdict
+        if not verdict.allowed:
+            return verdict
     return _recognised(registry, presented, nodes, policy)
 
 
@@ -149,13 +149,13 @@ def _looked_up(
     scope: str | None,
 ) -> Steps[Judgement]:
     """Verdict apart from what the policy says of identifiers that no fact names."""
-    changes, scoped = registry.changes, scope is not None
-    if is_clear(registry, nodes, now, scoped=scoped):
+    changes = registry.changes
+    if is_clear(registry, presented, nodes, now, scope):
         return LIVES
     for node in nodes:
         if node != NONE:
             yield from clearing(registry, node, now)
-    if is_clear(registry, nodes, now, scoped=scoped):
+    if is_clear(registry, presented, nodes, now, scope):
         return LIVES
     claims = claims_of(registry, presented)
     closure = yield from Requirements(registry, None, claims).collect()
@@ -163,12 +163,12 @@ def _looked_up(
     if NONE not in nodes and registry.changes == changes:
         flags, names = registry.lineage.flags, nodes[: len(presented.identifiers)]
         known = bool(names) and all(flags[node] & KNOWN for node in names)
-        settled = known or not verdict.allowed
+        settled = verdict if known or not verdict.allowed else None
         span = registry.clearance.hang(closure.nodes, now)
         answers, asked = registry.clearance.answers, tuple(set(nodes))
         answers.keep(
             _asked(presented, scope),
-            Answer(verdict, settled, *span, asked, answers.made),
+            Answer(settled, *span, asked, answers.made),
             size_of(presented, scope, verdict.path),
         )
     return verdict

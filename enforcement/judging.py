@@ -37,8 +37,8 @@ class TableJudge:
         standing = self._standing
         if standing.kept:
             return finish(self.judging(presented, scope))
-        table, policy = standing.replica.registry, self._policy
-        return judge(table, presented, now=self._time(), scope=scope, policy=policy)
+        table = standing.replica.registry
+        return judge(table, presented, self._time(), scope, self._policy)
 
     async def in_turns(self, presented: Presented, scope: str | None) -> Judgement:
         """Judge by tables that are the same at the end as at the start."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
+
+from agents_registry.verdict import Judgement
 
 if TYPE_CHECKING:
     from agents_registry.causes import CauseRef
     from agents_registry.identifiers import Identifier
     from agents_registry.life import Reason
+
+note: Final = vars(Judgement)["told"].__set__
 
 
 class Mode(Enum):
@@ -64,3 +68,13 @@ class Verdict:
     def __bool__(self) -> bool:
         """Refuse: a verdict in an ``if`` is a forgotten ``.allowed``, and true."""
         raise TypeError("a verdict is no truth value: ask for .allowed")
+
+
+def refusal(judged: Judgement, mode: Mode) -> Verdict:
+    """Verdict on what is dead, while the lease runs; made once for a judgement."""
+    kept: Verdict | None = judged.told
+    if kept is None or kept.mode is not mode:
+        reason, path, cause = judged.reason, judged.path, judged.cause
+        kept = Verdict(allowed=False, reason=reason, mode=mode, path=path, cause=cause)
+        note(judged, kept)
+    return kept

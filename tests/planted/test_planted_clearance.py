@@ -19,6 +19,8 @@ MOST = 40_000  # steps
 REGISTRY = "agents_registry/registry.py"
 CLEARANCE = "agents_registry/clearance.py"
 ANSWERS = "agents_registry/answers.py"
+CLEAR = "agents_registry/clear.py"
+LIMITS = "agents_registry/limits.py"
 CLEARING = "agents_registry/clearing.py"
 VERDICT = "agents_registry/verdict.py"
 UNDO = "self.clearance.undo(node)"
@@ -26,10 +28,11 @@ UNDO = "self.clearance.undo(node)"
 
 # What a fact of each kind has to undo, then how, then what an answer holds for.
 BUGS = {
-    "node": Change(REGISTRY, "(clearance.loosen if self", "(hash if self"),
+    "node": Change(REGISTRY, "else self.clearance.loosen)", "else hash)"),
     "node after a horizon": Change(
-        REGISTRY, "is None else clearance.undo)(node)", "is None else hash)(node)"
+        REGISTRY, "(self.clearance.undo if ends", "(hash if ends"
     ),
+    "another time of issue": Change(REGISTRY, " or issued != lineage.issued[node]", ""),
     "edge": Change(REGISTRY, "self.clearance.undo(child)", "pass"),
     "alias": Change(
         REGISTRY,
@@ -111,21 +114,19 @@ BUGS = {
         "in (self._young,):\n            if touched:",
     ),
     "a fact after which it was found out again": Change(
-        ANSWERS, "touched[node] > answer.made", "touched[node] > answer.made + 1"
+        ANSWERS, "touched[node] > made", "touched[node] > made + 1"
     ),
     "values of a table where room is being made": Change(
         CLEARANCE, "        self._is_blank = False\n        while", "        while"
     ),
     "values of another generation": Change(
-        CLEARING,
-        "value <= late or value & GENERATION != generation or value & limited",
-        "value <= late or value & limited",
+        CLEAR, "value <= late or value & GENERATION != generation", "value <= late"
     ),
     "a clock that passes an expiry": Change(
-        ANSWERS, "answer.since <= now < answer.until", "answer.since <= now"
+        ANSWERS, "not since <= now < until", "now < since"
     ),
     "a clock that goes back": Change(
-        ANSWERS, "answer.since <= now < answer.until", "now < answer.until"
+        ANSWERS, "not since <= now < until", "now >= until"
     ),
     "an end that passes to a child": Change(
         CLEARING, "if strength >= ENDS or value & OWNERS_END", "if value & OWNERS_END"
@@ -133,11 +134,53 @@ BUGS = {
     "the end of an owner": Change(
         CLEARING, "            until = min(until, last)\n", ""
     ),
+    "a not_before": Change(
+        LIMITS, "or _is_younger(registry, presented, nodes, mark)", "or True"
+    ),
+    "a not_before further up": Change(
+        CLEARING, "mark = max(mark, self._clearance.marks[up])", "pass"
+    ),
+    "a credential above that is too old": Change(
+        CLEARING, "if self._has_too_old(names, mark):", "if False:"
+    ),
+    "a credential of a circle that is too old": Change(
+        CLEARING, "if self._has_too_old(todo, mark):", "if False:"
+    ),
+    "a credential without a time of issue": Change(
+        CLEARING, "if issued[name] == UNKNOWN_TIME:", "if False:"
+    ),
+    "the time of issue that is claimed": Change(
+        LIMITS, "UNKNOWN_TIME if at is None else at", "UNKNOWN_TIME"
+    ),
+    "the time of issue that facts tell": Change(
+        LIMITS, " and issued[node] < earliest:", " and at is None:"
+    ),
+    "the time of issue of a principal": Change(
+        LIMITS, "node >= 0 and flags[node] & CREDENTIAL and", "node >= 0 and"
+    ),
+    "the time of issue of an actor": Change(
+        LIMITS, "in nodes[: len(presented.identifiers)]:", "in nodes:"
+    ),
+    "a scope that is declared further up": Change(
+        CLEARING, "nearest.add(self._clearance.nearest[up])", "pass"
+    ),
+    "a scope that another name declares": Change(
+        LIMITS, "for up in (lineage.ring[node], *ups):", "for up in ups:"
+    ),
+    "a scope above what is only marked": Change(
+        LIMITS, "return node  # only marked", "return None  # only marked"
+    ),
+    "a declared scope that does not cover": Change(
+        LIMITS, "all(covers(each, scope) for each in sets)", "True"
+    ),
+    "scopes that were declared since": Change(
+        LIMITS, "UNKNOWN_TIME, (start,), answers.made", "UNKNOWN_TIME, (), answers.made"
+    ),
     "a fact that comes in the middle": Change(
         VERDICT, "NONE not in nodes and registry.changes == changes:", "True:"
     ),
     "nodes of a table that is gone": Change(
-        CLEARING, "or found[0] is not clearance.token", "or False"
+        CLEAR, "or found[0] is not clearance.token", "or False"
     ),
     "the scope that is asked for": Change(
         VERDICT, "return (scope, presented.issued_at,", "return (presented.issued_at,"
@@ -158,7 +201,11 @@ TOPICS = {
     "names that others come between": ("aliases",),
     "renewal": ("copies",),
     "marks of what an answer hangs on": ("aliases",),
-    "answers beyond what a fact may look at": ("copies",),
+    "answers beyond what a fact may look at": ("expiry",),
+    "another time of issue": ("watermarks",),
+    "a credential of a circle that is too old": ("watermarks",),
+    "a scope above what is only marked": ("scopes",),
+    "node": ("watermarks",),
     "a fact that comes in the middle": ("self",),
 }
 

@@ -38,6 +38,8 @@ MIXED: tuple[dict[str, float], ...] = (
     {},
     {"owner_set": 14, "renewal": 14, "edge": 16},
     {"withdraw": 6, "lift": 6},
+    {"edge": 25, "node": 25, "scope_set": 8, "cause": 1, "owner_set": 1, "horizon": 0},
+    {"edge": 25, "node": 25, "not_before": 5, "cause": 1, "owner_set": 1, "horizon": 0},
 )
 
 

@@ -1,0 +1,118 @@
+"""Limits: what a presentation of clear nodes may still be denied for.
+
+A node that is clear in time (`agents_registry.clearance`) denies those presentations
+alone that are too old for a ``not_before`` above it, or ask for a scope that a node
+above does not cover.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from agents_registry.answers import OF_AN_ANSWER, Answer
+from agents_registry.clearance import (
+    GENERATION,
+    MARKED,
+    NEVER_CLEAR,
+    NO_TIME,
+    SCOPES_ABOVE,
+)
+from agents_registry.lineage import CREDENTIAL, SCOPED, UNKNOWN_TIME
+from agents_registry.scope import covers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from agents_registry.clearance import Clearance
+    from agents_registry.presentation import Presented
+    from agents_registry.registry import Registry
+
+MOST_LOOKS: Final = 256  # at nodes, parents and scopes; beyond it is done in steps
+
+
+def within(
+    registry: Registry,
+    presented: Presented,
+    nodes: Sequence[int],
+    scope: str | None,
+    is_covered: Callable[[Registry, int, str], bool],
+) -> bool:
+    """Whether a presentation keeps within what limits it; False: look closely.
+
+    Args:
+        registry: the table.
+        presented: the presentation.
+        nodes: of all its names, each with a value that counts; below 0 what no fact
+            names.
+        scope: is asked for.
+        is_covered: `is_covered`, or `is_kept_covered` alone.
+    """
+    clearance, mark = registry.clearance, NO_TIME
+    for node in nodes:
+        value = clearance.values[node] if node >= 0 else 0
+        if value & MARKED and clearance.marks[node] > mark:
+            mark = clearance.marks[node]
+        if scope is not None and value & SCOPES_ABOVE:
+            start = clearance.nearest[node]
+            if not is_covered(registry, start, scope):
+                return False
+    return mark == NO_TIME or _is_younger(registry, presented, nodes, mark)
+
+
+def _is_younger(
+    registry: Registry, presented: Presented, nodes: Sequence[int], mark: int
+) -> bool:
+    """Whether it is known that what is presented was issued after a time."""
+    flags, issued = registry.lineage.flags, registry.lineage.issued
+    at = presented.issued_at
+    earliest = UNKNOWN_TIME if at is None else at
+    for node in nodes[: len(presented.identifiers)]:
+        if node >= 0 and flags[node] & CREDENTIAL and issued[node] < earliest:
+            earliest = issued[node]
+    return mark < earliest < UNKNOWN_TIME
+
+
+def is_kept_covered(registry: Registry, start: int, scope: str) -> bool:
+    """Whether it is kept that a scope is covered; see `is_covered`."""
+    return registry.clearance.answers.find((scope, start), 0) is not None
+
+
+def is_covered(registry: Registry, start: int, scope: str) -> bool:
+    """Whether each scope that is declared from a node on upwards covers one.
+
+    That it does is kept, for all that hangs on the node.
+    """
+    answers = registry.clearance.answers
+    if answers.find((scope, start), 0) is not None:
+        return True
+    if not _covers(registry, start, scope):
+        return False
+    answer = Answer(None, NO_TIME, UNKNOWN_TIME, (start,), answers.made)
+    answers.keep((scope, start), answer, OF_AN_ANSWER + scope.__sizeof__())
+    return True
+
+
+def _covers(registry: Registry, start: int, scope: str) -> bool:
+    """Look at the declared scopes, from one node to the next that declares some."""
+    lineage, looks = registry.lineage, 0
+    seen, todo = {start}, [start]
+    for node in todo:
+        edges = lineage.parents(node)
+        sets = registry.scopes.of(node) if lineage.flags[node] & SCOPED else []
+        looks += 1 + len(edges) + sum(map(len, sets))
+        if looks > MOST_LOOKS or not all(covers(each, scope) for each in sets):
+            return False
+        ups = [_nearest(registry.clearance, up) for up, _ in edges]
+        for up in (lineage.ring[node], *ups):
+            if up is not None and up not in seen:
+                seen.add(up)
+                todo.append(up)
+    return True
+
+
+def _nearest(clearance: Clearance, node: int) -> int | None:
+    """Node from which on scopes are declared, None where none is."""
+    value = clearance.values[node]
+    if value <= NEVER_CLEAR or value & GENERATION != clearance.generation:
+        return node  # only marked: what is above it is to be looked at
+    return clearance.nearest[node] if value & SCOPES_ABOVE else None

@@ -1,0 +1,161 @@
+"""Declared scopes and times of issue above what is clear: looked at, or known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agents_registry.facts import SECOND, Alias, Cause, Effect, Node, ScopeSet
+from agents_registry.life import Reason
+from agents_registry.limits import MOST_LOOKS, is_kept_covered
+from agents_registry.presentation import Presented
+from agents_registry.verdict import judge
+from tests.unit.test_clearance import (
+    LENIENT,
+    NOW,
+    SAID,
+    chain,
+    edge,
+    effort,
+    is_kept,
+    living,
+    name,
+    person,
+    table,
+)
+
+if TYPE_CHECKING:
+    from agents_registry.facts import Fact
+    from agents_registry.identifiers import Identifier
+    from agents_registry.registry import Registry
+
+pytestmark = pytest.mark.unit
+
+
+def scopes(node: Identifier, *declared: str) -> ScopeSet:
+    """Declare scopes of a node."""
+    return ScopeSet(node=node, scopes=declared, **SAID)
+
+
+def asks(registry: Registry, scope: str, node: Identifier | None = None) -> Reason:
+    """Ask for a scope, twice: the second answer rests on what the first one found."""
+    asked = Presented((node or name(0),))
+    first, second = (
+        judge(registry, asked, now=NOW, scope=scope, policy=LENIENT) for _ in range(2)
+    )
+    assert first == second
+    return first.reason
+
+
+def test_scopes_on_every_way_up_count() -> None:
+    """Of two parents, of their other names, and of what is above these."""
+    facts = [
+        edge(name(0), name("a")),
+        edge(name(0), name("b")),
+        Alias(first=name("b"), second=name("b2"), **SAID),
+        edge(name("b2"), name("c")),
+        scopes(name("a"), "r|x", "r|y", "r|z"),
+        scopes(name("b2"), "r|x", "r|y"),
+        scopes(name("c"), "r|x"),
+    ]
+    registry = table(facts)
+
+    found = [asks(registry, f"r|{letter}") for letter in "xyz"]
+    assert [Reason.LIVES, Reason.SCOPE, Reason.SCOPE] == found
+    registry.apply(scopes(name("top"), "r|q"))
+    registry.apply(edge(name("c"), name("top")))
+    assert Reason.SCOPE is asks(registry, "r|x")
+
+
+def test_what_is_covered_is_known_of_all_that_hangs_below() -> None:
+    """However many credentials ask, one answer is kept."""
+    facts = [*(edge(name(i), name("top")) for i in range(50))]
+    registry = table([*facts, scopes(name("top"), "r|x")])
+    assert Reason.LIVES is asks(registry, "r|x")
+    kept = len(registry.clearance.answers)
+    for number in range(50):
+        assert Reason.LIVES is asks(registry, "r|x", name(number))
+
+    assert 1 == kept == len(registry.clearance.answers)
+
+
+MANY = MOST_LOOKS + 1
+MANY_SCOPES = [f"r|{number}" for number in range(MANY)]
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        [scopes(name(1), *MANY_SCOPES)],
+        [*chain(MANY), *(scopes(name(i), *MANY_SCOPES[:2]) for i in range(MANY))],
+        [scopes(name(1), "r|0"), *(edge(name(1), name(f"p{i}")) for i in range(MANY))],
+        [
+            scopes(name(1), "r|0"),
+            *(Alias(first=name(1), second=name(f"n{i}"), **SAID) for i in range(MANY)),
+        ],
+    ],
+    ids=["scopes", "depth", "parents", "names"],
+)
+def test_what_declares_much_is_looked_at_in_steps(facts: list[Fact]) -> None:
+    """Not at once; the answer is kept by what was presented."""
+    registry = table([edge(name(0), name(1)), *facts])
+    assert Reason.LIVES is asks(registry, "r|0")
+    start = registry.clearance.nearest[registry.lineage.find(name(0))]
+
+    assert 1 == len(registry.clearance.answers)
+    assert not is_kept_covered(registry, start, "r|0")
+
+
+@pytest.mark.parametrize("above", [False, True])
+def test_who_was_logged_out_and_in_again_costs_as_little_as_others(above: bool) -> None:
+    """However many credentials there are: none is looked at closely again."""
+    cause = Cause(
+        target=person("u"), effect=Effect.NOT_BEFORE, at=2 * SECOND,
+        not_before=2 * SECOND, **SAID,
+    )  # fmt: skip
+    user = edge(name(3), person("u"))
+    registry = table([*living(3), user, *([cause] if above else [])])
+    asked = Presented((name(0),))
+    for claimed, allowed in ((None, True), (4 * SECOND, True), (SECOND, not above)):
+        found = judge(registry, Presented((name(0),), claimed), now=NOW)
+        assert allowed is found.allowed
+
+    assert is_kept(registry, name(0))
+    assert above == len(registry.clearance.answers)  # of the one that is too old
+    plain = table(living(3))
+    assert judge(plain, asked, now=NOW).allowed
+    once = effort(lambda: judge(plain, asked, now=NOW))
+    assert effort(lambda: judge(registry, asked, now=NOW)) < 3 * once
+
+
+def test_a_time_of_issue_that_becomes_an_earlier_one_counts() -> None:
+    """Another fact tells it, after the verdict was kept."""
+    cause = Cause(
+        target=person("u"), effect=Effect.NOT_BEFORE, at=2 * SECOND,
+        not_before=2 * SECOND, **SAID,
+    )  # fmt: skip
+    registry = table([*living(1), edge(name(1), person("u")), cause])
+    asked = Presented((name(0),))
+    assert judge(registry, asked, now=NOW).allowed
+    registry.apply(Node(node=name(1), issued_at=SECOND, **SAID))
+
+    assert Reason.NOT_BEFORE is judge(registry, asked, now=NOW).reason
+
+
+def test_a_credential_of_a_circle_may_be_too_old() -> None:
+    """What requires itself over others is walked as a whole."""
+    cause = Cause(
+        target=name(2), effect=Effect.NOT_BEFORE, at=2 * SECOND,
+        not_before=2 * SECOND, **SAID,
+    )  # fmt: skip
+    ring = [*living(2), edge(name(2), name(1)), cause]
+    young, old = (
+        table([*ring, Node(node=name(2), issued_at=at * SECOND, **SAID)])
+        for at in (4, 1)
+    )
+
+    assert judge(young, Presented((name(0),)), now=NOW).allowed
+    assert is_kept(young, name(0))
+    assert Reason.NOT_BEFORE is judge(old, Presented((name(0),)), now=NOW).reason
+    assert not is_kept(old, name(0))
