@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from itertools import accumulate
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from agents_registry.causes import RecordedCause, reference
 from agents_registry.closure import CLOSURE_LIMIT
@@ -29,12 +29,13 @@ from agents_registry.presentation import identifiers_of
 from agents_registry.watermarks import UNKNOWN_ISSUE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from agents_registry.causes import CauseRef
     from agents_registry.presentation import Presented
     from agents_registry.registry import Registry
 
+NEVER: Final = (1 << 63) - 1
 _Aged = tuple[int, bytes, RecordedCause]  # sorts as the age of causes does
 
 
@@ -69,6 +70,19 @@ class _Above(NamedTuple):
     owned: frozenset[int]
 
 
+class Dying(Protocol):
+    """What causes may end.
+
+    Attributes:
+        first: it lives before this time (ns).
+    """
+
+    first: int
+
+    def __call__(self, at: int) -> Death | None:
+        """Death as of a time (ns)."""
+
+
 class Deaths:
     """Tells of what is presented when causes had ended it."""
 
@@ -83,11 +97,12 @@ class Deaths:
         self.inclusive = inclusive
         self._lineage = registry.lineage
         self._above: dict[int, _Above | None] = {}
+        self._joined: dict[tuple[int, ...], _Above | None] = {}  # by parents
         self._marks: dict[int, _Marks] = {}
         self._references: dict[bytes, CauseRef] = {}
 
-    def of(self, presented: Presented) -> Callable[[int], Death | None] | None:
-        """Death of what is presented as of a time (ns); None where nothing ends it."""
+    def of(self, presented: Presented) -> Dying | None:
+        """When what is presented dies; None where nothing ends it."""
         if len(presented.identifiers) == 1 and not presented.chain:
             node = self._lineage.find(presented.identifiers[0])
             if node != NONE and self._lineage.flags[node] & CREDENTIAL:
@@ -95,7 +110,7 @@ class Deaths:
                 if above is not None:
                     return self._dying(node, above, presented.issued_at)
         fate = Fate(self.registry, presented)
-        return None if fate.closure is None else _Walked(fate, self.inclusive).death
+        return None if fate.closure is None else _Walked(fate, self.inclusive)
 
     def issued(self, node: int, claimed: int | None = None) -> int:
         """Time of issue that watermarks are compared with (ns)."""
@@ -111,14 +126,12 @@ class Deaths:
             known = self._references[cause.digest] = reference(self.registry, cause)
         return known
 
-    def _dying(
-        self, node: int, above: _Above, claimed: int | None
-    ) -> Callable[[int], Death | None] | None:
+    def _dying(self, node: int, above: _Above, claimed: int | None) -> Dying | None:
         issued = self.issued(node, claimed)
         mark = self._first(above.over, above.marked, issued)
         if mark is None and not above.ends:
             return None
-        return _Dying(self, node, issued, above, mark).death
+        return _Below(self, node, issued, above, mark)
 
     def _of(self, start: int) -> _Above | None:
         """Find what stands above a node; None where that takes a closer look."""
@@ -130,7 +143,7 @@ class Deaths:
             if node in known:
                 todo.pop()
             elif not open_ones:
-                known[node] = self._join(node, [known[parent] for parent in parents])
+                known[node] = self._join(node, parents)
             elif node in opened:  # it requires itself
                 known[node] = None
             else:
@@ -138,40 +151,52 @@ class Deaths:
                 todo += open_ones
         return known[start]
 
-    def _join(self, node: int, parents: list[_Above | None]) -> _Above | None:
+    def _join(self, node: int, parents: list[int]) -> _Above | None:
         lineage = self._lineage
-        plain = [parent for parent in parents if parent is not None]
-        size = 1 + sum(parent.size for parent in plain)
         flags = lineage.flags[node]
+        above = self._together(tuple(parents))
         if (
-            len(plain) < len(parents)
-            or size > CLOSURE_LIMIT
+            above is None
+            or above.size >= CLOSURE_LIMIT
             or lineage.ring[node] != node
             or (flags & OWNED and not self._is_owned_by_parents(node))
         ):
             return None
-        ends = {cause for parent in plain for cause in parent.ends}
-        marked = {each: None for parent in plain for each in parent.marked}
+        size, ends, marked, over, mark, owned = above
         if flags & CAUSED:
             own = list(self.registry.causes_of(node))
             if not all(_is_plain(cause, node) for cause in own):
                 return None
-            ends.update(
-                _aged(cause)
-                for cause in own
-                if cause.effect in (Effect.REVOKE, Effect.SUSPEND)
-            )
+            ending = (c for c in own if c.effect in (Effect.REVOKE, Effect.SUSPEND))
+            ends = _until_final({*ends, *map(_aged, ending)})
             marks = [c for c in own if c.effect is Effect.NOT_BEFORE]
             if marks:
-                marked[node] = None
+                marked = (*marked, node)
                 self._marks[node] = _marks(marks)
-        over = min((one.mark for one in plain if one.mark is not None), default=None)
-        issued = self.issued(node) if flags & CREDENTIAL else None
-        mark = over if issued is None else self._first(over, marked, issued)
-        owned = frozenset[int]().union(*(parent.owned for parent in plain))
+        if flags & CREDENTIAL and (over or marked):
+            mark = self._first(over, marked, self.issued(node))
         if flags & OWNED:
             owned |= {node}
-        return _Above(size, _until_final(ends), tuple(marked), over, mark, owned)
+        return _Above(size + 1, ends, marked, over, mark, owned)
+
+    def _together(self, parents: tuple[int, ...]) -> _Above | None:
+        """Join what stands above some parents, once for all their children."""
+        if parents in self._joined:
+            return self._joined[parents]
+        found, plain = None, [self._above[parent] for parent in parents]
+        above = [one for one in plain if one is not None]
+        if len(above) == len(plain):
+            over = min((one.mark for one in above if one.mark), default=None)
+            found = _Above(
+                sum(one.size for one in above),
+                _until_final({cause for one in above for cause in one.ends}),
+                tuple({node: None for one in above for node in one.marked}),
+                over,
+                over,
+                frozenset[int]().union(*(one.owned for one in above)),
+            )
+        self._joined[parents] = found
+        return found
 
     def _is_owned_by_parents(self, node: int) -> bool:
         """Whether each owner set is one direct requirement, which no mark ends."""
@@ -235,7 +260,7 @@ def _until_final(causes: set[_Aged]) -> tuple[_Aged, ...]:
     return tuple(found)
 
 
-class _Dying:
+class _Below:
     """A credential below causes."""
 
     def __init__(
@@ -250,22 +275,27 @@ class _Dying:
         self._node = node
         self._issued = issued
         self._causes = _until_final({*above.ends, mark}) if mark else above.ends
+        self.first = self._causes[0][0]
         self._owned = above.owned
         self._back: dict[int, int] = {}
         self._known: dict[bytes, Death] = {}
 
-    def death(self, at: int) -> Death | None:
+    def __call__(self, at: int) -> Death | None:
         """Death as of a time (ns)."""
-        book, inclusive = self._deaths.registry.causes, self._deaths.inclusive
+        before = at + self._deaths.inclusive
         for begun, digest, cause in self._causes:
-            if begun > at or (begun == at and not inclusive):
+            if begun >= before:
                 break
-            if book.in_force(cause, at, inclusive=inclusive):
+            if cause.effect is not Effect.SUSPEND or self._in_force(cause, at):
                 known = self._known.get(digest)
                 if known is None:
                     known = self._known[digest] = self._by(cause)
                 return known
         return None
+
+    def _in_force(self, cause: RecordedCause, at: int) -> bool:
+        book, inclusive = self._deaths.registry.causes, self._deaths.inclusive
+        return book.in_force(cause, at, inclusive=inclusive)
 
     def _by(self, cause: RecordedCause) -> Death:
         return Death(
@@ -327,9 +357,10 @@ class _Walked:
         self._fate = fate
         self._inclusive = inclusive
         self._turns = fate.turning_points()
+        self.first = self._turns[0] if self._turns else NEVER
         self._known: dict[tuple[int, int], Death | None] = {}
 
-    def death(self, at: int) -> Death | None:
+    def __call__(self, at: int) -> Death | None:
         """Death as of a time (ns)."""
         turns = self._turns
         stretch = (bisect_left(turns, at), bisect_right(turns, at))

@@ -8,15 +8,14 @@ time: a use between a suspend and its lift is found, one after the lift is not.
 
 from __future__ import annotations
 
-from array import array
 from collections import defaultdict
-from itertools import starmap
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+import numpy as np
 from attrs import define, frozen
 
 from agents_registry.death import Death
-from agents_registry.deaths import Deaths
+from agents_registry.deaths import NEVER, Deaths
 from agents_registry.facts import Cause, Effect, Reach, fact_id
 from agents_registry.identifiers import Identifier
 from agents_registry.lineage import CREDENTIAL
@@ -25,21 +24,24 @@ from streams.model.findings import FindingKind
 from streams.model.records import Access, Lifecycle
 from streams.model.times import ABSURD
 from streams.services.hunt_excerpts import (
-    LIFECYCLE,
+    DENIED,
+    MOST_RECORDS,
     OUTCOMES,
-    TIMELESS,
-    Excerpt,
     ExcerptWriter,
+    places,
 )
+from streams.services.hunt_uses import UseLog, counted
 from streams.stages.ingest.ingress import Origin, facts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from array import array
+    from collections.abc import Iterator, Mapping
 
     from agents_registry.facts import Fact
     from agents_registry.identifiers import NodeClass
     from agents_registry.presentation import Presented
     from streams.model.records import Outcome, Record
+    from streams.services.hunt_excerpts import Excerpt
 
 REALM: Final = "hunt"
 OPERATOR: Final = "operator"
@@ -47,8 +49,8 @@ OPERATOR: Final = "operator"
 ISSUER_LOGS: Final = frozenset({"cloudtrail", "keycloak"})
 
 
-Places = list[int]
-_Key = tuple[tuple[Identifier, ...], bool, str]  # names, denied, id of the cause
+_Found = tuple[int, str | None, int, Death]  # time, event id, outcome by its place
+_Key = tuple[int, bool, str]  # place of the names, denied, id of the cause
 
 
 class Use(NamedTuple):
@@ -84,9 +86,6 @@ class NamedCause:
     identifiers: tuple[Identifier, ...]
     event_id: str | None
     source: str
-
-
-_DeadUse = tuple[Use, Death]
 
 
 @frozen
@@ -127,29 +126,32 @@ class Hunt:
         self.counts = HuntCounts()
         self._causes: dict[str, NamedCause] = {}
         self._presented: dict[Presented, int] = {}
-        self._excerpts: list[Excerpt] = []
+        self._uses = UseLog()
+        self._letters = 0
         self._issued: set[Identifier] = set()
-        self._opening: set[int] = set()  # contents of records that open an event
-        self._inner: set[int] = set()  # and of those that do not
-        self._contents: dict[int, int] = {}  # the first, by the hash of an event's id
-        self._conflicts: set[tuple[int, int]] = set()
         self._derived: set[int] = set()
         self._origins: dict[str, Origin] = {}
-        self._own = ExcerptWriter()
-        self._own_places: Places = []
+        self._own, self._own_places = ExcerptWriter(), places()
+        self._added = 0
 
     def add(self, record: Record) -> None:
         """Take one record in; a repeat of the same content is only counted."""
         self._own.add(record)
+        self._added += 1
+        if not self._added % MOST_RECORDS:
+            self.merge(self._own.take(), self._own_places)
 
-    def merge(self, excerpt: Excerpt, places: Places) -> None:
+    def merge(self, excerpt: Excerpt, places: array[int]) -> None:
         """Take in what a writer gave.
 
         Args:
             excerpt: the next one of the writer.
             places: where its presentations lie here, in their order; empty at first.
+
+        Raises:
+            OSError: there is no room for the file of uses.
         """
-        self.counts.dead_letter += excerpt.dead_letters
+        self._letters += excerpt.dead_letters
         presented = self._presented
         for each in excerpt.presented:
             places.append(presented.setdefault(each, len(presented)))
@@ -158,45 +160,7 @@ class Hunt:
                 self._lineage(record)
             else:
                 self._lifecycle(record)
-        self._compare(excerpt.marks)
-        who, none = self._counted(excerpt, places), array("q")
-        self._excerpts.append(
-            excerpt._replace(who=who, contents=none, marks=none, said=[], presented=[])
-        )
-
-    def _compare(self, marks: array[int]) -> None:
-        """Count the further contents of one id; see `event_id_conflicts`."""
-        known, pairs = self._contents, iter(marks)
-        for key, content in zip(pairs, pairs, strict=True):
-            if known.setdefault(key, content) != content:
-                before = len(self._conflicts)
-                self._conflicts.add((key, content))
-                self.counts.dead_letter += len(self._conflicts) - before
-
-    def _counted(self, excerpt: Excerpt, places: Places) -> array[int]:
-        """Count the records; return what each presents, of repeats nothing."""
-        opening, inner, counts = self._opening, self._inner, self.counts
-        columns = excerpt.contents, excerpt.opens, excerpt.who
-        found = array("i")
-        for content, opens, who in zip(*columns, strict=True):
-            known = content in opening
-            if opens:
-                counts.duplicate += known
-                opening.add(content)
-                known = known or (bool(inner) and content in inner)
-            else:
-                known = known or content in inner
-                inner.add(content)
-            if known:
-                found.append(LIFECYCLE)
-            elif who >= 0:
-                counts.access += 1
-                found.append(places[who])
-            else:
-                counts.access += who == TIMELESS
-                counts.lifecycle += who == LIFECYCLE
-                found.append(LIFECYCLE)
-        return found
+        self._uses.add(excerpt, places)
 
     def revoke(self, identifier: Identifier, at: int) -> None:
         """Add an operator's cause: it ends the identifier and all that hangs on it."""
@@ -220,9 +184,9 @@ class Hunt:
         """
         self._own.close_event()
         self.merge(self._own.take(), self._own_places)
-        found = self._dead_uses(inclusive=inclusive) if self._causes else {}
+        found = self._dead_uses(inclusive=inclusive)
         findings = sorted(
-            starmap(_reuse, found.items()),
+            self._reuses(found),
             key=lambda reuse: (
                 reuse.first.time, reuse.identifiers, reuse.kind.value,
                 reuse.death.cause.fact_id,
@@ -277,35 +241,56 @@ class Hunt:
         if identifiers < known.identifiers:
             self._causes[identity] = named
 
-    def _dead_uses(self, *, inclusive: bool) -> dict[_Key, list[_DeadUse]]:
-        """Find the uses of what was dead, by what is one finding."""
-        found: dict[_Key, list[_DeadUse]] = defaultdict(list)
+    def _dead_uses(self, *, inclusive: bool) -> dict[_Key, list[_Found]]:
+        """Count the records and find the uses of what was dead, by finding."""
+        found: dict[_Key, list[_Found]] = defaultdict(list)
+        duplicates, conflicts, repeated = self._uses.compare()
+        counts = self.counts
+        counts.duplicate, counts.dead_letter = duplicates, self._letters + conflicts
+        counts.access = counts.lifecycle = 0
         deaths = Deaths(self.registry, inclusive=inclusive)
-        presented = list(self._presented)
-        dying = [deaths.of(each) for each in presented]
-        for excerpt in self._excerpts:
-            ids: list[str | None] | None = None
-            for place, who in enumerate(excerpt.who):
-                death = dying[who] if who >= 0 else None
-                dead = None if death is None else death(excerpt.times[place])
-                if dead is None:
-                    continue
-                ids = excerpt.ids() if ids is None else ids
-                outcome = OUTCOMES[excerpt.outcomes[place]]
-                use = Use(excerpt.times[place], outcome, ids[place])
-                if not self._is_its_own_cause(use, dead):
-                    names, denied = presented[who].identifiers, outcome == "denied"
-                    found[names, denied, dead.cause.fact_id].append((use, dead))
+        dying = [deaths.of(each) for each in self._presented] if self._causes else []
+        first = np.array([NEVER if one is None else one.first for one in dying])
+        names = self._names() if dying else []
+        for block, who in self._uses.kept(repeated):
+            access, lifecycle = counted(who)
+            counts.access += access
+            counts.lifecycle += lifecycle
+            if not dying:
+                continue
+            rows = np.flatnonzero(who >= 0)
+            times = self._uses.column(block, "times")
+            rows = rows[times[rows] >= first[who[rows]]]
+            if not len(rows):
+                continue
+            event_ids = self._uses.event_ids(block)
+            outcomes = self._uses.column(block, "outcomes")
+            columns = (column[rows].tolist() for column in (who, times, outcomes))
+            for row, who_, time, outcome in zip(rows.tolist(), *columns, strict=True):
+                dead = dying[who_](time)
+                if dead is not None:
+                    key = names[who_], outcome == DENIED, dead.cause.fact_id
+                    found[key].append((time, event_ids[row], outcome, dead))
         return found
 
-    def _is_its_own_cause(self, use: Use, dead: Death) -> bool:
-        """Whether the use is the revocation: a token may revoke itself."""
-        named = self._causes.get(dead.cause.fact_id)
-        return (
-            named is not None
-            and use.event_id is not None
-            and named.event_id == use.event_id
-        )
+    def _names(self) -> list[int]:
+        """Place of the first presentation with the same names, for each."""
+        first: dict[tuple[Identifier, ...], int] = {}
+        return [
+            first.setdefault(each.identifiers, place)
+            for place, each in enumerate(self._presented)
+        ]
+
+    def _reuses(self, found: dict[_Key, list[_Found]]) -> Iterator[Reuse]:
+        """Make the findings of dead uses."""
+        presented = list(self._presented)
+        for (names, denied, cause), uses in found.items():
+            named = self._causes.get(cause)
+            own = None if named is None else named.event_id
+            # A use may be the revocation: a token may revoke itself.
+            others = uses if own is None else [use for use in uses if use[1] != own]
+            if others:
+                yield _reuse(presented[names].identifiers, denied, others)
 
     def _count_edges(self) -> int:
         """Count the lineage edges between credentials."""
@@ -318,26 +303,29 @@ class Hunt:
         )
 
 
-def _reuse(key: _Key, uses: list[_DeadUse]) -> Reuse:
+def _reuse(
+    identifiers: tuple[Identifier, ...],
+    denied: bool,  # noqa: FBT001
+    uses: list[_Found],
+) -> Reuse:
     """Make the finding of all dead uses of one name by one cause."""
-    identifiers, denied, _ = key
     uses.sort(key=_order)
-    (first, death), (last, _) = uses[0], uses[-1]
+    first, last = (Use(t, OUTCOMES[o], i) for t, i, o, _ in (uses[0], uses[-1]))
     return Reuse(
         kind=FindingKind.BLOCKED_ATTEMPT
         if denied
         else FindingKind.USE_AFTER_REVOCATION,
         identifiers=identifiers,
-        death=death,
+        death=uses[0][3],
         outcome=first.outcome,
         first=first,
         last=last,
         count=len(uses),
-        event_ids=[use.event_id for use, _ in uses if use.event_id is not None],
+        event_ids=[use[1] for use in uses if use[1] is not None],
     )
 
 
-def _order(dead: _DeadUse) -> tuple[int, str, str, tuple[Identifier, ...]]:
+def _order(use: _Found) -> tuple[int, str, int, tuple[Identifier, ...]]:
     """Order of dead uses: of one time and id, whatever tells them apart."""
-    (time, outcome, event_id), death = dead
-    return time, event_id or "", outcome or "", death.path
+    time, event_id, outcome, death = use
+    return time, event_id or "", outcome, death.path

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import marshal
 from array import array
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from attrs import Factory, define
+from attrs import define
 
 from agents_registry.presentation import Presented
 from streams.model.records import Access, DeadLetter, Lifecycle, Outcome
-from streams.services.event_id_conflicts import content_hash, mark
+from streams.services.event_id_conflicts import OF_REQUESTS, content_hash, mark
 
 if TYPE_CHECKING:
     from streams.model.records import Record
@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 LIFECYCLE: Final = -1  # in the place of what is presented
 TIMELESS: Final = -2  # an access without a time
 OUTCOMES: Final[tuple[Outcome | None, ...]] = (None, "allowed", "denied")
+DENIED: Final = OUTCOMES.index("denied")
+MOST_RECORDS: Final = 1 << 12  # of an excerpt
+INNER, OPENS, ALONE = range(3)  # a record's place in its event
 _CODE: Final = {outcome: code for code, outcome in enumerate(OUTCOMES)}
+_ABSENT: Final = "\0"
+_MOST_HELD: Final = 8192  # records; each keeps the objects of one caller
+# (content, place in its event, who, time, outcome, event id, key)
+_Row = tuple[int, int, int, int, int, str | None, int]
 
 
 class Excerpt(NamedTuple):
@@ -30,47 +37,54 @@ class Excerpt(NamedTuple):
 
     Attributes:
         contents: hash of each record but the dead letters, without its offset.
-        opens: 1 where the record is its event's first.
+        opens: ALONE where the record is all of its event, OPENS where it is the first
+            of it, else INNER.
         who: what each record presents: the place in all that its writer gave in
             ``presented``, LIFECYCLE or TIMELESS.
         times: of each use (ns), else 0.
         outcomes: of each access, a place in OUTCOMES.
         event_ids: of each record, as `marshal` writes a list.
-        marks: of the events that have an id: hash of the identity, then of the content.
+        keys: hash of the event's identity of each record that is alone; of one without
+            an id its content; of the others 0.
+        marks: of the other events that have an id: hash of the identity, then of the
+            content.
         presented: what was not presented in the excerpts before.
-        said: records that state something about authority.
+        said: records that state something about authority, without expiry: that is no
+            cause of a finding.
         dead_letters: number of them.
     """
 
     contents: array[int]
-    opens: bytearray
+    opens: bytes
     who: array[int]
     times: array[int]
-    outcomes: bytearray
+    outcomes: bytes
     event_ids: bytes
+    keys: array[int]
     marks: array[int]
     presented: list[Presented]
     said: list[Lifecycle | Access]
     dead_letters: int
 
-    def ids(self) -> list[str | None]:
-        """Event ids of the records."""
-        found: list[str | None] = marshal.loads(self.event_ids)  # noqa: S302
-        return found
+
+def places() -> array[int]:
+    """Empty list of places of presentations."""
+    return array("i")
 
 
-@define
-class _Columns:
-    contents: array[int] = Factory(lambda: array("q"))
-    opens: bytearray = Factory(bytearray)
-    who: array[int] = Factory(lambda: array("i"))
-    times: array[int] = Factory(lambda: array("q"))
-    outcomes: bytearray = Factory(bytearray)
-    event_ids: list[str | None] = Factory(list)
-    marks: array[int] = Factory(lambda: array("q"))
-    presented: list[Presented] = Factory(list)
-    said: list[Lifecycle | Access] = Factory(list)
-    dead_letters: int = 0
+@define(eq=False)
+class _Caller:
+    """What the accesses of one credential have in common.
+
+    Attributes:
+        content: hash of it.
+        allowed: place of what is presented; -1 until an access that is not denied.
+        denied: the same of one that is.
+    """
+
+    content: int
+    allowed: int = -1
+    denied: int = -1
 
 
 class ExcerptWriter:
@@ -78,9 +92,15 @@ class ExcerptWriter:
 
     def __init__(self) -> None:
         """Start with nothing read."""
-        self._columns = _Columns()
+        self._rows: list[_Row] = []
+        self._marks = array("q")
+        self._new: list[Presented] = []
+        self._said: list[Lifecycle | Access] = []
+        self._dead_letters = 0
         self._presented: dict[tuple[object, ...], int] = {}
-        self._by_lineage: dict[tuple[object, ...], int] = {}
+        self._callers: dict[tuple[object, ...], _Caller] = {}
+        self._met: dict[tuple[object, ...], _Caller] = {}  # by addresses of objects
+        self._held: list[Access] = []  # so that no other object gets their addresses
         self._stated: set[int] = set()
         self._source: str | None = None
         self._offset: int | None = None
@@ -90,45 +110,78 @@ class ExcerptWriter:
 
     def take(self) -> Excerpt:
         """Return what was added since the last excerpt."""
-        columns, self._columns = self._columns, _Columns()
-        return Excerpt(
-            columns.contents, columns.opens, columns.who, columns.times,
-            columns.outcomes, marshal.dumps(columns.event_ids), columns.marks,
-            columns.presented, columns.said, columns.dead_letters,
+        columns: Any = zip(*self._rows, strict=True) if self._rows else [()] * 7
+        contents, opens, who, times, outcomes, event_ids, keys = columns
+        found = Excerpt(
+            array("q", contents), bytes(opens), array("i", who), array("q", times),
+            bytes(outcomes), marshal.dumps(event_ids), array("q", keys), self._marks,
+            self._new, self._said, self._dead_letters,
         )  # fmt: skip
+        self._rows, self._marks = [], array("q")
+        self._new, self._said, self._dead_letters = [], [], 0
+        return found
 
     def add(self, record: Record) -> None:
         """Take one record in."""
-        columns = self._columns
-        if isinstance(record, DeadLetter):
-            self._opens(record.source, record.offset, hash(record))
-            columns.dead_letters += 1
-            return
-        content = content_hash(record)
-        columns.contents.append(content)
-        columns.event_ids.append(record.event_id)
-        if type(record) is Access and record.offset != self._offset:  # as most are
-            columns.opens.append(True)
-            self.close_event()
-            if record.event_id is not None:
-                columns.marks.extend(mark((record,), (content,)))
-        else:
-            columns.opens.append(self._opens(record.source, record.offset, content))
+        if type(record) is Access:
+            self._use(record)
+        elif isinstance(record, Lifecycle):
+            content = content_hash(record)
+            opens = self._opens(record.source, record.offset, content)
             self._note(record, content)
-        if isinstance(record, Access):
-            self._offset = None
-            who = self._who(record)
-            time = record.occurred_at
-            columns.who.append(TIMELESS if time is None else who)
-            columns.times.append(time or 0)
-            columns.outcomes.append(_CODE[record.outcome])
-            return
-        columns.who.append(LIFECYCLE)
-        columns.times.append(0)
-        columns.outcomes.append(0)
-        if content not in self._stated:
-            self._stated.add(content)
-            columns.said.append(record)
+            self._rows.append((content, opens, LIFECYCLE, 0, 0, record.event_id, 0))
+            if content not in self._stated:
+                self._stated.add(content)
+                self._said.append(record._replace(expires_at=None))
+        elif isinstance(record, DeadLetter):
+            self._opens(record.source, record.offset, hash(record))
+            self._dead_letters += 1
+
+    def _use(self, record: Access) -> None:
+        (
+            source, event_id, event_type, time, identifiers, offset, outcome, parents,
+            owner, actor, scope, expires_at, reason, point, ties, issued_at, applied,
+            address, user_agent,
+        ) = record  # fmt: skip
+        # Sources give the same objects for the same caller again: their addresses are
+        # hashed in less time than what they hold.
+        met = (
+            id(identifiers), id(parents), id(actor), id(ties), id(scope), issued_at,
+            owner, source,
+        )  # fmt: skip
+        caller = self._met.get(met)
+        if caller is None:
+            caller = self._met[met] = self._caller(record)
+        who = caller.denied if outcome == "denied" else caller.allowed
+        if who < 0:
+            who = self._who(record, caller)
+        # None has another hash in each process before Python 3.12.
+        content = hash((
+            caller.content, event_type, point, _CODE[outcome],
+            _ABSENT if event_id is None else event_id,
+            _ABSENT if reason is None else reason,
+            _ABSENT if address is None else address,
+            _ABSENT if user_agent is None else user_agent,
+            -1 if time is None else time,
+            -1 if expires_at is None else expires_at,
+            -1 if applied is None else applied,
+        ))  # fmt: skip
+        place, mark_key = ALONE, content
+        if offset == self._offset:
+            place = self._opens(source, offset, content)
+            self._note(record, content)
+        else:
+            if self._event:
+                self.close_event()
+            if event_id is not None:
+                of_type = "" if source in OF_REQUESTS else event_type
+                mark_key = hash((source, event_id, of_type))
+        self._offset = None
+        if time is None:
+            who, time = TIMELESS, 0
+        self._rows.append(
+            (content, place, who, time, _CODE[outcome], event_id, mark_key)
+        )
 
     def _note(self, record: Lifecycle | Access, content: int) -> None:
         """Put the records of an event together; the access is always the last."""
@@ -145,12 +198,12 @@ class ExcerptWriter:
         if not self._event:
             return
         if self._event[-1].event_id is not None:
-            self._columns.marks.extend(mark(self._event, self._contents))
+            self._marks.extend(mark(self._event, self._contents))
         self._event.clear()
         self._contents.clear()
 
-    def _opens(self, source: str, offset: int, content: int) -> bool:
-        """Whether a record is its event's first.
+    def _opens(self, source: str, offset: int, content: int) -> int:
+        """Whether a record is its event's first: OPENS or INNER.
 
         No event says a thing twice: one at the same place that does is of another file.
         """
@@ -163,28 +216,40 @@ class ExcerptWriter:
             self._of_event.clear()
             self._source, self._offset = source, offset
         self._of_event.add(content)
-        return opens
+        return OPENS if opens else INNER
 
-    def _who(self, record: Access) -> int:
-        """Place of what an access presents; note the lineage that it states first."""
-        denied = record.outcome == "denied"
-        key = (
-            denied, record.identifiers, record.issued_at, record.parents, record.ties,
-            record.actor, record.source,
+    def _caller(self, record: Access) -> _Caller:
+        """Return what is known of the caller, by what the record says."""
+        if len(self._held) >= _MOST_HELD:
+            self._met.clear()
+            self._held.clear()
+        self._held.append(record)
+        said = (
+            record.identifiers, record.parents, record.actor, record.ties,
+            _ABSENT if record.scope is None else record.scope,
+            -1 if record.issued_at is None else record.issued_at,
+            _ABSENT if record.owner is None else record.owner, record.source,
         )  # fmt: skip
-        who = self._by_lineage.get(key)
-        if who is not None:
-            return who
-        if not denied:  # what else it says is of no use there
-            bare = record._replace(
-                event_id=None, event_type="", occurred_at=None, offset=0, owner=None,
-                reason=None, point="", address=None, user_agent=None,
-            )  # fmt: skip
-            self._columns.said.append(bare)
+        caller = self._callers.get(said)
+        if caller is None:
+            caller = self._callers[said] = _Caller(hash(said))
+        return caller
+
+    def _who(self, record: Access, caller: _Caller) -> int:
+        """Place of what an access presents; note the lineage that it states first."""
         name = (record.identifiers, record.issued_at)
         who = self._presented.get(name)
         if who is None:
             who = self._presented[name] = len(self._presented)
-            self._columns.presented.append(Presented(*name))
-        self._by_lineage[key] = who
+            self._new.append(Presented(*name))
+        if record.outcome == "denied":  # what else it says is of no use there
+            caller.denied = who
+            return who
+        caller.allowed = who
+        bare = record._replace(
+            event_id=None, event_type="", occurred_at=None, offset=0, owner=None,
+            scope=None, expires_at=None, reason=None, point="", applied=None,
+            address=None, user_agent=None,
+        )  # fmt: skip
+        self._said.append(bare)
         return who

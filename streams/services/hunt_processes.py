@@ -23,7 +23,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from attrs import define, field
 
 from streams.model.keyed_names import LEAST_BYTES
-from streams.services.hunt_excerpts import Excerpt, ExcerptWriter
+from streams.services.hunt_excerpts import (
+    MOST_RECORDS,
+    Excerpt,
+    ExcerptWriter,
+    places,
+)
 from streams.services.log_blocks import FilePart
 from streams.services.parse import (
     LogReader,
@@ -35,14 +40,14 @@ from streams.services.parse import (
 from streams.services.secret_names import SecretNames
 
 if TYPE_CHECKING:
+    from array import array
     from collections.abc import Collection, Iterator, Sequence
     from multiprocessing.connection import Connection
     from multiprocessing.process import BaseProcess
 
-    from streams.services.hunt import Hunt, Places
+    from streams.services.hunt import Hunt
     from streams.services.parse import ReadProgress
 
-MOST_RECORDS: Final = 1 << 15  # of an excerpt
 AHEAD: Final = 2  # parts that a process was given and has not read
 _SEED: Final = "PYTHONHASHSEED"
 _PROBE: Final = "rescind"
@@ -141,11 +146,11 @@ def read_alone(
     Raises:
         OSError, ValueError: as `LogReader` and `LogShare` do.
     """
-    share, places = LogShare(choice, progress), list[int]()
+    share, here = LogShare(choice, progress), places()
     for file in files:
         for excerpt in share.read(FilePart(file)):
-            hunt.merge(excerpt, places)
-    hunt.merge(share.close(), places)
+            hunt.merge(excerpt, here)
+    hunt.merge(share.close(), here)
     return share.tally
 
 
@@ -177,7 +182,7 @@ class _Reader:
     process: BaseProcess
     pipe: Connection
     parts: deque[FilePart] = field(factory=deque)
-    places: Places = field(factory=list)
+    places: array[int] = field(factory=places)
     seen: str = ""
 
     def give(self, part: FilePart, *, cut: bool) -> None:

@@ -12,6 +12,7 @@ from streams.model.keyed_names import LEAST_BYTES
 from streams.model.records import DeadLetter
 from streams.services import hunt_processes
 from streams.services.hunt import Hunt, Report
+from streams.services.hunt_excerpts import places
 from streams.services.hunt_processes import (
     LogChoice,
     LogShare,
@@ -55,7 +56,7 @@ def read_by_three(
 ) -> tuple[Report, dict[tuple[str, str], tuple[Any, int]]]:
     """Let three shares read parts in any order, and merge what they give in any."""
     shares = [LogShare(choice) for _ in range(3)]
-    hunt, places = Hunt(), [[], [], []]  # type: Hunt, list[list[int]]
+    hunt, here = Hunt(), [places() for _ in shares]
     waiting = [FilePart(file) for file in files]
     given: list[list[Excerpt]] = [[], [], []]
     read: list[PartRead] = []
@@ -69,7 +70,7 @@ def read_by_three(
         given[who].append(share.close())
     while any(given):
         who = random.choice([who for who in range(3) if given[who]])
-        hunt.merge(given[who].pop(0), places[who])
+        hunt.merge(given[who].pop(0), here[who])
     hunt.counts.read = sum(share.tally.read for share in shares)
     assert any(each.part.start for each in read)
     read.sort(key=lambda each: (files.index(each.part.file), each.part.start))

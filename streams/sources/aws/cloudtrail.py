@@ -142,13 +142,13 @@ class CloudTrail:
             parents = tuple(p for p in parents if p.identifier != caller.principal)
         if presented:
             records.append(
-                Access(
+                Access._make((
                     NAME, event_id, name, time, presented, offset, outcome,
                     parents, caller.owner, caller.actor, None, None, reason,
                     self._point(event.get("recipientAccountId")), (),
                     caller.issued_at, None, text(event.get("sourceIPAddress")),
                     text(event.get("userAgent")),
-                )
+                ))
             )  # fmt: skip
 
     def _new_type(self, event: dict[str, Any]) -> _Type | None:

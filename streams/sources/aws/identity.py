@@ -10,6 +10,7 @@ Source: AWS CloudTrail user guide, "CloudTrail userIdentity element".
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from agents_registry.identifiers import Identifier
@@ -55,7 +56,12 @@ def principal_of(arn: Any) -> Identifier | None:
     Roles and users are written with their path in some events and without in
     others; the name alone is unique in the account (IAM guide, "IAM identifiers").
     """
-    parts = arn.split(":", 5) if type(arn) is str else ()
+    return _principal(arn) if type(arn) is str else None
+
+
+@lru_cache(4096)  # a log repeats its principals
+def _principal(arn: str) -> Identifier | None:
+    parts = arn.split(":", 5)
     if len(parts) != 6:  # noqa: PLR2004 - arn:partition:service:region:account:resource
         return None
     _, partition, service, _, account, resource = parts

@@ -28,7 +28,14 @@ from streams.sources.reading.spans import (
     scanned_spans,
     value_end,
 )
-from streams.sources.reading.wrapping import CONTAINER, LISTS, SYSLOG, inside, list_of
+from streams.sources.reading.wrapping import (
+    CONTAINER,
+    LISTS,
+    SYSLOG,
+    WRAPPING,
+    inside,
+    list_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -182,7 +189,7 @@ class _Reader:
     def _lines(self, start: int) -> Iterator[Item]:
         data = self.data
         stop = len(data)
-        loads, find = orjson.loads, data.find
+        loads, find, bare = orjson.loads, data.find, WRAPPING.isdisjoint
         while start < stop:
             end = find(b"\n", start)
             if end < 0:
@@ -193,22 +200,8 @@ class _Reader:
             line = data[start:end]
             try:
                 value = loads(line)
-                if (
-                    len(line) <= LIMIT
-                    and type(value) is dict
-                    and not (
-                        "Records" in value
-                        or "records" in value
-                        or "Events" in value
-                        or "events" in value
-                        or "items" in value
-                        or "value" in value
-                        or "data" in value
-                        or "audit_logs" in value
-                        or "logEvents" in value
-                    )
-                ):
-                    yield self._unwrap(value, start, end - start)
+                if type(value) is dict and bare(value) and end - start <= LIMIT:
+                    yield Event(start, end - start, value)
                 else:
                     yield from self._expand(value, start, end)
             except orjson.JSONDecodeError:

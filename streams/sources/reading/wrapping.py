@@ -48,11 +48,15 @@ SYSLOG: Final = re.compile(
     rb"[^{\n]{1,256}(?=\{)",
     re.ASCII,
 )
-# The names of lists, for a quick look: a line with none of them is an event.
 LISTS: Final = (
     "Records", "records", "Events", "items", "value", "events", "data", "logEvents",
     "audit_logs",
 )  # fmt: skip
+# A document with none of these names carries nothing: it is an event.
+WRAPPING: Final = frozenset({
+    *LISTS, *_CARRIED.values(), *(name for name, _ in _PRINTED), "properties", "result",
+    "subscription",
+})  # fmt: skip
 
 
 def list_of(value: dict[str, Any]) -> tuple[str, list[Any] | None]:
