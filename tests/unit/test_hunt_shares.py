@@ -10,7 +10,7 @@ import pytest
 import streams.services.log_blocks
 from streams.model.keyed_names import LEAST_BYTES
 from streams.model.records import DeadLetter
-from streams.services import hunt_processes
+from streams.services import hunt_processes, hunt_uses
 from streams.services.hunt import Hunt, Report
 from streams.services.hunt_excerpts import places
 from streams.services.hunt_processes import (
@@ -102,4 +102,6 @@ def test_the_report_is_the_same_whoever_reads_what(
     assert letters == report.counts.dead_letter
     assert report.findings
     assert report.counts.duplicate
+    monkeypatch.setattr(hunt_uses, "AT_ONCE", 60)
+    monkeypatch.setattr(hunt_uses, "IN_MEMORY", 5_000)
     assert (report, told(tally.unread)) == read_by_three(random, files, choice)
