@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import asynccontextmanager, closing, contextmanager, nullcontext
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -11,14 +12,18 @@ import orjson
 import pytest
 from attrs import define
 
+from streams.apps.bootstrap import audit_key
 from streams.engines.embedded import store as store_module
+from streams.engines.embedded.audit import AuditSigner
 from streams.engines.embedded.fact_log import StoredFactLog
 from streams.engines.embedded.findings_log import StoredDeadLetters, StoredFindings
 from streams.engines.embedded.keyed_store import StoredBodies
 from streams.engines.embedded.store import Store
 from streams.engines.embedded.tables import StageTables
 from streams.engines.embedded.transaction import Transaction
+from streams.services.audit_heads import head_reader, public_key
 from streams.stages.sentinel import saved_episodes
+from tests.contract.audit_cases import AuditChainCases, Audited
 from tests.contract.port_cases import (
     REALM,
     DeadLetterLogCases,
@@ -132,6 +137,24 @@ async def tables(tmp_path: Path) -> AsyncIterator[Tables]:
             return str(answer["token"])
 
         yield Tables(reader, accept)
+
+
+@pytest.fixture
+async def audited(backend: OnFile, tmp_path: Path) -> AsyncIterator[Audited]:
+    """Give a log whose entries are chained as they are written."""
+    key = audit_key(tmp_path, None)
+    read_head = head_reader([public_key(key.public_pem().encode())])
+    async with backend.process() as process:
+        store: Store = process.findings._store  # type: ignore[attr-defined]
+
+        def reader() -> AuditSigner:
+            return AuditSigner(store, REALM, key, time.time_ns)
+
+        yield Audited(process.log, reader, read_head, backend.entries)
+
+
+class TestAuditSigner(AuditChainCases):
+    """The table ``audit_chain``."""
 
 
 class TestStoredBodies(KeyedStoreCases):

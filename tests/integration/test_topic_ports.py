@@ -15,6 +15,9 @@ from agents_registry.facts import Cause, Effect, Fact
 from agents_registry.identifiers import extend
 from schemas.codec import bundled
 from schemas.entries import Act, read_entry
+from streams.apps.bootstrap import audit_key
+from streams.engines.kafka.audit.audit import AuditStage
+from streams.engines.kafka.audit.pages import AuditExports
 from streams.engines.kafka.client.publisher import NotAckedError, Publisher
 from streams.engines.kafka.ingress.compacted_store import CompactedStore
 from streams.engines.kafka.ingress.fact_log import TopicFactLog
@@ -25,9 +28,13 @@ from streams.engines.kafka.tables import OwnTables
 from streams.engines.kafka.topics.topics import assert_layout
 from streams.ports.fact_log import LogBatch
 from streams.services import ingest
+from streams.services.audit_heads import head_reader, public_key
+from streams.services.audit_sinks import Sinks
 from streams.services.intake import encode
 from streams.settings.limits import DeadLetterSettings
+from streams.settings.worker import WorkerSettings
 from streams.stages.ingest.admission import Admission
+from tests.contract.audit_cases import AuditChainCases, Audited
 from tests.contract.port_cases import (
     NOW,
     ORIGIN,
@@ -168,6 +175,27 @@ async def tables(backend: OnTopics, tmp_path: Path) -> AsyncIterator[Tables]:
             return (await writing.log.append(batch)).token
 
         yield Tables(reader, accept)
+
+
+@pytest.fixture
+async def audited(backend: OnTopics, tmp_path: Path) -> AsyncIterator[Audited]:
+    """Give a log that a worker chains."""
+    key, own = audit_key(tmp_path, None), WorkerSettings(name="w0", head_seconds=0.1)
+    read_head = head_reader([public_key(key.public_pem().encode())])
+    async with backend.process() as process, Publisher(backend.kafka, 10.0) as writer:
+        stage = AuditStage(backend.kafka, own, writer, time.time_ns, key, Sinks())
+        chaining = asyncio.create_task(stage.run())
+
+        def reader() -> AuditExports:
+            return AuditExports(backend.kafka, REALM)
+
+        yield Audited(process.log, reader, read_head, backend.entries)
+        chaining.cancel()
+        await asyncio.wait([chaining])
+
+
+class TestAuditExports(AuditChainCases):
+    """The topic ``audit``."""
 
 
 class TestCompactedStore(KeyedStoreCases):
