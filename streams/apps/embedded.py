@@ -29,7 +29,7 @@ from streams.engines.embedded.reader_process import ReaderProcess
 from streams.engines.embedded.store import Store
 from streams.http.publication import publication
 from streams.model.times import DAY
-from streams.process.lifecycle import heeding_signals, say_ready
+from streams.process.lifecycle import heeding_signals
 from streams.process.loop_hold import ANALYSIS
 from streams.process.server_clock import server_clock
 
@@ -116,7 +116,6 @@ async def serve(
         serving = accepting(app, settings, taking.access, guarding.feed)
         url = await cleanup.enter_async_context(serving)
         log.info("serving", url=url, genesis=store.genesis, realm=settings.realm)
-        say_ready(settings.ready_file, url)
         if started is not None:
             stages, feed = analysed.stages, guarding.feed
             started(Served(url, store.genesis, stages, feed, guarding.prober))

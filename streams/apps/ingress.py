@@ -22,7 +22,7 @@ from streams.engines.embedded.reader_process import ReaderProcess
 from streams.engines.kafka.clock.cluster_clock import machine_clock
 from streams.engines.kafka.ingress.current import FollowedTable
 from streams.http.publication import publication
-from streams.process.lifecycle import say_ready, until_stopped
+from streams.process.lifecycle import until_stopped
 from streams.process.loop_hold import LoopHold
 from streams.services.health_records import HEARSAY_SECONDS
 
@@ -96,7 +96,6 @@ async def receive(
         accepted = accepting(pages.app, settings, taking.common.access)
         url = await running.enter_async_context(accepted)
         log.info("receiving", url=url, name=name, realm=settings.realm)
-        say_ready(settings.ready_file, url)
         if started is not None:
             started(Receiving(url))
         await until_stopped(

@@ -22,7 +22,7 @@ from streams.http.probes import Probes
 from streams.http.problems import problems
 from streams.insights.projection import READ, Projection, make_changelogs
 from streams.observability import metrics
-from streams.process.lifecycle import say_ready, until_stopped
+from streams.process.lifecycle import until_stopped
 from streams.process.loop_hold import LoopHold
 
 if TYPE_CHECKING:
@@ -84,7 +84,6 @@ async def count(
         passing.add_to(app)
         async with passing.running(), accepting(app, settings, entry) as url:
             log.info("counting", url=url)
-            say_ready(settings.ready_file, url)
             if started is not None:
                 started(Counting(url))
             loops = (projection.run, held.watch, *entry.loops())

@@ -36,7 +36,7 @@ from streams.http.probes import Probes
 from streams.http.problems import problems
 from streams.http.silences import SilencePages, act_of
 from streams.observability import metrics
-from streams.process.lifecycle import say_ready, until_stopped
+from streams.process.lifecycle import until_stopped
 from streams.process.loop_hold import LoopHold
 
 if TYPE_CHECKING:
@@ -115,7 +115,6 @@ async def deliver(
         passing.add_to(app)
         async with passing.running(), accepting(app, settings, entry) as url:
             log.info("notifying", url=url, name=notify.name)
-            say_ready(settings.ready_file, url)
             if started is not None:
                 started(Delivering(url, process))
             loops = [held.watch, *entry.loops()]

@@ -40,7 +40,7 @@ from streams.http.metrics import ClockOffset, Metrics
 from streams.http.probes import Probes
 from streams.http.problems import problems
 from streams.observability import metrics
-from streams.process.lifecycle import say_ready, until_stopped
+from streams.process.lifecycle import until_stopped
 from streams.process.loop_hold import LoopHold
 from streams.stages.closure.guard_names import SettledNames
 
@@ -107,7 +107,6 @@ async def relay(
         entry.guard(app)
         url = await running.enter_async_context(accepting(app, settings, entry, realms))
         log.info("relaying", url=url)
-        say_ready(settings.ready_file, url)
         if started is not None:
             started(Relaying(url, realms))
         loops = (realms.run, held.watch, *entry.loops(), *measured)

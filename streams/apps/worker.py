@@ -20,7 +20,7 @@ from streams.engines.kafka.audit.audit import AuditStage
 from streams.engines.kafka.audit.records import AUDIT
 from streams.engines.kafka.clock.cluster_clock import machine_clock
 from streams.engines.kafka.process import Process, worker_process
-from streams.process.lifecycle import say_ready, until_stopped
+from streams.process.lifecycle import until_stopped
 from streams.process.loop_hold import LoopHold
 from streams.services.audit_sinks import Sinks
 
@@ -109,7 +109,6 @@ async def work(
         await running.enter_async_context(pages.door.running())
         url = await running.enter_async_context(accepting(pages.app, settings, entry))
         log.info("working", url=url, name=worker.name)
-        say_ready(settings.ready_file, url)
         if started is not None:
             started(Working(url, process))
         loops = [held.watch, sinks.run, pages.exports.run, *entry.loops()]

@@ -19,9 +19,8 @@ from attrs import field, frozen
 
 from streams.http.bodies import body_of, unproven_body_of
 from streams.http.problems import ProblemError, bad_request, not_found, unauthorized
-from streams.model.findings import FindingKind
 from streams.model.records import DeadLetter
-from streams.services.intake import IntakeBatch
+from streams.services.intake import IntakeBatch, not_applied
 from streams.services.reading import read
 from streams.sources.catalogue import source
 from streams.sources.descriptor import ReaderSettings
@@ -168,13 +167,8 @@ class Hooks:
         origin, rights = self._speakers.speaker(
             hook.settings.authority, f"hook:{hook.name}"
         )
-        signal = {
-            "kind": FindingKind.REVOCATION_NOT_APPLIED.value,
-            "presented": ["source", hook.name],
-            "point": hook.name,
-            "at": origin.received_at,
-            "detail": reason,
-        }
+        presented = ["source", hook.name]
+        signal = not_applied(presented, origin.received_at, reason, point=hook.name)
         letter = DeadLetter(hook.source, 0, length, reason)
         delivery = IntakeBatch([letter], origin, rights, signals=[signal])
         await self._ingest.records(delivery)

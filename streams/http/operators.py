@@ -17,8 +17,9 @@ from streams.http.events import Read, Speakers
 from streams.http.problems import unavailable, unreadable
 from streams.model import documents
 from streams.model.times import rfc3339, typed_time
-from streams.services.blast_limit import LimitResult, tell
+from streams.services.blast_limit import LimitResult
 from streams.services.ingest import Intake
+from streams.services.intake import tell
 from streams.services.reading import read
 from streams.services.secret_names import SecretNames
 from streams.services.typed_names import (

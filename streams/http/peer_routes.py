@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from attrs import frozen
 
-from streams.http.silences import SHOWN
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
@@ -27,6 +25,8 @@ SENTINEL: Final = "sentinel"
 NOTIFY: Final = "notify"
 AUDIT: Final = "audit"
 UNDECLARED: Final = "/peers/undeclared"
+SHOWN: Final = 100  # findings that a silence holds back
+_PAGE: Final = frozenset({"after", "limit"})
 
 
 @frozen
@@ -57,6 +57,7 @@ class PeerRoute:
         proof: ``own``: the route proves its callers in a way of its own.
         again: it may be sent twice, where nobody knows whether it arrived.
         passed: it is passed on where it is not answered; a WebSocket is not.
+        query: names that its query may have beside the realm; None: any.
     """
 
     method: str
@@ -68,6 +69,7 @@ class PeerRoute:
     proof: Proof = "token"
     again: bool = True
     passed: bool = True
+    query: frozenset[str] | None = frozenset()
 
     @property
     def canonical(self) -> str:
@@ -149,21 +151,22 @@ def _of_all_notify(method: str, path: str, merge: Merge) -> PeerRoute:
 
 
 ROUTES: Final = (
-    _of_table("GET", "/v1/why/{identifier:.+}"),
-    _of_table("GET", "/v1/blast-radius/{identifier:.+}"),
-    _of_table("GET", "/v1/table"),
+    _of_table("GET", "/v1/why/{identifier:.+}", query=frozenset({"at"})),
+    _of_table("GET", "/v1/blast-radius/{identifier:.+}", query=frozenset({"limit"})),
+    _of_table("GET", "/v1/table", query=frozenset({"now"})),
     _of_table(
         "GET",
         "/v1/inventory",
         share=Share(SENTINEL, undeclared, UNDECLARED),
         key="undeclared",
+        query=frozenset({"limit"}),
     ),
     PeerRoute("GET", "/v1/guards", "workers", CLOSURE),
     PeerRoute("DELETE", "/v1/guards/{name}", "workers", CLOSURE, again=False),
     PeerRoute("GET", "/v1/revocations/{id}", "workers", CLOSURE),
     _of_ingress("POST", "/v1/names"),
-    _of_ingress("POST", "/v1/events/{source}"),
-    _of_ingress("POST", "/v1/ssf/push/{stream}"),
+    _of_ingress("POST", "/v1/events/{source}", query=None),
+    _of_ingress("POST", "/v1/ssf/push/{stream}", query=None),
     _of_ingress("GET", "/v1/ssf"),
     _of_ingress("GET", "/v1/sources"),
     _of_ingress("POST", "/v1/revocations", again=False),
@@ -175,21 +178,25 @@ ROUTES: Final = (
     _of_ingress("GET", "/v1/approvals"),
     _of_ingress("POST", "/v1/approvals/{id}/approve", again=False),
     _of_ingress("POST", "/v1/approvals/{id}/reject", again=False),
-    _of_ingress("GET", "/v1/hooks/{hook}", proof="own", again=False),
-    _of_ingress("POST", "/v1/hooks/{hook}", proof="own", again=False),
+    _of_ingress("GET", "/v1/hooks/{hook}", proof="own", again=False, query=None),
+    _of_ingress("POST", "/v1/hooks/{hook}", proof="own", again=False, query=None),
     _of_ingress(
-        "POST", "/v1/global-token-revocation/{caller}", proof="own", again=False
+        "POST",
+        "/v1/global-token-revocation/{caller}",
+        proof="own",
+        again=False,
+        query=None,
     ),
-    _of_ingress("POST", "/v1/oauth/revoke", proof="own", again=False),
-    _of_ingress("GET", "/v1/findings"),
-    _of_ingress("GET", "/v1/dlq"),
-    PeerRoute("GET", "/v1/audit", "workers", AUDIT),
-    PeerRoute("GET", "/v1/feed", "relay", passed=False),
+    _of_ingress("POST", "/v1/oauth/revoke", proof="own", again=False, query=None),
+    _of_ingress("GET", "/v1/findings", query=_PAGE),
+    _of_ingress("GET", "/v1/dlq", query=_PAGE),
+    PeerRoute("GET", "/v1/audit", "workers", AUDIT, query=_PAGE),
+    PeerRoute("GET", "/v1/feed", "relay", passed=False, query=None),
     _of_ingress("POST", "/v1/status-entries", again=False),
-    _of_ingress("GET", "/statuslists/aggregation", proof="own"),
-    _of_ingress("GET", "/statuslists/jwks", proof="own"),
-    _of_ingress("GET", "/statuslists/{list:[0-9a-f]{32}}", proof="own"),
-    PeerRoute("GET", "/v1/insights", "insights"),
+    _of_ingress("GET", "/statuslists/aggregation", proof="own", query=None),
+    _of_ingress("GET", "/statuslists/jwks", proof="own", query=None),
+    _of_ingress("GET", "/statuslists/{list:[0-9a-f]{32}}", proof="own", query=None),
+    PeerRoute("GET", "/v1/insights", "insights", query=frozenset({"hours"})),
     _of_all_notify("GET", "/v1/alerts", alerts),
     _of_all_notify("POST", "/v1/alerts/replay", replayed),
     _of_all_notify("GET", "/v1/alerts/silences", silences),

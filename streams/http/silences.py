@@ -14,6 +14,7 @@ from schemas.entries import Act
 from streams.http.answers import json_answer
 from streams.http.auth import ANY_REALM
 from streams.http.bodies import json_object
+from streams.http.peer_routes import SHOWN
 from streams.http.problems import forbidden, not_found, unavailable, unreadable
 from streams.process.aside import Aside, here
 from streams.services.intake import NotWrittenError
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from streams.settings.access import Role
     from streams.stages.notify.state import DeliveryState
 
-SHOWN = 100  # findings that a silence holds back
 READERS: Final[tuple[Role, ...]] = ("viewer", "revoker", "restorer")
 
 

@@ -19,13 +19,12 @@ import orjson
 import structlog
 from attrs import define, field, frozen
 
-from streams.model.findings import FindingKind
 from streams.model.records import DeadLetter
 from streams.outbound.answers import RequestError
 from streams.outbound.client import HttpClient
 from streams.outbound.waits import Backoff
 from streams.pollers.notices import NotANoticeError, read_notice
-from streams.services.intake import IntakeBatch, NotWrittenError
+from streams.services.intake import IntakeBatch, NotWrittenError, not_applied
 from streams.services.reading import Records, read
 from streams.sources.aws.sigv4 import Signer
 from streams.sources.reading.packed import UnpackError, unpacked
@@ -142,7 +141,9 @@ class QueueReader:
     async def _take(self, client: HttpClient, message: dict[str, Any]) -> None:
         found = await self._read(client, message["Body"])
         origin, rights = self._queued.speaker()
-        signals = [self._signal(origin.received_at, reason) for reason in found.lost]
+        name, at = self._queued.name, origin.received_at
+        presented = ["source", f"queue:{name}"]
+        signals = [not_applied(presented, at, why, point=name) for why in found.lost]
         delivery = IntakeBatch(found.records, origin, rights, signals=signals)
         await self._queued.write(delivery)
         handle = {"ReceiptHandle": message["ReceiptHandle"]}
@@ -224,16 +225,6 @@ class QueueReader:
         self._count(name, "failed", str(failed))
         log.warning("queue_failed", queue=name, reason=str(failed), wait=wait)
         return wait
-
-    def _signal(self, at: int, reason: str) -> dict[str, Any]:
-        """Signal for the sentinel's finding: revocations may be missing."""
-        return {
-            "kind": FindingKind.REVOCATION_NOT_APPLIED.value,
-            "presented": ["source", f"queue:{self._queued.name}"],
-            "point": self._queued.name,
-            "at": at,
-            "detail": reason,
-        }
 
 
 def _is_message(value: Any) -> bool:

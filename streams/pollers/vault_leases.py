@@ -16,11 +16,10 @@ import orjson
 import structlog
 
 from agents_registry.identifiers import MAX_VALUE_BYTES, Identifier
-from streams.model.findings import FindingKind
 from streams.model.records import Lifecycle
 from streams.ports.keyed_store import CURSOR, Put
 from streams.services.ingest import until_written
-from streams.services.intake import IntakeBatch, NotWrittenError
+from streams.services.intake import IntakeBatch, NotWrittenError, not_applied
 from streams.services.reading import Records
 from streams.services.typed_names import VaultError
 from streams.sources.openbao.rules import LEASE, LEASE_HMAC
@@ -220,10 +219,5 @@ class IrrevocableLeases:
         self._told = told
 
     def _signal(self, lease: str, at: int) -> dict[str, Any]:
-        return {
-            "kind": FindingKind.REVOCATION_NOT_APPLIED.value,
-            "presented": [LEASE, lease],
-            "point": self._vault.name,
-            "at": at,
-            "detail": IRREVOCABLE,
-        }
+        name = self._vault.name
+        return not_applied([LEASE, lease], at, IRREVOCABLE, point=name)

@@ -18,9 +18,8 @@ from agents_registry.facts import fact_id
 from schemas import entries
 from streams.model.times import SECOND
 from streams.ports.keyed_store import PENDING
-from streams.services.intake import IntakeBatch, NotWrittenError
+from streams.services.intake import NotWrittenError, tell
 from streams.stages.ingest.acts import ActError
-from streams.stages.ingest.admission import Entitlements
 from streams.stages.ingest.approvals import HELD, Pending
 from streams.stages.ingest.blast import over
 from streams.stages.ingest.ingress import Origin
@@ -222,9 +221,7 @@ class ApprovalQueue:
         if pending.kind == HELD:
             origin = self._origin(pending, SYSTEM)
             signals = [over(each) for each in pending.facts]
-            await self._log.records(
-                IntakeBatch((), origin, Entitlements(()), signals=signals)
-            )
+            await tell(self._log, signals, origin)
         await self._kept.forget(PENDING, pending.id)
         self.seen = tuple(each for each in self.seen if each.id != pending.id)
 

@@ -25,9 +25,8 @@ from agents_registry.facts import (
 )
 from enforcement.turns import undisturbed
 from streams.services.approval_queue import FullError
-from streams.services.intake import IntakeBatch, NotWrittenError
+from streams.services.intake import NotWrittenError
 from streams.stages.ingest import blast
-from streams.stages.ingest.admission import Entitlements
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from agents_registry.facts import Fact
     from agents_registry.registry import Registry
     from streams.services.approval_queue import ApprovalQueue
-    from streams.services.ingest import Intake
     from streams.services.intake import PreparedBatch
     from streams.stages.ingest.approvals import Pending
     from streams.stages.ingest.ingress import Origin
@@ -189,13 +187,3 @@ async def sifted(
         return prepared
     encoded = [prepared.encoded[position] for position in found.facts]
     return attrs.evolve(prepared, encoded=encoded, held=len(found.held))
-
-
-async def tell(log: Intake, signals: Sequence[dict[str, Any]], own: Origin) -> None:
-    """Write signals that came with no records.
-
-    Raises:
-        NotWrittenError: they are not written.
-    """
-    if signals:
-        await log.records(IntakeBatch((), own, Entitlements(()), signals=signals))

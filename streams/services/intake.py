@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from agents_registry.facts import Fact
     from streams.model.records import Record
     from streams.ports.fact_log import FactKey
+    from streams.services.ingest import Intake
     from streams.stages.ingest.ingress import Origin
 
 MANY: Final = 100  # records and names in them: they are prepared within about 5 ms
@@ -281,9 +282,23 @@ def _misfit(
     letter = DeadLetter(origin.authority, 0, 0, f"misfit: {error}", fact.event_id)
     admission.dead_letters.append(letter)
     if isinstance(fact, Cause):
-        admission.signals.append({
-            "kind": FindingKind.REVOCATION_NOT_APPLIED.value,
-            "presented": list(fact.target),
-            "at": origin.received_at,
-            "detail": letter.reason,
-        })  # fmt: skip
+        signal = not_applied(fact.target, origin.received_at, letter.reason)
+        admission.signals.append(signal)
+
+
+def not_applied(
+    presented: Sequence[str], at: int, detail: str, **more: Any
+) -> dict[str, Any]:
+    """Signal for the finding that a revocation is not applied, or may be missing."""
+    kind = FindingKind.REVOCATION_NOT_APPLIED.value
+    return {"kind": kind, "presented": [*presented], "at": at, "detail": detail, **more}
+
+
+async def tell(log: Intake, signals: Sequence[dict[str, Any]], own: Origin) -> None:
+    """Write signals that came with no records.
+
+    Raises:
+        NotWrittenError: they are not written.
+    """
+    if signals:
+        await log.records(IntakeBatch((), own, Entitlements(()), signals=signals))

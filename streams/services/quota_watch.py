@@ -10,8 +10,7 @@ from attrs import define, field
 
 from agents_registry.facts import HOUR
 from streams.model.findings import FindingKind
-from streams.services.intake import IntakeBatch, NotWrittenError
-from streams.stages.ingest.admission import Entitlements
+from streams.services.intake import NotWrittenError, tell
 from streams.stages.ingest.dead_letters import REASONS
 from streams.stages.ingest.source_notices import SourceNotice
 
@@ -78,9 +77,7 @@ class QuotaWatch:
             SourceNotice(FindingKind.OVER_QUOTA, now, detail).signal(authority)
             for authority, detail in due
         ]
-        await self.log.records(
-            IntakeBatch([], origin, Entitlements(()), signals=signals)
-        )
+        await tell(self.log, signals, origin)
         for key in due:
             log.warning("over_quota", authority=key[0], count=counts[key])
             self._seen[key], self._told[key] = counts[key], now

@@ -16,10 +16,9 @@ import attrs
 import orjson
 import structlog
 
-from streams.services.intake import IntakeBatch, NotWrittenError
+from streams.services.intake import NotWrittenError, tell
 from streams.services.reading import idle_of
 from streams.stages.ingest import source_health as steps
-from streams.stages.ingest.admission import Entitlements
 from streams.stages.ingest.source_health import Expected, HealthRecord
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
     from streams.services.health_records import HealthRecords
     from streams.services.ingest import Intake
-    from streams.services.intake import PreparedBatch
+    from streams.services.intake import IntakeBatch, PreparedBatch
     from streams.stages.ingest.ingress import Origin
     from streams.stages.ingest.source_notices import SourceNotice
 
@@ -201,4 +200,4 @@ async def _tell(
         say = log.info if one.over else log.warning
         say("source", name=name, kind=one.kind.value, over=one.over)
     signals = [one.signal(name) for one in notices]
-    await writer.records(IntakeBatch([], origin(), Entitlements(()), signals=signals))
+    await tell(writer, signals, origin())

@@ -21,13 +21,12 @@ import attrs
 import structlog
 from attrs import define, field
 
-from streams.services.intake import IntakeBatch, NotWrittenError
+from streams.services.intake import IntakeBatch, NotWrittenError, tell
 from streams.services.reading import read
 from streams.sources.ssf.ssf import Ssf, event_type
 from streams.sources.ssf.verifier import SetRefusedError, UnknownKeyError, verify
 from streams.ssf import health as steps
 from streams.ssf.management import STATUSES
-from streams.stages.ingest.admission import Entitlements
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -168,8 +167,7 @@ class StreamReceiver:
             say = log.info if one.over else log.warning
             say("stream", name=self.name, kind=one.kind.value, over=one.over)
         signals = [one.signal(self.source) for one in notices]
-        delivery = IntakeBatch([], self._origin(), Entitlements(()), signals=signals)
-        await self._ingest.records(delivery)
+        await tell(self._ingest, signals, self._origin())
 
     async def _about_the_stream(self, claims: dict[str, Any], now: int) -> bool:
         """Take in what a stream says of itself; tell whether it was that."""

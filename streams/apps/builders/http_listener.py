@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from streams.http.server import listen
+from streams.process.lifecycle import say_ready
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -36,13 +37,15 @@ async def accepting(
     that are under way are answered.
 
     Raises:
-        OSError: the address cannot be bound.
+        OSError: the address cannot be bound, or the URL cannot be written into the
+            file of the settings.
     """
     where = settings.listen
     runner, url = await listen(
         app, where.host, where.port, tls=entry.context, bounds=settings.connections
     )
     try:
+        say_ready(settings.ready_file, url)
         yield url
     finally:
         await runner.drain()
