@@ -5,6 +5,7 @@ from agents_registry.life import Reason
 from agents_registry.presentation import Presented
 from agents_registry.verdict import Policy
 from enforcement.guard import Guard
+from enforcement.readiness import NotReadyError
 from enforcement.tasks import DeniedError, while_allowed
 from enforcement.token import Token
 from enforcement.verdict import Lapse, Mode, Verdict
@@ -17,6 +18,7 @@ __all__ = [
     "Lapse",
     "LiveSession",
     "Mode",
+    "NotReadyError",
     "Policy",
     "Presented",
     "Reason",

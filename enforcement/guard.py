@@ -23,6 +23,7 @@ from enforcement.counters import Counters
 from enforcement.feed import Feed
 from enforcement.judging import TableJudge
 from enforcement.names import Names, read_presented
+from enforcement.readiness import report, wait
 from enforcement.receipts import Receipts, Terms, signer
 from enforcement.sessions import Sessions
 from enforcement.standing import AnyStanding, Feeding, Freshness
@@ -95,16 +96,18 @@ class AnyGuard(Generic[OfStanding, OfFeed]):
         self._tasks = asyncio.TaskGroup()
         self._running: asyncio.Task[None]
         self._watching: asyncio.Task[None]
+        self._saying: asyncio.Task[None]
 
     async def __aenter__(self) -> Self:
         await self._tasks.__aenter__()
         self._running = self._tasks.create_task(self.feed.run())
         self._watching = self._tasks.create_task(self.sessions.run())
+        self._saying = self._tasks.create_task(report(self.standing, self.feed))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._watching.cancel()
-        self._running.cancel()
+        for task in (self._saying, self._watching, self._running):
+            task.cancel()
         await self._tasks.__aexit__(None, None, None)
 
     def check(
@@ -252,19 +255,17 @@ class AnyGuard(Generic[OfStanding, OfFeed]):
             return None
         return Token(applied[0], self.standing.partition, applied[1])
 
-    async def ready(self, timeout: float) -> bool:  # noqa: ASYNC109
+    async def ready(self, timeout: float, *, required: bool = True) -> bool:  # noqa: ASYNC109
         """Wait until the guard holds a lease; tell whether it does.
 
         Args:
             timeout: seconds.
+            required: raise where it does not.
+
+        Raises:
+            NotReadyError: it does not, and is required to.
         """
-        try:
-            async with asyncio.timeout(timeout):
-                while not self.standing.holds():
-                    await self.feed.progress()
-        except TimeoutError:
-            return False
-        return True
+        return await wait(self.standing, self.feed, timeout, required=required)
 
     def _allows(self, name: str) -> bool:
         """Answer a probe of the server, which is no use and so is not counted."""

@@ -42,7 +42,13 @@ class Renewed(Protocol):
 
 
 class Feeding(Protocol):
-    """Keeps a standing current."""
+    """Keeps a standing current.
+
+    Attributes:
+        last_error: why the last connection ended, for people.
+    """
+
+    last_error: str | None
 
     async def run(self) -> None:
         """Feed the standing until cancelled."""

@@ -205,14 +205,19 @@ class ThreadedGuard:
         thread.wake()
         return session
 
-    def ready(self, timeout: float) -> bool:
+    def ready(self, timeout: float, *, required: bool = True) -> bool:
         """Wait until the guard holds a lease; tell whether it does.
 
         Args:
             timeout: seconds.
+            required: raise where it does not.
+
+        Raises:
+            NotReadyError: it does not, and is required to.
         """
         thread = self._started()
-        return thread.run(thread.started.result().ready(timeout))
+        guard = thread.started.result()
+        return thread.run(guard.ready(timeout, required=required))
 
     def wait_for(self, token: Token | str, timeout: float) -> bool:
         """Wait until the facts of a token are applied; tell whether they are.
@@ -249,7 +254,7 @@ class ThreadedGuard:
                 thread = _GuardThread(self._make)
                 thread.start()
                 guard = thread.started.result()
-                thread.run(guard.ready(self._patience))
+                thread.run(guard.ready(self._patience, required=False))
                 atexit.register(thread.stop)
                 self._thread = thread
             return self._thread

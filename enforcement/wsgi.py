@@ -116,7 +116,7 @@ class AllowedCaller:
         """
         verdict = self.verdict()
         if not verdict.allowed and verdict.reason is Lapse.NO_LEASE:
-            self.guard.ready(PATIENCE)
+            self.guard.ready(PATIENCE, required=False)
             verdict = self.verdict()
         if not verdict.allowed:
             raise DeniedError(verdict)

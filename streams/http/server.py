@@ -9,6 +9,7 @@ from attrs import frozen
 
 from streams.http.listening import Listening, connections_of
 from streams.http.problems import bad_request, problems
+from streams.http.refused_feeds import RefusedFeeds
 from streams.http.traced import tracers
 from streams.settings.limits import ConnectionSettings
 from streams.stages.closure.guard_names import Bearer
@@ -30,6 +31,7 @@ class FeedPage:
 
     tokens: Tokens
     feed: FeedServer
+    refused: RefusedFeeds
 
     def add_to(self, app: web.Application) -> None:
         """Add the route."""
@@ -37,8 +39,9 @@ class FeedPage:
 
     async def guard(self, request: web.Request) -> web.StreamResponse:
         """Let a guard in and feed it."""
-        token = self.tokens.holder(request, "guard")
-        require_websocket(request)
+        with self.refused.counting(request):
+            token = self.tokens.holder(request, "guard")
+            require_websocket(request)
         return await self.feed.serve(request, Bearer(token.name, token.guards))
 
 

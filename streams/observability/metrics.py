@@ -146,6 +146,12 @@ PROBE_STALENESS: Final = Gauge(
     roles=(SERVER,),
 )
 GUARDS: Final = Gauge("rescind_guards", "Connected guards.", roles=(SERVER, RELAY))
+FEEDS_REFUSED: Final = Count(
+    "rescind_feeds_refused",
+    "Guards that the feed did not let in, by reason.",
+    ("reason",),
+    roles=(SERVER, RELAY),
+)
 RELAY_REALMS: Final = Gauge(
     "rescind_relay_realms",
     "Realms that are relayed, and whether guards can get a lease.",

@@ -48,7 +48,7 @@ class HealthyGuard:
     async def _run(self) -> None:
         guard = Guard(self.url, self.token, name="healthy", lease=self.lease)
         async with guard:
-            if not await guard.ready(READY_SECONDS):
+            if not await guard.ready(READY_SECONDS, required=False):
                 return
             self.holds = True
             self._ready.set()

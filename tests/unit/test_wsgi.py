@@ -41,8 +41,9 @@ class Told:
         self.asked.append((presented, scope, route))
         return self.verdicts.pop(0) if len(self.verdicts) > 1 else self.verdicts[0]
 
-    def ready(self, timeout: float) -> bool:
+    def ready(self, timeout: float, *, required: bool) -> bool:
         """Note the wait; no lease comes."""
+        assert not required
         self.waited.append(timeout)
         return False
 

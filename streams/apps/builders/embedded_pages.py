@@ -20,6 +20,7 @@ from streams.http.metrics import Metrics
 from streams.http.names import Names
 from streams.http.probes import Probes
 from streams.http.queries import Queries
+from streams.http.refused_feeds import RefusedFeeds
 from streams.http.server import FeedPage, application
 from streams.observability import metrics
 
@@ -52,16 +53,16 @@ def embedded_pages(
     operators.logged = LoggedFacts(store, settings.realm)
     served = own_enforcement(guarding.closures, feed, settings.realm)
     findings, letters = StoredFindings(store), StoredDeadLetters(store)
-    app = application(settings.max_body_bytes)
+    app, refused = application(settings.max_body_bytes), RefusedFeeds()
     for pages in (
         Events(tokens, taking.described.sources, speakers, ingest, read),
-        FeedPage(tokens, feed),
+        FeedPage(tokens, feed, refused),
         Queries(tokens, tables, speakers.clock, secrets, aside, in_logs),
         Names(tokens, secrets, in_logs, tables.table),
         Guards(tokens, served, boottime),
         Lists(tokens, findings, letters, analysed.silences.all, aside),
         _probes(guarding, analysed),
-        _metrics(about, taking, guarding, analysed),
+        _metrics(about, taking, guarding, analysed, refused),
     ):
         pages.add_to(app)
     analysed.add_to(app, about, taking)
@@ -77,6 +78,7 @@ def _metrics(
     taking: Inputs,
     guarding: GuardParts,
     analysed: AnalysisParts,
+    refused: RefusedFeeds,
 ) -> Metrics:
     return Metrics(
         metrics.SERVER,
@@ -86,6 +88,7 @@ def _metrics(
         AlertMetrics(analysed.notifier, analysed.attempts, about.clock),
         StoreMetrics(about.store, analysed.audit),
         about.held,
+        refused.counter,
     )
 
 

@@ -15,6 +15,7 @@ from streams.http.closure_metrics import refused_of
 from streams.http.feed import FeedServer
 from streams.http.problems import unavailable
 from streams.http.receipts import ReceiptIntake
+from streams.http.refused_feeds import RefusedFeeds
 from streams.http.server import require_websocket
 from streams.observability import metrics
 from streams.observability.progress import STILL_SECONDS
@@ -90,6 +91,7 @@ class RelayedRealms(Collector):
         self._tokens = tokens
         self._first = sorted(first)
         self._realms: dict[str, RelayedRealm] = {}
+        self._refused = RefusedFeeds()
         self._tasks = asyncio.TaskGroup()
         self._running = asyncio.Event()
 
@@ -99,8 +101,9 @@ class RelayedRealms(Collector):
 
     async def guard(self, request: web.Request) -> web.StreamResponse:
         """Let a guard in and feed it with the facts of its realm."""
-        token, realm = self._tokens.guard(request)
-        require_websocket(request)
+        with self._refused.counting(request):
+            token, realm = self._tokens.guard(request)
+            require_websocket(request)
         await self._running.wait()
         relayed = self._realm(realm)
         if not await relayed.log.ready(READY_SECONDS):
@@ -147,6 +150,7 @@ class RelayedRealms(Collector):
         leases.add_metric(["lapsed"], len(realms) - proven)
         yield leases
         yield refused_of(self._about.refused)
+        yield from self._refused.counter.collect()
 
     def _realm(self, realm: str) -> RelayedRealm:
         """Realm as it is relayed; from now on, if it was not before."""

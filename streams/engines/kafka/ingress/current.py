@@ -80,7 +80,7 @@ class FollowedTable:
 
     async def current(self) -> Registry | None:
         """Table while it is known to be new; None: it is not."""
-        if not await self._guard.ready(WAIT_SECONDS):
+        if not await self._guard.ready(WAIT_SECONDS, required=False):
             return None
         token = self._writer.written(self._realm)
         if not await self._guard.wait_for(token, WAIT_SECONDS):
@@ -111,7 +111,7 @@ class FollowedTable:
         # The lease proves that it was no leader that is none any more who answered.
         if not (
             await self._guard.wait_for(token, WAIT_SECONDS)
-            and await self._guard.ready(WAIT_SECONDS)
+            and await self._guard.ready(WAIT_SECONDS, required=False)
         ):
             raise BehindError(f"the table is not at {token}")
         return token
