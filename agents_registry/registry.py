@@ -46,6 +46,7 @@ from agents_registry.lineage import (
 )
 from agents_registry.registers import ExpiryRegister, Register
 from agents_registry.steps import finish
+from agents_registry.table_form import copied, joined, parted
 from agents_registry.versions import Versions, varies
 
 if TYPE_CHECKING:
@@ -133,15 +134,18 @@ class Registry:
     def dump(self) -> dict[str, Any]:
         """State as plain values: bytes, and lists that JSON can hold.
 
-        A table that needs a rebuild has nothing worth keeping.
+        Nothing of it changes with the table. One that needs a rebuild has nothing worth
+        keeping. See `agents_registry.table_form`.
         """
+        lineage = self.lineage.dump()
+        lineage["names"] = joined(lineage["names"])
         return {
-            **{f"lineage.{name}": of for name, of in self.lineage.dump().items()},
+            **{f"lineage.{name}": copied(of) for name, of in lineage.items()},
             **{f"expiry.{name}": of for name, of in self.expiry.dump().items()},
             **self.causes.dump(),
             "owners": self.owners.dump(),
             "scopes": self.scopes.dump(),
-            **{name: list(of.items()) for name, of in self._maps().items()},
+            "owned": copied([*self.owned.items()]),
             **{
                 name: [(node, list(of.items())) for node, of in nested.items()]
                 for name, nested in self._nested().items()
@@ -150,7 +154,7 @@ class Registry:
                 name: [(node, sorted(of)) for node, of in bound.items()]
                 for name, bound in self._bound().items()
             },
-            "withdrawn": [(one, kind, *name) for one, kind, name in self._withdrawn],
+            "withdrawn": [(*of, *name) for *of, name in sorted(self._withdrawn)],
             "distrusts": [to_plain(distrust) for distrust in self._distrusts],
             "horizon": self.horizon,
             **self._versions.dump(),
@@ -162,13 +166,13 @@ class Registry:
     ) -> Registry:
         """Make the table again that `dump` gave, with the vocabulary that it had."""
         registry = cls(vocabulary)
-        registry.lineage.restore(_below("lineage.", plain))
+        lineage = _below("lineage.", plain)
+        registry.lineage.restore(lineage | {"names": parted(lineage["names"])})
         registry.expiry.restore(_below("expiry.", plain))
         registry.causes.restore(plain)
         registry.owners.restore(plain["owners"], frozenset)
         registry.scopes.restore(plain["scopes"], tuple)
-        for name, of in registry._maps().items():
-            of.update(plain[name])
+        registry.owned.update(plain["owned"])
         for name, nested in registry._nested().items():
             nested.update((node, dict(of)) for node, of in plain[name])
         for name, bound in registry._bound().items():
@@ -181,9 +185,6 @@ class Registry:
         registry.horizon = plain["horizon"]
         registry._versions.restore(plain)
         return registry
-
-    def _maps(self) -> dict[str, dict[Any, Any]]:
-        return {"owned": self.owned}
 
     def _nested(self) -> dict[str, dict[int, Any]]:
         return {

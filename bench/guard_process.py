@@ -53,5 +53,5 @@ async def _guard(url: str, count: str) -> dict[str, Any]:
 
 if __name__ == "__main__":
     if sys.argv[2] == FACTS:
-        vars(feed)["edition"] = lambda: FACTS
+        vars(feed)["SPOKEN"] = ()
     print(json.dumps(asyncio.run(_guard(sys.argv[1], sys.argv[3]))))

@@ -1,6 +1,6 @@
 """How long a new guard denies: from the start of its process to its first allow.
 
-The peer is the same guard, started from facts as a guard of another edition is.
+The peer is the same guard, started from facts as one that reads no tables.
 """
 
 from __future__ import annotations

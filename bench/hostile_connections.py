@@ -29,7 +29,7 @@ DRIBBLED: Final = (
 
 
 async def snapshots(target: Target) -> None:
-    """Take everything as a guard of another edition, from the first fact."""
+    """Take everything as a guard that reads no tables, from the first fact."""
     async with AsyncExitStack() as on:
         feed = await _subscribe(on, target, f"reader-{target.round}")
         async for frame in feed:

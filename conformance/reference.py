@@ -7,15 +7,17 @@ run: its feed takes each frame, its standing and its lease decide what that prov
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import sys
 from typing import TYPE_CHECKING, Any, cast
 
 from agents_registry.identifiers import Identifier
 from agents_registry.presentation import Presented
+from agents_registry.table_form import SPOKEN
 from agents_registry.verdict import Policy
 from enforcement import Guard, Lapse, Mode
-from enforcement.feed import Feed, Link
+from enforcement.feed import PART, Feed, Link
 from enforcement.replica import MalformedError
 
 if TYPE_CHECKING:
@@ -64,9 +66,10 @@ class DrivenFeed(Feed):
             standing.replica.successor() if link.succeeds else standing.begin()
         )
         hello = standing.hello(link.replica)
-        return {"type": "hello", "guard": "conformance", **hello}
+        reads = {"tables": list(SPOKEN)}
+        return {"type": "hello", "guard": "conformance", **hello, **reads}
 
-    async def receive(self, number: int, frame: str) -> bool:
+    async def receive(self, number: int, frame: str | bytes) -> bool:
         """Take a frame; tell whether that ended the connection."""
         link = self.links[number]
         try:
@@ -110,7 +113,9 @@ class Reference:
             seq = self._guard.standing.ping()
             return {"ping": {"type": "ping", "seq": seq}}
         if do == "receive":
-            return {"closed": await feed.receive(number, request["frame"])}
+            part = request.get("bytes")
+            frame = request["frame"] if part is None else base64.b64decode(part)
+            return {"closed": await feed.receive(number, frame)}
         feed.disconnect(number)
         return {}
 
@@ -158,7 +163,9 @@ def _presented(shown: dict[str, Any]) -> Any:
     return Presented(names, shown["issued_at"], chain)
 
 
-def _message(frame: str) -> dict[str, Any]:
+def _message(frame: str | bytes) -> dict[str, Any]:
+    if isinstance(frame, bytes):
+        return {"type": PART, "bytes": frame}
     try:
         message = json.loads(frame)
     except ValueError as error:

@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 from attrs import define, field
 
+from agents_registry.table_form import SPOKEN
 from enforcement import tracing
 from enforcement.reach import SecondPath, connecting
 from enforcement.reconnect import Reconnect
 from enforcement.replica import FeedBrokenError, MalformedError, Replica, number, text
-from enforcement.table import ComingTable, edition
+from enforcement.table import ComingTable
 from enforcement.turns import resting_tables
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ class Feed:
         link: Link,
         socket: aiohttp.ClientWebSocketResponse,
     ) -> None:
-        start = {**self._standing.hello(link.replica), "table": edition()}
+        start = {**self._standing.hello(link.replica), "tables": SPOKEN}
         hello: dict[str, Any] = {"type": "hello", "guard": self._name, **start}
         if self._receipts is not None:
             # Taken before anything else on this connection, so before the first pong.

@@ -1,25 +1,19 @@
 """A table sent as it is, instead of the facts that made it: how a guard starts fast.
 
 To merge a million facts takes a guard many seconds, to take up the table that they
-make less than one. A table means something only to the very code that made it. So a
-guard tells the server its `edition`, and a server of another one sends facts.
+make less than one. A guard tells the versions of the form that it reads, and a server
+that writes none of them sends facts.
 
-The message ``table`` lists the sections of `Registry.dump`, and binary frames bring
-them one after the other: arrays as bytes, everything else as JSON, long lists in
-several sections of one name. See docs/adr/0021-tables-for-guards.md.
+The message ``table`` lists the sections, and binary frames bring them one after the
+other. See docs/table-format.md.
 """
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import json
-import sys
-from importlib import resources
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
-import agents_registry as core
 from agents_registry.registry import Registry
+from agents_registry.table_form import SPOKEN, Section, unpack
 from enforcement.replica import (
     MalformedError,
     number,
@@ -32,31 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MOST_BYTES: Final = 1 << 32
-
-
-class Section(NamedTuple):
-    """A part of a table: raw bytes of an array, or JSON, and its length in bytes."""
-
-    name: str
-    raw: bool
-    size: int
-
-
-@functools.cache
-def edition() -> str:
-    """Name the core by its code and the machine's byte order.
-
-    A table that other rules made must not be taken up. The guard's distribution puts
-    the same code below a package of its own, which its imports then name; that place is
-    left out, or a guard would never be of its server's edition.
-    """
-    digest = hashlib.sha256(sys.byteorder.encode())
-    roof = "".join(core.__name__.rpartition(".")[:2]).encode()
-    files = resources.files(core).iterdir()
-    for file in sorted(files, key=lambda each: each.name):
-        if file.name.endswith(".py"):
-            digest.update(file.read_bytes().replace(roof, b""))
-    return digest.hexdigest()
 
 
 class ComingTable:
@@ -72,8 +41,10 @@ class ComingTable:
         """Read what the server announces.
 
         Raises:
-            MalformedError: it is no table, or too large a one.
+            MalformedError: it is no table, too large a one, or of another version.
         """
+        if message.get("version") not in SPOKEN:
+            raise MalformedError(f"a table of version {message.get('version')!r}")
         self.genesis = text(message, "genesis")
         self.partition = partition_of(message)
         self.offset = number(message, "offset")
@@ -108,28 +79,17 @@ class ComingTable:
         Raises:
             MalformedError: the sections do not make a table.
         """
-        whole = b"".join(self._parts)
+        whole = memoryview(b"".join(self._parts))
         self._parts.clear()
-        plain: dict[str, Any] = {}
-        start = 0
         try:
-            for name, raw, size in self._sections:
-                piece = whole[start : start + size]
-                start += size
-                if raw:
-                    plain[name] = piece
-                elif name in plain:
-                    plain[name] += json.loads(piece)
-                else:
-                    plain[name] = json.loads(piece)
-            return Registry.load(plain, self._vocabulary)
+            return Registry.load(unpack(self._sections, whole), self._vocabulary)
         except (ValueError, TypeError, KeyError, IndexError) as error:
             raise MalformedError(f"not a table: {error!r}") from error
 
 
 def _sections(plain: Any) -> list[Section]:
     try:
-        return [Section(str(name), bool(raw), _size(size)) for name, raw, size in plain]
+        return [Section(str(name), str(of), _size(size)) for name, of, size in plain]
     except (TypeError, ValueError) as error:
         raise MalformedError(f"not the sections of a table: {error}") from error
 

@@ -22,7 +22,7 @@ function answer(request: any): object {
   if (request.do === "check") return guard.check(request.presented, request.scope, request.at_least);
   if (request.do === "receive") {
     try {
-      guard.receive(request.frame);
+      guard.receive(request.frame ?? Buffer.from(request.bytes, "base64"));
     } catch {
       connection = null;
     }

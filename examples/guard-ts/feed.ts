@@ -24,6 +24,7 @@ export function guardOf(url: string, credential: string, lease = 1000): Guard {
     // Node takes headers here, browsers do not.
     const options: any = { headers: { Authorization: `Bearer ${credential}` } };
     const socket = new WebSocket(`${url.replace(/^http/, "ws").replace(/\/$/, "")}/v1/feed`, options);
+    socket.binaryType = "arraybuffer";
     let heard = performance.now();
     const ping = () => socket.send(JSON.stringify(guard.ping()));
     const timer = setInterval(() => {
@@ -44,7 +45,7 @@ export function guardOf(url: string, credential: string, lease = 1000): Guard {
     socket.onmessage = ({ data }) => {
       heard = performance.now();
       try {
-        guard.receive(data);
+        guard.receive(typeof data === "string" ? data : new Uint8Array(data));
         failures = 0;
       } catch (error) {
         console.error(`feed: ${error}`);

@@ -1,5 +1,6 @@
 // A guard of level `core`, without any package: a table that the feed keeps equal to the
 // log, and the lease that proves it.
+import { ComingTable, VERSION } from "./columns.ts";
 import { least, Table } from "./table.ts";
 import { identifier, list, must, natural, parse, read, text } from "./wire.ts";
 
@@ -10,6 +11,7 @@ const MILLISECOND = 1_000_000n;
 export class Guard {
   private lease: bigint; private clock: () => bigint; private wall: () => bigint;
   private seq = 0n; private began: bigint;
+  private coming: { table: ComingTable; offset: bigint } | null = null;
   private table!: Table; private genesis!: string | null; private position!: bigint | null;
   private sent!: Map<bigint, bigint>; private proofs!: { end: bigint; until: bigint }[];
 
@@ -20,7 +22,7 @@ export class Guard {
     this.forget();
   }
   private forget(): void {
-    [this.table, this.genesis, this.position] = [new Table({}), null, null];
+    [this.table, this.genesis, this.position, this.coming] = [new Table({}), null, null, null];
     [this.sent, this.proofs] = [new Map(), []];
   }
 
@@ -34,7 +36,8 @@ export class Guard {
   hello() {
     if (this.position === null) this.forget();
     const position = this.position === null ? null : Number(this.position);
-    return { type: "hello", guard: "guard-ts", genesis: this.genesis, position };
+    const tables = [Number(VERSION)];
+    return { type: "hello", guard: "guard-ts", genesis: this.genesis, position, tables };
   }
   /** Give a ping; send it at once, and one every quarter of a lease. */
   ping() {
@@ -42,12 +45,14 @@ export class Guard {
     return { type: "ping", seq: Number(this.seq) };
   }
   /** Take a frame. It throws when the connection has to end; the next one starts anew. */
-  receive(frame: string): void {
+  receive(frame: string | Uint8Array): void {
     try {
+      if (typeof frame !== "string") return this.part(frame);
       const message = parse(frame);
       must(message, typeof message === "object" && !Array.isArray(message), "not an object");
       if (message.type === "snapshot") this.snapshot(message);
       else if (message.type === "delta") this.delta(message);
+      else if (message.type === "table") this.begin(message);
       else if (message.type === "pong") this.pong(message);
     } catch (error) {
       this.forget();
@@ -61,6 +66,18 @@ export class Guard {
     must(genesis, genesis === this.genesis && typeof more === "boolean", "not of this snapshot");
     this.table.apply(list(facts).map(read));
     if (!more) this.position = natural(offset);
+  }
+  private begin(message: any): void {
+    if (this.genesis !== null) this.forget();
+    [this.genesis, this.table] = [text(message.genesis), new Table(message.vocabulary ?? {}, true)];
+    this.coming = { table: new ComingTable(message), offset: natural(message.offset) };
+  }
+  private part(bytes: Uint8Array): void {
+    must(bytes, this.coming !== null, "no table is on its way");
+    const { table, offset } = this.coming!;
+    if (!table.take(bytes)) return;
+    this.table.apply(table.facts());
+    [this.position, this.coming] = [offset, null];
   }
   private delta({ from, to, facts }: any): void {
     must(from, natural(from) === this.position && natural(to) >= from, "a gap");

@@ -1,10 +1,11 @@
 // The table: which credentials are dead. Never less strict than it must be, and stricter
 // where a rule would be long here (docs/writing-a-guard.md has the rules).
-import type { Fact } from "./wire.ts";
+import { must, type Fact } from "./wire.ts";
 
 const UNCERTAIN = 5_000_000_000n, FUTURE = 300_000_000_000n;
 const LIMIT = 4096; // nodes that one check visits
 const P = ""; // what is presented together: one credential, which no fact names
+const REGISTERS = ["owner_set", "renewal", "scope_set"];
 const ENDED: Fact = { revoke: "revoked", suspend: "suspended", narrow: "narrowed" };
 
 export const least = (a: bigint, b: bigint) => (a < b ? a : b);
@@ -17,13 +18,20 @@ export class Table {
   private distrusts: Fact[] = [];
   private doubtful = new Set<string>();
   private classes: Map<string, string>;
+  private merged: boolean;
 
-  constructor(vocabulary: Record<string, string>) {
-    this.classes = new Map(Object.entries(vocabulary));
+  /** `merged`: of facts that were merged before, so that nobody knows any more who said them. */
+  constructor(vocabulary: Record<string, string>, merged = false) {
+    [this.classes, this.merged] = [new Map(Object.entries(vocabulary)), merged];
   }
 
-  apply(facts: Fact[]): void {
+  apply(facts: Iterable<Fact>): void {
     for (const fact of facts) {
+      // What it takes back, or what a copy replaced before its time fell, is not told any more.
+      const lost = fact.fact === "distrust" || (REGISTERS.includes(fact.fact) && vague(fact)
+        && this.of(fact.fact, fact.node).some((f) =>
+          f.authority === fact.authority && least(fact.version, fact.received_at) <= f.version));
+      must(fact.fact, !this.merged || !lost, "another table is needed");
       if (fact.fact === "distrust") this.distrusts.push(fact);
       // Stricter: to find the one fact that is taken back takes its hash; doubt the subject.
       if (fact.fact === "withdraw" && !["cause", "edge", "alias"].includes(fact.kind))

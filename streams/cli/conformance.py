@@ -40,6 +40,7 @@ def run_suite(
             metavar="-- PROGRAM ARGS",
         ),
     ] = None,
+    *,
     http: Annotated[
         str | None,
         typer.Option(
@@ -56,13 +57,22 @@ def run_suite(
         list[str] | None,
         typer.Option("--group", help="Only this group of cases; can be repeated."),
     ] = None,
+    tables: Annotated[
+        bool,
+        typer.Option("--tables", help="Send tables to a guard that reads them."),
+    ] = False,
 ) -> None:
     """Run the suite against a guard; exit code 0 if it passes the level."""
-    raise typer.Exit(run(program or [], http, level, group))
+    raise typer.Exit(run(program or [], http, level, group, tables=tables))
 
 
 def run(
-    program: list[str], url: str | None, level: Level, groups: list[str] | None
+    program: list[str],
+    url: str | None,
+    level: Level,
+    groups: list[str] | None,
+    *,
+    tables: bool = False,
 ) -> int:
     """Print the report.
 
@@ -71,6 +81,7 @@ def run(
         url: of a guard that answers over HTTP.
         level: that decides the exit code.
         groups: of cases; None for all.
+        tables: go out instead of snapshots, to a guard that reads them.
 
     Returns:
         The exit code: 0, 1 when the level was not passed, 2 when nothing was tested.
@@ -79,11 +90,12 @@ def run(
     from conformance.drivers import DriverError
     from conformance.levels import passes, report
     from conformance.levels import run as play
+    from conformance.tables import TableDriver
 
     try:
         cases = suite(groups)
         with _driver(program, url) as driver:
-            tally = play(driver, cases)
+            tally = play(TableDriver(driver) if tables else driver, cases)
     except (SuiteError, DriverError) as error:
         return complain("conformance", error, _USAGE)
     sys.stdout.write("".join(f"{line}\n" for line in report(tally, level, groups)))

@@ -19,7 +19,7 @@ from aiohttp import WSMsgType, web
 from attrs import define, field
 
 from agents_registry.secret_shapes import has_secret
-from enforcement.table import edition
+from agents_registry.table_form import SPOKEN, VERSION
 from streams.http.frames import Pieces
 from streams.http.pacing import Pace
 from streams.http.receipts import ReceiptError
@@ -118,7 +118,7 @@ class FeedServer:
             vocabulary: kind to class, for the guards.
             lease_ms: how long a guard may use a pong at most, counted from its ping.
             receipts: takes what guards report.
-            tables: what a guard of this edition starts from.
+            tables: what a guard that reads tables starts from.
         """
         self.connections: set[Connection] = set()
         self.probed: Callable[[Connection, dict[str, Any]], None] | None = None
@@ -297,9 +297,9 @@ class FeedServer:
 
     async def _begin(self, connection: Connection, hello: dict[str, Any]) -> None:
         """Bring a guard without a position up to date, in the fastest form it reads."""
-        same = hello.get("table") == edition()
-        tables = self._tables
-        table = await tables.current() if same and tables is not None else None
+        read, tables = hello.get("tables"), self._tables
+        can = isinstance(read, list) and any(version in SPOKEN for version in read)
+        table = await tables.current() if can and tables is not None else None
         if table is None:
             await self._snapshot(connection)
         else:
@@ -308,6 +308,7 @@ class FeedServer:
     async def _send_table(self, connection: Connection, table: Packed) -> None:
         await _send(connection, {
             "type": "table",
+            "version": VERSION,
             **self._about(),
             "offset": table.offset,
             "sections": [tuple(section) for section in table.sections],

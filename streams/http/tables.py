@@ -1,23 +1,24 @@
 """The table for guards that start: one made for all that come at the same time.
 
 Thousands of facts take a guard longer to merge than the table that they make takes to
-be sent. It goes out as `enforcement.table` reads it, in binary frames.
+be sent. It goes out in the form of `agents_registry.table_form`, in binary frames.
 """
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import orjson
 from attrs import frozen
 
-from enforcement.table import Section
+from agents_registry.table_form import Section, pack
+from enforcement.turns import resting_tables
 from streams.process.aside import Aside, here
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from agents_registry.registry import Registry
     from streams.services.feed_ports import FedLog, TableSource
@@ -26,7 +27,6 @@ FROM_FACTS: Final = 5000  # a shorter log is sent as facts, which any guard can 
 KEPT_SECONDS: Final = 10.0
 CATCH_UP_SECONDS: Final = 2.0
 PART: Final = 256 << 10  # bytes of a frame: pongs go out in between
-LIST: Final = 20_000  # entries in one piece of JSON: other threads get their turn
 
 
 @frozen
@@ -85,32 +85,15 @@ class SharedTables:
                 asyncio.get_running_loop().call_later(KEPT_SECONDS, self._forget)
             return self._kept
 
-    async def _make(self) -> Packed:
-        offset, registry = self._source.applied, self._source.registry
-        plain = registry.dump()
-        sections, pieces = await asyncio.to_thread(_pack, plain)
-        return Packed(offset, registry, sections, pieces)
+    async def _make(self) -> Packed | None:
+        """Pack the table; None where something is being taken back just now."""
+        async with resting_tables():
+            offset, registry = self._source.applied, self._source.registry
+            if registry.needs_rebuild:
+                return None
+            plain = await asyncio.to_thread(registry.dump)
+        sections, pieces = await asyncio.to_thread(pack, plain, orjson.dumps)
+        return Packed(offset, registry, tuple(sections), tuple(pieces))
 
     def _forget(self) -> None:
         self._kept = None
-
-
-def _pack(
-    plain: Mapping[str, Any],
-) -> tuple[tuple[Section, ...], tuple[bytes, ...]]:
-    """Sections of a dump and their bytes, long lists in several."""
-    sections, pieces = [], []
-    for name, of in plain.items():
-        raw = isinstance(of, bytes)
-        for part in _cut(of):
-            pieces.append(part if raw else orjson.dumps(part))
-            sections.append(Section(name, raw, len(pieces[-1])))
-    return tuple(sections), tuple(pieces)
-
-
-def _cut(of: Any) -> Iterator[Any]:
-    if not isinstance(of, list) or len(of) <= LIST:
-        yield of
-        return
-    for start in range(0, len(of), LIST):
-        yield of[start : start + LIST]

@@ -21,21 +21,22 @@ from attrs import frozen
 
 import agents_registry
 import schemas
+from agents_registry import table_form
 from agents_registry.registry import Registry
+from agents_registry.table_form import Section
 from schemas.codec import edition
 from streams.observability.failpoints import failpoint
 from streams.process.private_folder import create_private
 from streams.stages.sentinel.revocation_offsets import Accepted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from agents_registry.identifiers import Vocabulary
 
 MAGIC: Final = b"rescind1"
 DIGEST: Final = 32
-FORM: Final = 3  # of what is told of a realm
-LIST: Final = 20_000  # entries in one piece of JSON: other threads get their turn
+FORM: Final = 4  # of what is told of a realm
 
 log = structlog.get_logger()
 
@@ -65,15 +66,9 @@ class TableFile:
         """Make the tables; takes about a second for a million names, in any thread."""
         realms, rest = [], self._rest
         for realm in self._told:
-            plain: dict[str, Any] = {}
-            for section, raw, size in realm["sections"]:
-                part, rest = rest[:size], rest[size:]
-                if raw:
-                    plain[section] = bytes(part)
-                elif section in plain:
-                    plain[section] += orjson.loads(part)
-                else:
-                    plain[section] = orjson.loads(part)
+            sections = [Section(*each) for each in realm["sections"]]
+            plain = table_form.unpack(sections, rest, orjson.loads)
+            rest = rest[sum(section.size for section in sections) :]
             registry = Registry.load(plain, self._vocabulary)
             causes = realm["accepted"].items()
             accepted = {identity: Accepted(*each) for identity, each in causes}
@@ -99,26 +94,15 @@ def pack(
     parts: list[bytes] = []
     told = []
     for name, registry, accepted in realms:
-        sections = []
-        for section, of in registry.dump().items():
-            raw = isinstance(of, bytes)
-            for piece in _cut(of):
-                parts.append(piece if raw else orjson.dumps(piece))
-                sections.append((section, raw, len(parts[-1])))
+        sections, pieces = table_form.pack(registry.dump(), orjson.dumps)
+        parts += pieces
         causes = {identity: list(each) for identity, each in accepted.items()}
-        told.append({"realm": name, "accepted": causes, "sections": sections})
+        listed = [tuple(section) for section in sections]
+        told.append({"realm": name, "accepted": causes, "sections": listed})
     head = {"fits": _fits(genesis, vocabulary), "about": about, "realms": told}
     start = orjson.dumps(head)
     content = [len(start).to_bytes(4, "little"), start, *parts]
     return [MAGIC, _digest(genesis, content), *content]
-
-
-def _cut(of: Any) -> Iterator[Any]:
-    if not isinstance(of, list) or len(of) <= LIST:
-        yield of
-        return
-    for start in range(0, len(of), LIST):
-        yield of[start : start + LIST]
 
 
 def write(path: Path, content: Iterable[bytes]) -> None:

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from agents_registry.table_form import VERSION
 from conformance.cases import Case, SuiteError, read, suite
 from conformance.drivers import DriverError, Http, Program
 from conformance.levels import passes, report, run
 from conformance.reference import Reference
+from conformance.tables import TableDriver
 from tests.conformance.export import FOLDER, export, mixed
 from tests.conformance.oracle import wrong_checks
 from tests.conformance.recorded import recorded
@@ -78,6 +80,99 @@ def test_our_guard_passes_the_full_suite(cases: list[Case]) -> None:
     ]
     assert tally.cases == len(cases)
     assert tally.checks > 1000
+
+
+ABOUT_TABLES = ("basics", "copies", "corrections", "feed", "lease")
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [pytest.param(ABOUT_TABLES, id="some"),
+     pytest.param(None, id="all", marks=pytest.mark.long)],
+)  # fmt: skip
+def test_our_guard_passes_from_tables(groups: tuple[str, ...] | None) -> None:
+    """Whatever snapshot a server would send is a table."""
+    with Program(REFERENCE) as program:
+        driver = CountingDriver(program)
+        tally = run(TableDriver(driver), suite(list(groups) if groups else None))
+
+    assert [] == tally.problems
+    assert driver.tables >= len({case.name for case in suite(["copies"])})
+
+
+class CountingDriver:
+    """Counts the tables that go out to a guard."""
+
+    def __init__(self, driver: Program) -> None:
+        self.tables = 0
+        self._driver = driver
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Pass a request on."""
+        self.tables += '"type": "table"' in request.get("frame", "")
+        return self._driver.ask(request)
+
+
+class SilentDriver:
+    """A guard that reads tables and remembers what came."""
+
+    def __init__(self, **hello: object) -> None:
+        self.hello = {"type": "hello", "position": None, **hello}
+        self.got: list[str] = []
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Take a request."""
+        if request["do"] == "connect":
+            return {"hello": self.hello}
+        if "bytes" in request:
+            self.got.append("bytes")
+        elif request["do"] == "receive":
+            frame = request["frame"]
+            known = "type" in frame
+            self.got.append(json.loads(frame)["type"] if known else "text")
+        return {"closed": False}
+
+
+def chunk(**more: object) -> str:
+    """Give a whole snapshot without facts, changed."""
+    plain = {"type": "snapshot", "genesis": "g", "offset": 0, "vocabulary": None}
+    return json.dumps(plain | {"facts": [], "more": False} | more)
+
+
+@pytest.mark.parametrize(
+    ("frames", "got"),
+    [
+        ([chunk()], ["table", "bytes"]),
+        ([chunk(more=True), chunk()], ["table", "bytes"]),
+        ([chunk(more=True), "no JSON"], ["snapshot", "text"]),
+        ([chunk(more=True), chunk(genesis="h")], ["snapshot", "snapshot"]),
+        ([chunk(facts=[{}])], ["snapshot"]),
+        ([chunk(offset="0")], ["snapshot"]),
+        ([chunk(more=None)], ["snapshot"]),
+    ],
+)
+def test_only_what_a_server_would_send_goes_out_as_a_table(
+    frames: list[str], got: list[str]
+) -> None:
+    """What a guard must refuse reaches it as it is written."""
+    guard = SilentDriver(tables=[VERSION])
+    driver = TableDriver(guard)
+    driver.ask({"do": "connect", "connection": 1})
+    for frame in frames:
+        driver.ask({"do": "receive", "connection": 1, "frame": frame})
+
+    seen = [one for number, one in enumerate(guard.got) if one != "bytes" or number < 2]
+    assert got == seen
+
+
+def test_a_guard_that_reads_no_tables_gets_facts() -> None:
+    """Its hello does not say so."""
+    guard = SilentDriver()
+    driver = TableDriver(guard)
+    driver.ask({"do": "connect", "connection": 1})
+    driver.ask({"do": "receive", "connection": 1, "frame": chunk()})
+
+    assert ["snapshot"] == guard.got
 
 
 class Handler(BaseHTTPRequestHandler):

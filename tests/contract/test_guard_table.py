@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, NoReturn
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import orjson
 import pytest
 
-from agents_registry.facts import Edge, Fact, Withdraw, fact_id
+from agents_registry import table_form
+from agents_registry.facts import Edge, Fact, OwnerSet, Withdraw, fact_id
+from agents_registry.identifiers import Identifier
 from agents_registry.life import Reason
 from agents_registry.registry import Registry
+from agents_registry.table_form import VERSION, pack
 from enforcement import Guard, feed
 from enforcement.replica import MalformedError
 from enforcement.table import ComingTable
 from streams.http import feed as server_feed
 from streams.http import tables
+from streams.process.aside import here
 from streams.services.intake import encode
 from streams.stages.ingest.admission import Admission
 from streams.stages.ingest.ingress import Origin
@@ -24,6 +29,7 @@ from tests.contract.guard_cases import (
     FAMILY,
     LEASE,
     NOW,
+    OTHER,
     PARENT,
     SAID,
     allows,
@@ -34,10 +40,13 @@ from tests.contract.guard_cases import (
 from tests.integration.serving import running
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Coroutine, Sequence
     from pathlib import Path
 
     from streams.apps.embedded import Served
+    from streams.process.aside import Aside
+
+T = TypeVar("T")
 
 pytestmark = pytest.mark.contract
 
@@ -69,7 +78,7 @@ def never(*_: object) -> NoReturn:
 def short_logs_as_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have a log of any length sent as a table, its lists in pieces."""
     monkeypatch.setattr(tables, "FROM_FACTS", 1)
-    monkeypatch.setattr(tables, "LIST", 2)
+    monkeypatch.setattr(table_form, "AT_ONCE", 2)
     monkeypatch.setattr(tables, "PART", 16)
 
 
@@ -91,12 +100,13 @@ async def test_a_guard_starts_from_the_table_and_goes_on_with_deltas(
             assert guard.feed.connections == 1
 
 
-async def test_a_guard_of_another_edition_gets_facts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("read", [(), (table_form.VERSION + 1,), "1"])
+async def test_a_guard_that_reads_no_table_of_ours_gets_facts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: object
 ) -> None:
-    """A table means something to the very code that made it."""
+    """One of a later version would mean something else to it."""
     monkeypatch.setattr(server_feed.FeedServer, "_send_table", never)
-    monkeypatch.setattr(feed, "edition", lambda: "another")
+    monkeypatch.setattr(feed, "SPOKEN", read)
     async with running(tmp_path) as server:
         await write(server.served, *FAMILY)
         async with connect(server.served) as guard:
@@ -143,8 +153,9 @@ async def test_guards_that_come_together_share_one_table(
 
 def packed(facts: Sequence[Fact]) -> tuple[dict[str, Any], bytes]:
     """Give the message and the bytes that a table is sent as."""
-    sections, pieces = tables._pack(Registry.build(facts).dump())
-    message = {"genesis": "g", "offset": 4, "sections": [list(s) for s in sections]}
+    sections, pieces = pack(Registry.build(facts).dump(), orjson.dumps)
+    message = {"version": VERSION, "genesis": "g", "offset": 4,
+               "sections": [list(s) for s in sections]}  # fmt: skip
     return message, b"".join(pieces)
 
 
@@ -169,8 +180,10 @@ def test_a_table_arrives_as_it_was() -> None:
     [
         {"sections": None},
         {"sections": [["names"]]},
-        {"sections": [["names", True, -1]]},
-        {"sections": [["names", True, 1 << 33]]},
+        {"sections": [["lineage.names", "names", -1]]},
+        {"sections": [["lineage.names", "names", 1 << 33]]},
+        {"version": VERSION + 1},
+        {"version": None},
         {"offset": None},
         {"genesis": ""},
     ],
@@ -192,3 +205,56 @@ def test_refuses_bytes_that_are_no_table() -> None:
     short.take(content[: sum(size for *_, size in message["sections"][:3])])
     with pytest.raises(MalformedError, match="not a table"):
         short.registry()
+
+
+class MovingTable:
+    """A table that goes on while somebody packs it."""
+
+    applied = 4
+
+    def __init__(self, *facts: Fact) -> None:
+        self.registry = Registry.build(facts)
+        self.loaded = asyncio.Event()
+        self.loaded.set()
+
+    async def wait_applied(self, offset: int) -> None:
+        """All is applied."""
+
+
+def shared(source: MovingTable, aside: Aside = here) -> tables.SharedTables:
+    """Give what packs a table for guards."""
+    log = SimpleNamespace(end=source.applied)
+    return tables.SharedTables(source, log, aside)
+
+
+async def test_a_table_holds_nothing_that_came_while_it_was_packed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A child of a name that the table does not have would be no table at all."""
+    facts = (*FAMILY, Edge(**SAID, child=CHILD, parent=OTHER))
+    source = MovingTable(*facts)
+
+    def late(plain: dict[str, Any], dumps: Callable[[Any], bytes]) -> object:
+        for number in range(3):
+            parent = Identifier("vault.accessor", f"late{number}")
+            source.registry.apply(Edge(**SAID, child=CHILD, parent=parent))
+            source.registry.apply(OwnerSet(**SAID, node=parent, owners=(PARENT,)))
+        return pack(plain, dumps)
+
+    monkeypatch.setattr(tables, "pack", late)
+    packed = await shared(source).current()
+
+    assert packed is not None
+    expected = pack(Registry.build(facts).dump(), orjson.dumps)
+    assert (expected[0], expected[1]) == ([*packed.sections], [*packed.pieces])
+
+
+async def test_no_table_is_packed_that_is_to_be_built_anew() -> None:
+    """What takes facts back may come while somebody waits to pack it."""
+    source = MovingTable(*FAMILY)
+
+    async def aside(function: Callable[[], Coroutine[Any, Any, T]], /) -> T:
+        source.registry.needs_rebuild = True
+        return await function()
+
+    assert await shared(source, aside).current() is None

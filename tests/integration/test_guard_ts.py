@@ -19,9 +19,13 @@ from agents_registry.identifiers import Identifier
 from conformance.cases import read, suite
 from conformance.drivers import Program
 from conformance.levels import passes, report, run
+from conformance.tables import TableDriver
+from streams.http import tables
+from streams.http.feed import FeedServer
 from tests.conformance.export import mixed
 from tests.contract.feed_server import ScriptedFeed
 from tests.integration.cli_server import environment, serving, until
+from tests.integration.serving import running
 from tests.integration.serving import until as until_async
 
 if TYPE_CHECKING:
@@ -36,22 +40,25 @@ PARENT, CHILD, OTHER = (f"vault.accessor:{n}" for n in ("parent", "child", "othe
 
 
 @pytest.mark.long
-def test_it_passes_level_core(repository: Path) -> None:
+@pytest.mark.parametrize("tabled", [False, True])
+def test_it_passes_level_core(repository: Path, *, tabled: bool) -> None:
     """Every denial of the suite, and every allowance of its level."""
     driver = [NODE, str(repository / "examples/guard-ts/driver.ts")]
     with Program(driver) as program:
-        tally = run(program, suite())
+        tally = run(TableDriver(program) if tabled else program, suite())
 
     lines = report(tally, "core")
     assert "level core: passed" in lines, lines
 
 
 @pytest.mark.campaign
-def test_it_is_safe_in_many_random_worlds(repository: Path) -> None:
+@pytest.mark.parametrize("tabled", [False, True])
+def test_it_is_safe_in_many_random_worlds(repository: Path, *, tabled: bool) -> None:
     """What it leaves out it denies."""
     driver = [NODE, str(repository / "examples/guard-ts/driver.ts")]
     with Program(driver) as program:
-        tally = run(program, read("mixed", mixed(range(5000))))
+        worlds = read("mixed", mixed(range(5000)))
+        tally = run(TableDriver(program) if tabled else program, worlds)
 
     assert passes(tally, "core"), report(tally, "core")
 
@@ -77,13 +84,15 @@ class Guard:
 
 
 @contextmanager
-def guarding(repository: Path, folder: Path, url: str) -> Iterator[Guard]:
+def guarding(
+    repository: Path, folder: Path, url: str, token: str = CREDENTIAL
+) -> Iterator[Guard]:
     """Run the example until the context ends."""
     with (
         (folder / "guard.log").open("w") as errors,
         subprocess.Popen(
             [NODE, repository / "examples/guard-ts/check.ts"],
-            env=environment(folder, RESCIND_URL=url, RESCIND_TOKEN=CREDENTIAL),
+            env=environment(folder, RESCIND_URL=url, RESCIND_TOKEN=token),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -145,3 +154,23 @@ async def test_it_goes_on_where_it_was_after_a_cut(
     first, second = feed.hellos[:2]
     assert (None, None) == (first["genesis"], first["position"])
     assert (feed.genesis, 1) == (second["genesis"], second["position"])
+
+
+async def test_it_starts_from_a_table(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No fact is sent that is in it, and what comes later finds its names."""
+    monkeypatch.setattr(tables, "FROM_FACTS", 1)
+    monkeypatch.setattr(FeedServer, "_snapshot", None)
+    identifiers: list[dict[str, Any]] = [
+        {"identifier": PARENT},
+        {"identifier": CHILD, "parents": [PARENT]},
+    ]
+    async with running(tmp_path) as server:
+        body: dict[str, object] = {"credentials": identifiers}
+        assert 201 == (await server.post("/v1/adopt", "restorer", body))[0]
+        with guarding(repository, tmp_path, server.url, "guard") as guard:
+            await until_async(lambda: guard.allows(CHILD))
+            body = {"identifier": PARENT, "reason": "leaked"}
+            assert 201 == (await server.post("/v1/revocations", "revoker", body))[0]
+            await until_async(lambda: guard.check(CHILD)["reason"] == "revoked")

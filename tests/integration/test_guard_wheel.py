@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 import pytest
 from attrs import frozen
 
-from enforcement.table import edition
 from streams.engines.kafka.records.codec import fact_record
 from tests.integration.kafka_guards import CHILD, revoke
 from tests.integration.serving import running
@@ -141,18 +140,6 @@ def test_the_wheel_holds_one_package(customer: Customer) -> None:
     }
     assert "rescind_guard/py.typed" in names
     assert "rescind_guard/_vendor/schemas/released/cause/1.avsc" in names
-
-
-def test_it_is_of_its_servers_edition(customer: Customer) -> None:
-    """Or a guard would start from facts, twenty times slower, and nobody would see."""
-    printed = customer.run(
-        """
-        from rescind_guard._vendor.enforcement.table import edition
-        print(edition())
-        """
-    )
-
-    assert printed.strip() == edition()
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ import pytest
 from conformance.cases import suite
 from conformance.drivers import Program
 from conformance.levels import run
+from conformance.tables import TableDriver
 from conformance.verdicts import Gravity
 from tests.planted.copies import GUARD, Change, copied, plant
 
@@ -209,13 +210,30 @@ FOREIGN = {
     ),
 }  # fmt: skip
 
-CHANGES: Final = [bug.change for bug in (*OURS.values(), *FOREIGN.values())]
+FROM_TABLES = {
+    "the further parents of a table are passed over": Bug(
+        "columns.ts",
+        'of read["lineage.more_parents"])',
+        "of [])",
+        "rule-revoke",
+    ),
+    "a copy that lowers a version is taken as it is": Bug(
+        "table.ts", "!this.merged || !lost", "true", "corrections"
+    ),
+    "other names of a table are passed over": Bug(
+        "columns.ts", "if (ring[n] !== n)", "if (false)", "basics"
+    ),
+}
+
+CHANGES: Final = [
+    bug.change for bugs in (OURS, FOREIGN, FROM_TABLES) for bug in bugs.values()
+]
 
 
-def found(command: list[str], *groups: str) -> set[Gravity]:
+def found(command: list[str], *groups: str, tables: bool = False) -> set[Gravity]:
     """Give how grave the problems are that the kit finds."""
     with Program(command) as driver:
-        tally = run(driver, suite(list(groups)))
+        tally = run(TableDriver(driver) if tables else driver, suite(list(groups)))
     return {problem.gravity for problem in tally.problems}
 
 
@@ -257,3 +275,16 @@ def test_a_bug_in_a_foreign_guard_is_caught(
     plant(copied(repository, tmp_path, FOLDER), bug.change)
 
     assert bug.gravity in found([NODE, str(tmp_path / FOLDER / "driver.ts")], bug.group)
+
+
+@pytest.mark.parametrize("name", FROM_TABLES)
+def test_a_bug_in_a_reader_of_tables_is_caught(
+    name: str, repository: Path, tmp_path: Path
+) -> None:
+    """With tables in place of snapshots, and with nothing else."""
+    bug = FROM_TABLES[name]
+    plant(copied(repository, tmp_path, FOLDER), bug.change)
+    command = [NODE, str(tmp_path / FOLDER / "driver.ts")]
+
+    assert bug.gravity in found(command, bug.group, tables=True)
+    assert bug.gravity not in found(command, bug.group)

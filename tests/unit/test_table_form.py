@@ -1,0 +1,151 @@
+"""The form of a table: documented, recorded, and refused where it is another one."""
+
+from __future__ import annotations
+
+import base64
+import re
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from agents_registry import table_form
+from agents_registry.facts import from_plain
+from agents_registry.inventory import table
+from agents_registry.registry import Registry
+from agents_registry.table_form import (
+    COLUMNS,
+    OTHERS,
+    ROWS,
+    VERSION,
+    Section,
+    joined,
+    pack,
+    parted,
+    unpack,
+)
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.unit
+
+SAMPLE = Path(ROOT, "tests/samples/table-1.json")
+
+
+@pytest.fixture(scope="module")
+def sample() -> dict[str, Any]:
+    """Give the facts and the table that were recorded."""
+    return dict(orjson.loads(SAMPLE.read_bytes()))
+
+
+@pytest.fixture
+def parts() -> tuple[list[Section], list[bytes]]:
+    """Give the table without facts."""
+    return pack(Registry().dump(), orjson.dumps)
+
+
+def sections_of(sample: dict[str, Any]) -> tuple[list[Section], bytes]:
+    """Read a recorded table."""
+    sections = [Section(*each) for each in sample["sections"]]
+    return sections, base64.b64decode(sample["content"])
+
+
+def test_the_same_facts_make_the_recorded_table(sample: dict[str, Any]) -> None:
+    """Other bytes are another version: guards of other releases read this one."""
+    facts = [from_plain(fact) for fact in sample["facts"]]
+    recorded = unpack(*sections_of(sample))
+    sections, pieces = pack(Registry.build(facts).dump(), orjson.dumps)
+
+    assert VERSION == sample["version"]
+    assert recorded == unpack(sections, b"".join(pieces))
+    assert all(recorded.values()), "the sample says nothing of some section"
+
+
+def test_a_recorded_table_is_read(sample: dict[str, Any]) -> None:
+    """As a guard does that a server of another release feeds."""
+    registry = Registry.load(
+        unpack(*sections_of(sample)), Registry().lineage.vocabulary
+    )
+    built = Registry.build(from_plain(fact) for fact in sample["facts"])
+
+    now = max(fact["received_at"] for fact in sample["facts"])
+    assert table(built, now) == table(registry, now)
+
+
+def test_the_page_lists_every_section() -> None:
+    """Whoever writes a reader has that page alone."""
+    page = Path(ROOT, "docs/table-format.md").read_text("utf-8")
+    told = {
+        name: kind
+        for names, kind in re.findall(
+            r"^\| (`[a-z_.`, ]+`) \| `(\w+)` \|", page, re.MULTILINE
+        )
+        for name in re.findall(r"[a-z_.]+", names)
+    }
+
+    types = {name: COLUMNS.get(name, ROWS) for name in COLUMNS.keys() | OTHERS}
+    assert types == {name: of for name, of in told.items() if name in types}
+    assert f"version **{VERSION}**" in page
+
+
+def test_names_of_half_a_surrogate_pair_are_kept() -> None:
+    """JSON can bring them."""
+    names = ["\0plain", "\1\ud800", "\ud834\N{GRINNING FACE}", "\2"]
+
+    assert names == parted(joined(names))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        Section("lineage.flags", "i32", 0),
+        Section("lineage.flags", "u8", 0),
+        Section("lineage.colour", ROWS, 2),
+        Section("owners", "u8", 0),
+    ],
+)
+def test_refuses_what_is_no_section(
+    parts: tuple[list[Section], list[bytes]], change: Section
+) -> None:
+    """Another type, a column that is there twice, an unknown name."""
+    sections, pieces = parts
+    with pytest.raises(ValueError, match="section"):
+        unpack([*sections, change], b"".join([*pieces, b"[]"]))
+
+
+@pytest.mark.parametrize("name", ["owners", "lineage.ring"])
+def test_refuses_a_table_without_a_section(
+    parts: tuple[list[Section], list[bytes]], name: str
+) -> None:
+    """What is missing may be a denial."""
+    pairs = [pair for pair in zip(*parts, strict=True) if pair[0].name != name]
+    with pytest.raises(ValueError, match=name):
+        unpack([section for section, _ in pairs], b"".join(piece for _, piece in pairs))
+
+
+@pytest.mark.parametrize("name", [name for name in COLUMNS if name != "lineage.names"])
+def test_refuses_a_column_of_another_length(sample: dict[str, Any], name: str) -> None:
+    """A check would meet a number that nothing stands for."""
+    sections, content = sections_of(sample)
+    start = sum(
+        each.size for each in sections[: [each.name for each in sections].index(name)]
+    )
+    shorter = [
+        each._replace(size=each.size - 8) if each.name == name else each
+        for each in sections
+    ]
+    with pytest.raises(ValueError, match="bytes"):
+        unpack(shorter, content[:start] + content[start + 8 :])
+
+
+def test_long_rows_are_in_several_sections(
+    sample: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No single call of JSON holds the process for long."""
+    monkeypatch.setattr(table_form, "AT_ONCE", 2)
+    plain = unpack(*sections_of(sample))
+    sections, pieces = pack(plain, orjson.dumps)
+
+    causes = [section for section in sections if section.name == "causes"]
+    assert (len(plain["causes"]) + 1) // 2 == len(causes)
+    assert plain == unpack(sections, b"".join(pieces))
