@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from streams.observability.logs import PROCESSORS, route_libraries
+from streams.process.whole_file import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -71,11 +72,8 @@ def say_ready(file: Path | None, url: str) -> None:
     Raises:
         OSError: it cannot be written, or no other file beside it.
     """
-    if file is None:
-        return
-    beside = file.with_name(f"{file.name}.new")
-    beside.write_text(f"{url}\n", "utf-8")
-    beside.replace(file)
+    if file is not None:
+        write_whole(file, f"{url}\n")
 
 
 def keep_collections_short(seconds: float = LONG_COLLECTION) -> Callable[[], None]:
