@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from agents_registry.registry import Registry
 
 note: Final = vars(Presented)["found"].__set__  # a third of what setattr takes
+_TUPLES: Final = {tuple}
 # Bits of a value that nothing else must be asked about, by what is asked for.
 _UNSCOPED: Final = CURRENT | MARKED
 _SCOPED: Final = CURRENT | MARKED | SCOPES_ABOVE
@@ -74,8 +75,11 @@ def _found(registry: Registry, presented: Presented) -> tuple[object, tuple[int,
 
     Raises:
         LookupError: nothing is presented, or no fact names some of it.
+        TypeError: names were given as something else than tuples.
     """
     lineage, names = registry.lineage, presented.identifiers
+    if not {type(names), type(presented.chain)} <= _TUPLES:
+        raise TypeError("Presented takes tuples of identifiers: Presented((name,))")
     if len(names) == 1 and not presented.chain:
         kind, value = names[0]
         nodes: tuple[int, ...] = (lineage.index[lineage.codes[kind] + value],)

@@ -10,6 +10,8 @@ import pytest
 from agents_registry.facts import Cause, Effect, Node
 from agents_registry.identifiers import Identifier
 from agents_registry.presentation import MOST_ACTORS, MOST_IDENTIFIERS
+from agents_registry.registry import Registry
+from agents_registry.verdict import judge
 from enforcement import Lapse, Presented
 from enforcement.decisions import decision
 from enforcement.names import read_presented
@@ -118,3 +120,13 @@ async def test_the_keyed_hash_of_a_full_token_counts_too() -> None:
 
     assert await deciding.allows(token("x", sub=names[:-1], jti="j"))
     assert await deciding.reason(token("x", sub=names, jti="j")) == "unreadable"
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_names_in_a_list_are_refused_with_what_to_write(count: int) -> None:
+    """Whatever becomes of them, and not only once one of them is denied."""
+    for given in ({"identifiers": list(NAMES[:count])}, {"chain": list(NAMES[:count])}):
+        asked: Any = {"identifiers": NAMES[:1]} | given
+
+        with pytest.raises(TypeError, match=r"Presented\(\(name,\)\)"):
+            judge(Registry(), Presented(**asked), now=1)
