@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from agents_registry.presentation import Presented
     from agents_registry.verdict import Judgement
 
-MOST_BYTES: Final = 1 << 23  # of a half; dropping it takes a few milliseconds
+MOST_BYTES: Final = 1 << 22  # of a half; dropping it takes a few milliseconds
 OF_AN_ANSWER: Final = 512  # bytes, without names
 _OF_A_NAME: Final = 72  # bytes, without its value
 

@@ -287,7 +287,7 @@ class _Clearing:
                 return NO_TIME, mark
             for cause in causes:
                 if cause.effect is Effect.NOT_BEFORE:
-                    mark = max(mark, cause.mark)
+                    mark = max(mark, cause.mark, NO_TIME + 1)  # that is none
                 elif registry.causes.in_force(cause):
                     return NO_TIME, mark
         if (

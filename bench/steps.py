@@ -1,6 +1,7 @@
 """The longest step of each stage, and all that it takes, on lineages that are hostile.
 
-The stages are driven as the embedded engine drives them, without a store. A step is
+The stages are driven as the embedded engine drives them, without a store; a guard's
+table as its feed and its checks in turns do. A step is
 what no other work of the event loop can interrupt; times are CPU time of the thread,
 without the collector of garbage.
 """
@@ -23,6 +24,10 @@ from agents_registry.facts import (
     Relation,
 )
 from agents_registry.identifiers import VOCABULARY, Identifier
+from agents_registry.life import Reason
+from agents_registry.presentation import Presented
+from agents_registry.registry import Registry
+from agents_registry.verdict import Policy, judging
 from bench.report import Row
 from streams.pipeline.access_partition import AccessPartition
 from streams.pipeline.access_records import Accesses
@@ -44,6 +49,8 @@ LATER: Final = NOW + 500 * S
 SAID: Final[dict[str, Any]] = {"authority": "a", "version": NOW, "received_at": NOW}
 DIVISOR: Final = {"tiny": 100, "small": 10, "full": 1}
 BATCH: Final = 200  # facts
+ANY: Final = Policy(dict.fromkeys(VOCABULARY, "allow_and_report"))
+TOO_LARGE: Final = Reason.LINEAGE_TOO_LARGE
 LONGEST: Final = 0.02  # seconds, of one step
 
 # What is told before the end, the end, and whose use is looked at.
@@ -63,17 +70,17 @@ def rows(scale: str) -> list[Row]:
             run.play(*make(size))
         finally:
             gc.enable()
-        for stage, total in run.total.items():
-            longest = run.longest[stage]
-            found.append(
-                Row(
-                    f"{what.format(size)}: {stage}, longest step",
-                    f"{longest * 1000:.1f} ms",
-                    total,
-                    target="<= 20 ms",
-                    met=longest <= LONGEST,
-                )
-            )
+        found += run.rows(what.format(size))
+    for what, make, full in OF_A_GUARD:
+        size = full // DIVISOR[scale]
+        table = _Table()
+        gc.collect()
+        gc.disable()
+        try:
+            table.play(*make(size))
+        finally:
+            gc.enable()
+        found += table.rows(f"a guard, {what.format(size)}")
     return found
 
 
@@ -90,17 +97,77 @@ class _NothingKept:
         return []
 
 
-class _Run:
+class _Timed:
+    """What the steps of each stage took."""
+
+    def __init__(self) -> None:
+        self.longest: dict[str, float] = defaultdict(float)
+        self.total: dict[str, float] = defaultdict(float)
+
+    def rows(self, what: str) -> list[Row]:
+        """Give a row for each stage."""
+        return [
+            Row(
+                f"{what}: {stage}, longest step",
+                f"{self.longest[stage] * 1000:.1f} ms",
+                total,
+                target="<= 20 ms",
+                met=self.longest[stage] <= LONGEST,
+            )
+            for stage, total in self.total.items()
+        ]
+
+    def steps(self, stage: str, steps: Steps[Result]) -> Result:
+        """Time each step."""
+        while True:
+            before = time.thread_time()
+            try:
+                next(steps)
+            except StopIteration as end:
+                result: Result = end.value
+                return result
+            finally:
+                self._note(stage, time.thread_time() - before)
+
+    def timed(self, stage: str, function: Callable[..., object], *given: Any) -> None:
+        """Time what is one step."""
+        before = time.thread_time()
+        function(*given)
+        self._note(stage, time.thread_time() - before)
+
+    def _note(self, stage: str, seconds: float) -> None:
+        self.longest[stage] = max(self.longest[stage], seconds)
+        self.total[stage] += seconds
+
+
+class _Table(_Timed):
+    """The table of a guard, and its checks in turns."""
+
+    def play(self, before: list[Fact], end: Fact, used: Identifier) -> None:
+        """Check what is used twice before the end and twice after it."""
+        registry = Registry()
+        for fact in before:
+            self.timed("facts", registry.apply, fact)
+        for allowed in (True, False):
+            for stage in ("first check", "next check"):
+                asked = Presented((used,))
+                answering = judging(registry, asked, now=LATER, policy=ANY)
+                judged = self.steps(stage, answering)
+                assert judged.allowed is allowed or judged.reason is TOO_LARGE
+            if allowed:
+                self.timed("end", registry.apply, end)
+
+
+class _Run(_Timed):
     """Stages over one lineage, and what their steps took."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._facts = FactsPartition(dict(VOCABULARY))
         self._realm = self._facts.realm("r")
         tolerances = Tolerances(S, S, 86_400 * S, 600 * S)
         self._access = AccessPartition(_NothingKept(), tolerances, self._facts.realm)
         self._posture = self._access.postures.of("r")
-        self.longest: dict[str, float] = defaultdict(float)
-        self.total: dict[str, float] = defaultdict(float)
 
     def play(self, before: list[Fact], end: Fact, used: Identifier) -> None:
         """Tell the facts, then the end; a use comes before it and one after it."""
@@ -115,47 +182,27 @@ class _Run:
         while waiting or self._facts.waiting or self._posture.waiting(now):
             if waiting and not self._facts.exclusive:
                 for _ in range(min(BATCH, len(waiting))):
-                    self._timed("facts", self._take, waiting.pop())
+                    self.timed("facts", self._take, waiting.pop())
             if self._facts.waiting:
                 self._slice(now)
-            self._steps("posture", self._access.inspect("r", now))
+            self.steps("posture", self._access.inspect("r", now))
 
     def _take(self, fact: Fact) -> None:
         self._facts.apply(self._realm, fact, self._facts.position)
         self._facts.position += 1
 
     def _slice(self, now: int) -> None:
-        listed = self._steps("cascade", self._facts.slices())
+        listed = self.steps("cascade", self._facts.slices())
         for realm, (found, _) in listed:
             self._realm.note_dead(found, self._facts.position)
             names = [each.identifier for each in found]
-            self._steps("sentinel", self._access.reconsider(realm, names, now))
+            self.steps("sentinel", self._access.reconsider(realm, names, now))
         self._facts.finish(listed)
 
     def _use(self, name: Identifier, event: str) -> None:
         use = AccessEvent((name,), "p", "allowed", LATER, event)
         block = Accesses("r", 0, AccessColumns.of([use]))
-        self._steps("sentinel", self._access.judge([block], LATER + S))
-
-    def _steps(self, stage: str, steps: Steps[Result]) -> Result:
-        while True:
-            before = time.thread_time()
-            try:
-                next(steps)
-            except StopIteration as end:
-                result: Result = end.value
-                return result
-            finally:
-                self._note(stage, time.thread_time() - before)
-
-    def _timed(self, stage: str, function: Callable[..., object], *given: Any) -> None:
-        before = time.thread_time()
-        function(*given)
-        self._note(stage, time.thread_time() - before)
-
-    def _note(self, stage: str, seconds: float) -> None:
-        self.longest[stage] = max(self.longest[stage], seconds)
-        self.total[stage] += seconds
+        self.steps("sentinel", self._access.judge([block], LATER + S))
 
 
 def _names(kind: str, number: int) -> list[Identifier]:
@@ -215,5 +262,11 @@ LINEAGES: Final[tuple[tuple[str, Callable[[int], World], int], ...]] = (
     ("chain of {:,} agents told from its end", _agents, 5_000),
     ("{:,} names of one node", _aliases, 16_000),
     ("{:,} children of one node", _children, 100_000),
+    ("owner of {:,} agents", _owns, 100_000),
+)
+OF_A_GUARD: Final[tuple[tuple[str, Callable[[int], World], int], ...]] = (
+    ("chain of {:,} under one owner", _chain, 4_000),
+    ("{:,} names of one node", _aliases, 4_095),
+    ("{:,} children of one node", _children, 1_000_000),
     ("owner of {:,} agents", _owns, 100_000),
 )

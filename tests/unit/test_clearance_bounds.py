@@ -219,6 +219,22 @@ def test_what_has_no_value_is_looked_at_once(
     assert 2 == len(began)
 
 
+@pytest.mark.parametrize("most", [100, 99])
+def test_a_circle_of_many_relations_is_walked_in_so_many_looks(
+    most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond them it is looked at closely each time."""
+    monkeypatch.setattr(clearing, "MOST_LOOKS", most)
+    line = [name(number) for number in range(10)]
+    each_other = [edge(one, other) for one in line for other in line if one != other]
+    registry = table(each_other)
+
+    assert ask(registry, name(0)).allowed
+    assert is_kept(registry, name(0)) is (most == 100)
+    registry.apply(revoke(name(9)))
+    assert not ask(registry, name(0)).allowed
+
+
 def test_an_answer_hangs_on_what_has_no_value_of_its_own() -> None:
     """What owns itself over others is marked, so that a fact on it is not missed."""
     registry = table(

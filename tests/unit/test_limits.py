@@ -159,3 +159,16 @@ def test_a_credential_of_a_circle_may_be_too_old() -> None:
     assert is_kept(young, name(0))
     assert Reason.NOT_BEFORE is judge(old, Presented((name(0),)), now=NOW).reason
     assert not is_kept(old, name(0))
+
+
+@pytest.mark.parametrize("at", [-(1 << 63), 0])
+def test_a_not_before_of_any_time_is_one(at: int) -> None:
+    """A credential whose time of issue nobody knows is dead under each."""
+    cause = Cause(
+        target=name(0), effect=Effect.NOT_BEFORE, at=SECOND, not_before=at, **SAID
+    )
+    registry = table([Node(node=name(0), **SAID), cause])
+
+    for _ in range(2):
+        found = judge(registry, Presented((name(0),)), now=NOW)
+        assert Reason.NOT_BEFORE is found.reason
