@@ -81,14 +81,11 @@ def _found(registry: Registry, presented: Presented) -> tuple[object, tuple[int,
     if not {type(names), type(presented.chain)} <= _TUPLES:
         raise TypeError("Presented takes tuples of identifiers: Presented((name,))")
     if len(names) == 1 and not presented.chain:
-        kind, value = names[0]
-        nodes: tuple[int, ...] = (lineage.index[lineage.codes[kind] + value],)
-    elif not names:
-        raise LookupError
+        nodes: tuple[int, ...] = (lineage.names.find(names[0]),)
     else:
-        nodes = tuple(map(lineage.find, names + presented.chain))
-        if NONE in nodes:
-            raise LookupError
+        nodes = tuple(map(lineage.names.find, names + presented.chain))
+    if not names or NONE in nodes:
+        raise LookupError
     found = registry.clearance.token, nodes
     note(presented, found)
     return found

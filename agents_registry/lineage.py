@@ -3,8 +3,8 @@
 Every identifier is interned once and is a small integer from then on. The first
 parent of a node sits in arrays, further parents (rare) in a dict. The identifiers of
 one node form a ring: ``ring[n]`` is the next name of the same node, so two names
-cost eight bytes and merging two classes is one swap. A name is held once, as one
-character for its kind and then its value.
+cost eight bytes and merging two classes is one swap. Names by integer, and integers by
+name: `agents_registry.names`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ from array import array
 from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.facts import Relation
-from agents_registry.identifiers import VOCABULARY, Identifier, NodeClass
+from agents_registry.identifiers import VOCABULARY, NodeClass
+from agents_registry.names import NameTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from agents_registry.identifiers import Identifier
 
 NONE: Final = -1
 UNKNOWN_TIME: Final = 2**63 - 1
@@ -30,7 +33,6 @@ CAUSED: Final = 16
 OWNED: Final = 32
 SCOPED: Final = 64
 LOUD: Final = CAUSED | OWNED
-_AT_ONCE: Final = 10_000  # names indexed before other threads get their turn
 
 _STRENGTH: Final = {
     Relation.REQUIRES: 0,
@@ -46,17 +48,13 @@ class Lineage:
     """Interned identifiers with their parents, children and other names.
 
     Attributes:
-        codes: by kind, the character that its names begin with.
-        index: by name (the kind's code and the value), the integer.
+        names: the identifiers, each with its integer.
     """
 
     def __init__(self, vocabulary: Mapping[str, NodeClass] = VOCABULARY) -> None:
         """Start empty; the vocabulary tells the class of each kind."""
         self.vocabulary = vocabulary
-        self.index: dict[str, int] = {}
-        self._names: list[str] = []
-        self.codes: dict[str, str] = {}
-        self._kinds: list[str] = []
+        self.names = NameTable()
         self.flags = bytearray()
         self.ring = array("i")
         self.parent = array("i")
@@ -73,25 +71,19 @@ class Lineage:
 
     def __len__(self) -> int:
         """Return the number of interned identifiers."""
-        return len(self._names)
+        return len(self.names)
 
     def dump(self) -> dict[str, Any]:
         """State as plain values: bytes of arrays, lists of pairs."""
         return {
-            "kinds": list(self._kinds),
-            "names": list(self._names),
+            **self.names.dump(),
             **{name: bytes(of) for name, of in self._arrays().items()},
             **{name: list(of.items()) for name, of in self._sparse().items()},
         }
 
     def restore(self, plain: Mapping[str, Any]) -> None:
         """Take up what `dump` gave; nothing may be interned yet."""
-        self._kinds += plain["kinds"]
-        self.codes = {kind: chr(code) for code, kind in enumerate(self._kinds)}
-        self._names += plain["names"]
-        for start in range(0, len(self._names), _AT_ONCE):
-            names = self._names[start : start + _AT_ONCE]
-            self.index.update(zip(names, range(start, start + _AT_ONCE), strict=False))
+        self.names.restore(plain)
         for name, empty in self._arrays().items():
             if isinstance(empty, bytearray):
                 empty.extend(plain[name])
@@ -125,34 +117,24 @@ class Lineage:
 
     def find(self, identifier: Identifier) -> int:
         """Integer of an identifier, NONE when no fact named it."""
-        code = self.codes.get(identifier[0])
-        return NONE if code is None else self.index.get(code + identifier[1], NONE)
+        return self.names.find(identifier)
 
     def kind(self, node: int) -> str:
         """Kind of an integer's identifier."""
-        return self._kinds[ord(self._names[node][0])]
+        return self.names.identifier(node)[0]
 
     def identifier(self, node: int) -> Identifier:
         """Return the identifier of an integer."""
-        name = self._names[node]
-        return Identifier(self._kinds[ord(name[0])], name[1:])
+        return self.names.identifier(node)
 
     def intern(self, identifier: Identifier) -> int:
         """Integer of an identifier, a new one when it is new.
 
         A kind outside the vocabulary counts as a credential: the strictest class.
         """
-        code = self.codes.get(identifier[0])
-        if code is None:
-            code = self.codes[identifier[0]] = chr(len(self._kinds))
-            self._kinds.append(identifier[0])
-        name = code + identifier[1]
-        node = self.index.get(name)
-        if node is not None:
+        node = self.names.intern(identifier)
+        if node < len(self.flags):
             return node
-        node = len(self._names)
-        self.index[name] = node
-        self._names.append(name)
         node_class = self.vocabulary.get(identifier[0], NodeClass.CREDENTIAL)
         self.flags.append(CREDENTIAL if node_class is NodeClass.CREDENTIAL else 0)
         self.ring.append(node)

@@ -46,7 +46,7 @@ from agents_registry.lineage import (
 )
 from agents_registry.registers import ExpiryRegister, Register
 from agents_registry.steps import finish
-from agents_registry.table_form import copied, joined, parted
+from agents_registry.table_form import copied
 from agents_registry.versions import Versions, varies
 
 if TYPE_CHECKING:
@@ -137,10 +137,8 @@ class Registry:
         Nothing of it changes with the table. One that needs a rebuild has nothing worth
         keeping. See `agents_registry.table_form`.
         """
-        lineage = self.lineage.dump()
-        lineage["names"] = joined(lineage["names"])
         return {
-            **{f"lineage.{name}": copied(of) for name, of in lineage.items()},
+            **{f"lineage.{n}": copied(of) for n, of in self.lineage.dump().items()},
             **{f"expiry.{name}": of for name, of in self.expiry.dump().items()},
             **self.causes.dump(),
             "owners": self.owners.dump(),
@@ -166,8 +164,7 @@ class Registry:
     ) -> Registry:
         """Make the table again that `dump` gave, with the vocabulary that it had."""
         registry = cls(vocabulary)
-        lineage = _below("lineage.", plain)
-        registry.lineage.restore(lineage | {"names": parted(lineage["names"])})
+        registry.lineage.restore(_below("lineage.", plain))
         registry.expiry.restore(_below("expiry.", plain))
         registry.causes.restore(plain)
         registry.owners.restore(plain["owners"], frozenset)

@@ -106,18 +106,6 @@ def unpack(
     return plain
 
 
-def joined(names: list[str]) -> bytes:
-    """Names side by side: the value, the kind's code, and a byte that UTF-8 lacks."""
-    texts = (f"{name[1:]}{name[0]}" for name in names)
-    return b"".join(text.encode("utf-8", "surrogatepass") + _END for text in texts)
-
-
-def parted(names: bytes) -> list[str]:
-    """Return what `joined` was given."""
-    texts = (name.decode("utf-8", "surrogatepass") for name in names.split(_END)[:-1])
-    return [f"{text[-1]}{text[:-1]}" for text in texts]
-
-
 def copied(of: Any) -> Any:
     """Copy of a part of a dump; the lists in its rows are the table's own."""
     if not isinstance(of, list):

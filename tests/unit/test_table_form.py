@@ -20,9 +20,7 @@ from agents_registry.table_form import (
     ROWS,
     VERSION,
     Section,
-    joined,
     pack,
-    parted,
     unpack,
 )
 from tests.conftest import ROOT
@@ -86,13 +84,6 @@ def test_the_page_lists_every_section() -> None:
     types = {name: COLUMNS.get(name, ROWS) for name in COLUMNS.keys() | OTHERS}
     assert types == {name: of for name, of in told.items() if name in types}
     assert f"version **{VERSION}**" in page
-
-
-def test_names_of_half_a_surrogate_pair_are_kept() -> None:
-    """JSON can bring them."""
-    names = ["\0plain", "\1\ud800", "\ud834\N{GRINNING FACE}", "\2"]
-
-    assert names == parted(joined(names))
 
 
 @pytest.mark.parametrize(

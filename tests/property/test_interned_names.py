@@ -1,0 +1,69 @@
+"""Names are interned as a dict would, whatever their hashes."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from agents_registry.identifiers import Identifier
+from agents_registry.names import ABSENT, HASHES, MOST, SLOTS, NameTable
+from tests.property.agreement import EXAMPLES, SEED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.property
+
+STEPS: Final = 10 * EXAMPLES
+LETTERS: Final = ("a", "b", "\x00", "\x01", "é", "ÿ", "𝄞", "\udcff", "\ud834")
+LAST_PLACES: Final = HASHES - HASHES // SLOTS // 2
+HASHED: Final[dict[str, Callable[[bytes], int]]] = {
+    "keyed": hash,
+    "of few values": lambda name: hash(name) % 97 * 11_000_003,
+    "at the last places": lambda name: LAST_PLACES + hash(name) % 4096,
+    "of one segment": lambda name: (hash(name) % (SLOTS - 1) << 20) + 7,
+}
+
+
+def identifier(random: Random) -> Identifier:
+    """Make a name: one that came before, the beginning of another one, or a new one."""
+    kind = f"kind.{int(300 * random.random() ** 8)}"  # codes of one byte and of two
+    if random.random() < 0.3:
+        return Identifier(
+            kind, "".join(random.choices(LETTERS, k=random.randint(0, 4)))
+        )
+    length = 256 if random.random() < 0.01 else 5
+    return Identifier(kind, f"{random.randrange(STEPS):0{length}}")
+
+
+@pytest.mark.parametrize("hashed", HASHED)
+def test_names_are_numbered_as_by_a_dict(hashed: str) -> None:
+    """In the order in which they came; also after a dump is taken up."""
+    random = Random(SEED)
+    names, numbers = NameTable(HASHED[hashed]), dict[Identifier, int]()
+    for step in range(STEPS):
+        name = identifier(random)
+        assert names.find(name) == numbers.get(name, ABSENT), (SEED, step, name)
+        if random.random() < 0.5:
+            number = numbers.setdefault(name, len(numbers))
+            assert names.intern(name) == number, (SEED, step, name)
+        if random.random() < 2 / STEPS:
+            names, before = NameTable(HASHED[random.choice([*HASHED])]), names
+            names.restore(before.dump())
+            assert names.dump() == before.dump()
+
+    assert len(names) == len(numbers)
+    assert [*numbers] == [*map(names.identifier, range(len(names)))]
+    assert all(names.find(name) == number for name, number in numbers.items())
+
+
+def test_a_table_grows_by_one_segment_at_a_time() -> None:
+    """However many names there are: nobody waits for more than one to be split."""
+    names = NameTable()
+    for number in range(6 * MOST):
+        names.intern(Identifier("jwt.jti", str(number)))
+        assert all(segment.used <= MOST for segment in names._segments)
+    assert len(names._segments) > 4
+    assert not names._crowded
