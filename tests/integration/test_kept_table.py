@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
+import threading
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
@@ -142,9 +143,42 @@ async def test_what_was_taken_back_is_not_kept(tmp_path: Path) -> None:
         await append(store, KNOWN)
         await kept(store, stages)
         stages.kept.position = 0
-        assert stages.kept.due(stages.facts)
+        assert stages.kept.due(stages.facts, calm=True)
         stages.registry.needs_rebuild = True
-        assert not stages.kept.due(stages.facts)
+        assert not stages.kept.due(stages.facts, calm=True)
+
+
+async def test_an_import_is_not_written_again_and_again(tmp_path: Path) -> None:
+    """A file has all names, so while facts come in it waits for more of them."""
+    names = [Identifier("jwt.jti", f"t{number}") for number in range(100)]
+    async with looping(tmp_path) as (store, stages):
+        await append(store, *(Node(node=name, **COMMON) for name in names))
+        await kept(store, stages)
+        stages.kept.position = stages.facts.position - 10
+
+        assert stages.kept.due(stages.facts, calm=True)
+        assert not stages.kept.due(stages.facts, calm=False)
+
+
+@pytest.mark.parametrize("name", ["pack", "write", "read"])
+async def test_a_file_holds_no_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """However long it takes to make, to write or to read: threads do that."""
+    quick = getattr(table_file, name)
+    whose: set[int] = set()
+
+    def noted(*args: object, **said: object) -> object:
+        whose.add(threading.get_ident())
+        return quick(*args, **said)
+
+    await keep(tmp_path, KNOWN)
+    monkeypatch.setattr(table_file, name, noted)
+    async with looping(tmp_path) as (store, stages):
+        await append(store, OTHER)
+        await until(lambda: stages.kept.position == 2)
+    assert whose
+    assert threading.get_ident() not in whose
 
 
 def changed(file: Path) -> None:

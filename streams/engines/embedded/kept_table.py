@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 FILE: Final = "table.snapshot"
 KEEP_AFTER: Final = 20_000  # facts between two files, at least
-PART: Final = 20  # and one for each so many names
+CALM: Final = 20  # and one for so many names
+BUSY: Final = 4  # as above, while facts come in: a file costs as much as its names
 
 log = structlog.get_logger()
 
@@ -88,11 +89,16 @@ class KeptTable:
             return False
         return True
 
-    def due(self, facts: FactsPartition) -> bool:
-        """Whether so much is new that a file pays."""
+    def due(self, facts: FactsPartition, *, calm: bool) -> bool:
+        """Whether so much is new that a file pays.
+
+        Args:
+            facts: with the table.
+            calm: nothing else is to be done now.
+        """
         registry = facts.realm(self._realm).cascade.registry
         new = facts.position - self.position
-        if new < max(KEEP_AFTER, len(registry.lineage) // PART):
+        if new < max(KEEP_AFTER, len(registry.lineage) // (CALM if calm else BUSY)):
             return False
         idle = self._writing is None or self._writing.done()
         return idle and not registry.needs_rebuild

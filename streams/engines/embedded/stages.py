@@ -47,7 +47,7 @@ class Stages(StageState):
             self._turn()
             self.working = True
             worked = await self._step()
-            if self.kept.due(self.facts):
+            if self.kept.due(self.facts, calm=not worked):
                 await keep_table(self)
             self.working = False
             if worked:
