@@ -7,7 +7,12 @@ import re
 import shutil
 import socket
 import sys
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import (
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+    suppress,
+)
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +43,17 @@ class Api:
     reached: list[str] = field(factory=list)
     reasons: list[list[str]] = field(factory=list)
 
+    async def stream(self, request: web.Request) -> web.StreamResponse:
+        """Send an event ten times a second, until the client is gone."""
+        self.reached.append(request.headers.get("Authorization", ""))
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        with suppress(ConnectionError):
+            while True:
+                await response.write(b"data: an event\n\n")
+                await asyncio.sleep(0.1)
+        return response
+
     async def answer(self, request: web.Request) -> web.Response:
         """Answer every request with what arrived of it."""
         self.reached.append(request.headers.get("Authorization", ""))
@@ -51,6 +67,7 @@ async def serving_api() -> AsyncIterator[Api]:
     """Run a sample API until the context ends."""
     api = Api()
     app = web.Application()
+    app.router.add_get("/events", api.stream)
     app.router.add_route("*", "/{path:.*}", api.answer)
     runner = web.AppRunner(app)
     await runner.setup()
@@ -79,6 +96,7 @@ def nginx(folder: Path, text: str) -> list[str]:
     )
     (folder / "nginx.conf").write_text(
         "daemon off;\nuser root;\nerror_log stderr;\nworker_processes 1;\n"
+        "worker_shutdown_timeout 1s;\n"
         f"pid {folder}/nginx.pid;\nevents {{}}\n"
         f"http {{\naccess_log off;\n{temporary}{text}}}\n"
     )
@@ -88,7 +106,8 @@ def nginx(folder: Path, text: str) -> list[str]:
 def caddy(folder: Path, text: str) -> list[str]:
     """Keep Caddy from its admin port and its own folders; give the arguments."""
     path = folder / "Caddyfile"
-    path.write_text(f"{{\n\tadmin off\n\tstorage file_system {folder}\n}}\n{text}")
+    own = f"{{\n\tadmin off\n\tstorage file_system {folder}\n"
+    path.write_text(text.replace("{\n", own, 1))
     return ["run", "--adapter", "caddyfile", "--config", str(path)]
 
 
@@ -131,7 +150,7 @@ def program(name: str) -> str:
 
 @asynccontextmanager
 async def running_gateway(
-    name: str, folder: Path, pdp: int, api: int
+    name: str, folder: Path, pdp: int, api: int, bound: str = "60s"
 ) -> AsyncIterator[str]:
     """Run a gateway between clients and an API until the context ends; give its URL.
 
@@ -140,12 +159,14 @@ async def running_gateway(
         folder: for its files.
         pdp: port of the decision point.
         api: port of the API.
+        bound: how long streams may last.
     """
     async with AsyncExitStack() as cleanup:
         port = cleanup.enter_context(reserved_port())
         text = configuration(name)
         for written, real in ((PDP_PORT[name], pdp), ("9000", api), ("8080", port)):
             text = text.replace(written, str(real))
+        text = text.replace("60s", bound)
         arguments = PREPARE[name](folder, text)
         with (folder / f"{name}.log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(

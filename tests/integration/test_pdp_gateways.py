@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -83,7 +85,7 @@ def fresh(name: str, *actors: str) -> str:
 
 @asynccontextmanager
 async def scene(
-    name: str, folder: Path, lease: float = 4.0, **more: Any
+    name: str, folder: Path, lease: float = 4.0, bound: str = "60s", **more: Any
 ) -> AsyncIterator[Scene]:
     """Set up server, decision point, API and gateway.
 
@@ -91,6 +93,7 @@ async def scene(
         name: of the gateway.
         folder: for all files.
         lease: longer than the default: a slow machine must not cost it.
+        bound: how long the gateway lets streams last.
         more: settings of the decision point.
     """
     async with AsyncExitStack() as stack:
@@ -110,7 +113,7 @@ async def scene(
         )
         asked = f"http://{pdp.grpc}" if name == "envoy-grpc" else pdp.url
         url = await stack.enter_async_context(
-            running_gateway(name, folder, URL(asked).port or 0, api.port)
+            running_gateway(name, folder, URL(asked).port or 0, api.port, bound)
         )
         session = await stack.enter_async_context(aiohttp.ClientSession())
         yield Scene(url, api, server, behind.aclose, session)
@@ -150,6 +153,29 @@ async def test_a_gateway_enforces_a_revocation(name: str, tmp_path: Path) -> Non
             status, _, headers = await made.get(good)
             assert (status, headers["X-Rescind-Reason"]) == (401, "revoked")
         assert len(made.api.reached) == reached
+
+
+@pytest.mark.parametrize("name", GATEWAYS)
+async def test_a_stream_ends_within_its_bound(name: str, tmp_path: Path) -> None:
+    """And is not begun again by whose credential died meanwhile."""
+    async with scene(name, tmp_path, bound="2s") as made:
+        good = fresh("child")
+        headers = {"Authorization": f"Bearer {good}"}
+        async with made.session.get(f"{made.url}/events", headers=headers) as events:
+            assert await events.content.readline() == b"data: an event\n"
+            order = {"identifier": str(AGENT)}
+            status, _ = await made.server.post("/v1/revocations", "revoker", order)
+            assert status == 201
+            if name == "nginx":  # as a timer would
+                pid = int((tmp_path / "nginx.pid").read_text())
+                os.kill(pid, signal.SIGHUP)
+            with pytest.raises((aiohttp.ClientPayloadError, ConnectionError)):
+                await events.content.read()
+
+        async def denied() -> bool:
+            return (await made.get(good, "/events"))[0] == 401
+
+        await until(denied)
 
 
 @pytest.mark.parametrize("name", GATEWAYS)
