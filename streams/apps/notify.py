@@ -25,13 +25,7 @@ from streams.engines.kafka.clock.cluster_clock import (
 from streams.engines.kafka.notify.process import NotifyProcess, notify_process
 from streams.http.alert_metrics import AlertMetrics, Attempts
 from streams.http.alerts import Alerts
-from streams.http.metrics import (
-    ClockOffset,
-    DeadLetterCollector,
-    Metrics,
-    OwedFindings,
-    StageProgress,
-)
+from streams.http.metrics import Metrics, OneValue, StageProgress
 from streams.http.probes import Probes
 from streams.http.problems import problems
 from streams.http.silences import SilencePages, act_of
@@ -126,10 +120,10 @@ def _collectors(
     process: NotifyProcess, attempts: Attempts, clock: Callable[[], int]
 ) -> Iterator[Collector]:
     yield StageProgress(lambda: process.progress)
-    yield OwedFindings(lambda: process.inbox.owed)
-    yield DeadLetterCollector(lambda: process.inbox.dead)
+    yield OneValue(metrics.NOTIFY_OWED, lambda: process.inbox.owed)
+    yield OneValue(metrics.DEAD_LETTERS, lambda: process.inbox.dead)
     yield AlertMetrics(process.worker, attempts, clock)
-    yield ClockOffset(partial(offset_seconds, clock))
+    yield OneValue(metrics.CLOCK_OFFSET, partial(offset_seconds, clock))
 
 
 def _receivers(settings: Settings) -> Alerting:

@@ -36,7 +36,7 @@ from streams.engines.kafka.relay.log_pieces import LogPieces
 from streams.engines.kafka.relay.relayed_roll import Signing
 from streams.engines.kafka.topics.topics import assert_layout
 from streams.http.auth import ANY_REALM
-from streams.http.metrics import ClockOffset, Metrics
+from streams.http.metrics import Metrics, OneValue
 from streams.http.probes import Probes
 from streams.http.problems import problems
 from streams.observability import metrics
@@ -102,7 +102,7 @@ async def relay(
         app = web.Application(middlewares=[problems])
         realms.add_to(app)
         Probes(realms.stalled, realms.waiting, partial(faults, clock)).add_to(app)
-        offset = ClockOffset(partial(offset_seconds, clock))
+        offset = OneValue(metrics.CLOCK_OFFSET, partial(offset_seconds, clock))
         Metrics(metrics.RELAY, held, realms, offset).add_to(app)
         entry.guard(app)
         url = await running.enter_async_context(accepting(app, settings, entry, realms))

@@ -12,6 +12,7 @@ import typer
 from typer.main import get_group
 
 from streams.cli.options import (
+    DONE,
     MappingFile,
     Plain,
     PlainGroup,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from streams.sources.adopting.adoption import Adoption, Option
     from streams.sources.adopting.listing import Entry, Listing
 
-DONE: Final = 0
 SHOWN: Final = 20  # names of what is gone
 OPERATORS: Final = "operators"
 _TOLD: Final = {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from streams.cli.options import Plain, asking
+from streams.cli.options import DONE, Plain, asking
 from streams.cli.output import clean, columns, count, show, to_stderr
 
 if TYPE_CHECKING:
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from streams.clients.rescind import Client
 
-DONE: Final = 0
 FAILED: Final = 1
 
 # What an error of an attempt means, and what to do.

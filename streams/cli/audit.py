@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from streams.cli.options import KeptHeads, TokenFile, Url, run
+from streams.cli.options import BROKEN, KeptHeads, TokenFile, Url, run
 from streams.cli.output import clean
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from streams.services.audit_export import Against, ChainExport, Wanted
 
 HOLDS: Final = 0
-BROKEN: Final = 1
 INCOMPLETE: Final = 4
 NO_KEY: Final = 5
 

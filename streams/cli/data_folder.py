@@ -7,11 +7,11 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streams.cli.options import Config, KeptHeads
+from streams.cli.options import BROKEN, DONE, USAGE, Config, KeptHeads
 from streams.cli.output import complain
 
 if TYPE_CHECKING:
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from streams.apps.migration import Moved
     from streams.stages.audit.chain import Head
 
-DONE: Final = 0
-BROKEN: Final = 1
-USAGE: Final = 2
 
 data_folder_app = typer.Typer()
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import typer
 
-from streams.cli.options import Name, Plain, PlainGroup, Worker, asking, knowing
+from streams.cli.options import DONE, Name, Plain, PlainGroup, Worker, asking, knowing
 from streams.cli.output import clean, show, to_stderr
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 _COMMANDS: Final = {
     "withdrawals": "withdraw", "distrusts": "distrust", "owners": "owners",
 }  # fmt: skip
-DONE: Final = 0
 WAITS: Final = 1
 
 Reason = Annotated[

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from streams.cli.options import Config, Listen, loading
+from streams.cli.options import BROKEN, DONE, USAGE, Config, Listen, loading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from streams.settings.server import Settings
 
-STOPPED: Final = 0
-BROKEN: Final = 1
-USAGE: Final = 2
 
 ProcessName = Annotated[
     str | None,
@@ -214,7 +211,7 @@ def _run(
                 role_runs = start()
             asyncio.run(role_runs)
     except KeyboardInterrupt:
-        _end(STOPPED)
+        _end(DONE)
     except ValidationError as error:
         _end(USAGE, explained_either(error, config))
     except LayoutError as error:
@@ -225,7 +222,7 @@ def _run(
         _end(BROKEN, failure_text(error))
     except OSError as error:
         _end(BROKEN, error)
-    _end(STOPPED)
+    _end(DONE)
 
 
 def _end(code: int, text: object = None) -> NoReturn:

@@ -15,6 +15,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from agents_registry.identifiers import VOCABULARY, Identifier, Vocabulary, extend
+from streams.cli.options import USAGE
 from streams.cli.output import clean, complain
 from streams.model.findings import SEVERITY, Finding, episode_id
 from streams.model.records import DeadLetter, to_line
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
 
 CLEAN: Final = 0
 FOUND: Final = 1
-USAGE: Final = 2
 UNREAD: Final = 3
 NOWHERE: Final = dict.fromkeys(UnreadPiece._fields)  # of what was read
 WORTH: Final = 16 << 20  # bytes of logs for one more process

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from streams.clients.rescind import Client
 
 Work = TypeVar("Work", bound="Callable[..., int]")
+DONE: Final = 0
+BROKEN: Final = 1
 USAGE: Final = 2
 Plain = Annotated[
     Literal["table", "json"], typer.Option("--output", help="Form of the output.")

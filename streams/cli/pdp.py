@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from streams.apps.pdp import guard_of
+from streams.cli.options import BROKEN, DONE, USAGE
 from streams.cli.output import complain
 from streams.observability.metrics import PDP
 from streams.observability.tracing import MissingError, traced_process
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
 
     from enforcement.guard import AnyGuard
     from streams.pdp.service import Deciding
-
-STOPPED: Final = 0
-BROKEN: Final = 1
-USAGE: Final = 2
 
 
 def run(config: Path | None, *, url: str | None, listen: str | None) -> int:
@@ -49,7 +46,7 @@ def run(config: Path | None, *, url: str | None, listen: str | None) -> int:
         with traced_process(PDP):
             asyncio.run(_until_a_signal(settings, guard_of(settings)))
     except KeyboardInterrupt:
-        return STOPPED
+        return DONE
     except ValidationError as error:
         return complain("pdp", explained(error, PdpSettings, config), USAGE)
     except FileNotFoundError as error:
@@ -58,7 +55,7 @@ def run(config: Path | None, *, url: str | None, listen: str | None) -> int:
         return complain("pdp", error, USAGE)
     except BaseExceptionGroup as group:
         return complain("pdp", _broken(group), BROKEN)
-    return STOPPED
+    return DONE
 
 
 async def _until_a_signal(settings: PdpSettings, guard: AnyGuard[Any, Any]) -> None:

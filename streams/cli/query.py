@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.identifiers import VOCABULARY
+from streams.cli.options import DONE
 from streams.cli.output import clean, columns, count, show, to_stderr
 from streams.model.findings import Severity
 from streams.model.times import rfc3339, typed_time
@@ -16,9 +17,7 @@ if TYPE_CHECKING:
 
     from streams.clients.rescind import Client
 
-DONE: Final = 0
 DENIED: Final = 1
-USAGE: Final = 2
 UNKNOWN: Final = "unknown_credential"
 PAGE: Final = 1000
 LEFT_OUT: Final = (

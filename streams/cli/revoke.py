@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.identifiers import VOCABULARY
 from streams.cli.grants import waits
+from streams.cli.options import DONE
 from streams.cli.output import clean, count, show, to_stderr
 from streams.cli.query import UNKNOWN, moment_of
 from streams.clients.rescind import POLL, ClientError, settled
@@ -17,7 +18,6 @@ from streams.services.typed_names import identifier_of, is_plain
 if TYPE_CHECKING:
     from streams.clients.rescind import Client
 
-DONE: Final = 0
 NOT_CLOSED: Final = 1
 MOST_CREATED: Final = 100_000  # that a server lists at once
 CLOSED: Final = "closed"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from streams.apps.embedded import serve
 from streams.apps.first_start import settings_of
+from streams.cli.options import BROKEN, DONE, USAGE
 from streams.cli.output import complain, to_stderr
 from streams.clients.rescind import URL_FILE
 from streams.engines.embedded.data_folder import LostLogError, StoreInUseError
@@ -29,10 +30,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streams.apps.embedded import Served
-
-STOPPED: Final = 0
-BROKEN: Final = 1
-USAGE: Final = 2
 
 
 def run(
@@ -61,7 +58,7 @@ def run(
         with traced_process(SERVER):
             _serve(settings)
     except KeyboardInterrupt:
-        return STOPPED
+        return DONE
     except ValidationError as error:
         return complain("serve", explained(error, Settings, config), USAGE)
     except FileExistsError as error:
@@ -76,7 +73,7 @@ def run(
         return complain("serve", error, USAGE)
     except BaseExceptionGroup as group:
         return complain("serve", _broken(group), BROKEN)
-    return STOPPED
+    return DONE
 
 
 def _serve(settings: Settings) -> None:

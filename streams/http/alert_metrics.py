@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from attrs import define
 from prometheus_client.registry import Collector
 
 from streams.model.times import SECOND
@@ -42,16 +43,16 @@ class Attempts:
         return counted
 
 
+@define(eq=False)
 class AlertMetrics(Collector):
-    """What waits for each receiver, and whether it is still told anything."""
+    """What waits for each receiver, and whether it is still told anything.
 
-    def __init__(
-        self, desk: AlertDelivery, attempts: Attempts, clock: Callable[[], int]
-    ) -> None:
-        """Read a desk; ``clock`` gives the time (ns)."""
-        self._desk = desk
-        self._attempts = attempts
-        self._clock = clock
+    ``clock`` gives the time (ns).
+    """
+
+    _desk: AlertDelivery
+    _attempts: Attempts
+    _clock: Callable[[], int]
 
     def collect(self) -> Iterator[Metric]:
         """One value a receiver."""

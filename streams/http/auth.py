@@ -60,7 +60,6 @@ class CredentialHolder:
         return bool(frozenset().union(*held) & {*roles, "admin"})
 
 
-Proven = CredentialHolder | ProblemError
 PROVEN: Final = web.RequestKey("proven", object)
 COUNTED: Final = web.RequestKey("counted", str)
 MOST: Final = 256  # requests of one credential at once

@@ -46,33 +46,27 @@ class ClosureMetrics(Collector):
         """Metrics of closures over all realms of this process."""
         closures, now, tally = list(self._closures()), self._boottime(), self._tally
         yield metrics.CLOSURES_WAITING.of(sum(each.waiting for each in closures))
-        states = metrics.CLOSURES.family()
-        for state in (ProofState.CLOSED, ProofState.PARTIAL, ProofState.UNKNOWN):
-            states.add_metric([state.value], tally.states[state])
-        yield states
+        states = (ProofState.CLOSED, ProofState.PARTIAL, ProofState.UNKNOWN)
+        yield metrics.CLOSURES.each({(one.value,): tally.states[one] for one in states})
         standing = sum((each.standing(now) for each in closures), Counter())
-        guards = metrics.REGISTERED_GUARDS.family()
-        for mode in GuardMode:
-            for lease in ("held", "lapsed"):
-                guards.add_metric([mode.value, lease], standing[mode, lease])
-        yield guards
+        yield metrics.REGISTERED_GUARDS.each(
+            {
+                (mode.value, lease): standing[mode, lease]
+                for mode in GuardMode
+                for lease in ("held", "lapsed")
+            }
+        )
         yield refused_of(tally.refused)
         yield from tally.propagation.collect()
 
 
 def refused_of(reasons: Counter[str]) -> Metric:
     """Return the number of receipts that were not counted."""
-    refused = metrics.RECEIPTS_REFUSED.family()
     # Told from the start: what appears with its first one shows no increase.
-    for reason in REFUSALS:
-        refused.add_metric([reason], reasons[reason])
-    return refused
+    return metrics.RECEIPTS_REFUSED.each({(one,): reasons[one] for one in REFUSALS})
 
 
 def findings_of(opened: Counter[FindingKind]) -> Metric:
     """Return the number of opened findings."""
-    findings = metrics.FINDINGS.family()
-    for kind in FindingKind:
-        if kind is not FindingKind.TEST:
-            findings.add_metric([kind.value], opened[kind])
-    return findings
+    kinds = (kind for kind in FindingKind if kind is not FindingKind.TEST)
+    return metrics.FINDINGS.each({(kind.value,): opened[kind] for kind in kinds})

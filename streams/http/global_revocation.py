@@ -30,7 +30,13 @@ from streams.model.records import DeadLetter, Lifecycle
 from streams.model.times import SECOND
 from streams.services.intake import IntakeBatch
 from streams.sources.ssf.subjects import subject_of
-from streams.sources.ssf.verifier import SKEW, SetRefusedError, UnknownKeyError, signed
+from streams.sources.ssf.verifier import (
+    SKEW,
+    SetRefusedError,
+    UnknownKeyError,
+    is_for,
+    signed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -76,9 +82,7 @@ class RevocationCaller:
         claims = signed(token, self.keys.keys, TYPES)
         if claims.get("iss") != self.settings.issuer:
             raise SetRefusedError("invalid_issuer", "iss is not that of the settings")
-        audience = claims.get("aud")
-        named = audience if isinstance(audience, list) else [audience]
-        if not any(one in self.settings.audience for one in named):
+        if not is_for(claims, self.settings.audience):
             raise SetRefusedError("invalid_audience", "aud is not that of the settings")
         if not now - SKEW < _moment(claims, "exp"):
             raise SetRefusedError("invalid_request", "the token has expired")

@@ -6,6 +6,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
+from attrs import define
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
+    from streams.observability.metric_types import Count, Gauge
     from streams.observability.progress import Progress
 
 
@@ -50,21 +52,18 @@ class Build(Collector):
     """Which version runs, in which role."""
 
     def __init__(self, role: str) -> None:
-        self._labels = [role, metadata.version("rescind")]
+        self._labels = role, metadata.version("rescind")
 
     def collect(self) -> Iterator[Metric]:
         """One series."""
-        family = metrics.BUILD.family()
-        family.add_metric(self._labels, 1)
-        yield family
+        yield metrics.BUILD.each({self._labels: 1})
 
 
+@define(eq=False)
 class StageProgress(Collector):
-    """How far each stage of a process on Kafka is."""
+    """How far each stage of a process on Kafka is, by their names."""
 
-    def __init__(self, stages: Callable[[], Mapping[str, Progress]]) -> None:
-        """Ask at every scrape for the stages, by their names."""
-        self._stages = stages
+    _stages: Callable[[], Mapping[str, Progress]]
 
     def collect(self) -> Iterator[Metric]:
         """Partitions, lag and positions of each stage."""
@@ -78,34 +77,13 @@ class StageProgress(Collector):
         yield from (assigned, lag, position)
 
 
-class OwedFindings(Collector):
-    """How many findings hold back the commit of a notify process."""
+@define(eq=False)
+class OneValue(Collector):
+    """A metric without labels, and what is asked for its value at every scrape."""
 
-    def __init__(self, count: Callable[[], int]) -> None:
-        self._count = count
-
-    def collect(self) -> Iterator[Metric]:
-        """One series."""
-        yield metrics.NOTIFY_OWED.of(self._count())
-
-
-class ClockOffset(Collector):
-    """By how much the machine's clock is ahead of the one that it is measured by."""
-
-    def __init__(self, seconds: Callable[[], float]) -> None:
-        self._seconds = seconds
+    _metric: Gauge | Count
+    _value: Callable[[], float]
 
     def collect(self) -> Iterator[Metric]:
         """One series."""
-        yield metrics.CLOCK_OFFSET.of(self._seconds())
-
-
-class DeadLetterCollector(Collector):
-    """How many dead letters this process wrote."""
-
-    def __init__(self, count: Callable[[], int]) -> None:
-        self._count = count
-
-    def collect(self) -> Iterator[Metric]:
-        """One series."""
-        yield metrics.DEAD_LETTERS.of(self._count())
+        yield self._metric.of(self._value())

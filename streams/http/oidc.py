@@ -22,6 +22,7 @@ from streams.sources.ssf.verifier import (
     SetRefusedError,
     UnknownKeyError,
     claimed,
+    is_for,
     signed,
 )
 
@@ -144,9 +145,7 @@ def check(claims: Mapping[str, Any], rules: Oidc, now: float) -> None:
     """
     if claims.get("iss") != rules.issuer:
         raise refused("iss is another issuer")
-    audience = claims.get("aud")
-    named = audience if isinstance(audience, list) else [audience]
-    if not any(one in rules.audience for one in named if isinstance(one, str)):
+    if not is_for(claims, rules.audience):
         raise refused("aud does not name this server")
     expires = _seconds(claims, "exp")
     if expires is None:

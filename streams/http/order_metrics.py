@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from attrs import define
 from prometheus_client.registry import Collector
 
 from streams.model.times import SECOND
@@ -19,16 +20,13 @@ if TYPE_CHECKING:
     from streams.services.ingest import Intake
 
 
+@define(eq=False)
 class OrderMetrics(Collector):
-    """Reads a desk and the quotas at every scrape."""
+    """Reads a desk and the quotas at every scrape; ``clock`` gives the time (ns)."""
 
-    def __init__(
-        self, desk: ApprovalQueue, log: Intake, clock: Callable[[], int]
-    ) -> None:
-        """Read these; ``clock`` gives the time (ns)."""
-        self._desk = desk
-        self._log = log
-        self._clock = clock
+    _desk: ApprovalQueue
+    _log: Intake
+    _clock: Callable[[], int]
 
     def collect(self) -> Iterator[Metric]:
         """Return the number and age of waiting acts, and batches over their quota."""
@@ -42,11 +40,10 @@ class OrderMetrics(Collector):
             ]
             waiting.add_metric([act], len(since))
             oldest.add_metric([act], max(0, now - min(since, default=now)) / SECOND)
-        over = metrics.OVER_QUOTA.family()
-        exceeded = self._log.quotas.exceeded if self._log.quotas else {}
-        for authority, count in exceeded.items():
-            over.add_metric([authority], count)
-        letters = metrics.LETTERS_OVER_QUOTA.family()
-        for authority, count in self._log.stated.reasons.exceeded.items():
-            letters.add_metric([authority], count)
-        yield from (waiting, oldest, over, letters)
+        yield from (waiting, oldest)
+        over = self._log.quotas.exceeded if self._log.quotas else {}
+        yield metrics.OVER_QUOTA.each({(name,): over[name] for name in over})
+        letters = self._log.stated.reasons.exceeded
+        yield metrics.LETTERS_OVER_QUOTA.each(
+            {(name,): letters[name] for name in letters}
+        )

@@ -16,6 +16,7 @@ from attrs import evolve, frozen
 
 from agents_registry.secret_shapes import has_secret
 from streams.model.times import rfc3339
+from streams.sources.scim.scim import member
 
 LONGEST: Final = 256  # bytes of a name
 ERROR: Final = "urn:ietf:params:scim:api:messages:2.0:Error"
@@ -203,16 +204,6 @@ def filtered(text: str, kind: ResourceType) -> tuple[str, str]:
         return column, str(orjson.loads(match[2]))
     except orjson.JSONDecodeError as error:
         raise ScimError(400, "the value is no text", "invalidFilter") from error
-
-
-def member(body: dict[str, Any], name: str) -> Any:
-    """Member by its name in any case (RFC 7643 section 2.1); None without."""
-    if name in body:
-        return body[name]
-    for key, value in body.items():
-        if key.casefold() == name.casefold():
-            return value
-    return None
 
 
 def _name(value: Any, attribute: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
+from attrs import define
 from prometheus_client.registry import Collector
 
 from streams.model.times import SECOND, rfc3339
@@ -85,11 +86,11 @@ def row(name: str, health: HealthRecord, stream: StreamHealth | None) -> dict[st
     }
 
 
+@define(eq=False)
 class SourceMetrics(Collector):
     """Reads the book at every scrape; its names come from the settings."""
 
-    def __init__(self, book: HealthBook) -> None:
-        self._book = book
+    _book: HealthBook
 
     def collect(self) -> Iterator[Metric]:
         """Return the counts and times of each source."""

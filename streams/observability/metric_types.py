@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from attrs import field, frozen
 from prometheus_client import Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from prometheus_client.core import Metric
+
+    _Family = GaugeMetricFamily | CounterMetricFamily
 
 
 @frozen
@@ -35,34 +39,44 @@ class _Named:
 
 
 @frozen
-class Gauge(_Named):
-    """What goes up and down."""
+class _Valued(_Named):
+    """A metric with one value for each of its series."""
+
+    _family: ClassVar[type[_Family]]
 
     def of(self, value: float) -> Metric:
         """One series."""
-        return GaugeMetricFamily(self.name, self.text, value=value)
+        return self._family(self.name, self.text, value=value)
 
-    def family(self) -> GaugeMetricFamily:
+    def each(self, values: Mapping[tuple[str, ...], float]) -> Metric:
+        """Series by the values of their labels."""
+        family = self.family()
+        for labels, value in values.items():
+            family.add_metric(labels, value)
+        return family
+
+    def family(self) -> _Family:
         """Family that series are added to."""
-        return GaugeMetricFamily(self.name, self.text, labels=self.labels)
+        return self._family(self.name, self.text, labels=self.labels)
 
 
 @frozen
-class Count(_Named):
+class Gauge(_Valued):
+    """What goes up and down."""
+
+    _family = GaugeMetricFamily
+
+
+@frozen
+class Count(_Valued):
     """What only grows, as long as the process lives."""
+
+    _family = CounterMetricFamily
 
     @property
     def exposed(self) -> tuple[str, ...]:
         """Names of its series."""
         return (f"{self.name}_total",)
-
-    def of(self, value: float) -> Metric:
-        """One series."""
-        return CounterMetricFamily(self.name, self.text, value=value)
-
-    def family(self) -> CounterMetricFamily:
-        """Family that series are added to."""
-        return CounterMetricFamily(self.name, self.text, labels=self.labels)
 
     def counter(self) -> Counter:
         """Counter of its own."""

@@ -17,7 +17,7 @@ from prometheus_client import disable_created_metrics
 from streams.observability.metric_types import AnyMetric, Count, Distribution, Gauge
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a series for each counter
@@ -341,11 +341,6 @@ METRICS: Final[tuple[AnyMetric, ...]] = tuple(
     for each in tuple(globals().values())
     if isinstance(each, Gauge | Count | Distribution)
 )
-
-
-def series_of(each: AnyMetric) -> Iterable[str]:
-    """Label names of its series, as Prometheus stores them."""
-    return (*each.labels, "le") if isinstance(each, Distribution) else each.labels
 
 
 def table() -> str:

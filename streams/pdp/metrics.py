@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from attrs import define
 from prometheus_client.registry import Collector
 
 from streams.http.metrics import Metrics as Told
@@ -23,14 +24,12 @@ if TYPE_CHECKING:
     from streams.pdp.issuers import IssuerKeys
 
 
+@define(eq=False)
 class _State(Collector):
     """Reads guard and keys at every scrape."""
 
-    def __init__(
-        self, guard: AnyGuard[Any, Any], keys: Mapping[str, IssuerKeys]
-    ) -> None:
-        self._guard = guard
-        self._keys = keys
+    _guard: AnyGuard[Any, Any]
+    _keys: Mapping[str, IssuerKeys]
 
     def collect(self) -> Iterator[Metric]:
         guard = self._guard
@@ -38,10 +37,9 @@ class _State(Collector):
         yield metrics.CLOCK_OFFSET.of(guard.time.offset / SECOND)
         yield metrics.PDP_LEASE.of(float(holds))
         yield metrics.PDP_STALE.of(guard.counters.stale)
-        failures = metrics.PDP_JWKS_FAILURES.family()
-        for name, each in self._keys.items():
-            failures.add_metric([name], each.failures)
-        yield failures
+        yield metrics.PDP_JWKS_FAILURES.each(
+            {(name,): each.failures for name, each in self._keys.items()}
+        )
 
 
 class DecisionMetrics:

@@ -25,7 +25,7 @@ from enforcement.verdict import Mode
 from streams.model.keyed_names import pepper_bytes
 from streams.model.settings_files import hold_settings
 from streams.model.strict import Strict
-from streams.settings.access import Sha256
+from streams.settings.access import Algorithm, Sha256
 from streams.settings.limits import ConnectionSettings
 from streams.settings.server import FileSettings, Listen
 
@@ -33,10 +33,6 @@ PREFIX: Final = "RESCIND_PDP_"
 ANY_AUDIENCE: Final = "*"
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
-Algorithm = Literal[
-    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512",
-    "ES256", "ES384", "ES512", "EdDSA",
-]  # fmt: skip
 Kind = Annotated[str, Field(pattern=r"^[a-z0-9_.-]+$")]
 
 

@@ -20,6 +20,7 @@ from streams.sources.ssf.verifier import (
     SetRefusedError,
     UnknownKeyError,
     claimed,
+    is_for,
     signed,
 )
 
@@ -151,11 +152,7 @@ def verify(token: str, issuer: Issuer, keys: Keys, now: int) -> dict[str, Any]:
 def _check(claims: dict[str, Any], issuer: Issuer, now: int) -> None:
     if claims.get("iss") != issuer.issuer:
         raise TokenRefusedError("unknown_issuer")
-    audience = claims.get("aud")
-    named = audience if isinstance(audience, list) else [audience]
-    if ANY_AUDIENCE not in issuer.audience and not any(
-        one in issuer.audience for one in named
-    ):
+    if ANY_AUDIENCE not in issuer.audience and not is_for(claims, issuer.audience):
         raise TokenRefusedError("wrong_audience")
     expires = moment(claims, "exp")
     if expires is not None and now >= expires:

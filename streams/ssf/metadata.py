@@ -29,7 +29,6 @@ class Metadata:
     Attributes:
         issuer: ``iss`` of every SET.
         delivery_methods: URNs; of a transmitter that says nothing, both.
-        default_subjects: ALL or NONE: whether new streams hold all subjects.
     """
 
     issuer: str
@@ -37,10 +36,8 @@ class Metadata:
     configuration_endpoint: str = ""
     status_endpoint: str = ""
     add_subject_endpoint: str = ""
-    remove_subject_endpoint: str = ""
     verification_endpoint: str = ""
     delivery_methods: tuple[str, ...] = (PUSH, POLL)
-    default_subjects: str = ""
 
 
 def addresses_of(issuer: str) -> tuple[str, ...]:
@@ -103,8 +100,7 @@ def read(body: bytes) -> Metadata:
         name: document[name]
         for name in (
             "jwks_uri", "configuration_endpoint", "status_endpoint",
-            "add_subject_endpoint", "remove_subject_endpoint",
-            "verification_endpoint", "default_subjects",
+            "add_subject_endpoint", "verification_endpoint",
         )
         if isinstance(document.get(name), str)
     }  # fmt: skip

@@ -9,6 +9,7 @@ import promql_parser
 
 from streams.model.findings import FindingKind
 from streams.observability import metrics
+from streams.observability.metric_types import Distribution
 from streams.stages.closure.closure import GuardMode, ProofState
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 # What a target brings, besides what a metric has.
 TARGET = frozenset({"namespace", "pod", "job", "instance"})
 KNOWN: Mapping[str, frozenset[str]] = {
-    series: frozenset(metrics.series_of(each))
+    series: frozenset(each.labels)
+    | ({"le"} if isinstance(each, Distribution) else set())
     for each in metrics.METRICS
     for series in each.exposed
 }

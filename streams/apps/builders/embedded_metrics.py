@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from attrs import define
 from prometheus_client.registry import Collector
 
 from streams.http.closure_metrics import findings_of
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
     from streams.http.prober import Prober
 
 
+@define(eq=False)
 class ServerState(Collector):
     """Reads the state of the server at every scrape."""
 
-    def __init__(self, feed: FeedServer, stages: Stages) -> None:
-        self._feed = feed
-        self._stages = stages
+    _feed: FeedServer
+    _stages: Stages
 
     def collect(self) -> Iterator[Metric]:
         """Return facts, guards, identifiers, uses, findings, lag and position."""
@@ -42,18 +43,16 @@ class ServerState(Collector):
         yield metrics.IN_FLIGHT.of(stages.tally.in_flight)
         yield metrics.UNDATED.of(stages.tally.undated)
         yield findings_of(stages.tally.opened)
-        lag, position = metrics.LAG.family(), metrics.POSITION.family()
-        lag.add_metric(["stages"], stages.backlog)
-        position.add_metric(["stages", "0"], stages.done)
-        yield from (lag, position)
+        yield metrics.LAG.each({("stages",): stages.backlog})
+        yield metrics.POSITION.each({("stages", "0"): stages.done})
 
 
+@define(eq=False)
 class StoreMetrics(Collector):
     """Dead letters and the audit chain, as they lie in the file."""
 
-    def __init__(self, store: Store, audit: AuditSigner) -> None:
-        self._store = store
-        self._audit = audit
+    _store: Store
+    _audit: AuditSigner
 
     def collect(self) -> Iterator[Metric]:
         """One value each."""
@@ -61,17 +60,16 @@ class StoreMetrics(Collector):
         yield metrics.AUDIT_HEAD.of(self._audit.signed_at / SECOND)
 
 
+@define(eq=False)
 class ProbeMetrics(Collector):
     """What guards answered to the prober."""
 
-    def __init__(self, prober: Prober) -> None:
-        """Report on a prober."""
-        self._prober = prober
+    _prober: Prober
 
     def collect(self) -> Iterator[Metric]:
         """Metrics of the probes: answers, and how stale a guard was in the last one."""
-        probed = metrics.PROBED.family()
-        for result in ("denied", "stale", "failed"):
-            probed.add_metric([result], self._prober.results[result])
-        yield probed
+        results = self._prober.results
+        yield metrics.PROBED.each(
+            {(result,): results[result] for result in ("denied", "stale", "failed")}
+        )
         yield metrics.PROBE_STALENESS.of(self._prober.staleness)

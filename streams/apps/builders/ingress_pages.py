@@ -11,7 +11,7 @@ from attrs import frozen
 from streams.engines.kafka.clock.cluster_clock import faults, offset_seconds
 from streams.engines.kafka.ingress.writing import Writing
 from streams.http.events import Events
-from streams.http.metrics import ClockOffset, DeadLetterCollector, Metrics
+from streams.http.metrics import Metrics, OneValue
 from streams.http.probes import Probes
 from streams.http.server import application
 from streams.observability import metrics
@@ -57,8 +57,8 @@ def ingress_pages(
         metrics.INGRESS,
         *more,
         *common.collectors,
-        DeadLetterCollector(lambda: lost[dlq]),
-        ClockOffset(partial(offset_seconds, clock)),
+        OneValue(metrics.DEAD_LETTERS, lambda: lost[dlq]),
+        OneValue(metrics.CLOCK_OFFSET, partial(offset_seconds, clock)),
     ).add_to(app)
     members = {topic: each.member for topic, each in taking.raw.items()}
     writing = Writing(log.kafka, log.heart, members, log.watch)

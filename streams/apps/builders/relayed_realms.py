@@ -145,10 +145,8 @@ class RelayedRealms(Collector):
         realms = self._realms.values()
         yield metrics.GUARDS.of(sum(len(each.feed.connections) for each in realms))
         proven = sum(each.log.proven for each in realms)
-        leases = metrics.RELAY_REALMS.family()
-        leases.add_metric(["held"], proven)
-        leases.add_metric(["lapsed"], len(realms) - proven)
-        yield leases
+        lapsed = len(realms) - proven
+        yield metrics.RELAY_REALMS.each({("held",): proven, ("lapsed",): lapsed})
         yield refused_of(self._about.refused)
         yield from self._refused.counter.collect()
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from aiohttp import web
-from attrs import frozen
+from attrs import define, frozen
 from prometheus_client.registry import Collector
 
 from enforcement.clocks import boottime
@@ -19,12 +19,7 @@ from streams.engines.kafka.tables import OwnTables
 from streams.http.audit import AuditPages
 from streams.http.closure_metrics import ClosureMetrics, findings_of
 from streams.http.guards import Guards
-from streams.http.metrics import (
-    ClockOffset,
-    DeadLetterCollector,
-    Metrics,
-    StageProgress,
-)
+from streams.http.metrics import Metrics, OneValue, StageProgress
 from streams.http.names import Names
 from streams.http.probes import Probes
 from streams.http.problems import problems
@@ -47,17 +42,17 @@ if TYPE_CHECKING:
     from streams.settings.server import Settings
 
 
+@define(eq=False)
 class _State(Collector):
     """Reads what the stages count at every scrape."""
 
-    def __init__(self, process: Process) -> None:
-        self._process = process
+    _process: Process
 
     def collect(self) -> Iterator[Metric]:
-        process, waiting = self._process, metrics.WAITING.family()
-        for stage, progress in process.progress.items():
-            waiting.add_metric([stage], progress.waiting)
-        yield waiting
+        process = self._process
+        yield metrics.WAITING.each(
+            {(stage,): each.waiting for stage, each in process.progress.items()}
+        )
         yield findings_of(process.opened)
         if process.sentinel is not None:
             yield metrics.IN_FLIGHT.of(process.sentinel.tally.in_flight)
@@ -127,8 +122,8 @@ def _collectors(
     yield held
     yield StageProgress(lambda: process.progress)
     yield _State(process)
-    yield DeadLetterCollector(lambda: written[dlq])
-    yield ClockOffset(partial(offset_seconds, clock))
+    yield OneValue(metrics.DEAD_LETTERS, lambda: written[dlq])
+    yield OneValue(metrics.CLOCK_OFFSET, partial(offset_seconds, clock))
     if process.closure is not None:
         stage = process.closure
         yield ClosureMetrics(stage.closures, stage.tally, stage.rules.boottime)

@@ -145,7 +145,7 @@ def _effects(method: str, resource: str, body: dict[str, Any]) -> list[str | Non
         return ["delete_subject"]
     if resource == "groups":
         return ["issue"] if method == "POST" else [None]
-    active = _patched(body) if method == "PATCH" else _member(body, ASPECT)
+    active = _patched(body) if method == "PATCH" else member(body, ASPECT, _UNSET)
     if method == "POST":
         suspended = active is not _UNSET and not _true(active)
         return ["issue", "suspend"] if suspended else ["issue"]
@@ -157,16 +157,16 @@ def _effects(method: str, resource: str, body: dict[str, Any]) -> list[str | Non
 def _patched(body: dict[str, Any]) -> Any:
     """Value of ``active`` after the last of the operations."""
     active: Any = _UNSET
-    for one in listed(_member(body, "Operations")):
+    for one in listed(member(body, "Operations")):
         operation = mapping(one)
-        removes = str(_member(operation, "op")).casefold() == "remove"
-        path, value = text(_member(operation, "path")), _member(operation, "value")
+        removes = str(member(operation, "op")).casefold() == "remove"
+        path, value = text(member(operation, "path")), member(operation, "value")
         if path is None:
             for name, inner in mapping(value).items():
                 if _names_active(name):
                     active = None if removes else inner
         elif _names_active(path):
-            active = None if removes or value is _UNSET else value
+            active = None if removes else value
     return active
 
 
@@ -178,7 +178,7 @@ def _attributes(method: str, body: dict[str, Any]) -> tuple[Identifier, ...]:
         if read is None:
             continue
         for one in value if isinstance(value, list) else [value]:
-            found += read(_member(one, "value") if isinstance(one, dict) else one)
+            found += read(member(one, "value") if isinstance(one, dict) else one)
     return named(*found[:MOST_ATTRIBUTES])
 
 
@@ -187,11 +187,11 @@ def _said(method: str, body: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     if method != "PATCH":
         yield from ((_base(name), value) for name, value in body.items())
         return
-    for one in listed(_member(body, "Operations")):
+    for one in listed(member(body, "Operations")):
         operation = mapping(one)
-        if str(_member(operation, "op")).casefold() == "remove":
+        if str(member(operation, "op")).casefold() == "remove":
             continue
-        path, value = text(_member(operation, "path")), _member(operation, "value")
+        path, value = text(member(operation, "path")), member(operation, "value")
         given = mapping(value) if path is None else {path: value}
         yield from ((_base(name), inner) for name, inner in given.items())
 
@@ -208,25 +208,25 @@ def _names_active(path: str) -> bool:
 
 def _true(value: Any) -> bool:
     if isinstance(value, dict):
-        value = _member(value, "value" if "value" in value else ASPECT)
+        value = member(value, "value" if "value" in value else ASPECT)
     return value is True or (
         isinstance(value, str) and value.strip().casefold() == "true"
     )
 
 
-def _member(body: dict[str, Any], name: str) -> Any:
-    """Member by its name in any case (RFC 7643 section 2.1)."""
+def member(body: dict[str, Any], name: str, unset: Any = None) -> Any:
+    """Member by its name in any case (RFC 7643 section 2.1); ``unset`` without."""
     if name in body:
         return body[name]
     for key, value in body.items():
         if key.casefold() == name.casefold():
             return value
-    return _UNSET
+    return unset
 
 
 def _bulk(body: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Single requests of a bulk (RFC 7644 section 3.7)."""
-    for one in listed(_member(body, "Operations")):
+    for one in listed(member(body, "Operations")):
         operation = mapping(one)
         method = str(operation.get("method")).upper()
         yield method, str(operation.get("path")), mapping(operation.get("data"))

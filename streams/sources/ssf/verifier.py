@@ -241,12 +241,18 @@ def _why(error: Exception) -> str:
     return "a key stands twice" if isinstance(error, _TwiceError) else "not JSON"
 
 
+def is_for(claims: Mapping[str, Any], audience: Collection[str]) -> bool:
+    """Whether ``aud``, one value or a list of them, has one of these."""
+    named = claims.get("aud")
+    return any(
+        one in audience for one in (named if isinstance(named, list) else [named])
+    )
+
+
 def _check(claims: dict[str, Any], rules: StreamRules, now: int) -> None:
     if claims.get("iss") != rules.issuer:
         raise SetRefusedError("invalid_issuer", "iss is not that of the stream")
-    audience = claims.get("aud")
-    named = audience if isinstance(audience, list) else [audience]
-    if not any(one in rules.audience for one in named):
+    if not is_for(claims, rules.audience):
         raise SetRefusedError("invalid_audience", "aud is not that of the stream")
     # SSF 1.0 section 4.1: so that no SET can pass for an ID token or access token.
     for forbidden in ("exp", "sub"):
