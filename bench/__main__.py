@@ -29,7 +29,7 @@ PEERS: Final = "peers"
 OPTIONS: Final = {
     LOAD: ("rate", "seconds", "engine"),
     HOSTILE: ("rate", "seconds", "callers", "engine"),
-    PEERS: ("folder", "only", "runs"),
+    PEERS: ("folder", "only", "runs", "credentials"),
 }
 SCALES: Final = ("tiny", "small", "full")
 
@@ -55,6 +55,7 @@ def main() -> None:
     peers = parser.add_argument_group(PEERS)
     peers.add_argument("--folder", default="", help="instead of build/peers")
     peers.add_argument("--only", nargs="+", default=(), choices=PRODUCTS)
+    peers.add_argument("--credentials", nargs="+", type=int, default=())
     peers.add_argument("--runs", type=int, default=0, help="instead of the scale's")
     arguments = parser.parse_args()
     unknown = set(arguments.names) - set(known)

@@ -1,8 +1,7 @@
 """Products side by side: one question to each, one line each in a table.
 
-``python -m bench peers [--only NAME...] [--runs N] [--folder FOLDER]``. Nobody needs
-the products for anything else: each is found, or made in the folder, or named with how
-to get it.
+``python -m bench peers`` (``--help`` names its options). Nobody needs the products for
+anything else: each is found, or made in the folder, or named with how to get it.
 """
 
 from __future__ import annotations
@@ -51,7 +50,8 @@ class Line:
         found = []
         for quantity in QUANTITIES:
             values = [run[quantity] for run in self.runs]
-            text = _spread(values, *_WRITTEN[quantity])
+            told = None not in values
+            text = _spread(values, *_WRITTEN[quantity]) if told else "not measured"
             if quantity == "last" and not all(run["ends"] for run in self.runs):
                 text = f"> {text}"
             found.append(text)
@@ -59,7 +59,11 @@ class Line:
 
 
 def table(
-    scale: str, folder: str = "", only: Sequence[str] = (), runs: int = 0
+    scale: str,
+    folder: str = "",
+    only: Sequence[str] = (),
+    runs: int = 0,
+    credentials: Sequence[int] = (),
 ) -> Iterator[str]:
     """Run what is asked for and yield the lines of the table, in Markdown.
 
@@ -68,10 +72,12 @@ def table(
         folder: where products are found and made; ``build/peers`` without one.
         only: names of products; all without any.
         runs: of each product and size; the scale's without a number.
+        credentials: below a root, instead of the scale's.
     """
     names = list(only) or list(PRODUCTS)
     place = Path(folder or FOLDER).resolve()
-    lines = {(c, n): Line(n, c) for c in COUNTS[scale] for n in names}
+    counts = credentials or COUNTS[scale]
+    lines = {(c, n): Line(n, c) for c in counts for n in names}
     for _ in range(runs or RUNS[scale]):
         for key, line in lines.items():  # in turns: noise hits all alike
             if not line.missing:

@@ -43,7 +43,7 @@ class Opal:
     def __init__(self, opal: int, opa: int, pids: tuple[int, ...]) -> None:
         """Wait until the client has subscribed: an update arrives."""
         self.version = f"{VERSION}, OPA {PACKAGE.rpartition('@v')[2]}"
-        self.pids = pids
+        self.pids = self.holds = pids
         self._opal, self._opa = Api(opal), Api(opa)
         until = time.monotonic() + SECONDS
         while not self._opa.done("GET", "/v1/data/revoked/nobody").get("result"):

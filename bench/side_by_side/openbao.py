@@ -45,7 +45,7 @@ class OpenBao:
 
     def __init__(self, port: int, pid: int, program: Path) -> None:
         """Unseal it, and let a policy issue tokens."""
-        self.pids = (pid,)
+        self.pids = self.holds = (pid,)
         told = subprocess.run([program, "version"], capture_output=True, check=True)
         self.version = told.stdout.split()[1].decode().removeprefix("v")
         self._port = port

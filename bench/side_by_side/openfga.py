@@ -61,7 +61,7 @@ class OpenFga:
     def __init__(self, port: int, pid: int) -> None:
         """Make a store with the model."""
         self.version = PACKAGE.rpartition("@v")[2]
-        self.pids = (pid,)
+        self.pids = self.holds = (pid,)
         self._asking, self._writing = Api(port), Api(port)
         made = self._writing.done("POST", "/stores", {"name": "bench"})
         self._store = f"/stores/{made['id']}"

@@ -1,8 +1,9 @@
 """One question to every product: when does the last of a tree stop being allowed?
 
-A tree is declared, and a small one beside it. The root of the first is revoked while
+A tree is declared, and another beside it. The root of the first is revoked while
 some of its leaves are asked for all the time; leaves of the other stay allowed. The CPU
-time of a change counts until the product is at rest again, without what asking took.
+time of a change counts until the product is at rest again, without what asking took:
+where the trees are equal, it is that of the other one, which is then revoked unwatched.
 """
 
 from __future__ import annotations
@@ -14,21 +15,21 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from bench.credentials import tree as above
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-BESIDE: Final = 1_000  # credentials in the other tree
-SAMPLE: Final = 200  # leaves that are asked for
+NEIGHBOURS: Final = 20  # leaves of the other tree
+SAMPLE: Final = 100  # leaves that are asked for
 PACE: Final = 0.001  # seconds from a check to the next one, at least
 SHARE: Final = 5  # and that many times what a check takes
 LOOK: Final = 1.0  # seconds
-IDLE: Final = 0.05  # of a core: what a product at rest takes at most
+IDLE: Final = 0.1  # of a core: what a product at rest takes at most
 DEADLINE: Final = 240.0
 SWITCH: Final = 1e-4  # seconds after which the asking thread lets the revoking one run
 
@@ -81,11 +82,13 @@ class Product(Protocol):
 
     Attributes:
         version: that which runs.
-        pids: the processes of which memory counts, and CPU time.
+        pids: the processes of which CPU time counts.
+        holds: those of which memory counts.
     """
 
     version: str
     pids: Sequence[int]
+    holds: Sequence[int]
 
     def declare(self, tree: Tree) -> None:
         """Make it know the credentials; return when all may act."""
@@ -114,8 +117,8 @@ class Measured:
         last: seconds from the request to the last answer that allowed.
         longest: seconds that the slowest check meanwhile took.
         check: seconds of a check before, in the median.
-        cpu: CPU-seconds of one change.
-        size: bytes of resident memory a credential.
+        cpu: CPU-seconds of one change; None where no process is told.
+        size: bytes of resident memory a credential; likewise.
         ends: false where something was still allowed at the deadline.
     """
 
@@ -124,8 +127,8 @@ class Measured:
     last: float
     longest: float
     check: float
-    cpu: float
-    size: float
+    cpu: float | None
+    size: float | None
     ends: bool = True
 
 
@@ -152,25 +155,35 @@ class _Asker:
             alive = [name for name in alive if self.ask(name)]
 
 
-def measured(product: Product, count: int) -> Measured:
-    """Put the question to a product that knows no credential yet."""
+def measured(product: Product, count: int, beside: int = 0) -> Measured:
+    """Put the question to a product that knows no credential yet.
+
+    Args:
+        product: that just started.
+        count: of the credentials below the root.
+        beside: credentials of the other tree, at most; 0 for as many.
+    """
     sys.setswitchinterval(SWITCH)
-    tree, other = Tree("a", count), Tree("b", min(count, BESIDE))
-    before = resident(product.pids)
+    tree, other = Tree("a", count), Tree("b", min(count, beside or count))
+    before = resident(product.holds)
     for each in (tree, other):
         product.declare(each)
-    beside = other.leaves()
-    _allowed(product, tree.leaves() + beside)
+    neighbours = other.leaves()[:NEIGHBOURS]
+    _allowed(product, tree.leaves() + neighbours)
     idle = _at_rest(product)
-    size = (resident(product.pids) - before) / (tree.count + other.count)
+    size = (resident(product.holds) - before) / (tree.count + other.count)
     check, asking = _check(product, tree.leaves())
-    started, spent = time.monotonic(), cpu(product.pids)
     asker = _Asker(product, max(PACE, SHARE * check))
-    sent, answered = _revoke(product, tree, asker)
-    _at_rest(product)
-    spent = cpu(product.pids) - spent - idle * (time.monotonic() - started)
+    with _Cost(product, idle) as watched:
+        sent, answered = _revoke(product, tree, asker)
     asked = len(asker.times)
-    _allowed(product, beside)
+    _allowed(product, neighbours)
+    if other.count == tree.count:  # what is small is lost beside the questions
+        with _Cost(product, idle) as unwatched:
+            product.revoke(other)
+        spent = unwatched.seconds
+    else:
+        spent = watched.seconds - asked * asking
     since = [each for each in asker.times if each[1] >= sent]
     return Measured(
         version=product.version,
@@ -178,10 +191,29 @@ def measured(product: Product, count: int) -> Measured:
         last=max((ended for _, ended, allow in since if allow), default=sent) - sent,
         longest=max(ended - max(began, sent) for began, ended, _ in since),
         check=check,
-        cpu=max(0.0, spent - asked * asking),
-        size=size,
+        cpu=max(0.0, spent) if product.pids else None,
+        size=size if product.holds else None,
         ends=not any(map(product.allows, tree.leaves())),
     )
+
+
+@define
+class _Cost:
+    """CPU-seconds of what is done inside, until the product is at rest again."""
+
+    product: Product
+    idle: float
+    seconds: float = 0.0
+    began: float = 0.0
+
+    def __enter__(self) -> Self:
+        self.began, self.seconds = time.monotonic(), cpu(self.product.pids)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _at_rest(self.product)
+        spent = cpu(self.product.pids) - self.seconds
+        self.seconds = spent - self.idle * (time.monotonic() - self.began)
 
 
 def _allowed(product: Product, names: list[str]) -> None:

@@ -71,7 +71,7 @@ class RedisLua:
 
     def __init__(self, port: int, pid: int) -> None:
         """Connect twice: to ask and to revoke."""
-        self.pids = (pid,)
+        self.pids = self.holds = (pid,)
         self._asking, self._revoking = _Connection(port), _Connection(port)
         told = self._asking.call("INFO", "server").decode()
         self.version = told.partition("redis_version:")[2].partition("\r")[0]

@@ -29,7 +29,7 @@ class Rescind:
     def __init__(self, url: str, pid: int) -> None:
         """Start a guard and wait until it holds its lease."""
         self.version = version("rescind")
-        self.pids = (pid, os.getpid())  # the guard's table is in this process
+        self.pids = self.holds = (pid, os.getpid())  # the guard is here
         port = int(url.rpartition(":")[2])
         self._declaring, self._revoking = (
             Api(port, {"Authorization": f"Bearer {role}"})

@@ -27,7 +27,7 @@ def main(name: str, count: str, folder: str) -> None:
             tempfile.TemporaryDirectory(prefix="bench-") as work,
             module.opened(Path(folder).resolve(), Path(work), **about.given) as product,
         ):
-            told = asdict(measured(product, int(count)))
+            told = asdict(measured(product, int(count), about.beside))
     except MissingProductError as error:
         told = {"missing": str(error)}
     print(json.dumps(told), flush=True)
