@@ -32,7 +32,7 @@ from streams.stages.ingest.acts import MAX_REASON, OperatorAct
 from streams.stages.ingest.approvals import Pending
 from streams.stages.ingest.declared import DeclarationError, facts_of_list
 from streams.stages.ingest.entitlement import OPERATORS, entitled, targets
-from streams.stages.ingest.revocation import revocation
+from streams.stages.ingest.ingress import revocation
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable

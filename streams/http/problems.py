@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import http
 import math
 import sqlite3
+from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,8 +14,7 @@ import structlog
 from aiohttp import web
 
 from agents_registry.secret_shapes import without_secrets
-from streams.http.query_names import unknown_query
-from streams.http.unread import leave_unread
+from streams.http.peer_routes import ROUTES
 from streams.ports.findings_log import BehindError
 from streams.ports.table_reader import TableAwayError, UnknownRealmError
 from streams.services.intake import NotWrittenError
@@ -39,6 +40,15 @@ BODY_UNREAD: Final = frozenset(
         http.HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     }
 )
+LITTLE: Final = 64 << 10  # bytes of an unread body that are waited for
+UNREAD_SECONDS: Final = 0.5
+REALM: Final = "realm"  # any route tells by it which realm it serves
+# Whoever asks with ``?dry_run=true`` or ``?severity=high`` believes that it is heeded.
+_QUERIES: Final = {
+    each.canonical: sorted(each.query | {REALM})
+    for each in ROUTES
+    if each.query is not None
+}
 
 log = structlog.get_logger()
 
@@ -135,13 +145,13 @@ def _left(request: web.Request) -> bool:
 async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn every error into a problem document."""
     response = await _answered(request, handler)
-    await leave_unread(request, response)
+    await _leave_unread(request, response)
     return response
 
 
 async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
-        if unknown := unknown_query(request):
+        if unknown := _unknown_query(request):
             raise unreadable(unknown)
         return await handler(request)
     except ProblemError as problem:
@@ -165,3 +175,48 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
         log.exception("request_failed", method=request.method)
         title = "internal error"
         return _problem(http.HTTPStatus.INTERNAL_SERVER_ERROR, title, "see the log")
+
+
+def _unknown_query(request: web.Request) -> str:
+    """Say which names of a query its route does not know, and which it does."""
+    if not request.query_string:
+        return ""
+    resource = request.match_info.route.resource
+    every = None if resource is None else _QUERIES.get(resource.canonical)
+    if every is None:
+        return ""
+    for name in request.query:
+        if name not in every:
+            near = get_close_matches(name, every, 1)
+            what = f"is it {near[0]}?" if near else f"there are {', '.join(every)}"
+            return f"the query has no {name!r:.80}: {what}"
+        if len(request.query.getall(name)) > 1:
+            return f"the query has {name} twice: send it once"
+    return ""
+
+
+async def _leave_unread(request: web.Request, response: web.StreamResponse) -> None:
+    """See to it that the connection ends where a body was not read.
+
+    A short body is on its way together with its headers: it is taken off the line, so
+    that the sender reads the answer and not a reset connection (RFC 9112 section 9.6).
+
+    Args:
+        request: that is answered.
+        response: to it; closes the connection where the body still comes.
+    """
+    if response.prepared or response.keep_alive is False or request.content.is_eof():
+        return
+    if (request.content_length or LITTLE + 1) <= LITTLE:
+        try:
+            async with asyncio.timeout(UNREAD_SECONDS):
+                await _thrown_away(request.content)
+        except (TimeoutError, web.RequestPayloadError):
+            pass
+    if not request.content.is_eof():
+        response.force_close()
+
+
+async def _thrown_away(content: Any) -> None:
+    async for _ in content.iter_any():
+        pass

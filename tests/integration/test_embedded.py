@@ -226,8 +226,7 @@ async def test_lists_every_descendant_of_a_cause(tmp_path: Path) -> None:
 def test_fact_ids_are_the_ones_that_answers_name() -> None:
     """The id of an answer is the content hash of the fact."""
     from agents_registry.identifiers import Identifier  # noqa: PLC0415
-    from streams.stages.ingest.ingress import Origin  # noqa: PLC0415
-    from streams.stages.ingest.revocation import revocation  # noqa: PLC0415
+    from streams.stages.ingest.ingress import Origin, revocation  # noqa: PLC0415
 
     origin = Origin("operators", "default", 5, "someone", 1)
     cause = revocation(Identifier("aws.access_key", KEY), 5, origin, "one")

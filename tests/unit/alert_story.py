@@ -32,8 +32,7 @@ from streams.stages.ingest import blast, source_health, source_notices
 from streams.stages.ingest.admission import Entitlements, admit
 from streams.stages.ingest.declared import facts_of_list
 from streams.stages.ingest.entitlement import Grant
-from streams.stages.ingest.ingress import Origin
-from streams.stages.ingest.revocation import revocation
+from streams.stages.ingest.ingress import Origin, revocation
 from streams.stages.notify import notify
 from streams.stages.notify.deliveries import Activity, ReceiverRoute
 from streams.stages.notify.notify import FindingChange

@@ -1,4 +1,4 @@
-"""The audit chain in the file: entries beside what they speak of."""
+"""The audit in the file: acts, signed heads, and entries beside what they speak of."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from streams.stages.audit.chain import (
     act_entry,
     fact_entry,
     hash_of,
+    pruning,
 )
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from agents_registry.facts import Fact
 
@@ -53,10 +54,24 @@ class Chain:
             entries.append((sequence, self._genesis, offset, None, previous))
         self._db.executemany(_INSERT, entries)
 
-    def add_act(
-        self, offset: int, *, at: int, actor: str, action: str, detail: bytes
+    def add_act(self, *, at: int, actor: str, action: str, detail: Any) -> None:
+        """Append a line on what an operator did, and chain it."""
+        values = (at, actor, action, orjson.dumps(detail))
+        query = (
+            "INSERT INTO audit (at, actor, action, detail) VALUES (?, ?, ?, ?)"
+            " RETURNING offset"
+        )
+        (offset,) = self._db.execute(query, values).fetchone()
+        self._chain_act(offset, *values)
+
+    def put_head(self, sequence: int, head: str) -> None:
+        """Keep the signed head of an entry."""
+        query = "INSERT OR IGNORE INTO audit_heads VALUES (?, ?)"
+        self._db.execute(query, (sequence, head))
+
+    def _chain_act(
+        self, offset: int, at: int, actor: str, action: str, detail: bytes
     ) -> None:
-        """Add the entry of an operator's act."""
         sequence, previous = self.last()
         place = RecordPlace(self._genesis, self._realm, offset)
         entry = entry_of_act(previous, place, at, actor, action, detail)
@@ -77,14 +92,33 @@ class Chain:
             " (SELECT coalesce(max(act), 0) FROM audit_chain WHERE act NOT NULL)"
             " ORDER BY offset"
         )
-        acts = self._db.execute(query).fetchall()
-        for offset, at, actor, action, detail in acts:
-            self.add_act(offset, at=at, actor=actor, action=action, detail=detail)
+        for act in self._db.execute(query).fetchall():
+            self._chain_act(*act)
 
-    def prune(self, offsets: Iterable[int]) -> tuple[list[int], list[str]]:
+    def prune_facts(
+        self,
+        offsets: Iterable[int],
+        sign: Callable[[int, str], str],
+        **act: Any,
+    ) -> None:
+        """Delete facts, and say so in the chain with the head just before.
+
+        Args:
+            offsets: of the facts.
+            sign: gives the signed head of an entry, by its number and hash.
+            act: who wants it, as `add_act` takes it.
+        """
+        sequence, last = self.last()
+        head = sign(sequence, last)
+        sequences, ids = self._prune(offsets)
+        if sequences:
+            self.put_head(sequence, head)
+            self.add_act(**act, detail=pruning(sequences, ids, head))
+
+    def _prune(self, offsets: Iterable[int]) -> tuple[list[int], list[str]]:
         """Delete facts and keep their entries; give the entries' numbers and the ids.
 
-        The caller says so in an act, else the chain does not hold any more.
+        An act says so, else the chain does not hold any more.
         """
         kept, gone, ids = [], [], []
         rows = self._db.execute(_GOING, (orjson.dumps(list(offsets)),)).fetchall()

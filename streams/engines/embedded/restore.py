@@ -16,7 +16,6 @@ from attrs import asdict
 
 from schemas.codec import decode_fact
 from streams.engines.embedded.audit import lines_of
-from streams.engines.embedded.audit_rows import AuditRows
 from streams.engines.embedded.backup_archive import (
     DATABASE,
     PUBLIC_KEY,
@@ -126,7 +125,7 @@ def _begin_anew(path: Path, manifest: Manifest, genesis: str, at: int) -> None:
         db.execute("INSERT OR REPLACE INTO meta VALUES ('genesis', ?)", (genesis,))
         chain = Chain(db, manifest.realm, genesis)
         chain.catch_up()
-        AuditRows(db, chain).add_act(
+        chain.add_act(
             at=at,
             actor="restore",
             action=f"restore of a backup with {manifest.facts} facts",

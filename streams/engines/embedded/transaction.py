@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from streams.engines.embedded import dead_letters
-from streams.engines.embedded.audit_rows import AuditRows
 from streams.engines.embedded.log_rows import LogRows
 from streams.engines.embedded.stage_rows import StageRows
 
@@ -32,7 +31,7 @@ class Transaction:
     Attributes:
         log: facts, accesses and signals.
         stages: what the stages know.
-        audit: what operators did.
+        audit: what operators did, and the chain.
         kept: bodies that were put or forgotten.
         dead_letters: pieces for which there are new ones.
     """
@@ -47,7 +46,7 @@ class Transaction:
         self._db = db
         self.log = LogRows(db, chain, ends)
         self.stages = StageRows(db)
-        self.audit = AuditRows(db, chain)
+        self.audit = chain
         self.kept: list[Put] = []
         self.dead_letters = 0
 

@@ -331,3 +331,42 @@ def shown_agents(record: Lifecycle | Access, origin: Origin) -> Iterator[Node]:
         known = name in record.identifiers
         if not known and (may_act(name.kind) or name.kind not in VOCABULARY):
             yield Node(node=name, **said_by(origin))
+
+
+def revocation(
+    identifier: Identifier,
+    at: int,
+    origin: Origin,
+    event_id: str,
+    *,
+    actor: str | None = None,
+    reason: str | None = None,
+) -> Cause:
+    """Cause of an operator's revocation.
+
+    A name that may be given again gets a not_before: what was issued under it until
+    then is dead, what is issued later lives.
+
+    Args:
+        identifier: what to end.
+        at: since when (ns).
+        origin: of the request.
+        event_id: unique.
+        actor: whoever orders it.
+        reason: why, empty where that is not said.
+    """
+    reusable = identifier.kind in REUSABLE_KINDS
+    return Cause(
+        authority=origin.authority,
+        event_id=event_id,
+        version=origin.received_at,
+        received_at=origin.received_at,
+        ingress_key=origin.ingress_key,
+        settings=origin.settings,
+        target=identifier,
+        effect=Effect.NOT_BEFORE if reusable else Effect.REVOKE,
+        at=at,
+        not_before=at if reusable else None,
+        actor=told(actor),
+        reason=told(reason),
+    )
