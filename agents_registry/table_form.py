@@ -40,6 +40,7 @@ OTHERS: Final = frozenset({
     "devices", "tenants", "withdrawn", "distrusts", "horizon", "copies", "claims",
 })  # fmt: skip
 _WIDTHS: Final = {"u8": 1, "u16": 2, "i32": 4, "i64": 8}
+_PIECE: Final = 1 << 20  # bytes looked through before other threads get their turn
 _END: Final = b"\xff"
 # Columns are as they lie in memory.
 SPOKEN: Final = (VERSION,) if sys.byteorder == "little" else ()
@@ -73,19 +74,22 @@ def pack(
 
 def unpack(
     sections: Iterable[Section],
-    content: bytes | memoryview,
+    content: Callable[[int], bytes],
     loads: Callable[[bytes], Any] = json.loads,
 ) -> dict[str, Any]:
     """Return what `Registry.load` takes.
+
+    Args:
+        sections: as `pack` gave them.
+        content: gives the next bytes, so many.
+        loads: reads JSON.
 
     Raises:
         ValueError: a section is missing, unknown, or not what it should be.
     """
     plain: dict[str, Any] = {}
-    start = 0
     for name, kind, size in sections:
-        piece = bytes(content[start : start + size])
-        start += size
+        piece = content(size)
         if kind != COLUMNS.get(name, ROWS) or (name in COLUMNS and name in plain):
             raise ValueError(f"section {name} of {kind}")
         if kind != ROWS:
@@ -96,7 +100,7 @@ def unpack(
             plain[name] = loads(piece)
     if plain.keys() != COLUMNS.keys() | OTHERS:
         raise ValueError(f"sections {sorted(plain.keys() ^ (COLUMNS.keys() | OTHERS))}")
-    names = plain["lineage.names"].count(_END)
+    names = _count(plain["lineage.names"])
     for name, kind in COLUMNS.items():
         wanted = (
             names if name.startswith("lineage.") else len(plain["expiry.version"]) // 8
@@ -104,6 +108,11 @@ def unpack(
         if kind in _WIDTHS and len(plain[name]) != wanted * _WIDTHS[kind]:
             raise ValueError(f"section {name} of {len(plain[name])} bytes")
     return plain
+
+
+def _count(names: bytes) -> int:
+    pieces = range(0, len(names), _PIECE)
+    return sum(names.count(_END, start, start + _PIECE) for start in pieces)
 
 
 def copied(of: Any) -> Any:

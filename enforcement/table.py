@@ -10,6 +10,7 @@ other. See docs/table-format.md.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.registry import Registry
@@ -52,7 +53,7 @@ class ComingTable:
         self._vocabulary = vocabulary_of(message.get("vocabulary"))
         self._sections = _sections(message.get("sections"))
         self._size = sum(section.size for section in self._sections)
-        self._parts: list[bytes] = []
+        self._parts: deque[bytes | memoryview] = deque()
         self._missing = self._size
         if self._size > MOST_BYTES:
             raise MalformedError(f"a table of {self._size} bytes")
@@ -79,12 +80,21 @@ class ComingTable:
         Raises:
             MalformedError: the sections do not make a table.
         """
-        whole = memoryview(b"".join(self._parts))
-        self._parts.clear()
         try:
-            return Registry.load(unpack(self._sections, whole), self._vocabulary)
+            return Registry.load(unpack(self._sections, self._next), self._vocabulary)
         except (ValueError, TypeError, KeyError, IndexError) as error:
             raise MalformedError(f"not a table: {error!r}") from error
+
+    def _next(self, size: int) -> bytes:
+        """Next bytes of what came; one copy of all would keep other threads waiting."""
+        pieces: list[bytes | memoryview] = []
+        while size:
+            part = memoryview(self._parts.popleft())
+            if len(part) > size:
+                self._parts.appendleft(part[size:])
+            pieces.append(part[:size])
+            size -= len(pieces[-1])
+        return b"".join(pieces)
 
 
 def _sections(plain: Any) -> list[Section]:

@@ -65,10 +65,15 @@ class TableFile:
     def realms(self) -> list[RealmSnapshot]:
         """Make the tables; takes about a second for a million names, in any thread."""
         realms, rest = [], self._rest
+
+        def content(size: int) -> bytes:
+            nonlocal rest
+            piece, rest = bytes(rest[:size]), rest[size:]
+            return piece
+
         for realm in self._told:
             sections = [Section(*each) for each in realm["sections"]]
-            plain = table_form.unpack(sections, rest, orjson.loads)
-            rest = rest[sum(section.size for section in sections) :]
+            plain = table_form.unpack(sections, content, orjson.loads)
             registry = Registry.load(plain, self._vocabulary)
             causes = realm["accepted"].items()
             accepted = {identity: Accepted(*each) for identity, each in causes}

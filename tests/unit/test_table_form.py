@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import re
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
@@ -25,6 +26,11 @@ from agents_registry.table_form import (
 )
 from tests.conftest import ROOT
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Content = Callable[[int], bytes]
+
 pytestmark = pytest.mark.unit
 
 SAMPLE = Path(ROOT, "tests/samples/table-1.json")
@@ -42,10 +48,15 @@ def parts() -> tuple[list[Section], list[bytes]]:
     return pack(Registry().dump(), orjson.dumps)
 
 
-def sections_of(sample: dict[str, Any]) -> tuple[list[Section], bytes]:
+def reading(content: bytes) -> Content:
+    """Give bytes some at a time."""
+    return BytesIO(content).read
+
+
+def sections_of(sample: dict[str, Any]) -> tuple[list[Section], Content]:
     """Read a recorded table."""
     sections = [Section(*each) for each in sample["sections"]]
-    return sections, base64.b64decode(sample["content"])
+    return sections, reading(base64.b64decode(sample["content"]))
 
 
 def test_the_same_facts_make_the_recorded_table(sample: dict[str, Any]) -> None:
@@ -55,7 +66,7 @@ def test_the_same_facts_make_the_recorded_table(sample: dict[str, Any]) -> None:
     sections, pieces = pack(Registry.build(facts).dump(), orjson.dumps)
 
     assert VERSION == sample["version"]
-    assert recorded == unpack(sections, b"".join(pieces))
+    assert recorded == unpack(sections, reading(b"".join(pieces)))
     assert all(recorded.values()), "the sample says nothing of some section"
 
 
@@ -101,7 +112,7 @@ def test_refuses_what_is_no_section(
     """Another type, a column that is there twice, an unknown name."""
     sections, pieces = parts
     with pytest.raises(ValueError, match="section"):
-        unpack([*sections, change], b"".join([*pieces, b"[]"]))
+        unpack([*sections, change], reading(b"".join([*pieces, b"[]"])))
 
 
 @pytest.mark.parametrize("name", ["owners", "lineage.ring"])
@@ -111,13 +122,14 @@ def test_refuses_a_table_without_a_section(
     """What is missing may be a denial."""
     pairs = [pair for pair in zip(*parts, strict=True) if pair[0].name != name]
     with pytest.raises(ValueError, match=name):
-        unpack([section for section, _ in pairs], b"".join(piece for _, piece in pairs))
+        unpack([each for each, _ in pairs], reading(b"".join(of for _, of in pairs)))
 
 
 @pytest.mark.parametrize("name", [name for name in COLUMNS if name != "lineage.names"])
 def test_refuses_a_column_of_another_length(sample: dict[str, Any], name: str) -> None:
     """A check would meet a number that nothing stands for."""
-    sections, content = sections_of(sample)
+    sections, _ = sections_of(sample)
+    content = base64.b64decode(sample["content"])
     start = sum(
         each.size for each in sections[: [each.name for each in sections].index(name)]
     )
@@ -126,7 +138,7 @@ def test_refuses_a_column_of_another_length(sample: dict[str, Any], name: str) -
         for each in sections
     ]
     with pytest.raises(ValueError, match="bytes"):
-        unpack(shorter, content[:start] + content[start + 8 :])
+        unpack(shorter, reading(content[:start] + content[start + 8 :]))
 
 
 def test_long_rows_are_in_several_sections(
@@ -139,4 +151,4 @@ def test_long_rows_are_in_several_sections(
 
     causes = [section for section in sections if section.name == "causes"]
     assert (len(plain["causes"]) + 1) // 2 == len(causes)
-    assert plain == unpack(sections, b"".join(pieces))
+    assert plain == unpack(sections, reading(b"".join(pieces)))
