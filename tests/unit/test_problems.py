@@ -40,7 +40,7 @@ async def test_a_client_that_left_is_no_fault(
     monkeypatch: pytest.MonkeyPatch, request_: Any, error: Exception, logged: list[str]
 ) -> None:
     """A guard that looks for another connection leaves those that are not answered."""
-    monkeypatch.setattr(problems, "unknown_query", lambda _: None)
+    monkeypatch.setattr(problems, "_unknown_query", lambda _: None)
 
     async def handler(_: web.Request) -> web.StreamResponse:
         raise error
