@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -30,6 +31,7 @@ from streams.stages.posture import used_scopes
 from streams.stages.posture.posture import LOOK_AGAIN, Limits, Posture
 from streams.stages.posture.used_scopes import UsedScopes
 from streams.stages.sentinel.scope_use import exceeded, scoped, violation
+from tests.counted import operations
 
 pytestmark = pytest.mark.unit
 
@@ -497,3 +499,19 @@ def test_a_suspension_of_nobody_is_over_once_it_is_lifted() -> None:
     assert ["revocation_not_applied aa"] == desk.put(suspend)
     lifted = desk.put(fact(Lift, 20, target=MAIL))
     assert ["-revocation_not_applied aa"] == lifted
+
+
+def test_a_line_of_agents_without_an_account_is_looked_at_once() -> None:
+    """What is above each of them is not: twice as many cost twice as much."""
+    costs = []
+    for count in (100, 200):
+        line = [Identifier("agent.id", f"{number}") for number in range(count)]
+        desk = Desk()
+        for each in line:
+            desk.registry.apply(fact(Node, node=each))
+        for parent, child in pairwise(line):
+            desk.registry.apply(fact(Edge, child=child, parent=parent))
+        desk.stage.note(fact(Node, node=line[0]))
+        costs.append(operations(desk.look))
+
+    assert costs[1] < 2.6 * costs[0]

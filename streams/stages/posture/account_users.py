@@ -62,6 +62,10 @@ class AccountUsers:
                     changed.append(account)
         return changed
 
+    def is_used_by(self, names: list[int]) -> bool:
+        """Whether an agent uses an account by a credential."""
+        return any(name in self._accounts for name in names)
+
     def note_agent(self, names: list[int], standing: int) -> list[int]:
         """Note how an agent stands; give the accounts that it uses, if that is news."""
         changed: list[int] = []

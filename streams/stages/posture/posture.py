@@ -350,16 +350,22 @@ class Posture:
     def _uses_accounts(self, view: View, names: list[int]) -> Steps[None]:
         """Note which accounts an agent hangs on; have them looked at, if it is news."""
         lineage = view.registry.lineage
+        direct = [
+            (name, parent)
+            for name in names
+            for parent, _ in lineage.parents(name)
+            if is_account(lineage.kind(parent))
+        ]
+        if not (direct or self._through.is_used_by(names)):
+            return  # how it stands is nothing to any account
         standing = yield from rules.standing(view, names)
         changed = self._through.note_agent(names, standing)
         self._agenda.dirty.update(dict.fromkeys(changed))
-        for name in names:
-            for parent, _ in lineage.parents(name):
-                if is_account(lineage.kind(parent)):
-                    users = self._agents.setdefault(parent, {})
-                    if users.get(name) != standing:
-                        users[name] = standing
-                        self._agenda.dirty[parent] = None
+        for name, account in direct:
+            users = self._agents.setdefault(account, {})
+            if users.get(name) != standing:
+                users[name] = standing
+                self._agenda.dirty[account] = None
 
 
 def _is_unheld(presented: Identifier, kind: FindingKind) -> bool:
