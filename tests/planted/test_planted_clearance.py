@@ -32,7 +32,6 @@ BUGS = {
     "node after a horizon": Change(
         REGISTRY, "(self.clearance.undo if ends", "(hash if ends"
     ),
-    "another time of issue": Change(REGISTRY, " or issued != lineage.issued[node]", ""),
     "edge": Change(REGISTRY, "self.clearance.undo(child)", "pass"),
     "alias": Change(
         REGISTRY,
@@ -199,10 +198,13 @@ CHANGES = list(BUGS.values())
 TOPICS = {
     "node after a horizon": ("horizon",),
     "names that others come between": ("aliases",),
-    "renewal": ("copies",),
+    "renewal": ("expiry",),
+    "cause on an attribute": ("attributes",),
+    "lift": ("lifts",),
+    "the time of issue that is presented": ("watermarks",),
+    "nodes of a table that is gone": ("distrust",),
     "marks of what an answer hangs on": ("aliases",),
     "answers beyond what a fact may look at": ("expiry",),
-    "another time of issue": ("watermarks",),
     "a credential of a circle that is too old": ("watermarks",),
     "a scope above what is only marked": ("scopes",),
     "node": ("watermarks",),
