@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from streams.http.bodies import body_of, unproven_body_of
 from streams.http.problems import ProblemError, bad_request, not_found, unauthorized
@@ -89,30 +89,28 @@ class Hooked:
         return self.settings.format or self.vendor.source
 
 
+@define(eq=False, repr=False)
 class Hooks:
     """The handlers of ``/v1/hooks/{hook}``.
 
     Attributes:
+        count: is told how each request ended.
         read: makes records of bodies; where the server has a process for large ones,
             there.
     """
 
-    def __init__(
-        self,
-        hooks: Mapping[str, Hooked],
-        speakers: Speakers,
-        ingest: Intake,
-        count: Callable[[str, str], None],
-    ) -> None:
-        """Serve the configured hooks; ``count`` is told how each request ended."""
-        self._hooks = hooks
-        self._speakers = speakers
-        self._ingest = ingest
-        self._count = count
-        self.read: Read = read
-        self._devices = {
+    _hooks: Mapping[str, Hooked]
+    _speakers: Speakers
+    _ingest: Intake
+    _count: Callable[[str, str], None]
+    read: Read = field(default=read, init=False)
+    _devices: dict[str, _Device] = field(init=False)
+
+    @_devices.default
+    def _paired(self) -> dict[str, _Device]:
+        return {
             name: _Device(hook.source)
-            for name, hook in hooks.items()
+            for name, hook in self._hooks.items()
             if isinstance(source(hook.source), Pairing)
         }
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from attrs import define
+
 from streams.http.answers import json_answer
 from streams.http.problems import unavailable, unreadable
 from streams.model.times import SECOND, rfc3339
@@ -29,17 +31,17 @@ class HourlyCounts(Protocol):
         """Count for a realm since a time (s since 1970)."""
 
 
+@define(eq=False, repr=False)
 class Insights:
-    """Handler of ``/v1/insights``."""
+    """Handler of ``/v1/insights``.
 
-    def __init__(
-        self, tokens: Tokens, counts: HourlyCounts, realm: str, clock: Callable[[], int]
-    ) -> None:
-        """Set up; ``realm`` is meant where none is named, ``clock`` gives ns."""
-        self._tokens = tokens
-        self._counts = counts
-        self._realm = realm
-        self._clock = clock
+    ``realm`` is meant where none is named, ``clock`` gives ns.
+    """
+
+    _tokens: Tokens
+    _counts: HourlyCounts
+    _realm: str
+    _clock: Callable[[], int]
 
     def add_to(self, app: web.Application) -> None:
         """Put the handler behind its route."""

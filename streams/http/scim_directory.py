@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from attrs import define, field
+
 from agents_registry.identifiers import Identifier
 from streams.http.scim_resources import USERS, Resource, ResourceType, ScimError
 from streams.model.records import Lifecycle
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from streams.settings.vendors import Scim
 
 
+@define(eq=False, repr=False)
 class Directory:
     """All resources.
 
@@ -31,13 +34,10 @@ class Directory:
         writing: held by a request that writes, from its look to its write.
     """
 
-    def __init__(
-        self, settings: Scim, speakers: Speakers, resources: KeptResources
-    ) -> None:
-        self.writing = asyncio.Lock()
-        self._settings = settings
-        self._speakers = speakers
-        self._resources = resources
+    _settings: Scim
+    _speakers: Speakers
+    _resources: KeptResources
+    writing: asyncio.Lock = field(factory=asyncio.Lock, init=False)
 
     async def find(
         self, kind: ResourceType, authority: str, column: str, value: str

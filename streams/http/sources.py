@@ -24,16 +24,13 @@ if TYPE_CHECKING:
     from streams.stages.ingest.source_health import HealthRecord
 
 
+@define(eq=False, repr=False)
 class Sources:
-    """The handler of ``GET /v1/sources``."""
+    """The handler of ``GET /v1/sources``: the health in the book and of SSF streams."""
 
-    def __init__(
-        self, tokens: Tokens, book: HealthBook, streams: Mapping[str, StreamReceiver]
-    ) -> None:
-        """Serve the health in the book, and that of SSF streams."""
-        self._tokens = tokens
-        self._book = book
-        self._streams = streams
+    _tokens: Tokens
+    _book: HealthBook
+    _streams: Mapping[str, StreamReceiver]
 
     def add_to(self, app: web.Application) -> None:
         """Add the route."""

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import orjson
-from attrs import frozen
+from attrs import define, field, frozen
 
 from agents_registry.table_form import Section, pack
 from enforcement.turns import resting_tables
@@ -50,16 +50,18 @@ class Packed:
                 yield piece[start : start + PART]
 
 
+@define(eq=False)
 class SharedTables:
-    """Makes the table as bytes where that is worth it, and keeps it for a moment."""
+    """Makes the table as bytes where that is worth it, and keeps it for a moment.
 
-    def __init__(self, source: TableSource, log: FedLog, aside: Aside = here) -> None:
-        """Serve the table of a log; ``aside`` gets to it."""
-        self._aside = aside
-        self._source = source
-        self._log = log
-        self._kept: Packed | None = None
-        self._making = asyncio.Lock()
+    ``aside`` gets to the table.
+    """
+
+    _source: TableSource
+    _log: FedLog
+    _aside: Aside = here
+    _kept: Packed | None = field(default=None, init=False)
+    _making: asyncio.Lock = field(factory=asyncio.Lock, init=False)
 
     async def current(self) -> Packed | None:
         """Table, None where facts serve as well or there is no table yet.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import http
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import evolve, frozen
+from attrs import define, evolve, field, frozen
 
 from agents_registry.life import Reason
 from agents_registry.presentation import Presented
@@ -87,34 +87,26 @@ class Decision:
         return http.HTTPStatus.UNAUTHORIZED
 
 
+@define(eq=False, repr=False)
 class Decider:
     """Decides with one guard.
 
     Attributes:
-        settings: what applies.
-        guard: who judges.
+        settings: of the decision point; the guard has its modes and routes.
+        guard: who judges, entered by the caller.
+        keys: by issuer.
+        clock: ns since 1970 (UTC).
     """
 
-    def __init__(
-        self,
-        settings: PdpSettings,
-        guard: AnyGuard[Any, Any],
-        keys: Mapping[str, IssuerKeys],
-        clock: Callable[[], int],
-    ) -> None:
-        """Set up.
+    settings: PdpSettings
+    guard: AnyGuard[Any, Any]
+    _keys: Mapping[str, IssuerKeys]
+    _clock: Callable[[], int]
+    _peppers: Sequence[bytes] = field(init=False)
+    _secrets: SecretNames = field(init=False)
 
-        Args:
-            settings: of the decision point; the guard has its modes and routes.
-            guard: entered by the caller.
-            keys: by issuer.
-            clock: ns since 1970 (UTC).
-        """
-        self.settings = settings
-        self.guard = guard
-        self._keys = keys
-        self._clock = clock
-        self._peppers = settings.pepper_keys()
+    def __attrs_post_init__(self) -> None:
+        self._peppers = self.settings.pepper_keys()
         self._secrets = SecretNames(self._peppers)
 
     @property

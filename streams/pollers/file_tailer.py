@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from attrs import define
+from attrs import define, field
 
 from streams.model.records import DeadLetter
 from streams.model.times import rfc3339
@@ -70,36 +70,32 @@ class FollowedPath:
     poll_seconds: float = 0.2
 
 
+@define(eq=False, repr=False)
 class FileTailer:
-    """Follows one path."""
+    """Follows one path.
 
-    def __init__(
-        self,
-        followed: FollowedPath,
-        kept: KeyedStore,
-        ingest: Intake,
-        clock: Callable[[], int],
-        count: Callable[[str, str, str], None] = lambda _name, _result, _why: None,
-        owner: str = "",
-    ) -> None:
-        """Set up; `run` reads.
+    Attributes:
+        followed: what is watched.
+        kept: remembers how far.
+        ingest: takes in what was read.
+        clock: gives the time (ns).
+        count: notes by the source's name that it failed, or goes on.
+        owner: name of the process, where others have a file at this path.
+    """
 
-        Args:
-            followed: what is watched.
-            kept: remembers how far.
-            ingest: takes in what was read.
-            clock: gives the time (ns).
-            count: notes by the source's name that it failed, or goes on.
-            owner: name of the process, where others have a file at this path.
-        """
-        self._count = count
-        self._trouble = ""
-        self._followed = followed
-        self._kept = kept
-        self._root = under(owner, part(str(followed.path)))
-        self._ingest = ingest
-        self._clock = clock
-        self._warned: set[Path] = set()
+    _followed: FollowedPath
+    _kept: KeyedStore
+    _ingest: Intake
+    _clock: Callable[[], int]
+    _count: Callable[[str, str, str], None] = lambda _name, _result, _why: None
+    _owner: str = ""
+    _trouble: str = field(default="", init=False)
+    _warned: set[Path] = field(factory=set, init=False)
+    _root: str = field(init=False)
+
+    @_root.default
+    def _place(self) -> str:
+        return under(self._owner, part(str(self._followed.path)))
 
     async def run(self) -> None:
         """Read what is there and what comes, until cancelled."""

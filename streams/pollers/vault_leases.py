@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 import structlog
+from attrs import define, field
 
 from agents_registry.identifiers import MAX_VALUE_BYTES, Identifier
 from streams.model.records import Lifecycle
@@ -147,34 +148,30 @@ def _both(record: Lifecycle, hashed: str) -> Lifecycle:
     return record._replace(identifiers=names)
 
 
+@define(eq=False, repr=False)
 class IrrevocableLeases:
-    """Makes a finding of each lease that a vault could not revoke."""
+    """Makes a finding of each lease that a vault could not revoke.
 
-    def __init__(
-        self,
-        vault: VaultClient,
-        speaker: Callable[[], Speaker],
-        kept: KeyedStore,
-        ingest: Intake,
-        remind: float,
-    ) -> None:
-        """Set up; `run` looks.
+    Attributes:
+        vault: to be asked.
+        speaker: gives origin and rights, of now.
+        kept: keeps which were told of.
+        ingest: writes.
+        remind: seconds after which a finding is confirmed, so that it stays open.
+    """
 
-        Args:
-            vault: to be asked.
-            speaker: gives origin and rights, of now.
-            kept: keeps which were told of.
-            ingest: writes.
-            remind: seconds after which a finding is confirmed, so that it stays open.
-        """
-        self._vault = vault
-        self._speaker = speaker
-        self._kept = kept
-        self._ingest = ingest
-        self._remind = remind
-        self._told: set[str] = set()
-        self._confirmed = 0.0
-        self._cursor = f"vault/{vault.name}/irrevocable"
+    _vault: VaultClient
+    _speaker: Callable[[], Speaker]
+    _kept: KeyedStore
+    _ingest: Intake
+    _remind: float
+    _told: set[str] = field(factory=set, init=False)
+    _confirmed: float = field(default=0.0, init=False)
+    _cursor: str = field(init=False)
+
+    @_cursor.default
+    def _place(self) -> str:
+        return f"vault/{self._vault.name}/irrevocable"
 
     async def run(self) -> None:
         """Look now and then, until cancelled."""

@@ -18,7 +18,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import orjson
-from attrs import frozen
+from attrs import define, field, frozen
 
 from enforcement.turns import undisturbed
 from streams.ports.fact_log import NotWrittenError
@@ -93,46 +93,42 @@ class JudgingTable(Protocol):
         """
 
 
+@define(eq=False)
 class StatusEntries:
-    """The lists of a realm, as any process began them."""
+    """The lists of a realm, as any process began them.
 
-    def __init__(
-        self,
-        kept: KeyedStore,
-        table: JudgingTable,
-        clock: Callable[[], int],
-        fresh_id: Callable[[], str],
-        draw: Callable[[int], int],
-        aside: Aside = here,
-    ) -> None:
-        """Take up what is there.
+    Attributes:
+        kept: the entries of the realm.
+        table: judges.
+        clock: gives the time (ns).
+        fresh_id: gives unique names.
+        draw: gives an unpredictable number below another one.
+        aside: gets to the event loop of the table, in which alone it is read: a fact
+            that is half applied could hide a cause.
+    """
 
-        Args:
-            kept: the entries of the realm.
-            table: judges.
-            clock: gives the time (ns).
-            fresh_id: gives unique names.
-            draw: gives an unpredictable number below another one.
-            aside: gets to the event loop of the table, in which alone it is read: a
-                fact that is half applied could hide a cause.
-        """
-        self._kept = kept
-        self._table = table
-        self._clock = clock
-        self._fresh_id = fresh_id
-        self._draw = draw
-        self._aside = aside
-        self._lists: dict[str, Known] = {}
-        # List to index to names of claims, in the order of the store.
-        self._claims: dict[str, dict[int, tuple[str, ...]]] = defaultdict(dict)
-        # Indices that this process claims and has not heard of yet.
-        self._drawn: dict[str, set[int]] = defaultdict(set)
-        self._opening = asyncio.Lock()
-        # Looks at the end of the store: begun, and the last one that came to its end.
-        self._looks = self._looked = 0
-        self._looking = asyncio.Lock()
-        kept.follow(STATUS_LIST, self._heard_list)
-        kept.follow(STATUS_ENTRY, self._heard_claim)
+    _kept: KeyedStore
+    _table: JudgingTable
+    _clock: Callable[[], int]
+    _fresh_id: Callable[[], str]
+    _draw: Callable[[int], int]
+    _aside: Aside = here
+    _lists: dict[str, Known] = field(factory=dict, init=False)
+    # List to index to names of claims, in the order of the store.
+    _claims: dict[str, dict[int, tuple[str, ...]]] = field(
+        factory=lambda: defaultdict(dict), init=False
+    )
+    # Indices that this process claims and has not heard of yet.
+    _drawn: dict[str, set[int]] = field(factory=lambda: defaultdict(set), init=False)
+    _opening: asyncio.Lock = field(factory=asyncio.Lock, init=False)
+    # Looks at the end of the store: begun, and the last one that came to its end.
+    _looks: int = field(default=0, init=False)
+    _looked: int = field(default=0, init=False)
+    _looking: asyncio.Lock = field(factory=asyncio.Lock, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._kept.follow(STATUS_LIST, self._heard_list)
+        self._kept.follow(STATUS_ENTRY, self._heard_claim)
 
     async def give(self, entry: StatusEntry, bits: int, size: int) -> StatusPlace:
         """Assign an index to an entry; the same is never assigned again.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import structlog
-from attrs import Factory, define
+from attrs import Factory, define, field
 
 from streams.observability.failpoints import failpoint
 from streams.services.intake import NotWrittenError
@@ -51,32 +51,28 @@ class SetsOutcome:
     held: bool = False
 
 
+@define(eq=False, repr=False)
 class StreamPoll:
-    """Polls one stream."""
+    """Polls one stream.
 
-    def __init__(
-        self,
-        receiver: StreamReceiver,
-        transport: Transport,
-        endpoint: str,
-        speaker: Callable[[], Speaker],
-        pause: float,
-    ) -> None:
-        """Set up; `run` polls.
+    Attributes:
+        receiver: takes the SETs in.
+        transport: with the token of the management API.
+        endpoint: ``endpoint_url`` of the stream.
+        speaker: on whose behalf, now.
+        pause: seconds between requests; 0: let the transmitter hold them.
+    """
 
-        Args:
-            receiver: takes the SETs in.
-            transport: with the token of the management API.
-            endpoint: ``endpoint_url`` of the stream.
-            speaker: on whose behalf, now.
-            pause: seconds between requests; 0: let the transmitter hold them.
-        """
-        self._receiver = receiver
-        self._transport = transport
-        self._endpoint = endpoint
-        self._speaker = speaker
-        self._pause = pause
-        self._immediately = pause > 0
+    _receiver: StreamReceiver
+    _transport: Transport
+    _endpoint: str
+    _speaker: Callable[[], Speaker]
+    _pause: float
+    _immediately: bool = field(init=False)
+
+    @_immediately.default
+    def _pauses(self) -> bool:
+        return self._pause > 0
 
     async def run(self) -> None:
         """Poll until cancelled."""
