@@ -33,6 +33,7 @@ from streams.cli.options import (
 )
 from streams.cli.sources import sources_app
 from streams.cli.ssf import ssf_app
+from streams.cli.tokens import token_app
 from streams.cli.topics import topics_app
 
 if TYPE_CHECKING:
@@ -331,6 +332,7 @@ app.add_typer(alerts_app, name="alerts", cls=PlainGroup)
 app.add_typer(audit_app, name="audit", cls=PlainGroup)
 app.add_typer(data_folder_app)
 app.add_typer(config_app, name="config", cls=PlainGroup)
+app.add_typer(token_app, name="token")
 app.add_typer(conformance_app, cls=PlainGroup)
 
 

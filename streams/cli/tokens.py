@@ -1,0 +1,162 @@
+"""The commands ``rescind token``: bearer tokens, and their entries in the settings."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from streams.cli.options import DONE, USAGE, PlainGroup
+from streams.cli.output import columns, complain, to_stderr
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from streams.settings.access import StaticToken
+
+ConfigFile = Annotated[
+    Path, typer.Option("--config", help="Settings that hold `tokens` (YAML or JSON).")
+]
+OutFile = Annotated[
+    Path | None,
+    typer.Option(help="New file for the token, mode 0600; default: NAME.token."),
+]
+
+token_app = typer.Typer(
+    cls=PlainGroup, help="Make bearer tokens, and list and replace those of settings."
+)
+
+
+@token_app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="Name of the credential.")],
+    *,
+    role: Annotated[
+        list[str],
+        typer.Option(
+            help="ingest, viewer, revoker, restorer, admin or guard; can be repeated."
+        ),
+    ],
+    guard: Annotated[
+        list[str] | None,
+        typer.Option(help="Name that its guards may have, * for any part; repeatable."),
+    ] = None,
+    realm: Annotated[
+        list[str] | None, typer.Option(help="Realm where it is valid; repeatable.")
+    ] = None,
+    authority: Annotated[
+        str | None, typer.Option(help="On whose behalf an ingest token speaks.")
+    ] = None,
+    out: OutFile = None,
+) -> None:
+    """Make a token, and print its entry for `tokens` in the settings."""
+    wanted = {
+        "name": name, "roles": role, "guards": guard, "realms": realm,
+        "authority": authority,
+    }  # fmt: skip
+    entry = {key: value for key, value in wanted.items() if value}
+    raise typer.Exit(_make("token create", entry, out, "Entry for `tokens`:"))
+
+
+@token_app.command("list")
+def list_tokens(config: ConfigFile) -> None:
+    """List the credentials of settings, without their digests."""
+    try:
+        tokens = _tokens(config)
+    except (OSError, ValueError) as error:
+        raise typer.Exit(complain("token list", error, USAGE)) from error
+    rows = [
+        (
+            each.name, *(_listed(of) for of in (each.roles, each.realms, each.guards)),
+            each.authority,
+        )
+        for each in tokens
+    ]  # fmt: skip
+    heads = ("name", "roles", "realms", "guards", "authority")
+    sys.stdout.write(columns(heads, rows) + "\n")
+
+
+@token_app.command()
+def rotate(
+    name: Annotated[str, typer.Argument(help="Name of a credential in the settings.")],
+    config: ConfigFile,
+    out: OutFile = None,
+) -> None:
+    """Make another token for a credential, and print the entry to put beside it."""
+    try:
+        found = [each for each in _tokens(config) if each.name == name]
+        if not found:
+            raise ValueError(f"{config}: `tokens` has no {name}")
+    except (OSError, ValueError) as error:
+        raise typer.Exit(complain("token rotate", error, USAGE)) from error
+    entry = found[-1].model_dump(mode="json", exclude_defaults=True)
+    entry = {key: _sorted(value) for key, value in entry.items()}
+    said = (
+        "Entry for `tokens`, beside the present one; remove that one once all who have"
+        " the credential use the new token:"
+    )
+    raise typer.Exit(_make("token rotate", entry, out, said))
+
+
+def _make(command: str, entry: dict[str, Any], out: Path | None, said: str) -> int:
+    """Write a new token to a file of its own, and print its entry."""
+    from pydantic import ValidationError
+    from yaml import safe_dump
+
+    from streams.settings.access import StaticToken
+    from streams.settings.errors import explained
+
+    token = secrets.token_urlsafe(32)
+    digest = hashlib.sha256(token.encode()).hexdigest()
+    entry = {**entry, "sha256": digest}
+    file = out or Path(f"{entry['name'].replace(os.sep, '-')}.token")
+    try:
+        StaticToken.model_validate(entry)
+        _write(file, token)
+    except ValidationError as error:
+        return complain(command, explained(error, StaticToken), USAGE)
+    except FileExistsError:
+        said = f"{file} is there already: give another file with --out"
+        return complain(command, said, USAGE)
+    except OSError as error:
+        return complain(command, error, USAGE)
+    to_stderr(command, f"the token is in {file}, and nowhere else. {said}")
+    sys.stdout.write(safe_dump([entry], sort_keys=False))
+    return DONE
+
+
+def _write(out: Path, token: str) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    with os.fdopen(os.open(out, flags, 0o600), "w", encoding="utf-8") as file:
+        file.write(token)
+
+
+def _tokens(config: Path) -> tuple[StaticToken, ...]:
+    """Read the entries of a settings file.
+
+    Raises:
+        ValueError: the settings are wrong.
+        OSError: they cannot be read.
+    """
+    from pydantic import ValidationError
+
+    from streams.settings import server
+    from streams.settings.errors import explained
+
+    try:
+        return server.load(config).tokens
+    except ValidationError as error:
+        raise ValueError(explained(error, server.Settings, config)) from error
+
+
+def _listed(values: Sequence[str] | frozenset[str]) -> str:
+    return ", ".join(sorted(values))
+
+
+def _sorted(value: Any) -> Any:
+    return sorted(value) if isinstance(value, list) else value
