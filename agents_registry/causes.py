@@ -8,16 +8,18 @@ revoke or a not_before. Several copies of a fact count once, with the smallest t
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from attrs import define, frozen
+from attrs import frozen
 
+from agents_registry.cause_rows import CauseRows, RecordedCause
 from agents_registry.facts import FUTURE_TOLERANCE, Effect, Reach
+from agents_registry.names import ABSENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from agents_registry.facts import Cause, Lift
+    from agents_registry.facts import Lift
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
 
@@ -29,74 +31,11 @@ FEW: Final = 8  # lifts of one target, put in order whenever they are looked at
 _FINAL = (Effect.REVOKE, Effect.NOT_BEFORE)  # a tuple: enums hash slowly
 
 
-@define(slots=True, eq=False)
-class RecordedCause:
-    """A cause in the table, merged over its copies.
-
-    Attributes:
-        digest: the fact's id in bytes; half of what its hex would take.
-        node: the target; NONE for a cause on an attribute value.
-        at: when it happened, never later than the receipt (ns).
-        mark: T of a not_before, never later than the receipt; else 0.
-        uncertainty: of the version (ns).
-    """
-
-    digest: bytes
-    node: int
-    authority: str
-    effect: Effect
-    reach: Reach
-    at: int
-    mark: int
-    version: int
-    uncertainty: int
-    aspect: str
-    scopes: tuple[str, ...]
-    device: str | None
-    tenant: str | None
-
-    @classmethod
-    def read(cls, digest: bytes, node: int, fact: Cause) -> RecordedCause:
-        """Take a cause in, with its times clamped to the receipt."""
-        claimed = fact.at if fact.not_before is None else fact.not_before
-        mark = claimed if fact.effect is Effect.NOT_BEFORE else 0
-        return cls(
-            digest=digest,
-            node=node,
-            authority=fact.authority,
-            effect=fact.effect,
-            reach=fact.reach,
-            at=min(fact.at, fact.received_at),
-            mark=min(mark, fact.received_at),
-            version=fact.effective_version,
-            uncertainty=fact.uncertainty,
-            aspect=fact.aspect,
-            scopes=fact.scopes,
-            device=fact.device,
-            tenant=fact.tenant,
-        )
-
-    @property
-    def fact_id(self) -> str:
-        """Fact's id in hex."""
-        return self.digest.hex()
-
-    def merge(self, other: RecordedCause) -> None:
-        """Take in another copy of the same cause."""
-        self.at = min(self.at, other.at)
-        self.mark = min(self.mark, other.mark)
-        self.version, self.uncertainty = _earlier(
-            (self.version, self.uncertainty), (other.version, other.uncertainty)
-        )
-
-
-_Stamp = tuple[int, int]  # version, uncertainty
 _LiftStamp = tuple[int, int, int]  # version, uncertainty, version as claimed
 _Lifts = dict[str, _LiftStamp]
-_AnyStamp = TypeVar("_AnyStamp", _Stamp, _LiftStamp)
 
 
-def _earlier(first: _AnyStamp, second: _AnyStamp) -> _AnyStamp:
+def _earlier(first: _LiftStamp, second: _LiftStamp) -> _LiftStamp:
     """Smaller of two versions; of equal ones that with the larger uncertainty."""
     return min(first, second, key=lambda stamp: (stamp[0], -stamp[1]))
 
@@ -128,9 +67,9 @@ class CauseBook:
 
     def __init__(self) -> None:
         """Start empty."""
-        # Most targets have one cause; a dict for each would be a third of the table.
-        self._first: dict[int, RecordedCause] = {}
-        self._further: dict[int, dict[bytes, RecordedCause]] = {}
+        # Most targets have one cause; a dict for each would be most of the table.
+        self._rows = CauseRows()
+        self._further: dict[int, dict[bytes, int]] = {}
         self._lifts: dict[tuple[str, int, str], _Lifts] = {}
         self._lifted: dict[int, list[tuple[str, int, str]]] = {}  # keys, by node
         self._ordered: dict[tuple[str, int, str], _Ordered] = {}  # where they are many
@@ -162,12 +101,18 @@ class CauseBook:
 
     def add(self, cause: RecordedCause) -> None:
         """Merge one cause or one more copy of it."""
-        known = self._first.setdefault(cause.node, cause)
-        if known.digest != cause.digest:
-            further = self._further.setdefault(cause.node, {})
-            known = further.setdefault(cause.digest, cause)
-        if known is not cause:
-            known.merge(cause)
+        rows, node = self._rows, cause.node
+        row = rows.first(node)
+        if row == ABSENT:
+            rows.begin(node, rows.add(cause))
+            return
+        if rows.digest(row) != cause.digest:
+            further = self._further.setdefault(node, {})
+            row = further.setdefault(cause.digest, len(rows))
+            if row == len(rows):
+                rows.add(cause)
+                return
+        rows.put(row, rows.cause(row).merged(cause))
 
     def lift(self, fact_id: str, node: int, fact: Lift) -> None:
         """Merge one lift; one that claims a time far ahead is refused.
@@ -191,13 +136,13 @@ class CauseBook:
     def remove(self, node: int, fact_id: str) -> bool:
         """Take a cause or lift back; tell whether it was there."""
         # Nothing empty stays: a table taken up from a dump would not have it.
-        standing = list(self.on(node))
-        left = [cause for cause in standing if cause.fact_id != fact_id]
+        rows, standing = self._rows, list(self._on(node))
+        left = [row for row in standing if rows.digest(row).hex() != fact_id]
         if len(left) < len(standing):
-            del self._first[node]
+            rows.begin(node, left[0] if left else ABSENT)
             self._further.pop(node, None)
-            for cause in left:
-                self.add(cause)
+            if left[1:]:
+                self._further[node] = {rows.digest(row): row for row in left[1:]}
             return True
         keys = self._lifted.get(node, [])
         for key in keys:
@@ -213,14 +158,18 @@ class CauseBook:
 
     def on(self, node: int) -> Iterator[RecordedCause]:
         """Yield the causes that name this very identifier."""
-        if (first := self._first.get(node)) is not None:
-            yield first
-            yield from self._further.get(node, {}).values()
+        yield from map(self._rows.cause, self._on(node))
 
     def all(self) -> Iterator[RecordedCause]:
         """Yield every cause."""
-        for node in self._first:
+        for node in self._rows.nodes():
             yield from self.on(node)
+
+    def _on(self, node: int) -> Iterator[int]:
+        row = self._rows.first(node)
+        if row != ABSENT:
+            yield row
+            yield from self._further.get(node, {}).values()
 
     def in_force(
         self, cause: RecordedCause, at: int | None = None, *, inclusive: bool = False

@@ -28,7 +28,7 @@ from agents_registry.steps import finish
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from agents_registry.causes import RecordedCause
+    from agents_registry.cause_rows import RecordedCause
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
 

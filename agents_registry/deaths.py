@@ -20,7 +20,8 @@ from bisect import bisect_left, bisect_right
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from agents_registry.causes import RecordedCause, reference
+from agents_registry.cause_rows import RecordedCause
+from agents_registry.causes import reference
 from agents_registry.closure import CLOSURE_LIMIT
 from agents_registry.death import Death, Fate
 from agents_registry.facts import Effect, Reach

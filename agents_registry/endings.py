@@ -25,7 +25,7 @@ from agents_registry.watermarks import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from agents_registry.causes import RecordedCause
+    from agents_registry.cause_rows import RecordedCause
     from agents_registry.closure import Requirements
     from agents_registry.ownership import Age
     from agents_registry.registry import Registry

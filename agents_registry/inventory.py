@@ -16,7 +16,7 @@ from agents_registry.verdict import Policy, UnknownPolicy, flaws_of, judge
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from agents_registry.causes import RecordedCause
+    from agents_registry.cause_rows import RecordedCause
     from agents_registry.registry import Registry
 
 

@@ -34,7 +34,7 @@ from agents_registry.ownership import ALIVE, NEVER, proving
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from agents_registry.causes import RecordedCause
+    from agents_registry.cause_rows import RecordedCause
     from agents_registry.closure import Requirements
     from agents_registry.ownership import Age
     from agents_registry.registry import Registry

@@ -14,7 +14,8 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from agents_registry.causes import CauseBook, RecordedCause
+from agents_registry.cause_rows import RecordedCause
+from agents_registry.causes import CauseBook
 from agents_registry.clearance import Clearance
 from agents_registry.facts import (
     Alias,

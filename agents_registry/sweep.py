@@ -32,7 +32,7 @@ from agents_registry.watermarks import UNKNOWN_ISSUE, first_marks
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from agents_registry.causes import RecordedCause
+    from agents_registry.cause_rows import RecordedCause
     from agents_registry.ownership import Age
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from agents_registry.causes import RecordedCause
+    from agents_registry.cause_rows import RecordedCause
     from agents_registry.ownership import Graph
     from agents_registry.steps import Steps
 

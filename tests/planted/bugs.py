@@ -146,7 +146,7 @@ BUGS = (
     ),
     bug(
         "a watermark from the future is believed",
-        "causes.py",
+        "cause_rows.py",
         "mark=min(mark, fact.received_at)",
         "mark=mark",
     ),
@@ -166,9 +166,9 @@ BUGS = (
     ),
     bug(
         "of several copies the latest time counts",
-        "causes.py",
-        "self.mark = min(",
-        "self.mark = max(",
+        "cause_rows.py",
+        "mark=min(self.mark,",
+        "mark=max(self.mark,",
     ),
     bug(
         "reach self cuts the edges to its target",

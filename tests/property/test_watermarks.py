@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pytest
 
-from agents_registry.causes import RecordedCause
+from agents_registry.cause_rows import RecordedCause
 from agents_registry.facts import Effect, Reach
 from agents_registry.steps import finish
 from agents_registry.watermarks import UNKNOWN_ISSUE, first_marks

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-    from agents_registry.causes import RecordedCause
+    from agents_registry.cause_rows import RecordedCause
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
 

@@ -31,7 +31,7 @@ from streams.stages.posture.view import View
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator
 
-    from agents_registry.causes import RecordedCause
+    from agents_registry.cause_rows import RecordedCause
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps

@@ -1,0 +1,174 @@
+"""Causes as rows of columns: what each one says by itself, and what it shares.
+
+The times and the id of a cause are its own; who said it, what it does and for which
+reason is the same for many, and is held once. A cause is made of its row when it is
+asked for.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
+
+from agents_registry.facts import Effect
+from agents_registry.names import ABSENT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agents_registry.facts import Cause, Reach
+
+_DIGEST: Final = 32  # bytes
+_PAGE: Final = 256  # nodes
+_OWN: Final = 5  # fields of a cause, before those that many share
+
+
+class RecordedCause(NamedTuple):
+    """A cause in the table, merged over its copies.
+
+    Attributes:
+        digest: the fact's id in bytes; half of what its hex would take.
+        node: the target.
+        at: when it happened, never later than the receipt (ns).
+        mark: T of a not_before, never later than the receipt; else 0.
+        uncertainty: of the version (ns).
+    """
+
+    digest: bytes
+    node: int
+    at: int
+    mark: int
+    version: int
+    authority: str
+    effect: Effect
+    reach: Reach
+    uncertainty: int
+    aspect: str
+    scopes: tuple[str, ...]
+    device: str | None
+    tenant: str | None
+
+    @classmethod
+    def read(cls, digest: bytes, node: int, fact: Cause) -> Self:
+        """Take a cause in, with its times clamped to the receipt."""
+        claimed = fact.at if fact.not_before is None else fact.not_before
+        mark = claimed if fact.effect is Effect.NOT_BEFORE else 0
+        return cls(
+            digest=digest,
+            node=node,
+            authority=fact.authority,
+            effect=fact.effect,
+            reach=fact.reach,
+            at=min(fact.at, fact.received_at),
+            mark=min(mark, fact.received_at),
+            version=fact.effective_version,
+            uncertainty=fact.uncertainty,
+            aspect=fact.aspect,
+            scopes=fact.scopes,
+            device=fact.device,
+            tenant=fact.tenant,
+        )
+
+    @property
+    def fact_id(self) -> str:
+        """Fact's id in hex."""
+        return self.digest.hex()
+
+    def merged(self, other: RecordedCause) -> RecordedCause:
+        """Take in another copy of the same cause."""
+        version, minus = min(
+            (one.version, -one.uncertainty) for one in (self, other)
+        )  # of equal versions that with the larger uncertainty
+        return self._replace(
+            at=min(self.at, other.at),
+            mark=min(self.mark, other.mark),
+            version=version,
+            uncertainty=-minus,
+        )
+
+
+_Shared = tuple[str, Effect, "Reach", int, str, tuple[str, ...], str | None, str | None]
+
+
+class CauseRows:
+    """The rows, by number, and by node the first one on it.
+
+    A row that was taken back is lost until the table is taken up anew.
+    """
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._digests = bytearray()
+        self._nodes = array("i")
+        self._at = array("q")
+        self._marks = array("q")
+        self._versions = array("q")
+        self._which = array("I")  # of what is shared
+        self._shared: list[_Shared] = []
+        self._numbers: dict[_Shared, int] = {}
+        self._pages: list[array[int] | None] = []  # the first row, by node
+
+    def __len__(self) -> int:
+        """Return how many there are, those that were taken back too."""
+        return len(self._nodes)
+
+    def add(self, cause: RecordedCause) -> int:
+        """Return the number of a new row.
+
+        Raises:
+            ValueError: what should be the id of a fact is none.
+        """
+        if len(cause.digest) != _DIGEST:
+            raise ValueError(f"{cause.fact_id} is not the id of a fact")
+        self._digests += cause.digest
+        self._nodes.append(cause.node)
+        for column in (self._at, self._marks, self._versions, self._which):
+            column.append(0)
+        row = len(self._nodes) - 1
+        self.put(row, cause)
+        return row
+
+    def put(self, row: int, cause: RecordedCause) -> None:
+        """Put what copies of a cause were merged to."""
+        _, _, at, mark, version, *_ = cause
+        shared = cause[_OWN:]
+        number = self._numbers.setdefault(shared, len(self._shared))
+        if number == len(self._shared):
+            self._shared.append(shared)
+        self._at[row], self._marks[row] = at, mark
+        self._versions[row], self._which[row] = version, number
+
+    def cause(self, row: int) -> RecordedCause:
+        """Return the cause of a row."""
+        return RecordedCause(
+            self.digest(row), self._nodes[row],
+            self._at[row], self._marks[row], self._versions[row],
+            *self._shared[self._which[row]],
+        )  # fmt: skip
+
+    def digest(self, row: int) -> bytes:
+        """Return the id of a row's fact."""
+        return bytes(self._digests[row * _DIGEST : (row + 1) * _DIGEST])
+
+    def first(self, node: int) -> int:
+        """Return the first row on a node, ABSENT where there is none."""
+        number = node // _PAGE
+        page = self._pages[number] if 0 <= number < len(self._pages) else None
+        return ABSENT if page is None else page[node % _PAGE]
+
+    def begin(self, node: int, row: int) -> None:
+        """Put the first row on a node, or ABSENT."""
+        number = node // _PAGE
+        while number >= len(self._pages):
+            self._pages.append(None)
+        page = self._pages[number]
+        if page is None:
+            page = self._pages[number] = array("i", [ABSENT]) * _PAGE
+        page[node % _PAGE] = row
+
+    def nodes(self) -> Iterator[int]:
+        """Yield the nodes that have a cause, as the first rows on them came."""
+        for row in range(len(self._nodes)):
+            node = self._nodes[row]
+            if self.first(node) == row:
+                yield node

@@ -1,0 +1,82 @@
+"""Causes are kept in columns as a dict of them would keep them."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Final
+
+import pytest
+
+from agents_registry.cause_rows import RecordedCause
+from agents_registry.causes import CauseBook
+from agents_registry.facts import Effect, Reach
+from tests.property.agreement import EXAMPLES, SEED
+
+pytestmark = pytest.mark.property
+
+STEPS: Final = EXAMPLES
+NODES: Final = (0, 1, 255, 256, 700)
+
+
+def cause(random: Random) -> RecordedCause:
+    """Make a cause, or another copy of one: copies differ in their times alone."""
+    node, number = random.choice(NODES), random.randrange(5)
+    said = Random(f"{node} {number}")
+    return RecordedCause(
+        digest=bytes([number]) * 31 + bytes([node % 251]),
+        node=node,
+        at=random.randrange(9),
+        mark=random.randrange(9),
+        version=random.randrange(9),
+        authority=said.choice("ab"),
+        effect=said.choice([*Effect]),
+        reach=said.choice([*Reach]),
+        uncertainty=random.randrange(3),
+        aspect=said.choice(("account", "key")),
+        scopes=("a|b",) * said.randrange(2),
+        device=said.choice((None, "d")),
+        tenant=said.choice((None, "t")),
+    )
+
+
+def merged(first: RecordedCause, second: RecordedCause) -> RecordedCause:
+    """Merge two copies: the smallest times; of equal versions the larger doubt."""
+    version, doubt = min((c.version, -c.uncertainty) for c in (first, second))
+    return first._replace(
+        at=min(first.at, second.at),
+        mark=min(first.mark, second.mark),
+        version=version,
+        uncertainty=-doubt,
+    )
+
+
+def test_causes_are_merged_and_taken_back_as_by_a_dict() -> None:
+    """Each stands on its node until it is taken back; also after a dump is taken up."""
+    random = Random(SEED)
+    book, standing = CauseBook(), dict[bytes, RecordedCause]()
+    for step in range(STEPS):
+        said = cause(random)
+        known = standing.get(said.digest)
+        if random.random() < 0.6:
+            book.add(said)
+            standing[said.digest] = merged(known, said) if known else said
+        else:
+            assert book.remove(said.node, said.fact_id) is (known is not None)
+            standing.pop(said.digest, None)
+        if random.random() < 0.05:
+            book, before = CauseBook(), book
+            book.restore(before.dump())
+            assert book.dump() == before.dump(), (SEED, step)
+
+        found = list(book.all())
+        assert len(found) == len(standing), (SEED, step)
+        assert {each.digest: each for each in found} == standing, (SEED, step)
+        for node in (-1, *NODES, 2, 1000):
+            here = [each for each in found if each.node == node]
+            assert list(book.on(node)) == here, (SEED, step)
+
+
+def test_what_is_no_id_of_a_fact_is_refused() -> None:
+    """It would move the ids of all that come later."""
+    with pytest.raises(ValueError, match="0000 is not the id of a fact"):
+        CauseBook().add(cause(Random(1))._replace(digest=b"\0\0"))
