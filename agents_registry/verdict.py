@@ -32,7 +32,7 @@ from agents_registry.scope import covers
 from agents_registry.steps import finish
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
@@ -175,21 +175,21 @@ def _looked_up(
 
 
 def _recognised(
-    registry: Registry, presented: Presented, nodes: Iterable[int], policy: Policy
+    registry: Registry, presented: Presented, nodes: Sequence[int], policy: Policy
 ) -> Judgement:
     """Judge what no reason ends by whether facts make it known."""
-    lineage = registry.lineage
+    flags = registry.lineage.flags
     report: tuple[str, ...] = ()
     recognised = False
     for identifier, node in zip(presented.identifiers, nodes, strict=False):
-        if node != NONE and lineage.flags[node] & KNOWN:
+        if node != NONE and flags[node] & KNOWN:
             recognised = True
-            continue
-        verdict = _unknown(registry, presented, identifier, policy)
-        if not verdict.allowed:
-            return verdict
-        report += verdict.report
-        recognised = recognised or is_credential(registry, identifier)
+        elif is_credential(registry, identifier):
+            verdict = _unknown(registry, presented, nodes, identifier, policy)
+            if not verdict.allowed:
+                return verdict
+            report += verdict.report
+            recognised = True
     if not recognised:
         return NOTHING_PRESENTED
     return (
@@ -274,28 +274,26 @@ def _scoped(registry: Registry, life: Life, scope: str | None) -> Steps[Judgemen
 
 
 def _unknown(
-    registry: Registry, presented: Presented, identifier: Identifier, policy: Policy
+    registry: Registry,
+    presented: Presented,
+    nodes: Sequence[int],
+    identifier: Identifier,
+    policy: Policy,
 ) -> Judgement:
-    """Apply the policy to an identifier that no fact makes known."""
-    if not is_credential(registry, identifier):
-        return LIVES  # a principal is judged by its causes, not by being known
+    """Apply the policy to a credential that no fact makes known."""
     choice = policy.unknown.get(identifier.kind, "deny")
     if choice == "allow_and_report":
         return Judgement(
             allowed=True, reason=Reason.LIVES, report=(f"unknown {identifier.kind}",)
         )
+    names = presented.identifiers + presented.chain
     if choice == "allow_if_principal_known" and any(
-        _is_known_principal(registry, other)
-        for other in (*presented.identifiers, *presented.chain)
+        node != NONE
+        and registry.lineage.flags[node] & KNOWN
+        and registry.lineage.vocabulary.get(name.kind) is NodeClass.PRINCIPAL
+        for name, node in zip(names, nodes, strict=True)
     ):
         return LIVES
     return Judgement(
         allowed=False, reason=Reason.UNKNOWN_CREDENTIAL, path=(identifier,)
     )
-
-
-def _is_known_principal(registry: Registry, identifier: Identifier) -> bool:
-    if registry.lineage.vocabulary.get(identifier.kind) is not NodeClass.PRINCIPAL:
-        return False
-    node = registry.lineage.find(identifier)
-    return node != NONE and bool(registry.lineage.flags[node] & KNOWN)

@@ -50,7 +50,8 @@ def by_the_rules(registry: Registry, question: Question) -> Judgement:
     found = finish(verdict._closely(registry, closure, question.now, question.scope))
     if not found.allowed:
         return found
-    nodes = [registry.lineage.find(name) for name in presented.identifiers]
+    names = presented.identifiers + presented.chain
+    nodes = [registry.lineage.find(name) for name in names]
     return verdict._recognised(registry, presented, nodes, policy_of(question))
 
 
