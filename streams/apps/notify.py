@@ -12,11 +12,10 @@ from aiohttp import web
 from attrs import frozen
 
 from agents_registry.secret_shapes import HASHED_KINDS
-from streams.apps.builders.access import access
+from streams.apps.builders.access import ConfigurationError, access
 from streams.apps.builders.alerting import Alerting, alerting
 from streams.apps.builders.door import door
 from streams.apps.builders.http_listener import accepting
-from streams.apps.builders.sources import ConfigurationError
 from streams.engines.kafka.clock.cluster_clock import (
     faults,
     machine_clock,

@@ -14,11 +14,10 @@ from attrs import frozen
 
 from enforcement.clocks import boottime
 from enforcement.receipts import signer
-from streams.apps.builders.access import access
+from streams.apps.builders.access import ConfigurationError, access
 from streams.apps.builders.http_listener import accepting
 from streams.apps.builders.relayed_realms import RelayContext, RelayedRealms
 from streams.apps.builders.sources import (
-    ConfigurationError,
     check_kafka,
     configured_guard_keys,
     configured_sources,

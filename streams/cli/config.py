@@ -166,7 +166,8 @@ def _contradictions(settings: Settings, role: str) -> Iterator[str]:
 
 def _check_grants(settings: Settings) -> None:
     """Refuse a grant of a kind that nothing has: its authority would be refused."""
-    from streams.apps.builders.sources import ConfigurationError, configured_sources
+    from streams.apps.builders.access import ConfigurationError
+    from streams.apps.builders.sources import configured_sources
 
     kinds, _ = configured_sources(settings)
     wrong = [

@@ -166,7 +166,6 @@ def run_migrate(
     from pydantic import ValidationError
 
     from schemas.errors import SchemaError
-    from streams.apps.builders.sources import ConfigurationError
     from streams.apps.migration import MigrationError
     from streams.engines.embedded.data_folder import StoreInUseError
     from streams.engines.kafka.client.errors import KafkaError, failure_text
@@ -186,7 +185,7 @@ def run_migrate(
         return complain("migrate", f"{error}: stop it first", USAGE)
     except LayoutError as error:
         return complain("migrate", f"{error}; see: rescind topics plan", USAGE)
-    except (ConfigurationError, MigrationError, ValueError) as error:
+    except (MigrationError, ValueError) as error:
         return complain("migrate", error, USAGE)
     except (SchemaError, sqlite3.Error) as error:
         return complain("migrate", f"the log cannot be read: {error}", USAGE)

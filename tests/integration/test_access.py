@@ -15,7 +15,7 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from structlog.testing import capture_logs
 
-from streams.apps.builders.access import AccessError, access
+from streams.apps.builders.access import ConfigurationError, access
 from streams.http.auth import PROVEN
 from streams.http.tls import ServedTls
 from streams.settings.access import TlsSettings
@@ -319,7 +319,7 @@ def test_wrong_settings_say_what_is_wrong(
     named = more.pop("tokens", None)
     if named is not None:
         more["tokens"] = [token | {"name": named}]
-    with pytest.raises(AccessError, match=said):
+    with pytest.raises(ConfigurationError, match=said):
         access(Settings(**given | more), time.time_ns)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from streams.apps.builders.sources import ConfigurationError
+from streams.apps.builders.access import ConfigurationError
 from streams.apps.embedded import serve
 from streams.pollers import socket_listener as line_server
 from streams.pollers.socket_listener import AddressError

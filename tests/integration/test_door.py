@@ -19,8 +19,8 @@ from aiohttp.test_utils import TestServer
 from attrs import Factory, define
 from yarl import URL
 
+from streams.apps.builders.access import ConfigurationError
 from streams.apps.builders.door import peers_of
-from streams.apps.builders.sources import ConfigurationError
 from streams.clients import peers as peers_module
 from streams.http import door as door_module
 from streams.http import fleet_answers

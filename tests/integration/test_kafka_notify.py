@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
-from streams.apps.builders.sources import ConfigurationError
+from streams.apps.builders.access import ConfigurationError
 from streams.apps.notify import Delivering, deliver
 from streams.engines.kafka.topics.acls import acls
 from streams.engines.kafka.topics.topics import LayoutError

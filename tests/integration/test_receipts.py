@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from enforcement import Guard, Mode
 from enforcement.receipts import Receipts, Terms, signer, weakest
-from streams.apps.builders.sources import ConfigurationError, configured_guard_keys
+from streams.apps.builders.access import ConfigurationError
+from streams.apps.builders.sources import configured_guard_keys
 from streams.settings.server import Settings
 from tests.integration.serving import Server, running, until
 from tests.integration.test_closure import guards, look, reached, revoke

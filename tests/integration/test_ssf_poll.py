@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from streams.apps.builders.sources import ConfigurationError
+from streams.apps.builders.access import ConfigurationError
 from streams.apps.embedded import serve
 from streams.settings.server import Settings
 from streams.ssf import poll

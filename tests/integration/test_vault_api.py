@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from attrs import define, field
 
-from streams.apps.builders.hooks import VendorError
+from streams.apps.builders.access import ConfigurationError
 from streams.apps.embedded import serve
 from streams.pollers import vault_leases
 from streams.settings.server import Settings
@@ -221,7 +221,7 @@ async def test_a_vault_without_a_token_is_refused(tmp_path: Path) -> None:
     api = Api("https://vault.example")
     missing = tmp_path / "no-token"
     given = settings(api, token={"file": str(missing)})
-    with pytest.raises(VendorError, match=r"vault bao: .*no-token"):
+    with pytest.raises(ConfigurationError, match=r"vault bao: .*no-token"):
         await serve(Settings(**values(tmp_path) | given))
 
 

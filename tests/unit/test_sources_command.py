@@ -8,8 +8,8 @@ from unittest.mock import Mock, create_autospec
 
 import pytest
 
+from streams.apps.builders.access import ConfigurationError
 from streams.apps.builders.expectations import expected_sources
-from streams.apps.builders.sources import ConfigurationError
 from streams.cli.sources import list_sources as sources
 from streams.clients.rescind import Client
 from streams.http.sources import row

@@ -13,7 +13,8 @@ import attrs
 import pytest
 
 from agents_registry.identifiers import NodeClass
-from streams.apps.builders.sources import ConfigurationError, configured_sources
+from streams.apps.builders.access import ConfigurationError
+from streams.apps.builders.sources import configured_sources
 from streams.model.extensions import ExtensionError, loaded
 from streams.settings.server import Settings
 from streams.sources import catalogue

@@ -10,11 +10,8 @@ import pytest
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
-from streams.apps.builders.sources import (
-    ConfigurationError,
-    check_embedded,
-    check_kafka,
-)
+from streams.apps.builders.access import ConfigurationError
+from streams.apps.builders.sources import check_embedded, check_kafka
 from streams.cli.main import app
 from streams.model.error_text import error_text
 from streams.model.wrong_values import told

@@ -51,8 +51,8 @@ ELSEWHERE: Final = ("cross-site", "same-site")
 _SANS: Final = {"DNS": "dns", "URI": "uri", "email": "email"}
 
 
-class AccessError(ValueError):
-    """The settings of credentials cannot be used; the text says which and why."""
+class ConfigurationError(ValueError):
+    """The settings cannot be used as they are; the text says what to change."""
 
 
 @frozen
@@ -165,7 +165,7 @@ def access(
         monotonic: seconds.
 
     Raises:
-        AccessError: something cannot be used.
+        ConfigurationError: something cannot be used.
     """
     _check(settings)
     issuers = [
@@ -177,7 +177,7 @@ def access(
         try:
             tls = ServedTls(settings.tls)
         except ValueError as error:
-            raise AccessError(str(error)) from error
+            raise ConfigurationError(str(error)) from error
         clients = {
             each.san: holder_of(each, settings.realm) for each in settings.tls.clients
         }
@@ -199,22 +199,29 @@ def _check(settings: Settings) -> None:
     for name in names:
         label, colon, _ = name.partition(":")
         if colon and label in settings.oidc:
-            raise AccessError(f"{name}: such names are for holders of OpenID tokens")
+            raise ConfigurationError(
+                f"{name}: such names are for holders of OpenID tokens"
+            )
     for san in _twice([client.san for client in clients]):
-        raise AccessError(f"tls.clients: {san} stands twice")
+        raise ConfigurationError(f"tls.clients: {san} stands twice")
     for issuer in _twice([each.issuer for each in settings.oidc.values()]):
-        raise AccessError(f"oidc: the issuer {issuer} stands twice")
+        raise ConfigurationError(f"oidc: the issuer {issuer} stands twice")
     speak = [(f"tls.clients {one.name}", one.authority) for one in clients]
     for label, each in settings.oidc.items():
         speak += [(f"oidc {label}", rule.authority) for rule in each.roles]
     for what, authority in speak:
-        if authority not in {None, *settings.authorities}:
-            raise AccessError(f"{what}: {no_authority(authority)}")
+        check_authority(settings, what, authority)
 
 
-def no_authority(name: object) -> str:
-    """Say that the settings have no authority of a name, and what to do."""
-    return f"no authority {name!r}: add it to authorities"
+def check_authority(settings: Settings, what: str, authority: str | None) -> None:
+    """Check that whom something speaks for is in the settings; None: it is nobody.
+
+    Raises:
+        ConfigurationError: it is not.
+    """
+    if authority is not None and authority not in settings.authorities:
+        text = f"no authority {authority!r}: add it to authorities"
+        raise ConfigurationError(f"{what}: {text}")
 
 
 def _twice(values: Sequence[str]) -> list[str]:
@@ -227,7 +234,7 @@ def _keys(label: str, each: Oidc, clock: Callable[[], float]) -> JwksCache:
             path = Path(each.jwks)
             return JwksCache.of_file(label, path, clock, each.refresh_seconds)
         except (OSError, ValueError) as error:
-            raise AccessError(f"oidc {label}: {each.jwks}: {error}") from error
+            raise ConfigurationError(f"oidc {label}: {each.jwks}: {error}") from error
     transport = Transport(allow_private=each.allow_private)
     return JwksCache(
         label, partial(_fetch, transport, each), clock, each.refresh_seconds

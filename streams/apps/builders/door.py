@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from schemas.placement import partition_of
-from streams.apps.builders.sources import ConfigurationError
+from streams.apps.builders.access import ConfigurationError
 from streams.clients.peers import Peers
 from streams.http.door import Door
 from streams.http.fleet_answers import FleetAnswers

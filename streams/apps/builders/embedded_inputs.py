@@ -32,8 +32,7 @@ async def embedded_inputs(
         room: waits while guards are too far behind.
 
     Raises:
-        VendorError: the settings of a vendor cannot be used.
-        AccessError: those of a credential cannot.
+        ConfigurationError: the settings of a vendor or a credential cannot be used.
     """
     kept, clock, fresh_id = about.kept, about.clock, about.fresh_id
     book, keeper = HealthBook(clock, given.expected), HealthRecords(kept)

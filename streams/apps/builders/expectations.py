@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from streams.apps.builders.sources import ConfigurationError
+from streams.apps.builders.access import ConfigurationError
 from streams.sources.polling.feeds import seconds
 from streams.stages.ingest.source_health import Expected
 

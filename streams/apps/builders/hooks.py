@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from attrs import frozen
 
 from agents_registry.secret_shapes import HASHED_KINDS
-from streams.apps.builders.access import no_authority
+from streams.apps.builders.access import ConfigurationError, check_authority
 from streams.clients.jwks_cache import JwksCache
 from streams.http.global_revocation import SOURCE, GlobalRevocations, RevocationCaller
 from streams.http.hooks import Hooked, Hooks
@@ -35,10 +35,6 @@ if TYPE_CHECKING:
 
 
 REFRESH: Final = 3600.0  # seconds; how long a withdrawn key may still be believed
-
-
-class VendorError(ValueError):
-    """The settings of a vendor cannot be used; the text says which and why."""
 
 
 class RequestCount(Protocol):
@@ -102,7 +98,7 @@ def receivers(
     """Make what the settings ask for; ``log`` writes what comes in.
 
     Raises:
-        VendorError: they cannot be used.
+        ConfigurationError: they cannot be used.
     """
     check_authorities(settings, "hook", settings.hooks)
     check_authorities(settings, "global_revocation", settings.global_revocation)
@@ -130,26 +126,24 @@ def check_authorities(
     """Check that those who speak are there.
 
     Raises:
-        VendorError: they are not.
+        ConfigurationError: they are not.
     """
     for name, each in named.items():
-        authority = getattr(each, "authority", None)
-        if authority not in settings.authorities:
-            raise VendorError(f"{what} {name}: {no_authority(authority)}")
+        check_authority(settings, f"{what} {name}", getattr(each, "authority", ""))
 
 
 def reveal(what: str, secret: SharedSecret) -> str:
     """Secret.
 
     Raises:
-        VendorError: it cannot be read.
+        ConfigurationError: it cannot be read.
     """
     try:
         return secret.reveal()
     except (OSError, ValueError) as error:
         told = error_text(error)
         text = f"{what}: {told if secret.file else f'secret: {told}'}"
-        raise VendorError(text) from error
+        raise ConfigurationError(text) from error
 
 
 def _callers(settings: Settings) -> dict[str, RevocationCaller]:
@@ -160,7 +154,7 @@ def _callers(settings: Settings) -> dict[str, RevocationCaller]:
             callers[name] = RevocationCaller(each, keys)
         except (OSError, ValueError) as error:
             text = f"global_revocation {name}: {each.jwks}: {error}"
-            raise VendorError(text) from error
+            raise ConfigurationError(text) from error
     return callers
 
 
@@ -168,7 +162,7 @@ def secret_names(settings: Settings) -> SecretNames:
     """Namer of secrets in the realm.
 
     Raises:
-        VendorError: a pepper cannot be read, or is none.
+        ConfigurationError: a pepper cannot be read, or is none.
     """
     kinds = HASHED_KINDS | set(settings.hashed_kinds)
     return SecretNames(tuple(peppers_of(settings)), kinds)
@@ -178,7 +172,7 @@ def peppers_of(settings: Settings) -> list[bytes]:
     """Peppers of the realm.
 
     Raises:
-        VendorError: one cannot be read, or is none.
+        ConfigurationError: one cannot be read, or is none.
     """
     peppers = []
     for name, each in settings.peppers.items():
@@ -186,5 +180,5 @@ def peppers_of(settings: Settings) -> list[bytes]:
         try:
             peppers.append(pepper_bytes(text))
         except ValueError as error:
-            raise VendorError(f"pepper {name}: {error}") from error
+            raise ConfigurationError(f"pepper {name}: {error}") from error
     return peppers

@@ -158,8 +158,7 @@ def inputs(
         fresh_id: gives unique ids.
 
     Raises:
-        VendorError: the settings of a vendor cannot be used.
-        AccessError: those of a credential cannot.
+        ConfigurationError: the settings of a vendor or a credential cannot be used.
     """
     settings, intake, kept = given.settings, ports.intake, ports.kept
     entry = access(settings, clock)

@@ -81,8 +81,7 @@ def kafka_inputs(
         fresh_id: gives unique ids.
 
     Raises:
-        VendorError: the settings of a vendor cannot be used.
-        AccessError: those of a credential cannot.
+        ConfigurationError: the settings of a vendor or a credential cannot be used.
     """
     ports = InputPorts(
         intake=log.writer,

@@ -5,11 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from streams.apps.builders.hooks import (
-    VendorError,
-    check_authorities,
-    peppers_of,
-)
+from streams.apps.builders.access import ConfigurationError
+from streams.apps.builders.hooks import check_authorities, peppers_of
 from streams.pollers.aws_credentials import Configured, OfRole
 from streams.pollers.sqs import Queued, QueueReader
 from streams.sources.aws.sigv4 import Credentials
@@ -41,7 +38,7 @@ def queue_readers(
         count: is told how each request ended.
 
     Raises:
-        VendorError: they cannot be used.
+        ConfigurationError: they cannot be used.
     """
     check_authorities(settings, "queue", settings.queues)
     peppers, clock = peppers_of(settings), speakers.clock
@@ -73,5 +70,7 @@ def _keys(name: str, each: QueueSettings, clock: Callable[[], int]) -> Keys:
     try:
         read()
     except (OSError, ValueError) as error:
-        raise VendorError(f"queue {name}: {key.file or 'key'}: {error}") from error
+        raise ConfigurationError(
+            f"queue {name}: {key.file or 'key'}: {error}"
+        ) from error
     return Configured(read)

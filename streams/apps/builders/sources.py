@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from agents_registry.identifiers import Vocabulary, extend
-from streams.apps.builders.access import no_authority
+from streams.apps.builders.access import ConfigurationError, check_authority
 from streams.apps.builders.hooks import peppers_of
 from streams.http.events import ConfiguredSource
 from streams.model.error_text import error_text
@@ -35,10 +35,6 @@ if TYPE_CHECKING:
     from streams.ssf.receiver import StreamVerifier
 
 SIGNED: Final = "ssf"  # verified by `streams.http.push`, never read as plain events
-
-
-class ConfigurationError(ValueError):
-    """The settings contradict themselves; the text says what to change."""
 
 
 def configured_sources(
@@ -166,18 +162,14 @@ def check(settings: Settings, sources: dict[str, ConfiguredSource]) -> None:
         ConfigurationError: it is not.
     """
     for token in settings.tokens:
-        if token.authority is not None and token.authority not in settings.authorities:
-            message = f"token {token.name}: {no_authority(token.authority)}"
-            raise ConfigurationError(message)
+        check_authority(settings, f"token {token.name}", token.authority)
     _check_tokens(settings)
     for raw in settings.raw_topics:
         if raw.source not in sources or raw.authority not in settings.authorities:
             message = f"raw topic {raw.topic}: no such source or authority"
             raise ConfigurationError(message)
     for name, stream in settings.ssf.items():
-        if stream.authority and stream.authority not in settings.authorities:
-            message = f"ssf {name}: {no_authority(stream.authority)}"
-            raise ConfigurationError(message)
+        check_authority(settings, f"ssf {name}", stream.authority or None)
     _check_logs(settings, sources)
 
 
@@ -231,8 +223,7 @@ def _check_logs(settings: Settings, sources: dict[str, ConfiguredSource]) -> Non
         if each.source not in sources:
             text = f"{what}: no source {each.source!r}: add it to sources"
             raise ConfigurationError(text)
-        if each.authority not in settings.authorities:
-            raise ConfigurationError(f"{what}: {no_authority(each.authority)}")
+        check_authority(settings, what, each.authority)
 
 
 def tolerances(settings: Settings) -> Tolerances:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import attrs
 from attrs import frozen
 
-from streams.apps.builders.hooks import VendorError, check_authorities
+from streams.apps.builders.access import ConfigurationError
+from streams.apps.builders.hooks import check_authorities
 from streams.pollers.vault import VaultClient, names_in_log
 from streams.pollers.vault_leases import IrrevocableLeases, Leases
 from streams.services.intake import IntakeBatch
@@ -94,7 +95,7 @@ def configured_vaults(settings: Settings, kept: KeyedStore | None = None) -> Vau
         kept: keeps what waits for a vault, where there is one.
 
     Raises:
-        VendorError: they cannot be used.
+        ConfigurationError: they cannot be used.
     """
     check_authorities(settings, "vault", settings.vaults)
     vaults, leases = {}, {}
@@ -102,10 +103,12 @@ def configured_vaults(settings: Settings, kept: KeyedStore | None = None) -> Vau
         try:
             vaults[name] = vault = VaultClient(name, each)
         except (OSError, ValueError) as error:
-            raise VendorError(f"vault {name}: {error}") from error
+            raise ConfigurationError(f"vault {name}: {error}") from error
         if each.join_leases:
             if each.authority in leases:
                 text = f"vault {name}: {each.authority!r} speaks for another one"
-                raise VendorError(f"{text}; give each cluster an authority of its own")
+                raise ConfigurationError(
+                    f"{text}; give each cluster an authority of its own"
+                )
             leases[each.authority] = Leases(vault, kept)
     return Vaults(vaults, leases)

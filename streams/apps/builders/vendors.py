@@ -6,9 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from agents_registry.identifiers import REUSABLE_KINDS, extend
+from streams.apps.builders.access import ConfigurationError
 from streams.apps.builders.hooks import (
     RequestCounts,
-    VendorError,
     check_authorities,
     peppers_of,
     reveal,
@@ -45,7 +45,7 @@ def pollers(
     """Make what reads the logs of vendors.
 
     Raises:
-        VendorError: the settings cannot be used.
+        ConfigurationError: the settings cannot be used.
     """
     check_authorities(settings, "poll", settings.polls)
     return tuple(
@@ -67,7 +67,7 @@ def scim_server(
     """Make the SCIM service provider, where the settings ask for it.
 
     Raises:
-        VendorError: they cannot be used.
+        ConfigurationError: they cannot be used.
     """
     if settings.scim is None:
         return None
@@ -82,10 +82,10 @@ def _check_scim(settings: Settings) -> None:
     if kind is None:
         return
     if kind not in extend(settings.kinds):
-        raise VendorError(f"scim.external_kind: no kind is called {kind!r}")
+        raise ConfigurationError(f"scim.external_kind: no kind is called {kind!r}")
     if kind in REUSABLE_KINDS:
         text = "a name that is given again must not stand for a user"
-        raise VendorError(f"scim: external_kind {kind}: {text}")
+        raise ConfigurationError(f"scim: external_kind {kind}: {text}")
 
 
 def _polled(
