@@ -45,13 +45,17 @@ class Split(NamedTuple):
 def rows(scale: str) -> list[Row]:
     """Measure logs of many accounts in which none, few and all end credentials."""
     found, log = [], b""
-    with TemporaryDirectory() as folder:
+    gc.disable()  # as the command does
+    try:
         for what, of_ten in ENDING.items():
             log = _log(ACCOUNTS[scale], EVENTS[scale], of_ten)
             found += _hunting(what, log)
-        file = Path(folder) / "log"
-        file.write_bytes(log)
-        found.append(_command(file, log.count(b"\n"), scale))
+        with TemporaryDirectory() as folder:
+            file = Path(folder) / "log"
+            file.write_bytes(log)
+            found.append(_command(file, log.count(b"\n"), scale))
+    finally:
+        gc.enable()
     return found
 
 
@@ -145,7 +149,6 @@ def _command(file: Path, count: int, scale: str) -> Row:
 def _wall(file: Path, jobs: int) -> tuple[float, float]:
     """Seconds of a hunt by the clock and of CPU, with the start of its processes."""
     gc.collect()
-    gc.disable()  # as the command does
     times, clock = os.times(), time.monotonic()
     hunt = Hunt()
     if jobs == 1:
@@ -153,7 +156,6 @@ def _wall(file: Path, jobs: int) -> tuple[float, float]:
     else:
         HuntProcesses(_choice(file), hunt).run([file], jobs)
     hunt.report()
-    gc.enable()
     spent = sum(os.times()[:4]) - sum(times[:4])
     return time.monotonic() - clock, spent
 

@@ -28,6 +28,7 @@ from streams.services.hunt_processes import (
     LogChoice,
     read_alone,
 )
+from streams.services.log_blocks import bytes_to_read
 from streams.services.parse import (
     ParseTally,
     UnreadPiece,
@@ -52,7 +53,7 @@ CLEAN: Final = 0
 FOUND: Final = 1
 UNREAD: Final = 3
 NOWHERE: Final = dict.fromkeys(UnreadPiece._fields)  # of what was read
-WORTH: Final = 16 << 20  # bytes of logs for one more process
+WORTH: Final = 32 << 20  # bytes read in twice the CPU time that a process's start takes
 FILE_WIDTH: Final = 200  # columns where the output is no terminal
 
 
@@ -135,15 +136,19 @@ def hunt(  # noqa: PLR0913 - each by name
 def _read(
     paths: list[Path], choice: LogChoice, hunt: Hunt, jobs: int | None, bars: _Bars
 ) -> ParseTally:
-    """Read in as many processes as is worth it: each takes half a second to start."""
+    """Read in as many processes as are asked for, or worthwhile."""
     chosen(choice.source, choice.mapping)  # a wrong one is said before anything starts
     files = files_of(paths)
-    if all(file.is_file() for file in files):  # a pipe is read here
-        size = sum(file.stat().st_size for file in files)
-        wanted = min(os.cpu_count() or 1, size // WORTH) if jobs is None else jobs
-        if wanted > 1:
-            return HuntProcesses(choice, hunt, bars).run(files, wanted)
+    wanted = worthwhile_processes(files) if jobs is None else jobs
+    if wanted > 1 and all(file.is_file() for file in files):  # a pipe is read here
+        return HuntProcesses(choice, hunt, bars).run(files, wanted)
     return read_alone(files, choice, hunt, bars)
+
+
+def worthwhile_processes(files: list[Path]) -> int:
+    """Count the processes that are worth their start, at most one a core."""
+    size = sum(bytes_to_read(file) for file in files if file.is_file())
+    return max(1, min(os.cpu_count() or 1, size // WORTH))
 
 
 def operator_cause(
@@ -278,6 +283,7 @@ class _Bars:
             console=console, transient=True, disable=not console.is_terminal
         )
         self._tasks: dict[Path, TaskID] = {}
+        self._done: Counter[Path] = Counter()
 
     def __enter__(self) -> Self:
         self._shown.start()
@@ -286,15 +292,16 @@ class _Bars:
     def __exit__(self, *_: object) -> None:
         self._shown.stop()
 
-    def __call__(self, file: Path, done: int, size: int) -> None:
+    def __call__(self, file: Path, more: int, size: int) -> None:
         """Move the bar of a file; it goes when the file is read."""
-        task = self._tasks.get(file)
-        if task is None:
-            task = self._tasks[file] = self._shown.add_task(escape(file.name))
-        if done < size:
-            self._shown.update(task, completed=done, total=size)
-        else:
-            self._shown.remove_task(self._tasks.pop(file))
+        self._done[file] += more
+        if self._done[file] >= size:
+            if file in self._tasks:
+                self._shown.remove_task(self._tasks.pop(file))
+            return
+        if file not in self._tasks:
+            self._tasks[file] = self._shown.add_task(escape(file.name), total=size)
+        self._shown.update(self._tasks[file], completed=self._done[file])
 
 
 def _tell_unread(tally: ParseTally) -> None:

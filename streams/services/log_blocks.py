@@ -6,6 +6,7 @@ document (one JSON value) has no lines: neither is read in parts.
 
 from __future__ import annotations
 
+import os
 import zlib
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -22,6 +23,7 @@ GZIP: Final = "truncated_gzip: the archive breaks off here; fetch the file again
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _GZIP_BITS: Final = zlib.MAX_WBITS | 16
 _PACKED: Final = 1 << 20
+_PACKED_IN: Final = 10  # bytes of a log in one of an archive: between 8 and 20
 _TAIL: Final = 1 << 16  # bytes read at once to find the end of a line
 
 
@@ -93,6 +95,16 @@ def _behind_line(opened: BufferedReader, start: int, end: int) -> int:
 def is_packed(opened: BufferedReader) -> bool:
     """Whether a file begins as gzip does."""
     return opened.peek(len(_GZIP_MAGIC)).startswith(_GZIP_MAGIC)  # a pipe cannot seek
+
+
+def bytes_to_read(file: Path) -> int:
+    """Estimate of a file's bytes once it is unpacked; 0 of one that cannot be read."""
+    try:
+        with file.open("rb") as opened:
+            size = os.fstat(opened.fileno()).st_size
+            return size * _PACKED_IN if is_packed(opened) else size
+    except OSError:
+        return 0
 
 
 def _pieces(stream: BufferedReader) -> Iterator[tuple[bytes, str]]:

@@ -22,8 +22,6 @@ from streams.services.log_blocks import FilePart, blocks, cuts, is_packed
 from streams.services.secret_names import SecretNames
 from streams.sources.catalogue import source as make_source
 from streams.sources.guess import guess_bytes
-from streams.sources.mapped.generic import Generic
-from streams.sources.mapped.mapping import load_mapping
 from streams.sources.reading.envelope import Event, events
 from streams.sources.stream import open_stream
 
@@ -85,9 +83,9 @@ class ParseTally:
 
 
 class ReadProgress(Protocol):
-    """Told, after each block, how many bytes on disk were read of a file's size."""
+    """Told, after each block, how many more bytes on disk were read of a file."""
 
-    def __call__(self, file: Path, done: int, size: int) -> None:
+    def __call__(self, file: Path, more: int, size: int) -> None:
         """Take the news."""
 
 
@@ -218,7 +216,7 @@ class LogReader:
         stream = self._chosen
         with opened:
             size = os.fstat(opened.fileno()).st_size
-            plain = not is_packed(opened)
+            plain, at = not is_packed(opened), part.start
             for base, data, broken in blocks(opened, part):
                 if stream is None:
                     stream = self._stream(part.source or guess_bytes(data) or UNKNOWN)
@@ -231,7 +229,8 @@ class LogReader:
                     letter = DeadLetter(UNKNOWN, base + len(data), 0, broken)
                     yield from places.noted((letter,))
                 if self._progress is not None and opened.seekable():
-                    self._progress(file, opened.tell(), size)
+                    before, at = at, base + len(data) if plain else opened.tell()
+                    self._progress(file, at - before, size)
                 if cut and plain and not base and len(data) < size:
                     name = next(n for n, s in self._streams.items() if s is stream)
                     self.left = list(cuts(opened, part, len(data), size, name or None))
@@ -356,5 +355,9 @@ def chosen(
     if source is not None:
         message = "give either --source or --mapping: a mapping is a source"
         raise ValueError(message)
+    # Each process of a hunt imports this module; models of mappings take half as long.
+    from streams.sources.mapped.generic import Generic  # noqa: PLC0415
+    from streams.sources.mapped.mapping import load_mapping  # noqa: PLC0415
+
     loaded = load_mapping(mapping.read_text(encoding="utf-8"), str(mapping))
     return lambda: Generic(loaded)

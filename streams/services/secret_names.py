@@ -72,6 +72,10 @@ class SecretNames:
     _harmless: set[tuple[object, ...]] = field(
         factory=set, init=False, eq=False, repr=False
     )
+    # The same callers by the addresses of their objects, which the values hold.
+    _met: dict[tuple[object, ...], object] = field(
+        factory=dict, init=False, eq=False, repr=False
+    )
 
     def plain(self, text: object) -> Identifier | None:
         """Return the identifier of a text that is a secret; else None."""
@@ -199,16 +203,26 @@ class SecretNames:
         event_id = record.event_id
         if event_id is not None and not _HEX_ID.fullmatch(event_id):
             return self._look_through(record)
-        # Calls differ in their ids and times; who calls and what is called come again.
-        known = self._harmless
-        who, what = _WHO(record), _WHAT(record)
-        if who in known and what in known:
+        # Calls differ in their ids and times; who calls and what is called come again,
+        # and most sources give the same objects for the same caller.
+        known, met = self._harmless, self._met
+        address = (
+            id(record.identifiers), id(record.parents), id(record.ties),
+            id(record.actor), id(record.scope), record.owner,
+        )  # fmt: skip
+        what = _WHAT(record)
+        if address in met and what in known:
             return False
-        if self._look_through(record):
-            return True
-        if len(known) >= _MOST_KNOWN:
-            known.clear()
-        known.update((who, what))
+        who = _WHO(record)
+        if not (who in known and what in known):
+            if self._look_through(record):
+                return True
+            if len(known) >= _MOST_KNOWN:
+                known.clear()
+            known.update((who, what))
+        if len(met) >= _MOST_KNOWN:
+            met.clear()
+        met[address] = who
         return False
 
     def _look_through(self, record: Record) -> bool:
@@ -217,7 +231,7 @@ class SecretNames:
             each.kind in self.kinds and self.is_secret(each) for each in identifiers
         ):
             return True
-        texts = [getattr(record, name, None) for name in _TEXTS]
+        texts = [*_TEXTS_OF[type(record)](record)]
         texts += [text for each in identifiers for text in each]
         if not isinstance(record, DeadLetter):
             texts += record.scope or ()
@@ -230,6 +244,12 @@ _TEXTS: Final = (
 )  # fmt: skip
 
 
+_TEXTS_OF: Final = {
+    kind: itemgetter(
+        *map(kind._fields.index, filter(kind._fields.__contains__, _TEXTS))
+    )
+    for kind in (Access, DeadLetter, Lifecycle)
+}
 _HEX_ID: Final = re.compile(r"[0-9A-Fa-f-]+")  # no secret's mark is made of these
 _WHO: Final = itemgetter(*map(
     Access._fields.index, ("identifiers", "parents", "ties", "actor", "scope", "owner")

@@ -102,7 +102,7 @@ def test_a_process_that_dies_is_an_error_that_names_its_file(
 def test_an_interrupted_hunt_leaves_no_process(folder: Path) -> None:
     """Whenever it comes."""
 
-    def interrupt(file: Path, done: int, size: int) -> None:
+    def interrupt(file: Path, more: int, size: int) -> None:
         raise KeyboardInterrupt
 
     choice = LogChoice.of(None, None, [folder])

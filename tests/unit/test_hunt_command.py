@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from typer.testing import CliRunner
 
 from agents_registry.identifiers import Identifier
+from streams.cli import logs
 from streams.cli.logs import operator_cause
 from streams.cli.main import app
 
@@ -374,3 +377,36 @@ def test_ocsf_gives_one_detection_finding_a_line(tmp_path: Path) -> None:
 
     assert [2004] * 3 == [line["class_uid"] for line in lines]
     assert 3 == len({line["finding_info"]["uid"] for line in lines})
+
+
+def test_progress_is_shown_by_file_and_on_a_terminal_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a file that is being read; neither in a pipe, nor once it is read."""
+    for terminal in (False, True):
+        if terminal:
+            monkeypatch.setenv("FORCE_COLOR", "1")
+        with logs._Bars() as bars:
+            for name, more in (("first", 6), ("second", 10), ("first", 3)):
+                bars(tmp_path / name, more, 10)
+        shown = capsys.readouterr()
+        assert not shown.out
+        assert terminal == ("first" in shown.err)
+        assert "second" not in shown.err
+        assert terminal == ("90%" in shown.err)
+
+
+def test_small_logs_are_read_by_one_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many processes as there are bytes for, of archives once unpacked."""
+    monkeypatch.setattr(logs, "WORTH", 10_000)
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    one, packed = tmp_path / "log", tmp_path / "log.gz"
+    for size, right in ((0, 1), (19_999, 1), (20_000, 2), (90_000, 4)):
+        one.write_bytes(bytes(size))
+        assert right == logs.worthwhile_processes([one])
+    one.write_bytes(bytes(12_000))
+    packed.write_bytes(gzip.compress(random.Random(0).randbytes(2_900)))
+    assert 1 == logs.worthwhile_processes([one, tmp_path / "gone"])
+    assert 4 == logs.worthwhile_processes([one, packed])

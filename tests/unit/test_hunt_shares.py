@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +56,13 @@ def read_by_three(
     random: Random, files: list[Path], choice: LogChoice
 ) -> tuple[Report, dict[tuple[str, str], tuple[Any, int]]]:
     """Let three shares read parts in any order, and merge what they give in any."""
-    shares = [LogShare(choice) for _ in range(3)]
+    done: Counter[Path] = Counter()
+
+    def progress(file: Path, more: int, size: int) -> None:
+        assert file.stat().st_size == size
+        done[file] += more
+
+    shares = [LogShare(choice, progress) for _ in range(3)]
     hunt, here = Hunt(), [places() for _ in shares]
     waiting = [FilePart(file) for file in files]
     given: list[list[Excerpt]] = [[], [], []]
@@ -73,6 +80,7 @@ def read_by_three(
         hunt.merge(given[who].pop(0), here[who])
     hunt.counts.read = sum(share.tally.read for share in shares)
     assert any(each.part.start for each in read)
+    assert {file: file.stat().st_size for file in files} == done
     read.sort(key=lambda each: (files.index(each.part.file), each.part.start))
     return hunt.report(), told(joined(read))
 

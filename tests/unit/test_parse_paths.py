@@ -279,7 +279,7 @@ def test_progress_and_unknown_types_are_told(tmp_path: Path) -> None:
     tally = ParseTally()
     records = parse_paths(
         [tmp_path], tally=tally,
-        progress=lambda file, done, size: told.append((file.name, done, size)),
+        progress=lambda file, more, size: told.append((file.name, more, size)),
     )  # fmt: skip
     counts = Counter(kind_of(record) for record in records)
     size = (tmp_path / "a").stat().st_size
