@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 from attrs import field, frozen
@@ -12,7 +12,7 @@ from schemas.codec import Codec, fact_of, in_force
 from schemas.errors import Fault, SchemaError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 GENESIS: Final = "genesis"
 HEARTBEAT: Final = "heartbeat"
@@ -82,6 +82,11 @@ class Tombstone:
 
 
 Entry = Fact | Genesis | Heartbeat | Act | Tombstone
+_OWN: Final[dict[str, type[Genesis | Heartbeat | Act]]] = {
+    GENESIS: Genesis,
+    HEARTBEAT: Heartbeat,
+    ACT: Act,
+}
 
 
 def read_entry(
@@ -103,13 +108,11 @@ def read_entry(
     name, _, record = decoded
     if name in FACTS:
         return fact_of(decoded)
-    if name == GENESIS:
-        return Genesis(**_fields(Genesis, record))
-    if name == HEARTBEAT:
-        return Heartbeat(**_fields(Heartbeat, record))
-    if name == ACT:
-        return Act(**_fields(Act, record))
-    raise SchemaError(Fault.NOT_A_FACT, f"a {name} record has no place in facts")
+    own = _OWN.get(name)
+    if own is None:
+        raise SchemaError(Fault.NOT_A_FACT, f"a {name} record has no place in facts")
+    # A newer version may have more fields than we have words for.
+    return own(**{a.name: record[a.name] for a in attrs.fields(own)})
 
 
 def realm_of(key: bytes) -> str:
@@ -123,8 +126,3 @@ def realm_of(key: bytes) -> str:
     if kind not in FACTS:
         raise SchemaError(Fault.NOT_A_FACT, "the key is none of a fact's")
     return realm
-
-
-def _fields(of: type[Any], record: Mapping[str, Any]) -> dict[str, Any]:
-    # A newer version may have more fields than we have words for.
-    return {a.name: record[a.name] for a in attrs.fields(of)}

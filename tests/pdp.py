@@ -14,8 +14,8 @@ from agents_registry.facts import Cause, Edge, Effect, Fact, Node, to_plain
 from agents_registry.identifiers import Identifier
 from enforcement.replica import Replica
 from streams.apps.pdp import guard_of
+from streams.clients.jwks_cache import JwksCache
 from streams.pdp.decider import Decider
-from streams.pdp.issuers import IssuerKeys
 from streams.pdp.settings import PdpSettings
 from streams.sources.ssf.verifier import read_jwks
 
@@ -129,7 +129,7 @@ class Point:
     settings: PdpSettings
     guard: AnyGuard[Any, Any]
     decider: Decider
-    keys: dict[str, IssuerKeys]
+    keys: dict[str, JwksCache]
     clocks: Clocks
     published: list[bytes] = field(factory=lambda: [jwks()])
     position: int = 0
@@ -171,7 +171,9 @@ def point(*facts: Fact, served: bool = True, **more: Any) -> Point:
 
     keys = {}
     for each in made.issuers:
-        keys[each.issuer] = IssuerKeys(each, fetch, lambda: clocks.boot / SECOND)
+        keys[each.issuer] = JwksCache(
+            each.issuer, fetch, lambda: clocks.boot / SECOND, each.refresh_seconds
+        )
         keys[each.issuer].keys = read_jwks(published[-1])
         keys[each.issuer].loaded = True
         keys[each.issuer].readings = 1

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from enforcement.guard import AnyGuard
     from enforcement.token import Token
     from enforcement.verdict import Verdict
-    from streams.pdp.issuers import IssuerKeys
-    from streams.pdp.settings import PdpSettings
+    from streams.clients.jwks_cache import JwksCache
+    from streams.pdp.settings import Issuer, PdpSettings
 
 # The token is good, but not for this request, or nobody can vouch for it now: a new
 # token would not help. Everything else is RFC 6750's invalid_token.
@@ -100,12 +100,14 @@ class Decider:
 
     settings: PdpSettings
     guard: AnyGuard[Any, Any]
-    _keys: Mapping[str, IssuerKeys]
+    _keys: Mapping[str, JwksCache]
     _clock: Callable[[], int]
+    _issuers: Mapping[str, Issuer] = field(init=False)
     _peppers: Sequence[bytes] = field(init=False)
     _secrets: SecretNames = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self._issuers = {each.issuer: each for each in self.settings.issuers}
         self._peppers = self.settings.pepper_keys()
         self._secrets = SecretNames(self._peppers)
 
@@ -220,7 +222,7 @@ class Decider:
         scope: str | None,
         route: str | None,
     ) -> Decision:
-        issuer = self._keys[claims["iss"]].issuer
+        issuer = self._issuers[claims["iss"]]
         names = presented(claims, issuer)
         if issuer.token_kind is not None:
             # Not the signature: the holder of an ECDSA token can write another one.
@@ -263,15 +265,16 @@ class Decider:
         Raises:
             TokenRefusedError: it is refused.
         """
-        keys = self._keys.get(issuer_of(token))
-        if keys is None:
+        issuer = self._issuers.get(issuer_of(token))
+        if issuer is None:
             raise TokenRefusedError("unknown_issuer")
+        keys = self._keys[issuer.issuer]
         try:
-            return verify(token, keys.issuer, keys.keys, self._clock())
+            return verify(token, issuer, keys.keys, self._clock())
         except KeyMissingError:
             if not await keys.refresh():
                 raise
-        return verify(token, keys.issuer, keys.keys, self._clock())
+        return verify(token, issuer, keys.keys, self._clock())
 
     def _refuse(self, refused: TokenRefusedError, route: str | None) -> Decision:
         """Deny; a route that only observes lets through once its guard has served."""

@@ -8,40 +8,14 @@ from typing import TYPE_CHECKING, Final
 
 from yarl import URL
 
-from streams.clients import jwks_cache as key_set
 from streams.outbound.client import RequestLimits
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from streams.outbound.client import HttpClient
-    from streams.pdp.settings import Issuer
 
 BOUNDS: Final = RequestLimits(seconds=5.0, largest=1 << 20)
-
-
-class IssuerKeys(key_set.JwksCache):
-    """The keys of one issuer of the settings.
-
-    Attributes:
-        issuer: whose they are.
-    """
-
-    def __init__(
-        self,
-        issuer: Issuer,
-        fetch: Callable[[], Awaitable[bytes]],
-        clock: Callable[[], float],
-    ) -> None:
-        """Set up; `run` reads.
-
-        Args:
-            issuer: whose keys.
-            fetch: gives the bytes of the JWKS.
-            clock: seconds, monotonic.
-        """
-        super().__init__(issuer.issuer, fetch, clock, issuer.refresh_seconds)
-        self.issuer = issuer
 
 
 def fetcher(jwks: str, client: HttpClient) -> Callable[[], Awaitable[bytes]]:

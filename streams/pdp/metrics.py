@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
     from enforcement.guard import AnyGuard
+    from streams.clients.jwks_cache import JwksCache
     from streams.pdp.decider import Decision
     from streams.pdp.decision_log import DecisionLog
-    from streams.pdp.issuers import IssuerKeys
 
 
 @define(eq=False)
@@ -29,7 +29,7 @@ class _State(Collector):
     """Reads guard and keys at every scrape."""
 
     _guard: AnyGuard[Any, Any]
-    _keys: Mapping[str, IssuerKeys]
+    _keys: Mapping[str, JwksCache]
 
     def collect(self) -> Iterator[Metric]:
         guard = self._guard
@@ -53,7 +53,7 @@ class DecisionMetrics:
     def __init__(
         self,
         guard: AnyGuard[Any, Any],
-        keys: Mapping[str, IssuerKeys],
+        keys: Mapping[str, JwksCache],
         log: DecisionLog | None = None,
     ) -> None:
         """Report on these.

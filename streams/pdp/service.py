@@ -13,6 +13,7 @@ from aiohttp import web
 from attrs import frozen
 
 from enforcement.steady import LIMIT
+from streams.clients.jwks_cache import JwksCache
 from streams.http.probes import Probes
 from streams.http.problems import problems
 from streams.http.server import listen
@@ -22,7 +23,7 @@ from streams.pdp.callers import PdpCallers
 from streams.pdp.decider import Decider
 from streams.pdp.decision_log import DecisionLog
 from streams.pdp.gateways import Gateways
-from streams.pdp.issuers import IssuerKeys, fetcher
+from streams.pdp.issuers import fetcher
 from streams.pdp.metrics import DecisionMetrics
 from streams.pdp.questions import AuthZen, Introspection
 from streams.pdp.tokens import LONGEST
@@ -84,7 +85,12 @@ async def serve(
     async with AsyncExitStack() as cleanup:
         client = await cleanup.enter_async_context(HttpClient())
         keys = {
-            each.issuer: IssuerKeys(each, fetcher(each.jwks, client), time.monotonic)
+            each.issuer: JwksCache(
+                each.issuer,
+                fetcher(each.jwks, client),
+                time.monotonic,
+                each.refresh_seconds,
+            )
             for each in settings.issuers
         }
         decider = Decider(settings, guard, keys, clock)
@@ -136,7 +142,7 @@ async def tell_clock(time: SteadyClock) -> None:
         await asyncio.sleep(CLOCK_SECONDS)
 
 
-def missing(decider: Decider, keys: Mapping[str, IssuerKeys]) -> Sequence[str]:
+def missing(decider: Decider, keys: Mapping[str, JwksCache]) -> Sequence[str]:
     """Name what decisions still wait for."""
     # Tried is enough: one issuer that is down must not keep out all others.
     sets = [f"keys of {name}" for name, each in keys.items() if not each.readings]
@@ -146,9 +152,7 @@ def missing(decider: Decider, keys: Mapping[str, IssuerKeys]) -> Sequence[str]:
 def _grpc_listener(
     settings: PdpSettings,
 ) -> (
-    Callable[
-        [Decider, DecisionMetrics, Mapping[str, IssuerKeys]], Awaitable[GrpcServer]
-    ]
+    Callable[[Decider, DecisionMetrics, Mapping[str, JwksCache]], Awaitable[GrpcServer]]
     | None
 ):
     """Return the listener for Envoy, where the settings want one.
@@ -167,7 +171,7 @@ def _grpc_listener(
         raise ValueError(message) from error
 
     async def start(
-        decider: Decider, metrics: DecisionMetrics, keys: Mapping[str, IssuerKeys]
+        decider: Decider, metrics: DecisionMetrics, keys: Mapping[str, JwksCache]
     ) -> GrpcServer:
         authorization = Authorization(decider, metrics)
         return await listen(authorization, lambda: not missing(decider, keys), where)
@@ -176,7 +180,7 @@ def _grpc_listener(
 
 
 def application(
-    decider: Decider, metrics: DecisionMetrics, keys: Mapping[str, IssuerKeys]
+    decider: Decider, metrics: DecisionMetrics, keys: Mapping[str, JwksCache]
 ) -> web.Application:
     """Put the handlers behind their routes."""
     app = web.Application(middlewares=[problems], client_max_size=MAX_BODY)

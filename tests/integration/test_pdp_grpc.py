@@ -14,7 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client import generate_latest
 
 from streams.apps.pdp import guard_of
-from streams.pdp.decider import Decision
+from streams.pdp.decider import Decider, Decision
 from streams.pdp.envoy import SERVICE, CheckRequest, CheckResponse
 from streams.pdp.ext_authz import (
     MOST_HEADERS,
@@ -310,7 +310,7 @@ async def test_calls_beyond_the_bound_are_refused(
         await free.wait()
         return Decision(allowed=True, reason="lives")
 
-    monkeypatch.setattr(known.decider, "decide_header", waits)
+    monkeypatch.setattr(Decider, "decide_header", waits)
     async with envoy(known) as made:
         calls = [asyncio.ensure_future(made.check("x")) for _ in range(3)]
         done, _ = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
@@ -382,19 +382,21 @@ async def test_an_address_in_use_is_an_error() -> None:
         await server.close()
 
 
-async def test_the_end_waits_for_what_is_being_answered() -> None:
+async def test_the_end_waits_for_what_is_being_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A check that came before the end gets its answer; a later one finds nobody."""
     known = point(*KNOWN)
     metrics = DecisionMetrics(known.guard, known.keys)
     begun, go_on = asyncio.Event(), asyncio.Event()
     decide = known.decider.decide_header
 
-    async def slow(*values: Any, **more: Any) -> Any:
+    async def slow(_: Decider, *values: Any, **more: Any) -> Any:
         begun.set()
         await go_on.wait()
         return await decide(*values, **more)
 
-    known.decider.decide_header = slow  # type: ignore[method-assign]
+    monkeypatch.setattr(Decider, "decide_header", slow)
     authorization = Authorization(known.decider, metrics)
     server = await listen(authorization, lambda: True, HERE)
     async with (

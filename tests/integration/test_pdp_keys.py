@@ -11,11 +11,11 @@ from aiohttp import web
 from attrs import define, field
 
 from streams.clients import jwks_cache as key_set
-from streams.clients.jwks_cache import COOL_DOWN
+from streams.clients.jwks_cache import COOL_DOWN, JwksCache
 from streams.outbound.answers import RequestError
 from streams.outbound.client import HttpClient, RequestLimits
 from streams.pdp import issuers
-from streams.pdp.issuers import IssuerKeys, fetcher
+from streams.pdp.issuers import fetcher
 from streams.pdp.settings import Issuer
 from tests.integration.serving import until
 from tests.pdp import ISSUER, OTHER_KEY, jwk, jwks
@@ -51,9 +51,9 @@ class Published:
             raise self.content
         return self.content
 
-    def keys(self) -> IssuerKeys:
+    def keys(self) -> JwksCache:
         """Give a set that reads this."""
-        return IssuerKeys(SETTINGS, self.fetch, lambda: self.now)
+        return JwksCache(ISSUER, self.fetch, lambda: self.now, SETTINGS.refresh_seconds)
 
 
 async def test_of_many_tokens_with_unknown_keys_one_reads() -> None:
