@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 VERSION: Final = 1
 ROWS: Final = "rows"
-AT_ONCE: Final = 20_000  # rows in one section: other threads get their turn
+AT_ONCE: Final = 5_000  # rows in one section: other threads get their turn
 COLUMNS: Final = {
     "lineage.names": "names",
     "lineage.flags": "u8",

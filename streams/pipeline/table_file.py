@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import os
 import sys
 from pathlib import Path
@@ -30,23 +31,31 @@ from streams.process.private_folder import create_private
 from streams.stages.sentinel.revocation_offsets import Accepted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from agents_registry.identifiers import Vocabulary
 
 MAGIC: Final = b"rescind1"
 DIGEST: Final = 32
-FORM: Final = 4  # of what is told of a realm
+FORM: Final = 5  # of what is told of a realm
 
 log = structlog.get_logger()
 
 
 class RealmSnapshot(NamedTuple):
-    """A realm as it was: its table, and when and where its causes were accepted."""
+    """A realm as it was.
+
+    Attributes:
+        realm: its name.
+        registry: its table.
+        accepted: when and where its causes were accepted, by their ids.
+        turned: what `RevocationOffsets.turns` gives, where the engine keeps it.
+    """
 
     realm: str
     registry: Registry
     accepted: dict[str, Accepted]
+    turned: list[tuple[str, str, int]] = []  # noqa: RUF012 - nobody changes it
 
 
 @frozen
@@ -75,9 +84,14 @@ class TableFile:
             sections = [Section(*each) for each in realm["sections"]]
             plain = table_form.unpack(sections, content, orjson.loads)
             registry = Registry.load(plain, self._vocabulary)
-            causes = realm["accepted"].items()
-            accepted = {identity: Accepted(*each) for identity, each in causes}
-            realms.append(RealmSnapshot(realm["realm"], registry, accepted))
+            accepted: dict[str, Accepted] = {}
+            for size in realm["accepted"]:
+                rows = orjson.loads(content(size))
+                accepted.update((one, Accepted(*each)) for one, *each in rows)
+            turned = [
+                row for size in realm["turned"] for row in orjson.loads(content(size))
+            ]
+            realms.append(RealmSnapshot(realm["realm"], registry, accepted, turned))
         return realms
 
 
@@ -98,16 +112,30 @@ def pack(
     """
     parts: list[bytes] = []
     told = []
-    for name, registry, accepted in realms:
+    for name, registry, accepted, turned in realms:
         sections, pieces = table_form.pack(registry.dump(), orjson.dumps)
-        parts += pieces
-        causes = {identity: list(each) for identity, each in accepted.items()}
-        listed = [tuple(section) for section in sections]
-        told.append({"realm": name, "accepted": causes, "sections": listed})
+        causes = [*_rows((identity, *each) for identity, each in accepted.items())]
+        turns = [*_rows(turned)]
+        parts += (*pieces, *causes, *turns)
+        told.append(
+            {
+                "realm": name,
+                "sections": [tuple(section) for section in sections],
+                "accepted": [len(piece) for piece in causes],
+                "turned": [len(piece) for piece in turns],
+            }
+        )
     head = {"fits": _fits(genesis, vocabulary), "about": about, "realms": told}
     start = orjson.dumps(head)
     content = [len(start).to_bytes(4, "little"), start, *parts]
     return [MAGIC, _digest(genesis, content), *content]
+
+
+def _rows(rows: Iterable[tuple[object, ...]]) -> Iterator[bytes]:
+    """Yield rows as JSON, some at a time: other threads get their turn."""
+    waiting = iter(rows)
+    while some := list(itertools.islice(waiting, table_form.AT_ONCE)):
+        yield orjson.dumps(some)
 
 
 def write(path: Path, content: Iterable[bytes]) -> None:

@@ -111,7 +111,7 @@ class Partition(FactsPartition):
         self.file.unkept = behind = 0
         if snapshot is not None:
             behind = snapshot.tip.end
-            for name, registry, accepted in snapshot.realms:
+            for name, registry, accepted, _ in snapshot.realms:
                 realm = self.realm(name)
                 realm.cascade.replace(registry)
                 realm.accepted.update(accepted)
