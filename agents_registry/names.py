@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from agents_registry.identifiers import Identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 ABSENT: Final = -1
 BLOCK: Final = 64
@@ -120,8 +120,7 @@ class NameTable:
             first = len(self._starts)
             self._blocks.append(b"".join(names))
             self._starts.extend(accumulate(map(len, names[:-1]), initial=0))
-            for number, name in enumerate(names, first):
-                self._put(name, number)
+            self._put(zip(names, range(first, first + BLOCK), strict=False))
 
     def _ending(self, kind: str) -> bytes:
         code = chr(len(self._kinds)).encode("utf-8", "surrogatepass")
@@ -152,21 +151,25 @@ class NameTable:
             blocks.append(b"")
         self._starts.append(len(blocks[-1]))
         blocks[-1] += name
-        self._put(name, number)
+        self._put(((name, number),))
         return number
 
-    def _put(self, name: bytes, number: int) -> None:
-        """Take a place for the number of a name."""
-        place = self._hashed(name) % HASHES
-        segment = self._segments[place & self._mask]
-        if segment.used == MOST:
-            self._split(segment, place)
-            segment = self._segments[place & self._mask]
-        at = segment.prints.find(0, place >> 20)
-        if at == LAST or segment.used == MOST:
-            self._crowded[name] = number
-        else:
-            segment.prints[at] = place >> 12 & 0xFF or 1
+    def _put(self, names: Iterable[tuple[bytes, int]]) -> None:
+        """Take places for the numbers of new names."""
+        hashed, segments = self._hashed, self._segments
+        for name, number in names:
+            place = hashed(name) % HASHES
+            segment = segments[place & self._mask]
+            if segment.used == MOST:
+                self._split(segment, place)
+                segment = segments[place & self._mask]
+            prints, at = segment.prints, place >> 20
+            while prints[at]:
+                at += 1
+            if at == LAST or segment.used == MOST:
+                self._crowded[name] = number
+                continue
+            prints[at] = place >> 12 & 0xFF or 1
             segment.numbers[at] = number
             segment.used += 1
 
@@ -188,9 +191,8 @@ class NameTable:
             half = _Segment(full.bits + 1)
             for at in range(start, len(segments), 2 * bit):
                 segments[at] = half
-        for taken, number in zip(full.prints, full.numbers, strict=False):
-            if taken:
-                self._put(self._name(number), number)
+        moved = zip(full.prints, full.numbers, strict=False)
+        self._put((self._name(number), number) for taken, number in moved if taken)
 
 
 def _encoded(value: str) -> bytes:
