@@ -136,7 +136,9 @@ class CauseBook:
     def remove(self, node: int, fact_id: str) -> bool:
         """Take a cause or lift back; tell whether it was there."""
         # Nothing empty stays: a table taken up from a dump would not have it.
-        rows, standing = self._rows, list(self._on(node))
+        rows, first = self._rows, self._rows.first(node)
+        further = self._further.get(node, {}).values()
+        standing = [] if first == ABSENT else [first, *further]
         left = [row for row in standing if rows.digest(row).hex() != fact_id]
         if len(left) < len(standing):
             rows.begin(node, left[0] if left else ABSENT)
@@ -158,18 +160,16 @@ class CauseBook:
 
     def on(self, node: int) -> Iterator[RecordedCause]:
         """Yield the causes that name this very identifier."""
-        yield from map(self._rows.cause, self._on(node))
+        rows = self._rows
+        row = rows.first(node)
+        if row != ABSENT:
+            yield rows.cause(row)
+            yield from map(rows.cause, self._further.get(node, {}).values())
 
     def all(self) -> Iterator[RecordedCause]:
         """Yield every cause."""
         for node in self._rows.nodes():
             yield from self.on(node)
-
-    def _on(self, node: int) -> Iterator[int]:
-        row = self._rows.first(node)
-        if row != ABSENT:
-            yield row
-            yield from self._further.get(node, {}).values()
 
     def in_force(
         self, cause: RecordedCause, at: int | None = None, *, inclusive: bool = False

@@ -121,7 +121,7 @@ class Lineage:
 
     def kind(self, node: int) -> str:
         """Kind of an integer's identifier."""
-        return self.names.identifier(node)[0]
+        return self.names.kind(node)
 
     def identifier(self, node: int) -> Identifier:
         """Return the identifier of an integer."""

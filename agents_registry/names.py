@@ -33,6 +33,7 @@ HASHES: Final = (1 << 30) - 35  # a prime: what is left of a hash is a short int
 SPARSEST: Final = 128  # names that a segment has on average, at least
 RECENT: Final = 1024  # names that the facts of the same credential soon name again
 _END: Final = 0xFF
+_LONG: Final = 0x80  # codes of more than one byte have it in each
 _PIECE: Final = 1 << 16  # bytes read before other threads get their turn
 _NAME: Final = re.compile(rb"[^\xff]*\xff")
 
@@ -102,8 +103,16 @@ class NameTable:
 
     def identifier(self, number: int) -> Identifier:
         """Return the identifier of a number."""
-        text = self._name(number)[:-1].decode("utf-8", "surrogatepass")
+        block, start = self._blocks[number // BLOCK], self._starts[number]
+        name = block[start : block.find(_END, start)]
+        text = name.decode("utf-8", "surrogatepass")
         return Identifier(self._kinds[ord(text[-1])], text[:-1])
+
+    def kind(self, number: int) -> str:
+        """Return the kind of a number's identifier, in a third of the time of both."""
+        block = self._blocks[number // BLOCK]
+        code = block[block.find(_END, self._starts[number]) - 1]
+        return self._kinds[code] if code < _LONG else self.identifier(number).kind
 
     def dump(self) -> dict[str, Any]:
         """Kinds by their codes, and the names by their numbers, one after the other."""
@@ -127,10 +136,6 @@ class NameTable:
         self._kinds.append(kind)
         self._endings[kind] = ending = code + bytes([_END])
         return ending
-
-    def _name(self, number: int) -> bytes:
-        block, start = self._blocks[number // BLOCK], self._starts[number]
-        return block[start : block.find(_END, start) + 1]
 
     def _look(self, name: bytes) -> int:
         place = self._hashed(name) % HASHES
@@ -191,8 +196,14 @@ class NameTable:
             half = _Segment(full.bits + 1)
             for at in range(start, len(segments), 2 * bit):
                 segments[at] = half
-        moved = zip(full.prints, full.numbers, strict=False)
-        self._put((self._name(number), number) for taken, number in moved if taken)
+        self._put(self._names_of(full))
+
+    def _names_of(self, segment: _Segment) -> Iterator[tuple[bytes, int]]:
+        blocks, starts = self._blocks, self._starts
+        for taken, number in zip(segment.prints, segment.numbers, strict=False):
+            if taken:
+                block, start = blocks[number // BLOCK], starts[number]
+                yield block[start : block.find(_END, start) + 1], number
 
 
 def _encoded(value: str) -> bytes:

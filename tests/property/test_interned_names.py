@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.property
 
-STEPS: Final = 10 * EXAMPLES
+STEPS: Final = 3 * EXAMPLES
 LETTERS: Final = ("a", "b", "\x00", "\x01", "é", "ÿ", "𝄞", "\udcff", "\ud834")
 LAST_PLACES: Final = HASHES - HASHES // SLOTS // 2
 HASHED: Final[dict[str, Callable[[bytes], int]]] = {
@@ -46,7 +46,7 @@ def test_names_are_numbered_as_by_a_dict(hashed: str) -> None:
     for step in range(STEPS):
         name = identifier(random)
         assert names.find(name) == numbers.get(name, ABSENT), (SEED, step, name)
-        if random.random() < 0.5:
+        if random.random() < 0.7:
             number = numbers.setdefault(name, len(numbers))
             assert names.intern(name) == number, (SEED, step, name)
         if random.random() < 2 / STEPS:
@@ -56,6 +56,7 @@ def test_names_are_numbered_as_by_a_dict(hashed: str) -> None:
 
     assert len(names) == len(numbers)
     assert [*numbers] == [*map(names.identifier, range(len(names)))]
+    assert [name.kind for name in numbers] == [*map(names.kind, range(len(names)))]
     assert all(names.find(name) == number for name, number in numbers.items())
 
 
@@ -67,3 +68,12 @@ def test_a_table_grows_by_one_segment_at_a_time() -> None:
         assert all(segment.used <= MOST for segment in names._segments)
     assert len(names._segments) > 4
     assert not names._crowded
+
+
+def test_a_dump_without_names_is_taken_up() -> None:
+    """Its kinds may be known."""
+    names = NameTable()
+    names.restore({"kinds": ["jwt.jti"], "names": b""})
+
+    assert names.find(Identifier("jwt.jti", "a")) == ABSENT
+    assert names.intern(Identifier("jwt.jti", "a")) == 0
