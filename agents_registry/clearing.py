@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 STEP: Final = 256  # looks between two yields: less than a tenth of a millisecond
 MOST_LOOKS: Final = 64 * CLOSURE_LIMIT  # of a walk over a whole closure
 OF_CAUSES: Final = 64  # looks that the causes of a name count as
-FEW_CAUSES: Final = 16  # of a node; more are not looked through
+FEW_CAUSES: Final = OF_CAUSES  # of a name; more are not looked through
 TOO_LARGE: Final = SIZE + ONE
 
 

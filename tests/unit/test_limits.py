@@ -174,3 +174,20 @@ def test_a_not_before_of_any_time_is_one(at: int) -> None:
     for _ in range(2):
         found = judge(registry, Presented((name(0),)), now=NOW)
         assert Reason.NOT_BEFORE is found.reason
+
+
+def test_who_was_logged_out_again_and_again_costs_no_more() -> None:
+    """The last time counts."""
+    marks = [
+        Cause(
+            target=person("u"), effect=Effect.NOT_BEFORE, at=at, not_before=at, **SAID
+        )
+        for at in range(1, 41)
+    ]
+    registry = table([*living(1), edge(name(1), person("u")), *marks])
+
+    assert judge(registry, Presented((name(0),)), now=NOW).allowed
+    assert is_kept(registry, name(0))
+    for claimed in (40, 41):
+        found = judge(registry, Presented((name(0),), claimed), now=NOW)
+        assert (claimed == 41) is found.allowed
