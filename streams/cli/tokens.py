@@ -137,21 +137,29 @@ def _write(out: Path, token: str) -> None:
 
 
 def _tokens(config: Path) -> tuple[StaticToken, ...]:
-    """Read the entries of a settings file.
+    """Read the entries of a settings file, and nothing else of it.
 
     Raises:
-        ValueError: the settings are wrong.
-        OSError: they cannot be read.
+        ValueError: they are wrong.
+        OSError: the file cannot be read.
     """
-    from pydantic import ValidationError
+    from pydantic import BaseModel, ValidationError
+    from yaml import safe_load
 
-    from streams.settings import server
+    from streams.model.settings_files import hold_settings
+    from streams.settings.access import StaticToken
     from streams.settings.errors import explained
 
+    class WithTokens(BaseModel):
+        tokens: tuple[StaticToken, ...] = ()
+
+    WithTokens.model_rebuild(_types_namespace={"StaticToken": StaticToken})
+    hold_settings(config)
+    held = safe_load(config.read_text("utf-8-sig")) or {}
     try:
-        return server.load(config).tokens
+        return WithTokens.model_validate(held).tokens
     except ValidationError as error:
-        raise ValueError(explained(error, server.Settings, config)) from error
+        raise ValueError(explained(error, WithTokens, config)) from error
 
 
 def _listed(values: Sequence[str] | frozenset[str]) -> str:
