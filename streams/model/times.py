@@ -39,6 +39,7 @@ _MONTHS: Final = {
 _HALF_DAY: Final = 12
 _LONGEST: Final = 128  # characters; longer texts would fill the memory of times
 _PLAIN: Final = len("2026-01-01T00:00:00Z")
+_PLAIN_SECONDS: Final = {f"{second:02}Z": second * SECOND for second in range(60)}
 _NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?(?:[eE]\+?\d{1,2})?", re.ASCII)
 # A number's unit follows from its size: seconds stay below 1e11 until the year 5138.
 _UNITS: Final = ((10**11, SECOND), (10**14, 10**6), (10**17, 10**3), (10**20, 1))
@@ -98,9 +99,10 @@ def parse_time(value: Any) -> int | None:
     """
     if type(value) is str:
         # The form that most logs write, without a cache entry per second.
-        if len(value) == _PLAIN and value[-1] == "Z" and value[17:19].isdigit():
+        second = _PLAIN_SECONDS.get(value[17:])
+        if second is not None and len(value) == _PLAIN:
             minute = _parse_text(value[:17] + "00Z")
-            return None if minute is None else minute + int(value[17:19]) * SECOND
+            return None if minute is None else minute + second
         text = value.strip()
         return _parse_text(text) if len(text) <= _LONGEST else None
     if isinstance(value, int | float) and not isinstance(value, bool):

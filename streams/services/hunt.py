@@ -45,8 +45,6 @@ if TYPE_CHECKING:
 
 REALM: Final = "hunt"
 OPERATOR: Final = "operator"
-# Sources whose log is kept by the issuer of the credentials that it shows in use.
-ISSUER_LOGS: Final = frozenset({"cloudtrail", "keycloak"})
 
 
 _Found = tuple[int, str | None, int, Death]  # time, event id, outcome by its place
@@ -218,13 +216,13 @@ class Hunt:
                 self.registry.apply(fact)
 
     def _facts(self, record: Lifecycle | Access) -> tuple[Fact, ...]:
+        """Return the facts of a record; to be known, as by an issuer, ends nothing."""
         origin = self._origins.get(record.source)
         if origin is None:
             origin = self._origins[record.source] = Origin(
                 authority=record.source,
                 realm=REALM,
                 received_at=ABSURD,
-                issuer_log=record.source in ISSUER_LOGS,
             )
         return facts_of(record, origin)
 

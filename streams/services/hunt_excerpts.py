@@ -123,21 +123,9 @@ class ExcerptWriter:
 
     def add(self, record: Record) -> None:
         """Take one record in."""
-        if type(record) is Access:
-            self._use(record)
-        elif isinstance(record, Lifecycle):
-            content = content_hash(record)
-            opens = self._opens(record.source, record.offset, content)
-            self._note(record, content)
-            self._rows.append((content, opens, LIFECYCLE, 0, 0, record.event_id, 0))
-            if content not in self._stated:
-                self._stated.add(content)
-                self._said.append(record._replace(expires_at=None))
-        elif isinstance(record, DeadLetter):
-            self._opens(record.source, record.offset, hash(record))
-            self._dead_letters += 1
-
-    def _use(self, record: Access) -> None:
+        if not isinstance(record, Access):
+            self._add_other(record)
+            return
         (
             source, event_id, event_type, time, identifiers, offset, outcome, parents,
             owner, actor, scope, expires_at, reason, point, ties, issued_at, applied,
@@ -182,6 +170,19 @@ class ExcerptWriter:
         self._rows.append(
             (content, place, who, time, _CODE[outcome], event_id, mark_key)
         )
+
+    def _add_other(self, record: Record) -> None:
+        if isinstance(record, Lifecycle):
+            content = content_hash(record)
+            opens = self._opens(record.source, record.offset, content)
+            self._note(record, content)
+            self._rows.append((content, opens, LIFECYCLE, 0, 0, record.event_id, 0))
+            if content not in self._stated:
+                self._stated.add(content)
+                self._said.append(record._replace(expires_at=None))
+        elif isinstance(record, DeadLetter):
+            self._opens(record.source, record.offset, hash(record))
+            self._dead_letters += 1
 
     def _note(self, record: Lifecycle | Access, content: int) -> None:
         """Put the records of an event together; the access is always the last."""
