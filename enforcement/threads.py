@@ -259,8 +259,11 @@ class ThreadedGuard:
                 self._thread = thread
             return self._thread
 
-    def _forked(self) -> None:
-        """Begin anew in a child: the thread, and maybe its lock, stayed behind."""
+    def begin_anew(self) -> None:
+        """Begin anew in a child of a fork, which calls it by itself.
+
+        The thread, and maybe its lock, stayed behind.
+        """
         if self._thread is not None:
             # Kept: its end would talk on connections that are the parent's.
             _inherited.append(self._thread)
@@ -275,7 +278,7 @@ _inherited: list[_GuardThread] = []
 
 def _forked() -> None:
     for guard in list(_all):
-        guard._forked()  # noqa: SLF001 - the module's own
+        guard.begin_anew()
 
 
 if hasattr(os, "register_at_fork"):

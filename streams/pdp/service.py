@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from enforcement.guard import AnyGuard
     from enforcement.steady import SteadyClock
     from streams.pdp.grpc_server import GrpcServer
-    from streams.pdp.settings import PdpSettings
+    from streams.pdp.settings import Issuer, PdpSettings
 
 CLOCK_SECONDS: Final = 1.0
 MAX_BODY: Final = 1 << 20  # bytes
@@ -84,15 +84,7 @@ async def serve(
     grpc_listen = _grpc_listener(settings)
     async with AsyncExitStack() as cleanup:
         client = await cleanup.enter_async_context(HttpClient())
-        keys = {
-            each.issuer: JwksCache(
-                each.issuer,
-                fetcher(each.jwks, client),
-                time.monotonic,
-                each.refresh_seconds,
-            )
-            for each in settings.issuers
-        }
+        keys = {each.issuer: _keys(each, client) for each in settings.issuers}
         decider = Decider(settings, guard, keys, clock)
         written = None
         if settings.decision_log is not None:
@@ -147,6 +139,11 @@ def missing(decider: Decider, keys: Mapping[str, JwksCache]) -> Sequence[str]:
     # Tried is enough: one issuer that is down must not keep out all others.
     sets = [f"keys of {name}" for name, each in keys.items() if not each.readings]
     return sets if decider.guard.standing.holds() else ["lease", *sets]
+
+
+def _keys(issuer: Issuer, client: HttpClient) -> JwksCache:
+    fetch = fetcher(issuer.jwks, client)
+    return JwksCache(issuer.issuer, fetch, time.monotonic, issuer.refresh_seconds)
 
 
 def _grpc_listener(
