@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 COUNTS: Final = {"tiny": (50,), "small": (1_000,), "full": (1_000, 50_000)}
 RUNS: Final = {"tiny": 1, "small": 3, "full": 3}
 SECONDS: Final = 1_500  # that a run may take
+LEAST: Final = 0.001  # what is smaller lies below what can be measured
 HEADINGS: Final = (
     "product", "credentials", "answered after", "last allow", "slowest check",
     "check", "CPU-s a change", "memory a credential",
@@ -47,6 +48,8 @@ class Line:
             blank = [""] * (len(HEADINGS) - 3)
             return [title, f"{self.count:,}", f"not run: {self.missing}", *blank]
         title += f" {self.runs[0]['version']}"
+        if self.missing:  # a later run failed
+            title += f" ({len(self.runs)} runs: {self.missing})"
         found = []
         for quantity in QUANTITIES:
             values = [run[quantity] for run in self.runs]
@@ -83,6 +86,16 @@ def table(
             if not line.missing:
                 lines[key] = _once(line, place)
     yield from written(lines.values())
+    yield ""
+    yield from asked(names)
+
+
+def asked(names: Iterable[str]) -> Iterator[str]:
+    """Yield a Markdown table of what was done with products."""
+    yield _row(("product", "made for", "the revocation; the question"))
+    yield _row(["---"] * 3)
+    for about in map(PRODUCTS.__getitem__, names):
+        yield _row((about.title, about.made_for, about.asked))
 
 
 def written(lines: Iterable[Line]) -> Iterator[str]:
@@ -127,7 +140,9 @@ def _spread(values: list[float], factor: float, unit: str) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
+    if 0 < value < LEAST:
+        return f"< {LEAST}"
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 _WRITTEN: Final = {

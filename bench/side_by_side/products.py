@@ -89,7 +89,7 @@ PRODUCTS: Final = {
         title="SpiceDB, fully consistent",
         module="spicedb",
         asked="the same, with a check that takes no older state",
-        made_for="the same",
+        made_for="relations between users and objects of an application",
         given={"consistency": "fullyConsistent"},
     ),
 }

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from attrs import define, field, frozen
 
@@ -23,13 +23,15 @@ from bench.credentials import tree as above
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from concurrent.futures import Future
 
 NEIGHBOURS: Final = 20  # leaves of the other tree
 SAMPLE: Final = 100  # leaves that are asked for
 PACE: Final = 0.001  # seconds from a check to the next one, at least
 SHARE: Final = 5  # and that many times what a check takes
 LOOK: Final = 1.0  # seconds
-IDLE: Final = 0.1  # of a core: what a product at rest takes at most
+LOOKS: Final = 3
+IDLE: Final = 0.15  # of a core: what a product at rest takes at most
 DEADLINE: Final = 240.0
 SWITCH: Final = 1e-4  # seconds after which the asking thread lets the revoking one run
 
@@ -147,12 +149,14 @@ class _Asker:
             self.product.rest(self.pace - (ended - began))
         return allowed
 
-    def until_denied(self, names: list[str]) -> None:
-        """Ask for each until it was denied once."""
+    def until_denied(self, names: list[str], revoking: Future[Any]) -> None:
+        """Ask for each until it was denied once, or the revocation failed."""
         until = time.monotonic() + DEADLINE
         alive = list(names)
         while alive and time.monotonic() < until:
             alive = [name for name in alive if self.ask(name)]
+            if revoking.done():
+                revoking.result()
 
 
 def measured(product: Product, count: int, beside: int = 0) -> Measured:
@@ -245,19 +249,19 @@ def _revoke(product: Product, tree: Tree, asker: _Asker) -> tuple[float, float]:
 
     with ThreadPoolExecutor(1) as pool:
         revoking = pool.submit(revoke)
-        asker.until_denied(tree.leaves())
+        asker.until_denied(tree.leaves(), revoking)
         return revoking.result()
 
 
 def _at_rest(product: Product) -> float:
     """Wait until a product works no more; give the share of a core that it takes."""
     until = time.monotonic() + DEADLINE
-    used = [1.0]
-    while max(used[-2:]) > IDLE and time.monotonic() < until:
+    used = [1.0] * LOOKS
+    while max(used[-LOOKS:]) > IDLE and time.monotonic() < until:
         began, before = time.monotonic(), cpu(product.pids)
         product.rest(LOOK)
         used.append((cpu(product.pids) - before) / (time.monotonic() - began))
-    return sum(used[-2:]) / 2
+    return sum(used[-LOOKS:]) / LOOKS
 
 
 def cpu(pids: Sequence[int]) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import select
 import shutil
 import socket
 import subprocess
@@ -50,12 +51,17 @@ class Api:
         """Ask; any status is an answer."""
         content = None if body is None else json.dumps(body)
         sent = {**self._headers, **(headers or {})}
+        if self._closed():
+            self._connection.close()  # the request connects again
         self._connection.request(method, path, content, sent)
-        if self._connection.sock is not None:
-            self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         response = self._connection.getresponse()
         text = response.read()
         return response.status, json.loads(text) if text.strip() else None
+
+    def _closed(self) -> bool:
+        """Whether the server ended a connection that was idle for long."""
+        kept = self._connection.sock
+        return kept is not None and bool(select.select([kept], [], [], 0)[0])
 
     def done(self, method: str, path: str, body: Any = None) -> Any:
         """Ask for what must succeed; give the answer.

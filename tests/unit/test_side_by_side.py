@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,11 @@ from bench.side_by_side.question import Tree
 from bench.side_by_side.run import main
 
 pytestmark = pytest.mark.unit
+
+_NUMBER = r"(< )?[0-9][0-9,.]*"
+MEASURED = re.compile(
+    rf"(> )?{_NUMBER}( \({_NUMBER} \.\. {_NUMBER}\))? (ms|us|s|B)|not measured"
+)
 
 
 def test_a_line_has_a_cell_for_each_heading() -> None:
@@ -47,7 +54,7 @@ def test_a_product_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(subprocess, "run", run)
 
-    _, _, *lines = table("full", only=["redis"])
+    _, _, *lines = itertools.takewhile(bool, table("full", only=["redis"]))
 
     assert ["1,000", "50,000"] == [_cells(line)[1] for line in lines]
     assert all("needs Go: `go install it@v1`" in line for line in lines)
@@ -64,9 +71,18 @@ def test_a_product_that_fails_is_named_with_its_last_words(
 
     monkeypatch.setattr(subprocess, "run", run)
 
-    *_, line = table("tiny", only=["openbao"])
+    *_, line = itertools.takewhile(bool, table("tiny", only=["openbao"]))
 
     assert _cells(line)[2] == "not run: Error: no port"
+
+
+def test_a_product_that_fails_later_has_fewer_runs() -> None:
+    """The line keeps what was measured, and says of how many runs and why."""
+    run = {"version": "2.7", "ends": True, **dict.fromkeys(QUANTITIES, 0.5)}
+
+    *_, line = written([Line("openbao", 50, [run], "Error: no port")])
+
+    assert _cells(line)[0] == "OpenBao 2.7 (1 runs: Error: no port)"
 
 
 def test_a_run_says_what_it_misses(
@@ -82,12 +98,29 @@ def test_a_run_says_what_it_misses(
 
 def test_the_documents_name_every_product() -> None:
     """Each is in the table of benchmarks.md, measured or with the reason why not."""
-    text = Path("docs/benchmarks.md").read_text("utf-8")
-    section = text.partition("## Products side by side")[2].partition("\n## ")[0]
-    titles = [_cells(line)[0] for line in section.splitlines() if line[:2] == "| "]
+    heading, _, *lines = _table("docs/benchmarks.md", "## Products side by side")
 
+    assert list(HEADINGS) == heading
     for about in PRODUCTS.values():
-        assert any(title.startswith(about.title) for title in titles), about.title
+        assert any(cells[0].startswith(about.title) for cells in lines), about.title
+    for cells in lines:
+        assert len(HEADINGS) == len(cells)
+        assert cells[2].startswith("not run: ") or all(
+            map(MEASURED.fullmatch, cells[2:])
+        )
+
+
+def test_the_short_table_says_what_the_long_one_says() -> None:
+    """README.md has some of the lines and columns, with the same values."""
+    _, _, *lines = _table("docs/benchmarks.md", "## Products side by side")
+    heading, _, *short = _table("README.md", "## Beside other products")
+    places = [HEADINGS.index(each) for each in heading if each in HEADINGS]
+
+    assert len(PRODUCTS) == len({cells[0] for cells in short})
+    for cells in short:
+        told = dict(zip(heading, cells, strict=True))
+        chosen = [told[HEADINGS[place]] for place in places]
+        assert any(chosen == [line[place] for place in places] for line in lines), told
 
 
 def test_a_tree_has_every_parent_before_its_children() -> None:
@@ -102,6 +135,13 @@ def test_a_tree_has_every_parent_before_its_children() -> None:
 
     assert len(seen) == tree.count
     assert not parents & set(tree.leaves())
+
+
+def _table(document: str, section: str) -> list[list[str]]:
+    """Read the table of a section."""
+    text = Path(document).read_text("utf-8")
+    lines = re.split("\n#+ ", text.partition(f"{section}\n")[2])[0].splitlines()
+    return [_cells(line) for line in lines if line.startswith("| ")]
 
 
 def _cells(line: str) -> list[str]:
