@@ -134,10 +134,13 @@ class Feed:
     ) -> None:
         async def keep() -> None:
             await asyncio.sleep(after)
-            while True:
-                await self._attempt(tasks, session, link)
-                if link.path.found is None:
-                    await asyncio.sleep(link.reconnect.pause(self._jitter))
+            try:
+                while True:
+                    await self._attempt(tasks, session, link)
+                    if link.path.found is None:
+                        await asyncio.sleep(link.reconnect.pause(self._jitter))
+            finally:
+                await link.path.drop()
 
         self._links.append(link)
         link.task = tasks.create_task(keep())

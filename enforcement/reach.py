@@ -61,22 +61,31 @@ async def reach(connect: Connect) -> Socket:
         except (aiohttp.ClientError, OSError) as error:
             ends.put_nowait((seconds, error))
 
-    async with asyncio.TaskGroup() as group:
-        patient = group.create_task(attempt(PATIENT))
-        while True:
-            quick = group.create_task(attempt(later))
-            seconds, end = await ends.get()
-            if not (seconds == later and isinstance(end, TimeoutError)):
-                break
-        patient.cancel()
-        quick.cancel()
-    while not ends.empty():
-        _, other = ends.get_nowait()
-        if not isinstance(other, Exception):
-            await other.close()
+    end: Socket | Exception | None = None
+    try:
+        async with asyncio.TaskGroup() as group:
+            patient = group.create_task(attempt(PATIENT))
+            while True:
+                quick = group.create_task(attempt(later))
+                seconds, end = await ends.get()
+                if not (seconds == later and isinstance(end, TimeoutError)):
+                    break
+            patient.cancel()
+            quick.cancel()
+    except asyncio.CancelledError:
+        await _close(end)
+        raise
+    finally:
+        while not ends.empty():
+            await _close(ends.get_nowait()[1])
     if isinstance(end, Exception):
         raise end
     return end
+
+
+async def _close(end: Socket | Exception | None) -> None:
+    if end is not None and not isinstance(end, Exception):
+        await end.close()
 
 
 async def _within(seconds: float, connect: Connect) -> Socket:
@@ -149,3 +158,8 @@ class SecondPath:
         if found is not None and not found.closed:
             return found
         return await reach(connect)
+
+    async def drop(self) -> None:
+        """End a connection that was found and will not be used."""
+        if self.found is not None:
+            await self.found.close()

@@ -148,7 +148,7 @@ class Cluster:
             Address(
                 node,
                 ports[node - 1] if ports else self._ports.reserve(),
-                self._ports.reserve(),
+                self._ports.reserve(ports),
             )
             for node in range(1, nodes + 1)
         ]

@@ -118,14 +118,16 @@ class Ports:
     def __init__(self) -> None:
         self._held: list[socket.socket] = []
 
-    def reserve(self) -> int:
-        """Free port."""
-        holder = socket.socket()
-        self._held.append(holder)
-        holder.bind((HOST, 0))
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        port: int = holder.getsockname()[1]
-        return port
+    def reserve(self, others: Sequence[int] = ()) -> int:
+        """Free port, apart from others that somebody chose and nobody uses yet."""
+        while True:
+            holder = socket.socket()
+            self._held.append(holder)
+            holder.bind((HOST, 0))
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            port: int = holder.getsockname()[1]
+            if port not in others:
+                return port
 
     def close(self) -> None:
         """All ports back."""

@@ -52,10 +52,13 @@ class Server:
     begun: int = 0
     sockets: list[Socket] = field(factory=list)
     made: asyncio.Event = field(factory=asyncio.Event)
+    third: asyncio.Event = field(factory=asyncio.Event)
 
     async def connect(self) -> Any:
         """Begin another attempt."""
         number, self.begun = self.begun, self.begun + 1
+        if self.begun == 3:
+            self.third.set()
         await self.answers(number)
         self.sockets.append(Socket(number))
         self.made.set()
@@ -111,6 +114,26 @@ async def test_of_two_that_are_answered_at_once_one_is_closed() -> None:
     made: Any = await reach.reach(server.connect)
     assert [each.closed for each in server.sockets if each is not made] == [True]
     assert not made.closed
+
+
+@pytest.mark.parametrize("moment", range(4))
+async def test_nothing_stays_open_where_nobody_waits_any_more(moment: int) -> None:
+    """A guard that ends may do so just when an attempt is answered."""
+    answered = asyncio.Event()
+
+    async def answers(number: int) -> None:
+        await (answered.wait() if number else never())
+
+    server = Server(answers)
+    reaching = asyncio.ensure_future(reach.reach(server.connect))
+    await server.third.wait()
+    answered.set()
+    for _ in range(moment):
+        await asyncio.sleep(0)
+    reaching.cancel()
+    await asyncio.gather(reaching, return_exceptions=True)
+    used: list[Any] = [] if reaching.cancelled() else [reaching.result()]
+    assert [each for each in server.sockets if not each.closed] == used
 
 
 @pytest.mark.parametrize("number", [0, 2])
