@@ -8,7 +8,6 @@ See docs/adr/0012-snapshot-form.md and docs/adr/0092-a-table-beside-the-log.md.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import itertools
 import os
@@ -40,6 +39,26 @@ DIGEST: Final = 32
 FORM: Final = 5  # of what is told of a realm
 
 log = structlog.get_logger()
+
+
+def _code() -> str | None:
+    """Name the core, the codec and the schemas by their files; None without sources.
+
+    A table that other rules made must not be taken up, nor one of facts that were read
+    in another way: a newer version may read more of the same bytes.
+    """
+    digest = hashlib.sha256(edition().encode())
+    for package in (agents_registry.__file__, schemas.__file__):
+        sources = sorted(Path(package).parent.glob("*.py"))
+        if not sources:
+            return None
+        for path in sources:
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+# Of the code that runs: an upgrade in place changes the files below a process.
+CODE: Final = _code()
 
 
 class RealmSnapshot(NamedTuple):
@@ -158,6 +177,8 @@ def write(path: Path, content: Iterable[bytes]) -> None:
 
 def read(path: Path, genesis: str, vocabulary: Vocabulary) -> TableFile | None:
     """Read a file; None where there is none that holds for this log and this core."""
+    if CODE is None:
+        return None
     try:
         data = memoryview(path.read_bytes())
     except OSError:
@@ -186,19 +207,5 @@ def _digest(genesis: str, content: Iterable[bytes | memoryview]) -> bytes:
 def _fits(genesis: str, vocabulary: Vocabulary) -> str:
     """Name the log, the classes of kinds, the machine's byte order and the code."""
     kinds = sorted((kind, of.value) for kind, of in vocabulary.items())
-    told = orjson.dumps([FORM, genesis, kinds, sys.byteorder, edition(), _core()])
+    told = orjson.dumps([FORM, genesis, kinds, sys.byteorder, CODE])
     return hashlib.sha256(told).hexdigest()
-
-
-@functools.cache
-def _core() -> str:
-    """Name the core and the codec by their code.
-
-    A table that other rules made must not be taken up, nor one of facts that were read
-    in another way: a newer version may read more of the same bytes.
-    """
-    digest = hashlib.sha256()
-    for package in (agents_registry.__file__, schemas.__file__):
-        for path in sorted(Path(package).parent.glob("*.py")):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()

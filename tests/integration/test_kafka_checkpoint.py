@@ -187,7 +187,7 @@ def test_a_snapshot_of_other_schemas_is_left_alone(
 ) -> None:
     """A newer version may read more of the same facts."""
     before, _ = filled(tmp_path)
-    monkeypatch.setattr(table_file, "edition", lambda: "newer")
+    monkeypatch.setattr(table_file, "CODE", "newer")
     file = FactsFile(tmp_path / "facts-0", KINDS)
     assert file.restored() is None
     file.close()
@@ -195,6 +195,16 @@ def test_a_snapshot_of_other_schemas_is_left_alone(
 
     assert before == rows(partition)
     partition.file.close()
+
+
+def test_code_without_a_name_takes_no_snapshot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compiled modules alone do not tell one version from another."""
+    monkeypatch.setattr(table_file, "CODE", None)
+    filled(tmp_path)
+
+    assert not (tmp_path / "facts-0.snapshot").exists()
 
 
 def test_no_snapshot_is_ahead_of_the_journal(tmp_path: Path) -> None:

@@ -148,6 +148,19 @@ async def test_what_was_taken_back_is_not_kept(tmp_path: Path) -> None:
         assert not stages.kept.due(stages.facts, calm=True)
 
 
+async def test_code_without_a_name_keeps_no_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compiled modules alone do not tell one version from another."""
+    async with looping(tmp_path) as (store, stages):
+        await append(store, KNOWN)
+        await kept(store, stages)
+        stages.kept.position = 0
+        assert stages.kept.due(stages.facts, calm=True)
+        monkeypatch.setattr(table_file, "CODE", None)
+        assert not stages.kept.due(stages.facts, calm=True)
+
+
 async def test_an_import_is_not_written_again_and_again(tmp_path: Path) -> None:
     """A file has all names, so while facts come in it waits for more of them."""
     names = [Identifier("jwt.jti", f"t{number}") for number in range(100)]
@@ -215,7 +228,7 @@ async def test_a_file_of_another_version_is_left(
 ) -> None:
     """Other rules may make another table of the same facts."""
     await keep(tmp_path, KNOWN, revoke())
-    monkeypatch.setattr(table_file, "_core", lambda: "of another version")
+    monkeypatch.setattr(table_file, "CODE", "of another version")
 
     _, first = await restarted(tmp_path, monkeypatch)
     assert 0 == first

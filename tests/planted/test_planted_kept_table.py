@@ -36,7 +36,7 @@ BUGS: Final = {
         KEPT, '!= [(about["pruned"],)]', "is None"
     ),
     "what is to be built anew is kept": Change(
-        KEPT, "return idle and not registry.needs_rebuild", "return idle"
+        KEPT, "return named and idle and not registry.needs_rebuild", "return idle"
     ),
     "what was not listed is passed over": Change(
         KEPT, "min(self.position, facts.relist)", "self.position"

@@ -101,7 +101,8 @@ class KeptTable:
         if new < max(KEEP_AFTER, len(registry.lineage) // (CALM if calm else BUSY)):
             return False
         idle = self._writing is None or self._writing.done()
-        return idle and not registry.needs_rebuild
+        named = table_file.CODE is not None
+        return named and idle and not registry.needs_rebuild
 
     async def keep(self, facts: FactsPartition) -> None:
         """Pack the table while no fact is applied; it is written while work goes on."""

@@ -230,7 +230,8 @@ class FactsFile:
 
     def keep(self, realms: Iterable[RealmSnapshot]) -> None:
         """Take a snapshot; it is written while work goes on."""
-        if self._written is not None and not self._written.done():
+        idle = self._written is None or self._written.done()
+        if not idle or table_file.CODE is None:
             return
         content = snapshots.pack(
             realms,
