@@ -1,9 +1,10 @@
 // A table of the server as facts that make the same one (docs/table-format.md). A million
 // facts need not be sent and read for it.
-import { list, must, natural, parse, text, type Fact } from "./wire.ts";
+import { list, must, natural, parse, read as factOf, text, type Fact } from "./wire.ts";
 
 export const VERSION = 1n;
 const NEVER = 2n ** 63n - 1n; // an unknown time; of an expiry: none
+const MERGED = NEVER + 1n; // when facts of a table were received: no distrust covers them
 const KNOWN = 1, SEVERAL = 65535;
 const RELATIONS = ["requires", "ends_with_parent", "ends_with_parent_always"];
 const COLUMNS: Record<string, string> = {
@@ -42,7 +43,7 @@ export class ComingTable {
     const read = this.read(), name = names(read);
     // Times are what they were merged to: nothing in a table is ahead of its receipt.
     const fact = (kind: string, version: bigint, more: Fact): Fact =>
-      ({ fact: kind, authority: "table", version, received_at: NEVER, ...more });
+      ({ fact: kind, authority: "table", version, received_at: MERGED, ...more });
     const register = (kind: string, n: any, authority: any, version: any, more: Fact) =>
       fact(kind, version, { authority, node: name(n), ...more });
     const expires = (n: any, authority: any, version: any, at: any) =>
@@ -79,6 +80,7 @@ export class ComingTable {
           { authority: who, target: name(n), aspect, stamped: doubt > 0n || claimed !== version });
     for (const [fact_id, kind, of, value] of read.withdrawn)
       yield fact("withdraw", 0n, { fact_id, kind, target: `${of}:${value}` });
+    for (const distrust of read.distrusts) yield factOf(distrust); // covers what comes later
     if (read.horizon !== null) yield fact("horizon", read.horizon, {});
   }
 

@@ -69,14 +69,14 @@ export class Guard {
   }
   private begin(message: any): void {
     if (this.genesis !== null) this.forget();
-    [this.genesis, this.table] = [text(message.genesis), new Table(message.vocabulary ?? {}, true)];
+    [this.genesis, this.table] = [text(message.genesis), new Table(message.vocabulary ?? {})];
     this.coming = { table: new ComingTable(message), offset: natural(message.offset) };
   }
   private part(bytes: Uint8Array): void {
     must(bytes, this.coming !== null, "no table is on its way");
     const { table, offset } = this.coming!;
     if (!table.take(bytes)) return;
-    this.table.apply(table.facts());
+    this.table.adopt(table.facts());
     [this.position, this.coming] = [offset, null];
   }
   private delta({ from, to, facts }: any): void {

@@ -18,11 +18,15 @@ export class Table {
   private distrusts: Fact[] = [];
   private doubtful = new Set<string>();
   private classes: Map<string, string>;
-  private merged: boolean;
+  private merged = false;
 
-  /** `merged`: of facts that were merged before, so that nobody knows any more who said them. */
-  constructor(vocabulary: Record<string, string>, merged = false) {
-    [this.classes, this.merged] = [new Map(Object.entries(vocabulary)), merged];
+  constructor(vocabulary: Record<string, string>) {
+    this.classes = new Map(Object.entries(vocabulary));
+  }
+  /** Apply facts that were merged before: nobody knows any more who said them. */
+  adopt(facts: Iterable<Fact>): void {
+    this.apply(facts);
+    this.merged = true;
   }
 
   apply(facts: Iterable<Fact>): void {

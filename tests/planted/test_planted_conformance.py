@@ -220,6 +220,9 @@ FROM_TABLES = {
     "a copy that lowers a version is taken as it is": Bug(
         "table.ts", "!this.merged || !lost", "true", "corrections"
     ),
+    "what a table distrusts is passed over": Bug(
+        "columns.ts", "of read.distrusts)", "of [])", "corrections"
+    ),
     "other names of a table are passed over": Bug(
         "columns.ts", "if (ring[n] !== n)", "if (false)", "basics"
     ),
