@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     Make: TypeAlias = Callable[[], AnyGuard[Any, Any]]
 
 TURN_SECONDS: Final = 0.001  # for which a check may keep the feed waiting
+PAUSE_SECONDS: Final = 0.0002  # between two turns
 TRIES: Final = 2  # of a check that facts disturb, before facts wait for it
 PATIENCE: Final = 2.0  # seconds, for a first lease
 STOP_SECONDS: Final = 5.0
@@ -178,12 +179,16 @@ class ThreadedGuard:
                 presented, scope=scope, at_least=at_least, route=route
             )
 
-        for _ in range(TRIES):
-            verdict = _undisturbed(thread.lock, guard, judging())
-            if verdict is not None:
-                return verdict
-        with self._heavy, thread.lock:  # one such check at a time, or the feed starves
-            return finish(judging())
+        verdict = _in_one_turn(thread.lock, judging())
+        if verdict is not None:
+            return verdict
+        with self._heavy:  # one such check at a time, or the feed starves
+            for _ in range(TRIES):
+                verdict = _undisturbed(thread.lock, guard, judging())
+                if verdict is not None:
+                    return verdict
+            with thread.lock:
+                return finish(judging())
 
     def on_deny(
         self,
@@ -285,6 +290,12 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forked)
 
 
+def _in_one_turn(lock: threading.RLock, judging: Steps[Verdict]) -> Verdict | None:
+    """Judge what takes one turn; None where it takes more."""
+    with lock:
+        return _turn(judging)
+
+
 def _undisturbed(
     lock: threading.RLock, guard: AnyGuard[Any, Any], judging: Steps[Verdict]
 ) -> Verdict | None:
@@ -298,11 +309,20 @@ def _undisturbed(
             if seen is not None and seen != now:
                 return None
             seen = now
-            try:
-                next(judging)
-                until = time.monotonic() + TURN_SECONDS
-                while time.monotonic() < until:
-                    next(judging)
-            except StopIteration as end:
-                verdict: Verdict = end.value
-                return verdict
+            verdict = _turn(judging)
+        if verdict is not None:
+            return verdict
+        time.sleep(PAUSE_SECONDS)  # a lock is not fair: whoever waits takes it now
+
+
+def _turn(judging: Steps[Verdict]) -> Verdict | None:
+    """Go on for a turn; the verdict where that is the end."""
+    try:
+        next(judging)
+        until = time.monotonic() + TURN_SECONDS
+        while time.monotonic() < until:
+            next(judging)
+    except StopIteration as end:
+        verdict: Verdict = end.value
+        return verdict
+    return None

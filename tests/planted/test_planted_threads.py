@@ -34,6 +34,9 @@ BUGS: Final = {
     "a check keeps the lock to its end": Change(
         THREADS, "while time.monotonic() < until:", "while until:"
     ),
+    "a long check takes the lock again at once": Change(
+        THREADS, "        time.sleep(PAUSE_SECONDS)", "        pass"
+    ),
     "a response goes on after the first piece": Change(
         WSGI,
         "                self.demand()\n                begun",

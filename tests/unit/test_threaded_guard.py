@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -85,6 +86,38 @@ def test_a_check_is_not_continued_over_another_table(what: str) -> None:
 
     lock: Any = Lock(change)
     assert _undisturbed(lock, guard, walk()) is None
+
+
+def test_whoever_waits_for_the_lock_has_it_between_two_turns() -> None:
+    """As the feed does, whose lease would run out behind long checks."""
+    lock, begun, over = threading.RLock(), threading.Event(), threading.Event()
+    taken, turns = 0, 100
+
+    def takes() -> None:
+        nonlocal taken
+        while not over.is_set():
+            with lock:
+                taken += 1
+            begun.set()
+            time.sleep(TURN_SECONDS / 2)
+
+    def long_walk() -> Steps[Any]:
+        for _ in range(turns):
+            until = time.monotonic() + TURN_SECONDS
+            while time.monotonic() < until:
+                pass
+            yield
+        return "judged"
+
+    other = threading.Thread(target=takes)
+    other.start()
+    begun.wait()
+    before = taken
+    _undisturbed(lock, guarded(), long_walk())
+    got = taken - before
+    over.set()
+    other.join()
+    assert got >= turns / 4
 
 
 def test_a_guard_that_cannot_be_made_says_why_and_is_made_again() -> None:
