@@ -122,14 +122,17 @@ class NameTable:
         """Take up what `dump` gave; nothing may be interned yet."""
         for kind in plain["kinds"]:
             self._ending(kind)
-        bits = (plain["names"].count(_END) // MOST).bit_length()
+        names = plain["names"]
+        pieces = range(0, len(names), _PIECE)
+        count = sum(names.count(_END, start, start + _PIECE) for start in pieces)
+        bits = (count // MOST).bit_length()
         self._segments = [_Segment(bits) for _ in range(1 << bits)]
         self._mask = (1 << bits) - 1
-        for names in _blocks_of(plain["names"]):
+        for block in _blocks_of(names):
             first = len(self._starts)
-            self._blocks.append(b"".join(names))
-            self._starts.extend(accumulate(map(len, names[:-1]), initial=0))
-            self._put(zip(names, range(first, first + BLOCK), strict=False))
+            self._blocks.append(b"".join(block))
+            self._starts.extend(accumulate(map(len, block[:-1]), initial=0))
+            self._put(zip(block, range(first, first + BLOCK), strict=False))
 
     def _ending(self, kind: str) -> bytes:
         code = chr(len(self._kinds)).encode("utf-8", "surrogatepass")
@@ -174,8 +177,8 @@ class NameTable:
             if at == LAST or segment.used == MOST:
                 self._crowded[name] = number
                 continue
+            segment.numbers[at] = number  # first: another thread may be looking
             prints[at] = place >> 12 & 0xFF or 1
-            segment.numbers[at] = number
             segment.used += 1
 
     def _split(self, full: _Segment, place: int) -> None:
