@@ -27,7 +27,7 @@ from agents_registry.table_form import Section
 from schemas.codec import edition
 from streams.observability.failpoints import failpoint
 from streams.process.private_folder import create_private
-from streams.stages.sentinel.revocation_offsets import Accepted
+from streams.stages.sentinel.revocation_offsets import Accepted, Turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 MAGIC: Final = b"rescind1"
 DIGEST: Final = 32
-FORM: Final = 5  # of what is told of a realm
+FORM: Final = 6  # of what is told of a realm
 
 log = structlog.get_logger()
 
@@ -68,13 +68,13 @@ class RealmSnapshot(NamedTuple):
         realm: its name.
         registry: its table.
         accepted: when and where its causes were accepted, by their ids.
-        turned: what `RevocationOffsets.turns` gives, where the engine keeps it.
+        turns: what `RevocationOffsets.turns` gives.
     """
 
     realm: str
     registry: Registry
     accepted: dict[str, Accepted]
-    turned: list[tuple[str, str, int]] = []  # noqa: RUF012 - nobody changes it
+    turns: Turns
 
 
 @frozen
@@ -110,7 +110,8 @@ class TableFile:
             turned = [
                 row for size in realm["turned"] for row in orjson.loads(content(size))
             ]
-            realms.append(RealmSnapshot(realm["realm"], registry, accepted, turned))
+            turns = Turns(realm["floor"], realm["rebuilt"], turned)
+            realms.append(RealmSnapshot(realm["realm"], registry, accepted, turns))
         return realms
 
 
@@ -131,17 +132,19 @@ def pack(
     """
     parts: list[bytes] = []
     told = []
-    for name, registry, accepted, turned in realms:
+    for name, registry, accepted, turns in realms:
         sections, pieces = table_form.pack(registry.dump(), orjson.dumps)
         causes = [*_rows((identity, *each) for identity, each in accepted.items())]
-        turns = [*_rows(turned)]
-        parts += (*pieces, *causes, *turns)
+        turned = [*_rows(turns.turned)]
+        parts += (*pieces, *causes, *turned)
         told.append(
             {
                 "realm": name,
                 "sections": [tuple(section) for section in sections],
                 "accepted": [len(piece) for piece in causes],
-                "turned": [len(piece) for piece in turns],
+                "floor": turns.floor,
+                "rebuilt": turns.rebuilt,
+                "turned": [len(piece) for piece in turned],
             }
         )
     head = {"fits": _fits(genesis, vocabulary), "about": about, "realms": told}

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from attrs import define
 
-from agents_registry.facts import Cause, Distrust, Edge, Effect, Fact, Node, OwnerSet
+from agents_registry.death import death
+from agents_registry.facts import (
+    Cause,
+    Distrust,
+    Edge,
+    Effect,
+    Fact,
+    Lift,
+    Node,
+    OwnerSet,
+)
 from agents_registry.identifiers import VOCABULARY, Identifier, extend
 from agents_registry.inventory import table
 from agents_registry.steps import finish
@@ -145,6 +155,43 @@ def test_a_restart_gives_the_table_that_was(tmp_path: Path) -> None:
     assert 0 < found.position < position
     assert (before, position) == (rows(partition), partition.position)
     partition.file.close()
+
+
+def test_a_restart_gives_what_may_have_revived_the_dead(tmp_path: Path) -> None:
+    """Owners, and a lift that was taken back: no guard knew of the dead before."""
+    said: dict[str, Any] = {"authority": "v", "version": NOW, "received_at": NOW}
+    later = said | {"version": NOW + 1, "received_at": NOW + 1}
+    dead, owner = name(1), Identifier("person.id", "p")
+    distrust = Distrust(
+        authority="operators", version=NOW + 2, received_at=NOW + 2, suspect="v",
+        suspect_key="stolen", received_from=0, received_to=NOW + 1,
+    )  # fmt: skip
+    some: list[Fact] = [
+        Node(node=dead, **said),
+        Cause(target=dead, effect=Effect.SUSPEND, at=NOW, **said),
+        Lift(target=dead, ingress_key="stolen", **later),
+        distrust,
+        OwnerSet(node=name(2), owners=(owner,), **said),
+    ]
+
+    def told(partition: Partition) -> tuple[object, int]:
+        realm = partition.realm("default")
+        why = death(realm.cascade.registry, dead)
+        assert why is not None
+        accepted = realm.accepted[why.cause.fact_id]
+        return realm.known.turns(), realm.known.as_of(why, accepted)
+
+    partition = opened(tmp_path)
+    partition.file.keep_after = 1
+    for fact in some:
+        work_off(partition, raw([fact_record("default", fact, 1)], partition.position))
+    before = told(partition)
+    partition.file.close()
+    again = opened(tmp_path)
+
+    assert again.file.unkept == 0
+    assert before == told(again) == ((0, 4, [(*name(2), 5)]), 4)
+    again.file.close()
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "none", "older"])

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from agents_registry.death import death
-from agents_registry.facts import Node, OwnerSet, fact_id
+from agents_registry.facts import (
+    Cause,
+    Distrust,
+    Effect,
+    Lift,
+    Node,
+    OwnerSet,
+    fact_id,
+)
 from agents_registry.identifiers import VOCABULARY, Identifier
 from agents_registry.inventory import table
 from agents_registry.registry import Registry
@@ -20,6 +28,7 @@ from streams.engines.embedded import kept_table
 from streams.engines.embedded.data_folder import FILE
 from streams.engines.embedded.store import Store
 from streams.pipeline import table_file
+from streams.stages.access.uses import AccessEvent
 from tests.integration.serving import until
 from tests.integration.test_stages_loop import (
     COMMON,
@@ -29,6 +38,7 @@ from tests.integration.test_stages_loop import (
     append,
     looping,
     revoke,
+    show,
 )
 
 if TYPE_CHECKING:
@@ -67,7 +77,10 @@ async def kept(store: Store, stages: Stages) -> None:
 
     def whole() -> bool:
         file = table_file.read(path, store.genesis, dict(VOCABULARY))
-        return file is not None and file.about["position"] == store.end
+        writing = stages.kept._writing
+        if file is None or (writing is not None and not writing.done()):
+            return False
+        return bool(file.about["position"] == store.end)
 
     await until(whole)
     assert stages.kept.position == store.end
@@ -120,7 +133,42 @@ async def test_a_restart_merges_what_came_after_the_file(
     assert rows(Registry.build([KNOWN, OTHER, owned, revoke(), late])) == rows(registry)
     accepted, turns = before
     assert {fact_id(revoke()).hex()} == accepted.keys()
-    assert (0, [(*TOKEN, 3)]) == turns
+    assert (0, 0, [(*TOKEN, 3)]) == turns
+
+
+@pytest.mark.parametrize("restart", [False, True])
+async def test_a_late_line_is_judged_as_without_a_restart(
+    tmp_path: Path, *, restart: bool
+) -> None:
+    """A guard was right that had applied the lift of a key distrusted since."""
+    suspend = Cause(target=TOP, effect=Effect.SUSPEND, at=S, **COMMON)
+    later = COMMON | {"version": 2 * S, "received_at": 2 * S}
+    lift = Lift(target=TOP, ingress_key="stolen", **later)
+    distrust = Distrust(
+        authority="operators", version=3 * S, received_at=3 * S, suspect="a",
+        suspect_key="stolen", received_from=0, received_to=2 * S,
+    )  # fmt: skip
+    line = AccessEvent((TOP,), "door", "allowed", 3 * S, "e", applied=3)
+
+    async def judged(store: Store, stages: Stages) -> None:
+        assert death(stages.registry, TOP) is not None
+        stages.sentinel.points.registered("door", S, enforces=True)
+        await show(store, line)
+        await until(lambda: stages.judged == 1 and stages.idle)
+        assert ["enforcement_lag"] == [kind.value for kind in stages.tally.opened]
+
+    async with looping(tmp_path) as (store, stages):
+        await append(store, KNOWN, suspend, lift)
+        await until(lambda: stages.applied == 3 and stages.idle)
+        assert death(stages.registry, TOP) is None
+        await append(store, distrust)
+        await kept(store, stages)
+        if not restart:
+            await judged(store, stages)
+    if restart:
+        async with looping(tmp_path) as (store, stages):
+            assert stages.kept.position == 4
+            await judged(store, stages)
 
 
 async def test_what_was_not_listed_is_listed_after_a_restart(
@@ -189,7 +237,7 @@ async def test_a_file_holds_no_loop(
     monkeypatch.setattr(table_file, name, noted)
     async with looping(tmp_path) as (store, stages):
         await append(store, OTHER)
-        await until(lambda: stages.kept.position == 2)
+        await until(lambda: stages.kept.position == 2 and whose)
     assert whose
     assert threading.get_ident() not in whose
 

@@ -13,6 +13,7 @@ import agents_registry
 from agents_registry.identifiers import VOCABULARY
 from agents_registry.registry import Registry
 from streams.pipeline import table_file
+from streams.stages.sentinel.revocation_offsets import Turns
 
 pytestmark = pytest.mark.unit
 
@@ -32,7 +33,7 @@ def started() -> Any:
 
 def wrote(module: Any, path: Path) -> None:
     """Have a process write its table."""
-    realm = module.RealmSnapshot("r", Registry.build([], KINDS), {})
+    realm = module.RealmSnapshot("r", Registry.build([], KINDS), {}, Turns(0, 0, []))
     content = module.pack([realm], genesis="g", vocabulary=KINDS, about={})
     path.write_bytes(b"".join(content))
 

@@ -70,7 +70,7 @@ class KeptTable:
         realm = facts.realm(self._realm)
         realm.cascade.replace(found.registry)
         realm.accepted.update(found.accepted)
-        realm.known.restore_turns(file.about["floor"], found.turned)
+        realm.known.restore_turns(found.turns)
         self.position = file.about["position"]
         # What was not listed yet is merged once more, which changes nothing.
         facts.position = min(self.position, facts.relist)
@@ -112,13 +112,10 @@ class KeptTable:
         if not entry:
             return  # nothing would tell this log from another one
         ((pruned,),) = await self._store.read(_PRUNED)
-        floor, turned = realm.known.turns()
-        about = {
-            "position": position, "entry": entry[0], "pruned": pruned,
-            "floor": floor,
-        }  # fmt: skip
-        registry, accepted = realm.cascade.registry, realm.accepted
-        snapshot = RealmSnapshot(self._realm, registry, accepted, turned)
+        about = {"position": position, "entry": entry[0], "pruned": pruned}
+        snapshot = RealmSnapshot(
+            self._realm, realm.cascade.registry, realm.accepted, realm.known.turns()
+        )
 
         def pack() -> list[bytes]:
             return table_file.pack(

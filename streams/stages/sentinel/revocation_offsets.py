@@ -51,6 +51,20 @@ class Accepted(NamedTuple):
     event_id: str | None = None
 
 
+class Turns(NamedTuple):
+    """Where something was said last that may let a credential live, or end it.
+
+    Attributes:
+        floor: whatever is forgotten of them lies below it.
+        rebuilt: end of the log when something was taken back last.
+        turned: kind and value of a name, and the offset behind the last fact on it.
+    """
+
+    floor: int
+    rebuilt: int
+    turned: list[tuple[str, str, int]]
+
+
 class RevocationOffsets:
     """What was listed, and below which offset all that is forgotten lies."""
 
@@ -83,14 +97,14 @@ class RevocationOffsets:
                 for old in list(itertools.islice(self._turned, self._most // 2)):
                     self._turned_floor = self._turned.pop(old)
 
-    def turns(self) -> tuple[int, list[tuple[str, str, int]]]:
-        """Return what `turn` noted, as plain values."""
+    def turns(self) -> Turns:
+        """Return what `turn` and `rebuilt` noted, as plain values."""
         turned = [(*name, offset) for name, offset in self._turned.items()]
-        return self._turned_floor, turned
+        return Turns(self._turned_floor, self._rebuilt, turned)
 
-    def restore_turns(self, floor: int, turned: Iterable[tuple[str, str, int]]) -> None:
+    def restore_turns(self, turns: Turns) -> None:
         """Take up what `turns` gave."""
-        self._turned_floor = floor
+        self._turned_floor, self._rebuilt, turned = turns
         self._turned = {Identifier(kind, of): offset for kind, of, offset in turned}
 
     def note(self, found: Iterable[tuple[Identifier, str]], as_of: int) -> None:

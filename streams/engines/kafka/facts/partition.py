@@ -111,10 +111,11 @@ class Partition(FactsPartition):
         self.file.unkept = behind = 0
         if snapshot is not None:
             behind = snapshot.tip.end
-            for name, registry, accepted, _ in snapshot.realms:
+            for name, registry, accepted, turns in snapshot.realms:
                 realm = self.realm(name)
                 realm.cascade.replace(registry)
                 realm.accepted.update(accepted)
+                realm.known.restore_turns(turns)
             if relist < snapshot.position and not self.standby:
                 self._enlist(relist, snapshot.position)
         for offset, key, value in self.file.rows(behind=behind):
@@ -264,7 +265,9 @@ class Partition(FactsPartition):
         """Take a snapshot of the tables, where the file has all that is in them."""
         if self.file.unkept and not self.changed:
             self.file.keep(
-                RealmSnapshot(name, realm.cascade.registry, realm.accepted)
+                RealmSnapshot(
+                    name, realm.cascade.registry, realm.accepted, realm.known.turns()
+                )
                 for name, realm in self.realms.items()
             )
 
