@@ -104,11 +104,13 @@ class SecondPath:
 
     waits: bool = False
     found: Socket | None = None
+    _spoke: bool = False
     _looks: int = 0
 
     def heard(self) -> None:
         """Note a frame."""
         self.waits = False
+        self._spoke = True
         self._looks = 0
 
     async def watch(
@@ -117,7 +119,8 @@ class SecondPath:
         """Look on until cancelled.
 
         Looks are counted instead of time: a loop that was held for seconds has frames
-        that it did not read yet.
+        that it did not read yet. None counts before the first frame: a server may take
+        a while to register a guard and to make its table.
 
         Args:
             connect: makes another.
@@ -130,7 +133,7 @@ class SecondPath:
         """
         while True:
             await asyncio.sleep(interval / LOOKS)
-            self._looks = self._looks + 1 if self.waits else 0
+            self._looks = self._looks + 1 if self.waits and self._spoke else 0
             if self._looks > LOOKS * MISSED:
                 await asyncio.sleep(jitter() * interval)
                 await self._look_elsewhere(connect)
@@ -154,7 +157,7 @@ class SecondPath:
             aiohttp.ClientError, OSError: see `reach`.
         """
         found, self.found = self.found, None
-        self.waits, self._looks = False, 0
+        self.waits, self._spoke, self._looks = False, False, 0
         if found is not None and not found.closed:
             return found
         return await reach(connect)

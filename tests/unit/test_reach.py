@@ -171,6 +171,7 @@ async def test_whichever_connection_answers_first_is_used(speaks: bool) -> None:
 
     server = Server(answers)
     path = SecondPath()
+    path.heard()
     path.waits = True
     watching = asyncio.ensure_future(path.watch(server.connect, 0.001, lambda: 0.0))
     await connecting.wait()
@@ -191,11 +192,14 @@ async def test_whichever_connection_answers_first_is_used(speaks: bool) -> None:
     assert server.begun == 1
 
 
-async def test_one_that_reads_a_long_message_is_not_silent() -> None:
-    """The table of a million facts takes a second, and its frames wait meanwhile."""
+@pytest.mark.parametrize("reads", [True, False])
+async def test_one_with_a_reason_to_say_nothing_is_not_silent(reads: bool) -> None:
+    """A table is made before the first frame, and one that comes is taken up."""
     server = Server(lambda _: asyncio.sleep(0))
     path = SecondPath()
-    path.waits = False
+    if reads:
+        path.heard()
+    path.waits = not reads
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
             await path.watch(server.connect, 0.001, lambda: 0.0)
