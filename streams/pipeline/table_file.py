@@ -106,7 +106,9 @@ class TableFile:
             accepted: dict[str, Accepted] = {}
             for size in realm["accepted"]:
                 rows = orjson.loads(content(size))
-                accepted.update((one, Accepted(*each)) for one, *each in rows)
+                accepted.update(
+                    (one, Accepted(*each).interned()) for one, *each in rows
+                )
             turned = [
                 row for size in realm["turned"] for row in orjson.loads(content(size))
             ]

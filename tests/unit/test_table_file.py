@@ -13,7 +13,7 @@ import agents_registry
 from agents_registry.identifiers import VOCABULARY
 from agents_registry.registry import Registry
 from streams.pipeline import table_file
-from streams.stages.sentinel.revocation_offsets import Turns
+from streams.stages.sentinel.revocation_offsets import Accepted, Turns
 
 pytestmark = pytest.mark.unit
 
@@ -31,9 +31,10 @@ def started() -> Any:
     return module
 
 
-def wrote(module: Any, path: Path) -> None:
+def wrote(module: Any, path: Path, **accepted: Accepted) -> None:
     """Have a process write its table."""
-    realm = module.RealmSnapshot("r", Registry.build([], KINDS), {}, Turns(0, 0, []))
+    table, turns = Registry.build([], KINDS), Turns(0, 0, [])
+    realm = module.RealmSnapshot("r", table, accepted, turns)
     content = module.pack([realm], genesis="g", vocabulary=KINDS, about={})
     path.write_bytes(b"".join(content))
 
@@ -62,3 +63,20 @@ def test_compiled_modules_alone_take_no_table(
     wrote(found, path)
 
     assert found.read(path, "g", KINDS) is None
+
+
+def test_what_causes_have_in_common_is_in_memory_once(tmp_path: Path) -> None:
+    """As where facts were merged: few people end most of what is ended."""
+    path = tmp_path / "table"
+    one = Accepted(1, 2, "person.id:p", "an authority", "a reason", "e1")
+    other = one._replace(offset=3, event_id=None)
+    wrote(table_file, path, one=one, other=other)
+    file = table_file.read(path, "g", KINDS)
+    assert file is not None
+    (realm,) = file.realms()
+
+    assert {"one": one, "other": other} == realm.accepted
+    first, second = (realm.accepted[each] for each in ("one", "other"))
+    assert first.actor is second.actor
+    assert first.authority is second.authority
+    assert first.reason is second.reason

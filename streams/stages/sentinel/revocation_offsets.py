@@ -50,6 +50,13 @@ class Accepted(NamedTuple):
     reason: str | None = None
     event_id: str | None = None
 
+    def interned(self) -> Accepted:
+        """Share the texts: few people end most of what is ended, for few reasons."""
+        at, offset, actor, authority, reason, event_id = self
+        actor, reason = actor and intern(actor), reason and intern(reason)
+        authority = authority and intern(authority)
+        return Accepted(at, offset, actor, authority, reason, event_id)
+
 
 class Turns(NamedTuple):
     """Where something was said last that may let a credential live, or end it.
@@ -174,8 +181,5 @@ def note_acceptance(accepted: dict[str, Accepted], fact: Fact, offset: int) -> N
         if known is not None:
             at, offset = min(known.at, at), min(known.offset, offset)
             actor, reason = known.actor or actor, known.reason or reason
-        # Few people end most of what is ended, for few reasons.
-        actor, reason = actor and intern(actor), reason and intern(reason)
-        accepted[identity] = Accepted(
-            at, offset, actor, intern(fact.authority), reason, fact.event_id
-        )
+        told = Accepted(at, offset, actor, fact.authority, reason, fact.event_id)
+        accepted[identity] = told.interned()
