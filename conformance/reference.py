@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from agents_registry.identifiers import Identifier
 from agents_registry.presentation import Presented
-from agents_registry.table_form import SPOKEN
 from agents_registry.verdict import Policy
 from enforcement import Guard, Lapse, Mode
 from enforcement.feed import PART, Feed, Link
@@ -65,9 +64,7 @@ class DrivenFeed(Feed):
         link.replica = (
             standing.replica.successor() if link.succeeds else standing.begin()
         )
-        hello = standing.hello(link.replica)
-        reads = {"tables": list(SPOKEN)}
-        return {"type": "hello", "guard": "conformance", **hello, **reads}
+        return self.hello(link)
 
     async def receive(self, number: int, frame: str | bytes) -> bool:
         """Take a frame; tell whether that ended the connection."""

@@ -26,6 +26,7 @@ from enforcement.reach import SecondPath, connecting
 from enforcement.reconnect import Reconnect
 from enforcement.replica import FeedBrokenError, MalformedError, Replica, number, text
 from enforcement.table import ComingTable
+from enforcement.tasks import heed_cancellation
 from enforcement.turns import resting_tables
 
 if TYPE_CHECKING:
@@ -51,11 +52,13 @@ class Link:
         succeeds: it is to replace the replica in force, not to continue it.
         path: to the server.
         table: what comes instead of a snapshot.
+        plain: it refused a table, and the same one would come again: it asks for facts.
     """
 
     succeeds: bool
     replica: Replica = field(factory=Replica)
     table: ComingTable | None = None
+    plain: bool = False
     task: asyncio.Task[None] | None = None
     reconnect: Reconnect = field(factory=Reconnect)
     path: SecondPath = field(factory=SecondPath)
@@ -121,6 +124,12 @@ class Feed:
         ):
             self._spawn(tasks, session, Link(succeeds=False), after=0.0)
 
+    def hello(self, link: Link) -> dict[str, Any]:
+        """First message of a connection."""
+        start = self._standing.hello(link.replica)
+        reads = {} if link.plain else {"tables": SPOKEN}
+        return {"type": "hello", "guard": self._name, **start, **reads}
+
     async def progress(self) -> None:
         """Wait until something was applied or proven."""
         await self._progress.wait()
@@ -185,8 +194,7 @@ class Feed:
         link: Link,
         socket: aiohttp.ClientWebSocketResponse,
     ) -> None:
-        start = {**self._standing.hello(link.replica), "tables": SPOKEN}
-        hello: dict[str, Any] = {"type": "hello", "guard": self._name, **start}
+        hello = self.hello(link)
         if self._receipts is not None:
             # Taken before anything else on this connection, so before the first pong.
             hello["receipt"] = self._receipts.registered()
@@ -295,11 +303,12 @@ class Feed:
         elif kind == "snapshot":
             self._renew(link, message)
             await _in_slices(link.replica.snapshot(message))
-        elif kind == "table":
-            self._renew(link, message)
-            link.table = ComingTable(message)
-        elif kind is PART:
-            await self._take_part(link, message["bytes"])
+        elif kind == "table" or kind is PART:
+            try:
+                await self._take_table(link, message)
+            except Exception:
+                link.plain = True
+                raise
         # Other types are for guards newer than this one.
 
     def _renew(self, link: Link, message: dict[str, Any]) -> None:
@@ -310,11 +319,15 @@ class Feed:
             self._standing.condemn(forget=False)
             link.replica = link.replica.successor()
 
-    async def _take_part(self, link: Link, part: bytes) -> None:
+    async def _take_table(self, link: Link, message: dict[str, Any]) -> None:
+        if message["type"] is not PART:
+            self._renew(link, message)
+            link.table = ComingTable(message)
+            return
         table = link.table
         if table is None:
             raise MalformedError("bytes, and no table is on its way")
-        table.take(part)
+        table.take(message["bytes"])
         if table.complete:
             link.table = None
             # In a thread: this guard may be answering from the replica in force.
@@ -335,7 +348,7 @@ class Feed:
                 if other is not link and other.task is not None:
                     other.task.cancel()
             self._links = [link]
-            link.succeeds = False
+            link.succeeds = link.plain = False
         else:
             standing.refresh()
         if standing.holds():
@@ -380,19 +393,3 @@ async def _in_slices(slices: Iterator[None]) -> None:
     """Apply a message and let the event loop breathe between slices."""
     for _ in slices:
         await asyncio.sleep(0)
-
-
-def heed_cancellation() -> None:
-    """Raise a cancellation that a task group took for its own.
-
-    A TaskGroup whose child fails just when the task is cancelled raises the child's
-    errors only (CPython 3.11); the task would then never end.
-    """
-    if cancelled():
-        raise asyncio.CancelledError
-
-
-def cancelled() -> bool:
-    """Whether somebody cancelled the task that asks."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

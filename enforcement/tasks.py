@@ -1,4 +1,7 @@
-"""Run a piece of work only while a credential lives: a tool call, an agent's step."""
+"""Tasks that are cancelled: by a credential that ends, or by somebody else.
+
+A piece of work (a tool call, an agent's step) runs only while a credential lives.
+"""
 
 from __future__ import annotations
 
@@ -72,3 +75,19 @@ async def while_allowed(
     if ended:  # the body finished in spite of its cancellation
         task.uncancel()
         raise DeniedError(ended[0])
+
+
+def heed_cancellation() -> None:
+    """Raise a cancellation that a task group took for its own.
+
+    A TaskGroup whose child fails just when the task is cancelled raises the child's
+    errors only (CPython 3.11); the task would then never end.
+    """
+    if cancelled():
+        raise asyncio.CancelledError
+
+
+def cancelled() -> bool:
+    """Whether somebody cancelled the task that asks."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from enforcement.feed import cancelled
+from enforcement.tasks import cancelled
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine

@@ -21,10 +21,11 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from attrs import define
 
 from enforcement import tracing
-from enforcement.feed import REBUILD_SPREAD, SECOND, heed_cancellation
+from enforcement.feed import REBUILD_SPREAD, SECOND
 from enforcement.kafka.connecting import stopped, whole
 from enforcement.kafka.genesis import POLL_MS, NoLogError, read_genesis
 from enforcement.reconnect import pause
+from enforcement.tasks import heed_cancellation
 from enforcement.turns import resting_tables
 from schemas.placement import partition_of
 

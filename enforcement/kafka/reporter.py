@@ -20,9 +20,10 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
-from enforcement.feed import GOODBYE, PER_LEASE, SECOND, heed_cancellation
+from enforcement.feed import GOODBYE, PER_LEASE, SECOND
 from enforcement.kafka.connecting import stopped, whole
 from enforcement.reconnect import pause
+from enforcement.tasks import heed_cancellation
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

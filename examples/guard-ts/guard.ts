@@ -9,6 +9,7 @@ export type Presented = { identifiers: any[]; issued_at?: bigint | null; chain?:
 const MILLISECOND = 1_000_000n;
 
 export class Guard {
+  private plain = false; // a table was refused, and would come again: ask for facts
   private lease: bigint; private clock: () => bigint; private wall: () => bigint;
   private seq = 0n; private began: bigint;
   private coming: { table: ComingTable; offset: bigint } | null = null;
@@ -36,8 +37,8 @@ export class Guard {
   hello() {
     if (this.position === null) this.forget();
     const position = this.position === null ? null : Number(this.position);
-    const tables = [Number(VERSION)];
-    return { type: "hello", guard: "guard-ts", genesis: this.genesis, position, tables };
+    const reads = this.plain ? {} : { tables: [Number(VERSION)] };
+    return { type: "hello", guard: "guard-ts", genesis: this.genesis, position, ...reads };
   }
   /** Give a ping; send it at once, and one every quarter of a lease. */
   ping() {
@@ -66,18 +67,24 @@ export class Guard {
     must(genesis, genesis === this.genesis && typeof more === "boolean", "not of this snapshot");
     this.table.apply(list(facts).map(read));
     if (!more) this.position = natural(offset);
+    this.plain &&= more;
   }
   private begin(message: any): void {
     if (this.genesis !== null) this.forget();
+    this.plain = true; // unless it can be read
     [this.genesis, this.table] = [text(message.genesis), new Table(message.vocabulary ?? {})];
     this.coming = { table: new ComingTable(message), offset: natural(message.offset) };
+    this.plain = false;
   }
   private part(bytes: Uint8Array): void {
     must(bytes, this.coming !== null, "no table is on its way");
     const { table, offset } = this.coming!;
-    if (!table.take(bytes)) return;
-    this.table.adopt(table.facts());
-    [this.position, this.coming] = [offset, null];
+    this.plain = true;
+    if (table.take(bytes)) {
+      this.table.adopt(table.facts());
+      [this.position, this.coming] = [offset, null];
+    }
+    this.plain = false;
   }
   private delta({ from, to, facts }: any): void {
     must(from, natural(from) === this.position && natural(to) >= from, "a gap");

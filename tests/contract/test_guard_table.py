@@ -14,7 +14,7 @@ from agents_registry.facts import Edge, Fact, OwnerSet, Withdraw, fact_id
 from agents_registry.identifiers import Identifier
 from agents_registry.life import Reason
 from agents_registry.registry import Registry
-from agents_registry.table_form import VERSION, pack
+from agents_registry.table_form import ROWS, VERSION, Section, pack
 from enforcement import Guard, feed
 from enforcement.replica import MalformedError
 from enforcement.table import ComingTable
@@ -111,6 +111,25 @@ async def test_a_guard_that_reads_no_table_of_ours_gets_facts(
         await write(server.served, *FAMILY)
         async with connect(server.served) as guard:
             await until(lambda: allows(guard))
+
+
+@pytest.mark.parametrize("size", [2, -1])
+async def test_a_guard_that_refuses_a_table_gets_facts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """The same table would be refused for ever, by its bytes or its sections."""
+
+    def strange(plain: dict[str, Any], dumps: Callable[[Any], bytes]) -> object:
+        sections, pieces = pack(plain, dumps)
+        return [*sections, Section("lineage.colour", ROWS, size)], [*pieces, b"[]"]
+
+    monkeypatch.setattr(tables, "pack", strange)
+    async with running(tmp_path) as server:
+        await write(server.served, *FAMILY)
+        async with connect(server.served) as guard:
+            await until(lambda: allows(guard))
+            assert guard.feed.connections == 2
+            assert not guard.feed._links[0].plain
 
 
 async def test_a_correction_is_answered_with_a_table_that_was_built_anew(

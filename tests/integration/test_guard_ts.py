@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import subprocess
@@ -16,6 +17,7 @@ import yaml
 
 from agents_registry.facts import Cause, Effect, Node
 from agents_registry.identifiers import Identifier
+from agents_registry.table_form import VERSION
 from conformance.cases import read, suite
 from conformance.drivers import Program
 from conformance.levels import passes, report, run
@@ -24,6 +26,7 @@ from streams.http import tables
 from streams.http.feed import FeedServer
 from tests.conformance.export import mixed
 from tests.contract.feed_server import ScriptedFeed
+from tests.contract.test_guard_table import packed
 from tests.integration.cli_server import environment, serving, until
 from tests.integration.serving import running
 from tests.integration.serving import until as until_async
@@ -61,6 +64,41 @@ def test_it_is_safe_in_many_random_worlds(repository: Path, *, tabled: bool) -> 
         tally = run(TableDriver(program) if tabled else program, worlds)
 
     assert passes(tally, "core"), report(tally, "core")
+
+
+def test_it_asks_for_facts_where_it_refused_a_table(repository: Path) -> None:
+    """The same table would be refused for ever: as announced, or when it is whole."""
+    snapshot = {
+        "type": "snapshot",
+        "genesis": "g",
+        "offset": 0,
+        "facts": [],
+        "more": False,
+    }
+    message, content = packed([])
+    message["type"] = "table"
+    version = message | {"version": VERSION + 1}
+    with Program([NODE, str(repository / "examples/guard-ts/driver.ts")]) as program:
+
+        def ask(do: str, **content: object) -> dict[str, Any]:
+            return program.ask(
+                {"do": do, "clock": 1, "wall": 1, "connection": 1, **content}
+            )
+
+        def refuses(announced: dict[str, Any]) -> bool:
+            assert "tables" in ask("connect")["hello"]
+            bad = base64.b64encode(b"x" * len(content)).decode()
+            if ask("receive", frame=json.dumps(announced))["closed"]:
+                return True
+            return bool(ask("receive", bytes=bad)["closed"])
+
+        for announced in (version, message):
+            ask("reset", settings={"lease_ms": 1000})
+            assert refuses(announced)
+            assert "tables" not in ask("connect")["hello"]
+            ask("receive", frame=json.dumps(snapshot))
+            ask("receive", frame="no JSON")
+            assert "tables" in ask("connect")["hello"]
 
 
 class Guard:
