@@ -54,6 +54,7 @@ pytestmark = pytest.mark.integration
 
 KNOWN: Final = Node(node=TOP, **COMMON)
 OTHER: Final = Node(node=TOKEN, **COMMON)
+PRUNED: Final = "DELETE FROM facts WHERE offset = 0"
 
 
 @pytest.fixture(autouse=True)
@@ -321,12 +322,28 @@ async def test_what_was_pruned_since_is_forgotten(
 ) -> None:
     """A file from before would keep it for ever."""
     await keep(tmp_path, OTHER, KNOWN)
-    run(tmp_path, "DELETE FROM facts WHERE offset = 0",
-        "INSERT INTO audit_pruned VALUES (1, x'7b7d')")  # fmt: skip
+    run(tmp_path, PRUNED, "INSERT INTO audit_pruned VALUES (1, x'7b7d')")
 
     registry, first = await restarted(tmp_path, monkeypatch)
     assert 0 == first
     assert [TOP] == [row.identifier for row in rows(registry)]
+
+
+async def test_what_is_pruned_below_a_table_is_forgotten_by_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in the table of the process that runs, and so in each of its files."""
+    late = Identifier("jwt.jti", "late")
+    async with looping(tmp_path) as (store, stages):
+        await append(store, OTHER, KNOWN)
+        await kept(store, stages)
+        run(tmp_path, PRUNED, "INSERT INTO audit_pruned VALUES (1, x'7b7d')")
+        await append(store, Node(node=late, **COMMON))
+        await kept(store, stages)
+
+    registry, first = await restarted(tmp_path, monkeypatch)
+    assert 0 == first
+    assert {TOP, late} == {row.identifier for row in rows(registry)}
 
 
 async def test_a_file_that_cannot_be_written_stops_nothing(

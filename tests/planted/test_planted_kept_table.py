@@ -33,8 +33,14 @@ BUGS: Final = {
         KEPT, "== [(last, position - 1)]", "!= []"
     ),
     "what was pruned is not compared": Change(
-        KEPT, '!= [(about["pruned"],)]', "is None"
+        KEPT, 'about["pruned"] != self._pruned', "False"
     ),
+    "what was pruned below the table is passed over": Change(
+        KEPT,
+        '"pruned": self._pruned}',
+        '"pruned": (await self._store.read(_PRUNED))[0][0]}',
+    ),
+    "where facts were taken back is forgotten": Change(FILE, 'realm["rebuilt"]', "0"),
     "what is to be built anew is kept": Change(
         KEPT, "return named and idle and not registry.needs_rebuild", "return idle"
     ),

@@ -48,6 +48,7 @@ class KeptTable:
 
     def __init__(self, store: Store, realm: str, vocabulary: Vocabulary) -> None:
         self.position = 0
+        self._pruned = 0  # facts, when the table was begun: it holds what goes later
         self._store = store
         self._realm = realm
         self._vocabulary = vocabulary
@@ -56,6 +57,7 @@ class KeptTable:
 
     async def restore(self, facts: FactsPartition) -> None:
         """Take up the table of the file, where that is of this very log."""
+        ((self._pruned,),) = await self._store.read(_PRUNED)
         genesis = self._store.genesis
         file = await asyncio.to_thread(
             table_file.read, self._path, genesis, self._vocabulary
@@ -84,7 +86,7 @@ class KeptTable:
         """
         position, (sequence, last) = about["position"], about["entry"]
         same = await self._store.read(_AT, sequence) == [(last, position - 1)]
-        if not same or await self._store.read(_PRUNED) != [(about["pruned"],)]:
+        if not same or about["pruned"] != self._pruned:
             log.warning("snapshot_of_another_log", file=self._path.name)
             return False
         return True
@@ -111,8 +113,7 @@ class KeptTable:
         self.position = position
         if not entry:
             return  # nothing would tell this log from another one
-        ((pruned,),) = await self._store.read(_PRUNED)
-        about = {"position": position, "entry": entry[0], "pruned": pruned}
+        about = {"position": position, "entry": entry[0], "pruned": self._pruned}
         snapshot = RealmSnapshot(
             self._realm, realm.cascade.registry, realm.accepted, realm.known.turns()
         )
