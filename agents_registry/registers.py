@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
 Content = TypeVar("Content")
-_SHARED: Final = 0xFFFF  # authority number of a node with several authorities
+SHARED: Final = 0xFFFF  # authority number of a node with several authorities
 _LONG_AGO: Final = -(1 << 63)  # ns; before every clock
 
 
@@ -125,10 +125,10 @@ class ExpiryRegister:
             self._authority.frombytes(bytes(2 * missing))
             self._version.frombytes(bytes(8 * missing))
         holder = self._authority[node]
-        if holder not in {0, number, _SHARED}:
+        if holder not in {0, number, SHARED}:
             self._share(node, holder)
-            holder = _SHARED
-        if holder == _SHARED:
+            holder = SHARED
+        if holder == SHARED:
             self._shared.put(node, authority, version, expires)
             self.earliest[node] = min(self._shared.of(node))
         elif holder == 0 or version > self._version[node]:
@@ -140,14 +140,14 @@ class ExpiryRegister:
     def version(self, node: int, authority: str) -> int | None:
         """RecordedCause version, None where there is no statement."""
         holder = self._authority[node] if node < len(self._authority) else 0
-        if holder == _SHARED:
+        if holder == SHARED:
             return self._shared.version(node, authority)
         mine = holder != 0 and holder == self._authorities.get(authority)
         return self._version[node] if mine else None
 
     def doubt(self, node: int, authority: str) -> None:
         """Let the node have expired, until something newer or a table built anew."""
-        if self._authority[node] == _SHARED:
+        if self._authority[node] == SHARED:
             self._shared.doubt(node, authority)
         self.earliest[node] = _LONG_AGO
 
@@ -155,7 +155,7 @@ class ExpiryRegister:
         """Move a node that got a second authority to the sparse register."""
         name = next(n for n, number in self._authorities.items() if number == holder)
         self._shared.put(node, name, self._version[node], self.earliest[node])
-        self._authority[node] = _SHARED
+        self._authority[node] = SHARED
 
 
 def _plain(content: Any) -> Any:

@@ -14,6 +14,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.registry import Registry
+from agents_registry.table_bounds import check_bounds
 from agents_registry.table_form import SPOKEN, Section, unpack
 from enforcement.replica import (
     MalformedError,
@@ -81,8 +82,10 @@ class ComingTable:
             MalformedError: the sections do not make a table.
         """
         try:
-            return Registry.load(unpack(self._sections, self._next), self._vocabulary)
-        except (ValueError, TypeError, KeyError, IndexError) as error:
+            plain = unpack(self._sections, self._next)
+            check_bounds(plain)
+            return Registry.load(plain, self._vocabulary)
+        except (ValueError, TypeError, LookupError) as error:
             raise MalformedError(f"not a table: {error!r}") from error
 
     def _next(self, size: int) -> bytes:

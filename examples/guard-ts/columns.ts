@@ -53,7 +53,10 @@ export class ComingTable {
     const [flags, ring, parent, relation, issued, expiry, authority, version] =
       ["lineage.flags", "lineage.ring", "lineage.parent", "lineage.relation", "lineage.issued",
         "lineage.expires", "expiry.authority", "expiry.version"].map((each) => read[each]);
+    const all = flags.length, met = new Set<number>(ring); // a ring that does not come back has no end
+    must(met.size, met.size === all && ring.every((n: number) => n >= 0 && n < all), "rings");
     for (let n = 0; n < flags.length; n++) {
+      must(parent[n], parent[n] >= -1 && parent[n] < all && relation[n] < RELATIONS.length, "a parent");
       const issued_at = issued[n] === NEVER ? null : issued[n], derived = !(flags[n] & KNOWN);
       if (!derived || issued_at !== null) yield fact("node", 0n, { node: name(n), issued_at, derived });
       if (ring[n] !== n) yield fact("alias", 0n, { first: name(n), second: name(ring[n]) });

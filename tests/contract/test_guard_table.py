@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from agents_registry import table_form
-from agents_registry.facts import Edge, Fact, OwnerSet, Withdraw, fact_id
+from agents_registry.facts import Alias, Edge, Fact, OwnerSet, Withdraw, fact_id
 from agents_registry.identifiers import Identifier
 from agents_registry.life import Reason
 from agents_registry.registry import Registry
@@ -224,6 +224,20 @@ def test_refuses_bytes_that_are_no_table() -> None:
     short.take(content[: sum(size for *_, size in message["sections"][:3])])
     with pytest.raises(MalformedError, match="not a table"):
         short.registry()
+
+
+def test_refuses_a_ring_that_does_not_come_back() -> None:
+    """Whoever walks it in a check would never end."""
+    facts = [*FAMILY, Alias(**SAID, first=CHILD, second=OTHER)]
+    plain = Registry.build(facts).dump()
+    plain["lineage.ring"] = bytes(len(plain["lineage.ring"]))
+    sections, pieces = pack(plain, orjson.dumps)
+    message = packed(facts)[0] | {"sections": sections}
+    coming = ComingTable(message)
+    coming.take(b"".join(pieces))
+
+    with pytest.raises(MalformedError, match="ring"):
+        coming.registry()
 
 
 class MovingTable:

@@ -1,0 +1,146 @@
+"""What a table says of numbers is checked before it is put in force.
+
+A number that is no place, or a ring that does not come back, would meet a check: it
+would raise there, never end, or read the value of another node. The lengths of columns
+were checked before (`agents_registry.table_form`). Each call of C looks at one piece,
+so that other threads get their turn.
+"""
+
+from __future__ import annotations
+
+from array import array
+from itertools import chain, islice
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final
+
+from agents_registry.lineage import CAUSED, MANY_PARENTS, OWNED, RELATIONS, SCOPED
+from agents_registry.registers import SHARED
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
+_PIECE: Final = 1 << 14  # numbers looked at in one call
+_ONE_BYTE: Final = 0x80  # a code below it is one byte of UTF-8
+_RELATIONS: Final = bytes(range(len(RELATIONS)))
+_END: Final = b"\xff"
+_ENDED: Final = bytes.maketrans(_END, b"\0")
+_last: Final = itemgetter(-1)
+
+
+def check_bounds(plain: Mapping[str, Any]) -> None:
+    """Check the names, the rings and the numbers of a table.
+
+    Args:
+        plain: what `table_form.unpack` gave.
+
+    Raises:
+        ValueError: one of them is not as docs/table-format.md says.
+        TypeError, LookupError: a row has another shape.
+    """
+    count = len(plain["lineage.flags"])
+    _names(plain["lineage.names"], len(plain["lineage.kinds"]))
+    _ring(plain["lineage.ring"], count)
+    for name in ("parent", "first_child", "next_child"):
+        for piece in _pieces(plain[f"lineage.{name}"], "i"):
+            _within(name, piece, -1, count)
+    _expiry(plain, count)
+    for start in range(0, count, _PIECE):
+        if not plain["lineage.flags"][start : start + _PIECE].isascii():
+            raise ValueError("unknown flags")
+        relations = plain["lineage.relation"][start : start + _PIECE]
+        if relations.translate(None, _RELATIONS):
+            raise ValueError("unknown relations")
+    _rows(plain, count)
+    _flags(plain)
+
+
+def _names(names: bytes, kinds: int) -> None:
+    if names and not names.endswith(_END):
+        raise ValueError("a name without its end")
+    start = 0
+    while start < len(names):
+        end = names.find(_END, start + _PIECE) + 1 or len(names)
+        piece, start = names[start:end], end
+        piece.translate(_ENDED).decode("utf-8", "surrogatepass")
+        told = piece.split(_END)[:-1]
+        codes = set(map(_last, told))
+        if max(codes) >= _ONE_BYTE:
+            codes = {ord(each.decode("utf-8", "surrogatepass")[-1]) for each in told}
+        _within("kinds", codes, 0, kinds)
+
+
+def _ring(ring: bytes, count: int) -> None:
+    """Each number once: then whoever walks it comes back to where the walk began."""
+    met = bytearray(count)
+    for piece in _pieces(ring, "i"):
+        _within("ring", piece, 0, count)
+        for number in piece:
+            met[number] = 1
+    if met.count(1) != count:
+        raise ValueError("a ring that is none")
+
+
+def _expiry(plain: Mapping[str, Any], count: int) -> None:
+    authorities = len(plain["expiry.authorities"])
+    if len(plain["expiry.authority"]) > 2 * count:
+        raise ValueError("expiries of no name")
+    for piece in _pieces(plain["expiry.authority"], "H"):
+        _within("authority", set(piece) - {SHARED}, 0, authorities + 1)
+
+
+def _rows(plain: Mapping[str, Any], count: int) -> None:
+    for name, number in (("lineage.reissued", 0), ("expiry.shared", 0), ("scopes", 0),
+                         ("emptied", 0), ("devices", 0), ("tenants", 0),
+                         ("causes", 1), ("lifts", 1)):  # fmt: skip
+        _each(name, (row[number] for row in plain[name]), count)
+    for name in (
+        "lineage.creators",
+        "lineage.created",
+        "lineage.more_children",
+        "owned",
+    ):
+        _each(name, _flat((row[0], *row[1]) for row in plain[name]), count)
+    for name in ("lineage.more_parents", "attributes", "holders"):
+        told = ((row[0], *(other for other, _ in row[1])) for row in plain[name])
+        _each(name, _flat(told), count)
+    owners = ((row[0], *_flat(row[3])) for row in plain["owners"])
+    _each("owners", _flat(owners), count)
+    further = _flat(row[1] for row in plain["lineage.more_parents"])
+    _each("relations", (relation for _, relation in further), len(RELATIONS))
+
+
+def _flags(plain: Mapping[str, Any]) -> None:
+    """Check that flags tell of every row: what is passed over may be a denial."""
+    flags = plain["lineage.flags"]
+    for flag, name, number in (
+        (MANY_PARENTS, "lineage.more_parents", 0), (CAUSED, "causes", 1),
+        (CAUSED, "attributes", 0), (OWNED, "owners", 0), (SCOPED, "scopes", 0),
+    ):  # fmt: skip
+        if not all(flags[row[number]] & flag for row in plain[name]):
+            raise ValueError(f"a row of {name} without its flag")
+    others = bytes(each for each in range(256) if not each & MANY_PARENTS)
+    if len(flags.translate(None, others)) != len(plain["lineage.more_parents"]):
+        raise ValueError("parents are missing")
+
+
+def _flat(of: Iterable[Iterable[Any]]) -> Iterator[Any]:
+    return chain.from_iterable(of)
+
+
+def _each(name: str, numbers: Iterable[Any], end: int) -> None:
+    rest = iter(numbers)
+    while piece := list(islice(rest, _PIECE)):
+        if set(map(type, piece)) != {int}:
+            raise TypeError(f"{name}: no number")
+        _within(name, piece, 0, end)
+
+
+def _within(name: str, numbers: Collection[int], start: int, end: int) -> None:
+    if numbers and not start <= min(numbers) <= max(numbers) < end:
+        raise ValueError(f"{name}: no number below {end}")
+
+
+def _pieces(column: bytes, code: str) -> Iterator[array[int]]:
+    size = _PIECE * array(code).itemsize
+    for start in range(0, len(column), size):
+        yield array(code, column[start : start + size])
