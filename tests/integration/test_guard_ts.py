@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import struct
 import subprocess
 import time
 from contextlib import ExitStack, contextmanager
@@ -99,6 +100,30 @@ def test_it_asks_for_facts_where_it_refused_a_table(repository: Path) -> None:
             ask("receive", frame=json.dumps(snapshot))
             ask("receive", frame="no JSON")
             assert "tables" in ask("connect")["hello"]
+
+
+@pytest.mark.parametrize(
+    ("name", "number"), [("ring", 0), ("ring", 2), ("parent", -2), ("parent", 2)]
+)
+def test_it_refuses_a_table_with_numbers_that_are_no_places(
+    repository: Path, name: str, number: int
+) -> None:
+    """A ring comes back, and a parent is in the table."""
+    said: dict[str, Any] = {"authority": "vault", "version": 1, "received_at": 1}
+    nodes = [Node(node=Identifier.parse(of), **said) for of in (PARENT, CHILD)]
+    message, content = packed(nodes)
+    sizes = {section: size for section, _, size in message["sections"]}
+    start = sum(list(sizes.values())[: list(sizes).index(f"lineage.{name}")]) + 4
+    wrong = content[:start] + struct.pack("<i", number) + content[start + 4 :]
+    frame = json.dumps(message | {"type": "table"})
+    times = {"clock": 1, "wall": 1, "connection": 1}
+    with Program([NODE, str(repository / "examples/guard-ts/driver.ts")]) as program:
+        for sent, closed in ((content, False), (wrong, True)):
+            program.ask({"do": "reset", "settings": {"lease_ms": 1000}, **times})
+            program.ask({"do": "connect", **times})
+            assert not program.ask({"do": "receive", "frame": frame, **times})["closed"]
+            part = {"bytes": base64.b64encode(sent).decode(), **times}
+            assert closed is program.ask({"do": "receive", **part})["closed"]
 
 
 class Guard:
