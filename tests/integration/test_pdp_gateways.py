@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
-GATEWAYS = ["nginx", "caddy", "envoy", "envoy-grpc"]
+CADDY, *OTHERS = GATEWAYS = ["caddy", "nginx", "envoy", "envoy-grpc"]
+LONG = partial(pytest.param, marks=pytest.mark.long)
 UNUSED = 1  # a port where nobody listens
 AGENT, CHILD = sub("agent"), sub("child")
 
@@ -155,7 +157,7 @@ async def test_a_gateway_enforces_a_revocation(name: str, tmp_path: Path) -> Non
         assert len(made.api.reached) == reached
 
 
-@pytest.mark.parametrize("name", GATEWAYS)
+@pytest.mark.parametrize("name", [CADDY, *(LONG(name) for name in OTHERS)])
 async def test_a_stream_ends_within_its_bound(name: str, tmp_path: Path) -> None:
     """And is not begun again by whose credential died meanwhile."""
     async with scene(name, tmp_path, bound="2s") as made:
