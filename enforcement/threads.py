@@ -76,15 +76,18 @@ class _GuardThread:
 
     make: Make
     lock: threading.RLock = field(factory=threading.RLock)
-    started: Future[AnyGuard[Any, Any]] = field(factory=Future)
+    guard: AnyGuard[Any, Any] = field(init=False)
+    _started: Future[AnyGuard[Any, Any]] = field(factory=Future)
     _loop: asyncio.AbstractEventLoop | None = None
     _end: asyncio.Event | None = None
     _thread: threading.Thread | None = None
 
     def start(self) -> None:
+        """Run the guard; raises what its making raised."""
         thread = threading.Thread(target=self._run, name="rescind-guard", daemon=True)
         self._thread = thread
         thread.start()
+        self.guard = self._started.result()
 
     def _run(self) -> None:
         with self.lock:
@@ -92,9 +95,9 @@ class _GuardThread:
                 with asyncio.Runner(loop_factory=self._new_loop) as runner:
                     runner.run(self._serve())
             except BaseException as error:
-                if self.started.done():
+                if self._started.done():
                     raise  # printed; the guard denies from now on
-                self.started.set_exception(error)
+                self._started.set_exception(error)
 
     def _new_loop(self) -> asyncio.AbstractEventLoop:
         return asyncio.SelectorEventLoop(_YieldingSelector(self.lock))
@@ -102,7 +105,7 @@ class _GuardThread:
     async def _serve(self) -> None:
         self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
         async with self.make() as guard:
-            self.started.set_result(guard)
+            self._started.set_result(guard)
             await self._end.wait()
 
     def run(self, work: Coroutine[Any, Any, bool]) -> bool:
@@ -172,14 +175,15 @@ class ThreadedGuard:
             ValueError: ``at_least`` is not a token.
         """
         thread = self._started()
-        guard = thread.started.result()
+        guard = thread.guard
 
         def judging() -> Steps[Verdict]:
             return guard.checking(
                 presented, scope=scope, at_least=at_least, route=route
             )
 
-        verdict = _in_one_turn(thread.lock, judging())
+        with thread.lock:
+            verdict = _turn(judging())
         if verdict is not None:
             return verdict
         with self._heavy:  # one such check at a time, or the feed starves
@@ -204,7 +208,7 @@ class ThreadedGuard:
         `threading.Event` that it sets is a good one.
         """
         thread = self._started()
-        guard = thread.started.result()
+        guard = thread.guard
         with thread.lock:
             session = guard.on_deny(presented, callback, scope=scope, route=route)
         thread.wake()
@@ -221,7 +225,7 @@ class ThreadedGuard:
             NotReadyError: it does not, and is required to.
         """
         thread = self._started()
-        guard = thread.started.result()
+        guard = thread.guard
         return thread.run(guard.ready(timeout, required=required))
 
     def wait_for(self, token: Token | str, timeout: float) -> bool:
@@ -235,12 +239,12 @@ class ThreadedGuard:
             ValueError: it is not a token.
         """
         thread = self._started()
-        return thread.run(thread.started.result().wait_for(token, timeout))
+        return thread.run(thread.guard.wait_for(token, timeout))
 
     @property
     def counters(self) -> Counters:
         """What this process's guard did."""
-        return self._started().started.result().counters
+        return self._started().guard.counters
 
     def close(self) -> None:
         """End this process's guard; a later check starts another."""
@@ -258,8 +262,7 @@ class ThreadedGuard:
             if self._thread is None:
                 thread = _GuardThread(self._make)
                 thread.start()
-                guard = thread.started.result()
-                thread.run(guard.ready(self._patience, required=False))
+                thread.run(thread.guard.ready(self._patience, required=False))
                 atexit.register(thread.stop)
                 self._thread = thread
             return self._thread
@@ -288,12 +291,6 @@ def _forked() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forked)
-
-
-def _in_one_turn(lock: threading.RLock, judging: Steps[Verdict]) -> Verdict | None:
-    """Judge what takes one turn; None where it takes more."""
-    with lock:
-        return _turn(judging)
 
 
 def _undisturbed(
