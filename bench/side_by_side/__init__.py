@@ -27,7 +27,7 @@ SECONDS: Final = 1_500  # that a run may take
 LEAST: Final = 0.001  # what is smaller lies below what can be measured
 HEADINGS: Final = (
     "product", "credentials", "answered after", "last allow", "slowest check",
-    "check", "CPU-s a change", "memory a credential",
+    "check", "CPU-s per change", "memory per credential",
 )  # fmt: skip
 QUANTITIES: Final = ("answered", "last", "longest", "check", "cpu", "size")
 
