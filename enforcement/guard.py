@@ -17,9 +17,9 @@ import asyncio
 import secrets
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
-from agents_registry.verdict import DEFAULT_POLICY, LIVES, Policy
+from agents_registry.verdict import DEFAULT_POLICY, Policy
 from enforcement.clocks import boottime, wall
-from enforcement.counters import Counters
+from enforcement.conclusion import Conclusion
 from enforcement.feed import Feed
 from enforcement.judging import TableJudge
 from enforcement.names import Names, read_presented
@@ -29,14 +29,13 @@ from enforcement.sessions import Sessions
 from enforcement.standing import AnyStanding, Feeding, Freshness
 from enforcement.steady import SteadyClock
 from enforcement.token import Token
-from enforcement.verdict import Lapse, Mode, Verdict, refusal
+from enforcement.verdict import Mode, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from agents_registry.presentation import Presented
     from agents_registry.steps import Steps
-    from agents_registry.verdict import Judgement
     from enforcement.watchlist import LiveSession
 
 SECOND: Final = 1_000_000_000
@@ -47,7 +46,7 @@ OfStanding = TypeVar("OfStanding", bound=AnyStanding[Any, Any])
 OfFeed = TypeVar("OfFeed", bound=Feeding)
 
 
-class AnyGuard(Generic[OfStanding, OfFeed]):
+class AnyGuard(Conclusion[OfStanding], Generic[OfStanding, OfFeed]):
     """A replica of one realm, kept current, that judges presented credentials.
 
     An async context manager: it feeds itself between entry and exit.
@@ -76,16 +75,8 @@ class AnyGuard(Generic[OfStanding, OfFeed]):
         wall_clock: Callable[[], int],
     ) -> None:
         """Set up; entering the context connects."""
-        self.counters = Counters()
-        self.standing = standing
+        super().__init__(standing, mode, routes, clock)
         self.feed = feed
-        modes: dict[str | None, Mode] = {None: mode} | dict(routes or {})
-        # One look-up by text: an enum hashes slowly.
-        self._routes = {
-            route: (each, Verdict(allowed=True, reason=LIVES.reason, mode=each))
-            for route, each in modes.items()
-        }
-        self._clock = clock
         self.time = SteadyClock(wall_clock, clock)
         standing.witness = self.time.witness
         # A method of an object is called in half the time that an object is.
@@ -169,27 +160,6 @@ class AnyGuard(Generic[OfStanding, OfFeed]):
             judged = yield from self._tables.judging(read, scope)
         return self._concluded(judged, mode, granted, at_least)
 
-    def _concluded(
-        self,
-        judged: Judgement | None,
-        mode: Mode,
-        granted: Verdict,
-        at_least: Token | str | None,
-    ) -> Verdict:
-        now = self._clock()  # only now: the process may have been stopped meanwhile
-        stale = now >= self.standing.deadline
-        if judged is None:
-            return self._answer(mode, stale=False, lapse=Lapse.UNREADABLE)
-        if not stale and at_least is None:
-            if judged is LIVES:
-                self.counters.allowed += 1
-                return granted
-            if not judged.allowed and mode is not Mode.OBSERVE:
-                self.counters.denied[judged.reason.value] += 1
-                return refusal(judged, mode)
-        lapse = self._lapse(mode, at_least, stale=stale)
-        return self._answer(mode, stale=stale, lapse=lapse, judged=judged)
-
     def on_deny(
         self,
         presented: Presented | Names,
@@ -272,54 +242,6 @@ class AnyGuard(Generic[OfStanding, OfFeed]):
         presented = read_presented(name)
         return presented is not None and self._tables.judge(presented, None).allowed
 
-    def _lapse(
-        self, mode: Mode, at_least: Token | str | None, *, stale: bool
-    ) -> Lapse | None:
-        """Reason why the guard cannot vouch for its replica, None where it can."""
-        if not self.standing.caught_up:
-            return Lapse.NOT_CAUGHT_UP
-        if at_least is not None:
-            token = Token.parse(at_least) if isinstance(at_least, str) else at_least
-            if not self.standing.covers(token):
-                return Lapse.NOT_YET_APPLIED
-        return Lapse.NO_LEASE if stale and mode is not Mode.FAIL_OPEN else None
-
-    def _answer(
-        self,
-        mode: Mode,
-        *,
-        stale: bool,
-        lapse: Lapse | None,
-        judged: Judgement = LIVES,
-    ) -> Verdict:
-        """Put rule and lapse together, and count.
-
-        A known cause says more than a lapse, and a lapse more than a doubt: a
-        credential may be unknown only because the replica is behind.
-        """
-        refused = lapse is not None or not judged.allowed
-        observed = refused and mode is Mode.OBSERVE and self.standing.served
-        because_of_rule = not judged.allowed and judged.cause is not None
-        reason = judged.reason if lapse is None or because_of_rule else lapse
-        counters = self.counters
-        counters.stale += stale
-        if observed:
-            counters.observed[reason.value] += 1
-        elif refused:
-            counters.denied[reason.value] += 1
-        else:
-            counters.allowed += 1
-        return Verdict(
-            allowed=observed or not refused,
-            reason=reason,
-            mode=mode,
-            stale=stale,
-            path=judged.path,
-            cause=judged.cause,
-            report=judged.report,
-            observed=observed,
-        )
-
 
 class Guard(AnyGuard[Freshness, Feed]):
     """A guard that a server feeds.
@@ -329,6 +251,8 @@ class Guard(AnyGuard[Freshness, Feed]):
         standing: its replica and its lease.
         feed: its connection to the server.
     """
+
+    _fresh: Callable[[int, Callable[[], int]], Freshness] = Freshness
 
     def __init__(  # noqa: PLR0913 - each is a setting with a default, by name
         self,
@@ -369,7 +293,7 @@ class Guard(AnyGuard[Freshness, Feed]):
             ValueError: the key cannot be read.
         """
         self.live_sessions = live_sessions
-        standing = Freshness(round(lease * SECOND), clock)
+        standing = self._fresh(round(lease * SECOND), clock)
         terms = Terms(standing.lease.length, mode, dict(routes or {}), live_sessions)
         receipts = _receipts(name, terms, signing_key, wall_clock)
         super().__init__(

@@ -63,10 +63,10 @@ OURS = {
         "enforcement/lease.py", "if end <= position", "", "lease"
     ),
     "lease by the wall clock": Bug(
-        "enforcement/guard.py",
+        "enforcement/conclusion.py",
         "now = self._clock()",
         "now = min(self._clock(), self._clock() + self.time._wall()"
-        " - 1767228600 * SECOND)",
+        " - 1767228600 * 10**9)",
         "lease",
     ),
     "gap ignored": Bug(
@@ -88,7 +88,7 @@ OURS = {
         "enforcement/replica.py", "if not more:", "if True:", "feed"
     ),
     "fail open before the first catch-up": Bug(
-        "enforcement/guard.py",
+        "enforcement/conclusion.py",
         "if not self.standing.caught_up:",
         "if not self.standing.replica:",
         "modes",

@@ -43,7 +43,7 @@ BUGS = {
     "lease before the proven end is applied": Bug("lease", "if end <= position", ""),
     "one ping proves twice": Bug("lease", "_sent.pop(seq, None)", "_sent.get(seq)"),
     "lease by the wall clock": Bug(
-        "guard", "now = self._clock()", "now = self.time._wall() - 900 * SECOND"
+        "conclusion", "now = self._clock()", "now = self.time._wall() - 900 * 10**9"
     ),
     "gap check skipped": Bug("replica", "if start != self.position:", "if False:"),
     "gap keeps the lease": Bug("standing", "isinstance(error, GapError)", "False"),
@@ -74,14 +74,18 @@ BUGS = {
         "standing", "replica.position < current", "False"
     ),
     "token one too early": Bug("standing", "token.offset <=", "token.offset <= 1 +"),
-    "miss means allow": Bug("guard", "not judged.allowed\n", "judged.cause\n"),
+    "miss means allow": Bug("conclusion", "not judged.allowed\n", "judged.cause\n"),
     "snapshot counts as catch-up": Bug(
-        "guard", "if not self.standing.caught_up:", "if not self.standing.replica:"
+        "conclusion",
+        "if not self.standing.caught_up:",
+        "if not self.standing.replica:",
     ),
     "fail open asks no token": Bug(
-        "guard", "if at_least is not None:", "if at_least and mode.value < 'fail_o':"
+        "conclusion",
+        "if at_least is not None:",
+        "if at_least and mode.value < 'fail_o':",
     ),
-    "no lease, no denial": Bug("guard", "if stale and mode is not", "if mode is"),
+    "no lease, no denial": Bug("conclusion", "if stale and mode is not", "if mode is"),
     "what a log that is gone denied is forgotten": Bug(
         "standing", "self.kept += (self.replica.registry,)", "pass"
     ),
@@ -100,7 +104,7 @@ BUGS = {
         "            if self._corrected_at",
     ),
     "observe denies": Bug(
-        "guard", "allowed=observed or not refused", "allowed=not refused"
+        "conclusion", "allowed=observed or not refused", "allowed=not refused"
     ),
 }
 
