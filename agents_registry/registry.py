@@ -48,6 +48,7 @@ from agents_registry.lineage import (
 from agents_registry.registers import ExpiryRegister, Register
 from agents_registry.steps import finish
 from agents_registry.table_form import copied
+from agents_registry.told import named
 from agents_registry.versions import Versions, varies
 
 if TYPE_CHECKING:
@@ -57,7 +58,6 @@ if TYPE_CHECKING:
     from agents_registry.steps import Steps
 
 STEP = 63  # a mask: facts between two yields
-_NAMING = ("target", "node", "child", "parent", "first", "second")
 _FINAL = frozenset({Withdraw.NAME, Distrust.NAME})  # these cannot be taken back
 
 
@@ -123,7 +123,7 @@ class Registry:
         for count, fact in enumerate(facts):
             if not count & STEP:
                 yield
-            if varies(fact) and registry._stands(fact):
+            if varies(fact) and registry.stands(fact):
                 registry._versions.note(fact)
         for count, fact in enumerate(facts):
             if not count & STEP:
@@ -196,7 +196,7 @@ class Registry:
 
     def apply(self, fact: Fact) -> None:
         """Merge one fact."""
-        if not (self._withdrawn or self._distrusts) or self._stands(fact):
+        if not (self._withdrawn or self._distrusts) or self.stands(fact):
             self.changes += 1
             self._MERGE[type(fact)](self, fact)
 
@@ -215,7 +215,7 @@ class Registry:
                 if held_from <= cause.version:
                     yield cause
 
-    def _stands(self, fact: Fact) -> bool:
+    def stands(self, fact: Fact) -> bool:
         """Whether this copy was not taken back."""
         if any(distrust.covers(fact) for distrust in self._distrusts):
             return False
@@ -223,7 +223,7 @@ class Registry:
             return True
         identity = _id(fact)
         return not any(
-            (identity, fact.NAME, name) in self._withdrawn for name in _named(fact)
+            (identity, fact.NAME, name) in self._withdrawn for name in named(fact)
         )
 
     def _state(
@@ -391,9 +391,3 @@ def _below(prefix: str, plain: Mapping[str, Any]) -> dict[str, Any]:
 
 def _id(fact: Fact) -> str:
     return fact_id(fact).hex()
-
-
-def _named(fact: Fact) -> tuple[Identifier, ...]:
-    """Return the identifiers that a fact speaks of."""
-    names = (getattr(fact, name, None) for name in _NAMING)
-    return tuple(name for name in names if name is not None)

@@ -15,6 +15,7 @@ from attrs import frozen
 from enforcement.clocks import boottime
 from enforcement.receipts import signer
 from streams.apps.builders.access import ConfigurationError, access
+from streams.apps.builders.door import checking
 from streams.apps.builders.http_listener import accepting
 from streams.apps.builders.relayed_realms import RelayContext, RelayedRealms
 from streams.apps.builders.sources import (
@@ -32,6 +33,7 @@ from streams.engines.kafka.clock.cluster_clock import (
 from streams.engines.kafka.clock.rounds import measuring
 from streams.engines.kafka.records.layout import RECEIPTS
 from streams.engines.kafka.relay.log_pieces import LogPieces
+from streams.engines.kafka.relay.peer_table import RelayPeers
 from streams.engines.kafka.relay.relayed_roll import Signing
 from streams.engines.kafka.topics.topics import assert_layout
 from streams.http.auth import ANY_REALM
@@ -88,7 +90,7 @@ async def relay(
     """
     check_kafka(settings)
     clock = clock or machine_clock(kafka)
-    signing, held = _signing(own), LoopHold()
+    signing, relays, held = _signing(own), _peers(own), LoopHold()
     entry = access(settings, clock)
     await assert_layout(kafka, (RECEIPTS,))
     measured = await measuring(kafka, clock)
@@ -96,7 +98,7 @@ async def relay(
         publisher = await running.enter_async_context(Publisher(kafka, own.ack_seconds))
         pieces = LogPieces(kafka)
         running.push_async_callback(pieces.close)
-        about = _context(settings, kafka, publisher, pieces, signing, clock)
+        about = _context(settings, kafka, publisher, pieces, (signing, relays), clock)
         realms = RelayedRealms(about, entry.tokens, _first(settings))
         app = web.Application(middlewares=[problems])
         realms.add_to(app)
@@ -117,10 +119,11 @@ def _context(
     kafka: KafkaSettings,
     publisher: Publisher,
     pieces: LogPieces,
-    signing: Signing | None,
+    other: tuple[Signing | None, RelayPeers | None],
     clock: Callable[[], int],
 ) -> RelayContext:
     """Make what each realm is relayed with."""
+    signing, peers = other
     vocabulary, _ = configured_sources(settings)
     return RelayContext(
         kafka=kafka,
@@ -133,6 +136,7 @@ def _context(
         signing=signing,
         clocks=(clock, boottime),
         refused=Counter(),
+        peers=peers,
     )
 
 
@@ -156,3 +160,24 @@ def _signing(own: RelaySettings) -> Signing | None:
     except (OSError, ValueError) as error:
         text = f"RESCIND_RELAY_SIGNING_KEY: {own.signing_key}: {error}"
         raise ConfigurationError(text) from error
+
+
+def _peers(own: RelaySettings) -> RelayPeers | None:
+    """Other relays.
+
+    Raises:
+        ConfigurationError: their token or their CA cannot be read.
+    """
+    if not own.peers:
+        return None
+    if own.peers_token is None:
+        text = "name the file of a guard's credential for RESCIND_RELAY_PEERS"
+        raise ConfigurationError(f"RESCIND_RELAY_PEERS_TOKEN: {text}")
+    try:
+        token = own.peers_token.read_text("utf-8").strip()
+    except (OSError, ValueError) as error:
+        text = f"RESCIND_RELAY_PEERS_TOKEN: {own.peers_token}: {error}"
+        raise ConfigurationError(text) from error
+    return RelayPeers(
+        own.peers, token, checking(own.peers_ca, "RESCIND_RELAY_PEERS_CA")
+    )

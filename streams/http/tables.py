@@ -18,7 +18,8 @@ from enforcement.turns import resting_tables
 from streams.process.aside import Aside, here
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractAsyncContextManager
 
     from agents_registry.registry import Registry
     from streams.services.feed_ports import FedLog, TableSource
@@ -54,12 +55,13 @@ class Packed:
 class SharedTables:
     """Makes the table as bytes where that is worth it, and keeps it for a moment.
 
-    ``aside`` gets to the table.
+    ``aside`` gets to the table, and ``resting`` has it stand still.
     """
 
     _source: TableSource
     _log: FedLog
     _aside: Aside = here
+    _resting: Callable[[], AbstractAsyncContextManager[None]] = resting_tables
     _kept: Packed | None = field(default=None, init=False)
     _making: asyncio.Lock = field(factory=asyncio.Lock, init=False)
 
@@ -85,11 +87,14 @@ class SharedTables:
             if self._kept is None or self._kept.registry is not source.registry:
                 self._kept = await self._aside(self._make)
                 asyncio.get_running_loop().call_later(KEPT_SECONDS, self._forget)
-            return self._kept
+            kept = self._kept
+            # The log behind a relay may have become another one meanwhile.
+            fits = kept is not None and kept.registry is source.registry
+            return kept if fits and source.loaded.is_set() else None
 
     async def _make(self) -> Packed | None:
         """Pack the table; None where something is being taken back just now."""
-        async with resting_tables():
+        async with self._resting():
             offset, registry = self._source.applied, self._source.registry
             if registry.needs_rebuild:
                 return None

@@ -10,15 +10,22 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from streams.settings.peers import PeerUrl
+
 
 class RelaySettings(BaseSettings):
-    """How one relay vouches for its guards.
+    """How one relay vouches for its guards, and what it starts from.
 
     Attributes:
         signing_key: file of the private key (Ed25519, PEM) that signs the receipts of
             its guards; all relays may share one.
         key_name: name of that key in ``relay_keys`` of the workers.
         ack_seconds: until a receipt that is not acknowledged is given up.
+        peers: other relays, ``https://HOST:PORT``, e.g. the Service of all of them. The
+            first one that has a table of a realm gives it to a relay that starts.
+        peers_token: file of the credential that is presented to them, of a guard.
+        peers_ca: those who may have signed their certificates, PEM; the system's by
+            default.
     """
 
     model_config = SettingsConfigDict(
@@ -28,3 +35,6 @@ class RelaySettings(BaseSettings):
     signing_key: Path | None = None
     key_name: str = Field(default="relay", min_length=1, max_length=100)
     ack_seconds: float = Field(default=2.0, gt=0, le=60)
+    peers: tuple[PeerUrl, ...] = ()
+    peers_token: Path | None = None
+    peers_ca: Path | None = None

@@ -14,6 +14,8 @@ from streams.http.fleet_answers import FleetAnswers
 from streams.http.peer_routes import CLOSURE, NOTIFY, REGISTRY, SENTINEL
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from streams.http.auth import Tokens
     from streams.http.door import Serving
     from streams.http.peer_routes import PeerRole
@@ -32,13 +34,22 @@ def peers_of(settings: PeerSettings) -> Peers:
     urls = {name: getattr(settings, name) for name in roles}
     if not any(url.startswith("https:") for each in urls.values() for url in each):
         return Peers(urls, None)
+    return Peers(urls, checking(settings.ca_file, "peers.ca_file"))
+
+
+def checking(ca_file: Path | None, setting: str) -> ssl.SSLContext:
+    """Return what checks the certificates of other processes.
+
+    Raises:
+        ConfigurationError: the CA's file cannot be used.
+    """
     try:
-        context = ssl.create_default_context(cafile=settings.ca_file)
+        context = ssl.create_default_context(cafile=ca_file)
     except OSError as error:
-        told = f"{settings.ca_file}: {error.strerror or 'no certificate in PEM'}"
-        raise ConfigurationError(f"peers.ca_file: {told}") from error
+        told = f"{ca_file}: {error.strerror or 'no certificate in PEM'}"
+        raise ConfigurationError(f"{setting}: {told}") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return Peers(urls, context)
+    return context
 
 
 def door(

@@ -11,14 +11,17 @@ from prometheus_client.registry import Collector
 
 from streams.engines.kafka.relay.fed_log import RelayedLog
 from streams.engines.kafka.relay.relayed_roll import RelayedRoll
+from streams.engines.kafka.relay.relayed_table import RelayedTable
 from streams.http.closure_metrics import refused_of
 from streams.http.feed import FeedServer
 from streams.http.problems import unavailable
 from streams.http.receipts import ReceiptIntake
 from streams.http.refused_feeds import RefusedFeeds
 from streams.http.server import require_websocket
+from streams.http.tables import SharedTables
 from streams.observability import metrics
 from streams.observability.progress import STILL_SECONDS
+from streams.process.aside import here
 from streams.stages.closure.guard_names import Bearer
 
 if TYPE_CHECKING:
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from agents_registry.identifiers import Vocabulary
     from streams.engines.kafka.client.publisher import Publisher
     from streams.engines.kafka.relay.log_pieces import LogPieces
+    from streams.engines.kafka.relay.peer_table import RelayPeers
     from streams.engines.kafka.relay.relayed_roll import Signing
     from streams.http.auth import Tokens
     from streams.settings.kafka import KafkaSettings
@@ -53,6 +57,7 @@ class RelayContext:
         keys: with which guards sign.
         clocks: give the time, and that of a clock that nobody sets (ns).
         refused: receipts that could not be used, by reason.
+        peers: may have tables to begin with.
     """
 
     kafka: KafkaSettings
@@ -65,6 +70,7 @@ class RelayContext:
     signing: Signing | None
     clocks: tuple[Callable[[], int], Callable[[], int]]
     refused: Counter[str]
+    peers: RelayPeers | None = None
 
 
 @frozen
@@ -169,7 +175,15 @@ def _logged(guard: str, credential: str, why: str) -> None:
 
 def _relayed(about: RelayContext, realm: str) -> RelayedRealm:
     clock, boottime = about.clocks
-    followed = RelayedLog(about.kafka, realm, about.lease, about.pieces, boottime)
+    followed = RelayedLog(
+        about.kafka,
+        realm,
+        about.lease,
+        about.pieces,
+        boottime,
+        about.vocabulary,
+    )
+    followed.peers = about.peers
     roll = RelayedRoll(
         about.kafka,
         about.publisher,
@@ -180,6 +194,8 @@ def _relayed(about: RelayContext, realm: str) -> RelayedRealm:
     )
     receipts = ReceiptIntake(roll, about.keys, boottime, _logged, about.refused)
     lease_ms = int(about.lease * 1000)
-    feed = FeedServer(followed, about.vocabulary, lease_ms, receipts)
+    table = RelayedTable(followed)
+    tables = SharedTables(table, followed, here, table.resting)
+    feed = FeedServer(followed, about.vocabulary, lease_ms, receipts, tables)
     feed.clock = clock
     return RelayedRealm(followed, roll, feed)

@@ -24,7 +24,9 @@ from streams.services.feed_frames import SnapshotPiece, facts_json
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agents_registry.identifiers import Vocabulary
     from streams.engines.kafka.relay.log_pieces import LogPieces
+    from streams.engines.kafka.relay.peer_table import RelayPeers
     from streams.services.feed_frames import DeltaFrame
     from streams.services.feed_ports import LogFollower
     from streams.settings.kafka import KafkaSettings
@@ -38,7 +40,10 @@ class RelayedLog:
     Attributes:
         standing: what is proven of it.
         feed: the connections to Kafka.
+        peers: may have a table to begin with.
     """
+
+    peers: RelayPeers | None = None
 
     def __init__(
         self,
@@ -47,6 +52,7 @@ class RelayedLog:
         lease: float,
         pieces: LogPieces,
         clock: Callable[[], int] = boottime,
+        vocabulary: Vocabulary | None = None,
     ) -> None:
         """Set up.
 
@@ -56,15 +62,21 @@ class RelayedLog:
             lease: seconds for which one proof may be used.
             pieces: reads what is not at hand any more.
             clock: nanoseconds of CLOCK_BOOTTIME.
+            vocabulary: kind to class.
         """
         self.realm = realm
         self.partition = partition_of(realm, kafka.partitions)
         self._pieces = pieces
         self._clock = clock
+        self._vocabulary = vocabulary or {}
         self._follower: LogFollower | None = None
         self._complete = asyncio.Event()
         replica = FedReplica(
-            realm, codec=in_force(), moved=self._moved, wanted=self._wanted
+            realm,
+            codec=in_force(),
+            vocabulary=vocabulary,
+            moved=self._moved,
+            wanted=self._wanted,
         )
         self.standing = FedStanding(round(lease * SECOND), replica, clock)
         self.standing.broken = self._broken
@@ -109,6 +121,10 @@ class RelayedLog:
 
     async def run(self) -> None:
         """Follow the log until cancelled."""
+        if self.peers is not None:
+            self.replica.offered = await self.peers.table(
+                self.realm, self.partition, self._vocabulary
+            )
         await self.feed.run()
 
     async def ready(self, seconds: float) -> bool:
