@@ -28,17 +28,20 @@ from enforcement.receipts import Receipts, Terms, signer
 from enforcement.sessions import Sessions
 from enforcement.standing import AnyStanding, Feeding, Freshness
 from enforcement.steady import SteadyClock
+from enforcement.tasks import AllowedTask, DeniedError, while_allowed
 from enforcement.token import Token
-from enforcement.verdict import Mode, Verdict
+from enforcement.verdict import Lapse, Mode, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractAsyncContextManager
 
     from agents_registry.presentation import Presented
     from agents_registry.steps import Steps
     from enforcement.watchlist import LiveSession
 
 SECOND: Final = 1_000_000_000
+PROOF_LEASES: Final = 2  # for which a commit waits
 system_random: Final = secrets.SystemRandom().random
 
 
@@ -199,6 +202,47 @@ class AnyGuard(Conclusion[OfStanding], Generic[OfStanding, OfFeed]):
             read_presented(presented), callback, scope=scope, mode=mode
         )
 
+    async def commit(
+        self,
+        presented: Presented | Names,
+        *,
+        scope: str | None = None,
+        route: str | None = None,
+    ) -> Token | None:
+        """Ask once more, just before the effect of a long call becomes durable.
+
+        Waits for a proof that is younger than this call, a quarter of a lease or so:
+        so it denies for whatever was accepted before it began, where `check` may be a
+        lease behind.
+
+        Returns:
+            How far the table reached that was asked, to be kept with the effect.
+
+        Raises:
+            DeniedError: it is denied; without such a proof also ``no_lease``, where
+                the route fails closed.
+            KeyError: no route of this name was declared.
+        """
+        mode, _ = self._routes[route]
+        proven = await self.proven(PROOF_LEASES * self.standing.lease.length / SECOND)
+        applied = self.applied()
+        verdict = await self.check_in_turns(presented, scope=scope, route=route)
+        if verdict.allowed and mode is Mode.FAIL_CLOSED and not proven:
+            verdict = self._answer(mode, stale=True, lapse=Lapse.NO_LEASE)
+        if not verdict.allowed:
+            raise DeniedError(verdict)
+        return applied
+
+    def task(
+        self,
+        presented: Presented | Names,
+        *,
+        scope: str | None = None,
+        route: str | None = None,
+    ) -> AbstractAsyncContextManager[AllowedTask]:
+        """Run the body of ``async with`` while allowed; see `while_allowed`."""
+        return while_allowed(self, presented, scope=scope, route=route)
+
     async def wait_for(self, token: Token | str, timeout: float) -> bool:  # noqa: ASYNC109
         """Wait until the facts of a token are applied; tell whether they are.
 
@@ -210,9 +254,22 @@ class AnyGuard(Conclusion[OfStanding], Generic[OfStanding, OfFeed]):
             ValueError: it is not a token.
         """
         wanted = Token.parse(token) if isinstance(token, str) else token
+        return await self._until(lambda: self.standing.covers(wanted), timeout)
+
+    async def proven(self, timeout: float) -> bool:  # noqa: ASYNC109
+        """Wait until all is applied that was accepted so far; tell whether it is.
+
+        Args:
+            timeout: seconds.
+        """
+        # A lease ends one length after the moment of which it proves anything.
+        enough = self._clock() + self.standing.lease.length
+        return await self._until(lambda: self.standing.deadline >= enough, timeout)
+
+    async def _until(self, reached: Callable[[], bool], seconds: float) -> bool:
         try:
-            async with asyncio.timeout(timeout):
-                while not self.standing.covers(wanted):
+            async with asyncio.timeout(seconds):
+                while not reached():
                     await self.feed.progress()
         except TimeoutError:
             return False

@@ -9,12 +9,15 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from attrs import frozen
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from agents_registry.presentation import Presented
     from enforcement.guard import AnyGuard
     from enforcement.names import Names
+    from enforcement.token import Token
     from enforcement.verdict import Verdict
 
 
@@ -26,8 +29,31 @@ class DeniedError(Exception):
     """
 
     def __init__(self, verdict: Verdict) -> None:
-        super().__init__(verdict.reason.value)
+        super().__init__(verdict)  # by which it is made again in another process
         self.verdict = verdict
+
+    def __str__(self) -> str:
+        return str(self.verdict.reason.value)
+
+
+@frozen
+class AllowedTask:
+    """A piece of work that runs while its credential lives."""
+
+    guard: AnyGuard[Any, Any]
+    presented: Presented | Names
+    scope: str | None
+    route: str | None
+
+    async def commit(self) -> Token | None:
+        """Ask once more before an effect becomes durable; see `Guard.commit`.
+
+        Raises:
+            DeniedError: it is denied.
+        """
+        return await self.guard.commit(
+            self.presented, scope=self.scope, route=self.route
+        )
 
 
 @asynccontextmanager
@@ -37,7 +63,7 @@ async def while_allowed(
     *,
     scope: str | None = None,
     route: str | None = None,
-) -> AsyncIterator[None]:
+) -> AsyncIterator[AllowedTask]:
     """Run the body of ``async with`` while a guard allows it; else cancel it.
 
     As with `asyncio.timeout`, the body is cancelled where it awaits, and the error is
@@ -65,7 +91,7 @@ async def while_allowed(
 
     session = guard.on_deny(presented, end, scope=scope, route=route)
     try:
-        yield
+        yield AllowedTask(guard, presented, scope, route)
     except asyncio.CancelledError:
         if ended and task.uncancel() == 0:
             raise DeniedError(ended[0]) from None

@@ -22,13 +22,14 @@ import selectors
 import threading
 import time
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar
 from weakref import WeakSet
 
 from attrs import define, field
 
 from agents_registry.steps import finish
 from enforcement.guard import AnyGuard
+from enforcement.thread_tasks import ThreadTask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from enforcement.watchlist import LiveSession
 
     Make: TypeAlias = Callable[[], AnyGuard[Any, Any]]
+
+Done = TypeVar("Done")
 
 TURN_SECONDS: Final = 0.001  # for which a check may keep the feed waiting
 PAUSE_SECONDS: Final = 0.0002  # between two turns
@@ -108,7 +111,7 @@ class _GuardThread:
             self._started.set_result(guard)
             await self._end.wait()
 
-    def run(self, work: Coroutine[Any, Any, bool]) -> bool:
+    def run(self, work: Coroutine[Any, Any, Done]) -> Done:
         """Run a coroutine in the guard's loop, and wait for its result."""
         assert self._loop is not None  # noqa: S101 - it is started
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
@@ -211,8 +214,51 @@ class ThreadedGuard:
         guard = thread.guard
         with thread.lock:
             session = guard.on_deny(presented, callback, scope=scope, route=route)
+            session.lock = thread.lock
         thread.wake()
         return session
+
+    def task(
+        self,
+        presented: Presented | Names,
+        *,
+        scope: str | None = None,
+        route: str | None = None,
+        end: Callable[[Verdict], object] | None = None,
+        interrupt: bool = False,
+    ) -> ThreadTask:
+        """Run the body of ``with`` while a credential is allowed; see `ThreadTask`.
+
+        The guard that runs must be made with ``live_sessions=True``.
+
+        Args:
+            presented: identifiers (``kind:value``), or those with verified claims.
+            scope: the requested ``namespace|value``.
+            route: the name of a route that has a mode of its own.
+            end: called in the guard's thread when the credential dies; it may close
+                what the work waits for, and must not wait.
+            interrupt: raise `DeniedError` between any two steps of the body, as a
+                KeyboardInterrupt is.
+        """
+        return ThreadTask(
+            self, presented, scope=scope, route=route, end=end, interrupt=interrupt
+        )
+
+    def commit(
+        self,
+        presented: Presented | Names,
+        *,
+        scope: str | None = None,
+        route: str | None = None,
+    ) -> Token | None:
+        """Ask once more before an effect becomes durable; see `Guard.commit`.
+
+        Raises:
+            DeniedError: it is denied.
+            KeyError: no route of this name was declared.
+        """
+        thread = self._started()
+        return thread.run(thread.guard.commit(presented, scope=scope, route=route))
 
     def ready(self, timeout: float, *, required: bool = True) -> bool:
         """Wait until the guard holds a lease; tell whether it does.

@@ -9,6 +9,7 @@ Pure; the numbers of nodes are those of one table at a time.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Final
 
 from attrs import define
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from agents_registry.registry import Registry
     from enforcement.verdict import Mode, Verdict
 
+NOBODY_ELSE: Final = nullcontext()
 NOTHING: Final = VerdictDependencies(frozenset(), UNKNOWN_TIME)
 
 
@@ -39,6 +41,7 @@ class LiveSession:
         callback: called once with the verdict that ends it.
         dependencies: what its verdict rests on.
         active: it is watched: neither ended nor cancelled.
+        lock: held while it is cancelled, where that is done in another thread.
     """
 
     presented: Presented | None
@@ -48,11 +51,13 @@ class LiveSession:
     _watchlist: Watchlist
     dependencies: VerdictDependencies = NOTHING
     active: bool = True
+    lock: AbstractContextManager[object] = NOBODY_ELSE
 
     def cancel(self) -> None:
         """Watch it no longer; the callback will not be called. Repeating is fine."""
-        if self.active:
-            self._watchlist.strike(self)
+        with self.lock:
+            if self.active:
+                self._watchlist.strike(self)
 
 
 class Watchlist:

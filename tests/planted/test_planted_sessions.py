@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.planted
 
 TEST: Final = "tests/unit/test_sessions.py"
+COMMIT: Final = "tests/unit/test_commit.py"
 IMPATIENT: Final = Change(TEST, "PATIENCE = 20", "PATIENCE = 3")
 
 BUGS = {
@@ -26,6 +27,12 @@ BUGS = {
         "enforcement/sessions.py",
         "and session.mode in modes",
         "and session.mode is not Mode.OBSERVE",
+    ),
+    "a commit takes a proof that is older": Change(
+        "enforcement/guard.py", "enough = self._clock() + ", "enough = 0 * "
+    ),
+    "a commit without a proof passes": Change(
+        "enforcement/guard.py", "Mode.FAIL_CLOSED and not proven:", "not mode:"
     ),
     "a callback that raises stops the others": Change(
         "enforcement/sessions.py",
@@ -40,7 +47,7 @@ CHANGES: Final = (IMPATIENT, *BUGS.values())
 @pytest.fixture
 def copy(tmp_path: Path, repository: Path) -> Path:
     """Give a copy of the guard and of the tests of its sessions."""
-    copied(repository, tmp_path, *GUARD, "pyproject.toml", TEST)
+    copied(repository, tmp_path, *GUARD, "pyproject.toml", TEST, COMMIT)
     plant(tmp_path, IMPATIENT)
     return tmp_path
 

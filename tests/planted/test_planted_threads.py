@@ -18,10 +18,12 @@ COPIED: Final = (
     "schemas",
     "pyproject.toml",
     "tests/conftest.py",
+    "tests/unit/test_thread_tasks.py",
     "tests/unit/test_threaded_guard.py",
     "tests/unit/test_wsgi.py",
 )
 THREADS: Final = "enforcement/threads.py"
+TASKS: Final = "enforcement/thread_tasks.py"
 WSGI: Final = "enforcement/wsgi.py"
 
 BUGS: Final = {
@@ -36,6 +38,17 @@ BUGS: Final = {
     ),
     "a long check takes the lock again at once": Change(
         THREADS, "        time.sleep(PAUSE_SECONDS)", "        pass"
+    ),
+    "work of the dead begins": Change(
+        TASKS,
+        "if not verdict.allowed:\n            raise",
+        "if False:\n            raise",
+    ),
+    "an interruption leaves its signal with a handler": Change(
+        TASKS, "signal.signal(WAKE, self._before)", "pass"
+    ),
+    "a call that waits is not interrupted": Change(
+        TASKS, "signal.pthread_kill(self._thread, WAKE)", "pass"
     ),
     "a response goes on after the first piece": Change(
         WSGI,

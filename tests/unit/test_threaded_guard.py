@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from enforcement.threads import TURN_SECONDS, ThreadedGuard, _undisturbed
+from enforcement.verdict import Mode
+from enforcement.watchlist import Watchlist
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agents_registry.steps import Steps
 
+AGENT = "agent.id:planner"
 STEPS = 10
 
 
@@ -120,6 +123,26 @@ def test_whoever_waits_for_the_lock_has_it_between_two_turns() -> None:
     assert got >= turns / 4
 
 
+def test_a_session_is_cancelled_under_the_lock_of_its_guard() -> None:
+    """Whose thread may be going through all of them."""
+    watchlist = Watchlist()
+    session = watchlist.add(None, print, scope=None, mode=Mode.FAIL_CLOSED)
+    thread: Any = SimpleNamespace(
+        lock=threading.RLock(),
+        wake=lambda: None,
+        guard=SimpleNamespace(on_deny=lambda *_, **__: session),
+    )
+    guard = ThreadedGuard(guarded)
+    guard._thread = thread
+    cancels = threading.Thread(target=guard.on_deny(AGENT, print).cancel)
+    with thread.lock:
+        cancels.start()
+        cancels.join(0.1)
+        assert list(watchlist.sessions) == [session]
+    cancels.join()
+    assert not watchlist.sessions
+
+
 def test_a_guard_that_cannot_be_made_says_why_and_is_made_again() -> None:
     """To whoever asks, each time."""
     made: list[str] = []
@@ -131,6 +154,6 @@ def test_a_guard_that_cannot_be_made_says_why_and_is_made_again() -> None:
     guard = ThreadedGuard(make)
     for _ in range(2):
         with pytest.raises(ValueError, match="no such key"):
-            guard.check("agent.id:planner")
+            guard.check(AGENT)
     assert made == ["tried", "tried"]
     guard.close()
