@@ -29,11 +29,11 @@ class DeniedError(Exception):
     """
 
     def __init__(self, verdict: Verdict) -> None:
-        super().__init__(verdict)  # by which it is made again in another process
+        super().__init__(verdict.reason.value)
         self.verdict = verdict
 
-    def __str__(self) -> str:
-        return str(self.verdict.reason.value)
+    def __reduce__(self) -> tuple[type[DeniedError], tuple[Verdict]]:
+        return DeniedError, (self.verdict,)  # pools of processes hand it on
 
 
 @frozen

@@ -123,7 +123,7 @@ class ThreadTask:
         return self._guard.commit(self._presented, scope=self._scope, route=self._route)
 
     def _end(self, verdict: Verdict) -> None:
-        """Tell the work, in the guard's thread."""
+        """End the work; called in the guard's thread."""
         self.verdict = verdict
         self.ended.set()
         if self._interrupts:
@@ -157,9 +157,6 @@ def _interruption(verdict: Verdict) -> type[DeniedError]:
     class InterruptionError(DeniedError):
         def __init__(self) -> None:
             super().__init__(verdict)
-
-        def __reduce__(self) -> tuple[type[DeniedError], tuple[Verdict]]:
-            return DeniedError, (verdict,)
 
     return InterruptionError
 

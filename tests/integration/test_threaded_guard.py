@@ -16,6 +16,7 @@ import aiohttp
 import pytest
 
 from enforcement.guard import Guard
+from enforcement.tasks import DeniedError
 from enforcement.threads import ThreadedGuard
 from tests.integration.serving import running
 from tests.integration.test_guard_examples import AGENT, HEADERS, KEY, TEAM, revoke
@@ -67,21 +68,34 @@ async def test_each_thread_is_answered_and_a_running_piece_of_work_is_ended(
         )
         assert all(verdict.allowed for verdict in first)
         assert guard.counters.allowed == 8
-        over = threading.Event()
+        assert await asyncio.to_thread(guard.commit, AGENT)
+        over, told = threading.Event(), list[str]()
+
+        def works() -> None:
+            try:
+                with guard.task(AGENT, interrupt=True):
+                    over.wait(60)
+            except DeniedError as denied:
+                told.append(str(denied))
 
         def end(_: Verdict) -> None:
             if not guard.check(AGENT).allowed:
                 over.set()
 
         guard.on_deny(AGENT, end)
-        await revoke(server)
-        assert await asyncio.to_thread(over.wait, 10)
+        working = asyncio.to_thread(works)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(working)
+            await revoke(server)
+            assert await asyncio.to_thread(over.wait, 10)
+        assert told == ["revoked"]
         assert guard.check(AGENT).reason.value == "revoked"
 
 
 BUSY = """
 import os, sys, time
 from enforcement.guard import Guard
+from enforcement.tasks import DeniedError
 from enforcement.threads import ThreadedGuard
 
 guard = ThreadedGuard(
