@@ -31,7 +31,7 @@ CORE := agents_registry/*
 REST := conformance/*,enforcement/*,rescind_guard/*,schemas/*,streams/*
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-kafka kafka test test-planted test-long test-all lint \
+.PHONY: help install demo demo-kafka kafka go test test-planted test-long test-all lint \
 	format bench campaign coverage public-samples e2e-keycloak promtool test-image \
 	guard-wheel dist workflows clean
 
@@ -79,6 +79,12 @@ COMPILE = [ -d tests/e2e/__pycache__ ] || { \
 	$(COLLECT) tests/integration tests/golden tests/deploy tests/planted tests/e2e \
 		>/dev/null 2>&1; wait; true; }
 
+# Go is no part of .venv: only the tests of guards/go use it.
+go: $(UV) ## Fetch the Go, and the modules, that guards/go is built with
+	@UV_PROJECT_ENVIRONMENT=build/go $(UV) sync --frozen --quiet --only-group go \
+		--no-install-project
+	@cd guards/go && ../../build/go/bin/go mod download
+
 test: install kafka ## Run the default tests: minutes on two cores
 	@$(COMPILE)
 	$(PYTEST)
@@ -87,7 +93,7 @@ test-planted: install kafka ## Plant bugs; the tests of their areas must catch e
 	@$(COMPILE)
 	$(PYTEST) -m "planted and $(NOT_HERE)" tests/planted
 
-test-long: install kafka ## Run what kills and cuts, and 5,000 random worlds
+test-long: install kafka go ## Run what kills and cuts, and 5,000 random worlds
 	@$(COMPILE)
 	RESCIND_EXAMPLES=5000 $(PYTEST) -m "(long or worlds) and $(NOT_HERE)"
 

@@ -1,0 +1,3 @@
+module rescind.dev/guard
+
+go 1.25

@@ -1,0 +1,318 @@
+package table
+
+import "slices"
+
+// closure is all that the life of what is presented hangs on: what it requires, the
+// owners of that, and what those require. Its places are dense numbers: 0 is what is
+// presented together, one credential that no fact names.
+type closure struct {
+	table     *Table
+	q         *Question
+	nodes     []int32 // by place; strangers, which no fact names, are none
+	strangers map[int]Identifier
+	place     map[int32]int
+	presented []int    // places of the identifiers
+	edges     [][]edge // by place; the parent is a place
+	classes   [][]int  // all names of a node, for the nodes that have several
+	class     []int    // by place: its class, -1 for none
+	below     [][]int  // by place: its children
+	tooLarge  bool
+	order     []int // R(presented), the nearest first
+	back      []int // by place: from where order reached it, -1
+	hits      []hit
+}
+
+// hit is a cause in force at a place.
+type hit struct {
+	at    int
+	cause *Cause
+	on    int32 // the node that it names
+}
+
+// Place of what is presented.
+const together = 0
+
+func newClosure(t *Table, q *Question, nodes []int32) *closure {
+	c := &closure{
+		table: t, q: q, place: map[int32]int{}, strangers: map[int]Identifier{},
+	}
+	c.append(none)
+	named := map[Identifier]int{}
+	for i, node := range nodes {
+		at, fresh := 0, false
+		if node != none {
+			at, fresh = c.take(node)
+		} else {
+			name := c.name(i)
+			var seen bool
+			if at, seen = named[name]; !seen {
+				at, fresh = c.append(none), true
+				named[name], c.strangers[at] = at, name
+			}
+		}
+		if i < len(q.Presented.Identifiers) {
+			c.presented = append(c.presented, at)
+		}
+		if fresh {
+			c.edges[together] = append(c.edges[together], edge{int32(at), 0})
+		}
+	}
+	c.collect()
+	return c
+}
+
+// name of the i-th of what is presented: the identifiers, then the chain.
+func (c *closure) name(i int) Identifier {
+	if split := len(c.q.Presented.Identifiers); i >= split {
+		return c.q.Presented.Chain[i-split]
+	}
+	return c.q.Presented.Identifiers[i]
+}
+
+func (c *closure) take(node int32) (int, bool) {
+	at, there := c.place[node]
+	if !there {
+		at = c.append(node)
+		c.place[node] = at
+	}
+	return at, !there
+}
+
+func (c *closure) append(node int32) int {
+	c.nodes, c.edges, c.class = append(c.nodes, node), append(c.edges, nil), append(c.class, -1)
+	return len(c.nodes) - 1
+}
+
+// collect walks requires, other names and owners, once.
+func (c *closure) collect() {
+	t := c.table
+	for at := 1; at < len(c.nodes); at++ {
+		if len(c.nodes)-1 > closureLimit {
+			c.tooLarge = true
+			return
+		}
+		node := c.nodes[at]
+		if node == none {
+			continue
+		}
+		for _, up := range t.parents(node) {
+			parent, _ := c.take(up.parent)
+			c.edges[at] = append(c.edges[at], edge{int32(parent), up.strength})
+		}
+		if t.ring[node] != node && c.class[at] < 0 {
+			c.nameAll(at)
+		}
+		for _, set := range c.ownerSets(at) {
+			for _, owner := range set {
+				c.take(owner)
+			}
+		}
+	}
+	c.hang()
+}
+
+// nameAll takes all names of a node up, as one class.
+func (c *closure) nameAll(at int) {
+	class := []int{at}
+	for other := c.table.ring[c.nodes[at]]; other != c.nodes[at]; other = c.table.ring[other] {
+		place, _ := c.take(other)
+		class = append(class, place)
+		if len(c.nodes)-1 > closureLimit {
+			return // too large, as the walk sees next
+		}
+	}
+	for _, place := range class {
+		c.class[place] = len(c.classes)
+	}
+	c.classes = append(c.classes, class)
+}
+
+// names are all names of the node at a place, itself too.
+func (c *closure) names(at int) []int {
+	if c.class[at] < 0 {
+		return []int{at}
+	}
+	return c.classes[c.class[at]]
+}
+
+// ownerSets of a place: each must hold an owner that lives.
+func (c *closure) ownerSets(at int) [][]int32 {
+	node := c.nodes[at]
+	if node == none || c.table.flags[node]&owned == 0 {
+		return nil
+	}
+	var sets [][]int32
+	for _, said := range c.table.owners.entries[node] {
+		sets = append(sets, said.tied...)
+	}
+	return sets
+}
+
+func (t *Table) parents(node int32) []edge {
+	if t.parent[node] == none {
+		return nil
+	}
+	first := edge{t.parent[node], t.relation[node]}
+	if t.flags[node]&manyParents == 0 {
+		return []edge{first}
+	}
+	return append([]edge{first}, t.moreParents[node]...)
+}
+
+func (c *closure) hang() {
+	c.below = make([][]int, len(c.nodes))
+	for at := range c.nodes {
+		for _, up := range c.edges[at] {
+			c.below[up.parent] = append(c.below[up.parent], at)
+		}
+	}
+	c.order, c.back = c.walk([]int{together}, func(at int, reach func(int)) {
+		for _, up := range c.edges[at] {
+			reach(int(up.parent))
+		}
+	})
+}
+
+// hangingOn are the places and all that requires them; by place -1 for others.
+func (c *closure) hangingOn(starts ...int) ([]int, []int) {
+	return c.walk(starts, func(at int, reach func(int)) {
+		for _, child := range c.below[at] {
+			reach(child)
+		}
+	})
+}
+
+// walk follows steps and other names, breadth first. It gives the places in order, and
+// by place from where it was reached, -1 where it was not.
+func (c *closure) walk(starts []int, step func(int, func(int))) ([]int, []int) {
+	back := make([]int, len(c.nodes))
+	for at := range back {
+		back[at] = -1
+	}
+	order := make([]int, 0, len(starts))
+	named := make([]bool, len(c.classes))
+	var from int
+	reach := func(to int) {
+		if back[to] < 0 {
+			back[to] = from
+			order = append(order, to)
+		}
+	}
+	for _, start := range starts {
+		from = start
+		reach(start)
+	}
+	for i := 0; i < len(order); i++ {
+		from = order[i]
+		step(from, reach)
+		if class := c.class[from]; class >= 0 && !named[class] {
+			named[class] = true
+			for _, other := range c.classes[class] {
+				reach(other)
+			}
+		}
+	}
+	return order, back
+}
+
+func (c *closure) flags(at int) uint8 {
+	if node := c.nodes[at]; node != none {
+		return c.table.flags[node]
+	}
+	if name, is := c.strangers[at]; is && c.table.vocabulary[name.Kind] != Credential {
+		return 0
+	}
+	return credential
+}
+
+// presentedCredentials are those for whose names the verified time counts.
+func (c *closure) presentedCredentials() []int {
+	var found []int
+	for _, at := range c.presented {
+		if c.flags(at)&credential != 0 {
+			found = append(found, at)
+		}
+	}
+	return found
+}
+
+// issueTime is the earliest time that watermarks are compared with. Only own facts or a
+// verified claim make it known; once it is, earlier times of other names count.
+func (c *closure) issueTime(at int) int64 {
+	own := UnknownTime
+	if c.nodes[at] != none {
+		own = c.table.issued[c.nodes[at]]
+	}
+	if at == together {
+		own = c.q.Presented.IssuedAt
+		for _, one := range c.presentedCredentials() {
+			if c.nodes[one] != none {
+				own = min(own, c.table.issued[c.nodes[one]])
+			}
+		}
+		return own
+	}
+	for _, one := range c.presentedCredentials() {
+		if one == at || c.class[at] >= 0 && c.class[one] == c.class[at] {
+			own = min(own, c.q.Presented.IssuedAt)
+			break
+		}
+	}
+	if own == UnknownTime {
+		return own
+	}
+	for _, name := range c.names(at) {
+		if c.nodes[name] != none {
+			own = min(own, c.table.issued[c.nodes[name]])
+		}
+	}
+	return own
+}
+
+func (c *closure) latestIssue(at int) int64 {
+	if c.nodes[at] == none {
+		return UnknownTime
+	}
+	return c.table.latestIssue(c.nodes[at])
+}
+
+// spared says whether a credential's own facts name other devices or tenants alone.
+func (c *closure) spared(at int, wanted *string, bound map[int32][]string) bool {
+	if wanted == nil {
+		return false
+	}
+	places := []int{at}
+	if at == together {
+		places = c.presentedCredentials()
+	}
+	named := false
+	for _, one := range places {
+		if c.nodes[one] == none {
+			continue
+		}
+		for _, name := range bound[c.nodes[one]] {
+			if name == *wanted {
+				return false
+			}
+			named = true
+		}
+	}
+	return named
+}
+
+func (c *closure) identifier(at int) Identifier {
+	if c.nodes[at] == none {
+		return c.strangers[at]
+	}
+	return c.table.names.identifier(c.nodes[at])
+}
+
+// path leads from what is presented to a place.
+func (c *closure) path(to int) []Identifier {
+	var way []Identifier
+	for at := to; at != together && c.back[at] >= 0; at = c.back[at] {
+		way = append(way, c.identifier(at))
+	}
+	slices.Reverse(way)
+	return way
+}

@@ -1,0 +1,397 @@
+package table
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+)
+
+// Times and lengths of time are nanoseconds.
+const (
+	Second           int64 = 1_000_000_000
+	futureTolerance        = 300 * Second
+	stampUncertainty       = 5 * Second
+)
+
+// FactID is the hash of what a fact says.
+type FactID [sha256.Size]byte
+
+// Fact is one statement of the log. Which of the fields count follows from Kind.
+type Fact struct {
+	Kind       string
+	Authority  string
+	Version    int64
+	Stamped    bool
+	ReceivedAt int64
+	IngressKey string
+
+	// Node is the node, child, target or first name that the fact speaks of.
+	Node Identifier
+	// Other is the parent, the second name, or the attribute.
+	Other     Identifier
+	Owners    []Identifier
+	Scopes    []string
+	Time      *int64 // issued_at, expires_at, or not_before
+	At        int64
+	From, To  int64 // of a distrust
+	Relation  string
+	Effect    string
+	Self      bool // reach
+	Derived   bool
+	Root      bool
+	Device    *string
+	Tenant    *string
+	Aspect    string
+	Withdrawn string // hex id, of a withdraw
+	OfKind    string // of a withdraw: the kind of that fact
+	Suspect   string
+	Key       string // of a distrust
+
+	plain map[string]any
+	id    *FactID
+}
+
+// Corrects says whether the fact takes others back.
+func (f *Fact) Corrects() bool { return f.Kind == "withdraw" || f.Kind == "distrust" }
+
+func (f *Fact) tolerated() int64 {
+	if f.Kind == "cause" || f.Kind == "horizon" {
+		return futureTolerance
+	}
+	return 0
+}
+
+func (f *Fact) ahead() bool { return f.Version > f.ReceivedAt+f.tolerated() }
+
+func (f *Fact) varies() bool { return f.Stamped || f.ahead() }
+
+func (f *Fact) effectiveVersion() int64 {
+	if f.ahead() {
+		return f.ReceivedAt
+	}
+	return f.Version
+}
+
+func (f *Fact) uncertainty() int64 {
+	if f.varies() {
+		return stampUncertainty
+	}
+	return 0
+}
+
+func (f *Fact) covers(other *Fact) bool {
+	return other.Authority == f.Suspect && other.IngressKey == f.Key &&
+		f.From <= other.ReceivedAt && other.ReceivedAt <= f.To && !other.Corrects()
+}
+
+// ID is the SHA-256 of the fact's canonical JSON.
+func (f *Fact) ID() FactID {
+	if f.id == nil {
+		id := FactID(sha256.Sum256(f.canonical()))
+		f.id = &id
+	}
+	return *f.id
+}
+
+// field is a field of a fact on the wire.
+type field struct {
+	name     string
+	form     form
+	nullable bool
+	copies   bool // describes the copy, not the fact
+}
+
+type form uint8
+
+const (
+	text form = iota
+	integer
+	boolean
+	identifier
+	identifiers
+	texts
+)
+
+var common = []field{
+	{"fact", text, false, false}, {"authority", text, false, false},
+	{"event_id", text, true, false}, {"version", integer, false, false},
+	{"stamped", boolean, false, false}, {"received_at", integer, false, true},
+	{"ingress_key", text, false, true}, {"settings", integer, false, true},
+}
+
+var kinds = map[string][]field{
+	"node": {
+		{"node", identifier, false, false}, {"issued_at", integer, true, false},
+		{"derived", boolean, false, false}, {"root", boolean, false, false},
+		{"device", text, true, false}, {"tenant", text, true, false},
+	},
+	"edge": {
+		{"child", identifier, false, false}, {"parent", identifier, false, false},
+		{"relation", text, false, false}, {"derived", boolean, false, false},
+	},
+	"alias": {{"first", identifier, false, false}, {"second", identifier, false, false}},
+	"owner_set": {
+		{"node", identifier, false, false}, {"owners", identifiers, false, false},
+	},
+	"renewal":   {{"node", identifier, false, false}, {"expires_at", integer, true, false}},
+	"scope_set": {{"node", identifier, false, false}, {"scopes", texts, false, false}},
+	"holds":     {{"node", identifier, false, false}, {"attribute", identifier, false, false}},
+	"cause": {
+		{"target", identifier, false, false}, {"effect", text, false, false},
+		{"reach", text, false, false}, {"at", integer, false, false},
+		{"not_before", integer, true, false}, {"aspect", text, false, false},
+		{"scopes", texts, false, false}, {"device", text, true, false},
+		{"tenant", text, true, false},
+	},
+	"lift": {{"target", identifier, false, false}, {"aspect", text, false, false}},
+	"withdraw": {
+		{"fact_id", text, false, false}, {"kind", text, false, false},
+		{"target", identifier, false, false},
+	},
+	"distrust": {
+		{"suspect", text, false, false}, {"suspect_key", text, false, false},
+		{"received_from", integer, false, false}, {"received_to", integer, false, false},
+	},
+	"horizon": {},
+}
+
+// Relations by their number in a table, and what a cause may say.
+var (
+	relations = []string{"requires", "ends_with_parent", "ends_with_parent_always"}
+	effects   = []string{Revoke, Suspend, Narrow, NotBefore}
+	reaches   = []string{"subtree", "self"}
+)
+
+// CreatedBy is no lineage.
+const createdBy = "created_by"
+
+// ReadFact reads a fact of the feed, all of it or nothing.
+func ReadFact(value any) (*Fact, error) {
+	told, ok := value.(map[string]any)
+	if !ok {
+		return nil, errors.New("a fact is an object")
+	}
+	kind, _ := told["fact"].(string)
+	special, ok := kinds[kind]
+	if !ok {
+		return nil, fmt.Errorf("unknown kind of fact: %q", kind)
+	}
+	if len(told) != len(common)+len(special) {
+		return nil, fmt.Errorf("a %s fact with missing or unknown fields", kind)
+	}
+	plain := make(map[string]any, len(told))
+	for _, fields := range [][]field{common, special} {
+		for _, one := range fields {
+			value, there := told[one.name]
+			if !there {
+				return nil, fmt.Errorf("a %s fact without %s", kind, one.name)
+			}
+			read, err := one.read(value)
+			if err != nil {
+				return nil, fmt.Errorf("a %s fact: %w", kind, err)
+			}
+			if !one.copies {
+				plain[one.name] = read
+			}
+			told[one.name] = read
+		}
+	}
+	return newFact(kind, told, plain)
+}
+
+func (f field) read(value any) (any, error) {
+	if value == nil && f.nullable {
+		return nil, nil
+	}
+	switch f.form {
+	case text:
+		if read, ok := value.(string); ok {
+			return read, nil
+		}
+	case boolean:
+		if read, ok := value.(bool); ok {
+			return read, nil
+		}
+	case integer:
+		if read, ok := Integer(value); ok {
+			return read, nil
+		}
+	case identifier:
+		if read, ok := value.(string); ok {
+			_, err := ParseIdentifier(read)
+			return read, err
+		}
+	case identifiers, texts:
+		if list, ok := value.([]any); ok {
+			return f.readList(list)
+		}
+	}
+	return nil, fmt.Errorf("%s has another type", f.name)
+}
+
+func (f field) readList(list []any) (any, error) {
+	read := make([]string, len(list))
+	for i, value := range list {
+		one, ok := value.(string)
+		if !ok {
+			return nil, fmt.Errorf("%s has another type", f.name)
+		}
+		if f.form == identifiers {
+			if _, err := ParseIdentifier(one); err != nil {
+				return nil, err
+			}
+		}
+		read[i] = one
+	}
+	return read, nil
+}
+
+// newFact makes a fact of values that were read.
+func newFact(kind string, told, plain map[string]any) (*Fact, error) {
+	f := &Fact{Kind: kind, plain: plain}
+	as := values(told)
+	f.Authority, f.Version, f.Stamped = as.text("authority"), as.integer("version"), as.flag("stamped")
+	f.ReceivedAt, f.IngressKey = as.integer("received_at"), as.text("ingress_key")
+	f.Node = as.identifier("node", "child", "target", "first")
+	f.Other = as.identifier("parent", "second", "attribute")
+	f.Time = as.time("issued_at", "expires_at", "not_before")
+	f.At, f.Aspect = as.integer("at"), as.text("aspect")
+	f.Derived, f.Root = as.flag("derived"), as.flag("root")
+	f.Device, f.Tenant = as.optional("device"), as.optional("tenant")
+	f.Relation, f.Effect = as.text("relation"), as.text("effect")
+	f.Self = as.text("reach") == "self"
+	f.Withdrawn, f.OfKind = as.text("fact_id"), as.text("kind")
+	f.Suspect, f.Key = as.text("suspect"), as.text("suspect_key")
+	f.From, f.To = as.integer("received_from"), as.integer("received_to")
+	f.Scopes, _ = told["scopes"].([]string)
+	owners, _ := told["owners"].([]string)
+	for _, one := range owners {
+		owner, _ := ParseIdentifier(one) // it was read before
+		f.Owners = append(f.Owners, owner)
+	}
+	switch {
+	case kind == "edge" && f.Relation != createdBy && !slices.Contains(relations, f.Relation):
+		return nil, fmt.Errorf("unknown relation %q", f.Relation)
+	case kind == "cause" && !slices.Contains(effects, f.Effect):
+		return nil, fmt.Errorf("unknown effect %q", f.Effect)
+	case kind == "cause" && !slices.Contains(reaches, as.text("reach")):
+		return nil, fmt.Errorf("unknown reach %q", as.text("reach"))
+	}
+	return f, nil
+}
+
+// values are fields that were read; those of other kinds are absent.
+type values map[string]any
+
+func (v values) text(name string) string { read, _ := v[name].(string); return read }
+
+func (v values) integer(name string) int64 { read, _ := v[name].(int64); return read }
+
+func (v values) flag(name string) bool { read, _ := v[name].(bool); return read }
+
+func (v values) optional(name string) *string {
+	if read, ok := v[name].(string); ok {
+		return &read
+	}
+	return nil
+}
+
+func (v values) time(names ...string) *int64 {
+	for _, name := range names {
+		if read, ok := v[name].(int64); ok {
+			return &read
+		}
+	}
+	return nil
+}
+
+func (v values) identifier(names ...string) Identifier {
+	for _, name := range names {
+		if read, ok := v[name].(string); ok {
+			of, _ := ParseIdentifier(read) // it was read before
+			return of
+		}
+	}
+	return Identifier{}
+}
+
+// canonical is what the id is made of: the meaning, with sorted keys. The times of a
+// stamped fact are our clock's and differ on a redelivery, so they are left out.
+func (f *Fact) canonical() []byte {
+	plain := make(map[string]any, len(f.plain))
+	for name, value := range f.plain {
+		if f.Stamped && (name == "version" || name == "at") {
+			continue
+		}
+		if list, ok := value.([]string); ok {
+			sorted := slices.Sorted(slices.Values(list))
+			value = slices.Compact(sorted)
+		}
+		plain[name] = value
+	}
+	if f.Kind == "alias" && plain["first"].(string) > plain["second"].(string) {
+		plain["first"], plain["second"] = plain["second"], plain["first"]
+	}
+	keys := make([]string, 0, len(plain))
+	for name := range plain {
+		keys = append(keys, name)
+	}
+	slices.Sort(keys)
+	to := []byte{'{'}
+	for i, name := range keys {
+		if i > 0 {
+			to = append(to, ',')
+		}
+		to = append(appendText(to, name), ':')
+		to = appendPlain(to, plain[name])
+	}
+	return append(to, '}')
+}
+
+func appendPlain(to []byte, value any) []byte {
+	switch value := value.(type) {
+	case nil:
+		return append(to, "null"...)
+	case bool:
+		return strconv.AppendBool(to, value)
+	case int64:
+		return strconv.AppendInt(to, value, 10)
+	case string:
+		return appendText(to, value)
+	case []string:
+		to = append(to, '[')
+		for i, one := range value {
+			if i > 0 {
+				to = append(to, ',')
+			}
+			to = appendText(to, one)
+		}
+		return append(to, ']')
+	}
+	panic("a fact holds nothing else")
+}
+
+// appendText writes JSON in ASCII.
+func appendText(to []byte, value string) []byte {
+	to = append(to, '"')
+	for _, r := range value {
+		if at := strings.IndexRune("\"\\\n\r\t\f\b", r); at >= 0 {
+			to = append(to, '\\', `"\nrtfb`[at])
+			continue
+		}
+		switch {
+		case r >= ' ' && r <= '~':
+			to = append(to, byte(r))
+		case r > 0xFFFF:
+			first, second := utf16.EncodeRune(r)
+			to = fmt.Appendf(to, `\u%04x\u%04x`, first, second)
+		default:
+			to = fmt.Appendf(to, `\u%04x`, r)
+		}
+	}
+	return append(to, '"')
+}
