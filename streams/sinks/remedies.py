@@ -36,7 +36,7 @@ REMEDIES: Final = {
     FindingKind.USE_AFTER_REVOCATION: (
         "Have {it} blocked at {point} and at every other point without a guard, and "
         "{end} it at the system that issued it. "
-        f"{ALL_ENDED} Have all that ended with it blocked there too. {TREAT} {WHY} "
+        f"{ALL_ENDED} Have everything that ended blocked there too. {TREAT} {WHY} "
         "Later: if {point} has no guard, put one in front of it; if it has one, let it "
         "enforce (not observe) and send receipts, as `rescind guards` shows."
     ),

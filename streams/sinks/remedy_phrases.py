@@ -16,12 +16,12 @@ UNDO: Final = "(`rescind withdraw` takes that back)"
 FOR_GOOD: Final = "(that cannot be undone)"
 # A thief makes credentials of its own.
 CREATED: Final = (
-    "`rescind blast-radius {id}` lists what ends with it, and what it created, which "
-    "does not end with it: revoke of that what nobody knows."
+    "`rescind blast-radius {id}` lists what ends with it. It also lists what was "
+    "created with it and does not end with it: revoke each of these that nobody knows."
 )
 ALL_ENDED: Final = (
-    "`rescind blast-radius {ended_id}` lists all that ended with {ended}, and what "
-    "that created, which did not end with it: revoke of that what nobody knows."
+    "`rescind blast-radius {ended_id}` lists all that ended with {ended}. It also lists "
+    "what was created with it and did not end: revoke each of these that nobody knows."
 )
 # As `rescind guards` shows a guard that is late no more.
 CAUGHT_UP: Final = "`heard`, `0 facts` behind and not in mode `observe`"
