@@ -53,7 +53,7 @@ class ClosureMetrics(Collector):
             {
                 (mode.value, lease): standing[mode, lease]
                 for mode in GuardMode
-                for lease in ("held", "lapsed")
+                for lease in ("held", "lapsed", "gone")
             }
         )
         yield refused_of(tally.refused)

@@ -29,6 +29,7 @@ class Enforcement:
 
     Attributes:
         guards: that are registered, by name.
+        missed: that left in silence lately, by name.
         end: of the facts.
         deadline: seconds after which a revocation that is not closed is a finding.
         credential: names the credential that a guard's name is bound to.
@@ -40,6 +41,7 @@ class Enforcement:
     """
 
     guards: Mapping[str, RegisteredGuard]
+    missed: Mapping[str, RegisteredGuard]
     end: int
     deadline: float
     credential: Callable[[str], str | None]
@@ -75,7 +77,7 @@ class Guards:
         self._tokens.holder(request, "viewer", "revoker", any_realm=True)
         of = self._of(request)
         now = self._boottime()
-        rows = [_row(name, of, now) for name in sorted(of.guards)]
+        rows = [_row(name, of, now) for name in sorted({**of.missed, **of.guards})]
         rows += [
             {"guard": name, "standing": "unknown", "connected": True}
             for name in of.subscribers
@@ -133,7 +135,8 @@ def _told(result: Result, of: Enforcement) -> dict[str, Any]:
 
 
 def _row(name: str, of: Enforcement, now: int) -> dict[str, Any]:
-    member, connected = of.guards[name], of.connected
+    known, connected = of.guards.get(name), of.connected
+    member = known or of.missed[name]
     terms, heard = member.terms, member.is_heard(now)
     return {
         "guard": name,
@@ -145,6 +148,6 @@ def _row(name: str, of: Enforcement, now: int) -> dict[str, Any]:
         "applied": member.applied,
         "behind": max(0, of.end - member.applied),
         "heard_ms_ago": (now - member.heard) // MILLISECOND,
-        "standing": "heard" if heard else "silent",
+        "standing": "gone" if known is None else "heard" if heard else "silent",
         "connected": heard if connected is None else name in connected,
     }

@@ -124,7 +124,7 @@ CLOSURES_WAITING: Final = Gauge(
 )
 REGISTERED_GUARDS: Final = Gauge(
     "rescind_registered_guards",
-    "Registered guards by mode, and whether heard within their lease.",
+    "Guards by mode and lease (`gone`: left within the last hour, in silence).",
     ("mode", "lease"),
     roles=_GUARDED,
 )

@@ -20,8 +20,9 @@ CREATED: Final = (
     "created with it and does not end with it: revoke each of these that nobody knows."
 )
 ALL_ENDED: Final = (
-    "`rescind blast-radius {ended_id}` lists all that ended with {ended}. It also lists "
-    "what was created with it and did not end: revoke each of these that nobody knows."
+    "`rescind blast-radius {ended_id}` lists all that ended with {ended}. It also "
+    "lists what was created with it and did not end: revoke each of these that nobody "
+    "knows."
 )
 # As `rescind guards` shows a guard that is late no more.
 CAUGHT_UP: Final = "`heard`, `0 facts` behind and not in mode `observe`"

@@ -30,7 +30,7 @@ ROLES: Mapping[str, frozenset[str]] = {
 VALUES: Mapping[str, frozenset[str]] = {
     "act": frozenset({"held", "proposed"}),
     "kind": frozenset(each.value for each in FindingKind),
-    "lease": frozenset({"held", "lapsed"}),
+    "lease": frozenset({"held", "lapsed", "gone"}),
     "mode": frozenset(each.value for each in GuardMode),
     "role": frozenset(metrics.LABELS["role"].split(", ")),
     "stage": frozenset(metrics.LABELS["stage"].split(", ")),

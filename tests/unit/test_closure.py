@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from streams.model.times import SECOND
 from streams.stages.closure.closure import (
     CauseOutcome,
     Closure,
@@ -175,3 +176,23 @@ def test_a_late_cause_of_before_a_restart_is_not_told_again() -> None:
     seen = closure.look(7, 0)
     assert seen is not None
     assert seen.state is ProofState.PARTIAL
+
+
+def test_one_that_left_in_silence_is_missed_for_an_hour_until_it_is_heard() -> None:
+    """Cut off it denies everything, and nobody would be told."""
+    closure = Closure(DEADLINE)
+    for name in ("cut", "back", "removed", "read again"):
+        closure.register(Registration(name, LEASE, GuardMode.FAIL_CLOSED), 0)
+    for name in ("cut", "back", "removed"):
+        closure.apply(name, 1, 10 * LEASE)
+
+    closure.expire(20 * LEASE)
+
+    assert set(closure.missed) == {"cut", "back", "removed"}
+    assert closure.standing(20 * LEASE) == {(GuardMode.FAIL_CLOSED, "gone"): 3}
+    assert not closure.guards
+    assert closure.leave("removed")
+    closure.register(Registration("back", LEASE, GuardMode.FAIL_CLOSED), 21 * LEASE)
+    assert set(closure.missed) == {"cut"}
+    closure.expire(10 * LEASE + 3600 * SECOND)
+    assert not closure.missed

@@ -46,6 +46,7 @@ def own_enforcement(
             raise not_found("no such realm")
         return Enforcement(
             guards=closures.closure.guards,
+            missed=closures.closure.missed,
             end=feed.end,
             deadline=closures.causes.deadline,
             credential=closures.roll.names.holder,

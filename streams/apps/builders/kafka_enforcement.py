@@ -37,6 +37,7 @@ class OwnRealm:
         known = self.followed.realms.get(self.name)
         return Enforcement(
             guards=known.roll.closure.guards if known else {},
+            missed=known.roll.closure.missed if known else {},
             end=self.followed.position,
             deadline=self.stage.rules.deadline,
             credential=known.roll.entry if known else lambda _: None,
@@ -60,7 +61,8 @@ class OwnRealm:
 
     async def remove(self, guard: str, actor: str) -> bool:
         """Let a guard go; who wanted it is recorded first."""
-        if guard not in self.enforcement().guards:
+        of = self.enforcement()
+        if guard not in of.guards and guard not in of.missed:
             return False
         act = Act(
             realm=self.name,

@@ -220,7 +220,8 @@ class GuardRegistry:
             StoreBusyError: too much waits to be written; it is a member as before.
             sqlite3.Error: the file cannot be written; it is a member as before.
         """
-        if not (self.names.is_bound(guard) or guard in self._closure.guards):
+        known = guard in self._closure.guards or guard in self._closure.missed
+        if not (known or self.names.is_bound(guard)):
             return False
         at = self._clock()
 

@@ -32,10 +32,13 @@ from typing import TYPE_CHECKING, Final
 import attrs
 from attrs import define, frozen
 
+from streams.model.times import SECOND
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 SILENCE: Final = 10  # leases after which a silent member that fails closed has left
+MISSED: Final = 3600 * SECOND  # for which one that left in silence is listed
 
 
 class GuardMode(Enum):
@@ -84,6 +87,7 @@ class RegisteredGuard:
 
     Attributes:
         since: place of its registration among the receipts.
+        first: when it registered (ns).
         applied: every fact below this offset is applied.
         heard: when it last gave a sign (ns).
         trial: ns for which a member that fails open is waited for while it has proven
@@ -95,6 +99,7 @@ class RegisteredGuard:
     heard: int
     applied: int = 0
     trial: int | None = None
+    first: int = 0
 
     @property
     def fence(self) -> int | None:
@@ -116,6 +121,14 @@ class RegisteredGuard:
         if self.terms.mode is GuardMode.FAIL_OPEN:
             return self.trial is not None and silence >= SILENCE * self.trial
         return silence >= SILENCE * self.terms.lease
+
+    def is_missed(self, now: int) -> bool:
+        """Whether a guard that left may still run, cut off.
+
+        One that was heard only for a moment may be a record that is read again.
+        """
+        seen = self.heard - self.first >= SILENCE * self.terms.lease
+        return seen and now - self.heard < MISSED
 
 
 @define(eq=False)
@@ -160,6 +173,7 @@ class Closure:
 
     Attributes:
         guards: by name.
+        missed: that left in silence lately, by name; they count for nothing.
         receipts: how many records of the receipts' log were applied.
     """
 
@@ -172,6 +186,7 @@ class Closure:
         """
         self._ceiling = ceiling
         self.guards: dict[str, RegisteredGuard] = {}
+        self.missed: dict[str, RegisteredGuard] = {}
         self.receipts = 0
         self._deadline = deadline
         self._tracked: list[Tracked] = []
@@ -182,11 +197,16 @@ class Closure:
         return len(self._tracked)
 
     def standing(self, now: int) -> Counter[tuple[GuardMode, str]]:
-        """Count guards by mode, and by whether they were heard within their lease."""
-        return Counter(
+        """Count guards by mode, and by whether they were heard within their lease.
+
+        Those that left in silence are "gone".
+        """
+        counts = Counter(
             (each.terms.mode, "held" if each.is_heard(now) else "lapsed")
             for each in self.guards.values()
         )
+        counts.update((each.terms.mode, "gone") for each in self.missed.values())
+        return counts
 
     def register(self, terms: Registration, now: int) -> RegisteredGuard:
         """Apply a registration; of a guard's leases the longest counts.
@@ -196,9 +216,12 @@ class Closure:
         """
         if self._ceiling is not None and terms.lease > self._ceiling:
             terms = attrs.evolve(terms, lease=self._ceiling)
+        self.missed.pop(terms.guard, None)
         known = self.guards.get(terms.guard)
         if known is None:
-            known = RegisteredGuard(terms, self.receipts, now, trial=self._ceiling)
+            known = RegisteredGuard(
+                terms, self.receipts, now, trial=self._ceiling, first=now
+            )
             self.guards[terms.guard] = known
         else:
             if known.terms.mode is GuardMode.OBSERVE:
@@ -225,13 +248,16 @@ class Closure:
     def leave(self, guard: str) -> bool:
         """Apply a goodbye, or an operator's removal; tell whether it was known."""
         self.receipts += 1
-        return self.guards.pop(guard, None) is not None
+        missed = self.missed.pop(guard, None)
+        return self.guards.pop(guard, missed) is not None
 
     def expire(self, now: int) -> list[str]:
         """Let those go that were silent for too long, and name them."""
         gone = [name for name, each in self.guards.items() if each.has_left(now)]
-        for name in gone:
-            del self.guards[name]
+        self.missed |= {name: self.guards.pop(name) for name in gone}
+        over = [n for n, each in self.missed.items() if not each.is_missed(now)]
+        for name in over:
+            del self.missed[name]
         return gone
 
     def read(self, offsets: Iterable[int], now: int, *, late: bool = False) -> None:

@@ -141,9 +141,8 @@ class KafkaGuardRegistry:
     def leave(self, guard: str) -> bool:
         """Let a guard go on an operator's word; tell whether it was a member."""
         self._forget(guard)
-        known = guard in self.closure.guards
         at = self.closure.receipts
-        self.closure.leave(guard)
+        known = self.closure.leave(guard)
         self.closure.receipts = at
         return known
 
