@@ -4,29 +4,37 @@
     export RESCIND_URL=https://rescind.internal RESCIND_GUARD_TOKEN=... JWT_KEY=...
     python mcp_server.py
 
-Two places: the token verifier refuses a dead token with 401 before a session begins,
-and `while_allowed` asks again for each tool call, with the tool as scope, and cancels
-a call that runs when the token dies.
+Three places. The token verifier refuses a dead token with 401. `permitted` runs each
+request while its token lives, a tool's with the tool as scope: a call or a subscription
+that runs when the token dies is cancelled and answered with an error. Those are all
+that runs in the protocol of 2026-07-28, which has no sessions; what clients of older
+ones hold open besides, a session's stream of messages, is cut by `GuardMiddleware`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import MutableMapping
 from typing import Any
 
 import jwt
 import uvicorn
 from mcp.server.auth.middleware.auth_context import get_access_token
+from mcp.server.auth.middleware.bearer_auth import RequireAuthMiddleware
 from mcp.server.auth.provider import AccessToken
 from mcp.server.auth.settings import AuthSettings
+from mcp.server.context import CallNext, ServerRequestContext
 from mcp.server.mcpserver import Context, MCPServer
-from mcp.server.mcpserver.exceptions import ToolError
+from mcp.shared.exceptions import MCPError
 from pydantic import AnyHttpUrl
+from starlette.applications import Starlette
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from rescind_guard import DeniedError, Guard, Identifier, Presented, while_allowed
+from rescind_guard import DeniedError, Guard, Identifier, Presented
+from rescind_guard.asgi import GuardMiddleware
+
+REFUSED = -32040  # of the numbers that are free for servers
 
 guard = Guard(
     os.environ["RESCIND_URL"],
@@ -72,23 +80,47 @@ def presented(claims: dict[str, Any]) -> Presented:
     return Presented(who, issued_at=claims["iat"] * 1_000_000_000)
 
 
-@asynccontextmanager
-async def permitted(tool: str) -> AsyncIterator[None]:
-    """Run a tool while its caller may use it."""
+async def permitted(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> Any:
+    """Serve a request while its caller is allowed."""
     token = get_access_token()
     if token is None or token.claims is None:
-        raise ToolError("no credential")
+        raise MCPError(REFUSED, "no credential")
+    tool = (ctx.params or {}).get("name")
+    scope = f"mcp.tool|{tool}" if ctx.method == "tools/call" else None
     try:
-        caller = presented(token.claims)
-        async with while_allowed(guard, caller, scope=f"mcp.tool|{tool}"):
-            yield
+        async with guard.task(presented(token.claims), scope=scope):
+            return await call_next(ctx)
     except DeniedError as denied:
-        raise ToolError(f"refused: {denied}") from None
+        raise MCPError(REFUSED, f"refused: {denied}") from None
+
+
+def streaming(connection: MutableMapping[str, Any]) -> Presented:
+    """Give what is presented by whoever opens a stream; its token is verified."""
+    return presented(connection["user"].access_token.claims)
+
+
+def guarded(app: Starlette) -> Starlette:
+    """Put the guard behind the look at tokens, in front of the streams of sessions."""
+    ends = [getattr(route, "endpoint", None) for route in app.routes]
+    (door,) = [end for end in ends if isinstance(end, RequireAuthMiddleware)]
+    door.app = streams_cut(door.app)
+    return app
+
+
+def streams_cut(app: ASGIApp) -> ASGIApp:
+    """Have the streams of sessions cut; answers to requests end with these."""
+    watched = GuardMiddleware(app, guard, streaming)
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        await (watched if scope["method"] == "GET" else app)(scope, receive, send)
+
+    return serve
 
 
 server = MCPServer(
     "orders",
     token_verifier=Verifier(),
+    middleware=[permitted],
     auth=AuthSettings(
         issuer_url=AnyHttpUrl("https://idp.example"),
         resource_server_url=AnyHttpUrl("https://orders.example/mcp"),
@@ -100,23 +132,21 @@ server = MCPServer(
 @server.tool()
 async def list_orders() -> list[str]:
     """List the orders."""
-    async with permitted("list_orders"):
-        return ["order 1"]
+    return ["order 1"]
 
 
 @server.tool()
 async def watch_orders(seconds: float, context: Context) -> int:
     """Watch for new orders, and give their number."""
-    async with permitted("watch_orders"):
-        await context.report_progress(0, seconds)
-        await asyncio.sleep(seconds)
-        return 0
+    await context.report_progress(0, seconds)
+    await asyncio.sleep(seconds)
+    return 0
 
 
 async def main() -> None:
     """Run the guard while the server serves."""
     config = uvicorn.Config(
-        server.streamable_http_app(),
+        guarded(server.streamable_http_app()),
         host="127.0.0.1",
         port=int(os.environ.get("PORT", "8080")),
     )

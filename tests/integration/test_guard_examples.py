@@ -161,20 +161,29 @@ async def test_a_web_example_stops_tokens_of_before(
             assert got.status == 200
 
 
-async def test_the_mcp_example_stops_the_revoked(
-    repository: Path, server: Server
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [
+        ("mcp_server.py", "2026-07-28"),
+        pytest.param("mcp_server.py", "legacy", marks=pytest.mark.long),
+        pytest.param("fastmcp_server.py", "2026-07-28", marks=pytest.mark.long),
+        pytest.param("fastmcp_server.py", "legacy", marks=pytest.mark.long),
+    ],
+)
+async def test_an_mcp_example_stops_the_revoked(
+    repository: Path, server: Server, name: str, mode: str
 ) -> None:
     """A tool call that runs is ended, and the next one is refused."""
     # Takes a second to import, in each process that collects tests.
-    from mcp import Client  # noqa: PLC0415
+    from mcp import Client, MCPError  # noqa: PLC0415
     from mcp.client.streamable_http import streamable_http_client  # noqa: PLC0415
 
     async with (
-        example(repository, "mcp_server.py", server) as url,
+        example(repository, name, server) as url,
         httpx2.AsyncClient(headers=HEADERS, timeout=60) as http,
     ):
         async with Client(
-            streamable_http_client(f"{url}/mcp", http_client=http)
+            streamable_http_client(f"{url}/mcp", http_client=http), mode=mode
         ) as client:
             result = await client.call_tool("list_orders", {})
             assert "order 1" in str(result.content)
@@ -184,10 +193,83 @@ async def test_the_mcp_example_stops_the_revoked(
             ) -> None:
                 await revoke(server)
 
-            result = await client.call_tool(
-                "watch_orders", {"seconds": 3600}, progress_callback=begun
-            )
-            assert result.is_error
-            assert "refused: revoked" in str(result.content)
+            with pytest.raises(MCPError, match="refused: revoked"):
+                await client.call_tool(
+                    "watch_orders", {"seconds": 3600}, progress_callback=begun
+                )
         refused = await http.post(f"{url}/mcp", json={})
         assert refused.status_code == 401
+
+
+LISTENS = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "subscriptions/listen",
+    "params": {
+        "notifications": {"toolsListChanged": True},
+        "_meta": {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {},
+        },
+    },
+}
+BEGINS = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "a client", "version": "1"},
+    },
+}
+ACCEPTS = {"accept": "application/json, text/event-stream"}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["mcp_server.py", "fastmcp_server.py"])
+async def test_a_stream_of_an_mcp_session_ends_with_its_token(
+    repository: Path, server: Server, name: str
+) -> None:
+    """And nobody goes on in the session."""
+    async with (
+        example(repository, name, server) as url,
+        httpx2.AsyncClient(headers={**HEADERS, **ACCEPTS}, timeout=20) as http,
+    ):
+        place = f"{url}/mcp"
+        begun = await http.post(place, json=BEGINS)
+        session = {"mcp-session-id": begun.headers["mcp-session-id"]}
+        async with http.stream("GET", place, headers=session) as stream:
+            assert stream.status_code == 200
+            await revoke(server)
+            with pytest.raises(httpx2.RemoteProtocolError):
+                await stream.aread()
+        for refused in (
+            await http.get(place, headers=session),
+            await http.post(place, headers=session, json=BEGINS),
+        ):
+            assert refused.status_code == 401
+            assert refused.headers["www-authenticate"].startswith("Bearer")
+
+
+@pytest.mark.long
+async def test_a_subscription_of_the_mcp_example_ends_with_its_token(
+    repository: Path, server: Server
+) -> None:
+    """In the protocol without sessions; FastMCP serves none."""
+    headers = {
+        **HEADERS,
+        **ACCEPTS,
+        "mcp-protocol-version": "2026-07-28",
+        "mcp-method": str(LISTENS["method"]),
+    }
+    async with (
+        example(repository, "mcp_server.py", server) as url,
+        httpx2.AsyncClient(headers=headers, timeout=60) as http,
+        http.stream("POST", f"{url}/mcp", json=LISTENS) as listening,
+    ):
+        lines = listening.aiter_lines()
+        assert "event" in await anext(lines)
+        assert "acknowledged" in await anext(lines)
+        await revoke(server)
+        assert "refused: revoked" in "".join([line async for line in lines])
