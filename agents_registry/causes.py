@@ -31,6 +31,21 @@ FEW: Final = 8  # lifts of one target, put in order whenever they are looked at
 _FINAL = (Effect.REVOKE, Effect.NOT_BEFORE)  # a tuple: enums hash slowly
 
 
+def plain_cause(cause: RecordedCause) -> list[Any]:
+    """Cause as JSON can hold it."""
+    values = [getattr(cause, name) for name in _FIELDS]
+    return [*values, cause.effect.value, cause.reach.value]
+
+
+def cause_of(plain: Iterable[Any]) -> RecordedCause:
+    """Read what `plain_cause` gave."""
+    *values, effect, reach = plain
+    fields = dict(zip(_FIELDS, values, strict=True))
+    fields["digest"] = bytes.fromhex(fields.pop("fact_id"))
+    fields["scopes"] = tuple(fields["scopes"])
+    return RecordedCause(**fields, effect=Effect(effect), reach=Reach(reach))
+
+
 _LiftStamp = tuple[int, int, int]  # version, uncertainty, version as claimed
 _Lifts = dict[str, _LiftStamp]
 
@@ -77,23 +92,26 @@ class CauseBook:
     def dump(self) -> dict[str, Any]:
         """State as plain values."""
         return {
-            "causes": [
-                [getattr(cause, name) for name in _FIELDS]
-                + [cause.effect.value, cause.reach.value]
-                for cause in self.all()
-            ],
+            "causes": list(map(plain_cause, self.all())),
             "lifts": [
                 [*key, list(lifts.items())] for key, lifts in self._lifts.items()
             ],
         }
 
+    def dump_of(self, node: int) -> dict[str, Any]:
+        """State of one identifier, in the form of `dump`."""
+        return {
+            "causes": list(map(plain_cause, self.on(node))),
+            "lifts": [
+                [*key, list(self._lifts[key].items())]
+                for key in self._lifted.get(node, ())
+            ],
+        }
+
     def restore(self, plain: Mapping[str, Any]) -> None:
         """Take up what `dump` gave."""
-        for *values, effect, reach in plain["causes"]:
-            fields = dict(zip(_FIELDS, values, strict=True))
-            fields["digest"] = bytes.fromhex(fields.pop("fact_id"))
-            fields["scopes"] = tuple(fields["scopes"])
-            self.add(RecordedCause(**fields, effect=Effect(effect), reach=Reach(reach)))
+        for cause in map(cause_of, plain["causes"]):
+            self.add(cause)
         for authority, node, aspect, lifts in plain["lifts"]:
             of_target = self._lifts[authority, node, aspect] = {}
             self._lifted.setdefault(node, []).append((authority, node, aspect))

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from agents_registry.identifiers import Identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 ABSENT: Final = -1
 BLOCK: Final = 64
@@ -113,6 +113,16 @@ class NameTable:
         block = self._blocks[number // BLOCK]
         code = block[block.find(_END, self._starts[number]) - 1]
         return self._kinds[code] if code < _LONG else self.identifier(number).kind
+
+    def encoded(self, number: int) -> bytes:
+        """Name of a number as it lies in memory and in a dump, with its end."""
+        block, start = self._blocks[number // BLOCK], self._starts[number]
+        return block[start : block.find(_END, start) + 1]
+
+    @property
+    def kinds(self) -> Sequence[str]:
+        """Kinds by their codes."""
+        return self._kinds
 
     def dump(self) -> dict[str, Any]:
         """Kinds by their codes, and the names by their numbers, one after the other."""

@@ -21,7 +21,7 @@ from agents_registry.closure import STEP, Requirements
 from agents_registry.endings import age
 from agents_registry.identifiers import Identifier, NodeClass
 from agents_registry.life import PRECEDENCE, Flaw, Life, Moment, Reason
-from agents_registry.lineage import KNOWN, NONE
+from agents_registry.lineage import CAUSED, KNOWN, NONE
 from agents_registry.presentation import (
     Presented,
     claims_of,
@@ -117,6 +117,49 @@ def judging(
     if answer is not None and answer.settled is not None:
         return answer.settled
     return (yield from _found_out(registry, presented, answer, now, scope, policy))
+
+
+def judged_clear(
+    registry: Registry,
+    presented: Presented,
+    *,
+    now: int,
+    scope: str | None = None,
+    policy: Policy = DEFAULT_POLICY,
+) -> Judgement | None:
+    """Judge a presentation by what is known of its nodes; None: look closely."""
+    names = presented.identifiers + presented.chain
+    nodes = [registry.lineage.find(name) for name in names]
+    if not is_clear(registry, presented, nodes, now, scope):
+        return None
+    return _recognised(registry, presented, nodes, policy)
+
+
+def judging_closely(
+    registry: Registry,
+    presented: Presented,
+    *,
+    now: int,
+    scope: str | None = None,
+    policy: Policy = DEFAULT_POLICY,
+) -> Steps[tuple[Judgement, set[int]]]:
+    """Judge a presentation by nothing that is kept, in steps; see `judge`.
+
+    Returns:
+        The verdict, and the nodes that it rests on; below 0 what no fact names.
+    """
+    names = presented.identifiers + presented.chain
+    nodes = [registry.lineage.find(name) for name in names]
+    claims = claims_of(registry, presented)
+    closure = yield from Requirements(registry, None, claims).collect()
+    verdict = yield from _closely(registry, closure, now, scope)
+    if verdict.allowed:
+        verdict = _recognised(registry, presented, nodes, policy)
+    rests_on = set(closure.nodes)
+    for node in closure.nodes:
+        if node >= 0 and registry.lineage.flags[node] & CAUSED:
+            rests_on.update(registry.attributes.get(node, ()))
+    return verdict, rests_on
 
 
 def _asked(presented: Presented, scope: str | None) -> tuple[object, ...]:

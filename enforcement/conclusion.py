@@ -5,7 +5,7 @@ However a table comes to a guard, and wherever it lies, this is how it answers.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 from agents_registry.verdict import LIVES
 from enforcement.counters import Counters
@@ -21,36 +21,41 @@ if TYPE_CHECKING:
 class Vouching(Protocol):
     """What is known of how current a table is; see `enforcement.standing`."""
 
-    deadline: int
-    caught_up: bool
-    served: bool
+    @property
+    def deadline(self) -> int:
+        """When the lease ends (ns of the guard's clock)."""
+        ...
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether this log was once applied up to its end."""
+        ...
+
+    @property
+    def served(self) -> bool:
+        """Whether some log was once applied up to its end."""
+        ...
 
     def covers(self, token: Token) -> bool:
         """Whether everything below a token's offset is applied."""
         ...
 
 
-OfProof = TypeVar("OfProof", bound=Vouching)
-
-
-class Conclusion(Generic[OfProof]):
+class Conclusion:
     """Puts judgement, mode and lease together.
 
     Attributes:
         counters: what it did.
-        standing: how current the table is.
     """
 
     def __init__(
         self,
-        standing: OfProof,
         mode: Mode,
         routes: Mapping[str, Mode] | None,
         clock: Callable[[], int],
     ) -> None:
         """Set up; the clock is that of the lease."""
         self.counters = Counters()
-        self.standing = standing
         self._clock = clock
         modes: dict[str | None, Mode] = {None: mode} | dict(routes or {})
         # One look-up by text: an enum hashes slowly.
@@ -61,15 +66,16 @@ class Conclusion(Generic[OfProof]):
 
     def _concluded(
         self,
+        standing: Vouching,
         judged: Judgement | None,
         mode: Mode,
         granted: Verdict,
         at_least: Token | str | None,
     ) -> Verdict:
         now = self._clock()  # only now: the process may have been stopped meanwhile
-        stale = now >= self.standing.deadline
+        stale = now >= standing.deadline
         if judged is None:
-            return self._answer(mode, stale=False, lapse=Lapse.UNREADABLE)
+            return self._answer(standing, mode, stale=False, lapse=Lapse.UNREADABLE)
         if not stale and at_least is None:
             if judged is LIVES:
                 self.counters.allowed += 1
@@ -77,23 +83,12 @@ class Conclusion(Generic[OfProof]):
             if not judged.allowed and mode is not Mode.OBSERVE:
                 self.counters.denied[judged.reason.value] += 1
                 return refusal(judged, mode)
-        lapse = self._lapse(mode, at_least, stale=stale)
-        return self._answer(mode, stale=stale, lapse=lapse, judged=judged)
-
-    def _lapse(
-        self, mode: Mode, at_least: Token | str | None, *, stale: bool
-    ) -> Lapse | None:
-        """Reason why the guard cannot vouch for its replica, None where it can."""
-        if not self.standing.caught_up:
-            return Lapse.NOT_CAUGHT_UP
-        if at_least is not None:
-            token = Token.parse(at_least) if isinstance(at_least, str) else at_least
-            if not self.standing.covers(token):
-                return Lapse.NOT_YET_APPLIED
-        return Lapse.NO_LEASE if stale and mode is not Mode.FAIL_OPEN else None
+        lapse = _lapse(standing, mode, at_least, stale=stale)
+        return self._answer(standing, mode, stale=stale, lapse=lapse, judged=judged)
 
     def _answer(
         self,
+        standing: Vouching,
         mode: Mode,
         *,
         stale: bool,
@@ -106,7 +101,7 @@ class Conclusion(Generic[OfProof]):
         credential may be unknown only because the replica is behind.
         """
         refused = lapse is not None or not judged.allowed
-        observed = refused and mode is Mode.OBSERVE and self.standing.served
+        observed = refused and mode is Mode.OBSERVE and standing.served
         because_of_rule = not judged.allowed and judged.cause is not None
         reason = judged.reason if lapse is None or because_of_rule else lapse
         counters = self.counters
@@ -127,3 +122,16 @@ class Conclusion(Generic[OfProof]):
             report=judged.report,
             observed=observed,
         )
+
+
+def _lapse(
+    standing: Vouching, mode: Mode, at_least: Token | str | None, *, stale: bool
+) -> Lapse | None:
+    """Reason why the guard cannot vouch for its replica, None where it can."""
+    if not standing.caught_up:
+        return Lapse.NOT_CAUGHT_UP
+    if at_least is not None:
+        token = Token.parse(at_least) if isinstance(at_least, str) else at_least
+        if not standing.covers(token):
+            return Lapse.NOT_YET_APPLIED
+    return Lapse.NO_LEASE if stale and mode is not Mode.FAIL_OPEN else None

@@ -49,7 +49,7 @@ OfStanding = TypeVar("OfStanding", bound=AnyStanding[Any, Any])
 OfFeed = TypeVar("OfFeed", bound=Feeding)
 
 
-class AnyGuard(Conclusion[OfStanding], Generic[OfStanding, OfFeed]):
+class AnyGuard(Conclusion, Generic[OfStanding, OfFeed]):
     """A replica of one realm, kept current, that judges presented credentials.
 
     An async context manager: it feeds itself between entry and exit.
@@ -78,7 +78,8 @@ class AnyGuard(Conclusion[OfStanding], Generic[OfStanding, OfFeed]):
         wall_clock: Callable[[], int],
     ) -> None:
         """Set up; entering the context connects."""
-        super().__init__(standing, mode, routes, clock)
+        super().__init__(mode, routes, clock)
+        self.standing = standing
         self.feed = feed
         self.time = SteadyClock(wall_clock, clock)
         standing.witness = self.time.witness
@@ -127,7 +128,7 @@ class AnyGuard(Conclusion[OfStanding], Generic[OfStanding, OfFeed]):
         mode, granted = self._routes[route]
         read = read_presented(presented)
         judged = None if read is None else self._tables.judge(read, scope)
-        return self._concluded(judged, mode, granted, at_least)
+        return self._concluded(self.standing, judged, mode, granted, at_least)
 
     async def check_in_turns(
         self,
@@ -145,7 +146,7 @@ class AnyGuard(Conclusion[OfStanding], Generic[OfStanding, OfFeed]):
         mode, granted = self._routes[route]
         read = read_presented(presented)
         judged = None if read is None else await self._tables.in_turns(read, scope)
-        return self._concluded(judged, mode, granted, at_least)
+        return self._concluded(self.standing, judged, mode, granted, at_least)
 
     def checking(
         self,
@@ -161,7 +162,7 @@ class AnyGuard(Conclusion[OfStanding], Generic[OfStanding, OfFeed]):
         judged = None
         if read is not None:
             judged = yield from self._tables.judging(read, scope)
-        return self._concluded(judged, mode, granted, at_least)
+        return self._concluded(self.standing, judged, mode, granted, at_least)
 
     def on_deny(
         self,
@@ -228,7 +229,8 @@ class AnyGuard(Conclusion[OfStanding], Generic[OfStanding, OfFeed]):
         applied = self.applied()
         verdict = await self.check_in_turns(presented, scope=scope, route=route)
         if verdict.allowed and mode is Mode.FAIL_CLOSED and not proven:
-            verdict = self._answer(mode, stale=True, lapse=Lapse.NO_LEASE)
+            lapse = Lapse.NO_LEASE
+            verdict = self._answer(self.standing, mode, stale=True, lapse=lapse)
         if not verdict.allowed:
             raise DeniedError(verdict)
         return applied
@@ -309,8 +311,6 @@ class Guard(AnyGuard[Freshness, Feed]):
         feed: its connection to the server.
     """
 
-    _fresh: Callable[[int, Callable[[], int]], Freshness] = Freshness
-
     def __init__(  # noqa: PLR0913 - each is a setting with a default, by name
         self,
         url: str,
@@ -371,6 +371,9 @@ class Guard(AnyGuard[Freshness, Feed]):
             clock=clock,
             wall_clock=wall_clock,
         )
+
+    def _fresh(self, length: int, clock: Callable[[], int]) -> Freshness:
+        return Freshness(length, clock)
 
 
 def _receipts(

@@ -89,8 +89,8 @@ OURS = {
     ),
     "fail open before the first catch-up": Bug(
         "enforcement/conclusion.py",
-        "if not self.standing.caught_up:",
-        "if not self.standing.replica:",
+        "if not standing.caught_up:",
+        "if not standing.replica:",
         "modes",
     ),
     "a fact that cannot be read is skipped": Bug(

@@ -77,8 +77,8 @@ BUGS = {
     "miss means allow": Bug("conclusion", "not judged.allowed\n", "judged.cause\n"),
     "snapshot counts as catch-up": Bug(
         "conclusion",
-        "if not self.standing.caught_up:",
-        "if not self.standing.replica:",
+        "if not standing.caught_up:",
+        "if not standing.replica:",
     ),
     "fail open asks no token": Bug(
         "conclusion",

@@ -1,0 +1,70 @@
+"""What is known to be clear, kept where all processes of a host read it.
+
+The agent's table writes it as any table does (`agents_registry.clearance`); a fact
+undoes it there while it is merged.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING
+
+from agents_registry.clearance import Clearance
+from enforcement.shared.layout import GENERATION, NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from agents_registry.lineage import Lineage
+    from enforcement.shared.layout import SharedFile
+
+
+class SharedClearance(Clearance):
+    """Values in a file; the same as those of a table in memory.
+
+    Attributes:
+        undone: counts what may leave nodes to be found out.
+    """
+
+    def __init__(
+        self,
+        lineage: Lineage,
+        owned: Mapping[int, Iterable[int]],
+        file: SharedFile,
+    ) -> None:
+        """Begin a generation."""
+        super().__init__(lineage, owned)
+        self.undone = 0
+        columns: Mapping[str, array[int]] = file.columns  # type: ignore[assignment]
+        self._words, self._known = file.words, columns["clear"]
+        self.values, self.marks = columns["clear"], columns["marks"]
+        self.nearest = columns["nearest"]
+        self._words[GENERATION] = self.generation
+
+    def growing(self, column: array[int]) -> Iterator[None]:  # noqa: ARG002
+        """Need no room: the file has it."""
+        self._is_blank = False
+        yield from ()
+
+    def name(self, node: int) -> None:
+        """Note that a fact makes a node known; of a new one nothing is known yet."""
+        if node < self._words[NAMES]:
+            super().name(node)
+
+    def undo(self, *touched: int) -> None:
+        """Undo what hangs on nodes; see `Clearance`."""
+        self.undone += 1
+        super().undo(*touched)
+
+    def begin(self) -> None:
+        """Begin a generation: nothing is known any more."""
+        self.undone += 1
+        super().begin()
+        if self.values is not self._known:
+            # Generations are used up, and nobody may take an old value for a new one.
+            self._words[GENERATION] = 0
+            self._known[: len(self._lineage)] = array(
+                "q", bytes(8 * len(self._lineage))
+            )
+            self.values = self._known
+        self._words[GENERATION] = self.generation

@@ -1,0 +1,270 @@
+"""A guard that answers from the table of the host's agent, which it only reads.
+
+The lease stands beside the table. It is read before the table, and compared with the
+clock afterwards: what the table says then is at least as new as what the lease proves,
+however long the process was stopped in between.
+
+Nothing here waits, locks or talks. A check is right in any thread, and in any child
+of a fork.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from attrs import frozen
+
+from agents_registry.clearance import CURRENT, FINE, MARKED, NAMED
+from agents_registry.lineage import NONE
+from agents_registry.verdict import DEFAULT_POLICY, LIVES, Judgement, Policy
+from enforcement.clocks import boottime
+from enforcement.conclusion import Conclusion
+from enforcement.names import Names, read_presented
+from enforcement.readiness import NotReadyError
+from enforcement.shared import host
+from enforcement.shared.judging import judged_by
+from enforcement.shared.layout import (
+    APPLIED,
+    CAUGHT_UP,
+    CLOCK,
+    DEADLINE,
+    GENERATION,
+    KEPT,
+    SERVED,
+    SOUND,
+    STATE,
+    NotATableError,
+)
+from enforcement.shared.viewing import MappedTable
+from enforcement.token import Token
+from enforcement.verdict import Mode, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from agents_registry.presentation import Presented
+
+MOST_KNOWN: Final = 8192  # texts whose numbers are kept
+PAUSE_SECONDS: Final = 0.005  # between two looks of those who wait
+_CLEAR: Final = CURRENT | MARKED
+
+
+@frozen
+class _Seen:
+    """What the table said of itself before it was asked.
+
+    Attributes:
+        deadline: of the lease (ns of CLOCK_BOOTTIME).
+        log: genesis and partition.
+        applied: everything below is in the table.
+    """
+
+    deadline: int = 0
+    caught_up: bool = False
+    served: bool = False
+    log: tuple[str, int] = ("", -1)
+    applied: int = -1
+
+    def covers(self, token: Token) -> bool:
+        """Whether everything below a token's offset is applied."""
+        return (
+            token.genesis,
+            token.partition,
+        ) == self.log and token.offset <= self.applied
+
+
+_NOTHING: Final = _Seen()
+
+
+class SharedGuard(Conclusion):
+    """A guard without a replica and a connection of its own.
+
+    Attributes:
+        counters: what this process did.
+        trouble: why there is no table, for people.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        mode: Mode = Mode.FAIL_CLOSED,
+        routes: Mapping[str, Mode] | None = None,
+        policy: Policy = DEFAULT_POLICY,
+        clock: Callable[[], int] = boottime,
+    ) -> None:
+        """Look for the table; one that is not there yet is looked for again.
+
+        Args:
+            path: where the agent puts the table.
+            mode: what to do with what cannot be proven; ``fail_open`` needs an agent
+                that says so, since a closure counts by it.
+            routes: routes with a mode of their own, by name.
+            policy: what to do with credentials that no fact makes known.
+            clock: nanoseconds of CLOCK_BOOTTIME.
+        """
+        super().__init__(mode, routes, clock)
+        self.trouble: str | None = None
+        self._path = Path(path)
+        self._policy = policy
+        modes = [mode, *(routes or {}).values()]
+        self._opens = Mode.FAIL_OPEN in modes
+        self._table: MappedTable | None = None
+        self._open()
+
+    def check(
+        self,
+        presented: Presented | Names,
+        *,
+        scope: str | None = None,
+        at_least: Token | str | None = None,
+        route: str | None = None,
+    ) -> Verdict:
+        """Judge a credential now; see `Guard.check`.
+
+        Raises:
+            KeyError: no route of this name was declared.
+            ValueError: ``at_least`` is not a token.
+        """
+        mode, granted = self._routes[route]
+        table = self._table
+        if type(presented) is str and scope is None and at_least is None and table:
+            # What nearly every check comes to.
+            node = table.known.get(presented)
+            if node is not None:
+                words = table.words
+                deadline, value = words[DEADLINE], table.values[node]
+                now = self._clock()
+                if (
+                    value > now + words[CLOCK] | FINE
+                    and value & _CLEAR == words[GENERATION] | NAMED
+                    and now < deadline
+                ):
+                    self.counters.allowed += 1
+                    return granted
+        return self._looked_up(presented, scope, at_least, mode, granted)
+
+    def ready(self, timeout: float, *, required: bool = True) -> bool:
+        """Wait until the table has a lease; tell whether it has.
+
+        Args:
+            timeout: seconds.
+            required: raise where it has none.
+
+        Raises:
+            NotReadyError: it has none, and is required to.
+        """
+        if self._waited(timeout, lambda seen: self._clock() < seen.deadline):
+            return True
+        if required:
+            why = self.trouble or "the agent proves nothing"
+            raise NotReadyError(f"no lease in {timeout} s: {why}")
+        return False
+
+    def wait_for(self, token: Token | str, timeout: float) -> bool:
+        """Wait until the facts of a token are applied; tell whether they are.
+
+        Args:
+            token: what the server answered to the revocation.
+            timeout: seconds.
+
+        Raises:
+            ValueError: it is not a token.
+        """
+        wanted = Token.parse(token) if isinstance(token, str) else token
+        return self._waited(timeout, lambda seen: seen.covers(wanted))
+
+    def _waited(self, timeout: float, met: Callable[[_Seen], bool]) -> bool:
+        until = time.monotonic() + timeout
+        while not met(self._seen()[1]):
+            if time.monotonic() >= until:
+                return False
+            time.sleep(PAUSE_SECONDS)
+        return True
+
+    def _looked_up(
+        self,
+        presented: Presented | Names,
+        scope: str | None,
+        at_least: Token | str | None,
+        mode: Mode,
+        granted: Verdict,
+    ) -> Verdict:
+        table, seen = self._seen()
+        read = read_presented(presented)
+        if read is None or table is None:
+            judged = None if read is None else LIVES
+            return self._concluded(seen, judged, mode, granted, at_least)
+        found = self._judged(table, read, scope)
+        if found is None:
+            torn = _Seen(served=seen.served)
+            return self._concluded(torn, LIVES, mode, granted, at_least)
+        if (
+            type(presented) is str
+            and not table.kept
+            and (node := table.lineage.find(read.identifiers[0])) != NONE
+        ):
+            if len(table.known) >= MOST_KNOWN:
+                table.known = {}
+            table.known[presented] = node
+        return self._concluded(seen, found, mode, granted, at_least)
+
+    def _judged(
+        self, table: MappedTable, presented: Presented, scope: str | None
+    ) -> Judgement | None:
+        """Judge by the tables; None where no verdict could be had.
+
+        Of those whose log is gone only a cause counts; see `TableJudge`.
+        """
+        now = self._clock() + table.words[CLOCK]
+        judged = judged_by(table, presented, now, scope, self._policy)
+        for old in table.kept:
+            if judged is None or (not judged.allowed and judged.cause is not None):
+                break
+            earlier = judged_by(old, presented, now, scope, self._policy)
+            if earlier is None or (not earlier.allowed and earlier.cause is not None):
+                return earlier
+        return judged
+
+    def _seen(self) -> tuple[MappedTable | None, _Seen]:
+        """Table, and what it said of itself before it is asked."""
+        table = self._table
+        if table is None or self._clock() >= table.words[DEADLINE]:
+            self._open()
+            table = self._table
+        if table is None:
+            return None, _NOTHING
+        words = table.words
+        deadline, state, applied = words[DEADLINE], words[STATE], words[APPLIED]
+        return table, _Seen(
+            deadline=deadline,
+            caught_up=bool(state & CAUGHT_UP),
+            served=bool(state & SERVED),
+            log=table.log,
+            applied=applied if state & SOUND else -1,
+        )
+
+    def _open(self) -> None:
+        """Map the file that stands there now, if it is another one."""
+        try:
+            stat = self._path.stat()
+            if self._table and self._table.inode == (stat.st_dev, stat.st_ino):
+                return
+            table = MappedTable(self._path)
+            wanted = {name: table.file.description[name] for name in _HOST}
+            if wanted != _HOST:
+                raise NotATableError("another boot or another clock made this table")
+            if self._opens and Mode(table.file.description["mode"]) is Mode.FAIL_CLOSED:
+                raise NotATableError("its agent says that all readers fail closed")
+            kept = table.words[KEPT]
+            names = table.row_at(kept) if kept else ()
+            table.kept = tuple(MappedTable(self._path.with_name(n)) for n in names)
+        except (NotATableError, OSError, LookupError, ValueError) as error:
+            self.trouble = f"{type(error).__name__}: {error}"
+            return
+        self._table, self.trouble = table, None
+
+
+_HOST: Final = host.described()

@@ -1,0 +1,229 @@
+"""Puts the replica in force, and its lease, where other processes read them.
+
+A replica is put in force once all of it is in a file. So a lease, and a receipt, of the
+agent says the same of every process that reads the file: facts are written as they are
+merged, and only then does the position move that a lease or a receipt is of.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import define
+
+from enforcement.replica import Replica
+from enforcement.shared import host
+from enforcement.shared.layout import (
+    APPLIED,
+    CAUGHT_UP,
+    CLOCK,
+    DEADLINE,
+    KEPT,
+    SERVED,
+    SOUND,
+    STATE,
+)
+from enforcement.shared.writing import TableWriter
+from enforcement.standing import Freshness
+from enforcement.turns import in_turns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from agents_registry.facts import Fact
+    from enforcement.verdict import Mode
+
+LITTLE_ROOM: Final = 0.2  # of a file; below it the next one is begun
+_log = logging.getLogger("rescind_guard")  # noqa: TID251 - as `readiness` does
+
+
+class SharedReplica(Replica):
+    """A replica that has its facts written to files.
+
+    Attributes:
+        writers: one, and a second one while it is to be replaced.
+        failed: no file says all that the table says.
+    """
+
+    def __init__(self, *of: Any) -> None:
+        """Start empty, without a file; see `Replica`."""
+        super().__init__(*of)
+        self.writers: tuple[TableWriter, ...] = ()
+        self.failed = False
+
+    def _apply(self, fact: Fact, at: int) -> None:
+        super()._apply(fact, at)
+        for writer in self.writers:
+            if writer.registry is self.registry:
+                try:
+                    writer.applied(fact)
+                except OSError as error:
+                    self.failed = True
+                    _log.error("the table cannot be shared: %s", error)
+
+
+@define(eq=False)
+class _Build:
+    """A file that is being filled."""
+
+    replica: SharedReplica
+    writer: TableWriter
+    task: asyncio.Task[None]
+
+
+class SharedStanding(Freshness):
+    """The standing of an agent: what it says of itself stands in the file.
+
+    Attributes:
+        time: by which expiry is judged (ns since 1970).
+    """
+
+    def __init__(
+        self, path: Path, mode: Mode, length: int, clock: Callable[[], int]
+    ) -> None:
+        """Start without a file.
+
+        Args:
+            path: where the table is put; its folder is there.
+            mode: which closure takes the readers to have.
+            length: of the lease, in nanoseconds.
+            clock: gives nanoseconds of CLOCK_BOOTTIME.
+        """
+        super().__init__(length, clock)
+        self.replica: SharedReplica = SharedReplica()
+        self.time: Callable[[], int] = clock
+        self._path = path
+        self._mode = mode
+        self._build: _Build | None = None
+        self._gone_paths: list[str] = []
+
+    def offer(self, replica: Replica) -> bool:
+        """Put a replica in force once it is complete and in a file."""
+        assert isinstance(replica, SharedReplica)  # noqa: S101 - all are made here
+        if replica is self.replica:
+            self._see_to_room()
+            return False
+        if replica.position is None or not self._is_written(replica):
+            return False
+        kept, before = self.kept, self.replica
+        if not super().offer(replica):
+            return False
+        if len(self.kept) > len(kept):
+            self._keep()
+        self._put(replica)
+        for writer in before.writers:
+            writer.retire()
+        return True
+
+    def refresh(self) -> None:
+        """Fold what was applied and proven into the deadline, and write it down."""
+        super().refresh()
+        self._write()
+
+    def close(self) -> None:
+        """End the files; they stay, without a lease."""
+        self._drop_build()
+        for writer in self.replica.writers:
+            writer.retire()
+        self.replica.writers = ()
+
+    def _write(self) -> None:
+        replica = self.replica
+        for writer in replica.writers:
+            words = writer.file.words
+            applied = self.applied()
+            words[APPLIED] = -1 if applied is None else applied[1]
+            words[CLOCK] = self.time() - self._clock()
+            words[STATE] = (
+                CAUGHT_UP * self.caught_up + SERVED * self.served + SOUND * self.sound
+            )
+            # The last: what it proves is there before it.
+            words[DEADLINE] = 0 if replica.failed else self.deadline
+
+    def _is_written(self, replica: SharedReplica) -> bool:
+        """Whether all of a replica is in a file; begins to write it."""
+        build = self._build
+        if build is None or build.replica is not replica:
+            self._drop_build()
+            self._begin(replica)
+            return False
+        if not build.task.done():
+            return False
+        self._build = None
+        if build.task.exception() is not None or build.replica.failed:
+            build.writer.retire()
+            replica.writers = ()
+            replica.failed = False
+            return False
+        return True
+
+    def _see_to_room(self) -> None:
+        """Write the replica in force to a larger file where one is nearly full."""
+        replica, build = self.replica, self._build
+        if build is None:
+            if replica.writers and (
+                replica.failed or replica.writers[0].room < LITTLE_ROOM
+            ):
+                self._begin(replica)
+        elif build.replica is replica and build.task.done():
+            self._build = None
+            old, new = replica.writers
+            if build.task.exception() is not None:
+                new.retire()
+                replica.writers = (old,)
+                return
+            replica.writers, replica.failed = (new,), False
+            self._put(replica)
+            old.retire()
+
+    def _begin(self, replica: SharedReplica) -> None:
+        said = {
+            **host.described(),
+            "genesis": replica.genesis,
+            "partition": replica.partition,
+            "lease": self.lease.length,
+            "mode": self._mode.value,
+        }
+        path = self._path.with_name(f".{self._path.name}.{secrets.token_hex(4)}")
+        try:
+            writer = TableWriter(replica.registry, path, said)
+        except OSError as error:
+            _log.error("the table cannot be shared: %s", error)
+            return
+        replica.writers += (writer,)
+        task = asyncio.get_running_loop().create_task(in_turns(writer.building()))
+        self._build = _Build(replica, writer, task)
+
+    def _drop_build(self) -> None:
+        build, self._build = self._build, None
+        if build is not None:
+            build.task.cancel()
+            build.replica.writers = tuple(
+                each for each in build.replica.writers if each is not build.writer
+            )
+            build.writer.retire()
+            build.writer.path.unlink(missing_ok=True)
+
+    def _keep(self) -> None:
+        """Keep the file in force for its denials: its log is gone."""
+        name = f".{self._path.name}.{secrets.token_hex(4)}.gone"
+        with suppress(FileNotFoundError):
+            os.link(self._path, self._path.with_name(name))
+            self._gone_paths.append(name)
+
+    def _put(self, replica: SharedReplica) -> None:
+        """Put the file of a replica where readers look."""
+        writer = replica.writers[-1]
+        writer.enforce()
+        writer.file.words[KEPT] = (
+            writer.put_row(self._gone_paths) if self._gone_paths else 0
+        )
+        self._write()
+        writer.path.replace(self._path)
+        writer.path = self._path

@@ -1,0 +1,292 @@
+"""A table in a shared file, as the rules read it.
+
+It is a `Registry` to those who judge by it, and nothing else may be done with it. Dense
+columns lie in the file; what few nodes have is read from rows, and a row once written
+never changes. So what was read of one is kept by its place.
+
+The file may change while it is read. Whoever reads several nodes looks afterwards
+whether one of them changed (`MappedTable.is_unchanged`), and an error is a change, too.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+from attrs import define, field
+
+from agents_registry.causes import CauseBook, cause_of
+from agents_registry.identifiers import NodeClass
+from agents_registry.lineage import Lineage
+from agents_registry.registry import Registry
+from enforcement.shared.finding import NameFinder
+from enforcement.shared.layout import (
+    CHANGES,
+    GENERATION,
+    HORIZON,
+    KINDS,
+    LENGTH,
+    NO_HORIZON,
+    ROW,
+    SharedFile,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+    from pathlib import Path
+
+    from agents_registry.cause_rows import RecordedCause
+    from agents_registry.presentation import Presented
+
+MOST_ROWS: Final = 1024  # kept after they were read
+MOST_STEPS: Final = 1 << 20  # along rings, in one verdict
+
+Content = TypeVar("Content")
+
+
+class BrokenTableError(RuntimeError):
+    """A ring does not come back: it changes, or its writer died in the middle."""
+
+
+@define
+class _Row:
+    """What few nodes have, in the types that a registry has."""
+
+    more_parents: list[tuple[int, int]] = field(factory=list)
+    reissued: int | None = None
+    causes: list[RecordedCause] = field(factory=list)
+    lifts: CauseBook = field(factory=CauseBook)
+    attributes: dict[int, int] = field(factory=dict)
+    owners: list[frozenset[int]] = field(factory=list)
+    scopes: list[tuple[str, ...]] = field(factory=list)
+    devices: set[str] = field(factory=set)
+    tenants: set[str] = field(factory=set)
+
+    @classmethod
+    def read(cls, plain: dict[str, Any]) -> _Row:
+        """Read what `TableWriter` wrote."""
+        row = cls()
+        row.more_parents = [(up, how) for up, how in plain.get("more_parents", ())]
+        row.reissued = plain.get("reissued")
+        row.causes = list(map(cause_of, plain.get("causes", ())))
+        row.lifts.restore({"causes": (), "lifts": plain.get("lifts", ())})
+        row.attributes = dict(plain.get("attributes", ()))
+        row.owners = list(map(frozenset, plain.get("owners", ())))
+        row.scopes = list(map(tuple, plain.get("scopes", ())))
+        row.devices = set(plain.get("devices", ()))
+        row.tenants = set(plain.get("tenants", ()))
+        return row
+
+
+_NONE: Final = _Row()
+
+
+class _Rows:
+    """Rows by node."""
+
+    def __init__(self, file: SharedFile) -> None:
+        self._file = file
+        self._places = file.columns["row"]
+        self._kept: dict[int, _Row] = {}
+
+    def of(self, node: int) -> _Row:
+        """Row of a node, an empty one where it has none."""
+        place = self._places[node] if node >= 0 else 0
+        if not place:
+            return _NONE
+        row = self._kept.get(place)
+        if row is None:
+            row = _Row.read(self.text(place))
+            if len(self._kept) >= MOST_ROWS:
+                self._kept = {}
+            self._kept[place] = row
+        return row
+
+    def text(self, place: int) -> Any:
+        """Content of the row at a place."""
+        start = place * ROW
+        rows = self._file.rows
+        size = int.from_bytes(rows[start : start + LENGTH], "little")
+        return json.loads(bytes(rows[start + LENGTH : start + LENGTH + size]))
+
+
+class _Part(Generic[Content]):
+    """One part of the rows, as a dict by node that is only read."""
+
+    def __init__(self, rows: _Rows, name: str) -> None:
+        self._rows, self._name = rows, name
+
+    def get(self, node: int, default: Content) -> Content:
+        found: Content | None = getattr(self._rows.of(node), self._name)
+        return default if found is None else found
+
+    def __getitem__(self, node: int) -> Content:
+        found: Content = getattr(self._rows.of(node), self._name)
+        return found
+
+    def of(self, node: int) -> Content:
+        """As a `Register` gives it."""
+        return self[node]
+
+
+class _Causes(CauseBook):
+    """Causes and lifts out of rows."""
+
+    def __init__(self, rows: _Rows) -> None:
+        super().__init__()
+        self._of = rows.of
+
+    def on(self, node: int) -> Iterator[RecordedCause]:
+        """Yield the causes that name this very identifier."""
+        return iter(self._of(node).causes)
+
+    def in_force(
+        self, cause: RecordedCause, at: int | None = None, *, inclusive: bool = False
+    ) -> bool:
+        """Whether a cause counts at a time; see `CauseBook`."""
+        lifts = self._of(cause.node).lifts
+        return lifts.in_force(cause, at, inclusive=inclusive)
+
+
+class _Ring:
+    """Next names by node; counts the steps, since a broken ring has no end."""
+
+    def __init__(self, column: memoryview) -> None:
+        self._column = column
+        self.left = MOST_STEPS
+
+    def __getitem__(self, node: int) -> int:
+        self.left -= 1
+        if self.left < 0:
+            raise BrokenTableError("a ring of names does not come back")
+        following: int = self._column[node]
+        return following
+
+
+class _Lineage(Lineage):
+    """Columns of a file."""
+
+    def __init__(self, file: SharedFile, rows: _Rows, names: NameFinder) -> None:
+        columns: Any = file.columns
+        vocabulary = file.description["vocabulary"]
+        self.vocabulary = {kind: NodeClass(of) for kind, of in vocabulary.items()}
+        self.names = names  # type: ignore[assignment]
+        self.flags, self.relation = columns["flags"], columns["relation"]
+        self.parent = columns["parent"]
+        self.issued, self.expires = columns["issued"], columns["expires"]
+        parts: Any = _Part(rows, "more_parents"), _Part(rows, "reissued")
+        self.more_parents, self.reissued = parts
+        ring: Any = _Ring(columns["ring"])
+        self.ring = ring
+
+
+class _NoAnswers:
+    """Keeps none: facts that come do not touch them here."""
+
+    made = 0
+
+    def find(self, *_: object) -> None:
+        return None
+
+    def keep(self, *_: object) -> None:
+        """Keep nothing."""
+
+
+class _Clearance:
+    """What the agent knows of nodes, to be read alone; see `Clearance`."""
+
+    def __init__(self, file: SharedFile) -> None:
+        columns = file.columns
+        self.values, self.marks = columns["clear"], columns["marks"]
+        self.nearest = columns["nearest"]
+        self.answers = _NoAnswers()
+        self._words = file.words
+
+    @property
+    def generation(self) -> int:
+        generation: int = self._words[GENERATION]
+        return generation
+
+
+class MappedTable(Registry):
+    """A table that another process writes.
+
+    Attributes:
+        file: it lies there.
+        inode: of the file, and its device.
+        words, values: of the file.
+        kept: tables of logs that are gone; what they deny for a cause stays denied.
+        known: numbers by text, of names that were found.
+        log: genesis and partition.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Map it.
+
+        Raises:
+            NotATableError: it is no table that can be read.
+            OSError: there is none.
+        """
+        self.file, stat = SharedFile.opened(path)
+        self.inode = (stat.st_dev, stat.st_ino)
+        self.words, self.values = self.file.words, self.file.columns["clear"]
+        self.kept: tuple[MappedTable, ...] = ()
+        self.known: dict[str, int] = {}
+        rows = self._rows = _Rows(self.file)
+        parts: Any = [
+            _Part(rows, n)
+            for n in ("owners", "scopes", "attributes", "devices", "tenants")
+        ]
+        self.owners, self.scopes, self.attributes, self.devices, self.tenants = parts
+        self.causes = _Causes(rows)
+        self.lineage = _Lineage(self.file, rows, NameFinder(self.file, []))
+        said = self.file.description
+        self.log = (str(said["genesis"]), int(said["partition"]))
+        clearance: Any = _Clearance(self.file)
+        self.clearance = clearance
+        self._kinds = 0
+
+    @property
+    def changes(self) -> int:  # type: ignore[override]
+        """Count of changes, odd while one is under way."""
+        count: int = self.file.words[CHANGES]
+        return count
+
+    @property
+    def horizon(self) -> int | None:  # type: ignore[override]
+        """See `Registry`."""
+        horizon: int = self.file.words[HORIZON]
+        return None if horizon == NO_HORIZON else horizon
+
+    def begin(self) -> int:
+        """Begin a verdict: kinds may have become more.
+
+        Returns:
+            The last change that is whole.
+        """
+        changes = self.changes
+        ring: Any = self.lineage.ring
+        ring.left = MOST_STEPS
+        kinds = self.file.words[KINDS]
+        if kinds != self._kinds:
+            self.lineage.names = NameFinder(self.file, self._rows.text(kinds))  # type: ignore[assignment]
+            self._kinds = kinds
+        return changes - changes % 2
+
+    def is_unchanged(self, nodes: Iterable[int], since: int) -> bool:
+        """Whether rows are as they were at a change."""
+        if self.changes == since:
+            return True
+        changed = self.file.columns["changed"]
+        return all(changed[node] <= since for node in nodes if node >= 0)
+
+    def names_stranger(self, presented: Presented, nodes: Collection[int]) -> bool:
+        """Whether a name that was not found is there now."""
+        names = presented.identifiers + presented.chain
+        return any(
+            found >= 0 and found not in nodes for found in map(self.lineage.find, names)
+        )
+
+    def row_at(self, place: int) -> Any:
+        """Content of a row."""
+        return self._rows.text(place)

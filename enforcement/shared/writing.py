@@ -1,0 +1,229 @@
+"""Writes a table into a shared file, and each fact after that.
+
+What a reader meets while something is written, or after the writer died in the middle
+of it, denies at worst:
+
+- the count of changes is odd while a row changes, and each row says at which count it
+  did; a verdict over several rows counts only where none of them changed meanwhile;
+- what is known to be clear is undone when the fact is merged, before anything else;
+- a name is found only once everything about it is written;
+- the lease is written last: whoever reads it before the table has what it proves.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Final
+
+from agents_registry.facts import Withdraw
+from agents_registry.lineage import CAUSED, MANY_PARENTS, OWNED, SCOPED
+from agents_registry.verdict_dependencies import shaken
+from enforcement.shared.clearing import SharedClearance
+from enforcement.shared.finding import SALT, place_of
+from enforcement.shared.layout import (
+    CHANGES,
+    GENERATION,
+    HORIZON,
+    KINDS,
+    LENGTH,
+    NAMES,
+    NAMES_END,
+    NO_HORIZON,
+    ROW,
+    ROWS_END,
+    SharedFile,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from agents_registry.facts import Fact
+    from agents_registry.registry import Registry
+    from agents_registry.steps import Steps
+
+CHUNK: Final = 256  # names copied between two yields: about half a millisecond
+SPARE_NAMES: Final = 1 << 20
+_ROWS: Final = MANY_PARENTS | CAUSED | OWNED | SCOPED
+_COPIED: Final = ("flags", "relation", "ring", "parent", "issued", "expires")
+
+
+class TableWriter:
+    """One registry in one file.
+
+    Attributes:
+        registry: the table that is written.
+        file: where.
+        complete: everything is there, and facts are written as they come.
+    """
+
+    def __init__(
+        self, registry: Registry, path: Path, described: Mapping[str, Any]
+    ) -> None:
+        """Make the file; `building` fills it.
+
+        Raises:
+            OSError: there is no room.
+        """
+        self.registry = registry
+        self.path = path
+        salt = os.urandom(SALT)
+        vocabulary = registry.lineage.vocabulary
+        self.file = SharedFile.made(
+            path,
+            2 * len(registry.lineage) + SPARE_NAMES,
+            {
+                **described,
+                "salt": salt.hex(),
+                "vocabulary": {kind: of.value for kind, of in vocabulary.items()},
+            },
+        )
+        self.complete = False
+        self._salt = salt
+        self._mask = len(self.file.buckets) - 1
+        self._kinds = -1
+        self._written = 0
+        self.file.words[HORIZON] = NO_HORIZON
+
+    def building(self) -> Steps[None]:
+        """Write everything that is there, in steps; facts may come in between.
+
+        Raises:
+            OSError: there is no room.
+        """
+        lineage = self.registry.lineage
+        while self._written < len(lineage):
+            self._append(min(self._written + CHUNK, len(lineage)))
+            yield
+        self._head()
+        self.complete = True
+
+    def enforce(self) -> None:
+        """Let what the table finds to be clear be kept in this file."""
+        registry = self.registry
+        registry.clearance = SharedClearance(
+            registry.lineage, registry.owned, self.file
+        )
+
+    def applied(self, fact: Fact) -> None:
+        """Write what a fact changed, once it is merged.
+
+        Raises:
+            OSError: there is no room.
+        """
+        lineage, words = self.registry.lineage, self.file.words
+        words[CHANGES] += 1
+        if self.complete and len(lineage) > self._written:
+            self._append(len(lineage))
+        names = (fact.target,) if isinstance(fact, Withdraw) else shaken(fact) or ()
+        for name in names:
+            node = lineage.find(name)
+            if 0 <= node < self._written:
+                self._write(node)
+        if self.complete:
+            self._head()
+        words[CHANGES] += 1
+
+    @property
+    def room(self) -> float:
+        """Part of the room that is left."""
+        file, words = self.file, self.file.words
+        return 1 - max(
+            self._written / file.room,
+            words[NAMES_END] / len(file.names),
+            words[ROWS_END] / len(file.rows),
+        )
+
+    def retire(self) -> None:
+        """Have nobody read this file any more."""
+        self.file.words[GENERATION] = 0
+        self.file.end()
+
+    def _head(self) -> None:
+        """Write what is of the whole table."""
+        words, registry = self.file.words, self.registry
+        horizon = registry.horizon
+        words[HORIZON] = NO_HORIZON if horizon is None else horizon
+        kinds = registry.lineage.names.kinds
+        if len(kinds) != self._kinds:
+            words[KINDS] = self.put_row(list(kinds))
+            self._kinds = len(kinds)
+
+    def _append(self, upto: int) -> None:
+        """Write the names from the last one on."""
+        file, lineage, first = self.file, self.registry.lineage, self._written
+        columns, words, rows = file.columns, file.words, lineage.flags
+        if self._kinds != len(lineage.names.kinds):
+            self._head()  # a name is read by its kind
+        names = list(map(lineage.names.encoded, range(first, upto)))
+        places = list(accumulate(map(len, names), initial=words[NAMES_END]))
+        file.reserve_names(upto)
+        file.reserve("names", places[-1])
+        file.names[places[0] : places[-1]] = b"".join(names)
+        words[NAMES_END] = places[-1]
+        for column in _COPIED:
+            columns[column][first:upto] = getattr(lineage, column)[first:upto]
+        changes, starts = words[CHANGES], columns["start"]
+        changed, after, buckets = columns["changed"], columns["next"], file.buckets
+        for number in range(first, upto):
+            changed[number] = changes
+            starts[number] = places[number - first]
+            if rows[number] & _ROWS or self._has_more(number):
+                columns["row"][number] = self._row(number)
+        words[NAMES] = upto
+        for number in range(first, upto):
+            bucket = place_of(self._salt, names[number - first]) & self._mask
+            after[number] = buckets[bucket]
+            buckets[bucket] = number + 1
+        self._written = upto
+
+    def _write(self, node: int) -> None:
+        """Write one row again."""
+        columns, lineage = self.file.columns, self.registry.lineage
+        columns["changed"][node] = self.file.words[CHANGES]
+        if lineage.flags[node] & _ROWS or self._has_more(node):
+            columns["row"][node] = self._row(node)
+        for column in _COPIED:
+            columns[column][node] = getattr(lineage, column)[node]
+
+    def _has_more(self, node: int) -> bool:
+        registry = self.registry
+        return (
+            node in registry.lineage.reissued
+            or node in registry.devices
+            or node in registry.tenants
+        )
+
+    def _row(self, node: int) -> int:
+        """Put what few nodes have; the columns have the rest."""
+        registry, lineage = self.registry, self.registry.lineage
+        flags, row = lineage.flags[node], dict[str, Any]()
+        if flags & MANY_PARENTS:
+            row["more_parents"] = lineage.more_parents[node]
+        if node in lineage.reissued:
+            row["reissued"] = lineage.reissued[node]
+        if flags & CAUSED:
+            row |= registry.causes.dump_of(node)
+            row["attributes"] = list(registry.attributes.get(node, {}).items())
+        if flags & OWNED:
+            row["owners"] = [sorted(some) for some in registry.owners.of(node)]
+        if flags & SCOPED:
+            row["scopes"] = registry.scopes.of(node)
+        for name in ("devices", "tenants"):
+            if node in (bound := getattr(registry, name)):
+                row[name] = sorted(bound[node])
+        return self.put_row(row)
+
+    def put_row(self, row: Any) -> int:
+        """Write a row; its place is to be written where readers look for it."""
+        file, words = self.file, self.file.words
+        text = json.dumps(row, separators=(",", ":")).encode()
+        # The place 0 stands for no row.
+        start = max(words[ROWS_END], ROW)
+        end = start + LENGTH + len(text)
+        file.reserve("rows", end)
+        file.rows[start:end] = len(text).to_bytes(LENGTH, "little") + text
+        words[ROWS_END] = -(-end // ROW) * ROW
+        return start // ROW

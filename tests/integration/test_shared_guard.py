@@ -1,0 +1,104 @@
+"""The agent of a host and its readers, at a real server."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from enforcement.shared.agent import Agent
+from enforcement.shared.guard import SharedGuard
+from tests.integration.serving import running
+from tests.integration.test_guard_examples import AGENT, TEAM, revoke
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from tests.integration.serving import Server
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+LIMIT = 20.0  # seconds, for what takes a fraction of one
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Server]:
+    """Serve a team and its agent."""
+    async with running(tmp_path) as serving:
+        declared = [
+            {"identifier": TEAM},
+            {"identifier": AGENT, "parents": [TEAM]},
+        ]
+        status, answer = await serving.post(
+            "/v1/adopt", "restorer", {"credentials": declared}
+        )
+        assert status == 201, answer
+        yield serving
+
+
+async def reason(guard: SharedGuard, wanted: str, limit: float = LIMIT) -> None:
+    """Wait until a check of the agent gives a reason."""
+    async with asyncio.timeout(limit):
+        while guard.check(AGENT).reason.value != wanted:  # noqa: ASYNC110 - others write
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def agent_process(
+    server: Server, path: Path
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run the agent as its program until the context ends."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "rescind_guard", "agent",
+        "--url", server.url, "--name", "host", "--path", str(path),
+        env={**os.environ, "RESCIND_GUARD_TOKEN": "guard"},
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            await process.wait()
+
+
+async def test_readers_know_what_the_agent_knows(
+    server: Server, tmp_path: Path
+) -> None:
+    """Before, while and after the agent runs."""
+    path = tmp_path / "table"
+    guard = SharedGuard(path)
+    assert guard.check(AGENT).reason.value == "not_caught_up"
+    async with Agent(server.url, "guard", name="host", path=path):
+        await asyncio.to_thread(guard.ready, LIMIT)
+        assert guard.check(AGENT).allowed
+        assert guard.check(AGENT).allowed
+        await revoke(server)
+        await reason(guard, "revoked")
+        verdict = guard.check(AGENT)
+        assert [str(name) for name in verdict.path] == [AGENT, TEAM]
+        assert verdict.cause is not None
+    assert guard.check("session.id:other").reason.value == "not_caught_up"
+    assert guard.check(AGENT).reason.value == "revoked"
+
+
+async def test_a_killed_agent_costs_its_readers_the_lease_and_a_new_one_gives_it_back(
+    server: Server, tmp_path: Path
+) -> None:
+    """The reader is the same object all along."""
+    path = tmp_path / "table"
+    guard = SharedGuard(path)
+    async with agent_process(server, path) as process:
+        await asyncio.to_thread(guard.ready, LIMIT)
+        assert guard.check(AGENT).allowed
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+        await reason(guard, "no_lease")
+    async with agent_process(server, path):
+        await reason(guard, "lives")
+        await revoke(server)
+        await reason(guard, "revoked")

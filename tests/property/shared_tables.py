@@ -1,0 +1,247 @@
+"""A table in a file, held against the rules while facts are written into it.
+
+A step is a fact that is merged and written, or a question. What a reader finds must be
+what the rules say of all facts so far; in the middle of a write, what they say of
+those before it or of those with it, or nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+import attrs
+
+from agents_registry import clearance, clearing
+from agents_registry.registry import Registry
+from enforcement.shared import guard, host, judging, writing
+from enforcement.shared.agent import LookAhead
+from enforcement.shared.guard import SharedGuard
+from enforcement.shared.judging import judged_by
+from enforcement.shared.layout import CLOCK, DEADLINE, STATE
+from enforcement.shared.publishing import SharedReplica
+from enforcement.shared.viewing import MappedTable
+from enforcement.shared.writing import TableWriter
+from tests.property.agreement import arrival
+from tests.property.clearings import MIXED, by_the_rules, policy_of, presented_in
+from tests.property.worlds import STEP, TOPICS, Maker
+
+if TYPE_CHECKING:
+    from agents_registry.facts import Fact
+    from agents_registry.verdict import Judgement
+    from tests.property.worlds import Question, World
+
+ASKED = 3  # questions between two facts
+SAID = {**host.described(), "genesis": "g", "partition": 0, "mode": "fail_closed"}
+
+
+class Watched:
+    """A column that lets somebody look before and after each entry is written."""
+
+    def __init__(self, column: Any, look: Any) -> None:
+        self._column, self._look = column, look
+
+    def __len__(self) -> int:
+        return len(self._column)
+
+    def __getitem__(self, at: Any) -> Any:
+        return self._column[at]
+
+    def __setitem__(self, at: Any, value: Any) -> None:
+        self._look()
+        self._column[at] = value
+        self._look()
+
+
+class Sharing:
+    """A table that is written while it is asked."""
+
+    def __init__(self, world: World, random: Random, folder: Path) -> None:
+        self.random = random
+        self.questions = world.questions
+        self.folder = folder
+        self.facts: list[Fact] = []
+        self.replica = SharedReplica()
+        self.files = 0
+        self.steps = 0
+        self.looks = 0
+        self.torn = 0
+        self.complaint: str | None = None
+        self.share()
+
+    @property
+    def registry(self) -> Registry:
+        """Table that the agent has."""
+        return self.replica.registry
+
+    def share(self) -> None:
+        """Write the table to a new file; a part of it later than facts that come."""
+        self.files += 1
+        path = self.folder / f"table.{self.files}"
+        self.writer = TableWriter(self.registry, path, SAID)
+        self.replica.writers = (self.writer,)
+        self._building = self.writer.building()
+        for _ in range(self.random.choice((0, 1, 100))):
+            if next(self._building, self) is self:
+                break
+
+    def written(self) -> None:
+        """Have all of the table written, and begin to read it."""
+        for _ in self._building:
+            pass
+        self.writer.enforce()
+        words = self.writer.file.words
+        words[STATE], words[DEADLINE], words[CLOCK] = 7, 1 << 62, 0
+        self.ahead = LookAhead(self)  # type: ignore[arg-type]
+        self.table = MappedTable(self.writer.path)
+        self.now = 0
+        self.guard = SharedGuard(self.writer.path, clock=lambda: self.now)
+
+    def merge(self, fact: Fact) -> None:
+        """Merge a fact, and write it."""
+        self.steps += 1
+        self.facts.append(fact)
+        self.replica._apply(fact, 0)
+
+    def merge_watched(self, fact: Fact) -> None:
+        """Merge a fact, with questions before and after each entry that is written."""
+        question = self.random.choice(self.questions)
+        before = by_the_rules(self.registry, question)
+        found: list[Judgement | None] = []
+        file = self.writer.file
+        plain = file.words, file.columns, file.buckets
+
+        def look() -> None:
+            found.append(self.asked(question))
+
+        file.words = Watched(file.words, look)  # type: ignore[assignment]
+        file.buckets = Watched(file.buckets, look)  # type: ignore[assignment]
+        file.columns = {n: Watched(c, look) for n, c in file.columns.items()}  # type: ignore[misc]
+        known = self.registry.clearance
+        values = known.values
+        known.values = Watched(values, look)  # type: ignore[assignment]
+        with patch.object(judging, "TRIES", 2):
+            self.merge(fact)
+        known.values = values
+        file.words, file.columns, file.buckets = plain
+        after = by_the_rules(self.registry, question)
+        assert not self.replica.failed
+        self.looks += len(found)
+        self.torn += found.count(None)
+        for each in found:
+            if each is not None and each not in (before, after):
+                self.complaint = f"{question}\ntorn: {each}\n{before}\n{after}\n{fact}"
+
+    def asked(self, question: Question) -> Judgement | None:
+        """Ask the file."""
+        return judged_by(
+            self.table,
+            presented_in(question),
+            question.now,
+            question.scope,
+            policy_of(question),
+        )
+
+    def ask(self) -> None:
+        """Ask something; note where the answer is not the rules'."""
+        self.steps += 1
+        question = self.random.choice(self.questions)
+        if self.random.random() < 0.5:
+            now = self.random.randint(0, 9) * STEP + self.random.randint(-1, 1)
+            question = attrs.evolve(question, now=now)
+        found, right = self.asked(question), by_the_rules(self.registry, question)
+        if found != right:
+            self.complaint = f"{question}\nfile: {found}\nright: {right}\n{self.facts}"
+        self._check(question)
+
+    def _check(self, question: Question) -> None:
+        """Ask by text, twice: the second time its number is known."""
+        plain = attrs.evolve(
+            question,
+            identifiers=question.identifiers[:1],
+            issued_at=None,
+            chain=(),
+            scope=None,
+            lenient=False,
+        )
+        right = by_the_rules(self.registry, plain)
+        self.now = plain.now
+        for _ in range(2):
+            verdict = self.guard.check(str(plain.identifiers[0]))
+            told = (verdict.allowed, verdict.reason, verdict.path, verdict.cause)
+            if told != (right.allowed, right.reason, right.path, right.cause):
+                self.complaint = f"{plain}\nguard: {verdict}\nright: {right}"
+
+    def look_ahead(self) -> None:
+        """Let the agent find out a part of what is clear."""
+        now = self.random.randint(0, 9) * STEP
+        steps = self.ahead.looking(now)
+        for _ in range(self.random.choice((1, 3, 1000))):
+            if next(steps, self) is self:
+                break
+
+
+def walked(world: World, seed: int, folder: Path) -> Sharing:
+    """Go through a world."""
+    random = Random(seed)
+    with (
+        patch.object(clearance, "UNDONE_AT_ONCE", random.choice((0, 3, 9, 4096))),
+        patch.object(clearance, "LOOKS_OF_A_FACT", random.choice((1, 4096))),
+        patch.object(clearing, "STEP", 0),
+        patch.object(writing, "SPARE_NAMES", 4096),
+        patch.object(writing, "CHUNK", random.choice((1, 3))),
+        patch.object(guard, "MOST_KNOWN", random.choice((1, 8192))),
+    ):
+        waiting = arrival(world.facts, random)
+        sharing = Sharing(world, random, folder)
+        for _ in range(random.randint(0, len(waiting))):
+            sharing.merge(waiting.pop())
+        sharing.written()
+        while waiting and sharing.complaint is None:
+            if sharing.registry.needs_rebuild and random.random() < 0.5:
+                sharing.replica.registry = Registry.build(sharing.facts)
+                sharing.share()
+                sharing.written()
+            if random.random() < 0.5:
+                sharing.look_ahead()
+            if random.random() < 0.3:
+                sharing.merge_watched(waiting.pop())
+            else:
+                sharing.merge(waiting.pop())
+            for _ in range(ASKED):
+                sharing.ask()
+        return sharing
+
+
+def campaign(seed: int, steps: int, *topics: str) -> tuple[int, float, str | None]:
+    """Go through worlds until so many steps.
+
+    Returns:
+        The steps, the part of looks amid writes that gave no verdict, a complaint.
+    """
+    random, taken, topics = Random(seed), 0, topics or tuple(TOPICS)
+    looks = torn = 0
+    while taken < steps:
+        topic, number = random.choice(topics), random.randrange(1 << 48)
+        maker = Maker(Random(number), topic)
+        maker.weights |= random.choice(MIXED)
+        with tempfile.TemporaryDirectory() as folder:
+            sharing = walked(maker.world(), number, Path(folder))
+        taken, looks = taken + sharing.steps, looks + sharing.looks
+        torn += sharing.torn
+        if sharing.complaint is not None:
+            return taken, torn / looks, f"{topic}, world {number}: {sharing.complaint}"
+    return taken, torn / looks, None
+
+
+if __name__ == "__main__":  # of `tests.planted.test_planted_shared_table`
+    steps_taken, _, complaint = campaign(
+        int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:]
+    )
+    core = judging.__file__
+    print(json.dumps({"core": core, "steps": steps_taken, "complaint": complaint}))  # noqa: T201
