@@ -21,7 +21,7 @@ from tests.integration.serving import Server, running, until
 from tests.integration.test_closure import guards, look, revoke
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable, Mapping
 
 pytestmark = pytest.mark.integration
 
@@ -39,21 +39,35 @@ class Watcher:
     async def tell(self, command: dict[str, object]) -> dict[str, int]:
         """Send a command; give when each identifier was last allowed (ns)."""
         assert self.process.stdin is not None
-        assert self.process.stdout is not None
         self.process.stdin.write(json.dumps(command).encode() + b"\n")
-        line = await self.process.stdout.readline()
-        return dict(json.loads(line))
+        return await self.said()
+
+    async def said(self) -> dict[str, int]:
+        """Give what it says next."""
+        assert self.process.stdout is not None
+        return dict(json.loads(await self.process.stdout.readline()))
+
+    async def allow(self, identifiers: Iterable[str]) -> None:
+        """Have it check these all along, and wait until it allows them."""
+        await self.tell({"watch": list(identifiers)})
+
+        async def all_allowed() -> bool:
+            return set(identifiers) <= set(await self.tell({"report": True}))
+
+        await until(all_allowed, DEADLINE)
 
 
 @asynccontextmanager
-async def watching(server: Server, name: str) -> AsyncIterator[Watcher]:
+async def watching(
+    server: Server, name: str, lease: float = LEASE
+) -> AsyncIterator[Watcher]:
     """Run a guard's process."""
     process = await subprocess.create_subprocess_exec(
         sys.executable,
         str(PROGRAM),
         server.url,
         name,
-        str(LEASE),
+        str(lease),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
@@ -75,6 +89,20 @@ async def closed_at(server: Server, name: str) -> int:
 
     await until(closed, DEADLINE)
     return boottime()
+
+
+async def adopt(server: Server, names: list[str]) -> list[str]:
+    """Declare agents; give their identifiers."""
+    identifiers = [f"agent.id:{name}" for name in names]
+    body = {"credentials": [{"identifier": each} for each in identifiers]}
+    status, answer = await server.post("/v1/adopt", "restorer", body)
+    assert status == 201, answer
+    return identifiers
+
+
+def allowed_after(seen: Mapping[str, int], closed: Mapping[str, int]) -> list[str]:
+    """Name what a guard allowed after its revocation was closed."""
+    return [name for name, at in seen.items() if at > closed[name]]
 
 
 async def play(
@@ -99,19 +127,9 @@ async def play(
         await until(all_here, DEADLINE)
         for number in range(rounds):
             names = [f"{number}-{one}" for one in range(each)]
-            identifiers = [f"agent.id:{name}" for name in names]
-            entries = [{"identifier": identifier} for identifier in identifiers]
-            body = {"credentials": entries}
-            status, answer = await server.post("/v1/adopt", "restorer", body)
-            assert status == 201, answer
+            identifiers = await adopt(server, names)
             for watcher in run:
-                await watcher.tell({"watch": identifiers})
-
-            async def all_allow(identifiers: list[str] = identifiers) -> bool:
-                seen = [await watcher.tell({"report": True}) for watcher in run]
-                return all(set(identifiers) <= set(one) for one in seen)
-
-            await until(all_allow, DEADLINE)
+                await watcher.allow(identifiers)
             stopped = run[number % watchers].process if number % 2 else None
             if stopped is not None:
                 os.kill(stopped.pid, signal.SIGSTOP)
@@ -125,7 +143,7 @@ async def play(
             for watcher in run:
                 await watcher.tell({"report": True})
                 seen = await watcher.tell({"report": True})
-                late += [name for name, at in seen.items() if at > closed[name]]
+                late += allowed_after(seen, closed)
                 pairs += len(closed)
     return pairs, late
 
@@ -138,12 +156,17 @@ async def test_no_guard_allows_after_closed(tmp_path: Path) -> None:
 async def test_a_fence_that_comes_too_early_is_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The check can fail: closed at once, while guards have yet to hear of it."""
+    """The check can fail: closed at once, while a guard has yet to hear of it."""
     monkeypatch.setattr(RegisteredGuard, "fence", -1)
+    heard = tmp_path / "heard"
+    async with running(tmp_path) as server, watching(server, "g", 60.0) as deaf:
+        (identifier,) = await adopt(server, ["one"])
+        await deaf.allow([identifier])
+        await deaf.tell({"deaf_until": str(heard)})
+        closed = {identifier: await closed_at(server, "one")}
+        heard.touch()
 
-    _, late = await play(tmp_path, watchers=3, rounds=2, each=20)
-
-    assert late
+        assert [identifier] == allowed_after(await deaf.said(), closed)
 
 
 @pytest.mark.campaign

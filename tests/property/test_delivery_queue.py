@@ -40,6 +40,10 @@ def deliveries(draw: st.DrawFn) -> list[Delivery]:
         attempts = draw(st.integers(0, 2))
         times = st.sampled_from([0, 0, -1, 1, LEASE // 2, LEASE])
         leased = draw(st.sampled_from([0, 0, 1, LEASE - BRIEF // 2, LEASE, -1]))
+        called = attempts > 0 and draw(st.booleans())
+        next_at = NOW + draw(times)
+        if leased and not called:  # it was due when its attempt began
+            next_at = min(next_at, NOW + leased - LEASE)
         each = Delivery(
             id=f"{finding.id}.{message}",
             number=message,
@@ -48,9 +52,9 @@ def deliveries(draw: st.DrawFn) -> list[Delivery]:
             finding=finding,
             created_at=NOW + draw(st.integers(0, 3)),
             attempts=attempts,
-            next_at=NOW + draw(times),
+            next_at=next_at,
             leased_until=NOW + leased if leased else 0,
-            called=attempts > 0 and draw(st.booleans()),
+            called=called,
         )
         found[each.key] = each
     return list(found.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import tracemalloc
 from typing import TYPE_CHECKING, Any, Final
 
@@ -91,8 +92,10 @@ def test_memory_does_not_grow_with_the_uses(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(hunt_uses, "IN_MEMORY", 1 << 14)
     monkeypatch.setattr(hunt_uses, "AT_ONCE", 1_000)
     taken: list[tuple[int, int]] = []
-    hunted(uses(1_000)).report()  # what is made once is there
-    for number in (1_000, 6_000):
+    # Past every bound, so that what is made once is there, a tracer's notes too.
+    hunted(uses(2_500)).report()
+    for number in (2_500, 7_500):  # the last block is as full in both
+        gc.collect()
         tracemalloc.start()
         made = hunted(uses(number))
         kept = tracemalloc.get_traced_memory()[0]
