@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
 import structlog
 from attrs import frozen
 
 from streams.apps.bootstrap import audit_key
-from streams.apps.builders.access import access
+from streams.apps.builders.access import ConfigurationError, access
 from streams.apps.builders.closure_rules import closure_rules
 from streams.apps.builders.http_listener import accepting
 from streams.apps.builders.sources import check_kafka, configured_sources, tolerances
 from streams.apps.builders.worker_pages import worker_pages
 from streams.engines.kafka.audit.audit import AuditStage
 from streams.engines.kafka.audit.records import AUDIT
+from streams.engines.kafka.checkpoints.table_share import (
+    TableShare,
+    UnusableShareError,
+)
 from streams.engines.kafka.clock.cluster_clock import machine_clock
 from streams.engines.kafka.process import Process, worker_process
+from streams.engines.kafka.records.layout import FACTS
 from streams.process.lifecycle import until_stopped
 from streams.process.loop_hold import LoopHold
 from streams.services.audit_sinks import Sinks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from streams.engines.kafka.client.publisher import Publisher
     from streams.settings.kafka import KafkaSettings
@@ -76,6 +81,7 @@ async def work(
         clock: gives the time (ns); by default the machine's, held to the brokers'.
 
     Raises:
+        ConfigurationError: the settings contradict themselves, or name what is away.
         LayoutError: the topics are not as they must be.
         InUseError: another worker has the same data folder.
         KafkaError: the cluster cannot be reached or refuses.
@@ -91,8 +97,9 @@ async def work(
     sinks, held = Sinks(settings.audit_sinks), LoopHold()
     entry = access(settings, clock)
     async with AsyncExitStack() as running:
+        share = running.enter_context(_share(kafka, worker))
         process = await running.enter_async_context(
-            worker_process(kafka, worker, vocabulary, judged, clock, rules)
+            worker_process(kafka, worker, vocabulary, judged, clock, rules, share=share)
         )
         process.audit = _audit_stage(
             settings, kafka, worker, process.publisher, clock, sinks
@@ -113,6 +120,31 @@ async def work(
             started(Working(url, process))
         loops = [held.watch, sinks.run, pages.exports.run, *entry.loops()]
         await until_stopped(stop, process.run(), *(run() for run in loops))
+
+
+@contextmanager
+def _share(kafka: KafkaSettings, worker: WorkerSettings) -> Iterator[TableShare | None]:
+    """Place where workers leave their tables for others, for the length of a block.
+
+    Raises:
+        ConfigurationError: it cannot be used.
+    """
+    if worker.tables is None:
+        yield None
+        return
+    if worker.tables_key is None:
+        text = "name the file of a key of 32 bytes or more, the same for all workers"
+        raise ConfigurationError(f"RESCIND_WORKER_TABLES_KEY: {text}")
+    try:
+        key = worker.tables_key.read_bytes().strip()
+        share = TableShare(worker.tables, key, f"{kafka.topic(FACTS)}-")
+    except OSError as error:
+        text = f"RESCIND_WORKER_TABLES_KEY: {worker.tables_key}: {error.strerror}"
+        raise ConfigurationError(text) from error
+    except UnusableShareError as error:
+        raise ConfigurationError(f"RESCIND_WORKER_TABLES: {error}") from error
+    with closing(share):
+        yield share
 
 
 def _audit_stage(

@@ -182,21 +182,28 @@ def write(path: Path, content: Iterable[bytes]) -> None:
 
 def read(path: Path, genesis: str, vocabulary: Vocabulary) -> TableFile | None:
     """Read a file; None where there is none that holds for this log and this core."""
-    if CODE is None:
-        return None
     try:
-        data = memoryview(path.read_bytes())
+        data = path.read_bytes()
     except OSError:
         return None
+    return parse(data, path.name, genesis, vocabulary)
+
+
+def parse(
+    data: bytes, name: str, genesis: str, vocabulary: Vocabulary
+) -> TableFile | None:
+    """Read the content of a file; None where it does not hold for this log and core."""
+    if CODE is None:
+        return None
     start = len(MAGIC) + DIGEST
-    content = data[start:]
-    if bytes(data[:start]) != MAGIC + _digest(genesis, [content]):
-        log.warning("snapshot_dropped", file=path.name)
+    content = memoryview(data)[start:]
+    if data[:start] != MAGIC + _digest(genesis, [content]):
+        log.warning("snapshot_dropped", file=name)
         return None
     size = int.from_bytes(content[:4], "little")
     head = orjson.loads(content[4 : 4 + size])
     if head["fits"] != _fits(genesis, vocabulary):
-        log.info("snapshot_of_another_version", file=path.name)
+        log.info("snapshot_of_another_version", file=name)
         return None
     return TableFile(head["about"], head["realms"], content[4 + size :], vocabulary)
 

@@ -30,6 +30,9 @@ class WorkerSettings(BaseSettings):
         still_seconds: with a lag and no step forward, then the worker is not live.
         head_seconds: between two signed heads of an audit chain that moves.
         snapshot_facts: facts of a partition between two snapshots of its tables.
+        tables: folder or object store (``s3://BUCKET/FOLDER``, as fsspec reads it) in
+            which workers leave these snapshots for a worker that starts without files.
+        tables_key: file of the key by which workers know each other's tables.
     """
 
     model_config = SettingsConfigDict(
@@ -46,3 +49,5 @@ class WorkerSettings(BaseSettings):
     still_seconds: float = Field(default=30.0, ge=10)
     head_seconds: float = Field(default=60.0, gt=0)
     snapshot_facts: int = Field(default=100_000, ge=1)
+    tables: str | None = Field(default=None, min_length=1)
+    tables_key: Path | None = None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from streams.engines.kafka.checkpoints.checkpoint import UsesFile
+from streams.engines.kafka.checkpoints.uses_file import UsesFile
 from streams.observability.failpoints import WORKER_POINTS
 from streams.pipeline.unsaved import UnsavedOutputs
 from tests.campaigns import some

@@ -24,7 +24,7 @@ FILE: Final = "streams/pipeline/table_file.py"
 KEPT: Final = "streams/engines/embedded/kept_table.py"
 BUGS: Final = {
     "the checksum is not compared": Change(
-        FILE, "if bytes(data[:start]) != MAGIC + _digest(genesis, [content]):", "if 0:"
+        FILE, "if data[:start] != MAGIC + _digest(genesis, [content]):", "if 0:"
     ),
     "the version is not compared": Change(
         FILE, 'if head["fits"] != _fits(genesis, vocabulary):', "if 0:"

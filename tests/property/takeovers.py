@@ -15,7 +15,7 @@ from unittest.mock import patch
 from agents_registry.facts import Cause, Effect
 from agents_registry.identifiers import Identifier
 from agents_registry.steps import finish
-from streams.engines.kafka.checkpoints.checkpoint import UsesFile
+from streams.engines.kafka.checkpoints.uses_file import UsesFile
 from streams.engines.kafka.records.accesses import (
     access_records,
     read_access,

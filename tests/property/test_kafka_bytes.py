@@ -12,7 +12,8 @@ import pytest
 
 from agents_registry.identifiers import extend
 from agents_registry.steps import finish
-from streams.engines.kafka.checkpoints.checkpoint import FactsFile, UsesFile
+from streams.engines.kafka.checkpoints.checkpoint import FactsFile
+from streams.engines.kafka.checkpoints.uses_file import UsesFile
 from streams.engines.kafka.facts.partition import Partition
 from streams.engines.kafka.facts.registry import invalidations
 from streams.engines.kafka.finding_records import read_finding

@@ -14,8 +14,8 @@ from agents_registry.identifiers import Identifier, extend
 from agents_registry.steps import finish
 from schemas.codec import in_force
 from streams.engines.kafka.checkpoints.blob_files import LARGE
-from streams.engines.kafka.checkpoints.checkpoint import UsesFile
 from streams.engines.kafka.checkpoints.journal import DamagedError
+from streams.engines.kafka.checkpoints.uses_file import UsesFile
 from streams.engines.kafka.records.accesses import access_records, read_access
 from streams.engines.kafka.sentinel.owned_partition import OwnedPartition
 from streams.pipeline.access_records import Accesses

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 from attrs import define
 
-from streams.engines.kafka.checkpoints.checkpoint import UsesFile
+from streams.engines.kafka.checkpoints.uses_file import UsesFile
 from streams.engines.kafka.sentinel.judged_partitions import JudgedPartitions
 from tests.unit.test_kafka_taking_up import Member, facts_at, stage_in
 

@@ -17,7 +17,7 @@ from agents_registry.identifiers import Identifier, extend
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
 from streams.engines.kafka import finding_records
-from streams.engines.kafka.checkpoints.checkpoint import UsesFile
+from streams.engines.kafka.checkpoints.uses_file import UsesFile
 from streams.engines.kafka.finding_records import Held, read_episodes
 from streams.engines.kafka.records.accesses import (
     access_records,

@@ -16,7 +16,7 @@ from aiokafka.structs import OffsetAndMetadata
 from attrs import define, field
 
 from agents_registry.identifiers import Identifier
-from streams.engines.kafka.checkpoints.checkpoint import UsesFile
+from streams.engines.kafka.checkpoints.uses_file import UsesFile
 from streams.engines.kafka.finding_records import Held
 from streams.engines.kafka.ingress.raw import RawInput, RawTopic
 from streams.engines.kafka.records.codec import access_partition_of

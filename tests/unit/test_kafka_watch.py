@@ -10,7 +10,7 @@ from agents_registry.facts import Cause, Effect, Node, ScopeSet
 from agents_registry.identifiers import Identifier, extend
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
-from streams.engines.kafka.checkpoints.checkpoint import UsesFile
+from streams.engines.kafka.checkpoints.uses_file import UsesFile
 from streams.engines.kafka.records.accesses import access_records, read_access
 from streams.engines.kafka.sentinel.owned_partition import OwnedPartition
 from streams.model.findings import FindingKind

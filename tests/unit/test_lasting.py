@@ -10,7 +10,7 @@ from agents_registry.facts import Cause, Effect, Node, Renewal
 from agents_registry.identifiers import Identifier, extend
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
-from streams.engines.kafka.checkpoints.checkpoint import UsesFile
+from streams.engines.kafka.checkpoints.uses_file import UsesFile
 from streams.engines.kafka.records.accesses import read_access, signal_records
 from streams.engines.kafka.sentinel.owned_partition import OwnedPartition
 from streams.model.findings import LASTING, FindingKind

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from agents_registry.identifiers import Vocabulary
     from streams.engines.kafka.audit.audit import AuditStage
+    from streams.engines.kafka.checkpoints.table_share import TableShare
     from streams.engines.kafka.clock.rounds import Loop
     from streams.engines.kafka.closure.closure_partition import Rules
     from streams.engines.kafka.records.codec import Genesis
@@ -240,13 +241,15 @@ class Process:
 
 
 @asynccontextmanager
-async def worker_process(
+async def worker_process(  # noqa: PLR0913 - what a worker works with
     settings: KafkaSettings,
     worker: WorkerSettings,
     vocabulary: Vocabulary,
     tolerances: Tolerances,
     clock: Callable[[], int],
     rules: Rules,
+    *,
+    share: TableShare | None = None,
 ) -> AsyncIterator[Process]:
     """Make a worker's parts for the length of a block, but for what signs: `audit`.
 
@@ -257,6 +260,7 @@ async def worker_process(
         tolerances: of the sentinel.
         clock: gives the time (ns).
         rules: of closure.
+        share: where workers leave their tables for others.
 
     Raises:
         LayoutError: the topics are not as they must be.
@@ -281,6 +285,7 @@ async def worker_process(
 
         if "registry" in stages:
             table = loader("registry")
+            table.share = share
             process.registry = RegistryStage(settings, worker, publisher, table, clock)
         if "sentinel" in stages:
             process.sentinel = SentinelStage(

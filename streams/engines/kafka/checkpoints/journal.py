@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-FORM: Final = 2
+FORM: Final = 3
+READ: Final = {2, FORM}  # in 2 no file began amid a log
 FRAME: Final = struct.Struct("<I16s")  # length of the body, checksum
 HEAD: Final = struct.Struct("<QQ?q64sI")  # as `JournalPlace`, and the number of rows
 ROW: Final = struct.Struct("<QII")  # offset, lengths of key and value
@@ -83,6 +84,7 @@ class Journal:
         place: how far it is.
         headers: what stands in front of the values, each once.
         tip: the last frame.
+        base: facts below this offset are in a table that others made, and not here.
     """
 
     def __init__(self, path: Path) -> None:
@@ -92,6 +94,7 @@ class Journal:
         self._path = path
         self._file: BinaryIO = path.open("r+b", buffering=0)
         self.place = JournalPlace()
+        self.base = 0
         self.headers: set[bytes] = set()
         # The file's own word on what was passed over, which outlives a reset.
         self._passed: tuple[int | None, str] = (None, "")
@@ -124,7 +127,12 @@ class Journal:
         self._file.truncate(self.tip.end)
         return True
 
-    def reset(self, genesis: str) -> None:
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing was ever written to it."""
+        return self.tip.end == 0
+
+    def reset(self, genesis: str, base: int = 0) -> None:
         """Throw everything away, at once; the file is of another log now.
 
         What was passed over stays in the file until records are added: a crash may
@@ -132,7 +140,13 @@ class Journal:
         """
         unread, edition = self._passed
         body = orjson.dumps(
-            {"form": FORM, "genesis": genesis, "unread": unread, "edition": edition}
+            {
+                "form": FORM,
+                "genesis": genesis,
+                "base": base,
+                "unread": unread,
+                "edition": edition,
+            }
         )
         checksum = self._checksum(body, first=True)
         partial = self._path.with_suffix(".partial-journal")
@@ -148,6 +162,7 @@ class Journal:
             JournalTip(0, FRAME.size + len(body), checksum),
         )
         self.place, self.headers, self._marks = JournalPlace(), set(), []
+        self.base = base
 
     def add(self, rows: Iterable[Row], place: JournalPlace) -> None:
         """Add records and move on, as one frame.
@@ -180,8 +195,10 @@ class Journal:
             since: an offset below which all is left out.
 
         Raises:
-            DamagedError: a frame is not whole.
+            DamagedError: a frame is not whole, or they never were here.
         """
+        if not behind and since < self.base:
+            raise DamagedError(self._file.name)
         at = behind or self._checked(0).end
         known = bisect.bisect_right(self._marks, (since, self.tip.end))
         if known:
@@ -204,7 +221,8 @@ class Journal:
         frame = self._next(0)
         if frame is not None:
             said = orjson.loads(frame.body)
-            if said["form"] == FORM:
+            if said["form"] in READ:
+                self.base = said.get("base", 0)
                 self._passed = said["unread"], said["edition"]
                 self.place = JournalPlace(
                     unread=said["unread"], edition=said["edition"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from streams.engines.kafka.checkpoints.journal import JournalTip
 from streams.pipeline import table_file
-from streams.pipeline.table_file import RealmSnapshot
+from streams.pipeline.table_file import RealmSnapshot, TableFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,7 +57,17 @@ def pack(
 
 def read(path: Path, genesis: str, vocabulary: Vocabulary) -> Snapshot | None:
     """Read a file; None where there is none that holds for this log and this core."""
-    file = table_file.read(path, genesis, vocabulary)
+    return _taken(table_file.read(path, genesis, vocabulary))
+
+
+def parse(
+    data: bytes, name: str, genesis: str, vocabulary: Vocabulary
+) -> Snapshot | None:
+    """Read the content of a file of another worker, whose journal is not here."""
+    return _taken(table_file.parse(data, name, genesis, vocabulary))
+
+
+def _taken(file: TableFile | None) -> Snapshot | None:
     if file is None:
         return None
     at, end, checksum = file.about["tip"]

@@ -261,14 +261,25 @@ class Partition(FactsPartition):
         tables = (realm.cascade.registry for realm in self.realms.values())
         return unkept >= sum(len(table.lineage) for table in tables) // 10
 
-    def keep(self) -> None:
-        """Take a snapshot of the tables, where the file has all that is in them."""
+    def keep(self, *, share: bool = False) -> None:
+        """Take a snapshot of the tables, where the file has all that is in them.
+
+        Args:
+            share: give it to other workers too, unless a record was passed over that a
+                newer version wrote: they would believe to have it.
+        """
         if self.file.unkept and not self.changed:
             self.file.keep(
-                RealmSnapshot(
-                    name, realm.cascade.registry, realm.accepted, realm.known.turns()
-                )
-                for name, realm in self.realms.items()
+                (
+                    RealmSnapshot(
+                        name,
+                        realm.cascade.registry,
+                        realm.accepted,
+                        realm.known.turns(),
+                    )
+                    for name, realm in self.realms.items()
+                ),
+                share=share and self.unread is None,
             )
 
     def _apply(self, offset: int, key: bytes, entry: Entry) -> None:

@@ -31,11 +31,13 @@ if TYPE_CHECKING:
     from agents_registry.identifiers import Vocabulary
     from agents_registry.steps import Steps
     from enforcement.kafka.replica import Raw
+    from streams.engines.kafka.checkpoints.table_share import TableShare
     from streams.engines.kafka.client.group_consumer import GroupConsumer
     from streams.engines.kafka.records.codec import Genesis
     from streams.settings.kafka import KafkaSettings
 
 WATCH_SECONDS: Final = 1.0
+TABLE_SECONDS: Final = 60.0  # that a table of others may take
 TOGETHER: Final = 16  # records applied before others may have their turn
 
 log = structlog.get_logger()
@@ -77,7 +79,10 @@ class Loader:
     Attributes:
         progress: of the stage; told of each piece of a file that is read.
         tailing: of its standby; as above.
+        share: where tables of other workers are, if anywhere.
     """
+
+    share: TableShare | None = None
 
     def __init__(
         self,
@@ -188,11 +193,17 @@ class Loader:
             self._files[number] = await opened(
                 partial(FactsFile, path, self._vocabulary, self._keep_after)
             )
+            self._files[number].shared = self.share
         file = self._files[number]
-        if not await self._fits(member, number, genesis, file.position, file.genesis):
+        lacks = await asyncio.to_thread(file.lacks_table)
+        if lacks or not await self._fits(
+            member, number, genesis, file.position, file.genesis
+        ):
             if file.genesis:
                 log.warning("checkpoint_dropped", partition=number)
             await asyncio.to_thread(file.reset, genesis)
+        if lacks and self.share is not None:
+            await self._begin_with_table(member, number, genesis, file)
         partition, relist = await self._restored(
             member, number, genesis, (file, standby)
         )
@@ -206,6 +217,31 @@ class Loader:
             target=partition.target,
         )
         return partition
+
+    async def _begin_with_table(
+        self, member: GroupConsumer, number: int, genesis: str, file: FactsFile
+    ) -> None:
+        """Begin with the table of another worker, where there is one of this log.
+
+        Facts that may not have been listed are read in any case. Who has no group does
+        not know which these are, and reads all.
+        """
+        committed = await member.committed(number)
+        if committed is None or committed.metadata != genesis:
+            return
+        try:
+            async with asyncio.timeout(TABLE_SECONDS):
+                found = await asyncio.to_thread(file.offered)
+        except TimeoutError:
+            log.warning("no_shared_table", partition=number, why="it takes too long")
+            return
+        if found is None or not await self._fits(
+            member, number, genesis, found.position, genesis
+        ):
+            return
+        listed = int(committed.offset)
+        await asyncio.to_thread(file.begin, genesis, found, listed)
+        log.info("table_of_another_worker", partition=number, position=found.position)
 
     async def _restored(
         self,

@@ -159,7 +159,7 @@ class RegistryStage:
                 partition.save()
                 failpoint("registry.saved")
             if partition.worth_keeping:
-                await asyncio.to_thread(partition.keep)
+                await asyncio.to_thread(partition.keep, share=True)
         await self._commit()
 
     async def _publish(

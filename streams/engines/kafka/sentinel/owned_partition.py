@@ -14,8 +14,8 @@ import structlog
 from attrs import define, field
 
 from schemas.errors import SchemaError
-from streams.engines.kafka.checkpoints.checkpoint import UsesFile
 from streams.engines.kafka.checkpoints.journal import DamagedError
+from streams.engines.kafka.checkpoints.uses_file import UsesFile
 from streams.engines.kafka.records.accesses import read_access
 from streams.engines.kafka.records.poison import Poison, poison_of
 from streams.pipeline.access_partition import AccessPartition
