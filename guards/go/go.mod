@@ -1,3 +1,8 @@
 module rescind.dev/guard
 
-go 1.25
+go 1.25.0
+
+require (
+	github.com/coder/websocket v1.8.15 // indirect
+	golang.org/x/sys v0.43.0 // indirect
+)

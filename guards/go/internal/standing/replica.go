@@ -35,7 +35,7 @@ type replica struct {
 	seeded      string      // the log that the seeds come from
 	seeds       corrections
 	corrected   int64 // where the first correction lies that asks for a rebuild; -1
-	observe     func(*table.Fact)
+	observe     func(*table.Fact, []int32)
 }
 
 func newReplica() *replica {
@@ -183,7 +183,7 @@ func (r *replica) merge(facts []*table.Fact, at int64) {
 			}
 		}
 		if r.observe != nil {
-			r.observe(fact)
+			r.observe(fact, r.table.Named(fact))
 		}
 	}
 }

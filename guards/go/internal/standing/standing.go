@@ -32,8 +32,9 @@ type Standing struct {
 	caughtUp bool // this log was once applied up to its end
 	served   bool // some log was
 	gone     bool // the log of the replica is no more
+	ended    bool // the guard took its leave
 	kept     []*table.Table
-	observe  func(*table.Fact)
+	observe  func(*table.Fact, []int32)
 	progress chan struct{} // closed when something was applied or proven
 }
 
@@ -77,6 +78,7 @@ func (s *Standing) condemn(forget bool) {
 func (s *Standing) End() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.ended = true
 	s.condemn(true)
 }
 
@@ -96,7 +98,7 @@ func (s *Standing) offer(r *replica) bool {
 	s.replica, s.sound, s.gone = r, true, false
 	r.observe = s.observe
 	if s.observe != nil {
-		s.observe(nil)
+		s.observe(nil, nil)
 	}
 	s.refresh()
 	return true
@@ -105,7 +107,7 @@ func (s *Standing) offer(r *replica) bool {
 // refresh folds what was applied and proven into the deadline.
 func (s *Standing) refresh() {
 	s.deadline = 0
-	if s.sound && s.replica.complete() {
+	if s.sound && s.replica.complete() && !s.ended {
 		s.deadline = s.lease.deadline(s.replica.proven())
 	}
 	if s.clock() < s.deadline {
@@ -168,8 +170,8 @@ func (s *Standing) Applied() (Token, bool) {
 
 // Covers says whether everything below a token's offset is applied.
 func (s *Standing) Covers(token Token) bool {
-	applied, any := s.Applied()
-	return any && applied.Genesis == token.Genesis && applied.Partition == token.Partition &&
+	applied, there := s.Applied()
+	return there && applied.Genesis == token.Genesis && applied.Partition == token.Partition &&
 		token.Offset <= applied.Offset
 }
 
@@ -190,9 +192,10 @@ func (s *Standing) Progress() <-chan struct{} {
 	return s.progress
 }
 
-// Observe has each fact told once it is merged into the table in force, and nil when
-// another table takes its place. The function must not wait, nor ask the standing.
-func (s *Standing) Observe(told func(*table.Fact)) {
+// Observe has each fact told once it is merged into the table in force, with the nodes
+// that it names, and nil when another table takes its place. The function must not wait,
+// nor ask the standing.
+func (s *Standing) Observe(told func(*table.Fact, []int32)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.observe, s.replica.observe = told, told
@@ -211,6 +214,18 @@ type Answer struct {
 func (s *Standing) Judge(q *table.Question) Answer {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
+	return s.judge(q)
+}
+
+// Examine judges, and tells what the verdict depends on before another fact is merged.
+func (s *Standing) Examine(q *table.Question, depends func(table.Dependencies)) Answer {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	depends(s.replica.table.Watch(q))
+	return s.judge(q)
+}
+
+func (s *Standing) judge(q *table.Question) Answer {
 	judged := s.replica.table.Judge(q)
 	for _, old := range s.kept {
 		if judged.Caused {

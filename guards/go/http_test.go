@@ -1,0 +1,176 @@
+package guard
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+// bearer takes the token for the value of a jwt.jti; a real one verifies it first.
+func bearer(r *http.Request) *Presented {
+	value, there := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !there {
+		return nil
+	}
+	presented := Present("jwt.jti:" + value)
+	return &presented
+}
+
+func get(t *testing.T, url, token string) *http.Response {
+	t.Helper()
+	request, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { response.Body.Close() })
+	return response
+}
+
+func TestRequestsAreServedOrRefused(t *testing.T) {
+	f := newFeed(t, aNode("jwt.jti:good"), aNode("jwt.jti:dead"), aRevocation("jwt.jti:dead"))
+	g := fed(t, f, nil)
+	handler := g.Middleware(bearer, HTTPOptions{})(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, "orders")
+	}))
+	server := httptest.NewServer(handler)
+	defer server.Close()
+	for token, want := range map[string]struct {
+		status int
+		reason string
+	}{
+		"good": {200, ""}, "dead": {401, "revoked"}, "": {401, "no_credential"},
+		"unheard": {401, "unknown_credential"},
+	} {
+		response := get(t, server.URL, token)
+		body, _ := io.ReadAll(response.Body)
+		var problem struct{ Reason string }
+		_ = json.Unmarshal(body, &problem)
+		if response.StatusCode != want.status || problem.Reason != want.reason {
+			t.Errorf("%q: %d %s", token, response.StatusCode, body)
+		}
+	}
+}
+
+func TestAResponseThatRunsIsCut(t *testing.T) {
+	for name, handle := range map[string]func(http.ResponseWriter, *http.Request){
+		"a handler that minds its context": func(w http.ResponseWriter, r *http.Request) {
+			http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+			var denied *DeniedError
+			if !errors.As(context.Cause(r.Context()), &denied) || denied.Verdict.Reason != Revoked {
+				t.Error(context.Cause(r.Context()))
+			}
+		},
+		"one that only writes": func(w http.ResponseWriter, r *http.Request) {
+			for {
+				if _, err := fmt.Fprintln(w, "tick"); err != nil {
+					return
+				}
+				w.(http.Flusher).Flush()
+				time.Sleep(time.Millisecond)
+			}
+		},
+		"one that took the connection": func(w http.ResponseWriter, r *http.Request) {
+			conn, both, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
+			_, _ = both.ReadByte()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFeed(t, aNode("jwt.jti:c"))
+			g := fed(t, f, nil)
+			server := httptest.NewServer(g.Middleware(bearer, HTTPOptions{})(http.HandlerFunc(handle)))
+			defer server.Close()
+			response := get(t, server.URL, "c")
+			f.append(aRevocation("jwt.jti:c"))
+			if _, err := io.Copy(io.Discard, response.Body); err == nil {
+				t.Fatal("the client took a part for the whole")
+			}
+			until(t, func() bool { return g.sessions.count.Load() == 0 })
+		})
+	}
+}
+
+func TestAStreamEndsOneLeaseAfterTheLease(t *testing.T) {
+	f := newFeed(t, aNode("jwt.jti:c"))
+	g := fed(t, f, func(c *Config) {
+		c.Lease, c.Routes = 400*time.Millisecond, map[string]Mode{"open": FailOpen, "watched": Observe}
+	})
+	type end struct {
+		Verdict
+		at int64
+	}
+	closed := make(chan end, 1)
+	note := func(v Verdict) { closed <- end{v, boottime()} }
+	if _, err := g.OnDeny(Present("jwt.jti:c"), Options{}, note); err != nil {
+		t.Fatal(err)
+	}
+	for _, route := range []string{"open", "watched"} {
+		_, err := g.OnDeny(Present("jwt.jti:c"), Options{Route: route}, func(Verdict) { t.Errorf("%s ended", route) })
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.silence()
+	ended := <-closed
+	if after := ended.at - g.standing.Deadline(); ended.Reason != NoLease || after < int64(g.config.Lease) {
+		t.Fatal(ended.Reason, after)
+	}
+	if g.sessions.count.Load() != 2 {
+		t.Fatal("the others are watched on")
+	}
+	// The end of the guard would end those that fail open: that is not this test's.
+	g.sessions.mu.Lock()
+	clear(g.sessions.all)
+	g.sessions.mu.Unlock()
+}
+
+func TestAStreamEndsForWhatItsLineageGotLater(t *testing.T) {
+	f := newFeed(t, aNode("jwt.jti:c"))
+	g := fed(t, f, nil)
+	ctx, stop, err := g.Watch(t.Context(), Present("jwt.jti:c"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	until(t, func() bool { g.sessions.mu.Lock(); defer g.sessions.mu.Unlock(); return len(g.sessions.byNode) > 0 })
+	f.append(anEdge("jwt.jti:c", "agent.id:late"))
+	until(t, func() bool { g.sessions.mu.Lock(); defer g.sessions.mu.Unlock(); return len(g.sessions.byNode) > 1 })
+	f.append(aRevocation("agent.id:late"))
+	<-ctx.Done()
+	if g.sessions.ended.read()[Revoked] != 1 {
+		t.Fatal("it is not counted")
+	}
+}
+
+func TestStreamsNeedAGuardForLiveSessions(t *testing.T) {
+	g, err := New(Config{URL: "https://x", Credential: "c", Name: "n"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.OnDeny(Present("jwt.jti:c"), Options{}, nil); !errors.Is(err, ErrNotLive) {
+		t.Fatal(err)
+	}
+	g.Middleware(bearer, HTTPOptions{CheckOnly: true})
+	defer func() {
+		if recover() == nil {
+			t.Fatal("responses would not be watched as closure is told")
+		}
+	}()
+	g.Middleware(bearer, HTTPOptions{})
+}
