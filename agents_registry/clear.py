@@ -16,10 +16,11 @@ from agents_registry.clearance import (
     ONE,
     SCOPES_ABOVE,
     SIZE,
+    UNDATED,
 )
-from agents_registry.limits import is_covered, is_kept_covered, within
+from agents_registry.limits import is_declared, is_young, within
 from agents_registry.lineage import KNOWN, NONE
-from agents_registry.presentation import Presented
+from agents_registry.presentation import Found, Presented
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 
 note: Final = vars(Presented)["found"].__set__  # a third of what setattr takes
 _TUPLES: Final = {tuple}
-# Bits of a value that nothing else must be asked about, by what is asked for.
-_UNSCOPED: Final = CURRENT | MARKED
-_SCOPED: Final = CURRENT | MARKED | SCOPES_ABOVE
 
 
 def lives(
@@ -40,37 +38,62 @@ def lives(
 
     This is what nearly every check comes to; False means "look closely".
     """
-    clearance, found = registry.clearance, presented.found
-    values, late = clearance.values, now | FINE
-    mask = _UNSCOPED if scope is None else _SCOPED
+    clearance = registry.clearance
     try:
-        if found is None or found[0] is not clearance.token:
+        found = presented.found
+        if found[0] is not clearance.token:
             found = _found(registry, presented)
-        nodes, current = found[1], clearance.current
-        if len(nodes) == 1:
-            bits = values[nodes[0]]
+        _, nodes, node, wanted = found
+        values, current, late = clearance.values, clearance.current, now | FINE
+        if node >= 0:
+            bits = values[node]
             if bits <= late:
                 return False
         else:
             bits, size = current, 0
-            for node in nodes:
-                value = values[node]
+            for each in nodes:
+                value = values[each]
                 if value <= late or value & CURRENT != current:
                     return False
-                bits |= value & mask
+                bits |= value
                 size += value & SIZE
             if size > SIZE:
                 return False
-        if bits & mask == current:
-            return True
-        return bits & CURRENT == current and within(
-            registry, presented, nodes, scope, is_kept_covered
+        if bits & wanted != current and not (
+            bits & CURRENT == current and _are_young(registry, presented, nodes)
+        ):
+            return False
+        return (
+            scope is None or not bits & SCOPES_ABOVE or _cover(registry, nodes, scope)
         )
     except LookupError:
         return False  # no fact names it, or nobody asked about it yet
 
 
-def _found(registry: Registry, presented: Presented) -> tuple[object, tuple[int, ...]]:
+def _are_young(
+    registry: Registry, presented: Presented, nodes: tuple[int, ...]
+) -> bool:
+    """Whether what is presented was issued after each ``not_before`` above it."""
+    values, marks = registry.clearance.values, registry.clearance.marks
+    mark = max(marks[node] for node in nodes if values[node] & MARKED)
+    return is_young(registry, presented, nodes, mark)
+
+
+def _cover(registry: Registry, nodes: tuple[int, ...], scope: str) -> bool:
+    """Whether it is quickly known that all that is declared above covers a scope."""
+    clearance = registry.clearance
+    for node in nodes:
+        if clearance.values[node] & SCOPES_ABOVE:
+            start = clearance.nearest[node]
+            if start < 0:
+                if not is_declared(registry, ~start, scope):
+                    return False
+            elif scope not in clearance.covered.get(start, ()):
+                return False
+    return True
+
+
+def _found(registry: Registry, presented: Presented) -> Found:
     """Nodes of all names, noted for the next time.
 
     Raises:
@@ -80,13 +103,14 @@ def _found(registry: Registry, presented: Presented) -> tuple[object, tuple[int,
     lineage, names = registry.lineage, presented.identifiers
     if not {type(names), type(presented.chain)} <= _TUPLES:
         raise TypeError("Presented takes tuples of identifiers: Presented((name,))")
-    if len(names) == 1 and not presented.chain:
-        nodes: tuple[int, ...] = (lineage.names.find(names[0]),)
-    else:
-        nodes = tuple(map(lineage.names.find, names + presented.chain))
+    nodes = tuple(map(lineage.names.find, names + presented.chain))
     if not names or NONE in nodes:
         raise LookupError
-    found = registry.clearance.token, nodes
+    # Who claims a time is compared with each mark, others where no name tells one.
+    is_dated = presented.issued_at is None and len(nodes) == 1
+    wanted = CURRENT | (UNDATED if is_dated else MARKED)
+    only = nodes[0] if len(nodes) == 1 else NONE
+    found = Found(registry.clearance.token, nodes, only, wanted)
     note(presented, found)
     return found
 
@@ -120,7 +144,7 @@ def is_clear(
             if value <= late or value & GENERATION != generation:
                 return False
             size += value & SIZE
-        if size > SIZE or not within(registry, presented, nodes, scope, is_covered):
+        if size > SIZE or not within(registry, presented, nodes, scope):
             return False
     except IndexError:
         return False  # nobody asked about it yet

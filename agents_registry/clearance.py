@@ -5,18 +5,20 @@ A value is kept for each node that was asked about and for all that it hangs on:
 - its *until*: before that time no presentation of the node alone is denied that is
   young enough, whatever else it claims: no other cause in force stands on the closure,
   its credentials are young enough themselves, every owner set is met by an owner who
-  lives, nothing that counts has expired. Held in steps of 67 ms, rounded down;
+  lives, nothing that counts has expired. Held in steps of 134 ms, rounded down;
 - its *size*: at least as many nodes as its closure has, since one that is too large is
   denied;
-- whether a scope is declared or a ``not_before`` stands in the closure, whether *until*
-  is that of owners, and whether a fact makes the node itself known;
+- whether a scope is declared or a ``not_before`` stands in the closure, and if one does
+  whether the name tells no time of issue of its own; whether *until* is that of owners,
+  and whether a fact makes the node itself known;
 - the *generation* in which it was found out. In another one it says nothing.
 
 Two columns more hold what a presentation is compared with (`agents_registry.limits`),
 for the nodes whose value says that there is something: the latest ``not_before``, and
 the nearest node that declares a scope. They take room where it is needed first.
 
-What no value can say is kept as an answer (`agents_registry.answers`).
+From one such node on scopes are looked at once, and those that are covered are kept, by
+it. What else no value can say is kept as an answer (`agents_registry.answers`).
 
 A fact that touches a node undoes what hangs on it. All that a value or an answer hangs
 on has a value itself, if only the mark that something was asked, so that nothing needs
@@ -49,13 +51,16 @@ SCOPES_ABOVE: Final = 1 << 22
 OWNERS_END: Final = 1 << 23
 NAMED: Final = 1 << 24
 MARKED: Final = 1 << 25
+UNDATED: Final = 1 << 26  # marked, and the name tells no time of issue
 CURRENT: Final = NAMED | GENERATION
-FINE: Final = (1 << 26) - 1  # below this a value holds no time
+FINE: Final = (1 << 27) - 1  # below this a value holds no time
 NO_TIME: Final = -(1 << 63)
 NEVER_CLEAR: Final = NO_TIME + FINE  # values up to this one
 UNDONE_AT_ONCE: Final = 4096  # looks at what hangs below; beyond begins a generation
 LOOKS_OF_A_FACT: Final = 128  # what each one adds to the looks that are left
 MOST_LOOKS: Final = 4 * UNDONE_AT_ONCE  # left; so a hundred facts take 5 ms at most
+MOST_COVERED: Final = 1 << 20  # bytes of covered scopes, whose texts callers choose
+OF_A_SCOPE: Final = 128  # bytes, without its text
 PORTION: Final = 1 << 17  # names that room is made for at once, in less than 1 ms
 
 
@@ -65,7 +70,9 @@ class Clearance:
     Attributes:
         values: by node, for those that are known; 0 where nothing is.
         marks: by node, the latest ``not_before`` in the closure (ns).
-        nearest: by node, the one from which on scopes are declared in the closure.
+        nearest: by node, the one from which on scopes are declared in the closure;
+            its number inverted, where that one alone declares all, and these are few.
+        covered: by node of `nearest`, scopes that are covered from it upwards.
         token: stands for the table, and does not keep it.
         generation: the one whose values count.
         current: it, of a node that is known.
@@ -77,12 +84,14 @@ class Clearance:
         self.values = array("q")
         self.marks = array("q")
         self.nearest = array("i")
+        self.covered: dict[int, set[str]] = {}
         self.token = object()
         self.generation = 1
         self.current = NAMED | 1
         self.answers = KeptAnswers()
         self._lineage = lineage
         self._owned = owned
+        self._bytes_covered = 0
         self._looks = MOST_LOOKS
         self._is_blank = True
 
@@ -120,6 +129,18 @@ class Clearance:
                 until = min(until, expires[node])
         return since, until
 
+    def cover(self, node: int, scope: str) -> None:
+        """Keep that a scope is covered from a node on, which has a value."""
+        size = OF_A_SCOPE + scope.__sizeof__()
+        if self._bytes_covered + size > MOST_COVERED:
+            self._uncover()
+        self._bytes_covered += size
+        self.covered.setdefault(node, set()).add(scope)
+
+    def _uncover(self) -> None:
+        self.covered.clear()
+        self._bytes_covered = 0
+
     def name(self, node: int) -> None:
         """Note that a fact makes a node known."""
         if node < len(self.values):
@@ -139,6 +160,8 @@ class Clearance:
             return
         for node in hanging:
             self.values[node] = 0
+        for node in self.covered.keys() & hanging:
+            del self.covered[node]
         self.answers.touch(hanging)
 
     def loosen(self, *touched: int) -> None:
@@ -154,6 +177,7 @@ class Clearance:
     def begin(self) -> None:
         """Begin a generation: nothing is known any more."""
         self.answers.drop()
+        self._uncover()
         self._is_blank = True
         self.generation += 1
         if self.generation > GENERATION:

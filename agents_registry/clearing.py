@@ -22,6 +22,7 @@ from agents_registry.clearance import (
     OWNERS_END,
     SCOPES_ABOVE,
     SIZE,
+    UNDATED,
 )
 from agents_registry.closure import CLOSURE_LIMIT
 from agents_registry.facts import Effect
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 STEP: Final = 256  # looks between two yields: less than a tenth of a millisecond
 MOST_LOOKS: Final = 64 * CLOSURE_LIMIT  # of a walk over a whole closure
 OF_CAUSES: Final = 64  # looks that the causes of a name count as
+FEW_SCOPES: Final = 16  # that a node declares: looked through in each check
 FEW_CAUSES: Final = OF_CAUSES  # of a name; more are not looked through
 TOO_LARGE: Final = SIZE + ONE
 
@@ -177,7 +179,7 @@ class _Clearing:
         mark = NO_TIME
         if flags & CAUSED or self._registry.horizon is not None:
             until, mark = yield from self._own_ends(names)
-        nearest = {names[0]} if flags & SCOPED else set[int]()
+        nearest = set[int]()
         yield len(names) + len(required)
         for up, strength in required:
             value = self._value(up)
@@ -187,8 +189,9 @@ class _Clearing:
                 until = min(until, value)
             if value & MARKED:
                 mark = max(mark, self._clearance.marks[up])
-            if value & SCOPES_ABOVE and not flags & SCOPED:
+            if value & SCOPES_ABOVE:
                 nearest.add(self._clearance.nearest[up])
+        nearest = self._declaring(node, nearest)
         last, more = self._of_owners(owners)
         until, size = min(until, last), size + more
         if last < UNKNOWN_TIME & ~FINE:
@@ -199,7 +202,7 @@ class _Clearing:
                 until = NO_TIME
             value = until & ~FINE | size | bits | limits
             for name in names:
-                self._values[name] = value | self._named(name)
+                self._values[name] = value | self._of_name(name, limits)
 
     def _of_owners(self, owners: Iterable[Iterable[int]]) -> tuple[int, int]:
         """Until when one of each set lives, and the size of all."""
@@ -240,6 +243,16 @@ class _Clearing:
                 column[name] = begin
         return bits
 
+    def _declaring(self, node: _Class, above: set[int]) -> set[int]:
+        """Give where scopes are declared first, from a node on upwards."""
+        if not node.flags & SCOPED:
+            return above
+        first = node.names[0]
+        is_alone = not above and len(node.names) == 1
+        if is_alone and sum(map(len, self._registry.scopes.of(first))) <= FEW_SCOPES:
+            return {~first}
+        return {first}
+
     def _room(self, column: array[int]) -> Iterator[int]:
         for _ in self._clearance.growing(column):
             yield STEP + 1
@@ -262,8 +275,17 @@ class _Clearing:
         value = self._values[node]
         return value if value & GENERATION == self._generation else 0
 
-    def _named(self, name: int) -> int:
-        return NAMED if self._lineage.flags[name] & KNOWN else 0
+    def _of_name(self, name: int, limits: int) -> int:
+        """Bits of a name, apart from the other names of its node.
+
+        A credential under a ``not_before`` that is clear was issued after it.
+        """
+        flags, bits = self._lineage.flags[name], 0
+        if flags & KNOWN:
+            bits |= NAMED
+        if limits & MARKED and not flags & CREDENTIAL:
+            bits |= UNDATED
+        return bits
 
     def _own_ends(self, names: Iterable[int]) -> Generator[int, None, tuple[int, int]]:
         """Until when none of some names denies by itself, and their ``not_before``."""
@@ -326,4 +348,4 @@ class _Clearing:
                 values[node] = NO_TIME | self._generation
         values[start] = (
             until & ~FINE | len(seen) * ONE | bits | self._generation
-        ) | self._named(start)
+        ) | self._of_name(start, bits)

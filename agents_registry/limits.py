@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from agents_registry.answers import OF_AN_ANSWER, Answer
 from agents_registry.clearance import (
     GENERATION,
     MARKED,
@@ -21,7 +20,7 @@ from agents_registry.lineage import CREDENTIAL, SCOPED, UNKNOWN_TIME
 from agents_registry.scope import covers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from agents_registry.clearance import Clearance
     from agents_registry.presentation import Presented
@@ -35,7 +34,6 @@ def within(
     presented: Presented,
     nodes: Sequence[int],
     scope: str | None,
-    is_covered: Callable[[Registry, int, str], bool],
 ) -> bool:
     """Whether a presentation keeps within what limits it; False: look closely.
 
@@ -45,7 +43,6 @@ def within(
         nodes: of all its names, each with a value that counts; below 0 what no fact
             names.
         scope: is asked for.
-        is_covered: `is_covered`, or `is_kept_covered` alone.
     """
     clearance, mark = registry.clearance, NO_TIME
     for node in nodes:
@@ -56,10 +53,10 @@ def within(
             start = clearance.nearest[node]
             if not is_covered(registry, start, scope):
                 return False
-    return mark == NO_TIME or _is_younger(registry, presented, nodes, mark)
+    return mark == NO_TIME or is_young(registry, presented, nodes, mark)
 
 
-def _is_younger(
+def is_young(
     registry: Registry, presented: Presented, nodes: Sequence[int], mark: int
 ) -> bool:
     """Whether it is known that what is presented was issued after a time."""
@@ -72,23 +69,32 @@ def _is_younger(
     return mark < earliest < UNKNOWN_TIME
 
 
-def is_kept_covered(registry: Registry, start: int, scope: str) -> bool:
-    """Whether it is kept that a scope is covered; see `is_covered`."""
-    return registry.clearance.answers.find((scope, start), 0) is not None
+def is_declared(registry: Registry, node: int, scope: str) -> bool:
+    """Whether a node alone covers a scope, by all that is declared of it."""
+    return all(
+        scope in declared or covers(declared, scope)
+        for declared in registry.scopes.of(node)
+    )
 
 
 def is_covered(registry: Registry, start: int, scope: str) -> bool:
     """Whether each scope that is declared from a node on upwards covers one.
 
     That it does is kept, for all that hangs on the node.
+
+    Args:
+        registry: the table.
+        start: the node, as `Clearance.nearest` has it.
+        scope: is asked for.
     """
-    answers = registry.clearance.answers
-    if answers.find((scope, start), 0) is not None:
+    clearance = registry.clearance
+    if start < 0:
+        return is_declared(registry, ~start, scope)
+    if scope in clearance.covered.get(start, ()):
         return True
     if not _covers(registry, start, scope):
         return False
-    answer = Answer(None, NO_TIME, UNKNOWN_TIME, (start,), answers.made)
-    answers.keep((scope, start), answer, OF_AN_ANSWER + scope.__sizeof__())
+    clearance.cover(start, scope)
     return True
 
 
@@ -115,4 +121,7 @@ def _nearest(clearance: Clearance, node: int) -> int | None:
     value = clearance.values[node]
     if value <= NEVER_CLEAR or value & GENERATION != clearance.generation:
         return node  # only marked: what is above it is to be looked at
-    return clearance.nearest[node] if value & SCOPES_ABOVE else None
+    if not value & SCOPES_ABOVE:
+        return None
+    start = clearance.nearest[node]
+    return start if start >= 0 else ~start

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from attrs import field, frozen
 
 from agents_registry.closure import PRESENTED, Claims
 from agents_registry.identifiers import Identifier, NodeClass
+from agents_registry.lineage import NONE
 
 if TYPE_CHECKING:
     from agents_registry.registry import Registry
@@ -15,6 +16,25 @@ if TYPE_CHECKING:
 
 MOST_IDENTIFIERS: Final = 64  # of one presentation
 MOST_ACTORS: Final = 32
+
+
+class Found(NamedTuple):
+    """The nodes of what is presented. Numbers of a table stay: they are noted.
+
+    Attributes:
+        table: its token.
+        nodes: of all names.
+        only: the node, where it is one; NONE of several.
+        wanted: bits of its value that say whether something more must be asked.
+    """
+
+    table: object
+    nodes: tuple[int, ...]
+    only: int
+    wanted: int
+
+
+NOWHERE: Final = Found(None, (), NONE, 0)
 
 
 @frozen
@@ -34,11 +54,8 @@ class Presented:
     identifiers: tuple[Identifier, ...]
     issued_at: int | None = None
     chain: tuple[Identifier, ...] = ()
-    # The nodes of all names in the table that was asked last, and its token. Numbers of
-    # a table stay, so what is presented again need not be looked up again.
-    found: tuple[object, tuple[int, ...]] | None = field(
-        default=None, init=False, eq=False, repr=False
-    )
+    # Where the names were found last: `agents_registry.clear`.
+    found: Found = field(default=NOWHERE, init=False, eq=False, repr=False)
 
     def is_bounded(self) -> bool:
         """Whether it may be judged: names cost time, and callers choose them."""

@@ -2,8 +2,9 @@
 
 Credentials hang on a hundred chains of some depth, whose tops have an owner, a declared
 scope, a ``not_before``, or were revoked. Each has two names and an expiry, as in
-`bench.credentials`. The last tables are large: names are found in no cache there, by a
-set as little as by a check.
+`bench.credentials`. The tables are large and credentials come in any order: a set finds
+its names in no cache there, and a check finds nothing. A table of few credentials shows
+what both take out of the caches.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from functools import partial
 from itertools import chain, cycle
 from random import Random
 from statistics import median
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from agents_registry.closure import closure_of
 from agents_registry.facts import (
@@ -29,33 +30,31 @@ from agents_registry.facts import (
     Renewal,
     ScopeSet,
 )
-from agents_registry.identifiers import Identifier
+from agents_registry.identifiers import VOCABULARY, Identifier
 from agents_registry.life import nothing_ends
 from agents_registry.lineage import LOUD, SCOPED
 from agents_registry.presentation import Presented, claims_of
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
 from agents_registry.verdict import LIVES, Judgement, _closely, judge
-from bench.credentials import LATER, NOW
+from bench.credentials import LATER, NOW, accessor, token_hmac
 from bench.report import Row
 from bench.rounds import cpu_of, interleave, spread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-LEAVES: Final = {"tiny": 64, "small": 8_000, "full": 80_000}
-CHAINS: Final = {"tiny": 8, "small": 96, "full": 96}
-DEPTHS: Final = {"tiny": (0, 6), "small": (6, 100), "full": (0, 6, 50, 100)}
-CHECKS: Final = {"tiny": 50, "small": 2_000, "full": 10_000}
-LARGE: Final = {"tiny": 128, "small": 80_000, "full": 1_000_000}  # leaves, at depth 6
-LARGE_CHECKS: Final = {"tiny": 50, "small": 10_000, "full": 100_000}
-KEPT: Final = 2_000  # credentials whose denial a table keeps for certain
+ROUNDS: Final = 5
+KEPT: Final = 300  # credentials whose denial a table keeps for certain
+WALKS: Final = 20  # over all ancestors, in a row
 CLOCK: Final = NOW + 3_600 * SECOND
 MOST_TIMES_A_SET: Final = 4
 MOST_OF_A_DENIAL: Final = 3_000  # ns
 MOST_OF_IDLE: Final = 1.5
-LONG: Final = 4_000
 SAID: Final[dict[str, Any]] = {"authority": "v", "version": NOW, "received_at": NOW}
+
+
+Names: TypeAlias = tuple[Identifier, Identifier]
 
 
 class Shape(NamedTuple):
@@ -109,22 +108,8 @@ class Realm(NamedTuple):
     """A table, with the two names of each leaf by shape, and all as texts."""
 
     registry: Registry
-    leaves: dict[str, list[tuple[Identifier, Identifier]]]
+    leaves: dict[str, list[Names]]
     keys: set[str]
-
-
-def rows(scale: str) -> Iterator[Row]:
-    """Measure every shape at every depth, then what is large and what changes."""
-    chains, leaves = CHAINS[scale], LEAVES[scale]
-    for depth in DEPTHS[scale]:
-        realm = _realm(chains, leaves, depth)
-        for shape in SHAPES:
-            yield _row(realm, shape, f"depth {depth}", CHECKS[scale])
-    yield _long(LONG if scale != "tiny" else 400)
-    yield _mixed(_realm(chains, leaves, 6), CHECKS[scale])
-    large = _realm(chains, LARGE[scale], 6)
-    for shape in SHAPES:
-        yield _row(large, shape, f"of {LARGE[scale]:,}", LARGE_CHECKS[scale])
 
 
 def by_walk(
@@ -138,38 +123,55 @@ def by_walk(
     return finish(_closely(registry, closure, CLOCK, scope))
 
 
-def _realm(chains: int, count: int, depth: int) -> Realm:
-    registry = Registry()
-    leaves: dict[str, list[tuple[Identifier, Identifier]]] = {}
+def realms(
+    chains: int, count: int, depths: Iterable[int]
+) -> Iterator[tuple[int, Realm]]:
+    """Make tables of the same leaves, hung on chains of each depth."""
+    alone = Registry()
+    names = [_born(alone, number, None) for number in range(count)]
+    keys = set(map(str, chain.from_iterable(names)))
+    plain = alone.dump()
+    for depth in depths:
+        registry = Registry.load(plain, VOCABULARY)
+        yield depth, Realm(registry, _hung(registry, names, chains, depth), keys)
+
+
+def _hung(
+    registry: Registry, names: list[Names], chains: int, depth: int
+) -> dict[str, list[Names]]:
+    """Hang leaves on chains; gives them by shape."""
+    leaves: dict[str, list[Names]] = {}
     tops: list[tuple[Shape, Identifier | None]] = []
     for number, shape in zip(range(chains), cycle(SHAPES), strict=False):
         parent: Identifier | None = None
         for level in range(depth):
-            parent = _born(registry, f"{number}-{level}", parent)[0]
+            parent = _born(registry, (number + 1) << 40 | level, parent)[0]
             if not level:
                 _apply(registry, shape.top(parent))
         tops.append((shape, parent))
-    for number, (shape, parent) in zip(range(count), cycle(tops), strict=False):
-        names = _born(registry, f"leaf-{number:08}", parent)
-        leaves.setdefault(shape.name, []).append(names)
+    for each, (shape, parent) in zip(names, cycle(tops), strict=False):
+        leaves.setdefault(shape.name, []).append(each)
         if parent is None:
-            _apply(registry, shape.top(names[0]))
-    every = chain.from_iterable(chain.from_iterable(leaves.values()))
-    return Realm(registry, leaves, set(map(str, every)))
+            _apply(registry, shape.top(each[0]))
+        else:
+            registry.apply(_edge(each[0], parent))
+    return leaves
 
 
-def _born(
-    registry: Registry, name: str, parent: Identifier | None
-) -> tuple[Identifier, Identifier]:
-    names = Identifier("vault.accessor", name), Identifier("vault.token_hmac", name)
+def _born(registry: Registry, number: int, parent: Identifier | None) -> Names:
+    names = accessor(number), token_hmac(number)
     facts: list[Fact] = [Node(node=each, issued_at=NOW, **SAID) for each in names]
     facts.append(Alias(first=names[0], second=names[1], **SAID))
     facts.append(Renewal(node=names[0], expires_at=LATER, **SAID))
     if parent is not None:
-        ends = Relation.ENDS_WITH_PARENT
-        facts.append(Edge(child=names[0], parent=parent, relation=ends, **SAID))
+        facts.append(_edge(names[0], parent))
     _apply(registry, facts)
     return names
+
+
+def _edge(child: Identifier, parent: Identifier) -> Edge:
+    relation = Relation.ENDS_WITH_PARENT
+    return Edge(child=child, parent=parent, relation=relation, **SAID)
 
 
 def _apply(registry: Registry, facts: list[Fact]) -> None:
@@ -177,7 +179,8 @@ def _apply(registry: Registry, facts: list[Fact]) -> None:
         registry.apply(fact)
 
 
-def _presented(realm: Realm, shape: Shape, checks: int) -> list[Presented]:
+def presented_of(realm: Realm, shape: Shape, checks: int) -> list[Presented]:
+    """Give presentations of leaves, chosen at random; a table keeps few denials."""
     random, leaves = Random(1), realm.leaves[shape.name]
     if shape.denied:
         leaves = leaves[:KEPT]
@@ -191,19 +194,21 @@ def _presented(realm: Realm, shape: Shape, checks: int) -> list[Presented]:
     ]
 
 
-def _row(realm: Realm, shape: Shape, where: str, checks: int) -> Row:
+def of_shape(realm: Realm, shape: Shape, where: str, checks: int) -> Row:
+    """Compare the checks of a shape with a set of the same names, and with a walk."""
     registry, scope, keys = realm.registry, shape.scope, realm.keys
-    presented = _presented(realm, shape, checks)
+    presented = presented_of(realm, shape, checks)
     ready = [str(each.identifiers[-1]) for each in presented]
-    for each in presented[:20]:
+    for each in presented[:WALKS]:
         found = judge(registry, each, now=CLOCK, scope=scope)
         assert found == by_walk(registry, each, scope)
         assert found.allowed is not shape.denied
     measured = interleave(
         lambda: [judge(registry, p, now=CLOCK, scope=scope) for p in presented],
         lambda: [key in keys for key in ready],
+        ROUNDS,
     )
-    some = presented[: min(max(20, checks // 20), 500)]
+    some = presented[:WALKS]
     walked = _walked(registry, some, scope)
     ours = measured.ours_median / checks * 1e9
     met = measured.ratio[0] <= MOST_TIMES_A_SET
@@ -236,13 +241,13 @@ def _walked(registry: Registry, some: list[Presented], scope: str | None) -> flo
         gc.enable()
 
 
-def _long(length: int) -> Row:
+def long_lineage(length: int) -> Row:
     """Check the last of a long lineage with an owner at its root."""
     registry = Registry()
-    names = _born(registry, "0", None)
+    names = _born(registry, 0, None)
     _apply(registry, _owned(names[0]))
     for number in range(1, length // 2):
-        names = _born(registry, f"{number}", names[0])
+        names = _born(registry, number, names[0])
     presented = Presented(names[1:])
     first_time = cpu_of(lambda: judge(registry, presented, now=CLOCK))
     measured = interleave(
@@ -260,16 +265,17 @@ def _long(length: int) -> Row:
     )
 
 
-def _mixed(realm: Realm, checks: int) -> Row:
+def while_facts_come(realm: Realm, checks: int) -> Row:
     """Check while facts come: 1 declaration in 500 checks, 1 revocation in 5,000.
 
     At a million checks a second these are the loads of the target. The time in which
     facts are applied is told apart.
     """
     registry, shape = realm.registry, SHAPES[0]
-    presented = _presented(realm, shape, checks)
+    presented = presented_of(realm, shape, checks)
     parts = [presented[at : at + 100] for at in range(0, checks, 100)]
     ratios, cpu, applying, fact = [], 0.0, 0.0, 0
+    begins = 1 << 50  # names that no leaf has
 
     def check(part: list[Presented]) -> None:
         for each in part:
@@ -284,11 +290,11 @@ def _mixed(realm: Realm, checks: int) -> Row:
             for part in parts[number::20]:
                 mixed += cpu_of(partial(check, part))
             fact += 1
-            began = realm.leaves[shape.name][fact % 7]
-            applying += cpu_of(partial(_born, registry, f"new-{fact}", began[0]))
+            new, above = begins + fact, realm.leaves[shape.name][fact % 7]
+            applying += cpu_of(partial(_born, registry, new, above[0]))
             if not fact % 10:
-                gone = Identifier("vault.accessor", f"new-{fact}")
-                applying += cpu_of(partial(_apply, registry, _revoked(gone)))
+                gone = _revoked(accessor(new))
+                applying += cpu_of(partial(_apply, registry, gone))
         ratios.append(mixed / idle)
         cpu += mixed
     ratio = spread(ratios)

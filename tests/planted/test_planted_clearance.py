@@ -89,8 +89,8 @@ BUGS = {
     ),
     "answers of another generation": Change(
         CLEARANCE,
-        "        self.answers.drop()\n        self._is_blank",
-        "        self._is_blank",
+        "        self.answers.drop()\n        self._uncover()",
+        "        self._uncover()",
     ),
     "answers beyond what a fact may look at": Change(
         CLEARANCE,
@@ -99,8 +99,8 @@ BUGS = {
     ),
     "answers of a node that a fact undoes": Change(
         CLEARANCE,
-        "self.values[node] = 0\n        self.answers.touch(hanging)",
-        "self.values[node] = 0",
+        "del self.covered[node]\n        self.answers.touch(hanging)",
+        "del self.covered[node]",
     ),
     "answers of a node that a fact loosens": Change(
         CLEARANCE,
@@ -121,6 +121,9 @@ BUGS = {
     "values of another generation": Change(
         CLEAR, "value <= late or value & GENERATION != generation", "value <= late"
     ),
+    "values of another generation, of several": Change(
+        CLEAR, "value <= late or value & CURRENT != current", "value <= late"
+    ),
     "a clock that passes an expiry": Change(
         ANSWERS, "not since <= now < until", "now < since"
     ),
@@ -134,7 +137,19 @@ BUGS = {
         CLEARING, "            until = min(until, last)\n", ""
     ),
     "a not_before": Change(
-        LIMITS, "or _is_younger(registry, presented, nodes, mark)", "or True"
+        CLEAR, "return is_young(registry, presented, nodes, mark)", "return True"
+    ),
+    "a not_before on what is looked at closely": Change(
+        LIMITS, "or is_young(registry, presented, nodes, mark)", "or True"
+    ),
+    "a not_before of a name that tells no time": Change(
+        CLEARING, "if limits & MARKED and not flags & CREDENTIAL:", "if False:"
+    ),
+    "a time that is claimed under a not_before": Change(
+        CLEAR, "presented.issued_at is None and len(nodes) == 1", "len(nodes) == 1"
+    ),
+    "a not_before above one of several": Change(
+        CLEAR, "issued_at is None and len(nodes) == 1", "issued_at is None"
     ),
     "a not_before further up": Change(
         CLEARING, "mark = max(mark, self._clearance.marks[up])", "pass"
@@ -173,13 +188,33 @@ BUGS = {
         LIMITS, "all(covers(each, scope) for each in sets)", "True"
     ),
     "scopes that were declared since": Change(
-        LIMITS, "UNKNOWN_TIME, (start,), answers.made", "UNKNOWN_TIME, (), answers.made"
+        CLEARANCE, "            del self.covered[node]", "            pass"
+    ),
+    "scopes of another generation": Change(
+        CLEARANCE,
+        "        self._uncover()\n        self._is_blank",
+        "        self._is_blank",
+    ),
+    "scopes that another one declares, too": Change(
+        CLEARING, "not above and len(node.names) == 1", "len(node.names) == 1"
+    ),
+    "scopes that another name declares, too": Change(
+        CLEARING, "not above and len(node.names) == 1", "not above"
+    ),
+    "a scope that is not declared": Change(
+        CLEAR, "if not is_declared(registry, ~start, scope):", "if False:"
+    ),
+    "scopes of which another one is covered": Change(
+        CLEAR, "elif scope not in clearance.covered.get(start, ())", "elif False"
+    ),
+    "a scope of one of two declared sets": Change(
+        LIMITS, "return all(\n        scope in", "return any(\n        scope in"
     ),
     "a fact that comes in the middle": Change(
         VERDICT, "NONE not in nodes and registry.changes == changes:", "True:"
     ),
     "nodes of a table that is gone": Change(
-        CLEAR, "or found[0] is not clearance.token", "or False"
+        CLEAR, "if found[0] is not clearance.token:", "if found[0] is None:"
     ),
     "the scope that is asked for": Change(
         VERDICT, "return (scope, presented.issued_at,", "return (presented.issued_at,"

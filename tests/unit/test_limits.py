@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import pytest
 
+from agents_registry import clearance
 from agents_registry.facts import SECOND, Alias, Cause, Effect, Node, ScopeSet
 from agents_registry.life import Reason
-from agents_registry.limits import MOST_LOOKS, is_kept_covered
+from agents_registry.limits import MOST_LOOKS
 from agents_registry.presentation import Presented
 from agents_registry.verdict import judge
 from tests.unit.test_clearance import (
@@ -39,6 +41,16 @@ def scopes(node: Identifier, *declared: str) -> ScopeSet:
     return ScopeSet(node=node, scopes=declared, **SAID)
 
 
+def twice(node: str, *declared: str) -> list[Fact]:
+    """Declare scopes of a node, and the same of what it requires."""
+    above = name(f"above {node}")
+    return [
+        edge(name(node), above),
+        scopes(above, *declared),
+        scopes(name(node), *declared),
+    ]
+
+
 def asks(registry: Registry, scope: str, node: Identifier | None = None) -> Reason:
     """Ask for a scope, twice: the second answer rests on what the first one found."""
     asked = Presented((node or name(0),))
@@ -54,6 +66,7 @@ def test_scopes_on_every_way_up_count() -> None:
     facts = [
         edge(name(0), name("a")),
         edge(name(0), name("b")),
+        edge(name(0), name("free")),
         Alias(first=name("b"), second=name("b2"), **SAID),
         edge(name("b2"), name("c")),
         scopes(name("a"), "r|x", "r|y", "r|z"),
@@ -72,13 +85,38 @@ def test_scopes_on_every_way_up_count() -> None:
 def test_what_is_covered_is_known_of_all_that_hangs_below() -> None:
     """However many credentials ask, one answer is kept."""
     facts = [*(edge(name(i), name("top")) for i in range(50))]
-    registry = table([*facts, scopes(name("top"), "r|x")])
+    registry = table([*facts, *twice("top", "r|x")])
     assert Reason.LIVES is asks(registry, "r|x")
-    kept = len(registry.clearance.answers)
     for number in range(50):
         assert Reason.LIVES is asks(registry, "r|x", name(number))
 
-    assert 1 == kept == len(registry.clearance.answers)
+    assert {registry.lineage.find(name("top")): {"r|x"}} == registry.clearance.covered
+    assert not registry.clearance.answers
+
+
+def test_what_one_node_declares_is_looked_at_each_time() -> None:
+    """So any number of credentials may each declare what it is for."""
+    registry = table(scopes(name(i), f"r|{i}:*", "s|x") for i in range(50))
+    for number in range(50):
+        assert Reason.LIVES is asks(registry, f"r|{number}:a", name(number))
+        assert Reason.SCOPE is asks(registry, f"r|{number + 1}:a", name(number))
+        registry.apply(scopes(name(number), f"r|{number + 1}:*"))
+        assert Reason.SCOPE is asks(registry, f"r|{number + 1}:a", name(number))
+
+    assert not registry.clearance.covered
+
+
+def test_scopes_of_any_text_take_no_more_room_than_some() -> None:
+    """A declared prefix covers as many as a caller can think of."""
+    registry = table([edge(name(0), name("top")), *twice("top", "r|x:*")])
+    top = registry.lineage.find(name("top"))
+    most = 0
+    with patch.object(clearance, "MOST_COVERED", 2_000):
+        for number in range(50):
+            assert Reason.LIVES is asks(registry, f"r|x:{number}")
+            most = max(most, len(registry.clearance.covered[top]))
+
+    assert 1 < most < 2_000 / clearance.OF_A_SCOPE
 
 
 MANY = MOST_LOOKS + 1
@@ -90,7 +128,11 @@ MANY_SCOPES = [f"r|{number}" for number in range(MANY)]
     [
         [scopes(name(1), *MANY_SCOPES)],
         [*chain(MANY), *(scopes(name(i), *MANY_SCOPES[:2]) for i in range(MANY))],
-        [scopes(name(1), "r|0"), *(edge(name(1), name(f"p{i}")) for i in range(MANY))],
+        [
+            *twice("p0", "r|0"),
+            *(edge(name(1), name(f"p{i}")) for i in range(MANY)),
+            scopes(name(1), "r|0"),
+        ],
         [
             scopes(name(1), "r|0"),
             *(Alias(first=name(1), second=name(f"n{i}"), **SAID) for i in range(MANY)),
@@ -102,10 +144,9 @@ def test_what_declares_much_is_looked_at_in_steps(facts: list[Fact]) -> None:
     """Not at once; the answer is kept by what was presented."""
     registry = table([edge(name(0), name(1)), *facts])
     assert Reason.LIVES is asks(registry, "r|0")
-    start = registry.clearance.nearest[registry.lineage.find(name(0))]
 
     assert 1 == len(registry.clearance.answers)
-    assert not is_kept_covered(registry, start, "r|0")
+    assert not registry.clearance.covered
 
 
 @pytest.mark.parametrize("above", [False, True])
