@@ -20,7 +20,7 @@ from agents_registry.clearance import (
 )
 from agents_registry.limits import is_declared, is_young, within
 from agents_registry.lineage import KNOWN, NONE
-from agents_registry.presentation import Found, Presented
+from agents_registry.presentation import FoundNodes, Presented
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,7 +93,7 @@ def _cover(registry: Registry, nodes: tuple[int, ...], scope: str) -> bool:
     return True
 
 
-def _found(registry: Registry, presented: Presented) -> Found:
+def _found(registry: Registry, presented: Presented) -> FoundNodes:
     """Nodes of all names, noted for the next time.
 
     Raises:
@@ -110,7 +110,7 @@ def _found(registry: Registry, presented: Presented) -> Found:
     is_dated = presented.issued_at is None and len(nodes) == 1
     wanted = CURRENT | (UNDATED if is_dated else MARKED)
     only = nodes[0] if len(nodes) == 1 else NONE
-    found = Found(registry.clearance.token, nodes, only, wanted)
+    found = FoundNodes(registry.clearance.token, nodes, only, wanted)
     note(presented, found)
     return found
 

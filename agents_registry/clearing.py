@@ -244,7 +244,7 @@ class _Clearing:
         return bits
 
     def _declaring(self, node: _Class, above: set[int]) -> set[int]:
-        """Give where scopes are declared first, from a node on upwards."""
+        """Nodes of `Clearance.nearest`, from a node on upwards."""
         if not node.flags & SCOPED:
             return above
         first = node.names[0]

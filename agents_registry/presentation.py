@@ -18,7 +18,7 @@ MOST_IDENTIFIERS: Final = 64  # of one presentation
 MOST_ACTORS: Final = 32
 
 
-class Found(NamedTuple):
+class FoundNodes(NamedTuple):
     """The nodes of what is presented. Numbers of a table stay: they are noted.
 
     Attributes:
@@ -34,7 +34,7 @@ class Found(NamedTuple):
     wanted: int
 
 
-NOWHERE: Final = Found(None, (), NONE, 0)
+NOWHERE: Final = FoundNodes(None, (), NONE, 0)
 
 
 @frozen
@@ -55,7 +55,7 @@ class Presented:
     issued_at: int | None = None
     chain: tuple[Identifier, ...] = ()
     # Where the names were found last: `agents_registry.clear`.
-    found: Found = field(default=NOWHERE, init=False, eq=False, repr=False)
+    found: FoundNodes = field(default=NOWHERE, init=False, eq=False, repr=False)
 
     def is_bounded(self) -> bool:
         """Whether it may be judged: names cost time, and callers choose them."""
