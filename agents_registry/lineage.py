@@ -34,12 +34,17 @@ OWNED: Final = 32
 SCOPED: Final = 64
 LOUD: Final = CAUSED | OWNED
 
-_STRENGTH: Final = {
-    Relation.REQUIRES: 0,
-    Relation.ENDS_WITH_PARENT: 1,
-    Relation.ENDS_WITH_PARENT_ALWAYS: 2,
-}
-RELATIONS: Final = tuple(_STRENGTH)
+RELATIONS: Final = (
+    Relation.REQUIRES,
+    Relation.ENDS_WITH_PARENT,
+    Relation.ENDS_WITH_PARENT_ALWAYS,
+)
+# By the texts of the relations, since an enum's member is hashed in Python.
+_STRENGTH: Final = {of.value: strength for strength, of in enumerate(RELATIONS)}
+ROOM: Final = 64
+_ZEROS: Final = bytes(ROOM)
+_NONES: Final = array("i", [NONE] * ROOM)
+_UNKNOWN: Final = array("q", [UNKNOWN_TIME] * ROOM)
 ENDS: Final = 1
 ALWAYS: Final = 2
 
@@ -49,12 +54,20 @@ class Lineage:
 
     Attributes:
         names: the identifiers, each with its integer.
+        count: how many there are; columns may have more places than that.
     """
 
     def __init__(self, vocabulary: Mapping[str, NodeClass] = VOCABULARY) -> None:
         """Start empty; the vocabulary tells the class of each kind."""
         self.vocabulary = vocabulary
         self.names = NameTable()
+        self.find = self.names.find
+        self._recent, self._intern = self.names.recent, self.names.intern
+        self.count = 0
+        self._first_flags = {
+            kind: CREDENTIAL if of is NodeClass.CREDENTIAL else 0
+            for kind, of in vocabulary.items()
+        }
         self.flags = bytearray()
         self.ring = array("i")
         self.parent = array("i")
@@ -71,13 +84,13 @@ class Lineage:
 
     def __len__(self) -> int:
         """Return the number of interned identifiers."""
-        return len(self.names)
+        return self.count
 
     def dump(self) -> dict[str, Any]:
         """State as plain values: bytes of arrays, lists of pairs."""
         return {
             **self.names.dump(),
-            **{name: bytes(of) for name, of in self._arrays().items()},
+            **{name: bytes(of[: self.count]) for name, of in self._arrays().items()},
             **{name: list(of.items()) for name, of in self._sparse().items()},
         }
 
@@ -89,6 +102,8 @@ class Lineage:
                 empty.extend(plain[name])
             else:
                 empty.frombytes(plain[name])
+        self.count = len(self.flags)
+        self._make_room()
         for name, sparse in self._sparse().items():
             sparse.update(plain[name])
         for node, further in self.more_parents.items():
@@ -115,10 +130,6 @@ class Lineage:
             "more_children": self._more_children,
         }
 
-    def find(self, identifier: Identifier) -> int:
-        """Integer of an identifier, NONE when no fact named it."""
-        return self.names.find(identifier)
-
     def kind(self, node: int) -> str:
         """Kind of an integer's identifier."""
         return self.names.kind(node)
@@ -132,19 +143,34 @@ class Lineage:
 
         A kind outside the vocabulary counts as a credential: the strictest class.
         """
-        node = self.names.intern(identifier)
-        if node < len(self.flags):
+        node = self._recent.get(identifier)
+        if node is not None:
             return node
-        node_class = self.vocabulary.get(identifier[0], NodeClass.CREDENTIAL)
-        self.flags.append(CREDENTIAL if node_class is NodeClass.CREDENTIAL else 0)
-        self.ring.append(node)
-        self.parent.append(NONE)
-        self.relation.append(0)
-        self.issued.append(UNKNOWN_TIME)
-        self.expires.append(UNKNOWN_TIME)
-        self._first_child.append(NONE)
-        self._next_child.append(NONE)
+        node = self._intern(identifier)
+        if node == self.count:
+            self.count = node + 1
+            if node == len(self.flags):
+                self._make_room()
+            self.flags[node] = self._first_flags.get(identifier[0], CREDENTIAL)
         return node
+
+    def recall(self, identifier: Identifier) -> int:
+        """Return what `find` does, faster for one that was interned just now."""
+        node = self._recent.get(identifier)
+        return self.find(identifier) if node is None else node
+
+    def _make_room(self) -> None:
+        """Have places in each column for names to come, many at once."""
+        first = len(self.flags)
+        more = ROOM - first % ROOM
+        self.flags.extend(_ZEROS[:more])
+        self.ring.extend(range(first, first + more))
+        self.parent.extend(_NONES[:more])
+        self.relation.extend(_ZEROS[:more])
+        self.issued.extend(_UNKNOWN[:more])
+        self.expires.extend(_UNKNOWN[:more])
+        self._first_child.extend(_NONES[:more])
+        self._next_child.extend(_NONES[:more])
 
     def issue(self, node: int, stated: int, received: int) -> None:
         """Note an issue time: the earliest one and the latest one count.
@@ -152,10 +178,10 @@ class Lineage:
         A time ahead of its receipt would make a credential immune to watermarks, so
         the earliest is never later than heard of. The latest is taken as stated.
         """
-        earliest, latest = self.issued[node], self.latest_issue(node)
+        earliest = self.issued[node]
         known = earliest != UNKNOWN_TIME
+        latest = max(self.latest_issue(node), stated) if known else stated
         self.issued[node] = min(earliest, stated, received)
-        latest = max(latest, stated) if known else stated
         if latest != self.issued[node]:
             self.reissued[node] = latest
 
@@ -165,14 +191,14 @@ class Lineage:
 
     def link(self, child: int, parent: int, relation: Relation) -> None:
         """Hang a child on a parent; of two relations the stronger one stays."""
-        if relation is Relation.CREATED_BY:
+        strength = _STRENGTH.get(relation._value_)
+        if strength is None:  # CREATED_BY
             if parent not in self.creators.setdefault(child, []):
                 self.creators[child].append(parent)
                 self.created.setdefault(parent, []).append(child)
             return
         if child == parent:
             return
-        strength = _STRENGTH[relation]
         if self.parent[child] == NONE:
             self.parent[child] = parent
             self.relation[child] = strength

@@ -4,12 +4,12 @@ A name is held once: its value in UTF-8, a code for its kind, and the byte 0xFF,
 no UTF-8 has. So no name is the beginning of another one, and one comparison tells
 whether it stands at a place. `BLOCK` names lie in one piece of memory.
 
-The index has segments of `SLOTS` places. The lowest bits of a hash choose the segment,
-the highest ones the first place in it; a name lies there or at the next place that was
-free, as one more byte of its hash and its number. A segment that has `MOST` names is
-split in two by one more bit, and nothing else moves: so a table, however large, never
-takes longer to grow than that. Python's hash is keyed anew in each process: nobody can
-choose names that meet. See docs/adr/0091-names-in-bytes.md.
+The index has segments, chosen by the lowest bits of a hash. In a segment, names with
+the same highest byte of the hash make a chain; another byte of it tells most of them
+apart, and says by its bits where a name goes when the segment is split. One that has
+`MOST` names is split in two by one more bit, and nothing else moves: so a table,
+however large, never takes longer to grow than that. Python's hash is keyed anew in each
+process: nobody can choose names that meet. See docs/adr/0091-names-in-bytes.md.
 """
 
 from __future__ import annotations
@@ -17,44 +17,48 @@ from __future__ import annotations
 import re
 from array import array
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from agents_registry.identifiers import Identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 ABSENT: Final = -1
 BLOCK: Final = 64
-SLOTS: Final = 1024
-MOST: Final = 768  # names in a segment
-LAST: Final = SLOTS + 64  # a place that is always free: who looks on stops there
-HASHES: Final = (1 << 30) - 35  # a prime: what is left of a hash is a short integer
-SPARSEST: Final = 128  # names that a segment has on average, at least
+MOST: Final = 255  # names in a segment: a byte tells them apart
+SPARSEST: Final = 32  # names that a segment has on average, at least
 RECENT: Final = 1024  # names that the facts of the same credential soon name again
+HIGHEST: Final = 56  # of the bits of a hash, the first of its highest byte
+_BYTE: Final = 0xFF
+_LAST_BIT: Final = 7  # of a byte
 _END: Final = 0xFF
 _LONG: Final = 0x80  # codes of more than one byte have it in each
 _PIECE: Final = 1 << 16  # bytes read before other threads get their turn
 _NAME: Final = re.compile(rb"[^\xff]*\xff")
 
 
-class _Segment:
-    """Places of the names whose hashes agree in their lowest bits.
+class _Segment(NamedTuple):
+    """Names whose hashes agree in their lowest bits; place 0 is no name's.
 
     Attributes:
-        prints: by place, a byte of the hash; 0 where it is free.
-        numbers: by place, the number of the name.
-        used: places taken.
-        bits: how many lowest bits agree.
+        heads: by the highest byte of a hash, the place of the last name that has it.
+        nexts: by place, that of the name before it in its chain; 0 ends the chain.
+        numbers: by place, that of the name.
+        splits: by place, the byte of the hash that holds the first bit that may differ.
+        bits: how many agree.
     """
 
-    __slots__ = ("bits", "numbers", "prints", "used")
+    heads: bytearray
+    nexts: bytearray
+    numbers: array[int]
+    splits: bytearray
+    bits: int
 
-    def __init__(self, bits: int) -> None:
-        self.prints = bytearray(LAST + 1)
-        self.numbers = array("i", bytes(4 * LAST))
-        self.used = 0
-        self.bits = bits
+    @classmethod
+    def empty(cls, bits: int) -> _Segment:
+        """Make one without names."""
+        return cls(bytearray(256), bytearray(1), array("i", (0,)), bytearray(1), bits)
 
 
 class NameTable:
@@ -69,12 +73,12 @@ class NameTable:
         self._hashed = hashed
         self._kinds: list[str] = []
         self._endings: dict[str, bytes] = {}  # by kind, what its names end with
-        self._blocks: list[bytes] = []
+        self._blocks: list[bytes | bytearray] = []  # the last one grows
         self._starts = array("I")  # by number, where the name begins in its block
-        self._segments = [_Segment(0)]
+        self._segments = [_Segment.empty(0)]
         self._mask = 0
         self._crowded: dict[bytes, int] = {}  # names without a place
-        self._recent: dict[Identifier, int] = {}
+        self.recent: dict[Identifier, int] = {}
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -84,21 +88,66 @@ class NameTable:
         """Return the number of an identifier, ABSENT where it was not interned."""
         kind, value = identifier
         ending = self._endings.get(kind)
-        return ABSENT if ending is None else self._look(_encoded(value) + ending)
+        if ending is None:
+            return ABSENT
+        try:
+            name = value.encode() + ending
+        except UnicodeEncodeError:
+            name = _encoded(value) + ending
+        place = self._hashed(name)
+        heads, nexts, numbers, splits, bits = self._segments[place & self._mask]
+        at = heads[place >> HIGHEST & _BYTE]
+        split = place >> (bits & -8) & _BYTE
+        while at:
+            if splits[at] == split:
+                number = numbers[at]
+                start = self._starts[number]
+                block = self._blocks[number // BLOCK]
+                if block[start : start + len(name)] == name:
+                    return number
+            at = nexts[at]
+        return self._crowded.get(name, ABSENT) if self._crowded else ABSENT
 
     def intern(self, identifier: Identifier) -> int:
         """Return the number of an identifier, the next one where it is new."""
-        number = self._recent.get(identifier)
+        number = self.recent.get(identifier)
         if number is not None:
             return number
+        # As `find` does it: to call that and to ask for its segment again takes longer
+        # than all the rest.
         kind, value = identifier
-        name = _encoded(value) + (self._endings.get(kind) or self._ending(kind))
-        number = self._look(name)
-        if number == ABSENT:
-            number = self._add(name)
-        if len(self._recent) == RECENT:
-            self._recent.clear()
-        self._recent[identifier] = number
+        ending = self._endings.get(kind) or self._ending(kind)
+        try:
+            name = value.encode() + ending
+        except UnicodeEncodeError:
+            name = _encoded(value) + ending
+        place = self._hashed(name)
+        heads, nexts, numbers, splits, bits = self._segments[place & self._mask]
+        own, split = place >> HIGHEST & _BYTE, place >> (bits & -8) & _BYTE
+        at = head = heads[own]
+        while at:
+            if splits[at] == split:
+                number = numbers[at]
+                start = self._starts[number]
+                block = self._blocks[number // BLOCK]
+                if block[start : start + len(name)] == name:
+                    break
+            at = nexts[at]
+        else:
+            number = self._crowded.get(name) if self._crowded else None
+            if number is None:
+                number = self._add(name)
+                at = len(numbers)
+                if at > MOST:
+                    self._put(place, number, name)
+                else:
+                    numbers.append(number)
+                    splits.append(split)
+                    nexts.append(head)
+                    heads[own] = at  # last: another thread may be looking
+        if len(self.recent) == RECENT:
+            self.recent.clear()
+        self.recent[identifier] = number
         return number
 
     def identifier(self, number: int) -> Identifier:
@@ -117,7 +166,7 @@ class NameTable:
     def encoded(self, number: int) -> bytes:
         """Name of a number as it lies in memory and in a dump, with its end."""
         block, start = self._blocks[number // BLOCK], self._starts[number]
-        return block[start : block.find(_END, start) + 1]
+        return bytes(block[start : block.find(_END, start) + 1])
 
     @property
     def kinds(self) -> Sequence[str]:
@@ -126,7 +175,7 @@ class NameTable:
 
     def dump(self) -> dict[str, Any]:
         """Kinds by their codes, and the names by their numbers, one after the other."""
-        return {"kinds": list(self._kinds), "names": b"".join(self._blocks)}
+        return {"kinds": list(self._kinds), "names": b"".join(map(bytes, self._blocks))}
 
     def restore(self, plain: Mapping[str, Any]) -> None:
         """Take up what `dump` gave; nothing may be interned yet."""
@@ -136,13 +185,16 @@ class NameTable:
         pieces = range(0, len(names), _PIECE)
         count = sum(names.count(_END, start, start + _PIECE) for start in pieces)
         bits = (count // MOST).bit_length()
-        self._segments = [_Segment(bits) for _ in range(1 << bits)]
+        self._segments = [_Segment.empty(bits) for _ in range(1 << bits)]
         self._mask = (1 << bits) - 1
         for block in _blocks_of(names):
             first = len(self._starts)
             self._blocks.append(b"".join(block))
             self._starts.extend(accumulate(map(len, block[:-1]), initial=0))
-            self._put(zip(block, range(first, first + BLOCK), strict=False))
+            for number, name in enumerate(block, first):
+                self._put(self._hashed(name), number, name)
+        if self._blocks:
+            self._blocks[-1] = bytearray(self._blocks[-1])
 
     def _ending(self, kind: str) -> bytes:
         code = chr(len(self._kinds)).encode("utf-8", "surrogatepass")
@@ -150,73 +202,74 @@ class NameTable:
         self._endings[kind] = ending = code + bytes([_END])
         return ending
 
-    def _look(self, name: bytes) -> int:
-        place = self._hashed(name) % HASHES
-        segment = self._segments[place & self._mask]
-        prints, own, at = segment.prints, place >> 12 & 0xFF or 1, place >> 20
-        while found := prints[at]:
-            if found == own:
-                number = segment.numbers[at]
-                block = self._blocks[number // BLOCK]
-                if block.startswith(name, self._starts[number]):
-                    return number
-            at += 1
-        return self._crowded.get(name, ABSENT)
-
     def _add(self, name: bytes) -> int:
-        number, blocks = len(self._starts), self._blocks
-        if not number % BLOCK:
-            blocks.append(b"")
-        self._starts.append(len(blocks[-1]))
-        blocks[-1] += name
-        self._put(((name, number),))
+        starts, blocks = self._starts, self._blocks
+        number = len(starts)
+        if number % BLOCK:
+            block = blocks[-1]
+        else:
+            blocks[-1:] = (*map(bytes, blocks[-1:]), block := bytearray())
+        starts.append(len(block))
+        block += name
         return number
 
-    def _put(self, names: Iterable[tuple[bytes, int]]) -> None:
-        """Take places for the numbers of new names."""
-        hashed, segments = self._hashed, self._segments
-        for name, number in names:
-            place = hashed(name) % HASHES
-            segment = segments[place & self._mask]
-            if segment.used == MOST:
-                self._split(segment, place)
-                segment = segments[place & self._mask]
-            prints, at = segment.prints, place >> 20
-            while prints[at]:
-                at += 1
-            if at == LAST or segment.used == MOST:
-                self._crowded[name] = number
-                continue
-            segment.numbers[at] = number  # first: another thread may be looking
-            prints[at] = place >> 12 & 0xFF or 1
-            segment.used += 1
+    def _put(self, place: int, number: int, name: bytes) -> None:
+        """Index a new name by its hash."""
+        heads, nexts, numbers, splits, bits = self._segments[place & self._mask]
+        at = len(numbers)
+        if at <= MOST:
+            own = place >> HIGHEST & _BYTE
+            numbers.append(number)
+            splits.append(place >> (bits & -8) & _BYTE)
+            nexts.append(heads[own])
+            heads[own] = at  # last: another thread may be looking
+        elif self._split(place):
+            self._put(place, number, name)
+        else:
+            self._crowded[name] = number
 
-    def _split(self, full: _Segment, place: int) -> None:
-        """Put two segments in the place of one, unless the hash does not spread names.
+    def _split(self, place: int) -> bool:
+        """Put two segments in the place of the one of a hash.
 
-        Args:
-            full: the segment.
-            place: of a name that belongs in it.
+        Returns:
+            False where the hash does not spread names.
         """
-        segments, bit = self._segments, 1 << full.bits
+        segments = self._segments
+        full = segments[place & self._mask]
+        bit = 1 << full.bits
         if bit > self._mask:
             if len(segments) * SPARSEST > len(self):
-                return
+                return False
             segments *= 2
             self._mask = len(segments) - 1
         first = place & bit - 1
-        for start in (first, first | bit):
-            half = _Segment(full.bits + 1)
+        for start, half in zip((first, first | bit), self._halves(full), strict=True):
             for at in range(start, len(segments), 2 * bit):
                 segments[at] = half
-        self._put(self._names_of(full))
+        return True
 
-    def _names_of(self, segment: _Segment) -> Iterator[tuple[bytes, int]]:
-        blocks, starts = self._blocks, self._starts
-        for taken, number in zip(segment.prints, segment.numbers, strict=False):
-            if taken:
-                block, start = blocks[number // BLOCK], starts[number]
-                yield block[start : block.find(_END, start) + 1], number
+    def _halves(self, full: _Segment) -> tuple[_Segment, _Segment]:
+        heads, nexts, numbers, splits, bits = full
+        halves = _Segment.empty(bits + 1), _Segment.empty(bits + 1)
+        by = bits % 8
+        for own, head in enumerate(heads):
+            at = head
+            while at:
+                split = splits[at]
+                into = halves[split >> by & 1]
+                new_heads, new_nexts, new_numbers, new_splits, _ = into
+                new_nexts.append(new_heads[own])
+                new_heads[own] = len(new_numbers)
+                new_numbers.append(numbers[at])
+                new_splits.append(split)
+                at = nexts[at]
+        if by == _LAST_BIT:
+            for half in halves:
+                half.splits[1:] = (
+                    self._hashed(self.encoded(number)) >> bits + 1 & _BYTE
+                    for number in half.numbers[1:]
+                )
+        return halves
 
 
 def _encoded(value: str) -> bytes:

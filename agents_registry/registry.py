@@ -178,8 +178,7 @@ class Registry:
         registry._withdrawn.update(
             (one, kind, Identifier(*name)) for one, kind, *name in plain["withdrawn"]
         )
-        distrusts = map(from_plain, plain["distrusts"])
-        registry._distrusts += cast("Iterator[Distrust]", distrusts)
+        registry._distrusts += cast("Any", map(from_plain, plain["distrusts"]))
         registry.horizon = plain["horizon"]
         registry._versions.restore(plain)
         return registry
@@ -234,7 +233,7 @@ class Registry:
         What it replaced under its old version may be the one that counts.
         """
         authority, versions = fact.authority, self._versions
-        if not (versions or varies(fact)):
+        if not (fact.stamped or fact.ahead or versions):
             register.put(node, authority, fact.version, said)
             return
         merged = register.version(node, authority)
@@ -254,12 +253,11 @@ class Registry:
         return latest
 
     def _node(self, fact: Node) -> None:
-        lineage = self.lineage
+        lineage, clearance = self.lineage, self.clearance
         node = lineage.intern(fact.node)
+        issued = lineage.issued[node]
         if not fact.derived:
             lineage.flags[node] |= KNOWN
-            self.clearance.name(node)
-        issued = lineage.issued[node]
         if fact.issued_at is not None:
             lineage.issue(node, fact.issued_at, fact.received_at)
         if fact.root:
@@ -268,14 +266,18 @@ class Registry:
             self.devices.setdefault(node, set()).add(fact.device)
         if fact.tenant is not None:
             self.tenants.setdefault(node, set()).add(fact.tenant)
-        ends = self.horizon is not None or issued != lineage.issued[node]
-        (self.clearance.undo if ends else self.clearance.loosen)(node)
+        if clearance.values:  # else nobody asked this table for anything
+            if not fact.derived:
+                clearance.name(node)
+            ends = self.horizon is not None or issued != lineage.issued[node]
+            (self.clearance.undo if ends else self.clearance.loosen)(node)
 
     def _edge(self, fact: Edge) -> None:
         intern = self.lineage.intern
         child = intern(fact.child)
         self.lineage.link(child, intern(fact.parent), fact.relation)
-        self.clearance.undo(child)
+        if self.clearance.values:
+            self.clearance.undo(child)
 
     def _alias(self, fact: Alias) -> None:
         first, second = map(self.lineage.intern, (fact.first, fact.second))

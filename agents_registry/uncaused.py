@@ -10,14 +10,19 @@ lineage is, and in whatever order they come.
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from agents_registry.facts import Alias, Cause, Edge, Holds, OwnerSet
-from agents_registry.lineage import CAUSED, NONE
+from agents_registry.lineage import CAUSED, LOUD, MANY_PARENTS, NONE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from agents_registry.facts import Fact
+    from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
+
+    _Find = Callable[[Identifier], int]
 
 AT_ONCE: Final = 4096  # nodes undone one by one; of more all are undone
 CLEAR: Final = 1
@@ -34,9 +39,19 @@ class Uncaused:
 
     def is_clear(self, start: int) -> bool:
         """Whether no cause could have ended a node; `NOT_CLEAR` never ends."""
-        self._extend()
-        known = self._bits[start]
-        return known == CLEAR if known else self._find_out([start], set())
+        bits, lineage = self._bits, self._registry.lineage
+        if len(bits) < lineage.count:
+            self._extend()
+        if bits[start]:
+            return bits[start] == CLEAR
+        if not lineage.flags[start] & (LOUD | MANY_PARENTS):
+            parent = lineage.parent[start]
+            if (parent == NONE or bits[parent] == CLEAR) and lineage.ring[
+                start
+            ] == start:
+                bits[start] = CLEAR  # as most are, when facts first name them
+                return True
+        return self._find_out([start], set())
 
     def _find_out(self, starts: list[int], named: set[int]) -> bool:
         """Walk up from names of one node that are not known to be clear.
@@ -69,25 +84,39 @@ class Uncaused:
 
     def note(self, fact: Fact) -> None:
         """Undo what a fact, which was just applied, may have made wrong."""
-        lineage = self._registry.lineage
-        match fact:
-            case Cause():
-                self._undo(lineage.find(fact.target))
-            case Holds():
-                self._undo(lineage.find(fact.node))
-            case Edge():
-                self._hang(lineage.find(fact.child), [lineage.find(fact.parent)])
-            case Alias():
-                self._join(lineage.find(fact.first), lineage.find(fact.second))
-            case OwnerSet():
-                owners = [lineage.find(owner) for owner in fact.owners]
-                self._hang(lineage.find(fact.node), owners)
+        note = self._NOTE.get(type(fact))
+        if note is not None:
+            note(self, self._registry.lineage.recall, fact)
 
-    def _hang(self, node: int, ups: list[int]) -> None:
+    def _cause(self, number: _Find, fact: Cause) -> None:
+        self._undo(number(fact.target))
+
+    def _holds(self, number: _Find, fact: Holds) -> None:
+        self._undo(number(fact.node))
+
+    def _edge(self, number: _Find, fact: Edge) -> None:
+        self._hang(number, fact.child, (fact.parent,))
+
+    def _alias(self, number: _Find, fact: Alias) -> None:
+        self._join(number(fact.first), number(fact.second))
+
+    def _owner_set(self, number: _Find, fact: OwnerSet) -> None:
+        self._hang(number, fact.node, fact.owners)
+
+    _NOTE: ClassVar[dict[type[Fact], Callable[[Uncaused, _Find, Any], None]]] = {
+        Cause: _cause,
+        Holds: _holds,
+        Edge: _edge,
+        Alias: _alias,
+        OwnerSet: _owner_set,
+    }
+
+    def _hang(self, number: _Find, name: Identifier, ups: Iterable[Identifier]) -> None:
         """Undo a clear node where it hangs on something that is not clear."""
-        if not 0 <= node < len(self._bits) or self._bits[node] != CLEAR:
+        node = number(name)
+        if not self._is_marked(node):
             return
-        if not all(up == NONE or self.is_clear(up) for up in ups):
+        if not all(up == NONE or self.is_clear(up) for up in map(number, ups)):
             self._undo(node)
 
     def _join(self, first: int, second: int) -> None:
@@ -110,12 +139,12 @@ class Uncaused:
             self._undo(clear)
 
     def _extend(self) -> None:
-        missing = len(self._registry.lineage) - len(self._bits)
-        if missing:
+        missing = self._registry.lineage.count - len(self._bits)
+        if missing > 0:
             self._bits.extend(bytes(missing))
 
     def _is_marked(self, node: int) -> bool:
-        return node < len(self._bits) and self._bits[node] == CLEAR
+        return 0 <= node < len(self._bits) and self._bits[node] == CLEAR
 
     def _undo(self, start: int) -> None:
         """Undo a node and all whose life may hang on it; below others none is clear."""

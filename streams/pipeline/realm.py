@@ -10,6 +10,7 @@ from agents_registry.facts import Cause
 from streams.stages.registry.registry import dead
 from streams.stages.sentinel.liveness_index import LivenessIndex
 from streams.stages.sentinel.revocation_offsets import (
+    TURNS,
     RevocationOffsets,
     note_acceptance,
 )
@@ -72,7 +73,8 @@ class Realm:
     def apply(self, fact: Fact, offset: int) -> None:
         """Merge a fact."""
         self.cascade.apply(fact)
-        self.known.turn(fact, offset)
+        if type(fact) in TURNS:
+            self.known.turn(fact, offset)
         if self.heard is not None:
             self.heard(fact)
         if self.bits is not None:

@@ -99,10 +99,8 @@ BUGS = (
     bug(
         "creation cascades",
         "lineage.py",
-        "if relation is Relation.CREATED_BY:",
-        "if relation is None:",
-        "strength = _STRENGTH[relation]",
-        "strength = _STRENGTH.get(relation, 0)",
+        "_STRENGTH.get(relation._value_)",
+        "_STRENGTH.get(relation._value_, 0)",
     ),
     bug(
         "a second parent is dropped",

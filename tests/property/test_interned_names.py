@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from agents_registry.identifiers import Identifier
-from agents_registry.names import ABSENT, HASHES, MOST, SLOTS, NameTable
+from agents_registry.names import ABSENT, HIGHEST, MOST, SPARSEST, NameTable
 from tests.property.agreement import EXAMPLES, SEED
 
 if TYPE_CHECKING:
@@ -18,12 +18,11 @@ pytestmark = pytest.mark.property
 
 STEPS: Final = 3 * EXAMPLES
 LETTERS: Final = ("a", "b", "\x00", "\x01", "é", "ÿ", "𝄞", "\udcff", "\ud834")
-LAST_PLACES: Final = HASHES - HASHES // SLOTS // 2
 HASHED: Final[dict[str, Callable[[bytes], int]]] = {
     "keyed": hash,
     "of few values": lambda name: hash(name) % 97 * 11_000_003,
-    "at the last places": lambda name: LAST_PLACES + hash(name) % 4096,
-    "of one segment": lambda name: (hash(name) % (SLOTS - 1) << 20) + 7,
+    "of one chain a segment": lambda name: hash(name) % (1 << HIGHEST),
+    "of one segment": lambda name: hash(name) >> HIGHEST << HIGHEST,
 }
 
 
@@ -60,14 +59,24 @@ def test_names_are_numbered_as_by_a_dict(hashed: str) -> None:
     assert all(names.find(name) == number for name, number in numbers.items())
 
 
-def test_a_table_grows_by_one_segment_at_a_time() -> None:
-    """However many names there are: nobody waits for more than one to be split."""
+def test_a_table_grows_by_one_segment_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However many names there are: nobody waits for more than one to be split.
+
+    Of their hashes more bits are used in the end than one byte of them has.
+    """
+    monkeypatch.setattr("agents_registry.names.MOST", MOST // 10)
+    monkeypatch.setattr("agents_registry.names.SPARSEST", SPARSEST // 10)
     names = NameTable()
-    for number in range(6 * MOST):
-        names.intern(Identifier("jwt.jti", str(number)))
-        assert all(segment.used <= MOST for segment in names._segments)
-    assert len(names._segments) > 4
+    identifiers = [Identifier("jwt.jti", str(n)) for n in range(60 * MOST)]
+    for number, identifier in enumerate(identifiers):
+        assert names.intern(identifier) == number
+    segments = {id(of): of for of in names._segments}.values()
+    assert all(len(of.numbers) <= 1 + MOST // 10 for of in segments)
+    assert max(of.bits for of in segments) > 8
     assert not names._crowded
+    assert [*map(names.find, identifiers)] == [*range(len(identifiers))]
 
 
 def test_a_dump_without_names_is_taken_up() -> None:

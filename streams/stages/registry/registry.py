@@ -38,8 +38,10 @@ if TYPE_CHECKING:
     from agents_registry.uncaused import Uncaused
 
 TOGETHER: Final = 1000  # nodes judged at once, at least
-# What may hang on something dead from now on, by the kind of fact.
+# What is condemned, or may hang on something dead from now on, by the kind of fact.
 _TOUCHED: Final[dict[type[Fact], str]] = {
+    Cause: "target",
+    Withdraw: "target",
     Edge: "child",
     Alias: "first",
     Node: "node",
@@ -69,18 +71,20 @@ def root(registry: Registry, fact: Fact, uncaused: Uncaused) -> Identifier | Non
         fact: a fact that was just applied.
         uncaused: tells what no cause can have ended.
     """
-    if isinstance(fact, Cause):
-        return None if fact.effect is Effect.NARROW else fact.target
-    if isinstance(fact, Withdraw):
-        # Without a lift, an issue or an owner it may be dead, once the table that is
-        # perhaps still to be built anew says so.
-        return None if registry.lineage.find(fact.target) == NONE else fact.target
     name = _TOUCHED.get(type(fact))
     if name is None:
         return None
     touched: Identifier = getattr(fact, name)
-    node = registry.lineage.find(touched)
-    return None if node == NONE or uncaused.is_clear(node) else touched
+    if isinstance(fact, Cause):
+        return None if fact.effect is Effect.NARROW else touched
+    node = registry.lineage.recall(touched)
+    if node == NONE:
+        return None
+    if isinstance(fact, Withdraw):
+        # Without a lift, an issue or an owner it may be dead, once the table that is
+        # perhaps still to be built anew says so.
+        return touched
+    return None if uncaused.is_clear(node) else touched
 
 
 def condemned(registry: Registry, reach: Reached) -> Steps[list[Condemned]]:

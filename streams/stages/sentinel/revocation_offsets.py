@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from agents_registry.death import Death
 
 MOST: Final = 100_000  # pairs of identifier and cause
+TURNS: Final = frozenset({OwnerSet, Withdraw})  # they may let a credential live again
 # Of these the cause alone decides, where it names the identifier itself.
 _PLAIN: Final = frozenset({Effect.REVOKE, Effect.SUSPEND})
 

@@ -78,7 +78,7 @@ class Partition(FactsPartition):
         self._looked_at = 0.0
         self._digest_key = digest_key
         self._heartbeat = heartbeat_start(genesis)
-        self._by_start: dict[bytes, Realm] = {}
+        self._by_start: dict[tuple[bytes, ...], Realm] = {}
         self._rows: list[Row] = []
         self._pruned: list[bytes] = []
 
@@ -201,15 +201,14 @@ class Partition(FactsPartition):
 
     def _realm_by(self, key: bytes) -> Realm | None:
         """Realm that a key of a fact names, None for any other key."""
-        start = key[: key.find(b"/", key.find(b"/") + 1) + 1]  # realm/kind/
+        start = tuple(key.split(b"/", 2)[:2])  # realm and kind
         realm = self._by_start.get(start)
         if realm is None:
             try:
                 realm = self.realm(realm_of(key))
             except SchemaError:
                 return None
-            if start:  # a key of less than two parts names a realm, and starts none
-                self._by_start[start] = realm
+            self._by_start[start] = realm
         return realm
 
     def _take_other(self, record: Raw) -> None:
