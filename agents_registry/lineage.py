@@ -61,7 +61,6 @@ class Lineage:
         """Start empty; the vocabulary tells the class of each kind."""
         self.vocabulary = vocabulary
         self.names = NameTable()
-        self.find = self.names.find
         self._recent, self._intern = self.names.recent, self.names.intern
         self.count = 0
         self._first_flags = {
@@ -129,6 +128,10 @@ class Lineage:
             "creators": self.creators,
             "more_children": self._more_children,
         }
+
+    def find(self, identifier: Identifier) -> int:
+        """Integer of an identifier, NONE when no fact named it."""
+        return self.names.find(identifier)
 
     def kind(self, node: int) -> str:
         """Kind of an integer's identifier."""
