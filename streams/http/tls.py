@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from streams.settings.access import TlsSettings
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streams.settings.access import TlsSettings
+    from streams.settings.access import CertificateFiles
 
 LOOK_SECONDS: Final = 5.0
 _VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
@@ -28,9 +30,10 @@ class ServedTls:
 
     Attributes:
         context: give this one to the server; it hands over to the newest.
+        pair: key and certificates that are served now, PEM.
     """
 
-    def __init__(self, settings: TlsSettings) -> None:
+    def __init__(self, settings: CertificateFiles) -> None:
         """Read the files.
 
         Raises:
@@ -39,6 +42,7 @@ class ServedTls:
         self._settings = settings
         self._stamps = self._now()
         try:
+            self.pair = _pair(settings)
             self.context = self._newest = _context(settings)
         except (OSError, ValueError) as error:
             told = getattr(error, "strerror", None) or str(error)
@@ -62,22 +66,29 @@ class ServedTls:
         if stamps == self._stamps:
             return
         try:
+            pair = _pair(self._settings)
             self._newest = _context(self._settings)
         except (OSError, ValueError) as error:
             log.warning("certificate_not_read", error=str(error))
             return
-        self._stamps = stamps
+        self._stamps, self.pair = stamps, pair
         log.info("certificate_read", files=_names(self._settings))
 
     def _now(self) -> list[tuple[int, int, int] | None]:
         return [_stamp(path) for path in _files(self._settings)]
 
 
-def _context(settings: TlsSettings) -> ssl.SSLContext:
+def _pair(settings: CertificateFiles) -> tuple[bytes, bytes]:
+    return settings.key.read_bytes(), settings.certificate.read_bytes()
+
+
+def _context(settings: CertificateFiles) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = _VERSIONS[settings.minimum]
     # A key with a passphrase must not stop the server at a prompt.
     context.load_cert_chain(settings.certificate, settings.key, password="")
+    if not isinstance(settings, TlsSettings):
+        return context
+    context.minimum_version = _VERSIONS[settings.minimum]
     if settings.client_ca is not None:
         context.load_verify_locations(settings.client_ca)
         # Not required: probes have none. What needs a role needs a credential.
@@ -88,12 +99,14 @@ def _context(settings: TlsSettings) -> ssl.SSLContext:
     return context
 
 
-def _files(settings: TlsSettings) -> list[Path]:
+def _files(settings: CertificateFiles) -> list[Path]:
     files = [settings.certificate, settings.key]
-    return files if settings.client_ca is None else [*files, settings.client_ca]
+    if isinstance(settings, TlsSettings) and settings.client_ca is not None:
+        files.append(settings.client_ca)
+    return files
 
 
-def _names(settings: TlsSettings) -> str:
+def _names(settings: CertificateFiles) -> str:
     return ", ".join(map(str, _files(settings)))
 
 

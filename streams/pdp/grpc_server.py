@@ -13,6 +13,7 @@ from streams.pdp.envoy import SERVICE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from streams.http.tls import ServedTls
     from streams.pdp.ext_authz import Authorization
     from streams.settings.server import Listen
 
@@ -63,15 +64,34 @@ class GrpcServer:
         await self._server.stop(GRACE)
 
 
+def _credentials(tls: ServedTls) -> grpc.ServerCredentials:
+    """Let each handshake use the pair that is newest by then."""
+    configuration = grpc.ssl_server_certificate_configuration
+    served = tls.pair
+
+    def renewed() -> Any:
+        nonlocal served
+        if tls.pair is served:
+            return None
+        served = tls.pair
+        return configuration([served])
+
+    return grpc.dynamic_ssl_server_credentials(configuration([served]), renewed)
+
+
 async def listen(
-    authorization: Authorization, ready: Callable[[], bool], where: Listen
+    authorization: Authorization,
+    ready: Callable[[], bool],
+    where: Listen,
+    tls: ServedTls | None = None,
 ) -> GrpcServer:
     """Listen for Envoy, in this event loop.
 
     Args:
         authorization: what answers.
         ready: tells whether decisions can be vouched for.
-        where: to listen; without TLS, as over HTTP.
+        where: to listen.
+        tls: certificate to listen with; plain text without it.
 
     Raises:
         OSError: the address cannot be bound.
@@ -81,7 +101,12 @@ async def listen(
     health_pb2_grpc.add_HealthServicer_to_server(GrpcHealth(ready), server)
     host = f"[{where.host}]" if ":" in where.host else where.host
     try:
-        port = server.add_insecure_port(f"{host}:{where.port}")
+        address = f"{host}:{where.port}"
+        port = (
+            server.add_insecure_port(address)
+            if tls is None
+            else server.add_secure_port(address, _credentials(tls))
+        )
     except RuntimeError as error:
         await server.stop(None)
         raise OSError(f"cannot listen on {host}:{where.port} for gRPC") from error

@@ -17,6 +17,7 @@ from streams.clients.jwks_cache import JwksCache
 from streams.http.probes import Probes
 from streams.http.problems import problems
 from streams.http.server import listen
+from streams.http.tls import ServedTls
 from streams.model.times import SECOND
 from streams.outbound.client import HttpClient
 from streams.pdp.callers import PdpCallers
@@ -78,24 +79,25 @@ async def serve(
 
     Raises:
         OSError: an address cannot be bound, or the log of decisions not be opened.
-        ValueError: the extra for gRPC is not installed.
+        ValueError: the extra for gRPC is not installed, or the certificate of the
+            settings cannot be used.
     """
     clock = clock or guard.time
-    grpc_listen = _grpc_listener(settings)
+    tls = None if settings.tls is None else ServedTls(settings.tls)
+    grpc_listen = _grpc_listener(settings, tls)
     async with AsyncExitStack() as cleanup:
         client = await cleanup.enter_async_context(HttpClient())
         keys = {each.issuer: _keys(each, client) for each in settings.issuers}
         decider = Decider(settings, guard, keys, clock)
-        written = None
-        if settings.decision_log is not None:
-            path, instance = settings.decision_log, secrets.token_hex(8)
-            written = DecisionLog(path, settings.name, clock, instance)
+        written = _decision_log(settings, clock)
+        if written is not None:
             cleanup.callback(written.close)
         metrics = DecisionMetrics(guard, keys, written)
         app = application(decider, metrics, keys)
-        where = settings.listen
+        where, held = settings.listen, settings.connections
+        context = None if tls is None else tls.context
         runner, url = await listen(
-            app, where.host, where.port, LONGEST_HEADER, bounds=settings.connections
+            app, where.host, where.port, LONGEST_HEADER, context, held
         )
         cleanup.push_async_callback(runner.cleanup)
         address = None
@@ -105,6 +107,8 @@ async def serve(
             address = server.address
         tasks = await cleanup.enter_async_context(asyncio.TaskGroup())
         loops = [metrics.held.watch, *(each.run for each in keys.values())]
+        if tls is not None:
+            loops.append(tls.run)
         readers = [tasks.create_task(each()) for each in loops]
         readers.append(tasks.create_task(tell_clock(guard.time)))
         cleanup.callback(lambda: [each.cancel() for each in readers])
@@ -141,13 +145,22 @@ def missing(decider: Decider, keys: Mapping[str, JwksCache]) -> Sequence[str]:
     return sets if decider.guard.standing.holds() else ["lease", *sets]
 
 
+def _decision_log(
+    settings: PdpSettings, clock: Callable[[], int]
+) -> DecisionLog | None:
+    if settings.decision_log is None:
+        return None
+    instance = secrets.token_hex(8)
+    return DecisionLog(settings.decision_log, settings.name, clock, instance)
+
+
 def _keys(issuer: Issuer, client: HttpClient) -> JwksCache:
     fetch = fetcher(issuer.jwks, client)
     return JwksCache(issuer.issuer, fetch, time.monotonic, issuer.refresh_seconds)
 
 
 def _grpc_listener(
-    settings: PdpSettings,
+    settings: PdpSettings, tls: ServedTls | None
 ) -> (
     Callable[[Decider, DecisionMetrics, Mapping[str, JwksCache]], Awaitable[GrpcServer]]
     | None
@@ -171,7 +184,9 @@ def _grpc_listener(
         decider: Decider, metrics: DecisionMetrics, keys: Mapping[str, JwksCache]
     ) -> GrpcServer:
         authorization = Authorization(decider, metrics)
-        return await listen(authorization, lambda: not missing(decider, keys), where)
+        return await listen(
+            authorization, lambda: not missing(decider, keys), where, tls
+        )
 
     return start
 

@@ -25,7 +25,7 @@ from enforcement.verdict import Mode
 from streams.model.keyed_names import pepper_bytes
 from streams.model.settings_files import hold_settings
 from streams.model.strict import Strict
-from streams.settings.access import Algorithm, Sha256
+from streams.settings.access import Algorithm, CertificateFiles, Sha256
 from streams.settings.limits import ConnectionSettings
 from streams.settings.server import FileSettings, Listen
 
@@ -129,6 +129,7 @@ class PdpSettings(FileSettings):
         realm: with ``feed: kafka``, whose credentials are judged.
         kinds: with ``feed: kafka``, those that the workers' settings declare.
         grpc_listen: where Envoy asks in gRPC mode; not at all without it.
+        tls: certificate of both listeners; plain text without it.
         base_url: how callers reach it, for the AuthZEN discovery document.
         header: where gateways pass the client's token on.
         malformed: what a token is that has dots but no header of a JWT: refused, or
@@ -161,6 +162,7 @@ class PdpSettings(FileSettings):
     listen: Listen = Listen(port=8760)
     connections: ConnectionSettings = ConnectionSettings()
     grpc_listen: Listen | None = None
+    tls: CertificateFiles | None = None
     base_url: str | None = None
     ready_file: Path | None = None
     decision_log: Path | None = None

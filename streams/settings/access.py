@@ -133,20 +133,28 @@ class ClientCertificate(Credential):
     san: str = Field(pattern=r"^(dns|uri|email):\S+$")
 
 
-class TlsSettings(Strict):
-    """How this server serves TLS; the files are read again when they change.
+class CertificateFiles(Strict):
+    """Certificate of a listener; the files are read again when they change.
 
     Attributes:
         certificate: file with the server's certificate and those that signed it, PEM.
         key: file with its private key, PEM, without a passphrase.
+    """
+
+    certificate: Path
+    key: Path
+
+
+class TlsSettings(CertificateFiles):
+    """How this server serves TLS.
+
+    Attributes:
         minimum: the oldest version of TLS.
         client_ca: file with those who may sign client certificates, PEM; without one
             no client is asked for a certificate.
         clients: whose certificates mean something; others need a token.
     """
 
-    certificate: Path
-    key: Path
     minimum: Literal["1.2", "1.3"] = "1.2"
     client_ca: Path | None = None
     clients: tuple[ClientCertificate, ...] = ()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Render = Callable[[Mapping[str, Any]], "Rendered"]
 
-MAKERS = ("StatefulSet", "Job", "Pod")
+MAKERS = ("StatefulSet", "DaemonSet", "Job", "Pod")
 
 
 @frozen
@@ -55,8 +55,8 @@ class Rendered:
         return spec
 
     def container(self, component: str) -> dict[str, Any]:
-        """Give its only container."""
-        (container,) = self.pod(component)["containers"]
+        """Give our container; others beside it come after."""
+        container = self.pod(component)["containers"][0]
         assert isinstance(container, dict)
         return container
 

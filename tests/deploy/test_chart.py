@@ -132,10 +132,8 @@ def test_nothing_asks_for_rights_or_brings_a_secret(rendered: Rendered) -> None:
 
 def test_probes_ask_three_paths(rendered: Rendered) -> None:
     """Startup, live and ready are three questions."""
-    served = {each["metadata"]["name"] for each in rendered.of("StatefulSet")}
     for component, maker in rendered.pods.items():
-        if maker["metadata"]["name"] not in served:
-            assert maker["kind"] in {"Job", "Pod"}
+        if maker["kind"] in {"Job", "Pod"}:
             continue
         container = rendered.container(component)
         for probe, path in (
@@ -144,7 +142,8 @@ def test_probes_ask_three_paths(rendered: Rendered) -> None:
             ("readinessProbe", "/healthz/ready"),
         ):
             asked = dict(container[probe]["httpGet"])
-            tls = "RESCIND_TLS__KEY" in rendered.environment(component)
+            served = rendered.environment(component).keys()
+            tls = bool({"RESCIND_TLS__KEY", "RESCIND_PDP_TLS__KEY"} & served)
             assert asked.pop("scheme", "HTTP") == ("HTTPS" if tls else "HTTP")
             assert asked == {"path": path, "port": "http"}
         startup = container["startupProbe"]
@@ -196,7 +195,7 @@ def masked(each: Any) -> Any:
         shown["spec"] = "files/rules.yaml"
     if each["kind"] == "ConfigMap" and "-dashboard-" in each["metadata"]["name"]:
         shown["data"] = sorted(each["data"])
-    if each["kind"] == "StatefulSet":
+    if each["kind"] in {"StatefulSet", "DaemonSet"}:
         sums = each["spec"]["template"]["metadata"]["annotations"]
         sums["checksum/settings"] = "of the settings"
     return shown

@@ -91,6 +91,18 @@ def kafka(**more: Any) -> dict[str, Any]:
             "both set: put everything into one",
         ),
         ({"pdp": {"enabled": True}}, "needs a guard's token: make a Secret"),
+        (
+            {"pdp": {"kind": "DaemonSet", "hpa": {"enabled": True}}},
+            "pdp.hpa has nothing to scale: .* turn it off",
+        ),
+        (
+            {"pdp": {"settings": {"grpc_listen": {"port": 8761}}}},
+            "pdp.settings.grpc_listen .* use pdp.grpc.enabled",
+        ),
+        (
+            {"pdp": {"settings": {"tls": {"certificate": "a", "key": "b"}}}},
+            "pdp.settings.tls .* use pdp.tls.existingSecret",
+        ),
         ({"ingress": {"hpa": {"enabled": True}}}, "set kafka.bootstrapServers"),
         (
             {"metrics": {"serviceMonitor": {"enabled": True}}},

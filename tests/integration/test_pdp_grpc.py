@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import grpc
 import pytest
+import trustme
 from attrs import define
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client import generate_latest
@@ -28,6 +30,7 @@ from streams.pdp.metrics import DecisionMetrics
 from streams.pdp.service import Deciding, missing, serve
 from streams.settings.server import Listen
 from tests.integration.serving import running, until
+from tests.integration.test_access import context_of, write
 from tests.integration.test_pdp_gateways import fresh, scene
 from tests.pdp import (
     AT,
@@ -447,6 +450,57 @@ async def test_the_command_serves_both(tmp_path: Path) -> None:
                 assert await until(denied)
         finally:
             stop.set()
+
+
+async def test_one_certificate_serves_http_and_grpc_and_is_renewed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a restart, and without a word in plain text."""
+    monkeypatch.setattr("streams.http.tls.LOOK_SECONDS", 0.01)
+    first, second = trustme.CA(), trustme.CA()
+    write(tmp_path, first)
+    files = {"certificate": tmp_path / "tls.crt", "key": tmp_path / "tls.key"}
+    made = settings(grpc_listen={"port": 0}, tls=files)
+    stop = asyncio.Event()
+    started: asyncio.Future[Deciding] = asyncio.get_running_loop().create_future()
+    known = point(*KNOWN)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(
+            serve(made, known.guard, stop=stop, started=started.set_result)
+        )
+        try:
+            deciding = await started
+            assert await served_by(first, deciding) == {"http", "grpc"}
+            assert await served_by(second, deciding) == set()
+            write(tmp_path, second)
+
+            async def renewed() -> bool:
+                return await served_by(second, deciding) == {"http", "grpc"}
+
+            assert await until(renewed)
+            assert await served_by(first, deciding) == set()
+        finally:
+            stop.set()
+
+
+async def served_by(ca: trustme.CA, deciding: Deciding) -> set[str]:
+    """Name the listeners that show a certificate of an authority."""
+    assert deciding.url.startswith("https://")
+    assert deciding.grpc is not None
+    seen = set()
+    with suppress(aiohttp.ClientError):
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{deciding.url}/healthz/live", ssl=context_of(ca)) as answer,
+        ):
+            seen.add("http" if answer.status == 200 else str(answer.status))
+    trusted = grpc.ssl_channel_credentials(ca.cert_pem.bytes())
+    async with grpc.aio.secure_channel(deciding.grpc, trusted) as channel:
+        health: Any = health_pb2_grpc.HealthStub(channel)
+        with suppress(grpc.aio.AioRpcError):
+            await health.Check(health_pb2.HealthCheckRequest(), timeout=30)
+            seen.add("grpc")
+    return seen
 
 
 async def test_real_envoy_hands_the_reason_on(tmp_path: Path) -> None:

@@ -82,6 +82,16 @@
 {{- fail (printf "kafka.sasl.enabled needs a Secret with user name and password: set kafka.sasl.existingSecret or %s.kafkaSecret" $name) }}
 {{- end }}
 {{- end }}
+{{- with .Values.pdp }}
+{{- if and (eq .kind "DaemonSet") .hpa.enabled }}
+{{- fail "pdp.hpa has nothing to scale: with pdp.kind DaemonSet each node has one pod; turn it off" }}
+{{- end }}
+{{- range $setting, $value := dict "grpc_listen" "pdp.grpc.enabled" "tls" "pdp.tls.existingSecret" }}
+{{- if hasKey $.Values.pdp.settings $setting }}
+{{- fail (printf "pdp.settings.%s is not known to Service and probes: use %s" $setting $value) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- include "rescind.checks.kinds" . }}
 {{- end }}
 

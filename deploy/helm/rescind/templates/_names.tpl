@@ -60,6 +60,11 @@ Readers before writers: whoever reads a record knows it before anybody writes it
 {{- end -}}
 {{- end }}
 
+{{/* What makes a component's pods. */}}
+{{- define "rescind.kindOf" -}}
+{{- .values.kind | default "StatefulSet" -}}
+{{- end }}
+
 {{/* Strimzi names a user's Secret after the user. */}}
 {{- define "rescind.strimziUser" -}}
 {{ .root.Values.kafka.prefix }}-{{ .component }}

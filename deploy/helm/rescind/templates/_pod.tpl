@@ -102,7 +102,22 @@ only checks (`checks`) does not wait for a Secret that Strimzi has yet to make. 
 {{- else if eq .component "insights" }}
 - {name: RESCIND_INSIGHTS_DAYS, value: {{ .values.days | int | quote }}}
 {{- else if eq .component "pdp" }}
+{{- if eq (include "rescind.kindOf" .) "DaemonSet" }}
+- name: NODE_NAME
+  valueFrom:
+    fieldRef: {fieldPath: spec.nodeName}
+- {name: RESCIND_PDP_NAME, value: {{ include "rescind.fullname" .root }}-pdp-$(NODE_NAME)}
+{{- else }}
 - {name: RESCIND_PDP_NAME, value: $(POD_NAME)}
+{{- end }}
+{{- if .values.grpc.enabled }}
+- {name: RESCIND_PDP_GRPC_LISTEN__HOST, value: {{ trimAll "[]" .root.Values.listenAddress | quote }}}
+- {name: RESCIND_PDP_GRPC_LISTEN__PORT, value: "8751"}
+{{- end }}
+{{- if .values.tls.existingSecret }}
+- {name: RESCIND_PDP_TLS__CERTIFICATE, value: {{ printf "/etc/rescind/pdp-tls/%s" .values.tls.certKey | quote }}}
+- {name: RESCIND_PDP_TLS__KEY, value: {{ printf "/etc/rescind/pdp-tls/%s" .values.tls.keyKey | quote }}}
+{{- end }}
 {{- if .root.Values.kafka.bootstrapServers }}
 - {name: RESCIND_PDP_FEED, value: kafka}
 {{- else }}
@@ -128,6 +143,22 @@ only checks (`checks`) does not wait for a Secret that Strimzi has yet to make. 
 
 {{- define "rescind.scheme" -}}
 {{ ternary "https" "http" (ne .Values.tls.existingSecret "") }}
+{{- end }}
+
+{{/* The Secret with the certificate that a component's port has; empty: plain HTTP. */}}
+{{- define "rescind.certificateOf" -}}
+{{ ternary .root.Values.pdp.tls.existingSecret .root.Values.tls.existingSecret (eq .component "pdp") }}
+{{- end }}
+
+{{/* The decision point's port for Envoy. */}}
+{{- define "rescind.hasGrpc" -}}
+{{- if and (eq .component "pdp") .root.Values.pdp.grpc.enabled }}yes{{ end -}}
+{{- end }}
+
+{{- define "rescind.grpcServicePort" -}}
+{{- if include "rescind.hasGrpc" . -}}
+- {name: grpc, port: 8751, targetPort: grpc, protocol: TCP}
+{{- end }}
 {{- end }}
 
 {{/* Where the one server is called. */}}
@@ -198,6 +229,10 @@ only checks (`checks`) does not wait for a Secret that Strimzi has yet to make. 
 {{- if eq .component "pdp" }}
 - name: pdp-settings
   configMap: {name: {{ include "rescind.fullname" .root }}{{ .checks | default "" }}-pdp}
+{{- with .root.Values.pdp.tls.existingSecret }}
+- name: pdp-tls
+  secret: {secretName: {{ . }}, defaultMode: 0440}
+{{- end }}
 {{- if not .root.Values.kafka.bootstrapServers }}
 - name: guard
   secret: {secretName: {{ .root.Values.pdp.existingTokenSecret.name }}, defaultMode: 0440}
@@ -241,6 +276,9 @@ only checks (`checks`) does not wait for a Secret that Strimzi has yet to make. 
 {{- end }}
 {{- if eq .component "pdp" }}
 - {name: pdp-settings, mountPath: /etc/rescind/pdp.yaml, subPath: pdp.yaml, readOnly: true}
+{{- if .root.Values.pdp.tls.existingSecret }}
+- {name: pdp-tls, mountPath: /etc/rescind/pdp-tls, readOnly: true}
+{{- end }}
 {{- if not .root.Values.kafka.bootstrapServers }}
 - {name: guard, mountPath: /etc/rescind/guard, readOnly: true}
 {{- end }}
@@ -284,6 +322,7 @@ imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
+{{- if ne (include "rescind.kindOf" .) "DaemonSet" }}
 topologySpreadConstraints:
 {{- range $key := list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
   - maxSkew: 1
@@ -292,6 +331,7 @@ topologySpreadConstraints:
     labelSelector:
       matchLabels:
         {{- include "rescind.selector" $ | nindent 8 }}
+{{- end }}
 {{- end }}
 containers:
   - name: rescind
@@ -303,6 +343,9 @@ containers:
       {{- include "rescind.env" . | nindent 6 }}
     ports:
       - {name: http, containerPort: 8750, protocol: TCP}
+      {{- if include "rescind.hasGrpc" . }}
+      - {name: grpc, containerPort: 8751, protocol: TCP}
+      {{- end }}
     securityContext:
       {{- include "rescind.containerSecurity" . | nindent 6 }}
     resources:
@@ -314,11 +357,14 @@ containers:
 {{- end }}
 {{- range $probe, $path := dict "startupProbe" "startup" "livenessProbe" "live" "readinessProbe" "ready" }}
     {{ $probe }}:
-      httpGet: {path: /healthz/{{ $path }}, port: http{{ if and $.root.Values.tls.existingSecret (ne $.component "pdp") }}, scheme: HTTPS{{ end }}}
+      httpGet: {path: /healthz/{{ $path }}, port: http{{ if include "rescind.certificateOf" $ }}, scheme: HTTPS{{ end }}}
       {{- toYaml (index $.root.Values $probe) | nindent 6 }}
 {{- end }}
     volumeMounts:
       {{- include "rescind.mounts" . | nindent 6 }}
+  {{- with .values.extraContainers }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 volumes:
   {{- include "rescind.volumes" . | nindent 2 }}
 {{- with .values.persistence }}
