@@ -128,7 +128,10 @@ func TestAStreamEndsOneLeaseAfterTheLease(t *testing.T) {
 	}
 	f.silence()
 	ended := <-closed
-	if after := ended.at - g.standing.Deadline(); ended.Reason != NoLease || after < int64(g.config.Lease) {
+	g.sessions.mu.Lock()
+	after := ended.at - g.sessions.deadline
+	g.sessions.mu.Unlock()
+	if ended.Reason != NoLease || after < int64(g.config.Lease) {
 		t.Fatal(ended.Reason, after)
 	}
 	if g.sessions.count.Load() != 2 {
