@@ -95,6 +95,10 @@ class Reference:
         self._guard: Guard
         self._feed: DrivenFeed
 
+    def connections(self) -> set[int]:
+        """Numbers of the connections that the guard uses."""
+        return set(self._feed.links)
+
     async def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Reply to one request."""
         self._clock, self._wall = request["clock"], request["wall"]

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"time"
 
 	"rescind.dev/guard/internal/standing"
@@ -40,7 +42,6 @@ type driven struct {
 	clock, wall int64
 	standing    *standing.Standing
 	links       *standing.Links
-	wanted      []*standing.Link
 	open        map[int]*standing.Link
 	judge       *judge
 }
@@ -84,7 +85,7 @@ func (d *driven) answer(line []byte) (map[string]any, error) {
 	case "receive":
 		return map[string]any{"closed": d.receive(r)}, nil
 	case "disconnect":
-		d.disconnect(r.Connection)
+		delete(d.open, r.Connection)
 		return map[string]any{}, nil
 	case "check":
 		return d.check(r, line), nil
@@ -95,8 +96,8 @@ func (d *driven) answer(line []byte) (map[string]any, error) {
 func (d *driven) reset(r request) (map[string]any, error) {
 	clock, wall := func() int64 { return d.clock }, func() int64 { return d.wall }
 	d.standing = standing.New(r.Settings.LeaseMS*1_000_000, clock, wall)
-	links, first := standing.NewLinks(d.standing)
-	d.links, d.wanted, d.open = links, []*standing.Link{first}, map[int]*standing.Link{}
+	d.links, _ = standing.NewLinks(d.standing)
+	d.open = map[int]*standing.Link{}
 	modes := map[string]Mode{"": r.Settings.Mode}
 	judge, err := newJudge(d.standing, clock, modes, r.Settings.Unknown)
 	if err != nil {
@@ -107,12 +108,13 @@ func (d *driven) reset(r request) (map[string]any, error) {
 }
 
 func (d *driven) connect(number int) any {
-	if len(d.wanted) == 0 {
-		return nil
+	for _, link := range d.links.All() {
+		if !slices.Contains(slices.Collect(maps.Values(d.open)), link) {
+			d.open[number] = link
+			return d.links.Hello(link)
+		}
 	}
-	link := d.wanted[0]
-	d.wanted, d.open[number] = d.wanted[1:], link
-	return d.links.Hello(link)
+	return nil // no further connection is wanted
 }
 
 func (d *driven) receive(r request) bool {
@@ -128,55 +130,33 @@ func (d *driven) receive(r request) bool {
 		_, err = d.links.Receive(link, []byte(r.Frame))
 	}
 	if err != nil {
-		d.disconnect(r.Connection)
+		delete(d.open, r.Connection)
 		return true
 	}
-	_, begins, _ := d.links.Settle(link)
-	if begins != nil {
-		d.wanted = append(d.wanted, begins)
-	}
+	d.links.Settle(link)
 	for number, other := range d.open {
 		if !d.links.Stands(other) {
 			delete(d.open, number)
 		}
 	}
-	var left []*standing.Link
-	for _, one := range d.wanted {
-		if d.links.Stands(one) {
-			left = append(left, one)
-		}
-	}
-	d.wanted = left
 	_, stands = d.open[r.Connection]
 	return !stands
 }
 
-func (d *driven) disconnect(number int) {
-	if link, stands := d.open[number]; stands {
-		delete(d.open, number)
-		if d.links.Stands(link) {
-			d.wanted = append(d.wanted, link)
-		}
-	}
-}
-
 func (d *driven) check(r request, line []byte) map[string]any {
-	if _, err := table.ReadJSON(line); err != nil {
-		return map[string]any{"allowed": false, "reason": Unreadable}
-	}
-	presented, readable := Presented{}, true
+	presented := Presented{}
+	_, unreadable := table.ReadJSON(line)
 	for _, of := range []struct {
 		from []any
 		to   *[]string
 	}{{r.Presented.Identifiers, &presented.Identifiers}, {r.Presented.Chain, &presented.Chain}} {
 		for _, one := range of.from {
 			name, ok := one.(string)
-			readable = readable && ok
+			if !ok || unreadable != nil {
+				name = "" // no identifier either
+			}
 			*of.to = append(*of.to, name)
 		}
-	}
-	if !readable {
-		return map[string]any{"allowed": false, "reason": Unreadable}
 	}
 	if r.Presented.IssuedAt != nil {
 		presented.IssuedAt = time.Unix(0, *r.Presented.IssuedAt)

@@ -91,7 +91,7 @@ func (j *judge) check(presented Presented, options Options) Verdict {
 		question.Scope = &options.Scope
 	}
 	if err := read(&presented, &question); err != nil {
-		return j.answer(mode, &standing.Answer{}, false, Unreadable)
+		return j.answer(mode, &standing.Answer{Served: j.standing.Served()}, false, Unreadable)
 	}
 	question.Now = j.standing.Time.Now()
 	answer := j.standing.Judge(&question)

@@ -11,8 +11,10 @@ from conformance.cases import suite
 from conformance.drivers import Program
 from conformance.levels import report, run
 from conformance.tables import TableDriver
+from tests.guard_lives import compare
 from tests.integration.go_guard import BUILD_SECONDS, MODULE, TOOLS, built, go
 
+OPERATIONS = 20_000
 pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.no_cover]
 
 
@@ -49,3 +51,14 @@ def test_it_passes_level_full(driver: str, *, tabled: bool) -> None:
 
     lines = report(tally, "full")
     assert "level full: passed" in lines, lines
+
+
+@pytest.mark.timeout(BUILD_SECONDS)
+async def test_it_answers_as_the_guard_in_python_does(driver: str) -> None:
+    """In random lives; ``python -m tests.guard_lives`` runs more of them."""
+    with Program([driver]) as program:
+        pair = await compare(program, OPERATIONS)
+
+    # The lives are worth something: both answers are frequent.
+    assert OPERATIONS / 2 < pair.checks
+    assert pair.checks / 10 < pair.allowed < pair.checks / 2

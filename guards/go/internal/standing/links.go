@@ -171,8 +171,11 @@ func (l *Links) Settle(link *Link) (superseded []*Link, begins *Link, urgent boo
 }
 
 // Stands says whether a link was not superseded.
-func (l *Links) Stands(link *Link) bool {
+func (l *Links) Stands(link *Link) bool { return slices.Contains(l.All(), link) }
+
+// All are the links that stand, the oldest first.
+func (l *Links) All() []*Link {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	return slices.Contains(l.links, link)
+	return slices.Clone(l.links)
 }

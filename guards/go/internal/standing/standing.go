@@ -185,6 +185,13 @@ func (s *Standing) Deadline() int64 {
 	return s.deadline
 }
 
+// Served says whether some log was once applied up to its end.
+func (s *Standing) Served() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.served
+}
+
 // Progress is closed when something is applied or proven.
 func (s *Standing) Progress() <-chan struct{} {
 	s.mu.RLock()

@@ -240,6 +240,9 @@ func (f flaw) before(other flaw) bool {
 	if a, b := precedence[f.reason], precedence[other.reason]; a != b {
 		return a < b
 	}
+	if f.caused != other.caused {
+		return !f.caused // an owner set that nobody met before leaves no cause to name
+	}
 	return older(f.cause, other.cause)
 }
 

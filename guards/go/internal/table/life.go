@@ -221,24 +221,27 @@ func (c *closure) orphans(causes, doubts *ends) []flaw {
 	if !found {
 		return nil
 	}
-	unmet := c.unmet(sets, causes, doubts)
-	var byCauses, byNothing []bool
+	alive := c.living(sets, causes, doubts)
+	var withCauses, before []bool
 	var flaws []flaw
 	for _, at := range c.order {
-		if !unmet[at] {
+		if !slices.ContainsFunc(sets[at], func(set []int) bool { return !metBy(set, alive) }) {
 			continue
 		}
-		if byCauses == nil {
-			byCauses, byNothing = c.unmet(sets, causes), c.unmet(sets)
+		if before == nil {
+			withCauses, before = c.living(sets, causes), c.living(sets)
 		}
-		flaws = append(flaws, flaw{reason: NoLivingOwner, node: at, caused: byCauses[at] && !byNothing[at]})
+		lost := slices.ContainsFunc(sets[at], func(set []int) bool {
+			return metBy(set, before) && !metBy(set, withCauses)
+		})
+		flaws = append(flaws, flaw{reason: NoLivingOwner, node: at, caused: lost})
 	}
 	return flaws
 }
 
-// unmet finds the places with an owner set that holds no owner who lives: the least
-// solution, in which an owner that is still being proved counts as dead.
-func (c *closure) unmet(sets [][][]int, found ...*ends) []bool {
+// living finds who lives: the least solution, in which an owner that is still being
+// proved counts as dead.
+func (c *closure) living(sets [][][]int, found ...*ends) []bool {
 	dead := make([]bool, len(c.nodes))
 	var inherited []int
 	for _, e := range found {
@@ -254,34 +257,26 @@ func (c *closure) unmet(sets [][][]int, found ...*ends) []bool {
 		dead[at] = true
 	}
 	alive := make([]bool, len(c.nodes))
-	for {
-		failing := make([]bool, len(c.nodes))
-		var starts []int
+	for grown := true; grown; {
+		var failing []int
 		for at := range c.nodes {
-			if !metBy(sets[at], alive) {
-				failing[at], starts = true, append(starts, at)
+			if slices.ContainsFunc(sets[at], func(set []int) bool { return !metBy(set, alive) }) {
+				failing = append(failing, at)
 			}
 		}
-		_, blocked := c.hangingOn(starts...)
-		grown := false
+		_, blocked := c.hangingOn(failing...)
+		grown = false
 		for at := range c.nodes {
 			if !alive[at] && !dead[at] && blocked[at] < 0 {
 				alive[at], grown = true, true
 			}
 		}
-		if !grown {
-			return failing
-		}
 	}
+	return alive
 }
 
-func metBy(sets [][]int, alive []bool) bool {
-	for _, set := range sets {
-		if !slices.ContainsFunc(set, func(owner int) bool { return alive[owner] }) {
-			return false
-		}
-	}
-	return true
+func metBy(set []int, alive []bool) bool {
+	return slices.ContainsFunc(set, func(owner int) bool { return alive[owner] })
 }
 
 // scoped holds a request against every narrow and every declared scope of R.
