@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
-FOLDER: Final = Path(__file__).parents[2] / "build" / "peers"
+BUILD: Final = Path(__file__).parents[2] / "build"
+FOLDER: Final = BUILD / "peers"
 CODEC: Final = "fastavro==1.13.1"  # both decode what we decode, with what we use
 
 
@@ -26,7 +27,15 @@ def python_of(*pins: str, folder: Path = FOLDER) -> str:
     python = place / "bin" / "python"
     if not done.exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", place], check=True)
-        install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([python, *install, *pins, CODEC], check=True)
+        install: list[Path | str] = [
+            python,
+            "-m",
+            "pip",
+            "install",
+            "--disable-pip-version-check",
+        ]
+        for uv in BUILD.glob("uv-*"):  # which `make install` fetched; much faster
+            install = [uv, "pip", "install", "--python", python]
+        subprocess.run([*install, "--quiet", *pins, CODEC], check=True)
         done.touch()
     return str(python)
