@@ -107,9 +107,9 @@ def pytest_collection_modifyitems(
     """Leave out the tier of public samples where no folder of them is named."""
     if os.environ.get(PUBLIC_SAMPLES):
         return
-    out = [item for item in items if item.get_closest_marker("public_samples")]
-    config.hook.pytest_deselected(items=out)
-    items[:] = [item for item in items if item not in set(out)]
+    out = {item for item in items if item.get_closest_marker("public_samples")}
+    config.hook.pytest_deselected(items=[*out])
+    items[:] = [item for item in items if item not in out]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -120,9 +120,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         )
 
 
-def pytest_collection_finish() -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
     """Spare the collector of cycles what thousands of tests hold to the end anyway."""
-    gc.freeze()
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)

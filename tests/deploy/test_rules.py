@@ -27,7 +27,9 @@ pytestmark = pytest.mark.contract
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "deploy/helm/rescind"
 RUNBOOKS = ROOT / "docs/runbooks"
-GROUPS = yaml.safe_load((CHART / "files/rules.yaml").read_text("utf-8"))["groups"]
+GROUPS = yaml.load((CHART / "files/rules.yaml").read_text("utf-8"), yaml.CSafeLoader)[
+    "groups"
+]
 RULES = [rule for group in GROUPS for rule in group["rules"]]
 ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
 RECORDED = {

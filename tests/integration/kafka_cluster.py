@@ -10,6 +10,7 @@ import asyncio
 import os
 import secrets
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
@@ -19,7 +20,7 @@ from streams.devkafka.broker import Cluster, prepare
 from streams.devkafka.broker_properties import ADMIN, Security, ServerTls
 from streams.devkafka.launch import Launcher, Processes
 from streams.settings.kafka import KafkaSettings, Sasl
-from tests.integration.kafka_containers import Containers
+from tests.integration.shared_kafka import one_of_a_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,6 +66,9 @@ class StartKafka(Protocol):
 def kafka_launcher(tmp_path_factory: pytest.TempPathFactory) -> Launcher:
     """Give what starts nodes; fail where it cannot be had."""
     if WAY == "docker":
+        # Its libraries take long to import, and other runs have no use for them.
+        from tests.integration.kafka_containers import Containers  # noqa: PLC0415
+
         return Containers.of_this_machine(tmp_path_factory.mktemp("image"))
     if WAY != "process":
         pytest.fail(f"RESCIND_TEST_KAFKA={WAY}: it is process or docker", pytrace=False)
@@ -81,6 +85,12 @@ def kafka(
     """
     if AT:
         yield Running(AT)
+        return
+    if WAY == "process" and "PYTEST_XDIST_WORKER" in os.environ:
+        folder = tmp_path_factory.getbasetemp().parent / "kafka"
+        launcher = partial(request.getfixturevalue, "kafka_launcher")
+        with one_of_a_run(folder, launcher) as bootstrap:
+            yield Running(bootstrap)
         return
     kafka_launcher: Launcher = request.getfixturevalue("kafka_launcher")
     with Cluster(tmp_path_factory.mktemp("kafka"), kafka_launcher) as cluster:

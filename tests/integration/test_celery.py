@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from celery import Celery
 
 from tests.integration.serving import running, until
 from tests.integration.test_guard_examples import AGENT, TEAM, revoke
@@ -19,6 +18,8 @@ from tests.integration.test_guard_examples import AGENT, TEAM, revoke
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from celery import Celery
 
     from tests.integration.serving import Server
 
@@ -56,7 +57,11 @@ async def worker(
             env={**os.environ, **settings, "PYTHONPATH": f"{repository}:{folder}"},
             stdout=log, stderr=subprocess.STDOUT,
         )  # fmt: skip
-    app = Celery("orders", broker="filesystem://", backend=settings["RESULT_URL"])
+    import celery  # noqa: PLC0415 - by these tests alone: it takes long
+
+    app = celery.Celery(
+        "orders", broker="filesystem://", backend=settings["RESULT_URL"]
+    )
     app.conf.broker_transport_options = {
         "data_folder_in": str(queue),
         "data_folder_out": str(queue),

@@ -7,11 +7,7 @@ from typing import TYPE_CHECKING, Any
 from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
 
-import django.conf
-import django.http
-import django.urls
 import pytest
-from django.core.wsgi import get_wsgi_application
 
 from agents_registry.life import Reason
 from enforcement.tasks import DeniedError
@@ -202,6 +198,12 @@ def test_django_stands_behind_a_guard(
     verdict: Verdict, status: str, says: bytes
 ) -> None:
     """As its wsgi.py would wrap it."""
+    # Imported by this test alone: it takes long.
+    import django.conf  # noqa: PLC0415
+    import django.http  # noqa: PLC0415
+    import django.urls  # noqa: PLC0415
+    from django.core.wsgi import get_wsgi_application  # noqa: PLC0415
+
     if not django.conf.settings.configured:
         django.conf.settings.configure(
             ROOT_URLCONF=(

@@ -7,7 +7,7 @@ here: a test compares this table with what is registered.
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -69,7 +69,7 @@ class Dialect:
 def _access_log(name: str) -> Dialect:
     """Give an example mapping; round n has its sample's lines at other times."""
     text = (MAPPINGS / f"{name}.yaml").read_text(encoding="utf-8")
-    mapping = load_mapping(text, name)
+    mapping = cache(lambda: load_mapping(text, name))
     lines = (MAPPINGS / f"{name}.ndjson").read_bytes()
 
     def make(n: int) -> Events:
@@ -77,7 +77,7 @@ def _access_log(name: str) -> Dialect:
         moved = moved.replace(b"2026-03-02T09:", b"2026-03-02T%02d:" % (n % 24))
         return [orjson.loads(line) for line in moved.splitlines()]
 
-    return Dialect(make, lambda: Generic(mapping))
+    return Dialect(make, lambda: Generic(mapping()))
 
 
 def _keyed(digest: bytes) -> str:
