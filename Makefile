@@ -85,9 +85,10 @@ go: $(UV) ## Fetch the Go, and the modules, that guards/go is built with
 		--no-install-project
 	@cd guards/go && ../../build/go/bin/go mod download
 
+# Half as many random worlds as by hand; `make test-long` tries ten times as many.
 test: install kafka ## Run the default tests: minutes on two cores
 	@$(COMPILE)
-	$(PYTEST)
+	RESCIND_EXAMPLES=500 $(PYTEST)
 
 test-planted: install kafka ## Plant bugs; the tests of their areas must catch each
 	@$(COMPILE)

@@ -22,7 +22,10 @@ UNMEASURED: Final = {
 
 # RESCIND_EXAMPLES says how many; `make test-long` runs them again, with more.
 RANDOM_WORLDS: Final = {
-    "test_agreement", "test_arrivals", "test_dead_bits", "test_footing",
+    "test_agreement", "test_arrivals", "test_cause_book", "test_clearance",
+    "test_dead_bits", "test_deaths", "test_fast_join", "test_interned_names",
+    "test_kafka_notifier", "test_kafka_takeovers", "test_posture", "test_shared_table",
+    "test_sweep", "test_verdict_dependencies",
 }  # fmt: skip
 
 

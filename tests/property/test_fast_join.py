@@ -16,17 +16,18 @@ from streams.stages.access.segment import Segment
 from streams.stages.sentinel import liveness_index as dead_bits
 from streams.stages.sentinel import node_bits
 from streams.stages.sentinel.node_prints import NodePrints
-from tests.property.agreement import SEED
+from tests.property.agreement import EXAMPLES, SEED
 from tests.property.fast_join import differs
 
 pytestmark = pytest.mark.property
 
-WORLDS = 100
+WORLDS = EXAMPLES // 10
 TOUCHED = node_bits._TOUCHED
 MOST = 1500  # within so many a planted bug shows
 RARE = 260  # before this one a rare one does not: it need not be looked for there
 
 
+@pytest.mark.timeout(300)
 def test_it_equals_the_plain_one() -> None:
     """Over late facts, lines that come twice, restarts, joins and collisions."""
     found = [differs(SEED + number) for number in range(WORLDS)]

@@ -19,6 +19,7 @@ from streams.model.times import SECOND
 from streams.stages.notify.deliveries import AttemptOutcome, Delivery, ReceiverRoute
 from streams.stages.sentinel.episode import Episode
 from tests.kafka_desk import Desk
+from tests.property.agreement import EXAMPLES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.property
 
 NOW = 1_800_000_000 * SECOND
-WORLDS = 60
+WORLDS = 60 * EXAMPLES // 1000
 PARTITIONS = 1
 
 
@@ -167,6 +168,7 @@ async def play(seed: int, folder: Path) -> None:
     assert (seed, len(world.log)) == (seed, world.committed)
 
 
+@pytest.mark.timeout(300)
 def test_whatever_dies_each_alert_is_told_before_its_commit(tmp_path: Path) -> None:
     """No ack comes early, no id stands for two contents, and all is told in the end."""
     for seed in range(WORLDS):

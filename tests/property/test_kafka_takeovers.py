@@ -16,13 +16,13 @@ from streams.engines.kafka import finding_records
 from streams.engines.kafka.sentinel.owned_partition import OwnedPartition
 from streams.model.findings import FindingKind
 from streams.stages.sentinel.prior_findings import PriorFindings
-from tests.property.agreement import SEED
+from tests.property.agreement import EXAMPLES, SEED
 from tests.property.takeovers import SILENT, Life
 from tests.unit.test_kafka_taking_over import OTHER, SILENCE, S
 
 pytestmark = pytest.mark.property
 
-WORLDS = 20
+WORLDS = EXAMPLES // 50
 MOST = 600  # within so many a planted bug shows
 
 
