@@ -45,12 +45,14 @@ def cpu_of(pid: int) -> float:
 
 
 @contextmanager
-def process(python: str, module: str, *given: str) -> Iterator[Process]:
+def process(
+    python: str, module: str, *given: str, environment: Mapping[str, str] | None = None
+) -> Iterator[Process]:
     """Run a module; whatever happens, it ends with the context."""
     with Process(
         [python, "-m", module, *given],
         cwd=REPOSITORY,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), **(environment or {})},
         stdin=subprocess.DEVNULL,
     ) as running:
         try:

@@ -1,4 +1,4 @@
-"""How long a worker takes until it is ready again: from nothing, and from its files.
+"""How long a worker takes until it is ready: from nothing, its files, or a shared table.
 
 One realm, so one partition, with a day of one writer's heartbeats among the facts:
 all of them, as if the broker had compacted none away. Times are wall-clock, from when
@@ -50,6 +50,7 @@ TAIL: Final = 5_000  # facts that came while the worker was away
 ROUNDS: Final = {"tiny": 1, "small": 1, "full": 2}
 COLD_SECONDS: Final = 12.0
 WARM_SECONDS: Final = 2.0
+GIVEN_SECONDS: Final = 1.5
 PIECE: Final = 2_000  # records handed over at once
 
 
@@ -65,18 +66,22 @@ def measured(bootstrap: str, scale: str) -> list[Row]:
     settings = settings_of(bootstrap, 1)
     asyncio.run(_prepare(settings))
     beats = asyncio.run(_fill(settings, range(count // 3 + 1)))
-    cold, warm, bare = [], [], []
+    cold, warm, given, bare = [], [], [], []
     with tempfile.TemporaryDirectory() as folder:
         for number in range(ROUNDS[scale]):
             data = Path(folder) / str(number)
             bare.append(_bare(settings))
-            cold.append(_until_ready(settings, data))
+            shared = _sharing(data.with_suffix(".tables"))
+            cold.append(_until_ready(settings, data, shared))
+            other = data.with_suffix(".other")
+            given.append(_until_ready(settings, other, shared))
             start = count + number * TAIL
             asyncio.run(_fill(settings, range(start, start + TAIL // 3)))
             warm.append(_until_ready(settings, data))
     what = f"{count:,} facts, {beats:,} heartbeats"
     return [
         _row(f"cold: {what}", cold, bare, COLD_SECONDS),
+        _row(f"without files, a table of another: {what}", given, bare, GIVEN_SECONDS),
         _row(f"warm: {what}, tail of {TAIL:,}", warm, bare, WARM_SECONDS),
     ]
 
@@ -111,16 +116,37 @@ def _row(
     )
 
 
-def _until_ready(settings: KafkaSettings, data: Path) -> tuple[float, float]:
-    """Start a worker, and end it once it is ready; give wall and CPU seconds."""
+def _sharing(folder: Path) -> dict[str, str]:
+    """Give the settings of a folder in which workers leave their tables."""
+    key = folder.with_suffix(".key")
+    key.write_text("k" * 32, "utf-8")
+    return {
+        "RESCIND_WORKER_TABLES": str(folder),
+        "RESCIND_WORKER_TABLES_KEY": str(key),
+        "RESCIND_WORKER_SNAPSHOT_FACTS": "500",
+    }
+
+
+def _until_ready(
+    settings: KafkaSettings, data: Path, shared: dict[str, str] | None = None
+) -> tuple[float, float]:
+    """Start a worker, and end it once it is ready; give wall and CPU seconds.
+
+    One that shares its table does so first.
+    """
     ready = data.with_suffix(".ready")
     ready.unlink(missing_ok=True)
     given = (settings.model_dump_json(), str(data), str(ready))
-    with process(sys.executable, "bench.kafka_worker", *given) as worker:
+    with process(
+        sys.executable, "bench.kafka_worker", *given, environment=shared
+    ) as worker:
         _wait(worker, ready.exists)
         started, used = time.monotonic(), worker.cpu()
         _wait(worker, lambda: _says_ready(ready.read_text("utf-8").strip()))
         took, cpu = time.monotonic() - started, worker.cpu() - used
+        if shared is not None:
+            tables = Path(shared["RESCIND_WORKER_TABLES"])
+            _wait(worker, lambda: any(tables.glob("*.table")))
         worker.send_signal(signal.SIGTERM)
         worker.wait(DEADLINE)
     return took, cpu
