@@ -15,6 +15,7 @@ from attrs import frozen
 from agents_registry.cause_rows import CauseRows, RecordedCause
 from agents_registry.facts import FUTURE_TOLERANCE, Effect, Reach
 from agents_registry.names import ABSENT
+from agents_registry.steps import rested, restless
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from agents_registry.facts import Lift
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
+    from agents_registry.steps import Rest
 
 _FIELDS = (
     "fact_id", "node", "authority", "at", "mark", "version", "uncertainty", "aspect",
@@ -108,11 +110,11 @@ class CauseBook:
             ],
         }
 
-    def restore(self, plain: Mapping[str, Any]) -> None:
+    def restore(self, plain: Mapping[str, Any], rest: Rest = restless) -> None:
         """Take up what `dump` gave."""
-        for cause in map(cause_of, plain["causes"]):
+        for cause in map(cause_of, rested(plain["causes"], rest)):
             self.add(cause)
-        for authority, node, aspect, lifts in plain["lifts"]:
+        for authority, node, aspect, lifts in rested(plain["lifts"], rest):
             of_target = self._lifts[authority, node, aspect] = {}
             self._lifted.setdefault(node, []).append((authority, node, aspect))
             of_target.update({name: tuple(stamp) for name, stamp in lifts})

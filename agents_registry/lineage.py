@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 from agents_registry.facts import Relation
 from agents_registry.identifiers import VOCABULARY, NodeClass
 from agents_registry.names import NameTable
+from agents_registry.steps import pieces, rested, restless
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from agents_registry.identifiers import Identifier
+    from agents_registry.steps import Rest
 
 NONE: Final = -1
 UNKNOWN_TIME: Final = 2**63 - 1
@@ -93,20 +95,33 @@ class Lineage:
             **{name: list(of.items()) for name, of in self._sparse().items()},
         }
 
-    def restore(self, plain: Mapping[str, Any]) -> None:
-        """Take up what `dump` gave; nothing may be interned yet."""
-        self.names.restore(plain)
+    def restore(self, plain: Mapping[str, Any], rest: Rest = restless) -> None:
+        """Take up what `dump` gave; nothing may be interned yet.
+
+        Args:
+            plain: ``created`` and ``more_children`` follow from the rest where they
+                are not there.
+            rest: called now and then.
+        """
+        self.names.restore(plain, rest)
         for name, empty in self._arrays().items():
-            if isinstance(empty, bytearray):
-                empty.extend(plain[name])
-            else:
-                empty.frombytes(plain[name])
+            for piece in pieces(plain[name], rest):
+                if isinstance(empty, bytearray):
+                    empty.extend(piece)
+                else:
+                    empty.frombytes(piece)
         self.count = len(self.flags)
         self._make_room()
         for name, sparse in self._sparse().items():
-            sparse.update(plain[name])
-        for node, further in self.more_parents.items():
+            sparse.update(rested(plain.get(name, ()), rest))
+        for node, further in rested(self.more_parents.items(), rest):
             self.more_parents[node] = [(parent, old) for parent, old in further]
+        if "created" not in plain:
+            _invert(self.creators, self.created, rest)
+        if "more_children" not in plain:
+            told = self.more_parents.items()
+            parents = ((node, [parent for parent, _ in of]) for node, of in told)
+            _invert(dict(parents), self._more_children, rest)
 
     def _arrays(self) -> dict[str, bytearray | array[int]]:
         return {
@@ -280,3 +295,12 @@ class Lineage:
             yield child
             child = self._next_child[child]
         yield from self._more_children.get(node, ())
+
+
+def _invert(
+    told: Mapping[int, list[int]], by_other: dict[int, list[int]], rest: Rest
+) -> None:
+    """Note by each number of a row where it is told of."""
+    for node, others in rested(told.items(), rest):
+        for other in others:
+            by_other.setdefault(other, []).append(node)

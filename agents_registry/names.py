@@ -20,9 +20,12 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from agents_registry.identifiers import Identifier
+from agents_registry.steps import restless
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from agents_registry.steps import Rest
 
 ABSENT: Final = -1
 BLOCK: Final = 64
@@ -177,7 +180,7 @@ class NameTable:
         """Kinds by their codes, and the names by their numbers, one after the other."""
         return {"kinds": list(self._kinds), "names": b"".join(map(bytes, self._blocks))}
 
-    def restore(self, plain: Mapping[str, Any]) -> None:
+    def restore(self, plain: Mapping[str, Any], rest: Rest = restless) -> None:
         """Take up what `dump` gave; nothing may be interned yet."""
         for kind in plain["kinds"]:
             self._ending(kind)
@@ -188,6 +191,7 @@ class NameTable:
         self._segments = [_Segment.empty(bits) for _ in range(1 << bits)]
         self._mask = (1 << bits) - 1
         for block in _blocks_of(names):
+            rest()
             first = len(self._starts)
             self._blocks.append(b"".join(block))
             self._starts.extend(accumulate(map(len, block[:-1]), initial=0))

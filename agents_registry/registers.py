@@ -9,8 +9,12 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
+from agents_registry.steps import pieces, rested, restless
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from agents_registry.steps import Rest
 
 Content = TypeVar("Content")
 SHARED: Final = 0xFFFF  # authority number of a node with several authorities
@@ -51,14 +55,20 @@ class Register(Generic[Content]):
             for authority, (version, tied) in entries.items()
         ]
 
-    def restore(self, plain: Iterable[Any], read: Callable[[Any], Content]) -> None:
+    def restore(
+        self,
+        plain: Iterable[Any],
+        read: Callable[[Any], Content],
+        rest: Rest = restless,
+    ) -> None:
         """Take up what `dump` gave.
 
         Args:
             plain: the entries.
             read: gives a statement from its plain form.
+            rest: called now and then.
         """
-        for node, authority, version, tied in plain:
+        for node, authority, version, tied in rested(plain, rest):
             entries = self._entries.setdefault(node, {})
             entries[authority] = (version, tuple(map(read, tied)))
 
@@ -109,13 +119,15 @@ class ExpiryRegister:
             "shared": self._shared.dump(),
         }
 
-    def restore(self, plain: Mapping[str, Any]) -> None:
+    def restore(self, plain: Mapping[str, Any], rest: Rest = restless) -> None:
         """Take up what `dump` gave."""
         numbers = enumerate(plain["authorities"], 1)
         self._authorities = {name: number for number, name in numbers}
-        self._authority.frombytes(plain["authority"])
-        self._version.frombytes(plain["version"])
-        self._shared.restore(plain["shared"], int)
+        for piece in pieces(plain["authority"], rest):
+            self._authority.frombytes(piece)
+        for piece in pieces(plain["version"], rest):
+            self._version.frombytes(piece)
+        self._shared.restore(plain["shared"], int, rest)
 
     def put(self, node: int, authority: str, version: int, expires: int) -> None:
         """Merge one statement."""

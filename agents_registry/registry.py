@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from agents_registry.cause_rows import RecordedCause
 from agents_registry.causes import CauseBook
 from agents_registry.clearance import Clearance
+from agents_registry.derived import below, derive
 from agents_registry.facts import (
     Alias,
     Cause,
@@ -46,7 +47,7 @@ from agents_registry.lineage import (
     Lineage,
 )
 from agents_registry.registers import ExpiryRegister, Register
-from agents_registry.steps import finish
+from agents_registry.steps import finish, rested, restless
 from agents_registry.table_form import copied
 from agents_registry.told import named
 from agents_registry.versions import Versions, varies
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from agents_registry.identifiers import NodeClass
-    from agents_registry.steps import Steps
+    from agents_registry.steps import Rest, Steps
 
 STEP = 63  # a mask: facts between two yields
 _FINAL = frozenset({Withdraw.NAME, Distrust.NAME})  # these cannot be taken back
@@ -161,26 +162,36 @@ class Registry:
 
     @classmethod
     def load(
-        cls, plain: Mapping[str, Any], vocabulary: Mapping[str, NodeClass]
+        cls,
+        plain: Mapping[str, Any],
+        vocabulary: Mapping[str, NodeClass],
+        rest: Rest = restless,
     ) -> Registry:
-        """Make the table again that `dump` gave, with the vocabulary that it had."""
+        """Make the table again that `dump` gave, with the vocabulary that it had.
+
+        Args:
+            plain: the dump; `table_form.DERIVED` may be left out.
+            vocabulary: kind to class.
+            rest: called now and then, so that other threads can have their turn.
+        """
         registry = cls(vocabulary)
-        registry.lineage.restore(_below("lineage.", plain))
-        registry.expiry.restore(_below("expiry.", plain))
-        registry.causes.restore(plain)
-        registry.owners.restore(plain["owners"], frozenset)
-        registry.scopes.restore(plain["scopes"], tuple)
-        registry.owned.update(plain["owned"])
+        registry.lineage.restore(below("lineage.", plain), rest)
+        registry.expiry.restore(below("expiry.", plain), rest)
+        registry.causes.restore(plain, rest)
+        registry.owners.restore(plain["owners"], frozenset, rest)
+        registry.scopes.restore(plain["scopes"], tuple, rest)
         for name, nested in registry._nested().items():
-            nested.update((node, dict(of)) for node, of in plain[name])
+            told = rested(plain.get(name, ()), rest)
+            nested.update((node, dict(of)) for node, of in told)
         for name, bound in registry._bound().items():
-            bound.update((node, set(of)) for node, of in plain[name])
+            bound.update((node, set(of)) for node, of in rested(plain[name], rest))
+        derive(registry, plain, rest)
         registry._withdrawn.update(
             (one, kind, Identifier(*name)) for one, kind, *name in plain["withdrawn"]
         )
         registry._distrusts += cast("Any", map(from_plain, plain["distrusts"]))
         registry.horizon = plain["horizon"]
-        registry._versions.restore(plain)
+        registry._versions.restore(plain, rest)
         return registry
 
     def _nested(self) -> dict[str, dict[int, Any]]:
@@ -379,15 +390,6 @@ class Registry:
         Withdraw: _withdraw,
         Distrust: _distrust,
         Horizon: _horizon,
-    }
-
-
-def _below(prefix: str, plain: Mapping[str, Any]) -> dict[str, Any]:
-    """Entries whose names begin with a prefix, without it."""
-    return {
-        name.removeprefix(prefix): of
-        for name, of in plain.items()
-        if name.startswith(prefix)
     }
 
 

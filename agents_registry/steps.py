@@ -7,11 +7,17 @@ work itself knows neither a clock nor an event loop.
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import TypeAlias, TypeVar
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Final, TypeAlias, TypeVar
 
 Result = TypeVar("Result")
+Row = TypeVar("Row")
 Steps: TypeAlias = Generator[None, None, Result]
+# Called often, amid what must not be cut by others: it may let other threads go on.
+Rest: TypeAlias = Callable[[], object]
+
+ROWS: Final = 63  # a mask: rows between two calls of a rest
+BYTES: Final = 1 << 18  # the same of what C copies at once
 
 
 def finish(steps: Steps[Result]) -> Result:
@@ -22,3 +28,23 @@ def finish(steps: Steps[Result]) -> Result:
         except StopIteration as end:
             result: Result = end.value
             return result
+
+
+def restless() -> None:
+    """Let nobody else go on."""
+
+
+def rested(rows: Iterable[Row], rest: Rest) -> Iterator[Row]:
+    """Yield rows, and rest now and then."""
+    for count, row in enumerate(rows):
+        if not count & ROWS:
+            rest()
+        yield row
+
+
+def pieces(column: bytes | bytearray, rest: Rest) -> Iterator[memoryview]:
+    """Yield a column in pieces, and rest before each."""
+    whole = memoryview(column)
+    for start in range(0, len(whole), BYTES):
+        rest()
+        yield whole[start : start + BYTES]

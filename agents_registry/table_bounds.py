@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.lineage import CAUSED, MANY_PARENTS, OWNED, RELATIONS, SCOPED
 from agents_registry.registers import SHARED
+from agents_registry.steps import rested, restless
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
+
+    from agents_registry.steps import Rest
 
 _PIECE: Final = 1 << 14  # numbers looked at in one call
 _ONE_BYTE: Final = 0x80  # a code below it is one byte of UTF-8
@@ -27,38 +30,41 @@ _ENDED: Final = bytes.maketrans(_END, b"\0")
 _last: Final = itemgetter(-1)
 
 
-def check_bounds(plain: Mapping[str, Any]) -> None:
+def check_bounds(plain: Mapping[str, Any], rest: Rest = restless) -> None:
     """Check the names, the rings and the numbers of a table.
 
     Args:
         plain: what `table_form.unpack` gave.
+        rest: called now and then.
 
     Raises:
         ValueError: one of them is not as docs/table-format.md says.
         TypeError, LookupError: a row has another shape.
     """
     count = len(plain["lineage.flags"])
-    _names(plain["lineage.names"], len(plain["lineage.kinds"]))
-    _ring(plain["lineage.ring"], count)
+    _names(plain["lineage.names"], len(plain["lineage.kinds"]), rest)
+    _ring(plain["lineage.ring"], count, rest)
     for name in ("parent", "first_child", "next_child"):
-        for piece in _pieces(plain[f"lineage.{name}"], "i"):
+        for piece in _pieces(plain[f"lineage.{name}"], "i", rest):
             _within(name, piece, -1, count)
-    _expiry(plain, count)
+    _expiry(plain, count, rest)
     for start in range(0, count, _PIECE):
+        rest()
         if not plain["lineage.flags"][start : start + _PIECE].isascii():
             raise ValueError("unknown flags")
         relations = plain["lineage.relation"][start : start + _PIECE]
         if relations.translate(None, _RELATIONS):
             raise ValueError("unknown relations")
-    _rows(plain, count)
-    _flags(plain)
+    _rows(plain, count, rest)
+    _flags(plain, rest)
 
 
-def _names(names: bytes, kinds: int) -> None:
+def _names(names: bytes, kinds: int, rest: Rest) -> None:
     if names and not names.endswith(_END):
         raise ValueError("a name without its end")
     start = 0
     while start < len(names):
+        rest()
         end = names.find(_END, start + _PIECE) + 1 or len(names)
         piece, start = names[start:end], end
         piece.translate(_ENDED).decode("utf-8", "surrogatepass")
@@ -69,10 +75,10 @@ def _names(names: bytes, kinds: int) -> None:
         _within("kinds", codes, 0, kinds)
 
 
-def _ring(ring: bytes, count: int) -> None:
+def _ring(ring: bytes, count: int, rest: Rest) -> None:
     """Each number once: then whoever walks it comes back to where the walk began."""
     met = bytearray(count)
-    for piece in _pieces(ring, "i"):
+    for piece in _pieces(ring, "i", rest):
         _within("ring", piece, 0, count)
         for number in piece:
             met[number] = 1
@@ -80,43 +86,47 @@ def _ring(ring: bytes, count: int) -> None:
         raise ValueError("a ring that is none")
 
 
-def _expiry(plain: Mapping[str, Any], count: int) -> None:
+def _expiry(plain: Mapping[str, Any], count: int, rest: Rest) -> None:
     authorities = len(plain["expiry.authorities"])
     if len(plain["expiry.authority"]) > 2 * count:
         raise ValueError("expiries of no name")
-    for piece in _pieces(plain["expiry.authority"], "H"):
+    for piece in _pieces(plain["expiry.authority"], "H", rest):
         _within("authority", set(piece) - {SHARED}, 0, authorities + 1)
 
 
-def _rows(plain: Mapping[str, Any], count: int) -> None:
+def _rows(plain: Mapping[str, Any], count: int, rest: Rest) -> None:
+    def rows(name: str) -> Iterator[Any]:
+        return rested(plain.get(name, ()), rest)
+
     for name, number in (("lineage.reissued", 0), ("expiry.shared", 0), ("scopes", 0),
                          ("emptied", 0), ("devices", 0), ("tenants", 0),
                          ("causes", 1), ("lifts", 1)):  # fmt: skip
-        _each(name, (row[number] for row in plain[name]), count)
+        _each(name, (row[number] for row in rows(name)), count)
     for name in (
         "lineage.creators",
         "lineage.created",
         "lineage.more_children",
         "owned",
     ):
-        _each(name, _flat((row[0], *row[1]) for row in plain[name]), count)
+        _each(name, _flat((row[0], *row[1]) for row in rows(name)), count)
     for name in ("lineage.more_parents", "attributes", "holders"):
-        told = ((row[0], *(other for other, _ in row[1])) for row in plain[name])
+        told = ((row[0], *(other for other, _ in row[1])) for row in rows(name))
         _each(name, _flat(told), count)
-    owners = ((row[0], *_flat(row[3])) for row in plain["owners"])
+    owners = ((row[0], *_flat(row[3])) for row in rows("owners"))
     _each("owners", _flat(owners), count)
-    further = _flat(row[1] for row in plain["lineage.more_parents"])
+    further = _flat(row[1] for row in rows("lineage.more_parents"))
     _each("relations", (relation for _, relation in further), len(RELATIONS))
 
 
-def _flags(plain: Mapping[str, Any]) -> None:
+def _flags(plain: Mapping[str, Any], rest: Rest) -> None:
     """Check that flags tell of every row: what is passed over may be a denial."""
     flags = plain["lineage.flags"]
     for flag, name, number in (
         (MANY_PARENTS, "lineage.more_parents", 0), (CAUSED, "causes", 1),
         (CAUSED, "attributes", 0), (OWNED, "owners", 0), (SCOPED, "scopes", 0),
     ):  # fmt: skip
-        if not all(flags[row[number]] & flag for row in plain[name]):
+        told = rested(plain[name], rest)
+        if not all(flags[row[number]] & flag for row in told):
             raise ValueError(f"a row of {name} without its flag")
     others = bytes(each for each in range(256) if not each & MANY_PARENTS)
     if len(flags.translate(None, others)) != len(plain["lineage.more_parents"]):
@@ -140,7 +150,8 @@ def _within(name: str, numbers: Collection[int], start: int, end: int) -> None:
         raise ValueError(f"{name}: no number below {end}")
 
 
-def _pieces(column: bytes, code: str) -> Iterator[array[int]]:
+def _pieces(column: bytes, code: str, rest: Rest) -> Iterator[array[int]]:
     size = _PIECE * array(code).itemsize
     for start in range(0, len(column), size):
+        rest()
         yield array(code, column[start : start + size])

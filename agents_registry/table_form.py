@@ -12,10 +12,16 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+
+from agents_registry.steps import restless
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from agents_registry.steps import Rest
+
+Bytes: TypeAlias = bytes | bytearray
 
 VERSION: Final = 1
 ROWS: Final = "rows"
@@ -38,6 +44,10 @@ OTHERS: Final = frozenset({
     "lineage.creators", "lineage.more_children", "expiry.authorities", "expiry.shared",
     "causes", "lifts", "owners", "scopes", "owned", "emptied", "holders", "attributes",
     "devices", "tenants", "withdrawn", "distrusts", "horizon", "copies", "claims",
+})  # fmt: skip
+# What follows from other sections: a reader may pass over it.
+DERIVED: Final = frozenset({
+    "lineage.created", "lineage.more_children", "owned", "holders",
 })  # fmt: skip
 _WIDTHS: Final = {"u8": 1, "u16": 2, "i32": 4, "i64": 8}
 _PIECE: Final = 1 << 20  # bytes looked through before other threads get their turn
@@ -67,15 +77,17 @@ def pack(
     for name, of in plain.items():
         column = COLUMNS.get(name)
         for part in (of,) if column else _cut(of):
-            pieces.append(part if column else dumps(part))
+            pieces.append(part if column else _told(part, dumps))
             sections.append(Section(name, column or ROWS, len(pieces[-1])))
     return sections, pieces
 
 
 def unpack(
     sections: Iterable[Section],
-    content: Callable[[int], bytes],
-    loads: Callable[[bytes], Any] = json.loads,
+    content: Callable[[int], Bytes],
+    loads: Callable[[Bytes], Any] = json.loads,
+    passed: frozenset[str] = frozenset(),
+    rest: Rest = restless,
 ) -> dict[str, Any]:
     """Return what `Registry.load` takes.
 
@@ -83,23 +95,31 @@ def unpack(
         sections: as `pack` gave them.
         content: gives the next bytes, so many.
         loads: reads JSON.
+        passed: sections that are not read, of `DERIVED`: a single row of them may be as
+            long as the table.
+        rest: called now and then.
 
     Raises:
         ValueError: a section is missing, unknown, or not what it should be.
     """
     plain: dict[str, Any] = {}
+    there = set()
     for name, kind, size in sections:
+        rest()
+        there.add(name)
         piece = content(size)
         if kind != COLUMNS.get(name, ROWS) or (name in COLUMNS and name in plain):
             raise ValueError(f"section {name} of {kind}")
+        if name in passed:
+            continue
         if kind != ROWS:
             plain[name] = piece
         elif name in plain:
             plain[name] += loads(piece)
         else:
             plain[name] = loads(piece)
-    if plain.keys() != COLUMNS.keys() | OTHERS:
-        raise ValueError(f"sections {sorted(plain.keys() ^ (COLUMNS.keys() | OTHERS))}")
+    if there != COLUMNS.keys() | OTHERS:
+        raise ValueError(f"sections {sorted(there ^ (COLUMNS.keys() | OTHERS))}")
     names = _count(plain["lineage.names"])
     for name, kind in COLUMNS.items():
         wanted = (
@@ -110,7 +130,30 @@ def unpack(
     return plain
 
 
-def _count(names: bytes) -> int:
+def _told(of: Any, dumps: Callable[[Any], bytes]) -> bytes:
+    """Rows as JSON, those that are long in pieces: other threads get their turn."""
+    if not isinstance(of, list) or not any(map(_is_long, of)):
+        return dumps(of)
+    rows = (_told_long(row, dumps) if _is_long(row) else dumps(row) for row in of)
+    return b"[" + b",".join(rows) + b"]"
+
+
+def _is_long(row: Any) -> bool:
+    """Whether a row is a number and a list of very many."""
+    return (
+        isinstance(row, tuple | list)
+        and len(row) == 2  # noqa: PLR2004 - as said
+        and isinstance(row[1], list)
+        and len(row[1]) > AT_ONCE
+    )
+
+
+def _told_long(row: Any, dumps: Callable[[Any], bytes]) -> bytes:
+    parts = b",".join(dumps(part)[1:-1] for part in _cut(row[1]))
+    return b"[" + dumps(row[0]) + b",[" + parts + b"]]"
+
+
+def _count(names: Bytes) -> int:
     pieces = range(0, len(names), _PIECE)
     return sum(names.count(_END, start, start + _PIECE) for start in pieces)
 

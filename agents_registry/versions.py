@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from agents_registry.facts import Horizon, OwnerSet, Renewal, ScopeSet, fact_id
 from agents_registry.identifiers import Identifier
+from agents_registry.steps import rested, restless
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agents_registry.facts import Fact
+    from agents_registry.steps import Rest
 
 _Register = tuple[str, Identifier | None, str]  # name, node, authority
 _Claim = tuple[int, int]  # version as claimed, smallest effective version
@@ -98,10 +100,10 @@ class Versions:
             ],
         }
 
-    def restore(self, plain: Mapping[str, Any]) -> None:
+    def restore(self, plain: Mapping[str, Any], rest: Rest = restless) -> None:
         """Take up what `dump` gave."""
-        self._stamped.update(plain["copies"])
-        for name, node, authority, claims in plain["claims"]:
+        self._stamped.update(rested(plain["copies"], rest))
+        for name, node, authority, claims in rested(plain["claims"], rest):
             register = (name, node and Identifier(*node), authority)
             self._claims[register] = {one: tuple(claim) for one, claim in claims}
 

@@ -1,4 +1,4 @@
-"""How long a worker takes until it is ready: from nothing, its files, or a shared table.
+"""How long a worker takes to be ready: from nothing, its files, or a shared table.
 
 One realm, so one partition, with a day of one writer's heartbeats among the facts:
 all of them, as if the broker had compacted none away. Times are wall-clock, from when

@@ -25,7 +25,7 @@ from enforcement import tracing
 from enforcement.reach import SecondPath, connecting
 from enforcement.reconnect import Reconnect
 from enforcement.replica import FeedBrokenError, MalformedError, Replica, number, text
-from enforcement.table import ComingTable
+from enforcement.table import Breaths, ComingTable
 from enforcement.tasks import heed_cancellation
 from enforcement.turns import resting_tables
 
@@ -331,7 +331,7 @@ class Feed:
         if table.complete:
             link.table = None
             # In a thread: this guard may be answering from the replica in force.
-            registry = await asyncio.to_thread(table.registry)
+            registry = await asyncio.to_thread(table.registry, Breaths())
             link.replica.partition = table.partition
             link.replica.adopt(table.genesis, table.offset, registry, table.peppers)
 

@@ -10,12 +10,14 @@ other. See docs/table-format.md.
 
 from __future__ import annotations
 
+import time
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.registry import Registry
 from agents_registry.table_bounds import check_bounds
-from agents_registry.table_form import SPOKEN, Section, unpack
+from agents_registry.table_form import DERIVED, SPOKEN, Section, unpack
 from enforcement.replica import (
     MalformedError,
     number,
@@ -27,7 +29,11 @@ from enforcement.replica import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from agents_registry.steps import Rest
+
 MOST_BYTES: Final = 1 << 32
+WORK: Final = 0.001  # seconds
+BREATH: Final = 0.000_1  # the same: whoever waits for the interpreter gets it
 
 
 class ComingTable:
@@ -75,29 +81,53 @@ class ComingTable:
         if self._missing < 0:
             raise MalformedError("more bytes than the table has")
 
-    def registry(self) -> Registry:
+    def registry(self, rest: Rest) -> Registry:
         """Make the table; takes about a second for a million names, in any thread.
+
+        Args:
+            rest: called every millisecond or so.
 
         Raises:
             MalformedError: the sections do not make a table.
         """
         try:
-            plain = unpack(self._sections, self._next)
-            check_bounds(plain)
-            return Registry.load(plain, self._vocabulary)
+            read = partial(self._next, rest)
+            plain = unpack(self._sections, read, passed=DERIVED, rest=rest)
+            check_bounds(plain, rest)
+            return Registry.load(plain, self._vocabulary, rest)
         except (ValueError, TypeError, LookupError) as error:
             raise MalformedError(f"not a table: {error!r}") from error
 
-    def _next(self, size: int) -> bytes:
+    def _next(self, rest: Rest, size: int) -> bytearray:
         """Next bytes of what came; one copy of all would keep other threads waiting."""
-        pieces: list[bytes | memoryview] = []
-        while size:
+        found, at = bytearray(size), 0
+        while at < size:
+            rest()
             part = memoryview(self._parts.popleft())
-            if len(part) > size:
-                self._parts.appendleft(part[size:])
-            pieces.append(part[:size])
-            size -= len(pieces[-1])
-        return b"".join(pieces)
+            if len(part) > size - at:
+                self._parts.appendleft(part[size - at :])
+            part = part[: size - at]
+            found[at : at + len(part)] = part
+            at += len(part)
+        return found
+
+
+class Breaths:
+    """Lets other threads go on, a little and often, while one makes a table.
+
+    A thread that computes gives the interpreter up after 5 ms at the earliest, and an
+    event loop asks for it after each call of the system. So a loop would be late by
+    several times that in each turn.
+    """
+
+    def __init__(self) -> None:
+        self._due = 0.0
+
+    def __call__(self) -> None:
+        """Rest, where it is time to."""
+        if time.monotonic() >= self._due:
+            time.sleep(BREATH)
+            self._due = time.monotonic() + WORK
 
 
 def _sections(plain: Any) -> list[Section]:

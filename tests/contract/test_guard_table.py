@@ -14,6 +14,7 @@ from agents_registry.facts import Alias, Edge, Fact, OwnerSet, Withdraw, fact_id
 from agents_registry.identifiers import Identifier
 from agents_registry.life import Reason
 from agents_registry.registry import Registry
+from agents_registry.steps import restless
 from agents_registry.table_form import ROWS, VERSION, Section, pack
 from enforcement import Guard, feed
 from enforcement.replica import MalformedError
@@ -189,7 +190,7 @@ def test_a_table_arrives_as_it_was() -> None:
 
     assert coming.complete
     expected = Registry.build(facts).dump()
-    assert orjson.dumps(coming.registry().dump(), default=list) == orjson.dumps(
+    assert orjson.dumps(coming.registry(restless).dump(), default=list) == orjson.dumps(
         expected, default=list
     )
 
@@ -223,7 +224,7 @@ def test_refuses_bytes_that_are_no_table() -> None:
     short = ComingTable(message | {"sections": message["sections"][:3]})
     short.take(content[: sum(size for *_, size in message["sections"][:3])])
     with pytest.raises(MalformedError, match="not a table"):
-        short.registry()
+        short.registry(restless)
 
 
 def test_refuses_a_ring_that_does_not_come_back() -> None:
@@ -237,7 +238,7 @@ def test_refuses_a_ring_that_does_not_come_back() -> None:
     coming.take(b"".join(pieces))
 
     with pytest.raises(MalformedError, match="ring"):
-        coming.registry()
+        coming.registry(restless)
 
 
 class MovingTable:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import re
+import sys
+from collections import Counter
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +14,14 @@ import orjson
 import pytest
 
 from agents_registry import table_form
-from agents_registry.facts import from_plain
+from agents_registry.facts import Cause, Effect, OwnerSet, Renewal, from_plain
+from agents_registry.identifiers import Identifier
 from agents_registry.inventory import table
 from agents_registry.registry import Registry
+from agents_registry.table_bounds import check_bounds
 from agents_registry.table_form import (
     COLUMNS,
+    DERIVED,
     OTHERS,
     ROWS,
     VERSION,
@@ -28,6 +33,8 @@ from tests.conftest import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from agents_registry.facts import Fact
 
     Content = Callable[[int], bytes]
 
@@ -79,6 +86,79 @@ def test_a_recorded_table_is_read(sample: dict[str, Any]) -> None:
 
     now = max(fact["received_at"] for fact in sample["facts"])
     assert table(built, now) == table(registry, now)
+
+
+def test_what_follows_from_the_rest_need_not_be_read(sample: dict[str, Any]) -> None:
+    """One row of it may be as long as the table; it comes out the same."""
+    sections, content = sections_of(sample)
+    plain = unpack(sections, content, passed=DERIVED)
+    assert not plain.keys() & DERIVED
+    vocabulary = Registry().lineage.vocabulary
+    made = Registry.load(plain, vocabulary).dump()
+    given = Registry.load(unpack(*sections_of(sample)), vocabulary).dump()
+
+    for name in DERIVED:
+        assert given[name], "the sample says nothing of it"
+        one, other = (
+            {row[0]: sorted(row[1]) for row in of[name]} for of in (made, given)
+        )
+        assert one == other
+    assert all(made[name] == given[name] for name in given.keys() - DERIVED)
+
+
+def test_a_long_row_is_told_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A million credentials of one owner are one row; the bytes stay as they were."""
+    owner = Identifier("person.id", "p")
+    said: dict[str, Any] = {"authority": "a", "version": 1, "received_at": 1}
+    names = [Identifier("jwt.jti", f"{n}") for n in range(20)]
+    whole = Registry.build(OwnerSet(**said, node=n, owners=(owner,)) for n in names)
+    expected = pack(whole.dump(), orjson.dumps)
+    monkeypatch.setattr(table_form, "AT_ONCE", 6)
+    longest = 0
+
+    def dumps(of: Any) -> bytes:
+        nonlocal longest
+        if isinstance(of, list):
+            inner = (len(row[1]) for row in of if isinstance(row, tuple) and row[1:]
+                     and isinstance(row[1], list))  # fmt: skip
+            longest = max(longest, len(of), *inner, 0)
+        return orjson.dumps(of)
+
+    sections, pieces = pack(whole.dump(), dumps)
+    assert longest <= 6
+
+    def told(of: tuple[list[Section], list[bytes]], name: str) -> list[Any]:
+        pairs = zip(*of, strict=True)
+        return [row for at, piece in pairs if at.name == name
+                for row in orjson.loads(piece)]  # fmt: skip
+
+    for name in ("owned", "owners"):
+        assert told(expected, name) == told((sections, pieces), name)
+
+
+def test_whoever_takes_a_table_up_rests_often() -> None:
+    """Between a few names, rows and pieces of columns: others have their turn."""
+    owner = Identifier("person.id", "p")
+    said: dict[str, Any] = {"authority": "a", "version": 1, "received_at": 1}
+    names = [Identifier("jwt.jti", f"{n:0100}") for n in range(2_000)]
+    facts: list[Fact] = [OwnerSet(**said, node=n, owners=(owner,)) for n in names]
+    facts += (Cause(**said, target=n, effect=Effect.REVOKE, at=1) for n in names)
+    facts += (Renewal(**said, node=n, expires_at=9) for n in names)
+    sections, parts = pack(Registry.build(facts).dump(), orjson.dumps)
+    rests = Counter[str]()
+
+    def rest() -> None:
+        rests[sys._getframe(1).f_code.co_filename.rpartition("/")[2]] += 1
+
+    plain = unpack(sections, BytesIO(b"".join(parts)).read, passed=DERIVED, rest=rest)
+    check_bounds(plain, rest)
+    loaded = Registry.load(plain, Registry().lineage.vocabulary, rest)
+
+    assert len(names) + 1 == len(loaded.lineage)
+    assert rests["table_form.py"] == len(sections)
+    assert rests["names.py"] >= len(names) // 64
+    assert rests["table_bounds.py"] >= 10
+    assert rests["steps.py"] >= 6 * len(names) // 64  # owners, causes; each twice
 
 
 def test_the_page_lists_every_section() -> None:

@@ -18,7 +18,7 @@ from attrs import frozen
 
 from agents_registry.table_form import SPOKEN
 from enforcement.replica import FeedBrokenError, MalformedError
-from enforcement.table import ComingTable
+from enforcement.table import Breaths, ComingTable
 from streams.outbound.client import plain_session
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ async def _asked(
                 coming = _announced(orjson.loads(frame.data), wanted)
     finally:
         await socket.close()
-    registry = await asyncio.to_thread(coming.registry)
+    registry = await asyncio.to_thread(coming.registry, Breaths())
     return PeerTable(coming.genesis, coming.offset, registry)
 
 
