@@ -18,6 +18,7 @@ from attrs import frozen
 
 from agents_registry.clearance import CURRENT, FINE, MARKED, NAMED
 from agents_registry.lineage import NONE
+from agents_registry.presentation import Presented
 from agents_registry.verdict import DEFAULT_POLICY, LIVES, Judgement, Policy
 from enforcement.clocks import boottime
 from enforcement.conclusion import Conclusion
@@ -44,9 +45,7 @@ from enforcement.verdict import Mode, Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from agents_registry.presentation import Presented
 
-MOST_KNOWN: Final = 8192  # texts whose numbers are kept
 PAUSE_SECONDS: Final = 0.005  # between two looks of those who wait
 _CLEAR: Final = CURRENT | MARKED
 
@@ -130,20 +129,31 @@ class SharedGuard(Conclusion):
         """
         mode, granted = self._routes[route]
         table = self._table
-        if type(presented) is str and scope is None and at_least is None and table:
-            # What nearly every check comes to.
-            node = table.known.get(presented)
-            if node is not None:
-                words = table.words
-                deadline, value = words[DEADLINE], table.values[node]
-                now = self._clock()
-                if (
-                    value > now + words[CLOCK] | FINE
-                    and value & _CLEAR == words[GENERATION] | NAMED
-                    and now < deadline
-                ):
-                    self.counters.allowed += 1
-                    return granted
+        if at_least is None and table is not None and not table.kept:
+            words = table.words
+            deadline = words[DEADLINE]  # before anything else is read
+            if type(presented) is str and scope is None:
+                node = table.known.get(presented)
+                if node is None:
+                    node = table.find(presented)
+                if node != NONE:
+                    value = table.values[node]
+                    now = self._clock()
+                    if (
+                        value > now + words[CLOCK] | FINE
+                        and value & _CLEAR == words[GENERATION] | NAMED
+                        and now < deadline
+                    ):
+                        self.counters.allowed += 1
+                        return granted
+            elif (
+                type(presented) is Presented
+                and presented.is_bounded()
+                and table.is_clear(presented, self._clock() + words[CLOCK], scope)
+                and self._clock() < deadline
+            ):
+                self.counters.allowed += 1
+                return granted
         return self._looked_up(presented, scope, at_least, mode, granted)
 
     def ready(self, timeout: float, *, required: bool = True) -> bool:
@@ -201,14 +211,6 @@ class SharedGuard(Conclusion):
         if found is None:
             torn = _Seen(served=seen.served)
             return self._concluded(torn, LIVES, mode, granted, at_least)
-        if (
-            type(presented) is str
-            and not table.kept
-            and (node := table.lineage.find(read.identifiers[0])) != NONE
-        ):
-            if len(table.known) >= MOST_KNOWN:
-                table.known = {}
-            table.known[presented] = node
         return self._concluded(seen, found, mode, granted, at_least)
 
     def _judged(

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 from agents_registry.steps import finish
 from agents_registry.verdict import Policy, judged_clear, judging_closely
-from enforcement.shared.layout import NAMES
 
 if TYPE_CHECKING:
     from agents_registry.presentation import Presented
@@ -39,6 +38,7 @@ def judged_by(
         scope: the requested ``namespace|value``.
         policy: what to do with unknown credentials.
     """
+    table.refill()
     for _ in range(TRIES):
         try:
             judged = _judged_once(table, presented, now, scope, policy)
@@ -56,7 +56,7 @@ def _judged_once(
     scope: str | None,
     policy: Policy,
 ) -> Judgement | None:
-    since, horizon, count = table.begin(), table.horizon, table.words[NAMES]
+    since, horizon = table.begin(), table.horizon
     clear = judged_clear(table, presented, now=now, scope=scope, policy=policy)
     if clear is not None and table.changes == since:
         return clear
@@ -65,6 +65,5 @@ def _judged_once(
     )
     if not table.is_unchanged(rests_on, since) or table.horizon != horizon:
         return None
-    if table.words[NAMES] != count and table.names_stranger(presented, rests_on):
-        return None
+    # A name that was not there when it was looked for was not there before, either.
     return judged

@@ -172,6 +172,11 @@ class SharedFile:
         finally:
             os.close(descriptor)  # the mapping has its own
 
+    def begin(self, name: str) -> int:
+        """Where a section begins in the file."""
+        start: int = self._sections[name][1]
+        return start
+
     def reserve(self, name: str, size: int) -> None:
         """Make sure that there is memory for the first bytes of a section.
 

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from attrs import define, field
 
 from agents_registry.causes import CauseBook, cause_of
+from agents_registry.clear import lives
+from agents_registry.clearance import NAMED
 from agents_registry.identifiers import NodeClass
-from agents_registry.lineage import Lineage
+from agents_registry.lineage import NONE, Lineage
 from agents_registry.registry import Registry
 from enforcement.shared.finding import NameFinder
 from enforcement.shared.layout import (
@@ -32,14 +34,15 @@ from enforcement.shared.layout import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from agents_registry.cause_rows import RecordedCause
     from agents_registry.presentation import Presented
 
 MOST_ROWS: Final = 1024  # kept after they were read
-MOST_STEPS: Final = 1 << 20  # along rings, in one verdict
+MOST_KNOWN: Final = 8192  # texts
+MOST_STEPS: Final = 1 << 17  # along rings, in one verdict
 
 Content = TypeVar("Content")
 
@@ -200,12 +203,17 @@ class _Clearance:
         self.values, self.marks = columns["clear"], columns["marks"]
         self.nearest = columns["nearest"]
         self.answers = _NoAnswers()
+        self.token = object()
         self._words = file.words
 
     @property
     def generation(self) -> int:
         generation: int = self._words[GENERATION]
         return generation
+
+    @property
+    def current(self) -> int:
+        return NAMED | self.generation
 
 
 class MappedTable(Registry):
@@ -218,6 +226,7 @@ class MappedTable(Registry):
         kept: tables of logs that are gone; what they deny for a cause stays denied.
         known: numbers by text, of names that were found.
         log: genesis and partition.
+        find_text: see `NameFinder`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -239,12 +248,32 @@ class MappedTable(Registry):
         ]
         self.owners, self.scopes, self.attributes, self.devices, self.tenants = parts
         self.causes = _Causes(rows)
-        self.lineage = _Lineage(self.file, rows, NameFinder(self.file, []))
+        finder = NameFinder(self.file, [])
+        self.lineage = _Lineage(self.file, rows, finder)
+        self.find_text = finder.find_text
         said = self.file.description
         self.log = (str(said["genesis"]), int(said["partition"]))
         clearance: Any = _Clearance(self.file)
         self.clearance = clearance
         self._kinds = 0
+        self.begin()
+
+    def find(self, text: str) -> int:
+        """Return the number of a ``kind:value``; see `NameFinder.find_text`."""
+        node = self.find_text(text)
+        if node != NONE:
+            if len(self.known) >= MOST_KNOWN:
+                self.known.clear()
+            self.known[text] = node
+        return node
+
+    def is_clear(self, presented: Presented, now: int, scope: str | None) -> bool:
+        """Whether it is known that nothing denies a presentation.
+
+        Each of its nodes is clear, and all of them are at one moment.
+        """
+        changes = self.changes
+        return lives(self, presented, now, scope) and self.changes == changes
 
     @property
     def changes(self) -> int:  # type: ignore[override]
@@ -258,18 +287,23 @@ class MappedTable(Registry):
         horizon: int = self.file.words[HORIZON]
         return None if horizon == NO_HORIZON else horizon
 
+    def refill(self) -> None:
+        """Let the next verdict go along rings, in all of its tries."""
+        ring: Any = self.lineage.ring
+        ring.left = MOST_STEPS
+
     def begin(self) -> int:
-        """Begin a verdict: kinds may have become more.
+        """Begin a try: kinds may have become more.
 
         Returns:
             The last change that is whole.
         """
         changes = self.changes
-        ring: Any = self.lineage.ring
-        ring.left = MOST_STEPS
         kinds = self.file.words[KINDS]
         if kinds != self._kinds:
-            self.lineage.names = NameFinder(self.file, self._rows.text(kinds))  # type: ignore[assignment]
+            finder = NameFinder(self.file, self._rows.text(kinds))
+            self.lineage.names = finder  # type: ignore[assignment]
+            self.find_text = finder.find_text
             self._kinds = kinds
         return changes - changes % 2
 
@@ -279,13 +313,6 @@ class MappedTable(Registry):
             return True
         changed = self.file.columns["changed"]
         return all(changed[node] <= since for node in nodes if node >= 0)
-
-    def names_stranger(self, presented: Presented, nodes: Collection[int]) -> bool:
-        """Whether a name that was not found is there now."""
-        names = presented.identifiers + presented.chain
-        return any(
-            found >= 0 and found not in nodes for found in map(self.lineage.find, names)
-        )
 
     def row_at(self, place: int) -> Any:
         """Content of a row."""

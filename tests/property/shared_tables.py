@@ -1,8 +1,8 @@
 """A table in a file, held against the rules while facts are written into it.
 
 A step is a fact that is merged and written, or a question. What a reader finds must be
-what the rules say of all facts so far; in the middle of a write, what they say of
-those before it or of those with it, or nothing.
+what the rules say of all facts so far; while facts are written, what they say of those
+up to one of them, or nothing.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+import threading
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -19,7 +22,7 @@ import attrs
 
 from agents_registry import clearance, clearing
 from agents_registry.registry import Registry
-from enforcement.shared import guard, host, judging, writing
+from enforcement.shared import host, judging, viewing, writing
 from enforcement.shared.agent import LookAhead
 from enforcement.shared.guard import SharedGuard
 from enforcement.shared.judging import judged_by
@@ -32,7 +35,10 @@ from tests.property.clearings import MIXED, by_the_rules, policy_of, presented_i
 from tests.property.worlds import STEP, TOPICS, Maker
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from agents_registry.facts import Fact
+    from agents_registry.presentation import Presented
     from agents_registry.verdict import Judgement
     from tests.property.worlds import Question, World
 
@@ -40,22 +46,60 @@ ASKED = 3  # questions between two facts
 SAID = {**host.described(), "genesis": "g", "partition": 0, "mode": "fail_closed"}
 
 
-class Watched:
-    """A column that lets somebody look before and after each entry is written."""
+class Hooked:
+    """A column around whose reads and writes something is done."""
 
-    def __init__(self, column: Any, look: Any) -> None:
-        self._column, self._look = column, look
+    def __init__(self, column: Any, hook: Callable[[], None]) -> None:
+        self._column, self._hook = column, hook
 
     def __len__(self) -> int:
         return len(self._column)
 
     def __getitem__(self, at: Any) -> Any:
+        self._hook()
         return self._column[at]
 
     def __setitem__(self, at: Any, value: Any) -> None:
-        self._look()
+        self._hook()
         self._column[at] = value
-        self._look()
+        self._hook()
+
+
+class Beside:
+    """Work in a thread that goes on as far as it is let."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._go, self._stands = threading.Semaphore(0), threading.Semaphore(0)
+        self._over = False
+        self._work = work
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        self._go.acquire()
+        try:
+            self._work()
+        finally:
+            self._over = True
+            self._stands.release()
+
+    def stand(self) -> None:
+        """Wait until it is let go on; the work calls it."""
+        if threading.current_thread() is self._thread:
+            self._stands.release()
+            self._go.acquire()
+
+    def advance(self) -> None:
+        """Let it go on to where it stands next."""
+        if not self._over:
+            self._go.release()
+            self._stands.acquire()
+
+    def finish(self) -> None:
+        """Let it go on to its end."""
+        while not self._over:
+            self.advance()
+        self._thread.join()
 
 
 class Sharing:
@@ -67,6 +111,7 @@ class Sharing:
         self.folder = folder
         self.facts: list[Fact] = []
         self.replica = SharedReplica()
+        self.shadow = Registry()
         self.files = 0
         self.steps = 0
         self.looks = 0
@@ -104,38 +149,69 @@ class Sharing:
 
     def merge(self, fact: Fact) -> None:
         """Merge a fact, and write it."""
+        self.shadow.apply(fact)
+        self._merge(fact)
+
+    def _merge(self, fact: Fact) -> None:
         self.steps += 1
         self.facts.append(fact)
         self.replica._apply(fact, 0)
 
-    def merge_watched(self, fact: Fact) -> None:
-        """Merge a fact, with questions before and after each entry that is written."""
+    def merge_beside(self, facts: list[Fact]) -> None:
+        """Merge facts while questions are answered, entry by entry."""
         question = self.random.choice(self.questions)
-        before = by_the_rules(self.registry, question)
-        found: list[Judgement | None] = []
-        file = self.writer.file
-        plain = file.words, file.columns, file.buckets
-
-        def look() -> None:
-            found.append(self.asked(question))
-
-        file.words = Watched(file.words, look)  # type: ignore[assignment]
-        file.buckets = Watched(file.buckets, look)  # type: ignore[assignment]
-        file.columns = {n: Watched(c, look) for n, c in file.columns.items()}  # type: ignore[misc]
-        known = self.registry.clearance
-        values = known.values
-        known.values = Watched(values, look)  # type: ignore[assignment]
-        with patch.object(judging, "TRIES", 2):
-            self.merge(fact)
-        known.values = values
-        file.words, file.columns, file.buckets = plain
-        after = by_the_rules(self.registry, question)
+        right = [by_the_rules(self.shadow, question)]
+        for fact in facts:
+            self.shadow.apply(fact)
+            right.append(by_the_rules(self.shadow, question))
+        writing = Beside(partial(self._merge_all, facts))
+        with self._hooked(writing):
+            for _ in range(self.random.randint(0, 12)):
+                writing.advance()
+            for _ in range(self.random.randint(1, 3)):
+                found = self.asked(question)
+                self.looks += 1
+                self.torn += found is None
+                if found is not None and found not in right:
+                    self.complaint = f"{question}\ntorn: {found}\n{right}\n{facts}"
+            writing.finish()
         assert not self.replica.failed
-        self.looks += len(found)
-        self.torn += found.count(None)
-        for each in found:
-            if each is not None and each not in (before, after):
-                self.complaint = f"{question}\ntorn: {each}\n{before}\n{after}\n{fact}"
+
+    def _merge_all(self, facts: list[Fact]) -> None:
+        for fact in facts:
+            self._merge(fact)
+
+    @contextmanager
+    def _hooked(self, writing: Beside) -> Iterator[None]:
+        """Stop the writer at each entry, and let it go on while others are read."""
+        file, known, lineage = (
+            self.writer.file,
+            self.registry.clearance,
+            self.table.lineage,
+        )
+        often = self.random.choice((0.02, 0.2, 0.5))
+
+        def advance() -> None:
+            while self.random.random() < often:
+                writing.advance()
+
+        def hooked(column: Any) -> Any:
+            return Hooked(column, writing.stand)
+
+        plain = file.words, file.columns, file.buckets, known.values
+        read = {
+            n: getattr(lineage, n) for n in ("flags", "parent", "expires", "issued")
+        }
+        file.words, file.buckets = hooked(file.words), hooked(file.buckets)
+        file.columns = {name: hooked(column) for name, column in file.columns.items()}
+        known.values = hooked(known.values)
+        for name, column in read.items():
+            setattr(lineage, name, Hooked(column, advance))
+        with patch.object(judging, "TRIES", 2):
+            yield
+        file.words, file.columns, file.buckets, known.values = plain
+        for name, column in read.items():
+            setattr(lineage, name, column)
 
     def asked(self, question: Question) -> Judgement | None:
         """Ask the file."""
@@ -160,7 +236,7 @@ class Sharing:
         self._check(question)
 
     def _check(self, question: Question) -> None:
-        """Ask by text, twice: the second time its number is known."""
+        """Ask the guard, by text and by what a question presents."""
         plain = attrs.evolve(
             question,
             identifiers=question.identifiers[:1],
@@ -169,13 +245,19 @@ class Sharing:
             scope=None,
             lenient=False,
         )
-        right = by_the_rules(self.registry, plain)
-        self.now = plain.now
+        self._hold(plain, str(plain.identifiers[0]))
+        strict = attrs.evolve(question, lenient=False)
+        self._hold(strict, presented_in(strict))
+
+    def _hold(self, question: Question, presented: str | Presented) -> None:
+        """Ask twice: the second time the numbers of names are known."""
+        right = by_the_rules(self.registry, question)
+        self.now = question.now
         for _ in range(2):
-            verdict = self.guard.check(str(plain.identifiers[0]))
+            verdict = self.guard.check(presented, scope=question.scope)
             told = (verdict.allowed, verdict.reason, verdict.path, verdict.cause)
             if told != (right.allowed, right.reason, right.path, right.cause):
-                self.complaint = f"{plain}\nguard: {verdict}\nright: {right}"
+                self.complaint = f"{question}\nguard: {verdict}\nright: {right}"
 
     def look_ahead(self) -> None:
         """Let the agent find out a part of what is clear."""
@@ -195,7 +277,7 @@ def walked(world: World, seed: int, folder: Path) -> Sharing:
         patch.object(clearing, "STEP", 0),
         patch.object(writing, "SPARE_NAMES", 4096),
         patch.object(writing, "CHUNK", random.choice((1, 3))),
-        patch.object(guard, "MOST_KNOWN", random.choice((1, 8192))),
+        patch.object(viewing, "MOST_KNOWN", random.choice((1, 8192))),
     ):
         waiting = arrival(world.facts, random)
         sharing = Sharing(world, random, folder)
@@ -205,12 +287,14 @@ def walked(world: World, seed: int, folder: Path) -> Sharing:
         while waiting and sharing.complaint is None:
             if sharing.registry.needs_rebuild and random.random() < 0.5:
                 sharing.replica.registry = Registry.build(sharing.facts)
+                sharing.shadow = Registry.build(sharing.facts)
                 sharing.share()
                 sharing.written()
             if random.random() < 0.5:
                 sharing.look_ahead()
             if random.random() < 0.3:
-                sharing.merge_watched(waiting.pop())
+                some = range(min(len(waiting), random.randint(1, 4)))
+                sharing.merge_beside([waiting.pop() for _ in some])
             else:
                 sharing.merge(waiting.pop())
             for _ in range(ASKED):

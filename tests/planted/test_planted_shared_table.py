@@ -1,0 +1,176 @@
+"""Tests of the tests: a reader of a shared table that says something else is seen."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.planted.copies import (
+    GUARD as GUARD_SOURCES,
+)
+from tests.planted.copies import (
+    Change,
+    caught,
+    copied,
+    passed,
+    plant,
+    run,
+    run_tests,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SEED = 5
+MOST = 4_000  # steps
+
+WRITING = "enforcement/shared/writing.py"
+CLEARING = "enforcement/shared/clearing.py"
+VIEWING = "enforcement/shared/viewing.py"
+JUDGING = "enforcement/shared/judging.py"
+GUARD = "enforcement/shared/guard.py"
+AGENT = "enforcement/shared/agent.py"
+PUBLISHING = "enforcement/shared/publishing.py"
+
+COPIED = (
+    *GUARD_SOURCES,
+    "pyproject.toml",
+    "tests/conftest.py",
+    "tests/unit/test_shared_table.py",
+)
+BUGS = {
+    "a fact is not written": Change(PUBLISHING, "writer.applied(fact)", "pass"),
+    "a row is not written": Change(
+        WRITING, "                self._write(node)", "                pass"
+    ),
+    "what few nodes have is not written": Change(
+        WRITING, 'columns["row"][node] = self._row(node)', "pass"
+    ),
+    "what was taken back stands": Change(
+        WRITING, "(fact.target,) if isinstance", "() if isinstance"
+    ),
+    "the horizon stays": Change(
+        WRITING,
+        "words[HORIZON] = NO_HORIZON if horizon is None else horizon",
+        "pass",
+    ),
+    "a name is found before its row is there": Change(
+        WRITING,
+        "        words[NAMES] = upto\n        for number in range(first, upto):\n",
+        "        words[NAMES] = upto\n        for number in range(upto - 1, upto):\n",
+    ),
+    "a fact undoes nothing": Change(CLEARING, "super().undo(*touched)", "pass"),
+    "a generation ends for the agent alone": Change(
+        CLEARING,
+        "            self.values = self._known\n"
+        "        self._words[GENERATION] = self.generation\n",
+        "            self.values = self._known\n",
+    ),
+    "values of another generation count": Change(
+        GUARD, "value & _CLEAR == words[GENERATION] | NAMED", "value & NAMED"
+    ),
+    "a value counts for ever": Change(GUARD, "value > now + words[CLOCK] | FINE", "1"),
+    "a lift is not read": Change(VIEWING, 'plain.get("lifts", ())', "()"),
+    "attributes are not read": Change(VIEWING, 'plain.get("attributes", ())', "()"),
+}
+# Seen by one test each: what stands at no moment, and which lease counts.
+NARROW = {
+    "a row does not say when it changed": Change(
+        WRITING, 'columns["changed"][node] = self.file.words[CHANGES]', "pass"
+    ),
+    "a change does not say that it begins": Change(
+        WRITING,
+        "words[CHANGES] += 1\n        if self.complete and",
+        "if self.complete and",
+    ),
+    "rows may change meanwhile": Change(
+        JUDGING, "not table.is_unchanged(rests_on, since)", "False"
+    ),
+    "a row under way counts": Change(
+        VIEWING, "return changes - changes % 2", "return changes + changes % 2"
+    ),
+    "the lease is read after the table": Change(
+        GUARD, "and now < deadline", "and now < words[DEADLINE]"
+    ),
+    "the lease is read after the table, of several names": Change(
+        GUARD, "and self._clock() < deadline", "and self._clock() < words[DEADLINE]"
+    ),
+    "the lease is read after the table was walked": Change(
+        GUARD,
+        "return self._concluded(seen, found, mode",
+        "return self._concluded(self._seen()[1], found, mode",
+    ),
+    "the lease of another boot counts": Change(
+        GUARD, "if wanted != _HOST:", "if False:"
+    ),
+    "fail open against the agent's word": Change(
+        GUARD, "self._opens and Mode", "False and Mode"
+    ),
+    "a token of another log": Change(GUARD, ") == self.log and", ") and"),
+    "a table that is not written keeps its lease": Change(
+        PUBLISHING, "self.failed = True", "pass"
+    ),
+    "a ring has no end": Change(VIEWING, "self.left -= 1", "self.left -= 0"),
+}
+CHANGES = [*BUGS.values(), *NARROW.values()]
+TOPICS = {
+    "the horizon stays": ("horizon",),
+    "a lift is not read": ("lifts",),
+    "attributes are not read": ("attributes",),
+    "a value counts for ever": ("expiry",),
+    "what was taken back stands": ("distrust",),
+}
+
+pytestmark = [pytest.mark.planted, pytest.mark.timeout(300)]
+
+
+def examine(folder: Path, root: Path, *topics: str) -> dict[str, Any]:
+    """Take steps in a process that finds the guard in this folder first."""
+    path = os.pathsep.join([str(folder), str(root)])
+    arguments = ("-m", "tests.property.shared_tables", str(SEED), str(MOST), *topics)
+    done = run(folder, *arguments, PYTHONPATH=path)
+    assert done.returncode == 0, done.stderr
+    report: dict[str, Any] = json.loads(done.stdout)
+    assert report["core"].startswith(str(folder)), "the changed guard was not loaded"
+    return report
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_a_reader_that_says_something_else_is_seen(
+    bug: str, tmp_path: Path, repository: Path, record_property: Any
+) -> None:
+    """The rules say something else."""
+    copied(repository, tmp_path, "enforcement")
+    plant(tmp_path, BUGS[bug])
+
+    report = examine(tmp_path, repository, *TOPICS.get(bug, ()))
+    record_property("steps", report["steps"])
+    assert report["complaint"], f"not seen in {MOST} steps"
+
+
+@pytest.mark.parametrize("bug", NARROW)
+def test_a_moment_that_never_was_is_seen(
+    bug: str, tmp_path: Path, repository: Path
+) -> None:
+    """The tests run (no import error) and one of them fails."""
+    copied(repository, tmp_path, *COPIED)
+    plant(tmp_path, NARROW[bug])
+
+    assert caught(run_tests(tmp_path, "tests"))
+
+
+def test_the_tests_of_moments_pass(tmp_path: Path, repository: Path) -> None:
+    """A copy that fails anyway would catch every bug."""
+    copied(repository, tmp_path, *COPIED)
+    assert passed(run_tests(tmp_path, "tests"))
+
+
+def test_the_table_as_it_is_says_what_the_rules_say(
+    tmp_path: Path, repository: Path
+) -> None:
+    """Else any complaint would do."""
+    copied(repository, tmp_path, "enforcement")
+    assert examine(tmp_path, repository)["complaint"] is None

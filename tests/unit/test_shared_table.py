@@ -1,0 +1,280 @@
+"""A shared table that changes while it is read, and the lease beside it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agents_registry.facts import Cause, Edge, Effect, Lift, Node
+from agents_registry.identifiers import Identifier
+from agents_registry.presentation import Presented
+from agents_registry.verdict import DEFAULT_POLICY
+from enforcement.shared import guard as guards
+from enforcement.shared import host, writing
+from enforcement.shared.agent import LookAhead
+from enforcement.shared.guard import SharedGuard
+from enforcement.shared.judging import judged_by
+from enforcement.shared.layout import (
+    APPLIED,
+    CHANGES,
+    CLOCK,
+    DEADLINE,
+    STATE,
+    NotATableError,
+    SharedFile,
+)
+from enforcement.shared.publishing import SharedReplica
+from enforcement.shared.viewing import MappedTable
+from enforcement.shared.writing import TableWriter
+from enforcement.verdict import Lapse, Mode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from agents_registry.facts import Fact
+
+SECOND = 1_000_000_000
+NOW = 1_767_225_600 * SECOND
+AGENT = Identifier("agent.id", "planner")
+TOKEN = Identifier("session.id", "s1")
+SAID = {**host.described(), "genesis": "g", "partition": 0, "mode": "fail_closed"}
+VOUCHED = 7  # caught up, served and sound
+
+
+def said(kind: type[Fact], when: int, **more: Any) -> Fact:
+    """Make a fact of one authority."""
+    return kind(authority="idp", version=NOW + when, received_at=NOW + when, **more)
+
+
+def suspended(target: Identifier, at: int) -> Fact:
+    """Suspend a target."""
+    return said(Cause, at, target=target, effect=Effect.SUSPEND, at=NOW + at)
+
+
+class Host:
+    """A table in a file, its writer and its clock."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.now = 0
+        self.replica = SharedReplica()
+        self.merge(
+            said(Node, 0, node=AGENT),
+            said(Node, 0, node=TOKEN),
+            said(Edge, 0, child=TOKEN, parent=AGENT),
+        )
+        self.share()
+
+    def share(self, **described: Any) -> None:
+        """Put the table into the file, with a lease of a second."""
+        self.writer = TableWriter(self.replica.registry, self.path, SAID | described)
+        for _ in self.writer.building():
+            pass
+        self.replica.writers = (self.writer,)
+        self.words = self.writer.file.words
+        self.words[CLOCK], self.words[STATE] = NOW, VOUCHED
+        self.words[DEADLINE] = self.now + SECOND
+
+    def merge(self, *facts: Fact) -> None:
+        """Merge facts, and write them."""
+        for fact in facts:
+            self.replica._apply(fact, 0)
+
+    def guard(self, **more: Any) -> SharedGuard:
+        """Make a reader that has this clock."""
+        return SharedGuard(self.path, clock=lambda: self.now, **more)
+
+
+@pytest.fixture
+def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    """Share a token and its agent."""
+    monkeypatch.setattr(writing, "SPARE_NAMES", 4096)
+    return Host(tmp_path / "table")
+
+
+class Counted:
+    """A column that has something done before it is read for a certain time."""
+
+    def __init__(self, column: Any, left: int, work: Callable[[], None]) -> None:
+        self._column, self._left, self._work = column, left, work
+
+    def __getitem__(self, at: int) -> Any:
+        self._left -= 1
+        if not self._left:
+            self._work()
+        return self._column[at]
+
+
+def read_while(shared: Host, looks: int, work: Callable[[], None]) -> bool | None:
+    """Judge the token, with work done before flags are looked at for a certain time."""
+    table = MappedTable(shared.path)
+    flags: Any = Counted(table.lineage.flags, looks, work)
+    table.lineage.flags = flags
+    found = judged_by(table, Presented((TOKEN,)), NOW, None, DEFAULT_POLICY)
+    return None if found is None else found.allowed
+
+
+@pytest.mark.parametrize("looks", range(1, 16))
+@pytest.mark.parametrize("names", [(TOKEN, AGENT), (AGENT, TOKEN)])
+def test_no_verdict_is_of_two_moments(
+    shared: Host, looks: int, names: tuple[Identifier, Identifier]
+) -> None:
+    """One of two is ended before the other one lives again: no moment allowed both."""
+    first, second = names
+    shared.merge(suspended(first, 1))
+
+    def change() -> None:
+        shared.merge(suspended(second, 2), said(Lift, 3, target=first))
+
+    assert read_while(shared, looks, change) is False
+
+
+@pytest.mark.parametrize("looks", range(1, 16))
+def test_no_verdict_is_of_a_change_that_was_under_way(shared: Host, looks: int) -> None:
+    """The reader begins before the row of the token is written, and after it began."""
+    shared.merge(suspended(AGENT, 1))
+    ending = suspended(TOKEN, 2)
+    found: list[bool | None] = []
+    write = shared.writer._write
+
+    def finish() -> None:
+        write(shared.replica.registry.lineage.find(TOKEN))
+        shared.words[CHANGES] += 1  # the change is whole
+        shared.merge(said(Lift, 3, target=AGENT))
+
+    def halfway(node: int) -> None:
+        shared.writer._write = write  # type: ignore[method-assign]
+        found.append(read_while(shared, looks, finish))
+
+    shared.writer._write = halfway  # type: ignore[method-assign]
+    shared.merge(ending)
+
+    assert found == [False]
+
+
+def test_a_writer_that_died_in_the_middle_leaves_denials(shared: Host) -> None:
+    """Of what it was writing; the rest stays as it was."""
+    other = Identifier("session.id", "s2")
+    shared.merge(said(Node, 0, node=other))
+    guard = shared.guard(mode=Mode.OBSERVE)
+    node = shared.replica.registry.lineage.find(TOKEN)
+    shared.words[CHANGES] += 1
+    shared.writer.file.columns["changed"][node] = shared.words[CHANGES]
+    closed = shared.guard()
+
+    assert closed.check(other).allowed
+    verdict = closed.check(TOKEN)
+    assert (verdict.allowed, verdict.reason) == (False, Lapse.NOT_CAUGHT_UP)
+    assert guard.check(TOKEN).observed
+
+
+def test_a_ring_that_does_not_come_back_is_denied(shared: Host) -> None:
+    """A writer that died between two entries left it."""
+    ring = shared.writer.file.columns["ring"]
+    lineage = shared.replica.registry.lineage
+    token, agent = lineage.find(TOKEN), lineage.find(AGENT)
+    ring[token] = agent
+
+    assert shared.guard().check(TOKEN).reason is Lapse.NOT_CAUGHT_UP
+
+
+@pytest.mark.parametrize("looks", range(1, 7))
+@pytest.mark.parametrize("presented", [str(TOKEN), Presented((TOKEN,)), (TOKEN,)])
+def test_the_lease_is_read_before_the_table(
+    shared: Host, presented: Any, looks: int
+) -> None:
+    """A process is stopped at one of its looks at the clock, for longer than a lease.
+
+    Meanwhile the token is ended, and the agent gets another lease.
+    """
+    shared.writer.enforce()
+    for _ in LookAhead(SimpleNamespace(replica=shared.replica)).looking(NOW):  # type: ignore[arg-type]
+        pass
+    left = looks
+
+    def stopped() -> int:
+        nonlocal left
+        left -= 1
+        if not left:
+            shared.merge(suspended(TOKEN, 1))
+            shared.now, shared.words[DEADLINE] = 2 * SECOND, 3 * SECOND
+        return shared.now
+
+    guard = SharedGuard(shared.path, clock=stopped)
+    verdict = guard.check(presented)
+
+    assert verdict.allowed == (left > 0)
+
+
+@pytest.mark.parametrize("name", ["boot_id", "time_namespace"])
+def test_a_table_of_another_clock_is_none(
+    shared: Host, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its deadline is a time of a clock that this process does not have."""
+    monkeypatch.setitem(guards._HOST, name, "another")
+    guard = shared.guard()
+
+    assert guard.check(TOKEN).reason is Lapse.NOT_CAUGHT_UP
+    assert "another boot or another clock" in str(guard.trouble)
+
+
+def test_who_fails_open_needs_an_agent_that_says_so(shared: Host) -> None:
+    """A closure took all readers of this agent to deny without a lease."""
+    guard = shared.guard(mode=Mode.FAIL_OPEN)
+    assert guard.check(TOKEN).reason is Lapse.NOT_CAUGHT_UP
+    assert "fail closed" in str(guard.trouble)
+    assert not shared.guard(routes={"r": Mode.FAIL_OPEN}).check(TOKEN).allowed
+
+    shared.share(mode="fail_open")
+    guard = shared.guard(mode=Mode.FAIL_OPEN)
+    shared.now = 2 * SECOND
+    verdict = guard.check(TOKEN)
+    assert (verdict.allowed, verdict.stale) == (True, True)
+    assert shared.guard().check(TOKEN).reason is Lapse.NO_LEASE
+
+
+def test_a_token_is_denied_until_its_facts_are_there(shared: Host) -> None:
+    """Of the same log alone."""
+    guard = shared.guard()
+    shared.words[APPLIED] = 7
+    assert guard.check(TOKEN, at_least="g:0:7").allowed
+    for token in ("g:0:8", "h:0:7", "g:1:7"):
+        assert guard.check(TOKEN, at_least=token).reason is Lapse.NOT_YET_APPLIED
+    assert guard.wait_for("g:0:7", 0)
+    assert not guard.wait_for("g:0:8", 0)
+
+
+def test_a_file_that_is_no_table_is_told(tmp_path: Path, shared: Host) -> None:
+    """Nothing of it is believed."""
+    path = tmp_path / "other"
+    path.write_bytes(b"")
+    for size in (0, 1, 1 << 16):
+        path.write_bytes(bytes(size))
+        with pytest.raises(NotATableError):
+            SharedFile.opened(path)
+    whole = shared.path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(NotATableError):
+        SharedFile.opened(path)
+    path.write_bytes(whole.replace(b'"flags": ["u8"', b'"flags": ["i8"', 1))
+    with pytest.raises(NotATableError):
+        SharedFile.opened(path)
+
+
+def test_a_file_that_is_full_is_told(
+    shared: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The replica says so, and its standing takes the lease away."""
+    file = shared.writer.file
+    with pytest.raises(OSError, match="no room"):
+        file.reserve("rows", len(file.rows) + 1)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(file, "reserve", full)
+    shared.merge(suspended(TOKEN, 1))
+    assert shared.replica.failed
