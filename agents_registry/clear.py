@@ -40,16 +40,16 @@ def lives(
     """
     clearance = registry.clearance
     try:
-        found = presented.found
-        if found[0] is not clearance.token:
-            found = _found(registry, presented)
-        _, nodes, node, wanted = found
-        values, current, late = clearance.values, clearance.current, now | FINE
+        table, nodes, node, wanted = presented.found
+        if table is not clearance.token:
+            _, nodes, node, wanted = _found(registry, presented)
+        current = clearance.current
         if node >= 0:
-            bits = values[node]
-            if bits <= late:
+            bits = clearance.values[node]
+            if bits <= now | FINE:
                 return False
         else:
+            values, late = clearance.values, now | FINE
             bits, size = current, 0
             for each in nodes:
                 value = values[each]
@@ -111,7 +111,8 @@ def _found(registry: Registry, presented: Presented) -> FoundNodes:
     wanted = CURRENT | (UNDATED if is_dated else MARKED)
     only = nodes[0] if len(nodes) == 1 else NONE
     found = FoundNodes(registry.clearance.token, nodes, only, wanted)
-    note(presented, found)
+    if presented.is_bounded():
+        note(presented, found)
     return found
 
 

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import islice
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from agents_registry.identifiers import Identifier
-from agents_registry.presentation import MOST_IDENTIFIERS, Presented
+from agents_registry.presentation import MOST_IDENTIFIERS, NOWHERE, Presented
 
 Names: TypeAlias = Identifier | str | Iterable[Identifier | str]
+PREPARED: Final = 4_096  # presentations of one name, for those that come again
 
 
 def read_presented(presented: Presented | Names) -> Presented | None:
     """Presentation that values or texts name; None: no identifier, or too many."""
     if isinstance(presented, Presented):
-        return presented if presented.is_bounded() else None
+        # What was found is bounded: nothing else is noted.
+        is_read = presented.found is not NOWHERE or presented.is_bounded()
+        return presented if is_read else None
     try:
         if isinstance(presented, (Identifier, str)):
-            return Presented((_identifier(presented),))
+            return _alone(presented)
         names = tuple(map(_identifier, islice(presented, MOST_IDENTIFIERS + 1)))
     except (ValueError, AttributeError, TypeError):
         # What is not even a text comes from the token that was presented.
         return None
     return Presented(names) if len(names) <= MOST_IDENTIFIERS else None
+
+
+@lru_cache(PREPARED)
+def _alone(name: Identifier | str) -> Presented:
+    return Presented((_identifier(name),))
 
 
 def _identifier(name: Identifier | str) -> Identifier:

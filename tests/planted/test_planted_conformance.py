@@ -63,10 +63,10 @@ OURS = {
         "enforcement/lease.py", "if end <= position", "", "lease"
     ),
     "lease by the wall clock": Bug(
-        "enforcement/conclusion.py",
-        "now = self._clock()",
-        "now = min(self._clock(), self._clock() + self.time._wall()"
-        " - 1767228600 * 10**9)",
+        "enforcement/guard.py",
+        "and self._clock() < standing",
+        "and min(self._clock(), self._clock() + self.time._wall()"
+        " - 1767228600 * 10**9) < standing",
         "lease",
     ),
     "gap ignored": Bug(

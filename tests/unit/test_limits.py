@@ -106,6 +106,15 @@ def test_what_one_node_declares_is_looked_at_each_time() -> None:
     assert not registry.clearance.covered
 
 
+def test_who_declares_more_than_is_declared_above_has_no_more() -> None:
+    """What a node declares is all that counts only where nothing else does."""
+    declared = scopes(name(0), "r|x", "r|y")
+    registry = table([edge(name(0), name("top")), declared, scopes(name("top"), "r|x")])
+
+    assert Reason.SCOPE is asks(registry, "r|y")
+    assert Reason.LIVES is asks(registry, "r|x")
+
+
 def test_scopes_of_any_text_take_no_more_room_than_some() -> None:
     """A declared prefix covers as many as a caller can think of."""
     registry = table([edge(name(0), name("top")), *twice("top", "r|x:*")])
