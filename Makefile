@@ -83,7 +83,8 @@ COMPILE = [ -d tests/e2e/__pycache__ ] || { \
 go: $(UV) ## Fetch the Go, and the modules, that guards/go is built with
 	@UV_PROJECT_ENVIRONMENT=build/go $(UV) sync --frozen --quiet --only-group go \
 		--no-install-project
-	@cd guards/go && ../../build/go/bin/go mod download
+	@for module in guards/go guards/go/grpcguard; do \
+		build/go/bin/go mod download -C $$module || exit 2; done
 
 # Half as many random worlds as by hand; `make test-long` tries ten times as many.
 test: install kafka ## Run the default tests: minutes on two cores

@@ -2,120 +2,21 @@ package guard
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
+	"rescind.dev/guard/internal/feedtest"
 )
 
-// aFeed is a log in memory, served by the feed protocol.
-type aFeed struct {
-	server *httptest.Server
-	mu     sync.Mutex
-	log    []string // facts in JSON
-	conns  map[*websocket.Conn]int
-	mute   bool // answers no ping
-}
-
-func newFeed(t *testing.T, facts ...string) *aFeed {
-	f := &aFeed{log: facts, conns: map[*websocket.Conn]int{}}
-	f.server = httptest.NewServer(http.HandlerFunc(f.serve))
-	t.Cleanup(func() {
-		f.mu.Lock()
-		for conn := range f.conns {
-			conn.CloseNow()
-		}
-		f.mu.Unlock()
-		f.server.Close()
-	})
-	return f
-}
-
-func (f *aFeed) serve(w http.ResponseWriter, r *http.Request) {
-	conn, err := websocket.Accept(w, r, nil)
-	if err != nil {
-		return
-	}
-	defer conn.CloseNow()
-	ctx := r.Context()
-	if _, _, err := conn.Read(ctx); err != nil {
-		return
-	}
-	f.mu.Lock()
-	f.conns[conn] = len(f.log)
-	f.write(conn, `{"type":"snapshot","genesis":"g","realm":"r","offset":%d,"more":false,
-		"vocabulary":{"jwt.jti":"credential","agent.id":"principal"},"facts":[%s]}`,
-		len(f.log), strings.Join(f.log, ","))
-	f.mu.Unlock()
-	for {
-		_, text, err := conn.Read(ctx)
-		if err != nil {
-			break
-		}
-		var ping struct {
-			Type string
-			Seq  int64
-		}
-		_ = json.Unmarshal(text, &ping)
-		f.mu.Lock()
-		if ping.Type == "ping" && !f.mute {
-			f.write(conn, `{"type":"pong","seq":%d,"genesis":"g","end":%d,"remaining_ms":60000}`, ping.Seq, len(f.log))
-		}
-		f.mu.Unlock()
-	}
-	f.mu.Lock()
-	delete(f.conns, conn)
-	f.mu.Unlock()
-}
-
-func (f *aFeed) write(conn *websocket.Conn, format string, values ...any) {
-	_ = conn.Write(context.Background(), websocket.MessageText, fmt.Appendf(nil, format, values...))
-}
-
-func (f *aFeed) append(facts ...string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	from := len(f.log)
-	f.log = append(f.log, facts...)
-	for conn := range f.conns {
-		f.write(conn, `{"type":"delta","from":%d,"to":%d,"facts":[%s]}`, from, len(f.log), strings.Join(facts, ","))
-	}
-}
-
-func (f *aFeed) silence() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.mute = true
-}
-
-const said = `"authority":"a","event_id":null,"version":1,"stamped":false,"received_at":1,"ingress_key":"k","settings":0`
-
-func aNode(name string) string {
-	return fmt.Sprintf(`{"fact":"node",%s,"node":%q,"issued_at":null,"derived":false,"root":false,
-		"device":null,"tenant":null}`, said, name)
-}
-
-func anEdge(child, parent string) string {
-	return fmt.Sprintf(`{"fact":"edge",%s,"child":%q,"parent":%q,"relation":"requires","derived":false}`, said, child, parent)
-}
-
-func aRevocation(name string) string {
-	return fmt.Sprintf(`{"fact":"cause",%s,"target":%q,"effect":"revoke","reach":"subtree","at":1,
-		"not_before":null,"aspect":"","scopes":[],"device":null,"tenant":null}`, said, name)
-}
-
 // fed is a guard that runs, and holds a lease.
-func fed(t *testing.T, f *aFeed, change func(*Config)) *Guard {
+func fed(t *testing.T, f *feedtest.Feed, change func(*Config)) *Guard {
 	t.Helper()
 	config := Config{
-		URL: f.server.URL, Credential: "secret", Name: "orders", LiveSessions: true,
+		URL: f.URL(), Credential: "secret", Name: "orders", LiveSessions: true,
 		Logger: slog.New(slog.DiscardHandler),
 	}
 	if change != nil {
@@ -150,7 +51,7 @@ func until(t *testing.T, is func() bool) {
 }
 
 func TestManyAskWhileFactsCome(t *testing.T) {
-	f := newFeed(t, aNode("jwt.jti:c"), aNode("agent.id:a"), anEdge("jwt.jti:c", "agent.id:a"))
+	f := feedtest.New(t, feedtest.Node("jwt.jti:c"), feedtest.Node("agent.id:a"), feedtest.Edge("jwt.jti:c", "agent.id:a"))
 	g := fed(t, f, nil)
 	var asking sync.WaitGroup
 	over := make(chan struct{})
@@ -176,9 +77,9 @@ func TestManyAskWhileFactsCome(t *testing.T) {
 	}
 	for i := range 200 {
 		name := fmt.Sprintf("jwt.jti:%d", i)
-		f.append(aNode(name), anEdge(name, "agent.id:a"))
+		f.Append(feedtest.Node(name), feedtest.Edge(name, "agent.id:a"))
 	}
-	f.append(aRevocation("agent.id:a"))
+	f.Append(feedtest.Revocation("agent.id:a"))
 	until(t, func() bool { return g.Check(Present("jwt.jti:199"), Options{}).Reason == Revoked })
 	close(over)
 	asking.Wait()
@@ -189,12 +90,12 @@ func TestManyAskWhileFactsCome(t *testing.T) {
 }
 
 func TestAGuardThatIsToldNothingDeniesAndSaysWhy(t *testing.T) {
-	f := newFeed(t, aNode("jwt.jti:c"))
+	f := feedtest.New(t, feedtest.Node("jwt.jti:c"))
 	g := fed(t, f, func(c *Config) { c.Lease = 200 * time.Millisecond })
 	if !g.Check(Present("jwt.jti:c"), Options{}).Allowed {
 		t.Fatal("it has a lease")
 	}
-	f.silence()
+	f.Silence()
 	until(t, func() bool { return g.Check(Present("jwt.jti:c"), Options{}).Reason == NoLease })
 	if g.Counters().Denied()[NoLease] == 0 || g.Counters().Stale() == 0 {
 		t.Fatal("it is not counted")
@@ -206,9 +107,9 @@ func TestAGuardThatIsToldNothingDeniesAndSaysWhy(t *testing.T) {
 }
 
 func TestAGuardThatHasEndedDeniesInEveryModeThatEnforces(t *testing.T) {
-	f := newFeed(t, aNode("jwt.jti:c"))
+	f := feedtest.New(t, feedtest.Node("jwt.jti:c"))
 	g, err := New(Config{
-		URL: f.server.URL, Credential: "secret", Name: "orders", Mode: FailOpen,
+		URL: f.URL(), Credential: "secret", Name: "orders", Mode: FailOpen,
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

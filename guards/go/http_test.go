@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"rescind.dev/guard/internal/feedtest"
 )
 
 // bearer takes the token for the value of a jwt.jti; a real one verifies it first.
@@ -38,7 +40,7 @@ func get(t *testing.T, url, token string) *http.Response {
 }
 
 func TestRequestsAreServedOrRefused(t *testing.T) {
-	f := newFeed(t, aNode("jwt.jti:good"), aNode("jwt.jti:dead"), aRevocation("jwt.jti:dead"))
+	f := feedtest.New(t, feedtest.Node("jwt.jti:good"), feedtest.Node("jwt.jti:dead"), feedtest.Revocation("jwt.jti:dead"))
 	g := fed(t, f, nil)
 	handler := g.Middleware(bearer, HTTPOptions{})(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, "orders")
@@ -92,12 +94,12 @@ func TestAResponseThatRunsIsCut(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFeed(t, aNode("jwt.jti:c"))
+			f := feedtest.New(t, feedtest.Node("jwt.jti:c"))
 			g := fed(t, f, nil)
 			server := httptest.NewServer(g.Middleware(bearer, HTTPOptions{})(http.HandlerFunc(handle)))
 			defer server.Close()
 			response := get(t, server.URL, "c")
-			f.append(aRevocation("jwt.jti:c"))
+			f.Append(feedtest.Revocation("jwt.jti:c"))
 			if _, err := io.Copy(io.Discard, response.Body); err == nil {
 				t.Fatal("the client took a part for the whole")
 			}
@@ -107,7 +109,7 @@ func TestAResponseThatRunsIsCut(t *testing.T) {
 }
 
 func TestAStreamEndsOneLeaseAfterTheLease(t *testing.T) {
-	f := newFeed(t, aNode("jwt.jti:c"))
+	f := feedtest.New(t, feedtest.Node("jwt.jti:c"))
 	g := fed(t, f, func(c *Config) {
 		c.Lease, c.Routes = 400*time.Millisecond, map[string]Mode{"open": FailOpen, "watched": Observe}
 	})
@@ -126,7 +128,7 @@ func TestAStreamEndsOneLeaseAfterTheLease(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	f.silence()
+	f.Silence()
 	ended := <-closed
 	g.sessions.mu.Lock()
 	after := ended.at - g.sessions.deadline
@@ -144,7 +146,7 @@ func TestAStreamEndsOneLeaseAfterTheLease(t *testing.T) {
 }
 
 func TestAStreamEndsForWhatItsLineageGotLater(t *testing.T) {
-	f := newFeed(t, aNode("jwt.jti:c"))
+	f := feedtest.New(t, feedtest.Node("jwt.jti:c"))
 	g := fed(t, f, nil)
 	ctx, stop, err := g.Watch(t.Context(), Present("jwt.jti:c"), Options{})
 	if err != nil {
@@ -152,9 +154,9 @@ func TestAStreamEndsForWhatItsLineageGotLater(t *testing.T) {
 	}
 	defer stop()
 	until(t, func() bool { g.sessions.mu.Lock(); defer g.sessions.mu.Unlock(); return len(g.sessions.byNode) > 0 })
-	f.append(anEdge("jwt.jti:c", "agent.id:late"))
+	f.Append(feedtest.Edge("jwt.jti:c", "agent.id:late"))
 	until(t, func() bool { g.sessions.mu.Lock(); defer g.sessions.mu.Unlock(); return len(g.sessions.byNode) > 1 })
-	f.append(aRevocation("agent.id:late"))
+	f.Append(feedtest.Revocation("agent.id:late"))
 	<-ctx.Done()
 	if g.sessions.ended.read()[Revoked] != 1 {
 		t.Fatal("it is not counted")
