@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from tests.deploy.test_chart import values_of
 from tests.deploy.test_refusals import kafka
 
 if TYPE_CHECKING:
@@ -56,6 +57,23 @@ def test_the_job_before_an_install_may_call_kafka(render: Render) -> None:
     assert let_out(policy) == [{53}, {9092}, {443}]
     assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
     assert "ingress" not in policy["spec"]
+
+
+def test_brokers_and_resolvers_are_named(render: Render) -> None:
+    """By the values, or by Strimzi's own labels; the topics' Job has the same rules."""
+    values = values_of("keda-values.yaml")
+    made = policies(render(values))
+    for name in ("rel-rescind", "rel-rescind-topics"):
+        rules = {r["ports"][0]["port"]: r for r in made[name]["spec"]["egress"]}
+        assert rules[9092]["to"] == values["networkPolicy"]["kafkaTo"]
+        assert rules[53]["to"] == values["networkPolicy"]["dnsTo"]
+    policy = policies(render(values_of("strimzi-values.yaml")))["rel-rescind"]
+    (rule,) = (r for r in policy["spec"]["egress"] if r["ports"][0]["port"] == 9093)
+    (pods,) = rule["to"]
+    assert pods["podSelector"]["matchLabels"] == {
+        "strimzi.io/cluster": "events",
+        "strimzi.io/kind": "Kafka",
+    }
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,23 @@ def kafka(**more: Any) -> dict[str, Any]:
             kafka(existingSettingsSecret={"name": "mine"}),
             "both set: put everything into one",
         ),
+        (
+            {"route": {"ingress": {"enabled": True}}},
+            "any host name .*: name yours in route.hosts",
+        ),
+        (
+            {"route": {"hosts": ["a.example"], "httpRoute": {"enabled": True}}},
+            "belongs to no Gateway: name it in route.httpRoute.parentRefs",
+        ),
+        (
+            {
+                "route": {
+                    "hosts": ["a.example"],
+                    "httpRoute": {"enabled": True, "parentRefs": [{"name": "a"}]},
+                }
+            },
+            "no HTTPRoute .*: install the Gateway API, or set route.httpRoute.when",
+        ),
         ({"pdp": {"enabled": True}}, "needs a guard's token: make a Secret"),
         (
             {"pdp": {"kind": "DaemonSet", "hpa": {"enabled": True}}},

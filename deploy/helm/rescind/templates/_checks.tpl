@@ -82,6 +82,14 @@
 {{- fail (printf "kafka.sasl.enabled needs a Secret with user name and password: set kafka.sasl.existingSecret or %s.kafkaSecret" $name) }}
 {{- end }}
 {{- end }}
+{{- with .Values.route }}
+{{- if and (or .ingress.enabled .httpRoute.enabled) (not .hosts) }}
+{{- fail "route leads any host name of the cluster's door here: name yours in route.hosts" }}
+{{- end }}
+{{- if and .httpRoute.enabled (not .httpRoute.parentRefs) }}
+{{- fail "route.httpRoute belongs to no Gateway: name it in route.httpRoute.parentRefs" }}
+{{- end }}
+{{- end }}
 {{- with .Values.pdp }}
 {{- if and (eq .kind "DaemonSet") .hpa.enabled }}
 {{- fail "pdp.hpa has nothing to scale: with pdp.kind DaemonSet each node has one pod; turn it off" }}
@@ -109,6 +117,9 @@
 {{- end }}
 {{- with .Values.strimzi }}
 {{- $wanted = append $wanted (dict "kind" "KafkaTopic" "at" "strimzi" "values" . "from" "the Strimzi operator" "version" .apiVersion "else" "render") }}
+{{- end }}
+{{- with .Values.route.httpRoute }}
+{{- $wanted = append $wanted (dict "kind" "HTTPRoute" "at" "route.httpRoute" "values" . "from" "the Gateway API" "version" "gateway.networking.k8s.io/v1" "else" "render") }}
 {{- end }}
 {{- range $wanted }}
 {{- if and .values.enabled (eq .values.whenMissing "fail") (not ($.Capabilities.APIVersions.Has .version)) }}

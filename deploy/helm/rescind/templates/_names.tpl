@@ -60,6 +60,19 @@ Readers before writers: whoever reads a record knows it before anybody writes it
 {{- end -}}
 {{- end }}
 
+{{/* Pods of a component. What is scaled keeps as many as run: no number would mean one, until
+the scaler looks next. */}}
+{{- define "rescind.replicas" -}}
+{{- $scaler := ternary .values.hpa .values.keda (dig "hpa" "enabled" false .values) -}}
+{{- if dig "enabled" false ($scaler | default dict) -}}
+{{- $name := printf "%s-%s" (include "rescind.fullname" .root) .component -}}
+{{- $running := lookup "apps/v1" "StatefulSet" .root.Release.Namespace $name -}}
+{{- max (int $scaler.minReplicas) (dig "spec" "replicas" 0 ($running | default dict) | int) -}}
+{{- else -}}
+{{- int .values.replicas -}}
+{{- end -}}
+{{- end }}
+
 {{/* What makes a component's pods. */}}
 {{- define "rescind.kindOf" -}}
 {{- .values.kind | default "StatefulSet" -}}

@@ -99,6 +99,14 @@ only checks (`checks`) does not wait for a Secret that Strimzi has yet to make. 
 {{- else if eq .component "sentinel" }}
 - {name: RESCIND_WORKER_STAGES, value: '["sentinel"]'}
 - {name: RESCIND_WORKER_STANDBY, value: {{ .values.standby | quote }}}
+{{- else if eq .component "relay" }}
+{{- if include "rescind.startsFromPeers" . }}
+- {name: RESCIND_RELAY_PEERS, value: {{ list (printf "%s://%s-relay:%d" (include "rescind.scheme" .root) (include "rescind.fullname" .root) (int .root.Values.service.port)) | toJson | squote }}}
+- {name: RESCIND_RELAY_PEERS_TOKEN, value: {{ printf "/etc/rescind/guard/%s" .values.existingTokenSecret.key }}}
+{{- if and .root.Values.tls.existingSecret .root.Values.tls.caKey }}
+- {name: RESCIND_RELAY_PEERS_CA, value: {{ printf "/etc/rescind/tls/%s" .root.Values.tls.caKey | quote }}}
+{{- end }}
+{{- end }}
 {{- else if eq .component "insights" }}
 - {name: RESCIND_INSIGHTS_DAYS, value: {{ .values.days | int | quote }}}
 {{- else if eq .component "pdp" }}
@@ -139,6 +147,11 @@ only checks (`checks`) does not wait for a Secret that Strimzi has yet to make. 
 {{- with .values.extraEnv }}
 {{ toYaml . }}
 {{- end }}
+{{- end }}
+
+{{/* The image before has no such settings, and would not start. */}}
+{{- define "rescind.startsFromPeers" -}}
+{{- if and (eq .component "relay") .root.Values.relay.existingTokenSecret.name (include "rescind.waits" . | empty) }}yes{{ end -}}
 {{- end }}
 
 {{- define "rescind.scheme" -}}
@@ -247,6 +260,10 @@ only checks (`checks`) does not wait for a Secret that Strimzi has yet to make. 
 - name: settings
   configMap: {name: {{ include "rescind.fullname" .root }}{{ .checks | default "" }}}
 {{- end }}
+{{- if include "rescind.startsFromPeers" . }}
+- name: guard
+  secret: {secretName: {{ .root.Values.relay.existingTokenSecret.name }}, defaultMode: 0440}
+{{- end }}
 {{- range .root.Values.secretMounts }}
 - name: secret-{{ . }}
   secret: {secretName: {{ . }}, defaultMode: 0440}
@@ -285,6 +302,9 @@ only checks (`checks`) does not wait for a Secret that Strimzi has yet to make. 
 {{- else if or .root.Values.settings .root.Values.existingSettingsSecret.name }}
 - {name: settings, mountPath: /etc/rescind/settings, readOnly: true}
 {{- end }}
+{{- if include "rescind.startsFromPeers" . }}
+- {name: guard, mountPath: /etc/rescind/guard, readOnly: true}
+{{- end }}
 {{- range .root.Values.secretMounts }}
 - {name: secret-{{ . }}, mountPath: /etc/rescind/secrets/{{ . }}, readOnly: true}
 {{- end }}
@@ -316,7 +336,10 @@ securityContext:
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- range $field := list "nodeSelector" "tolerations" "affinity" "priorityClassName" }}
+{{- with .values.priorityClassName | default .root.Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- range $field := list "nodeSelector" "tolerations" "affinity" }}
 {{- with index $.values $field }}
 {{ $field }}:
   {{- toYaml . | nindent 2 }}
@@ -362,11 +385,17 @@ containers:
 {{- end }}
     volumeMounts:
       {{- include "rescind.mounts" . | nindent 6 }}
+      {{- with .values.extraVolumeMounts }}
+      {{- toYaml . | nindent 6 }}
+      {{- end }}
   {{- with .values.extraContainers }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
 volumes:
   {{- include "rescind.volumes" . | nindent 2 }}
+{{- with .values.extraVolumes }}
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- with .values.persistence }}
 {{- if .existingClaim }}
   - name: data
