@@ -244,7 +244,7 @@ class Registry:
         What it replaced under its old version may be the one that counts.
         """
         authority, versions = fact.authority, self._versions
-        if not (fact.stamped or fact.ahead or versions):
+        if not (versions or fact.stamped or fact.ahead):
             register.put(node, authority, fact.version, said)
             return
         merged = register.version(node, authority)

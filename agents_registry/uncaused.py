@@ -95,13 +95,13 @@ class Uncaused:
         self._undo(number(fact.node))
 
     def _edge(self, number: _Find, fact: Edge) -> None:
-        self._hang(number, fact.child, (fact.parent,))
+        self._hang(number(fact.child), (fact.parent,))
 
     def _alias(self, number: _Find, fact: Alias) -> None:
         self._join(number(fact.first), number(fact.second))
 
     def _owner_set(self, number: _Find, fact: OwnerSet) -> None:
-        self._hang(number, fact.node, fact.owners)
+        self._hang(number(fact.node), fact.owners)
 
     _NOTE: ClassVar[dict[type[Fact], Callable[[Uncaused, _Find, Any], None]]] = {
         Cause: _cause,
@@ -111,13 +111,15 @@ class Uncaused:
         OwnerSet: _owner_set,
     }
 
-    def _hang(self, number: _Find, name: Identifier, ups: Iterable[Identifier]) -> None:
+    def _hang(self, node: int, names: Iterable[Identifier]) -> None:
         """Undo a clear node where it hangs on something that is not clear."""
-        node = number(name)
-        if not self._is_marked(node):
+        if not 0 <= node < len(self._bits) or self._bits[node] != CLEAR:
             return
-        if not all(up == NONE or self.is_clear(up) for up in map(number, ups)):
-            self._undo(node)
+        for name in names:
+            up = self._registry.lineage.recall(name)
+            if up != NONE and not self.is_clear(up):
+                self._undo(node)
+                return
 
     def _join(self, first: int, second: int) -> None:
         """Undo the names of a clear node that were joined to others, or clear those.
@@ -144,7 +146,7 @@ class Uncaused:
             self._bits.extend(bytes(missing))
 
     def _is_marked(self, node: int) -> bool:
-        return 0 <= node < len(self._bits) and self._bits[node] == CLEAR
+        return node < len(self._bits) and self._bits[node] == CLEAR
 
     def _undo(self, start: int) -> None:
         """Undo a node and all whose life may hang on it; below others none is clear."""

@@ -173,11 +173,10 @@ class Journal:
         """
         if not self.tip.end:
             self.reset("")  # whose it is comes first, even where nobody has said so
-        parts = [b""]
-        headers = self.headers
+        parts, pack = [b""], ROW.pack
         for offset, key, value in rows:
-            headers.add(value[:HEADER_SIZE])
-            parts += (ROW.pack(offset, len(key), len(value)), key, value)
+            parts += (pack(offset, len(key), len(value)), key, value)
+        self.headers.update({value[:HEADER_SIZE] for value in parts[3::3]})
         place = place._replace(pruned=place.pruned or self.place.pruned)
         parts[0] = _head(place, len(parts) // 3)
         self._append(b"".join(parts))
