@@ -106,6 +106,8 @@ class CauseRows:
         self._which = array("I")  # of what is shared
         self._shared: list[_Shared] = []
         self._numbers: dict[_Shared, int] = {}
+        self._last: _Shared | None = None
+        self._last_number = 0
         self._pages: list[array[int] | None] = []  # the first row, by node
 
     def __len__(self) -> int:
@@ -132,11 +134,13 @@ class CauseRows:
         """Put what copies of a cause were merged to."""
         _, _, at, mark, version, *_ = cause
         shared = cause[_OWN:]
-        number = self._numbers.setdefault(shared, len(self._shared))
-        if number == len(self._shared):
-            self._shared.append(shared)
+        if shared != self._last:  # to compare takes less time than to hash enums
+            number = self._numbers.setdefault(shared, len(self._shared))
+            if number == len(self._shared):
+                self._shared.append(shared)
+            self._last, self._last_number = shared, number
         self._at[row], self._marks[row] = at, mark
-        self._versions[row], self._which[row] = version, number
+        self._versions[row], self._which[row] = version, self._last_number
 
     def cause(self, row: int) -> RecordedCause:
         """Return the cause of a row."""

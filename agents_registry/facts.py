@@ -318,8 +318,11 @@ def canonical(fact: Fact) -> bytes:
     """
     plain: dict[str, Any] = {"fact": fact.NAME}
     for name in _MEANING[type(fact)]:
-        if not (fact.stamped and name in {"version", "at"}):
-            plain[name] = _plain_value(getattr(fact, name))
+        value = getattr(fact, name)
+        plain[name] = value if type(value) in _PLAIN else _plain_value(value)
+    if fact.stamped:
+        plain.pop("version")
+        plain.pop("at", None)
     if isinstance(fact, Alias):
         plain["first"], plain["second"] = sorted((plain["first"], plain["second"]))
     for name in ("owners", "scopes"):
@@ -328,6 +331,7 @@ def canonical(fact: Fact) -> bytes:
     return _CANONICAL.encode(plain).encode()
 
 
+_PLAIN: Final = frozenset({str, int, bool, type(None)})
 # The fields that say something, not those that tell copies apart.
 _MEANING: Final = {
     kind: tuple(a.name for a in attrs.fields(kind) if not a.metadata.get("copy"))
