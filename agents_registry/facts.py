@@ -337,19 +337,15 @@ _MEANING: Final = {
     kind: tuple(a.name for a in attrs.fields(kind) if not a.metadata.get("copy"))
     for kind in FACTS.values()
 }
-_CANONICAL: Final = json.JSONEncoder(
-    sort_keys=True, separators=(",", ":"), ensure_ascii=True
-)
+_CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 def fact_id(fact: Fact) -> bytes:
     """Id of a fact, 32 bytes; who asks for that of the same object again waits less."""
     known = _last_id[0]
-    if known[0] is fact:
-        return known[1]
-    identity = hashlib.sha256(canonical(fact)).digest()
-    _last_id[0] = (fact, identity)
-    return identity
+    if known[0] is not fact:
+        known = _last_id[0] = (fact, hashlib.sha256(canonical(fact)).digest())
+    return known[1]
 
 
 _last_id: list[tuple[Fact | None, bytes]] = [(None, b"")]
