@@ -26,11 +26,15 @@ LOAD: Final = "load"
 HOSTILE: Final = "hostile"
 # Needs servers of others, and prints a table of its own.
 PEERS: Final = "peers"
+# Makes environments for gateways of others.
+GATEWAYS: Final = "gateways"
 OPTIONS: Final = {
     LOAD: ("rate", "seconds", "engine"),
     HOSTILE: ("rate", "seconds", "callers", "engine"),
+    GATEWAYS: (),
     PEERS: ("folder", "only", "runs", "credentials"),
 }
+MODULES: Final = {GATEWAYS: "bench.gateways.table"}
 SCALES: Final = ("tiny", "small", "full")
 
 
@@ -75,7 +79,7 @@ def main() -> None:
         if name == PEERS:
             print(*side_by_side.table(arguments.scale, **given), sep="\n")
             continue
-        module = importlib.import_module(f"bench.{name}")
+        module = importlib.import_module(MODULES.get(name, f"bench.{name}"))
         rows = module.rows(arguments.scale, **given)
         took = time.monotonic() - started
         title = f"{name} ({arguments.scale} scale, {took:.0f} s)"

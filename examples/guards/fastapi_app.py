@@ -25,7 +25,7 @@ from rescind_guard.asgi import GuardMiddleware
 guard = Guard(
     os.environ["RESCIND_URL"],
     os.environ["RESCIND_GUARD_TOKEN"],
-    name="orders-fastapi",
+    name=f"orders-fastapi-{os.getpid()}",  # each worker has one
     live_sessions=True,
 )
 
