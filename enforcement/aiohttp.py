@@ -28,11 +28,10 @@ if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
 
     from agents_registry.presentation import Presented
-    from enforcement.guard import AnyGuard
+    from enforcement.loops import AskedInLoop, Watched
     from enforcement.names import Names
     from enforcement.refusal import Asks, Presents
     from enforcement.verdict import Verdict
-    from enforcement.watchlist import LiveSession
 
 SECOND: Final = 1_000_000_000
 
@@ -47,14 +46,14 @@ class AllowedRequest:
         verdict: what ended it.
     """
 
-    guard: AnyGuard[Any, Any]
+    guard: AskedInLoop
     request: web.Request
     presented: Presented | Names
     scope: str | None
     route: str | None
     task: asyncio.Task[Any]
     patience: float
-    session: LiveSession | None = None
+    session: Watched | None = None
     response: web.StreamResponse | None = None
     verdict: Verdict | None = None
 
@@ -111,7 +110,7 @@ EXCHANGE: Final = web.RequestKey("rescind_exchange", AllowedRequest)
 
 def protect(
     app: web.Application,
-    guard: AnyGuard[Any, Any],
+    guard: AskedInLoop,
     presented: Presents[web.Request],
     *,
     scope: Asks[web.Request] | None = None,

@@ -29,11 +29,10 @@ from enforcement.refusal import (
 
 if TYPE_CHECKING:
     from agents_registry.presentation import Presented
-    from enforcement.guard import AnyGuard
+    from enforcement.loops import AskedInLoop, Watched
     from enforcement.names import Names
     from enforcement.refusal import Asks, Presents
     from enforcement.verdict import Verdict
-    from enforcement.watchlist import LiveSession
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -55,7 +54,7 @@ class GuardMiddleware:
     def __init__(
         self,
         app: App,
-        guard: AnyGuard[Any, Any],
+        guard: AskedInLoop,
         presented: Presents[Scope],
         *,
         scope: Asks[Scope] | None = None,
@@ -117,7 +116,7 @@ class AllowedConnection:
         verdict: what ended it.
     """
 
-    guard: AnyGuard[Any, Any]
+    guard: AskedInLoop
     presented: Presented | Names
     scope: str | None
     route: str | None
@@ -125,7 +124,7 @@ class AllowedConnection:
     _receive: Receive
     _send: Send
     accepted: bool = False
-    session: LiveSession | None = None
+    session: Watched | None = None
     verdict: Verdict | None = None
 
     async def serve(self, app: App, scope: Scope) -> None:

@@ -21,7 +21,7 @@ from enforcement.tasks import DeniedError, while_allowed
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from enforcement.guard import AnyGuard
+    from enforcement.loops import AskedInLoop
     from enforcement.refusal import Asks, Presents
     from enforcement.verdict import Verdict
 
@@ -36,7 +36,7 @@ class GuardInterceptor(aio.ServerInterceptor):
 
     def __init__(
         self,
-        guard: AnyGuard[Any, Any],
+        guard: AskedInLoop,
         presented: Presents[Details],
         *,
         scope: Asks[Details] | None = None,

@@ -13,7 +13,7 @@ import inspect
 import json
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from attrs import frozen
 
@@ -23,7 +23,7 @@ from enforcement.names import Names
 from enforcement.verdict import Lapse
 
 if TYPE_CHECKING:
-    from enforcement.guard import AnyGuard
+    from enforcement.loops import AskedInLoop
     from enforcement.verdict import Verdict
 
 OfRequest = TypeVar("OfRequest")
@@ -79,7 +79,7 @@ def reason_of(verdict: Verdict | None) -> str:
     return "no_credential" if verdict is None else verdict.reason.value
 
 
-def must_watch(guard: AnyGuard[Any, Any]) -> None:
+def must_watch(guard: AskedInLoop) -> None:
     """See to it that a guard may watch what a middleware will hand to it.
 
     Raises:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from agents_registry.presentation import Presented
-    from enforcement.guard import AnyGuard
+    from enforcement.loops import AskedInLoop
     from enforcement.names import Names
     from enforcement.token import Token
     from enforcement.verdict import Verdict
@@ -40,7 +40,7 @@ class DeniedError(Exception):
 class AllowedTask:
     """A piece of work that runs while its credential lives."""
 
-    guard: AnyGuard[Any, Any]
+    guard: AskedInLoop
     presented: Presented | Names
     scope: str | None
     route: str | None
@@ -58,7 +58,7 @@ class AllowedTask:
 
 @asynccontextmanager
 async def while_allowed(
-    guard: AnyGuard[Any, Any],
+    guard: AskedInLoop,
     presented: Presented | Names,
     *,
     scope: str | None = None,

@@ -22,6 +22,7 @@ import selectors
 import threading
 import time
 from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar
 from weakref import WeakSet
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from agents_registry.steps import Steps
     from enforcement.counters import Counters
     from enforcement.names import Names
+    from enforcement.standing import AnyStanding
     from enforcement.token import Token
     from enforcement.verdict import Verdict
     from enforcement.watchlist import LiveSession
@@ -177,25 +179,47 @@ class ThreadedGuard:
             KeyError: no route of this name was declared.
             ValueError: ``at_least`` is not a token.
         """
-        thread = self._started()
-        guard = thread.guard
-
-        def judging() -> Steps[Verdict]:
-            return guard.checking(
-                presented, scope=scope, at_least=at_least, route=route
-            )
-
-        with thread.lock:
-            verdict = _turn(judging())
+        verdict = self.check_at_once(
+            presented, scope=scope, at_least=at_least, route=route
+        )
         if verdict is not None:
             return verdict
+        thread = self._started()
+        guard = thread.guard
+        asked = partial(
+            guard.checking, presented, scope=scope, at_least=at_least, route=route
+        )
         with self._heavy:  # one such check at a time, or the feed starves
             for _ in range(TRIES):
-                verdict = _undisturbed(thread.lock, guard, judging())
+                verdict = _undisturbed(thread.lock, guard, asked())
                 if verdict is not None:
                     return verdict
             with thread.lock:
-                return finish(judging())
+                return finish(asked())
+
+    def check_at_once(
+        self,
+        presented: Presented | Names,
+        *,
+        scope: str | None = None,
+        at_least: Token | str | None = None,
+        route: str | None = None,
+    ) -> Verdict | None:
+        """Judge a credential now, where that takes a millisecond at most; else None."""
+        thread = self._started()
+        with thread.lock:
+            return _turn(
+                thread.guard.checking(
+                    presented, scope=scope, at_least=at_least, route=route
+                )
+            )
+
+    @property
+    def standing(self) -> AnyStanding[Any, Any]:
+        """Replica and lease of this process's guard."""
+        guard = self._started().guard
+        standing: AnyStanding[Any, Any] = guard.standing
+        return standing
 
     def on_deny(
         self,

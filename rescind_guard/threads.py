@@ -1,5 +1,6 @@
-"""A guard for applications with threads and forked workers."""
+"""Guards for applications with threads, forked workers, or a busy event loop."""
 
+from enforcement.loops import LoopGuard
 from enforcement.threads import ThreadedGuard
 
-__all__ = ["ThreadedGuard"]
+__all__ = ["LoopGuard", "ThreadedGuard"]

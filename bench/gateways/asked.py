@@ -122,9 +122,12 @@ async def _ask(
 
 
 async def _allowed(web: aiohttp.ClientSession, call: Call) -> bool:
-    async with web.request(call.method, call.url, **call.more) as got:
-        await got.read()
-        return got.status == ALLOWED
+    try:
+        async with web.request(call.method, call.url, **call.more) as got:
+            await got.read()
+            return got.status == ALLOWED
+    except CUT:
+        return False
 
 
 async def _read(

@@ -133,6 +133,61 @@ async def test_a_busy_process_and_its_fork_keep_their_leases(server: Server) -> 
             await process.wait()
 
 
+BUSY_LOOP = """
+import asyncio, sys, time
+from enforcement.asgi import GuardMiddleware
+from enforcement.guard import Guard
+from enforcement.loops import LoopGuard
+from enforcement.threads import ThreadedGuard
+
+in_thread = ThreadedGuard(
+    lambda: Guard(sys.argv[1], "guard", name="orders", live_sessions=True)
+)
+
+async def app(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    time.sleep(2.5)  # as work does that should be in a thread
+    await asyncio.sleep(0)
+    print("served", flush=True)
+    await asyncio.Event().wait()
+
+async def send(message):
+    if message["type"] == "http.response.start":
+        print(message["status"], flush=True)
+
+async def main():
+    async with LoopGuard(in_thread) as guard:
+        await guard.ready(10)
+        time.sleep(2.5)
+        await GuardMiddleware(app, guard, lambda scope: sys.argv[2])(
+            {"type": "http"}, None, send
+        )
+        print("cut", flush=True)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.long
+async def test_a_busy_loop_keeps_its_lease(server: Server) -> None:
+    """Held for longer than two leases, it goes on with what it serves."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", BUSY_LOOP, server.url, AGENT,
+        stdout=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    try:
+        lines = [(await process.stdout.readline()).decode().strip() for _ in range(2)]
+        assert lines == ["200", "served"]
+        await revoke(server)
+        assert (await process.stdout.read()).decode() == "cut\n"
+        assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+
+
 @asynccontextmanager
 async def gunicorn(repository: Path, server: Server) -> AsyncIterator[str]:
     """Serve the Flask example by two forked workers with threads; give the URL."""

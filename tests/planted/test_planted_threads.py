@@ -18,6 +18,7 @@ COPIED: Final = (
     "schemas",
     "pyproject.toml",
     "tests/conftest.py",
+    "tests/unit/test_loop_guard.py",
     "tests/unit/test_thread_tasks.py",
     "tests/unit/test_threaded_guard.py",
     "tests/unit/test_wsgi.py",
@@ -49,6 +50,16 @@ BUGS: Final = {
     ),
     "a call that waits is not interrupted": Change(
         TASKS, "signal.pthread_kill(self._thread, WAKE)", "pass"
+    ),
+    "a session that is over ends what its loop does now": Change(
+        "enforcement/loops.py",
+        "        self.active = False\n        if self._w",
+        "        if self._w",
+    ),
+    "a callback runs in the guard's thread": Change(
+        "enforcement/loops.py",
+        "loop.call_soon_threadsafe(session.end, verdict)",
+        "session.end(verdict)",
     ),
     "a response goes on after the first piece": Change(
         WSGI,
