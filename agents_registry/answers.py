@@ -6,12 +6,15 @@ asks again compares. So nothing is looked for when a fact comes.
 
 Answers are kept in two halves. Where the younger one is full it becomes the older one,
 and what was the older one is dropped. Their size is counted in bytes, with those of
-the names and scopes that callers choose.
+the names and scopes that callers choose. The answers of a half share the names of their
+paths: what is dead is so for the same ancestors, mostly.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+import attrs
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 MOST_BYTES: Final = 1 << 22  # of a half; dropping it takes a few milliseconds
 OF_AN_ANSWER: Final = 512  # bytes, without names
 _OF_A_NAME: Final = 72  # bytes, without its value
+_OF_A_SHARED: Final = 100  # bytes beside it, of a name that paths share
+_OF_A_PLACE: Final = 8  # bytes, in a path
 
 
 class Answer(NamedTuple):
@@ -45,10 +50,23 @@ class Answer(NamedTuple):
 
 
 class _Half(NamedTuple):
-    """Answers by what was asked, and when a fact touched a node of theirs last."""
+    """Answers by what was asked.
+
+    Attributes:
+        touched: by node that was asked about, when a fact touched it last.
+        shared: names of the paths.
+    """
 
     answers: dict[Hashable, Answer]
     touched: dict[int, int]
+    shared: dict[Identifier, Identifier]
+
+    def size_of(self, path: Iterable[Identifier]) -> int:
+        """Bytes that a path would take, about."""
+        return sum(
+            _OF_A_PLACE + (0 if name in self.shared else _OF_A_SHARED + _size(name))
+            for name in path
+        )
 
 
 class KeptAnswers:
@@ -61,7 +79,7 @@ class KeptAnswers:
     def __init__(self) -> None:
         """Start with none."""
         self.made = 0
-        self._young, self._old = _Half({}, {}), _Half({}, {})
+        self._young, self._old = _Half({}, {}, {}), _Half({}, {}, {})
         self._bytes = 0
 
     def __len__(self) -> int:
@@ -92,14 +110,23 @@ class KeptAnswers:
         Args:
             key: what was asked.
             answer: found out after the last fact.
-            size: bytes, see `size_of`; one that is larger than a half is not kept.
+            size: bytes without the path, see `size_of`; one that is larger than a half
+                is not kept.
         """
-        if size > MOST_BYTES:
-            return
-        self._bytes += size
-        if self._bytes > MOST_BYTES:
-            self._old, self._young, self._bytes = self._young, _Half({}, {}), size
-        answers, touched = self._young
+        settled = answer.settled
+        path = () if settled is None else settled.path
+        takes = size + self._young.size_of(path)
+        if self._bytes + takes > MOST_BYTES:
+            young = _Half({}, {}, {})
+            takes = size + young.size_of(path)
+            if takes > MOST_BYTES:
+                return
+            self._old, self._young, self._bytes = self._young, young, 0
+        self._bytes += takes
+        answers, touched, shared = self._young
+        if settled is not None and path:
+            path = tuple([shared.setdefault(name, name) for name in path])
+            answer = answer._replace(settled=attrs.evolve(settled, path=path))
         answers[key] = answer
         for node in answer.asked:
             touched.setdefault(node, 0)
@@ -107,7 +134,7 @@ class KeptAnswers:
     def touch(self, nodes: Sequence[int]) -> None:
         """Note that a fact touched what hangs on nodes: their answers hold no more."""
         self.made += 1
-        for _, touched in (self._young, self._old):
+        for _, touched, _ in (self._young, self._old):
             if touched:
                 for node in nodes:
                     if node in touched:
@@ -115,14 +142,15 @@ class KeptAnswers:
 
     def drop(self) -> None:
         """Keep none any more."""
-        self._young, self._old = _Half({}, {}), _Half({}, {})
+        self._young, self._old = _Half({}, {}, {}), _Half({}, {}, {})
         self._bytes = 0
 
 
-def size_of(presented: Presented, scope: str | None, path: Iterable[Identifier]) -> int:
-    """Bytes that an answer takes, about."""
+def size_of(presented: Presented, scope: str | None) -> int:
+    """Bytes that an answer takes without its path, about."""
     size = OF_AN_ANSWER + (0 if scope is None else scope.__sizeof__())
-    for names in (presented.identifiers, presented.chain, path):
-        for _, value in names:  # kinds are shared
-            size += _OF_A_NAME + value.__sizeof__()
-    return size
+    return size + sum(map(_size, presented.identifiers + presented.chain))
+
+
+def _size(name: Identifier) -> int:
+    return _OF_A_NAME + name.value.__sizeof__()  # kinds are shared

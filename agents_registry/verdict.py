@@ -212,7 +212,7 @@ def _looked_up(
         answers.keep(
             _asked(presented, scope),
             Answer(settled, *span, asked, answers.made),
-            size_of(presented, scope, verdict.path),
+            size_of(presented, scope),
         )
     return verdict
 

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 ROUNDS: Final = 5
-KEPT: Final = 300  # credentials whose denial a table keeps for certain
+KEPT: Final = 1_000  # credentials whose denial a table keeps for certain
 WALKS: Final = 20  # over all ancestors, in a row
 CLOCK: Final = NOW + 3_600 * SECOND
 MOST_TIMES_A_SET: Final = 4
