@@ -107,6 +107,14 @@ def kafka(**more: Any) -> dict[str, Any]:
             },
             "no HTTPRoute .*: install the Gateway API, or set route.httpRoute.when",
         ),
+        (
+            {"agent": {"enabled": True}},
+            "host agent needs a guard's token: make a Secret",
+        ),
+        (
+            kafka(agent={"enabled": True, "existingTokenSecret": {"name": "a"}}),
+            "the relay feeds the host agent: set relay.enabled",
+        ),
         ({"pdp": {"enabled": True}}, "needs a guard's token: make a Secret"),
         (
             {"pdp": {"kind": "DaemonSet", "hpa": {"enabled": True}}},

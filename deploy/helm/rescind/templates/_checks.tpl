@@ -7,7 +7,7 @@
 {{- include "rescind.checks.secrets" (dict "at" "settings" "value" .Values.settings) }}
 {{- include "rescind.checks.secrets" (dict "at" "pdp.settings" "value" .Values.pdp.settings) }}
 {{- include "rescind.checks.environment" (dict "at" "kafka" "given" $kafka.extraEnv) }}
-{{- range $name := list "embedded" "ingress" "registry" "sentinel" "notify" "insights" "relay" "pdp" }}
+{{- range $name := list "embedded" "ingress" "registry" "sentinel" "notify" "insights" "relay" "pdp" "agent" }}
 {{- include "rescind.checks.environment" (dict "at" $name "given" (index $.Values $name).extraEnv) }}
 {{- end }}
 {{- include "rescind.checks.access" . }}
@@ -88,6 +88,14 @@
 {{- end }}
 {{- if and .httpRoute.enabled (not .httpRoute.parentRefs) }}
 {{- fail "route.httpRoute belongs to no Gateway: name it in route.httpRoute.parentRefs" }}
+{{- end }}
+{{- end }}
+{{- with .Values.agent }}
+{{- if and .enabled (not .existingTokenSecret.name) }}
+{{- fail "the host agent needs a guard's token: make a Secret, and name it in agent.existingTokenSecret.name" }}
+{{- end }}
+{{- if and .enabled $kafka.bootstrapServers (not $.Values.relay.enabled) }}
+{{- fail "on Kafka the relay feeds the host agent: set relay.enabled" }}
 {{- end }}
 {{- end }}
 {{- with .Values.pdp }}

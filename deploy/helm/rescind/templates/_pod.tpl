@@ -324,7 +324,8 @@ only checks (`checks`) does not wait for a Secret that Strimzi has yet to make. 
 {{- end }}
 {{- end }}
 
-{{- define "rescind.podSpec" -}}
+{{/* What pods have before their containers. */}}
+{{- define "rescind.podHead" -}}
 serviceAccountName: {{ include "rescind.serviceAccount" .root }}
 automountServiceAccountToken: false
 # A Service called rescind-pdp would else set RESCIND_PDP_PORT, which is a setting.
@@ -345,6 +346,10 @@ priorityClassName: {{ . }}
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{- define "rescind.podSpec" -}}
+{{ include "rescind.podHead" . }}
 {{- if ne (include "rescind.kindOf" .) "DaemonSet" }}
 topologySpreadConstraints:
 {{- range $key := list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
