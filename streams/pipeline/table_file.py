@@ -8,6 +8,7 @@ See docs/adr/0012-snapshot-form.md and docs/adr/0092-a-table-beside-the-log.md.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import os
@@ -30,7 +31,7 @@ from streams.process.private_folder import create_private
 from streams.stages.sentinel.revocation_offsets import Accepted, Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from agents_registry.identifiers import Vocabulary
 
@@ -178,6 +179,27 @@ def write(path: Path, content: Iterable[bytes]) -> None:
         os.fsync(file.fileno())
     failpoint("table.written")
     partial.replace(path)
+
+
+def put(
+    path: Path, content: Iterable[bytes], first: Callable[[], None] = lambda: None
+) -> None:
+    """Write a table, or go on without: the log has it all, the next start takes longer.
+
+    Half a table does not stay: it would fill the disk on which there was no room.
+
+    Args:
+        path: see `write`.
+        content: see `write`.
+        first: what must be on the disk before; it raises OSError too.
+    """
+    try:
+        first()
+        write(path, content)
+    except OSError as error:
+        log.warning("snapshot_not_written", error=str(error))
+        with contextlib.suppress(OSError):
+            path.with_suffix(".partial").unlink()
 
 
 def read(path: Path, genesis: str, vocabulary: Vocabulary) -> TableFile | None:

@@ -254,6 +254,21 @@ def test_code_without_a_name_takes_no_snapshot(
     assert not (tmp_path / "facts-0.snapshot").exists()
 
 
+def test_half_a_snapshot_does_not_fill_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is no room for it, what was written of it goes."""
+
+    def full(where: str) -> None:
+        if where == "table.written":
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(table_file, "failpoint", full)
+    filled(tmp_path)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["facts-0.journal"]
+
+
 def test_no_snapshot_is_ahead_of_the_journal(tmp_path: Path) -> None:
     """What is not saved yet was not acked, and is not kept either."""
     partition = opened(tmp_path)

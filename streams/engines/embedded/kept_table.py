@@ -10,7 +10,6 @@ See docs/adr/0092-a-table-beside-the-log.md.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -129,13 +128,4 @@ class KeptTable:
         async with resting_tables():
             content = await asyncio.to_thread(pack)
         loop = asyncio.get_running_loop()
-        self._writing = loop.run_in_executor(None, self._write, content)
-
-    def _write(self, content: list[bytes]) -> None:
-        try:
-            table_file.write(self._path, content)
-        except OSError as error:
-            # The log has it all; the next start takes longer.
-            log.warning("snapshot_not_written", error=str(error))
-            with contextlib.suppress(OSError):
-                self._path.with_suffix(".partial").unlink()
+        self._writing = loop.run_in_executor(None, table_file.put, self._path, content)

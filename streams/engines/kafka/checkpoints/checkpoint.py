@@ -244,17 +244,11 @@ class FactsFile:
             headers=self.headers(),
         )
         self.unkept = 0
-        self._written = self._writer.submit(self._write, content)
+        self._written = self._writer.submit(
+            table_file.put, self._snapshot, content, self._journal.sync
+        )
         if share and self.shared is not None and not self._journal.place.pruned:
             self.shared.put(self._snapshot.stem, content)
-
-    def _write(self, content: list[bytes]) -> None:
-        try:
-            self._journal.sync()
-            table_file.write(self._snapshot, content)
-        except OSError as error:
-            # The journal has it all; the next start takes longer.
-            log.warning("snapshot_not_written", error=str(error))
 
     def _settle(self) -> None:
         if self._written is not None:
