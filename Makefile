@@ -68,7 +68,7 @@ kafka: install ## Fetch the Kafka that the tests start (once a machine)
 	@$(RUN)/rescind dev-kafka --prepare
 
 # More workers than cores: brokers, disks and conditions are waited for.
-PYTEST := $(RUN)/pytest -n 4
+PYTEST := $(RUN)/pytest -n 5
 NOT_HERE := not campaign and not live and not image
 
 # In a fresh clone each worker would compile and rewrite all modules of the tests at the

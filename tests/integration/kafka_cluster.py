@@ -11,6 +11,7 @@ import os
 import secrets
 from contextlib import ExitStack
 from functools import partial
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
@@ -18,17 +19,19 @@ from attrs import frozen
 
 from streams.devkafka.broker import Cluster, prepare
 from streams.devkafka.broker_properties import ADMIN, Security, ServerTls
-from streams.devkafka.launch import Launcher, Processes
 from streams.settings.kafka import KafkaSettings, Sasl
-from tests.integration.shared_kafka import one_of_a_run
+from tests.integration.shared_kafka import FormattedOnce, one_of_a_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from streams.devkafka.launch import Launcher
+
 AT = os.environ.get("RESCIND_TEST_KAFKA_AT", "")
 WAY = os.environ.get("RESCIND_TEST_KAFKA", "process")
 PARTITIONS = 4
+SECRET = secrets.token_hex(16)
 
 
 @frozen
@@ -72,7 +75,9 @@ def kafka_launcher(tmp_path_factory: pytest.TempPathFactory) -> Launcher:
         return Containers.of_this_machine(tmp_path_factory.mktemp("image"))
     if WAY != "process":
         pytest.fail(f"RESCIND_TEST_KAFKA={WAY}: it is process or docker", pytrace=False)
-    return Processes(prepare(tmp_path_factory.mktemp("learn")))
+    found = prepare(tmp_path_factory.mktemp("learn"))
+    kept = of_this_run(tmp_path_factory, "formatted")
+    return FormattedOnce(found, kept=kept)
 
 
 @pytest.fixture(scope="session")
@@ -87,7 +92,7 @@ def kafka(
         yield Running(AT)
         return
     if WAY == "process" and "PYTEST_XDIST_WORKER" in os.environ:
-        folder = tmp_path_factory.getbasetemp().parent / "kafka"
+        folder = of_this_run(tmp_path_factory, "kafka")
         launcher = partial(request.getfixturevalue, "kafka_launcher")
         with one_of_a_run(folder, launcher) as bootstrap:
             yield Running(bootstrap)
@@ -130,9 +135,24 @@ def start_kafka(kafka_launcher: Launcher, tmp_path: Path) -> Iterator[StartKafka
         yield start
 
 
+def of_this_run(tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:
+    """Give a folder that all processes of this run share."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / name
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 def security_of(users: tuple[str, ...], tls: ServerTls | None = None) -> Security:
-    """Give fresh passwords for admin and these users."""
-    return Security({user: secrets.token_hex(16) for user in (ADMIN, *users)}, tls)
+    """Give passwords for admin and these users, the same all over a run."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", SECRET)
+    return Security(
+        {
+            user: sha256(f"{run} {user}".encode()).hexdigest()
+            for user in (ADMIN, *users)
+        },
+        tls,
+    )
 
 
 def settings_of(

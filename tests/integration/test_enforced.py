@@ -16,11 +16,16 @@ pytestmark = [
 ]
 
 
-async def test_nothing_is_allowed_after_an_enforced_ack() -> None:
-    """In five thousand pairs of a revocation and one of eight guards."""
-    tally = await asyncio.to_thread(measured, 625, 8)
+@pytest.mark.parametrize(
+    ("causes", "guards"), [(300, 3), pytest.param(625, 8, marks=pytest.mark.long)]
+)
+async def test_nothing_is_allowed_after_an_enforced_ack(
+    causes: int, guards: int
+) -> None:
+    """In each pair of a revocation and a guard."""
+    tally = await asyncio.to_thread(measured, causes, guards)
 
-    assert (tally.pairs, tally.before) == (5_000, 5_000)
+    assert (tally.pairs, tally.before) == (causes * guards, causes * guards)
     assert tally.allowed == 0
 
 
