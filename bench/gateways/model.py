@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import asynccontextmanager, suppress
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
@@ -26,10 +27,10 @@ async def chat(request: web.Request) -> web.StreamResponse:
         return web.json_response(_answer("chat.completion", choice) | {"usage": usage})
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await response.prepare(request)
-    delta = {"role": "assistant", "content": "order 1"}
-    piece = _answer("chat.completion.chunk", {"index": 0, "delta": delta})
     with suppress(ConnectionError):
-        while True:
+        for number in count(1):  # LiteLLM ends a stream of equal pieces
+            delta = {"role": "assistant", "content": f"order {number}"}
+            piece = _answer("chat.completion.chunk", {"index": 0, "delta": delta})
             await response.write(f"data: {json.dumps(piece)}\n\n".encode())
             await asyncio.sleep(PACE)
     return response

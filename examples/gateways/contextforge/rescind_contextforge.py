@@ -26,16 +26,24 @@ from starlette.types import Receive, Scope, Send
 
 from rescind_guard import Guard, Identifier, Presented
 from rescind_guard.asgi import GuardMiddleware
+from rescind_guard.threads import LoopGuard, ThreadedGuard
 
 SECOND = 1_000_000_000
 COOKIES = ("jwt_token", "access_token")  # of its console
 
-guard = Guard(
-    os.environ["RESCIND_URL"],
-    os.environ["RESCIND_GUARD_TOKEN"],
-    name=f"contextforge-{os.uname().nodename}-{os.getpid()}",
-    live_sessions=True,
-)
+
+def new_guard() -> Guard:
+    """Make the guard of a worker process, under a name of its own."""
+    return Guard(
+        os.environ["RESCIND_URL"],
+        os.environ["RESCIND_GUARD_TOKEN"],
+        name=f"contextforge-{os.uname().nodename}-{os.getpid()}",
+        live_sessions=True,
+    )
+
+
+# In a thread: ContextForge may hold its loop for longer than a lease.
+guard = LoopGuard(ThreadedGuard(new_guard))
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
