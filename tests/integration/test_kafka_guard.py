@@ -9,7 +9,7 @@ from aiokafka.admin import NewPartitions
 
 from agents_registry.facts import Withdraw, fact_id
 from agents_registry.life import Reason
-from enforcement import Lapse, Verdict
+from enforcement import DeniedError, Lapse, Verdict
 from enforcement.kafka import KafkaGuard
 from schemas.placement import partition_of
 from streams.engines.kafka.records.codec import fact_record
@@ -65,15 +65,18 @@ async def test_catches_up_then_serves_and_denies_what_is_revoked(
 async def test_a_running_session_ends_with_the_parent(
     kafka_settings: KafkaSettings,
 ) -> None:
-    """As with a guard that a server feeds."""
+    """As with a guard that a server feeds; no effect is committed any more."""
     await lay_out(kafka_settings)
     async with writing(kafka_settings) as writer:
         await writer.say(*FAMILY)
-        async with guard_of(kafka_settings) as guard:
+        async with guard_of(kafka_settings, lease=4.0) as guard:
             await allowing(guard)
+            assert await guard.commit(CHILD) is not None
             told: list[Verdict] = []
             guard.on_deny(CHILD, told.append)
             await writer.say(revoke(PARENT))
+            with pytest.raises(DeniedError, match="revoked"):
+                await guard.commit(CHILD)
             await until(lambda: told)
 
     assert told[0].reason is Reason.REVOKED
