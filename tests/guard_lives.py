@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve
 
-from agents_registry.facts import SECOND, Distrust, Withdraw, to_plain
+from agents_registry.facts import SECOND, Distrust, Withdraw, fact_id, to_plain
 from agents_registry.identifiers import VOCABULARY
 from agents_registry.registry import Registry
 from agents_registry.table_form import VERSION, pack
@@ -107,6 +107,7 @@ class Life:
         self._clock, self._wall = 100 * SECOND, 300 * SECOND
         self._logs = 1
         self._log: list[Fact] = []
+        self._distrusts: set[bytes] = set()
         self._open: dict[int, int] = {}  # by connection: the position it was sent
         self._connections = 0
         self._pings: list[tuple[int, int]] = []  # connection, seq
@@ -124,7 +125,7 @@ class Life:
             "unknown": dict(random.choice(POLICIES)),
         }
         await self._ask("reset", settings=settings)
-        self._log = list(self._maker.facts(random.choice((0, 3, 8, 20))))
+        self._accept(self._maker.facts(random.choice((0, 3, 8, 20))))
         await self._connect()
         for do in random.choices(list(WEIGHTS), list(WEIGHTS.values()), k=STEPS):
             await getattr(self, f"_{do}")()
@@ -151,6 +152,18 @@ class Life:
     def _any(self) -> int:
         return self._random.choice(list(self._open) or [0])
 
+    def _accept(self, facts: list[Fact]) -> None:
+        """Add facts to the log, and of a distrust the first copy alone.
+
+        Another copy takes back the same, and has only the guard in Python build anew.
+        """
+        for fact in facts:
+            again = isinstance(fact, Distrust) and fact_id(fact) in self._distrusts
+            if isinstance(fact, Distrust):
+                self._distrusts.add(fact_id(fact))
+            if not again:
+                self._log.append(fact)
+
     # --- What happens -----------------------------------------------------------
 
     async def _check(self) -> None:
@@ -172,8 +185,7 @@ class Life:
         )
 
     async def _append(self) -> None:
-        more = self._maker.facts(self._random.choice((1, 1, 2)))[-2:]
-        self._log += more
+        self._accept(self._maker.facts(self._random.choice((1, 1, 2)))[-2:])
         if self._random.random() < 0.8:
             await self._push()
 

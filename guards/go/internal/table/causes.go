@@ -42,10 +42,14 @@ type causes struct {
 	on     map[int32][]*Cause
 	lifts  map[liftKey]map[FactID]stamp
 	lifted map[int32][]liftKey
+	latest map[liftKey]map[int64]int64 // by uncertainty: the latest version of a lift
 }
 
 func newCauses() causes {
-	return causes{map[int32][]*Cause{}, map[liftKey]map[FactID]stamp{}, map[int32][]liftKey{}}
+	return causes{
+		map[int32][]*Cause{}, map[liftKey]map[FactID]stamp{}, map[int32][]liftKey{},
+		map[liftKey]map[int64]int64{},
+	}
 }
 
 func readCause(f *Fact) *Cause {
@@ -103,10 +107,32 @@ func (c *causes) putLift(key liftKey, id FactID, said stamp) {
 		c.lifts[key] = map[FactID]stamp{}
 		c.lifted[key.node] = append(c.lifted[key.node], key)
 	}
-	if known, there := c.lifts[key][id]; there {
+	known, there := c.lifts[key][id]
+	if there {
 		said = smaller(known, said)
 	}
 	c.lifts[key][id] = said
+	if there && known != said {
+		c.gather(key)
+	} else {
+		c.raise(key, said)
+	}
+}
+
+func (c *causes) raise(key liftKey, said stamp) {
+	if c.latest[key] == nil {
+		c.latest[key] = map[int64]int64{}
+	}
+	if version, there := c.latest[key][said.uncertainty]; !there || said.version > version {
+		c.latest[key][said.uncertainty] = said.version
+	}
+}
+
+func (c *causes) gather(key liftKey) {
+	delete(c.latest, key)
+	for _, said := range c.lifts[key] {
+		c.raise(key, said)
+	}
 }
 
 // remove takes a cause or a lift back.
@@ -119,7 +145,10 @@ func (c *causes) remove(node int32, id FactID) {
 		}
 	}
 	for _, key := range c.lifted[node] {
-		delete(c.lifts[key], id)
+		if _, there := c.lifts[key][id]; there {
+			delete(c.lifts[key], id)
+			c.gather(key)
+		}
 	}
 }
 
@@ -128,8 +157,8 @@ func (c *causes) inForce(node int32, cause *Cause) bool {
 	if cause.Effect != Suspend && cause.Effect != Narrow {
 		return true
 	}
-	for _, lift := range c.lifts[liftKey{cause.Authority, node, cause.aspect}] {
-		if lift.version > cause.version+max(cause.uncertainty, lift.uncertainty) {
+	for uncertainty, version := range c.latest[liftKey{cause.Authority, node, cause.aspect}] {
+		if version > cause.version+max(cause.uncertainty, uncertainty) {
 			return false
 		}
 	}

@@ -15,11 +15,16 @@ type closure struct {
 	edges     [][]edge // by place; the parent is a place
 	classes   [][]int  // all names of a node, for the nodes that have several
 	class     []int    // by place: its class, -1 for none
+	ring      []int    // by place with a class: its next name
 	below     [][]int  // by place: its children
 	tooLarge  bool
 	order     []int // R(presented), the nearest first
 	back      []int // by place: from where order reached it, -1
 	hits      []hit
+
+	credentials []int             // those that are presented
+	earliests   []int64           // by class
+	named       map[string]string // see namedBy
 }
 
 // hit is a cause in force at a place.
@@ -79,7 +84,8 @@ func (c *closure) take(node int32) (int, bool) {
 }
 
 func (c *closure) append(node int32) int {
-	c.nodes, c.edges, c.class = append(c.nodes, node), append(c.edges, nil), append(c.class, -1)
+	c.nodes, c.edges = append(c.nodes, node), append(c.edges, nil)
+	c.class, c.ring = append(c.class, -1), append(c.ring, -1)
 	return len(c.nodes) - 1
 }
 
@@ -121,8 +127,9 @@ func (c *closure) nameAll(at int) {
 			return // too large, as the walk sees next
 		}
 	}
-	for _, place := range class {
+	for i, place := range class {
 		c.class[place] = len(c.classes)
+		c.ring[place] = class[(i+1)%len(class)]
 	}
 	c.classes = append(c.classes, class)
 }
@@ -166,53 +173,61 @@ func (c *closure) hang() {
 			c.below[up.parent] = append(c.below[up.parent], at)
 		}
 	}
-	c.order, c.back = c.walk([]int{together}, func(at int, reach func(int)) {
-		for _, up := range c.edges[at] {
-			reach(int(up.parent))
-		}
-	})
+	up := c.newWalk(c.ups)
+	c.order, c.back = up.from(together), up.back
 }
 
-// hangingOn are the places and all that requires them; by place -1 for others.
-func (c *closure) hangingOn(starts ...int) ([]int, []int) {
-	return c.walk(starts, func(at int, reach func(int)) {
-		for _, child := range c.below[at] {
-			reach(child)
-		}
-	})
-}
-
-// walk follows steps and other names, breadth first. It gives the places in order, and
-// by place from where it was reached, -1 where it was not.
-func (c *closure) walk(starts []int, step func(int, func(int))) ([]int, []int) {
-	back := make([]int, len(c.nodes))
-	for at := range back {
-		back[at] = -1
+func (c *closure) ups(at int, reach func(int)) {
+	for _, up := range c.edges[at] {
+		reach(int(up.parent))
 	}
-	order := make([]int, 0, len(starts))
-	named := make([]bool, len(c.classes))
-	var from int
+}
+
+func (c *closure) downs(at int, reach func(int)) {
+	for _, child := range c.below[at] {
+		reach(child)
+	}
+}
+
+// walk follows steps and other names, breadth first, and meets each place once however
+// often it starts.
+type walk struct {
+	of    *closure
+	step  func(int, func(int))
+	back  []int // by place: from where it was reached, -1 where it was not
+	named []bool
+}
+
+func (c *closure) newWalk(step func(int, func(int))) *walk {
+	w := &walk{c, step, make([]int, len(c.nodes)), make([]bool, len(c.classes))}
+	for at := range w.back {
+		w.back[at] = -1
+	}
+	return w
+}
+
+// from gives the places that are met from another start on, the nearest first.
+func (w *walk) from(start int) []int {
+	var order []int
+	at := start
 	reach := func(to int) {
-		if back[to] < 0 {
-			back[to] = from
+		if w.back[to] < 0 {
+			w.back[to] = at
 			order = append(order, to)
 		}
 	}
-	for _, start := range starts {
-		from = start
-		reach(start)
-	}
+	reach(start)
 	for i := 0; i < len(order); i++ {
-		from = order[i]
-		step(from, reach)
-		if class := c.class[from]; class >= 0 && !named[class] {
-			named[class] = true
-			for _, other := range c.classes[class] {
+		at = order[i]
+		w.step(at, reach)
+		if class := w.of.class[at]; class >= 0 && !w.named[class] {
+			w.named[class] = true
+			for _, other := range w.of.classes[class] {
 				reach(other)
 			}
 		}
 	}
-	return order, back
+	return order
 }
 
 func (c *closure) flags(at int) uint8 {
@@ -227,28 +242,25 @@ func (c *closure) flags(at int) uint8 {
 
 // presentedCredentials are those for whose names the verified time counts.
 func (c *closure) presentedCredentials() []int {
-	var found []int
-	for _, at := range c.presented {
-		if c.flags(at)&credential != 0 {
-			found = append(found, at)
+	if c.credentials == nil {
+		c.credentials = []int{}
+		for _, at := range c.presented {
+			if c.flags(at)&credential != 0 {
+				c.credentials = append(c.credentials, at)
+			}
 		}
 	}
-	return found
+	return c.credentials
 }
 
 // issueTime is the earliest time that watermarks are compared with. Only own facts or a
 // verified claim make it known; once it is, earlier times of other names count.
 func (c *closure) issueTime(at int) int64 {
-	own := UnknownTime
-	if c.nodes[at] != none {
-		own = c.table.issued[c.nodes[at]]
-	}
+	own := c.issued(at)
 	if at == together {
 		own = c.q.Presented.IssuedAt
 		for _, one := range c.presentedCredentials() {
-			if c.nodes[one] != none {
-				own = min(own, c.table.issued[c.nodes[one]])
-			}
+			own = min(own, c.issued(one))
 		}
 		return own
 	}
@@ -258,15 +270,31 @@ func (c *closure) issueTime(at int) int64 {
 			break
 		}
 	}
-	if own == UnknownTime {
+	if own == UnknownTime || c.class[at] < 0 {
 		return own
 	}
-	for _, name := range c.names(at) {
-		if c.nodes[name] != none {
-			own = min(own, c.table.issued[c.nodes[name]])
+	return min(own, c.earliest(c.class[at]))
+}
+
+func (c *closure) issued(at int) int64 {
+	if c.nodes[at] == none {
+		return UnknownTime
+	}
+	return c.table.issued[c.nodes[at]]
+}
+
+// earliest time of issue over all names of a class.
+func (c *closure) earliest(class int) int64 {
+	if c.earliests == nil {
+		c.earliests = make([]int64, len(c.classes))
+		for i, names := range c.classes {
+			c.earliests[i] = UnknownTime
+			for _, at := range names {
+				c.earliests[i] = min(c.earliests[i], c.issued(at))
+			}
 		}
 	}
-	return own
+	return c.earliests[class]
 }
 
 func (c *closure) latestIssue(at int) int64 {

@@ -97,17 +97,37 @@ func (c *closure) collectHits() {
 }
 
 func (c *closure) endByCauses(e *ends) {
+	alone := map[alone]hit{}
 	for _, hit := range c.hits {
 		switch {
-		case hit.cause.Effect == NotBefore:
-			c.endOld(e, hit)
-		case hit.cause.Effect == Narrow:
+		case hit.cause.Effect == NotBefore || hit.cause.Effect == Narrow:
 		case hit.cause.Self:
-			c.endAlone(e, hit)
+			// The earliest one cuts whatever a later one does.
+			key := aloneOf(c, hit)
+			if known, there := alone[key]; !there || older(hit.cause, known.cause) {
+				alone[key] = hit
+			}
 		default:
 			e.pass(c.flawOf(hit, hit.at))
 		}
 	}
+	for _, hit := range alone {
+		c.endAlone(e, hit)
+	}
+	c.endOld(e)
+}
+
+// alone is a node with several names, or a place, and an effect on it.
+type alone struct {
+	class, place int
+	effect       string
+}
+
+func aloneOf(c *closure, h hit) alone {
+	if class := c.class[h.at]; class >= 0 {
+		return alone{class, -1, h.cause.Effect}
+	}
+	return alone{-1, h.at, h.cause.Effect}
 }
 
 func (c *closure) flawOf(h hit, at int) flaw {
@@ -119,22 +139,6 @@ func (c *closure) flawOf(h hit, at int) flaw {
 		reason = Suspended
 	}
 	return flaw{reason: reason, node: at, cause: h.cause, target: h.on, caused: true}
-}
-
-// endOld ends the credentials that were issued up to the time of a not_before, or at an
-// unknown time.
-func (c *closure) endOld(e *ends, h hit) {
-	places, _ := c.hangingOn(h.at)
-	for _, at := range places {
-		if c.flags(at)&credential == 0 ||
-			c.spared(at, h.cause.device, c.table.devices) ||
-			c.spared(at, h.cause.tenant, c.table.tenants) {
-			continue
-		}
-		if issued := c.issueTime(at); issued == UnknownTime || issued <= h.cause.Mark {
-			e.pass(c.flawOf(h, at))
-		}
-	}
 }
 
 // endAlone ends every name of the target, and the children of any of them that are not
@@ -192,8 +196,8 @@ func (c *closure) endByExpiry(e *ends) {
 		}
 	}
 	for i := 0; i < len(todo); i++ {
-		for _, name := range c.names(todo[i]) {
-			end(name)
+		if c.class[todo[i]] >= 0 {
+			end(c.ring[todo[i]]) // and so on, round to this one
 		}
 		for _, child := range c.below[todo[i]] {
 			for _, up := range c.edges[child] {
@@ -237,42 +241,6 @@ func (c *closure) orphans(causes, doubts *ends) []flaw {
 		flaws = append(flaws, flaw{reason: NoLivingOwner, node: at, caused: lost})
 	}
 	return flaws
-}
-
-// living finds who lives: the least solution, in which an owner that is still being
-// proved counts as dead.
-func (c *closure) living(sets [][][]int, found ...*ends) []bool {
-	dead := make([]bool, len(c.nodes))
-	var inherited []int
-	for _, e := range found {
-		for at := range c.nodes {
-			if e.inherited[at] {
-				inherited = append(inherited, at)
-			}
-			dead[at] = dead[at] || e.personal[at]
-		}
-	}
-	places, _ := c.hangingOn(inherited...)
-	for _, at := range places {
-		dead[at] = true
-	}
-	alive := make([]bool, len(c.nodes))
-	for grown := true; grown; {
-		var failing []int
-		for at := range c.nodes {
-			if slices.ContainsFunc(sets[at], func(set []int) bool { return !metBy(set, alive) }) {
-				failing = append(failing, at)
-			}
-		}
-		_, blocked := c.hangingOn(failing...)
-		grown = false
-		for at := range c.nodes {
-			if !alive[at] && !dead[at] && blocked[at] < 0 {
-				alive[at], grown = true, true
-			}
-		}
-	}
-	return alive
 }
 
 func metBy(set []int, alive []bool) bool {
