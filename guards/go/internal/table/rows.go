@@ -1,0 +1,122 @@
+package table
+
+import (
+	"encoding/hex"
+	"fmt"
+)
+
+// row is a value of a section of rows. The first value of another form than the section
+// has is noted in wrong.
+type row struct {
+	value any
+	name  string
+	count int
+	wrong *bool
+}
+
+func (l *loader) read(name string) row {
+	return row{l.rows[name], name, l.count, new(bool)}
+}
+
+func (r row) failed() bool { return *r.wrong }
+
+func (r row) err() error {
+	if *r.wrong {
+		return fmt.Errorf("section %s: a value of another form", r.name)
+	}
+	return nil
+}
+
+func (r row) as(value any) row { return row{value, r.name, r.count, r.wrong} }
+
+func (r row) items() []row {
+	list, ok := r.value.([]any)
+	if !ok {
+		*r.wrong = true
+	}
+	items := make([]row, len(list))
+	for i, one := range list {
+		items[i] = r.as(one)
+	}
+	return items
+}
+
+func (r row) at(place int) row {
+	list, _ := r.value.([]any)
+	if place >= len(list) {
+		*r.wrong = true
+		return r.as(nil)
+	}
+	return r.as(list[place])
+}
+
+func (r row) text() string {
+	read, ok := r.value.(string)
+	if !ok {
+		*r.wrong = true
+	}
+	return read
+}
+
+func (r row) oneOf(known []string) string {
+	read := r.text()
+	for _, one := range known {
+		if one == read {
+			return read
+		}
+	}
+	*r.wrong = true
+	return read
+}
+
+func (r row) optional() *string {
+	if r.value == nil {
+		return nil
+	}
+	read := r.text()
+	return &read
+}
+
+func (r row) texts() []string {
+	items := r.items()
+	read := make([]string, 0, len(items))
+	for _, one := range items {
+		read = append(read, one.text())
+	}
+	return read
+}
+
+func (r row) integer() int64 {
+	read, ok := Integer(r.value)
+	if !ok {
+		*r.wrong = true
+	}
+	return read
+}
+
+func (r row) node() int32 {
+	read := r.integer()
+	if read < 0 || read >= int64(r.count) {
+		*r.wrong = true
+		return 0
+	}
+	return int32(read)
+}
+
+func (r row) nodes() []int32 {
+	items := r.items()
+	read := make([]int32, 0, len(items))
+	for _, one := range items {
+		read = append(read, one.node())
+	}
+	return read
+}
+
+func (r row) id() FactID {
+	var id FactID
+	text := r.text()
+	if n, err := hex.Decode(id[:], []byte(text[:min(len(text), 2*len(id))])); err != nil || n != len(id) || len(text) != 2*len(id) {
+		*r.wrong = true
+	}
+	return id
+}
