@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 from array import array
+from io import BytesIO
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -37,6 +38,7 @@ _BYTE: Final = 0xFF
 _LAST_BIT: Final = 7  # of a byte
 _END: Final = 0xFF
 _LONG: Final = 0x80  # codes of more than one byte have it in each
+_JOINED: Final = 1 << 12  # blocks put together before other threads get their turn
 _PIECE: Final = 1 << 16  # bytes read before other threads get their turn
 _NAME: Final = re.compile(rb"[^\xff]*\xff")
 
@@ -178,7 +180,10 @@ class NameTable:
 
     def dump(self) -> dict[str, Any]:
         """Kinds by their codes, and the names by their numbers, one after the other."""
-        return {"kinds": list(self._kinds), "names": b"".join(map(bytes, self._blocks))}
+        names = BytesIO()
+        for start in range(0, len(self._blocks), _JOINED):
+            names.write(b"".join(self._blocks[start : start + _JOINED]))
+        return {"kinds": list(self._kinds), "names": names.getvalue()}
 
     def restore(self, plain: Mapping[str, Any], rest: Rest = restless) -> None:
         """Take up what `dump` gave; nothing may be interned yet."""

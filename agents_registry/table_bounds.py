@@ -13,7 +13,7 @@ from itertools import chain, islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from agents_registry.lineage import CAUSED, MANY_PARENTS, OWNED, RELATIONS, SCOPED
+from agents_registry.lineage import CAUSED, MANY_PARENTS, NONE, OWNED, RELATIONS, SCOPED
 from agents_registry.registers import SHARED
 from agents_registry.steps import rested, restless
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from agents_registry.steps import Rest
 
 _PIECE: Final = 1 << 14  # numbers looked at in one call
+_MASK: Final = _PIECE - 1
 _ONE_BYTE: Final = 0x80  # a code below it is one byte of UTF-8
 _RELATIONS: Final = bytes(range(len(RELATIONS)))
 _END: Final = b"\xff"
@@ -47,6 +48,7 @@ def check_bounds(plain: Mapping[str, Any], rest: Rest = restless) -> None:
     for name in ("parent", "first_child", "next_child"):
         for piece in _pieces(plain[f"lineage.{name}"], "i", rest):
             _within(name, piece, -1, count)
+    _children(plain, rest)
     _expiry(plain, count, rest)
     for start in range(0, count, _PIECE):
         rest()
@@ -84,6 +86,34 @@ def _ring(ring: bytes, count: int, rest: Rest) -> None:
             met[number] = 1
     if met.count(1) != count:
         raise ValueError("a ring that is none")
+
+
+def _children(plain: Mapping[str, Any], rest: Rest) -> None:
+    """Each node once below its first parent: who looks there misses none, and ends.
+
+    Of what is missed nothing that is kept would be undone.
+    """
+    parents, nexts = (
+        memoryview(plain[f"lineage.{name}"]).cast("i")
+        for name in ("parent", "next_child")
+    )
+    left = len(parents)
+    for piece in _pieces(plain["lineage.parent"], "i", rest):
+        left -= piece.count(NONE)
+    number = 0
+    for piece in _pieces(plain["lineage.first_child"], "i", rest):
+        for parent, first in enumerate(piece, number):
+            child = first
+            while child >= 0:
+                if parents[child] != parent or not left:
+                    raise ValueError("a child of another one")
+                left -= 1
+                if not left & _MASK:
+                    rest()
+                child = nexts[child]
+        number += len(piece)
+    if left:
+        raise ValueError("children are missing")
 
 
 def _expiry(plain: Mapping[str, Any], count: int, rest: Rest) -> None:

@@ -56,6 +56,18 @@ def row(name: str, *path: int, to: object = -7) -> Change:
     return change
 
 
+def eldest(plain: dict[str, Any]) -> int:
+    """Give a number that has a child."""
+    children = array("i", plain["lineage.first_child"])
+    return next(at for at, child in enumerate(children) if child > 0)
+
+
+def around(plain: dict[str, Any]) -> None:
+    """Let a child be the next one of itself."""
+    child = array("i", plain["lineage.first_child"])[eldest(plain)]
+    column("lineage.next_child", child, at=child)(plain)
+
+
 def names(of: Callable[[bytes], bytes]) -> Change:
     """Give a change of the names."""
     return lambda plain: plain.update({"lineage.names": of(plain["lineage.names"])})
@@ -101,6 +113,17 @@ def test_what_a_server_sends_is_as_it_should_be(plain: dict[str, Any]) -> None:
         ),
         pytest.param(
             column("lineage.next_child", 1 << 20), "next_child: ", id="a child outside"
+        ),
+        pytest.param(around, "a child of another one", id="children that come back"),
+        pytest.param(
+            lambda plain: column("lineage.first_child", 0, at=eldest(plain))(plain),
+            "a child of another one",
+            id="a child that another one has",
+        ),
+        pytest.param(
+            lambda plain: column("lineage.first_child", -1, at=eldest(plain))(plain),
+            "children are missing",
+            id="a child that is missing",
         ),
         pytest.param(
             column("lineage.relation", 3, "B"), "unknown relations", id="a relation"
