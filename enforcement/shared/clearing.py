@@ -13,7 +13,7 @@ from agents_registry.clearance import Clearance
 from enforcement.shared.layout import GENERATION, NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from agents_registry.lineage import Lineage
     from enforcement.shared.layout import SharedFile
@@ -23,7 +23,8 @@ class SharedClearance(Clearance):
     """Values in a file; the same as those of a table in memory.
 
     Attributes:
-        undone: counts what may leave nodes to be found out.
+        undone: nodes to be found out anew; whoever does empties it.
+        begun: counts generations.
     """
 
     def __init__(
@@ -34,7 +35,8 @@ class SharedClearance(Clearance):
     ) -> None:
         """Begin a generation."""
         super().__init__(lineage, owned)
-        self.undone = 0
+        self.undone: list[int] = []
+        self.begun = 0
         columns: Mapping[str, array[int]] = file.columns  # type: ignore[assignment]
         self._words, self._known = file.words, columns["clear"]
         self.values, self.marks = columns["clear"], columns["marks"]
@@ -51,14 +53,16 @@ class SharedClearance(Clearance):
         if node < self._words[NAMES]:
             super().name(node)
 
-    def undo(self, *touched: int) -> None:
-        """Undo what hangs on nodes; see `Clearance`."""
-        self.undone += 1
-        super().undo(*touched)
+    def _hanging(self, touched: Collection[int]) -> list[int] | None:
+        found = super()._hanging(touched)
+        if found:
+            self.undone += found
+        return found
 
     def begin(self) -> None:
         """Begin a generation: nothing is known any more."""
-        self.undone += 1
+        self.begun += 1
+        self.undone.clear()
         super().begin()
         if self.values is not self._known:
             # Generations are used up, and nobody may take an old value for a new one.

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+from array import array
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
@@ -154,7 +155,7 @@ class TableWriter:
     def _append(self, upto: int) -> None:
         """Write the names from the last one on."""
         file, lineage, first = self.file, self.registry.lineage, self._written
-        columns, words, rows = file.columns, file.words, lineage.flags
+        columns, words = file.columns, file.words
         if self._kinds != len(lineage.names.kinds):
             self._head()  # a name is read by its kind
         names = list(map(lineage.names.encoded, range(first, upto)))
@@ -165,16 +166,21 @@ class TableWriter:
         words[NAMES_END] = places[-1]
         for column in _COPIED:
             columns[column][first:upto] = getattr(lineage, column)[first:upto]
-        changes, starts = words[CHANGES], columns["start"]
-        changed, after, buckets = columns["changed"], columns["next"], file.buckets
-        for number in range(first, upto):
-            changed[number] = changes
-            starts[number] = places[number - first]
-            if rows[number] & _ROWS or self._has_more(number):
-                columns["row"][number] = self._row(number)
+        columns["start"][first:upto] = array("I", places[:-1])
+        if self.complete:
+            changed = array("q", [words[CHANGES]]) * (upto - first)
+            columns["changed"][first:upto] = changed
+        for number in self._with_rows(first, upto):
+            columns["row"][number] = self._row(number)
         words[NAMES] = upto
-        for number in range(first, upto):
-            bucket = place_of(self._salt, names[number - first]) & self._mask
+        after, buckets, mask, salt = (
+            columns["next"],
+            file.buckets,
+            self._mask,
+            self._salt,
+        )
+        for number, name in enumerate(names, first):
+            bucket = place_of(salt, name) & mask
             after[number] = buckets[bucket]
             buckets[bucket] = number + 1
         self._written = upto
@@ -183,18 +189,19 @@ class TableWriter:
         """Write one row again."""
         columns, lineage = self.file.columns, self.registry.lineage
         columns["changed"][node] = self.file.words[CHANGES]
-        if lineage.flags[node] & _ROWS or self._has_more(node):
+        if self._with_rows(node, node + 1):
             columns["row"][node] = self._row(node)
         for column in _COPIED:
             columns[column][node] = getattr(lineage, column)[node]
 
-    def _has_more(self, node: int) -> bool:
-        registry = self.registry
-        return (
-            node in registry.lineage.reissued
-            or node in registry.devices
-            or node in registry.tenants
-        )
+    def _with_rows(self, first: int, upto: int) -> list[int]:
+        """Nodes that have more than the columns hold."""
+        registry, flags = self.registry, self.registry.lineage.flags
+        found = {n for n, of in enumerate(flags[first:upto], first) if of & _ROWS}
+        for more in (registry.lineage.reissued, registry.devices, registry.tenants):
+            if more:
+                found.update(n for n in range(first, upto) if n in more)
+        return sorted(found)
 
     def _row(self, node: int) -> int:
         """Put what few nodes have; the columns have the rest."""

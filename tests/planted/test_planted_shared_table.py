@@ -59,10 +59,12 @@ BUGS = {
     ),
     "a name is found before its row is there": Change(
         WRITING,
-        "        words[NAMES] = upto\n        for number in range(first, upto):\n",
-        "        words[NAMES] = upto\n        for number in range(upto - 1, upto):\n",
+        "in enumerate(names, first):\n",
+        "in [*enumerate(names, first)][-1:]:\n",
     ),
-    "a fact undoes nothing": Change(CLEARING, "super().undo(*touched)", "pass"),
+    "a fact undoes nothing": Change(
+        CLEARING, "found = super()._hanging(touched)", "found = []"
+    ),
     "a generation ends for the agent alone": Change(
         CLEARING,
         "            self.values = self._known\n"
