@@ -10,10 +10,12 @@ file system would kill the process.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import mmap
 import os
-from typing import TYPE_CHECKING, Any, Final, Self
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -143,6 +145,7 @@ class SharedFile:
         path.unlink(missing_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, MODE)
         try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.fchmod(descriptor, MODE)
             os.ftruncate(descriptor, start + size)
             _reserve(descriptor, 0, start)
@@ -206,8 +209,25 @@ class SharedFile:
         """Write no more to it: who reads it must look for another one."""
         self.words[DEADLINE] = 0
         if self._descriptor >= 0:
+            # The mapping has a descriptor of its own, which shares the lock.
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
             os.close(self._descriptor)
         self._descriptor = -1
+
+
+def locked(path: Path) -> BinaryIO:
+    """Open a file, so that nobody takes it for a leftover until it is closed."""
+    file = path.open("rb")
+    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    return file
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove the files beside a table whose writers are no more: nobody locks them."""
+    for file in path.parent.glob(f".{path.name}.*"):
+        with suppress(OSError), file.open("rb") as left:
+            fcntl.flock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file.unlink()
 
 
 def _sections(room: int) -> tuple[dict[str, list[Any]], int]:

@@ -12,7 +12,7 @@ import logging
 import os
 import secrets
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from attrs import define
 
@@ -27,6 +27,8 @@ from enforcement.shared.layout import (
     SERVED,
     SOUND,
     STATE,
+    locked,
+    remove_leftovers,
 )
 from enforcement.shared.writing import TableWriter
 from enforcement.standing import Freshness
@@ -102,6 +104,8 @@ class SharedStanding(Freshness):
         self._mode = mode
         self._build: _Build | None = None
         self._gone_paths: list[str] = []
+        self._locks: list[BinaryIO] = []
+        remove_leftovers(path)
 
     def offer(self, replica: Replica) -> bool:
         """Put a replica in force once it is complete and in a file."""
@@ -119,6 +123,8 @@ class SharedStanding(Freshness):
         self._put(replica)
         for writer in before.writers:
             writer.retire()
+        for name in self._gone_paths[len(self._locks) :]:
+            self._locks.append(locked(self._path.with_name(name)))
         return True
 
     def refresh(self) -> None:
@@ -132,6 +138,8 @@ class SharedStanding(Freshness):
         for writer in self.replica.writers:
             writer.retire()
         self.replica.writers = ()
+        for lock in self._locks:
+            lock.close()
 
     def _write(self) -> None:
         replica = self.replica

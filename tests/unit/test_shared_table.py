@@ -44,9 +44,9 @@ SAID = {**host.described(), "genesis": "g", "partition": 0, "mode": "fail_closed
 VOUCHED = 7  # caught up, served and sound
 
 
-def said(kind: type[Fact], when: int, **more: Any) -> Fact:
+def said(fact: type[Fact], when: int, /, **more: Any) -> Fact:
     """Make a fact of one authority."""
-    return kind(authority="idp", version=NOW + when, received_at=NOW + when, **more)
+    return fact(authority="idp", version=NOW + when, received_at=NOW + when, **more)
 
 
 def suspended(target: Identifier, at: int) -> Fact:

@@ -1,0 +1,179 @@
+"""What an agent puts where its readers look, and when."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agents_registry.facts import Edge, Lift, Node, Withdraw, fact_id
+from agents_registry.registry import Registry
+from enforcement.shared import publishing, writing
+from enforcement.shared.guard import SharedGuard
+from enforcement.shared.layout import DEADLINE, SharedFile
+from enforcement.shared.publishing import SharedReplica, SharedStanding
+from enforcement.verdict import Lapse, Mode
+from tests.unit.test_shared_table import AGENT, NOW, SECOND, TOKEN, said, suspended
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agents_registry.facts import Fact
+
+BORN = (
+    said(Node, 0, node=AGENT),
+    said(Node, 0, node=TOKEN),
+    said(Edge, 0, child=TOKEN, parent=AGENT),
+)
+
+
+class Fed:
+    """A standing that is fed by hand, and a reader."""
+
+    def __init__(self, path: Path) -> None:
+        self.now = 0
+        self.path = path
+        self.standing = SharedStanding(path, Mode.FAIL_CLOSED, SECOND, lambda: self.now)
+        self.standing.time = lambda: NOW + self.now
+        self.guard = SharedGuard(path, clock=lambda: self.now)
+
+    async def begin(self, genesis: str, position: int, *facts: Fact) -> SharedReplica:
+        """Feed a whole table; give its replica once it is in force."""
+        replica = self.standing.begin()
+        assert isinstance(replica, SharedReplica)
+        replica.adopt(genesis, position, Registry.build([*BORN, *facts]), None)
+        while not self.standing.offer(replica):
+            assert self.standing.replica is not replica
+            await asyncio.sleep(0)
+        return replica
+
+    def prove(self, end: int) -> None:
+        """Have the server say how long its log is."""
+        replica, seq = self.standing.replica, self.standing.ping()
+        assert replica.genesis is not None
+        self.standing.pong(replica, seq, replica.genesis, end, 1000)
+
+
+@pytest.fixture
+def fed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fed:
+    """Give a standing without a table."""
+    monkeypatch.setattr(writing, "SPARE_NAMES", 4096)
+    return Fed(tmp_path / "table")
+
+
+async def test_a_lease_is_of_what_readers_see(fed: Fed) -> None:
+    """Of what is written, and not of what is known to come."""
+    replica = await fed.begin("g", 5)
+    assert fed.guard.check(TOKEN).reason is Lapse.NOT_CAUGHT_UP
+    fed.prove(6)
+    assert not fed.guard.check(TOKEN).allowed
+    fed.prove(5)
+    assert fed.guard.check(TOKEN).allowed
+    assert fed.guard.check(TOKEN, at_least="g:0:6").reason is Lapse.NOT_YET_APPLIED
+
+    replica._apply(suspended(AGENT, 1), 5)
+    replica.position = 6
+    fed.standing.refresh()
+    assert fed.guard.check(TOKEN, at_least="g:0:6").cause is not None
+    fed.now = SECOND
+    assert fed.guard.check(AGENT).stale
+
+
+async def test_a_condemned_table_has_no_lease(fed: Fed) -> None:
+    """Readers deny at once where the agent does."""
+    await fed.begin("g", 5)
+    fed.prove(5)
+    fed.standing.condemn(forget=False)
+    assert fed.guard.check(TOKEN).reason is Lapse.NO_LEASE
+    fed.standing.condemn(forget=True)
+    assert fed.guard.check(TOKEN).reason is Lapse.NOT_CAUGHT_UP
+
+
+async def test_what_a_log_that_is_gone_denied_stays_denied(fed: Fed) -> None:
+    """Its file is kept beside, and by nobody once the agent ended."""
+    await fed.begin("g", 5, suspended(AGENT, 1))
+    fed.prove(5)
+    assert fed.guard.check(TOKEN).reason.value == "suspended"
+    fed.standing.meet("h")
+    await fed.begin("h", 1)
+    fed.prove(1)
+
+    assert fed.guard.check(TOKEN).reason.value == "suspended"
+    assert SharedGuard(fed.path, clock=lambda: 0).check(str(TOKEN)).cause is not None
+    Fed(fed.path)
+    assert len([*fed.path.parent.iterdir()]) == 2
+    fed.standing.close()
+    Fed(fed.path)
+    assert [fed.path] == [*fed.path.parent.iterdir()]
+
+
+async def test_a_table_that_is_built_anew_costs_no_lease(fed: Fed) -> None:
+    """The old one is written to until the new one is whole, and both say the same."""
+    old = await fed.begin("g", 5, suspended(AGENT, 1))
+    fed.prove(5)
+    successor = old.successor()
+    facts = [*BORN, suspended(AGENT, 1)]
+    successor.adopt("g", 5, Registry.build(facts), None)
+    assert not fed.standing.offer(successor)
+    fed.standing.refresh()
+    lift = said(Lift, 2, target=AGENT)
+    for replica in (old, successor):
+        replica._apply(lift, 5)
+        replica.position = 6
+    fed.standing.refresh()
+    assert fed.guard.check(TOKEN).reason.value == "lives"
+    withdrawn = said(
+        Withdraw, 3, fact_id=fact_id(lift).hex(), kind="lift", target=AGENT
+    )
+    for replica in (old, successor):
+        replica._apply(withdrawn, 6)
+    while not fed.standing.offer(successor):  # noqa: ASYNC110 - as frames come
+        await asyncio.sleep(0)
+    assert fed.guard.check(TOKEN).reason.value == "suspended"
+    assert old.writers[0].file.words[DEADLINE] == 0
+
+
+async def test_a_file_that_fills_up_is_replaced(
+    fed: Fed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a lapse, and with all that came meanwhile."""
+    replica = await fed.begin("g", 5)
+    fed.prove(5)
+    before = replica.writers[0]
+    monkeypatch.setattr(publishing, "LITTLE_ROOM", 1.0)
+    fed.standing.offer(replica)
+    assert len(replica.writers) == 2
+    monkeypatch.setattr(publishing, "LITTLE_ROOM", 0.0)
+    while replica.writers[0] is before:
+        await asyncio.sleep(0)
+        fed.standing.offer(replica)
+        assert fed.guard.check(TOKEN).allowed
+    replica._apply(suspended(AGENT, 1), 5)
+    assert fed.guard.check(TOKEN).reason.value == "suspended"
+    assert [fed.path] == [*fed.path.parent.iterdir()]
+
+
+async def test_without_room_there_is_no_lease_until_there_is(
+    fed: Fed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fact that cannot be written ends what readers may do by the table."""
+    replica = await fed.begin("g", 5)
+    fed.prove(5)
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SharedFile, "reserve", full)
+        replica._apply(suspended(AGENT, 1), 5)
+        fed.standing.refresh()
+        assert not fed.guard.check(TOKEN).allowed
+        fed.standing.offer(replica)
+        fed.standing.refresh()
+        assert not fed.guard.check(TOKEN).allowed
+    fed.standing.offer(replica)
+    while replica.failed:
+        await asyncio.sleep(0)
+        fed.standing.offer(replica)
+    assert fed.guard.check(TOKEN).reason.value == "suspended"
