@@ -330,14 +330,25 @@ def _dead_letters(answer: dict[str, Any]) -> str:
 def _findings(answer: dict[str, Any]) -> str:
     if not answer["findings"]:
         return "No findings."
-    heads = ("severity", "kind", "times", "first seen", "last seen", "finding")
-    names = ("kind", "count", "first_seen", "last_seen", "message")
-    rows = _rows(answer["findings"], names)
-    severities = [Severity(each["severity"]) for each in answer["findings"]]
-    ranked = zip(severities, rows, strict=True)
-    table = columns(heads, [[rank.name.lower(), *row] for rank, row in ranked])
+    heads = (
+        "severity", "kind", "state", "late by", "times", "first seen", "last seen",
+        "finding",
+    )  # fmt: skip
+    names = ("late_by", "count", "first_seen", "last_seen", "message")
+    states = [
+        [Severity(each["severity"]).name.lower(), each["kind"], _told(each)]
+        for each in answer["findings"]
+    ]
+    rows = zip(states, _rows(answer["findings"], names), strict=True)
+    table = columns(heads, [[*state, *row] for state, row in rows])
     left_out = answer.get("left_out")
     return f"{table}\n{LEFT_OUT.format(left_out)}" if left_out else table
+
+
+def _told(finding: dict[str, Any]) -> str:
+    if not finding["open"]:
+        return "closed"
+    return "silenced" if finding.get("silenced") else "open"
 
 
 def _guards(answer: dict[str, Any]) -> str:

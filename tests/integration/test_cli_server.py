@@ -60,7 +60,7 @@ def test_finds_every_presentation_that_the_vault_refused(watched: Running) -> No
     code, out, _ = watched.ask("findings")
 
     assert 0 == code
-    assert out.splitlines()[0].split()[:3] == ["severity", "kind", "times"]
+    assert out.splitlines()[0].split()[:3] == ["severity", "kind", "state"]
     assert "medium    blocked_attempt" in out
 
 

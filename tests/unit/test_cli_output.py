@@ -127,6 +127,27 @@ def test_no_findings_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert "No findings.\n" == capsys.readouterr().out
 
 
+def test_a_finding_is_open_or_closed_and_says_who_was_late(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What is silenced is open, and nobody is told of it."""
+    one = {
+        "severity": 4, "kind": "use_after_revocation", "count": 2, "first_seen": "a",
+        "last_seen": "b", "message": "m", "open": True, "late_by": "source",
+        "silenced": None,
+    }  # fmt: skip
+    closed = one | {"open": False, "late_by": None}
+    silenced = one | {"silenced": {"id": "s"}, "late_by": "guard"}
+    answer = {"findings": [one, closed, silenced], "after": 0}
+
+    assert 0 == findings(fake(answer, answer | {"findings": []}), None, "table")
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head.split("  ")[:2] == ["severity", "kind"]
+    assert [row.split()[2:4] for row in rows] == [
+        ["open", "source"], ["closed", "-"], ["silenced", "guard"],
+    ]  # fmt: skip
+
+
 def test_a_revocation_counts_though_the_server_cannot_show_it_yet(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
