@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -178,4 +179,39 @@ func TestStreamsNeedAGuardForLiveSessions(t *testing.T) {
 		}
 	}()
 	g.Middleware(bearer, HTTPOptions{})
+}
+
+func TestAHandlerThatWaitsForASlowClientIsFreed(t *testing.T) {
+	f := feedtest.New(t, feedtest.Node("jwt.jti:c"))
+	g := fed(t, f, nil)
+	freed := make(chan struct{})
+	var written atomic.Int64
+	part := make([]byte, 1<<20)
+	server := httptest.NewServer(g.Middleware(bearer, HTTPOptions{})(http.HandlerFunc(
+		func(w http.ResponseWriter, _ *http.Request) {
+			defer close(freed)
+			for {
+				if _, err := w.Write(part); err != nil {
+					return
+				}
+				written.Add(1)
+			}
+		})))
+	defer server.Close()
+	get(t, server.URL, "c") // its body is never read
+	before, stalled := int64(-1), 0
+	until(t, func() bool {
+		if now := written.Load(); now != before {
+			before, stalled = now, 0
+		}
+		stalled++
+		return stalled > 200
+	})
+	f.Append(feedtest.Revocation("jwt.jti:c"))
+	select {
+	case <-freed:
+	case <-time.After(20 * time.Second):
+		server.CloseClientConnections()
+		t.Fatal("it waits")
+	}
 }

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import shutil
 import subprocess
+from random import Random
+from typing import Any
 
 import pytest
 
+from agents_registry.facts import to_plain
 from conformance.cases import suite
 from conformance.drivers import Program
 from conformance.levels import report, run
 from conformance.tables import TableDriver
-from tests.guard_lives import compare
+from tests.contract.test_guard_table import packed
+from tests.guard_lives import CLASSES, compare
 from tests.integration.go_guard import BUILD_SECONDS, MODULE, TOOLS, built, go
+from tests.second_worlds import CONTAINERS, CREDENTIALS, PRINCIPALS, Maker
 
 OPERATIONS = 20_000
 pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.no_cover]
@@ -52,6 +59,51 @@ def test_it_passes_level_full(driver: str, *, tabled: bool) -> None:
 
     lines = report(tally, "full")
     assert "level full: passed" in lines, lines
+
+
+def test_a_table_that_was_damaged_is_refused_or_answers(driver: str) -> None:
+    """No number in it leads out of the table, and no ring goes on for ever."""
+    random = Random(7)
+    maker = Maker(random, (*CREDENTIALS, *PRINCIPALS, *CONTAINERS))
+    facts = maker.facts(60)
+    message, content = packed(facts)
+    # Rows are JSON, in which most of what is damaged is none any more.
+    columns = sum(size for _, form, size in message["sections"] if form != "rows")
+    announced = json.dumps({**message, "type": "table", "vocabulary": CLASSES})
+    later = [to_plain(fact) for fact in maker.facts(40)]
+    delta = json.dumps({"type": "delta", "from": 4, "to": 5, "facts": later})
+    taken = 0
+    with Program([driver]) as program:
+
+        def ask(do: str, **fields: object) -> dict[str, Any]:
+            return program.ask(
+                {"do": do, "clock": 1, "wall": 1, "connection": 1, **fields}
+            )
+
+        for _ in range(500):
+            damaged = bytearray(content)
+            for _ in range(random.choice((1, 1, 2, 4))):
+                place = random.randrange(random.choice((columns, len(damaged))))
+                damaged[place] = random.randrange(256)
+            settings = {"lease_ms": 1000, "mode": "fail_open", "unknown": {}}
+            ask("reset", settings=settings)
+            ask("connect")
+            assert not ask("receive", frame=announced)["closed"]
+            part = base64.b64encode(damaged).decode()
+            if ask("receive", bytes=part)["closed"]:
+                continue
+            taken += 1
+            for frame in (None, delta):
+                if frame:
+                    ask("receive", frame=frame)
+                for name in maker.names:
+                    presented = {"identifiers": [str(name)], "issued_at": None}
+                    shown = {"presented": {**presented, "chain": []}}
+                    assert not ask("check", scope="n|a", at_least=None, **shown)[
+                        "allowed"
+                    ]  # nothing is proven
+
+    assert 40 < taken < 460
 
 
 @pytest.mark.timeout(BUILD_SECONDS)

@@ -162,7 +162,7 @@ func (s *Standing) fail(r *replica, err error) {
 func (s *Standing) Applied() (Token, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if !s.sound || s.replica.genesis == "" || s.replica.proven() < 0 {
+	if !s.sound || s.ended || s.replica.genesis == "" || s.replica.proven() < 0 {
 		return Token{}, false
 	}
 	return Token{s.replica.genesis, s.replica.partition, s.replica.proven()}, true
