@@ -28,7 +28,8 @@ OutFile = Annotated[
 ]
 
 token_app = typer.Typer(
-    cls=PlainGroup, help="Make bearer tokens, and list and replace those of settings."
+    cls=PlainGroup,
+    help="Make bearer tokens, and list, replace and revoke those of settings.",
 )
 
 
@@ -66,18 +67,21 @@ def create(
 @token_app.command("list")
 def list_tokens(config: ConfigFile) -> None:
     """List the credentials of settings, without their digests."""
+    from streams.settings.revoked_tokens import revoked_in
+
     try:
-        tokens = _tokens(config)
+        tokens, file = _tokens(config)
+        revoked = set() if file is None else revoked_in(file)[0]
     except (OSError, ValueError) as error:
         raise typer.Exit(complain("token list", error, USAGE)) from error
     rows = [
         (
             each.name, *(_listed(of) for of in (each.roles, each.realms, each.guards)),
-            each.authority,
+            each.authority, "yes" if each.sha256 in revoked else None,
         )
         for each in tokens
     ]  # fmt: skip
-    heads = ("name", "roles", "realms", "guards", "authority")
+    heads = ("name", "roles", "realms", "guards", "authority", "revoked")
     sys.stdout.write(columns(heads, rows) + "\n")
 
 
@@ -89,9 +93,7 @@ def rotate(
 ) -> None:
     """Make another token for a credential, and print the entry to put beside it."""
     try:
-        found = [each for each in _tokens(config) if each.name == name]
-        if not found:
-            raise ValueError(f"{config}: `tokens` has no {name}")
+        found = _named(config, name, _tokens(config)[0])
     except (OSError, ValueError) as error:
         raise typer.Exit(complain("token rotate", error, USAGE)) from error
     entry = found[-1].model_dump(mode="json", exclude_defaults=True)
@@ -101,6 +103,54 @@ def rotate(
         " the credential use the new token:"
     )
     raise typer.Exit(_make("token rotate", entry, out, said))
+
+
+@token_app.command()
+def revoke(
+    name: Annotated[str, typer.Argument(help="Name of a credential in the settings.")],
+    config: ConfigFile,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(help="With the token: revoke this one, and no other of the name."),
+    ] = None,
+) -> None:
+    """Revoke the tokens of a credential: what runs refuses them within a second."""
+    from streams.process.whole_file import write_whole
+    from streams.settings.revoked_tokens import COMMENT, revoked_in
+
+    try:
+        tokens, file = _tokens(config)
+        digests = {each.sha256 for each in _named(config, name, tokens)}
+        if token_file is not None:
+            given = hashlib.sha256(token_file.read_bytes().strip()).hexdigest()
+            if given not in digests:
+                raise ValueError(f"{token_file} holds no token of {name}")
+            digests = {given}
+        if file is None:
+            said = "set `revoked_tokens`, a file that every process reads"
+            raise ValueError(f"{config}: {said}, and restart them once")
+        held = file.read_text("utf-8").splitlines() if file.exists() else []
+        new = sorted(digests - (revoked_in(file)[0] if held else set()))
+        held += [f"{each}  {COMMENT} {name}" for each in new]
+        write_whole(file, "".join(f"{line}\n" for line in held))
+    except (OSError, ValueError) as error:
+        raise typer.Exit(complain("token revoke", error, USAGE)) from error
+    said = "Keep its lines as long as the tokens stand in the settings."
+    to_stderr("token revoke", f"{len(new)} more in {file}. {said}")
+
+
+def _named(
+    config: Path, name: str, tokens: Sequence[StaticToken]
+) -> Sequence[StaticToken]:
+    """Entries of a name.
+
+    Raises:
+        ValueError: there are none.
+    """
+    found = [each for each in tokens if each.name == name]
+    if not found:
+        raise ValueError(f"{config}: `tokens` has no {name}")
+    return found
 
 
 def _make(command: str, entry: dict[str, Any], out: Path | None, said: str) -> int:
@@ -136,8 +186,8 @@ def _write(out: Path, token: str) -> None:
         file.write(token)
 
 
-def _tokens(config: Path) -> tuple[StaticToken, ...]:
-    """Read the entries of a settings file, and nothing else of it.
+def _tokens(config: Path) -> tuple[tuple[StaticToken, ...], Path | None]:
+    """Read the entries of a settings file, and the file of those that are revoked.
 
     Raises:
         ValueError: they are wrong.
@@ -152,14 +202,16 @@ def _tokens(config: Path) -> tuple[StaticToken, ...]:
 
     class WithTokens(BaseModel):
         tokens: tuple[StaticToken, ...] = ()
+        revoked_tokens: Path | None = None
 
     WithTokens.model_rebuild(_types_namespace={"StaticToken": StaticToken})
     hold_settings(config)
     held = safe_load(config.read_text("utf-8-sig")) or {}
     try:
-        return WithTokens.model_validate(held).tokens
+        given = WithTokens.model_validate(held)
     except ValidationError as error:
         raise ValueError(explained(error, WithTokens, config)) from error
+    return given.tokens, given.revoked_tokens
 
 
 def _listed(values: Sequence[str] | frozenset[str]) -> str:

@@ -27,6 +27,7 @@ from streams.http.problems import (
 )
 
 if TYPE_CHECKING:
+    from asyncio import BaseTransport
     from collections.abc import Callable, Iterable, Mapping
 
     from streams.settings.access import Credential, Role, StaticToken
@@ -61,6 +62,7 @@ class CredentialHolder:
 
 
 PROVEN: Final = web.RequestKey("proven", object)
+SHOWN: Final = web.RequestKey("shown", tuple)
 COUNTED: Final = web.RequestKey("counted", str)
 MOST: Final = 256  # requests of one credential at once
 
@@ -91,6 +93,24 @@ class Tokens:
         self._under_way: Counter[str] = Counter()
         self._realm = realm
         self._tokens = tuple((each.sha256, holder_of(each, realm)) for each in tokens)
+        self._revoked: set[str] = set()
+        self._open: dict[str, set[BaseTransport]] = {}
+
+    def revoke(self, digests: Iterable[str]) -> list[str]:
+        """Let tokens count no longer, and cut the connections on which they were shown.
+
+        Args:
+            digests: SHA-256 of the tokens, in hex.
+
+        Returns:
+            The names of those that counted until now.
+        """
+        new = set(digests) - self._revoked
+        self._revoked |= new
+        for digest in new & self._open.keys():
+            for transport in self._open[digest]:
+                transport.abort()  # type: ignore[attr-defined] # of a socket
+        return sorted({holder.name for kept, holder in self._tokens if kept in new})
 
     def holder(
         self, request: web.Request, *roles: Role, any_realm: bool = False
@@ -148,6 +168,11 @@ class Tokens:
 
     def left(self, request: web.Request) -> None:
         """Count a request no longer: it is answered."""
+        digest, transport = request.get(SHOWN, ("", None))
+        if transport is not None:
+            self._open[digest].discard(transport)
+            if not self._open[digest]:
+                del self._open[digest]
         name = request.get(COUNTED)
         if name is not None:
             self._under_way[name] -= 1
@@ -174,7 +199,12 @@ class Tokens:
         header = request.headers.get(hdrs.AUTHORIZATION, "")
         if not header.startswith(SCHEME):
             raise unauthorized("no token", "send Authorization: Bearer <token>")
-        return self._found(header[len(SCHEME) :].strip())
+        given = header[len(SCHEME) :].strip()
+        found = self._found(given)
+        if SHOWN not in request and request.transport is not None:
+            request[SHOWN] = shown = (_digest(given), request.transport)
+            self._open.setdefault(shown[0], set()).add(shown[1])
+        return found
 
     def known(self, given: str, *roles: Role) -> CredentialHolder:
         """Holder of a static token that a caller presented, however it came.
@@ -186,8 +216,9 @@ class Tokens:
         return _entitled(self._found(given), roles, self._realm)
 
     def _found(self, given: str) -> CredentialHolder:
-        presented = given.encode(errors="surrogateescape")
-        digest = hashlib.sha256(presented).hexdigest()
+        digest = _digest(given)
+        if digest in self._revoked:
+            raise unauthorized("revoked token", "use another one: this was revoked")
         found = None
         for kept, holder in self._tokens:
             if hmac.compare_digest(kept, digest):
@@ -196,6 +227,10 @@ class Tokens:
             detail = "it is no token of the settings, and of no OpenID provider in them"
             raise unauthorized("unknown token", detail)
         return found
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()
 
 
 def _is_guard(holder: CredentialHolder) -> bool:

@@ -75,7 +75,7 @@ class ServedTls:
         log.info("certificate_read", files=_names(self._settings))
 
     def _now(self) -> list[tuple[int, int, int] | None]:
-        return [_stamp(path) for path in _files(self._settings)]
+        return [stamp(path) for path in _files(self._settings)]
 
 
 def _pair(settings: CertificateFiles) -> tuple[bytes, bytes]:
@@ -110,7 +110,7 @@ def _names(settings: CertificateFiles) -> str:
     return ", ".join(map(str, _files(settings)))
 
 
-def _stamp(path: Path) -> tuple[int, int, int] | None:
+def stamp(path: Path) -> tuple[int, int, int] | None:
     """Fingerprint of a file's version; a mounted secret is swapped by a link."""
     try:
         found = path.stat()

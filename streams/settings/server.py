@@ -200,6 +200,7 @@ class Settings(FileSettings):
 
     Attributes:
         version: number of this configuration; stored in every fact it lets in.
+        revoked_tokens: file of tokens that count no longer, read again when it changes.
         peppers: keys (base64) of the hash that names opaque tokens, by their name;
             while two are in use a token has two names.
         hashed_kinds: further kinds whose values are keyed hashes of secrets, such as
@@ -235,6 +236,7 @@ class Settings(FileSettings):
     max_requests: int = Field(default=256, gt=0)
     connections: ConnectionSettings = ConnectionSettings()
     tokens: tuple[StaticToken, ...] = ()
+    revoked_tokens: Path | None = None
     oidc: dict[Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")], Oidc] = Field(
         default_factory=dict
     )

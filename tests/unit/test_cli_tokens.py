@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from streams.cli.main import app
 from streams.settings.access import StaticToken
+from streams.settings.revoked_tokens import revoked_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,8 +89,15 @@ def test_the_list_names_no_digest(folder: Path) -> None:
     listed = ask("list", "--config", settings(folder, entry))
     assert listed.exit_code == 0, listed.stderr
     heads, row = listed.stdout.splitlines()
-    assert heads.split() == ["name", "roles", "realms", "guards", "authority"]
-    assert row.split() == ["orders", "guard", "-", "orders-*", "-"]
+    assert heads.split() == [
+        "name",
+        "roles",
+        "realms",
+        "guards",
+        "authority",
+        "revoked",
+    ]
+    assert row.split() == ["orders", "guard", "-", "orders-*", "-", "-"]
     assert entry["sha256"] not in listed.output
 
 
@@ -109,6 +117,59 @@ def test_a_credential_gets_another_token_with_the_same_rights(folder: Path) -> N
     unknown = ask("rotate", "gcp", "--config", config)
     assert unknown.exit_code == 2
     assert "`tokens` has no gcp" in unknown.stderr
+
+
+def test_all_tokens_of_a_name_are_revoked_or_one(folder: Path) -> None:
+    """By their digests, which the list marks; twice is once."""
+    entries = []
+    for name, out in (("orders", "one"), ("orders", "two"), ("other", "three")):
+        made = ask("create", name, "--role", "guard", "--out", out)
+        entries.append(entry_of(made))
+    path = folder / "rescind.yaml"
+    given = {"tokens": entries, "revoked_tokens": "revoked"}
+    path.write_text(yaml.safe_dump(given))
+    file = folder / "revoked"
+    config = ("--config", str(path))
+    assert ask("revoke", "orders", "--token-file", "two", *config).exit_code == 0
+    assert revoked_in(file) == ({entries[1]["sha256"]}, [])
+    for _ in range(2):
+        assert ask("revoke", "orders", *config).exit_code == 0
+    assert file.read_text().count("# orders\n") == 2
+    assert revoked_in(file)[0] == {each["sha256"] for each in entries[:2]}
+    listed = ask("list", *config).stdout.splitlines()
+    assert [line.endswith("yes") for line in listed[1:]] == [True, True, False]
+
+
+def test_a_line_of_an_editor_is_no_part_of_the_next(folder: Path) -> None:
+    """Also where it lacks its end."""
+    made = ask("create", "orders", "--role", "guard")
+    file = folder / "revoked"
+    file.write_text(f"{'a' * 64}")
+    path = folder / "rescind.yaml"
+    path.write_text(
+        yaml.safe_dump({"tokens": [entry_of(made)], "revoked_tokens": str(file)})
+    )
+    assert ask("revoke", "orders", "--config", str(path)).exit_code == 0
+    assert revoked_in(file) == ({"a" * 64, entry_of(made)["sha256"]}, [])
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "says"),
+    [
+        ("nobody", (), "`tokens` has no nobody"),
+        ("orders", (), "set `revoked_tokens`"),
+        ("orders", ("--token-file", "strange"), "strange holds no token of orders"),
+    ],
+)
+def test_what_cannot_be_revoked_is_said(
+    folder: Path, name: str, more: tuple[str, ...], says: str
+) -> None:
+    """Before anything is written."""
+    (folder / "strange").write_text("another one")
+    config = settings(folder, entry_of(ask("create", "orders", "--role", "guard")))
+    told = ask("revoke", name, *more, "--config", config)
+    assert told.exit_code == 2
+    assert says in told.stderr
 
 
 @pytest.mark.parametrize("command", [("list",), ("rotate", "orders")])

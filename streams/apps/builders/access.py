@@ -23,6 +23,7 @@ from streams.clients.jwks_cache import JwksCache
 from streams.http.auth import PROVEN, SCHEME, Tokens, holder_of
 from streams.http.oidc import Issuers, OidcIssuer, refused
 from streams.http.problems import ProblemError
+from streams.http.revoked_tokens import RevokedTokens
 from streams.http.tls import ServedTls
 from streams.model.times import SECOND
 from streams.outbound.answers import RequestError
@@ -63,6 +64,7 @@ class AccessControl:
         tokens: asked by handlers.
         tls: what the server listens with; None: plain HTTP.
         sets: the keys of OpenID providers.
+        revoked: follows the file of tokens that count no longer.
     """
 
     tokens: Tokens
@@ -71,6 +73,7 @@ class AccessControl:
     _issuers: Issuers
     _clients: Mapping[str, CredentialHolder]
     _clock: Callable[[], int]
+    revoked: RevokedTokens | None = None
 
     @property
     def context(self) -> ssl.SSLContext | None:
@@ -79,8 +82,8 @@ class AccessControl:
 
     def loops(self) -> list[Loop]:
         """Coroutines that run until cancelled."""
-        tls = [] if self.tls is None else [self.tls.run]
-        return [*tls, *(each.run for each in self.sets)]
+        followed = (self.tls, self.revoked, *self.sets)
+        return [each.run for each in followed if each is not None]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -181,14 +184,25 @@ def access(
         clients = {
             each.san: holder_of(each, settings.realm) for each in settings.tls.clients
         }
+    tokens = Tokens(settings.tokens, settings.realm, settings.max_requests)
     return AccessControl(
-        Tokens(settings.tokens, settings.realm, settings.max_requests),
+        tokens,
         tls,
         tuple(each.keys for each in issuers),
         Issuers(issuers, settings.realm, lambda: clock() / SECOND, monotonic),
         clients or {},
         clock,
+        _revoked(settings, tokens),
     )
+
+
+def _revoked(settings: Settings, tokens: Tokens) -> RevokedTokens | None:
+    if settings.revoked_tokens is None:
+        return None
+    try:
+        return RevokedTokens(settings.revoked_tokens, tokens)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from error
 
 
 def _check(settings: Settings) -> None:
