@@ -26,6 +26,7 @@ from streams.engines.embedded.analysis import Analysis
 from streams.engines.embedded.current import CurrentTable, StageLimit
 from streams.engines.embedded.dead_letters import DeadLetterRetention
 from streams.engines.embedded.reader_process import ReaderProcess
+from streams.engines.embedded.short_rows import Shortening
 from streams.engines.embedded.store import Store
 from streams.http.publication import publication
 from streams.model.times import DAY
@@ -135,6 +136,7 @@ def _loops(
     yield from (*guarding.loops, *taking.loops(), analysed.watch.run)
     yield from taking.alone().values()
     yield DeadLetterRetention(about.store, kept, letters.most, about.clock).run
+    yield Shortening(about.store, about.settings.realm).run
     yield from (functools.partial(aside, each) for each in analysed.loops())
     yield about.held.watch
     yield functools.partial(aside, about.held.watch, ANALYSIS)

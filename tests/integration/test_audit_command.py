@@ -58,7 +58,7 @@ def test_an_act_is_exported_proved_and_cannot_be_changed(tmp_path: Path) -> None
         )
 
         with closing(sqlite3.connect(server.folder / "data/rescind.db")) as file, file:
-            file.execute("UPDATE facts SET key = key || 'x'")
+            file.execute("UPDATE facts SET key = CAST(key || 'x' AS BLOB)")
         code, out, _ = server.ask("audit", "verify")
         assert (1, "BROKEN: entry 1 was changed: it has another hash\n") == (code, out)
 

@@ -20,6 +20,7 @@ from agents_registry.life import Reason
 from enforcement import Guard
 from streams.cli.main import app
 from streams.engines.embedded.backup_archive import DATABASE, MANIFEST
+from streams.engines.embedded.chain import LAST
 from streams.services.audit_heads import HeadKey
 from streams.stages.audit.chain import Head
 from tests.integration.serving import (
@@ -326,8 +327,9 @@ def test_a_head_that_was_kept_must_be_in_it(tmp_path: Path, backup: Path) -> Non
     folder = backup.parent / "old" / "data"
     key = HeadKey.read((folder / "audit.key").read_bytes())
     with closing(sqlite3.connect(folder / DATABASE)) as db:
-        query = "SELECT sequence, hash, genesis FROM audit_chain ORDER BY sequence"
-        *_, (sequence, last, genesis) = db.execute(query)
+        sequence, last = db.execute(LAST).fetchone()
+        query = "SELECT value FROM meta WHERE name = 'genesis'"
+        (genesis,) = db.execute(query).fetchone()
     right = key.sign(Head("default", genesis, sequence, last, 1))
     newer = key.sign(Head("default", genesis, sequence + 1, last, 1))
     arguments = ("restore", backup, "--data-dir", tmp_path / "new", "--head")

@@ -348,7 +348,7 @@ async def test_a_whole_system_log_comes_through_a_poll(
         vendor.events = orjson.loads((samples / "okta/system-log.json").read_bytes())
         vendor.limit = 3
         settings = polling(vendor, "okta", first=20 * 365 * 86_400)
-        query = "SELECT count(*) FROM facts WHERE key LIKE '%/cause/%'"
+        query = "SELECT count(*) FROM facts WHERE substr(key, 1, 1) = x'07'"  # causes
         async with running(tmp_path, **settings) as server:
             store = server.served.stages.store
 

@@ -18,6 +18,7 @@ from streams.engines.embedded.audit import AuditSigner
 from streams.engines.embedded.fact_log import StoredFactLog
 from streams.engines.embedded.findings_log import StoredDeadLetters, StoredFindings
 from streams.engines.embedded.keyed_store import StoredBodies
+from streams.engines.embedded.short_rows import key_text
 from streams.engines.embedded.store import Store
 from streams.engines.embedded.tables import StageTables
 from streams.engines.embedded.transaction import Transaction
@@ -107,7 +108,7 @@ class OnFile:
             "SELECT coalesce(facts.key, 'act') FROM audit_chain LEFT JOIN facts"
             " ON facts.offset = audit_chain.fact ORDER BY sequence"
         )
-        return [key for (key,) in rows]
+        return [key_text(REALM, key) for (key,) in rows]
 
     async def uses(self) -> int:
         """Count the blocks."""

@@ -10,6 +10,7 @@ import orjson
 from schemas.codec import decode_fact
 from schemas.errors import SchemaError
 from streams.engines.embedded.chain import LAST, entry_of_act
+from streams.engines.embedded.short_rows import GENESIS, HASH, key_text
 from streams.model.times import SECOND
 from streams.services.audit_sinks import Sinks
 from streams.stages.audit.chain import (
@@ -32,9 +33,9 @@ if TYPE_CHECKING:
 
 HEAD_SECONDS: Final = 60.0
 _PAGE: Final = (
-    "SELECT c.sequence, c.genesis, c.hash, c.fact, f.key, f.value,"
+    f"SELECT c.sequence, {GENESIS}, {HASH.format('c.hash')}, c.fact, f.key, f.value,"  # noqa: S608 - constant
     " a.offset, a.at, a.actor, a.action, a.detail, p.entry, h.head,"
-    " (SELECT hash FROM audit_chain WHERE sequence = c.sequence - 1)"
+    f" (SELECT {HASH.format('hash')} FROM audit_chain WHERE sequence = c.sequence - 1)"
     " FROM audit_chain c LEFT JOIN facts f ON f.offset = c.fact"
     " LEFT JOIN audit a ON a.offset = c.act"
     " LEFT JOIN audit_pruned p ON p.sequence = c.sequence"
@@ -162,7 +163,7 @@ class AuditSigner:
         found = await self._store.read(query, before, chained[-1])
         known = set(chained)
         return [
-            {"unchained": {"offset": offset, "key": key}}
+            {"unchained": {"offset": offset, "key": key_text(self.realm, key)}}
             for offset, key in found
             if offset not in known
         ]
@@ -188,7 +189,8 @@ def _told(realm: str, row: tuple[Any, ...]) -> Iterator[Line]:
         except SchemaError:
             yield act_line(sequence, None, hash_)
         else:
-            entry = fact_entry(previous, place, key, value, fact)
+            told = key_text(realm, key)
+            entry = fact_entry(previous, place, told, value, fact)
             yield fact_line(sequence, entry, hash_, value, fact)
     elif act[0] is not None:
         entry = entry_of_act(previous, RecordPlace(genesis, realm, act[0]), *act[1:])

@@ -22,6 +22,7 @@ from streams.engines.embedded.backup_archive import (
     pack,
     sync,
 )
+from streams.engines.embedded.chain import LAST
 from streams.observability.failpoints import failpoint
 
 if TYPE_CHECKING:
@@ -108,8 +109,7 @@ def _manifest(copy: Path, members: dict[str, Path], product: str, at: int) -> Ma
 
 
 def _end_of_chain(db: sqlite3.Connection) -> tuple[int, str]:
-    query = "SELECT sequence, hash FROM audit_chain ORDER BY sequence DESC LIMIT 1"
-    return db.execute(query).fetchone() or (0, "")
+    return db.execute(LAST).fetchone() or (0, "")
 
 
 def _beside(file: Path, suffix: str) -> Path:

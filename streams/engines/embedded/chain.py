@@ -8,6 +8,14 @@ import orjson
 
 from agents_registry.facts import fact_id
 from schemas.codec import decode_fact
+from streams.engines.embedded.short_rows import (
+    GENESIS,
+    HASH,
+    is_short,
+    key_text,
+    number_of,
+    short_key,
+)
 from streams.stages.audit.chain import (
     START,
     RecordPlace,
@@ -23,25 +31,56 @@ if TYPE_CHECKING:
 
     from agents_registry.facts import Fact
 
-LAST: Final = "SELECT sequence, hash FROM audit_chain ORDER BY sequence DESC LIMIT 1"
+LAST: Final = (
+    f"SELECT sequence, {HASH.format('hash')} FROM audit_chain"  # noqa: S608 - constant
+    " ORDER BY sequence DESC LIMIT 1"
+)
 _INSERT: Final = "INSERT INTO audit_chain VALUES (?, ?, ?, ?, ?)"
 # The last fact stays: by it a restart knows the next offset.
 _GOING: Final = (
-    "SELECT c.sequence, c.genesis, c.fact, f.key, f.value,"
-    " (SELECT hash FROM audit_chain WHERE sequence = c.sequence - 1)"
+    f"SELECT c.sequence, {GENESIS}, c.fact, f.key, f.value,"  # noqa: S608 - constant
+    f" (SELECT {HASH.format('hash')} FROM audit_chain WHERE sequence = c.sequence - 1)"
     " FROM audit_chain c JOIN facts f ON f.offset = c.fact"
     " WHERE c.fact IN (SELECT value FROM json_each(?))"
     " AND c.fact < (SELECT max(offset) FROM facts) ORDER BY c.sequence"
 )
 
 
+_TEXT: Final = (
+    "SELECT sequence, genesis, hash FROM audit_chain WHERE sequence > ?"
+    " AND (typeof(hash) = 'text' OR length(genesis) > 9) ORDER BY sequence LIMIT ?"
+)
+
+
 class Chain:
-    """Adds entries, in the transaction that is open on a connection."""
+    """Adds entries, in the transaction that is open on a connection.
+
+    Attributes:
+        mixed: keys may be text that are bytes today.
+    """
 
     def __init__(self, db: sqlite3.Connection, realm: str, genesis: str) -> None:
         self._db = db
         self._realm = realm
         self._genesis = genesis
+        self._number = number_of(db, genesis)
+        self.mixed = not is_short(db)
+
+    def short(self, key: str) -> bytes | str:
+        """Key of a fact as its row has it."""
+        return short_key(self._realm, key)
+
+    def shorten(self, after: int, count: int) -> int | None:
+        """Write entries shorter that are long; give the last one, None at the end."""
+        rows = self._db.execute(_TEXT, (after, count)).fetchall()
+        numbers = {genesis: number_of(self._db, genesis) for _, genesis, _ in rows}
+        short = [
+            (numbers[genesis], _bytes(told), sequence)
+            for sequence, genesis, told in rows
+        ]
+        query = "UPDATE audit_chain SET genesis = ?, hash = ? WHERE sequence = ?"
+        self._db.executemany(query, short)
+        return rows[-1][0] if rows else None
 
     def add_facts(self, rows: Iterable[tuple[int, str, bytes, Fact]]) -> None:
         """Add entries of facts: offset, key, value and what that says."""
@@ -51,7 +90,7 @@ class Chain:
             place = RecordPlace(self._genesis, self._realm, offset)
             previous = hash_of(fact_entry(previous, place, key, value, fact))
             sequence += 1
-            entries.append((sequence, self._genesis, offset, None, previous))
+            entries.append((sequence, self._number, offset, None, _bytes(previous)))
         self._db.executemany(_INSERT, entries)
 
     def add_act(self, *, at: int, actor: str, action: str, detail: Any) -> None:
@@ -75,7 +114,7 @@ class Chain:
         sequence, previous = self.last()
         place = RecordPlace(self._genesis, self._realm, offset)
         entry = entry_of_act(previous, place, at, actor, action, detail)
-        row = (sequence + 1, self._genesis, None, offset, hash_of(entry))
+        row = (sequence + 1, self._number, None, offset, _bytes(hash_of(entry)))
         self._db.execute(_INSERT, row)
 
     def catch_up(self) -> None:
@@ -86,7 +125,10 @@ class Chain:
             " ORDER BY offset"
         )
         rows = self._db.execute(query).fetchall()
-        self.add_facts((*row, decode_fact(row[2])) for row in rows)
+        self.add_facts(
+            (offset, key_text(self._realm, key), value, decode_fact(value))
+            for offset, key, value in rows
+        )
         query = (
             "SELECT offset, at, actor, action, detail FROM audit WHERE offset >"
             " (SELECT coalesce(max(act), 0) FROM audit_chain WHERE act NOT NULL)"
@@ -125,7 +167,8 @@ class Chain:
         for sequence, genesis, offset, key, value, previous in rows:
             fact = decode_fact(value)
             place = RecordPlace(genesis, self._realm, offset)
-            entry = fact_entry(previous or START, place, key, value, fact)
+            told = key_text(self._realm, key)
+            entry = fact_entry(previous or START, place, told, value, fact)
             kept.append((sequence, orjson.dumps(entry)))
             gone.append((offset,))
             ids.append(fact_id(fact).hex())
@@ -144,3 +187,7 @@ def entry_of_act(
     """Entry of an act as its row has it; see `act_entry`."""
     said = orjson.loads(detail)
     return act_entry(previous, place, at=at, actor=actor, action=action, detail=said)
+
+
+def _bytes(told: str | bytes) -> bytes:
+    return bytes.fromhex(told) if isinstance(told, str) else told

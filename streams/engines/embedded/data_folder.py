@@ -7,7 +7,7 @@ import sqlite3
 from importlib import resources
 from typing import IO, TYPE_CHECKING, Final
 
-from streams.engines.embedded import dead_letters, kept_upgrade
+from streams.engines.embedded import dead_letters, kept_upgrade, short_rows
 from streams.engines.embedded.chain import Chain
 from streams.observability.failpoints import failpoint
 from streams.process.whole_file import write_private
@@ -72,6 +72,8 @@ def prepare_log(db: sqlite3.Connection, path: Path, realm: str, genesis: str) ->
     with db:
         db.execute(keep if noted else take, ("genesis", genesis))
         db.execute(keep, ("realm", realm))
+        ((held,),) = db.execute("SELECT value FROM meta WHERE name = 'genesis'")
+        short_rows.begin(db, held)
         # What was accepted before receipts were kept, nobody can vouch for.
         start = "INSERT OR IGNORE INTO positions VALUES ('closure', ?)"
         db.execute(start, (next_offset(db, "facts"),))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from agents_registry.facts import Cause, fact_id
 from schemas.codec import decode_fact
+from streams.engines.embedded.short_rows import keys_below
 from streams.observability import tracing
 from streams.services.feed_frames import (
     CHUNK,
@@ -109,9 +110,9 @@ class StoredLog:
         def read(reader: Reading) -> SnapshotPiece:
             facts: list[bytes] = []
             for kind in CORRECTIONS:
-                prefix = f"{self.realm}/{kind}/"
-                rows = reader.read(_TAKEN_BACK, (prefix, prefix + "~"))
-                facts += [value for _, value in rows]
+                for span in keys_below(self.realm, kind):
+                    rows = reader.read(_TAKEN_BACK, span)
+                    facts += [value for _, value in rows]
             return SnapshotPiece(0, 0, facts_json(map(decode_fact, facts)))
 
         return await self._store.look(read)

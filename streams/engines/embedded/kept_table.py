@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from enforcement.turns import resting_tables
+from streams.engines.embedded.short_rows import HASH
 from streams.pipeline import table_file
 from streams.pipeline.table_file import RealmSnapshot
 
@@ -31,10 +32,13 @@ BUSY: Final = 4  # as above, while facts come in: a file costs as much as its na
 log = structlog.get_logger()
 
 _ENTRY: Final = (
-    "SELECT sequence, hash FROM audit_chain WHERE fact = ?"
+    f"SELECT sequence, {HASH.format('hash')} FROM audit_chain WHERE fact = ?"  # noqa: S608 - constant
     " ORDER BY sequence DESC LIMIT 1"
 )
-_AT: Final = "SELECT hash, fact FROM audit_chain WHERE sequence = ?"
+_AT: Final = (
+    f"SELECT {HASH.format('hash')}, fact FROM audit_chain"  # noqa: S608 - constant
+    " WHERE sequence = ?"
+)
 _PRUNED: Final = "SELECT count(*) FROM audit_pruned"
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
+from streams.engines.embedded.short_rows import DONE
 from streams.observability.failpoints import failpoint
 
 if TYPE_CHECKING:
@@ -15,6 +16,13 @@ if TYPE_CHECKING:
     from agents_registry.facts import Fact
     from streams.engines.embedded.chain import Chain
     from streams.ports.fact_log import Encoded
+
+
+_HAS: Final = "SELECT 1 FROM facts WHERE key = ?"
+_TEXT: Final = (
+    "SELECT offset, key FROM facts WHERE offset > ? AND typeof(key) = 'text'"
+    " ORDER BY offset LIMIT ?"
+)
 
 
 class Written(NamedTuple):
@@ -61,10 +69,13 @@ class LogRows:
             How many were new.
         """
         before, chained = self.end, []
+        mixed = self._chain.mixed
         for key, value, fact in facts:
+            if mixed and self._db.execute(_HAS, (key,)).fetchone():
+                continue
             cursor = self._db.execute(
                 "INSERT INTO facts VALUES (?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
-                (self.end, key, value, fact.received_at),
+                (self.end, self._chain.short(key), value, fact.received_at),
             )
             if cursor.rowcount:
                 self.written.append(Written(self.end, fact))
@@ -74,6 +85,18 @@ class LogRows:
         if chained:
             self._chain.add_facts(chained)
         return self.end - before
+
+    def shorten(self, after: int, count: int) -> int | None:
+        """Write keys in bytes that are text; give the last offset, None at the end."""
+        rows = self._db.execute(_TEXT, (after, count)).fetchall()
+        short = [(self._chain.short(key), offset) for offset, key in rows]
+        self._db.executemany("UPDATE facts SET key = ? WHERE offset = ?", short)
+        return rows[-1][0] if rows else None
+
+    def note_short(self) -> None:
+        """Note that all keys are as they are written today."""
+        self._db.execute("INSERT OR IGNORE INTO meta VALUES (?, '')", (DONE,))
+        self._chain.mixed = False
 
     def add_access(self, block: bytes, received_at: int) -> None:
         """Append one block of access lines."""
