@@ -148,11 +148,15 @@ def _checking(one: Any, told: Any, revocations: int) -> list[Row]:
     asked = "given as texts"
     return [
         Row(
-            what=f"SharedGuard.check, depth 6, {asked}, p50 (p99)",
+            what=f"SharedGuard.check, depth 6, {asked}, CPU time, median of batches",
+            value=f"{one[0]['alone']:,.0f} ns",
+            target=f"<= {MOST_CHECK:,} ns",
+            met=one[0]["alone"] <= MOST_CHECK,
+        ),
+        Row(
+            what="  each between two looks at the clock, p50 (p99)",
             value=f"{one[0]['p50']:,.0f} ns ({one[0]['p99']:,.0f})",
             cpu=one[0]["cpu"],
-            target=f"<= {MOST_CHECK:,} ns",
-            met=one[0]["p50"] <= MOST_CHECK,
         ),
         Row(
             what=f"  from {READERS} processes against {revocations:,} revocations at"

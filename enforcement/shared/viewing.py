@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from agents_registry.cause_rows import RecordedCause
     from agents_registry.presentation import Presented
 
-MOST_ROWS: Final = 1024  # kept after they were read
-MOST_KNOWN: Final = 8192  # texts
+MOST_ROWS: Final = 256  # kept after they were read
+MOST_KNOWN: Final = 4096  # texts
 MOST_STEPS: Final = 1 << 17  # along rings, in one verdict
 
 Content = TypeVar("Content")
@@ -51,6 +51,9 @@ class BrokenTableError(RuntimeError):
     """A ring does not come back: it changes, or its writer died in the middle."""
 
 
+NO_LIFTS: Final = CauseBook()
+
+
 @define
 class _Row:
     """What few nodes have, in the types that a registry has."""
@@ -58,7 +61,7 @@ class _Row:
     more_parents: list[tuple[int, int]] = field(factory=list)
     reissued: int | None = None
     causes: list[RecordedCause] = field(factory=list)
-    lifts: CauseBook = field(factory=CauseBook)
+    lifts: CauseBook = NO_LIFTS
     attributes: dict[int, int] = field(factory=dict)
     owners: list[frozenset[int]] = field(factory=list)
     scopes: list[tuple[str, ...]] = field(factory=list)
@@ -72,7 +75,9 @@ class _Row:
         row.more_parents = [(up, how) for up, how in plain.get("more_parents", ())]
         row.reissued = plain.get("reissued")
         row.causes = list(map(cause_of, plain.get("causes", ())))
-        row.lifts.restore({"causes": (), "lifts": plain.get("lifts", ())})
+        if lifts := plain.get("lifts", ()):
+            row.lifts = CauseBook()
+            row.lifts.restore({"causes": (), "lifts": lifts})
         row.attributes = dict(plain.get("attributes", ()))
         row.owners = list(map(frozenset, plain.get("owners", ())))
         row.scopes = list(map(tuple, plain.get("scopes", ())))
