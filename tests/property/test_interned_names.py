@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from random import Random
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.property.agreement import EXAMPLES, SEED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
 pytestmark = pytest.mark.property
 
@@ -86,3 +88,34 @@ def test_a_dump_without_names_is_taken_up() -> None:
 
     assert names.find(Identifier("jwt.jti", "a")) == ABSENT
     assert names.intern(Identifier("jwt.jti", "a")) == 0
+
+
+def test_names_are_found_in_the_middle_of_a_write(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever asks from another thread finds each name that was there before."""
+    monkeypatch.setattr("agents_registry.names.MOST", 8)
+    monkeypatch.setattr("agents_registry.names.SPARSEST", 1)
+    names, known, asked = NameTable(), list[Identifier](), 0
+
+    def ask(frame: FrameType, event: str, _: object) -> Any:
+        nonlocal asked
+        frame.f_trace_opcodes = True
+        if event == "opcode" and known:
+            asked += 1
+            number = asked % len(known)
+            assert number == names.find(known[number])
+        return ask
+
+    before = sys.gettrace()
+    for number in range(64):
+        name = Identifier("jwt.jti", str(number))
+        sys.settrace(ask)
+        try:
+            names.intern(name)
+        finally:
+            sys.settrace(before)
+        known.append(name)
+
+    assert len({id(of) for of in names._segments}) > 8
+    assert asked > 50 * len(known)
