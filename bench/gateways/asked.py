@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 PACE: Final = 0.005  # seconds from an answer to the next request
 ALLOWED: Final = 200
+DENIED: Final = (401, 403)
 WARM: Final = 0.3  # seconds of requests before the revocation
 CUT: Final = (aiohttp.ClientError, ConnectionError)
 
@@ -124,7 +125,8 @@ async def _ask(
 async def _allowed(web: aiohttp.ClientSession, call: Call) -> bool:
     try:
         async with web.request(call.method, call.url, **call.more) as got:
-            await got.read()
+            body = await got.read()
+            assert got.status in {ALLOWED, *DENIED}, body  # such as too many requests
             return got.status == ALLOWED
     except CUT:
         return False

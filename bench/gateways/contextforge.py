@@ -41,6 +41,7 @@ SETTINGS: Final = {
     "MCPGATEWAY_UI_ENABLED": "false",
     "ENVIRONMENT": "development",
     "CACHE_TYPE": "memory",
+    "RATE_LIMITING_ENABLED": "false",  # what is asked here is asked often
     "LOG_LEVEL": "WARNING",
 }
 

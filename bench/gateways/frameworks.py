@@ -37,6 +37,9 @@ META: Final = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
     "io.modelcontextprotocol/clientCapabilities": {},
 }
+PLAIN: Final = "FastAPI, a verified JWT alone"
+PATIENCE: Final = 60.0  # seconds
+WINDOW: Final = 10.0  # seconds, of what never ends
 # Name: the command, and whether it has a stream at /events or speaks MCP.
 SERVERS: Final[dict[str, tuple[tuple[str, ...], str]]] = {
     "aiohttp": (("aiohttp_app.py",), "/events"),
@@ -51,6 +54,10 @@ SERVERS: Final[dict[str, tuple[tuple[str, ...], str]]] = {
     ),
     "MCP SDK, 2026-07-28": (("mcp_server.py",), "mcp"),
     "FastMCP, 2026-07-28": (("fastmcp_server.py",), "mcp"),
+    PLAIN: (
+        ("-m", "uvicorn", "--port", "{port}", "bench.gateways.plain_app:app"),
+        "/events",
+    ),
 }  # fmt: skip
 
 
@@ -92,7 +99,12 @@ async def serving(
             await listening(url, process)
             call, stream = _calls(url, kind)
             yield Asked(
-                name, call, lambda number: end(agent(number)), stream, (process.pid,)
+                name,
+                call,
+                lambda number: end(agent(number)),
+                stream,
+                (process.pid,),
+                WINDOW if name == PLAIN else PATIENCE,
             )
         finally:
             if process.returncode is None:

@@ -14,7 +14,7 @@ from yarl import URL
 
 from bench.gateways import contextforge, litellm
 from bench.gateways.asked import Asked, Call, Times, measured
-from bench.gateways.frameworks import SERVERS, agent, serving
+from bench.gateways.frameworks import PLAIN, SERVERS, agent, serving
 from bench.gateways.model import serving_model
 from bench.kafka_broker import REPOSITORY
 from bench.realm import started
@@ -35,6 +35,7 @@ LITELLM, FORGE = "LiteLLM proxy", "ContextForge"
 ALONE: Final = ", its own cache alone"
 MAPPING: Final = REPOSITORY / "examples" / "mappings" / "litellm-proxy.yaml"
 SOURCES: Final = {"litellm": {"format": "generic", "mapping": str(MAPPING)}}
+UNGUARDED: Final = (PLAIN, LITELLM + ALONE, FORGE + ALONE)
 NAMES: Final = (
     *SERVERS, *PROXIES, LITELLM, LITELLM + ALONE, FORGE, FORGE + ALONE,
 )  # fmt: skip
@@ -77,7 +78,7 @@ def rows(scale: str, only: Sequence[str] = ()) -> list[Row]:
 async def _rows(rounds: int, names: Sequence[str]) -> list[Row]:
     made = []
     for name in names:
-        alone = name.endswith(ALONE)
+        alone = name in UNGUARDED
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             async with _asked(name, Path(folder), rounds) as asked:
                 made.append(
@@ -193,7 +194,7 @@ def _row(name: str, times: list[Times]) -> Row:
     streams = [each.stream for each in times]
     if ends := [each for each in streams if each is not None]:
         value += f", stream cut {_spread(ends)}"
-    elif name in (LITELLM + ALONE, FORGE + ALONE):
+    elif name in UNGUARDED:
         value += ", stream goes on"
     answered = _spread([each.answered for each in times])
     cpu = sum(each.cpu for each in times)
