@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from enforcement.shared.agent import Agent
+from enforcement.shared.answering import listen
 from enforcement.verdict import Mode
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ def _arguments(told: Sequence[str] | None) -> argparse.Namespace:
     agent.add_argument("--name", required=True, help="Of this agent; one a process.")
     agent.add_argument(
         "--path", type=Path, required=True, help="Where the table is put."
+    )
+    agent.add_argument(
+        "--socket", type=Path, help="Also answer over HTTP on this Unix socket."
     )
     agent.add_argument(
         "--lease", type=float, default=1.0, help="Seconds; default: 1.", metavar="S"
@@ -80,8 +84,11 @@ async def _serve(told: argparse.Namespace) -> None:
         mode=told.mode,
         lease=told.lease,
         signing_key=key,
-    ):
+    ) as running:
+        runner = None if told.socket is None else await listen(running, told.socket)
         await over.wait()
+        if runner is not None:
+            await runner.cleanup()
 
 
 def main(told: Sequence[str] | None = None) -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import stat
 import sys
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import pytest
 
 from enforcement.shared.agent import Agent
+from enforcement.shared.answering import listen
 from enforcement.shared.guard import SharedGuard
 from tests.integration.serving import running
 from tests.integration.test_guard_examples import AGENT, TEAM, revoke
@@ -102,3 +105,53 @@ async def test_a_killed_agent_costs_its_readers_the_lease_and_a_new_one_gives_it
         await reason(guard, "lives")
         await revoke(server)
         await reason(guard, "revoked")
+
+
+async def test_the_agent_answers_on_a_socket(server: Server, tmp_path: Path) -> None:
+    """By query, JSON and AuthZEN; what cannot be read is denied or told."""
+    path, socket = tmp_path / "table", tmp_path / "agent.sock"
+    async with Agent(server.url, "guard", name="host", path=path) as agent:
+        runner = await listen(agent, socket)
+        connector = aiohttp.UnixConnector(str(socket))
+        async with aiohttp.ClientSession("http://agent", connector=connector) as http:
+            await agent.ready(LIMIT)
+            assert stat.S_IMODE(socket.stat().st_mode) == 0o660
+
+            async def asked(method: str, where: str, **more: Any) -> tuple[int, Any]:
+                async with http.request(method, where, **more) as answer:
+                    return answer.status, await answer.json(content_type=None)
+
+            query = f"/v1/check?identifier={AGENT}"
+            subject = dict(zip(("type", "id"), AGENT.split(":"), strict=True))
+            evaluation = {"json": {"subject": subject}}
+            assert (await asked("GET", "/ready"))[0] == 200
+            assert (await asked("GET", query))[0] == 200
+            presented = {"json": {"identifiers": [AGENT], "chain": [TEAM]}}
+            assert (await asked("POST", "/v1/check", **presented))[1]["allowed"]
+            _, told = await asked("POST", "/access/v1/evaluation", **evaluation)
+            assert told == {"decision": True}
+            await revoke(server)
+            async with asyncio.timeout(LIMIT):
+                while (await asked("GET", query))[0] != 403:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            _, told = await asked("POST", "/access/v1/evaluation", **evaluation)
+            assert told["context"]["cause"]["target"] == TEAM
+            _, told = await asked("POST", "/v1/check", **presented)
+            assert (told["allowed"], told["path"][-1]) == (False, TEAM)
+
+            for names in (None, "x", ["x"], [1], [AGENT] * 65):
+                unread = {"json": {"identifiers": names}}
+                _, told = await asked("POST", "/v1/check", **unread)
+                assert (told["allowed"], told["reason"]) == (False, "unreadable")
+            wrong: tuple[Any, ...] = (
+                [],
+                {"identifiers": [AGENT], "x": 1},
+                {"identifiers": [AGENT], "issued_at": "now"},
+                {"identifiers": [AGENT], "at_least": "x"},
+            )
+            for body in wrong:
+                async with http.post("/v1/check", json=body) as answer:
+                    assert answer.status == 400
+            async with http.post("/access/v1/evaluation", data=b"{") as answer:
+                assert answer.status == 400
+        await runner.cleanup()
