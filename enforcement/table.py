@@ -100,15 +100,14 @@ class ComingTable:
 
     def _next(self, rest: Rest, size: int) -> bytearray:
         """Next bytes of what came; one copy of all would keep other threads waiting."""
-        found, at = bytearray(size), 0
-        while at < size:
+        found = bytearray()  # grows: to clear all of it at once would take 10 ms
+        while len(found) < size:
             rest()
             part = memoryview(self._parts.popleft())
-            if len(part) > size - at:
-                self._parts.appendleft(part[size - at :])
-            part = part[: size - at]
-            found[at : at + len(part)] = part
-            at += len(part)
+            missing = size - len(found)
+            if len(part) > missing:
+                self._parts.appendleft(part[missing:])
+            found += part[:missing]
         return found
 
 
