@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 from importlib import metadata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+import structlog
 from aiohttp import hdrs, web
 from attrs import define
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from streams.http.problems import problems
+from streams.http.server import listen
 from streams.observability import metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
     from prometheus_client.core import Metric
 
+    from streams.http.listening import Listening
     from streams.observability.metric_types import Count, Gauge
     from streams.observability.progress import Progress
+    from streams.settings.server import Listen
+
+    Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+PATH: Final = "/metrics"
+PAGE: Final = web.AppKey("metrics", object)
+
+log = structlog.get_logger()
 
 
 class Metrics:
@@ -39,13 +51,41 @@ class Metrics:
 
     def add_to(self, app: web.Application) -> None:
         """Add the route."""
-        app.router.add_get("/metrics", self.get)
+        app.router.add_get(PATH, self.get)
+        app[PAGE] = self
 
     async def get(self, request: web.Request) -> web.Response:
         """Collect and answer."""
         encode, content_type = choose_encoder(request.headers.get(hdrs.ACCEPT, ""))
         body = encode(self.registry)
         return web.Response(body=body, headers={hdrs.CONTENT_TYPE: content_type})
+
+
+async def listen_apart(app: web.Application, where: Listen) -> Listening:
+    """Listen for `PATH` of an application at a port of its own, in plain HTTP.
+
+    Args:
+        app: does not run yet; from now on it has no such page.
+        where: to listen.
+
+    Raises:
+        OSError: the address cannot be bound.
+    """
+    page = app[PAGE]
+    assert isinstance(page, Metrics)  # noqa: S101 - as it was put there
+    apart = web.Application(middlewares=[problems])
+    page.add_to(apart)
+    app.middlewares.append(_without_page)
+    listening, url = await listen(apart, where.host, where.port)
+    log.info("metrics", url=f"{url}{PATH}")
+    return listening
+
+
+@web.middleware
+async def _without_page(request: web.Request, handler: Handler) -> web.StreamResponse:
+    if request.path == PATH:
+        raise web.HTTPNotFound
+    return await handler(request)
 
 
 class Build(Collector):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -14,6 +14,7 @@ from attrs import frozen
 
 from enforcement.steady import LIMIT
 from streams.clients.jwks_cache import JwksCache
+from streams.http.metrics import listen_apart
 from streams.http.probes import Probes
 from streams.http.problems import problems
 from streams.http.server import listen
@@ -31,7 +32,7 @@ from streams.pdp.tokens import LONGEST
 from streams.process.lifecycle import say_ready
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     from enforcement.guard import AnyGuard
     from enforcement.steady import SteadyClock
@@ -94,12 +95,7 @@ async def serve(
             cleanup.callback(written.close)
         metrics = DecisionMetrics(guard, keys, written)
         app = application(decider, metrics, keys)
-        where, held = settings.listen, settings.connections
-        context = None if tls is None else tls.context
-        runner, url = await listen(
-            app, where.host, where.port, LONGEST_HEADER, context, held
-        )
-        cleanup.push_async_callback(runner.cleanup)
+        url = await cleanup.enter_async_context(_accepting(app, settings, tls))
         address = None
         if grpc_listen is not None:
             server = await grpc_listen(decider, metrics, keys)
@@ -143,6 +139,23 @@ def missing(decider: Decider, keys: Mapping[str, JwksCache]) -> Sequence[str]:
     # Tried is enough: one issuer that is down must not keep out all others.
     sets = [f"keys of {name}" for name, each in keys.items() if not each.readings]
     return sets if decider.guard.standing.holds() else ["lease", *sets]
+
+
+@asynccontextmanager
+async def _accepting(
+    app: web.Application, settings: PdpSettings, tls: ServedTls | None
+) -> AsyncIterator[str]:
+    """Accept requests over HTTP for the length of a block; give the URL."""
+    where, context = settings.listen, None if tls is None else tls.context
+    async with AsyncExitStack() as cleanup:
+        if settings.metrics_listen is not None:
+            apart = await listen_apart(app, settings.metrics_listen)
+            cleanup.push_async_callback(apart.cleanup)
+        runner, url = await listen(
+            app, where.host, where.port, LONGEST_HEADER, context, settings.connections
+        )
+        cleanup.push_async_callback(runner.cleanup)
+        yield url
 
 
 def _decision_log(
@@ -201,5 +214,5 @@ def application(
     AuthZen(decider, callers, metrics).add_to(app)
     Introspection(decider, callers, metrics).add_to(app)
     Probes(lambda _: (), lambda _: missing(decider, keys)).add_to(app)
-    app.router.add_get("/metrics", metrics.told.get)
+    metrics.told.add_to(app)
     return app

@@ -130,6 +130,7 @@ class PdpSettings(FileSettings):
         kinds: with ``feed: kafka``, those that the workers' settings declare.
         grpc_listen: where Envoy asks in gRPC mode; not at all without it.
         tls: certificate of both listeners; plain text without it.
+        metrics_listen: where ``/metrics`` is served in place of `listen`; plain HTTP.
         base_url: how callers reach it, for the AuthZEN discovery document.
         header: where gateways pass the client's token on.
         malformed: what a token is that has dots but no header of a JWT: refused, or
@@ -163,6 +164,7 @@ class PdpSettings(FileSettings):
     connections: ConnectionSettings = ConnectionSettings()
     grpc_listen: Listen | None = None
     tls: CertificateFiles | None = None
+    metrics_listen: Listen | None = None
     base_url: str | None = None
     ready_file: Path | None = None
     decision_log: Path | None = None

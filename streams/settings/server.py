@@ -207,6 +207,7 @@ class Settings(FileSettings):
             ``opaque_kind`` of a PDP; a secret that is given instead is hashed.
         lease_seconds: how long a guard may answer from one proof of freshness.
         max_requests: that one credential may have under way at once.
+        metrics_listen: where ``/metrics`` is served in place of `listen`; plain HTTP.
         ready_file: gets the URL once the server accepts requests.
         silent_seconds: without any event of a source, after which that is a finding, by
             the name that `rescind sources` shows; without one a source may be silent.
@@ -230,6 +231,7 @@ class Settings(FileSettings):
     realm: str = Field(default="default", pattern=r"^[A-Za-z0-9._-]{1,64}$")
     data_dir: Path = Path("rescind-data")
     listen: Listen = Listen()
+    metrics_listen: Listen | None = None
     ready_file: Path | None = None
     lease_seconds: float = Field(default=1.0, gt=0, le=60)
     max_body_bytes: int = Field(default=8 << 20, gt=0)

@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from helm_python.errors import HelmError
 
+from streams.pdp.settings import load as load_pdp
+from streams.settings.server import Settings
+from tests.deploy.test_chart import values_of
+from tests.deploy.test_egress import policies
 from tests.deploy.test_environment import COMPONENTS
 from tests.deploy.test_refusals import TOKEN, kafka
+from tests.deploy.test_wiring import start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -111,3 +116,42 @@ def test_a_start_is_seen_within_a_second(render: Render) -> None:
     """A probe each second, and ten minutes for a long recovery."""
     probe = render({}).container("embedded")["startupProbe"]
     assert (probe["periodSeconds"], probe["failureThreshold"]) == (1, 600)
+
+
+def test_metrics_have_a_port_of_their_own(
+    render: Render, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process, the headless Service, the policy and Prometheus agree on it."""
+    values = values_of("keda-values.yaml")
+    made = render(values)
+    for component in ("ingress", "registry", "sentinel", "notify", "relay", "pdp"):
+        with monkeypatch.context() as patch:
+            start(made, component, patch)
+            own = load_pdp() if component == "pdp" else Settings()
+        assert own.metrics_listen is not None
+        assert own.metrics_listen.port == 8752
+        ports = {
+            p["name"]: p["containerPort"] for p in made.container(component)["ports"]
+        }
+        assert ports["metrics"] == 8752
+    for service in made.of("Service"):
+        found = {p["name"]: p["targetPort"] for p in service["spec"]["ports"]}
+        headless = service["metadata"]["name"].endswith("-pods")
+        assert found.get("metrics") == ("metrics" if headless else None)
+    (monitor,) = made.of("ServiceMonitor")
+    (endpoint,) = monitor["spec"]["endpoints"]
+    assert (endpoint["port"], endpoint.get("scheme")) == ("metrics", None)
+    rules = policies(made)["rel-rescind"]["spec"]["ingress"]
+    (rule,) = (each for each in rules if each["ports"][0]["port"] == 8752)
+    assert rule["from"] == values["networkPolicy"]["metricsFrom"]
+    upgrade = {"from": "rescind:old", "through": "notify"}
+    waiting = render(values | {"upgrade": upgrade})
+    assert not any("METRICS" in name for name in waiting.environment("ingress"))
+    (port,) = (
+        port["targetPort"]
+        for service in waiting.of("Service")
+        if service["metadata"]["name"] == "rel-rescind-ingress-pods"
+        for port in service["spec"]["ports"]
+        if port["name"] == "metrics"
+    )
+    assert port == "http"

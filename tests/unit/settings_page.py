@@ -48,6 +48,7 @@ in [kafka-topics.md](kafka-topics.md), those of the decision point in [pdp.md](p
 EXAMPLES: Final = {
     "version": "version: 7", "realm": "realm: acme",
     "data_dir": "data_dir: /var/lib/rescind",
+    "metrics_listen": "metrics_listen: {host: 127.0.0.1, port: 8752}",
     "ready_file": "ready_file: /run/rescind/url",
     "lease_seconds": "lease_seconds: 1", "max_body_bytes": "max_body_bytes: 8388608",
     "max_requests": "max_requests: 256", "connections": "connections: {}",

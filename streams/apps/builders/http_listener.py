@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from streams.http.metrics import listen_apart
 from streams.http.server import listen
 from streams.process.lifecycle import say_ready
 
@@ -40,15 +41,17 @@ async def accepting(
         OSError: the address cannot be bound, or the URL cannot be written into the
             file of the settings.
     """
-    where = settings.listen
-    runner, url = await listen(
-        app, where.host, where.port, tls=entry.context, bounds=settings.connections
-    )
-    try:
+    where, apart = settings.listen, settings.metrics_listen
+    async with AsyncExitStack() as cleanup:
+        if apart is not None:
+            told = await listen_apart(app, apart)
+            cleanup.push_async_callback(told.cleanup)
+        runner, url = await listen(
+            app, where.host, where.port, tls=entry.context, bounds=settings.connections
+        )
+        cleanup.push_async_callback(runner.cleanup)
+        if feed is not None:
+            cleanup.push_async_callback(feed.close)
+        cleanup.push_async_callback(runner.drain)
         say_ready(settings.ready_file, url)
         yield url
-    finally:
-        await runner.drain()
-        if feed is not None:
-            await feed.close()
-        await runner.cleanup()

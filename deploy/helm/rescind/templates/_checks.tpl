@@ -102,7 +102,7 @@
 {{- if and (eq .kind "DaemonSet") .hpa.enabled }}
 {{- fail "pdp.hpa has nothing to scale: with pdp.kind DaemonSet each node has one pod; turn it off" }}
 {{- end }}
-{{- range $setting, $value := dict "grpc_listen" "pdp.grpc.enabled" "tls" "pdp.tls.existingSecret" }}
+{{- range $setting, $value := dict "grpc_listen" "pdp.grpc.enabled" "metrics_listen" "metrics.ownPort" "tls" "pdp.tls.existingSecret" }}
 {{- if hasKey $.Values.pdp.settings $setting }}
 {{- fail (printf "pdp.settings.%s is not known to Service and probes: use %s" $setting $value) }}
 {{- end }}

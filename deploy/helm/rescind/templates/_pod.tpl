@@ -144,9 +144,19 @@ only checks (`checks`) does not wait for a Secret that Strimzi has yet to make. 
 {{- include "rescind.peersEnv" .root }}
 {{- end }}
 {{- end }}
+{{- if include "rescind.tellsApart" . }}
+{{- $prefix := printf "RESCIND_%sMETRICS_LISTEN__" (ternary "PDP_" "" (eq .component "pdp")) }}
+- {name: {{ $prefix }}HOST, value: {{ trimAll "[]" .root.Values.listenAddress | quote }}}
+- {name: {{ $prefix }}PORT, value: "8752"}
+{{- end }}
 {{- with .values.extraEnv }}
 {{ toYaml . }}
 {{- end }}
+{{- end }}
+
+{{/* Whether a component has /metrics at a port of its own; the image before knows none. */}}
+{{- define "rescind.tellsApart" -}}
+{{- if and .root.Values.metrics.ownPort (include "rescind.waits" . | empty) }}yes{{ end -}}
 {{- end }}
 
 {{/* The image before has no such settings, and would not start. */}}
@@ -371,6 +381,9 @@ containers:
       {{- include "rescind.env" . | nindent 6 }}
     ports:
       - {name: http, containerPort: 8750, protocol: TCP}
+      {{- if include "rescind.tellsApart" . }}
+      - {name: metrics, containerPort: 8752, protocol: TCP}
+      {{- end }}
       {{- if include "rescind.hasGrpc" . }}
       - {name: grpc, containerPort: 8751, protocol: TCP}
       {{- end }}
