@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
 from pathlib import Path
@@ -23,19 +24,19 @@ def python_of(*pins: str, folder: Path = FOLDER) -> str:
         subprocess.CalledProcessError: it cannot be made.
     """
     place = folder / pins[0]
-    done = place / "installed"
+    folder.mkdir(parents=True, exist_ok=True)
+    with place.with_name(f"{place.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # processes of a test run ask at once
+        if not (place / "installed").exists():
+            _make(place, pins)
+    return str(place / "bin" / "python")
+
+
+def _make(place: Path, pins: tuple[str, ...]) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--clear", place], check=True)
     python = place / "bin" / "python"
-    if not done.exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", place], check=True)
-        install: list[Path | str] = [
-            python,
-            "-m",
-            "pip",
-            "install",
-            "--disable-pip-version-check",
-        ]
-        for uv in BUILD.glob("uv-*"):  # which `make install` fetched; much faster
-            install = [uv, "pip", "install", "--python", python]
-        subprocess.run([*install, "--quiet", *pins, CODEC], check=True)
-        done.touch()
-    return str(python)
+    install: list[Path | str] = [python, "-m", "pip", "install"]
+    for uv in BUILD.glob("uv-*"):  # which `make install` fetched; much faster
+        install = [uv, "pip", "install", "--python", python]
+    subprocess.run([*install, "--quiet", *pins, CODEC], check=True)
+    (place / "installed").touch()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from enforcement import DeniedError
+from enforcement import DeniedError, guard
 from tests.unit.test_sessions import (
     CHILD,
     FAMILY,
@@ -96,6 +96,13 @@ async def test_a_commit_says_how_far_the_table_reached(world: World) -> None:
         assert str(await work) == f"g1:0:{world.offset}"
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a commit wait for a moment only."""
+    monkeypatch.setattr(guard, "PROOF_LEASES", 0.05)
+
+
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
     ("route", "reason"),
     [("fail_closed", "no_lease"), ("fail_open", None), ("observe", None)],
@@ -114,6 +121,7 @@ async def test_without_a_proof_the_mode_decides(
     assert world.guard.standing.holds()
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_a_task_commits_what_it_was_begun_with(world: World) -> None:
     """And an old proof is enough where nothing is older: the clock stood still."""
     async with watching(world), world.guard.task(CHILD, scope="a|b") as task:
