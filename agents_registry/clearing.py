@@ -247,11 +247,12 @@ class _Clearing:
         """Nodes of `Clearance.nearest`, from a node on upwards."""
         if not node.flags & SCOPED:
             return above
-        first = node.names[0]
-        is_alone = not above and len(node.names) == 1
-        if is_alone and sum(map(len, self._registry.scopes.of(first))) <= FEW_SCOPES:
-            return {~first}
-        return {first}
+        flags, scopes = self._lineage.flags, self._registry.scopes
+        names = [name for name in node.names if flags[name] & SCOPED]
+        is_alone = not above and len(names) == 1
+        if is_alone and sum(map(len, scopes.of(names[0]))) <= FEW_SCOPES:
+            return {~names[0]}
+        return {node.names[0]}
 
     def _room(self, column: array[int]) -> Iterator[int]:
         for _ in self._clearance.growing(column):

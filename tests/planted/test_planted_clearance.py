@@ -195,9 +195,6 @@ BUGS = {
         "        self._uncover()\n        self._is_blank",
         "        self._is_blank",
     ),
-    "scopes that another name declares, too": Change(
-        CLEARING, "not above and len(node.names) == 1", "not above"
-    ),
     "a scope that is not declared": Change(
         CLEAR, "if not is_declared(registry, ~start, scope):", "if False:"
     ),

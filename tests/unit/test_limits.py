@@ -96,8 +96,16 @@ def test_what_is_covered_is_known_of_all_that_hangs_below() -> None:
 
 def test_what_one_node_declares_is_looked_at_each_time() -> None:
     """So any number of credentials may each declare what it is for."""
-    registry = table(scopes(name(i), f"r|{i}:*", "s|x") for i in range(50))
+    facts = [
+        Alias(first=name(i), second=name(f"other {i}"), **SAID) for i in range(0, 50, 2)
+    ]
+    declared = [scopes(name(i), f"r|{i}:*", "s|x") for i in range(50)]
+    registry = table([*facts, *declared])
     for number in range(50):
+        if not number % 2:
+            other = name(f"other {number}")
+            assert Reason.LIVES is asks(registry, f"r|{number}:a", other)
+            assert Reason.SCOPE is asks(registry, "r|a", other)
         assert Reason.LIVES is asks(registry, f"r|{number}:a", name(number))
         assert Reason.SCOPE is asks(registry, f"r|{number + 1}:a", name(number))
         registry.apply(scopes(name(number), f"r|{number + 1}:*"))
@@ -106,10 +114,18 @@ def test_what_one_node_declares_is_looked_at_each_time() -> None:
     assert not registry.clearance.covered
 
 
-def test_who_declares_more_than_is_declared_above_has_no_more() -> None:
-    """What a node declares is all that counts only where nothing else does."""
+@pytest.mark.parametrize(
+    "tied",
+    [
+        edge(name(0), name("top")),
+        Alias(first=name(0), second=name("top"), **SAID),
+    ],
+    ids=["above", "beside"],
+)
+def test_who_declares_more_than_is_declared_elsewhere_has_no_more(tied: Fact) -> None:
+    """What a name declares is all that counts only where nothing else does."""
     declared = scopes(name(0), "r|x", "r|y")
-    registry = table([edge(name(0), name("top")), declared, scopes(name("top"), "r|x")])
+    registry = table([tied, declared, scopes(name("top"), "r|x")])
 
     assert Reason.SCOPE is asks(registry, "r|y")
     assert Reason.LIVES is asks(registry, "r|x")
@@ -145,6 +161,7 @@ MANY_SCOPES = [f"r|{number}" for number in range(MANY)]
         [
             scopes(name(1), "r|0"),
             *(Alias(first=name(1), second=name(f"n{i}"), **SAID) for i in range(MANY)),
+            scopes(name("n0"), "r|0"),
         ],
     ],
     ids=["scopes", "depth", "parents", "names"],
