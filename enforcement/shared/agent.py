@@ -51,8 +51,11 @@ class Agent(Guard):
             path: where the table is put; its folder is there, best in memory.
             mode: the weakest one of a process that reads the table.
             others: see `Guard`.
+
+        Raises:
+            ValueError: an agent of this name keeps the table.
         """
-        self._path, self._mode = path, mode
+        self._path, self._mode, self._name = path, mode, name
         super().__init__(url, credential, name=name, mode=mode, **others)
         standing = self.standing
         assert isinstance(standing, SharedStanding)  # noqa: S101 - made below
@@ -61,7 +64,7 @@ class Agent(Guard):
         self._ahead: asyncio.Task[None]
 
     def _fresh(self, length: int, clock: Callable[[], int]) -> Freshness:
-        return SharedStanding(self._path, self._mode, length, clock)
+        return SharedStanding(self._path, self._name, self._mode, length, clock)
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()

@@ -27,6 +27,7 @@ from enforcement.shared.layout import (
     SERVED,
     SOUND,
     STATE,
+    end_predecessor,
     locked,
     remove_leftovers,
 )
@@ -87,21 +88,32 @@ class SharedStanding(Freshness):
     """
 
     def __init__(
-        self, path: Path, mode: Mode, length: int, clock: Callable[[], int]
+        self,
+        path: Path,
+        name: str,
+        mode: Mode,
+        length: int,
+        clock: Callable[[], int],
     ) -> None:
         """Start without a file.
 
         Args:
             path: where the table is put; its folder is there.
+            name: of the agent.
             mode: which closure takes the readers to have.
             length: of the lease, in nanoseconds.
             clock: gives nanoseconds of CLOCK_BOOTTIME.
+
+        Raises:
+            ValueError: an agent of this name runs, and closure counts one alone.
         """
+        if end_predecessor(path).get("agent") == name:
+            raise ValueError(f"another agent called {name} keeps {path}: end it first")
         super().__init__(length, clock)
         self.replica: SharedReplica = SharedReplica()
         self.time: Callable[[], int] = clock
         self._path = path
-        self._mode = mode
+        self._said = {"agent": name, "mode": mode.value}
         self._build: _Build | None = None
         self._gone_paths: list[str] = []
         self._locks: list[BinaryIO] = []
@@ -196,7 +208,7 @@ class SharedStanding(Freshness):
             "genesis": replica.genesis,
             "partition": replica.partition,
             "lease": self.lease.length,
-            "mode": self._mode.value,
+            **self._said,
         }
         path = self._path.with_name(f".{self._path.name}.{secrets.token_hex(4)}")
         try:

@@ -34,11 +34,13 @@ JUDGING = "enforcement/shared/judging.py"
 GUARD = "enforcement/shared/guard.py"
 AGENT = "enforcement/shared/agent.py"
 PUBLISHING = "enforcement/shared/publishing.py"
+LAYOUT = "enforcement/shared/layout.py"
 
 COPIED = (
     *GUARD_SOURCES,
     "pyproject.toml",
     "tests/conftest.py",
+    "tests/unit/test_shared_standing.py",
     "tests/unit/test_shared_table.py",
 )
 BUGS = {
@@ -116,6 +118,23 @@ NARROW = {
         PUBLISHING, "self.failed = True", "pass"
     ),
     "a ring has no end": Change(VIEWING, "self.left -= 1", "self.left -= 0"),
+}
+NARROW |= {
+    "the lease of a dead agent stays": Change(
+        LAYOUT, "os.pwrite(file.fileno(), bytes(8), 8 * DEADLINE)", "pass"
+    ),
+    "two agents of one name": Change(PUBLISHING, '.get("agent") == name', " is None"),
+    "what a log that is gone denied is forgotten": Change(
+        PUBLISHING, "            self._keep()\n", "            pass\n"
+    ),
+    "the old file keeps its lease": Change(
+        PUBLISHING,
+        "        for writer in before.writers:\n            writer.retire()",
+        "        for writer in ():\n            writer.retire()",
+    ),
+    "a condemned table keeps its lease": Change(
+        PUBLISHING, "0 if replica.failed else self.deadline", "1 << 62"
+    ),
 }
 CHANGES = [*BUGS.values(), *NARROW.values()]
 TOPICS = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -31,10 +32,12 @@ BORN = (
 class Fed:
     """A standing that is fed by hand, and a reader."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, name: str = "host") -> None:
         self.now = 0
         self.path = path
-        self.standing = SharedStanding(path, Mode.FAIL_CLOSED, SECOND, lambda: self.now)
+        self.standing = SharedStanding(
+            path, name, Mode.FAIL_CLOSED, SECOND, lambda: self.now
+        )
         self.standing.time = lambda: NOW + self.now
         self.guard = SharedGuard(path, clock=lambda: self.now)
 
@@ -101,7 +104,7 @@ async def test_what_a_log_that_is_gone_denied_stays_denied(fed: Fed) -> None:
 
     assert fed.guard.check(TOKEN).reason.value == "suspended"
     assert SharedGuard(fed.path, clock=lambda: 0).check(str(TOKEN)).cause is not None
-    Fed(fed.path)
+    Fed(fed.path, "next")
     assert len([*fed.path.parent.iterdir()]) == 2
     fed.standing.close()
     Fed(fed.path)
@@ -177,3 +180,31 @@ async def test_without_room_there_is_no_lease_until_there_is(
         await asyncio.sleep(0)
         fed.standing.offer(replica)
     assert fed.guard.check(TOKEN).reason.value == "suspended"
+
+
+async def test_an_agent_ends_what_its_dead_predecessor_promised(fed: Fed) -> None:
+    """Else its receipts would speak for readers that have the lease of before."""
+    replica = await fed.begin("g", 5)
+    fed.prove(5)
+    with pytest.raises(ValueError, match="another agent called host"):
+        Fed(fed.path)
+    Fed(fed.path, "next")
+    assert fed.guard.check(TOKEN).allowed
+    died = replica.writers[0].file
+    fcntl.flock(died._descriptor, fcntl.LOCK_UN)  # as the end of its process does
+    Fed(fed.path)
+    assert not fed.guard.check(TOKEN).allowed
+
+
+async def test_readers_go_over_from_an_agent_to_the_next(fed: Fed) -> None:
+    """An upgrade costs no lease where the next one is there before."""
+    await fed.begin("g", 5)
+    fed.prove(5)
+    following = Fed(fed.path, "next")
+    await following.begin("g", 5)
+    following.prove(5)
+    assert fed.guard.check(TOKEN).allowed
+    fed.standing.close()
+    assert fed.guard.check(TOKEN).allowed
+    following.standing.close()
+    assert not fed.guard.check(TOKEN).allowed

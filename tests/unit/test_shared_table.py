@@ -21,6 +21,7 @@ from enforcement.shared.layout import (
     CHANGES,
     CLOCK,
     DEADLINE,
+    OF_VERSION,
     STATE,
     NotATableError,
     SharedFile,
@@ -255,6 +256,9 @@ def test_a_file_that_is_no_table_is_told(tmp_path: Path, shared: Host) -> None:
         path.write_bytes(bytes(size))
         with pytest.raises(NotATableError):
             SharedFile.opened(path)
+    shared.words[OF_VERSION] = 2
+    assert "version 2" in str(shared.guard().trouble)
+    shared.words[OF_VERSION] = 1
     whole = shared.path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(NotATableError):
