@@ -11,6 +11,7 @@ from schemas.codec import decode_fact
 from streams.engines.embedded.short_rows import (
     GENESIS,
     HASH,
+    Step,
     is_short,
     key_text,
     number_of,
@@ -47,8 +48,9 @@ _GOING: Final = (
 
 
 _TEXT: Final = (
-    "SELECT sequence, genesis, hash FROM audit_chain WHERE sequence > ?"
-    " AND (typeof(hash) = 'text' OR length(genesis) > 9) ORDER BY sequence LIMIT ?"
+    "SELECT sequence, genesis, hash FROM audit_chain"
+    " WHERE sequence >= ? AND sequence < ?"
+    " AND (typeof(hash) = 'text' OR length(genesis) > 9)"
 )
 
 
@@ -70,9 +72,10 @@ class Chain:
         """Key of a fact as its row has it."""
         return short_key(self._realm, key)
 
-    def shorten(self, after: int, count: int) -> int | None:
-        """Write entries shorter that are long; give the last one, None at the end."""
-        rows = self._db.execute(_TEXT, (after, count)).fetchall()
+    def shorten(self, start: int, count: int) -> Step:
+        """Write entries shorter that are long, of some numbers from one on."""
+        end = start + count
+        rows = self._db.execute(_TEXT, (start, end)).fetchall()
         numbers = {genesis: number_of(self._db, genesis) for _, genesis, _ in rows}
         short = [
             (numbers[genesis], _bytes(told), sequence)
@@ -80,7 +83,7 @@ class Chain:
         ]
         query = "UPDATE audit_chain SET genesis = ?, hash = ? WHERE sequence = ?"
         self._db.executemany(query, short)
-        return rows[-1][0] if rows else None
+        return Step(end if end <= self.last()[0] else None, len(short))
 
     def add_facts(self, rows: Iterable[tuple[int, str, bytes, Fact]]) -> None:
         """Add entries of facts: offset, key, value and what that says."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
-from streams.engines.embedded.short_rows import DONE
+from streams.engines.embedded.short_rows import DONE, Step
 from streams.observability.failpoints import failpoint
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 _HAS: Final = "SELECT 1 FROM facts WHERE key = ?"
 _TEXT: Final = (
-    "SELECT offset, key FROM facts WHERE offset > ? AND typeof(key) = 'text'"
-    " ORDER BY offset LIMIT ?"
+    "SELECT offset, key FROM facts WHERE offset >= ? AND offset < ?"
+    " AND typeof(key) = 'text'"
 )
 
 
@@ -86,12 +86,13 @@ class LogRows:
             self._chain.add_facts(chained)
         return self.end - before
 
-    def shorten(self, after: int, count: int) -> int | None:
-        """Write keys in bytes that are text; give the last offset, None at the end."""
-        rows = self._db.execute(_TEXT, (after, count)).fetchall()
+    def shorten(self, start: int, count: int) -> Step:
+        """Write keys in bytes that are text, of some offsets from one on."""
+        end = start + count
+        rows = self._db.execute(_TEXT, (start, end)).fetchall()
         short = [(self._chain.short(key), offset) for offset, key in rows]
         self._db.executemany("UPDATE facts SET key = ? WHERE offset = ?", short)
-        return rows[-1][0] if rows else None
+        return Step(end if end < self.end else None, len(short))
 
     def note_short(self) -> None:
         """Note that all keys are as they are written today."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from agents_registry import facts as known
 
@@ -31,7 +31,7 @@ KINDS: Final = tuple(
 ID: Final = 32  # bytes of a fact's id
 HOURS: Final = 4
 LEAST: Final = 1 + ID + HOURS
-AT_ONCE: Final = 500  # rows of a step: the writer has other work too
+AT_ONCE: Final = 500  # rows looked at in a step: the writer has other work too
 REST_SECONDS: Final = 0.05
 DONE: Final = "short_rows"
 # The genesis of an entry by its number, so that a row need not hold all of it.
@@ -40,6 +40,13 @@ HASH: Final = "iif(typeof({0}) = 'blob', lower(hex({0})), {0})"
 GENESIS: Final = (
     "coalesce((SELECT value FROM meta WHERE name = 'genesis.' || c.genesis), c.genesis)"
 )
+
+
+class Step(NamedTuple):
+    """Some rows: where the next ones begin, if there are any."""
+
+    next: int | None
+    rewritten: int
 
 
 def short_key(realm: str, key: str) -> bytes | str:
@@ -123,19 +130,19 @@ class Shortening:
         if await self._store.read("SELECT 1 FROM meta WHERE name = ?", DONE):
             return
         for rows in (_keys, _entries):
-            after: int | None = -1
-            while after is not None:
-                after = await self._store.write_in_time(partial(rows, after))
-                await asyncio.sleep(REST_SECONDS)
+            step = Step(0, rewritten=0)
+            while step.next is not None:
+                step = await self._store.write_in_time(partial(rows, step.next))
+                await asyncio.sleep(REST_SECONDS if step.rewritten else 0)
         await self._store.write_in_time(_done)
 
 
-def _keys(after: int, tx: Transaction) -> int | None:
-    return tx.log.shorten(after, AT_ONCE)
+def _keys(start: int, tx: Transaction) -> Step:
+    return tx.log.shorten(start, AT_ONCE)
 
 
-def _entries(after: int, tx: Transaction) -> int | None:
-    return tx.audit.shorten(after, AT_ONCE)
+def _entries(start: int, tx: Transaction) -> Step:
+    return tx.audit.shorten(start, AT_ONCE)
 
 
 def _done(tx: Transaction) -> None:
