@@ -33,6 +33,7 @@ class Progress:
         waiting: facts whose lists are not complete.
         positions: partition to position.
         committed: partition to what is committed, where that is told apart.
+        full: its disk has no room, so that it goes on in memory and commits nothing.
         steps: pieces of long works done: slices acked, rows read from a file.
     """
 
@@ -44,6 +45,7 @@ class Progress:
     waiting: int = 0
     positions: Mapping[int, int] = Factory(dict)
     committed: Mapping[int, int] = Factory(dict)
+    full: bool = False
     steps: int = 0
     _seen: tuple[Mapping[int, int], int] | None = None
 
@@ -83,10 +85,12 @@ class Progress:
         if not self.turned_at:
             self.turned_at = now  # it has from now on to turn for the first time
         self.lag = self._behind(ends, self.positions)
-        seen = (dict(self.committed), self.steps)
+        # Without room what is applied counts: a restart would meet the same disk.
+        kept = self.positions if self.full else self.committed
+        seen = (dict(kept), self.steps)
         if self._seen is None or self.steps != self._seen[1]:
             self.turned_at = self.moved_at = now
-        elif seen != self._seen or not self._behind(ends, self.committed):
+        elif seen != self._seen or not self._behind(ends, kept):
             self.moved_at = now
         self._seen = seen
 

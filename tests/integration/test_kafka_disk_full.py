@@ -69,6 +69,7 @@ async def test_a_worker_works_on_without_room_and_commits_nothing_it_did_not_sav
             await becomes(run.working.url, "live", 200)
             partition = registry.partitions[number]
             assert before == partition.file.position < partition.position
+            await until(lambda: registry.progress.full)
             await registry._commit(at_once=True)
             assert registry.member.kept[number] <= before
         for each in sentinel.watched.values():
@@ -77,6 +78,7 @@ async def test_a_worker_works_on_without_room_and_commits_nothing_it_did_not_sav
         await until(lambda: registry.partitions[number].file.position > before)
         await until(lambda: registry.partitions[number].position >= end)
         await run.settled()
+        await until(lambda: not registry.progress.full)
         rows = await run.table(1)
     async with pipeline(tmp_path, kafka) as run:
         await run.settled()

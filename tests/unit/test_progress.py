@@ -32,6 +32,29 @@ def turned(
     )
 
 
+@pytest.mark.parametrize(("full", "live"), [(True, True), (False, False)])
+def test_what_is_applied_counts_while_the_disk_has_no_room(
+    *, full: bool, live: bool
+) -> None:
+    """A restart would meet the same disk, and lose what is in memory alone."""
+    progress = Progress(full=full)
+    for second in range(LONG):
+        turned(progress, 100.0 + second, position=second, committed=0)
+        progress.judge(100.0 + second, {0: second + 1})
+
+    assert live is progress.live(100.0 + LONG)
+
+
+def test_a_stage_without_room_that_reads_nothing_is_not_live() -> None:
+    """A full disk is no excuse for a stage that stands."""
+    progress = Progress(full=True)
+    for second in range(LONG):
+        turned(progress, 100.0 + second, position=3, committed=0)
+        progress.judge(100.0 + second, {0: 5})
+
+    assert not progress.live(100.0 + LONG)
+
+
 def test_is_live_while_it_turns_without_lag() -> None:
     """A stage with nothing to do is well as long as its loop turns."""
     progress = Progress()

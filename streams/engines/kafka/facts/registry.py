@@ -195,6 +195,7 @@ class RegistryStage:
 
     def _tell(self) -> None:
         ours = self._ours()
+        self.progress.full = any(p.file.room.missing for p in ours)
         self.progress.turn(
             now=asyncio.get_running_loop().time(),
             assigned=self.member.assigned,

@@ -202,6 +202,7 @@ class SentinelStage:
     def _tell(self) -> None:
         ours = self._ours()
         replica = self.replica.partitions.values()
+        self.progress.full = any(each.file.room.missing for each in ours)
         self.progress.turn(
             now=asyncio.get_running_loop().time(),
             assigned=self.member.assigned,
