@@ -31,6 +31,7 @@ from streams.engines.kafka.clock import heartbeats
 from streams.engines.kafka.records.codec import partition_of
 from streams.engines.kafka.relay import log_pieces
 from streams.engines.kafka.relay.fed_replica import SpreadTail
+from streams.http import revoked_tokens
 from streams.http.feed import FeedServer
 from streams.model.times import SECOND
 from streams.settings.relay import RelaySettings
@@ -299,6 +300,34 @@ async def test_each_guard_gets_the_facts_of_its_realm_and_no_others(
         assert (400, "which realm") == await asked("both")
         for token, query in (("guard", ""), ("theirs", ""), ("both", "?realm=third")):
             assert (400, "no WebSocket") == await asked(token, query)
+
+
+async def test_a_token_that_is_revoked_is_fed_no_more(
+    tmp_path: Path, kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The relay runs on, and so does a guard of another realm with another token."""
+    monkeypatch.setattr(revoked_tokens, "LOOK_SECONDS", 0.01)
+    file = tmp_path / "revoked"
+    file.touch()
+    tokens = plain_settings(tmp_path)["tokens"]
+    digest = hashlib.sha256(b"theirs").hexdigest()
+    made = {"name": "theirs", "sha256": digest, "roles": ["guard"], "realms": ["third"]}
+    await lay_out(kafka_settings)
+    more = {"tokens": [*tokens, made], "revoked_tokens": str(file)}
+    async with (
+        writing(kafka_settings),
+        relaying(tmp_path, kafka_settings, **more) as relayed,
+        guard_of(relayed.url, "orders") as ours,
+        guard_of(relayed.url, "theirs", token="theirs") as theirs,
+    ):
+        assert await ours.ready(DEADLINE)
+        assert await theirs.ready(DEADLINE)
+        fed = ours.feed.connections, theirs.feed.connections
+        file.write_text(f"{digest}  # theirs\n", "utf-8")
+        await until(lambda: "401" in str(theirs.feed.last_error))
+
+        assert fed == (ours.feed.connections, theirs.feed.connections)
+        assert ours.standing.holds()
 
 
 async def test_another_log_is_read_from_its_start_before_anything_is_allowed(
