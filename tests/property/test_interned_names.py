@@ -81,6 +81,17 @@ def test_a_table_grows_by_one_segment_at_a_time(
     assert [*map(names.find, identifiers)] == [*range(len(identifiers))]
 
 
+def test_a_name_without_a_place_keeps_its_number() -> None:
+    """Where all hashes are one; also when it is no recent one any more."""
+    names = NameTable(lambda _: 7)
+    identifiers = [Identifier("jwt.jti", str(n)) for n in range(2 * MOST)]
+    first = [*map(names.intern, identifiers)]
+    names.recent.clear()
+
+    assert [*map(names.intern, identifiers)] == first == [*range(2 * MOST)]
+    assert len(names._crowded) == MOST
+
+
 def test_a_dump_without_names_is_taken_up() -> None:
     """Its kinds may be known."""
     names = NameTable()
