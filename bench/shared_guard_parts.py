@@ -220,7 +220,7 @@ def _private(process: int) -> int:
         name, _, rest = line.partition(" ")
         if not name.endswith(":"):
             here = line
-        elif name == "Pss:" and not here.endswith("/table"):
+        elif name == "Pss:" and not here.endswith(("/table", "/truth")):
             private += int(rest.split()[0]) * 1024
     return private
 

@@ -89,22 +89,81 @@ async def test_readers_know_what_the_agent_knows(
     assert guard.check(AGENT).reason.value == "revoked"
 
 
+FORKED = """
+import os, sys, threading, time
+from enforcement.shared.guard import SharedGuard
+
+guard = SharedGuard(sys.argv[1])
+label = "parent" if os.fork() else "child"
+
+
+def told():
+    said = None
+    while said != "revoked":
+        now = guard.check(sys.argv[2]).reason.value
+        if now != said:
+            os.write(1, f"{label} {now}\\n".encode())
+            said = now
+        time.sleep(0.002)
+
+
+threads = [threading.Thread(target=told) for _ in range(2)]
+for each in threads:
+    each.start()
+for each in threads:
+    each.join()
+if label == "parent":
+    os.wait()
+"""
+
+
+@asynccontextmanager
+async def forked(path: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run threads of two processes that read a table, until all met a revocation."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", FORKED, str(path), AGENT,
+        stdout=asyncio.subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+
+
+async def heard(
+    process: asyncio.subprocess.Process, reason: str, *, after: str = ""
+) -> None:
+    """Wait until each of four threads says a reason, maybe after another one."""
+    assert process.stdout is not None
+    lines: list[list[str]] = []
+    async with asyncio.timeout(LIMIT):
+        while len(lines) < 4:
+            line = (await process.stdout.readline()).decode().split()
+            if line[1] != after:
+                lines.append(line)
+    assert sorted(lines) == [["child", reason]] * 2 + [["parent", reason]] * 2
+
+
+@pytest.mark.long
 async def test_a_killed_agent_costs_its_readers_the_lease_and_a_new_one_gives_it_back(
     server: Server, tmp_path: Path
 ) -> None:
-    """The reader is the same object all along."""
+    """Each thread of each process denies by itself, and goes on by itself."""
     path = tmp_path / "table"
-    guard = SharedGuard(path)
-    async with agent_process(server, path) as process:
-        await asyncio.to_thread(guard.ready, LIMIT)
-        assert guard.check(AGENT).allowed
-        process.send_signal(signal.SIGKILL)
-        await process.wait()
-        await reason(guard, "no_lease")
-    async with agent_process(server, path):
-        await reason(guard, "lives")
-        await revoke(server)
-        await reason(guard, "revoked")
+    async with forked(path) as readers:
+        await heard(readers, "not_caught_up")
+        async with agent_process(server, path) as process:
+            await heard(readers, "lives")
+            process.send_signal(signal.SIGKILL)
+            await process.wait()
+            await heard(readers, "no_lease")
+        async with agent_process(server, path):
+            await heard(readers, "lives", after="not_caught_up")
+            await revoke(server)
+            await heard(readers, "revoked")
+        assert await readers.wait() == 0
 
 
 async def test_the_agent_answers_on_a_socket(server: Server, tmp_path: Path) -> None:
