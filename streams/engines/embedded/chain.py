@@ -11,7 +11,7 @@ from schemas.codec import decode_fact
 from streams.engines.embedded.short_rows import (
     GENESIS,
     HASH,
-    Step,
+    ShortenedRows,
     is_short,
     key_text,
     number_of,
@@ -72,7 +72,7 @@ class Chain:
         """Key of a fact as its row has it."""
         return short_key(self._realm, key)
 
-    def shorten(self, start: int, count: int) -> Step:
+    def shorten(self, start: int, count: int) -> ShortenedRows:
         """Write entries shorter that are long, of some numbers from one on."""
         end = start + count
         rows = self._db.execute(_TEXT, (start, end)).fetchall()
@@ -83,7 +83,7 @@ class Chain:
         ]
         query = "UPDATE audit_chain SET genesis = ?, hash = ? WHERE sequence = ?"
         self._db.executemany(query, short)
-        return Step(end if end <= self.last()[0] else None, len(short))
+        return ShortenedRows(end if end <= self.last()[0] else None, len(short))
 
     def add_facts(self, rows: Iterable[tuple[int, str, bytes, Fact]]) -> None:
         """Add entries of facts: offset, key, value and what that says."""

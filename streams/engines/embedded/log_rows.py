@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
-from streams.engines.embedded.short_rows import DONE, Step
+from streams.engines.embedded.short_rows import DONE, ShortenedRows
 from streams.observability.failpoints import failpoint
 
 if TYPE_CHECKING:
@@ -86,13 +86,13 @@ class LogRows:
             self._chain.add_facts(chained)
         return self.end - before
 
-    def shorten(self, start: int, count: int) -> Step:
+    def shorten(self, start: int, count: int) -> ShortenedRows:
         """Write keys in bytes that are text, of some offsets from one on."""
         end = start + count
         rows = self._db.execute(_TEXT, (start, end)).fetchall()
         short = [(self._chain.short(key), offset) for offset, key in rows]
         self._db.executemany("UPDATE facts SET key = ? WHERE offset = ?", short)
-        return Step(end if end < self.end else None, len(short))
+        return ShortenedRows(end if end < self.end else None, len(short))
 
     def note_short(self) -> None:
         """Note that all keys are as they are written today."""

@@ -42,7 +42,7 @@ GENESIS: Final = (
 )
 
 
-class Step(NamedTuple):
+class ShortenedRows(NamedTuple):
     """Some rows: where the next ones begin, if there are any."""
 
     next: int | None
@@ -130,18 +130,18 @@ class Shortening:
         if await self._store.read("SELECT 1 FROM meta WHERE name = ?", DONE):
             return
         for rows in (_keys, _entries):
-            step = Step(0, rewritten=0)
+            step = ShortenedRows(0, rewritten=0)
             while step.next is not None:
                 step = await self._store.write_in_time(partial(rows, step.next))
                 await asyncio.sleep(REST_SECONDS if step.rewritten else 0)
         await self._store.write_in_time(_done)
 
 
-def _keys(start: int, tx: Transaction) -> Step:
+def _keys(start: int, tx: Transaction) -> ShortenedRows:
     return tx.log.shorten(start, AT_ONCE)
 
 
-def _entries(start: int, tx: Transaction) -> Step:
+def _entries(start: int, tx: Transaction) -> ShortenedRows:
     return tx.audit.shorten(start, AT_ONCE)
 
 
