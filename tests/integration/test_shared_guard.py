@@ -16,6 +16,7 @@ import pytest
 from enforcement.shared.agent import Agent
 from enforcement.shared.answering import listen
 from enforcement.shared.guard import SharedGuard
+from tests.integration import test_closure as closure
 from tests.integration.serving import running
 from tests.integration.test_guard_examples import AGENT, TEAM, revoke
 
@@ -214,3 +215,22 @@ async def test_the_agent_answers_on_a_socket(server: Server, tmp_path: Path) -> 
             async with http.post("/access/v1/evaluation", data=b"{") as answer:
                 assert answer.status == 400
         await runner.cleanup()
+
+
+async def test_no_reader_allows_what_a_closed_revocation_ended(
+    server: Server, tmp_path: Path
+) -> None:
+    """The agent's receipt speaks for all who read its file."""
+    names = [f"s{number}" for number in range(10)]
+    declared = [{"identifier": f"agent.id:{name}"} for name in names]
+    status, _ = await server.post("/v1/adopt", "restorer", {"credentials": declared})
+    assert status == 201
+    path = tmp_path / "table"
+    guard = SharedGuard(path)
+    async with Agent(server.url, "guard", name="host", path=path):
+        await asyncio.to_thread(guard.ready, LIMIT)
+        for name in names:
+            while not guard.check(f"agent.id:{name}").allowed:  # noqa: ASYNC110 - others write
+                await asyncio.sleep(0.01)
+            await closure.reached(server, await closure.revoke(server, name), "closed")
+            assert not guard.check(f"agent.id:{name}").allowed
