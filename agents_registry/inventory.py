@@ -32,22 +32,13 @@ def ancestors(
     yield from _walk(registry, identifier, up)
 
 
-def descendants(
-    registry: Registry, identifier: Identifier
-) -> Iterator[tuple[Identifier, int]]:
-    """Yield what requires an identifier, nearest first, with the distance.
-
-    Lazy: a million descendants are never in memory at once as identifiers.
-    """
-    yield from _walk(registry, identifier, registry.lineage.children)
-
-
 def affected(
     registry: Registry, identifier: Identifier
 ) -> Iterator[tuple[Identifier, int]]:
     """Yield what a cause on an identifier or attribute may reach, owners included.
 
     A superset of what dies: another owner may live, an older child may be spared.
+    Lazy: a million descendants are never in memory at once as identifiers.
     """
     lineage = registry.lineage
 

@@ -14,7 +14,7 @@ import orjson
 
 from agents_registry.causes import CauseBook
 from agents_registry.facts import Cause, Effect
-from agents_registry.inventory import descendants
+from agents_registry.inventory import affected
 from agents_registry.presentation import Presented
 from agents_registry.reach import Reached
 from agents_registry.registry import Registry
@@ -73,10 +73,10 @@ def _listing(registry: Registry, ids: int) -> Row:
         )
     start = str(TOP)
     # The root's other name is listed too: it has no parent in the peer's dict.
-    assert sum(1 for _ in descendants(registry, TOP)) == ids - 1
+    assert sum(1 for _ in affected(registry, TOP)) == ids - 1
     assert len(list(_search(children, start))) == ids - 2
     measured = interleave(
-        lambda: deque(descendants(registry, TOP), maxlen=0),
+        lambda: deque(affected(registry, TOP), maxlen=0),
         lambda: deque(_search(children, start), maxlen=0),
     )
     speed = ids / measured.ours_median
@@ -159,7 +159,7 @@ def _publishing(registry: Registry, ids: int, records: int) -> list[Row]:
         store = runner.run(_open(Path(folder)))
         bare = _bare(Path(folder) / "bare.db")
         fresh = count()
-        names = [str(each) for each, _ in islice(descendants(registry, TOP), records)]
+        names = [str(each) for each, _ in islice(affected(registry, TOP), records)]
         try:
             measured = interleave(
                 lambda: runner.run(_publish(store, registry, next(fresh), records)),

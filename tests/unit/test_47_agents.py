@@ -23,7 +23,7 @@ from streams.sources.mapped.generic import Generic
 from streams.sources.mapped.mapping import Mapping, load_mapping
 from streams.stages.access.agent_kinds import NO_AGENTS
 from streams.stages.ingest.admission import Entitlements, admit
-from streams.stages.ingest.entitlement import EVERYTHING
+from streams.stages.ingest.entitlement import Grant
 from streams.stages.ingest.ingress import Origin
 from streams.stages.posture.posture import Limits, Posture
 from streams.stages.sentinel.sentinel import Sentinel
@@ -284,7 +284,7 @@ def test_44_findings_and_44_names(name: str, *, entitled: bool) -> None:
     assert len(set(names)) == AGENTS
     presented = [uses(dialect, line)[0].identifiers for line in sent[:3]]
     known = [*names[:3], *(each for some in presented for each in some)]
-    rights = Entitlements(EVERYTHING if entitled else ())
+    rights = Entitlements((Grant("*"),) if entitled else ())
 
     findings, inventory = told(dialect, sent, known, rights)
 

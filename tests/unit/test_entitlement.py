@@ -23,7 +23,7 @@ from agents_registry.facts import (
     Withdraw,
 )
 from agents_registry.identifiers import Identifier
-from streams.stages.ingest.entitlement import EVERYTHING, Grant, entitled, only_denies
+from streams.stages.ingest.entitlement import Grant, entitled, only_denies
 
 pytestmark = pytest.mark.unit
 
@@ -88,7 +88,7 @@ def test_what_is_not_ours_may_not_be_said(fact: Fact) -> None:
     """Each kind of fact is held to all that it speaks of; roles change nothing."""
     assert not entitled(fact, GRANTS, restorer=True)
     assert not entitled(fact, ())
-    assert entitled(fact, EVERYTHING)
+    assert entitled(fact, (Grant("*"),))
 
 
 def test_a_child_is_not_entitled_by_its_parent() -> None:
@@ -110,7 +110,7 @@ def test_a_child_is_not_entitled_by_its_parent() -> None:
 )
 def test_what_takes_facts_back_needs_the_role(fact: Fact) -> None:
     """No grant is a role, not even the one for everything."""
-    assert not entitled(fact, EVERYTHING)
+    assert not entitled(fact, (Grant("*"),))
     assert entitled(fact, (), restorer=True)
 
 

@@ -34,7 +34,6 @@ from agents_registry.inventory import (
     blast_radius,
     created_below,
     creators,
-    descendants,
     excess_scopes,
     ownerless,
     shared_service_accounts,
@@ -87,7 +86,7 @@ def test_ancestors_come_nearest_first_with_their_distance() -> None:
 
 def test_descendants_are_lazy_and_name_every_name() -> None:
     """The first one comes before the last is looked for."""
-    found = descendants(registry(*tree()), ROOT)
+    found = affected(registry(*tree()), ROOT)
 
     assert (CHILD, 1) == next(found)
     assert [(LEAF, 2), (LEAF_HMAC, 2)] == list(found)
@@ -97,7 +96,7 @@ def test_nobody_hangs_on_an_identifier_that_no_fact_names() -> None:
     """An unknown name has no lineage, and asking for it is no error."""
     table_ = registry(*tree())
 
-    assert [] == list(descendants(table_, BOT))
+    assert [] == list(affected(table_, BOT))
     assert BlastRadius(0, {}, ()) == blast_radius(table_, BOT)
 
 
@@ -354,7 +353,7 @@ def test_a_death_is_dated_by_the_access() -> None:
 def test_a_table_may_grow_while_descendants_are_walked() -> None:
     """A long walk stands still between slices, and facts go on being merged."""
     table_ = registry(*tree())
-    walk = descendants(table_, ROOT)
+    walk = affected(table_, ROOT)
     first = next(walk)
     for number in range(100):
         new = Identifier("vault.accessor", f"late{number}")

@@ -11,7 +11,7 @@ from agents_registry.identifiers import Identifier
 from streams.model.records import Access, Lifecycle, Parent
 from streams.services.intake import Deduplicator, IntakeBatch
 from streams.stages.ingest.admission import Entitlements, admit
-from streams.stages.ingest.entitlement import EVERYTHING, Grant
+from streams.stages.ingest.entitlement import Grant
 from streams.stages.ingest.ingress import Origin
 
 pytestmark = pytest.mark.unit
@@ -38,6 +38,9 @@ def issue(**values: Any) -> Lifecycle:
     """Give an issue of the key."""
     fields = {"outcome": "allowed", "parents": parents(USER, PERSON)}
     return Lifecycle("s", "e", "new", "issue", 4, (KEY,), 0, **(fields | values))
+
+
+EVERYTHING = (Grant("*"),)
 
 
 def known(

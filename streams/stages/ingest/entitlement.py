@@ -57,9 +57,6 @@ class Grant:
         return identifier.kind == self.kind
 
 
-EVERYTHING = (Grant("*"),)
-
-
 def targets(fact: Fact) -> tuple[Identifier, ...] | None:
     """Return the identifiers that a fact speaks of; None where a role is needed."""
     match fact:
