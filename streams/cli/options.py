@@ -113,6 +113,7 @@ _EXTRA_OF: Final = {
     "jgo": "dev-kafka",
     "mode": "faust",
     "opentelemetry": "otel",
+    "fsspec": "tables",
 }
 # Commands that need more than a module's extra, or one that brings more.
 _EXTRAS_FOR: Final = {

