@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from agents_registry.facts import Fact
     from enforcement.verdict import Mode
 
+RETRY: Final = 1_000_000_000  # ns after an attempt that found no room
 LITTLE_ROOM: Final = 0.2  # of a file; below it the next one is begun
 _log = logging.getLogger("rescind_guard")  # noqa: TID251 - as `readiness` does
 
@@ -117,6 +118,7 @@ class SharedStanding(Freshness):
         self._build: _Build | None = None
         self._gone_paths: list[str] = []
         self._locks: list[BinaryIO] = []
+        self._not_before = clock()
         remove_leftovers(path)
 
     def offer(self, replica: Replica) -> bool:
@@ -211,9 +213,12 @@ class SharedStanding(Freshness):
             **self._said,
         }
         path = self._path.with_name(f".{self._path.name}.{secrets.token_hex(4)}")
+        if self._clock() < self._not_before:
+            return
         try:
             writer = TableWriter(replica.registry, path, said)
         except OSError as error:
+            self._not_before = self._clock() + RETRY
             _log.error("the table cannot be shared: %s", error)
             return
         replica.writers += (writer,)

@@ -176,6 +176,9 @@ async def test_without_room_there_is_no_lease_until_there_is(
         fed.standing.refresh()
         assert not fed.guard.check(TOKEN).allowed
     fed.standing.offer(replica)
+    assert len(replica.writers) == 1  # it found no room a moment ago
+    fed.now = publishing.RETRY
+    fed.standing.offer(replica)
     while replica.failed:
         await asyncio.sleep(0)
         fed.standing.offer(replica)
