@@ -71,10 +71,10 @@ def is_young(
 
 def is_declared(registry: Registry, node: int, scope: str) -> bool:
     """Whether a node alone covers a scope, by all that is declared of it."""
-    return all(
-        scope in declared or covers(declared, scope)
-        for declared in registry.scopes.of(node)
-    )
+    for declared in registry.scopes.of(node):
+        if scope not in declared and not covers(declared, scope):
+            return False
+    return True
 
 
 def is_covered(registry: Registry, start: int, scope: str) -> bool:
