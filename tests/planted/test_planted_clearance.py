@@ -202,7 +202,7 @@ BUGS = {
         CLEAR, "elif scope not in clearance.covered.get(start, ())", "elif False"
     ),
     "a scope of one of two declared sets": Change(
-        LIMITS, "return all(\n        scope in", "return any(\n        scope in"
+        LIMITS, "in registry.scopes.of(node):", "in registry.scopes.of(node)[:1]:"
     ),
     "a fact that comes in the middle": Change(
         VERDICT, "NONE not in nodes and registry.changes == changes:", "True:"
@@ -239,6 +239,7 @@ TOPICS = {
     "node": ("watermarks",),
     "a fact that comes in the middle": ("self",),
     "a time that is claimed under a not_before": ("watermarks",),
+    "a scope of one of two declared sets": ("copies",),
     "a not_before above one of several": ("watermarks",),
 }
 

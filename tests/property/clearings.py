@@ -153,6 +153,7 @@ def walked(world: World, seed: int) -> tuple[int, str | None]:
         patch.object(clearance, "PORTION", random.choice((1, 4096))),
         patch.object(answers, "MOST_BYTES", random.choice((2000, 1 << 22))),
         patch.object(clearing, "STEP", 0),
+        patch.object(clearing, "FEW_SCOPES", seed % 2 * clearing.FEW_SCOPES),
     ):
         asking = Asking(world, random)
         waiting = arrival(world.facts, random)
