@@ -63,9 +63,12 @@ class _Half(NamedTuple):
 
     def size_of(self, path: Iterable[Identifier]) -> int:
         """Bytes that a path would take, about."""
+        # A list: a generator is called for each of thousands of names.
         return sum(
-            _OF_A_PLACE + (0 if name in self.shared else _OF_A_SHARED + _size(name))
-            for name in path
+            [
+                _OF_A_PLACE + (0 if name in self.shared else _OF_A_SHARED + _size(name))
+                for name in path
+            ]
         )
 
 

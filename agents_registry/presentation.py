@@ -88,4 +88,5 @@ def claims_of(registry: Registry, presented: Presented) -> Claims:
 
 def identifiers_of(registry: Registry, nodes: list[int]) -> tuple[Identifier, ...]:
     """Turn nodes into names, without those that `claims_of` numbered."""
-    return tuple(registry.lineage.identifier(n) for n in nodes if n >= 0)
+    named = registry.lineage.identifier
+    return tuple([named(n) for n in nodes if n >= 0])
