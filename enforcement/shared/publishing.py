@@ -52,24 +52,39 @@ class SharedReplica(Replica):
 
     Attributes:
         writers: one, and a second one while it is to be replaced.
-        failed: no file says all that the table says.
     """
 
     def __init__(self, *of: Any) -> None:
         """Start empty, without a file; see `Replica`."""
         super().__init__(*of)
         self.writers: tuple[TableWriter, ...] = ()
-        self.failed = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether the file in force lacks something that the table says."""
+        return any(writer.failed for writer in self.writers[:1])
 
     def _apply(self, fact: Fact, at: int) -> None:
         super()._apply(fact, at)
         for writer in self.writers:
-            if writer.registry is self.registry:
+            if writer.registry is self.registry and not writer.failed:
                 try:
                     writer.applied(fact)
-                except OSError as error:
-                    self.failed = True
-                    _log.error("the table cannot be shared: %s", error)
+                except Exception as error:  # noqa: BLE001
+                    # Whatever it was, the file lacks a fact from now on.
+                    _fail(writer, error)
+
+
+def _fail(writer: TableWriter, error: Exception) -> None:
+    writer.failed = True
+    _log.error("the table cannot be shared: %s: %s", type(error).__name__, error)
+
+
+async def _fill(writer: TableWriter) -> None:
+    try:
+        await in_turns(writer.building())
+    except Exception as error:  # noqa: BLE001 - as above
+        _fail(writer, error)
 
 
 @define(eq=False)
@@ -166,7 +181,7 @@ class SharedStanding(Freshness):
                 CAUGHT_UP * self.caught_up + SERVED * self.served + SOUND * self.sound
             )
             # The last: what it proves is there before it.
-            words[DEADLINE] = 0 if replica.failed else self.deadline
+            words[DEADLINE] = 0 if writer.failed else self.deadline
 
     def _is_written(self, replica: SharedReplica) -> bool:
         """Whether all of a replica is in a file; begins to write it."""
@@ -175,15 +190,17 @@ class SharedStanding(Freshness):
             self._drop_build()
             self._begin(replica)
             return False
-        if not build.task.done():
-            return False
-        self._build = None
-        if build.task.exception() is not None or build.replica.failed:
-            build.writer.retire()
-            replica.writers = ()
-            replica.failed = False
-            return False
-        return True
+        return self._is_built(build)
+
+    def _is_built(self, build: _Build) -> bool:
+        """Whether a file is filled; one that failed is dropped."""
+        if build.writer.failed:
+            self._drop_build()
+            self._not_before = self._clock() + RETRY
+        elif build.task.done():
+            self._build = None
+            return True
+        return False
 
     def _see_to_room(self) -> None:
         """Write the replica in force to a larger file where one is nearly full."""
@@ -193,14 +210,9 @@ class SharedStanding(Freshness):
                 replica.failed or replica.writers[0].room < LITTLE_ROOM
             ):
                 self._begin(replica)
-        elif build.replica is replica and build.task.done():
-            self._build = None
+        elif build.replica is replica and self._is_built(build):
             old, new = replica.writers
-            if build.task.exception() is not None:
-                new.retire()
-                replica.writers = (old,)
-                return
-            replica.writers, replica.failed = (new,), False
+            replica.writers = (new,)
             self._put(replica)
             old.retire()
 
@@ -222,7 +234,7 @@ class SharedStanding(Freshness):
             _log.error("the table cannot be shared: %s", error)
             return
         replica.writers += (writer,)
-        task = asyncio.get_running_loop().create_task(in_turns(writer.building()))
+        task = asyncio.get_running_loop().create_task(_fill(writer))
         self._build = _Build(replica, writer, task)
 
     def _drop_build(self) -> None:

@@ -58,6 +58,7 @@ class TableWriter:
         registry: the table that is written.
         file: where.
         complete: everything is there, and facts are written as they come.
+        failed: something is missing for good; nothing more may be written.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class TableWriter:
             },
         )
         self.complete = False
+        self.failed = False
         self._salt = salt
         self._mask = len(self.file.buckets) - 1
         self._kinds = -1

@@ -115,7 +115,7 @@ NARROW = {
     ),
     "a token of another log": Change(GUARD, ") == self.log and", ") and"),
     "a table that is not written keeps its lease": Change(
-        PUBLISHING, "self.failed = True", "pass"
+        PUBLISHING, "writer.failed = True", "pass"
     ),
     "a ring has no end": Change(VIEWING, "self.left -= 1", "self.left -= 0"),
 }
@@ -133,7 +133,7 @@ NARROW |= {
         "        for writer in ():\n            writer.retire()",
     ),
     "a condemned table keeps its lease": Change(
-        PUBLISHING, "0 if replica.failed else self.deadline", "1 << 62"
+        PUBLISHING, "0 if writer.failed else self.deadline", "1 << 62"
     ),
 }
 CHANGES = [*BUGS.values(), *NARROW.values()]

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agents_registry.facts import Edge, Lift, Node, Withdraw, fact_id
+from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from enforcement.shared import publishing, writing
 from enforcement.shared.guard import SharedGuard
-from enforcement.shared.layout import DEADLINE, SharedFile
+from enforcement.shared.layout import CHANGES, DEADLINE, SharedFile
 from enforcement.shared.publishing import SharedReplica, SharedStanding
+from enforcement.shared.writing import TableWriter
 from enforcement.verdict import Lapse, Mode
 from tests.unit.test_shared_table import AGENT, NOW, SECOND, TOKEN, said, suspended
 
@@ -164,9 +166,6 @@ async def test_without_room_there_is_no_lease_until_there_is(
     replica = await fed.begin("g", 5)
     fed.prove(5)
 
-    def full(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
-
     with monkeypatch.context() as patch:
         patch.setattr(SharedFile, "reserve", full)
         replica._apply(suspended(AGENT, 1), 5)
@@ -183,6 +182,83 @@ async def test_without_room_there_is_no_lease_until_there_is(
         await asyncio.sleep(0)
         fed.standing.offer(replica)
     assert fed.guard.check(TOKEN).reason.value == "suspended"
+
+
+def full(*_: Any) -> None:
+    """Find no room."""
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left"), ValueError("bug")])
+async def test_a_next_file_that_lacks_a_fact_is_never_put_in_force(
+    fed: Fed, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Not even where later facts find room again; the old one goes on meanwhile."""
+    replica = await fed.begin("g", 5)
+    fed.prove(5)
+    with monkeypatch.context() as patch:
+        patch.setattr(publishing, "LITTLE_ROOM", 1.0)
+        fed.standing.offer(replica)
+    old, new = replica.writers
+    while not new.complete:  # noqa: ASYNC110 - as frames come
+        await asyncio.sleep(0)
+
+    def fails(_: Any) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(new, "put_row", fails)
+        replica._apply(suspended(AGENT, 1), 5)
+    replica.position = 6
+    fed.standing.refresh()
+    fed.prove(6)
+    for _ in range(9):
+        await asyncio.sleep(0)
+        fed.standing.offer(replica)
+    replica._apply(said(Node, 2, node=Identifier("session.id", "other")), 6)
+    replica.position = 7
+    fed.standing.refresh()
+    fed.prove(7)
+    assert replica.writers == (old,)
+    verdict = fed.guard.check(TOKEN, at_least="g:0:7")
+    assert verdict.reason.value == "suspended"
+    assert not verdict.stale
+    assert [fed.path] == [*fed.path.parent.iterdir()]
+
+
+async def test_a_file_that_failed_is_not_written_to_any_more(
+    fed: Fed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a later fact would make what is half written look whole."""
+    replica = await fed.begin("g", 5)
+    fed.prove(5)
+    with monkeypatch.context() as patch:
+        patch.setattr(replica.writers[0], "put_row", full)
+        replica._apply(suspended(AGENT, 1), 5)
+    words = replica.writers[0].file.words
+    changes = words[CHANGES]
+    replica._apply(said(Node, 2, node=AGENT), 6)
+    fed.standing.refresh()
+    assert changes % 2
+    assert words[CHANGES] == changes
+    assert replica.failed
+
+
+async def test_a_file_that_cannot_be_filled_is_removed(
+    fed: Fed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it has taken may be all the room that is missing."""
+    replica = await fed.begin("g", 5)
+    monkeypatch.setattr(publishing, "LITTLE_ROOM", 1.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(TableWriter, "_append", full)
+        fed.standing.offer(replica)
+        assert len([*fed.path.parent.iterdir()]) == 2
+        for _ in range(9):
+            await asyncio.sleep(0)
+            fed.standing.offer(replica)
+    assert [fed.path] == [*fed.path.parent.iterdir()]
+    assert len(replica.writers) == 1
 
 
 async def test_an_agent_ends_what_its_dead_predecessor_promised(fed: Fed) -> None:
