@@ -189,7 +189,7 @@ class Clearance:
         """Nodes with a value that hang on others, or None where there are too many."""
         values, generation, most = self.values, self.generation, self.allowed()
         self._looks = min(self._looks + LOOKS_OF_A_FACT, MOST_LOOKS)
-        looks, known = len(touched), len(values)
+        looks, known = len(touched), self._size()
         if looks > most:
             return None
         seen = {
@@ -211,6 +211,10 @@ class Clearance:
                     found.append(below)
         self._looks -= looks
         return found
+
+    def _size(self) -> int:
+        """Count the nodes that there are values for."""
+        return len(self.values)
 
     def _downs(self, node: int) -> Iterable[int]:
         """Nodes that hang on a node directly, and the next one of its names."""

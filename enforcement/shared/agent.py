@@ -9,6 +9,7 @@ from agents_registry.clearance import FINE, GENERATION, NEVER_CLEAR
 from agents_registry.clearing import clearing
 from enforcement.guard import Guard
 from enforcement.shared.clearing import SharedClearance
+from enforcement.shared.layout import NAMES
 from enforcement.shared.publishing import SharedStanding
 from enforcement.turns import resting_tables
 from enforcement.verdict import Mode
@@ -117,8 +118,8 @@ class LookAhead:
             if clearance.undone:
                 some: Sequence[int] = clearance.undone[-AT_ONCE:]
                 del clearance.undone[-AT_ONCE:]
-            elif self._node < len(table.lineage):
-                upto = min(self._node + AT_ONCE, len(table.lineage))
+            elif self._node < (names := clearance.file.words[NAMES]):
+                upto = min(self._node + AT_ONCE, names)
                 some, self._node = range(self._node, upto), upto
             else:
                 return

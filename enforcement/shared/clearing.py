@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 class SharedClearance(Clearance):
     """Values in a file; the same as those of a table in memory.
 
+    Only of nodes that are written there: behind them no memory is reserved yet.
+
     Attributes:
+        file: they lie there.
         undone: nodes to be found out anew; whoever does empties it.
         begun: counts generations.
     """
@@ -35,6 +38,7 @@ class SharedClearance(Clearance):
     ) -> None:
         """Begin a generation."""
         super().__init__(lineage, owned)
+        self.file = file
         self.undone: list[int] = []
         self.begun = 0
         columns: Mapping[str, array[int]] = file.columns  # type: ignore[assignment]
@@ -50,8 +54,12 @@ class SharedClearance(Clearance):
 
     def name(self, node: int) -> None:
         """Note that a fact makes a node known; of a new one nothing is known yet."""
-        if node < self._words[NAMES]:
+        if node < self._size():
             super().name(node)
+
+    def _size(self) -> int:
+        size: int = self._words[NAMES]
+        return size
 
     def _hanging(self, touched: Collection[int]) -> list[int] | None:
         found = super()._hanging(touched)
@@ -67,8 +75,7 @@ class SharedClearance(Clearance):
         if self.values is not self._known:
             # Generations are used up, and nobody may take an old value for a new one.
             self._words[GENERATION] = 0
-            self._known[: len(self._lineage)] = array(
-                "q", bytes(8 * len(self._lineage))
-            )
+            size = self._size()
+            self._known[:size] = array("q", bytes(8 * size))
             self.values = self._known
         self._words[GENERATION] = self.generation

@@ -76,7 +76,7 @@ class SharedReplica(Replica):
 
 
 def _fail(writer: TableWriter, error: Exception) -> None:
-    writer.failed = True
+    writer.fail()
     _log.error("the table cannot be shared: %s: %s", type(error).__name__, error)
 
 
@@ -156,6 +156,10 @@ class SharedStanding(Freshness):
             self._locks.append(locked(self._path.with_name(name)))
         return True
 
+    def applied(self) -> tuple[str, int] | None:
+        """Log, and the position up to which the file has it."""
+        return None if self.replica.failed else super().applied()
+
     def refresh(self) -> None:
         """Fold what was applied and proven into the deadline, and write it down."""
         super().refresh()
@@ -171,14 +175,15 @@ class SharedStanding(Freshness):
             lock.close()
 
     def _write(self) -> None:
-        replica = self.replica
-        for writer in replica.writers:
+        applied = self.applied()
+        for writer in self.replica.writers:
             words = writer.file.words
-            applied = self.applied()
             words[APPLIED] = -1 if applied is None else applied[1]
             words[CLOCK] = self.time() - self._clock()
             words[STATE] = (
-                CAUGHT_UP * self.caught_up + SERVED * self.served + SOUND * self.sound
+                CAUGHT_UP * self.caught_up
+                + SERVED * self.served
+                + SOUND * (applied is not None)
             )
             # The last: what it proves is there before it.
             words[DEADLINE] = 0 if writer.failed else self.deadline

@@ -18,6 +18,7 @@ from array import array
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
+from agents_registry.clearance import Clearance
 from agents_registry.facts import Withdraw
 from agents_registry.lineage import CAUSED, MANY_PARENTS, OWNED, SCOPED
 from agents_registry.verdict_dependencies import shaken
@@ -109,6 +110,15 @@ class TableWriter:
         registry.clearance = SharedClearance(
             registry.lineage, registry.owned, self.file
         )
+
+    def fail(self) -> None:
+        """Give the file up: something is missing in it for good."""
+        registry, self.failed = self.registry, True
+        clearance = registry.clearance
+        if isinstance(clearance, SharedClearance) and clearance.file is self.file:
+            # Names that come have no memory in it.
+            self.file.words[GENERATION] = 0
+            registry.clearance = Clearance(registry.lineage, registry.owned)
 
     def applied(self, fact: Fact) -> None:
         """Write what a fact changed, once it is merged.

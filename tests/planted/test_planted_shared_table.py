@@ -115,7 +115,7 @@ NARROW = {
     ),
     "a token of another log": Change(GUARD, ") == self.log and", ") and"),
     "a table that is not written keeps its lease": Change(
-        PUBLISHING, "writer.failed = True", "pass"
+        PUBLISHING, "    writer.fail()", "    pass"
     ),
     "a ring has no end": Change(VIEWING, "self.left -= 1", "self.left -= 0"),
 }

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from agents_registry.clearance import GENERATION as GENERATIONS
 from agents_registry.facts import Edge, Lift, Node, Withdraw, fact_id
 from agents_registry.identifiers import Identifier
+from agents_registry.presentation import Presented
 from agents_registry.registry import Registry
+from agents_registry.verdict import judge
 from enforcement.shared import publishing, writing
+from enforcement.shared.agent import LookAhead
 from enforcement.shared.guard import SharedGuard
-from enforcement.shared.layout import CHANGES, DEADLINE, SharedFile
+from enforcement.shared.layout import CHANGES, DEADLINE, NAMES, SharedFile
 from enforcement.shared.publishing import SharedReplica, SharedStanding
 from enforcement.shared.writing import TableWriter
 from enforcement.verdict import Lapse, Mode
@@ -242,6 +246,82 @@ async def test_a_file_that_failed_is_not_written_to_any_more(
     assert changes % 2
     assert words[CHANGES] == changes
     assert replica.failed
+
+
+async def test_what_a_file_lacks_is_not_said_to_be_applied(
+    fed: Fed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither to those who wait for it, nor in a receipt."""
+    fed.standing._said["mode"] = "fail_open"
+    opens = SharedGuard(fed.path, mode=Mode.FAIL_OPEN, clock=lambda: fed.now)
+    replica = await fed.begin("g", 5)
+    fed.prove(5)
+    assert fed.standing.applied() == ("g", 5)
+    assert opens.wait_for("g:0:5", 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(replica.writers[0], "put_row", full)
+        replica._apply(suspended(AGENT, 1), 5)
+    replica.position = 6
+    fed.standing.refresh()
+    fed.prove(6)
+    assert fed.standing.applied() is None
+    assert not opens.wait_for("g:0:6", 0)
+    assert not opens.check(TOKEN, at_least="g:0:6").allowed
+    assert opens.check(TOKEN).stale
+
+    fed.standing.offer(replica)
+    while replica.failed:
+        await asyncio.sleep(0)
+        fed.standing.offer(replica)
+    assert fed.standing.applied() == ("g", 6)
+    assert opens.wait_for("g:0:6", 0)
+    assert opens.check(TOKEN).reason.value == "suspended"
+
+
+class Reserved:
+    """A column that ends where no memory was reserved: a touch would be a SIGBUS."""
+
+    def __init__(self, column: Any, words: Any) -> None:
+        self._column, self._words = column, words
+
+    def __len__(self) -> int:
+        return len(self._column)
+
+    def __getitem__(self, node: int) -> Any:
+        assert node < self._words[NAMES]
+        return self._column[node]
+
+    def __setitem__(self, node: Any, value: Any) -> None:
+        last = node.stop - 1 if isinstance(node, slice) else node
+        assert last < self._words[NAMES]
+        self._column[node] = value
+
+
+async def test_nothing_is_kept_of_names_without_memory(
+    fed: Fed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full memory file system would end the agent."""
+    replica = await fed.begin("g", 5)
+    fed.prove(5)
+    clearance: Any = replica.registry.clearance
+    for name in ("values", "_known"):
+        reserved = Reserved(getattr(clearance, name), replica.writers[0].file.words)
+        setattr(clearance, name, reserved)
+    ahead = LookAhead(fed.standing)
+    list(ahead.looking(NOW))
+    assert len(clearance.values) > len(replica.registry.lineage)
+    first, *others = (Identifier("session.id", name) for name in "abc")
+    replica._apply(said(Edge, 1, child=first, parent=AGENT), 5)
+    replica.registry.apply(said(Edge, 1, child=others[0], parent=AGENT))
+    clearance.generation = GENERATIONS  # the last one: values are set to 0
+    clearance.begin()
+    list(ahead.looking(NOW))
+    with monkeypatch.context() as patch:
+        patch.setattr(SharedFile, "reserve", full)
+        replica._apply(said(Edge, 1, child=others[1], parent=AGENT), 5)
+    assert replica.failed
+    list(ahead.looking(NOW))
+    assert judge(replica.registry, Presented((TOKEN, *others)), NOW).path
 
 
 async def test_a_file_that_cannot_be_filled_is_removed(
