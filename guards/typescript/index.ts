@@ -1,0 +1,2 @@
+export { guardOf } from "./feed.ts";
+export { Guard, type Presented } from "./guard.ts";
