@@ -52,7 +52,8 @@ async def listen(guard: Guard, path: Path) -> web.AppRunner:
     Raises:
         OSError: the socket cannot be made.
     """
-    runner = web.AppRunner(application(guard), access_log=None)
+    # A small body may unpack to a very large one.
+    runner = web.AppRunner(application(guard), access_log=None, auto_decompress=False)
     await runner.setup()
     before = os.umask(0o777 & ~MODE)
     try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import json
 import os
 import signal
 import stat
@@ -212,8 +214,11 @@ async def test_the_agent_answers_on_a_socket(server: Server, tmp_path: Path) -> 
             for body in wrong:
                 async with http.post("/v1/check", json=body) as answer:
                     assert answer.status == 400
-            async with http.post("/access/v1/evaluation", data=b"{") as answer:
-                assert answer.status == 400
+            packed = gzip.compress(json.dumps({"identifiers": [AGENT]}).encode())
+            for data, how in ((b"{", "identity"), (packed, "gzip")):
+                coded = {"data": data, "headers": {"Content-Encoding": how}}
+                async with http.post("/v1/check", **coded) as answer:
+                    assert answer.status == 400
         await runner.cleanup()
 
 
