@@ -216,8 +216,8 @@ async def test_the_agent_answers_on_a_socket(server: Server, tmp_path: Path) -> 
                     assert answer.status == 400
             packed = gzip.compress(json.dumps({"identifiers": [AGENT]}).encode())
             for data, how in ((b"{", "identity"), (packed, "gzip")):
-                coded = {"data": data, "headers": {"Content-Encoding": how}}
-                async with http.post("/v1/check", **coded) as answer:
+                coded = {"Content-Encoding": how}
+                async with http.post("/v1/check", data=data, headers=coded) as answer:
                     assert answer.status == 400
         await runner.cleanup()
 
