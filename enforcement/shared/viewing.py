@@ -207,6 +207,7 @@ class _Clearance:
         columns = file.columns
         self.values, self.marks = columns["clear"], columns["marks"]
         self.nearest = columns["nearest"]
+        self.covered: dict[int, set[str]] = {}  # stays empty, see `cover`
         self.answers = _NoAnswers()
         self.token = object()
         self._words = file.words
@@ -219,6 +220,9 @@ class _Clearance:
     @property
     def current(self) -> int:
         return NAMED | self.generation
+
+    def cover(self, node: int, scope: str) -> None:
+        """Keep nothing, as with answers."""
 
 
 class MappedTable(Registry):

@@ -43,6 +43,11 @@ if TYPE_CHECKING:
     from tests.property.worlds import Question, World
 
 ASKED = 3  # questions between two facts
+LAYERED: dict[str, float] = {  # scopes are declared at several levels, and little else denies
+    "edge": 25, "node": 25, "scope_set": 30, "cause": 0, "not_before": 0,
+    "owner_set": 0, "renewal": 0, "alias": 0, "withdraw": 0, "horizon": 0,
+}  # fmt: skip
+WEIGHTS = {"scopes": (*MIXED, *[LAYERED] * len(MIXED))}
 SAID = {**host.described(), "genesis": "g", "partition": 0, "mode": "fail_closed"}
 
 
@@ -313,7 +318,7 @@ def campaign(seed: int, steps: int, *topics: str) -> tuple[int, float, str | Non
     while taken < steps:
         topic, number = random.choice(topics), random.randrange(1 << 48)
         maker = Maker(Random(number), topic)
-        maker.weights |= random.choice(MIXED)
+        maker.weights |= random.choice(WEIGHTS.get(topic, MIXED))
         with tempfile.TemporaryDirectory() as folder:
             sharing = walked(maker.world(), number, Path(folder))
         taken, looks = taken + sharing.steps, looks + sharing.looks

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agents_registry.facts import Cause, Edge, Effect, Lift, Node
+from agents_registry.facts import Cause, Edge, Effect, Lift, Node, ScopeSet
 from agents_registry.identifiers import Identifier
 from agents_registry.presentation import Presented
 from agents_registry.verdict import DEFAULT_POLICY
@@ -83,6 +83,13 @@ class Host:
         """Merge facts, and write them."""
         for fact in facts:
             self.replica._apply(fact, 0)
+
+    def look_ahead(self) -> None:
+        """Find out what is clear."""
+        self.writer.enforce()
+        standing: Any = SimpleNamespace(replica=self.replica)
+        for _ in LookAhead(standing).looking(NOW):
+            pass
 
     def guard(self, **more: Any) -> SharedGuard:
         """Make a reader that has this clock."""
@@ -191,9 +198,7 @@ def test_the_lease_is_read_before_the_table(
 
     Meanwhile the token is ended, and the agent gets another lease.
     """
-    shared.writer.enforce()
-    for _ in LookAhead(SimpleNamespace(replica=shared.replica)).looking(NOW):  # type: ignore[arg-type]
-        pass
+    shared.look_ahead()
     left = looks
 
     def stopped() -> int:
@@ -208,6 +213,22 @@ def test_the_lease_is_read_before_the_table(
     verdict = guard.check(presented)
 
     assert verdict.allowed == (left > 0)
+
+
+@pytest.mark.parametrize("presented", [str(TOKEN), Presented((TOKEN,)), (TOKEN,)])
+def test_scopes_of_several_levels_are_all_compared(
+    shared: Host, presented: Any
+) -> None:
+    """Of a token and of its agent, both of which are known to be clear."""
+    shared.merge(
+        said(ScopeSet, 1, node=TOKEN, scopes=("a|x", "a|y")),
+        said(ScopeSet, 1, node=AGENT, scopes=("a|x",)),
+    )
+    shared.look_ahead()
+    guard = shared.guard()
+
+    for scope, allowed in (("a|x", True), ("a|y", False), ("a|z", False)) * 2:
+        assert guard.check(presented, scope=scope).allowed == allowed
 
 
 @pytest.mark.parametrize("name", ["boot_id", "time_namespace"])
