@@ -83,6 +83,7 @@ async def while_allowed(
         raise DeniedError(verdict)
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - coroutines on asyncio run in one
+    cancelled_before = task.cancelling()
     ended: list[Verdict] = []
 
     def end(verdict: Verdict) -> None:
@@ -93,8 +94,12 @@ async def while_allowed(
     try:
         yield AllowedTask(guard, presented, scope, route)
     except asyncio.CancelledError:
-        if ended and task.uncancel() == 0:
+        if ended and task.uncancel() <= cancelled_before:
             raise DeniedError(ended[0]) from None
+        raise
+    except BaseException:
+        if ended:  # the body made another error of its cancellation
+            task.uncancel()
         raise
     finally:
         session.cancel()

@@ -41,7 +41,7 @@ from enforcement import (
 from enforcement.replica import Replica
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
 pytestmark = pytest.mark.unit
 
@@ -625,6 +625,42 @@ async def test_work_runs_while_its_credential_lives(world: World) -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01), while_allowed(world.guard, OTHER):
             await asyncio.Event().wait()
+
+
+async def test_work_that_fails_by_its_cancellation_leaves_no_cancelled_task(
+    world: World,
+) -> None:
+    """A client library makes another error of it; the next denial is told as one."""
+
+    @contextlib.contextmanager
+    def closed() -> Iterator[None]:
+        try:
+            yield
+        except asyncio.CancelledError:
+            raise OSError("connection closed") from None
+
+    task = asyncio.current_task()
+    assert task is not None
+    with pytest.raises(OSError, match="connection closed"):
+        await work(world, closed())
+    assert not task.cancelling()
+
+    world.fill(*FAMILY)
+    with pytest.raises(DeniedError):
+        await work(world)
+
+
+async def test_work_of_a_cancelled_task_is_told_of_its_own_end(world: World) -> None:
+    """What a task does to clean up may run under a credential, too."""
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.Event().wait()
+
+    with pytest.raises(DeniedError):
+        await work(world)
+    assert task.uncancel() == 0
 
 
 async def test_work_that_swallows_its_cancellation_is_told_nevertheless(
