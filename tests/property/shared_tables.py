@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from tests.property.worlds import Question, World
 
 ASKED = 3  # questions between two facts
-LAYERED: dict[str, float] = {  # scopes are declared at several levels, and little else denies
+# Scopes are declared at several levels, and little else denies.
+LAYERED: dict[str, float] = {
     "edge": 25, "node": 25, "scope_set": 30, "cause": 0, "not_before": 0,
     "owner_set": 0, "renewal": 0, "alias": 0, "withdraw": 0, "horizon": 0,
 }  # fmt: skip
