@@ -134,18 +134,30 @@ class AnyStanding(Generic[OfLease, OfReplica]):
 
     def offer(self, replica: OfReplica) -> bool:
         """Put a replica in force if it is complete and not behind; tell whether."""
-        if replica is self.replica or replica.position is None:
+        if not self.wants(replica):
             return False
-        current = self.replica.position
-        behind = current is not None and replica.position < current
-        if behind and self.sound:
-            return False
-        if self._gone or behind:
+        if self.would_keep(replica):
             self.kept += (self.replica.registry,)
         self.replica = replica
         self.sound, self._gone = True, False
         self.refresh()
         return True
+
+    def wants(self, replica: OfReplica) -> bool:
+        """Whether a replica is complete and not behind."""
+        if replica is self.replica or replica.position is None:
+            return False
+        return not (self.sound and self._is_ahead_of(replica))
+
+    def would_keep(self, replica: OfReplica) -> bool:
+        """Whether the denials of the table in force stay beside a replica."""
+        return self._gone or self._is_ahead_of(replica)
+
+    def _is_ahead_of(self, replica: OfReplica) -> bool:
+        current = self.replica.position
+        if current is None or replica.position is None:
+            return False
+        return replica.position < current
 
     def refresh(self) -> None:
         """Fold what was applied and proven into the deadline."""

@@ -14,8 +14,9 @@ import fcntl
 import json
 import mmap
 import os
+import secrets
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -215,11 +216,34 @@ class SharedFile:
         self._descriptor = -1
 
 
-def locked(path: Path) -> BinaryIO:
-    """Open a file, so that nobody takes it for a leftover until it is closed."""
-    file = path.open("rb")
-    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    return file
+def beside(path: Path) -> Path:
+    """Choose a name in the folder of a table, for a file of its agent."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+
+
+def put(file: Path, path: Path) -> None:
+    """Have a file stand at a path, too.
+
+    Raises:
+        OSError: the folder takes no name.
+    """
+    name = beside(path)
+    name.hardlink_to(file)
+    try:
+        name.replace(path)
+    finally:
+        # Two names of one file are both left where they are.
+        name.unlink(missing_ok=True)
+
+
+def has_lease(path: Path, now: int) -> bool:
+    """Whether the table at a path may be used at a time (ns of CLOCK_BOOTTIME)."""
+    with suppress(OSError), path.open("rb") as file:
+        head = file.read(8 * WORDS)
+        if len(head) == 8 * WORDS:
+            words = memoryview(head).cast("q")
+            return words[IS_TABLE] == MAGIC and now < words[DEADLINE]
+    return False
 
 
 def end_predecessor(path: Path) -> dict[str, Any]:

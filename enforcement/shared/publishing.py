@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import secrets
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define
 
@@ -27,8 +24,10 @@ from enforcement.shared.layout import (
     SERVED,
     SOUND,
     STATE,
+    beside,
     end_predecessor,
-    locked,
+    has_lease,
+    put,
     remove_leftovers,
 )
 from enforcement.shared.writing import TableWriter
@@ -36,13 +35,14 @@ from enforcement.standing import Freshness
 from enforcement.turns import in_turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from agents_registry.facts import Fact
     from enforcement.verdict import Mode
 
 RETRY: Final = 1_000_000_000  # ns after an attempt that found no room
+LOOK: Final = 50_000_000  # ns between two looks at the file where readers look
 LITTLE_ROOM: Final = 0.2  # of a file; below it the next one is begun
 _log = logging.getLogger("rescind_guard")  # noqa: TID251 - as `readiness` does
 
@@ -131,9 +131,8 @@ class SharedStanding(Freshness):
         self._path = path
         self._said = {"agent": name, "mode": mode.value}
         self._build: _Build | None = None
-        self._gone_paths: list[str] = []
-        self._locks: list[BinaryIO] = []
-        self._not_before = clock()
+        self._gone_writers: tuple[TableWriter, ...] = ()
+        self._not_before = self._look_at = clock()
         remove_leftovers(path)
 
     def offer(self, replica: Replica) -> bool:
@@ -141,19 +140,20 @@ class SharedStanding(Freshness):
         assert isinstance(replica, SharedReplica)  # noqa: S101 - all are made here
         if replica is self.replica:
             self._see_to_room()
+            self._see_to_place()
             return False
         if replica.position is None or not self._is_written(replica):
             return False
-        kept, before = self.kept, self.replica
-        if not super().offer(replica):
+        before, keeps = self.replica, self.would_keep(replica)
+        gone = self._gone_writers + (before.writers if keeps else ())
+        if not self.wants(replica) or not self._is_put(replica.writers[0], gone):
             return False
-        if len(self.kept) > len(kept):
-            self._keep()
-        self._put(replica)
+        # Nothing of this can fail: what readers see now is what is in force.
+        self._build, self._gone_writers = None, gone
+        super().offer(replica)
+        replica.writers[0].enforce()
         for writer in before.writers:
-            writer.retire()
-        for name in self._gone_paths[len(self._locks) :]:
-            self._locks.append(locked(self._path.with_name(name)))
+            writer.retire(is_kept=keeps)
         return True
 
     def applied(self) -> tuple[str, int] | None:
@@ -163,7 +163,8 @@ class SharedStanding(Freshness):
     def refresh(self) -> None:
         """Fold what was applied and proven into the deadline, and write it down."""
         super().refresh()
-        self._write()
+        for writer in self.replica.writers:
+            self._write(writer)
 
     def close(self) -> None:
         """End the files; they stay, without a lease."""
@@ -171,22 +172,22 @@ class SharedStanding(Freshness):
         for writer in self.replica.writers:
             writer.retire()
         self.replica.writers = ()
-        for lock in self._locks:
-            lock.close()
+        for writer in self._gone_writers:
+            writer.file.end()
 
-    def _write(self) -> None:
-        applied = self.applied()
-        for writer in self.replica.writers:
-            words = writer.file.words
-            words[APPLIED] = -1 if applied is None else applied[1]
-            words[CLOCK] = self.time() - self._clock()
-            words[STATE] = (
-                CAUGHT_UP * self.caught_up
-                + SERVED * self.served
-                + SOUND * (applied is not None)
-            )
-            # The last: what it proves is there before it.
-            words[DEADLINE] = 0 if writer.failed else self.deadline
+    def _write(self, writer: TableWriter) -> None:
+        applied, words = super().applied(), writer.file.words
+        if writer.failed:
+            applied = None
+        words[APPLIED] = -1 if applied is None else applied[1]
+        words[CLOCK] = self.time() - self._clock()
+        words[STATE] = (
+            CAUGHT_UP * self.caught_up
+            + SERVED * self.served
+            + SOUND * (applied is not None)
+        )
+        # The last: what it proves is there before it.
+        words[DEADLINE] = 0 if writer.failed else self.deadline
 
     def _is_written(self, replica: SharedReplica) -> bool:
         """Whether all of a replica is in a file; begins to write it."""
@@ -202,10 +203,8 @@ class SharedStanding(Freshness):
         if build.writer.failed:
             self._drop_build()
             self._not_before = self._clock() + RETRY
-        elif build.task.done():
-            self._build = None
-            return True
-        return False
+            return False
+        return build.task.done()
 
     def _see_to_room(self) -> None:
         """Write the replica in force to a larger file where one is nearly full."""
@@ -217,9 +216,23 @@ class SharedStanding(Freshness):
                 self._begin(replica)
         elif build.replica is replica and self._is_built(build):
             old, new = replica.writers
-            replica.writers = (new,)
-            self._put(replica)
-            old.retire()
+            self._write(new)
+            if self._is_put(new, self._gone_writers):
+                self._build, replica.writers = None, (new,)
+                new.enforce()
+                old.retire()
+
+    def _see_to_place(self) -> None:
+        """Put the file in force where readers look, if another one has no lease.
+
+        An agent that ends may have put its file there last.
+        """
+        now, replica = self._clock(), self.replica
+        if now < self._look_at or now >= self.deadline or replica.failed:
+            return
+        self._look_at = now + LOOK
+        if not has_lease(self._path, now):
+            self._is_put(replica.writers[0], self._gone_writers)
 
     def _begin(self, replica: SharedReplica) -> None:
         said = {
@@ -229,11 +242,10 @@ class SharedStanding(Freshness):
             "lease": self.lease.length,
             **self._said,
         }
-        path = self._path.with_name(f".{self._path.name}.{secrets.token_hex(4)}")
         if self._clock() < self._not_before:
             return
         try:
-            writer = TableWriter(replica.registry, path, said)
+            writer = TableWriter(replica.registry, beside(self._path), said)
         except OSError as error:
             self._not_before = self._clock() + RETRY
             _log.error("the table cannot be shared: %s", error)
@@ -250,22 +262,22 @@ class SharedStanding(Freshness):
                 each for each in build.replica.writers if each is not build.writer
             )
             build.writer.retire()
-            build.writer.path.unlink(missing_ok=True)
 
-    def _keep(self) -> None:
-        """Keep the file in force for its denials: its log is gone."""
-        name = f".{self._path.name}.{secrets.token_hex(4)}.gone"
-        with suppress(FileNotFoundError):
-            os.link(self._path, self._path.with_name(name))
-            self._gone_paths.append(name)
+    def _is_put(self, writer: TableWriter, gone: Sequence[TableWriter]) -> bool:
+        """Put a file where readers look; tell whether that could be done.
 
-    def _put(self, replica: SharedReplica) -> None:
-        """Put the file of a replica where readers look."""
-        writer = replica.writers[-1]
-        writer.enforce()
-        writer.file.words[KEPT] = (
-            writer.put_row(self._gone_paths) if self._gone_paths else 0
-        )
-        self._write()
-        writer.path.replace(self._path)
-        writer.path = self._path
+        Args:
+            writer: of the file.
+            gone: of files that are kept for their denials: their logs are gone.
+        """
+        if self._clock() < self._not_before:
+            return False
+        try:
+            names = [each.path.name for each in gone]
+            writer.file.words[KEPT] = writer.put_row(names) if names else 0
+            put(writer.path, self._path)
+        except OSError as error:
+            self._not_before = self._clock() + RETRY
+            _log.error("the table cannot be shared: %s", error)
+            return False
+        return True

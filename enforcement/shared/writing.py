@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 from array import array
+from contextlib import suppress
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +27,7 @@ from enforcement.shared.clearing import SharedClearance
 from enforcement.shared.finding import SALT, place_of
 from enforcement.shared.layout import (
     CHANGES,
+    DEADLINE,
     GENERATION,
     HORIZON,
     KINDS,
@@ -57,6 +59,7 @@ class TableWriter:
 
     Attributes:
         registry: the table that is written.
+        path: its own name; the one that readers know leads to it, too.
         file: where.
         complete: everything is there, and facts are written as they come.
         failed: something is missing for good; nothing more may be written.
@@ -149,10 +152,18 @@ class TableWriter:
             words[ROWS_END] / len(file.rows),
         )
 
-    def retire(self) -> None:
-        """Have nobody read this file any more."""
-        self.file.words[GENERATION] = 0
-        self.file.end()
+    def retire(self, *, is_kept: bool = False) -> None:
+        """Have nobody take a lease from this file any more.
+
+        Args:
+            is_kept: what it denies is still read, by its own name.
+        """
+        words = self.file.words
+        words[GENERATION] = words[DEADLINE] = 0
+        if not is_kept:
+            self.file.end()
+            with suppress(OSError):  # what is left is removed at the next start
+                self.path.unlink()
 
     def _head(self) -> None:
         """Write what is of the whole table."""

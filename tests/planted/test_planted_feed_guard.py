@@ -89,7 +89,9 @@ BUGS = {
     "what a log that is gone denied is forgotten": Bug(
         "standing", "self.kept += (self.replica.registry,)", "pass"
     ),
-    "a lost tail is forgotten": Bug("standing", "self._gone or behind", "self._gone"),
+    "a lost tail is forgotten": Bug(
+        "standing", "self._gone or self._is_ahead_of(replica)", "self._gone"
+    ),
     "a log that is gone is not asked": Bug(
         "judging", "if not earlier.allowed and earlier", "if False and earlier"
     ),

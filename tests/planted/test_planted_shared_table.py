@@ -125,12 +125,12 @@ NARROW |= {
     ),
     "two agents of one name": Change(PUBLISHING, '.get("agent") == name', " is None"),
     "what a log that is gone denied is forgotten": Change(
-        PUBLISHING, "            self._keep()\n", "            pass\n"
+        PUBLISHING, "(before.writers if keeps else ())", "()"
     ),
     "the old file keeps its lease": Change(
         PUBLISHING,
-        "        for writer in before.writers:\n            writer.retire()",
-        "        for writer in ():\n            writer.retire()",
+        "        for writer in before.writers:\n            writer.retire(",
+        "        for writer in ():\n            writer.retire(",
     ),
     "a condemned table keeps its lease": Change(
         PUBLISHING, "0 if writer.failed else self.deadline", "1 << 62"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import pathlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +18,7 @@ from agents_registry.verdict import judge
 from enforcement.shared import publishing, writing
 from enforcement.shared.agent import LookAhead
 from enforcement.shared.guard import SharedGuard
-from enforcement.shared.layout import CHANGES, DEADLINE, NAMES, SharedFile
+from enforcement.shared.layout import CHANGES, DEADLINE, NAMES, SharedFile, put
 from enforcement.shared.publishing import SharedReplica, SharedStanding
 from enforcement.shared.writing import TableWriter
 from enforcement.verdict import Lapse, Mode
@@ -56,6 +57,11 @@ class Fed:
             assert self.standing.replica is not replica
             await asyncio.sleep(0)
         return replica
+
+    @property
+    def files(self) -> int:
+        """Count the files, whatever names they have."""
+        return len({file.stat().st_ino for file in self.path.parent.iterdir()})
 
     def prove(self, end: int) -> None:
         """Have the server say how long its log is."""
@@ -111,7 +117,7 @@ async def test_what_a_log_that_is_gone_denied_stays_denied(fed: Fed) -> None:
     assert fed.guard.check(TOKEN).reason.value == "suspended"
     assert SharedGuard(fed.path, clock=lambda: 0).check(str(TOKEN)).cause is not None
     Fed(fed.path, "next")
-    assert len([*fed.path.parent.iterdir()]) == 2
+    assert fed.files == 2
     fed.standing.close()
     Fed(fed.path)
     assert [fed.path] == [*fed.path.parent.iterdir()]
@@ -160,7 +166,7 @@ async def test_a_file_that_fills_up_is_replaced(
         assert fed.guard.check(TOKEN).allowed
     replica._apply(suspended(AGENT, 1), 5)
     assert fed.guard.check(TOKEN).reason.value == "suspended"
-    assert [fed.path] == [*fed.path.parent.iterdir()]
+    assert fed.files == 1
 
 
 async def test_without_room_there_is_no_lease_until_there_is(
@@ -227,7 +233,7 @@ async def test_a_next_file_that_lacks_a_fact_is_never_put_in_force(
     verdict = fed.guard.check(TOKEN, at_least="g:0:7")
     assert verdict.reason.value == "suspended"
     assert not verdict.stale
-    assert [fed.path] == [*fed.path.parent.iterdir()]
+    assert fed.files == 1
 
 
 async def test_a_file_that_failed_is_not_written_to_any_more(
@@ -333,11 +339,11 @@ async def test_a_file_that_cannot_be_filled_is_removed(
     with monkeypatch.context() as patch:
         patch.setattr(TableWriter, "_append", full)
         fed.standing.offer(replica)
-        assert len([*fed.path.parent.iterdir()]) == 2
+        assert fed.files == 2
         for _ in range(9):
             await asyncio.sleep(0)
             fed.standing.offer(replica)
-    assert [fed.path] == [*fed.path.parent.iterdir()]
+    assert fed.files == 1
     assert len(replica.writers) == 1
 
 
@@ -367,3 +373,68 @@ async def test_readers_go_over_from_an_agent_to_the_next(fed: Fed) -> None:
     assert fed.guard.check(TOKEN).allowed
     following.standing.close()
     assert not fed.guard.check(TOKEN).allowed
+
+
+@pytest.mark.parametrize("call", ["hardlink_to", "replace"])
+async def test_a_file_that_cannot_be_put_is_put_later(
+    fed: Fed, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """Meanwhile the one of before is in force, and no lease of the new log is told."""
+    before = await fed.begin("g", 5, suspended(AGENT, 1))
+    fed.prove(5)
+    fed.standing.meet("h")
+    with monkeypatch.context() as patch:
+        patch.setattr(pathlib.Path, call, full)
+        following = before.successor()
+        following.adopt("h", 1, Registry.build(BORN), None)
+        for _ in range(9):
+            fed.standing.offer(following)
+            await asyncio.sleep(0)
+        assert fed.standing.replica is before
+        assert following.writers[0].complete
+    assert fed.guard.check(TOKEN).reason.value == "suspended"
+    fed.now = publishing.RETRY
+    assert fed.standing.offer(following)
+    fed.prove(1)
+    verdict = fed.guard.check(TOKEN)
+    assert (verdict.reason.value, verdict.stale) == ("suspended", False)
+    assert fed.guard.wait_for("h:0:1", 0)
+    assert fed.files == 2
+
+
+async def test_an_agent_that_ends_leaves_no_dead_file_before_readers(fed: Fed) -> None:
+    """Where it put a file last, the other one puts its own there again."""
+    replica = await fed.begin("g", 5)
+    fed.prove(5)
+    following = Fed(fed.path, "next")
+    newer = await following.begin("g", 5)
+    following.prove(5)
+    put(replica.writers[0].path, fed.path)
+    following.standing.offer(newer)
+    assert fed.path.samefile(replica.writers[0].path)  # both are as good
+    fed.standing.close()
+    assert not SharedGuard(fed.path, clock=lambda: 0).check(TOKEN).allowed
+    following.now = publishing.LOOK
+    following.standing.offer(newer)
+    assert SharedGuard(fed.path, clock=lambda: 0).check(TOKEN).allowed
+    assert following.guard.check(TOKEN).allowed
+
+    fed.path.unlink()
+    following.now += publishing.LOOK
+    following.standing.offer(newer)
+    assert SharedGuard(fed.path, clock=lambda: 0).check(TOKEN).allowed
+    assert fed.files == 1
+
+
+async def test_the_denials_of_an_agent_stay_where_another_one_put_its_file(
+    fed: Fed,
+) -> None:
+    """It keeps its own file, and not the one that stands before readers."""
+    await fed.begin("g", 5, suspended(AGENT, 1))
+    fed.prove(5)
+    following = Fed(fed.path, "next")
+    await following.begin("g", 5)
+    fed.standing.meet("h")
+    await fed.begin("h", 1)
+    fed.prove(1)
+    assert fed.guard.check(TOKEN).reason.value == "suspended"
