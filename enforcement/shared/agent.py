@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from agents_registry.clearance import FINE, GENERATION, NEVER_CLEAR
 from agents_registry.clearing import clearing
+from agents_registry.verdict import DEFAULT_POLICY, Policy
 from enforcement.guard import Guard
+from enforcement.names import read_presented
 from enforcement.shared.clearing import SharedClearance
+from enforcement.shared.guard import SharedGuard
 from enforcement.shared.layout import NAMES
 from enforcement.shared.publishing import SharedStanding
 from enforcement.turns import resting_tables
@@ -41,6 +44,7 @@ class Agent(Guard):
         name: str,
         path: Path,
         mode: Mode = Mode.FAIL_CLOSED,
+        policy: Policy = DEFAULT_POLICY,
         **others: Any,
     ) -> None:
         """Set up; entering the context connects.
@@ -51,13 +55,15 @@ class Agent(Guard):
             name: of this agent, unique in its realm.
             path: where the table is put; its folder is there, best in memory.
             mode: the weakest one of a process that reads the table.
+            policy: what to do with credentials that no fact makes known, as readers do.
             others: see `Guard`.
 
         Raises:
             ValueError: an agent of this name keeps the table.
         """
         self._path, self._mode, self._name = path, mode, name
-        super().__init__(url, credential, name=name, mode=mode, **others)
+        self._policy = policy
+        super().__init__(url, credential, name=name, mode=mode, policy=policy, **others)
         standing = self.standing
         assert isinstance(standing, SharedStanding)  # noqa: S101 - made below
         self._shared = standing
@@ -78,6 +84,20 @@ class Agent(Guard):
             await super().__aexit__(*error)
         finally:
             self._shared.close()
+
+    def _allows(self, name: str) -> bool:
+        """Answer a probe by the file in force, as a reader that opens it now.
+
+        What a reader cannot judge counts as allowed: nothing shows that it is denied.
+        """
+        presented, path = read_presented(name), self._shared.file
+        if presented is None or path is None:
+            return presented is not None
+        reader = SharedGuard(
+            path, mode=self._mode, policy=self._policy, clock=self._clock
+        )
+        judged = reader.judge(presented)
+        return judged is None or judged.allowed
 
     async def _look_ahead(self) -> None:
         """Find out what is clear before somebody asks: readers cannot keep it."""

@@ -156,6 +156,15 @@ class SharedGuard(Conclusion):
                 return granted
         return self._looked_up(presented, scope, at_least, mode, granted)
 
+    def judge(self, presented: Presented, scope: str | None = None) -> Judgement | None:
+        """Judge by what the file says, whatever its lease is; count nothing.
+
+        Returns:
+            None where there is no table, or no verdict could be had of it.
+        """
+        table = self._table
+        return None if table is None else self._judged(table, presented, scope)
+
     def ready(self, timeout: float, *, required: bool = True) -> bool:
         """Wait until the table has a lease; tell whether it has.
 

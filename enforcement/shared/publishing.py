@@ -156,6 +156,11 @@ class SharedStanding(Freshness):
             writer.retire(is_kept=keeps)
         return True
 
+    @property
+    def file(self) -> Path | None:
+        """Name of the file in force."""
+        return next((writer.path for writer in self.replica.writers), None)
+
     def applied(self) -> tuple[str, int] | None:
         """Log, and the position up to which the file has it."""
         return None if self.replica.failed else super().applied()

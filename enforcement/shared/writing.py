@@ -115,7 +115,7 @@ class TableWriter:
         )
 
     def fail(self) -> None:
-        """Give the file up: something is missing in it for good."""
+        """Write no more to the file: something is missing in it for good."""
         registry, self.failed = self.registry, True
         clearance = registry.clearance
         if isinstance(clearance, SharedClearance) and clearance.file is self.file:

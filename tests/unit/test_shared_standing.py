@@ -16,7 +16,7 @@ from agents_registry.presentation import Presented
 from agents_registry.registry import Registry
 from agents_registry.verdict import judge
 from enforcement.shared import publishing, writing
-from enforcement.shared.agent import LookAhead
+from enforcement.shared.agent import Agent, LookAhead
 from enforcement.shared.guard import SharedGuard
 from enforcement.shared.layout import CHANGES, DEADLINE, NAMES, SharedFile, put
 from enforcement.shared.publishing import SharedReplica, SharedStanding
@@ -438,3 +438,21 @@ async def test_the_denials_of_an_agent_stay_where_another_one_put_its_file(
     await fed.begin("h", 1)
     fed.prove(1)
     assert fed.guard.check(TOKEN).reason.value == "suspended"
+
+
+async def test_probes_are_answered_by_the_file(fed: Fed) -> None:
+    """What the agent knows is of no use where the file lacks it."""
+    agent = Agent("http://localhost", "token", name="probed", path=fed.path)
+    fed.standing = agent.standing  # type: ignore[assignment]
+    assert agent._allows(str(TOKEN))  # nothing shows that it is denied
+    replica = await fed.begin("g", 5)
+    assert agent._allows(str(TOKEN))
+    writers, replica.writers = replica.writers, ()
+    replica._apply(suspended(AGENT, 1), 5)
+    replica.writers = writers
+    assert not agent.check(TOKEN).allowed
+    assert agent._allows(str(TOKEN))
+    replica._apply(suspended(TOKEN, 1), 6)
+    assert not agent._allows(str(TOKEN))
+    assert not agent._allows("no name")
+    fed.standing.close()
