@@ -1,10 +1,16 @@
-// The connection: keep a guard fed by a Rescind server, over the WebSocket of Node.
+// The feed: keep a guard's table equal to the log of a Rescind server. Whatever goes wrong
+// ends a connection, and another one begins. Nothing here decides what is allowed: without
+// pongs the lease runs out by itself.
 import { readFileSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
 import { Guard } from "./guard.ts";
+import { dialling, reach, type Dial } from "./reach.ts";
+import { Reconnect } from "./reconnect.ts";
 
 const TICK = 10_000_000n; // the resolution of /proc/uptime, ns
-const LONGEST_PAUSE = 2000; // ms
 const SILENCE = 5000; // ms; a connection without a frame for so long is dead
+const LOOKS = 2; // in the time between two pings
+const MISSED = 2; // pings in a row that bring nothing
 
 // Linux counts sleep there, which process.hrtime does not: a machine that wakes up has no
 // lease. Elsewhere take a clock that goes on in sleep, and that nobody can set.
@@ -14,46 +20,100 @@ const uptime = () => {
 };
 const wall = () => BigInt(Date.now()) * 1_000_000n;
 
+type End = { code: number; why: string; found?: WebSocket };
+
 /** Give a guard that feeds itself until the program ends; lease in ms. */
 export function guardOf(url: string, credential: string, lease = 1000): Guard {
   // A lease shorter by a tick, since a clock reading may be so much too low.
   const guard = new Guard(BigInt(lease) * 1_000_000n - TICK, uptime, wall);
-  let failures = 0;
-
-  function connect(): void {
-    // Node takes headers here, browsers do not.
-    const options: any = { headers: { Authorization: `Bearer ${credential}` } };
-    const socket = new WebSocket(`${url.replace(/^http/, "ws").replace(/\/$/, "")}/v1/feed`, options);
-    socket.binaryType = "arraybuffer";
-    let heard = performance.now();
-    const ping = () => socket.send(JSON.stringify(guard.ping()));
-    const timer = setInterval(() => {
-      if (performance.now() - heard > SILENCE) lost();
-      else if (socket.readyState === WebSocket.OPEN) ping();
-    }, lease / 4);
-    function lost(): void {
-      clearInterval(timer);
-      socket.onmessage = socket.onclose = null; // what is still under way comes too late
-      socket.close();
-      // A random pause, so that a thousand guards do not come back at the same moment.
-      setTimeout(connect, Math.random() * Math.min(LONGEST_PAUSE, 50 * 2 ** failures++));
-    }
-    socket.onopen = () => {
-      socket.send(JSON.stringify(guard.hello()));
-      ping();
-    };
-    socket.onmessage = ({ data }) => {
-      heard = performance.now();
-      try {
-        guard.receive(typeof data === "string" ? data : new Uint8Array(data));
-        failures = 0;
-      } catch (error) {
-        console.error(`feed: ${error}`);
-        lost();
-      }
-    };
-    socket.onclose = lost;
-  }
-  connect();
+  void feed(guard, dialling(url, credential), lease / 4);
   return guard;
+}
+
+async function feed(guard: Guard, dial: Dial<WebSocket>, interval: number): Promise<void> {
+  const attempts = new Reconnect(), forever = new AbortController().signal;
+  let said = "", found: WebSocket | undefined;
+  const say = (why: string) => {
+    if (why !== said) console.error(`feed: ${why}`);
+    said = why;
+  };
+  for (;;) {
+    try {
+      const socket = found ?? await reach(dial, forever);
+      const end = await new Conversation(guard, socket, dial, interval, attempts).end;
+      attempts.ended(end.code);
+      found = end.found;
+      say(end.why);
+    } catch (error) {
+      found = undefined;
+      say(String(error));
+    }
+    if (!found) await pause(attempts.pause(Math.random()));
+  }
+}
+
+/** One connection, until it ends. */
+class Conversation {
+  readonly end: Promise<End>;
+  private finish!: (end: End) => void;
+  private over = new AbortController();
+  private spoke = false; // a frame came
+  private looking = false; private quiet = 0; // looks since the last frame
+  private next = LOOKS * MISSED + 1; // so many, and another connection is made
+  private guard: Guard; private socket: WebSocket; private dial: Dial<WebSocket>;
+  private interval: number; private attempts: Reconnect;
+
+  constructor(
+    guard: Guard, socket: WebSocket, dial: Dial<WebSocket>, interval: number, attempts: Reconnect,
+  ) {
+    [this.guard, this.socket, this.dial] = [guard, socket, dial];
+    [this.interval, this.attempts] = [interval, attempts];
+    this.end = new Promise((resolve) => (this.finish = resolve));
+    socket.onmessage = ({ data }) => this.take(data);
+    socket.onclose = ({ code }) => this.part({ code, why: `closed with ${code}` });
+    this.send(guard.hello());
+    this.send(guard.ping());
+    const pings = setInterval(() => this.send(guard.ping()), interval);
+    const looks = setInterval(() => this.look(), interval / LOOKS);
+    this.over.signal.addEventListener("abort", () => [pings, looks].forEach(clearInterval));
+    if (socket.readyState !== WebSocket.OPEN) this.part({ code: 1006, why: "closed" });
+  }
+  private part(end: End): void {
+    this.socket.onmessage = this.socket.onclose = null; // what is under way comes too late
+    this.over.abort(new Error("this connection ended"));
+    this.socket.close();
+    this.finish(end);
+  }
+  private send(message: object): void {
+    if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
+  }
+  private take(data: string | ArrayBuffer): void {
+    [this.spoke, this.quiet, this.next] = [true, 0, LOOKS * MISSED + 1];
+    try {
+      this.guard.receive(typeof data === "string" ? data : new Uint8Array(data));
+      if (this.guard.leased()) this.attempts.proved();
+    } catch (error) {
+      this.part({ code: 1002, why: String(error) });
+    }
+  }
+  // Looks are counted in place of time: a loop that was held has frames that it did not
+  // read. No other connection is made before the first frame, since a server may take a
+  // while for a table.
+  private look(): void {
+    if (++this.quiet * this.interval > SILENCE * LOOKS) this.part({ code: 1006, why: "silent" });
+    else if (this.spoke && !this.looking && this.quiet >= this.next) void this.lookElsewhere();
+  }
+  private async lookElsewhere(): Promise<void> {
+    const { signal } = this.over;
+    this.looking = true;
+    try { // after a random pause: where a server hangs, all its guards find it silent at once
+      await pause(Math.random() * this.interval, undefined, { signal });
+      const found = await reach(this.dial, signal);
+      if (this.quiet === 0 || signal.aborted) found.close();
+      else this.part({ code: 1006, why: "silent, and another connection is answered", found });
+    } catch {
+      this.next = this.quiet + LOOKS * MISSED; // as many again before the next attempt
+    }
+    this.looking = false;
+  }
 }

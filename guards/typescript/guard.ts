@@ -6,7 +6,7 @@ import { identifier, list, must, natural, parse, read, text } from "./wire.ts";
 
 export type Presented = { identifiers: any[]; issued_at?: bigint | null; chain?: any[] };
 
-const MILLISECOND = 1_000_000n;
+const MILLISECOND = 1_000_000n, NEVER = -(1n << 63n);
 
 export class Guard {
   private plain = false; // a table was refused, and would come again: ask for facts
@@ -103,6 +103,15 @@ export class Guard {
       if (old === seq || at + this.lease <= now) this.sent.delete(old);
   }
 
+  /** The time (ns, of the clock) until which the lease holds; it may be over. */
+  deadline(): bigint {
+    const proven = this.proofs.filter((p) => p.end <= (this.position ?? -1n));
+    return proven.reduce((latest, p) => (p.until > latest ? p.until : latest), NEVER);
+  }
+  leased(): boolean {
+    return this.clock() < this.deadline();
+  }
+
   /** Judge what was presented and verified; `atLeast` is a token of `POST /v1/revocations`. */
   check(presented: Presented, scope: string | null = null, atLeast: string | null = null) {
     let reason: string | null = "unreadable";
@@ -117,7 +126,7 @@ export class Guard {
     if (atLeast !== null && (genesis !== this.genesis || BigInt(offset) > position))
       reason ??= "not_yet_applied";
     const now = this.clock(); // last: the process may have been stopped meanwhile
-    if (!this.proofs.some((p) => p.end <= position && now < p.until)) reason ??= "no_lease";
+    if (now >= this.deadline()) reason ??= "no_lease";
     return { allowed: reason === null, reason: reason ?? "lives" };
   }
 }

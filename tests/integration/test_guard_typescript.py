@@ -230,6 +230,34 @@ async def test_it_goes_on_where_it_was_after_a_cut(tmp_path: Path) -> None:
     assert (feed.genesis, 1) == (second["genesis"], second["position"])
 
 
+async def test_another_line_is_made_beside_a_silent_one(tmp_path: Path) -> None:
+    """Long before the silent one is given up, and from the same position."""
+    known = Node(
+        node=Identifier.parse(CHILD), authority="vault", version=1, received_at=1
+    )
+    feed = ScriptedFeed(log=[known])
+    async with feed.listening():
+        with guarding(tmp_path, feed.url) as guard:
+            await until_async(lambda: guard.allows(CHILD))
+            feed.answers = False
+            silent = feed.pings
+            await until_async(lambda: len(feed.hellos) > 1)
+            # Twenty pings go into the silence after which a line is given up.
+            assert feed.pings - silent < 15
+            feed.answers = True
+            await until_async(lambda: guard.allows(CHILD))
+
+    assert 1 == feed.hellos[1]["position"]
+
+
+@pytest.mark.long
+def test_its_own_tests_pass() -> None:
+    """The pauses and attempts of its feed."""
+    tests = sorted(str(path) for path in (FOLDER / "tests").glob("*.test.ts"))
+    assert tests
+    node("--test", *tests, folder=FOLDER)
+
+
 async def test_it_starts_from_a_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
