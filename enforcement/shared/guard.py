@@ -25,6 +25,7 @@ from enforcement.conclusion import Conclusion
 from enforcement.names import Names, read_presented
 from enforcement.readiness import NotReadyError
 from enforcement.shared import host
+from enforcement.shared.host import NO_BOOT
 from enforcement.shared.judging import judged_by
 from enforcement.shared.layout import (
     APPLIED,
@@ -142,7 +143,7 @@ class SharedGuard(Conclusion):
                     if (
                         value > now + words[CLOCK] | FINE
                         and value & _CLEAR == words[GENERATION] | NAMED
-                        and now < deadline
+                        and now < deadline <= now + table.lease
                     ):
                         self.counters.allowed += 1
                         return granted
@@ -150,7 +151,7 @@ class SharedGuard(Conclusion):
                 type(presented) is Presented
                 and presented.is_bounded()
                 and table.is_clear(presented, self._clock() + words[CLOCK], scope)
-                and self._clock() < deadline
+                and (now := self._clock()) < deadline <= now + table.lease
             ):
                 self.counters.allowed += 1
                 return granted
@@ -249,6 +250,8 @@ class SharedGuard(Conclusion):
             return None, _NOTHING
         words = table.words
         deadline, state, applied = words[DEADLINE], words[STATE], words[APPLIED]
+        if deadline > self._clock() + table.lease:
+            deadline = 0  # of another clock
         return table, _Seen(
             deadline=deadline,
             caught_up=bool(state & CAUGHT_UP),
@@ -264,6 +267,8 @@ class SharedGuard(Conclusion):
             if self._table and self._table.inode == (stat.st_dev, stat.st_ino):
                 return
             table = MappedTable(self._path)
+            if not _HOST["boot_id"]:
+                raise NotATableError(NO_BOOT)
             wanted = {name: table.file.description[name] for name in _HOST}
             if wanted != _HOST:
                 raise NotATableError("another boot or another clock made this table")

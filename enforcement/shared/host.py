@@ -9,6 +9,10 @@ from typing import Final
 
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _CLOCK: Final = Path("/proc/self/ns/time")
+NO_BOOT: Final = (
+    f"this system has no {_BOOT}: a lease of another boot could not be told from one "
+    "of this boot; use Guard or ThreadedGuard"
+)
 
 
 def described() -> dict[str, str | int]:

@@ -14,12 +14,14 @@ import fcntl
 import json
 import mmap
 import os
+import re
 import secrets
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from stat import S_ISVTX, S_IWOTH
 from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 MAGIC: Final = int.from_bytes(b"RSCTABLE", "little")
@@ -172,6 +174,7 @@ class SharedFile:
         descriptor = os.open(path, os.O_RDONLY)
         try:
             stat = os.fstat(descriptor)
+            _require_trust(path, stat)
             return cls(descriptor, stat.st_size, writes=False), stat
         finally:
             os.close(descriptor)  # the mapping has its own
@@ -236,13 +239,28 @@ def put(file: Path, path: Path) -> None:
         name.unlink(missing_ok=True)
 
 
+@contextmanager
+def _table(path: Path, flags: int) -> Iterator[int]:
+    """Descriptor of a file that is a table of any version, and no link to one.
+
+    Raises:
+        NotATableError: it is none.
+        OSError: it cannot be opened.
+    """
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        if os.pread(descriptor, 8, 8 * IS_TABLE) != MAGIC.to_bytes(8, "little"):
+            raise NotATableError(f"{path} is no table")
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
 def has_lease(path: Path, now: int) -> bool:
     """Whether the table at a path may be used at a time (ns of CLOCK_BOOTTIME)."""
-    with suppress(OSError), path.open("rb") as file:
-        head = file.read(8 * WORDS)
-        if len(head) == 8 * WORDS:
-            words = memoryview(head).cast("q")
-            return words[IS_TABLE] == MAGIC and now < words[DEADLINE]
+    with suppress(OSError, NotATableError), _table(path, os.O_RDONLY) as table:
+        deadline = os.pread(table, 8, 8 * DEADLINE)
+        return now < int.from_bytes(deadline, "little", signed=True)
     return False
 
 
@@ -255,21 +273,37 @@ def end_predecessor(path: Path) -> dict[str, Any]:
     Returns:
         The description of the table where its agent lives, empty otherwise.
     """
-    with suppress(OSError, NotATableError), path.open("r+b") as file:
+    with suppress(OSError, NotATableError), _table(path, os.O_RDWR) as table:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(table, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return SharedFile.opened(path)[0].description
-        os.pwrite(file.fileno(), bytes(8), 8 * DEADLINE)
+        os.pwrite(table, bytes(8), 8 * DEADLINE)
     return {}
 
 
 def remove_leftovers(path: Path) -> None:
     """Remove the files beside a table whose writers are no more: nobody locks them."""
-    for file in path.parent.glob(f".{path.name}.*"):
-        with suppress(OSError), file.open("rb") as left:
-            fcntl.flock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            file.unlink()
+    ours = re.compile(re.escape(f".{path.name}.") + r"[0-9a-f]{8}(\.gone)?")
+    for file in list(path.parent.iterdir()):
+        if ours.fullmatch(file.name):
+            with suppress(OSError, NotATableError), _table(file, os.O_RDONLY) as left:
+                fcntl.flock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                file.unlink()
+
+
+def _require_trust(path: Path, stat: os.stat_result) -> None:
+    """Refuse a file that others than its agent may have written.
+
+    Raises:
+        NotATableError: everybody may write to it; or everybody may make files in its
+            folder, and it is neither ours nor of the owner of the folder, nor of root.
+    """
+    if stat.st_mode & S_IWOTH:
+        raise NotATableError(f"everybody may write to {path}")
+    folder = path.parent.stat()
+    if folder.st_mode & S_ISVTX and stat.st_uid not in {0, os.geteuid(), folder.st_uid}:
+        raise NotATableError(f"anybody may have put {path} into its folder")
 
 
 def _sections(room: int) -> tuple[dict[str, list[Any]], int]:

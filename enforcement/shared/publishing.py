@@ -121,8 +121,11 @@ class SharedStanding(Freshness):
             clock: gives nanoseconds of CLOCK_BOOTTIME.
 
         Raises:
-            ValueError: an agent of this name runs, and closure counts one alone.
+            ValueError: an agent of this name runs, and closure counts one alone; or
+                the system does not say which boot it is.
         """
+        if not host.described()["boot_id"]:
+            raise ValueError(host.NO_BOOT)
         if end_predecessor(path).get("agent") == name:
             raise ValueError(f"another agent called {name} keeps {path}: end it first")
         super().__init__(length, clock)

@@ -235,6 +235,7 @@ class MappedTable(Registry):
         kept: tables of logs that are gone; what they deny for a cause stays denied.
         known: numbers by text, of names that were found.
         log: genesis and partition.
+        lease: how far ahead its deadline is at most (ns).
         find_text: see `NameFinder`.
     """
 
@@ -262,6 +263,7 @@ class MappedTable(Registry):
         self.find_text = finder.find_text
         said = self.file.description
         self.log = (str(said["genesis"]), int(said["partition"]))
+        self.lease = int(said["lease"])
         clearance: Any = _Clearance(self.file)
         self.clearance = clearance
         self._kinds = 0

@@ -100,7 +100,9 @@ NARROW = {
         GUARD, "and now < deadline", "and now < words[DEADLINE]"
     ),
     "the lease is read after the table, of several names": Change(
-        GUARD, "and self._clock() < deadline", "and self._clock() < words[DEADLINE]"
+        GUARD,
+        "(now := self._clock()) < deadline",
+        "(now := self._clock()) < words[DEADLINE]",
     ),
     "the lease is read after the table was walked": Change(
         GUARD,
@@ -110,6 +112,21 @@ NARROW = {
     "the lease of another boot counts": Change(
         GUARD, "if wanted != _HOST:", "if False:"
     ),
+    "the lease of another clock counts": Change(
+        GUARD, "and now < deadline <= now + table.lease", "and now < deadline"
+    ),
+    "the lease of another clock counts, of several names": Change(
+        GUARD,
+        "< deadline <= now + table.lease\n            ):",
+        "< deadline\n            ):",
+    ),
+    "the lease of another clock counts, where the table is walked": Change(
+        GUARD, "if deadline > self._clock() + table.lease:", "if False:"
+    ),
+    "any file beside the table is a leftover": Change(
+        LAYOUT, "if ours.fullmatch(file.name):", "if True:"
+    ),
+    "anybody's table counts": Change(LAYOUT, "_require_trust(path, stat)", "pass"),
     "fail open against the agent's word": Change(
         GUARD, "self._opens and Mode", "False and Mode"
     ),
@@ -121,7 +138,7 @@ NARROW = {
 }
 NARROW |= {
     "the lease of a dead agent stays": Change(
-        LAYOUT, "os.pwrite(file.fileno(), bytes(8), 8 * DEADLINE)", "pass"
+        LAYOUT, "os.pwrite(table, bytes(8), 8 * DEADLINE)", "pass"
     ),
     "two agents of one name": Change(PUBLISHING, '.get("agent") == name', " is None"),
     "what a log that is gone denied is forgotten": Change(

@@ -49,7 +49,13 @@ LAYERED: dict[str, float] = {
     "owner_set": 0, "renewal": 0, "alias": 0, "withdraw": 0, "horizon": 0,
 }  # fmt: skip
 WEIGHTS = {"scopes": (*MIXED, *[LAYERED] * len(MIXED))}
-SAID = {**host.described(), "genesis": "g", "partition": 0, "mode": "fail_closed"}
+SAID = {
+    **host.described(),
+    "genesis": "g",
+    "partition": 0,
+    "mode": "fail_closed",
+    "lease": 1 << 62,
+}
 
 
 class Hooked:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from stat import S_IFREG
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ import pytest
 from agents_registry.facts import Cause, Edge, Effect, Lift, Node, ScopeSet
 from agents_registry.identifiers import Identifier
 from agents_registry.presentation import Presented
+from agents_registry.registry import Registry
 from agents_registry.verdict import DEFAULT_POLICY
 from enforcement.shared import guard as guards
 from enforcement.shared import host, writing
@@ -25,8 +28,10 @@ from enforcement.shared.layout import (
     STATE,
     NotATableError,
     SharedFile,
+    end_predecessor,
+    remove_leftovers,
 )
-from enforcement.shared.publishing import SharedReplica
+from enforcement.shared.publishing import SharedReplica, SharedStanding
 from enforcement.shared.viewing import MappedTable
 from enforcement.shared.writing import TableWriter
 from enforcement.verdict import Lapse, Mode
@@ -41,7 +46,13 @@ SECOND = 1_000_000_000
 NOW = 1_767_225_600 * SECOND
 AGENT = Identifier("agent.id", "planner")
 TOKEN = Identifier("session.id", "s1")
-SAID = {**host.described(), "genesis": "g", "partition": 0, "mode": "fail_closed"}
+SAID = {
+    **host.described(),
+    "genesis": "g",
+    "partition": 0,
+    "mode": "fail_closed",
+    "lease": SECOND,
+}
 VOUCHED = 7  # caught up, served and sound
 
 
@@ -303,3 +314,80 @@ def test_a_file_that_is_full_is_told(
     monkeypatch.setattr(file, "reserve", full)
     shared.merge(suspended(TOKEN, 1))
     assert shared.replica.failed
+
+
+@pytest.mark.parametrize("presented", [str(TOKEN), Presented((TOKEN,)), str(AGENT)])
+def test_a_lease_of_another_clock_is_none(shared: Host, presented: Any) -> None:
+    """No deadline is further ahead than the length of the lease."""
+    guard = shared.guard()
+    if presented != str(AGENT):  # that one is walked
+        shared.look_ahead()
+    shared.words[DEADLINE] = SECOND
+    assert guard.check(presented).allowed
+    shared.words[DEADLINE] = SECOND + 1
+    assert guard.check(presented).reason is Lapse.NO_LEASE
+
+
+def test_without_the_name_of_the_boot_there_is_no_lease(
+    shared: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lease of the boot before could be taken for one of this boot."""
+    monkeypatch.setattr(host, "_BOOT", shared.path / "none")
+    monkeypatch.setattr(guards, "_HOST", host.described())
+    shared.share(boot_id="")
+    guard = shared.guard()
+    assert not guard.check(TOKEN).allowed
+    assert "another boot" in str(guard.trouble)
+    with pytest.raises(ValueError, match="another boot"):
+        SharedStanding(shared.path, "host", Mode.FAIL_CLOSED, SECOND, lambda: 0)
+
+
+def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
+    """Neither the file that a link leads to is changed, nor any other one removed."""
+    other, link = tmp_path / "other", tmp_path / "table"
+    other.write_bytes(b"A" * 200)
+    link.symlink_to(other)
+    foreign = (
+        ".table.env",
+        ".table.0123abcd",
+        ".table.0123abcd.gone",
+        ".tableX0123abcd",
+    )
+    for name in foreign:
+        (tmp_path / name).write_bytes(b"A" * 200)
+    assert end_predecessor(link) == {}
+    remove_leftovers(link)
+    assert other.read_bytes() == b"A" * 200
+    assert len([*tmp_path.iterdir()]) == 2 + len(foreign)
+    link.unlink()
+    other.rename(link)
+    assert end_predecessor(link) == {}
+    assert link.read_bytes() == b"A" * 200
+    made = TableWriter(Registry(), tmp_path / ".table.89abcdef", SAID)
+    (tmp_path / ".table.env").unlink()
+    (tmp_path / ".table.env").hardlink_to(made.path)
+    remove_leftovers(link)
+    assert made.path.exists()  # its agent lives
+    made.file.end()
+    remove_leftovers(link)
+    assert not made.path.exists()
+    assert (tmp_path / ".table.env").exists()
+
+
+def test_a_file_that_others_may_have_written_is_refused(
+    shared: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its mode, and in a folder for everybody by its owner."""
+    guard = shared.guard()
+    assert guard.trouble is None
+    shared.path.chmod(0o642)
+    assert "everybody may write" in str(shared.guard().trouble)
+    shared.path.chmod(0o640)
+    folder = shared.path.parent
+    folder.chmod(0o1777)
+    assert shared.guard().trouble is None
+    stat = os.stat_result((S_IFREG | 0o644, 1, 1, 1, 4711, 0, 1 << 20, 0, 0, 0))
+    monkeypatch.setattr(os, "fstat", lambda _: stat)
+    assert "anybody may have put" in str(shared.guard().trouble)
+    folder.chmod(0o755)
+    assert "anybody" not in str(shared.guard().trouble)
