@@ -137,6 +137,32 @@ NARROW = {
     "a ring has no end": Change(VIEWING, "self.left -= 1", "self.left -= 0"),
 }
 NARROW |= {
+    "a next file that lacks a fact is put in force": Change(
+        PUBLISHING, "if build.writer.failed:", "if False:"
+    ),
+    "a file that failed is written to": Change(
+        PUBLISHING, "is self.registry and not writer.failed:", "is self.registry:"
+    ),
+    "what a file lacks is applied for those who wait": Change(
+        PUBLISHING, "        if writer.failed:\n", "        if False:\n"
+    ),
+    "what a file lacks is applied for the server": Change(
+        PUBLISHING, "return None if self.replica.failed else", "return"
+    ),
+    "a dead file stays before readers": Change(
+        PUBLISHING, "if not has_lease(self._path, now):", "if False:"
+    ),
+    "a file that cannot be put is in force": Change(
+        PUBLISHING,
+        "if not self.wants(replica) or not self._is_put(replica.writers[0], gone):",
+        "self._is_put(replica.writers[0], gone)\n        if not self.wants(replica):",
+    ),
+    "a probe asks the agent alone": Change(
+        AGENT, "return judged is None or judged.allowed", "return super()._allows(name)"
+    ),
+    "memory that is not reserved is touched": Change(
+        CLEARING, "size: int = self._words[NAMES]", "size = len(self.values)"
+    ),
     "the lease of a dead agent stays": Change(
         LAYOUT, "os.pwrite(table, bytes(8), 8 * DEADLINE)", "pass"
     ),
