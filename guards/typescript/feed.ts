@@ -3,7 +3,8 @@
 // pongs the lease runs out by itself.
 import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
-import { Guard } from "./guard.ts";
+import type { Guard } from "./guard.ts";
+import { LiveGuard } from "./live.ts";
 import { dialling, reach, type Dial } from "./reach.ts";
 import { Reconnect } from "./reconnect.ts";
 
@@ -22,25 +23,33 @@ const wall = () => BigInt(Date.now()) * 1_000_000n;
 
 type End = { code: number; why: string; found?: WebSocket };
 
-/** Give a guard that feeds itself until the program ends; lease in ms. */
-export function guardOf(url: string, credential: string, lease = 1000): Guard {
+/** Give a guard that feeds itself until it is closed; `name` as the credential allows it. */
+export function guardOf(
+  url: string, credential: string, options: { name?: string; lease?: number /* ms */ } = {},
+): LiveGuard {
+  const { name, lease = 1000 } = options;
   // A lease shorter by a tick, since a clock reading may be so much too low.
-  const guard = new Guard(BigInt(lease) * 1_000_000n - TICK, uptime, wall);
+  const guard = new LiveGuard(BigInt(lease) * 1_000_000n - TICK, uptime, wall, name);
   void feed(guard, dialling(url, credential), lease / 4);
   return guard;
 }
 
-async function feed(guard: Guard, dial: Dial<WebSocket>, interval: number): Promise<void> {
-  const attempts = new Reconnect(), forever = new AbortController().signal;
+async function feed(guard: LiveGuard, dial: Dial<WebSocket>, interval: number): Promise<void> {
+  const attempts = new Reconnect(), { closed } = guard;
   let said = "", found: WebSocket | undefined;
   const say = (why: string) => {
     if (why !== said) console.error(`feed: ${why}`);
     said = why;
   };
-  for (;;) {
+  while (!closed.aborted) {
     try {
-      const socket = found ?? await reach(dial, forever);
-      const end = await new Conversation(guard, socket, dial, interval, attempts).end;
+      const socket = found ?? await reach(dial, closed);
+      const talk = new Conversation(guard, socket, dial, interval, attempts);
+      const leave = () => talk.part({ code: 1000, why: "the guard was closed" });
+      closed.addEventListener("abort", leave);
+      if (closed.aborted) leave();
+      const end = await talk.end;
+      closed.removeEventListener("abort", leave);
       attempts.ended(end.code);
       found = end.found;
       say(end.why);
@@ -48,8 +57,10 @@ async function feed(guard: Guard, dial: Dial<WebSocket>, interval: number): Prom
       found = undefined;
       say(String(error));
     }
-    if (!found) await pause(attempts.pause(Math.random()));
+    if (!found && !closed.aborted)
+      await pause(attempts.pause(Math.random()), undefined, { signal: closed }).catch(() => {});
   }
+  found?.close();
 }
 
 /** One connection, until it ends. */
@@ -78,7 +89,7 @@ class Conversation {
     this.over.signal.addEventListener("abort", () => [pings, looks].forEach(clearInterval));
     if (socket.readyState !== WebSocket.OPEN) this.part({ code: 1006, why: "closed" });
   }
-  private part(end: End): void {
+  part(end: End): void {
     this.socket.onmessage = this.socket.onclose = null; // what is under way comes too late
     this.over.abort(new Error("this connection ended"));
     this.socket.close();

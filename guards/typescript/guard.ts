@@ -1,34 +1,37 @@
 // A guard of level `core`, without any package: a table that the feed keeps equal to the
 // log, and the lease that proves it.
 import { ComingTable, VERSION } from "./columns.ts";
-import { least, Table } from "./table.ts";
+import { least, Table, touched } from "./table.ts";
 import { identifier, list, must, natural, parse, read, text } from "./wire.ts";
 
 export type Presented = { identifiers: any[]; issued_at?: bigint | null; chain?: any[] };
 
-const MILLISECOND = 1_000_000n, NEVER = -(1n << 63n);
+export type Verdict = { allowed: boolean; reason: string };
+
+const MILLISECOND = 1_000_000n;
+export const NEVER = -(1n << 63n);
 
 export class Guard {
   private plain = false; // a table was refused, and would come again: ask for facts
-  private lease: bigint; private clock: () => bigint; private wall: () => bigint;
+  private name: string; private lease: bigint; private clock: () => bigint; private wall: () => bigint;
   private seq = 0n; private began: bigint;
   private coming: { table: ComingTable; offset: bigint } | null = null;
   private table!: Table; private genesis!: string | null; private position!: bigint | null;
   private sent!: Map<bigint, bigint>; private proofs!: { end: bigint; until: bigint }[];
 
   /** `lease` in ns; `clock`: ns, set by nobody, counts sleep; `wall`: ns since 1970, for expiry. */
-  constructor(lease: bigint, clock: () => bigint, wall: () => bigint) {
-    [this.lease, this.clock, this.wall] = [lease, clock, wall];
+  constructor(lease: bigint, clock: () => bigint, wall: () => bigint, name = "guard-ts") {
+    [this.lease, this.clock, this.wall, this.name] = [lease, clock, wall, name];
     this.began = wall() - clock();
     this.forget();
   }
-  private forget(): void {
+  protected forget(): void {
     [this.table, this.genesis, this.position, this.coming] = [new Table({}), null, null, null];
     [this.sent, this.proofs] = [new Map(), []];
   }
 
   /** The time for expiry: whoever sets the wall clock back revives nothing. */
-  private time(): bigint {
+  time(): bigint {
     const [wall, carried] = [this.wall(), this.began + this.clock()];
     return wall > carried ? wall : carried;
   }
@@ -38,7 +41,7 @@ export class Guard {
     if (this.position === null) this.forget();
     const position = this.position === null ? null : Number(this.position);
     const reads = this.plain ? {} : { tables: [Number(VERSION)] };
-    return { type: "hello", guard: "guard-ts", genesis: this.genesis, position, ...reads };
+    return { type: "hello", guard: this.name, genesis: this.genesis, position, ...reads };
   }
   /** Give a ping; send it at once, and one every quarter of a lease. */
   ping() {
@@ -67,6 +70,7 @@ export class Guard {
     must(genesis, genesis === this.genesis && typeof more === "boolean", "not of this snapshot");
     this.table.apply(list(facts).map(read));
     if (!more) this.position = natural(offset);
+    if (!more) this.applied(null);
     this.plain &&= more;
   }
   private begin(message: any): void {
@@ -83,13 +87,16 @@ export class Guard {
     if (table.take(bytes)) {
       this.table.adopt(table.facts());
       [this.position, this.coming] = [offset, null];
+      this.applied(null);
     }
     this.plain = false;
   }
   private delta({ from, to, facts }: any): void {
     must(from, natural(from) === this.position && natural(to) >= from, "a gap");
-    this.table.apply(list(facts).map(read));
+    const fresh = list(facts).map(read);
+    this.table.apply(fresh);
     this.position = to;
+    this.applied(touched(fresh));
   }
   private pong({ seq, genesis, end, remaining_ms }: any): void {
     const remaining = natural(remaining_ms) * MILLISECOND, now = this.clock();
@@ -112,18 +119,37 @@ export class Guard {
     return this.clock() < this.deadline();
   }
 
-  /** Judge what was presented and verified; `atLeast` is a token of `POST /v1/revocations`. */
-  check(presented: Presented, scope: string | null = null, atLeast: string | null = null) {
-    let reason: string | null = "unreadable";
+  /** Judge by the table alone, whatever the lease; `seen` gets what the answer depends on. */
+  examine(presented: Presented, scope: string | null, seen?: Set<string>): string | null {
     try {
       const { identifiers, chain: acting = [] } = presented;
       must(identifiers, identifiers.length <= 64 && acting.length <= 32, "too large");
       const [names, chain] = [identifiers, acting].map((all) => all.map(identifier));
-      reason = this.table.judge(names, chain, presented.issued_at ?? null, this.time(), scope);
-    } catch { /* what cannot be read is denied */ }
+      return this.table.judge(names, chain, presented.issued_at ?? null, this.time(), scope, seen);
+    } catch {
+      return "unreadable"; // what cannot be read is denied
+    }
+  }
+  /** The time (ns since 1970) at which the first of these expires after `now`. */
+  nextExpiry(names: Iterable<string>, now: bigint): bigint | null {
+    return this.table.nextExpiry(names, now);
+  }
+  /** Whether the table is one of the log, and not a part of one. */
+  whole(): boolean {
+    return this.position !== null;
+  }
+  /** The clock of the lease, ns. */
+  now(): bigint {
+    return this.clock();
+  }
+  /** Called when facts with these names were applied; null: with any names. */
+  protected applied(_names: Set<string> | null): void {}
+
+  /** Judge what was presented and verified; `atLeast` is a token of `POST /v1/revocations`. */
+  check(presented: Presented, scope: string | null = null, atLeast: string | null = null): Verdict {
+    let reason = this.examine(presented, scope);
     const [, genesis, offset] = /^(.+):0:([0-9]+)$/s.exec(atLeast ?? "") ?? [];
-    const position = this.position ?? -1n;
-    if (atLeast !== null && (genesis !== this.genesis || BigInt(offset) > position))
+    if (atLeast !== null && (genesis !== this.genesis || BigInt(offset) > (this.position ?? -1n)))
       reason ??= "not_yet_applied";
     const now = this.clock(); // last: the process may have been stopped meanwhile
     if (now >= this.deadline()) reason ??= "no_lease";

@@ -12,6 +12,15 @@ export const least = (a: bigint, b: bigint) => (a < b ? a : b);
 const believed = (f: Fact) => (["cause", "horizon"].includes(f.fact) ? FUTURE : 0n);
 const vague = (f: Fact) => f.stamped || f.version > f.received_at + believed(f); // its copies may differ
 
+const subjects = (f: Fact): Set<string> => {
+  const subject = f.first ?? f.child ?? f.node ?? f.target ?? "";
+  return new Set<string>([subject, f.second ?? subject]);
+};
+/** The names whose lives facts may change; null: any. */
+export const touched = (facts: Fact[]): Set<string> | null =>
+  facts.some((f) => ["distrust", "horizon"].includes(f.fact))
+    ? null : new Set(facts.flatMap((f) => [...subjects(f)]));
+
 /** What the facts say, whatever the order and the number of times in which they came. */
 export class Table {
   private facts = new Map<string, Fact[]>(); // by kind and subject
@@ -40,8 +49,7 @@ export class Table {
       // Stricter: to find the one fact that is taken back takes its hash; doubt the subject.
       if (fact.fact === "withdraw" && !["cause", "edge", "alias"].includes(fact.kind))
         this.doubtful.add(fact.target);
-      const subject = fact.first ?? fact.child ?? fact.node ?? fact.target ?? "";
-      for (const name of new Set<string>([subject, fact.second ?? subject])) {
+      for (const name of subjects(fact)) {
         const key = `${fact.fact} ${name}`;
         this.facts.set(key, [...(this.facts.get(key) ?? []), fact]);
       }
@@ -51,12 +59,13 @@ export class Table {
   /** Give why the presentation is denied, null when nothing speaks against it. */
   judge(
     names: string[], chain: string[], verified: bigint | null, now: bigint, scope: string | null,
+    seen?: Set<string>,
   ): string | null {
     let visits = 0;
     const reach = (start: string, step: (name: string) => string[]): Set<string> => {
       const found = new Set([start]); // grows while it is walked
       for (const name of found)
-        if (++visits <= LIMIT) for (const next of step(name)) found.add(next);
+        if (seen?.add(name), ++visits <= LIMIT) for (const next of step(name)) found.add(next);
       return found;
     };
     const parents = (n: string) =>
@@ -99,6 +108,12 @@ export class Table {
       if (reason !== null) return reason;
     }
     return unknown ? "unknown_credential" : null;
+  }
+
+  /** The first expiry after `now` that facts on these names state. */
+  nextExpiry(names: Iterable<string>, now: bigint): bigint | null {
+    const all = [...names].flatMap((n) => this.of("renewal", n)).map((f) => f.expires_at);
+    return all.filter((t) => t != null && t > now).reduce((a, b) => (a === null ? b : least(a, b)), null);
   }
 
   private of(kind: string, name: string): Fact[] {

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
 import struct
 import subprocess
 import time
+from asyncio.subprocess import PIPE
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from aiohttp import ClientPayloadError, ClientSession
 
 from agents_registry.facts import Cause, Effect, Node
 from agents_registry.identifiers import Identifier
@@ -27,7 +30,14 @@ from tests.conformance.export import mixed
 from tests.contract.feed_server import ScriptedFeed
 from tests.contract.test_guard_table import packed
 from tests.integration.cli_server import environment, serving, until
-from tests.integration.node_guard import FOLDER, NODE, built, node
+from tests.integration.node_guard import (
+    BUILD_SECONDS,
+    FOLDER,
+    NODE,
+    built,
+    compile_types,
+    node,
+)
 from tests.integration.serving import running
 from tests.integration.serving import until as until_async
 
@@ -251,11 +261,56 @@ async def test_another_line_is_made_beside_a_silent_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_its_own_tests_pass() -> None:
-    """The pauses and attempts of its feed."""
-    tests = sorted(str(path) for path in (FOLDER / "tests").glob("*.test.ts"))
+@pytest.mark.timeout(2 * BUILD_SECONDS)
+def test_its_own_tests_pass(tmp_path: Path) -> None:
+    """Feed, sessions and middleware, with the Express and Fastify that are pinned."""
+    package = built(tmp_path / "package")
+    compile_types(package, "-p", "tests")
+    tests = sorted(str(path) for path in (package / "tests").glob("*.test.ts"))
     assert tests
-    node("--test", *tests, folder=FOLDER)
+    node("--test", "--test-timeout=30000", *tests, folder=package)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(2 * BUILD_SECONDS)
+@pytest.mark.parametrize("kind", ["express", "fastify"])
+async def test_a_response_is_cut_when_a_real_server_says_so(
+    tmp_path: Path, kind: str
+) -> None:
+    """Its parent is revoked; the next request is refused."""
+    app = built(tmp_path / "package") / "tests/app.ts"
+    async with running(tmp_path) as server, ClientSession() as client:
+        body: dict[str, object] = {
+            "credentials": [
+                {"identifier": PARENT},
+                {"identifier": CHILD, "parents": [PARENT]},
+            ]
+        }
+        assert 201 == (await server.post("/v1/adopt", "restorer", body))[0]
+        own = {"RESCIND_URL": server.url, "RESCIND_TOKEN": "guard"}
+        process = await asyncio.create_subprocess_exec(
+            NODE, app, kind, env=environment(tmp_path, **own), stdout=PIPE
+        )
+        try:
+            assert process.stdout is not None
+            url = (await process.stdout.readline()).decode().strip()
+            headers = {"Authorization": f"Bearer {CHILD}"}
+
+            async def answers(status: int) -> bool:
+                async with client.get(f"{url}/short", headers=headers) as response:
+                    return status == response.status
+
+            await until_async(lambda: answers(200))
+            async with client.get(f"{url}/long", headers=headers) as response:
+                assert b"begun\n" == await response.content.readline()
+                body = {"identifier": PARENT, "reason": "leaked"}
+                assert 201 == (await server.post("/v1/revocations", "revoker", body))[0]
+                with pytest.raises(ClientPayloadError):
+                    await response.content.read()
+            assert await answers(401)
+        finally:
+            process.kill()
+            await process.wait()
 
 
 async def test_it_starts_from_a_table(

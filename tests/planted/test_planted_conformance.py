@@ -187,7 +187,8 @@ FOREIGN = {
         "wire.ts", "BigInt(at.source)", "BigInt(value)", "numbers", Gravity.CORE
     ),
     "an alias is one way": Bug(
-        "table.ts", "new Set<string>([subject, fact.second ?? subject])", "[subject]",
+        "table.ts", "new Set<string>([subject, f.second ?? subject])",
+        "new Set<string>([subject])",
         "basics",
     ),
     "not_before spares what was issued at its time": Bug(
