@@ -110,6 +110,21 @@ class CauseBook:
             ],
         }
 
+    def dump_of_fact(self, node: int, fact_id: str) -> dict[str, Any]:
+        """State of one identifier by one fact alone, in the form of `dump`."""
+        rows, row = self._rows, self._rows.first(node)
+        digest = bytes.fromhex(fact_id)
+        if row != ABSENT and rows.digest(row) != digest:
+            row = self._further.get(node, {}).get(digest, ABSENT)
+        return {
+            "causes": [] if row == ABSENT else [plain_cause(rows.cause(row))],
+            "lifts": [
+                [*key, [(fact_id, self._lifts[key][fact_id])]]
+                for key in self._lifted.get(node, ())
+                if fact_id in self._lifts[key]
+            ],
+        }
+
     def restore(self, plain: Mapping[str, Any], rest: Rest = restless) -> None:
         """Take up what `dump` gave."""
         for cause in map(cause_of, rested(plain["causes"], rest)):

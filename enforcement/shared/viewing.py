@@ -52,15 +52,22 @@ class BrokenTableError(RuntimeError):
 
 
 NO_LIFTS: Final = CauseBook()
+_Lifts = dict[tuple[str, int, str], dict[str, Any]]
 
 
 @define
 class _Row:
-    """What few nodes have, in the types that a registry has."""
+    """What few nodes have, in the types that a registry has.
+
+    Attributes:
+        causes: by the digest of their facts.
+        lifted: lifts by target and id, which `lifts` is made of.
+    """
 
     more_parents: list[tuple[int, int]] = field(factory=list)
     reissued: int | None = None
-    causes: list[RecordedCause] = field(factory=list)
+    causes: dict[bytes, RecordedCause] = field(factory=dict)
+    lifted: _Lifts = field(factory=dict)
     lifts: CauseBook = NO_LIFTS
     attributes: dict[int, int] = field(factory=dict)
     owners: list[frozenset[int]] = field(factory=list)
@@ -69,14 +76,23 @@ class _Row:
     tenants: set[str] = field(factory=set)
 
     @classmethod
-    def read(cls, plain: dict[str, Any]) -> _Row:
-        """Read what `TableWriter` wrote."""
-        row = cls()
+    def read(cls, rows: list[dict[str, Any]], known: _Row) -> _Row:
+        """Read what `TableWriter` wrote.
+
+        Args:
+            rows: each goes on from the next one.
+            known: the last one goes on from it.
+        """
+        row, plain = cls(), rows[0]
         row.more_parents = [(up, how) for up, how in plain.get("more_parents", ())]
         row.reissued = plain.get("reissued")
-        row.causes = list(map(cause_of, plain.get("causes", ())))
-        if lifts := plain.get("lifts", ()):
+        row.causes = dict(known.causes)
+        row.lifted = {key: dict(lifts) for key, lifts in known.lifted.items()}
+        for each in reversed(rows):
+            row._take(each)
+        if row.lifted:
             row.lifts = CauseBook()
+            lifts = [[*key, stamps.items()] for key, stamps in row.lifted.items()]
             row.lifts.restore({"causes": (), "lifts": lifts})
         row.attributes = dict(plain.get("attributes", ()))
         row.owners = list(map(frozenset, plain.get("owners", ())))
@@ -84,6 +100,18 @@ class _Row:
         row.devices = set(plain.get("devices", ()))
         row.tenants = set(plain.get("tenants", ()))
         return row
+
+    def _take(self, plain: dict[str, Any]) -> None:
+        """Take up the causes and lifts of one row."""
+        for cause in map(cause_of, plain.get("causes", ())):
+            self.causes[cause.digest] = cause
+        for *key, stamps in plain.get("lifts", ()):
+            target: Any = tuple(key)
+            self.lifted.setdefault(target, {}).update(stamps)
+        for fact_id in plain.get("gone", ()):
+            self.causes.pop(bytes.fromhex(fact_id), None)
+            for lifts in self.lifted.values():
+                lifts.pop(fact_id, None)
 
 
 _NONE: Final = _Row()
@@ -104,11 +132,22 @@ class _Rows:
             return _NONE
         row = self._kept.get(place)
         if row is None:
-            row = _Row.read(self.text(place))
+            row = self._read(place)
             if len(self._kept) >= MOST_ROWS:
                 self._kept = {}
             self._kept[place] = row
         return row
+
+    def _read(self, place: int) -> _Row:
+        rows, known = [self.text(place)], None
+        while known is None and (before := rows[-1].get("before", 0)):
+            if before >= place:
+                raise BrokenTableError("a row goes on from a later one")
+            # It will not be asked for again.
+            known, place = self._kept.pop(before, None), before
+            if known is None:
+                rows.append(self.text(before))
+        return _Row.read(rows, known or _NONE)
 
     def text(self, place: int) -> Any:
         """Content of the row at a place."""
@@ -146,7 +185,7 @@ class _Causes(CauseBook):
 
     def on(self, node: int) -> Iterator[RecordedCause]:
         """Yield the causes that name this very identifier."""
-        return iter(self._of(node).causes)
+        return iter(self._of(node).causes.values())
 
     def in_force(
         self, cause: RecordedCause, at: int | None = None, *, inclusive: bool = False

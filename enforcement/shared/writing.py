@@ -20,7 +20,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.clearance import Clearance
-from agents_registry.facts import Withdraw
+from agents_registry.facts import Cause, Lift, Withdraw, fact_id
 from agents_registry.lineage import CAUSED, MANY_PARENTS, OWNED, SCOPED
 from agents_registry.verdict_dependencies import shaken
 from enforcement.shared.clearing import SharedClearance
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
 CHUNK: Final = 256  # names copied between two yields: about half a millisecond
 SPARE_NAMES: Final = 1 << 20
+MOST_AGAIN: Final = 8  # causes and lifts of a name, written anew with each fact on it
 _ROWS: Final = MANY_PARENTS | CAUSED | OWNED | SCOPED
 _COPIED: Final = ("flags", "relation", "ring", "parent", "issued", "expires")
 
@@ -92,6 +93,7 @@ class TableWriter:
         self._mask = len(self.file.buckets) - 1
         self._kinds = -1
         self._written = 0
+        self._long: set[int] = set()  # nodes whose rows go on from the row of before
         self.file.words[HORIZON] = NO_HORIZON
 
     def building(self) -> Steps[None]:
@@ -137,7 +139,7 @@ class TableWriter:
         for name in names:
             node = lineage.find(name)
             if 0 <= node < self._written:
-                self._write(node)
+                self._write(node, fact)
         if self.complete:
             self._head()
         words[CHANGES] += 1
@@ -208,12 +210,12 @@ class TableWriter:
             buckets[bucket] = number + 1
         self._written = upto
 
-    def _write(self, node: int) -> None:
-        """Write one row again."""
+    def _write(self, node: int, fact: Fact) -> None:
+        """Write one row again, for a fact."""
         columns, lineage = self.file.columns, self.registry.lineage
         columns["changed"][node] = self.file.words[CHANGES]
         if self._with_rows(node, node + 1):
-            columns["row"][node] = self._row(node)
+            columns["row"][node] = self._row(node, fact)
         for column in _COPIED:
             columns[column][node] = getattr(lineage, column)[node]
 
@@ -226,8 +228,13 @@ class TableWriter:
                 found.update(n for n in range(first, upto) if n in more)
         return sorted(found)
 
-    def _row(self, node: int) -> int:
-        """Put what few nodes have; the columns have the rest."""
+    def _row(self, node: int, fact: Fact | None = None) -> int:
+        """Put what few nodes have; the columns have the rest.
+
+        Args:
+            node: its number.
+            fact: what changed since the row of before, None where there is none.
+        """
         registry, lineage = self.registry, self.registry.lineage
         flags, row = lineage.flags[node], dict[str, Any]()
         if flags & MANY_PARENTS:
@@ -235,7 +242,7 @@ class TableWriter:
         if node in lineage.reissued:
             row["reissued"] = lineage.reissued[node]
         if flags & CAUSED:
-            row |= registry.causes.dump_of(node)
+            row |= self._causes(node, fact)
             row["attributes"] = list(registry.attributes.get(node, {}).items())
         if flags & OWNED:
             row["owners"] = [sorted(some) for some in registry.owners.of(node)]
@@ -245,6 +252,23 @@ class TableWriter:
             if node in (bound := getattr(registry, name)):
                 row[name] = sorted(bound[node])
         return self.put_row(row)
+
+    def _causes(self, node: int, fact: Fact | None) -> dict[str, Any]:
+        """Causes and lifts of a row; of a long one what a fact changed alone."""
+        book = self.registry.causes
+        if fact is None or node not in self._long:
+            told = book.dump_of(node)
+            count = len(told["causes"]) + sum(len(lifts) for *_, lifts in told["lifts"])
+            if count > MOST_AGAIN:
+                self._long.add(node)
+            return told
+        told = {"before": self.file.columns["row"][node]}
+        if isinstance(fact, Cause | Lift | Withdraw):
+            of = fact.fact_id if isinstance(fact, Withdraw) else fact_id(fact).hex()
+            told |= book.dump_of_fact(node, of)
+            if not told["causes"] and not told["lifts"]:
+                told["gone"] = [of]
+        return told
 
     def put_row(self, row: Any) -> int:
         """Write a row; its place is to be written where readers look for it."""

@@ -46,10 +46,10 @@ COPIED = (
 BUGS = {
     "a fact is not written": Change(PUBLISHING, "writer.applied(fact)", "pass"),
     "a row is not written": Change(
-        WRITING, "                self._write(node)", "                pass"
+        WRITING, "                self._write(node, fact)", "                pass"
     ),
     "what few nodes have is not written": Change(
-        WRITING, 'columns["row"][node] = self._row(node)', "pass"
+        WRITING, 'columns["row"][node] = self._row(node, fact)', "pass"
     ),
     "what was taken back stands": Change(
         WRITING, "(fact.target,) if isinstance", "() if isinstance"
@@ -78,6 +78,7 @@ BUGS = {
     ),
     "a value counts for ever": Change(GUARD, "value > now + words[CLOCK] | FINE", "1"),
     "a lift is not read": Change(VIEWING, 'plain.get("lifts", ())', "()"),
+    "a row stands alone": Change(VIEWING, 'rows[-1].get("before", 0)', "0"),
     "attributes are not read": Change(VIEWING, 'plain.get("attributes", ())', "()"),
 }
 # Seen by one test each: what stands at no moment, and which lease counts.
@@ -134,6 +135,7 @@ NARROW = {
     "a table that is not written keeps its lease": Change(
         PUBLISHING, "    writer.fail()", "    pass"
     ),
+    "what is gone is not read": Change(VIEWING, 'plain.get("gone", ())', "()"),
     "a ring has no end": Change(VIEWING, "self.left -= 1", "self.left -= 0"),
 }
 NARROW |= {

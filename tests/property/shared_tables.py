@@ -288,6 +288,7 @@ def walked(world: World, seed: int, folder: Path) -> Sharing:
         patch.object(clearance, "LOOKS_OF_A_FACT", random.choice((1, 4096))),
         patch.object(clearing, "STEP", 0),
         patch.object(writing, "SPARE_NAMES", 4096),
+        patch.object(writing, "MOST_AGAIN", (0, 1, 3, 8)[seed % 4]),
         patch.object(writing, "CHUNK", random.choice((1, 3))),
         patch.object(viewing, "MOST_KNOWN", random.choice((1, 8192))),
     ):

@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from agents_registry.cause_rows import RecordedCause
-from agents_registry.causes import CauseBook
+from agents_registry.causes import CauseBook, plain_cause
 from agents_registry.facts import Effect, Reach
 from tests.property.agreement import EXAMPLES, SEED
 
@@ -74,6 +74,9 @@ def test_causes_are_merged_and_taken_back_as_by_a_dict() -> None:
         for node in (-1, *NODES, 2, 1000):
             here = [each for each in found if each.node == node]
             assert list(book.on(node)) == here, (SEED, step)
+        told = book.dump_of_fact(said.node, said.fact_id)["causes"]
+        by_it = [each for each in found if each.digest == said.digest]
+        assert told == list(map(plain_cause, by_it)), (SEED, step)
 
 
 def test_what_is_no_id_of_a_fact_is_refused() -> None:

@@ -9,13 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agents_registry.facts import Cause, Edge, Effect, Lift, Node, ScopeSet
+from agents_registry.causes import cause_of
+from agents_registry.facts import (
+    Cause,
+    Edge,
+    Effect,
+    Lift,
+    Node,
+    ScopeSet,
+    Withdraw,
+    fact_id,
+)
 from agents_registry.identifiers import Identifier
 from agents_registry.presentation import Presented
 from agents_registry.registry import Registry
 from agents_registry.verdict import DEFAULT_POLICY
 from enforcement.shared import guard as guards
-from enforcement.shared import host, writing
+from enforcement.shared import host, viewing, writing
 from enforcement.shared.agent import LookAhead
 from enforcement.shared.guard import SharedGuard
 from enforcement.shared.judging import judged_by
@@ -25,6 +35,8 @@ from enforcement.shared.layout import (
     CLOCK,
     DEADLINE,
     OF_VERSION,
+    ROW,
+    ROWS_END,
     STATE,
     NotATableError,
     SharedFile,
@@ -160,11 +172,11 @@ def test_no_verdict_is_of_a_change_that_was_under_way(shared: Host, looks: int) 
     write = shared.writer._write
 
     def finish() -> None:
-        write(shared.replica.registry.lineage.find(TOKEN))
+        write(shared.replica.registry.lineage.find(TOKEN), ending)
         shared.words[CHANGES] += 1  # the change is whole
         shared.merge(said(Lift, 3, target=AGENT))
 
-    def halfway(node: int) -> None:
+    def halfway(node: int, fact: Fact) -> None:
         shared.writer._write = write  # type: ignore[method-assign]
         found.append(read_while(shared, looks, finish))
 
@@ -240,6 +252,59 @@ def test_scopes_of_several_levels_are_all_compared(
 
     for scope, allowed in (("a|x", True), ("a|y", False), ("a|z", False)) * 2:
         assert guard.check(presented, scope=scope).allowed == allowed
+
+
+def test_a_fact_on_a_name_with_many_causes_writes_little(
+    shared: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row goes on from the row of before; a reader follows it, and reads it once."""
+    many = 300
+    shared.merge(*(suspended(AGENT, at) for at in range(1, many)))
+    reader = shared.guard()
+    assert reader.check(TOKEN).cause is not None
+    shared.share()
+    shared.merge(suspended(AGENT, many))
+    begin = shared.words[ROWS_END]
+    last = suspended(AGENT, many + 1)
+    shared.merge(last)
+    assert shared.words[ROWS_END] - begin < 1000
+
+    read: list[Any] = []
+
+    def counted(plain: Any) -> Any:
+        read.append(plain)
+        return cause_of(plain)
+
+    monkeypatch.setattr(viewing, "cause_of", counted)
+    reader = shared.guard()
+    assert reader.check(TOKEN).cause is not None
+    assert len(read) == many + 1
+    back = {"fact_id": fact_id(last).hex(), "kind": Cause.NAME, "target": AGENT}
+    shared.merge(said(Withdraw, many + 2, **back))
+    assert reader.check(TOKEN).cause is not None
+    assert len(read) == many + 1
+    shared.merge(said(Lift, many + 1, target=AGENT))
+    assert reader.check(TOKEN).allowed
+    shared.merge(suspended(AGENT, many + 3))
+    assert not reader.check(TOKEN).allowed
+    assert shared.guard().check(TOKEN) == reader.check(TOKEN)
+    assert len(read) == 2 * (many + 2)
+    lift = said(Lift, many + 4, target=AGENT)
+    shared.merge(lift)
+    assert reader.check(TOKEN).allowed
+    back = {"fact_id": fact_id(lift).hex(), "kind": Lift.NAME, "target": AGENT}
+    shared.merge(said(Withdraw, many + 5, **back))
+    assert not reader.check(TOKEN).allowed
+
+
+def test_a_row_does_not_go_on_from_a_later_one(shared: Host) -> None:
+    """It would have no end."""
+    shared.merge(suspended(AGENT, 1))
+    agent = shared.replica.registry.lineage.find(AGENT)
+    itself = shared.words[ROWS_END] // ROW
+    shared.writer.file.columns["row"][agent] = shared.writer.put_row({"before": itself})
+
+    assert shared.guard().check(TOKEN).reason is Lapse.NOT_CAUGHT_UP
 
 
 @pytest.mark.parametrize("name", ["boot_id", "time_namespace"])
