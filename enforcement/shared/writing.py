@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from array import array
 from contextlib import suppress
 from itertools import accumulate
@@ -52,6 +53,7 @@ CHUNK: Final = 256  # names copied between two yields: about half a millisecond
 SPARE_NAMES: Final = 1 << 20
 MOST_AGAIN: Final = 8  # causes and lifts of a name, written anew with each fact on it
 _ROWS: Final = MANY_PARENTS | CAUSED | OWNED | SCOPED
+_is_id: Final = re.compile("[0-9a-f]{64}").fullmatch
 _COPIED: Final = ("flags", "relation", "ring", "parent", "issued", "expires")
 
 
@@ -263,8 +265,12 @@ class TableWriter:
                 self._long.add(node)
             return told
         told = {"before": self.file.columns["row"][node]}
-        if isinstance(fact, Cause | Lift | Withdraw):
-            of = fact.fact_id if isinstance(fact, Withdraw) else fact_id(fact).hex()
+        of = ""
+        if isinstance(fact, Cause | Lift):
+            of = fact_id(fact).hex()
+        elif isinstance(fact, Withdraw):
+            of = fact.fact_id
+        if _is_id(of):  # else it takes nothing back
             told |= book.dump_of_fact(node, of)
             if not told["causes"] and not told["lifts"]:
                 told["gone"] = [of]

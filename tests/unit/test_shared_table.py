@@ -297,6 +297,16 @@ def test_a_fact_on_a_name_with_many_causes_writes_little(
     assert not reader.check(TOKEN).allowed
 
 
+@pytest.mark.parametrize("wrong", ["", "zz", "ab", "A" * 64, "é" * 64])
+def test_what_is_no_id_takes_nothing_back(shared: Host, wrong: str) -> None:
+    """Of a name with many causes, either."""
+    shared.merge(*(suspended(AGENT, at) for at in range(1, 20)))
+    shared.merge(said(Withdraw, 20, fact_id=wrong, kind=Cause.NAME, target=AGENT))
+
+    assert not shared.replica.failed
+    assert shared.guard().check(TOKEN).cause is not None
+
+
 def test_a_row_does_not_go_on_from_a_later_one(shared: Host) -> None:
     """It would have no end."""
     shared.merge(suspended(AGENT, 1))
