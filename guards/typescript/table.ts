@@ -13,13 +13,12 @@ const believed = (f: Fact) => (["cause", "horizon"].includes(f.fact) ? FUTURE : 
 const vague = (f: Fact) => f.stamped || f.version > f.received_at + believed(f); // its copies may differ
 
 const subjects = (f: Fact): Set<string> => {
-  const subject = f.first ?? f.child ?? f.node ?? f.target ?? "";
+  const subject = f.first ?? f.child ?? f.node ?? f.target ?? P;
   return new Set<string>([subject, f.second ?? subject]);
 };
-/** The names whose lives facts may change; null: any. */
-export const touched = (facts: Fact[]): Set<string> | null =>
-  facts.some((f) => ["distrust", "horizon"].includes(f.fact))
-    ? null : new Set(facts.flatMap((f) => [...subjects(f)]));
+/** The names whose lives facts may change: every life depends on what is presented, P. */
+export const touched = (facts: Fact[]): Set<string> =>
+  new Set(facts.flatMap((f) => [...subjects(f)]));
 
 /** What the facts say, whatever the order and the number of times in which they came. */
 export class Table {

@@ -1,6 +1,6 @@
 // Middleware: the same for each kind of server, with the servers that npm has.
 import assert from "node:assert/strict";
-import { once } from "node:events";
+import { EventEmitter, once } from "node:events";
 import { test, type TestContext } from "node:test";
 import { signalOf, DeniedError, protect } from "../http.ts";
 import { LEASE, NAME, node, revoke, Scripted } from "./scripted.ts";
@@ -91,6 +91,20 @@ for (const kind of ["express", "fastify"])
 
     assert.equal((await ask("/short")).status, 500);
   });
+
+test("a client that left while its credential was verified is not watched", async (t) => {
+  const guard = Scripted.make(node(NAME));
+  t.after(() => guard.close());
+  const response: any = new EventEmitter();
+  const middleware = protect(guard, async (request: any) => {
+    response.destroyed = true;
+    response.emit("close");
+    return presents(request);
+  });
+  await middleware({ headers } as any, response, () => {});
+
+  assert.equal((guard as any).sessions.count, 0);
+});
 
 test("HTTP/2: a stream is cancelled, and others of the connection go on", async (t) => {
   const OTHER = "vault.accessor:other";

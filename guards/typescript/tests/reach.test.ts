@@ -71,6 +71,23 @@ test("an attempt that is never answered is followed by others, each second", asy
   assert.equal(server.waiting.size, 0); // no attempt is left behind
 });
 
+test("of two that are answered at the same moment one is used, and one is closed", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const answers: ((line: Line) => void)[] = [], lines = [new Line(), new Line()];
+  const dial: Dial<Line> = (signal) => new Promise((take, fail) => {
+    if (answers.push(take) === 1) signal.addEventListener("abort", () => fail(signal.reason));
+  });
+  const reached = reach(dial, never);
+  await settle();
+  t.mock.timers.tick(500);
+  await settle();
+  answers.slice(1).forEach((take, i) => take(lines[i]));
+  const used = await reached;
+  await settle();
+
+  assert.deepEqual(lines.map((line) => line.closed), lines.map((line) => line !== used));
+});
+
 test("a server that refuses ends it at once", async () => {
   await assert.rejects(reach(async () => { throw new Error("refused"); }, never), /refused/);
 });
