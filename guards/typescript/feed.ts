@@ -39,7 +39,7 @@ async function feed(guard: LiveGuard, dial: Dial<WebSocket>, interval: number): 
   let said = "", found: WebSocket | undefined;
   const say = (why: string) => {
     if (why !== said) console.error(`feed: ${why}`);
-    said = why;
+    said = guard.trouble = why;
   };
   while (!closed.aborted) {
     try {

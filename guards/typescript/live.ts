@@ -7,6 +7,9 @@ const LOOKS = 16; // in a lease
 export class LiveGuard extends Guard {
   /** Aborted by `close`. */
   readonly closed: AbortSignal;
+  /** Why the guard is not fed, as its feed said last. */
+  trouble = "no server has answered yet";
+  private waiting = new Set<() => void>();
   private closing = new AbortController(); private sessions: Sessions;
   private looks: NodeJS.Timeout | null = null; private pause: number;
 
@@ -31,6 +34,18 @@ export class LiveGuard extends Guard {
     else this.looks ??= setInterval(() => this.look(), this.pause);
     return over;
   }
+  /** Wait for the first lease; it throws after `length` ms, with what keeps the guard from it. */
+  async ready(length = 10_000): Promise<void> {
+    if (this.leased()) return;
+    await new Promise<void>((done, fail) => {
+      const late = setTimeout(() => {
+        this.waiting.delete(over);
+        fail(new Error(`no lease after ${length} ms: ${this.trouble}`));
+      }, length);
+      const over = () => (clearTimeout(late), done());
+      this.waiting.add(over);
+    });
+  }
   /** Stop: from now on everything is denied, and every session ends. */
   close(): void {
     this.closing.abort(new Error("the guard was closed"));
@@ -39,7 +54,11 @@ export class LiveGuard extends Guard {
     this.look();
   }
   override receive(frame: string | Uint8Array): void {
-    if (!this.closed.aborted) super.receive(frame);
+    if (this.closed.aborted) return;
+    super.receive(frame);
+    if (this.waiting.size === 0 || !this.leased()) return;
+    for (const over of this.waiting) over();
+    this.waiting.clear();
   }
 
   protected override applied(names: Set<string> | null): void {

@@ -5,6 +5,9 @@
 const FIRST = 500, NEXT = 1000; // ms of the first attempt, and of each that follows
 const PATIENT = 10_000; // ms of the attempt beside these
 
+// The WebSocket of Node does not say which.
+const UNSAID = "no answer at the address, or the server refused the credential";
+
 /** An attempt was not answered in time. */
 export class LateError extends Error {}
 
@@ -92,7 +95,7 @@ export function dialling(url: string, credential: string): Dial<WebSocket> {
     });
     signal.addEventListener("abort", stop);
     socket.onopen = () => end(() => take(socket));
-    socket.onerror = (event: any) => end(() => fail(new Error(event.message || "not reached")));
+    socket.onerror = (event: any) => end(() => fail(new Error(event.message || UNSAID)));
     socket.onclose = ({ code }) => end(() => fail(new Error(`closed with ${code}`)));
   });
 }

@@ -113,6 +113,19 @@ test("a function that fails keeps no other session alive", (t) => {
   assert.deepEqual([reasons, said.mock.callCount()], [["revoked"], 2]);
 });
 
+test("it is ready with its first lease, and says why it is not", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const guard = Scripted.make(node(NAME));
+  await guard.ready();
+  guard.times.clock += LEASE;
+  const [late, again] = [assert.rejects(guard.ready(5), /refused/), guard.ready(1000)];
+  guard.trouble = "refused";
+  t.mock.timers.tick(5);
+  await late;
+  guard.prove();
+  await again;
+});
+
 test("a guard that is closed ends its sessions, and denies", () => {
   const guard = Scripted.make(node(NAME)), reasons: string[] = [];
   const presented = { identifiers: [NAME] };
