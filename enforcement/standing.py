@@ -106,7 +106,9 @@ class AnyStanding(Generic[OfLease, OfReplica]):
 
     def meet(self, genesis: str) -> None:
         """Condemn the replica in force when the server serves another log."""
-        if self.replica.complete and self.sound and genesis != self.replica.genesis:
+        replica = self.replica
+        # One that was condemned for a hole still has to be kept beside another log.
+        if replica.complete and not self._gone and genesis != replica.genesis:
             self.condemn(forget=True)
 
     def condemn(self, *, forget: bool) -> None:

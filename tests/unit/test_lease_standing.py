@@ -218,6 +218,18 @@ def test_the_table_of_a_lost_log_is_kept(
     assert standing.kept == (fed.registry,)
 
 
+def test_another_log_after_a_hole_ends_everything(standing: Freshness) -> None:
+    """The table with the hole denied what a backup may have lost."""
+    fed = serving(standing, position=10)
+    standing.condemn(forget=False)
+    standing.meet("g2")
+
+    assert not standing.caught_up
+    assert standing.offer(replica(30, genesis="g2"))
+    assert standing.kept == (fed.registry,)
+    assert not standing.caught_up
+
+
 def test_the_table_of_the_same_log_is_not_kept(standing: Freshness) -> None:
     """After a gap the snapshot holds all that the table did, and what came since."""
     serving(standing, position=10)
