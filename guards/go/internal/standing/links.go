@@ -152,6 +152,9 @@ func (l *Links) adopt(link *Link) error {
 func (l *Links) Settle(link *Link) (superseded []*Link, begins *Link, urgent bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if !slices.Contains(l.links, link) {
+		return nil, nil, false // superseded: it handles the last frame that it had read
+	}
 	if l.offer(link.replica) {
 		for _, other := range l.links {
 			if other != link {

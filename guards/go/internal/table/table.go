@@ -8,6 +8,7 @@ package table
 import (
 	"encoding/hex"
 	"slices"
+	"strings"
 )
 
 const none int32 = -1
@@ -87,11 +88,16 @@ func New(vocabulary Vocabulary) *Table {
 	}
 }
 
-// Build makes the table of corrections and notes the versions of a first chunk of facts.
-func Build(corrections []*Fact, vocabulary Vocabulary) *Table {
+// Build makes a table of facts that come before all others. In whatever order they are
+// given, those that take others back are merged first: what they cover has no effect.
+func Build(first []*Fact, vocabulary Vocabulary) *Table {
 	t := New(vocabulary)
-	for _, fact := range corrections {
-		t.Apply(fact)
+	for _, corrects := range []bool{true, false} {
+		for _, fact := range first {
+			if fact.Corrects() == corrects {
+				t.Apply(fact)
+			}
+		}
 	}
 	t.rebuild = false
 	return t
@@ -324,11 +330,19 @@ func (t *Table) withdraw(f *Fact) {
 		t.rebuild = true
 		return
 	}
-	var id FactID
 	node := t.names.find(f.Node)
-	if n, err := hex.Decode(id[:], []byte(f.Withdrawn)); err == nil && n == len(id) && node != none {
+	if id, is := readFactID(f.Withdrawn); is && node != none {
 		t.causes.remove(node, id)
 	}
+}
+
+// readFactID reads the one spelling that an id has.
+func readFactID(text string) (id FactID, is bool) {
+	if len(text) != hex.EncodedLen(len(id)) || strings.ToLower(text) != text {
+		return id, false
+	}
+	_, err := hex.Decode(id[:], []byte(text))
+	return id, err == nil
 }
 
 func (t *Table) distrust(f *Fact) {
