@@ -5,7 +5,7 @@ However a table comes to a guard, and wherever it lies, this is how it answers.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from agents_registry.verdict import LIVES
 from enforcement.counters import Counters
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from agents_registry.verdict import Judgement
+
+UNEXPIRED: Final = 0  # ns since 1970, by which a table that is kept is judged
 
 
 class Vouching(Protocol):

@@ -1,7 +1,8 @@
 """What the tables of a guard say of a presentation.
 
 The table in force is asked first, and where it allows those of logs that are gone: what
-one of them denies for a cause stays denied.
+one of them denies for a cause stays denied. These are asked what they said before
+anything expired: an expiry has no cause, and may come before one that has.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents_registry.steps import finish
 from agents_registry.verdict import judge, judging
+from enforcement.conclusion import UNEXPIRED
 from enforcement.turns import undisturbed
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ class TableJudge:
             if not judged.allowed and judged.cause is not None:
                 break
             earlier = yield from judging(
-                old, presented, now=now, scope=scope, policy=policy
+                old, presented, now=UNEXPIRED, scope=scope, policy=policy
             )
             if not earlier.allowed and earlier.cause is not None:
                 return earlier

@@ -21,7 +21,7 @@ from agents_registry.lineage import NONE
 from agents_registry.presentation import Presented
 from agents_registry.verdict import DEFAULT_POLICY, LIVES, Judgement, Policy
 from enforcement.clocks import boottime
-from enforcement.conclusion import Conclusion
+from enforcement.conclusion import UNEXPIRED, Conclusion
 from enforcement.names import Names, read_presented
 from enforcement.readiness import NotReadyError
 from enforcement.shared import host
@@ -235,7 +235,7 @@ class SharedGuard(Conclusion):
         for old in table.kept:
             if judged is None or (not judged.allowed and judged.cause is not None):
                 break
-            earlier = judged_by(old, presented, now, scope, self._policy)
+            earlier = judged_by(old, presented, UNEXPIRED, scope, self._policy)
             if earlier is None or (not earlier.allowed and earlier.cause is not None):
                 return earlier
         return judged

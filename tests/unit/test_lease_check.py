@@ -359,3 +359,19 @@ def test_what_a_log_that_is_gone_denied_stays_denied(serving: Guard) -> None:
     assert serving.check(DEAD).reason is Reason.REVOKED
     assert serving.check(ALIVE).allowed
     assert serving.check(unknown).allowed
+
+
+def test_what_a_log_that_is_gone_narrowed_outlives_its_expiry(
+    serving: Guard, wall: Clock
+) -> None:
+    """Expired is no cause, and would hide the narrow behind it."""
+    scopes, until = ("api|read",), NOW + SECOND
+    narrow = Cause(**SAID, target=ALIVE, effect=Effect.NARROW, at=NOW, scopes=scopes)
+    expiry = Renewal(**SAID, node=ALIVE, expires_at=until)
+    serving.standing.kept = (Registry.build([*facts(), narrow, expiry]),)
+    assert serving.check(ALIVE, scope="api|write").reason is Reason.NARROWED
+
+    wall.now = until
+
+    assert serving.check(ALIVE, scope="api|write").reason is Reason.NARROWED
+    assert serving.check(ALIVE, scope="api|read").allowed

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agents_registry.clearance import GENERATION as GENERATIONS
-from agents_registry.facts import Edge, Lift, Node, Withdraw, fact_id
+from agents_registry.facts import (
+    Cause,
+    Edge,
+    Effect,
+    Lift,
+    Node,
+    Renewal,
+    Withdraw,
+    fact_id,
+)
 from agents_registry.identifiers import Identifier
 from agents_registry.presentation import Presented
 from agents_registry.registry import Registry
@@ -121,6 +130,23 @@ async def test_what_a_log_that_is_gone_denied_stays_denied(fed: Fed) -> None:
     fed.standing.close()
     Fed(fed.path)
     assert [fed.path] == [*fed.path.parent.iterdir()]
+
+
+async def test_what_a_log_that_is_gone_narrowed_outlives_its_expiry(fed: Fed) -> None:
+    """Expired is no cause, and would hide the narrow behind it."""
+    narrow = said(
+        Cause, 1, target=TOKEN, effect=Effect.NARROW, at=NOW, scopes=("api|read",)
+    )
+    expiry = said(Renewal, 1, node=TOKEN, expires_at=NOW + SECOND)
+    await fed.begin("g", 5, narrow, expiry)
+    fed.prove(5)
+    fed.standing.meet("h")
+    await fed.begin("h", 1)
+    fed.now = SECOND
+    fed.prove(1)
+
+    assert fed.guard.check(TOKEN, scope="api|write").reason.value == "narrowed"
+    assert fed.guard.check(TOKEN, scope="api|read").allowed
 
 
 async def test_a_table_that_is_built_anew_costs_no_lease(fed: Fed) -> None:
