@@ -133,8 +133,12 @@ export class Table {
       !l.stamped && l.version <= l.received_at + FUTURE
       && l.authority === f.authority && (l.aspect ?? "") === (f.aspect ?? "")
       && least(l.version, l.received_at) > f.version + (f.stamped || vague(l) ? UNCERTAIN : 0n);
+    // The newest lift counts, of its copies the one received first: all from one on must end it.
+    const lifted = (f: Fact) => this.of("lift", n).some((l) => ends(l, f) && this.of("lift", n)
+      .every((m) => m.authority !== l.authority || (m.aspect ?? "") !== (l.aspect ?? "")
+        || m.version < l.version || ends(m, f)));
     return this.of("cause", n)
-      .filter((f) => !["suspend", "narrow"].includes(f.effect) || !this.of("lift", n).some((l) => ends(l, f)))
+      .filter((f) => !["suspend", "narrow"].includes(f.effect) || !lifted(f))
       .map((f) => ({ ...f, mark: least(f.not_before ?? f.at, f.received_at) }));
   }
   // Of each authority the newest statement counts. Stricter: all do when one of them is vague.

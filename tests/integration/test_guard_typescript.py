@@ -82,6 +82,15 @@ def test_it_passes_level_core(*, tabled: bool) -> None:
     assert "level core: passed" in lines, lines
 
 
+@pytest.mark.long
+def test_a_copy_of_a_lift_that_came_before_decides() -> None:
+    """It was received before the cause: the copy that came later ends nothing."""
+    with Program([NODE, str(FOLDER / "driver.ts")]) as program:
+        tally = run(program, read("mixed", mixed([3645])))
+
+    assert passes(tally, "core"), report(tally, "core")
+
+
 @pytest.mark.campaign
 @pytest.mark.parametrize("tabled", [False, True])
 def test_it_is_safe_in_many_random_worlds(*, tabled: bool) -> None:
