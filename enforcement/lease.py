@@ -41,6 +41,7 @@ class Lease:
         self._last_sent = -1
         self._sent: dict[int, int] = {}
         self._proofs: dict[int, int] = {}
+        self._log: str | None = None
 
     def sent(self, seq: int, at: int) -> None:
         """Note a ping, before it is handed to the network.
@@ -92,6 +93,12 @@ class Lease:
     def holds(self, position: int, now: int) -> bool:
         """Whether the guard may answer at this time (ns)."""
         return now < self.deadline(position)
+
+    def of(self, log: str) -> None:
+        """Forget the proofs of any other log: offsets of two have nothing in common."""
+        if log != self._log:
+            self._proofs.clear()
+            self._log = log
 
     def drop(self) -> None:
         """Forget every proof and every ping under way: the log changed."""

@@ -251,10 +251,32 @@ class Freshness(AnyStanding[Lease, Replica]):
             if replica is self.replica:
                 self.condemn(forget=True)
             raise PastEndError(f"the log ends at {end}, {replica.position} is applied")
+        if self._counts(replica, end):
+            self.lease.of(genesis)
+        else:
+            remaining_ms = 0  # it is answered, and proves nothing
         proves = self.lease.pong(seq, end, remaining_ms * MILLISECOND)
         if proves and time_ms is not None:
             self._testify(time_ms)
         self.refresh()
+
+    def _counts(self, replica: Replica, end: int) -> bool:
+        """Whether a pong may prove something of the replica in force, or to come.
+
+        Beside a sound replica a successor is fed from the same log. A pong of it that
+        lies below is late, or the log lost its tail: only the replica's own connection
+        can tell.
+        """
+        if replica is self.replica:
+            return self.sound
+        current = self.replica.position if self.sound else None
+        return current is None or end >= current
+
+    def refresh(self) -> None:
+        """Fold what was applied and proven into the deadline."""
+        if self.sound and self.replica.genesis is not None:
+            self.lease.of(self.replica.genesis)
+        super().refresh()
 
     def fail(self, replica: Replica, error: Exception) -> None:
         """Draw the conclusion from a broken feed."""

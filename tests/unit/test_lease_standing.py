@@ -239,6 +239,77 @@ def test_the_table_of_the_same_log_is_not_kept(standing: Freshness) -> None:
     assert standing.kept == ()
 
 
+def test_no_pong_of_a_condemned_table_serves_the_new_log(
+    standing: Freshness, clock: Clock
+) -> None:
+    """The connection of the old table may go on while a successor is fed."""
+    old = serving(standing, position=10)
+    standing.meet("g2")
+    clock.now += 5 * SECOND
+    answer(standing, old, end=10)
+    standing.offer(replica(50, genesis="g2"))
+
+    assert not standing.holds()
+    assert not standing.caught_up
+
+
+def test_no_pong_of_another_log_serves_a_first_table(standing: Freshness) -> None:
+    """Two servers may tell of two logs before the first table is complete."""
+    answer(standing, replica(None))
+    fed = replica(50, genesis="g2")
+    standing.offer(fed)
+
+    assert not standing.holds()
+
+    answer(standing, fed, end=50, genesis="g2")
+    assert standing.holds()
+
+
+def test_pongs_of_a_condemned_table_cost_the_new_log_no_proof(
+    standing: Freshness,
+) -> None:
+    """What its own connection proved serves it at once."""
+    old = serving(standing, position=10)
+    standing.meet("g2")
+    fresh = replica(None, genesis="g2")
+    answer(standing, fresh, end=50, genesis="g2")
+    answer(standing, old, end=10)
+    for _ in fresh.snapshot(
+        {"genesis": "g2", "offset": 50, "facts": [], "more": False}
+    ):
+        pass
+    standing.offer(fresh)
+
+    assert standing.holds()
+
+
+def test_a_successor_renews_the_lease_of_the_table_in_force(
+    standing: Freshness, clock: Clock
+) -> None:
+    """It is fed beside it, and its pongs tell of the same log."""
+    serving(standing, position=10)
+    clock.now += SECOND
+    answer(standing, replica(None), end=10)
+
+    assert standing.holds()
+
+
+def test_a_successor_renews_no_lease_of_a_table_past_its_end(
+    standing: Freshness, clock: Clock
+) -> None:
+    """Its pong is late, or the log lost what the table in force has of it."""
+    serving(standing, position=20)
+    clock.now += SECOND
+    successor = replica(None)
+    answer(standing, successor, end=12)
+
+    assert not standing.holds()
+    assert standing.sound
+
+    answer(standing, successor, end=20)
+    assert standing.holds()
+
+
 def test_a_proof_of_the_old_log_does_not_serve_the_new(standing: Freshness) -> None:
     """End 10 of one log is not end 10 of another."""
     serving(standing, position=10)
