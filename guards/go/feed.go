@@ -55,11 +55,16 @@ func (f *feed) note(err error) {
 	f.lastError = err
 }
 
-// run feeds the standing until the context is over, and then takes its leave.
-func (f *feed) run(ctx context.Context) {
-	f.begin(ctx, f.first, 0)
+// run feeds the standing until the context is over, and then takes its leave once what
+// is watched has ended: a goodbye says that this guard serves nothing more.
+func (f *feed) run(ctx context.Context, watched <-chan struct{}) {
+	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	f.begin(own, f.first, 0)
 	<-ctx.Done()
 	f.links.End()
+	<-watched
+	cancel()
 	f.running.Wait()
 }
 

@@ -147,3 +147,37 @@ func TestASettingThatCannotBeIsRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestTheGoodbyeComesAfterTheLastStream(t *testing.T) {
+	f := feedtest.New(t, feedtest.Node("jwt.jti:c"))
+	g, err := New(Config{
+		URL: f.URL(), Credential: "secret", Name: "orders", LiveSessions: true,
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	done := make(chan struct{})
+	go func() { defer close(done); _ = g.Run(ctx) }()
+	within, stop := context.WithTimeout(ctx, 20*time.Second)
+	defer stop()
+	if err := g.Ready(within); err != nil {
+		t.Fatal(err)
+	}
+	ending, may := make(chan struct{}), make(chan struct{})
+	if _, err := g.OnDeny(Present("jwt.jti:c"), Options{}, func(Verdict) { close(ending); <-may }); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	<-ending
+	for range 50 { // a goodbye would be on its way
+		if time.Sleep(time.Millisecond); f.Said("goodbye") {
+			t.Fatal("a stream still runs")
+		}
+	}
+	close(may)
+	<-done
+	until(t, func() bool { return f.Said("goodbye") })
+}

@@ -137,8 +137,7 @@ func (g *Guard) Run(ctx context.Context) error {
 		defer close(said)
 		g.report(ctx)
 	}()
-	g.feed.run(ctx)
-	<-done
+	g.feed.run(ctx, done)
 	<-said
 	return ctx.Err()
 }
@@ -171,6 +170,9 @@ func (g *Guard) report(ctx context.Context) {
 func (g *Guard) Check(presented Presented, options Options) Verdict {
 	return g.judge.check(presented, options)
 }
+
+// Lease is how long one proof may be used.
+func (g *Guard) Lease() time.Duration { return g.config.Lease }
 
 // allows answers a probe of the server, which is no use and so is not counted.
 func (g *Guard) allows(name string) bool {

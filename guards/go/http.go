@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -68,9 +69,13 @@ func (g *Guard) serve(next http.Handler, w http.ResponseWriter, r *http.Request,
 		refuse(w, &Verdict{Reason: NoLease})
 		return
 	}
-	defer over()
+	watched.over = over
 	defer watched.finish() // also where the handler panics
-	next.ServeHTTP(watched, r.WithContext(ctx))
+	asked := r.WithContext(ctx)
+	if r.Body != nil && r.Body != http.NoBody {
+		asked.Body = watchedBody{r.Body, watched}
+	}
+	next.ServeHTTP(watched, asked)
 	if watched.finish() {
 		panic(http.ErrAbortHandler) // the client must not take a part for all of it
 	}
@@ -114,6 +119,8 @@ func Status(reason Reason) int {
 
 var errCut = errors.New("the credential of this request was revoked")
 
+const mostWritten = 1 << 16 // bytes between two looks at whether it is cut
+
 // watchedWriter writes until it is cut. What is written after that would reach a client
 // that is entitled to nothing more.
 type watchedWriter struct {
@@ -122,6 +129,7 @@ type watchedWriter struct {
 	isCut    bool
 	isOver   bool
 	hijacked net.Conn
+	over     func() // ends the watch
 }
 
 func (w *watchedWriter) cut() {
@@ -142,12 +150,17 @@ func (w *watchedWriter) cut() {
 }
 
 // finish says that the handler is through, and whether its response has to break off. A
-// hijacked connection is closed already.
+// hijacked connection outlives its handler, and is watched until it is closed.
 func (w *watchedWriter) finish() bool {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.isOver = true
-	return w.isCut && w.hijacked == nil
+	hijacked, isCut := w.hijacked != nil, w.isCut
+	w.isOver = !hijacked
+	w.mu.Unlock()
+	if hijacked {
+		return false
+	}
+	w.over()
+	return isCut
 }
 
 func (w *watchedWriter) ended() bool {
@@ -157,10 +170,18 @@ func (w *watchedWriter) ended() bool {
 }
 
 func (w *watchedWriter) Write(part []byte) (int, error) {
-	if w.ended() {
-		return 0, errCut
+	written := 0
+	for {
+		if w.ended() {
+			return written, errCut
+		}
+		next := part[:min(len(part), mostWritten)]
+		n, err := w.ResponseWriter.Write(next)
+		written += n
+		if part = part[len(next):]; err != nil || len(part) == 0 {
+			return written, err
+		}
 	}
-	return w.ResponseWriter.Write(part)
 }
 
 func (w *watchedWriter) WriteHeader(status int) {
@@ -191,7 +212,51 @@ func (w *watchedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, errCut
 	}
 	w.hijacked = conn
-	return conn, both, nil
+	return watchedConn{conn, w.over}, both, nil
+}
+
+// SetReadDeadline and SetWriteDeadline are asked for by type. A handler that moves a
+// deadline must not take back the one that the cut has set.
+func (w *watchedWriter) SetReadDeadline(deadline time.Time) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.isCut {
+		return errCut
+	}
+	return http.NewResponseController(w.ResponseWriter).SetReadDeadline(deadline)
+}
+
+func (w *watchedWriter) SetWriteDeadline(deadline time.Time) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.isCut {
+		return errCut
+	}
+	return http.NewResponseController(w.ResponseWriter).SetWriteDeadline(deadline)
+}
+
+// watchedBody brings nothing after the cut.
+type watchedBody struct {
+	io.ReadCloser
+	by *watchedWriter
+}
+
+func (b watchedBody) Read(part []byte) (int, error) {
+	if b.by.ended() {
+		return 0, errCut
+	}
+	return b.ReadCloser.Read(part)
+}
+
+// watchedConn is a hijacked connection. It is watched until somebody closes it.
+type watchedConn struct {
+	net.Conn
+	over func()
+}
+
+func (c watchedConn) Close() error {
+	c.over()
+	return c.Conn.Close()
 }
 
 // Unwrap is for http.ResponseController: deadlines of the connection.

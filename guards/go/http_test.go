@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -213,5 +214,99 @@ func TestAHandlerThatWaitsForASlowClientIsFreed(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		server.CloseClientConnections()
 		t.Fatal("it waits")
+	}
+}
+
+func TestAConnectionThatOutlivesItsHandlerIsCut(t *testing.T) {
+	f := feedtest.New(t, feedtest.Node("jwt.jti:c"))
+	g := fed(t, f, nil)
+	served := make(chan net.Conn, 2)
+	server := httptest.NewServer(g.Middleware(bearer, HTTPOptions{})(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
+		served <- conn
+	})))
+	defer server.Close()
+	get(t, server.URL, "c")
+	(<-served).Close()
+	until(t, func() bool { return g.sessions.count.Load() == 0 })
+	response := get(t, server.URL, "c")
+	left := <-served
+	defer left.Close()
+	f.Append(feedtest.Revocation("jwt.jti:c"))
+	over := make(chan struct{})
+	go func() { defer close(over); _, _ = io.Copy(io.Discard, response.Body) }()
+	select {
+	case <-over:
+	case <-time.After(20 * time.Second):
+		t.Fatal("it is served")
+	}
+}
+
+func TestAHandlerThatMovesItsDeadlineIsCut(t *testing.T) {
+	f := feedtest.New(t, feedtest.Node("jwt.jti:c"))
+	g := fed(t, f, nil)
+	server := httptest.NewServer(g.Middleware(bearer, HTTPOptions{})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = r.Body.Read(make([]byte, 1))
+		f.Append(feedtest.Revocation("jwt.jti:c"))
+		<-r.Context().Done()
+		control := http.NewResponseController(w)
+		until(t, func() bool { return errors.Is(control.SetReadDeadline(time.Now().Add(time.Minute)), errCut) })
+		if err := control.SetWriteDeadline(time.Now().Add(time.Minute)); !errors.Is(err, errCut) {
+			t.Error(err)
+		}
+		if _, err := r.Body.Read(make([]byte, 1)); !errors.Is(err, errCut) {
+			t.Error(err)
+		}
+	})))
+	defer server.Close()
+	request, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, strings.NewReader(strings.Repeat("x", 1000)))
+	request.Header.Set("Authorization", "Bearer c")
+	if response, err := http.DefaultClient.Do(request); err == nil {
+		response.Body.Close()
+	}
+}
+
+// foreign is a writer of another middleware, without deadlines.
+type foreign struct {
+	http.ResponseWriter
+	after func()
+	took  int
+}
+
+func (f *foreign) Write(part []byte) (int, error) {
+	f.took += len(part)
+	f.after()
+	return len(part), nil
+}
+
+func TestALongWriteIsCutOnItsWay(t *testing.T) {
+	inner := &foreign{ResponseWriter: httptest.NewRecorder()}
+	w := &watchedWriter{ResponseWriter: inner}
+	inner.after = w.cut
+	if n, err := w.Write(make([]byte, 1<<20)); !errors.Is(err, errCut) || n != inner.took || n >= 1<<20 {
+		t.Fatal(n, err)
+	}
+}
+
+func TestTheNextLookIsNotLaterThanTheEndOfStreamsWithoutALease(t *testing.T) {
+	g, err := New(Config{URL: "https://x", Credential: "c", Name: "n"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := int64(0)
+	g.judge.clock = func() int64 { return now }
+	g.sessions.deadline = int64(time.Minute)
+	end := time.Minute + g.Lease()
+	for at, want := range map[time.Duration]time.Duration{
+		0: g.Lease() / turns, end - time.Millisecond: time.Millisecond, end: g.Lease() / turns,
+	} {
+		if now = int64(at); g.sessions.turn() != want {
+			t.Error(at, g.sessions.turn())
+		}
 	}
 }

@@ -12,7 +12,10 @@ import (
 	"rescind.dev/guard/internal/table"
 )
 
-const turns = 16 // looks in a lease at most
+const (
+	turns = 16 // looks in a lease at most
+	batch = 64 // sessions that are judged before the lease is looked at again
+)
 
 // ErrNotLive says that a guard was made without LiveSessions: closure would count on a
 // promptness that streams do not have.
@@ -186,7 +189,7 @@ func (s *sessions) run(ctx context.Context) {
 		s.mindTheLease()
 		s.look()
 		if s.count.Load() > 0 {
-			pause(ctx, time.Duration(s.length/turns)) // what comes is one look
+			pause(ctx, s.turn()) // what comes is one look
 		}
 	}
 	s.guard.standing.Observe(nil)
@@ -205,13 +208,24 @@ func (s *sessions) sleep(ctx context.Context) {
 		}
 		return
 	}
-	timer := time.NewTimer(time.Duration(s.length / turns))
+	timer := time.NewTimer(s.turn())
 	defer timer.Stop()
 	select {
 	case <-s.wake:
 	case <-timer.C:
 	case <-ctx.Done():
 	}
+}
+
+// turn is the time to the next look: it is not later than what ends without a lease.
+func (s *sessions) turn() time.Duration {
+	s.mu.Lock()
+	left := s.deadline + s.length - s.guard.judge.clock()
+	s.mu.Unlock()
+	if left <= 0 { // it has ended already
+		left = s.length
+	}
+	return time.Duration(min(s.length/turns, left))
 }
 
 // mindTheLease judges by what held before: a process that was stopped for longer may
@@ -238,7 +252,10 @@ func (s *sessions) look() {
 		}
 	}
 	s.mu.Unlock()
-	for _, of := range suspects {
+	for i, of := range suspects {
+		if i%batch == batch-1 {
+			s.mindTheLease() // many take a while
+		}
 		s.examine(of, now)
 	}
 }

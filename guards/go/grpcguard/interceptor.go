@@ -32,7 +32,11 @@ type Interceptor struct {
 	asks     Asks
 }
 
-const grace = 250 * time.Millisecond // for a handler to end by itself
+// For a handler to end by itself: the shorter one.
+const (
+	grace    = 250 * time.Millisecond
+	perLease = 16
+)
 
 // New makes an interceptor; asks may be nil. The guard needs LiveSessions.
 func New(of *guard.Guard, presents Presents, asks Asks) *Interceptor {
@@ -89,7 +93,7 @@ func (i *Interceptor) Stream(
 	case <-ctx.Done():
 		select {
 		case of = <-ended:
-		case <-time.After(grace):
+		case <-time.After(min(grace, i.guard.Lease()/perLease)):
 		}
 	}
 	if of.panic != nil {
@@ -152,5 +156,8 @@ func (s *watchedStream) RecvMsg(message any) error {
 	if err := denied(s.ctx); err != nil {
 		return err
 	}
-	return s.ServerStream.RecvMsg(message)
+	if err := s.ServerStream.RecvMsg(message); err != nil {
+		return err
+	}
+	return denied(s.ctx) // it may have come while the credential died
 }

@@ -137,3 +137,21 @@ func TestAStreamEndsWithItsCredential(t *testing.T) {
 		t.Fatal(got)
 	}
 }
+
+// dying is a stream whose credential dies while a message comes.
+type dying struct {
+	grpc.ServerStream
+	dies func()
+}
+
+func (d dying) RecvMsg(any) error { d.dies(); return nil }
+
+func TestAMessageThatCameAfterTheDenialIsNotHandedOver(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	stream := watchedStream{dying{dies: func() {
+		cancel(&guard.DeniedError{Verdict: guard.Verdict{Reason: guard.Revoked}})
+	}}, ctx}
+	if got := status.Convert(stream.RecvMsg(nil)); got.Code() != codes.Unauthenticated {
+		t.Fatal(got)
+	}
+}

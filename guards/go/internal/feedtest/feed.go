@@ -21,11 +21,12 @@ type Feed struct {
 	log    []string // facts in JSON
 	conns  map[*websocket.Conn]int
 	mute   bool // answers no ping
+	said   map[string]bool
 }
 
 // New serves a log that begins with some facts, until the test ends.
 func New(t *testing.T, facts ...string) *Feed {
-	f := &Feed{log: facts, conns: map[*websocket.Conn]int{}}
+	f := &Feed{log: facts, conns: map[*websocket.Conn]int{}, said: map[string]bool{}}
 	f.server = httptest.NewServer(http.HandlerFunc(f.serve))
 	t.Cleanup(func() {
 		f.mu.Lock()
@@ -65,6 +66,7 @@ func (f *Feed) serve(w http.ResponseWriter, r *http.Request) {
 		}
 		_ = json.Unmarshal(text, &ping)
 		f.mu.Lock()
+		f.said[ping.Type] = true
 		if ping.Type == "ping" && !f.mute {
 			f.write(conn, `{"type":"pong","seq":%d,"genesis":"g","end":%d,"remaining_ms":60000}`, ping.Seq, len(f.log))
 		}
@@ -91,6 +93,13 @@ func (f *Feed) Append(facts ...string) {
 	for conn := range f.conns {
 		f.write(conn, `{"type":"delta","from":%d,"to":%d,"facts":[%s]}`, from, len(f.log), strings.Join(facts, ","))
 	}
+}
+
+// Said tells whether a guard sent a message of a type.
+func (f *Feed) Said(kind string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.said[kind]
 }
 
 // Silence answers no ping any more.

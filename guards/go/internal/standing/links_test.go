@@ -130,3 +130,31 @@ func TestWhatADistrustCoversIsNotMergedBeforeIt(t *testing.T) {
 		}
 	}
 }
+
+func TestADeniedCredentialOfALogWithAHoleStaysDeniedInTheNext(t *testing.T) {
+	d, a := newDesk(t)
+	d.takes(a, whole("g", 10, node, cause("revoke", "")))
+	d.pong(a, "g", 10)
+	d.fails(a, delta(12, 13))
+	d.takes(a, whole("backup", 10, node))
+	if d.asks().CaughtUp {
+		t.Fatal("nothing is proven of this log")
+	}
+	d.pong(a, "backup", 10)
+	if answer := d.asks(); answer.Reason != table.Revoked || !d.Holds() {
+		t.Fatal(answer)
+	}
+}
+
+func TestANarrowOfALogThatIsGoneOutlivesItsExpiry(t *testing.T) {
+	d, a := newDesk(t)
+	expires := func(at int64) string { return renewal(fmt.Sprint(at*second), by("k", 10, false)) }
+	d.takes(a, whole("g", 10, node, cause("narrow", `"s|a"`), expires(200)))
+	d.Hello(a)
+	d.takes(a, whole("backup", 10, node, expires(900)))
+	for _, d.now = range []int64{100 * second, 300 * second} {
+		if answer := d.asks(); answer.Reason != table.Narrowed {
+			t.Fatal(d.now, answer)
+		}
+	}
+}

@@ -57,9 +57,10 @@ func (s *Standing) begin(succeeds bool) *replica {
 	return s.replica.successor()
 }
 
-// meet condemns the replica in force when the server serves another log.
+// meet condemns the replica in force when the server serves another log, also one that
+// was condemned for a hole before: its log is gone now.
 func (s *Standing) meet(genesis string) {
-	if s.replica.complete() && s.sound && genesis != s.replica.genesis {
+	if s.replica.complete() && !s.gone && genesis != s.replica.genesis {
 		s.condemn(true)
 	}
 }
@@ -234,11 +235,13 @@ func (s *Standing) Examine(q *table.Question, depends func(table.Dependencies)) 
 
 func (s *Standing) judge(q *table.Question) Answer {
 	judged := s.replica.table.Judge(q)
+	earliest := *q
+	earliest.Now = 0 // before anything expired: that has no cause, and may hide one that has
 	for _, old := range s.kept {
 		if judged.Caused {
 			break
 		}
-		if earlier := old.Judge(q); earlier.Caused {
+		if earlier := old.Judge(&earliest); earlier.Caused {
 			judged = earlier
 		}
 	}
