@@ -10,6 +10,7 @@ type lease struct {
 	seq    int64
 	pings  map[int64]int64 // by number: when it was sent
 	proofs map[int64]int64 // by end of the log: until when
+	log    string          // of the proofs
 }
 
 func newLease(length int64) lease {
@@ -54,6 +55,14 @@ func (l *lease) deadline(position int64) int64 {
 		}
 	}
 	return latest
+}
+
+// of forgets the proofs of any other log: offsets of two have nothing in common.
+func (l *lease) of(log string) {
+	if log != l.log {
+		clear(l.proofs)
+		l.log = log
+	}
 }
 
 func (l *lease) drop() {

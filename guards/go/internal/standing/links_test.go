@@ -158,3 +158,41 @@ func TestANarrowOfALogThatIsGoneOutlivesItsExpiry(t *testing.T) {
 		}
 	}
 }
+
+func TestPongsOfAnotherLogProveNothing(t *testing.T) {
+	d, a := newDesk(t)
+	d.takes(a, whole("g", 10, node))
+	d.pong(a, "g", 10)
+	_, b := d.takes(a, delta(10, 11, distrust))
+	d.Hello(b)
+	d.takes(b, chunk("backup", 20, true, node)) // another server has another log
+	d.now += 5 * second
+	d.pong(a, "g", 11)
+	d.takes(b, chunk("backup", 20, false))
+	if d.Holds() || d.asks().CaughtUp {
+		t.Fatal("nothing is proven of the log in force")
+	}
+	d.pong(b, "backup", 20)
+	if !d.Holds() {
+		t.Fatal("it is proven")
+	}
+}
+
+func TestPongsOfASuccessorDoNotHideALostTail(t *testing.T) {
+	d, a := newDesk(t)
+	higher, lower := renewal("null", by("k", 50, true)), renewal("null", by("k", 40, true))
+	d.takes(a, whole("g", 10, node, higher))
+	d.pong(a, "g", 10)
+	_, b := d.takes(a, delta(10, 20, lower))
+	d.Hello(b)
+	d.takes(b, chunk("g", 12, true, node))
+	d.now += 5 * second
+	d.pong(b, "g", 12) // late, or the log has lost what lay above
+	if d.Holds() {
+		t.Fatal("20 is applied")
+	}
+	d.pong(a, "g", 20)
+	if !d.Holds() {
+		t.Fatal("its own connection proves it")
+	}
+}

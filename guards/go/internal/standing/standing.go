@@ -108,6 +108,9 @@ func (s *Standing) offer(r *replica) bool {
 // refresh folds what was applied and proven into the deadline.
 func (s *Standing) refresh() {
 	s.deadline = 0
+	if s.sound && s.replica.genesis != "" {
+		s.lease.of(s.replica.genesis)
+	}
 	if s.sound && s.replica.complete() && !s.ended {
 		s.deadline = s.lease.deadline(s.replica.proven())
 	}
@@ -142,12 +145,27 @@ func (s *Standing) pong(r *replica, m message) error {
 		}
 		return fmt.Errorf("%w: it ends at %d", ErrPastEnd, end)
 	}
+	if s.counts(r, end) {
+		s.lease.of(genesis)
+	} else {
+		remaining = 0 // it is answered, and proves nothing
+	}
 	remaining = min(remaining, s.lease.length/millisecond+1) // no product of it overflows
 	if s.lease.pong(seq, end, remaining*millisecond) && told >= 0 && told < 1<<43 {
 		s.Time.Witness(told * millisecond)
 	}
 	s.refresh()
 	return nil
+}
+
+// counts says whether a pong may prove something of the replica in force, or of one that
+// is to be. Beside a sound replica a successor is fed from the same log. A pong of it that
+// lies below is late, or the log lost its tail: only the replica's own connection can tell.
+func (s *Standing) counts(r *replica, end int64) bool {
+	if r == s.replica {
+		return s.sound
+	}
+	return !s.sound || end >= s.replica.position
 }
 
 // fail draws the conclusion from a broken feed.
