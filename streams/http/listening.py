@@ -80,11 +80,12 @@ class Listening:
 
     async def drain(self) -> None:
         """Accept no more, and let requests that are under way have their answers."""
-        for each in self._sockets:
-            each.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        # The loop waits for them no more: another connection may get their numbers.
+        for each in self._sockets:
+            each.close()
         await self.connections.idle(ANSWER_SECONDS)
 
     async def cleanup(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -83,3 +84,31 @@ async def test_a_guard_keeps_its_lease_while_requests_are_answered(
             assert [each["type"] for each in frames] == ["delta"]
             assert (frame.type, socket.close_code) == (aiohttp.WSMsgType.CLOSE, 1001)
         await server
+
+
+async def test_a_listening_socket_is_closed_once_nothing_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a new connection with its number is taken for it."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    started: asyncio.Future[Served] = loop.create_future()
+    watched: list[bool] = []
+    close = socket.socket.close
+
+    def closing(closed: socket.socket) -> None:
+        listens = closed.fileno() >= 0 and closed.getsockopt(
+            socket.SOL_SOCKET, socket.SO_ACCEPTCONN
+        )
+        if listens:
+            watched.append(loop.remove_reader(closed.fileno()))
+        close(closed)
+
+    settings = Settings(**values(tmp_path))
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(serve(settings, stop=stop, started=started.set_result))
+        await started
+        monkeypatch.setattr(socket.socket, "close", closing)
+        stop.set()
+    assert watched
+    assert not any(watched)
