@@ -134,15 +134,15 @@ class AnyGuard(Conclusion, Generic[OfStanding, OfFeed]):
             table = standing.replica.registry
             # What `TableJudge` and `_concluded` say of nearly all checks, in one call.
             if (
-                lives(table, read, self._now(), scope)
+                at_least is None
                 and not standing.kept
-                and at_least is None
+                and lives(table, read, self._now(), scope)
                 and self._clock() < standing.deadline  # last: see `_concluded`
             ):
                 self.counters.allowed += 1
                 return granted
             judged = self._tables.judge(read, scope)
-        return self._concluded(self.standing, judged, mode, granted, at_least)
+        return self._concluded(standing, judged, mode, granted, at_least)
 
     async def check_in_turns(
         self,

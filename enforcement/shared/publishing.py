@@ -243,6 +243,8 @@ class SharedStanding(Freshness):
             self._is_put(replica.writers[0], self._gone_writers)
 
     def _begin(self, replica: SharedReplica) -> None:
+        if self._clock() < self._not_before:
+            return
         said = {
             **host.described(),
             "genesis": replica.genesis,
@@ -250,8 +252,6 @@ class SharedStanding(Freshness):
             "lease": self.lease.length,
             **self._said,
         }
-        if self._clock() < self._not_before:
-            return
         try:
             writer = TableWriter(replica.registry, beside(self._path), said)
         except OSError as error:
