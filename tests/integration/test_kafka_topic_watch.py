@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError
 
+from streams.engines.kafka.records.genesis import read_geneses
 from streams.engines.kafka.topics import topic_watch
 from streams.engines.kafka.topics.topics import LayoutError
 from tests.integration.kafka_cluster import settings_of
@@ -94,7 +98,11 @@ async def test_a_topic_that_begins_to_delete_is_not_written_to(
 
 
 async def anew(kafka: KafkaSettings) -> None:
-    """Make ``facts`` anew, without a genesis."""
+    """Make ``facts`` anew, without a genesis, and wait until the broker serves it.
+
+    The controller answers before the broker drops the old log, which takes records
+    until then; the new one is told by its missing genesis.
+    """
     topic = kafka.topic("facts")
     await administer(kafka, "delete_topics", [topic])
     configs = {"cleanup.policy": "compact"}
@@ -104,7 +112,14 @@ async def anew(kafka: KafkaSettings) -> None:
         answer = await administer(kafka, "create_topics", [new])
         return bool(answer.topic_errors[0][1] == 0)
 
+    async def served() -> bool:
+        with suppress(KafkaError, TimeoutError):
+            async with asyncio.timeout(5):
+                return not await read_geneses(kafka)
+        return False
+
     await until(made)
+    await until(served)
 
 
 async def test_a_log_made_anew_without_genesis_accepts_nothing(
