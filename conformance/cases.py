@@ -32,7 +32,7 @@ _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as f
 # What a step may do; game.py has a function for each.
 STEPS: Final = frozenset({
     "sync", "prove", "rebuild", "connect", "snapshot", "delta", "frame", "drop",
-    "ping", "pong", "wait", "wall", "closed", "check",
+    "ping", "pong", "wait", "wall", "closed", "check", "beside",
 })  # fmt: skip
 _CASE: Final = frozenset({
     "name", "why", "settings", "vocabulary", "now", "facts", "checks", "log", "steps",

@@ -36,8 +36,11 @@ class Game:
         self._label = label
         self._tally = tally
         self._clock, self._wall = BOOTED, time(case.now)
+        self._connections = 0
         self._connection = 0
         self._open = False
+        self._second = (0, False)  # connection, and whether it stands
+        self._over = False
         self._end = 0  # of the log, as the guard was told
         self._pings: dict[str, int] = {}
         self._do: dict[str, Callable[[Any], None]] = {
@@ -45,7 +48,7 @@ class Game:
             "connect": self._connect_as, "snapshot": self._snapshot,
             "delta": self._delta, "frame": self._frame, "drop": self._drop,
             "ping": self._ping, "pong": self._pong, "wait": self._wait,
-            "wall": self._move_wall, "closed": self._closed,
+            "wall": self._move_wall, "closed": self._closed, "beside": self._beside,
         }  # fmt: skip
 
     def complain(self, gravity: Gravity, text: str) -> None:
@@ -57,7 +60,9 @@ class Game:
         self._ask("reset", settings=self._case.settings)
 
     def step(self, step: dict[str, Any]) -> None:
-        """Do one step."""
+        """Do one step; none any more where a second connection was not wanted."""
+        if self._over:
+            return
         if "check" in step:
             self._check(step)
         else:
@@ -73,15 +78,35 @@ class Game:
 
     def _connect(self) -> dict[str, Any] | None:
         """Offer a connection; give the guard's hello, None if it wants none."""
-        self._connection += 1
-        hello = self._ask("connect", connection=self._connection).get("hello")
+        self._connections += 1
+        hello = self._ask("connect", connection=self._connections).get("hello")
         if hello is None:
-            self._connection -= 1
+            self._connections -= 1
             return None
         if not isinstance(hello, dict) or hello.get("type") != "hello":
             raise DriverError(f"not a hello: {hello}")
-        self._open = True
+        self._connection, self._open = self._connections, True
         return hello
+
+    def _beside(self, content: dict[str, Any]) -> None:
+        """Do one step on a second connection, beside the first.
+
+        The case is over for a guard that wants none, or has ended its first one.
+        """
+        first = self._connection, self._open
+        self._over = "connect" in content and not self._open
+        if self._over:
+            return
+        self._connection, self._open = self._second
+        if "connect" in content:
+            hello = self._connect()
+            self._over = hello is None
+            if hello is not None and hello.get("position") is not None:
+                self.complain(Gravity.CORE, f"nothing can be rebuilt from: {hello}")
+        else:
+            self.step(content)
+        self._second = self._connection, self._open
+        self._connection, self._open = first
 
     def _connect_as(self, wanted: str) -> None:
         """Connect; ``fresh``: the guard has to ask for a snapshot."""

@@ -10,6 +10,9 @@ export type Verdict = { allowed: boolean; reason: string };
 
 const MILLISECOND = 1_000_000n;
 export const NEVER = -(1n << 63n);
+// Denials without a cause: of a log that is gone these say nothing.
+const DOUBTS = ["expired", "unknown_credential", "beyond_horizon", "lineage_too_large"];
+const doubtful = (reason: string | null) => reason === null || DOUBTS.includes(reason);
 
 export class Guard {
   private plain = false; // a table was refused, and would come again: ask for facts
@@ -17,6 +20,9 @@ export class Guard {
   private seq = 0n; private began: bigint;
   private coming: { table: ComingTable; offset: bigint } | null = null;
   private table!: Table; private genesis!: string | null; private position!: bigint | null;
+  private last: { table: Table; genesis: string; position: bigint } | null = null; // that was whole
+  private cut = false; // its log lost its end
+  private kept: Table[] = []; // of logs that are gone: the next one may lack what they denied
   private sent!: Map<bigint, bigint>; private proofs!: { end: bigint; until: bigint }[];
 
   /** `lease` in ns; `clock`: ns, set by nobody, counts sleep; `wall`: ns since 1970, for expiry. */
@@ -26,6 +32,8 @@ export class Guard {
     this.forget();
   }
   protected forget(): void {
+    if (this.position != null)
+      this.last = { table: this.table, genesis: this.genesis!, position: this.position };
     [this.table, this.genesis, this.position, this.coming] = [new Table({}), null, null, null];
     [this.sent, this.proofs] = [new Map(), []];
   }
@@ -69,8 +77,7 @@ export class Guard {
       [this.genesis, this.table] = [text(genesis), new Table(vocabulary ?? {})];
     must(genesis, genesis === this.genesis && typeof more === "boolean", "not of this snapshot");
     this.table.apply(list(facts).map(read));
-    if (!more) this.position = natural(offset);
-    if (!more) this.applied(null);
+    if (!more) this.complete(natural(offset));
     this.plain &&= more;
   }
   private begin(message: any): void {
@@ -86,10 +93,17 @@ export class Guard {
     this.plain = true;
     if (table.take(bytes)) {
       this.table.adopt(table.facts());
-      [this.position, this.coming] = [offset, null];
-      this.applied(null);
+      this.coming = null;
+      this.complete(offset);
     }
     this.plain = false;
+  }
+  private complete(position: bigint): void {
+    const { last } = this;
+    if (last && (this.cut || last.genesis !== this.genesis || position < last.position))
+      this.kept.push(last.table);
+    [this.position, this.last, this.cut] = [position, null, false];
+    this.applied(null);
   }
   private delta({ from, to, facts }: any): void {
     must(from, natural(from) === this.position && natural(to) >= from, "a gap");
@@ -102,7 +116,8 @@ export class Guard {
     const remaining = natural(remaining_ms) * MILLISECOND, now = this.clock();
     if (this.genesis === null && text(genesis)) return; // before the first chunk it proves nothing
     must(genesis, genesis === this.genesis, "another log");
-    must(end, natural(end) >= (this.position ?? 0n), "the log lost its tail");
+    this.cut ||= natural(end) < (this.position ?? 0n);
+    must(end, this.position === null || !this.cut, "the log lost its tail");
     const sent = this.sent.get(natural(seq)) ?? -this.lease; // never sent: proves nothing
     const proof = { end, until: sent + least(remaining, this.lease) };
     this.proofs = [...this.proofs.filter((p) => p.until > now), proof];
@@ -125,7 +140,12 @@ export class Guard {
       const { identifiers, chain: acting = [] } = presented;
       must(identifiers, identifiers.length <= 64 && acting.length <= 32, "too large");
       const [names, chain] = [identifiers, acting].map((all) => all.map(identifier));
-      return this.table.judge(names, chain, presented.issued_at ?? null, this.time(), scope, seen);
+      const issued = presented.issued_at ?? null;
+      const reason = this.table.judge(names, chain, issued, this.time(), scope, seen);
+      if (!doubtful(reason)) return reason;
+      // Before anything expired: that has no cause, and may hide one that has.
+      const earlier = this.kept.map((old) => old.judge(names, chain, issued, 0n, scope));
+      return earlier.find((of) => !doubtful(of)) ?? reason;
     } catch {
       return "unreadable"; // what cannot be read is denied
     }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from agents_registry.facts import Fact, from_plain
 from agents_registry.identifiers import Identifier, extend
 from conformance.facts import span, time
+from conformance.game import GENESIS
 from tests.conformance.export import REASONS
 from tests.model import reasons_to_deny
 from tests.standing import standing
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
     from conformance.cases import Case
 
+# Reasons with a cause behind them: of a log that is gone they stand.
+CAUSED: Final = {"revoked", "suspended", "not_before", "narrowed"}
 LAPSES: Final = {"not_caught_up", "no_lease", "not_yet_applied", "unreadable"}
 
 
@@ -55,7 +58,10 @@ class Told:
         self._case = case
         self._facts: list[Fact] = [] if case.steps else self._read(case.facts)
         self._chunks: list[Fact] = []
+        self._kept: list[list[Fact]] = []  # of logs that are gone
+        self._genesis = GENESIS
         self._position = 0
+        self._is_cut = False
         self.now = time(case.now)
         self._set = 0
 
@@ -63,15 +69,23 @@ class Told:
         """Follow a step, as far as it brings facts or moves the wall clock."""
         [(name, content)] = step.items()
         log = self._case.facts
-        if name == "sync":
-            to = content["to"] if isinstance(content, dict) else content
-            self._put(log[:to], to)
+        if name == "beside":
+            self.take(content)
+        elif name == "sync":
+            wanted = content if isinstance(content, dict) else {"to": content}
+            self._meet(wanted.get("genesis", GENESIS))
+            self._put(log[: wanted["to"]], wanted["to"])
+        elif name == "prove" and isinstance(content, dict):
+            self._is_cut |= content.get("end", self._position) < self._position
         elif name == "snapshot":
             start, stop = content["facts"]
             self._chunks += self._read(log[start:stop])
             if not content["more"]:
+                self._meet(content.get("genesis", GENESIS))
                 self._facts, self._chunks = self._chunks, []
                 self._position = content.get("offset", stop)
+        elif name in {"connect", "drop"}:
+            self._chunks = []
         elif name == "delta" and content["from"] == self._position:
             indices = content.get("facts", range(content["from"], content["to"]))
             held = [log[i] for i in indices]
@@ -88,17 +102,30 @@ class Told:
         issued = check.get("issued_at")
         if not names:
             return {"unknown_credential"}
-        found = reasons_to_deny(
-            standing(self._facts),
-            tuple(map(Identifier.parse, names)),
-            now=self.now + max(0, self._set),  # set back, it is carried on
-            issued_at=None if issued is None else time(issued),
-            chain=tuple(map(Identifier.parse, check.get("chain", ()))),
-            scope=check.get("scope"),
-            unknown=self._case.settings["unknown"],
-            vocabulary=extend(self._case.vocabulary),
-        )
-        return {REASONS.get(reason, reason) for reason in found}
+        asked: dict[str, Any] = {
+            "issued_at": None if issued is None else time(issued),
+            "chain": tuple(map(Identifier.parse, check.get("chain", ()))),
+            "scope": check.get("scope"),
+            "unknown": self._case.settings["unknown"],
+            "vocabulary": extend(self._case.vocabulary),
+        }
+
+        def reasons(facts: list[Fact], now: int) -> set[str]:
+            identifiers = tuple(map(Identifier.parse, names))
+            told = reasons_to_deny(standing(facts), identifiers, now=now, **asked)
+            return {REASONS.get(reason, reason) for reason in told}
+
+        # Set back, the time is carried on.
+        found = reasons(self._facts, self.now + max(0, self._set))
+        for facts in self._kept:
+            found |= reasons(facts, 0) & CAUSED
+        return found
+
+    def _meet(self, genesis: str) -> None:
+        """Begin another log, or one whose end was lost: what denied denies on."""
+        if genesis != self._genesis or self._is_cut:
+            self._kept.append(self._facts)
+        self._genesis, self._is_cut = genesis, False
 
     def _put(
         self, plain: list[dict[str, Any]], to: int, onto: list[Fact] | None = None

@@ -117,6 +117,25 @@ OURS = {
         "copies",
         Gravity.FULL,
     ),
+    "a table with a gap is not kept beside another log": Bug(
+        "enforcement/standing.py",
+        "not self._gone and genesis",
+        "self.sound and genesis",
+        "gone",
+    ),
+    "pongs of a log that is gone count": Bug(
+        "enforcement/standing.py",
+        "            return self.sound\n",
+        "            return True\n",
+        "gone",
+        Gravity.FULL,
+    ),
+    "pongs of a successor prove below": Bug(
+        "enforcement/standing.py", "current is None or end >= current", "True", "gone"
+    ),
+    "what a log that is gone narrowed expires": Bug(
+        "enforcement/judging.py", "now=UNEXPIRED", "now=now", "gone"
+    ),
     "a token one too early": Bug(
         "enforcement/standing.py", "token.offset <=", "token.offset <= 1 +", "token"
     ),
@@ -202,7 +221,13 @@ FOREIGN = {
         "table.ts", "(dated.has(n) && verified", "(verified", "claims"
     ),
     "half a snapshot is served": Bug(
-        "guard.ts", "if (!more) this.position", "this.position", "feed"
+        "guard.ts", "if (!more) this.complete", "this.complete", "feed"
+    ),
+    "what a log that is gone denied is forgotten": Bug(
+        "guard.ts", "this.kept.push(last.table)", "last.table", "gone"
+    ),
+    "a log that lost its end is the same": Bug(
+        "guard.ts", "this.cut || last.genesis", "last.genesis", "gone"
     ),
     "a new field is passed over": Bug(
         "wire.ts", "for (const name of Object.keys(fact))", "for (const name of [])",
