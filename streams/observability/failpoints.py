@@ -39,6 +39,8 @@ POINTS: Final = (
     "start.schema",
     "start.loaded",
 )
+# Of what ends at issuers, on either engine.
+ACTUATOR_POINTS: Final = ("actuator.before_act", "actuator.acted")
 # Of a table that is written into a file.
 TABLE_POINTS: Final = ("table.writing", "table.written")
 # Of the worker on Kafka, in the order in which a batch meets them.

@@ -10,6 +10,8 @@ from urllib.parse import quote
 # Kinds; they name what lies in the file or in the topic, so they never change.
 ASKED: Final = "asked"
 CURSOR: Final = "cursor"
+ENDING: Final = "ending"
+ENDING_ORDER: Final = "ending_order"
 HEALTH: Final = "health"
 PENDING: Final = "pending"
 PLACE: Final = "place"

@@ -147,14 +147,18 @@ class Intake:
         batch = LogBatch(name=name, origin=origin, facts=encoded, acts=[act])
         return Acceptance(len(encoded), 0, *await self._log.append(batch))
 
-    async def record_act(self, act: Act) -> None:
-        """Put what an operator did, without facts, into the audit chain.
+    async def record_act(self, act: Act, also: Sequence[Put] = ()) -> None:
+        """Put what was done, without facts, into the audit chain.
+
+        Args:
+            act: of an operator, or of an actuator.
+            also: stands once that does.
 
         Raises:
             NotWrittenError: it could not be written; do not do it then.
         """
         origin = Origin(act.actor, act.realm, act.at)
-        batch = LogBatch(name=self._fresh_id(), origin=origin, acts=[act])
+        batch = LogBatch(name=self._fresh_id(), origin=origin, acts=[act], also=also)
         await self._log.append(batch)
 
     async def _sifted(

@@ -32,6 +32,7 @@ from streams.settings.access import (
     StaticToken,
     TlsSettings,
 )
+from streams.settings.actuators import AnyActuator
 from streams.settings.alerts import AlertSettings
 from streams.settings.audit import AuditSink
 from streams.settings.limits import ConnectionSettings, DeadLetterSettings
@@ -211,6 +212,7 @@ class Settings(FileSettings):
         ready_file: gets the URL once the server accepts requests.
         silent_seconds: without any event of a source, after which that is a finding, by
             the name that `rescind sources` shows; without one a source may be silent.
+        actuators: what ends at its issuer what is dead here, by names that you choose.
         guard_keys: name of a guard, or of several with ``*`` for any part, to the file
             with its public key (Ed25519, PEM); its receipts must be signed then.
         relay_keys: name of a relay's key to the file with the public one (Ed25519,
@@ -259,6 +261,9 @@ class Settings(FileSettings):
     hashed_kinds: tuple[str, ...] = ()
     watch: tuple[WatchSettings, ...] = ()
     vaults: dict[str, VaultSettings] = Field(default_factory=dict)
+    actuators: dict[
+        Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")], AnyActuator
+    ] = Field(default_factory=dict)
     sockets: dict[str, Socket] = Field(default_factory=dict)
     raw_topics: tuple[RawTopicSettings, ...] = ()
     peers: PeerSettings = PeerSettings()

@@ -1,0 +1,1 @@
+"""Actuators: what ends at its issuer what is dead here. One folder a vendor."""

@@ -1,0 +1,133 @@
+"""Accessors of living tokens, by what the audit log calls them.
+
+The log has HMACs whose key the vault keeps, so the accessors of all living tokens are
+listed and hashed by the vault itself, each once. They are held in memory alone. What no
+listed accessor hashes to is no living token.
+
+Source: openbao/openbao website/content/api-docs/system/audit-hash and auth/token, and
+OpenBao 2.7.2 as it answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from attrs import define, field
+
+from streams.outbound.answers import OK, RequestError, UnreadableAnswerError
+from streams.sources.openbao.call import HASHED
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from streams.actuators.openbao.vault import VaultRequests
+
+    Ask = Callable[[str], Awaitable[None]]
+
+AT_ONCE: Final = 8  # requests to one vault
+NONE_LISTED: Final = 404
+
+
+@define(eq=False, repr=False)
+class TokenNames:
+    """Finds accessors; ``hashed`` says whether the audit device hashes them."""
+
+    _asked: VaultRequests
+    _device: str
+    _hashed: bool = field(kw_only=True, default=True)
+    _by_name: dict[str, str] = field(factory=dict, init=False)
+    _entities: dict[str, str] = field(factory=dict, init=False)
+    _listing: asyncio.Lock = field(factory=asyncio.Lock, init=False)
+    _listed: int = field(default=0, init=False)  # listings that were begun
+
+    async def accessor(self, name: str) -> str | None:
+        """Accessor of a living token, in plain text; None: none is called so.
+
+        Raises:
+            RequestError: that is not known.
+        """
+        if not (self._hashed and name.startswith(HASHED)):
+            return name
+        if name not in self._by_name:
+            await self._list()
+        return self._by_name.get(name)
+
+    def forget(self, name: str) -> None:
+        """Note that a token may have ended."""
+        self._by_name.pop(name, None)
+
+    async def of_entity(self, entity: str) -> list[str]:
+        """Names of the living tokens of an entity.
+
+        Raises:
+            RequestError: they are not known.
+        """
+        await self._list()
+        names = dict(self._by_name)
+        unknown = [each for each in names.values() if each not in self._entities]
+        await self._each(unknown, self._look_up)
+        return [n for n, each in names.items() if self._entities.get(each) == entity]
+
+    async def _list(self) -> None:
+        """List all tokens, by a request that is sent from now on."""
+        begun = self._listed
+        async with self._listing:
+            if self._listed > begun:
+                return  # another listing was begun after this was called
+            self._listed += 1
+            living = await self._living()
+            known = set(self._by_name.values())
+            new = [each for each in living if each not in known]
+            gone = known.difference(living)
+            for name, each in list(self._by_name.items()):
+                if each in gone:
+                    del self._by_name[name]
+            await self._each(new, self._hash)
+            self._entities = {k: v for k, v in self._entities.items() if k in living}
+
+    async def _living(self) -> dict[str, None]:
+        try:
+            data = await self._asked.data("LIST", "auth/token/accessors")
+        except RequestError as error:
+            if error.status == NONE_LISTED:
+                return {}
+            raise
+        keys = data.get("keys")
+        if not isinstance(keys, list) or not all(isinstance(k, str) for k in keys):
+            raise RequestError("unreadable")
+        return dict.fromkeys(keys)
+
+    async def _each(self, accessors: list[str], ask: Ask) -> None:
+        waiting = iter(accessors)
+
+        async def worker() -> None:
+            for each in waiting:
+                await ask(each)
+
+        workers = [worker() for _ in range(min(AT_ONCE, len(accessors)))]
+        for ended in await asyncio.gather(*workers, return_exceptions=True):
+            if isinstance(ended, BaseException):
+                raise ended
+
+    async def _hash(self, accessor: str) -> None:
+        if not self._hashed:
+            self._by_name[accessor] = accessor
+            return
+        path = f"sys/audit-hash/{quote(self._device, safe='')}"
+        found = (await self._asked.data("POST", path, {"input": accessor})).get("hash")
+        if not isinstance(found, str) or not found.startswith(HASHED):
+            raise RequestError("unreadable")
+        self._by_name[found] = accessor
+
+    async def _look_up(self, accessor: str) -> None:
+        body = {"accessor": accessor}
+        answer = await self._asked.call("POST", "auth/token/lookup-accessor", body)
+        if answer.status == OK:
+            try:
+                data = answer.object().get("data")
+            except UnreadableAnswerError as error:
+                raise RequestError("unreadable") from error
+            entity = data.get("entity_id") if isinstance(data, dict) else None
+            self._entities[accessor] = entity if isinstance(entity, str) else ""

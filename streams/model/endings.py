@@ -1,0 +1,129 @@
+"""What it is to end something at its issuer: targets, steps, answers and probes.
+
+Values alone: vendors make them in `streams.actuators`, and the stage `ending` decides
+by them what comes next.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from attrs import field, frozen
+
+if TYPE_CHECKING:
+    from agents_registry.identifiers import Identifier
+
+
+class WantedEnd(Enum):
+    """What is to become of something at its issuer.
+
+    Attributes:
+        ENDED: it is over for good.
+        SUSPENDED: it cannot be used until it is given back.
+        RESTORED: what Rescind suspended there is given back.
+    """
+
+    ENDED = "ended"
+    SUSPENDED = "suspended"
+    RESTORED = "restored"
+
+
+class Alive(Enum):
+    """What a probe found."""
+
+    DEAD = "dead"
+    ALIVE = "alive"
+    UNKNOWN = "unknown"
+
+
+@frozen
+class Ending:
+    """How an issuer ends what is of a kind.
+
+    Attributes:
+        how: the act, in the issuer's words.
+        mints: it can make others, so it is ended before what it made, and the issuer is
+            asked for those again after the act.
+        suspends: it can be suspended and given back; without, a suspend is left to the
+            guards.
+        dated: all that was issued under it up to a time can be ended, while it lives
+            on.
+        settles: seconds that the issuer may take until a probe shows what was done.
+    """
+
+    how: str
+    mints: bool = False
+    suspends: bool = False
+    dated: bool = False
+    settles: float = 5.0
+
+
+@frozen
+class EndTarget:
+    """One thing to be ended at its issuer.
+
+    Attributes:
+        identifier: of a kind that the actuator ends.
+        names: its other names.
+        not_before: only what was issued under it up to this time (ns) is to end; None:
+            it is to end itself.
+    """
+
+    identifier: Identifier
+    names: tuple[Identifier, ...] = ()
+    wanted: WantedEnd = WantedEnd.ENDED
+    not_before: int | None = None
+
+
+@frozen
+class EndStep:
+    """An act that is planned: its precondition was read and holds.
+
+    Attributes:
+        act: what will be done, for people and the audit chain; no secret.
+        data: what the actuator needs for it, in memory alone: it is never stored or
+            logged.
+    """
+
+    target: EndTarget
+    act: str
+    data: Any = field(default=None, repr=False)
+
+
+@frozen
+class NoWay:
+    """The issuer cannot end it; the reason says why, and what ends it instead."""
+
+    reason: str
+
+
+@frozen
+class ActAnswer:
+    """What the issuer said to an act. It decides nothing: the probe does.
+
+    Attributes:
+        done: it said that the act was done.
+        said: for people: the status and the code of an error; no secret.
+        retry_after: seconds that it asks to wait.
+    """
+
+    done: bool
+    said: str = ""
+    retry_after: float | None = None
+
+
+@frozen
+class Probed:
+    """What a probe found, by another way than the act.
+
+    Attributes:
+        reason: why that is not known, or what was seen; no secret.
+        retry_after: seconds that the issuer asks to wait.
+        answered: the issuer gave an answer at all.
+    """
+
+    found: Alive
+    reason: str = ""
+    retry_after: float | None = None
+    answered: bool = True

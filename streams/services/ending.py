@@ -1,0 +1,272 @@
+"""End at their issuers what is dead here, and find out whether it is.
+
+The rounds of one realm, in an event loop that neither accepts nor feeds guards:
+
+- A look at the table finds what causes in force reach, of what issuers can end.
+- What is due is worked on by `IssuerWork`: probed, acted on, probed again.
+- Nothing is acted on but what a standing cause reaches: that is asked of a table that
+  holds all that was accepted, right before each act.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from attrs import define, evolve, field
+
+from agents_registry.identifiers import NodeClass
+from enforcement.turns import in_turns, undisturbed
+from streams.model.endings import Ending, WantedEnd
+from streams.ports.fact_log import NotWrittenError
+from streams.ports.findings_log import BehindError
+from streams.services.ending_faults import IssuerFaults
+from streams.services.ending_work import IssuerWork
+from streams.stages.ending.condemned import condemnation, reachable, standing_causes
+from streams.stages.ending.items import EndingItem, EndingState
+from streams.stages.ending.progress import condemned_anew, no_more_condemned, no_way
+from streams.stages.ending.queue import EndingQueue
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+    from collections.abc import Set as AbstractSet
+
+    from agents_registry.cause_rows import RecordedCause
+    from agents_registry.identifiers import Identifier
+    from streams.services.actuated_issuer import ActuatedIssuer
+    from streams.services.ending_ports import CurrentFacts, EndingRecords
+    from streams.stages.ending.condemned import Reachable
+
+LOOK_SECONDS: Final = 0.5
+REST: Final = 9  # times that a look took, before the next one
+AT_ONCE: Final = 256  # items kept together
+MOST_NAMES: Final = 17
+NONE_THERE: Final = "no way to end a {} there"
+WAITS: Final = {
+    "plan": "planned: the mode is plan",
+    "approve": "waits for an approval",
+    "automatic": "waits for an approval: its cause reaches more than the limit",
+}
+_BY_KIND: Final = Ending("")  # of kinds that no actuator ends
+
+log = structlog.get_logger()
+
+
+@define(eq=False)
+class EndingRounds:
+    """Looks for what is to be ended, and has it ended.
+
+    Attributes:
+        issuers: by the names of their actuators; none whose mode is off.
+        vocabulary: kind to class.
+        queue: what is to be ended, and was.
+    """
+
+    issuers: Mapping[str, ActuatedIssuer]
+    _vocabulary: Mapping[str, NodeClass]
+    _table: CurrentFacts
+    _records: EndingRecords
+    _clock: Callable[[], int]
+    queue: EndingQueue = field(factory=EndingQueue, init=False)
+    _seen: object = field(default=None, init=False)
+    _faults: IssuerFaults = field(init=False)
+
+    @_faults.default
+    def _no_faults(self) -> IssuerFaults:
+        return IssuerFaults(self.issuers, self.queue, self._records, self._clock)
+
+    async def run(self) -> None:
+        """Look and work until cancelled."""
+        await self.load()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._look_for_ever())
+                for work in self.works():
+                    tasks.create_task(work.run())
+        finally:
+            for issuer in self.issuers.values():
+                await issuer.actuator.close()
+
+    def works(self) -> list[IssuerWork]:
+        """Work of each issuer."""
+        return [
+            IssuerWork(issuer, self.queue, self._table, self._records, self._clock)
+            for issuer in self.issuers.values()
+        ]
+
+    async def load(self) -> None:
+        """Take up what was kept; whatever was being acted on is probed first."""
+        while True:
+            try:
+                items = await self._records.load()
+            except NotWrittenError as error:
+                log.warning("endings_not_read", error=str(error))
+                await asyncio.sleep(LOOK_SECONDS)
+            else:
+                for item in items:
+                    if item.actuator in self.issuers:
+                        self.queue.put(item)
+                return
+
+    async def _look_for_ever(self) -> None:
+        while True:
+            began = time.monotonic()
+            try:
+                await self.look()
+                await self._faults.tell()
+            except (BehindError, NotWrittenError) as error:
+                log.warning("endings_not_planned", error=str(error))
+            took = time.monotonic() - began
+            await asyncio.sleep(max(LOOK_SECONDS, REST * took))
+
+    async def look(self) -> None:
+        """Look through the table once, where something changed.
+
+        Raises:
+            BehindError: the table is not up to date.
+            NotWrittenError: what was found is not kept.
+        """
+        await self._table.catch_up()
+        registry, records = self._table.registry, self._records
+        orders = [(records.approvals(n), records.retried(n)) for n in self.issuers]
+        seen = (id(registry), registry.changes, orders)
+        if seen == self._seen:
+            return
+        causes = await undisturbed(registry, lambda: standing_causes(registry))
+        standing = {cause.digest.hex() for cause in causes}
+        await self._keep(self._lifted(standing))
+        for cause in causes:
+            await self._keep([item async for item in self._planned(cause)])
+        await self._keep(self._admitted(standing))
+        self._seen = seen
+
+    async def _keep(self, items: Iterable[EndingItem]) -> None:
+        """Keep what changed, and let it be worked on."""
+        changed = list(items)
+        for start in range(0, len(changed), AT_ONCE):
+            some = changed[start : start + AT_ONCE]
+            await self._records.keep(some)
+            for item in some:
+                self.queue.put(item)
+
+    def _lifted(self, standing: AbstractSet[str]) -> Iterable[EndingItem]:
+        """Yield items whose causes all ceased to stand."""
+        now = self._clock()
+        for item in self.queue.items():
+            if self.queue.is_taken(item.key) or not standing.isdisjoint(item.causes):
+                continue
+            if item.wanted is WantedEnd.RESTORED or item.state is EndingState.STOPPED:
+                continue
+            after = no_more_condemned(item, now)
+            if after != item:
+                yield after
+
+    async def _planned(self, cause: RecordedCause) -> AsyncIterator[EndingItem]:
+        """Yield new and changed items of what one cause reaches."""
+        registry, identity = self._table.registry, cause.digest.hex()
+        for each in await in_turns(reachable(registry, cause.node)):
+            for issuer in self.issuers.values():
+                key = (issuer.name, each.identifier)
+                known = self.queue.get(key)
+                if known is not None and identity in known.causes and _planned(known):
+                    continue
+                if self.queue.is_taken(key) or not issuer.speaks_of(each.identifier):
+                    continue
+                item = await self._item(issuer, each, known)
+                if item is not None:
+                    yield item
+
+    async def _item(
+        self, issuer: ActuatedIssuer, found: Reachable, known: EndingItem | None
+    ) -> EndingItem | None:
+        """Item of something that a cause reaches; None: it is not to be ended."""
+        registry, now = self._table.registry, self._clock()
+        identifier, ending = found.identifier, issuer.ending(found.identifier)
+        names = self._names(identifier)
+        if ending is None and not self._lacks(issuer, identifier, names):
+            return None
+        by, named = ending or _BY_KIND, identifier
+        due = await undisturbed(
+            registry, lambda: condemnation(registry, named, now, by)
+        )
+        if due is None:
+            return None
+        if known is not None:
+            after = condemned_anew(known, due, EndingState.WAITING, now)
+            return None if after == known else after
+        item = EndingItem(
+            actuator=issuer.name,
+            identifier=identifier,
+            names=names,
+            wanted=due.wanted,
+            not_before=due.not_before,
+            causes=due.causes,
+            rank=found.depth,
+            mints=by.mints,
+            how=by.how,
+            due=now,
+            since=now,
+            changed=now,
+        )
+        if ending is None:
+            return no_way(item, NONE_THERE.format(identifier.kind), now)
+        return item
+
+    def _names(self, identifier: Identifier) -> tuple[Identifier, ...]:
+        lineage = self._table.registry.lineage
+        names = lineage.others(lineage.find(identifier), MOST_NAMES)
+        return tuple(map(lineage.identifier, names[1:]))
+
+    def _lacks(
+        self,
+        issuer: ActuatedIssuer,
+        identifier: Identifier,
+        names: Iterable[Identifier],
+    ) -> bool:
+        """Whether an issuer has no way to end something, under any of its names."""
+        of = self._vocabulary.get(identifier.kind)
+        if of is None or of is NodeClass.CONTAINER:
+            return False
+        return not any(issuer.ending(name) for name in names)
+
+    def _admitted(self, standing: AbstractSet[str]) -> Iterable[EndingItem]:
+        """Yield items that may be acted on from now on, and those tried again."""
+        now = self._clock()
+        for item in self.queue.items():
+            if item.state is EndingState.FAILED:
+                if item.changed < self._records.retried(item.actuator):
+                    yield _anew(item, now)
+            elif item.state is EndingState.WAITING:
+                issuer = self.issuers[item.actuator]
+                causes = [each for each in item.causes if each in standing]
+                if any(self._may_act(issuer, cause) for cause in causes):
+                    yield evolve(item, state=EndingState.PENDING, due=now, reason="")
+                elif not item.reason:
+                    yield evolve(item, reason=WAITS[issuer.settings.mode])
+
+    def _may_act(self, issuer: ActuatedIssuer, cause: str) -> bool:
+        mode = issuer.settings.mode
+        if mode in ("off", "plan"):
+            return False
+        if cause in self._records.approvals(issuer.name):
+            return True
+        few = self.queue.count(issuer.name, cause) <= issuer.settings.limit
+        return mode == "automatic" and few
+
+
+def _planned(item: EndingItem) -> bool:
+    return item.state not in (EndingState.STOPPED, EndingState.RESTORED)
+
+
+def _anew(item: EndingItem, now: int) -> EndingItem:
+    return evolve(
+        item,
+        state=EndingState.PENDING,
+        due=now,
+        changed=now,
+        attempts=0,
+        denied=0,
+        reason="",
+    )

@@ -1,0 +1,88 @@
+"""What is ended at issuers, as every process of a realm hears it: for questions.
+
+Only the process that works on it has its queue; all hear what that one keeps.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from attrs import define, field
+
+from streams.ports.keyed_store import ENDING
+from streams.stages.ending.items import OPEN, EndingItem, EndingState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from streams.ports.keyed_store import KeyedStore
+
+SHOWN: Final = ("ended", "pending", "failed", "unreachable", "no_way")
+
+log = structlog.get_logger()
+
+
+@define(eq=False)
+class EndingBook:
+    """The items of a realm by their names, by cause and by actuator."""
+
+    _items: dict[str, EndingItem] = field(factory=dict, init=False)
+    _of_cause: dict[str, dict[str, None]] = field(factory=dict, init=False)
+    _counts: Counter[tuple[str, str]] = field(factory=Counter, init=False)
+
+    def listen(self, kept: KeyedStore) -> None:
+        """Hear all that is kept and will be."""
+        kept.follow(ENDING, self._heard)
+
+    def items(self, actuator: str) -> list[EndingItem]:
+        """Items of an actuator."""
+        return [each for each in self._items.values() if each.actuator == actuator]
+
+    def of_cause(self, cause: str) -> list[EndingItem]:
+        """Items that a cause ends, whose end was not stopped."""
+        found = [self._items[name] for name in self._of_cause.get(cause, ())]
+        return [each for each in found if each.state is not EndingState.STOPPED]
+
+    def count(self, actuator: str, shown: str) -> int:
+        """Count the items of an actuator that closure shows so."""
+        return self._counts[actuator, shown]
+
+    def counts(self) -> dict[tuple[str, str], int]:
+        """Count items by actuator, and by what closure shows."""
+        return dict(self._counts)
+
+    def trouble(self, actuator: str) -> EndingItem | None:
+        """Item of an actuator that went wrong last; None: none did."""
+        wrong = (each for each in self.items(actuator) if _is_wrong(each))
+        return max(wrong, key=lambda each: each.changed, default=None)
+
+    def _heard(self, name: str, body: bytes | None) -> None:
+        before = self._items.pop(name, None)
+        if before is not None:
+            self._counts[before.actuator, before.shown] -= 1
+            for cause in before.causes:
+                self._of_cause.get(cause, {}).pop(name, None)
+        if body is None:
+            return
+        try:
+            item = EndingItem.load(body)
+        except ValueError as error:
+            log.warning("ending_not_read", name=name, error=str(error))
+            return
+        self._items[name] = item
+        self._counts[item.actuator, item.shown] += 1
+        for cause in item.causes:
+            self._of_cause.setdefault(cause, {})[name] = None
+
+
+def summary(items: Iterable[EndingItem]) -> dict[str, int]:
+    """Count items by what closure shows of them."""
+    found = Counter(each.shown for each in items)
+    return {shown: found[shown] for shown in SHOWN}
+
+
+def _is_wrong(item: EndingItem) -> bool:
+    troubled = item.attempts or item.denied or item.unanswered is not None
+    return item.state is EndingState.FAILED or bool(item.state in OPEN and troubled)

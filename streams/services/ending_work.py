@@ -1,0 +1,205 @@
+"""Work on what is due at one issuer: probe, act, probe again, ask for what it made.
+
+The probe decides. An act is begun in the records first, so that a crash between the act
+and its record leaves something that is probed before anything else is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from attrs import define, evolve, field
+
+from enforcement.turns import undisturbed
+from streams.model.endings import Alive, NoWay, Probed, WantedEnd
+from streams.model.times import SECOND
+from streams.observability.failpoints import failpoint
+from streams.ports.fact_log import NotWrittenError
+from streams.ports.findings_log import BehindError
+from streams.stages.ending import progress
+from streams.stages.ending.condemned import condemnation
+from streams.stages.ending.items import EndingItem, EndingState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agents_registry.identifiers import Identifier
+    from streams.model.endings import Ending
+    from streams.services.actuated_issuer import ActuatedIssuer
+    from streams.services.ending_ports import CurrentFacts, EndingRecords
+    from streams.stages.ending.condemned import Condemnation
+    from streams.stages.ending.queue import EndingQueue
+
+IDLE_SECONDS: Final = 0.25
+AGAIN: Final = SECOND  # after something of ours could not be asked or kept
+UNTOLD: Final = "its authority may not speak of what it made: {}"
+MOST_ROUNDS: Final = 100
+MINTS_ON: Final = "it is dead, and the issuer tells of ever more that it made"
+
+log = structlog.get_logger()
+
+
+@define(eq=False)
+class IssuerWork:
+    """Works on the items of one issuer.
+
+    Attributes:
+        acts: how many acts were made.
+    """
+
+    _issuer: ActuatedIssuer
+    _queue: EndingQueue
+    _table: CurrentFacts
+    _records: EndingRecords
+    _clock: Callable[[], int]
+    acts: int = field(default=0, init=False)
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        name, most = self._issuer.name, self._issuer.settings.at_once
+        working: set[asyncio.Task[None]] = set()
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                while len(working) < most:
+                    item = self._queue.take(name, self._clock())
+                    if item is None:
+                        break
+                    working.add(tasks.create_task(self.work(item)))
+                if working:
+                    _, working = await asyncio.wait(
+                        working,
+                        timeout=IDLE_SECONDS,
+                        return_when=asyncio.FIRST_COMPLETED,
+                    )
+                else:
+                    await asyncio.sleep(IDLE_SECONDS)
+
+    async def work(self, item: EndingItem) -> None:
+        """Do the next thing for an item that was taken, and give it back."""
+        try:
+            item = await self._worked(item)
+            await self._records.keep([item])
+        except (BehindError, NotWrittenError) as error:
+            log.warning("ending_not_kept", actuator=item.actuator, error=str(error))
+            known = self._queue.get(item.key) or item
+            item = evolve(known, due=self._clock() + AGAIN)
+        self._queue.put(item)
+
+    async def _worked(self, item: EndingItem) -> EndingItem:
+        """Next state of an item.
+
+        Raises:
+            BehindError: whether a cause stands is not known.
+            NotWrittenError: what must be durable is not.
+        """
+        checked = await self._condemned(item)
+        ending = self._issuer.ending(item.identifier)
+        if checked is not item or ending is None:
+            return checked if ending else progress.no_way(item, "", self._clock())
+        probed = await self._issuer.probe(item.target)
+        if progress.reached(item, probed) or probed.found is Alive.UNKNOWN:
+            return await self._after(item, probed, ending)
+        patience = self._issuer.patience
+        item = progress.still_alive(item, probed, ending, patience, self._clock())
+        if item.state is EndingState.FAILED or item.due > self._clock():
+            return item
+        return await self._act(item, ending)
+
+    async def _act(self, item: EndingItem, ending: Ending) -> EndingItem:
+        """Plan and make an act, and find out what it did."""
+        issuer, patience = self._issuer, self._issuer.patience
+        step = await issuer.plan(item.target)
+        if isinstance(step, NoWay):
+            return progress.no_way(item, step.reason, self._clock())
+        if isinstance(step, Probed):
+            return progress.unknown(item, step, patience, self._clock())
+        await issuer.turn()
+        begun = progress.began(item, step.act, self._clock())
+        await self._records.begin(begun)
+        self._queue.hold(begun)
+        checked = await self._condemned(begun)
+        if checked is not begun:  # it was lifted while the act was prepared
+            return await self._condemned(progress.not_acted(begun))
+        failpoint("actuator.before_act")
+        acted = await issuer.act(step)
+        failpoint("actuator.acted")
+        self.acts += 1
+        probed = await issuer.probe(item.target)
+        now, begun = self._clock(), evolve(begun, done=acted.done)
+        if progress.reached(begun, probed):
+            return await self._after(begun, probed, ending)
+        if not acted.done:
+            if probed.found is Alive.UNKNOWN and not probed.answered:
+                return progress.unknown(begun, probed, patience, now)
+            said, asked = acted.said, acted.retry_after
+            return progress.refused(begun, said, asked, patience, now)
+        if probed.found is Alive.UNKNOWN:
+            return progress.unknown(begun, probed, patience, now)
+        return progress.still_alive(begun, probed, ending, patience, now)
+
+    async def _after(
+        self, item: EndingItem, probed: Probed, ending: Ending
+    ) -> EndingItem:
+        """Item that was probed and is not alive: dead, or nobody knows."""
+        now, patience = self._clock(), self._issuer.patience
+        if probed.found is Alive.UNKNOWN:
+            return progress.unknown(item, probed, patience, now)
+        if ending.mints and item.wanted is WantedEnd.ENDED and item.not_before is None:
+            made = await self._issuer.children(item.target)
+            if isinstance(made, Probed):
+                return progress.unknown(item, made, patience, now)
+            new = [each for each in made if not await self._is_planned(each)]
+            if new:
+                return await self._declared(item, new)
+        return progress.ended(item, probed, now)
+
+    async def _declared(self, item: EndingItem, new: list[Identifier]) -> EndingItem:
+        """Declare what it made, so that it is denied and ended too; ask again then."""
+        now = self._clock()
+        if not await self._records.declare(item, new):
+            text = UNTOLD.format(new[0])
+            return evolve(item, state=EndingState.FAILED, reason=text, changed=now)
+        if item.rounds >= MOST_ROUNDS:
+            return evolve(item, state=EndingState.FAILED, reason=MINTS_ON, changed=now)
+        return progress.asked_again(item, len(new), now)
+
+    async def _is_planned(self, made: Identifier) -> bool:
+        """Whether something is known and dead here already, so that it will end."""
+        if self._queue.get((self._issuer.name, made)) is not None:
+            return True
+        ending = self._issuer.ending(made)
+        if ending is None:
+            return False
+        await self._table.catch_up()
+        return await self._judged(made, ending) is not None
+
+    async def _condemned(self, item: EndingItem) -> EndingItem:
+        """Item itself where what it wants is still due, by all that was accepted.
+
+        Else its next state: it was lifted, or something else is due now.
+        """
+        await self._table.catch_up()
+        ending = self._issuer.ending(item.identifier)
+        if ending is None:
+            return item
+        found = await self._judged(item.identifier, ending)
+        now = self._clock()
+        if item.wanted is WantedEnd.RESTORED:
+            if found is None:
+                return item
+            return progress.condemned_anew(item, found, EndingState.WAITING, now)
+        if found is None:
+            return progress.no_more_condemned(item, now)
+        if (found.wanted, found.not_before) != (item.wanted, item.not_before):
+            return progress.condemned_anew(item, found, EndingState.WAITING, now)
+        return item
+
+    async def _judged(
+        self, identifier: Identifier, ending: Ending
+    ) -> Condemnation | None:
+        registry, now = self._table.registry, self._clock()
+        return await undisturbed(
+            registry, lambda: condemnation(registry, identifier, now, ending)
+        )

@@ -1,0 +1,139 @@
+"""What causes end, of what issuers can end: read off the table, in steps.
+
+Only what is dead by a cause of its R(n) is to be ended: a revoke and a ``not_before``
+end it for good, a suspend until it is lifted. Who is dead for want of a living owner,
+by expiry or by a doubt is left to the guards: a grant may give that back, and an act at
+an issuer cannot be taken back.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from agents_registry.facts import Effect
+from agents_registry.life import Reason
+from agents_registry.lineage import NONE
+from agents_registry.verdict import finding_flaws
+from streams.model.endings import WantedEnd
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agents_registry.cause_rows import RecordedCause
+    from agents_registry.identifiers import Identifier
+    from agents_registry.registry import Registry
+    from agents_registry.steps import Steps
+    from streams.model.endings import Ending
+
+STEP: Final = 127  # a mask: nodes walked between two yields
+_FOR_GOOD: Final = frozenset({Reason.REVOKED, Reason.NOT_BEFORE})
+_ENDING: Final = frozenset({Effect.REVOKE, Effect.SUSPEND, Effect.NOT_BEFORE})
+
+
+class Reachable(NamedTuple):
+    """Something that hangs on the target of a cause.
+
+    Attributes:
+        depth: steps from the target, by the shortest way.
+    """
+
+    identifier: Identifier
+    depth: int
+
+
+class Condemnation(NamedTuple):
+    """What is to become of something, and by which causes (ids).
+
+    Attributes:
+        not_before: of a name that lives on: what was issued under it up to then (ns).
+    """
+
+    wanted: WantedEnd
+    causes: tuple[str, ...]
+    not_before: int | None = None
+
+
+def standing_causes(registry: Registry) -> Steps[list[RecordedCause]]:
+    """Find the causes in force that end what they reach."""
+    found = []
+    for count, cause in enumerate(registry.causes.all()):
+        if not count & STEP:
+            yield
+        if cause.effect in _ENDING and registry.causes.in_force(cause):
+            found.append(cause)
+    return found
+
+
+def reachable(registry: Registry, start: int) -> Steps[list[Reachable]]:
+    """Find what hangs on a node by lineage, nearest first; the node too.
+
+    Facts may be merged between two steps: what they add is found by the next walk.
+    """
+    lineage = registry.lineage
+    depth = {start: 0}
+    for holder in list(registry.holders.get(start, ())):
+        depth.setdefault(holder, 0)
+    todo = deque(depth)
+    found = []
+    count = 0
+    while todo:
+        node = todo.popleft()
+        found.append(Reachable(lineage.identifier(node), depth[node]))
+        for down, further in _downs(registry, node):
+            count += 1
+            if not count & STEP:
+                yield
+            if down not in depth:
+                depth[down] = depth[node] + further
+                (todo.append if further else todo.appendleft)(down)
+    return found
+
+
+def _downs(registry: Registry, node: int) -> Iterator[tuple[int, int]]:
+    """Yield names of a node and what hangs on it, each with how much deeper it is."""
+    ring = registry.lineage.ring[node]
+    if ring != node:
+        yield ring, 0
+    for child in registry.lineage.children(node):
+        yield child, 1
+
+
+def condemnation(
+    registry: Registry, identifier: Identifier, now: int, ending: Ending
+) -> Steps[Condemnation | None]:
+    """Judge whether something is to be ended at its issuer, now.
+
+    Args:
+        registry: the table, with all that was accepted.
+        identifier: of what.
+        now: the clock (ns).
+        ending: how its issuer ends what is of its kind.
+    """
+    node = registry.lineage.find(identifier)
+    if node == NONE:
+        return None
+    flaws = yield from finding_flaws(registry, identifier, now)
+    final = [f.cause for f in flaws if f.cause is not None and f.reason in _FOR_GOOD]
+    if final:
+        return Condemnation(WantedEnd.ENDED, _ids(final))
+    marks = [
+        cause
+        for cause in registry.causes_of(node)
+        if cause.effect is Effect.NOT_BEFORE and ending.dated
+    ]
+    if marks:
+        until = max(cause.mark for cause in marks)
+        return Condemnation(WantedEnd.ENDED, _ids(marks), until)
+    suspends = [
+        flaw.cause
+        for flaw in flaws
+        if flaw.cause is not None and flaw.reason is Reason.SUSPENDED
+    ]
+    if suspends and ending.suspends:
+        return Condemnation(WantedEnd.SUSPENDED, _ids(suspends))
+    return None
+
+
+def _ids(causes: list[RecordedCause]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(cause.digest.hex() for cause in causes))

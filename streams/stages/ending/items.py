@@ -1,0 +1,148 @@
+"""One thing to be ended at one issuer, from the plan to its end.
+
+An item is named by its actuator and its identifier. Its state changes by what probes
+found, and by nothing that an act answered.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any, Final
+from urllib.parse import quote
+
+import attrs
+import orjson
+from attrs import frozen
+
+from agents_registry.identifiers import Identifier
+from streams.model.endings import EndTarget, WantedEnd
+
+MOST_REASON: Final = 300  # characters of what an issuer says
+
+
+class EndingState(Enum):
+    """How far the end of something at its issuer is.
+
+    Attributes:
+        WAITING: its authority's mode is ``plan``, or nobody approved it yet.
+        PENDING: it is to be done, or to be tried again.
+        ACTING: an act was begun; whether it reached the issuer the next probe tells.
+        ENDED: a probe found it dead.
+        RESTORED: a probe found it given back, after a lift.
+        FAILED: it was given up; the reason says why.
+        NO_WAY: the issuer cannot end it.
+        STOPPED: its causes do not stand any more, and nothing was done.
+    """
+
+    WAITING = "waiting"
+    PENDING = "pending"
+    ACTING = "acting"
+    ENDED = "ended"
+    RESTORED = "restored"
+    FAILED = "failed"
+    NO_WAY = "no_way"
+    STOPPED = "stopped"
+
+
+OPEN: Final = frozenset({EndingState.PENDING, EndingState.ACTING})
+Key = tuple[str, Identifier]  # the actuator, and what is to be ended
+
+
+@frozen(kw_only=True)
+class EndingItem:
+    """One thing to be ended at one issuer; times in ns.
+
+    Attributes:
+        actuator: name of it in the settings.
+        names: other names of the same thing.
+        not_before: only what was issued under it up to then is to end.
+        causes: ids of the causes that end it.
+        rank: steps from what the first cause names; lower ones are ended first.
+        mints: it can make others.
+        due: when it is looked at next.
+        since: when it was planned; changed: when its state changed last.
+        attempts: that were answered and did not end it, since the last news.
+        acts: that were begun, ever.
+        denied: acts that the issuer said were done while probes find it alive.
+        acted_at: when the last act was begun.
+        done: the issuer said that the last act was done.
+        unanswered: since when the issuer gives no answer.
+        rounds: how often the issuer was asked for what it made, after its end.
+        how: what the act is or was, for people.
+        reason: of the state, for people.
+    """
+
+    actuator: str
+    identifier: Identifier
+    names: tuple[Identifier, ...] = ()
+    wanted: WantedEnd = WantedEnd.ENDED
+    not_before: int | None = None
+    causes: tuple[str, ...] = ()
+    rank: int = 0
+    mints: bool = False
+    state: EndingState = EndingState.WAITING
+    due: int = 0
+    since: int = 0
+    changed: int = 0
+    attempts: int = 0
+    acts: int = 0
+    denied: int = 0
+    acted_at: int | None = None
+    done: bool = False
+    unanswered: int | None = None
+    rounds: int = 0
+    how: str = ""
+    reason: str = ""
+
+    @property
+    def key(self) -> Key:
+        """Actuator and identifier."""
+        return self.actuator, self.identifier
+
+    @property
+    def name(self) -> str:
+        """Name under which it is kept."""
+        return f"{quote(self.actuator, safe='')}/{quote(str(self.identifier), safe='')}"
+
+    @property
+    def target(self) -> EndTarget:
+        """What the actuator is asked about."""
+        return EndTarget(self.identifier, self.names, self.wanted, self.not_before)
+
+    @property
+    def shown(self) -> str:
+        """EndingState as closure shows it."""
+        if self.state in OPEN:
+            return "pending" if self.unanswered is None else "unreachable"
+        return "pending" if self.state is EndingState.WAITING else self.state.value
+
+    def dump(self) -> bytes:
+        """Item as JSON."""
+        plain: dict[str, Any] = {
+            a.name: getattr(self, a.name) for a in attrs.fields(EndingItem)
+        }
+        plain |= {
+            "identifier": str(self.identifier),
+            "names": [str(name) for name in self.names],
+            "wanted": self.wanted.value,
+            "state": self.state.value,
+        }
+        return orjson.dumps(plain)
+
+    @classmethod
+    def load(cls, body: bytes) -> EndingItem:
+        """Read what `dump` gave.
+
+        Raises:
+            ValueError: it is of another version.
+        """
+        try:
+            plain = orjson.loads(body)
+            plain["identifier"] = Identifier.parse(plain["identifier"])
+            plain["names"] = tuple(map(Identifier.parse, plain["names"]))
+            plain["causes"] = tuple(plain["causes"])
+            plain["wanted"] = WantedEnd(plain["wanted"])
+            plain["state"] = EndingState(plain["state"])
+            return cls(**plain)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"not an item of an ending: {error}") from error

@@ -1,0 +1,251 @@
+"""What probes and answers make of an item: its next state, and when it is looked at.
+
+Rules:
+
+- ENDED needs a probe that found it dead; no answer to an act makes it so.
+- Whoever gives no answer is asked for ever, ever more seldom. What is answered and does
+  not end is given up after some attempts.
+- An act that the issuer calls done while the probe finds the thing alive after the time
+  that its effect may take is denied by the probe; after `MOST_DENIED` of them it is
+  given up: the issuer says yes and does nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import attrs
+from attrs import frozen
+
+from streams.model.endings import Alive, WantedEnd
+from streams.model.times import SECOND
+from streams.stages.ending.items import MOST_REASON, EndingItem, EndingState
+
+if TYPE_CHECKING:
+    from streams.model.endings import Ending, Probed
+    from streams.stages.ending.condemned import Condemnation
+
+FIRST_WAIT: Final = 1.0  # seconds
+MOST_DENIED: Final = 3
+MOST_DOUBLED: Final = 20
+AGAIN: Final = SECOND  # between two questions for what something made
+LIFTED: Final = "what ended it was lifted or withdrawn"
+LIES: Final = "the issuer says that it is done, and the probe finds it alive"
+
+
+@frozen
+class Patience:
+    """How long and how often one issuer is tried.
+
+    Attributes:
+        attempts: that are answered and end nothing, before it is given up.
+        longest_wait: seconds between two attempts, at most.
+    """
+
+    attempts: int = 8
+    longest_wait: float = 300.0
+
+
+def reached(item: EndingItem, probed: Probed) -> bool:
+    """Whether a probe found what is wanted."""
+    wanted = Alive.ALIVE if item.wanted is WantedEnd.RESTORED else Alive.DEAD
+    return probed.found is wanted
+
+
+def ended(item: EndingItem, probed: Probed, now: int) -> EndingItem:
+    """Item that a probe found as it is wanted."""
+    given_back = item.wanted is WantedEnd.RESTORED
+    return attrs.evolve(
+        item,
+        state=EndingState.RESTORED if given_back else EndingState.ENDED,
+        changed=now,
+        unanswered=None,
+        reason=_text(probed.reason),
+    )
+
+
+def asked_again(item: EndingItem, found: int, now: int) -> EndingItem:
+    """Item that is dead, whose issuer told of something new that it had made."""
+    return attrs.evolve(
+        item,
+        state=EndingState.PENDING,
+        rounds=item.rounds + 1,
+        due=now + AGAIN,
+        changed=now,
+        unanswered=None,
+        reason=f"dead; {found} more that it made will end, then it is asked again",
+    )
+
+
+def unknown(
+    item: EndingItem, probed: Probed, patience: Patience, now: int
+) -> EndingItem:
+    """Item of which the issuer did not tell whether it is dead."""
+    if not probed.answered:
+        since = now if item.unanswered is None else item.unanswered
+        doubled = max(0, (now - since) // SECOND).bit_length()
+        wait = _wait(doubled, probed.retry_after, patience)
+        return attrs.evolve(
+            item,
+            state=EndingState.PENDING,
+            due=now + wait,
+            unanswered=since,
+            changed=now if item.unanswered is None else item.changed,
+            reason=_text(probed.reason),
+        )
+    if probed.retry_after is not None:  # a limit is no fault of what is asked about
+        wait = _wait(0, probed.retry_after, patience)
+        return attrs.evolve(item, state=EndingState.PENDING, due=now + wait)
+    return _tried(item, probed, patience, now)
+
+
+def still_alive(
+    item: EndingItem, probed: Probed, ending: Ending, patience: Patience, now: int
+) -> EndingItem:
+    """Item that a probe found alive: what comes next.
+
+    Its ``due`` is now where it is to be acted on, and later where the effect of the
+    last act may still show.
+    """
+    item = attrs.evolve(item, unanswered=None)
+    if item.acted_at is None or not item.done:
+        if item.attempts >= patience.attempts:
+            return _given_up(item, probed.reason or item.reason, now)
+        return attrs.evolve(item, due=now)
+    shows_by = item.acted_at + int(ending.settles * SECOND)
+    if now < shows_by:
+        doubled = max(0, (now - item.acted_at) // SECOND).bit_length()
+        due = min(shows_by, now + int(FIRST_WAIT / 4 * SECOND) * 2**doubled)
+        return attrs.evolve(item, due=due)
+    item = attrs.evolve(
+        item, state=EndingState.PENDING, denied=item.denied + 1, done=False, reason=LIES
+    )
+    if item.denied >= MOST_DENIED:
+        return _given_up(item, LIES, now)
+    return _tried(item, attrs.evolve(probed, reason=LIES), patience, now)
+
+
+def refused(
+    item: EndingItem, said: str, retry_after: float | None, patience: Patience, now: int
+) -> EndingItem:
+    """Item whose act the issuer refused, while a probe finds it alive."""
+    wait = _wait(item.attempts, retry_after, patience)
+    limited = retry_after is not None  # a limit is no fault of the act
+    return attrs.evolve(
+        item,
+        state=EndingState.PENDING,
+        attempts=item.attempts + (not limited),
+        due=now + wait,
+        reason=_text(said),
+        changed=now,
+    )
+
+
+def began(item: EndingItem, how: str, now: int) -> EndingItem:
+    """Item whose act begins now."""
+    return attrs.evolve(
+        item,
+        state=EndingState.ACTING,
+        acts=item.acts + 1,
+        acted_at=now,
+        done=False,
+        changed=now,
+        how=_text(how),
+    )
+
+
+def not_acted(item: EndingItem) -> EndingItem:
+    """Item whose act was begun, and not made after all."""
+    acted_at = None if item.acts == 1 else item.acted_at
+    return attrs.evolve(
+        item, state=EndingState.PENDING, acts=item.acts - 1, acted_at=acted_at
+    )
+
+
+def no_way(item: EndingItem, reason: str, now: int) -> EndingItem:
+    """Item that the issuer cannot end."""
+    return attrs.evolve(
+        item, state=EndingState.NO_WAY, reason=_text(reason), changed=now
+    )
+
+
+def condemned_anew(
+    item: EndingItem, found: Condemnation, state: EndingState, now: int
+) -> EndingItem:
+    """Item whose causes, or whose end, are others than before."""
+    same = (found.wanted, found.not_before) == (item.wanted, item.not_before)
+    over = item.state is EndingState.ENDED and item.wanted is WantedEnd.ENDED
+    if over and item.not_before is None:
+        same = True  # nothing ends it any further
+    if same and item.state not in (EndingState.STOPPED, EndingState.RESTORED):
+        causes = tuple(dict.fromkeys((*item.causes, *found.causes)))
+        return attrs.evolve(item, causes=causes)
+    return attrs.evolve(
+        item,
+        wanted=found.wanted,
+        not_before=found.not_before,
+        causes=found.causes,
+        state=state,
+        due=now,
+        changed=now,
+        attempts=0,
+        denied=0,
+        rounds=0,
+        acted_at=None,
+        done=False,
+        reason="",
+    )
+
+
+def no_more_condemned(item: EndingItem, now: int) -> EndingItem:
+    """Item that no standing cause ends any more.
+
+    What was suspended there is given back. What was ended for good stays so.
+    """
+    if item.wanted is WantedEnd.SUSPENDED and item.acts:
+        return attrs.evolve(
+            item,
+            wanted=WantedEnd.RESTORED,
+            state=EndingState.PENDING,
+            due=now,
+            changed=now,
+            attempts=0,
+            denied=0,
+            acted_at=None,
+            done=False,
+            reason=LIFTED,
+        )
+    if item.state is EndingState.ENDED:
+        return item
+    return attrs.evolve(item, state=EndingState.STOPPED, reason=LIFTED, changed=now)
+
+
+def _tried(
+    item: EndingItem, probed: Probed, patience: Patience, now: int
+) -> EndingItem:
+    if item.attempts + 1 >= patience.attempts:
+        return _given_up(item, probed.reason, now)
+    wait = _wait(item.attempts, probed.retry_after, patience)
+    return attrs.evolve(
+        item,
+        state=EndingState.PENDING,
+        attempts=item.attempts + 1,
+        unanswered=None,
+        due=now + wait,
+        reason=_text(probed.reason),
+    )
+
+
+def _given_up(item: EndingItem, reason: str, now: int) -> EndingItem:
+    return attrs.evolve(
+        item, state=EndingState.FAILED, reason=_text(reason), changed=now
+    )
+
+
+def _wait(doubled: int, asked: float | None, patience: Patience) -> int:
+    wait = min(FIRST_WAIT * 2.0 ** min(doubled, MOST_DOUBLED), patience.longest_wait)
+    return int(max(wait, asked or 0.0) * SECOND)
+
+
+def _text(text: str) -> str:
+    return text[:MOST_REASON]

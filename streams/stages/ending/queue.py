@@ -1,0 +1,142 @@
+"""The items of a realm, and which of an issuer's is next.
+
+What can mint is ended before what it minted: an item waits while one of a lower rank
+that mints, under the same cause, was not tried yet. An issuer without an answer keeps
+nobody waiting: what is ended out of order is asked for again, after its maker's end.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, Final
+
+from streams.stages.ending.items import OPEN, EndingItem, EndingState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agents_registry.identifiers import Identifier
+    from streams.stages.ending.items import Key
+
+LOOKED_AT: Final = 64  # items that wait for others, before others get their turn
+
+
+class EndingQueue:
+    """The items of a realm by their keys; pure: whoever works gives the time."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._items: dict[Key, EndingItem] = {}
+        self._of_cause: dict[str, dict[Key, None]] = defaultdict(dict)
+        self._first: dict[str, Counter[int]] = defaultdict(Counter)  # ranks, by cause
+        self._ready: dict[str, list[tuple[int, bool, int, Identifier]]] = {}
+        self._later: dict[str, list[tuple[int, int, Identifier]]] = {}
+        self._taken: set[Key] = set()
+        self._count = itertools.count()
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def items(self) -> Iterator[EndingItem]:
+        """Yield all items."""
+        yield from list(self._items.values())
+
+    def get(self, key: Key) -> EndingItem | None:
+        """Item by its key."""
+        return self._items.get(key)
+
+    def of_cause(self, cause: str) -> list[EndingItem]:
+        """Items that a cause ends."""
+        return [self._items[key] for key in self._of_cause.get(cause, ())]
+
+    def count(self, actuator: str, cause: str) -> int:
+        """Count what a cause ends at an issuer, or ended."""
+        keys = self._of_cause.get(cause, ())
+        return sum(
+            self._items[key].state is not EndingState.NO_WAY
+            for key in keys
+            if key[0] == actuator
+        )
+
+    def put(self, item: EndingItem) -> None:
+        """Take an item in, or its next state; whoever had taken it gives it back."""
+        before = self._items.get(item.key)
+        if before is not None:
+            self._note(before, -1)
+            for cause in before.causes:
+                self._of_cause[cause].pop(item.key, None)
+        self._items[item.key] = item
+        self._note(item, 1)
+        for cause in item.causes:
+            self._of_cause[cause][item.key] = None
+        self._taken.discard(item.key)
+        if item.state in OPEN:
+            later = self._later.setdefault(item.actuator, [])
+            heapq.heappush(later, (item.due, next(self._count), item.identifier))
+
+    def is_taken(self, key: Key) -> bool:
+        """Whether somebody works on an item now."""
+        return key in self._taken
+
+    def hold(self, item: EndingItem) -> None:
+        """Note the state of an item that whoever has taken it works on."""
+        self.put(item)
+        self._taken.add(item.key)
+
+    def take(self, actuator: str, now: int) -> EndingItem | None:
+        """Next item of an issuer that is due; nobody else gets it until it is put."""
+        later = self._later.setdefault(actuator, [])
+        ready = self._ready.setdefault(actuator, [])
+        while later and later[0][0] <= now:
+            _, number, identifier = heapq.heappop(later)
+            item = self._items[actuator, identifier]
+            heapq.heappush(ready, (item.rank, not item.mints, number, identifier))
+        waiting: list[tuple[int, bool, int, Identifier]] = []
+        taken = None
+        while ready and len(waiting) < LOOKED_AT:
+            entry = heapq.heappop(ready)
+            item = self._items[actuator, entry[-1]]
+            if item.state not in OPEN or item.due > now or item.key in self._taken:
+                continue  # of an earlier state
+            if not self._waits(item):
+                taken = item
+                break
+            waiting.append(entry)
+        for entry in waiting:
+            heapq.heappush(ready, entry)
+        if taken is not None:
+            self._taken.add(taken.key)
+        return taken
+
+    def next_due(self, actuator: str) -> int | None:
+        """When something of an issuer is due that is not yet (ns); None: nothing."""
+        later = self._later.get(actuator)
+        return later[0][0] if later else None
+
+    def _waits(self, item: EndingItem) -> bool:
+        """Whether something that may have made it was not tried yet."""
+        return any(
+            rank < item.rank
+            for cause in item.causes
+            for rank in self._first.get(cause, ())
+        )
+
+    def _note(self, item: EndingItem, by: int) -> None:
+        if not item.mints or not _untried(item):
+            return
+        for cause in item.causes:
+            ranks = self._first[cause]
+            ranks[item.rank] += by
+            if not ranks[item.rank]:
+                del ranks[item.rank]
+
+
+def _untried(item: EndingItem) -> bool:
+    return (
+        item.state in OPEN
+        and not item.attempts
+        and not item.rounds
+        and item.unanswered is None
+    )

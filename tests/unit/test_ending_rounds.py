@@ -1,0 +1,291 @@
+"""What is dead here ends at its issuer, by what the probe finds."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agents_registry.facts import Effect, Node
+from agents_registry.identifiers import Identifier
+from streams.stages.ending.items import EndingState
+from tests import virtual
+from tests.ending_world import World, until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    Story = Callable[[World], Coroutine[Any, Any, None]]
+
+pytestmark = pytest.mark.unit
+
+AGENT = Identifier("agent.id", "planner")
+TOKEN = Identifier("vault.accessor", "t")
+CHILD = Identifier("vault.accessor", "c")
+LEASE = Identifier("vault.lease", "l")
+KEY = Identifier("aws.access_key", "k")
+ALL = (TOKEN, CHILD, LEASE, KEY)
+DONE = frozenset(
+    {EndingState.ENDED, EndingState.FAILED, EndingState.NO_WAY, EndingState.STOPPED}
+)
+
+
+def told(story: Story, **settings: Any) -> World:
+    """Run a story in a world with an agent, its token with child and lease, and a key.
+
+    The rounds begin once the story waits for the first time.
+    """
+
+    async def main(loop: virtual.VirtualLoop) -> World:
+        world = World(loop, Random(1))
+        world.issuer("vault", **settings)
+        world.issuer("aws", **settings)
+        world.accept(Node, node=AGENT)
+        for name, parent in zip(ALL, (AGENT, TOKEN, TOKEN, AGENT), strict=True):
+            world.node(name, parent, alive=True)
+        working = asyncio.create_task(world.rounds().run())
+        try:
+            await story(world)
+        finally:
+            working.cancel()
+        return world
+
+    world: World = virtual.run(main)
+    assert [] == world.outside
+    return world
+
+
+def states(world: World) -> dict[Identifier, EndingState]:
+    """States of all items, as they are kept."""
+    return {name: each.state for name, each in world.items().items()}
+
+
+def settled(world: World, count: int = 4) -> bool:
+    """Whether nothing is open any more."""
+    found = states(world)
+    return len(found) == count and set(found.values()) <= DONE
+
+
+def test_all_that_a_revoke_reaches_is_probed_dead() -> None:
+    """The maker is ended before what it made, and each act has its audit line."""
+
+    async def story(world: World) -> None:
+        world.end(AGENT)
+        await until(world, lambda: settled(world))
+
+    world = told(story)
+
+    assert dict.fromkeys(ALL, EndingState.ENDED) == states(world)
+    assert not world.issuers["vault"].alive
+    acts = [name for _, name in world.issuers["vault"].acts]
+    assert TOKEN == acts[0]
+    assert len(ALL) == len(world.audit)
+
+
+def test_the_status_of_an_act_decides_nothing() -> None:
+    """An issuer that says yes and does nothing is found out, told and given up."""
+
+    async def story(world: World) -> None:
+        world.issuers["aws"].lies[KEY] = 1000
+        world.end(AGENT)
+        await until(world, lambda: settled(world))
+        await until(world, lambda: world.signals and world.signals[-1]["detail"])
+
+    world = told(story)
+
+    assert EndingState.FAILED == states(world)[KEY]
+    assert KEY in world.issuers["aws"].alive
+    assert "says yes and does nothing" in world.signals[-1]["detail"]
+    assert EndingState.ENDED == states(world)[CHILD]
+
+
+def test_a_lie_that_ends_is_no_failure() -> None:
+    """What shows its effect at the second act is ended."""
+
+    async def story(world: World) -> None:
+        world.issuers["aws"].lies[KEY] = 1
+        world.end(KEY)
+        await until(world, lambda: settled(world, 1))
+
+    world = told(story)
+
+    assert {KEY: EndingState.ENDED} == states(world)
+    assert [("ended", KEY)] * 2 == world.issuers["aws"].acts
+
+
+def test_an_act_that_fails_with_an_effect_is_done() -> None:
+    """Where the probe finds it dead, no answer to the act matters."""
+
+    async def story(world: World) -> None:
+        world.issuers["aws"].alive.discard(KEY)
+        world.end(KEY)
+        await until(world, lambda: settled(world, 1))
+
+    world = told(story)
+
+    assert {KEY: EndingState.ENDED} == states(world)
+    assert [] == world.issuers["aws"].acts
+
+
+def test_what_is_made_between_is_asked_for_denied_and_ended() -> None:
+    """A child that came while its maker ended is declared, and ends."""
+    late = Identifier("vault.accessor", "late")
+    later = Identifier("vault.accessor", "later")
+
+    async def story(world: World) -> None:
+        world.issuers["vault"].mints = {TOKEN: [late], late: [later]}
+        world.end(AGENT)
+        await until(world, lambda: settled(world, 6))
+
+    world = told(story)
+
+    assert not world.issuers["vault"].alive
+    assert {late, later} < states(world).keys()
+    assert Effect.REVOKE is world.condemned(later)
+
+
+def test_nothing_is_done_where_the_mode_is_plan() -> None:
+    """What would end is shown, and no act is made."""
+
+    async def story(world: World) -> None:
+        world.end(AGENT)
+        await until(world, lambda: len(world.kept) == len(ALL))
+        await asyncio.sleep(60)
+
+    world = told(story, mode="plan")
+
+    assert dict.fromkeys(ALL, EndingState.WAITING) == states(world)
+    assert [] == world.audit
+    assert {"pending"} == {each.shown for each in world.items().values()}
+
+
+def test_an_approval_lets_one_cause_act_at_one_issuer() -> None:
+    """Whatever is not approved waits on."""
+
+    async def story(world: World) -> None:
+        world.end(AGENT)
+        await until(world, lambda: len(world.kept) == len(ALL))
+        (cause,) = {cause for each in world.items().values() for cause in each.causes}
+        world.approved["aws"] = frozenset({cause})
+        await until(world, lambda: states(world)[KEY] is EndingState.ENDED)
+        await asyncio.sleep(60)
+
+    world = told(story, mode="approve")
+
+    assert EndingState.WAITING is states(world)[TOKEN]
+    assert [] == world.issuers["vault"].acts
+
+
+def test_more_than_the_limit_waits_for_an_approval() -> None:
+    """The limit counts what one cause reaches at one issuer."""
+
+    async def story(world: World) -> None:
+        world.end(AGENT)
+        await until(world, lambda: states(world).get(KEY) is EndingState.ENDED)
+        await asyncio.sleep(60)
+
+    world = told(story, limit=2)
+
+    assert EndingState.WAITING is states(world)[TOKEN]
+    assert "more than the limit" in world.items()[TOKEN].reason
+
+
+def test_a_lift_stops_what_is_not_done_yet() -> None:
+    """What waits for an issuer that is away is not acted on after the lift."""
+
+    async def story(world: World) -> None:
+        world.issuers["aws"].away = (0.0, 500.0)
+        world.end(AGENT, Effect.SUSPEND)
+        await until(world, lambda: states(world).get(TOKEN) is EndingState.ENDED)
+        world.lift(AGENT)
+        await until(world, lambda: states(world)[KEY] is EndingState.STOPPED)
+        await until(world, lambda: states(world)[TOKEN] is EndingState.RESTORED)
+        await asyncio.sleep(1000)
+
+    world = told(story)
+
+    assert [] == world.issuers["aws"].acts
+    assert world.issuers["vault"].usable(TOKEN)
+    assert world.issuers["vault"].usable(CHILD)
+
+
+def test_a_suspend_is_left_to_guards_where_it_cannot_be_given_back() -> None:
+    """A lease can only be revoked."""
+
+    async def story(world: World) -> None:
+        world.end(AGENT, Effect.SUSPEND)
+        await until(world, lambda: settled(world, 3))
+        await asyncio.sleep(60)
+
+    world = told(story)
+
+    assert LEASE not in states(world)
+    assert LEASE in world.issuers["vault"].alive
+
+
+def test_an_issuer_that_is_away_is_named_and_asked_again() -> None:
+    """It is unreachable until it answers, a finding after a while, then it is over."""
+
+    async def story(world: World) -> None:
+        world.issuers["aws"].away = (0.0, 900.0)
+        world.end(AGENT)
+        await until(world, lambda: "unreachable" == shown(world, KEY))
+        await until(world, lambda: world.signals and world.signals[-1]["detail"])
+        assert "gives no answer" in world.signals[-1]["detail"]
+        assert set(ALL) - {KEY} == {
+            name for name, state in states(world).items() if state is EndingState.ENDED
+        }
+        await until(world, lambda: states(world)[KEY] is EndingState.ENDED)
+        await until(world, lambda: world.signals[-1]["over"])
+
+    told(story)
+
+
+def test_a_limited_issuer_is_waited_for() -> None:
+    """Retry-After is no failure."""
+
+    async def story(world: World) -> None:
+        world.issuers["vault"].limit = 1
+        world.end(AGENT)
+        await until(world, lambda: settled(world))
+
+    world = told(story)
+
+    assert dict.fromkeys(ALL, EndingState.ENDED) == states(world)
+
+
+def test_what_is_of_no_kind_there_is_named() -> None:
+    """It is no way, by its name."""
+    secret = Identifier("vault.secret_id_accessor", "s")
+
+    async def story(world: World) -> None:
+        world.node(secret, AGENT, alive=False)
+        world.end(AGENT)
+        await until(world, lambda: settled(world, 5))
+
+    world = told(story)
+
+    assert EndingState.NO_WAY is states(world)[secret]
+    assert "vault.secret_id_accessor" in world.items()[secret].reason
+
+
+def test_a_revoke_after_a_suspend_ends_for_good() -> None:
+    """The wish is the stronger one."""
+
+    async def story(world: World) -> None:
+        world.end(KEY, Effect.SUSPEND)
+        await until(world, lambda: settled(world, 1))
+        world.end(KEY)
+        await until(world, lambda: KEY not in world.issuers["aws"].alive)
+
+    world = told(story)
+
+    assert [("suspended", KEY), ("ended", KEY)] == world.issuers["aws"].acts
+
+
+def shown(world: World, name: Identifier) -> str | None:
+    """Return what closure shows of something."""
+    item = world.items().get(name)
+    return None if item is None else item.shown
