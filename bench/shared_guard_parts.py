@@ -1,6 +1,7 @@
-"""Processes of `bench.shared_guard`: the agent's side, forked readers, a first check.
+"""Processes of `bench.shared_guard` that read: forked ones, a first check, a watch.
 
-Run as a module: ``python -m bench.shared_guard_parts PART FOLDER ...``.
+Run as a module: ``python -m bench.shared_guard_parts PART FOLDER ...``. They import
+what a customer's process does, and a few names.
 """
 
 from __future__ import annotations
@@ -15,30 +16,17 @@ from array import array
 from pathlib import Path
 from random import Random
 from statistics import median
-from types import SimpleNamespace
 from typing import Any, Final
 
 START: Final = time.clock_gettime_ns(time.CLOCK_MONOTONIC)  # before our own imports
 
-from agents_registry.facts import Cause, Effect  # noqa: E402
-from agents_registry.registry import Registry  # noqa: E402
-from agents_registry.table_form import pack, unpack  # noqa: E402
-from bench.credentials import CHAIN, LATER, NOW, accessor, chains, register, token_hmac  # noqa: E402
+from bench.credentials import CHAIN, token_hmac  # noqa: E402
 from enforcement.clocks import boottime  # noqa: E402
-from enforcement.shared import host  # noqa: E402
-from enforcement.shared.agent import LookAhead  # noqa: E402
 from enforcement.shared.guard import SharedGuard  # noqa: E402
-from enforcement.shared.layout import CLOCK, DEADLINE, STATE  # noqa: E402
-from enforcement.shared.publishing import SharedReplica  # noqa: E402
-from enforcement.shared.writing import TableWriter  # noqa: E402
 
-SECOND: Final = 1_000_000_000
-LEASE: Final = SECOND
-HOUR: Final = 3600 * SECOND
 BATCHES: Final = 201
 BATCH: Final = 100
-SAMPLE: Final = 16
-SAID: Final = {"genesis": "g", "partition": 0, "lease": LEASE, "mode": "fail_closed"}
+SAMPLE: Final = 64
 
 
 class Truth:
@@ -52,84 +40,6 @@ class Truth:
         with path.open("r+b") as file:
             whole = memoryview(mmap.mmap(file.fileno(), 0)).cast("q")
         self.begun, self.done = whole[:chains_], whole[chains_:]
-
-
-def agent(folder: Path, count: int, revocations: int, rate: float) -> None:
-    """Keep a table as the agent does; each line of stdin asks for something."""
-    replica = SharedReplica()
-    replica.registry = _table(folder, count)
-    truth = Truth(folder, count // CHAIN)
-    used = time.process_time()
-    writer = TableWriter(
-        replica.registry, folder / ".table", {**host.described(), **SAID}
-    )
-    for _ in writer.building():
-        pass
-    written = time.process_time() - used
-    replica.writers = (writer,)
-    writer.enforce()
-    words = writer.file.words
-    words[CLOCK], words[STATE] = NOW + HOUR - boottime(), 7
-    words[DEADLINE] = boottime() + LEASE
-    writer.path.replace(folder / "table")
-    used = time.process_time()
-    ahead = LookAhead(SimpleNamespace(replica=replica))  # type: ignore[arg-type]
-    os.set_blocking(0, False)
-    print(json.dumps({"written": written}), flush=True)
-    following, ended, is_clear = 0.0, revocations, False
-    while (asked := _asked()) is not None:
-        words[DEADLINE] = boottime() + LEASE
-        until = time.monotonic() + 0.005
-        for _ in ahead.looking(NOW + HOUR):
-            if time.monotonic() > until:
-                break
-        else:
-            if not is_clear:
-                is_clear = True
-                said = {"ahead": time.process_time() - used}
-                print(json.dumps(said), flush=True)
-        if asked.startswith(b"revoke"):
-            ended = 0
-        if ended < revocations and time.monotonic() >= following:
-            chain = ended * (count // CHAIN // revocations)
-            truth.begun[chain] = boottime()
-            at = LATER + ended
-            replica._apply(  # noqa: SLF001 - as a delta does
-                Cause(
-                    authority="vault", version=at, received_at=at, at=at,
-                    target=accessor(chain * CHAIN), effect=Effect.REVOKE,
-                ),
-                0,
-            )  # fmt: skip
-            truth.done[chain] = boottime()
-            ended, following = ended + 1, time.monotonic() + 1 / rate
-            if ended == revocations:
-                print(json.dumps({"revoked": ended}), flush=True)
-        elif is_clear:
-            time.sleep(0.001)
-
-
-def _asked() -> bytes | None:
-    """Read what was asked, None at the end of stdin."""
-    try:
-        return os.read(0, 64) or None
-    except BlockingIOError:
-        return b""
-
-
-def _table(folder: Path, count: int) -> Registry:
-    """Table of the realm, the second time from a file as from a server."""
-    path = folder / "sections"
-    vocabulary = Registry().lineage.vocabulary
-    if path.exists():
-        with path.open("rb") as file:
-            sections = json.loads(file.readline())
-            return Registry.load(unpack(sections, file.read), vocabulary)
-    registry = Registry()
-    register(registry, count, chains)
-    sections, pieces = pack(registry.dump(), lambda each: json.dumps(each).encode())
-    path.write_bytes(json.dumps(sections).encode() + b"\n" + b"".join(pieces))
-    return registry
 
 
 def first(folder: Path, name: str) -> None:
@@ -249,9 +159,7 @@ def watch(folder: Path, name: str, seconds: float) -> None:
 if __name__ == "__main__":
     part, place, *rest = sys.argv[1:]
     where = Path(place)
-    if part == "agent":
-        agent(where, int(rest[0]), int(rest[1]), float(rest[2]))
-    elif part == "first":
+    if part == "first":
         first(where, rest[0])
     elif part == "readers":
         readers(where, *map(int, rest))

@@ -81,12 +81,23 @@ class NameFinder:
     def find_text(self, text: str) -> int:
         """Return the number of a ``kind:value``; ABSENT may also mean "read it"."""
         kind, _, value = text.partition(":")
-        ending = self._endings.get(kind)
         try:
-            name = value.encode() + ending  # type: ignore[operator]
-        except (TypeError, UnicodeEncodeError):
+            name = value.encode() + self._endings[kind]
+        except (KeyError, UnicodeEncodeError):
             return ABSENT
-        return ABSENT if len(name) > MAX_VALUE_BYTES else self._look(name)
+        size = len(name)
+        if size > MAX_VALUE_BYTES:
+            return ABSENT
+        # As `_look`, written out: a call would be a tenth of all that a check takes.
+        place = from_bytes(sha256(self._salt + name).digest()[:PLACE], "little")
+        found: int = self._buckets[place & self._mask]
+        while found:
+            found -= 1
+            start = self._begin + self._starts[found]
+            if self._names[start : start + size] == name:
+                return found
+            found = self._next[found]
+        return ABSENT
 
     def _look(self, name: bytes) -> int:
         mapped, begin, size = self._names, self._begin, len(name)

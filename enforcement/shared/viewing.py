@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from agents_registry.cause_rows import RecordedCause
     from agents_registry.presentation import Presented
 
-MOST_ROWS: Final = 64  # kept after they were read
-MOST_KNOWN: Final = 2048  # texts
+MOST_ROWS: Final = 32  # kept after they were read
+MOST_KNOWN: Final = 1024  # texts
 MOST_STEPS: Final = 1 << 17  # along rings, in one verdict
 
 Content = TypeVar("Content")
