@@ -292,6 +292,9 @@ class World:
         await asyncio.sleep(self.random.random() * 0.01)
         self.kept |= {each.name: each.dump() for each in items}
 
+    async def note_planned(self, causes: Sequence[str]) -> None:
+        """Nobody waits for it here."""
+
     async def forget(self, items: Sequence[EndingItem]) -> None:
         """Forget."""
         for each in items:

@@ -138,6 +138,9 @@ def _loops(
     yield DeadLetterRetention(about.store, kept, letters.most, about.clock).run
     yield Shortening(about.store, about.settings.realm).run
     yield from (functools.partial(aside, each) for each in analysed.loops())
+    if taking.endings.issuers:
+        table = CurrentTable(analysed.stages, about.store)
+        yield functools.partial(aside, taking.endings.run, table)
     yield about.held.watch
     yield functools.partial(aside, about.held.watch, ANALYSIS)
 

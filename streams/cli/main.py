@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
+from streams.cli.actuators import actuators_app
 from streams.cli.adopt import adopt_app
 from streams.cli.alerts import alerts_app
 from streams.cli.audit import audit_app
@@ -243,6 +244,13 @@ def revoke(  # noqa: PLR0913 - each is an option
             help="Also revoke everything that it and its descendants created.",
         ),
     ] = False,
+    at_issuers: Annotated[
+        bool,
+        typer.Option(
+            "--at-issuers",
+            help="With --wait: wait also until it is proven dead at its issuers.",
+        ),
+    ] = False,
     output: Plain = "table",
 ) -> int:
     """Revoke a credential and everything that descends from it."""
@@ -257,6 +265,7 @@ def revoke(  # noqa: PLR0913 - each is an option
         output=output,
         worker=knowing("revoke", client, worker),
         with_created=with_created,
+        at_issuers=at_issuers,
     )
 
 
@@ -323,6 +332,7 @@ def guards(
 
 
 app.add_typer(sources_app)
+app.add_typer(actuators_app)
 app.add_typer(adopt_app, name="adopt")
 app.add_typer(kafka_app)
 app.add_typer(topics_app, name="topics", cls=PlainGroup)

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.identifiers import VOCABULARY
+from streams.cli.actuators import PROVEN, issuers_at, issuers_line
 from streams.cli.grants import waits
 from streams.cli.options import DONE
 from streams.cli.output import clean, count, show, to_stderr
@@ -35,6 +36,7 @@ def revoke(  # noqa: PLR0913 - each by name
     output: str,
     worker: Client | None = None,
     with_created: bool = False,
+    at_issuers: bool = False,
 ) -> int:
     """Revoke; return once the server's own table holds it, so that ``why`` sees it.
 
@@ -47,6 +49,7 @@ def revoke(  # noqa: PLR0913 - each by name
         output: ``table`` or ``json``.
         worker: who is asked about the table, where ``--worker`` names another one.
         with_created: revoke too what it and all below it created administratively.
+        at_issuers: wait too until it is proven dead at its issuers.
 
     Returns:
         1 when guards were waited for and not all of them enforce it, or when it waits
@@ -62,6 +65,7 @@ def revoke(  # noqa: PLR0913 - each by name
     name = names[0]
     if settled(worker, name, answer["token"]) is None:
         to_stderr("revoke", "accepted; the server's table does not show it yet")
+    end = time.monotonic() + (wait or 0.0)
     made, closures, told = _beyond(
         client, worker, order | {"identifier": name}, answer, wait, created=with_created
     )
@@ -71,8 +75,13 @@ def revoke(  # noqa: PLR0913 - each by name
     lines = [_revoked(answer, names)]
     lines += [] if seen is None else [closure_line(seen)]
     lines += [_also(made, closures[1:])] if with_created and told else []
-    show({"identifier": name} | answer | more, "\n".join(lines), output)
     all_closed = told and all(each["state"] == CLOSED for each in closures)
+    if at_issuers:
+        proven = issuers_at(client, answer["id"], end)
+        more["issuers"] = proven
+        lines.append(f"Issuers: {issuers_line(proven)}")
+        all_closed = all_closed and proven["state"] in PROVEN
+    show({"identifier": name} | answer | more, "\n".join(lines), output)
     held = any("pending" in each for each in made)
     return DONE if all_closed and not held else NOT_CLOSED
 

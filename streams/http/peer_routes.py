@@ -175,6 +175,13 @@ ROUTES: Final = (
     _of_ingress("POST", "/v1/withdrawals", again=False),
     _of_ingress("POST", "/v1/distrusts", again=False),
     _of_ingress("POST", "/v1/owners", again=False),
+    _of_ingress("GET", "/v1/actuators"),
+    _of_ingress(
+        "GET", "/v1/actuators/{name}", query=frozenset({"cause", "limit", "state"})
+    ),
+    _of_ingress("POST", "/v1/actuators/{name}/approvals", again=False),
+    _of_ingress("POST", "/v1/actuators/{name}/retries", again=False),
+    _of_ingress("GET", "/v1/revocations/{id}/issuers"),
     _of_ingress("GET", "/v1/approvals"),
     _of_ingress("POST", "/v1/approvals/{id}/approve", again=False),
     _of_ingress("POST", "/v1/approvals/{id}/reject", again=False),

@@ -36,7 +36,9 @@ INSIGHTS: Final = "insights"
 
 LABELS: Final[Mapping[str, str]] = {
     "act": "held, proposed",
+    "actuator": "actuators in the settings",
     "authority": "authorities in the settings",
+    "ending": "ended, pending, failed, unreachable, no_way",
     "issuer": "issuers in the settings",
     "kind": "kinds of findings: 20",
     "lease": "held, lapsed",
@@ -278,6 +280,12 @@ ALERTS_ATTEMPTS: Final = Count(
 )
 
 # What waits for a second person, and who says too much.
+ACTUATED: Final = Gauge(
+    "rescind_actuator_identifiers",
+    "Identifiers to be ended at their issuer, by actuator and by how far that is.",
+    ("actuator", "ending"),
+    roles=_SOURCES,
+)
 ACTS_WAITING: Final = Gauge(
     "rescind_acts_waiting",
     "Orders that wait for a second person; held: revocations over the blast limit.",

@@ -11,6 +11,7 @@ from urllib.parse import quote
 ASKED: Final = "asked"
 CURSOR: Final = "cursor"
 ENDING: Final = "ending"
+ENDING_CAUSE: Final = "ending_cause"
 ENDING_ORDER: Final = "ending_order"
 HEALTH: Final = "health"
 PENDING: Final = "pending"

@@ -20,12 +20,13 @@ from attrs import define, evolve, field
 from agents_registry.identifiers import NodeClass
 from enforcement.turns import in_turns, undisturbed
 from streams.model.endings import Ending, WantedEnd
+from streams.model.times import DAY
 from streams.ports.fact_log import NotWrittenError
 from streams.ports.findings_log import BehindError
 from streams.services.ending_faults import IssuerFaults
 from streams.services.ending_work import IssuerWork
 from streams.stages.ending.condemned import condemnation, reachable, standing_causes
-from streams.stages.ending.items import EndingItem, EndingState
+from streams.stages.ending.items import OPEN, EndingItem, EndingState
 from streams.stages.ending.progress import condemned_anew, no_more_condemned, no_way
 from streams.stages.ending.queue import EndingQueue
 
@@ -43,6 +44,9 @@ LOOK_SECONDS: Final = 0.5
 REST: Final = 9  # times that a look took, before the next one
 AT_ONCE: Final = 256  # items kept together
 MOST_NAMES: Final = 17
+WAITED_FOR: Final = DAY  # causes for which somebody may wait
+KEPT: Final = 7 * DAY  # that an item without news is kept
+LOOKED_FOR: Final = OPEN | {EndingState.WAITING}
 NONE_THERE: Final = "no way to end a {} there"
 WAITS: Final = {
     "plan": "planned: the mode is plan",
@@ -140,7 +144,23 @@ class EndingRounds:
         for cause in causes:
             await self._keep([item async for item in self._planned(cause)])
         await self._keep(self._admitted(standing))
+        recent = self._clock() - WAITED_FOR
+        waited = [each.digest.hex() for each in causes if each.at >= recent]
+        await self._records.note_planned(waited)
+        await self._sweep()
         self._seen = seen
+
+    async def _sweep(self) -> None:
+        """Forget what is over for long; what is condemned still is probed anew."""
+        before = self._clock() - KEPT
+        old = [
+            item
+            for item in self.queue.items()
+            if item.state not in LOOKED_FOR and item.changed < before
+        ]
+        await self._records.forget(old)
+        for item in old:
+            self.queue.drop(item)
 
     async def _keep(self, items: Iterable[EndingItem]) -> None:
         """Keep what changed, and let it be worked on."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from attrs import define, field
 
-from streams.ports.keyed_store import ENDING
+from streams.ports.keyed_store import ENDING, ENDING_CAUSE
 from streams.stages.ending.items import OPEN, EndingItem, EndingState
 
 if TYPE_CHECKING:
@@ -30,11 +30,13 @@ class EndingBook:
 
     _items: dict[str, EndingItem] = field(factory=dict, init=False)
     _of_cause: dict[str, dict[str, None]] = field(factory=dict, init=False)
+    _planned: set[str] = field(factory=set, init=False)
     _counts: Counter[tuple[str, str]] = field(factory=Counter, init=False)
 
     def listen(self, kept: KeyedStore) -> None:
         """Hear all that is kept and will be."""
         kept.follow(ENDING, self._heard)
+        kept.follow(ENDING_CAUSE, self._note_planned)
 
     def items(self, actuator: str) -> list[EndingItem]:
         """Items of an actuator."""
@@ -45,9 +47,9 @@ class EndingBook:
         found = [self._items[name] for name in self._of_cause.get(cause, ())]
         return [each for each in found if each.state is not EndingState.STOPPED]
 
-    def count(self, actuator: str, shown: str) -> int:
-        """Count the items of an actuator that closure shows so."""
-        return self._counts[actuator, shown]
+    def is_planned(self, cause: str) -> bool:
+        """Whether all that a cause reaches was looked for once."""
+        return cause in self._planned or bool(self._of_cause.get(cause))
 
     def counts(self) -> dict[tuple[str, str], int]:
         """Count items by actuator, and by what closure shows."""
@@ -57,6 +59,9 @@ class EndingBook:
         """Item of an actuator that went wrong last; None: none did."""
         wrong = (each for each in self.items(actuator) if _is_wrong(each))
         return max(wrong, key=lambda each: each.changed, default=None)
+
+    def _note_planned(self, name: str, body: bytes | None) -> None:
+        (self._planned.discard if body is None else self._planned.add)(name)
 
     def _heard(self, name: str, body: bytes | None) -> None:
         before = self._items.pop(name, None)

@@ -45,6 +45,13 @@ class EndingRecords(Protocol):
             NotWrittenError: not all of them are kept.
         """
 
+    async def note_planned(self, causes: Sequence[str]) -> None:
+        """Note that all that causes reach is planned, for whoever waits for that.
+
+        Raises:
+            NotWrittenError: it is not noted.
+        """
+
     async def forget(self, items: Sequence[EndingItem]) -> None:
         """Keep items no longer.
 

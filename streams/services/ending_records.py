@@ -16,7 +16,7 @@ from attrs import define, field
 from agents_registry.facts import Relation
 from schemas.entries import Act
 from streams.model.records import Lifecycle, Parent
-from streams.ports.keyed_store import ENDING, ENDING_ORDER, Put
+from streams.ports.keyed_store import ENDING, ENDING_CAUSE, ENDING_ORDER, Put
 from streams.services.intake import IntakeBatch, Speaker, tell
 from streams.stages.ending.items import EndingItem
 
@@ -82,11 +82,20 @@ class KeptEndings:
 
     async def keep(self, items: Sequence[EndingItem]) -> None:
         """Keep the states of items."""
-        await self._outside(self._put([(each.name, each.dump()) for each in items]))
+        bodies = [(each.name, each.dump()) for each in items]
+        await self._outside(self._put(ENDING, bodies))
+
+    async def note_planned(self, causes: Sequence[str]) -> None:
+        """Note that all that causes reach is planned."""
+        new = [each for each in causes if self._kept.get(ENDING_CAUSE, each) is None]
+        if new:
+            body = orjson.dumps({"at": self._own().received_at})
+            await self._outside(self._put(ENDING_CAUSE, [(each, body) for each in new]))
 
     async def forget(self, items: Sequence[EndingItem]) -> None:
         """Keep items no longer."""
-        await self._outside(self._put([(each.name, None) for each in items]))
+        bodies = [(each.name, None) for each in items]
+        await self._outside(self._put(ENDING, bodies))
 
     async def begin(self, item: EndingItem) -> None:
         """Keep an item whose act begins, with a line of the audit chain."""
@@ -146,10 +155,10 @@ class KeptEndings:
         else:
             self._retried[actuator] = max(self.retried(actuator), order["at"])
 
-    async def _put(self, bodies: Sequence[tuple[str, bytes | None]]) -> None:
+    async def _put(self, kind: str, bodies: Sequence[tuple[str, bytes | None]]) -> None:
         for start in range(0, len(bodies), AT_ONCE):
             some = bodies[start : start + AT_ONCE]
-            puts = [self._kept.put(ENDING, name, body) for name, body in some]
+            puts = [self._kept.put(kind, name, body) for name, body in some]
             for failed in await asyncio.gather(*puts, return_exceptions=True):
                 if isinstance(failed, BaseException):
                     raise failed

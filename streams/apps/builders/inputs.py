@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from streams.apps.builders.access import AccessControl, access
+from streams.apps.builders.endings import IssuerEndings, endings
 from streams.apps.builders.followed_logs import following, listening
 from streams.apps.builders.hooks import Receivers, RequestCounts, receivers
 from streams.apps.builders.orders import Orders, orders
@@ -73,6 +74,7 @@ class Inputs:
     tokens: Tokens
     speakers: Speakers
     orders: Orders
+    endings: IssuerEndings
     counts: RequestCounts
     receivers: Receivers
     scim: ScimServer | None
@@ -84,12 +86,14 @@ class Inputs:
     def collectors(self) -> tuple[Collector, ...]:
         """Collectors for ``/metrics``."""
         book = SourceMetrics(self.ports.book)
-        return self.counts.collector, book, self.orders.collector
+        ends = self.endings.collector
+        return self.counts.collector, book, self.orders.collector, ends
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes."""
         self.access.guard(app)
         self.orders.add_to(app)
+        self.endings.add_to(app)
         self.receivers.add_to(app)
         if self.scim is not None:
             self.scim.add_to(app)
@@ -182,6 +186,7 @@ def inputs(
             vaults=ports.vaults,
             fresh_id=fresh_id,
         ),
+        endings=endings(tokens, speakers, intake, kept, given.vocabulary),
         counts=counts,
         receivers=receivers(settings, tokens, speakers, intake, counts),
         scim=scim_server(settings, tokens, speakers, resources, fresh_id),

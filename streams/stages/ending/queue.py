@@ -80,6 +80,12 @@ class EndingQueue:
         """Whether somebody works on an item now."""
         return key in self._taken
 
+    def drop(self, item: EndingItem) -> None:
+        """Forget an item that is over."""
+        del self._items[item.key]
+        for cause in item.causes:
+            self._of_cause[cause].pop(item.key, None)
+
     def hold(self, item: EndingItem) -> None:
         """Note the state of an item that whoever has taken it works on."""
         self.put(item)

@@ -1,0 +1,127 @@
+"""A revoke ends a real vault's tokens by the embedded server, and shows the proof."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.integration.cli_server import DEADLINE, environment
+from tests.integration.forked_program import run_to_end
+from tests.integration.openbao_server import OpenBaoServer
+from tests.integration.serving import Server, running, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+
+OK = 200
+
+
+@pytest.fixture(scope="module")
+def bao(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenBaoServer]:
+    """Run a vault."""
+    with OpenBaoServer(tmp_path_factory.mktemp("bao")) as server:
+        yield server
+
+
+def made(bao: OpenBaoServer, token: str, **body: Any) -> dict[str, Any]:
+    """Make a token."""
+    answer = bao.call("POST", "auth/token/create", token, {"ttl": "1h", **body})
+    assert answer.status == OK, answer
+    found: dict[str, Any] = answer.body["auth"]
+    return found
+
+
+def lives(bao: OpenBaoServer, token: dict[str, Any]) -> bool:
+    """Whether the vault lets a token look itself up."""
+    found = bao.call("GET", "auth/token/lookup-self", token["client_token"])
+    return found.status == OK
+
+
+def settings(bao: OpenBaoServer, **more: Any) -> dict[str, Any]:
+    """Watch its audit log, and act there."""
+    ours = {
+        "vendor": "openbao", "authority": "vault", "url": bao.url, "allow_http": True,
+        "device": "main", "token": {"value": bao.root_token}, "mode": "automatic",
+    }  # fmt: skip
+    watched = {"path": str(bao.audit_log), "source": "vault", "authority": "vault"}
+    watch = [watched | {"poll_seconds": 0.01}]
+    return {"watch": watch, "actuators": {"ours": ours | more}}
+
+
+def name_of(bao: OpenBaoServer, token: dict[str, Any]) -> str:
+    """Name of a token, as the audit log has it."""
+    return f"vault.accessor:{bao.hash(token['accessor'])}"
+
+
+async def known(server: Server, *names: str) -> None:
+    """Wait until tokens are in the table."""
+    for name in names:
+
+        async def allowed(name: str = name) -> bool:
+            _, found = await server.get(f"/v1/why/{name}")
+            return bool(found["reason"] == "lives")
+
+        await until(allowed)
+
+
+async def revoked(server: Server, name: str) -> str:
+    """Revoke; give the id."""
+    body = {"identifier": name, "reason": "test"}
+    status, answer = await server.post("/v1/revocations", "revoker", body)
+    assert 201 == status, answer
+    identity: str = answer["id"]
+    return identity
+
+
+async def issuers(server: Server, identity: str) -> dict[str, Any]:
+    """Return what is proven at issuers."""
+    status, found = await server.get(f"/v1/revocations/{identity}/issuers")
+    assert OK == status, found
+    answer: dict[str, Any] = found
+    return answer
+
+
+async def test_an_orphan_of_a_dead_token_ends_at_the_vault(
+    bao: OpenBaoServer, tmp_path: Path
+) -> None:
+    """The vault leaves what revoke-orphan parted; Rescind ends it, and proves it."""
+    parent = made(bao, bao.root_token, policies=["root"])
+    child = made(bao, parent["client_token"], policies=["root"])
+    grandchild = made(bao, child["client_token"], policies=["default"])
+    names = [name_of(bao, each) for each in (parent, child, grandchild)]
+    async with running(tmp_path, **settings(bao)) as server:
+        await known(server, *names)
+        body = {"token": child["client_token"]}
+        bao.call("POST", "auth/token/revoke-orphan", bao.root_token, body)
+        assert lives(bao, grandchild)
+
+        identity = await revoked(server, names[0])
+
+        async def ended() -> dict[str, Any] | None:
+            found = await issuers(server, identity)
+            return found if found["state"] == "ended" else None
+
+        found = await until(ended)
+        _, listed = await server.get("/v1/actuators")
+        line = ("closure", identity, "--wait", "5", "--output", "json")
+        own = environment(tmp_path, RESCIND_TOKEN="viewer")
+        done = await asyncio.to_thread(
+            run_to_end, *line, "--url", server.url, cwd=tmp_path, env=own,
+            timeout=DEADLINE,
+        )  # fmt: skip
+
+    assert [False] * 3 == [lives(bao, each) for each in (parent, child, grandchild)]
+    assert 3 == found["ended"]
+    assert [] == found["not_ended"]
+    (row,) = listed["actuators"]
+    assert ("ours", "automatic", "well", 3) == (
+        row["name"], row["mode"], row["health"], row["ended"],
+    )  # fmt: skip
+    assert "ended" == json.loads(done.stdout)["issuers"]["state"]
+    assert bao.root_token not in done.stdout
