@@ -14,6 +14,7 @@ from streams.apps.builders.description import described
 from streams.apps.builders.door import door
 from streams.apps.builders.http_listener import accepting
 from streams.apps.builders.ingress_pages import ingress_pages
+from streams.apps.builders.kafka_endings import ending_beside
 from streams.apps.builders.kafka_inputs import kafka_inputs
 from streams.apps.builders.kafka_log import ingress_log
 from streams.apps.builders.sources import check_kafka
@@ -89,6 +90,7 @@ async def receive(
         pages = ingress_pages(given, taking, reading, clock, [held, passing.collector])
         following = _following(given, taking, pages.app, published)
         await running.enter_async_context(following)
+        alone = await running.enter_async_context(ending_beside(given, taking))
         passing.add_to(pages.app)  # last: it adds what is not there
         await running.enter_async_context(passing.running())
         running.push_async_callback(written.flush)
@@ -103,7 +105,7 @@ async def receive(
             held.watch(),
             pages.writing.outlook.run(pages.writing.judge),
             *written.works(clock),
-            *taking.works(),
+            *taking.works(alone),
         )
 
 

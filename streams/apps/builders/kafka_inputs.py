@@ -53,14 +53,20 @@ class KafkaInputs:
         silences = KeptSilences(self.log.kept, self.common.speakers.clock)
         Lists(tokens, self.findings, self.letters, silences.all).add_to(app)
 
-    def works(self) -> list[Coroutine[None, None, None]]:
-        """Coroutines of sources and operators, which run until cancelled."""
+    def works(
+        self, alone: Mapping[str, Callable[[], Coroutine[None, None, None]]]
+    ) -> list[Coroutine[None, None, None]]:
+        """Coroutines of sources and operators, which run until cancelled.
+
+        Args:
+            alone: what else one process of the realm does at a time, by its name.
+        """
         log, common = self.log, self.common
         realm = common.described.settings.realm
         return [
             *(each() for each in common.loops()),
             *(each.run() for each in self.raw.values()),
-            LeaderLock(log.kafka, realm, common.alone()).run(),
+            LeaderLock(log.kafka, realm, {**common.alone(), **alone}).run(),
             self.findings.run(),
             self.letters.run(),
         ]
