@@ -158,7 +158,7 @@ public-samples: install ## Read the public samples in the folder RESCIND_FIXTURE
 
 # Needs a Keycloak that runs; docs/sources/keycloak.md says how to start one.
 e2e-keycloak: install ## Revoke at a running Keycloak; see it denied at a guard
-	$(RUN)/pytest -m live -s tests/e2e/test_keycloak_live.py
+	$(RUN)/pytest -m live -s tests/e2e/test_keycloak_live.py tests/e2e/test_issuer_keycloak.py
 
 # RESCIND_IMAGE_BASE names another base; deploy/docker/base.sh makes one.
 test-image: install ## Build the image, and run the demos in it; needs a Docker engine

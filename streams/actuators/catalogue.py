@@ -11,7 +11,7 @@ from streams.model.extensions import ExtensionError, extensions, loaded
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FOLDERS: Final = ("openbao",)
+FOLDERS: Final = ("openbao", "keycloak", "kubernetes", "aws", "webhook")
 
 
 @cache

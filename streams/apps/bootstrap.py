@@ -17,11 +17,11 @@ from cryptography.hazmat.primitives.serialization import (
 
 from streams.clients.rescind import AUDIT_PUBLIC, TOKEN_FILE
 from streams.engines.embedded.data_folder import LOCK, lock_folder
+from streams.outbound.standard_webhooks import PREFIX
 from streams.process.private_folder import create_private, make_private
 from streams.process.whole_file import write_private
 from streams.services.audit_heads import HeadKey
 from streams.settings.access import StaticToken
-from streams.sinks.standard_webhooks import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,8 +19,8 @@ from agents_registry.identifiers import Identifier
 from streams.apps.embedded import Served, serve
 from streams.demo.receiver import WebhookReceiver, receiving
 from streams.outbound.client import HttpClient
+from streams.outbound.standard_webhooks import PREFIX
 from streams.settings.server import SentinelSettings, Settings
-from streams.sinks.standard_webhooks import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable

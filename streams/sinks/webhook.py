@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from attrs import field, frozen
 
-from streams.sinks import ocsf, standard_webhooks
+from streams.outbound import standard_webhooks
+from streams.sinks import ocsf
 from streams.sinks.sink import JSON, Sink, SinkRequest
 from streams.stages.notify.deliveries import Delivery
 

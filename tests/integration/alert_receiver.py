@@ -21,7 +21,7 @@ from attrs import define, field
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from standardwebhooks import Webhook, webhooks
 
-from streams.sinks.standard_webhooks import public_key
+from streams.outbound.standard_webhooks import public_key
 from tests.integration.serving import SECRET
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from streams.model.times import SECOND
-from streams.sinks.standard_webhooks import checked_secret, headers, public_key
+from streams.outbound.standard_webhooks import checked_secret, headers, public_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

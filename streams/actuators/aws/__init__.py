@@ -1,0 +1,1 @@
+"""AWS: access keys, passwords, users and roles of one account."""

@@ -1,0 +1,244 @@
+"""Access keys, passwords, users and roles of an account: how each of them is ended.
+
+Rules:
+
+- An access key is made inactive, and active again after a lift. What ends it for good
+  deletes it where the settings say so: an inactive key can be looked into later.
+- Temporary credentials cannot be ended. An inline policy of their user or role denies
+  everything to those that are older than a time (`aws:TokenIssueTime`), as the console
+  does to revoke sessions. A later time replaces an earlier one, never the reverse.
+- What ends a user or a role for good, or suspends it, denies it everything. Keys and
+  the password of a user are its children, and are ended too.
+- Of a user or role that is gone nothing is known of its temporary credentials: they
+  count as alive for as long as any may live (36 hours).
+- A look proves what IAM has stored. IAM is eventually consistent: a stored policy may
+  take minutes to act everywhere.
+
+Source: IAM API reference (UpdateAccessKey, DeleteAccessKey, ListAccessKeys,
+GetAccessKeyLastUsed, Put-, Get- and DeleteRolePolicy, the same of users, Get- and
+DeleteLoginProfile); STS API reference (GetAccessKeyInfo);
+IAM user guide, "Revoke IAM role temporary security credentials", "Disabling
+permissions for temporary security credentials".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from agents_registry.identifiers import Identifier
+from streams.actuators.aws.iam import Iam, action, text
+from streams.actuators.aws.policies import (
+    ALL,
+    OLDER,
+    covers,
+    denies_all,
+    everything,
+    older_than,
+)
+from streams.actuators.ways import Look, Way, alive, dead, never, unknown
+from streams.model.endings import Alive, Ending, WantedEnd
+from streams.model.times import SECOND
+from streams.sources.aws.effects import login_profile
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+
+    from streams.actuators.calls import Call, IssuerApi
+    from streams.model.endings import EndTarget
+
+KEY: Final = "aws.access_key"
+USER: Final = "aws.user"
+ROLE: Final = "aws.role"
+PASSWORD: Final = "aws.login_profile"  # noqa: S105 - a kind
+SETTLES: Final = 30.0  # seconds
+LONGEST: Final = 36 * 3600 * SECOND  # life of temporary credentials
+INACTIVE: Final = "Inactive"
+TEMPORARY: Final = (
+    "AWS cannot end temporary credentials: end their role or user up to a time"
+)
+ROOT: Final = "AWS lets nobody deny anything to the root user; its owner must act"
+ELSEWHERE: Final = "it is of another account"
+
+
+class AwsWay(Way):
+    """A way in one account.
+
+    Args:
+        account: its number; empty: it is not checked.
+    """
+
+    def __init__(self, account: str) -> None:
+        self._account = account
+
+    def name_of(self, name: Identifier) -> str:
+        """Name of a user or role; empty where it is of another account, or root."""
+        parts = name.value.split(":", 5)
+        if len(parts) < 6 or "/" not in parts[5]:  # noqa: PLR2004 - an ARN
+            return ""
+        ours = not self._account or parts[4] == self._account
+        return parts[5].rsplit("/", 1)[-1] if ours else ""
+
+    def why_not(self, name: Identifier) -> Look:
+        """Look at what has no name here."""
+        return never(ROOT if name.value.endswith(":root") else ELSEWHERE)
+
+
+class AwsKeyWay(Way):
+    """A long-lived access key.
+
+    Args:
+        account: whose keys it ends.
+        sts: tells whose a key is, also of one that is gone.
+        delete: an inactive key that is to end for good is deleted.
+    """
+
+    ending: ClassVar[Ending] = Ending(
+        "make the access key inactive", suspends=True, settles=SETTLES
+    )
+
+    def __init__(self, account: str, sts: IssuerApi, *, delete: bool) -> None:
+        self._account = account
+        self._sts = sts
+        self._delete = delete
+
+    async def look(self, api: IssuerApi, target: EndTarget) -> Look:
+        """List the keys of its user, whom IAM names."""
+        iam, key = Iam(api), target.identifier.value
+        if key.startswith("ASIA"):
+            return never(TEMPORARY)
+        used = await iam.look("GetAccessKeyLastUsed", AccessKeyId=key)
+        if used is None:
+            return await self._gone(key)
+        user = text(used, "UserName")
+        async for one in iam.members("ListAccessKeys", UserName=user):
+            if one.get("AccessKeyId") == key:
+                return self._seen(target, user, one.get("Status", ""))
+        return dead("its user has no such key any more")
+
+    async def _gone(self, key: str) -> Look:
+        found = await Iam(self._sts).look("GetAccessKeyInfo", AccessKeyId=key)
+        if found is None or text(found, "Account") != self._account:
+            return never(ELSEWHERE)
+        return dead("the account has no such key any more")
+
+    def _seen(self, target: EndTarget, user: str, status: str) -> Look:
+        for_good = self._delete and target.wanted is WantedEnd.ENDED
+        state = Alive.DEAD if status == INACTIVE and not for_good else Alive.ALIVE
+        return Look(state, f"the key is {status}", {"user": user, "status": status})
+
+    def calls(self, target: EndTarget, found: Mapping[str, Any]) -> Iterable[Call]:
+        """Make it inactive, or active again; delete it where it is to end for good."""
+        which = {"UserName": found["user"], "AccessKeyId": target.identifier.value}
+        if target.wanted is WantedEnd.RESTORED:
+            yield action("UpdateAccessKey", **which, Status="Active")
+            return
+        if found["status"] != INACTIVE:
+            yield action("UpdateAccessKey", **which, Status=INACTIVE)
+        if self._delete and target.wanted is WantedEnd.ENDED:
+            yield action("DeleteAccessKey", **which)
+
+
+class AwsPolicyWay(AwsWay):
+    """A user or a role, whose requests an inline policy denies.
+
+    Args:
+        account: as in `AwsWay`.
+        clock: gives the time (ns).
+    """
+
+    noun: ClassVar[str]
+
+    def __init__(self, account: str, clock: Callable[[], int]) -> None:
+        super().__init__(account)
+        self._clock = clock
+
+    async def look(self, api: IssuerApi, target: EndTarget) -> Look:
+        """Read the policy, if there is one."""
+        iam, name = Iam(api), self.name_of(target.identifier)
+        if not name:
+            return self.why_not(target.identifier)
+        if await iam.look(f"Get{self.noun}", **{f"{self.noun}Name": name}) is None:
+            return self._gone(target)
+        if denies_all(await self._policy(iam, name, ALL)):
+            return Look(Alive.DEAD, "a policy denies everything", {"name": name})
+        since = target.not_before
+        if since is not None and covers(await self._policy(iam, name, OLDER), since):
+            return dead("a policy denies the older sessions")
+        return alive("no policy of ours denies it", name=name)
+
+    async def _policy(self, iam: Iam, name: str, policy: str) -> str:
+        which = {f"{self.noun}Name": name, "PolicyName": policy}
+        found = await iam.look(f"Get{self.noun}Policy", **which)
+        return "" if found is None else text(found, "PolicyDocument")
+
+    def _gone(self, target: EndTarget) -> Look:
+        since = target.not_before
+        if since is not None and self._clock() - since > LONGEST:
+            return dead("it is gone, and so is all that was issued to it")
+        return unknown("it is gone, and AWS may honour its temporary credentials")
+
+    def calls(self, target: EndTarget, found: Mapping[str, Any]) -> Iterable[Call]:
+        """Write the policy, or take it away."""
+        which, since = {f"{self.noun}Name": found["name"]}, target.not_before
+        if target.wanted is WantedEnd.RESTORED:
+            yield action(f"Delete{self.noun}Policy", **which, PolicyName=ALL)
+        elif since is None:
+            which |= {"PolicyName": ALL, "PolicyDocument": everything()}
+            yield action(f"Put{self.noun}Policy", **which)
+        else:
+            which |= {"PolicyName": OLDER, "PolicyDocument": older_than(since)}
+            yield action(f"Put{self.noun}Policy", **which)
+
+
+class AwsRoleWay(AwsPolicyWay):
+    """A role."""
+
+    noun = "Role"
+    ending: ClassVar[Ending] = Ending(
+        "deny the role's older sessions by a policy",
+        suspends=True, dated=True, settles=SETTLES,
+    )  # fmt: skip
+
+
+class AwsUserWay(AwsPolicyWay):
+    """A user, with its keys and its password."""
+
+    noun = "User"
+    ending: ClassVar[Ending] = Ending(
+        "deny the user by a policy",
+        mints=True, suspends=True, dated=True, settles=SETTLES,
+    )  # fmt: skip
+
+    async def children(
+        self, api: IssuerApi, target: EndTarget
+    ) -> AsyncIterator[Identifier]:
+        """Yield its keys, and its password where it has one."""
+        iam, name = Iam(api), self.name_of(target.identifier)
+        if not name:
+            return
+        async for one in iam.members("ListAccessKeys", UserName=name):
+            yield Identifier(KEY, one["AccessKeyId"])
+        password = login_profile(target.identifier)
+        if password is not None and await iam.look("GetLoginProfile", UserName=name):
+            yield password
+
+
+class AwsPasswordWay(AwsWay):
+    """The password of a user."""
+
+    ending: ClassVar[Ending] = Ending("delete the password", settles=SETTLES)
+
+    async def look(self, api: IssuerApi, target: EndTarget) -> Look:
+        """Ask whether there is one."""
+        name = self.name_of(target.identifier)
+        if not name:
+            return self.why_not(target.identifier)
+        found = await Iam(api).look("GetLoginProfile", UserName=name)
+        if found is None:
+            return dead("the user has no password")
+        return alive("the user has a password", name=name)
+
+    def calls(self, target: EndTarget, found: Mapping[str, Any]) -> Iterable[Call]:
+        """Delete it."""
+        del target
+        yield action("DeleteLoginProfile", UserName=found["name"])

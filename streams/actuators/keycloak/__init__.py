@@ -1,0 +1,1 @@
+"""Keycloak: sessions, users, clients and consents of one realm."""

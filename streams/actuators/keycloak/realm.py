@@ -1,0 +1,128 @@
+"""What all ways ask of a realm: its id, its clients, its users' sessions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from streams.actuators.calls import Call, path
+from streams.outbound.answers import RequestError, UnreadableAnswerError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from agents_registry.identifiers import Identifier
+    from streams.actuators.calls import IssuerApi
+    from streams.outbound.answers import HttpAnswer
+
+PAGE: Final = 100
+MOST: Final = 20_000  # sessions of one client that are looked through
+USER: Final = "keycloak.user"
+CLIENT: Final = "keycloak.client"
+CLIENT_UUID: Final = "keycloak.client_uuid"
+
+Item = dict[str, Any]
+
+
+def missing(answer: HttpAnswer) -> bool:
+    """Whether Keycloak itself says that there is none, by an error of its own."""
+    try:
+        said = answer.object()
+    except UnreadableAnswerError:
+        return False
+    return "error" in said or "errorMessage" in said
+
+
+class KeycloakRealm:
+    """One realm, by its name."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._id = ""
+
+    def path(self, *parts: str) -> str:
+        """Path below the realm in the admin API."""
+        return path("admin", "realms", self._name, *parts)
+
+    async def check(self, api: IssuerApi, realm_id: str) -> None:
+        """Make sure that a name is of this realm.
+
+        Raises:
+            RequestError: it is not, or the realm cannot be read.
+        """
+        if not self._id:
+            found = await api.object(Call("read the realm", "GET", self.path()))
+            self._id = str((found or {}).get("id"))
+        if self._id != realm_id:
+            raise RequestError("another_realm", "its name has another realm's id")
+
+    async def client(self, api: IssuerApi, name: Identifier) -> Item | None:
+        """Client that an identifier names; None: the realm has none.
+
+        Raises:
+            RequestError: there is no answer to use, or it is of another realm.
+        """
+        realm_id, _, value = name.value.partition("|")
+        await self.check(api, realm_id)
+        if name.kind == CLIENT_UUID:
+            call = Call("read the client", "GET", self.path("clients", value))
+            return await api.object(call, missing)
+        return await self.client_named(api, value)
+
+    async def client_named(self, api: IssuerApi, client_id: str) -> Item | None:
+        """Client of a client id; None: the realm has none."""
+        query = f"?clientId={quote(client_id, safe='')}"
+        call = Call("find the client", "GET", self.path("clients") + query)
+        found = await api.objects(call)
+        return next((one for one in found if one.get("clientId") == client_id), None)
+
+    async def user(self, api: IssuerApi, user: str) -> Item | None:
+        """User of an id; None: the realm has none."""
+        call = Call("read the user", "GET", self.path("users", user))
+        return await api.object(call, missing)
+
+    async def user_sessions(self, api: IssuerApi, user: str) -> list[Item]:
+        """Sessions of a user that are online; none of a user that is gone."""
+        call = Call("list its sessions", "GET", self.path("users", user, "sessions"))
+        return await api.objects(call, missing=missing)
+
+    async def offline_of(self, api: IssuerApi, user: str) -> AsyncIterator[Item]:
+        """Yield offline sessions of a user; one of several clients comes with each."""
+        for client in await self._with_sessions(api, "offline"):
+            below = self.path("users", user, "offline-sessions", client)
+            call = Call("list its offline sessions", "GET", below)
+            for one in await api.objects(call, missing=missing):
+                yield one
+
+    async def sessions(self, api: IssuerApi, *, offline: bool) -> AsyncIterator[Item]:
+        """Yield sessions of all clients; one of several clients comes with each.
+
+        Raises:
+            RequestError: there are too many to look through.
+        """
+        counted = "offline" if offline else "active"
+        for client in await self._with_sessions(api, counted):
+            async for one in self.client_sessions(api, client, offline=offline):
+                yield one
+
+    async def client_sessions(
+        self, api: IssuerApi, client: str, *, offline: bool
+    ) -> AsyncIterator[Item]:
+        """Yield sessions of a client, by its internal id."""
+        kind = "offline-sessions" if offline else "user-sessions"
+        below = self.path("clients", client, kind)
+        for first in range(0, MOST, PAGE):
+            query = f"?first={first}&max={PAGE}"
+            call = Call("list the client's sessions", "GET", below + query)
+            page = await api.objects(call, missing=missing)
+            for one in page:
+                yield one
+            if len(page) < PAGE:
+                return
+        raise RequestError("too_many", f"a client has more than {MOST} sessions")
+
+    async def _with_sessions(self, api: IssuerApi, counted: str) -> list[str]:
+        """Clients with sessions, by their internal ids."""
+        call = Call("count the sessions", "GET", self.path("client-session-stats"))
+        found = await api.objects(call)
+        return [str(one["id"]) for one in found if str(one.get(counted, "1")) != "0"]

@@ -1,0 +1,70 @@
+"""What an operator sets for ending things at a Keycloak realm."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from streams.actuators.calls import IssuerApi, path
+from streams.actuators.keycloak.realm import CLIENT, CLIENT_UUID, USER, KeycloakRealm
+from streams.actuators.keycloak.ways import (
+    CLIENT_SESSION,
+    GRANT,
+    SESSION,
+    KeycloakClientWay,
+    KeycloakGrantWay,
+    KeycloakPartWay,
+    KeycloakSessionWay,
+    KeycloakUserWay,
+)
+from streams.actuators.settings import ServerSettings
+from streams.actuators.ways import WayActuator
+from streams.model.shared_secret import SharedSecret
+from streams.model.times import SECOND
+from streams.outbound.client import HttpClient
+from streams.outbound.client_credentials import ClientCredentials
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streams.actuators.actuator import Actuator
+
+
+class KeycloakActuator(ServerSettings):
+    """A realm, and the client that acts in it.
+
+    Attributes:
+        realm: its name.
+        client_id: of a client with a service account.
+        client_secret: of that client.
+        client_realm: realm of that client; empty: the same.
+    """
+
+    vendor: Literal["keycloak"]
+    realm: str
+    client_id: str
+    client_secret: SharedSecret
+    client_realm: str = ""
+
+    def actuator(self, name: str, clock: Callable[[], int]) -> Actuator:
+        """Make it."""
+        del name
+        of = path("realms", self.client_realm or self.realm)
+        token = ClientCredentials(
+            f"{self.base}{of}/protocol/openid-connect/token",
+            self.client_id,
+            self.client_secret.reveal,
+            lambda: clock() / SECOND,
+        )
+        api = IssuerApi(
+            HttpClient(authorization=token), self.base, seconds=self.timeout
+        )
+        realm = KeycloakRealm(self.realm)
+        ways = {
+            SESSION: KeycloakSessionWay(realm),
+            USER: KeycloakUserWay(realm),
+            CLIENT: KeycloakClientWay(realm),
+            CLIENT_UUID: KeycloakClientWay(realm),
+            GRANT: KeycloakGrantWay(realm),
+            CLIENT_SESSION: KeycloakPartWay(realm),
+        }
+        return WayActuator(api, ways, clock)

@@ -1,0 +1,272 @@
+"""Users, clients, sessions and consents of a realm: how each of them is ended.
+
+Rules:
+
+- A session is deleted. It is dead once no list of sessions has it, online or offline.
+- A user is disabled, and enabled again after a lift. What ends it for good logs it out
+  too; what ends all that is older logs it out alone, which sets its not-before.
+- A client is disabled, or gets a not-before. What was exchanged from the tokens of its
+  service account are tokens of that account's user, and Keycloak honours them further:
+  the user is logged out with its client.
+- A consent is revoked, with the offline tokens that it gave.
+- A token has no door of its own in the admin API, and a client's part of a session has
+  none: they end with the session, the user or the client.
+
+Source: Keycloak Admin REST API 26 (sessions, users, clients); behaviour seen on 26.7.3.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import quote
+
+from agents_registry.identifiers import Identifier
+from streams.actuators.calls import Call
+from streams.actuators.ways import Look, Way, alive, dead, never
+from streams.model.endings import Alive, Ending, WantedEnd
+from streams.model.times import SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Mapping
+
+    from streams.actuators.calls import IssuerApi
+    from streams.actuators.keycloak.realm import KeycloakRealm
+    from streams.model.endings import EndTarget
+
+SESSION: Final = "session.id"
+CLIENT_SESSION: Final = "keycloak.client_session"
+GRANT: Final = "keycloak.grant"
+PART: Final = (
+    "Keycloak ends a client's part of a session by its refresh token alone (RFC 7009); "
+    "end the session, or the client"
+)
+NO_CONSENT: Final = (
+    "the user gave no consent that could be revoked; end the user or the client"
+)
+
+
+def seconds_after(time: int) -> int:
+    """Whole second that lies behind a time (ns): Keycloak counts in seconds."""
+    return time // SECOND + 1
+
+
+class KeycloakWay(Way):
+    """A way in one realm."""
+
+    def __init__(self, realm: KeycloakRealm) -> None:
+        self.realm = realm
+
+
+class KeycloakSessionWay(KeycloakWay):
+    """A session, online or offline."""
+
+    ending: ClassVar[Ending] = Ending("delete the session")
+
+    async def look(self, api: IssuerApi, target: EndTarget) -> Look:
+        """Look for it among the sessions of all clients."""
+        found = {}
+        for place, offline in (("online", False), ("offline", True)):
+            sessions = self.realm.sessions(api, offline=offline)
+            if await _has(sessions, target.identifier.value):
+                found[place] = True
+        if not found:
+            return dead("no list of sessions has it")
+        return alive(f"it is {' and '.join(found)}", **found)
+
+    def calls(self, target: EndTarget, found: Mapping[str, Any]) -> Iterable[Call]:
+        """Delete it where it was seen."""
+        below = self.realm.path("sessions", target.identifier.value)
+        for place, offline in (("online", "false"), ("offline", "true")):
+            if place in found:
+                name = f"delete the {place} session"
+                yield Call(name, "DELETE", f"{below}?isOffline={offline}")
+
+
+async def _has(sessions: AsyncIterator[dict[str, Any]], session: str) -> bool:
+    async for one in sessions:
+        if one.get("id") == session:
+            return True
+    return False
+
+
+class KeycloakUserWay(KeycloakWay):
+    """A user, also the one of a service account."""
+
+    ending: ClassVar[Ending] = Ending(
+        "disable the user and log it out", mints=True, suspends=True, dated=True
+    )
+
+    async def look(self, api: IssuerApi, target: EndTarget) -> Look:
+        """Read whether it is enabled, its not-before and its sessions."""
+        found = await self.realm.user(api, target.identifier.value)
+        if found is None:
+            return dead("the realm has no such user")
+        if found.get("enabled") is False:
+            return dead("the user is disabled")
+        if target.not_before is None:
+            return alive("the user is enabled")
+        return await user_since(self.realm, api, found, target.not_before)
+
+    def calls(self, target: EndTarget, found: Mapping[str, Any]) -> Iterable[Call]:
+        """Disable, enable or log it out, as is wanted."""
+        del found
+        below = self.realm.path("users", target.identifier.value)
+        if target.not_before is None:
+            yield _enabled("user", below, enabled=target.wanted is WantedEnd.RESTORED)
+        if target.wanted is WantedEnd.ENDED:
+            yield Call("log the user out", "POST", f"{below}/logout")
+
+    async def children(
+        self, api: IssuerApi, target: EndTarget
+    ) -> AsyncIterator[Identifier]:
+        """Yield its sessions."""
+        user = target.identifier.value
+        for one in await self.realm.user_sessions(api, user):
+            yield Identifier(SESSION, str(one.get("id")))
+        async for one in self.realm.offline_of(api, user):
+            yield Identifier(SESSION, str(one.get("id")))
+
+
+async def user_since(
+    realm: KeycloakRealm, api: IssuerApi, user: Mapping[str, Any], since: int
+) -> Look:
+    """Look at what a user was given up to a time (ns)."""
+    after = seconds_after(since)
+    if _number(user.get("notBefore")) < after:
+        return alive("the user's not-before is earlier, or in the same second")
+    for one in await realm.user_sessions(api, str(user.get("id"))):
+        if _number(one.get("start")) < after * 1000:
+            return alive("the user has a session from before")
+    return dead("the user's not-before is later, and no session is from before")
+
+
+class KeycloakClientWay(KeycloakWay):
+    """A client, by its client id or its internal id."""
+
+    ending: ClassVar[Ending] = Ending(
+        "disable the client and its service account, or set a not-before of both",
+        mints=True, suspends=True, dated=True,
+    )  # fmt: skip
+
+    async def look(self, api: IssuerApi, target: EndTarget) -> Look:
+        """Read whether it is enabled, its not-before, and its service account's."""
+        found = await self.realm.client(api, target.identifier)
+        if found is None:
+            return dead("the realm has no such client")
+        uuid, since = str(found.get("id")), target.not_before
+        account = await self._account(api, found)
+        parts = {"uuid": uuid, "user": str(account.get("id")) if account else ""}
+        off = [one for one in (found, account or found) if one.get("enabled") is False]
+        if off and target.wanted is WantedEnd.RESTORED:
+            return Look(Alive.DEAD, "it, or its service account, is disabled", parts)
+        if account is not None and account.get("enabled") is not False:
+            if since is None:
+                return alive("its service account is enabled", **parts)
+            seen = await user_since(self.realm, api, account, since)
+            if seen.alive is Alive.ALIVE:
+                return alive(f"of its service account: {seen.reason}", **parts)
+        if found.get("enabled") is False:
+            return dead("the client is disabled, as its service account")
+        if since is None:
+            return alive("the client is enabled", **parts)
+        if _number(found.get("notBefore")) < seconds_after(since):
+            return alive("the client's not-before is earlier", **parts)
+        return dead("the client's not-before is later, as its service account's")
+
+    async def _account(
+        self, api: IssuerApi, client: Mapping[str, Any]
+    ) -> dict[str, Any] | None:
+        if client.get("serviceAccountsEnabled") is not True:
+            return None
+        uuid = str(client.get("id"))
+        below = self.realm.path("clients", uuid, "service-account-user")
+        found = await api.object(Call("read its service account", "GET", below))
+        return await self.realm.user(api, str((found or {}).get("id")))
+
+    def calls(self, target: EndTarget, found: Mapping[str, Any]) -> Iterable[Call]:
+        """Disable or enable both, or set the not-before of both."""
+        below = self.realm.path("clients", found["uuid"])
+        user = self.realm.path("users", found["user"]) if found["user"] else ""
+        if target.not_before is None:
+            back = target.wanted is WantedEnd.RESTORED
+            yield _enabled("client", below, enabled=back)
+            if user:
+                yield _enabled("service account", user, enabled=back)
+            return
+        since = {"notBefore": seconds_after(target.not_before)}
+        yield Call("set the client's not-before", "PUT", below, json=since)
+        yield Call("push the not-before", "POST", f"{below}/push-revocation")
+        if user:
+            yield Call("log the service account out", "POST", f"{user}/logout")
+
+
+class KeycloakGrantWay(KeycloakWay):
+    """What a user allowed a client: the consent, and offline tokens by it."""
+
+    ending: ClassVar[Ending] = Ending("revoke the consent", dated=True)
+
+    async def look(self, api: IssuerApi, target: EndTarget) -> Look:
+        """Look for the client among the consents and the sessions of the user."""
+        realm_id, _, rest = target.identifier.value.partition("|")
+        client_id, _, user = rest.rpartition("|")
+        await self.realm.check(api, realm_id)
+        if await self.realm.user(api, user) is None:
+            return dead("the realm has no such user")
+        below = self.realm.path("users", user, "consents")
+        until = _until(target)
+        for one in await api.objects(Call("list its consents", "GET", below)):
+            given = _number(one.get("createdDate"))
+            if one.get("clientId") == client_id and given < until:
+                place = f"{below}/{quote(client_id, safe='')}"
+                return alive("the user's consent stands", place=place)
+        for one in await self.realm.user_sessions(api, user):
+            clients = one.get("clients")
+            if _number(one.get("start")) < until and (
+                isinstance(clients, dict) and client_id in clients.values()
+            ):
+                return never(NO_CONSENT)
+        return dead("no consent and no session of the client is from before")
+
+    def calls(self, target: EndTarget, found: Mapping[str, Any]) -> Iterable[Call]:
+        """Revoke it."""
+        del target
+        yield Call("revoke the consent", "DELETE", found["place"])
+
+
+class KeycloakPartWay(KeycloakWay):
+    """A client's part of a session: it can be looked at, and not ended alone."""
+
+    ending: ClassVar[Ending] = Ending("it ends with its session", dated=True)
+
+    async def look(self, api: IssuerApi, target: EndTarget) -> Look:
+        """Look for the session among those of the client."""
+        session, _, client_id = target.identifier.value.partition("|")
+        client = await self.realm.client_named(api, client_id)
+        if client is None:
+            return dead("the realm has no such client")
+        for offline in (False, True):
+            own = self.realm.client_sessions(api, str(client["id"]), offline=offline)
+            if await _has(own, session):
+                return never(PART)
+        return dead("the client has no part of such a session")
+
+    def calls(self, target: EndTarget, found: Mapping[str, Any]) -> Iterable[Call]:
+        """Return none."""
+        del target, found
+        return ()
+
+
+def _until(target: EndTarget) -> float:
+    """Milliseconds up to which all is to end."""
+    since = target.not_before
+    return math.inf if since is None else seconds_after(since) * 1000
+
+
+def _enabled(noun: str, below: str, *, enabled: bool) -> Call:
+    verb = "enable" if enabled else "disable"
+    return Call(f"{verb} the {noun}", "PUT", below, json={"enabled": enabled})
+
+
+def _number(value: Any) -> int:
+    return value if type(value) is int else 0

@@ -1,0 +1,1 @@
+"""Kubernetes: service accounts, token secrets and pods of one cluster."""

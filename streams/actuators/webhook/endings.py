@@ -1,0 +1,106 @@
+"""Have a system of your own end something, and ask it whether it did.
+
+Both requests are signed as Standard Webhooks (https://www.standardwebhooks.com). The
+act bears an id that stays the same, so the receiver may do it once. The question goes
+to an address of its own, which another part of that system should answer: one that
+looks whether the thing can be used, and not one that remembers being told.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from attrs import define, field
+
+from streams.actuators.actuator import Actuator
+from streams.actuators.webhook.messages import END, PROBE, id_of, message, read
+from streams.model.endings import ActAnswer, Alive, EndStep, Probed
+from streams.outbound.answers import UnreadableAnswerError
+from streams.outbound.client import RequestLimits
+from streams.outbound.waits import waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from streams.model.endings import Ending, EndTarget, NoWay
+    from streams.outbound.answers import HttpAnswer
+    from streams.outbound.client import HttpClient
+
+    Sign = Callable[[str, int, bytes], Mapping[str, str]]
+
+LARGEST: Final = 64 << 10
+_SUCCESS: Final = range(200, 300)
+_OK: Final = 200
+
+
+@define(eq=False)
+class WebhookEndings(Actuator):
+    """The actuator of one receiver.
+
+    Attributes:
+        client: pinned to the addresses that the settings allow.
+        url: where acts are posted.
+        probe_url: where questions are posted.
+        ends: how it ends each kind.
+        sign: gives the headers of a message: of its id, the time (ns) and its body.
+        clock: gives the time (ns).
+        fresh: gives an id that was given to no question before.
+    """
+
+    client: HttpClient
+    url: str
+    probe_url: str
+    ends: Mapping[str, Ending]
+    sign: Sign = field(repr=False)
+    clock: Callable[[], int]
+    fresh: Callable[[], str]
+    seconds: float = 10.0
+
+    def kinds(self) -> Mapping[str, Ending]:
+        """Those of the settings."""
+        return self.ends
+
+    async def plan(self, target: EndTarget) -> EndStep | NoWay:
+        """Plan to tell the receiver; it decides how it ends it."""
+        return EndStep(target, f"post {END} to the receiver")
+
+    async def act(self, step: EndStep) -> ActAnswer:
+        """Post the act to the receiver."""
+        target = step.target
+        answer = await self._post(self.url, END, id_of(target), target)
+        said = f"status {answer.status}"
+        wait = waiting(answer.headers, self.clock())
+        done = answer.status in _SUCCESS
+        return ActAnswer(done=done, said=said, retry_after=wait)
+
+    async def probe(self, target: EndTarget) -> Probed:
+        """Post a question to the receiver."""
+        question = self.fresh()
+        answer = await self._post(self.probe_url, PROBE, question, target)
+        if answer.status != _OK:
+            wait = waiting(answer.headers, self.clock())
+            answered = answer.status < 500  # noqa: PLR2004 - errors of the server
+            return Probed(
+                Alive.UNKNOWN, f"status {answer.status}", wait, answered=answered
+            )
+        try:
+            return read(answer.json(), question, target)
+        except UnreadableAnswerError as error:
+            return Probed(Alive.UNKNOWN, str(error))
+
+    async def _post(
+        self, url: str, kind: str, message_id: str, target: EndTarget
+    ) -> HttpAnswer:
+        now = self.clock()
+        body = message(kind, target, now)
+        headers = {
+            "content-type": "application/json", **self.sign(message_id, now, body),
+        }  # fmt: skip
+        bounds = RequestLimits(self.seconds, LARGEST)
+        return await self.client.request(
+            "POST", url, headers=headers, data=body, bounds=bounds
+        )
+
+    async def close(self) -> None:
+        """Close connections."""
+        await self.client.__aexit__()
