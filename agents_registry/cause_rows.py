@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
-from agents_registry.facts import Effect
+from agents_registry.facts import UNTIL_TOLERANCE, Effect
 from agents_registry.names import ABSENT
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ class RecordedCause(NamedTuple):
         at: when it happened, never later than the receipt (ns).
         mark: T of a not_before, never later than the receipt; else 0.
         uncertainty: of the version (ns).
+        until: it has no effect once this time is past (ns); None: it has no end.
+        kinds: it acts on nodes of these alone, sorted; empty: on all.
     """
 
     digest: bytes
@@ -47,6 +49,8 @@ class RecordedCause(NamedTuple):
     scopes: tuple[str, ...]
     device: str | None
     tenant: str | None
+    until: int | None = None
+    kinds: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, digest: bytes, node: int, fact: Cause) -> Self:
@@ -67,7 +71,28 @@ class RecordedCause(NamedTuple):
             scopes=fact.scopes,
             device=fact.device,
             tenant=fact.tenant,
+            until=fact.until,
+            kinds=tuple(sorted(set(fact.kinds))),
         )
+
+    @property
+    def over_at(self) -> int | None:
+        """First time of a clock at which it has no effect (ns); None: it has no end.
+
+        The clock may be ahead of the time, and what has ended allows.
+        """
+        return None if self.until is None else self.until + UNTIL_TOLERANCE
+
+    def is_over(self, at: int | None, now: int | None) -> bool:
+        """Whether its end is past.
+
+        Args:
+            at: an event time (ns), which is judged as it stands.
+            now: where there is none, the clock (ns); None: nothing is over.
+        """
+        over_at = self.until if at is not None else self.over_at
+        time = now if at is None else at
+        return over_at is not None and time is not None and time >= over_at
 
     @property
     def fact_id(self) -> str:
@@ -87,7 +112,10 @@ class RecordedCause(NamedTuple):
         )
 
 
-_Shared = tuple[str, Effect, "Reach", int, str, tuple[str, ...], str | None, str | None]
+_Shared = tuple[
+    str, Effect, "Reach", int, str, tuple[str, ...], str | None, str | None,
+    int | None, tuple[str, ...],
+]  # fmt: skip
 
 
 class CauseRows:

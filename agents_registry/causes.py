@@ -29,6 +29,8 @@ _FIELDS = (
     "fact_id", "node", "authority", "at", "mark", "version", "uncertainty", "aspect",
     "scopes", "device", "tenant",
 )  # fmt: skip
+_LIMITS = ("until", "kinds")  # in an object behind the others, where there are some
+_PLAIN: Final = len(_FIELDS) + 2
 FEW: Final = 8  # lifts of one target, put in order whenever they are looked at
 _FINAL = (Effect.REVOKE, Effect.NOT_BEFORE)  # a tuple: enums hash slowly
 
@@ -36,16 +38,27 @@ _FINAL = (Effect.REVOKE, Effect.NOT_BEFORE)  # a tuple: enums hash slowly
 def plain_cause(cause: RecordedCause) -> list[Any]:
     """Cause as JSON can hold it."""
     values = [getattr(cause, name) for name in _FIELDS]
-    return [*values, cause.effect.value, cause.reach.value]
+    values += [cause.effect.value, cause.reach.value]
+    limits = {name: getattr(cause, name) for name in _LIMITS}
+    limits = {name: of for name, of in limits.items() if of not in (None, ())}
+    return [*values, limits] if limits else values
 
 
 def cause_of(plain: Iterable[Any]) -> RecordedCause:
-    """Read what `plain_cause` gave."""
-    *values, effect, reach = plain
+    """Read what `plain_cause` gave.
+
+    Raises:
+        ValueError, TypeError: it is of another shape.
+    """
+    values = list(plain)
+    limits = values.pop() if len(values) > _PLAIN else {}
+    *values, effect, reach = values
     fields = dict(zip(_FIELDS, values, strict=True))
     fields["digest"] = bytes.fromhex(fields.pop("fact_id"))
     fields["scopes"] = tuple(fields["scopes"])
-    return RecordedCause(**fields, effect=Effect(effect), reach=Reach(reach))
+    if "kinds" in limits:
+        limits = {**limits, "kinds": tuple(limits["kinds"])}
+    return RecordedCause(**fields, effect=Effect(effect), reach=Reach(reach), **limits)
 
 
 _LiftStamp = tuple[int, int, int]  # version, uncertainty, version as claimed
@@ -207,7 +220,12 @@ class CauseBook:
             yield from self.on(node)
 
     def in_force(
-        self, cause: RecordedCause, at: int | None = None, *, inclusive: bool = False
+        self,
+        cause: RecordedCause,
+        at: int | None = None,
+        *,
+        inclusive: bool = False,
+        now: int | None = None,
     ) -> bool:
         """Whether a cause counts at a time.
 
@@ -215,8 +233,12 @@ class CauseBook:
             cause: a cause of this book.
             at: judge as of this event time (ns); None judges now, with every fact.
             inclusive: a cause at exactly that time counts.
+            now: the clock (ns), by which one with an end is over where it is judged
+                now; None: none is.
         """
         if at is not None and (cause.at > at or (cause.at == at and not inclusive)):
+            return False
+        if cause.until is not None and cause.is_over(at, now):
             return False
         for uncertainty, versions in self._lifts_of(cause).versions.items():
             near = max(cause.uncertainty, uncertainty)
@@ -231,6 +253,8 @@ class CauseBook:
         keys: set[tuple[str, int, str]] = set()
         for cause in causes:
             times.add(cause.at)
+            if cause.until is not None:
+                times.add(cause.until)
             if cause.effect not in _FINAL:
                 keys.add((cause.authority, cause.node, cause.aspect))
         for key in keys:
@@ -274,7 +298,7 @@ class CauseBook:
 
 @frozen
 class CauseRef:
-    """A cause, for people and outputs. ``at`` is in ns."""
+    """A cause, for people and outputs. ``at`` and ``until`` are in ns."""
 
     fact_id: str
     target: Identifier
@@ -282,6 +306,7 @@ class CauseRef:
     reach: Reach
     authority: str
     at: int
+    until: int | None = None
 
 
 def reference(registry: Registry, cause: RecordedCause) -> CauseRef:
@@ -293,4 +318,5 @@ def reference(registry: Registry, cause: RecordedCause) -> CauseRef:
         reach=cause.reach,
         authority=cause.authority,
         at=cause.at,
+        until=cause.until,
     )

@@ -63,6 +63,8 @@ def lives(
             bits & CURRENT == current and _are_young(registry, presented, nodes)
         ):
             return False
+        if now < clearance.since:
+            return False  # a clock that went back
         return (
             scope is None or not bits & SCOPES_ABOVE or _cover(registry, nodes, scope)
         )
@@ -145,7 +147,9 @@ def is_clear(
             if value <= late or value & GENERATION != generation:
                 return False
             size += value & SIZE
-        if size > SIZE or not within(registry, presented, nodes, scope):
+        if now < clearance.since or size > SIZE:
+            return False
+        if not within(registry, presented, nodes, scope):
             return False
     except IndexError:
         return False  # nobody asked about it yet

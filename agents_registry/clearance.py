@@ -77,6 +77,7 @@ class Clearance:
         generation: the one whose values count.
         current: it, of a node that is known.
         answers: what was found out of presentations.
+        since: values hold for clocks from this time on (ns): causes are over by then.
     """
 
     def __init__(self, lineage: Lineage, owned: Mapping[int, Iterable[int]]) -> None:
@@ -89,6 +90,8 @@ class Clearance:
         self.generation = 1
         self.current = NAMED | 1
         self.answers = KeptAnswers()
+        self.since = NO_TIME
+        self._ends = UNKNOWN_TIME
         self._lineage = lineage
         self._owned = owned
         self._bytes_covered = 0
@@ -174,8 +177,29 @@ class Clearance:
         else:
             self.answers.touch(hanging)
 
+    def time_cause(self, over_at: int, now: int) -> None:
+        """Note that values rest on a cause with an end.
+
+        Args:
+            over_at: first time at which it is over (ns).
+            now: the clock by which values are found out (ns).
+        """
+        if over_at <= now:
+            self.since = max(self.since, over_at)
+        else:
+            self._ends = min(self._ends, over_at)
+
+    def pass_time(self, now: int) -> None:
+        """Begin a generation where a cause is over, or was by a clock that went back.
+
+        Nothing is wrong before: what is not clear is looked at closely.
+        """
+        if now >= self._ends or now < self.since:
+            self.begin()
+
     def begin(self) -> None:
         """Begin a generation: nothing is known any more."""
+        self.since, self._ends = NO_TIME, UNKNOWN_TIME
         self.answers.drop()
         self._uncover()
         self._is_blank = True

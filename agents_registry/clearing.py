@@ -60,6 +60,7 @@ def clearing(registry: Registry, start: int, now: int) -> Steps[None]:
     A closure that is too large, or cannot be found out, counts as never clear until a
     fact touches the node or a generation begins. So it is looked at once.
     """
+    registry.clearance.pass_time(now)
     yield from registry.clearance.growing(registry.clearance.values)
     changes = registry.changes
     work = _Clearing(registry, now)
@@ -99,6 +100,7 @@ class _Clearing:
         self._clearance = registry.clearance
         self._values = registry.clearance.values
         self._generation = registry.clearance.generation
+        self._now = now
         self._late = now | FINE
 
     def run(self, start: int) -> Iterator[int]:
@@ -311,7 +313,10 @@ class _Clearing:
             for cause in causes:
                 if cause.effect is Effect.NOT_BEFORE:
                     mark = max(mark, cause.mark, NO_TIME + 1)  # that is none
-                elif registry.causes.in_force(cause):
+                    continue
+                if (over_at := cause.over_at) is not None:
+                    self._clearance.time_cause(over_at, self._now)
+                if registry.causes.in_force(cause, now=self._now):
                     return NO_TIME, mark
         if (
             registry.horizon is not None

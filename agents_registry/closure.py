@@ -35,6 +35,7 @@ class Claims(NamedTuple):
         credentials: those of the negative nodes whose kind is a credential's.
         dated: something tells when it was issued, or must be taken to; a use that
             only names principals is as good as the newest login.
+        kinds: those of the presented credentials.
     """
 
     presented: tuple[int, ...]
@@ -42,6 +43,7 @@ class Claims(NamedTuple):
     chain: tuple[int, ...] = ()
     credentials: frozenset[int] = frozenset()
     dated: bool = True
+    kinds: tuple[str, ...] = ()
 
 
 NO_CLAIMS: Final = Claims(())
@@ -129,6 +131,15 @@ class Requirements:
         if node == PRESENTED:
             return CREDENTIAL if self.claims.dated else 0
         return CREDENTIAL if node in self.claims.credentials else 0
+
+    def kinds(self, node: int) -> Iterable[str]:
+        """Kind of a node; of what is presented those of the presented credentials.
+
+        What no fact names hangs on nothing, so its kind is not asked for.
+        """
+        if node < 0:
+            return self.claims.kinds if node == PRESENTED else ()
+        return (self._lineage.kind(node),)
 
     def names(self, node: int) -> list[int]:
         """Node and all its other names, the node first."""

@@ -6,7 +6,7 @@ doubts are no causes and are not looked at here; `agents_registry.verdict` does.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from attrs import frozen
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from agents_registry.cause_rows import RecordedCause
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
+
+BEFORE_ALL: Final = -(1 << 63)  # ns; before every end
 
 
 @frozen
@@ -70,7 +72,12 @@ class Fate:
             could be a reason to deny.
     """
 
-    def __init__(self, registry: Registry, presented: Identifier | Presented) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        presented: Identifier | Presented,
+        now: int | None = None,
+    ) -> None:
         """Look whether there is anything to walk.
 
         Args:
@@ -79,8 +86,11 @@ class Fate:
             presented: an identifier by itself, or what was presented together. Of
                 principals alone, without a time of issue, nobody knows what was
                 presented: to them it is as the newest login is.
+            now: the clock (ns), by which causes with an end are over where no time is
+                asked for; None: none is.
         """
         self._registry = registry
+        self._now = BEFORE_ALL if now is None else now
         self.closure: Requirements | None = None
         if isinstance(presented, Identifier):
             node = registry.lineage.find(presented)
@@ -154,7 +164,7 @@ class Fate:
         self, closure: Requirements, at: int | None, *, inclusive: bool
     ) -> Steps[tuple[Life, list[tuple[RecordedCause, Flaw]]]]:
         yield from closure.collect()
-        moment = Moment(0, at, inclusive, doubts=False)
+        moment = Moment(self._now, at, inclusive, doubts=False)
         life = yield from Life(self._registry, closure, moment).judge()
         return life, [(flaw.cause, flaw) for flaw in life.flaws if flaw.cause]
 

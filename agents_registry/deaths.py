@@ -10,8 +10,8 @@ and each time. Here what stands above a node is found once for all that hangs on
 
 That holds where nothing but ``requires`` leads from node to node, and an owner is a
 direct requirement. Other names, other owners, rings, causes of reach self, on
-attributes, or bound to a device or tenant, too large a lineage, and presentations of
-several names are left to `Fate`.
+attributes, with an end, or limited to kinds, a device or tenant, too large a lineage,
+and presentations of several names are left to `Fate`.
 """
 
 from __future__ import annotations
@@ -240,6 +240,8 @@ def _is_plain(cause: RecordedCause, node: int) -> bool:
         and cause.device is None
         and cause.tenant is None
         and cause.reach is Reach.SUBTREE
+        and cause.until is None
+        and not cause.kinds
     )
 
 

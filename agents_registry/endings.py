@@ -1,8 +1,9 @@
 """Endings: what the causes in force of a closure end, and which one does so first.
 
-Causes end in three ways: what hangs on their target, the target's own node with the
-edges to its younger children (reach self), or credentials that are too old
-(``not_before``). Many may stand on one lineage. Each is looked at once here, whatever
+Causes end in four ways: what hangs on their target, the target's own node with the
+edges to its younger children (reach self), credentials that are too old
+(``not_before``), or what hangs on their target and is of some kinds, and what hangs on
+that. Many may stand on one lineage. Each is looked at once here, whatever
 is below it, so that the cost is near linear in the closure and its causes.
 """
 
@@ -14,6 +15,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agents_registry.facts import Effect, Reach
+from agents_registry.limited import first_of_kinds, of_kinds
 from agents_registry.lineage import ALWAYS, CAUSED, CREDENTIAL, UNKNOWN_TIME
 from agents_registry.watermarks import (
     ENDED,
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
     from agents_registry.cause_rows import RecordedCause
     from agents_registry.closure import Requirements
+    from agents_registry.limited import Kinds
     from agents_registry.ownership import Age
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
@@ -78,6 +81,8 @@ class Endings:
         self._selves: dict[int, list[Hit]] = {}  # by the node that names stand for
         self._stands_for: dict[int, int] = {}
         self._edges: dict[int, list[tuple[int, int]]] = {}
+        self._limited: dict[Kinds, list[Hit]] = {}
+        self._nearest: dict[Kinds, dict[int, int]] = {}
 
     def collect(self, in_force: Callable[[RecordedCause], bool]) -> Steps[None]:
         """Take all causes up that end something.
@@ -101,6 +106,8 @@ class Endings:
                 hit = Hit(node, cause, node)
                 if cause.effect is Effect.NOT_BEFORE:
                     self._marks.append(hit)
+                elif cause.kinds:
+                    self._limited.setdefault(cause.kinds, []).append(hit)
                 elif cause.reach is Reach.SUBTREE:
                     self._subtree.append(hit)
                 else:
@@ -121,9 +128,34 @@ class Endings:
             rank: the nodes of R(n), the nearest with the lowest.
         """
         hits = [hit for hit in self._subtree if hit.node in rank]
+        for kinds, limited in self._limited.items():
+            nearest = yield from self.nearest_of(kinds, rank)
+            some = (hit for hit in limited if hit.node in nearest)
+            hits += (hit._replace(node=nearest[hit.node]) for hit in some)
         for node, causes in self._selves.items():
             hits += self._nearest_young(causes, (yield from self._young(node)), rank)
         return hits + (yield from self._watermarks(rank))
+
+    def nearest_of(
+        self, kinds: Kinds, rank: Mapping[int, int]
+    ) -> Steps[dict[int, int]]:
+        """Find what a cause acts on that is limited to kinds, by where it stands.
+
+        Args:
+            kinds: which.
+            rank: the nodes of R(n), the nearest with the lowest.
+
+        Returns:
+            By node the nearest one of R(n) that requires it and is of one of the kinds;
+            without those below which there is none.
+        """
+        if kinds not in self._nearest:
+            some = yield from of_kinds(self._closure, kinds, rank)
+            ranks = {node: rank[node] for node in some}
+            nearest = yield from oldest_below(self._closure, ranks)
+            by_rank = {of: node for node, of in ranks.items()}
+            self._nearest[kinds] = {at: by_rank[of] for at, of in nearest.items()}
+        return self._nearest[kinds]
 
     def personal(self, presented: Iterable[int], rank: Mapping[int, int]) -> list[Hit]:
         """Causes that end the presentation alone."""
@@ -234,13 +266,30 @@ class Endings:
         """Find what ends each node of the closure first, by itself or with others."""
         ends = Ends({}, {}, {})
         selves = (hit for hits in self._selves.values() for hit in hits)
-        for count, hit in enumerate((*self._subtree, *self._marks, *selves)):
+        limited = (hit for hits in self._limited.values() for hit in hits)
+        plain = (*self._subtree, *self._marks, *selves, *limited)
+        for count, hit in enumerate(plain):
             if not count & STEP:
                 yield
             stands = ends.targets.setdefault(age(hit.cause), {})
             stands[hit.target] = hit.cause
         for hit in self._subtree:
             _end(ends.inherited, hit.node, age(hit.cause))
+        yield from self._end_selves(ends)
+        if self._marks:
+            marks = _by_age(self._marks)
+            issued = yield from self._issued(self._closure.nodes)
+            ended = yield from first_marks(self._closure, marks, issued, self._spares)
+            for node, place in ended.items():
+                _end(ends.inherited, node, age(marks[place][0]))
+        for kinds, hits in self._limited.items():
+            marks = _by_age(hits)
+            ended = yield from first_of_kinds(self._closure, kinds, marks)
+            for node, place in ended.items():
+                _end(ends.inherited, node, age(marks[place][0]))
+        return ends
+
+    def _end_selves(self, ends: Ends) -> Steps[None]:
         for node, hits in self._selves.items():
             first = min((hit.cause for hit in hits), key=age)
             for name in self._closure.names(node):
@@ -248,14 +297,12 @@ class Endings:
             edges = yield from self._young(node)
             for _, child in edges[bisect_left(edges, first.at, key=itemgetter(0)) :]:
                 _end(ends.inherited, child, age(first))
-        if self._marks:
-            marks = [(hit.cause, hit.target) for hit in self._marks]
-            marks.sort(key=lambda mark: age(mark[0]))
-            issued = yield from self._issued(self._closure.nodes)
-            ended = yield from first_marks(self._closure, marks, issued, self._spares)
-            for node, place in ended.items():
-                _end(ends.inherited, node, age(marks[place][0]))
-        return ends
+
+
+def _by_age(hits: Iterable[Hit]) -> list[tuple[RecordedCause, int]]:
+    """Causes with what they stand on, the earliest first."""
+    marks = [(hit.cause, hit.target) for hit in hits]
+    return sorted(marks, key=lambda mark: age(mark[0]))
 
 
 def _end(ends: dict[int, Age], node: int, until: Age) -> None:

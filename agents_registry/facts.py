@@ -17,81 +17,29 @@ from typing import Any, ClassVar, Final
 import attrs
 from attrs import field, frozen
 
+from agents_registry.fact_base import (
+    COPY,
+    FOR_PEOPLE,
+    FUTURE_TOLERANCE,
+    HOUR,
+    SECOND,
+    SELDOM,
+    STAMP_UNCERTAINTY,
+    UNTIL_TOLERANCE,
+    Effect,
+    Fact,
+    Reach,
+    Relation,
+)
 from agents_registry.identifiers import Identifier
 
-SECOND: Final = 1_000_000_000
-HOUR: Final = 3600 * SECOND
-FUTURE_TOLERANCE: Final = 300 * SECOND
-STAMP_UNCERTAINTY: Final = 5 * SECOND
-
-COPY: Final = {"copy": True}  # field metadata: describes the copy, not the fact
-FOR_PEOPLE: Final = ("actor", "reason")  # in the log, and no business of a guard
-
-
-class Relation(Enum):
-    """How a child hangs on its parent."""
-
-    REQUIRES = "requires"
-    ENDS_WITH_PARENT = "ends_with_parent"
-    ENDS_WITH_PARENT_ALWAYS = "ends_with_parent_always"
-    CREATED_BY = "created_by"
-
-
-class Effect(Enum):
-    """What a cause does to its target."""
-
-    REVOKE = "revoke"
-    SUSPEND = "suspend"
-    NARROW = "narrow"
-    NOT_BEFORE = "not_before"
-
-
-class Reach(Enum):
-    """Whether a cause passes to what hangs below its target."""
-
-    SUBTREE = "subtree"
-    SELF = "self"
-
-
-@frozen(kw_only=True, slots=True)
-class Fact:
-    """What every fact carries.
-
-    Attributes:
-        authority: who speaks: one directory, one Vault cluster, the operators.
-        event_id: the source's own id of the event, or a fresh one, or None.
-        version: the authority's own time or sequence; orders its statements.
-        stamped: ingress set ``version`` because the source gave no time.
-        received_at: when this copy was accepted.
-        ingress_key: id of the ingress credential that brought this copy.
-        settings: version of the entitlement settings that let the fact in.
-    """
-
-    NAME: ClassVar[str] = ""
-    TOLERATED_AHEAD: ClassVar[int] = 0  # a grant acts no later than it was received
-
-    authority: str
-    event_id: str | None = None
-    version: int
-    stamped: bool = False
-    received_at: int = field(metadata=COPY)
-    ingress_key: str = field(default="", metadata=COPY)
-    settings: int = field(default=0, metadata=COPY)
-
-    @property
-    def ahead(self) -> bool:
-        """Whether the version lies too far past the receipt to be taken."""
-        return self.version > self.received_at + self.TOLERATED_AHEAD
-
-    @property
-    def effective_version(self) -> int:
-        """Version, or the receive time where the version lies ahead."""
-        return self.received_at if self.ahead else self.version
-
-    @property
-    def uncertainty(self) -> int:
-        """u: the possible error of the effective version, in nanoseconds."""
-        return STAMP_UNCERTAINTY if self.stamped or self.ahead else 0
+__all__ = [
+    "COPY", "FACTS", "FOR_PEOPLE", "FUTURE_TOLERANCE", "HOUR", "SECOND", "SELDOM",
+    "STAMP_UNCERTAINTY", "UNTIL_TOLERANCE", "Alias", "Cause", "Distrust", "Edge",
+    "Effect", "Fact", "Holds", "Horizon", "Lift", "Node", "OwnerSet", "Reach",
+    "Relation", "Renewal", "ScopeSet", "Withdraw", "canonical", "copy_key", "fact_id",
+    "fact_key", "from_plain", "to_plain",
+]  # fmt: skip
 
 
 @frozen(kw_only=True, slots=True)
@@ -193,6 +141,9 @@ class Cause(Fact):
         scopes: what effect narrow leaves.
         device: spare credentials whose node facts name another device.
         tenant: spare credentials whose node facts name another tenant.
+        until: a suspend or narrow has no effect once this time is past (ns).
+        kinds: a suspend or narrow acts on what hangs on the target and is of one of
+            these kinds, and on what hangs on that; empty: on all.
         actor: whoever ended it, as this copy tells: an operator, or ``kind:value``.
         reason: why, as this copy tells.
     """
@@ -209,8 +160,26 @@ class Cause(Fact):
     scopes: tuple[str, ...] = ()
     device: str | None = None
     tenant: str | None = None
+    until: int | None = None
+    kinds: tuple[str, ...] = ()
     actor: str | None = field(default=None, metadata=COPY)
     reason: str | None = field(default=None, metadata=COPY)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse limits that the effect cannot have.
+
+        Raises:
+            ValueError: what ends for good has an end, or is limited to kinds.
+        """
+        if self.until is None and not self.kinds:
+            return
+        if self.effect not in (Effect.SUSPEND, Effect.NARROW):
+            message = f"a {self.effect.value} has neither until nor kinds: suspend"
+            raise ValueError(message)
+        if self.kinds and self.reach is Reach.SELF:
+            raise ValueError("a cause that is limited to kinds has the reach subtree")
+        if not all(kind and ":" not in kind for kind in self.kinds):
+            raise ValueError("a kind is a text without a colon, as in github.token")
 
 
 @frozen(kw_only=True, slots=True)
@@ -283,8 +252,8 @@ def to_plain(fact: Fact) -> dict[str, Any]:
     plain = {
         a.name: _plain_value(getattr(fact, a.name)) for a in attrs.fields(type(fact))
     }
-    for name in FOR_PEOPLE:
-        if name in plain and plain[name] is None:
+    for name in (*FOR_PEOPLE, *SELDOM):
+        if plain.get(name, 0) in (None, []):
             del plain[name]
     return {"fact": fact.NAME, **plain}
 
@@ -323,9 +292,12 @@ def canonical(fact: Fact) -> bytes:
     if fact.stamped:
         plain.pop("version")
         plain.pop("at", None)
+    for name in SELDOM:
+        if plain.get(name, 0) in (None, []):
+            del plain[name]  # what does not say it has the id that it always had
     if isinstance(fact, Alias):
         plain["first"], plain["second"] = sorted((plain["first"], plain["second"]))
-    for name in ("owners", "scopes"):
+    for name in ("owners", "scopes", "kinds"):
         if name in plain:
             plain[name] = sorted(set(plain[name]))
     return _CANONICAL.encode(plain).encode()
@@ -383,6 +355,12 @@ def _plain_value(value: Any) -> Any:
     return value
 
 
+def _texts(values: Any) -> tuple[str, ...]:
+    if isinstance(values, str):
+        raise TypeError("a list of texts is no text")
+    return tuple(values)
+
+
 def _identifiers(values: list[str]) -> tuple[Identifier, ...]:
     return tuple(Identifier.parse(value) for value in values)
 
@@ -394,6 +372,7 @@ _READERS: Final[dict[str, Any]] = {
     ),
     "owners": _identifiers,
     "scopes": tuple,
+    "kinds": _texts,
     "relation": Relation,
     "effect": Effect,
     "reach": Reach,

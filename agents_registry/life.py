@@ -86,7 +86,7 @@ class Moment(NamedTuple):
     """When to judge.
 
     Attributes:
-        now: the clock (ns), for expiry.
+        now: the clock (ns), for expiry and for causes that have an end.
         at: judge causes and lifts as of this event time (ns); None: all of them.
         inclusive: a cause at exactly that time counts.
         doubts: expiry and the horizon count too; never where ``at`` is given.
@@ -141,6 +141,8 @@ class Life:
             cause stands once for each node that carries it, at the nearest node that it
             ends. Of a closure that is too large only causes, and those of the nearest
             nodes.
+        since: first time of the clock at which causes count as they do (ns).
+        until: first one at which another may be over (ns).
     """
 
     def __init__(
@@ -152,6 +154,7 @@ class Life:
         self._moment = moment
         self.closure = closure
         self.flaws: list[Flaw] = []
+        self.since, self.until = -UNKNOWN_TIME, UNKNOWN_TIME
         self._endings = Endings(registry, closure)
         self._rank: dict[int, int] = {}
 
@@ -166,19 +169,35 @@ class Life:
             return way
         return way + (yield from self.closure.way(node, flaw.target))[1:]
 
-    def narrows(self, node: int) -> list[RecordedCause]:
-        """Narrows in force on a node."""
+    def narrows(self, node: int, rank: Mapping[int, int]) -> Steps[list[RecordedCause]]:
+        """Narrows on a node of R(n) that are in force and act on n.
+
+        Args:
+            node: where they stand.
+            rank: the nodes of R(n), the nearest with the lowest.
+        """
         if not self.closure.flags(node) & CAUSED:
             return []
-        return [
-            cause
-            for cause in self._registry.causes_of(node)
-            if cause.effect is Effect.NARROW and self._in_force(cause)
-        ]
+        found = []
+        for cause in self._registry.causes_of(node):
+            if cause.effect is not Effect.NARROW or not self._in_force(cause):
+                continue
+            if cause.kinds:
+                below = yield from self._endings.nearest_of(cause.kinds, rank)
+                if node not in below:
+                    continue
+            found.append(cause)
+        return found
 
     def _in_force(self, cause: RecordedCause) -> bool:
-        _, at, inclusive, _ = self._moment
-        return self._registry.causes.in_force(cause, at, inclusive=inclusive)
+        now, at, inclusive, _ = self._moment
+        if (over_at := cause.over_at) is not None and at is None:
+            if over_at <= now:
+                self.since = max(self.since, over_at)
+            else:
+                self.until = min(self.until, over_at)
+        causes = self._registry.causes
+        return causes.in_force(cause, at, inclusive=inclusive, now=now)
 
     def judge(self) -> Steps[Self]:
         """Find every flaw that kills n."""

@@ -83,7 +83,11 @@ def claims_of(registry: Registry, presented: Presented) -> Claims:
     nodes, chain = map(node_of, presented.identifiers), map(node_of, presented.chain)
     named = tuple(nodes), tuple(chain)
     credentials = (n for name, n in strangers.items() if is_credential(registry, name))
-    return Claims(named[0], presented.issued_at, named[1], frozenset(credentials))
+    kinds = (n.kind for n in presented.identifiers if is_credential(registry, n))
+    return Claims(
+        named[0], presented.issued_at, named[1], frozenset(credentials),
+        kinds=tuple(kinds),
+    )  # fmt: skip
 
 
 def identifiers_of(registry: Registry, nodes: list[int]) -> tuple[Identifier, ...]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from agents_registry.endings import age
 from agents_registry.facts import Effect, Reach
 from agents_registry.life import Reason
+from agents_registry.limited import first_of_kinds
 from agents_registry.lineage import (
     ALWAYS,
     CAUSED,
@@ -33,12 +34,12 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from agents_registry.cause_rows import RecordedCause
+    from agents_registry.limited import Kinds
     from agents_registry.ownership import Age
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
 
 STEP: Final = 127  # a mask: nodes walked between two yields
-SHOWN: Final = 64  # nodes looked at for a way to tell
 _REASON: Final = {Effect.REVOKE: Reason.REVOKED, Effect.SUSPEND: Reason.SUSPENDED}
 
 
@@ -60,17 +61,22 @@ class Sweep:
             presented.
     """
 
-    def __init__(self, registry: Registry, now: int | None = None) -> None:
+    def __init__(
+        self, registry: Registry, now: int | None = None, *, heard: int | None = None
+    ) -> None:
         """Start with no nodes.
 
         Args:
             registry: the table, which must not change until the sweep is over.
             now: judge expiry and the horizon too, as of this time (ns); None: causes
                 alone.
+            heard: a time that is past (ns), by which causes with an end are over; None:
+                by ``now``.
         """
         self.registry = registry
         self._lineage = registry.lineage
         self._now = now
+        self._heard = now if heard is None else heard
         self.nodes: dict[int, None] = {}
         self.waned: list[int] = []
         self._above: dict[int, list[int]] = {}
@@ -80,6 +86,7 @@ class Sweep:
         self._selves: dict[tuple[int, Reason], End] = {}
         self._inherited: list[tuple[Reason, int, End | None]] = []
         self._personal: list[tuple[Reason, int, End | None]] = []
+        self._limited: dict[Kinds, list[End]] = {}
 
     def include(self, nodes: Iterable[int]) -> Steps[None]:
         """Collect nodes, and all that their life may hang on."""
@@ -128,6 +135,7 @@ class Sweep:
             yield from self._end_self(reason, end)
         marks.sort(key=lambda mark: age(mark.cause))
         yield from self._find_too_old(marks)
+        yield from self._find_of_kinds()
         if self._now is not None:
             yield from self._find_expired(self._now)
             yield from self._find_beyond_horizon()
@@ -206,13 +214,15 @@ class Sweep:
                 yield
             if cause.effect is Effect.NARROW:
                 continue
-            if not book.in_force(cause):
+            if not book.in_force(cause, now=self._heard):
                 self.waned.append(node)
                 continue
             end = End(cause, node)
             if cause.effect is Effect.NOT_BEFORE:
                 marks.append(end)
                 self.waned.append(node)
+            elif cause.kinds:
+                self._limited.setdefault(cause.kinds, []).append(end)
             elif cause.reach is Reach.SUBTREE:
                 self._inherited.append((_REASON[cause.effect], node, end))
             else:
@@ -262,6 +272,19 @@ class Sweep:
         ended = yield from first_marks(self, marks, issued, self._spares)
         for node, place in ended.items():
             self._inherited.append((Reason.NOT_BEFORE, node, marks[place]))
+
+    def _find_of_kinds(self) -> Steps[None]:
+        """Find what causes end that are limited to kinds."""
+        for kinds, marks in self._limited.items():
+            marks.sort(key=lambda mark: age(mark.cause))
+            ended = yield from first_of_kinds(self, kinds, marks)
+            for node, place in ended.items():
+                reason = _REASON[marks[place].cause.effect]
+                self._inherited.append((reason, node, marks[place]))
+
+    def kinds(self, node: int) -> Iterable[str]:
+        """Kind of a node."""
+        return (self._lineage.kind(node),)
 
     def _spares(self, node: int, cause: RecordedCause) -> bool:
         """Complex subjects: spare what is bound to another device or tenant."""
@@ -365,32 +388,3 @@ class Sweep:
                 earliest = max if NEVER in {known, until} else min
                 unmet[node] = earliest(known, until)
         return unmet
-
-
-def shown_way(registry: Registry, start: int, target: int) -> list[int]:
-    """Way up to a node, through owners only where nothing else leads.
-
-    Where it is not near, only its ends.
-    """
-    lineage, owners = registry.lineage, registry.owners
-    for through_owners in (False, True):
-        back = {start: start}
-        todo = [start]
-        for node in todo:
-            if node == target:
-                steps = [node]
-                while steps[-1] != start:
-                    steps.append(back[steps[-1]])
-                return steps[::-1]
-            if len(todo) > SHOWN:
-                break
-            above = [parent for parent, _ in lineage.parents(node)]
-            if lineage.ring[node] != node:
-                above += lineage.others(node, SHOWN)[1:]
-            if through_owners and lineage.flags[node] & OWNED:
-                above += (one for some in owners.of(node) for one in some)
-            for up in above:
-                if up not in back:
-                    back[up] = node
-                    todo.append(up)
-    return [start, target]

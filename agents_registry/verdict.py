@@ -202,12 +202,14 @@ def _looked_up(
         return LIVES
     claims = claims_of(registry, presented)
     closure = yield from Requirements(registry, None, claims).collect()
-    verdict = yield from _closely(registry, closure, now, scope)
+    life = Life(registry, closure, Moment(now))
+    verdict = yield from _judged(registry, life, scope)
     if NONE not in nodes and registry.changes == changes:
         flags, names = registry.lineage.flags, nodes[: len(presented.identifiers)]
         known = bool(names) and all(flags[node] & KNOWN for node in names)
         settled = verdict if known or not verdict.allowed else None
-        span = registry.clearance.hang(closure.nodes, now)
+        since, until = registry.clearance.hang(closure.nodes, now)
+        span = max(since, life.since), min(until, life.until)
         answers, asked = registry.clearance.answers, tuple(set(nodes))
         answers.keep(
             _asked(presented, scope),
@@ -263,7 +265,12 @@ def _closely(
     registry: Registry, closure: Requirements, now: int, scope: str | None
 ) -> Steps[Judgement]:
     """Judge what is presented over its whole closure."""
-    life = yield from Life(registry, closure, Moment(now)).judge()
+    life = Life(registry, closure, Moment(now))
+    return (yield from _judged(registry, life, scope))
+
+
+def _judged(registry: Registry, life: Life, scope: str | None) -> Steps[Judgement]:
+    yield from life.judge()
     if life.closure.too_large:
         return Judgement(allowed=False, reason=Reason.LINEAGE_TOO_LARGE)
     if life.flaws:
@@ -287,13 +294,14 @@ def _scoped(registry: Registry, life: Life, scope: str | None) -> Steps[Judgemen
     """Hold a request against every declared and narrowed scope of the lineage."""
     closure = life.closure
     required = yield from closure.required(closure.start)
+    rank = {node: place for place, node in enumerate(required)}
     narrows = []
     for count, node in enumerate(required):
         if not count & STEP:
             yield
         narrows += [
             (age(cause), node, cause)
-            for cause in life.narrows(node)
+            for cause in (yield from life.narrows(node, rank))
             if scope is None or not covers(cause.scopes, scope)
         ]
     if narrows:

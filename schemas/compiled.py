@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from agents_registry.facts import FACTS, Effect, Reach, Relation
+from agents_registry.facts import FACTS, SELDOM, Effect, Reach, Relation
 from agents_registry.identifiers import MAX_VALUE_BYTES, Identifier
 
 if TYPE_CHECKING:
@@ -137,6 +137,9 @@ def _lines(fields: dict[str, Any], unsaid: Iterable[str]) -> Iterator[str]:
     yield f"        last[0] = (data[{HEADER_SIZE}:i], i, {common})"
     for name in tuple(fields)[len(COMMON) :]:
         yield from _indented(_field(name, fields[name]), 4)
+    for name in SELDOM:
+        if name in fields:  # what has one is checked as it is made
+            yield f"    if {name} not in (None, ()): raise Unusual"
     yield "    if i != len(data):"
     yield "        raise Unusual"
     yield "    made = open_fact()"
@@ -221,6 +224,7 @@ _NAME: Final = [
 _ITEMS: Final = {
     "owners": ["$ = tuple(map(Identifier.parse, $))"],
     "scopes": ["$ = tuple($)"],
+    "kinds": ["$ = tuple($)"],
 }
 
 

@@ -79,7 +79,7 @@ class Model:
         self.scopes = in_force(stand, ScopeSet)
         horizons = [s.version for s in stand if isinstance(s.fact, Horizon)]
         self.horizon = max(horizons, default=None)
-        self.hits = list(hits(stand))
+        self.hits = list(hits(stand, now))
         self._requires: dict[Identifier, set[Identifier]] = {}
 
     # --- Life: what a node requires, who owns it --------------------------------
@@ -134,7 +134,7 @@ class Model:
             for hit in self.hits
             if hit.cause.effect in (Effect.REVOKE, Effect.SUSPEND)
             and (
-                hit.node in required
+                self.reaches(hit, node)
                 if hit.cause.reach is Reach.SUBTREE
                 else self.ended_alone(node, hit)
             )
@@ -147,6 +147,27 @@ class Model:
             if self.beyond_horizon(credential):
                 reasons.add("beyond_horizon")
         return reasons
+
+    def reaches(self, hit: Hit, node: Identifier) -> bool:
+        """Tell whether a cause acts on the node, or on something that it requires.
+
+        Limits: it acts on what requires its target and is of one of its kinds.
+        """
+        required = self.requires(node)
+        if not hit.cause.kinds:
+            return hit.node in required
+        return any(
+            hit.node in self.requires(m) and self.is_of(m, hit.cause) for m in required
+        )
+
+    def is_of(self, node: Identifier, cause: Cause) -> bool:
+        """Tell whether a node is of the kinds that a cause is limited to.
+
+        Presentation: it is of those of the presented credentials.
+        """
+        names = filter(self.is_credential, self.presented)
+        kinds = {n.kind for n in names} if node == PRESENTED else {node.kind}
+        return not kinds.isdisjoint(cause.kinds)
 
     def is_credential(self, node: Identifier) -> bool:
         """Tell the class of a node: from the kind alone, in doubt the strictest."""
@@ -253,7 +274,7 @@ class Model:
         narrows = [
             hit.cause.scopes
             for hit in self.hits
-            if hit.cause.effect is Effect.NARROW and hit.node in required
+            if hit.cause.effect is Effect.NARROW and self.reaches(hit, node)
         ]
         if scope is None:
             return {"narrow"} if narrows else set()
@@ -393,6 +414,7 @@ def ends_at(
         or (
             isinstance(s.fact, Cause)
             and (at is None or s.at < at or (inclusive and s.at == at))
+            and (at is None or s.fact.until is None or at < s.fact.until)
         )
     ]
     model = Model(seen, -(1 << 62))  # before any expiry

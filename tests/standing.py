@@ -144,11 +144,16 @@ def in_force(
     return result
 
 
-def hits(stand: list[Standing]) -> Iterator[Hit]:
-    """Give the causes in force with what they hit; attributes hit who holds them."""
+def hits(stand: list[Standing], now: int) -> Iterator[Hit]:
+    """Give the causes in force with what they hit; attributes hit who holds them.
+
+    Ends: a cause is over once the clock, which may be 2 s ahead, is past its end.
+    """
     for s in stand:
         cause = s.fact
         if not isinstance(cause, Cause) or lifted(s, stand):
+            continue
+        if cause.until is not None and now - 2 * SECOND >= cause.until:
             continue
         yield Hit(cause.target, s, cause)
         for holder in stand:

@@ -10,7 +10,7 @@ from array import array
 from typing import TYPE_CHECKING
 
 from agents_registry.clearance import Clearance
-from enforcement.shared.layout import GENERATION, NAMES
+from enforcement.shared.layout import GENERATION, NAMES, SINCE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -45,7 +45,7 @@ class SharedClearance(Clearance):
         self._words, self._known = file.words, columns["clear"]
         self.values, self.marks = columns["clear"], columns["marks"]
         self.nearest = columns["nearest"]
-        self._words[GENERATION] = self.generation
+        self._words[GENERATION], self._words[SINCE] = self.generation, self.since
 
     def growing(self, column: array[int]) -> Iterator[None]:  # noqa: ARG002
         """Need no room: the file has it."""
@@ -67,6 +67,11 @@ class SharedClearance(Clearance):
             self.undone += found
         return found
 
+    def time_cause(self, over_at: int, now: int) -> None:
+        """Note that values rest on a cause with an end, before they are put."""
+        super().time_cause(over_at, now)
+        self._words[SINCE] = self.since
+
     def begin(self) -> None:
         """Begin a generation: nothing is known any more."""
         self.begun += 1
@@ -79,3 +84,4 @@ class SharedClearance(Clearance):
             self._known[:size] = array("q", bytes(8 * size))
             self.values = self._known
         self._words[GENERATION] = self.generation
+        self._words[SINCE] = self.since  # last: it is of the values of before

@@ -47,6 +47,7 @@ KINDS: Final = 16
 KEPT: Final = 17
 ROWS_END: Final = 18
 NAMES_END: Final = 19
+SINCE: Final = 20
 WORDS: Final = 32
 
 CAUGHT_UP: Final = 1  # bits of the state

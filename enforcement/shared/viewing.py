@@ -30,6 +30,7 @@ from enforcement.shared.layout import (
     LENGTH,
     NO_HORIZON,
     ROW,
+    SINCE,
     SharedFile,
 )
 
@@ -188,11 +189,16 @@ class _Causes(CauseBook):
         return iter(self._of(node).causes.values())
 
     def in_force(
-        self, cause: RecordedCause, at: int | None = None, *, inclusive: bool = False
+        self,
+        cause: RecordedCause,
+        at: int | None = None,
+        *,
+        inclusive: bool = False,
+        now: int | None = None,
     ) -> bool:
         """Whether a cause counts at a time; see `CauseBook`."""
         lifts = self._of(cause.node).lifts
-        return lifts.in_force(cause, at, inclusive=inclusive)
+        return lifts.in_force(cause, at, inclusive=inclusive, now=now)
 
 
 class _Ring:
@@ -259,6 +265,11 @@ class _Clearance:
     @property
     def current(self) -> int:
         return NAMED | self.generation
+
+    @property
+    def since(self) -> int:
+        since: int = self._words[SINCE]
+        return since
 
     def cover(self, node: int, scope: str) -> None:
         """Keep nothing, as with answers."""

@@ -129,7 +129,8 @@ class Prober:
     async def _is_dead(self, revocation: Revocation) -> bool:
         """Whether the server's own table denies it: it may have been withdrawn."""
         registry, name = self.stages.registry, Identifier.parse(revocation.target)
-        why = await undisturbed(registry, lambda: Fate(registry, name).dying())
+        now = self.clock()
+        why = await undisturbed(registry, lambda: Fate(registry, name, now).dying())
         return why is not None and why.cause.fact_id == revocation.id
 
     def _answered(self, connection: Connection, message: dict[str, Any]) -> None:

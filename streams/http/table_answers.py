@@ -75,7 +75,7 @@ def explained(
         at: a time in the past, if it is asked about that (ns).
     """
     verdict = yield from judging(registry, Presented((identifier,)), now=now)
-    fate = Fate(registry, identifier)
+    fate = Fate(registry, identifier, now)
     died = yield from fate.dying(at=at, inclusive=True)
     watermark = latest_mark((yield from fate.causes_above()))
     path = died.path if died is not None else verdict.path
@@ -115,4 +115,5 @@ def cause_as_plain(cause: CauseRef | None) -> dict[str, Any] | None:
         "reach": cause.reach.value,
         "authority": cause.authority,
         "at": rfc3339(cause.at),
+        **({} if cause.until is None else {"until": rfc3339(cause.until)}),
     }

@@ -22,17 +22,21 @@ class Bug:
         name: what the core then does.
         changes: what is changed in a module of agents_registry.
         seed: of the random worlds that show it soon.
+        topics: of these worlds; empty: those of `TOPICS`.
     """
 
     name: str
     changes: tuple[Change, ...]
     seed: int = SEED
+    topics: tuple[str, ...] = ()
 
 
-def bug(name: str, file: str, *texts: str, seed: int = SEED) -> Bug:
+def bug(
+    name: str, file: str, *texts: str, seed: int = SEED, topics: tuple[str, ...] = ()
+) -> Bug:
     """Write a bug down: old text, new text, old text, new text."""
     path, pairs = f"agents_registry/{file}", zip(texts[::2], texts[1::2], strict=True)
-    return Bug(name, tuple(Change(path, *pair) for pair in pairs), seed)
+    return Bug(name, tuple(Change(path, *pair) for pair in pairs), seed, topics)
 
 
 BUGS = (
@@ -289,7 +293,7 @@ BUGS = (
     ),
     bug(
         "a register from ahead keeps its claim",
-        "facts.py",
+        "fact_base.py",
         "TOLERATED_AHEAD: ClassVar[int] = 0 ",
         "TOLERATED_AHEAD: ClassVar[int] = FUTURE_TOLERANCE ",
     ),
@@ -356,6 +360,41 @@ BUGS = (
         "    return _key(realm, fact, fact.received_at)\n",
         "    return _key(realm, fact, fact.received_at // HOUR)\n",
         seed=3,
+    ),
+    bug(
+        "a clock that is ahead ends a cause early",
+        "cause_rows.py",
+        "self.until + UNTIL_TOLERANCE",
+        "self.until - UNTIL_TOLERANCE",
+        topics=("ends",),
+    ),
+    bug(
+        "a use after the end of a cause counts as one before it",
+        "cause_rows.py",
+        "over_at = self.until if at is not None else self.over_at",
+        "over_at = self.over_at",
+        topics=("ends",),
+    ),
+    bug(
+        "a cause that is limited to kinds spares what hangs on them",
+        "endings.py",
+        "of_kinds(self._closure, kinds, rank)",
+        "of_kinds(self._closure, kinds, self._closure.presented)",
+        topics=("kinds",),
+    ),
+    bug(
+        "a cause that is limited to kinds acts on all",
+        "endings.py",
+        "elif cause.kinds:",
+        "elif False:",
+        topics=("kinds",),
+    ),
+    bug(
+        "an owner of some kind survives a cause that is limited to it",
+        "endings.py",
+        "for kinds, hits in self._limited.items():",
+        "for kinds, hits in ():",
+        topics=("kinds",),
     ),
 )
 

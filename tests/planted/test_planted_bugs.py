@@ -21,7 +21,7 @@ MOST = 10_000 if OWN else 1_000  # examples
 pytestmark = [pytest.mark.planted, pytest.mark.timeout(300)]
 
 
-def examine(folder: Path, root: Path, seed: int) -> dict[str, Any]:
+def examine(folder: Path, root: Path, seed: int, *topics: str) -> dict[str, Any]:
     """Run the properties in a process that finds the core in this folder first."""
     path = os.pathsep.join([str(folder), str(root)])
     done = run(
@@ -30,6 +30,7 @@ def examine(folder: Path, root: Path, seed: int) -> dict[str, Any]:
         "tests.planted.suspect",
         OWN or str(seed),
         str(MOST),
+        *topics,
         PYTHONPATH=path,
     )
     assert done.returncode == 0, done.stderr
@@ -45,18 +46,20 @@ def test_every_planted_bug_is_caught(
     """The properties complain of the changed core within a thousand examples."""
     copied(repository, tmp_path, "agents_registry")
     plant(tmp_path, *bug.changes)
-    report = examine(tmp_path, repository, bug.seed)
+    report = examine(tmp_path, repository, bug.seed, *bug.topics)
     record_property("examples", report["examples"])
     assert report["complaint"], f"not seen in {MOST} examples"
 
 
-@pytest.mark.parametrize("seed", sorted({bug.seed for bug in BUGS}))
+@pytest.mark.parametrize(
+    ("seed", "topics"), sorted({(bug.seed, bug.topics) for bug in BUGS})
+)
 def test_the_core_as_it_is_gives_no_complaint(
-    tmp_path: Path, repository: Path, seed: int
+    tmp_path: Path, repository: Path, seed: int, topics: tuple[str, ...]
 ) -> None:
     """In the worlds in which the bugs are caught; else any complaint would do."""
     copied(repository, tmp_path, "agents_registry")
-    assert examine(tmp_path, repository, seed)["complaint"] is None
+    assert examine(tmp_path, repository, seed, *topics)["complaint"] is None
 
 
 def test_a_bug_that_cannot_be_planted_fails_loudly(

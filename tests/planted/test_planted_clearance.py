@@ -221,6 +221,21 @@ BUGS = {
         "presented.identifiers, presented.chain)\n\n\ndef _found_out",
         "presented.identifiers + presented.chain)\n\n\ndef _found_out",
     ),
+    "the end of a cause": Change(VERDICT, "min(until, life.until)", "until"),
+    "the end of a cause, and a clock that goes back": Change(
+        VERDICT, "max(since, life.since)", "since"
+    ),
+    "a clock that goes back before a cause was over": Change(
+        CLEAR, "if now < clearance.since:\n", "if False:\n"
+    ),
+    "a clock that goes back, of several": Change(
+        CLEAR, "if now < clearance.since or size > SIZE:", "if size > SIZE:"
+    ),
+    "a cause that is limited to kinds": Change(
+        CLEARING,
+        "if registry.causes.in_force(cause, now=self._now):",
+        "if registry.causes.in_force(cause, now=self._now) and not cause.kinds:",
+    ),
 }  # fmt: skip
 CHANGES = list(BUGS.values())
 # The worlds in which some are seen soon; the others are seen in any.
@@ -241,6 +256,11 @@ TOPICS = {
     "a time that is claimed under a not_before": ("watermarks",),
     "a scope of one of two declared sets": ("copies",),
     "a not_before above one of several": ("watermarks",),
+    "the end of a cause": ("ends",),
+    "the end of a cause, and a clock that goes back": ("ends",),
+    "a clock that goes back before a cause was over": ("ends",),
+    "a clock that goes back, of several": ("ends",),
+    "a cause that is limited to kinds": ("kinds",),
 }
 
 pytestmark = [pytest.mark.planted, pytest.mark.timeout(300)]

@@ -118,6 +118,7 @@ def cause(target: Identifier, effect: Effect, **options: Any) -> Cause:
     """End or limit a target at time ``at`` (default: its version)."""
     options["at"] = time(options.get("at", options.get("v", 1)))
     options["not_before"] = time(options.pop("mark", None))
+    options["until"] = time(options.get("until"))
     return Cause(target=target, effect=effect, **said(options))
 
 

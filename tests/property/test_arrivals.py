@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 
 from agents_registry.registry import Registry
 from tests.property.agreement import EXAMPLES, SEED, answer, right_answers, wrong
-from tests.property.worlds import TOPICS, Maker, Question
+from tests.property.worlds import EVERY_TOPIC, Maker, Question
 from tests.standing import standing
 
 seeds = st.integers(0, 2**32 - 1)
@@ -30,7 +30,7 @@ class Arrivals(RuleBasedStateMachine):
         super().__init__()
         self.registry = Registry()
 
-    @initialize(start=seeds, topic=st.sampled_from(sorted(TOPICS)))
+    @initialize(start=seeds, topic=st.sampled_from(sorted(EVERY_TOPIC)))
     def begin(self, start: int, topic: str) -> None:
         """Take nodes and a topic."""
         self.maker = Maker(Random(start), topic)

@@ -18,7 +18,7 @@ from streams.stages.access.columns import AccessColumns
 from streams.stages.access.uses import AccessEvent
 from streams.stages.sentinel.liveness_index import LivenessIndex
 from tests.property.agreement import EXAMPLES, SEED
-from tests.property.worlds import STEP, TOPICS, make
+from tests.property.worlds import EVERY_TOPIC, STEP, make
 
 if TYPE_CHECKING:
     from agents_registry.facts import Fact
@@ -62,7 +62,7 @@ class Watched:
         return None
 
 
-@pytest.mark.parametrize("topic", TOPICS)
+@pytest.mark.parametrize("topic", EVERY_TOPIC)
 def test_what_is_quiet_lives_whatever_came_last(topic: str) -> None:
     """Each kind of fact undoes the bits of all whose life it may change."""
     random = Random(f"{SEED}{topic}")

@@ -63,7 +63,7 @@ def dense(random: Random) -> tuple[list[Fact], list[Identifier]]:
             facts = [_unbound(fact, **unbound) for fact in facts]
     for make, often in (
         (maker.make_alias, 0.1), (maker.make_owner_set, 0.1), (maker.make_holds, 0.3),
-        (maker.make_attribute, 0.3),
+        (maker.make_attribute, 0.3), (maker.make_contain, 0.3),
     ):  # fmt: skip
         if random.random() < often:
             facts.append(make())

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from agents_registry.facts import (
     FACTS,
+    Cause,
     Effect,
     Fact,
     Reach,
@@ -60,7 +61,17 @@ def any_of(kind: type[Fact]) -> st.SearchStrategy[Fact]:
     for a in attrs.fields(kind):
         name, _, none = str(a.type).partition(" | ")
         values[a.name] = st.none() | BY_TYPE[name] if none else BY_TYPE[name]
-    return st.builds(kind, **values)
+    return st.builds(limited if kind is Cause else kind, **values)
+
+
+def limited(**values: Any) -> Cause:
+    """Make a cause of any effect; a limit that it cannot have is left out."""
+    kinds = tuple(kind.replace(":", "") or "kind" for kind in values.pop("kinds"))
+    until, plain = values.pop("until"), Cause(**values)
+    if plain.effect not in (Effect.SUSPEND, Effect.NARROW):
+        return plain
+    kinds = () if plain.reach is Reach.SELF else kinds
+    return attrs.evolve(plain, until=until, kinds=kinds)
 
 
 # A loaded machine makes no test fail.

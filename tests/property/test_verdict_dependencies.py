@@ -19,7 +19,7 @@ from agents_registry.verdict_dependencies import dependencies, shaken
 from enforcement import Mode, watchlist
 from enforcement.watchlist import LiveSession, Watchlist
 from tests.property.agreement import EXAMPLES, SEED, answer
-from tests.property.worlds import TOPICS, make
+from tests.property.worlds import EVERY_TOPIC, make
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,11 +98,11 @@ def rest(
     )
 
 
-@pytest.mark.parametrize("topic", TOPICS)
+@pytest.mark.parametrize("topic", EVERY_TOPIC)
 def test_no_denial_comes_unannounced(topic: str) -> None:
     """Whatever ends a presentation shakes what its verdict rested on."""
     random = Random(SEED)
-    for _ in range(max(20, EXAMPLES // 20 // len(TOPICS))):
+    for _ in range(max(20, EXAMPLES // 20 // len(EVERY_TOPIC))):
         found = missed(random.randrange(1 << 48), topic)
         assert found is None, f"RESCIND_SEED={SEED}: {found}"
 

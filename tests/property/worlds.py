@@ -17,6 +17,7 @@ from attrs import frozen
 from agents_registry.facts import (
     FUTURE_TOLERANCE,
     SECOND,
+    UNTIL_TOLERANCE,
     Alias,
     Cause,
     Distrust,
@@ -94,6 +95,13 @@ TOPICS: dict[str, dict[str, float]] = {
     "horizon": {"horizon": 3, "edge": 16},
 }
 
+# About causes that are limited; worlds of the topics above stay as they are.
+CONTAINED: dict[str, dict[str, float]] = {
+    "ends": {"contain": 14, "lift": 6, "owner_set": 6, "renewal": 6},
+    "kinds": {"contain": 10, "edge": 22, "alias": 6, "owner_set": 6, "lift": 4},
+}
+EVERY_TOPIC = TOPICS | CONTAINED
+
 
 @frozen
 class Question:
@@ -135,7 +143,7 @@ class Maker:
             Identifier(random.choice(KINDS), f"n{i}") for i in range(size)
         )
         self.facts: list[Fact] = []
-        self.weights = ORDINARY | TOPICS[topic]
+        self.weights = ORDINARY | EVERY_TOPIC[topic]
         self.ahead = {"lifts": 0.3, "copies": 0.15}.get(topic, 0.03)
         self.stamps = 0.6 if topic == "copies" else random.choice((0, 0.2, 0.4))
 
@@ -317,6 +325,18 @@ class Maker:
         """End who holds an attribute."""
         target = self.random.choice(ATTRIBUTES)
         return attrs.evolve(self.make_cause(), target=target)
+
+    def make_contain(self) -> Cause:
+        """Suspend or narrow for a time, or what is of some kinds."""
+        random = self.random
+        effects = Effect.SUSPEND, Effect.SUSPEND, Effect.NARROW
+        cause = self.make_cause(*effects, self_reach=0.1)
+        # The clock of a question is then before, at and behind the end.
+        ends = None, self.time(), self.time() - UNTIL_TOLERANCE
+        kinds: tuple[str, ...] = ()
+        if cause.reach is Reach.SUBTREE and random.random() < 0.6:
+            kinds = tuple(node.kind for node in self.some(2))
+        return attrs.evolve(cause, until=random.choice(ends), kinds=kinds)
 
     def make_lift(self) -> Lift:
         """Lift, mostly a cause that exists."""

@@ -6,8 +6,9 @@ import pytest
 
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
+from agents_registry.shown_way import SHOWN, shown_way
 from agents_registry.steps import finish
-from agents_registry.sweep import SHOWN, STEP, Sweep, shown_way
+from agents_registry.sweep import STEP, Sweep
 from agents_registry.uncaused import AT_ONCE, Uncaused
 from tests.property.cases import alias, edge, owned, revoke
 

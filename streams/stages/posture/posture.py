@@ -228,7 +228,7 @@ class Posture:
             if text is not None and kind in self._limits.kinds
         }
         wrong = self._of_the_living(view, names[0], wrong) if wrong else {}
-        if (text := rules.unheld(registry, names)) is not None:
+        if (text := rules.unheld(registry, names, now)) is not None:
             wrong[FindingKind.REVOCATION_NOT_APPLIED] = text
         return wrong
 

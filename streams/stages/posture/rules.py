@@ -305,7 +305,7 @@ def _ended(cause: RecordedCause, at: int, path: Iterable[Identifier]) -> dict[st
     }
 
 
-def unheld(registry: Registry, names: list[int]) -> str | None:
+def unheld(registry: Registry, names: list[int], now: int) -> str | None:
     """Say that a cause ends whoever holds an attribute, and that nobody does.
 
     The names are the hashes of one value. Who came to hold it after the cause is not
@@ -318,7 +318,9 @@ def unheld(registry: Registry, names: list[int]) -> str | None:
     first = min(held, default=None)
     for name in names:
         for cause in book.on(name):
-            if (first is None or cause.version < first) and book.in_force(cause):
+            if (first is None or cause.version < first) and book.in_force(
+                cause, now=now
+            ):
                 return (
                     f"{cause.authority} ended who is looked up by it, and nothing held "
                     "it by then: revoke the user by another name"

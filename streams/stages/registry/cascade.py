@@ -56,6 +56,7 @@ class Cascade:
         self._listed = 0  # of the roots: those whose lists are being made
         self._reach: Reached | None = None
         self._found: deque[Condemned] = deque()
+        self._heard = 0  # when the latest fact was accepted (ns)
 
     @property
     def waiting(self) -> int:
@@ -70,6 +71,7 @@ class Cascade:
     def apply(self, fact: Fact) -> None:
         """Merge a fact into the table."""
         self.registry.apply(fact)
+        self._heard = max(self._heard, fact.received_at)
         self._uncaused.note(fact)
 
     def enlist(self, offset: int, fact: Fact) -> None:
@@ -96,12 +98,13 @@ class Cascade:
             starts = map(self.registry.lineage.find, named)
             self._reach = Reached(self.registry, starts)
         if not self._found:
-            self._found.extend((yield from condemned(self.registry, self._reach)))
-        found = list(islice(self._found, SLICE))
-        for _ in found:
+            found = yield from condemned(self.registry, self._reach, self._heard)
+            self._found.extend(found)
+        taken = list(islice(self._found, SLICE))
+        for _ in taken:
             self._found.popleft()
         self.exclusive = bool(self._found)
-        return Slice(found, self._reach.over and not self.exclusive)
+        return Slice(taken, self._reach.over and not self.exclusive)
 
     def finish(self) -> None:
         """Take the facts off whose lists are made."""

@@ -26,7 +26,8 @@ from agents_registry.facts import (
 )
 from agents_registry.identifiers import ATTRIBUTE, Identifier
 from agents_registry.lineage import NONE
-from agents_registry.sweep import Sweep, shown_way
+from agents_registry.shown_way import shown_way
+from agents_registry.sweep import Sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -87,7 +88,9 @@ def root(registry: Registry, fact: Fact, uncaused: Uncaused) -> Identifier | Non
     return None if uncaused.is_clear(node) else touched
 
 
-def condemned(registry: Registry, reach: Reached) -> Steps[list[Condemned]]:
+def condemned(
+    registry: Registry, reach: Reached, heard: int = 0
+) -> Steps[list[Condemned]]:
     """Judge the next of what hangs on some nodes; give those that are or were dead.
 
     What only hangs there and lives (an older child under reach self, a node with
@@ -95,7 +98,7 @@ def condemned(registry: Registry, reach: Reached) -> Steps[list[Condemned]]:
     them, and walked again for the next ones, is no more than they are.
     """
     nodes: list[int] = []
-    sweep = Sweep(registry)
+    sweep = Sweep(registry, heard=heard)
     while not reach.over and len(nodes) < max(TOGETHER, len(sweep.nodes) // 2):
         taken = reach.take(1 + TOGETHER // 4)
         nodes += taken

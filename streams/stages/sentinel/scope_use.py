@@ -69,11 +69,14 @@ def exceeded(
         return None
     closure = yield from Requirements(registry, node).collect()
     life = Life(registry, closure, Moment(at, at))
-    for count, up in enumerate((yield from closure.required(node))):
+    required = yield from closure.required(node)
+    rank = {up: place for place, up in enumerate(required)}
+    for count, up in enumerate(required):
         if not count & STEP:
             yield
         declared = (said for at_, said in registry.scopes.said(up) if at_ <= at)
-        narrowed = (cause.scopes for cause in life.narrows(up))
+        narrows = yield from life.narrows(up, rank)
+        narrowed = (cause.scopes for cause in narrows)
         if not all(covers(limit, scope) for limit in (*declared, *narrowed)):
             return registry.lineage.identifier(up)
     return None

@@ -43,6 +43,7 @@ def invalidation_record(
         "path": [str(name) for name in death.path],
         "authority": cause.authority,
         "at": cause.at,
+        "until": cause.until,
         "as_of": as_of,
     }
     key = f"{realm}/{identifier}/{cause.fact_id}"

@@ -1,0 +1,182 @@
+"""Causes with an end, and causes that are limited to kinds: the traps, one by one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from agents_registry.clear import lives
+from agents_registry.facts import (
+    SECOND,
+    Effect,
+    canonical,
+    fact_id,
+    from_plain,
+    to_plain,
+)
+from agents_registry.identifiers import Identifier
+from agents_registry.presentation import Presented
+from agents_registry.registry import Registry
+from agents_registry.verdict import judge
+from tests.property.cases import (
+    LIVES,
+    SELF,
+    agent,
+    alias,
+    alice,
+    cause,
+    decides,
+    edge,
+    jti,
+    lift,
+    narrow,
+    node,
+    owned,
+    path,
+    suspend,
+    t1,
+    t2,
+    t3,
+)
+
+pytestmark = pytest.mark.property
+
+TOKEN = "vault.accessor"
+
+
+@pytest.mark.parametrize(
+    ("now", "reasons"),
+    [(99, {"suspend"}), (100, {"suspend"}), (101.9, {"suspend"}), (102, LIVES)],
+)
+def test_a_cause_is_over_two_seconds_after_its_end(
+    now: float, reasons: frozenset[str]
+) -> None:
+    """A clock that is ahead by as much as is tolerated does not end it early."""
+    decides([edge(t2, t1), suspend(t1, until=100)], t2, reasons, now=now)
+
+
+def test_a_narrow_is_over_too() -> None:
+    """Before, it leaves what it names."""
+    facts = [narrow(t1, "r|x", until=100)]
+    decides(facts, t1, {"narrow"}, now=99, scope="r|y")
+    decides(facts, t1, LIVES, now=99, scope="r|x")
+    decides(facts, t1, LIVES, now=102, scope="r|y")
+
+
+def test_a_lift_comes_before_the_end() -> None:
+    """The end is no lift: another cause stands on."""
+    until = suspend(t1, v=10, until=100, aspect="contain")
+    decides([until, lift(t1, v=20, aspect="contain")], t1, LIVES, now=50)
+    decides([until, lift(t1, v=20)], t1, {"suspend"}, now=50)
+    decides([until, suspend(t1, v=11)], t1, {"suspend"}, now=200)
+
+
+def test_what_is_of_the_kind_is_ended_with_all_that_hangs_on_it() -> None:
+    """Not the target, nor what hangs on it otherwise."""
+    facts = [
+        node(path), node(agent), edge(agent, path), edge(t1, agent), edge(jti, t1),
+        edge(t2, path),
+        suspend(path, kinds=(TOKEN,)),
+    ]  # fmt: skip
+    for name, reasons in (
+        (path, LIVES), (agent, LIVES), (t1, {"suspend"}), (t2, {"suspend"}),
+        (jti, {"suspend"}),
+    ):  # fmt: skip
+        decides(facts, name, reasons, orders=20)
+
+
+def test_the_target_itself_may_be_of_the_kind() -> None:
+    """It requires itself."""
+    decides([suspend(t1, kinds=(TOKEN, "jwt.jti"))], t1, {"suspend"})
+
+
+def test_another_name_of_the_kind_counts() -> None:
+    """Two names are one node."""
+    facts = [edge(jti, path), suspend(path, kinds=(TOKEN,))]
+    decides(facts, jti, LIVES)
+    decides([*facts, alias(jti, t1)], jti, {"suspend"})
+
+
+def test_an_owner_of_the_kind_is_ended() -> None:
+    """And with it what has no other owner."""
+    facts = [edge(t2, path), owned(t1, t2), suspend(path, kinds=(TOKEN,))]
+    decides(facts, t1, {"ownerless"})
+    decides([*facts, owned(t1, t2, t3, v=2)], t1, LIVES)
+
+
+def test_what_is_presented_is_of_the_kinds_of_its_credentials() -> None:
+    """A token that no fact names, shown with an agent that is below the target."""
+    stranger = Identifier(TOKEN, "stranger")
+    facts = [node(agent), edge(agent, path), suspend(path, kinds=(TOKEN,))]
+    decides(facts, agent, LIVES)
+    decides(facts, (stranger, agent), {"suspend"})
+    decides(facts, (jti, agent), LIVES)
+    decides([*facts, suspend(path, kinds=("agent.id",))], agent, {"suspend"})
+
+
+def test_a_narrow_of_a_kind() -> None:
+    """It limits what is of the kind, and nothing else."""
+    facts = [edge(t1, path), edge(jti, path), narrow(path, "r|x", kinds=(TOKEN,))]
+    decides(facts, t1, {"narrow"}, scope="r|y")
+    decides(facts, jti, LIVES, scope="r|y")
+    decides(facts, jti, LIVES)
+
+
+@pytest.mark.parametrize(
+    ("effect", "limit", "said"),
+    [
+        (Effect.REVOKE, {"until": 9}, "a revoke has neither until nor kinds"),
+        (Effect.NOT_BEFORE, {"kinds": (TOKEN,)}, "a not_before has neither"),
+        (Effect.SUSPEND, {"kinds": ("vault.accessor:x",)}, "without a colon"),
+        (Effect.SUSPEND, {"kinds": ("",)}, "without a colon"),
+        (Effect.SUSPEND, {"kinds": (TOKEN,), "reach": SELF}, "the reach subtree"),
+    ],
+)
+def test_what_ends_for_good_has_no_limit(
+    effect: Effect, limit: dict[str, Any], said: str
+) -> None:
+    """It is refused with what to do."""
+    with pytest.raises(ValueError, match=said):
+        cause(alice, effect, **limit)
+
+
+@pytest.mark.parametrize(
+    "change", [{"kinds": TOKEN}, {"kinds": 7}, {"until": "x", "effect": "revoke"}]
+)
+def test_a_limit_that_cannot_be_read_is_refused(change: dict[str, Any]) -> None:
+    """Else a text would be a list of letters."""
+    with pytest.raises(ValueError, match=r"cause fact|neither until"):
+        from_plain(to_plain(suspend(t1)) | change)
+
+
+def test_what_says_nothing_is_not_told() -> None:
+    """So readers of before read what they always read, and ids stay."""
+    plain = to_plain(suspend(t1))
+    limited = suspend(t1, until=9, kinds=("b", "a", "a"))
+
+    assert not {"until", "kinds"} & plain.keys()
+    assert b"until" not in canonical(suspend(t1))
+    assert from_plain(to_plain(limited)) == limited
+    assert fact_id(limited) == fact_id(suspend(t1, until=9, kinds=("a", "b")))
+    assert fact_id(limited) != fact_id(suspend(t1))
+
+
+def test_what_a_cause_had_ended_is_known_to_be_clear_again() -> None:
+    """Once the end is past, and not by a clock that goes back."""
+    table = Registry.build([node(t1), suspend(t1, until=100)])
+    presented = Presented((t1,))
+    verdicts = []
+    for now in (99, 102, 200, 101):
+        verdicts.append(judge(table, presented, now * SECOND).allowed)
+        assert lives(table, presented, now * SECOND, None) == verdicts[-1]
+    assert verdicts == [False, True, True, False]
+
+
+def test_a_cause_tells_of_its_end() -> None:
+    """Whoever asks why learns until when."""
+    table = Registry.build([node(t1), suspend(t1, until=100)])
+
+    cause = judge(table, Presented((t1,)), 99 * SECOND).cause
+    assert cause is not None
+    assert cause.until == 100 * SECOND
