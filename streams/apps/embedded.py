@@ -14,6 +14,7 @@ from attrs import frozen
 from schemas.codec import in_force
 from streams.apps.bootstrap import audit_key
 from streams.apps.builders.alerting import alerting
+from streams.apps.builders.containment import embedded_containment
 from streams.apps.builders.description import described
 from streams.apps.builders.embedded_analysis import AnalysisParts, analysis_parts
 from streams.apps.builders.embedded_context import EmbeddedContext
@@ -112,7 +113,8 @@ async def serve(
         taking = await embedded_inputs(given, about, guarding.feed.pace.room)
         table = CurrentTable(analysed.stages, store)
         taking.orders.hold_to(table, functools.partial(StageLimit, analysis=analysis))
-        app = embedded_pages(about, taking, guarding, analysed, published)
+        containing = embedded_containment(about, taking, analysed.stages)
+        app = embedded_pages(about, taking, guarding, analysed, published, containing)
         await cleanup.enter_async_context(taking.listening())
         serving = accepting(app, settings, taking.access, guarding.feed)
         url = await cleanup.enter_async_context(serving)
@@ -120,7 +122,10 @@ async def serve(
         if started is not None:
             stages, feed = analysed.stages, guarding.feed
             started(Served(url, store.genesis, stages, feed, guarding.prober))
-        await _work(store, [*_loops(about, taking, guarding, analysed)], stop)
+        loops = [*_loops(about, taking, guarding, analysed)]
+        if containing is not None:
+            loops.append(containing.run)
+        await _work(store, loops, stop)
         log.info("stopping")
 
 

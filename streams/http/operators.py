@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 from attrs import define, field
 
-from agents_registry.facts import FUTURE_TOLERANCE, Cause, fact_id
+from agents_registry.facts import FUTURE_TOLERANCE, Cause, Lift, fact_id
 from streams.http.bodies import body_of, json_object
 from streams.http.decisions import take, waits
 from streams.http.events import Read, Speakers
@@ -31,7 +31,12 @@ from streams.services.typed_names import (
 from streams.stages.ingest.acts import MAX_REASON, OperatorAct
 from streams.stages.ingest.approvals import Pending
 from streams.stages.ingest.declared import DeclarationError, facts_of_list
-from streams.stages.ingest.entitlement import OPERATORS, entitled, targets
+from streams.stages.ingest.entitlement import (
+    CONTAINMENT,
+    OPERATORS,
+    entitled,
+    targets,
+)
 from streams.stages.ingest.ingress import revocation
 
 if TYPE_CHECKING:
@@ -273,6 +278,8 @@ class Operators:
     def _authority(self, name: Any) -> str:
         if name is None or name == OPERATORS:
             return OPERATORS
+        if name == CONTAINMENT:  # a lift ends what a rule suspended
+            return CONTAINMENT
         known = self._speakers.settings.authorities
         if not isinstance(name, str) or name not in known:
             names = ", ".join(sorted({*known, OPERATORS}))
@@ -301,6 +308,10 @@ def _check_entitled(
 ) -> None:
     if origin.authority == OPERATORS:
         return
+    if origin.authority == CONTAINMENT:
+        if all(isinstance(fact, Lift) for fact in facts):
+            return
+        raise DeclarationError(f"{CONTAINMENT} speaks by its rules: it can be lifted")
     for fact in facts:
         if not entitled(fact, rights.grants):
             names = ", ".join(map(str, targets(fact) or ()))

@@ -53,6 +53,7 @@ class FindingKind(Enum):
     ENFORCEMENT_LAG = "enforcement_lag"
     UNKNOWN_AGENT = "unknown_agent"
     OVER_QUOTA = "over_quota"
+    CONTAINMENT = "containment"
     TEST = "test"  # of a receiver of alerts; never written anywhere
 
 
@@ -83,6 +84,7 @@ SEVERITY: Final = {
     FindingKind.ENFORCEMENT_LAG: Severity.HIGH,
     FindingKind.UNKNOWN_AGENT: Severity.HIGH,
     FindingKind.OVER_QUOTA: Severity.MEDIUM,
+    FindingKind.CONTAINMENT: Severity.HIGH,
     FindingKind.TEST: Severity.INFORMATIONAL,  # sent past every minimum of receivers
 }
 

@@ -37,6 +37,9 @@ _MONTHS: Final = {
     )
 }  # fmt: skip
 _HALF_DAY: Final = 12
+_DURATION: Final = re.compile(r"(\d{1,9})([smhd])", re.ASCII)
+_LENGTHS: Final = {"s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND, "d": DAY}
+_LONGEST_DURATION: Final = 366 * DAY
 _LONGEST: Final = 128  # characters; longer texts would fill the memory of times
 _PLAIN: Final = len("2026-01-01T00:00:00Z")
 _PLAIN_SECONDS: Final = {f"{second:02}Z": second * SECOND for second in range(60)}
@@ -70,6 +73,21 @@ def typed_time(value: Any) -> int:
     if _RFC3339.fullmatch(text) and not _ZONE.search(text):
         raise ValueError(f"has no zone: {AS}, or with +02:00 for the Z")
     return time
+
+
+def duration(text: str) -> int:
+    """Read a length of time such as 30m, 2h or 1d (ns).
+
+    Raises:
+        ValueError: it is none, or longer than 366 days.
+    """
+    found = _DURATION.fullmatch(text.strip())
+    length = int(found[1]) * _LENGTHS[found[2]] if found else 0
+    if not 0 < length <= _LONGEST_DURATION:
+        raise ValueError(
+            f"{text!r} is no length of time: write it as 90s, 30m, 2h or 7d, up to 366d"
+        )
+    return length
 
 
 def rfc3339(time: int | None) -> str | None:

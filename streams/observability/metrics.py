@@ -43,14 +43,15 @@ LABELS: Final[Mapping[str, str]] = {
     "kind": "kinds of findings: 20",
     "lease": "held, lapsed",
     "loop": "main, analysis",
-    "mode": "fail_closed, fail_open, observe",
+    "mode": "fail_closed, fail_open, observe; of containment: shadow, warn, enforce",
     "outcome": "allow, deny, observe",
     "partition": "partitions of a topic, fixed for life",
     "reason": "words of the product: at most 30",
     "receiver": "receivers of alerts in the settings",
     "report": f"kinds of identifiers: at most {MOST_KINDS}, the rest is `{OTHER}`",
-    "result": "words of the product: at most 6",
+    "result": "words of the product: at most 7",
     "role": "serve, ingress, worker, notify, pdp, relay, insights",
+    "rule": "containment rules in the settings",
     "source": "sources in the settings, and one for all others",
     "stage": "stages, notify, registry, replica, sentinel, standby, closure, audit",
     "state": "closed, partial, unknown",
@@ -308,6 +309,19 @@ OVER_QUOTA: Final = Count(
     "rescind_over_quota",
     "Batches that were refused in part, since their authority exceeds its quota.",
     ("authority",),
+    roles=_SOURCES,
+)
+
+# Containment.
+CONTAINMENT_DECISIONS: Final = Count(
+    "rescind_containment_decisions",
+    "Decisions of containment rules on findings.",
+    ("rule", "mode", "result"),
+    roles=_SOURCES,
+)
+CONTAINMENT_BEHIND: Final = Gauge(
+    "rescind_containment_behind_seconds",
+    "Time since the containment rules had seen all findings; only where they run.",
     roles=_SOURCES,
 )
 

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 # Kinds; they name what lies in the file or in the topic, so they never change.
 ASKED: Final = "asked"
+CONTAINMENT: Final = "containment"
 CURSOR: Final = "cursor"
 ENDING: Final = "ending"
 ENDING_CAUSE: Final = "ending_cause"

@@ -125,6 +125,7 @@ class Hunt:
         self._causes: dict[str, NamedCause] = {}
         self._presented: dict[Presented, int] = {}
         self._uses = UseLog()
+        self._repeated = np.empty(0, np.int64)  # hashes of contents, once compared
         self._letters = 0
         self._issued: set[Identifier] = set()
         self._derived: set[int] = set()
@@ -219,12 +220,11 @@ class Hunt:
         """Return the facts of a record; to be known, as by an issuer, ends nothing."""
         origin = self._origins.get(record.source)
         if origin is None:
-            origin = self._origins[record.source] = Origin(
-                authority=record.source,
-                realm=REALM,
-                received_at=ABSURD,
-            )
+            origin = self._origins[record.source] = self._origin(record.source)
         return facts_of(record, origin)
+
+    def _origin(self, source: str) -> Origin:
+        return Origin(authority=source, realm=REALM, received_at=ABSURD)
 
     def _name(
         self,
@@ -243,6 +243,7 @@ class Hunt:
         """Count the records and find the uses of what was dead, by finding."""
         found: dict[_Key, list[_Found]] = defaultdict(list)
         duplicates, conflicts, repeated = self._uses.compare()
+        self._repeated = repeated
         counts = self.counts
         counts.duplicate, counts.dead_letter = duplicates, self._letters + conflicts
         counts.access = counts.lifecycle = 0

@@ -35,6 +35,7 @@ from streams.settings.access import (
 from streams.settings.actuators import AnyActuator
 from streams.settings.alerts import AlertSettings
 from streams.settings.audit import AuditSink
+from streams.settings.containment import ContainmentSettings, RuleName
 from streams.settings.limits import ConnectionSettings, DeadLetterSettings
 from streams.settings.peers import PeerSettings
 from streams.settings.polls import AnyPoll
@@ -246,6 +247,7 @@ class Settings(FileSettings):
     )
     tls: TlsSettings | None = None
     approvals: Approvals = Approvals()
+    containment: dict[RuleName, ContainmentSettings] = Field(default_factory=dict)
     authorities: dict[str, Authority] = Field(default_factory=dict)
     sources: dict[str, SourceSettings] = Field(default_factory=dict)
     kinds: dict[str, Literal["credential", "principal", "container"]] = Field(

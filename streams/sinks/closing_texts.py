@@ -59,6 +59,10 @@ CHECKS: Final = {
         "What was refused is not taken in before its sender repeats it: `rescind "
         "sources` counts it. Unless somebody has, find out what {value} sent."
     ),
+    FindingKind.CONTAINMENT: (
+        "`rescind why {id}` shows whether {it} is still denied. Unless somebody has, "
+        "look at the finding that the rule {point} acted on."
+    ),
 }
 _PUT_RIGHT: Final = {
     FindingKind.LEAK: _DENIED,

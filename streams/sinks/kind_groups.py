@@ -28,7 +28,7 @@ POSTURE_OR_SOURCE: Final = POSTURE | frozenset({
     FindingKind.UNAUTHORISED, FindingKind.SOURCE_SILENT, FindingKind.SOURCE_STOPPED,
     FindingKind.SOURCE_GAP, FindingKind.ID_COLLISION, FindingKind.OVER_QUOTA,
     FindingKind.UNKNOWN_AGENT, FindingKind.SCOPE_VIOLATION,
-    FindingKind.TEST,
+    FindingKind.CONTAINMENT, FindingKind.TEST,
 })  # fmt: skip
 # Their times are those at which they were found.
 FOUND: Final = POSTURE | {
@@ -39,6 +39,7 @@ FOUND: Final = POSTURE | {
     FindingKind.ID_COLLISION,
     FindingKind.OVER_QUOTA,
     FindingKind.CLOSURE_PARTIAL,
+    FindingKind.CONTAINMENT,
 }
 # Their point is the source that told of them; of statements the format they came in.
 TOLD: Final = {
@@ -47,4 +48,4 @@ TOLD: Final = {
     FindingKind.UNAUTHORISED: "format",
 }
 # Their point is a part of Rescind, or none.
-PLACELESS: Final = POSTURE | {FindingKind.BLAST_LIMIT}
+PLACELESS: Final = POSTURE | {FindingKind.BLAST_LIMIT, FindingKind.CONTAINMENT}

@@ -37,6 +37,7 @@ TITLES: Final = {
     FindingKind.ENFORCEMENT_LAG: "Guard late or silent, dead credential still accepted",
     FindingKind.UNKNOWN_AGENT: "Agent that nobody declared",
     FindingKind.OVER_QUOTA: "Authority over its quota",
+    FindingKind.CONTAINMENT: "Containment rule",
     FindingKind.TEST: "Test of alerts, ignore it",
 }
 WHY_MANY: Final = {
@@ -58,6 +59,7 @@ OURS: Final = dict.fromkeys(
     FindingKind.SOURCE_STOPPED: "the status of the stream that {it} reported",
     FindingKind.SOURCE_GAP: "Rescind's own watch of its sources",
     FindingKind.OVER_QUOTA: "Rescind's own count of what it takes in",
+    FindingKind.CONTAINMENT: "the rule {point} in `containment` of the settings",
     FindingKind.TEST: "Rescind itself",
 }
 REMARKS: Final = {
@@ -112,6 +114,16 @@ WAITS: Final = (
     "{by} ordered the end of {it}, which reaches beyond {limit}: it is held, and "
     "what it names is still accepted"
 )
+CONTAINED: Final = (
+    "The containment rule {point} acted on {it}, and guards enforce that now"
+)
+WOULD_CONTAIN: Final = (
+    "The containment rule {point} would act on {it}. It only warns, so nothing changed"
+)
+NOT_CONTAINED: Final = (
+    "The containment rule {point} would act on {it}, but its limit forbids it. "
+    "Nothing changed"
+)
 UNSHOWN: Final = "Guards that did not show in time that they had applied it: {}."
 UNKNOWN_AGENT: Final = "unknown (neither log nor facts name an agent)"
 UNKNOWN_ENDED: Final = "unknown (the event does not say in readable form what it ended)"
@@ -144,6 +156,8 @@ UNKNOWN_OWNERS: Final = {
 ABOUT_NO_AGENT: Final = frozenset({"source", "guard"})
 # Details that the stages give, by which texts differ.
 NOT_USED: Final = "was not used at all"
+HELD_BACK: Final = "not contained"
+WARNED: Final = "would be "
 OWNERS_GONE: Final = "none of its owners"
 
 
@@ -157,6 +171,8 @@ def happened(kind: FindingKind, about: str, why: str) -> str:
     """
     if kind is FindingKind.BLAST_LIMIT:
         return WAITS if why.startswith("held") else IN_FORCE
+    if kind is FindingKind.CONTAINMENT:
+        return _of_rule(why)
     if kind is FindingKind.UNAUTHORISED and about == "guard":
         return REFUSED_GUARD
     if kind is FindingKind.EXCESS_SCOPE and NOT_USED in why:
@@ -166,6 +182,12 @@ def happened(kind: FindingKind, about: str, why: str) -> str:
     if kind is FindingKind.OWNERLESS and not why.startswith("nobody"):
         return ""  # whether it is denied for that is not told
     return HAPPENED.get(kind, "")
+
+
+def _of_rule(why: str) -> str:
+    if why.startswith(HELD_BACK):
+        return NOT_CONTAINED
+    return WOULD_CONTAIN if why.startswith(WARNED) else CONTAINED
 
 
 def days_of(why: str) -> str:

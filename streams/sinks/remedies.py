@@ -5,7 +5,7 @@
 at its issuer: end, suspend or narrow. ``{point}`` is the enforcement point or the
 source, ``{value}`` the name without its kind, ``{by}`` whoever said it, ``{authority}``
 the system whose word it is, ``{not_holder}`` who holds a guard's name, ``{lift}`` the
-options of a lift, ``{former}`` the owner who is gone, ``{its}`` what to do about the
+options of a lift, ``{rule}`` the containment rule, ``{former}`` the owner who is gone, ``{its}`` what to do about the
 credentials of an unknown agent. ID, TEXT, FACT, ... are for the reader to fill in.
 """
 
@@ -14,7 +14,13 @@ from __future__ import annotations
 from typing import Final
 
 from streams.model.findings import SUMMARY, FindingKind
-from streams.sinks.kind_texts import ABOUT_NO_AGENT, NOT_USED, OWNERS_GONE
+from streams.sinks.kind_texts import (
+    ABOUT_NO_AGENT,
+    HELD_BACK,
+    NOT_USED,
+    OWNERS_GONE,
+    WARNED,
+)
 from streams.sinks.remedy_phrases import (
     ALL_ENDED,
     BY_HAND,
@@ -253,8 +259,27 @@ REMEDIES: Final = {
         "AUTHORITY is {value}, KEY "
         "the name of its credential in the settings (in the export: ingress_key)."
     ),
+    FindingKind.CONTAINMENT: (
+        "Look at the finding that the rule acted on, with `rescind findings`. If it is "
+        "right, end {it} at the system that issued it, and revoke it with "
+        f"{REVOKE} before the time above is over: from then on it is accepted again. "
+        "Points without a guard accept it meanwhile: have it blocked there. If it is "
+        "wrong, give it back with `rescind lift {id} --authority rescind.containment "
+        '--aspect {rule} --reason "TEXT"`: the rule does not begin again, unless '
+        "`after_lift` is set. If nobody can be asked, leave it: it ends by itself "
+        "where a time stands above."
+    ),
     FindingKind.TEST: "Nothing is to be done.",
 }
+NOT_ACTED: Final = (
+    "Look at the finding that the rule decided on, with `rescind findings`. If it is "
+    f"right, revoke {{it}} with {REVOKE}, have it blocked at points without a guard, "
+    "and end it at the system that issued it. `rescind blast-radius {id}` lists what "
+    "ends with it. If it is wrong, nothing is to be done: change the rule {rule} in "
+    "`containment` of the settings, and try it with `rescind policy test`. If a limit "
+    "held the rule back, look for other findings of it first: many at once are an "
+    "attack, or a rule that is too wide."
+)
 NOT_URGENT: Final = "Not urgent."
 OWNER_GONE: Final = (
     "Ask the team of {former} who owns it now. Guards deny it until it has an owner; "
@@ -344,6 +369,8 @@ def remedy_of(kind: FindingKind, about: str, why: str, *, told_late: bool) -> st
         return ADOPT  # the list may be cut
     if kind is FindingKind.BLAST_LIMIT and why.startswith("held"):
         return HELD
+    if kind is FindingKind.CONTAINMENT and why.startswith((HELD_BACK, WARNED)):
+        return NOT_ACTED
     if kind is FindingKind.EXCESS_SCOPE and NOT_USED in why:
         return END_UNUSED
     if kind is FindingKind.REVOCATION_NOT_APPLIED and why.startswith("the vault gave"):

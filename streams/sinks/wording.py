@@ -188,6 +188,7 @@ def _filled(text: str, finding: Finding) -> str:
         former=shown(finding.owner or "") or "its former owner",
         not_holder=f", not {holder}" if holder else "",
         value=shown(finding.presented.value),
+        rule=_word(finding.point) if finding.point else "RULE",
         cell=cell(shown(name, _LONGEST)),
         days=days_of(detail(finding)),
         point=shown(finding.point) or without_point,

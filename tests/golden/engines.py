@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import aiohttp
@@ -50,7 +52,7 @@ TOKENS = {
 # The longest lease that is no finding; no case is as long as ten of them.
 TERMS = Terms(round(ClosureSettings().max_lease * SECOND), Mode.FAIL_CLOSED, {})
 
-
+LOOKS = {"told", "ready"}  # steps that wait for something, and change nothing
 MEDIA_TYPES = {"user": "application/scim+json", "set": "application/secevent+jwt"}
 
 
@@ -154,9 +156,15 @@ class Case:
     ) -> None:
         """Send the steps to an engine, each after the last one is worked off."""
         async with aiohttp.ClientSession() as session:
-            for clock.step, step in enumerate(self.plain["steps"], 1):
+            for step in self.plain["steps"]:
+                clock.step += step.keys().isdisjoint(LOOKS)
                 if "wait" in step:
                     clock.waited += step["wait"]
+                    await engine.settled()
+                    continue
+                if not step.keys().isdisjoint(LOOKS):
+                    await engine.settled()
+                    await until(partial(_reached, engine.url, step))
                     await engine.settled()
                     continue
                 if "receipt" in step:
@@ -367,6 +375,16 @@ async def _get(url: str, path: str) -> Any:
         session.get(url + path) as got,
     ):
         return await got.json()
+
+
+async def _reached(url: str, step: dict[str, Any]) -> bool:
+    """Tell whether containment looks, or findings of some kinds are told so often."""
+    if "ready" in step:
+        async with aiohttp.ClientSession() as session, session.get(f"{url}/metrics") as got:
+            return "rescind_containment_behind_seconds " in await got.text()
+    listed = await _get(url, "/v1/findings?limit=100000")
+    counts = Counter(each["kind"] for each in listed["findings"])
+    return all(counts[kind] >= count for kind, count in step["told"].items())
 
 
 async def _undeclared(url: str) -> list[dict[str, Any]]:

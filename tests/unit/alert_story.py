@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from agents_registry.facts import Effect
 from agents_registry.identifiers import Identifier, extend
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
@@ -28,6 +29,8 @@ from streams.sources.mapped.mapping import Mapping, load_mapping
 from streams.ssf import health as stream_health
 from streams.stages.closure import results as closure_results
 from streams.stages.closure.closure import CauseOutcome, ProofState
+from streams.stages.containment.decision import ContainmentResult, Decision
+from streams.stages.containment.rules import ContainmentMode
 from streams.stages.ingest import blast, source_health, source_notices
 from streams.stages.ingest.admission import Entitlements, admit
 from streams.stages.ingest.declared import facts_of_list
@@ -620,6 +623,32 @@ def over_quota(story: Story) -> Finding:
     )
     story.signal(notice.signal(GATEWAY))
     return story.found(FindingKind.OVER_QUOTA)
+
+
+def containment_enforced(story: Story) -> Finding:
+    """Say that a rule suspended a token for two hours."""
+    return _contained(story, ContainmentResult.CONTAINED)
+
+
+def containment_held_back(story: Story) -> Finding:
+    """Say that the same rule had acted too often."""
+    return _contained(story, ContainmentResult.OVER_RATE)
+
+
+def _contained(story: Story, result: ContainmentResult) -> Finding:
+    story.set_up()
+    story.send(GATEWAY, issued("tok-planner-1", "planner"))
+    story.now = at("09:20:00")
+    decision = Decision(
+        rule="leaked-tokens", mode=ContainmentMode.ENFORCE, finding="5e1f",
+        kind="leak", target=Identifier("gateway.token", "tok-planner-1"),
+        result=result, effect=Effect.SUSPEND, limit=5, at=story.now,
+        until=at("11:20:00"),
+    )  # fmt: skip
+    signal = decision.signal()
+    assert signal is not None
+    story.signal(signal)
+    return story.found(FindingKind.CONTAINMENT)
 
 
 def trial_of_a_receiver(story: Story) -> Finding:

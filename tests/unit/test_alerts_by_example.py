@@ -351,6 +351,22 @@ ANSWERS: Final = {
         ("its revocations are still taken in", "AUTHORITY is agent-gateway"),
         "rescind sources",
     ),
+    "containment_enforced": Answers(
+        f"{PLANNER}, with {TOKEN}",
+        DANA,
+        "found at 2026-03-02 09:20:00 UTC",
+        "the rule leaked-tokens in `containment` of the settings",
+        ("uspended until 2026-03-02T11:20:00Z by rule leaked-tokens on a finding leak",),
+        f"rescind lift {TOKEN} --authority rescind.containment --aspect leaked-tokens",
+    ),
+    "containment_held_back": Answers(
+        f"{PLANNER}, with {TOKEN}",
+        DANA,
+        "found at 2026-03-02 09:20:00 UTC",
+        "the rule leaked-tokens in `containment` of the settings",
+        ("it acted 5 times in an hour", "Nothing changed"),
+        f'rescind revoke {TOKEN} --reason "TEXT"',
+    ),
     "trial_of_a_receiver": Answers(
         "ops-sam, with `rescind alerts test`",
         "",
@@ -768,6 +784,8 @@ def test_each_command_in_an_alert_exists(command: str) -> None:
 # What must come before what, so that nobody is let in or shut out by the order.
 _ORDER: Final = {
     "unauthorised": ("rescind revoke ID", "rescind distrust AUTHORITY"),
+    "containment_enforced": ("Look at the finding", "rescind lift"),
+    "containment_held_back": ("Look at the finding", "rescind revoke"),
     "over_quota": ("rescind revoke ID", "rescind distrust AUTHORITY"),
     "ownerless_owner_left": ("issued anew", "rescind owners"),
     "unmapped_subject": ("issued anew", "rescind owners"),
@@ -812,7 +830,8 @@ def test_an_alert_of_what_is_forgotten_says_that_its_end_shows_nothing(
     told: dict[str, Finding],
 ) -> None:
     """PagerDuty resolves it without a word."""
-    for name in ("blast_limit_held", "unmapped_subject", "source_gap", "over_quota"):
+    quiet = ("blast_limit_held", "unmapped_subject", "source_gap", "over_quota")
+    for name in (*quiet, "containment_held_back"):
         assert "handled or not" in wording.remedy(told[name])
 
 

@@ -13,6 +13,7 @@ from streams.engines.embedded.fact_lookup import LoggedFacts
 from streams.engines.embedded.findings_log import StoredDeadLetters, StoredFindings
 from streams.engines.embedded.tables import StageTables
 from streams.http.alert_metrics import AlertMetrics
+from streams.http.containment_metrics import containment_metrics
 from streams.http.events import Events
 from streams.http.guards import Guards
 from streams.http.lists import Lists
@@ -25,13 +26,17 @@ from streams.http.server import FeedPage, application
 from streams.observability import metrics
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from aiohttp import web
+    from prometheus_client.registry import Collector
 
     from streams.apps.builders.embedded_analysis import AnalysisParts
     from streams.apps.builders.embedded_context import EmbeddedContext
     from streams.apps.builders.embedded_guards import GuardParts
     from streams.apps.builders.inputs import Inputs
     from streams.http.publication import Publication
+    from streams.services.containment import ContainmentWorker
 
 
 def embedded_pages(
@@ -40,6 +45,7 @@ def embedded_pages(
     guarding: GuardParts,
     analysed: AnalysisParts,
     published: Publication | None,
+    containing: ContainmentWorker | None,
 ) -> web.Application:
     """Put together what answers requests; ``published`` says how status lists are."""
     settings, store, aside = about.settings, about.store, about.analysis.run
@@ -54,6 +60,7 @@ def embedded_pages(
     served = own_enforcement(guarding.closures, feed, settings.realm)
     findings, letters = StoredFindings(store), StoredDeadLetters(store)
     app, refused = application(settings.max_body_bytes), RefusedFeeds()
+    contained = containment_metrics(containing, about.clock)
     for pages in (
         Events(tokens, taking.described.sources, speakers, ingest, read),
         FeedPage(tokens, feed, refused),
@@ -62,7 +69,7 @@ def embedded_pages(
         Guards(tokens, served, boottime),
         Lists(tokens, findings, letters, analysed.silences.all, aside),
         _probes(guarding, analysed),
-        _metrics(about, taking, guarding, analysed, refused),
+        _metrics(about, taking, guarding, analysed, [refused.counter, *contained]),
     ):
         pages.add_to(app)
     analysed.add_to(app, about, taking)
@@ -78,7 +85,7 @@ def _metrics(
     taking: Inputs,
     guarding: GuardParts,
     analysed: AnalysisParts,
-    refused: RefusedFeeds,
+    more: Iterable[Collector],
 ) -> Metrics:
     return Metrics(
         metrics.SERVER,
@@ -88,7 +95,7 @@ def _metrics(
         AlertMetrics(analysed.notifier, analysed.attempts, about.clock),
         StoreMetrics(about.store, analysed.audit),
         about.held,
-        refused.counter,
+        *more,
     )
 
 

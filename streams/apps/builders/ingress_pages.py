@@ -10,6 +10,7 @@ from attrs import frozen
 
 from streams.engines.kafka.clock.cluster_clock import faults, offset_seconds
 from streams.engines.kafka.ingress.writing import Writing
+from streams.http.containment_metrics import containment_metrics
 from streams.http.events import Events
 from streams.http.metrics import Metrics, OneValue
 from streams.http.probes import Probes
@@ -57,6 +58,7 @@ def ingress_pages(
         metrics.INGRESS,
         *more,
         *common.collectors,
+        *containment_metrics(taking.containing and taking.containing.worker, clock),
         OneValue(metrics.DEAD_LETTERS, lambda: lost[dlq]),
         OneValue(metrics.CLOCK_OFFSET, partial(offset_seconds, clock)),
     ).add_to(app)

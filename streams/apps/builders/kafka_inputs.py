@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from streams.apps.builders.containment import KafkaContainment, kafka_containment
 from streams.apps.builders.inputs import InputPorts, Inputs, inputs
 from streams.engines.kafka.client.leader_lock import LeaderLock
 from streams.engines.kafka.ingress.followed_dead_letters import FollowedDeadLetters
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from streams.model.records import Record
     from streams.settings.sources import RawTopicSettings
 
+    Loop = Callable[[], Coroutine[None, None, None]]
+
 
 @frozen
 class KafkaInputs:
@@ -37,6 +40,7 @@ class KafkaInputs:
         common: what the embedded server has, too.
         raw: the readers of raw topics, by topic.
         findings, letters: views of topics that are listed.
+        containing: contains what findings name, where rules are set.
     """
 
     log: IngressLog
@@ -44,6 +48,7 @@ class KafkaInputs:
     raw: Mapping[str, RawInput]
     findings: FollowedFindings
     letters: FollowedDeadLetters
+    containing: KafkaContainment | None
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes."""
@@ -66,10 +71,17 @@ class KafkaInputs:
         return [
             *(each() for each in common.loops()),
             *(each.run() for each in self.raw.values()),
-            LeaderLock(log.kafka, realm, {**common.alone(), **alone}).run(),
+            LeaderLock(log.kafka, realm, {**self._alone(), **alone}).run(),
             self.findings.run(),
             self.letters.run(),
         ]
+
+    def _alone(self) -> dict[str, Loop]:
+        """Works that one ingress of the realm does at a time."""
+        works = self.common.alone()
+        if self.containing is not None:
+            works["containment"] = self.containing.run
+        return works
 
 
 def kafka_inputs(
@@ -102,6 +114,7 @@ def kafka_inputs(
     topics = _raw_topics(given.sources, common.speakers)
     settings, kafka = given.settings, log.kafka
     realm, kept = settings.realm, settings.dead_letters
+    findings = FollowedFindings(kafka, realm, clock)
     return KafkaInputs(
         log=log,
         common=common,
@@ -109,8 +122,9 @@ def kafka_inputs(
             topic.topic: RawInput(log.kafka, topic, log.name, log.writer)
             for topic in topics
         },
-        findings=FollowedFindings(kafka, realm, clock),
+        findings=findings,
         letters=FollowedDeadLetters(kafka, realm, clock, kept),
+        containing=kafka_containment(given, log, common, findings),
     )
 
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from agents_registry.identifiers import Identifier
 
 OPERATORS: Final = "operators"  # the authority of what people decide
+CONTAINMENT: Final = "rescind.containment"  # that of what rules of the settings decide
 
 
 @frozen

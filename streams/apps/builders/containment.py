@@ -1,0 +1,118 @@
+"""The worker of containment, on either engine; none where no rule is set."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from attrs import define, frozen
+
+from streams.engines.embedded.analysis import Analysis
+from streams.engines.embedded.current import CurrentTable
+from streams.engines.embedded.findings_log import StoredFindings
+from streams.engines.kafka.ingress.current import FollowedTable
+from streams.services.containment import ContainmentWorker
+from streams.settings.containment import rules_of
+from streams.stages.containment.containment import Containment
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine
+
+    from streams.apps.builders.description import Described
+    from streams.apps.builders.embedded_context import EmbeddedContext
+    from streams.apps.builders.inputs import Inputs
+    from streams.apps.builders.kafka_log import IngressLog
+    from agents_registry.registry import Registry
+    from streams.engines.embedded.stages import Stages
+    from streams.engines.kafka.ingress.followed_findings import FollowedFindings
+
+    Loop = Callable[[], Coroutine[None, None, None]]
+
+
+def embedded_containment(
+    about: EmbeddedContext, taking: Inputs, stages: Stages
+) -> ContainmentWorker | None:
+    """Worker of the embedded server; it decides in the event loop of the analysis."""
+    rules = rules_of(about.settings.containment)
+    if not rules:
+        return None
+    return ContainmentWorker(
+        stage=Containment(rules),
+        findings=StoredFindings(about.store),
+        kept=about.kept,
+        intake=taking.ports.intake,
+        tables=CurrentTable(stages, about.store),
+        aside=about.analysis.run,
+        own=taking.speakers.own,
+    )
+
+
+@define(eq=False)
+class _OwnTable:
+    """The table that a process follows while the work is its own."""
+
+    followed: FollowedTable | None = None
+
+    async def current(self) -> Registry | None:
+        """Table that is known to be new; None: it is not there."""
+        return None if self.followed is None else await self.followed.current()
+
+
+@frozen
+class KafkaContainment:
+    """Worker of the realm, for the ingress to which the work falls.
+
+    It decides in a thread of its own, on a table of its own: neither the loop that
+    accepts nor its table is asked.
+    """
+
+    worker: ContainmentWorker
+    _given: Described
+    _log: IngressLog
+    _analysis: Analysis
+    _table: _OwnTable
+
+    async def run(self) -> None:
+        """Contain until cancelled."""
+        async with self._analysis.running(), self._following():
+            await self.worker.run()
+
+    @asynccontextmanager
+    async def _following(self) -> AsyncIterator[None]:
+        log, aside = self._log, self._analysis.run
+        followed = await self._analysis.call(
+            lambda: FollowedTable(
+                log.kafka,
+                self._given.settings.realm,
+                self._given.vocabulary,
+                f"{log.name}-containment",
+                log.facts,
+            )
+        )
+        await aside(followed.__aenter__)
+        self._table.followed = followed
+        try:
+            yield
+        finally:
+            self._table.followed = None
+            await aside(followed.__aexit__, None, None, None)
+
+
+def kafka_containment(
+    given: Described, log: IngressLog, taking: Inputs, findings: FollowedFindings
+) -> KafkaContainment | None:
+    """Worker of a realm on Kafka; None: no rule is set."""
+    rules = rules_of(given.settings.containment)
+    if not rules:
+        return None
+    analysis, table = Analysis(), _OwnTable()
+    worker = ContainmentWorker(
+        stage=Containment(rules),
+        findings=findings,
+        kept=log.kept,
+        intake=log.writer,
+        tables=table,
+        aside=analysis.run,
+        own=taking.speakers.own,
+    )
+    return KafkaContainment(worker, given, log, analysis, table)

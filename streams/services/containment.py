@@ -1,0 +1,210 @@
+"""Contains what findings name, by the rules of the settings, on either engine.
+
+One process of a realm does it at a time. It reads the list of findings from where it
+was. The decision itself is made where the table belongs, never in the loop that
+accepts or that serves leases.
+
+A decision is durable before anything is done. So a process that takes over after a
+crash does what was decided with the times that were decided: it writes the same fact
+under the same id, and a repeated audit entry at worst. A finding on which a rule has
+decided is not looked at again by that rule.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+import attrs
+import structlog
+from attrs import define, field
+
+from enforcement.turns import undisturbed
+from schemas.entries import Act
+from streams.ports.findings_log import BehindError
+from streams.ports.keyed_store import CONTAINMENT as KIND
+from streams.services.intake import NotWrittenError, tell
+from streams.stages.containment.decision import Decision
+from streams.stages.ingest.entitlement import CONTAINMENT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from streams.model.findings import Finding
+    from streams.ports.findings_log import FindingsLog, ListedFinding
+    from streams.ports.keyed_store import KeyedStore
+    from streams.process.aside import Aside
+    from streams.services.blast_limit import ReachTables
+    from streams.services.ingest import Intake
+    from streams.stages.containment.containment import Containment
+    from streams.stages.ingest.ingress import Origin
+
+LOOK_SECONDS: Final = 0.5
+PAGE: Final = 500  # findings
+CURSOR: Final = "cursor"  # no decision has this name: theirs have a slash
+
+log = structlog.get_logger()
+
+
+class NoTableError(Exception):
+    """The table is not there now; nothing is contained without it."""
+
+
+@define(eq=False, kw_only=True)
+class ContainmentWorker:
+    """Reads findings, has the rules decide, and does what they decided.
+
+    Attributes:
+        stage: the rules.
+        findings: of the realm.
+        kept: keeps the decisions, and where it was.
+        intake: writes facts, audit entries and signals.
+        tables: the table that reach is counted in.
+        aside: runs the decision in the event loop of the table.
+        own: gives the origin of what we say ourselves, now.
+        counts: decisions by rule, mode and result.
+        looked: when it last had looked at all there was (ns); None: never.
+    """
+
+    _stage: Containment
+    _findings: FindingsLog
+    _kept: KeyedStore
+    _intake: Intake
+    _tables: ReachTables
+    _aside: Aside
+    _own: Callable[[], Origin]
+    counts: Counter[tuple[str, str, str]] = field(factory=Counter, init=False)
+    looked: int | None = field(default=None, init=False)
+    _after: int | None = field(default=None, init=False)
+    _undone: dict[str, Decision] = field(factory=dict, init=False)
+
+    async def run(self) -> None:
+        """Contain until cancelled."""
+        loaded = False
+        while True:
+            try:
+                if not loaded:
+                    await self.load()
+                    loaded = True
+                more = await self.look()
+            except (NotWrittenError, BehindError, NoTableError) as error:
+                log.warning("containment_waits", error=str(error))
+                more = False
+            if not more:
+                await asyncio.sleep(LOOK_SECONDS)
+
+    async def load(self) -> None:
+        """Take up what was decided before.
+
+        Raises:
+            NotWrittenError: that cannot be told now.
+        """
+        await self._kept.catch_up()
+        self._undone.clear()  # another process may have done them meanwhile
+        for name, body in self._kept.items(KIND).items():
+            if name == CURSOR:
+                self._after = int(body)
+                continue
+            try:
+                decision = Decision.load(body)
+            except ValueError as error:  # of another version
+                log.warning("decision_not_read", name=name, error=str(error))
+                continue
+            self._stage.take(decision)
+            if not decision.done:
+                self._undone[decision.key] = decision
+
+    async def look(self) -> bool:
+        """Do what is decided, and decide on the next findings.
+
+        Returns:
+            Whether there may be more.
+
+        Raises:
+            NotWrittenError: something could not be written; it is tried again.
+            BehindError, NoTableError: findings or table are not there now.
+        """
+        await self._do_all()
+        if self._after is None:
+            await self._begin()
+        rows, _ = await self._findings.page(self._after or 0, PAGE)
+        for each in rows:
+            if each.open and self._stage.wanted(each.finding):
+                await self._settle(each.finding)
+        await self._move(rows)
+        if len(rows) < PAGE:
+            self.looked = self._own().received_at
+        return len(rows) == PAGE
+
+    async def _begin(self) -> None:
+        """Start behind the findings that are there: nobody meant the rules for them."""
+        after = 0
+        while True:
+            rows, _ = await self._findings.page(after, PAGE)
+            if not rows:
+                break
+            after = rows[-1].changed
+        await self._kept.put(KIND, CURSOR, str(after).encode())
+        self._after = after
+
+    async def _settle(self, finding: Finding) -> None:
+        for decision in await self._decide(finding):
+            await self._kept.put(KIND, decision.key, decision.dump())
+            self._stage.take(decision)
+            self.counts[
+                decision.rule, decision.mode.value, decision.result.value
+            ] += 1
+            self._undone[decision.key] = decision
+            await self._do_all()
+
+    async def _decide(self, finding: Finding) -> list[Decision]:
+        now = self._own().received_at
+
+        async def decided() -> list[Decision]:
+            table = await self._tables.current()
+            if table is None:
+                raise NoTableError("the table is not there yet, or is behind")
+            stage = self._stage
+            return await undisturbed(table, lambda: stage.decide(finding, table, now))
+
+        return await self._aside(decided)
+
+    async def _do_all(self) -> None:
+        for decision in list(self._undone.values()):
+            await self._do(decision)
+            done = attrs.evolve(decision, done=True)
+            await self._kept.put(KIND, done.key, done.dump())
+            self._stage.take(done)
+            del self._undone[done.key]
+
+    async def _do(self, decision: Decision) -> None:
+        """Write what a decision asks for; a repeat writes the same fact."""
+        own = self._own()
+        cause = decision.cause(own)
+        if cause is None:
+            act = Act(
+                realm=own.realm,
+                at=own.received_at,
+                actor=CONTAINMENT,
+                action=decision.action(),
+            )
+            await self._intake.record_act(act)
+        else:
+            origin = attrs.evolve(own, authority=CONTAINMENT, received_at=decision.at)
+            await self._intake.facts(
+                [cause], origin, actor=CONTAINMENT, action=decision.action()
+            )
+            log.info("contained", rule=decision.rule, finding=decision.finding)
+        signal = decision.signal()
+        if signal is not None:
+            await tell(self._intake, [signal], own)
+
+    async def _move(self, rows: Sequence[ListedFinding]) -> None:
+        """Note how far the findings are read, and let old decisions go."""
+        if not rows:
+            return
+        for name in self._stage.forget(self._own().received_at):
+            await self._kept.forget(KIND, name)
+        await self._kept.put(KIND, CURSOR, str(rows[-1].changed).encode())
+        self._after = rows[-1].changed

@@ -1,0 +1,173 @@
+"""The stage: a finding and the table in, decisions of the rules out.
+
+`decide` changes nothing, so a walk that is disturbed may be done again. Whoever has
+made a decision durable gives it back to `take`, and only then it counts for the rate,
+for what is contained already, and for what was decided before.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Final
+
+from attrs import define, field
+
+from agents_registry.facts import HOUR
+from agents_registry.inventory import affected
+from agents_registry.lineage import NONE
+from streams.model.times import DAY
+from streams.stages.containment.decision import ContainmentResult, Decision, key_of
+from streams.stages.containment.subjects import labelled, subject_of
+from streams.stages.ingest.entitlement import CONTAINMENT
+from streams.stages.sentinel.finding_lifetime import denied_for_good
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from agents_registry.identifiers import Identifier
+    from agents_registry.registry import Registry
+    from agents_registry.steps import Steps
+    from streams.model.findings import Finding
+    from streams.stages.containment.rules import ContainmentRule
+
+KEPT: Final = 90 * DAY  # a decision; longer than a finding that nobody hears of
+
+
+@define(eq=False)
+class Containment:
+    """Rules, and what they have decided.
+
+    Attributes:
+        rules: in the order of the settings; each decides for itself.
+        ended: tells whether a name has ended for good by a time (ns).
+    """
+
+    rules: tuple[ContainmentRule, ...]
+    _ended: Callable[[Registry, Identifier, int], Steps[bool]] = denied_for_good
+    _decided: dict[str, Decision] = field(factory=dict, init=False)
+    _of_target: dict[tuple[str, Identifier], list[Decision]] = field(
+        factory=lambda: defaultdict(list), init=False
+    )
+    _acted: dict[str, list[int]] = field(
+        factory=lambda: defaultdict(list), init=False
+    )
+
+    def take(self, decision: Decision) -> None:
+        """Note a decision that is durable."""
+        known = self._decided.get(decision.key)
+        self._decided[decision.key] = decision
+        if known is not None or not decision.contains or decision.target is None:
+            return
+        self._of_target[decision.rule, decision.target].append(decision)
+        self._acted[decision.rule].append(decision.at)
+
+    def wanted(self, finding: Finding) -> bool:
+        """Whether a rule has to decide on a finding."""
+        return any(True for _ in self._open(finding))
+
+    def decide(
+        self, finding: Finding, registry: Registry, now: int
+    ) -> Steps[list[Decision]]:
+        """Decisions of the rules that want a finding and had not decided on it."""
+        found = []
+        for rule in self._open(finding):
+            decision = yield from self._decision(rule, finding, registry, now)
+            if decision is not None:
+                found.append(decision)
+        return found
+
+    def forget(self, now: int) -> list[str]:
+        """Let go decisions that nobody needs any more; give their names."""
+        old = [
+            each
+            for each in self._decided.values()
+            if each.done and now - each.at > KEPT
+            and (each.until is not None or not each.contains)
+        ]  # fmt: skip
+        for each in old:
+            del self._decided[each.key]
+            if each.contains and each.target is not None:
+                of = self._of_target[each.rule, each.target]
+                of[:] = [one for one in of if one.key != each.key]
+        for rule, times in self._acted.items():
+            self._acted[rule] = [at for at in times if now - at < HOUR]
+        return [each.key for each in old]
+
+    def _open(self, finding: Finding) -> Iterator[ContainmentRule]:
+        return (
+            rule
+            for rule in self.rules
+            if rule.wants(finding) and key_of(rule.name, finding.id) not in self._decided
+        )
+
+    def _decision(
+        self, rule: ContainmentRule, finding: Finding, registry: Registry, now: int
+    ) -> Steps[Decision | None]:
+        target = subject_of(finding, rule.contain, registry)
+        result, reach, limit = ContainmentResult.UNNAMED, 0, 0
+        if target is not None:
+            if rule.labels and not (yield from labelled(target, rule.labels, registry)):
+                return None
+            result, reach, limit = yield from self._judged(rule, target, registry, now)
+        return Decision(
+            rule=rule.name,
+            mode=rule.mode,
+            finding=finding.id,
+            kind=finding.kind.value,
+            target=target,
+            result=result,
+            effect=rule.effect,
+            scopes=rule.scopes,
+            reach=reach,
+            limit=limit,
+            at=now,
+            until=None if rule.lasts is None else now + rule.lasts,
+        )
+
+    def _judged(
+        self, rule: ContainmentRule, target: Identifier, registry: Registry, now: int
+    ) -> Steps[tuple[ContainmentResult, int, int]]:
+        """What a rule decides on a name, the reach, and the limit that it is over."""
+        if (yield from self._ended(registry, target, now)):
+            return ContainmentResult.ENDED, 0, 0
+        if was_lifted(registry, target, rule.name):
+            if not rule.after_lift:
+                return ContainmentResult.LIFTED, 0, 0
+        elif self._contained(rule.name, target, now):
+            return ContainmentResult.ALREADY, 0, 0
+        reach = yield from _reach(registry, target, rule.blast_limit)
+        if reach > rule.blast_limit:
+            return ContainmentResult.OVER_BLAST_LIMIT, reach, rule.blast_limit
+        if sum(now - at < HOUR for at in self._acted[rule.name]) >= rule.per_hour:
+            return ContainmentResult.OVER_RATE, reach, rule.per_hour
+        return ContainmentResult.CONTAINED, reach, 0
+
+    def _contained(self, rule: str, target: Identifier, now: int) -> bool:
+        return any(
+            each.until is None or each.until > now
+            for each in self._of_target.get((rule, target), ())
+        )
+
+
+def was_lifted(registry: Registry, target: Identifier, rule: str) -> bool:
+    """Whether an operator lifted what a rule put on a name, and nothing came after."""
+    node = registry.lineage.find(target)
+    if node == NONE:
+        return False
+    ours = [
+        each
+        for each in registry.causes.on(node)
+        if each.authority == CONTAINMENT and each.aspect == rule
+    ]
+    return bool(ours) and not any(map(registry.causes.in_force, ours))
+
+
+def _reach(registry: Registry, target: Identifier, limit: int) -> Steps[int]:
+    """Count what ending a name may reach beside it, to one above a limit."""
+    count = 0
+    for _ in affected(registry, target):
+        yield
+        count += 1
+        if count > limit:
+            break
+    return count
