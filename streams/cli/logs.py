@@ -111,12 +111,14 @@ def hunt(  # noqa: PLR0913 - each by name
     """
     try:
         gc.disable()  # millions of small objects in no cycle: a third of the time
-        vocabulary = _vocabulary(mapping)
+        vocabulary = vocabulary_of(mapping)
         hunt = Hunt(vocabulary)
         for text in revoke:
             hunt.revoke(*operator_cause(text, vocabulary))
-        with _Bars() as bars:
-            tally = _read(paths, LogChoice.of(source, mapping, paths), hunt, jobs, bars)
+        with ReadingBars() as bars:
+            tally = read_logs(
+                paths, LogChoice.of(source, mapping, paths), hunt, jobs, bars
+            )
     except HuntProcessError as error:
         return complain("hunt", error, UNREAD)
     except (OSError, MappingError, ValueError) as error:
@@ -127,14 +129,18 @@ def hunt(  # noqa: PLR0913 - each by name
     report = hunt.report(inclusive=inclusive)
     _PRINT[output](report)
     if tally.unread:
-        _tell_unread(tally)
+        tell_unread(tally)
     if report.findings:
         return FOUND
     return UNREAD if tally.unread else CLEAN
 
 
-def _read(
-    paths: list[Path], choice: LogChoice, hunt: Hunt, jobs: int | None, bars: _Bars
+def read_logs(
+    paths: list[Path],
+    choice: LogChoice,
+    hunt: Hunt,
+    jobs: int | None,
+    bars: ReadingBars,
 ) -> ParseTally:
     """Read in as many processes as are asked for, or worthwhile."""
     chosen(choice.source, choice.mapping)  # a wrong one is said before anything starts
@@ -172,13 +178,14 @@ def operator_cause(
     if SecretNames().plain(name) is not None:
         raise PlainSecretError("--revoke takes the hash that `rescind why` prints")
     identifier = identifier_of(name)
-    vocabulary = vocabulary or _vocabulary(None)
+    vocabulary = vocabulary or vocabulary_of(None)
     if identifier.kind not in vocabulary:
         raise ValueError(f"--revoke: {unknown_kind(identifier.kind, vocabulary)}")
     return identifier, time
 
 
-def _vocabulary(mapping: Path | None) -> Vocabulary:
+def vocabulary_of(mapping: Path | None) -> Vocabulary:
+    """Kinds and classes, with those that a mapping declares."""
     if mapping is None:
         return dict(VOCABULARY)
     declared = load_mapping(mapping.read_text(encoding="utf-8"), str(mapping)).kinds
@@ -274,7 +281,7 @@ def _finding(reuse: Reuse) -> dict[str, Any]:
     }
 
 
-class _Bars:
+class ReadingBars:
     """A bar for each file that is being read, where errors go to a terminal."""
 
     def __init__(self) -> None:
@@ -304,7 +311,7 @@ class _Bars:
         self._shown.update(self._tasks[file], completed=self._done[file])
 
 
-def _tell_unread(tally: ParseTally) -> None:
+def tell_unread(tally: ParseTally) -> None:
     """Print what could not be read, by file and reason, where errors go."""
     console = Console(stderr=True)
     if not console.is_terminal:

@@ -32,6 +32,7 @@ from streams.cli.options import (
     loading,
     missing_extra,
 )
+from streams.cli.policy import policy_app
 from streams.cli.sources import sources_app
 from streams.cli.ssf import ssf_app
 from streams.cli.tokens import token_app
@@ -343,6 +344,7 @@ app.add_typer(audit_app, name="audit", cls=PlainGroup)
 app.add_typer(data_folder_app)
 app.add_typer(config_app, name="config", cls=PlainGroup)
 app.add_typer(token_app, name="token")
+app.add_typer(policy_app, name="policy", cls=PlainGroup)
 app.add_typer(conformance_app, cls=PlainGroup)
 
 

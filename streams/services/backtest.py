@@ -10,19 +10,21 @@ and would have been denied is what the rule would have hit.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from attrs import define, evolve, frozen
+from attrs import define, evolve
 
 from agents_registry.death import Fate
 from agents_registry.deaths import Deaths
 from agents_registry.facts import Cause, Effect, Lift
+from agents_registry.identifiers import Identifier
 from agents_registry.inventory import affected, excess_scopes
 from agents_registry.lineage import NONE, UNKNOWN_TIME
 from agents_registry.steps import finish
 from streams.model.findings import SEVERITY, Finding, FindingKind, episode_id
 from streams.model.times import ABSURD
+from streams.services.backtest_report import LivingHit, RuleReport, reported
 from streams.services.hunt import REALM, Hunt
 from streams.services.hunt_excerpts import DENIED
 from streams.stages.access.agent_kinds import ActingKinds
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from agents_registry.identifiers import Identifier, NodeClass
+    from agents_registry.identifiers import NodeClass
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
     from streams.model.records import Access, Lifecycle
@@ -54,52 +56,6 @@ TOLD_BY_LOGS: Final = frozenset({
 })  # fmt: skip
 _NEVER: Final = int(np.iinfo(np.int64).max)
 _FINAL: Final = (Effect.REVOKE, Effect.NOT_BEFORE)
-
-
-class LivingHit(NamedTuple):
-    """Allowed uses of one credential that lived, and that a rule would have denied.
-
-    Attributes:
-        first, last: of them (ns).
-        other: its owner is not that of what was contained.
-        named: it is what the finding was about.
-    """
-
-    identifier: Identifier
-    owner: str | None
-    uses: int
-    first: int
-    last: int
-    other: bool
-    named: bool
-
-
-@frozen
-class WouldContain:
-    """A decision to contain, and what it would have hit."""
-
-    decision: Decision
-    hits: tuple[LivingHit, ...]
-
-
-@frozen
-class RuleReport:
-    """What one rule would have done.
-
-    Attributes:
-        results: decisions by their result.
-        untold: kinds of the rule's findings that logs do not tell of.
-    """
-
-    rule: ContainmentRule
-    results: Counter[str]
-    contained: tuple[WouldContain, ...]
-    untold: tuple[str, ...]
-
-    @property
-    def living(self) -> int:
-        """Number of allowed uses of what lived that it would have denied."""
-        return sum(hit.uses for one in self.contained for hit in one.hits)
 
 
 @define(eq=False)
@@ -149,8 +105,8 @@ class Backtest(Hunt):
             self._findings(report, wanted), key=lambda f: (f.first_seen, f.id)
         )
         decided = self._decide(rules, findings)
-        hits = self._hits([each for each in decided if each.contains], findings)
-        return report, [_reported(rule, decided, hits) for rule in rules]
+        hits = self._hits([pair for pair in decided if pair[1].contains])
+        return report, [reported(rule, decided, hits, TOLD_BY_LOGS) for rule in rules]
 
     def _lifecycle(self, record: Lifecycle) -> None:
         if record.effect == "leak" and record.identifiers:
@@ -249,15 +205,15 @@ class Backtest(Hunt):
 
     def _decide(
         self, rules: Sequence[ContainmentRule], findings: Iterable[Finding]
-    ) -> list[Decision]:
+    ) -> list[tuple[Identifier, Decision]]:
         stage = Containment(tuple(rules), ended=_ended_then)
-        decided: list[Decision] = []
+        decided: list[tuple[Identifier, Decision]] = []
         for finding in findings:
             for each in finish(
                 stage.decide(finding, self.registry, finding.first_seen)
             ):
                 stage.take(each)
-                decided.append(each)
+                decided.append((finding.presented, each))
         return decided
 
     def _first_uses(self) -> dict[tuple[Identifier, ...], int]:
@@ -279,10 +235,10 @@ class Backtest(Hunt):
             yield number, who[rows], self._uses.column(block, "times")[rows]
 
     def _hits(
-        self, contained: list[Decision], findings: Iterable[Finding]
+        self, decided: list[tuple[Identifier, Decision]]
     ) -> dict[str, tuple[LivingHit, ...]]:
-        """Uses that each decision would have denied, of what lived without it."""
-        about = {each.id: each.presented for each in findings}
+        """Find uses that each decision would have denied, of what lived without it."""
+        contained = [each for _, each in decided]
         below = self._reached(contained)
         within = self._living_within(contained, below)
         for each in contained:
@@ -298,7 +254,7 @@ class Backtest(Hunt):
                     hit = hits.setdefault(presented[place].identifiers[0], _Hit())
                     hit.add(time, times)
             found[decision.key] = tuple(
-                self._living(name, hit, decision, about[decision.finding])
+                self._living(name, hit, decision, decided[number][0])
                 for name, hit in hits.items()
             )
         return found
@@ -321,7 +277,7 @@ class Backtest(Hunt):
     def _living_within(
         self, contained: list[Decision], below: Mapping[int, list[int]]
     ) -> dict[int, Counter[tuple[int, int]]]:
-        """Uses while a decision stood, of what lived: by decision, place and time."""
+        """Count uses of what lived while a decision stood, by place and time."""
         lived, presented = Deaths(self.registry), list(self._presented)
         dying = {place: lived.of(presented[place]) for place in below}
         mask = np.zeros(len(presented), bool)
@@ -377,21 +333,3 @@ def _ended_then(registry: Registry, name: Identifier, at: int) -> Steps[bool]:
         return False
     causes = yield from Fate(registry, name).causing(at=at, inclusive=True)
     return any(each.effect in _FINAL for each in causes)
-
-
-def _reported(
-    rule: ContainmentRule,
-    decided: Iterable[Decision],
-    hits: Mapping[str, tuple[LivingHit, ...]],
-) -> RuleReport:
-    ours = [each for each in decided if each.rule == rule.name]
-    return RuleReport(
-        rule=rule,
-        results=Counter(each.result.value for each in ours),
-        contained=tuple(
-            WouldContain(each, hits.get(each.key, ()))
-            for each in ours
-            if each.contains
-        ),
-        untold=tuple(sorted(each.value for each in rule.kinds - TOLD_BY_LOGS)),
-    )

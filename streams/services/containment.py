@@ -152,9 +152,7 @@ class ContainmentWorker:
         for decision in await self._decide(finding):
             await self._kept.put(KIND, decision.key, decision.dump())
             self._stage.take(decision)
-            self.counts[
-                decision.rule, decision.mode.value, decision.result.value
-            ] += 1
+            self.counts[decision.rule, decision.mode.value, decision.result.value] += 1
             self._undone[decision.key] = decision
             await self._do_all()
 

@@ -105,7 +105,9 @@ class ContainmentSettings(Strict):
         )
 
 
-def rules_of(settings: Mapping[str, ContainmentSettings]) -> tuple[ContainmentRule, ...]:
+def rules_of(
+    settings: Mapping[str, ContainmentSettings],
+) -> tuple[ContainmentRule, ...]:
     """Rules by their names, in the order of the settings."""
     return tuple(each.rule(name) for name, each in settings.items())
 

@@ -5,8 +5,9 @@
 at its issuer: end, suspend or narrow. ``{point}`` is the enforcement point or the
 source, ``{value}`` the name without its kind, ``{by}`` whoever said it, ``{authority}``
 the system whose word it is, ``{not_holder}`` who holds a guard's name, ``{lift}`` the
-options of a lift, ``{rule}`` the containment rule, ``{former}`` the owner who is gone, ``{its}`` what to do about the
-credentials of an unknown agent. ID, TEXT, FACT, ... are for the reader to fill in.
+options of a lift, ``{rule}`` the containment rule, ``{former}`` the owner who is gone,
+``{its}`` what to do about the credentials of an unknown agent. ID, TEXT, FACT, ... are
+for the reader to fill in.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 from typing import Final
 
 from streams.model.findings import SUMMARY, FindingKind
+from streams.sinks.containment_remedies import ACTED, NOT_ACTED
 from streams.sinks.kind_texts import (
     ABOUT_NO_AGENT,
     HELD_BACK,
@@ -259,27 +261,9 @@ REMEDIES: Final = {
         "AUTHORITY is {value}, KEY "
         "the name of its credential in the settings (in the export: ingress_key)."
     ),
-    FindingKind.CONTAINMENT: (
-        "Look at the finding that the rule acted on, with `rescind findings`. If it is "
-        "right, end {it} at the system that issued it, and revoke it with "
-        f"{REVOKE} before the time above is over: from then on it is accepted again. "
-        "Points without a guard accept it meanwhile: have it blocked there. If it is "
-        "wrong, give it back with `rescind lift {id} --authority rescind.containment "
-        '--aspect {rule} --reason "TEXT"`: the rule does not begin again, unless '
-        "`after_lift` is set. If nobody can be asked, leave it: it ends by itself "
-        "where a time stands above."
-    ),
+    FindingKind.CONTAINMENT: ACTED,
     FindingKind.TEST: "Nothing is to be done.",
 }
-NOT_ACTED: Final = (
-    "Look at the finding that the rule decided on, with `rescind findings`. If it is "
-    f"right, revoke {{it}} with {REVOKE}, have it blocked at points without a guard, "
-    "and end it at the system that issued it. `rescind blast-radius {id}` lists what "
-    "ends with it. If it is wrong, nothing is to be done: change the rule {rule} in "
-    "`containment` of the settings, and try it with `rescind policy test`. If a limit "
-    "held the rule back, look for other findings of it first: many at once are an "
-    "attack, or a rule that is too wide."
-)
 NOT_URGENT: Final = "Not urgent."
 OWNER_GONE: Final = (
     "Ask the team of {former} who owns it now. Guards deny it until it has an owner; "
@@ -367,10 +351,8 @@ def remedy_of(kind: FindingKind, about: str, why: str, *, told_late: bool) -> st
         return f"{MANY.get(kind, '')} {LISTED}".strip()
     if kind is FindingKind.UNKNOWN_AGENT and about == "realm":
         return ADOPT  # the list may be cut
-    if kind is FindingKind.BLAST_LIMIT and why.startswith("held"):
-        return HELD
-    if kind is FindingKind.CONTAINMENT and why.startswith((HELD_BACK, WARNED)):
-        return NOT_ACTED
+    if text := _of_limit(kind, why):
+        return text
     if kind is FindingKind.EXCESS_SCOPE and NOT_USED in why:
         return END_UNUSED
     if kind is FindingKind.REVOCATION_NOT_APPLIED and why.startswith("the vault gave"):
@@ -381,6 +363,15 @@ def remedy_of(kind: FindingKind, about: str, why: str, *, told_late: bool) -> st
         return LATE_SOURCE
     text = REMEDIES.get(kind, "")
     return OF_NO_AGENTS.get(kind, text) if about in ABOUT_NO_AGENT else text
+
+
+def _of_limit(kind: FindingKind, why: str) -> str:
+    """Say what to do where something was not done that was decided."""
+    if kind is FindingKind.BLAST_LIMIT and why.startswith("held"):
+        return HELD
+    if kind is FindingKind.CONTAINMENT and why.startswith((HELD_BACK, WARNED)):
+        return NOT_ACTED
+    return ""
 
 
 def _of_owners(why: str) -> str:

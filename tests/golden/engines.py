@@ -162,15 +162,9 @@ class Case:
                     clock.waited += step["wait"]
                     await engine.settled()
                     continue
-                if not step.keys().isdisjoint(LOOKS):
+                if "receipt" in step or not step.keys().isdisjoint(LOOKS):
                     await engine.settled()
-                    await until(partial(_reached, engine.url, step))
-                    await engine.settled()
-                    continue
-                if "receipt" in step:
-                    await engine.settled()
-                    said_at = _time(step.get("at")) or clock()
-                    await engine.report(step["receipt"], said_at, "applied" in step)
+                    await _act(step, engine, clock)
                     await engine.settled()
                     continue
                 if "adopt" in step:
@@ -377,10 +371,22 @@ async def _get(url: str, path: str) -> Any:
         return await got.json()
 
 
+async def _act(step: dict[str, Any], engine: Engine, clock: Clock) -> None:
+    """Have a guard report, or wait for what a step waits for."""
+    if "receipt" in step:
+        said_at = _time(step.get("at")) or clock()
+        await engine.report(step["receipt"], said_at, "applied" in step)
+    else:
+        await until(partial(_reached, engine.url, step))
+
+
 async def _reached(url: str, step: dict[str, Any]) -> bool:
     """Tell whether containment looks, or findings of some kinds are told so often."""
     if "ready" in step:
-        async with aiohttp.ClientSession() as session, session.get(f"{url}/metrics") as got:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{url}/metrics") as got,
+        ):
             return "rescind_containment_behind_seconds " in await got.text()
     listed = await _get(url, "/v1/findings?limit=100000")
     counts = Counter(each["kind"] for each in listed["findings"])

@@ -90,7 +90,7 @@ def test_a_process_that_dies_is_an_error_that_names_its_file(
                 assert process.pid is not None
                 os.kill(process.pid, signal.SIGKILL)
 
-    monkeypatch.setattr(logs._Bars, "__call__", kill)
+    monkeypatch.setattr(logs.ReadingBars, "__call__", kill)
     result = hunted(folder)
 
     assert (3, "") == (result.exit_code, result.stdout)

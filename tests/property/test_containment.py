@@ -69,7 +69,9 @@ def finding(random: Random, names: list[Identifier], number: int) -> Finding:
     )
 
 
-def is_named(rule: ContainmentRule, about: Finding, found: Decision, table: Registry) -> bool:
+def is_named(
+    rule: ContainmentRule, about: Finding, found: Decision, table: Registry
+) -> bool:
     """Tell whether a rule on a finding speaks of a name, by its settings alone."""
     target = found.target
     if target is None or about.kind not in rule.kinds:

@@ -356,8 +356,8 @@ ANSWERS: Final = {
         DANA,
         "found at 2026-03-02 09:20:00 UTC",
         "the rule leaked-tokens in `containment` of the settings",
-        ("uspended until 2026-03-02T11:20:00Z by rule leaked-tokens on a finding leak",),
-        f"rescind lift {TOKEN} --authority rescind.containment --aspect leaked-tokens",
+        ("uspended until 2026-03-02T11:20:00Z by rule leaked-tokens on a finding",),
+        f"rescind lift {TOKEN} --authority rescind.containment --aspect leaked",
     ),
     "containment_held_back": Answers(
         f"{PLANNER}, with {TOKEN}",

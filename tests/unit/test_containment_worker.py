@@ -47,6 +47,7 @@ class Kept(KeyedStore):
         self, kind: str, name: str, body: bytes | None, *, patient: bool = False
     ) -> None:
         """Keep a body."""
+        assert not patient
         self._engine.write("put")
         self._hear(kind, name, body)
 
@@ -77,6 +78,7 @@ class Engine:
         self, facts: Sequence[Fact], origin: Origin, *, actor: str, action: str
     ) -> None:
         """Write facts with an act."""
+        assert {origin.authority} == {each.authority for each in facts} == {actor}
         self.write("facts")
         self.facts_written += facts
         self.acts.append(action)
@@ -91,9 +93,7 @@ class Engine:
         self.write("signals")
         self.signals += batch.signals
 
-    async def page(
-        self, after: int, limit: int
-    ) -> tuple[Sequence[ListedFinding], int]:
+    async def page(self, after: int, limit: int) -> tuple[Sequence[ListedFinding], int]:
         """List findings."""
         return [each for each in self.listed if each.changed > after][:limit], 0
 

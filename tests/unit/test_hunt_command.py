@@ -386,7 +386,7 @@ def test_progress_is_shown_by_file_and_on_a_terminal_alone(
     for terminal in (False, True):
         if terminal:
             monkeypatch.setenv("FORCE_COLOR", "1")
-        with logs._Bars() as bars:
+        with logs.ReadingBars() as bars:
             for name, more in (("first", 6), ("second", 10), ("first", 3)):
                 bars(tmp_path / name, more, 10)
         shown = capsys.readouterr()

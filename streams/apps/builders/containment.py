@@ -18,11 +18,11 @@ from streams.stages.containment.containment import Containment
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
 
+    from agents_registry.registry import Registry
     from streams.apps.builders.description import Described
     from streams.apps.builders.embedded_context import EmbeddedContext
     from streams.apps.builders.inputs import Inputs
     from streams.apps.builders.kafka_log import IngressLog
-    from agents_registry.registry import Registry
     from streams.engines.embedded.stages import Stages
     from streams.engines.kafka.ingress.followed_findings import FollowedFindings
 

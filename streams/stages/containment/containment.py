@@ -48,9 +48,7 @@ class Containment:
     _of_target: dict[tuple[str, Identifier], list[Decision]] = field(
         factory=lambda: defaultdict(list), init=False
     )
-    _acted: dict[str, list[int]] = field(
-        factory=lambda: defaultdict(list), init=False
-    )
+    _acted: dict[str, list[int]] = field(factory=lambda: defaultdict(list), init=False)
 
     def take(self, decision: Decision) -> None:
         """Note a decision that is durable."""
@@ -97,7 +95,8 @@ class Containment:
         return (
             rule
             for rule in self.rules
-            if rule.wants(finding) and key_of(rule.name, finding.id) not in self._decided
+            if rule.wants(finding)
+            and key_of(rule.name, finding.id) not in self._decided
         )
 
     def _decision(
@@ -127,7 +126,7 @@ class Containment:
     def _judged(
         self, rule: ContainmentRule, target: Identifier, registry: Registry, now: int
     ) -> Steps[tuple[ContainmentResult, int, int]]:
-        """What a rule decides on a name, the reach, and the limit that it is over."""
+        """Return what a rule decides on a name, the reach, and the limit it is over."""
         if (yield from self._ended(registry, target, now)):
             return ContainmentResult.ENDED, 0, 0
         if was_lifted(registry, target, rule.name):

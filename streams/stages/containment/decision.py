@@ -161,7 +161,9 @@ class Decision:
             case ContainmentResult.CONTAINED:
                 return f"{self._did()} by {by}; it reaches {self._reached()}"
             case ContainmentResult.OVER_BLAST_LIMIT:
-                return f"not contained by {by}: it reaches more than {self.limit} others"
+                return (
+                    f"not contained by {by}: it reaches more than {self.limit} others"
+                )
             case ContainmentResult.OVER_RATE:
                 return f"not contained by {by}: it acted {self.limit} times in an hour"
             case ContainmentResult.ALREADY:
