@@ -27,7 +27,10 @@ class ContainmentMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Return decisions by rule, mode and result, and the age of the last look."""
-        yield metrics.CONTAINMENT_DECISIONS.each(dict(self._worker.counts))
+        counts: dict[tuple[str, ...], float] = {
+            key: float(count) for key, count in self._worker.counts.items()
+        }
+        yield metrics.CONTAINMENT_DECISIONS.each(counts)
         looked = self._worker.looked
         if looked is not None:
             behind = max(0, self._clock() - looked) / SECOND

@@ -10,7 +10,7 @@ and would have been denied is what the rule would have hit.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from attrs import define, evolve
@@ -268,8 +268,9 @@ class Backtest(Hunt):
                 for name, _ in affected(self.registry, each.target):
                     of_name[name].append(number)
         found: dict[int, list[int]] = {}
-        for place, each in enumerate(self._presented):
-            numbers = {n for name in each.identifiers for n in of_name.get(name, ())}
+        for place, presented in enumerate(self._presented):
+            names = presented.identifiers
+            numbers = {n for name in names for n in of_name.get(name, ())}
             if numbers:
                 found[place] = sorted(numbers)
         return found
@@ -309,10 +310,14 @@ def _stands(decision: Decision, time: int) -> bool:
 
 
 def _facts_of(decision: Decision) -> Iterator[Cause | Lift]:
-    """Facts that enforce a decision, and end it at its time, as events would."""
+    """Facts that enforce a decision, and end it at its time; a narrow as a suspend."""
     if decision.target is None:
         return
-    said = {"authority": CONTAINMENT, "event_id": decision.key, "received_at": ABSURD}
+    said: dict[str, Any] = {
+        "authority": CONTAINMENT,
+        "event_id": decision.key,
+        "received_at": ABSURD,
+    }
     yield Cause(
         **said,
         version=decision.at,

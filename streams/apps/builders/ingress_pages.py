@@ -53,12 +53,13 @@ def ingress_pages(
     tokens, speakers = common.tokens, common.speakers
     Events(tokens, given.sources, speakers, log.writer, reading.read).add_to(app)
     taking.add_to(app)
+    worker = None if taking.containing is None else taking.containing.worker
     lost, dlq = log.publisher.written, log.kafka.topic("dlq")
     Metrics(
         metrics.INGRESS,
         *more,
         *common.collectors,
-        *containment_metrics(taking.containing and taking.containing.worker, clock),
+        *containment_metrics(worker, clock),
         OneValue(metrics.DEAD_LETTERS, lambda: lost[dlq]),
         OneValue(metrics.CLOCK_OFFSET, partial(offset_seconds, clock)),
     ).add_to(app)
