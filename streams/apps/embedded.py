@@ -14,9 +14,9 @@ from attrs import frozen
 from schemas.codec import in_force
 from streams.apps.bootstrap import audit_key
 from streams.apps.builders.alerting import alerting
-from streams.apps.builders.containment import embedded_containment
 from streams.apps.builders.description import described
 from streams.apps.builders.embedded_analysis import AnalysisParts, analysis_parts
+from streams.apps.builders.embedded_containment import embedded_containment
 from streams.apps.builders.embedded_context import EmbeddedContext
 from streams.apps.builders.embedded_guards import GuardParts, guard_parts
 from streams.apps.builders.embedded_inputs import embedded_inputs
@@ -114,6 +114,7 @@ async def serve(
         table = CurrentTable(analysed.stages, store)
         taking.orders.hold_to(table, functools.partial(StageLimit, analysis=analysis))
         containing = embedded_containment(about, taking, analysed.stages)
+        more = [] if containing is None else [containing.run]
         app = embedded_pages(about, taking, guarding, analysed, published, containing)
         await cleanup.enter_async_context(taking.listening())
         serving = accepting(app, settings, taking.access, guarding.feed)
@@ -122,10 +123,7 @@ async def serve(
         if started is not None:
             stages, feed = analysed.stages, guarding.feed
             started(Served(url, store.genesis, stages, feed, guarding.prober))
-        loops = [*_loops(about, taking, guarding, analysed)]
-        if containing is not None:
-            loops.append(containing.run)
-        await _work(store, loops, stop)
+        await _work(store, [*_loops(about, taking, guarding, analysed), *more], stop)
         log.info("stopping")
 
 

@@ -25,6 +25,33 @@ LIVING: Final = 1
 USAGE: Final = 2
 UNREAD: Final = 3
 SHOWN: Final = 20  # names of a rule in the table
+COMMAND: Final = "policy test"
+DEFAULT_SINCE: Final = "30d"
+
+Since = Annotated[
+    str | None,
+    typer.Option(
+        "--since",
+        metavar="TIME",
+        help="How far back findings of the server count, such as 7d; default: 30d.",
+    ),
+]
+Logs = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--logs",
+        metavar="PATH",
+        help="Log files and folders instead, gzip too; can be repeated.",
+        exists=True,
+    ),
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option("--jobs", min=1, metavar="N", help="Processes that read the logs."),
+]
+Output = Annotated[
+    Literal["table", "json"], typer.Option("--output", help="Form of the output.")
+]
 
 policy_app = typer.Typer(help="Try containment rules before they act.")
 
@@ -38,38 +65,39 @@ def policy() -> None:
 def on_history(  # noqa: PLR0913 - each is an option
     *,
     config: Config = None,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            "--since",
-            metavar="TIME",
-            help="Findings of the server, as far back as 30d; this is the default.",
-        ),
-    ] = None,
-    logs: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--logs",
-            metavar="PATH",
-            help="Log files and folders instead, gzip too; can be repeated.",
-            exists=True,
-        ),
-    ] = None,
+    since: Since = None,
+    logs: Logs = None,
     source: SourceName = None,
     mapping: MappingFile = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option(
-            "--jobs", min=1, metavar="N", help="Processes that read the logs."
-        ),
-    ] = None,
-    output: Annotated[
-        Literal["table", "json"], typer.Option("--output", help="Form of the output.")
-    ] = "table",
+    jobs: Jobs = None,
+    output: Output = "table",
     url: Url = None,
     token_file: TokenFile = None,
 ) -> None:
     """Show what each rule would have done; exit code 1 if it hits what lives."""
+
+    def tested() -> int:
+        settings, rules = _rules(config)
+        if not logs:
+            back = since or DEFAULT_SINCE
+            return _on_server(back, url, token_file, settings, rules, output)
+        if since is not None:
+            raise ValueError("--since is for the findings of a server: leave it out")
+        return _on_logs(
+            logs,
+            source=source,
+            mapping=mapping,
+            jobs=jobs,
+            settings=settings,
+            rules=rules,
+            output=output,
+        )
+
+    raise typer.Exit(_code_of(tested, config))
+
+
+def _code_of(work: Callable[[], int], config: Path | None) -> int:
+    """Do the work; say what is wrong in one sentence, and give the exit code."""
     from pydantic import ValidationError
 
     from streams.cli.output import complain
@@ -79,32 +107,16 @@ def on_history(  # noqa: PLR0913 - each is an option
     from streams.settings.server import Settings
 
     try:
-        settings, rules = _rules(config)
-        if logs and since is not None:
-            raise ValueError("--since is for the findings of a server: leave it out")
-        if logs:
-            code = _on_logs(
-                logs,
-                source=source,
-                mapping=mapping,
-                jobs=jobs,
-                settings=settings,
-                rules=rules,
-                output=output,
-            )
-        else:
-            code = _on_server(since or "30d", url, token_file, settings, rules, output)
+        return work()
     except ValidationError as error:
-        code = complain(
-            "policy test", ValueError(explained(error, Settings, config)), USAGE
-        )
+        wrong = ValueError(explained(error, Settings, config))
+        return complain(COMMAND, wrong, USAGE)
     except ClientError as error:
-        code = complain("policy test", error, error.code)
+        return complain(COMMAND, error, error.code)
     except HuntProcessError as error:
-        code = complain("policy test", error, UNREAD)
+        return complain(COMMAND, error, UNREAD)
     except (OSError, ValueError) as error:
-        code = complain("policy test", error, USAGE)
-    raise typer.Exit(code)
+        return complain(COMMAND, error, USAGE)
 
 
 def _rules(config: Path | None) -> tuple[Settings, tuple[ContainmentRule, ...]]:

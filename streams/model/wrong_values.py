@@ -182,7 +182,11 @@ def known(model: Any, place: Place) -> list[str]:
     for step in place:
         found = [inner for each in models for inner in _models(_inner(each, step))]
         models = found or models  # a step that only tells which of several it is
-    return [name for each in models for name in each.model_fields]
+    return [
+        field.alias or name
+        for each in models
+        for name, field in each.model_fields.items()
+    ]
 
 
 def _inner(model: type[BaseModel], step: int | str) -> Any:

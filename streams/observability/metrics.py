@@ -43,7 +43,7 @@ LABELS: Final[Mapping[str, str]] = {
     "kind": "kinds of findings: 20",
     "lease": "held, lapsed",
     "loop": "main, analysis",
-    "mode": "fail_closed, fail_open, observe; of containment: shadow, warn, enforce",
+    "mode": "fail_closed, fail_open, observe",
     "outcome": "allow, deny, observe",
     "partition": "partitions of a topic, fixed for life",
     "reason": "words of the product: at most 30",
@@ -52,6 +52,7 @@ LABELS: Final[Mapping[str, str]] = {
     "result": "words of the product: at most 7",
     "role": "serve, ingress, worker, notify, pdp, relay, insights",
     "rule": "containment rules in the settings",
+    "rule_mode": "shadow, warn, enforce",
     "source": "sources in the settings, and one for all others",
     "stage": "stages, notify, registry, replica, sentinel, standby, closure, audit",
     "state": "closed, partial, unknown",
@@ -316,7 +317,7 @@ OVER_QUOTA: Final = Count(
 CONTAINMENT_DECISIONS: Final = Count(
     "rescind_containment_decisions",
     "Decisions of containment rules on findings.",
-    ("rule", "mode", "result"),
+    ("rule", "rule_mode", "result"),
     roles=_SOURCES,
 )
 CONTAINMENT_BEHIND: Final = Gauge(

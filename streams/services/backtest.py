@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from agents_registry.steps import Steps
     from streams.model.records import Access, Lifecycle
     from streams.services.hunt import Report, Reuse
-    from streams.stages.containment.decision import Decision
+    from streams.stages.containment.decision import ContainmentDecision
     from streams.stages.containment.rules import ContainmentRule
 
 # The kinds that logs alone bear out; of others the points and the settings decide.
@@ -205,9 +205,9 @@ class Backtest(Hunt):
 
     def _decide(
         self, rules: Sequence[ContainmentRule], findings: Iterable[Finding]
-    ) -> list[tuple[Identifier, Decision]]:
+    ) -> list[tuple[Identifier, ContainmentDecision]]:
         stage = Containment(tuple(rules), ended=_ended_then)
-        decided: list[tuple[Identifier, Decision]] = []
+        decided: list[tuple[Identifier, ContainmentDecision]] = []
         for finding in findings:
             for each in finish(
                 stage.decide(finding, self.registry, finding.first_seen)
@@ -235,7 +235,7 @@ class Backtest(Hunt):
             yield number, who[rows], self._uses.column(block, "times")[rows]
 
     def _hits(
-        self, decided: list[tuple[Identifier, Decision]]
+        self, decided: list[tuple[Identifier, ContainmentDecision]]
     ) -> dict[str, tuple[LivingHit, ...]]:
         """Find uses that each decision would have denied, of what lived without it."""
         contained = [each for _, each in decided]
@@ -259,7 +259,7 @@ class Backtest(Hunt):
             )
         return found
 
-    def _reached(self, contained: list[Decision]) -> dict[int, list[int]]:
+    def _reached(self, contained: list[ContainmentDecision]) -> dict[int, list[int]]:
         """Places of what is presented, and the decisions that may reach it."""
         of_name: dict[Identifier, list[int]] = defaultdict(list)
         for number, each in enumerate(contained):
@@ -276,7 +276,7 @@ class Backtest(Hunt):
         return found
 
     def _living_within(
-        self, contained: list[Decision], below: Mapping[int, list[int]]
+        self, contained: list[ContainmentDecision], below: Mapping[int, list[int]]
     ) -> dict[int, Counter[tuple[int, int]]]:
         """Count uses of what lived while a decision stood, by place and time."""
         lived, presented = Deaths(self.registry), list(self._presented)
@@ -297,7 +297,11 @@ class Backtest(Hunt):
         return found
 
     def _living(
-        self, name: Identifier, hit: _Hit, decision: Decision, about: Identifier
+        self,
+        name: Identifier,
+        hit: _Hit,
+        decision: ContainmentDecision,
+        about: Identifier,
     ) -> LivingHit:
         target = decision.target or about
         owner, own = (owner_among((one,), self.registry) for one in (name, target))
@@ -305,11 +309,11 @@ class Backtest(Hunt):
         return LivingHit(name, owner, *hit.plain, other, name == about)
 
 
-def _stands(decision: Decision, time: int) -> bool:
+def _stands(decision: ContainmentDecision, time: int) -> bool:
     return decision.at < time and (decision.until is None or time < decision.until)
 
 
-def _facts_of(decision: Decision) -> Iterator[Cause | Lift]:
+def _facts_of(decision: ContainmentDecision) -> Iterator[Cause | Lift]:
     """Facts that enforce a decision, and end it at its time; a narrow as a suspend."""
     if decision.target is None:
         return

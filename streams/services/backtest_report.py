@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from agents_registry.identifiers import Identifier
     from streams.model.findings import FindingKind
-    from streams.stages.containment.decision import Decision
+    from streams.stages.containment.decision import ContainmentDecision
     from streams.stages.containment.rules import ContainmentRule
 
 
@@ -53,7 +53,7 @@ class LivingHit(NamedTuple):
 class WouldContain:
     """A decision to contain, what it was about, and what it would have hit."""
 
-    decision: Decision
+    decision: ContainmentDecision
     about: Identifier
     hits: tuple[LivingHit, ...]
 
@@ -111,7 +111,7 @@ class RuleReport:
 
 def reported(
     rule: ContainmentRule,
-    decided: Iterable[tuple[Identifier, Decision]],
+    decided: Iterable[tuple[Identifier, ContainmentDecision]],
     hits: Mapping[str, tuple[LivingHit, ...]],
     told: frozenset[FindingKind],
 ) -> RuleReport:

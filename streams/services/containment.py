@@ -25,7 +25,7 @@ from schemas.entries import Act
 from streams.ports.findings_log import BehindError
 from streams.ports.keyed_store import CONTAINMENT as KIND
 from streams.services.intake import NotWrittenError, tell
-from streams.stages.containment.decision import Decision
+from streams.stages.containment.decision import ContainmentDecision
 from streams.stages.ingest.entitlement import CONTAINMENT
 
 if TYPE_CHECKING:
@@ -77,22 +77,25 @@ class ContainmentWorker:
     counts: Counter[tuple[str, str, str]] = field(factory=Counter, init=False)
     looked: int | None = field(default=None, init=False)
     _after: int | None = field(default=None, init=False)
-    _undone: dict[str, Decision] = field(factory=dict, init=False)
+    _undone: dict[str, ContainmentDecision] = field(factory=dict, init=False)
 
     async def run(self) -> None:
         """Contain until cancelled."""
         loaded = False
-        while True:
-            try:
-                if not loaded:
-                    await self.load()
-                    loaded = True
-                more = await self.look()
-            except (NotWrittenError, BehindError, NoTableError) as error:
-                log.warning("containment_waits", error=str(error))
-                more = False
-            if not more:
-                await asyncio.sleep(LOOK_SECONDS)
+        try:
+            while True:
+                try:
+                    if not loaded:
+                        await self.load()
+                        loaded = True
+                    more = await self.look()
+                except (NotWrittenError, BehindError, NoTableError) as error:
+                    log.warning("containment_waits", error=str(error))
+                    more = False
+                if not more:
+                    await asyncio.sleep(LOOK_SECONDS)
+        finally:
+            self.looked = None  # another process may have the work from now on
 
     async def load(self) -> None:
         """Take up what was decided before.
@@ -107,7 +110,7 @@ class ContainmentWorker:
                 self._after = int(body)
                 continue
             try:
-                decision = Decision.load(body)
+                decision = ContainmentDecision.load(body)
             except ValueError as error:  # of another version
                 log.warning("decision_not_read", name=name, error=str(error))
                 continue
@@ -156,10 +159,10 @@ class ContainmentWorker:
             self._undone[decision.key] = decision
             await self._do_all()
 
-    async def _decide(self, finding: Finding) -> list[Decision]:
+    async def _decide(self, finding: Finding) -> list[ContainmentDecision]:
         now = self._own().received_at
 
-        async def decided() -> list[Decision]:
+        async def decided() -> list[ContainmentDecision]:
             table = await self._tables.current()
             if table is None:
                 raise NoTableError("the table is not there yet, or is behind")
@@ -176,7 +179,7 @@ class ContainmentWorker:
             self._stage.take(done)
             del self._undone[done.key]
 
-    async def _do(self, decision: Decision) -> None:
+    async def _do(self, decision: ContainmentDecision) -> None:
         """Write what a decision asks for; a repeat writes the same fact."""
         own = self._own()
         cause = decision.cause(own)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from agents_registry.identifiers import NodeClass
     from streams.model.findings import Finding
-    from streams.stages.containment.decision import Decision
+    from streams.stages.containment.decision import ContainmentDecision
     from streams.stages.containment.rules import ContainmentRule
 
 PAGE: Final = 1000
@@ -63,7 +63,7 @@ class ToldFindings:
         """Have rules decide on the findings; give how many there are, and reports."""
         findings = sorted(self._findings(), key=lambda f: (f.first_seen, f.id))
         stage = Containment(tuple(rules))
-        decided: list[tuple[Identifier, Decision]] = []
+        decided: list[tuple[Identifier, ContainmentDecision]] = []
         for finding in findings:
             if not stage.wanted(finding):
                 continue
@@ -119,7 +119,9 @@ class ToldFindings:
             ]
         return self._below[target]
 
-    def _living(self, decision: Decision, about: Identifier) -> Iterator[LivingHit]:
+    def _living(
+        self, decision: ContainmentDecision, about: Identifier
+    ) -> Iterator[LivingHit]:
         target = decision.target
         if target is None:
             return

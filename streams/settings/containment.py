@@ -16,9 +16,9 @@ from streams.model.strict import Strict
 from streams.model.times import duration
 from streams.stages.containment.rules import (
     CONTAINABLE,
+    ContainedName,
     ContainmentMode,
     ContainmentRule,
-    Subject,
 )
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class ContainmentSettings(Strict):
         return ContainmentRule(
             name=name,
             kinds=self.findings,
-            contain=Subject(self.contain),
+            contain=ContainedName(self.contain),
             mode=ContainmentMode(self.mode),
             effect=Effect(self.effect),
             scopes=self.scopes,

@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -54,6 +54,7 @@ from streams.settings.vendors import (
     Scim,
     VaultSettings,
 )
+from streams.stages.ingest.entitlement import CONTAINMENT
 
 PREFIX: Final = "RESCIND_"
 ALIKE: Final = 0.8  # of 1; a variable that is less like a setting is not meant as one
@@ -283,6 +284,13 @@ class Settings(FileSettings):
     relay_keys: dict[str, Path] = Field(default_factory=dict)
     audit_key: Path | None = None
     audit_sinks: tuple[AuditSink, ...] = ()
+
+    @field_validator("authorities")
+    @classmethod
+    def _not_our_own(cls, given: dict[str, Authority]) -> dict[str, Authority]:
+        if CONTAINMENT in given:
+            raise ValueError(f"{CONTAINMENT} speaks by the rules of containment alone")
+        return given
 
 
 def address(text: str) -> Listen:

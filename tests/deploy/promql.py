@@ -11,6 +11,7 @@ from streams.model.findings import FindingKind
 from streams.observability import metrics
 from streams.observability.metric_types import Distribution
 from streams.stages.closure.closure import GuardMode, ProofState
+from streams.stages.containment.rules import ContainmentMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,6 +33,7 @@ VALUES: Mapping[str, frozenset[str]] = {
     "kind": frozenset(each.value for each in FindingKind),
     "lease": frozenset({"held", "lapsed", "gone"}),
     "mode": frozenset(each.value for each in GuardMode),
+    "rule_mode": frozenset(each.value for each in ContainmentMode),
     "role": frozenset(metrics.LABELS["role"].split(", ")),
     "stage": frozenset(metrics.LABELS["stage"].split(", ")),
     "state": frozenset(each.value for each in ProofState) - {"pending"},

@@ -35,7 +35,7 @@ BUGS = {
     ),
     "another principal": (
         RULES,
-        Change(SUBJECTS, "if contain is Subject.CREDENTIAL:", "if own is not None:"),
+        Change(SUBJECTS, "if contain is ContainedName.CREDENTIAL:", "if own:"),
     ),
     "a decision is made anew after a crash": (
         PROCESS,
@@ -49,7 +49,8 @@ BUGS = {
         PROCESS, Change(WORKER, "attrs.evolve(decision, done=True)", "decision"),
     ),
     "rules act on what was there before": (
-        PROCESS, Change(WORKER, "            await self._begin()\n", "            pass\n"),
+        PROCESS,
+        Change(WORKER, "            await self._begin()\n", "            pass\n"),
     ),
     "a use of what had ended is hit": (
         HISTORY,

@@ -19,9 +19,9 @@ from streams.model.findings import FindingKind
 from streams.stages.containment.containment import Containment
 from streams.stages.containment.rules import (
     CONTAINABLE,
+    ContainedName,
     ContainmentMode,
     ContainmentRule,
-    Subject,
 )
 from streams.stages.ingest.entitlement import CONTAINMENT
 from streams.stages.ingest.ingress import Origin
@@ -32,7 +32,7 @@ from tests.unit.containing import HOUR, a_finding, settle
 if TYPE_CHECKING:
     from agents_registry.identifiers import Identifier
     from streams.model.findings import Finding
-    from streams.stages.containment.decision import Decision
+    from streams.stages.containment.decision import ContainmentDecision
 
 pytestmark = [pytest.mark.property, pytest.mark.timeout(0), pytest.mark.worlds]
 
@@ -46,7 +46,7 @@ def rules(random: Random) -> list[ContainmentRule]:
         ContainmentRule(
             name=f"rule-{number}",
             kinds=frozenset(random.sample(KINDS, 5)),
-            contain=random.choice(list(Subject)),
+            contain=random.choice(list(ContainedName)),
             mode=random.choice(list(ContainmentMode)),
             effect=random.choice((Effect.SUSPEND, Effect.NARROW)),
             lasts=random.choice((None, HOUR)),
@@ -70,7 +70,7 @@ def finding(random: Random, names: list[Identifier], number: int) -> Finding:
 
 
 def is_named(
-    rule: ContainmentRule, about: Finding, found: Decision, table: Registry
+    rule: ContainmentRule, about: Finding, found: ContainmentDecision, table: Registry
 ) -> bool:
     """Tell whether a rule on a finding speaks of a name, by its settings alone."""
     target = found.target
@@ -79,9 +79,9 @@ def is_named(
     above = {about.presented, *(name for name, _ in ancestors(table, about.presented))}
     kind = table.lineage.vocabulary.get(target.kind)
     match rule.contain:
-        case Subject.CREDENTIAL:
+        case ContainedName.CREDENTIAL:
             return target == about.presented and kind is NodeClass.CREDENTIAL
-        case Subject.PRINCIPAL:
+        case ContainedName.PRINCIPAL:
             return target in above and kind is NodeClass.PRINCIPAL
     return target in above or str(target) == about.agent
 

@@ -29,7 +29,7 @@ from streams.sources.mapped.mapping import Mapping, load_mapping
 from streams.ssf import health as stream_health
 from streams.stages.closure import results as closure_results
 from streams.stages.closure.closure import CauseOutcome, ProofState
-from streams.stages.containment.decision import ContainmentResult, Decision
+from streams.stages.containment.decision import ContainmentDecision, ContainmentResult
 from streams.stages.containment.rules import ContainmentMode
 from streams.stages.ingest import blast, source_health, source_notices
 from streams.stages.ingest.admission import Entitlements, admit
@@ -639,7 +639,7 @@ def _contained(story: Story, result: ContainmentResult) -> Finding:
     story.set_up()
     story.send(GATEWAY, issued("tok-planner-1", "planner"))
     story.now = at("09:20:00")
-    decision = Decision(
+    decision = ContainmentDecision(
         rule="leaked-tokens", mode=ContainmentMode.ENFORCE, finding="5e1f",
         kind="leak", target=Identifier("gateway.token", "tok-planner-1"),
         result=result, effect=Effect.SUSPEND, limit=5, at=story.now,

@@ -12,15 +12,15 @@ from streams.model.findings import SEVERITY, Finding, FindingKind
 from streams.model.times import SECOND
 from streams.stages.containment.containment import Containment
 from streams.stages.containment.rules import (
+    ContainedName,
     ContainmentMode,
     ContainmentRule,
-    Subject,
 )
 from streams.stages.ingest.entitlement import CONTAINMENT
 
 if TYPE_CHECKING:
     from agents_registry.facts import Fact
-    from streams.stages.containment.decision import Decision
+    from streams.stages.containment.decision import ContainmentDecision
 
 NOW: Final = 1_772_445_600 * SECOND
 HOUR: Final = 3600 * SECOND
@@ -33,7 +33,7 @@ def a_rule(name: str = "leaked", **more: Any) -> ContainmentRule:
     """Give an enforcing rule on leaks."""
     given: dict[str, Any] = {
         "kinds": frozenset({FindingKind.LEAK}),
-        "contain": Subject.CREDENTIAL,
+        "contain": ContainedName.CREDENTIAL,
         "mode": ContainmentMode.ENFORCE,
         "lasts": 2 * HOUR,
         "blast_limit": 5,
@@ -93,7 +93,7 @@ def table_of(*facts: Fact) -> Registry:
 
 def settle(
     stage: Containment, finding: Finding, registry: Registry, now: int = NOW
-) -> list[Decision]:
+) -> list[ContainmentDecision]:
     """Have a stage decide, and give it back what it decided."""
     decided = finish(stage.decide(finding, registry, now))
     for each in decided:

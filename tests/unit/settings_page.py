@@ -72,7 +72,8 @@ def page() -> str:
     for path, field, model in _rows(Settings, ""):
         said = _said(model).get(path.rpartition(".")[2], "")
         example = "" if "." in path else _example(path)
-        cells = (f"`{path}`", _type(field.annotation), _default(field), said + example)
+        shown = path.removesuffix("_")  # Python has a word for some
+        cells = (f"`{shown}`", _type(field.annotation), _default(field), said + example)
         lines.append("| " + " | ".join(map(_cell, cells)) + " |")
     return HEAD + "\n".join(lines) + "\n"
 

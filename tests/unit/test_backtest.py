@@ -13,7 +13,7 @@ from streams.model.records import Access, Lifecycle, Parent
 from streams.model.times import rfc3339
 from streams.services.backtest import Backtest
 from streams.services.told_findings import MOST_ASKED, PAGE, ToldFindings
-from streams.stages.containment.rules import ContainmentMode, Subject
+from streams.stages.containment.rules import ContainedName, ContainmentMode
 from streams.stages.sentinel import saved_episodes
 from tests.unit.containing import AGENT, HOUR, NOW, TOKEN, a_finding, a_rule
 
@@ -28,7 +28,7 @@ ANN, DAN = (Identifier("person.id", name) for name in ("ann", "dan"))
 STOP: Final = a_rule(
     "stop",
     kinds=frozenset({FindingKind.USE_AFTER_REVOCATION}),
-    contain=Subject.AGENT,
+    contain=ContainedName.AGENT,
 )
 
 
@@ -168,7 +168,7 @@ def test_agents_and_credentials_that_nobody_declared_are_found() -> None:
     """In a log whose owner issues what it shows, an allowed use declares them."""
     kinds = frozenset({FindingKind.UNKNOWN_AGENT, FindingKind.UNKNOWN_CREDENTIAL})
     rules = (
-        a_rule("agents", kinds=kinds, contain=Subject.AGENT),
+        a_rule("agents", kinds=kinds, contain=ContainedName.AGENT),
         a_rule("credentials", kinds=kinds),
     )
     for issuer, agents, credentials in ((False, [AGENT], [OTHER]), (True, [], [])):
@@ -232,8 +232,10 @@ def test_findings_of_a_server_are_tested_with_what_it_tells() -> None:
     server = Server(old, use, named)
     rules = (
         STOP,
-        a_rule("leaked", contain=Subject.AGENT, mode=ContainmentMode.SHADOW),
-        a_rule("narrow", kinds=STOP.kinds, contain=Subject.PRINCIPAL, blast_limit=1),
+        a_rule("leaked", contain=ContainedName.AGENT, mode=ContainmentMode.SHADOW),
+        a_rule(
+            "narrow", kinds=STOP.kinds, contain=ContainedName.PRINCIPAL, blast_limit=1
+        ),
     )
 
     count, (stop, leaked, narrow) = ToldFindings(server, 2, _VOCABULARY).test(rules)

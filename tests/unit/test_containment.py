@@ -12,8 +12,8 @@ from agents_registry.steps import finish
 from streams.model.findings import FindingKind, Severity
 from streams.model.times import DAY
 from streams.stages.containment.containment import Containment
-from streams.stages.containment.decision import ContainmentResult, Decision
-from streams.stages.containment.rules import ContainmentMode, Subject
+from streams.stages.containment.decision import ContainmentDecision, ContainmentResult
+from streams.stages.containment.rules import ContainedName, ContainmentMode
 from streams.stages.containment.subjects import labelled, subject_of
 from streams.stages.ingest.entitlement import CONTAINMENT
 from streams.stages.ingest.ingress import Origin
@@ -40,7 +40,7 @@ USER = Identifier("okta.user", "dana")
 CHILDREN = [Identifier("jwt.jti", f"c{n}") for n in range(6)]
 
 
-def only(decided: list[Decision]) -> Decision:
+def only(decided: list[ContainmentDecision]) -> ContainmentDecision:
     """Give the one decision."""
     (found,) = decided
     return found
@@ -69,7 +69,7 @@ def test_a_finding_is_contained_for_the_time_of_its_rule() -> None:
 def test_the_same_decision_makes_the_same_fact_whenever_it_is_made() -> None:
     """So what a crash repeats is one fact in the log."""
     decision = only(settle(Containment((a_rule(),)), a_finding(), table_of()))
-    again = Decision.load(decision.dump())
+    again = ContainmentDecision.load(decision.dump())
     later = attrs.evolve(ORIGIN, received_at=NOW + 9 * HOUR, ingress_key="other")
 
     assert decision == again
@@ -82,7 +82,7 @@ def test_the_same_decision_makes_the_same_fact_whenever_it_is_made() -> None:
 def test_a_body_that_is_no_decision_is_refused(body: bytes) -> None:
     """It is one of another version."""
     with pytest.raises(ValueError, match=r"decision|JSON|expected|unexpected"):
-        Decision.load(body)
+        ContainmentDecision.load(body)
 
 
 @pytest.mark.parametrize("mode", [ContainmentMode.SHADOW, ContainmentMode.WARN])
@@ -134,22 +134,27 @@ def test_only_what_has_a_label_is_contained() -> None:
 @pytest.mark.parametrize(
     ("contain", "presented", "agent", "wanted"),
     [
-        (Subject.CREDENTIAL, TOKEN, None, TOKEN),
-        (Subject.CREDENTIAL, AGENT, None, None),
-        (Subject.AGENT, TOKEN, None, AGENT),
-        (Subject.AGENT, TOKEN, "agent.id:mailer", Identifier("agent.id", "mailer")),
-        (Subject.AGENT, TOKEN, "okta.user:dana", AGENT),
-        (Subject.AGENT, AGENT, None, AGENT),
-        (Subject.AGENT, USER, None, None),
-        (Subject.AGENT, Identifier("source", "okta"), "agent.id:x", None),
-        (Subject.AGENT, Identifier("realm", "r"), None, None),
-        (Subject.PRINCIPAL, TOKEN, None, AGENT),
-        (Subject.PRINCIPAL, USER, None, USER),
-        (Subject.PRINCIPAL, Identifier("jwt.jti", "alone"), None, None),
+        (ContainedName.CREDENTIAL, TOKEN, None, TOKEN),
+        (ContainedName.CREDENTIAL, AGENT, None, None),
+        (ContainedName.AGENT, TOKEN, None, AGENT),
+        (
+            ContainedName.AGENT,
+            TOKEN,
+            "agent.id:mailer",
+            Identifier("agent.id", "mailer"),
+        ),
+        (ContainedName.AGENT, TOKEN, "okta.user:dana", AGENT),
+        (ContainedName.AGENT, AGENT, None, AGENT),
+        (ContainedName.AGENT, USER, None, None),
+        (ContainedName.AGENT, Identifier("source", "okta"), "agent.id:x", None),
+        (ContainedName.AGENT, Identifier("realm", "r"), None, None),
+        (ContainedName.PRINCIPAL, TOKEN, None, AGENT),
+        (ContainedName.PRINCIPAL, USER, None, USER),
+        (ContainedName.PRINCIPAL, Identifier("jwt.jti", "alone"), None, None),
     ],
 )
 def test_a_rule_says_which_name_of_a_finding_it_contains(
-    contain: Subject, presented: Identifier, agent: str | None, wanted: object
+    contain: ContainedName, presented: Identifier, agent: str | None, wanted: object
 ) -> None:
     """A source, a guard or a realm is none of them."""
     table = table_of(edge(TOKEN, AGENT), edge(AGENT, USER))
@@ -160,7 +165,7 @@ def test_a_rule_says_which_name_of_a_finding_it_contains(
 def test_of_several_principals_none_is_contained() -> None:
     """Nobody knows which one is meant; the decision says so."""
     table = table_of(edge(TOKEN, AGENT), edge(TOKEN, USER))
-    rule = a_rule(contain=Subject.PRINCIPAL)
+    rule = a_rule(contain=ContainedName.PRINCIPAL)
     decision = only(settle(Containment((rule,)), a_finding(), table))
 
     assert (None, ContainmentResult.UNNAMED) == (decision.target, decision.result)
@@ -266,8 +271,8 @@ def test_an_alias_or_a_kind_of_a_mapping_is_named_too() -> None:
     """Other names of the credential lie at its own distance."""
     other = Identifier("vault.accessor", "a1")
     table = table_of(alias(TOKEN, other), edge(other, AGENT), known(AGENT))
-    assert AGENT == subject_of(a_finding(), Subject.AGENT, table)
+    assert AGENT == subject_of(a_finding(), ContainedName.AGENT, table)
     mapped = Registry(extend({"gateway.agent": "principal"}))
     agent = Identifier("gateway.agent", "x")
     mapped.apply(edge(TOKEN, agent))
-    assert agent == subject_of(a_finding(), Subject.AGENT, mapped)
+    assert agent == subject_of(a_finding(), ContainedName.AGENT, mapped)

@@ -22,7 +22,7 @@ from streams.services.containment import (
 )
 from streams.services.intake import NotWrittenError
 from streams.stages.containment.containment import Containment
-from streams.stages.containment.decision import Decision
+from streams.stages.containment.decision import ContainmentDecision
 from streams.stages.containment.rules import ContainmentMode, ContainmentRule
 from streams.stages.ingest.ingress import Origin
 from tests.unit.containing import HOUR, NOW, a_finding, a_rule
@@ -170,7 +170,9 @@ async def test_a_crash_between_any_two_writes_repeats_the_same_fact(turn: int) -
     assert engine.signals
     assert len(engine.acts) <= 2
     bodies = engine.kept.items(CONTAINMENT)
-    assert all(Decision.load(b).done for n, b in bodies.items() if n != CURSOR)
+    assert all(
+        ContainmentDecision.load(b).done for n, b in bodies.items() if n != CURSOR
+    )
 
 
 async def test_a_process_that_waits_goes_on_where_it_was() -> None:

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from streams.apps.builders.containment import KafkaContainment, kafka_containment
 from streams.apps.builders.inputs import InputPorts, Inputs, inputs
+from streams.apps.builders.kafka_containment import (
+    KafkaContainment,
+    kafka_containment,
+)
 from streams.engines.kafka.client.leader_lock import LeaderLock
 from streams.engines.kafka.ingress.followed_dead_letters import FollowedDeadLetters
 from streams.engines.kafka.ingress.followed_findings import FollowedFindings

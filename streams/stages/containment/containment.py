@@ -16,7 +16,11 @@ from agents_registry.facts import HOUR
 from agents_registry.inventory import affected
 from agents_registry.lineage import NONE
 from streams.model.times import DAY
-from streams.stages.containment.decision import ContainmentResult, Decision, key_of
+from streams.stages.containment.decision import (
+    ContainmentDecision,
+    ContainmentResult,
+    key_of,
+)
 from streams.stages.containment.subjects import labelled, subject_of
 from streams.stages.ingest.entitlement import CONTAINMENT
 from streams.stages.sentinel.finding_lifetime import denied_for_good
@@ -44,13 +48,13 @@ class Containment:
 
     rules: tuple[ContainmentRule, ...]
     _ended: Callable[[Registry, Identifier, int], Steps[bool]] = denied_for_good
-    _decided: dict[str, Decision] = field(factory=dict, init=False)
-    _of_target: dict[tuple[str, Identifier], list[Decision]] = field(
+    _decided: dict[str, ContainmentDecision] = field(factory=dict, init=False)
+    _of_target: dict[tuple[str, Identifier], list[ContainmentDecision]] = field(
         factory=lambda: defaultdict(list), init=False
     )
     _acted: dict[str, list[int]] = field(factory=lambda: defaultdict(list), init=False)
 
-    def take(self, decision: Decision) -> None:
+    def take(self, decision: ContainmentDecision) -> None:
         """Note a decision that is durable."""
         known = self._decided.get(decision.key)
         self._decided[decision.key] = decision
@@ -65,7 +69,7 @@ class Containment:
 
     def decide(
         self, finding: Finding, registry: Registry, now: int
-    ) -> Steps[list[Decision]]:
+    ) -> Steps[list[ContainmentDecision]]:
         """Decisions of the rules that want a finding and had not decided on it."""
         found = []
         for rule in self._open(finding):
@@ -101,14 +105,14 @@ class Containment:
 
     def _decision(
         self, rule: ContainmentRule, finding: Finding, registry: Registry, now: int
-    ) -> Steps[Decision | None]:
+    ) -> Steps[ContainmentDecision | None]:
         target = subject_of(finding, rule.contain, registry)
         result, reach, limit = ContainmentResult.UNNAMED, 0, 0
         if target is not None:
             if rule.labels and not (yield from labelled(target, rule.labels, registry)):
                 return None
             result, reach, limit = yield from self._judged(rule, target, registry, now)
-        return Decision(
+        return ContainmentDecision(
             rule=rule.name,
             mode=rule.mode,
             finding=finding.id,

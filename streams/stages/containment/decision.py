@@ -42,7 +42,7 @@ HELD_BACK: Final = frozenset({
 
 
 @frozen(kw_only=True)
-class Decision:
+class ContainmentDecision:
     """What one rule decided on one finding; it never decides on that again.
 
     Attributes:
@@ -88,7 +88,7 @@ class Decision:
         return orjson.dumps(plain)
 
     @classmethod
-    def load(cls, body: bytes) -> Decision:
+    def load(cls, body: bytes) -> ContainmentDecision:
         """Read what `dump` gave.
 
         Raises:

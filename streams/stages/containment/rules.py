@@ -39,7 +39,7 @@ class ContainmentMode(Enum):
     ENFORCE = "enforce"  # a suspend or narrow too
 
 
-class Subject(Enum):
+class ContainedName(Enum):
     """Which of the names of a finding a rule contains."""
 
     CREDENTIAL = "credential"
@@ -70,7 +70,7 @@ class ContainmentRule:
 
     name: str
     kinds: frozenset[FindingKind]
-    contain: Subject
+    contain: ContainedName
     mode: ContainmentMode = ContainmentMode.SHADOW
     effect: Effect = Effect.SUSPEND
     scopes: tuple[str, ...] = ()

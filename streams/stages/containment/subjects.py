@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from agents_registry.identifiers import Identifier, NodeClass
 from agents_registry.inventory import ancestors
 from streams.stages.access.agent_kinds import WORKLOADS, is_account, is_agent
-from streams.stages.containment.rules import Subject
+from streams.stages.containment.rules import ContainedName
 from streams.stages.sentinel.acting import levels_above, named_agent
 
 if TYPE_CHECKING:
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 
 def subject_of(
-    finding: Finding, contain: Subject, registry: Registry
+    finding: Finding, contain: ContainedName, registry: Registry
 ) -> Identifier | None:
     """Name of a finding that a rule contains; None: it names none, or several."""
     classes = registry.lineage.vocabulary
     own = classes.get(finding.presented.kind)
-    if contain is Subject.CREDENTIAL:
+    if contain is ContainedName.CREDENTIAL:
         return finding.presented if own is NodeClass.CREDENTIAL else None
     if own is None or own is NodeClass.CONTAINER:
         return None
-    if contain is Subject.PRINCIPAL:
+    if contain is ContainedName.PRINCIPAL:
 
         def is_principal(kind: str) -> bool:
             return classes.get(kind) is NodeClass.PRINCIPAL

@@ -1,4 +1,4 @@
-"""The worker of containment, on either engine; none where no rule is set."""
+"""The worker of containment of a realm on Kafka; none where no rule is set."""
 
 from __future__ import annotations
 
@@ -8,43 +8,19 @@ from typing import TYPE_CHECKING
 from attrs import define, frozen
 
 from streams.engines.embedded.analysis import Analysis
-from streams.engines.embedded.current import CurrentTable
-from streams.engines.embedded.findings_log import StoredFindings
 from streams.engines.kafka.ingress.current import FollowedTable
 from streams.services.containment import ContainmentWorker
 from streams.settings.containment import rules_of
 from streams.stages.containment.containment import Containment
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncIterator
 
     from agents_registry.registry import Registry
     from streams.apps.builders.description import Described
-    from streams.apps.builders.embedded_context import EmbeddedContext
     from streams.apps.builders.inputs import Inputs
     from streams.apps.builders.kafka_log import IngressLog
-    from streams.engines.embedded.stages import Stages
     from streams.engines.kafka.ingress.followed_findings import FollowedFindings
-
-    Loop = Callable[[], Coroutine[None, None, None]]
-
-
-def embedded_containment(
-    about: EmbeddedContext, taking: Inputs, stages: Stages
-) -> ContainmentWorker | None:
-    """Worker of the embedded server; it decides in the event loop of the analysis."""
-    rules = rules_of(about.settings.containment)
-    if not rules:
-        return None
-    return ContainmentWorker(
-        stage=Containment(rules),
-        findings=StoredFindings(about.store),
-        kept=about.kept,
-        intake=taking.ports.intake,
-        tables=CurrentTable(stages, about.store),
-        aside=about.analysis.run,
-        own=taking.speakers.own,
-    )
 
 
 @define(eq=False)
