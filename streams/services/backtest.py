@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from attrs import define, evolve
+from attrs import define, evolve, field
 
 from agents_registry.death import Fate
 from agents_registry.deaths import Deaths
@@ -29,7 +29,7 @@ from streams.services.hunt import REALM, Hunt
 from streams.services.hunt_excerpts import DENIED
 from streams.stages.access.agent_kinds import ActingKinds
 from streams.stages.access.uses import seen
-from streams.stages.containment.containment import Containment
+from streams.stages.containment.containment import Containment, reach_of
 from streams.stages.ingest.entitlement import CONTAINMENT
 from streams.stages.ingest.ingress import Origin
 from streams.stages.sentinel.acting import acting_agent, is_declared
@@ -206,7 +206,7 @@ class Backtest(Hunt):
     def _decide(
         self, rules: Sequence[ContainmentRule], findings: Iterable[Finding]
     ) -> list[tuple[Identifier, ContainmentDecision]]:
-        stage = Containment(tuple(rules), ended=_ended_then)
+        stage = Containment(tuple(rules), ended=_ended_then, reach=_Reaches().of)
         decided: list[tuple[Identifier, ContainmentDecision]] = []
         for finding in findings:
             for each in finish(
@@ -307,6 +307,20 @@ class Backtest(Hunt):
         owner, own = (owner_among((one,), self.registry) for one in (name, target))
         other = owner is not None and owner != own and owner != str(target)
         return LivingHit(name, owner, *hit.plain, other, name == about)
+
+
+@define(eq=False)
+class _Reaches:
+    """Remembers what names reach, in a table that stands still."""
+
+    _known: dict[tuple[Identifier, int], int] = field(factory=dict)
+
+    def of(self, registry: Registry, name: Identifier, limit: int) -> Steps[int]:
+        """Count as the stage does, each name once."""
+        key = (name, limit)
+        if key not in self._known:
+            self._known[key] = yield from reach_of(registry, name, limit)
+        return self._known[key]
 
 
 def _stands(decision: ContainmentDecision, time: int) -> bool:

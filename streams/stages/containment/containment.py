@@ -37,6 +37,17 @@ if TYPE_CHECKING:
 KEPT: Final = 90 * DAY  # a decision; longer than a finding that nobody hears of
 
 
+def reach_of(registry: Registry, target: Identifier, limit: int) -> Steps[int]:
+    """Count what ending a name may reach beside it, to one above a limit."""
+    count = 0
+    for _ in affected(registry, target):
+        yield
+        count += 1
+        if count > limit:
+            break
+    return count
+
+
 @define(eq=False)
 class Containment:
     """Rules, and what they have decided.
@@ -44,10 +55,12 @@ class Containment:
     Attributes:
         rules: in the order of the settings; each decides for itself.
         ended: tells whether a name has ended for good by a time (ns).
+        reach: counts what ending a name may reach beside it, to one above a limit.
     """
 
     rules: tuple[ContainmentRule, ...]
     _ended: Callable[[Registry, Identifier, int], Steps[bool]] = denied_for_good
+    _reach: Callable[[Registry, Identifier, int], Steps[int]] = reach_of
     _decided: dict[str, ContainmentDecision] = field(factory=dict, init=False)
     _of_target: dict[tuple[str, Identifier], list[ContainmentDecision]] = field(
         factory=lambda: defaultdict(list), init=False
@@ -138,7 +151,7 @@ class Containment:
                 return ContainmentResult.LIFTED, 0, 0
         elif self._contained(rule.name, target, now):
             return ContainmentResult.ALREADY, 0, 0
-        reach = yield from _reach(registry, target, rule.blast_limit)
+        reach = yield from self._reach(registry, target, rule.blast_limit)
         if reach > rule.blast_limit:
             return ContainmentResult.OVER_BLAST_LIMIT, reach, rule.blast_limit
         if sum(now - at < HOUR for at in self._acted[rule.name]) >= rule.per_hour:
@@ -163,14 +176,3 @@ def was_lifted(registry: Registry, target: Identifier, rule: str) -> bool:
         if each.authority == CONTAINMENT and each.aspect == rule
     ]
     return bool(ours) and not any(map(registry.causes.in_force, ours))
-
-
-def _reach(registry: Registry, target: Identifier, limit: int) -> Steps[int]:
-    """Count what ending a name may reach beside it, to one above a limit."""
-    count = 0
-    for _ in affected(registry, target):
-        yield
-        count += 1
-        if count > limit:
-            break
-    return count
