@@ -8,7 +8,17 @@ from urllib.parse import quote
 
 import typer
 
-from streams.cli.options import DONE, Name, Plain, PlainGroup, Worker, asking, knowing
+from streams.cli.options import (
+    DONE,
+    Name,
+    Names,
+    NamesFile,
+    Plain,
+    PlainGroup,
+    Worker,
+    asking,
+    knowing,
+)
 from streams.cli.output import clean, show, to_stderr
 
 if TYPE_CHECKING:
@@ -37,12 +47,17 @@ grants_app.add_typer(approvals_app, name="approvals", cls=PlainGroup)
 
 
 @asking(grants_app, "lift")
-def lift(
+def lift(  # noqa: PLR0913 - each is an option
     client: Client,
-    name: Name,
+    names: Names = None,
     *,
     reason: Reason,
     authority: Authority = None,
+    from_file: NamesFile = None,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="TIME", help="Carried out then; default: now."),
+    ] = None,
     aspect: Annotated[
         str,
         typer.Option("--aspect", help="Aspect of the suspend, as its source names it."),
@@ -50,7 +65,13 @@ def lift(
     output: Plain = "table",
 ) -> int:
     """End a suspend or narrow (never a revoke); exit code 1 if it is still denied."""
-    body = {"identifier": name, "aspect": aspect, "reason": reason}
+    from streams.cli.named_in_order import named
+    from streams.cli.query import moment_of
+
+    lines = named(names or [], from_file)
+    body: dict[str, object] = {"aspect": aspect, "reason": reason}
+    body |= {"identifier": lines[0]} if len(lines) == 1 else {"identifiers": lines}
+    body |= {} if at is None else {"at": moment_of(at)}
     more = {} if authority is None else {"authority": authority}
     return order_lift(client, body | more, output)
 
@@ -175,9 +196,16 @@ def order_lift(client: Client, body: Mapping[str, object], output: str) -> int:
     answer = client.post("lifts", body)
     if answer.get("unknown"):
         to_stderr("lift", answer["detail"])
+    if "scheduled" in answer:
+        from streams.cli.revoke import scheduled
+
+        return show(answer, scheduled(answer), output)
     if not answer["accepted"]:
         show(answer, waits(answer), output)
         return WAITS
+    if "identifier" not in body:
+        said = f"Written: {clean(answer['summary'])}.\n  at_least  {answer['token']}"
+        return show(answer, said, output)
     name = _named(client, str(body["identifier"]))
     seen = None if name is None else _why(client, name, answer["token"])
     shown = clean(name or "ID")

@@ -15,6 +15,7 @@ from streams.cli.audit import audit_app
 from streams.cli.config import config_app
 from streams.cli.conformance import conformance_app
 from streams.cli.data_folder import data_folder_app
+from streams.cli.ending_orders import orders_app
 from streams.cli.grants import grants_app
 from streams.cli.kafka import kafka_app
 from streams.cli.options import (
@@ -25,14 +26,13 @@ from streams.cli.options import (
     Plain,
     PlainGroup,
     SourceName,
-    Worker,
     asking,
-    knowing,
     leave,
     loading,
     missing_extra,
 )
 from streams.cli.policy import policy_app
+from streams.cli.schedule import schedule_app
 from streams.cli.sources import sources_app
 from streams.cli.ssf import ssf_app
 from streams.cli.tokens import token_app
@@ -219,57 +219,6 @@ def pdp(
     raise typer.Exit(run(config, url=url, listen=listen))
 
 
-@asking(app, "revoke")
-def revoke(  # noqa: PLR0913 - each is an option
-    client: Client,
-    name: Name,
-    reason: Annotated[
-        str, typer.Option("--reason", help="Reason, recorded in the audit chain.")
-    ] = "",
-    at: At = None,
-    wait: Annotated[
-        float | None,
-        typer.Option(
-            "--wait",
-            metavar="SECONDS",
-            min=0,
-            help="Wait until every guard enforces it; exit code 1 if not all do.",
-        ),
-    ] = None,
-    worker: Worker = None,
-    *,
-    with_created: Annotated[
-        bool,
-        typer.Option(
-            "--with-created",
-            help="Also revoke everything that it and its descendants created.",
-        ),
-    ] = False,
-    at_issuers: Annotated[
-        bool,
-        typer.Option(
-            "--at-issuers",
-            help="With --wait: wait also until it is proven dead at its issuers.",
-        ),
-    ] = False,
-    output: Plain = "table",
-) -> int:
-    """Revoke a credential and everything that descends from it."""
-    from streams.cli.revoke import revoke as work
-
-    return work(
-        client,
-        name,
-        reason=reason,
-        at=at,
-        wait=wait,
-        output=output,
-        worker=knowing("revoke", client, worker),
-        with_created=with_created,
-        at_issuers=at_issuers,
-    )
-
-
 @asking(app, "why")
 def why(client: Client, name: Name, at: At = None, output: Plain = "table") -> int:
     """Print whether it is denied, by which cause and path; exit code 1 if denied."""
@@ -337,7 +286,9 @@ app.add_typer(actuators_app)
 app.add_typer(adopt_app, name="adopt")
 app.add_typer(kafka_app)
 app.add_typer(topics_app, name="topics", cls=PlainGroup)
+app.add_typer(orders_app)
 app.add_typer(grants_app)
+app.add_typer(schedule_app, name="schedule", cls=PlainGroup)
 app.add_typer(ssf_app, name="ssf", cls=PlainGroup)
 app.add_typer(alerts_app, name="alerts", cls=PlainGroup)
 app.add_typer(audit_app, name="audit", cls=PlainGroup)

@@ -76,6 +76,17 @@ KeptHeads = Annotated[
     ),
 ]
 Name = Annotated[str, typer.Argument(help="An identifier, kind:value.", metavar="ID")]
+Names = Annotated[
+    list[str] | None, typer.Argument(help="Identifiers, kind:value.", metavar="ID")
+]
+NamesFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--from-file",
+        metavar="FILE",
+        help="Identifiers, one a line, - for standard input; # begins a comment.",
+    ),
+]
 SourceName = Annotated[
     str | None,
     typer.Option(
@@ -223,8 +234,29 @@ def _convert_late(params: Sequence[Any]) -> None:
     """
     for param in params:
         descriptor = getattr(param, "type_descriptor", None)
-        if descriptor is not None and not param.multiple and param.nargs == 1:
+        if descriptor is None:
+            continue
+        if _is_of_texts(descriptor.annotation):
+            param.process_value = _processing_texts(param)
+        elif not param.multiple and param.nargs == 1:
             param.process_value = _processing(param, descriptor)
+
+
+def _is_of_texts(kind: Any) -> bool:
+    """Whether a parameter takes a list of any texts."""
+    return bool(kind == list[str])
+
+
+def _processing_texts(param: Any) -> Callable[[Any, Any], Any]:
+    convert = param.process_value
+
+    def process(ctx: Any, value: Any) -> Any:
+        texts = isinstance(value, list | tuple) and all(type(e) is str for e in value)
+        if value and texts and param.callback is None:
+            return [*value]
+        return convert(ctx, value)
+
+    return process
 
 
 def _processing(param: Any, descriptor: Any) -> Callable[[Any, Any], Any]:

@@ -50,7 +50,7 @@ _LEFT: Final = (
 )
 
 
-def moment_of(text: str | None) -> str | None:
+def moment_of(text: str | None, option: str = "--at") -> str | None:
     """Time of an option as RFC 3339.
 
     Raises:
@@ -61,7 +61,7 @@ def moment_of(text: str | None) -> str | None:
     try:
         return rfc3339(typed_time(text))
     except ValueError as error:
-        raise ValueError(f"--at {text!r} {error}") from error
+        raise ValueError(f"{option} {text!r} {error}") from error
 
 
 def names_of(client: Client, text: str) -> list[str]:

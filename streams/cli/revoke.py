@@ -1,10 +1,12 @@
-"""The command ``rescind revoke``: order, wait for the guards, and say who enforces."""
+"""Orders that end or limit: give one, wait for the guards, and say who enforces."""
 
 from __future__ import annotations
 
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
+
+from attrs import frozen
 
 from agents_registry.identifiers import VOCABULARY
 from streams.cli.actuators import PROVEN, issuers_at, issuers_line
@@ -23,28 +25,46 @@ NOT_CLOSED: Final = 1
 MOST_CREATED: Final = 100_000  # that a server lists at once
 CLOSED: Final = "closed"
 HINT_SECONDS: Final = 2.0
+SHOWN: Final = 3  # names in a line
+PATHS: Final = {
+    "revoke": "revocations",
+    "suspend": "suspensions",
+    "narrow": "narrowings",
+    "not-before": "not-before",
+}
 SETTLED_STATES: Final = frozenset({CLOSED, "unknown"})
 
 
-def revoke(  # noqa: PLR0913 - each by name
+@frozen
+class Order:
+    """What was typed.
+
+    Attributes:
+        command: revoke, suspend, narrow or not-before.
+        names: identifiers, or lines with them.
+        given: the other members of the body.
+    """
+
+    command: str
+    names: list[str]
+    given: dict[str, Any]
+
+
+def carry_out(  # noqa: PLR0913 - each by name
     client: Client,
-    text: str,
+    order: Order,
     *,
-    reason: str,
-    at: str | None,
     wait: float | None,
     output: str,
     worker: Client | None = None,
     with_created: bool = False,
     at_issuers: bool = False,
 ) -> int:
-    """Revoke; return once the server's own table holds it, so that ``why`` sees it.
+    """Send an order; return once the server's table holds it, so that ``why`` sees it.
 
     Args:
         client: talks to the server.
-        text: the identifier.
-        reason: for the audit record.
-        at: since when.
+        order: what was typed.
         wait: seconds to wait until every guard enforces it; None does not ask.
         output: ``table`` or ``json``.
         worker: who is asked about the table, where ``--worker`` names another one.
@@ -54,36 +74,51 @@ def revoke(  # noqa: PLR0913 - each by name
     Returns:
         1 when guards were waited for and not all of them enforce it, or when it waits
         itself for a second person.
+
+    Raises:
+        ValueError: it contradicts itself, or a name cannot be read.
     """
+    if with_created and len(order.names) > 1:
+        raise ValueError("--with-created takes one identifier")
     worker = worker or client
-    order, answer = _order(client, worker, text, reason, at)
-    name = order["identifier"]
+    body, answer = _order(client, worker, order)
+    if "scheduled" in answer:
+        show(answer, scheduled(answer), output)
+        return DONE if wait is None else NOT_CLOSED
     if "pending" in answer:  # over the blast limit
         show(answer, waits(answer), output)
         return NOT_CLOSED
-    names = answer.get("identifiers", [name])
+    # An earlier version of the server says less.
+    names = answer.get("identifiers", [body.get("identifier", "")])
     name = names[0]
     if settled(worker, name, answer["token"]) is None:
-        to_stderr("revoke", "accepted; the server's table does not show it yet")
+        what = "accepted; the server's table does not show it yet"
+        to_stderr(order.command, what)
     end = time.monotonic() + (wait or 0.0)
     made, closures, told = _beyond(
-        client, worker, order | {"identifier": name}, answer, wait, created=with_created
+        client, worker, body | {"identifier": name}, answer, wait, created=with_created
     )
     seen = closures[0] if closures else None
     more: dict[str, Any] = {} if seen is None else {"closure": seen}
     more |= {"created": made} if with_created else {}
-    lines = [_revoked(answer, names)]
+    lines = [_done(answer, names)]
     lines += [] if seen is None else [closure_line(seen)]
     lines += [_also(made, closures[1:])] if with_created and told else []
-    all_closed = told and all(each["state"] == CLOSED for each in closures)
+    closed = told and all(each["state"] == CLOSED for each in closures)
     if at_issuers:
-        proven = issuers_at(client, answer["id"], end)
-        more["issuers"] = proven
-        lines.append(f"Issuers: {issuers_line(proven)}")
-        all_closed = all_closed and proven["state"] in PROVEN
+        closed = _ended_at_issuers(client, answer["id"], end, more, lines) and closed
     show({"identifier": name} | answer | more, "\n".join(lines), output)
     held = any("pending" in each for each in made)
-    return DONE if all_closed and not held else NOT_CLOSED
+    return DONE if closed and not held else NOT_CLOSED
+
+
+def _ended_at_issuers(
+    client: Client, cause: str, end: float, more: dict[str, Any], lines: list[str]
+) -> bool:
+    """Whether what a cause reaches is proven dead at its issuers; says what is not."""
+    more["issuers"] = proven = issuers_at(client, cause, end)
+    lines.append(f"Issuers: {issuers_line(proven)}")
+    return proven["state"] in PROVEN
 
 
 def _beyond(
@@ -118,31 +153,70 @@ def _beyond(
 
 
 def _order(
-    client: Client, knowing: Client, text: str, reason: str, at: str | None
+    client: Client, knowing: Client, order: Order
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Send the revocation; the order and its answer. Names unknown so far are noted."""
-    secret = SecretNames().plain(text)
-    identifier = identifier_of(text) if secret is None else secret
-    name = str(identifier)
-    order = {"identifier": name, "reason": reason, "at": moment_of(at)}
-    # What only the server can name as the logs do is asked of nobody else.
-    nameable = secret is None and identifier.kind in VOCABULARY
-    strange = nameable and not is_plain(identifier) and is_stranger(knowing, name)
-    answer = client.post("revocations", order)
-    for each in [name] if strange else answer.get("unknown") or ():
-        to_stderr("revoke", f"nothing is known of {each} so far: is it spelt right?")
-    return order, answer
+    """Send an order; its body and the answer. Names unknown so far are noted."""
+    body = order.given | {
+        name: moment_of(order.given[name], f"--{name}")
+        for name in ("at", "until")
+        if name in order.given
+    }
+    if len(order.names) > 1:
+        answer = client.post(PATHS[order.command], body | {"identifiers": order.names})
+        strangers = answer.get("unknown") or ()
+    else:
+        (text,) = order.names
+        secret = SecretNames().plain(text)
+        identifier = identifier_of(text) if secret is None else secret
+        name = str(identifier)
+        # What only the server can name as the logs do is asked of nobody else.
+        nameable = secret is None and identifier.kind in VOCABULARY
+        strange = nameable and not is_plain(identifier) and is_stranger(knowing, name)
+        body |= {"identifier": name}
+        answer = client.post(PATHS[order.command], body)
+        strangers = [name] if strange else answer.get("unknown") or ()
+    for each in strangers:
+        told = f"nothing is known of {each} so far: is it spelt right?"
+        to_stderr(order.command, told)
+    return body, answer
 
 
-def _revoked(answer: dict[str, Any], names: list[str]) -> str:
-    """Say what was revoked, and what a guard can wait for."""
-    if answer["effect"] == "revoke":
-        called, since = ", ".join(map(clean, names)), f"since {answer['at']}"
-        said = f"Revoked {called}, and what descends from it, {since}."
-    else:  # a name that can be given again
-        said = f"Revoked what was issued under {clean(names[0])} until {answer['at']}."
+def _done(answer: dict[str, Any], shown: list[str]) -> str:
+    """Say what was done, and what a guard can wait for."""
+    effects = answer.get("effects", {})
+    many = answer.get("count", len(shown))
+    called = f"{many} identifiers"
+    if many == len(shown) <= SHOWN:
+        called = ", ".join(map(clean, shown))
+    said = _said(answer["effect"] if len(effects) <= 1 else "revoke", answer, called)
+    if len(effects) > 1:  # names that can be given again among others
+        again = effects["not_before"]
+        said += (
+            f"\n{again} of them can be given again: what was issued until then ends."
+        )
     # For the guard's `check(..., at_least=...)`; as a "token" people would hide it.
     return f"{said}\n  fact      {answer['id']}\n  at_least  {answer['token']}"
+
+
+def _said(effect: str, answer: dict[str, Any], called: str) -> str:
+    at, until = answer["at"], answer.get("until")
+    if effect == "not_before":  # a name that can be given again
+        return f"Revoked what was issued under {called} until {at}."
+    done = {"revoke": "Revoked", "suspend": "Suspended", "narrow": "Narrowed"}[effect]
+    alone = answer.get("count", 1) == 1
+    they = "descends from it" if alone else "descends from them"
+    end = f", until {until}" if until else ""
+    return f"{done} {called}, and what {they}, since {at}{end}."
+
+
+def scheduled(answer: dict[str, Any]) -> str:
+    """Say that nothing has changed yet, and when it does."""
+    order = answer["scheduled"]
+    name = clean(order["id"])
+    return (
+        f"Scheduled for {order['due_at']}: {clean(order['summary'])}.\n"
+        f"  order     {name}\n  To drop it: rescind schedule cancel {name}"
+    )
 
 
 def _revoke_created(
@@ -154,7 +228,7 @@ def _revoke_created(
     the second person count for each.
     """
     found = knowing.get("blast-radius", name, limit=MOST_CREATED)
-    reason = order["reason"] or f"made by {name}"
+    reason = order.get("reason") or f"made by {name}"
     answers = []
     for made in found["created"]:
         each = order | {"identifier": made, "reason": reason}

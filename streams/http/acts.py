@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 from attrs import define
 
+from enforcement.turns import in_turns
 from streams.http.bodies import json_object
-from streams.http.decisions import shown, take, waits, written
-from streams.http.problems import ProblemError, not_found, unreadable
+from streams.http.decisions import later, shown, take, waits, written
+from streams.http.problems import ProblemError, not_found, too_many, unreadable
 from streams.http.unknown_targets import unknown_in
+from streams.services.approval_queue import FullError
 from streams.stages.ingest import acts
-from streams.stages.ingest.approvals import Pending, UndecidedError
+from streams.stages.ingest.approvals import Pending, Scheduled, UndecidedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from agents_registry.identifiers import Identifier
     from streams.http.auth import CredentialHolder, Tokens
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from streams.stages.ingest.ingress import Origin
 
 NAMED: Final = {"identifier", "reason"}
+LIFTS: Final = frozenset({"reason", "aspect", "authority", "at"})
 
 
 @define(eq=False)
@@ -58,10 +61,17 @@ class Acts:
 
     async def lift(self, request: web.Request) -> web.Response:
         """End a suspend or narrow."""
-        holder, body = await self._body(request, NAMED | {"aspect", "authority"})
+        holder = self._tokens.holder(request, "restorer")
+        body, entries = await self._operators.opened_order(request, holder)
+        _check_fields(body, LIFTS)
         origin = self._operators.origin_as(body.get("authority"), holder)
-        names = await self._names(body)
-        return await self._take(acts.lift, (body, origin, self._id(), names), holder)
+        names, _ = await self._operators.all_named(entries)
+        try:
+            lifting = acts.lifting(body, origin, self._id(), names)
+            act = await in_turns(lifting)
+        except acts.ActError as error:
+            raise unreadable(str(error)) from error
+        return await self._write(act, origin, holder)
 
     async def withdraw(self, request: web.Request) -> web.Response:
         """Take one fact back."""
@@ -102,8 +112,12 @@ class Acts:
             gone, forbidden = http.HTTPStatus.GONE, http.HTTPStatus.FORBIDDEN
             status = gone if error.expired else forbidden
             raise ProblemError(status, "not approved", str(error)) from error
+        except FullError as error:
+            raise too_many("too many wait", str(error)) from error
         if receipt is None:
             raise _no_such()
+        if isinstance(receipt, Scheduled):
+            return later(receipt.order)
         return written(receipt.facts, receipt.token, id=identity)
 
     async def reject(self, request: web.Request) -> web.Response:
@@ -121,9 +135,7 @@ class Acts:
     ) -> tuple[CredentialHolder, dict[str, Any]]:
         holder = self._tokens.holder(request, "restorer")
         body = await json_object(request, holder, named=True)
-        unknown = set(body) - fields
-        if unknown:
-            raise unreadable(f"unknown fields: {', '.join(sorted(unknown))}")
+        _check_fields(body, fields)
         return holder, body
 
     def _id(self) -> str:
@@ -143,13 +155,26 @@ class Acts:
             act = make(*given)
         except acts.ActError as error:
             raise unreadable(str(error)) from error
-        self._operators.check_entitled(act.facts, origin)
+        return await self._write(act, origin, holder)
+
+    async def _write(
+        self, act: OperatorAct, origin: Origin, holder: CredentialHolder
+    ) -> web.Response:
+        await self._operators.check_entitled(act.facts, origin)
         by = self._operators
         unknown = await unknown_in(act, by.known, by.logged, by.authorities)
         taken = await take(self._desk, act, origin, holder)
+        if isinstance(taken, Scheduled):
+            return later(taken.order)
         if isinstance(taken, Pending):
             return waits(taken)
         return written(taken.facts, taken.token, summary=act.summary, **unknown)
+
+
+def _check_fields(body: Mapping[str, Any], fields: Collection[str]) -> None:
+    unknown = set(body) - {*fields}
+    if unknown:
+        raise unreadable(f"unknown fields: {', '.join(sorted(unknown))}")
 
 
 def _reason(body: Mapping[str, Any]) -> str:

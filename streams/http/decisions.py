@@ -11,7 +11,7 @@ from streams.http.problems import too_many, unreadable
 from streams.model.times import rfc3339
 from streams.services.approval_queue import FullError
 from streams.stages.ingest.acts import ActError
-from streams.stages.ingest.approvals import Pending
+from streams.stages.ingest.approvals import Pending, Scheduled
 
 if TYPE_CHECKING:
     from streams.http.auth import CredentialHolder
@@ -27,8 +27,8 @@ NOT_ACCEPTED: Final = (
 
 async def take(
     desk: ApprovalQueue, act: OperatorAct, origin: Origin, holder: CredentialHolder
-) -> Acceptance | Pending:
-    """Have an act written, or kept until a second person approves it.
+) -> Acceptance | Pending | Scheduled:
+    """Have an act written, or kept until a second person approves it or for its time.
 
     Raises:
         ProblemError: 422, it does not fit the log; 429, too many wait.
@@ -39,7 +39,7 @@ async def take(
         raise too_many("too many wait", str(error)) from error
     except ActError as error:
         raise unreadable(str(error)) from error
-    if not isinstance(taken, Pending) and taken.dead_letters:
+    if not isinstance(taken, Pending | Scheduled) and taken.dead_letters:
         raise unreadable("what this says does not fit the log's schema")
     return taken
 
@@ -49,6 +49,14 @@ def waits(*pending: Pending) -> web.Response:
     detail = "not accepted: nothing has changed until another person approves it"
     waiting = [shown(each) for each in pending]
     answer = {"accepted": False, "detail": detail, "pending": waiting}
+    return web.json_response(answer, status=http.HTTPStatus.ACCEPTED)
+
+
+def later(order: Pending) -> web.Response:
+    """Answer that nothing has changed yet, and when it does."""
+    at = rfc3339(order.due_at)
+    detail = f"nothing has changed yet: it is carried out at {at}"
+    answer = {"accepted": False, "detail": detail, "scheduled": shown(order)}
     return web.json_response(answer, status=http.HTTPStatus.ACCEPTED)
 
 
@@ -75,5 +83,6 @@ def shown(pending: Pending) -> dict[str, Any]:
         "proposed_by": pending.person,
         "proposed_at": rfc3339(pending.proposed_at),
         "expires_at": None if until is None else rfc3339(until),
-        "facts": len(pending.facts),
+        "facts": pending.count,
+        "due_at": rfc3339(pending.due_at),
     }

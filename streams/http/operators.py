@@ -1,4 +1,4 @@
-"""What operators do: revoke, and declare what exists already. Every act is audited."""
+"""What operators name, and what they declare that exists already."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 from attrs import define, field
 
-from agents_registry.facts import FUTURE_TOLERANCE, Cause, Lift, fact_id
-from streams.http.bodies import body_of, json_object
+from agents_registry.facts import Lift
+from agents_registry.identifiers import Identifier
+from agents_registry.steps import finish
+from enforcement.turns import in_turns
+from streams.http.bodies import body_of
 from streams.http.decisions import take, waits
 from streams.http.events import Read, Speakers
-from streams.http.problems import unavailable, unreadable
+from streams.http.problems import ProblemError, unavailable, unreadable
 from streams.model import documents
-from streams.model.times import rfc3339, typed_time
-from streams.services.blast_limit import LimitResult
 from streams.services.ingest import Intake
 from streams.services.intake import tell
 from streams.services.reading import read
@@ -29,7 +30,7 @@ from streams.services.typed_names import (
     is_plain,
 )
 from streams.stages.ingest.acts import MAX_REASON, OperatorAct
-from streams.stages.ingest.approvals import Pending
+from streams.stages.ingest.approvals import Pending, Scheduled
 from streams.stages.ingest.declared import DeclarationError, facts_of_list
 from streams.stages.ingest.entitlement import (
     CONTAINMENT,
@@ -37,29 +38,31 @@ from streams.stages.ingest.entitlement import (
     entitled,
     targets,
 )
-from streams.stages.ingest.ingress import revocation
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from agents_registry.facts import Fact
-    from agents_registry.identifiers import Identifier, Vocabulary
+    from agents_registry.identifiers import Vocabulary
+    from agents_registry.steps import Steps
     from streams.http.auth import CredentialHolder, Tokens
     from streams.http.unknown_targets import FactLookup
     from streams.services.approval_queue import ApprovalQueue
     from streams.services.blast_limit import BlastLimit
+    from streams.services.reading import RecordReader
     from streams.stages.ingest.admission import Entitlements
     from streams.stages.ingest.ingress import Origin
 
+    # Of an identifier alone a vault has to be asked what its logs call it.
+    Named = Identifier | tuple[Identifier, ...]
 
-NOBODY_KNOWS: Final = (
-    "nothing is known of {} so far: it is denied from now on; is it spelt right?"
-)
+MOST_NAMED: Final = 10_000  # identifiers of one order
+MOST_WRONG: Final = 20  # lines that an answer names
 
 
 @define(eq=False, repr=False)
 class Operators:
-    """Handlers of ``POST /v1/revocations`` and ``POST /v1/adopt``.
+    """Handler of ``POST /v1/adopt``, and reader of the names in all orders.
 
     Attributes:
         tokens: who may give orders.
@@ -89,57 +92,6 @@ class Operators:
     secrets: SecretNames = field(factory=SecretNames, init=False)
     apart: Read = field(default=read, init=False)
 
-    async def revoke(self, request: web.Request) -> web.Response:
-        """End an identifier and everything under it."""
-        token = self._tokens.holder(request, "revoker")
-        body = await json_object(request, token, named=True)
-        unknown = set(body) - {"identifier", "reason", "at"}
-        if unknown:
-            raise unreadable(f"unknown fields: {', '.join(sorted(unknown))}")
-        reason = body.get("reason") or ""
-        if not isinstance(reason, str) or len(reason) > MAX_REASON:
-            raise unreadable(f"reason is a text of at most {MAX_REASON} characters")
-        origin = self._speakers.origin(OPERATORS, token.name)
-        at = _moment(body.get("at"), origin.received_at)
-        names = await self.named(body.get("identifier"))
-        causes = [
-            revocation(
-                name, at, origin, self._desk.fresh_id(), actor=token.name, reason=reason
-            )
-            for name in names
-        ]
-        nobody_knows = self._unknown(names)
-        sifted = await self._sifted(causes, origin, token)
-        if sifted.held:  # the names are of one thing: all of them wait
-            return waits(*sifted.held)
-        called = ", ".join(map(str, names))
-        action = f"revoke {called} at {rfc3339(at)}: {reason}"
-        receipt = await self._ingest.facts(
-            causes, origin, actor=token.name, action=action
-        )
-        if receipt.dead_letters:
-            raise unreadable("the revocation does not fit the log's schema")
-        await tell(self._ingest, sifted.signals, self._speakers.own())
-        cause = causes[0]
-        answer = {
-            "id": fact_id(cause).hex(),
-            "identifiers": [str(name) for name in names],
-            "effect": cause.effect.value,
-            "at": rfc3339(at),
-            "token": receipt.token,
-            "unknown": nobody_knows,
-        }
-        if nobody_knows:
-            answer["detail"] = NOBODY_KNOWS.format(", ".join(nobody_knows))
-        return web.json_response(answer, status=http.HTTPStatus.CREATED)
-
-    def _unknown(self, names: Iterable[Identifier]) -> list[str] | None:
-        """Return the identifiers without any fact; None where there is no table."""
-        found = [(name, self.known(name)) for name in names]
-        if any(known is None for _, known in found):
-            return None
-        return [str(name) for name, known in found if not known]
-
     async def adopt(self, request: web.Request) -> web.Response:
         """Declare existing credentials: ``{"credentials": [...]}``.
 
@@ -149,7 +101,7 @@ class Operators:
         """
         token = self._tokens.holder(request, "restorer")
         data = await body_of(request, token)
-        body, entries = await self._opened(data)
+        body, entries = await self._opened(data, documents.Declarations(), "adopt")
         unknown = set(body) - {"authority", "listed"}
         if unknown:
             raise unreadable(f"unknown fields: {', '.join(sorted(unknown))}")
@@ -170,8 +122,8 @@ class Operators:
         act = OperatorAct("adopt", summary, listed, facts)
         signals = await self.limit.paged(facts, origin) if self.limit else []
         receipt = await take(self._desk, act, origin, token)
-        if isinstance(receipt, Pending):
-            return waits(receipt)
+        if isinstance(receipt, Pending | Scheduled):
+            return waits(receipt if isinstance(receipt, Pending) else receipt.order)
         await tell(self._ingest, signals, self._speakers.own())
         if receipt.dead_letters:
             raise unreadable("a credential does not fit the log's schema")
@@ -182,32 +134,23 @@ class Operators:
         }
         return web.json_response(answer, status=http.HTTPStatus.CREATED)
 
-    async def _opened(self, body: bytes) -> tuple[dict[str, Any], list[Any]]:
-        """Members around a list of declarations, and its entries.
+    async def _opened(
+        self, body: bytes, reader: RecordReader, what: str
+    ) -> tuple[dict[str, Any], list[Any]]:
+        """Members around a list, and its entries.
 
         Raises:
             ProblemError: 422, it cannot be used; 503, it could not be read.
         """
-        reader = documents.Declarations()
         found: Iterable[Any] = reader.records(body)
         if len(body) > documents.MOST:
-            found = await self.apart(reader, body, "adopt")
+            found = await self.apart(reader, body, what)
         opened, *entries = found
         if not isinstance(opened, documents.Opened):
             raise unavailable("not read", "send it again, in smaller parts")
         if opened.fault:
             raise unreadable(opened.fault)
         return opened.members, entries
-
-    async def _sifted(
-        self, causes: list[Cause], origin: Origin, holder: CredentialHolder
-    ) -> LimitResult:
-        if self.limit is None:
-            return LimitResult()
-        sifted = await self.limit.sift(causes, origin, holder.person)
-        if sifted.held:
-            await tell(self._ingest, sifted.signals, self._speakers.own())
-        return sifted
 
     async def _in_logs(self, identifier: Identifier) -> tuple[Identifier, ...]:
         try:
@@ -240,25 +183,100 @@ class Operators:
             ProblemError: 422, it cannot be read; 503, a vault does not answer.
         """
         try:
-            secret = self.secrets.plain(given)
-            if secret is not None and not is_plain(secret):
-                return self.secrets.names(secret)
-            identifier = secret or identifier_of_kind(
-                given, self._vocabulary, self.secrets, plain=True
-            )
+            read = self._read(given)
         except ValueError as error:
             raise unreadable(str(error)) from error
         # From here on only what the logs call it: the name given may be a secret.
-        return await self._in_logs(identifier)
+        return await self._in_logs(read) if isinstance(read, Identifier) else read
 
-    def check_entitled(self, facts: Iterable[Fact], origin: Origin) -> None:
+    async def all_named(
+        self, entries: Sequence[Any]
+    ) -> tuple[tuple[Identifier, ...], int]:
+        """Names in the logs for all that an order names, each once.
+
+        Empty lines and those that begin with # are left out.
+
+        Returns:
+            The names, and how many identifiers were given.
+
+        Raises:
+            ProblemError: 422, it names the lines that cannot be read; 503, a vault
+                does not answer.
+        """
+        if len(entries) == 1:
+            return await self.named(entries[0]), 1
+        found, wrong = await in_turns(self._read_all(entries))
+        if wrong:
+            raise _wrong_lines(wrong)
+        if not 0 < len(found) <= MOST_NAMED:
+            raise unreadable(
+                f"the order names {len(found)} identifiers: give 1 to {MOST_NAMED}"
+            )
+        names: dict[Identifier, None] = {}
+        for each in found:
+            more = await self._in_logs(each) if isinstance(each, Identifier) else each
+            names.update(dict.fromkeys(more))
+        return tuple(names), len(found)
+
+    def _read_all(
+        self, entries: Sequence[Any]
+    ) -> Steps[tuple[list[Named], dict[int, str]]]:
+        """Read lines; what cannot be read is named by the number of its line."""
+        found: dict[Named, None] = {}
+        wrong: dict[int, str] = {}
+        for number, entry in enumerate(entries, 1):
+            yield
+            if not entry.strip() or entry.lstrip().startswith("#"):
+                continue
+            try:
+                found[self._read(entry)] = None
+            except ValueError as error:
+                wrong[number] = str(error)
+        return list(found), wrong
+
+    def _read(self, given: Any) -> Named:
+        """Names of what is given; an identifier alone that a vault has to be asked for.
+
+        Raises:
+            ValueError: it cannot be read.
+        """
+        secret = self.secrets.plain(given)
+        if secret is not None and not is_plain(secret):
+            return self.secrets.names(secret)
+        identifier = secret or identifier_of_kind(
+            given, self._vocabulary, self.secrets, plain=True
+        )
+        return identifier if is_plain(identifier) else (identifier,)
+
+    async def opened_order(
+        self, request: web.Request, holder: CredentialHolder
+    ) -> tuple[dict[str, Any], list[Any]]:
+        """Members of an order but for those whom it names, and these.
+
+        Raises:
+            ProblemError: 422, it cannot be used; 503, it could not be read.
+        """
+        data = await body_of(request, holder)
+        if len(data) > documents.MOST:
+            return await self._opened(data, documents.OrderNames(), "order")
+        try:
+            body = documents.object_of(data, named=True)
+            listed = body.pop(documents.IDENTIFIERS, None)
+            if listed is None:
+                return body, [body.pop(documents.IDENTIFIER, None)]
+            return body, documents.texts_of(listed)
+        except documents.DocumentError as error:
+            raise unreadable(str(error)) from error
+
+    async def check_entitled(self, facts: Iterable[Fact], origin: Origin) -> None:
         """Refuse what goes beyond the grants of the authority that is spoken for.
 
         Raises:
             ProblemError: 422.
         """
+        rights = self._speakers.rights(origin.authority)
         try:
-            _check_entitled(facts, origin, self._speakers.rights(origin.authority))
+            await in_turns(_checking(facts, origin, rights))
         except DeclarationError as error:
             raise unreadable(str(error)) from error
 
@@ -287,6 +305,16 @@ class Operators:
         return name
 
 
+def _wrong_lines(wrong: Mapping[int, str]) -> ProblemError:
+    """Problem of an order of which some lines cannot be read: nothing of it is done."""
+    shown = [f"line {number}: {why}" for number, why in wrong.items()][:MOST_WRONG]
+    more = len(wrong) - len(shown)
+    shown += [f"and {more} lines more"] if more else []
+    detail = f"nothing is done, for some lines cannot be read: {'; '.join(shown)}"
+    status = http.HTTPStatus.UNPROCESSABLE_ENTITY
+    return ProblemError(status, "unreadable request", detail, lines=[*wrong][:1000])
+
+
 def _declared(
     entries: list[Any],
     origin: Origin,
@@ -299,13 +327,13 @@ def _declared(
         DeclarationError: an entry cannot be read, or goes beyond that.
     """
     facts = facts_of_list(entries, origin, read)
-    _check_entitled(facts, origin, rights)
+    finish(_checking(facts, origin, rights))
     return facts
 
 
-def _check_entitled(
+def _checking(
     facts: Iterable[Fact], origin: Origin, rights: Entitlements
-) -> None:
+) -> Steps[None]:
     if origin.authority == OPERATORS:
         return
     if origin.authority == CONTAINMENT:
@@ -313,26 +341,8 @@ def _check_entitled(
             return
         raise DeclarationError(f"{CONTAINMENT} speaks by its rules: it can be lifted")
     for fact in facts:
+        yield
         if not entitled(fact, rights.grants):
             names = ", ".join(map(str, targets(fact) or ()))
             message = f"the authority {origin.authority} may not speak of {names}"
             raise DeclarationError(message)
-
-
-def _moment(value: Any, now: int) -> int:
-    """Read the time of a revocation; without one it is now.
-
-    A clock that is a little ahead is none that lies.
-    """
-    if value is None:
-        return now
-    try:
-        at = typed_time(value if isinstance(value, str) else None)
-    except ValueError as error:
-        raise unreadable(f"at {error}") from error
-    if at > now + FUTURE_TOLERANCE:
-        raise unreadable(
-            f"at lies ahead of this server's {rfc3339(now)}, and a revocation holds at "
-            "once: leave at out, or give the order then"
-        )
-    return min(at, now)

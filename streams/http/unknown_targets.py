@@ -9,14 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from agents_registry.facts import Distrust, Lift, OwnerSet, Withdraw
+from enforcement.turns import in_turns
 from streams.stages.ingest.entitlement import OPERATORS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterable
 
     from agents_registry.identifiers import Identifier
+    from agents_registry.steps import Steps
     from streams.stages.ingest.acts import OperatorAct
 
+MOST_TOLD: Final = 16  # names
 SPELT: Final = "is it spelt right?"
 _SO_FAR: Final = {
     "withdraw": "nothing is known of {} so far, and nothing is taken back by this",
@@ -65,11 +68,12 @@ async def unknown_in(
         return await _of_distrust(distrust, log, authorities)
     named = (one for one in act.facts if isinstance(one, Lift | OwnerSet | Withdraw))
     names = (one.node if isinstance(one, OwnerSet) else one.target for one in named)
-    found = {name: known(name) for name in names}
+    found = await in_turns(_looked_up(names, known))
     if None in found.values():
         return {"unknown": None}
     nobody = [str(name) for name, is_known in found.items() if not is_known]
     if nobody:
+        nobody = nobody[:MOST_TOLD]
         text = _SO_FAR[act.kind].format(", ".join(nobody))
         return {"unknown": nobody, "detail": f"{text}; {SPELT}"}
     taken = [fact for fact in act.facts if isinstance(fact, Withdraw)]
@@ -81,6 +85,16 @@ async def unknown_in(
     first = taken[0]
     text = NO_FACT.format(kind=first.kind, fact=first.fact_id, name=first.target)
     return {"unknown": [first.fact_id], "detail": text}
+
+
+def _looked_up(
+    names: Iterable[Identifier], known: Callable[[Identifier], bool | None]
+) -> Steps[dict[Identifier, bool | None]]:
+    found = {}
+    for name in names:
+        yield
+        found[name] = known(name)
+    return found
 
 
 async def _of_distrust(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MOST: Final = 32 << 10  # bytes of a document that is read where it came: about 5 ms
 MOST_ENTRIES: Final = 50_000  # of a list of declarations
 MOST_ENTRY: Final = 64 << 10  # bytes of one of them
+MOST_TEXT: Final = 16 << 10  # characters of a name, which may be a token itself
 MOST_VALUES: Final = 50_000  # of a document that is decoded at once: up to 12 ms
 MOST_NAME: Final = 40  # characters of a member's name that are shown
 CREDENTIALS: Final = "credentials"
@@ -30,6 +31,8 @@ GIVE_THE_HASH: Final = (
 )
 TEXTS: Final = frozenset({"reason", "listed"})  # for people
 IDENTIFIER: Final = "identifier"
+IDENTIFIERS: Final = "identifiers"
+_NAMES: Final = frozenset({IDENTIFIER, IDENTIFIERS})
 
 
 class DocumentError(ValueError):
@@ -50,7 +53,8 @@ def object_of(data: bytes, *, named: bool = False) -> dict[str, Any]:
 
     Args:
         data: the document.
-        named: its ``identifier`` may be a secret, which the caller hashes.
+        named: its ``identifier`` or ``identifiers`` may be secrets, which the caller
+            hashes.
 
     Raises:
         DocumentError: it is none, or a secret stands where nothing can take its place.
@@ -66,7 +70,7 @@ def object_of(data: bytes, *, named: bool = False) -> dict[str, Any]:
     if len(data) <= MOST:
         _each_once(data)
     return {
-        name: value if named and name == IDENTIFIER else _without_secrets(name, value)
+        name: value if named and name in _NAMES else _without_secrets(name, value)
         for name, value in body.items()
     }
 
@@ -109,6 +113,42 @@ class Opened:
 
     members: dict[str, Any] = field(factory=dict)
     fault: str = ""
+
+
+class OrderNames:
+    """Reads ``{"identifiers": [...], ...}`` as `Declarations` does: `Opened`, texts."""
+
+    def records(self, data: bytes) -> Iterator[Any]:
+        """Texts of a document; none where it has a fault."""
+        try:
+            members = object_of(data, named=True)
+            entries = texts_of(members.pop(IDENTIFIERS, None))
+        except DocumentError as error:
+            yield Opened(fault=str(error))
+            return
+        yield Opened(members)
+        yield from entries
+
+
+def texts_of(entries: Any) -> list[str]:
+    """Texts of a list of names, as they stand there.
+
+    Raises:
+        DocumentError: it is no list, or holds what is no name.
+    """
+    if not isinstance(entries, list) or not entries:
+        raise DocumentError(f"{IDENTIFIERS} is a list of texts, kind:value")
+    if len(entries) > MOST_ENTRIES:
+        what = f"{IDENTIFIERS} are {len(entries)} lines; an order takes {MOST_ENTRIES}"
+        raise DocumentError(f"{what}: give several orders")
+    for number, entry in enumerate(entries, 1):
+        if not isinstance(entry, str):
+            raise DocumentError(f"line {number}: an identifier is a text, kind:value")
+        if len(entry) > MOST_TEXT:
+            raise DocumentError(
+                f"line {number}: it has more than {MOST_TEXT} characters"
+            )
+    return entries
 
 
 class Declarations:

@@ -43,6 +43,8 @@ POINTS: Final = (
 ACTUATOR_POINTS: Final = ("actuator.before_act", "actuator.acted")
 # Of a table that is written into a file.
 TABLE_POINTS: Final = ("table.writing", "table.written")
+# Of an order whose time has come.
+SCHEDULE_POINTS: Final = ("schedule.claimed",)
 # Of the worker on Kafka, in the order in which a batch meets them.
 WORKER_POINTS: Final = tuple(
     f"{stage}.{place}"
@@ -63,7 +65,7 @@ def arm(text: str) -> None:
         ValueError: there is no such point.
     """
     name, _, count = text.partition(":")
-    stages = WORKER_POINTS + AUDIT_POINTS + NOTIFY_POINTS
+    stages = WORKER_POINTS + AUDIT_POINTS + NOTIFY_POINTS + SCHEDULE_POINTS
     if name and name not in POINTS + TABLE_POINTS + stages:
         raise ValueError(f"no failpoint is called {name!r}")
     _armed[:] = [(name, int(count or 1))] if name else []

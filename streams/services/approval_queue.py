@@ -11,25 +11,44 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+import attrs
 import structlog
 from attrs import define, field
 
 from agents_registry.facts import fact_id
+from enforcement.turns import in_turns
 from schemas import entries
 from streams.model.times import SECOND
 from streams.ports.keyed_store import PENDING
 from streams.services.intake import NotWrittenError, tell
+from streams.services.order_parts import (
+    IncompleteError,
+    keep_parts,
+    names_of,
+    sweep_parts,
+    without,
+)
 from streams.stages.ingest.acts import ActError
-from streams.stages.ingest.approvals import HELD, Pending
+from streams.stages.ingest.approvals import (
+    HELD,
+    Pending,
+    Scheduled,
+    UndecidedError,
+    in_parts,
+)
 from streams.stages.ingest.blast import over
 from streams.stages.ingest.ingress import Origin
+from streams.stages.ingest.order_names import digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from agents_registry.facts import Fact
+    from agents_registry.identifiers import Identifier
     from streams.ports.keyed_store import KeyedStore
     from streams.services.ingest import Intake
     from streams.services.intake import Acceptance
+    from streams.services.schedule import Schedule
     from streams.settings.access import Approvals
     from streams.stages.ingest.acts import OperatorAct
 
@@ -57,6 +76,7 @@ class ApprovalQueue:
         realm: of this server.
         clock: gives the time (ns).
         fresh_id: gives unique ids.
+        schedule: keeps what is to be carried out later.
         seen: what waited when it was looked at last, for metrics.
     """
 
@@ -66,13 +86,14 @@ class ApprovalQueue:
     _realm: str = field(kw_only=True)
     _clock: Callable[[], int] = field(kw_only=True)
     fresh_id: Callable[[], str] = field(kw_only=True)
+    schedule: Schedule = field(init=False)
     seen: tuple[Pending, ...] = field(factory=lambda: (), init=False)
     _deciding: asyncio.Lock = field(factory=asyncio.Lock, init=False)
 
     async def take(
         self, act: OperatorAct, origin: Origin, actor: str, person: str
-    ) -> Acceptance | Pending:
-        """Write an act, or keep it until a second person approves it.
+    ) -> Acceptance | Pending | Scheduled:
+        """Write an act, or keep it until a second person approves it or for its time.
 
         Args:
             act: what an operator decided.
@@ -85,31 +106,60 @@ class ApprovalQueue:
             FullError: too many acts wait.
             NotWrittenError: it is neither written nor kept.
         """
-        said = f"{act.summary}: {act.reason}" if act.reason else act.summary
-        if act.kind not in self._rules.acts:
+        names = in_parts(act.facts) if act.order else ()
+        if act.kind not in self._rules.acts and not act.over:
+            if act.due_at is not None:
+                order = self._pending(act, origin, actor, person, names)
+                await self.schedule.keep(order, actor, names)
+                return Scheduled(order)
+            said = f"{act.summary}: {act.reason}" if act.reason else act.summary
             return await self._log.facts(act.facts, origin, actor=actor, action=said)
-        if len(act.facts) > MOST_FACTS:
+        if len(act.facts) > MOST_FACTS and not names:
             what = f"this states {len(act.facts)} facts, and one approval covers"
             raise ActError(f"{what} {MOST_FACTS}: propose it in parts")
-        pending = Pending(
-            id=self.fresh_id(),
-            kind=act.kind,
-            summary=act.summary,
+        pending = self._pending(act, origin, actor, person, names)
+        await self.keep(pending, actor, names)
+        return pending
+
+    def _pending(
+        self,
+        act: OperatorAct,
+        origin: Origin,
+        actor: str,
+        person: str,
+        names: Sequence[Identifier],
+    ) -> Pending:
+        """Make of an act what waits; for its reach it waits for ever."""
+        held, now = bool(act.over), origin.received_at
+        expires = now + int(self._rules.expires_seconds * SECOND)
+        void = None if held or act.kind not in self._rules.acts else expires
+        return Pending(
+            id=act.order or self.fresh_id(),
+            kind=HELD if held else act.kind,
+            summary=f"{act.summary}, which {act.over}" if held else act.summary,
             reason=act.reason,
             person=person,
             credential=actor,
-            proposed_at=origin.received_at,
-            expires_at=origin.received_at + int(self._rules.expires_seconds * SECOND),
+            proposed_at=now,
+            expires_at=void,
             authority=origin.authority,
-            facts=act.facts,
+            facts=act.facts[:1] if names else act.facts,
+            names=len(names),
+            digest=digest_of(map(str, names)) if names else "",
+            due_at=act.due_at,
         )
-        await self.keep(pending, actor)
-        return pending
 
-    async def keep(self, pending: Pending, actor: str) -> None:
+    async def keep(
+        self, pending: Pending, actor: str, names: Sequence[Identifier] = ()
+    ) -> None:
         """Keep an act, with an audit line on who wants it.
 
         One that waits already stays as it was, with who proposed it first.
+
+        Args:
+            pending: the act.
+            actor: name of the credential of whoever wants it.
+            names: of a long order, which are kept beside it.
 
         Raises:
             FullError: too much waits.
@@ -129,6 +179,8 @@ class ApprovalQueue:
             what = f"revocations of {pending.authority}" if held else "acts"
             raise FullError(f"{MOST_WAITING} {what} wait: decide on them first")
         verb = "held" if held else "proposed"
+        if names:
+            await keep_parts(self._kept, pending, names)
         await self._note(actor, f"{verb} {pending.id}: {pending.summary}", pending)
         await self._kept.put(PENDING, pending.id, pending.dump())
         self.seen = (*self.seen, pending)
@@ -144,11 +196,12 @@ class ApprovalQueue:
 
     async def approve(
         self, identity: str, actor: str, person: str
-    ) -> Acceptance | None:
-        """Write an act that waits; None: there is none of that id.
+    ) -> Acceptance | Scheduled | None:
+        """Write an act that waits, or keep it for its time; None: there is none.
 
         Raises:
             UndecidedError: it is void, or the person proposed it.
+            FullError: too many orders wait for their time.
             NotWrittenError: it is not written; it waits on.
         """
         async with self._deciding:
@@ -156,13 +209,27 @@ class ApprovalQueue:
             if pending is None:
                 return None
             origin = self._origin(pending, actor)
-            facts = pending.approved(person, actor, origin.received_at)
+            pending.check_approval(person, actor, origin.received_at)
             action = f"approved {identity}: {pending.summary}: {pending.reason}"
+            if (pending.due_at or 0) > origin.received_at:
+                order = attrs.evolve(pending, expires_at=None, approved=True)
+                await self._note(actor, action, pending)
+                await self.schedule.keep(order, actor)
+                await self._settled(pending, names_too=False)
+                return Scheduled(order)
+            facts = await self._facts(pending, origin.received_at)
             written = await self._log.facts(facts, origin, actor=actor, action=action)
             # After a crash in between it can be approved again: the same facts.
             if not written.dead_letters:
                 await self._settled(pending)
             return written
+
+    async def _facts(self, pending: Pending, now: int) -> Sequence[Fact]:
+        try:
+            names = await asyncio.to_thread(names_of, self._kept, pending)
+        except IncompleteError as error:
+            raise UndecidedError(str(error)) from error
+        return await in_turns(pending.writing(now, names))
 
     async def reject(self, identity: str, actor: str, reason: str) -> Pending | None:
         """Drop an act that waits; its proposer may, too. None: there is none.
@@ -199,6 +266,8 @@ class ApprovalQueue:
                 if each.expired(now):
                     await self._note(SYSTEM, f"expired {each.id}: {each.summary}", each)
                     await self._kept.forget(PENDING, each.id)
+                    await self._forget_names(each)
+            await sweep_parts(self._kept, now)
 
     async def _all(self) -> list[Pending]:
         await self._kept.catch_up()
@@ -216,14 +285,20 @@ class ApprovalQueue:
         found = [each for each in await self._all() if each.id == identity]
         return found[0] if found else None
 
-    async def _settled(self, pending: Pending) -> None:
+    async def _settled(self, pending: Pending, *, names_too: bool = True) -> None:
         """Forget what was decided; the finding on what was held is over."""
         if pending.kind == HELD:
             origin = self._origin(pending, SYSTEM)
             signals = [over(each) for each in pending.facts]
             await tell(self._log, signals, origin)
         await self._kept.forget(PENDING, pending.id)
+        if names_too:
+            await self._forget_names(pending)
         self.seen = tuple(each for each in self.seen if each.id != pending.id)
+
+    async def _forget_names(self, pending: Pending) -> None:
+        for put in without(pending):
+            await self._kept.forget(put.kind, put.name)
 
     async def _note(self, actor: str, action: str, pending: Pending) -> None:
         """Write an audit line on what is not done, or not yet."""

@@ -77,6 +77,28 @@ class Limit(NamedTuple):
     hold: bool
 
 
+class OverLimit(NamedTuple):
+    """A batch that reaches more than it may.
+
+    Attributes:
+        positions: of the facts that are over the limit.
+        most: how many identifiers it may reach.
+        hold: it waits for a second person.
+        counted: there was a table to count in.
+    """
+
+    positions: set[int]
+    most: int
+    hold: bool
+    counted: bool
+
+    def told(self, *, hold: bool) -> str:
+        """Say what becomes of it, for a finding."""
+        if not self.counted:
+            return UNCOUNTED.format(self.most)
+        return (HELD if hold else PAGED).format(self.most)
+
+
 @define(eq=False)
 class BlastLimit:
     """Holds the causes of one realm against the limits of their authorities.
@@ -91,45 +113,57 @@ class BlastLimit:
     _tables: ReachTables
     _desk: ApprovalQueue
 
-    async def sift(
-        self, facts: Sequence[Fact], origin: Origin, person: str | None = None
-    ) -> LimitResult:
+    async def sift(self, facts: Sequence[Fact], origin: Origin) -> LimitResult:
         """Part the facts that may be written from those that wait, which are kept.
 
         Args:
             facts: of one batch.
             origin: of it.
-            person: whose order it is, if it is one: its causes are names of one
-                thing, so one that is held holds the others.
 
         Raises:
             NotWrittenError: something could not be kept: nothing may be written.
         """
         everything = LimitResult(list(range(len(facts))))
-        rule = self._limits.get(origin.authority)
-        if rule is None or not any(isinstance(one, _ENDING) for one in facts):
+        found = await self.judge(facts, origin)
+        if found is None:
             return everything
-        limit, hold = rule
-        table = await self._table()
-        over = await _over(table, facts, limit, origin.received_at)
-        if not over:
-            return everything
-        hold = hold and table is not None
-        if hold and person is not None:
-            over = set(everything.facts)
-        text = (HELD if hold else PAGED) if table is not None else UNCOUNTED
+        over, limit, hold, _ = found
         ending = [
             fact
             for n, fact in enumerate(facts)
             if n in over and isinstance(fact, _ENDING)
         ]
+        text = found.told(hold=hold)
         sifted = LimitResult(
             [n for n in everything.facts if not hold or n not in over],
-            [blast.held(one, limit, person) for one in ending if hold],
-            [blast.notice(one, text.format(limit)) for one in ending],
+            [blast.held(one, limit) for one in ending if hold],
+            [blast.notice(one, text) for one in ending],
         )
         await self._keep(sifted.held, origin)
         return sifted
+
+    async def judge(
+        self, facts: Sequence[Fact], origin: Origin, beside: int = 0
+    ) -> OverLimit | None:
+        """Count what facts reach; None: not more than they may.
+
+        Args:
+            facts: of one batch.
+            origin: of it.
+            beside: how many of the names that an order gives count, too.
+        """
+        rule = self._limits.get(origin.authority)
+        if rule is None or not any(isinstance(one, _ENDING) for one in facts):
+            return None
+        most, hold = rule
+        table = await self._table()
+        if table is None:
+            found = {n for n, fact in enumerate(facts) if isinstance(fact, Cause)}
+            return OverLimit(found, most, hold=False, counted=False) if found else None
+        found = await _over(table, facts, most - beside, origin.received_at)
+        if beside > most:
+            found = set(range(len(facts)))
+        return OverLimit(found, most, hold=hold, counted=True) if found else None
 
     async def paged(
         self, facts: Sequence[Fact], origin: Origin

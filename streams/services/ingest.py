@@ -119,9 +119,22 @@ class Intake:
 
     @tracing.spanned(tracing.ACCEPT)
     async def facts(
-        self, facts: Sequence[Fact], origin: Origin, *, actor: str, action: str
+        self,
+        facts: Sequence[Fact],
+        origin: Origin,
+        *,
+        actor: str,
+        action: str,
+        also: Sequence[Put] = (),
     ) -> Acceptance:
         """Write an operator's facts, and behind them who did it.
+
+        Args:
+            facts: that are stated.
+            origin: of the request.
+            actor: name of the operator's credential.
+            action: what is done and why, in one line.
+            also: stands once the facts do.
 
         Nothing is written where one of them does not fit the schema: the receipt
         counts those as dead letters.
@@ -144,7 +157,7 @@ class Intake:
         at, realm = origin.received_at, origin.realm
         act = Act(realm=realm, at=at, actor=actor, action=action, facts=ids)
         name = self._fresh_id()
-        batch = LogBatch(name=name, origin=origin, facts=encoded, acts=[act])
+        batch = LogBatch(name=name, origin=origin, facts=encoded, acts=[act], also=also)
         return Acceptance(len(encoded), 0, *await self._log.append(batch))
 
     async def record_act(self, act: Act, also: Sequence[Put] = ()) -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
+
+from streams.model.times import DAY, rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 KEY: Final = "aws.access_key:AKIAEXAMPLE000000001"
 AGENT: Final = "agent.id:planner"
+TOMORROW: Final = str(rfc3339(time.time_ns() + DAY))
 USER: Final = "aws.user:arn:aws:iam::111122223333:user/x"
 # Not on Kafka yet. A route that is answered there has to be taken out.
 PENDING: Final[frozenset[str]] = frozenset()
@@ -118,13 +122,30 @@ QUESTIONS: Final = (
 ORDERS: Final = (
     post("adopt", "restorer", {"credentials": [{"identifier": AGENT}]}),
     post(
-        "revocations", "revoker", {"identifier": AGENT, "reason": "lost"}, keep="lost"
+        "revocations", "revoker", {"identifier": AGENT, "reason": "lost"}, keep="lost",
+        differs=OWN | MADE | {"summary"},
     ),
     get(
         "revocations/ID", "revocations/{id}",
         differs=OWN | MADE, fill=("lost", lambda answer: answer["id"]),
     ),
     get(f"why/{AGENT}", "why/{identifier}", differs=OWN | MADE),
+    post("suspensions", "revoker",
+         {"identifiers": [AGENT, "", USER], "aspect": "x", "reason": "odd"},
+         differs=OWN | MADE | {"summary", "detail"}),
+    post("narrowings", "revoker", {"identifier": USER, "scopes": ["aws|s3:*"]},
+         differs=OWN | MADE | {"summary", "detail"}),
+    post("not-before", "revoker", {"identifiers": [USER, "agnt.id:x"]}, status=422),
+    post("not-before", "revoker",
+         {"identifier": USER, "at": "2099-01-01T00:00:00Z", "reason": "x"}, status=422),
+    post("not-before", "revoker", {"identifier": USER, "at": TOMORROW, "reason": "x"},
+         status=202, keep="later"),
+    get("schedule", differs=OWN | MADE),
+    post("schedule/ID/cancel", "revoker", {"reason": "x"}, status=200,
+         route="schedule/{id}/cancel",
+         fill=("later", lambda answer: answer["scheduled"]["id"])),
+    post("schedule/none/cancel", "restorer", {"reason": "x"}, status=404,
+         route="schedule/{id}/cancel"),
     post("lifts", "restorer", {"identifier": AGENT, "aspect": "risk", "reason": "x"}),
     post("withdrawals", "restorer", {"fact": "f" * 64, "reason": "x"}, status=422),
     post("distrusts", "restorer", {"authority": "aws", "reason": "x"}, status=422),
@@ -161,6 +182,12 @@ ORDERS: Final = (
 # Token and arguments; one URL is enough.
 COMMANDS: Final = (
     ("revoker", "revoke", "agent.id:writer", "--reason", "lost", "--wait", "20"),
+    ("revoker", "suspend", "agent.id:writer", AGENT, "--aspect", "x"),
+    ("revoker", "narrow", "agent.id:writer", "--scope", "api|read", "--wait", "20"),
+    ("revoker", "not-before", "agent.id:writer"),
+    ("revoker", "revoke", "agent.id:writer", "--at", TOMORROW),
+    ("viewer", "schedule"),
+    ("restorer", "lift", AGENT, "agent.id:writer", "--reason", "x"),
     ("viewer", "why", KEY),
     ("viewer", "why", "agent.id:writer"),
     ("viewer", "why", "secret:s3cr3t-value"),

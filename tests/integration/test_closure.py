@@ -20,7 +20,7 @@ import pytest
 
 from enforcement import Guard, Mode
 from streams.cli import query as ask_commands
-from streams.cli import revoke as order_commands
+from streams.cli.revoke import Order, carry_out
 from streams.clients.rescind import Client, ClientError
 from tests.integration.serving import Server, running, until
 
@@ -218,9 +218,8 @@ async def test_the_commands_say_who_enforces(
         client = Client(server.url, "revoker")
 
         async def revoke(wait: float) -> tuple[int, str]:
-            order = functools.partial(
-                order_commands.revoke, client, AGENT, reason="", at=None, wait=wait
-            )
+            given = Order("revoke", [AGENT], {})
+            order = functools.partial(carry_out, client, given, wait=wait)
             code = await asyncio.to_thread(order, output="table")
             return code, capsys.readouterr().out
 

@@ -226,11 +226,16 @@ async def test_lists_every_descendant_of_a_cause(tmp_path: Path) -> None:
 def test_fact_ids_are_the_ones_that_answers_name() -> None:
     """The id of an answer is the content hash of the fact."""
     from agents_registry.identifiers import Identifier  # noqa: PLC0415
-    from streams.stages.ingest.ingress import Origin, revocation  # noqa: PLC0415
+    from streams.stages.ingest.ending_orders import EndingOrder  # noqa: PLC0415
+    from streams.stages.ingest.ingress import Origin  # noqa: PLC0415
 
     origin = Origin("operators", "default", 5, "someone", 1)
-    cause = revocation(Identifier("aws.access_key", KEY), 5, origin, "one")
-
-    assert fact_id(cause) != fact_id(
-        revocation(Identifier("aws.access_key", KEY), 5, origin, "two")
+    ending, target = (
+        EndingOrder.read("revoke", {}, 5),
+        Identifier("aws.access_key", KEY),
     )
+    first, second = (
+        ending.cause(target, origin, event_id, "ann") for event_id in ("one", "two")
+    )
+
+    assert fact_id(first) != fact_id(second)

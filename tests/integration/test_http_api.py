@@ -90,8 +90,8 @@ async def test_a_revocation_is_taken_in_whole_or_refused(
     assert problem["detail"]
 
 
-async def test_a_revocation_in_the_future_is_refused(server: Server) -> None:
-    """Whoever orders it thinks that it holds later: it is said, and not done now.
+async def test_a_revocation_in_the_future_is_not_done_now(server: Server) -> None:
+    """Whoever orders it thinks that it holds later: it waits, or is refused.
 
     A clock that is a little ahead is no other time.
     """
@@ -99,7 +99,13 @@ async def test_a_revocation_in_the_future_is_refused(server: Server) -> None:
     status, answer = await server.post("/v1/revocations", "revoker", body)
 
     assert (422, True) == (status, "lies ahead" in answer["detail"])
-    soon = str(rfc3339(server.served.stages.clock() + 60 * SECOND))
+    ahead = str(rfc3339(server.served.stages.clock() + 60 * SECOND))
+    body = {"identifier": KEY, "at": ahead}
+    status, answer = await server.post("/v1/revocations", "revoker", body)
+    assert (202, ahead) == (status, answer["scheduled"]["due_at"])
+    _, why = await server.get(f"/v1/why/{KEY}")
+    assert not why["dead"]
+    soon = str(rfc3339(server.served.stages.clock() + SECOND))
     body = {"identifier": KEY, "at": soon}
     status, answer = await server.post("/v1/revocations", "revoker", body)
     assert (201, True) == (status, answer["at"] < soon)

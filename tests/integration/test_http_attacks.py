@@ -86,7 +86,6 @@ async def test_a_request_that_cannot_be_read_is_not_quoted_in_the_log(
 @pytest.mark.parametrize(
     ("path", "token"),
     [
-        ("/v1/revocations", "revoker"), ("/v1/lifts", "restorer"),
         ("/v1/owners", "restorer"), ("/v1/names", "viewer"),
         ("/v1/alerts/silences", "restorer"), ("/v1/alerts/replay", "restorer"),
     ],
@@ -115,10 +114,18 @@ async def test_a_long_list_is_looked_into_by_another_process(
         )
         empty = b'{"credentials":[' + b"{}," * 300_000 + b"{}]}"
         refused, problem = await server.post("/v1/adopt", "restorer", empty)
+        names = {"identifiers": [each["identifier"] for each in entries], "reason": "r"}
+        orders = [
+            await server.post(f"/v1/{act}", token, names)
+            for act, token in (("suspensions", "revoker"), ("lifts", "restorer"))
+        ]
+        long = b'{"identifier":"' + b"x" * MOST + b'"}'
+        none, _ = await server.post("/v1/revocations", "revoker", long)
 
     assert (201, 1_000) == (status, told["accepted"])
-    assert 422 == refused
+    assert 422 == refused == none
     assert "send several" in problem["detail"]
+    assert [201, 201] == [status for status, _ in orders]
 
 
 async def test_an_error_is_logged_without_what_the_request_held(
@@ -134,7 +141,7 @@ async def test_an_error_is_logged_without_what_the_request_held(
     before = structlog.get_config()
     configure_logging()
     try:
-        monkeypatch.setattr("streams.http.operators.revocation", broken)
+        monkeypatch.setattr("streams.http.ending_orders.Ending.read", broken)
         body = {"identifier": NAME, "reason": "do-not-log-me"}
         status, _ = await server.post("/v1/revocations", "revoker", body)
     finally:
@@ -143,7 +150,7 @@ async def test_an_error_is_logged_without_what_the_request_held(
     said = capsys.readouterr().err
     assert 500 == status
     assert "planted" in said
-    assert "operators.py" in said
+    assert "ending_orders.py" in said
     assert "do-not-log-me" not in said
     assert "Bearer" not in said
 

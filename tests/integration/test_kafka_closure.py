@@ -19,7 +19,7 @@ from enforcement.clocks import boottime
 from enforcement.kafka import KafkaGuard
 from enforcement.kafka.reporter import Reporter
 from schemas.codec import bundled
-from streams.cli import revoke as command
+from streams.cli.revoke import Order, carry_out
 from streams.clients.rescind import Client
 from streams.engines.kafka.closure import closure
 from streams.engines.kafka.closure import findings as closure_findings
@@ -150,11 +150,9 @@ async def test_a_stopped_guard_is_fenced_and_one_that_fails_open_is_waited_for(
         assert (3, [], []) == (closed["applied"], closed["fenced"], closed["laggards"])
 
         waited = await asyncio.to_thread(
-            command.revoke,
+            carry_out,
             Client(run.ingress.url, "revoker"),
-            "vault.accessor:other",
-            reason="",
-            at=None,
+            Order("revoke", ["vault.accessor:other"], {}),
             wait=DEADLINE,
             output="table",
             worker=Client(url, "revoker"),

@@ -52,7 +52,7 @@ GOOD: Final = {
     "base": "http://127.0.0.1:9",
 }  # fmt: skip
 # Where an identifier may stand.
-NAMED: Final = frozenset({"name", "owner", "identifier", "revoke"})
+NAMED: Final = frozenset({"name", "names", "owner", "identifier", "revoke"})
 NAMES: Final = (
     *(f"{k}:{s}" for k, s in zip(itertools.cycle(KINDS), MARKED, strict=False)),
     f"secret:{MARK} of no shape",

@@ -34,8 +34,9 @@ from streams.stages.containment.rules import ContainmentMode
 from streams.stages.ingest import blast, source_health, source_notices
 from streams.stages.ingest.admission import Entitlements, admit
 from streams.stages.ingest.declared import facts_of_list
+from streams.stages.ingest.ending_orders import EndingOrder
 from streams.stages.ingest.entitlement import Grant
-from streams.stages.ingest.ingress import Origin, revocation
+from streams.stages.ingest.ingress import Origin
 from streams.stages.notify import notify
 from streams.stages.notify.deliveries import Activity, ReceiverRoute
 from streams.stages.notify.notify import FindingChange
@@ -127,10 +128,11 @@ class Story:
     def revoke(self, name: str, actor: str | None, reason: str | None) -> Fact:
         """Have an operator revoke something now."""
         origin = self.origin(OPERATORS)
-        cause = revocation(
-            Identifier.parse(name), self.now, origin, f"order-{self.end}",
-            actor=actor, reason=reason,
-        )  # fmt: skip
+        ending = EndingOrder(
+            act="revoke", reason=reason or "", at=self.now, now=self.now
+        )
+        target, event_id = Identifier.parse(name), f"order-{self.end}"
+        cause = ending.cause(target, origin, event_id, actor or "")
         self.put([cause])
         return cause
 

@@ -84,21 +84,22 @@ def test_nobody_approves_what_is_their_own(
     mine = pending(credential=first) if by_credential else pending(person=first)
     for person, credential in ((second, "phone"), ("bob", second)):
         with pytest.raises(UndecidedError, match="another person"):
-            mine.approved(person, credential, PROPOSED)
+            mine.check_approval(person, credential, PROPOSED)
 
 
 @given(st.integers(min_value=PROPOSED, max_value=2 * ENDS))
 def test_an_act_is_approved_before_it_expires(now: int) -> None:
     """What is written is what was proposed, received now."""
     if now < ENDS:
-        (fact,) = pending().approved("bob", "bobs", now)
+        pending().check_approval("bob", "bobs", now)
+        (fact,) = pending().written(now)
         assert fact == attrs.evolve(LIFT, received_at=now)
         assert fact_id(fact) == fact_id(LIFT)
     else:
         with pytest.raises(UndecidedError) as refused:
-            pending().approved("bob", "bobs", now)
+            pending().check_approval("bob", "bobs", now)
         assert refused.value.expired
-    assert pending(expires_at=None).approved("bob", "bobs", now)
+    pending(expires_at=None).check_approval("bob", "bobs", now)
 
 
 def test_what_waits_is_read_as_it_was_kept() -> None:
@@ -243,9 +244,8 @@ def test_a_cause_that_stands_is_not_held_again() -> None:
     registry.apply(CAUSE)
     assert blast.stands(registry, attrs.evolve(CAUSE, received_at=77))
     again = attrs.evolve(CAUSE, received_at=77)
-    assert blast.held(CAUSE, 1, None).id == blast.held(again, 1, None).id
-    assert blast.held(CAUSE, 1, None).person == "hook"
-    assert blast.held(CAUSE, 1, "alice").person == "alice"
+    assert blast.held(CAUSE, 1).id == blast.held(again, 1).id
+    assert blast.held(CAUSE, 1).person == "hook"
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_a_cause_that_stands_is_not_held_again() -> None:
 )
 def test_who_decides_reads_what_it_is(fact: Fact, says: str) -> None:
     """What it would end, by what, and who says so; the finding names the same."""
-    held = blast.held(fact, 3, None)
+    held = blast.held(fact, 3)
     signal, end = blast.notice(fact, "why"), blast.over(fact)
 
     expected = f"{says.format('agent.id:x')}, which reaches more than 3 identifiers"
@@ -288,6 +288,7 @@ class Log:
         self.acts: list[str] = []
         self.signals: list[Any] = []
         self.misfit = 0
+        self.also: list[Any] = []
 
     async def records(self, delivery: IntakeBatch) -> Acceptance:
         """Take signals."""
@@ -295,10 +296,11 @@ class Log:
         return Acceptance(0, 0, 0, "t")
 
     async def facts(
-        self, facts: Any, origin: Origin, *, actor: str, action: str
+        self, facts: Any, origin: Origin, *, actor: str, action: str, also: Any = ()
     ) -> Acceptance:
-        """Take facts."""
+        """Take facts, and what is forgotten with them."""
         assert origin.realm == "r"
+        self.also += also
         self.written += [(actor, action, fact) for fact in facts]
         return Acceptance(len(facts), self.misfit, len(facts), "t")
 
@@ -378,12 +380,12 @@ async def test_so_much_waits_and_no_more() -> None:
 async def test_what_is_said_again_waits_as_it_did() -> None:
     """However full it is; another who repeats it is not who proposed it."""
     made, shelf, log = desk()
-    first = blast.held(CAUSE, 3, "alice")
+    first = blast.held(CAUSE, 3)
     await made.keep(first, "laptop")
     for number in range(MOST_WAITING):
         kept = pending(id=f"h{number}", kind=HELD)
         await shelf.put(PENDING, kept.id, kept.dump())
-    await made.keep(blast.held(CAUSE, 3, "mallory"), "hook")
+    await made.keep(attrs.evolve(blast.held(CAUSE, 3), person="mallory"), "hook")
     assert await made.approve(first.id, "bobs", "bob")
     assert [each.partition(" ")[0] for each in log.acts] == ["laptop:"]
     assert len(log.written) == 1
@@ -393,7 +395,7 @@ async def test_a_held_cause_that_is_decided_ends_its_finding() -> None:
     """Approved or rejected."""
     for decide in ("approve", "reject"):
         made, _, log = desk()
-        kept = blast.held(CAUSE, 3, None)
+        kept = blast.held(CAUSE, 3)
         await made.keep(kept, "hook")
         assert await getattr(made, decide)(kept.id, "bobs", "bob")
         assert await getattr(made, decide)(kept.id, "bobs", "bob") is None
@@ -431,7 +433,7 @@ async def test_what_cannot_be_counted_is_enforced_and_paged(
 
 
 async def test_of_a_batch_only_what_is_over_the_limit_is_held() -> None:
-    """Of an order of a person all, since its names are of one thing."""
+    """What an order names counts beside what it reaches, and all of it is over."""
     made, shelf, _ = desk()
     other = attrs.evolve(CAUSE, target=Identifier("agent.id", "other"))
     rule = {"okta": blast_limit.Limit(1, hold=True)}
@@ -439,9 +441,10 @@ async def test_of_a_batch_only_what_is_over_the_limit_is_held() -> None:
     sifted = await limit.sift([other, CAUSE, LIFT], ORIGIN)
     assert sifted.facts == [0, 2]
     assert len(shelf.items(PENDING)) == 1
-    sifted = await limit.sift([other, CAUSE], ORIGIN, "alice")
-    assert sifted.facts == []
-    assert len(sifted.held) == 2
+    assert await limit.judge([other], ORIGIN) is None
+    order = await limit.judge([other, other], ORIGIN, beside=2)
+    assert order is not None
+    assert (order.positions, order.most, order.hold) == ({0, 1}, 1, True)
     elsewhere = attrs.evolve(ORIGIN, authority="aws")
     assert (await limit.sift([CAUSE], elsewhere)).facts == [0]
 

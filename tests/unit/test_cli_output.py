@@ -16,7 +16,7 @@ from streams.cli.main import app
 from streams.cli.options import loading, run
 from streams.cli.output import columns
 from streams.cli.query import findings, inventory, why
-from streams.cli.revoke import revoke
+from streams.cli.revoke import Order, carry_out
 from streams.clients import rescind as clients
 from streams.clients.rescind import Client, ClientError
 
@@ -48,6 +48,11 @@ def fake(*answers: dict[str, Any] | ClientError) -> Mock:
 def sent(client: Mock) -> list[list[dict[str, Any]]]:
     """Give the parts of a list that were sent."""
     return [call.args[1]["credentials"] for call in client.post.call_args_list]
+
+
+def ordered(name: str) -> Order:
+    """Order the revocation of one name."""
+    return Order("revoke", [name], {})
 
 
 def test_names_from_logs_cannot_command_the_terminal() -> None:
@@ -158,7 +163,7 @@ def test_a_revocation_counts_though_the_server_cannot_show_it_yet(
     client = fake(accepted)
     client.get.side_effect = ClientError("the server says: loading", 3)
 
-    code = revoke(client, "k:v", reason="", at=None, wait=None, output="json")
+    code = carry_out(client, ordered("k:v"), wait=None, output="json")
 
     out, err = capsys.readouterr()
     assert 0 == code
@@ -177,7 +182,7 @@ def test_what_is_revoked_is_never_told_as_refused(
     client = fake(accepted)
     client.get.side_effect = ClientError("the server says: Not Found", 2)
 
-    code = revoke(client, "k:v", reason="", at=None, output="table", **more)
+    code = carry_out(client, ordered("k:v"), output="table", **more)
 
     out, err = capsys.readouterr()
     assert 1 == code
@@ -196,7 +201,7 @@ def test_a_secret_is_named_by_its_hmac_once_the_server_knows_that(
     client.get.side_effect = lambda *_, **__: STRANGER
     secret = "vault.token_hmac:hvs.secret"
 
-    code = revoke(client, secret, reason="", at=None, wait=None, output="table")
+    code = carry_out(client, ordered(secret), wait=None, output="table")
 
     assert 0 == code
     assert secret == client.post.call_args.args[1]["identifier"]

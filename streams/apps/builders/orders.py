@@ -9,12 +9,15 @@ from attrs import frozen
 
 from streams.apps.builders.hooks import secret_names
 from streams.http.acts import Acts
+from streams.http.ending_orders import EndingOrders
 from streams.http.operators import Operators
 from streams.http.order_metrics import OrderMetrics
+from streams.http.schedule import ScheduledOrders
 from streams.services.approval_queue import ApprovalQueue
 from streams.services.blast_limit import BlastLimit, Limit
 from streams.services.quota_watch import QuotaWatch
 from streams.services.quotas import Quotas
+from streams.services.schedule import Schedule
 from streams.stages.ingest.quota import DAY, Bucket, Quota
 
 if TYPE_CHECKING:
@@ -47,14 +50,17 @@ class Orders:
     speakers: Speakers
     desk: ApprovalQueue
     operators: Operators
+    endings: EndingOrders
     log: Intake
     quota_watch: QuotaWatch
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes."""
-        app.router.add_post("/v1/revocations", self.operators.revoke)
+        self.endings.add_to(app)
         app.router.add_post("/v1/adopt", self.operators.adopt)
         Acts(self.tokens, self.operators, self.desk).add_to(app)
+        realm = self.speakers.settings.realm
+        ScheduledOrders(self.tokens, self.desk.schedule, realm).add_to(app)
 
     @property
     def collector(self) -> OrderMetrics:
@@ -71,6 +77,7 @@ class Orders:
         if self.limited:
             limit = judge(self._limits, tables, self.desk)
             self.log.limit = self.operators.limit = limit
+            self.endings.limit = self.desk.schedule.limit = limit
 
     @property
     def _limits(self) -> dict[str, Limit]:
@@ -91,6 +98,7 @@ def orders(  # noqa: PLR0913 - each by name
     vocabulary: Vocabulary,
     vaults: Vaults,
     fresh_id: Callable[[], str],
+    owner: str = "",
 ) -> Orders:
     """Put it together.
 
@@ -102,6 +110,7 @@ def orders(  # noqa: PLR0913 - each by name
         vocabulary: kind to class.
         vaults: give the names that the logs have.
         fresh_id: gives unique ids.
+        owner: name of the process, where several carry out what is scheduled.
     """
     settings = speakers.settings
     desk = ApprovalQueue(
@@ -112,6 +121,14 @@ def orders(  # noqa: PLR0913 - each by name
         clock=speakers.clock,
         fresh_id=fresh_id,
     )
+    desk.schedule = Schedule(
+        kept=kept,
+        log=log,
+        desk=desk,
+        realm=settings.realm,
+        clock=speakers.clock,
+        owner=owner,
+    )
     log.quotas = Quotas(
         {name: _quota(each.quota) for name, each in settings.authorities.items()},
         time.monotonic,
@@ -119,8 +136,9 @@ def orders(  # noqa: PLR0913 - each by name
     log.stated.secrets = secrets = secret_names(settings)
     operators = Operators(tokens, speakers, log, vocabulary, vaults.names, desk)
     operators.secrets = secrets
+    endings = EndingOrders(tokens, operators, speakers, log, desk)
     watch = QuotaWatch(log, speakers.own)
-    return Orders(tokens, speakers, desk, operators, log, watch)
+    return Orders(tokens, speakers, desk, operators, endings, log, watch)
 
 
 def _quota(given: QuotaSettings) -> Quota:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from streams.engines.embedded.stages import Stages
     from streams.engines.embedded.store import Store
     from streams.services.approval_queue import ApprovalQueue
-    from streams.services.blast_limit import Limit, LimitResult, ReachTables
+    from streams.services.blast_limit import Limit, OverLimit, ReachTables
     from streams.stages.ingest.ingress import Origin
 
 
@@ -76,15 +76,15 @@ class StageLimit(BlastLimit):
         self._analysis = analysis
         self._doubt = BlastLimit(limits, NoTable(), desk)
 
-    async def sift(
-        self, facts: Sequence[Fact], origin: Origin, person: str | None = None
-    ) -> LimitResult:
-        """Facts that may be written; see `BlastLimit.sift`."""
+    async def judge(
+        self, facts: Sequence[Fact], origin: Origin, beside: int = 0
+    ) -> OverLimit | None:
+        """Count what facts reach; see `BlastLimit.judge`."""
         try:
             async with asyncio.timeout(2 * TABLE_SECONDS):
-                return await self._analysis.run(super().sift, facts, origin, person)
+                return await self._analysis.run(super().judge, facts, origin, beside)
         except TimeoutError:
-            return await self._doubt.sift(facts, origin, person)
+            return await self._doubt.judge(facts, origin, beside)
 
     async def paged(
         self, facts: Sequence[Fact], origin: Origin

@@ -21,19 +21,23 @@ from agents_registry.facts import (
     Withdraw,
 )
 from streams.model.declared_entry import MAX_OWNERS
-from streams.model.times import rfc3339, typed_time
+from streams.model.times import DAY, SECOND, rfc3339, typed_time
 from streams.stages.ingest.entitlement import OPERATORS
 from streams.stages.ingest.ingress import said_by
+from streams.stages.ingest.order_names import called
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from agents_registry.facts import Fact
     from agents_registry.identifiers import Identifier
+    from agents_registry.steps import Steps
     from streams.stages.ingest.ingress import Common, Origin
 
 MAX_REASON: Final = 1000  # characters
 MAX_NAME: Final = 200  # characters
+LONGEST: Final = 366 * DAY  # until an order begins, and until it ends by itself
+NOISE: Final = 2 * SECOND  # a clock that is so far ahead is none that lies
 _ID: Final = re.compile(r"[0-9a-f]{64}")
 _FINAL: Final = frozenset({Withdraw.NAME, Distrust.NAME})
 
@@ -47,16 +51,22 @@ class OperatorAct:
     """What an operator decided.
 
     Attributes:
-        kind: lift, withdraw, distrust, owners or adopt.
+        kind: lift, withdraw, distrust, owners or adopt; or of an order that ends.
         summary: one line for people.
         reason: why, as the operator says.
         facts: what it writes.
+        order: a unique id, where the facts are one statement on several names.
+        due_at: when it is to be carried out (ns); None: now.
+        over: what it reaches, where that is too much for one person.
     """
 
     kind: str
     summary: str
     reason: str
     facts: tuple[Fact, ...]
+    order: str = ""
+    due_at: int | None = None
+    over: str = ""
 
 
 def reason_of(body: Mapping[str, Any]) -> str:
@@ -71,33 +81,67 @@ def reason_of(body: Mapping[str, Any]) -> str:
     return reason.strip()
 
 
-def lift(
+def begins_at(value: Any, now: int) -> int:
+    """Read since when an order holds (ns); without a time it is now.
+
+    Raises:
+        ActError: it is no time, or lies too far ahead.
+    """
+    if value is None:
+        return now
+    at = time_of("at", value)
+    if at > now + LONGEST:
+        what = f"at lies ahead by more than {LONGEST // DAY} days"
+        raise ActError(f"{what}: leave at out, or give the order later")
+    return at if at > now + NOISE else min(at, now)
+
+
+def time_of(name: str, value: Any) -> int:
+    """Read the time (ns) of a field.
+
+    Raises:
+        ActError: it is none.
+    """
+    try:
+        return typed_time(value if isinstance(value, str) else None)
+    except ValueError as error:
+        raise ActError(f"{name} {error}") from error
+
+
+def lifting(
     body: Mapping[str, Any],
     origin: Origin,
     event_id: str,
     names: tuple[Identifier, ...],
-) -> OperatorAct:
+) -> Steps[OperatorAct]:
     """End a suspend or narrow: ``identifier``, ``aspect``, ``authority``, ``reason``.
 
     The time is this server's clock, so of an authority with a clock of its own what it
-    suspended within the last 5 s stays suspended (``lift_ambiguous``).
+    suspended within the last 5 s stays suspended (``lift_ambiguous``). With ``at`` it
+    waits until then.
 
     Raises:
         ActError: it cannot be read.
     """
-    aspect = _text(body, "aspect", "")
-    facts = tuple(
-        Lift(
-            # Stamped: our clock, not that of the authority.
-            **said_by(origin, event_id=event_id),
-            target=name,
-            aspect=aspect,
-        )
-        for name in names
+    aspect, now = _text(body, "aspect", ""), origin.received_at
+    reason, at = reason_of(body), begins_at(body.get("at"), now)
+    if at < now - NOISE:
+        raise ActError("at lies in the past: a lift ends what was suspended until now")
+    due_at = at if at > now else None
+    then = evolve(origin, received_at=max(at, now))
+    facts = []
+    for number, name in enumerate(names, 1):
+        yield
+        # Stamped: our clock, not that of the authority.
+        said = said_by(then, event_id=f"{event_id}/{number}")
+        facts.append(Lift(**said, target=name, aspect=aspect))
+    summary = f"lift {called(names)}"
+    summary += f", aspect {aspect}" if aspect else ""
+    summary += f", as {origin.authority}"
+    summary += f", at {rfc3339(at)}" if due_at else ""
+    return OperatorAct(
+        "lift", summary, reason, tuple(facts), order=event_id, due_at=due_at
     )
-    of_aspect = f", aspect {aspect}" if aspect else ""
-    summary = f"lift {_list(names)}{of_aspect}, as {origin.authority}"
-    return OperatorAct("lift", summary, reason_of(body), facts)
 
 
 def withdraw(
@@ -127,7 +171,7 @@ def withdraw(
         )
         for name in names
     )
-    summary = f"withdraw {kind} {identity} of {_list(names)}"
+    summary = f"withdraw {kind} {identity} of {called(names)}"
     return OperatorAct("withdraw", summary, reason_of(body), facts)
 
 
@@ -141,9 +185,9 @@ def distrust(body: Mapping[str, Any], origin: Origin, event_id: str) -> Operator
         ActError: it cannot be read.
     """
     suspect, key = _text(body, "suspect"), _text(body, "key")
-    since, until = _time(body, "from"), origin.received_at
+    since, until = time_of("from", body.get("from")), origin.received_at
     if "to" in body:
-        until = _time(body, "to")
+        until = time_of("to", body.get("to"))
     if until > origin.received_at:
         raise ActError("to lies ahead: only what was received can be taken back")
     if since > until:
@@ -188,7 +232,7 @@ def owners(
         )
         for name in names
     )
-    summary = f"set the owners of {_list(names)} to {_list(given)}"
+    summary = f"set the owners of {called(names)} to {called(given)}"
     summary += f", as {origin.authority}"
     return OperatorAct("owners", summary, reason_of(body), facts)
 
@@ -198,10 +242,6 @@ def _now(origin: Origin, event_id: str) -> Common:
     return said_by(origin, event_id=event_id, occurred_at=origin.received_at)
 
 
-def _list(names: tuple[Identifier, ...]) -> str:
-    return ", ".join(map(str, names))
-
-
 def _text(body: Mapping[str, Any], name: str, default: str | None = None) -> str:
     value = body.get(name, default)
     if not isinstance(value, str) or len(value) > MAX_NAME:
@@ -209,11 +249,3 @@ def _text(body: Mapping[str, Any], name: str, default: str | None = None) -> str
     if not value and default is None:
         raise ActError(f"{name} is missing")
     return value
-
-
-def _time(body: Mapping[str, Any], name: str) -> int:
-    value = body.get(name)
-    try:
-        return typed_time(value if isinstance(value, str) else None)
-    except ValueError as error:
-        raise ActError(f"{name} {error}") from error

@@ -14,12 +14,18 @@ import attrs
 import orjson
 from attrs import frozen
 
-from agents_registry.facts import from_plain, to_plain
+from agents_registry.facts import Cause, Lift, from_plain, to_plain
+from agents_registry.steps import finish
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from agents_registry.facts import Fact
+    from agents_registry.identifiers import Identifier
+    from agents_registry.steps import Steps
 
 HELD: Final = "held"  # the kind of a revocation that waits for its reach
+WHOLE: Final = 16  # facts of one statement that are kept with it
 
 
 class UndecidedError(Exception):
@@ -48,7 +54,12 @@ class Pending:
         proposed_at: when (ns).
         expires_at: from when it is void (ns); None: never.
         authority: in whose name its facts speak.
-        facts: what it writes.
+        facts: what it writes. Of one statement on many names it is the first alone,
+            and the names are kept beside it.
+        names: how many these are; 0: the facts are all here.
+        digest: of these names, see `streams.stages.ingest.order_names.digest_of`.
+        due_at: when it is to be carried out (ns); None: as soon as it may be.
+        approved: another person approved it, so no limit holds it again.
     """
 
     id: str
@@ -61,10 +72,22 @@ class Pending:
     expires_at: int | None
     authority: str
     facts: tuple[Fact, ...]
+    names: int = 0
+    digest: str = ""
+    due_at: int | None = None
+    approved: bool = False
+
+    @property
+    def count(self) -> int:
+        """Facts that it writes."""
+        return self.names or len(self.facts)
 
     def dump(self) -> bytes:
         """Bytes to keep."""
         plain = attrs.asdict(self, recurse=False)
+        for name in _LATER:  # an older process reads what it knows
+            if not plain[name]:
+                del plain[name]
         return orjson.dumps(plain | {"facts": [to_plain(one) for one in self.facts]})
 
     @classmethod
@@ -85,8 +108,8 @@ class Pending:
         """Whether it waited too long."""
         return self.expires_at is not None and now >= self.expires_at
 
-    def approved(self, person: str, credential: str, now: int) -> tuple[Fact, ...]:
-        """Facts to write on approval.
+    def check_approval(self, person: str, credential: str, now: int) -> None:
+        """Check who approves it.
 
         Args:
             person: who.
@@ -102,7 +125,44 @@ class Pending:
         ours = {_folded(self.person), _folded(self.credential)}
         if ours & {_folded(person), _folded(credential)}:
             raise UndecidedError("you proposed it: another person has to approve it")
-        return tuple(attrs.evolve(one, received_at=now) for one in self.facts)
+
+    def written(self, now: int, names: Sequence[Identifier] = ()) -> tuple[Fact, ...]:
+        """Facts to write at a time (ns); ``names`` are those that are kept beside."""
+        return finish(self.writing(now, names))
+
+    def writing(
+        self, now: int, names: Sequence[Identifier] = ()
+    ) -> Steps[tuple[Fact, ...]]:
+        """Make the facts of `written`, in steps."""
+        if not self.names:
+            return tuple(attrs.evolve(one, received_at=now) for one in self.facts)
+        (first,) = self.facts
+        assert isinstance(first, Cause | Lift)  # noqa: S101 - see `in_parts`
+        found: list[Fact] = []
+        for number, name in enumerate(names, 1):
+            event_id = f"{self.id}/{number}"
+            found.append(
+                attrs.evolve(first, target=name, event_id=event_id, received_at=now)
+            )
+            yield
+        return tuple(found)
+
+
+@frozen
+class Scheduled:
+    """An act that is kept until its time."""
+
+    order: Pending
+
+
+_LATER: Final = ("names", "digest", "due_at", "approved")
+
+
+def in_parts(facts: Sequence[Fact]) -> tuple[Identifier, ...]:
+    """Names of one statement that are too many to be kept with it; else none."""
+    if len(facts) <= WHOLE:
+        return ()
+    return tuple(one.target for one in facts if isinstance(one, Cause | Lift))
 
 
 def _folded(name: str) -> str:

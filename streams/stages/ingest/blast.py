@@ -236,7 +236,7 @@ def stands(registry: Registry, cause: Cause) -> bool:
     return any(one.fact_id == identity for one in registry.causes.on(node))
 
 
-def held(fact: Fact, limit: int, person: str | None) -> Pending:
+def held(fact: Fact, limit: int) -> Pending:
     """Fact that waits; a redelivery gives the same.
 
     It never becomes void: dropping it in silence would be to allow.
@@ -244,14 +244,13 @@ def held(fact: Fact, limit: int, person: str | None) -> Pending:
     Args:
         fact: what was said.
         limit: of its authority.
-        person: who said it, if it was a person.
     """
     return Pending(
         id=fact_id(fact).hex()[:32],
         kind=HELD,
         summary=f"{_told(fact)}, which reaches more than {limit} identifiers",
         reason="over the blast limit of its authority",
-        person=person or fact.ingress_key,
+        person=fact.ingress_key,
         credential=fact.ingress_key,
         proposed_at=fact.received_at,
         expires_at=None,

@@ -1,0 +1,228 @@
+"""The orders that end or limit over HTTP: revoke, suspend, narrow, not-before.
+
+201: it is in the log. 202: it waits for a second person or for its time, and nothing
+has changed. One order may name many identifiers: then all of it is done or nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import web
+from attrs import define, evolve, field, frozen
+
+from agents_registry.facts import fact_id
+from enforcement.turns import in_turns
+from streams.http.decisions import later, take, waits
+from streams.http.problems import unreadable
+from streams.model.times import rfc3339
+from streams.services.intake import tell
+from streams.stages.ingest import blast
+from streams.stages.ingest.acts import ActError, OperatorAct
+from streams.stages.ingest.approvals import Pending, Scheduled
+from streams.stages.ingest.ending_orders import FIELDS, EndingOrder
+from streams.stages.ingest.entitlement import OPERATORS
+from streams.stages.ingest.order_names import called
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agents_registry.facts import Cause
+    from agents_registry.identifiers import Identifier
+    from agents_registry.steps import Steps
+    from streams.http.auth import CredentialHolder, Tokens
+    from streams.http.events import Speakers
+    from streams.http.operators import Operators
+    from streams.services.approval_queue import ApprovalQueue
+    from streams.services.blast_limit import BlastLimit
+    from streams.services.ingest import Intake
+    from streams.services.intake import Acceptance
+    from streams.stages.ingest.ingress import Origin
+
+NAMED: Final = frozenset({"identifier", "identifiers"})
+MOST_TOLD: Final = 100  # names in an answer
+NOBODY_KNOWS: Final = (
+    "nothing is known of {} so far: it is denied from now on; is it spelt right?"
+)
+
+
+@frozen(kw_only=True)
+class GivenOrder:
+    """An order as it was read: what it writes, and nothing of it is written yet.
+
+    Attributes:
+        ending: what it does.
+        names: on whom, as the logs call them.
+        given: how many identifiers were given; one may have several names.
+        origin: of the request.
+        causes: that say it.
+        act: for the audit, and for whoever has to approve it.
+    """
+
+    ending: EndingOrder
+    names: Sequence[Identifier]
+    given: int
+    origin: Origin
+    causes: tuple[Cause, ...]
+    act: OperatorAct
+
+
+@define(eq=False)
+class EndingOrders:
+    """Handlers of ``/v1/revocations``, ``suspensions``, ``narrowings``, ``not-before``.
+
+    Attributes:
+        tokens: who may give orders.
+        operators: reads authorities and names.
+        speakers: give the origin.
+        ingest: writes.
+        desk: keeps what waits.
+        limit: holds back what reaches too much.
+    """
+
+    _tokens: Tokens
+    _operators: Operators
+    _speakers: Speakers
+    _ingest: Intake
+    _desk: ApprovalQueue
+    limit: BlastLimit | None = field(default=None, init=False)
+
+    def add_to(self, app: web.Application) -> None:
+        """Add the routes."""
+        app.router.add_post("/v1/revocations", self.revoke)
+        app.router.add_post("/v1/suspensions", self.suspend)
+        app.router.add_post("/v1/narrowings", self.narrow)
+        app.router.add_post("/v1/not-before", self.not_before)
+
+    async def revoke(self, request: web.Request) -> web.Response:
+        """End identifiers and everything under them."""
+        return await self._order("revoke", request)
+
+    async def suspend(self, request: web.Request) -> web.Response:
+        """Deny identifiers and everything under them until a lift, or until a time."""
+        return await self._order("suspend", request)
+
+    async def narrow(self, request: web.Request) -> web.Response:
+        """Leave identifiers and everything under them some scopes alone."""
+        return await self._order("narrow", request)
+
+    async def not_before(self, request: web.Request) -> web.Response:
+        """End what was issued under identifiers until a time."""
+        return await self._order("not_before", request)
+
+    async def given(
+        self,
+        act: str,
+        body: dict[str, Any],
+        entries: Sequence[Any],
+        holder: CredentialHolder,
+    ) -> GivenOrder:
+        """Read an order, and write nothing of it.
+
+        Args:
+            act: of `streams.stages.ingest.ending_orders.EFFECTS`.
+            body: its members but for those it names.
+            entries: the identifiers that it names.
+            holder: of the operator's credential.
+
+        Raises:
+            ProblemError: 422, it cannot be used; 503, a vault does not answer.
+        """
+        unknown = set(body) - FIELDS[act]
+        if unknown:
+            raise unreadable(f"unknown fields: {', '.join(sorted(unknown))}")
+        origin = self._speakers.origin(OPERATORS, holder.name)
+        try:
+            ending = EndingOrder.read(act, body, origin.received_at)
+        except ActError as error:
+            raise unreadable(str(error)) from error
+        names, count = await self._operators.all_named(entries)
+        order = self._desk.fresh_id()
+        causes = await in_turns(_causes(ending, names, origin, order, holder.name))
+        summary = ending.summary(await asyncio.to_thread(called, names))
+        act_of = OperatorAct(
+            act, summary, ending.reason, causes, order=order, due_at=ending.due_at
+        )
+        return GivenOrder(
+            ending=ending, names=names, given=count, origin=origin, causes=causes,
+            act=act_of,
+        )  # fmt: skip
+
+    async def _order(self, act: str, request: web.Request) -> web.Response:
+        holder = self._tokens.holder(request, "revoker")
+        body, entries = await self._operators.opened_order(request, holder)
+        order = await self.given(act, body, entries, holder)
+        nobody_knows = await in_turns(self._unknown(order.names))
+        over = None
+        if self.limit is not None:
+            beside = order.given - 1
+            over = await self.limit.judge(order.causes, order.origin, beside)
+        signals = []
+        done = order.act
+        if over is not None:
+            signals = [blast.notice(order.causes[0], over.told(hold=over.hold))]
+            if over.hold:
+                done = evolve(done, over=f"reaches more than {over.most} identifiers")
+        taken = await take(self._desk, done, order.origin, holder)
+        await tell(self._ingest, signals, self._speakers.own())
+        if isinstance(taken, Scheduled):
+            return later(taken.order)
+        if isinstance(taken, Pending):
+            return waits(taken)
+        return _written(order, taken, nobody_knows)
+
+    def _unknown(self, names: Sequence[Identifier]) -> Steps[list[str] | None]:
+        """Return the identifiers without any fact; None where there is no table."""
+        found = []
+        for name in names:
+            yield
+            known = self._operators.known(name)
+            if known is None:
+                return None
+            if not known:
+                found.append(str(name))
+        return found
+
+
+def _causes(
+    ending: EndingOrder,
+    names: Sequence[Identifier],
+    origin: Origin,
+    order: str,
+    actor: str,
+) -> Steps[tuple[Cause, ...]]:
+    causes = []
+    for number, name in enumerate(names, 1):
+        yield
+        causes.append(ending.cause(name, origin, f"{order}/{number}", actor))
+    return tuple(causes)
+
+
+def _written(
+    order: GivenOrder, receipt: Acceptance, nobody_knows: list[str] | None
+) -> web.Response:
+    causes, ending = order.causes, order.ending
+    # Whoever waits for the last of many waits for all.
+    followed = causes[-1] if order.given > 1 else causes[0]
+    effects = Counter(each.effect.value for each in causes)
+    answer: dict[str, Any] = {
+        "id": fact_id(followed).hex(),
+        "identifiers": [str(name) for name in order.names[:MOST_TOLD]],
+        "count": len(order.names),
+        "effect": causes[0].effect.value,
+        "effects": effects,
+        "at": rfc3339(ending.at),
+        "until": rfc3339(ending.until),
+        "summary": order.act.summary,
+        "token": receipt.token,
+        "unknown": None if nobody_knows is None else nobody_knows[:MOST_TOLD],
+    }
+    if nobody_knows:
+        shown = ", ".join(nobody_knows[:3])
+        more = len(nobody_knows) - 3
+        shown += f" and {more} more" if more > 0 else ""
+        answer["detail"] = NOBODY_KNOWS.format(shown)
+    return web.json_response(answer, status=http.HTTPStatus.CREATED)

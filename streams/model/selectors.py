@@ -1,0 +1,193 @@
+"""Selectors: an order names what is meant by what it is, and by no list of identifiers.
+
+``owner=person.id:ann,label.team=payments,kind=github.token,authority=okta`` means what
+carries every label, has every owner and was declared by every authority; of these the
+kinds, where some are named, and all that descends from them. One cause says it, so it
+holds for what is declared later, too. A comma or a backslash within a value is written
+with a backslash before it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from attrs import field, frozen
+
+from agents_registry.identifiers import Identifier
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+LABEL: Final = "label."  # begins the kinds of labels
+OWNER_OF: Final = "owner.of"
+AUTHORITY_OF: Final = "authority.of"
+MOST: Final = 16  # conditions
+FORM: Final = "owner=person.id:ann,label.team=payments,kind=github.token,authority=okta"
+_KEY: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+_KIND: Final = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+
+
+class SelectorError(ValueError):
+    """A selector cannot be read; the text says what to write."""
+
+
+def label(key: str, value: str) -> Identifier:
+    """Return the identifier of a label.
+
+    Raises:
+        SelectorError: the key or the value cannot be one.
+    """
+    if _KEY.fullmatch(key) is None:
+        text = f"{key!r:.80} is no key of a label: write a-z, then a-z, 0-9, _ and -"
+        raise SelectorError(text)
+    return _checked(LABEL + key, value)
+
+
+def is_label(identifier: Identifier) -> bool:
+    """Whether an identifier is a label."""
+    kind = identifier.kind
+    return kind.startswith(LABEL) and _KEY.fullmatch(kind[len(LABEL) :]) is not None
+
+
+def _once(values: Iterable[Identifier]) -> tuple[Identifier, ...]:
+    return tuple(sorted(set(values)))
+
+
+def _texts_once(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(set(values)))
+
+
+@frozen
+class Selector:
+    """What an order means; the same whatever the order of its conditions.
+
+    Attributes:
+        labels: all of which it carries.
+        owners: all of which own it.
+        kinds: one of which it is; empty: any.
+        authorities: all of which declared it.
+    """
+
+    labels: tuple[Identifier, ...] = field(default=(), converter=_once)
+    owners: tuple[Identifier, ...] = field(default=(), converter=_once)
+    kinds: tuple[str, ...] = field(default=(), converter=_texts_once)
+    authorities: tuple[str, ...] = field(default=(), converter=_texts_once)
+
+    def __attrs_post_init__(self) -> None:
+        """Check it.
+
+        Raises:
+            SelectorError: it means everything, or says too much.
+        """
+        if not (self.labels or self.owners or self.authorities):
+            what = "name a label, an owner or an authority"
+            raise SelectorError(f"{what}: write it as {FORM}")
+        if sum(1 for _ in self._conditions()) > MOST:
+            raise SelectorError(f"a selector has at most {MOST} conditions")
+        for owner in self.owners:
+            _checked(OWNER_OF, str(owner))
+
+    @classmethod
+    def parse(cls, text: str) -> Selector:
+        """Read a selector.
+
+        Raises:
+            SelectorError: it is none.
+        """
+        found: dict[str, list[str]] = {}
+        labels = []
+        for condition in _split(text):
+            given, _, said = condition.partition("=")
+            name, value = given.strip(), said.strip()
+            if not (name and value):
+                told = f"{condition.strip()!r:.80} is no condition"
+                raise SelectorError(f"{told}: write it as {FORM}")
+            if name.startswith(LABEL):
+                labels.append(label(name.removeprefix(LABEL), value))
+            elif name in _NAMES:
+                found.setdefault(name, []).append(value)
+            else:
+                told = f"{name!r:.80} is no condition: there are label.KEY"
+                raise SelectorError(f"{told}, {', '.join(_NAMES)}")
+        return cls(
+            labels,
+            [_identifier(each) for each in found.get("owner", ())],
+            [_kind(each) for each in found.get("kind", ())],
+            [_checked(AUTHORITY_OF, each).value for each in found.get("authority", ())],
+        )
+
+    def text(self) -> str:
+        """Selector as `parse` reads it, in one order."""
+        return ",".join(
+            f"{name}={_escaped(value)}" for name, value in self._conditions()
+        )
+
+    def cause_parts(
+        self,
+    ) -> tuple[Identifier, tuple[Identifier, ...], tuple[str, ...]]:
+        """Target, further conditions and kinds of the one cause that means this."""
+        owners = [Identifier(OWNER_OF, str(owner)) for owner in self.owners]
+        authorities = [Identifier(AUTHORITY_OF, name) for name in self.authorities]
+        conditions = [*self.labels, *owners, *authorities]
+        return conditions[0], tuple(conditions[1:]), self.kinds
+
+    def _conditions(self) -> Iterator[tuple[str, str]]:
+        for each in self.labels:
+            yield each.kind, each.value
+        for name, values in (
+            ("owner", map(str, self.owners)),
+            ("kind", self.kinds),
+            ("authority", self.authorities),
+        ):
+            for value in values:
+                yield name, value
+
+
+_NAMES: Final = ("owner", "kind", "authority")
+
+
+def _split(text: str) -> list[str]:
+    """Conditions of a text, without the backslashes of commas.
+
+    Raises:
+        SelectorError: a backslash stands at its end.
+    """
+    found, condition, escaped = [], "", False
+    for each in text:
+        if escaped or each not in "\\,":
+            condition, escaped = condition + each, False
+        elif each == "\\":
+            escaped = True
+        else:
+            found.append(condition)
+            condition = ""
+    if escaped:
+        raise SelectorError("a backslash ends the selector: write two of them")
+    return [*found, condition]
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace(",", r"\,")
+
+
+def _checked(kind: str, value: str) -> Identifier:
+    if value != value.strip():
+        raise SelectorError(f"{value!r:.80} begins or ends with a space")
+    try:
+        return Identifier(kind, value).checked()
+    except ValueError as error:
+        raise SelectorError(str(error)) from error
+
+
+def _identifier(text: str) -> Identifier:
+    try:
+        return Identifier.parse(text)
+    except ValueError as error:
+        raise SelectorError(f"owner: {error}") from error
+
+
+def _kind(text: str) -> str:
+    if _KIND.fullmatch(text) is None:
+        raise SelectorError(f"{text!r:.80} is no kind: write it as github.token")
+    return text

@@ -1,0 +1,305 @@
+"""Orders that are kept until their time, on either engine.
+
+An order is durable before it is answered, and is carried out once its time has come, by
+whichever process of the realm gets to it: at its start, where nothing ran by then. A
+process claims an order first. Of several claims the one that was heard first counts,
+and all processes hear them in one order; it is void after `CLAIM_SECONDS`, since who
+claimed may be gone. Whoever carries an order out writes the same facts, and forgets the
+order with them: so a crash in between repeats them, and repeats are harmless.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+import structlog
+from attrs import define, evolve, field
+
+from agents_registry.facts import fact_id
+from enforcement.turns import in_turns
+from schemas import entries
+from streams.model.times import SECOND, rfc3339
+from streams.observability.failpoints import failpoint
+from streams.ports.keyed_store import SCHEDULE, SCHEDULE_CLAIM, Put
+from streams.services.approval_queue import FullError
+from streams.services.intake import NotWrittenError, not_applied, tell
+from streams.services.order_parts import IncompleteError, keep_parts, names_of, without
+from streams.stages.ingest import blast
+from streams.stages.ingest.approvals import HELD, Pending
+from streams.stages.ingest.ingress import Origin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from agents_registry.facts import Fact
+    from agents_registry.identifiers import Identifier
+    from agents_registry.steps import Steps
+    from streams.ports.keyed_store import KeyedStore
+    from streams.services.approval_queue import ApprovalQueue
+    from streams.services.blast_limit import BlastLimit
+    from streams.services.ingest import Intake
+
+MOST_SCHEDULED: Final = 1000
+MOST_NAMED: Final = 16  # facts that an audit line on an order names
+LOOK_SECONDS: Final = 0.5
+AGAIN_SECONDS: Final = 1.0
+CLAIM_SECONDS: Final = 30.0
+# Clocks of processes differ by no more, and a write that is late is told.
+SOON_SECONDS: Final = 5.0
+
+log = structlog.get_logger()
+
+
+class TooLateError(Exception):
+    """An order is about to be carried out, or is by now."""
+
+
+@define
+class _Claim:
+    by: str
+    at: int
+
+
+@define(eq=False)
+class Schedule:
+    """Keeps orders until their time, and carries them out.
+
+    Attributes:
+        kept: keeps the orders.
+        log: writes facts, and audit lines with them.
+        desk: keeps what is over its limit when its time comes.
+        realm: of this server.
+        clock: gives the time (ns).
+        owner: name of this process among those of the realm.
+        limit: holds back what reaches too much, once there is a table to count in.
+    """
+
+    _kept: KeyedStore = field(kw_only=True)
+    _log: Intake = field(kw_only=True)
+    _desk: ApprovalQueue = field(kw_only=True)
+    _realm: str = field(kw_only=True)
+    _clock: Callable[[], int] = field(kw_only=True)
+    _owner: str = field(kw_only=True)
+    limit: BlastLimit | None = field(default=None, init=False)
+    _claims: dict[str, _Claim] = field(factory=dict, init=False)
+    _times: dict[str, int] = field(factory=dict, init=False)
+    _busy: asyncio.Lock = field(factory=asyncio.Lock, init=False)
+
+    def begin(self) -> None:
+        """Hear of orders, and of claims in the order in which they were made."""
+        self._kept.follow(SCHEDULE, self._heard_order)
+        self._kept.follow(SCHEDULE_CLAIM, self._heard_claim)
+
+    async def keep(
+        self, order: Pending, actor: str, names: Sequence[Identifier] = ()
+    ) -> None:
+        """Keep an order until its time, with an audit line on who wants it.
+
+        Args:
+            order: it has ``due_at``.
+            actor: name of the credential of whoever decided it.
+            names: of a long order, which are kept beside it.
+
+        Raises:
+            FullError: too many wait.
+            NotWrittenError: it is not kept.
+        """
+        await self._kept.catch_up()
+        if len(self._kept.items(SCHEDULE)) >= MOST_SCHEDULED:
+            raise FullError(f"{MOST_SCHEDULED} orders wait for their time")
+        if names:
+            await keep_parts(self._kept, order, names)
+        at = rfc3339(order.due_at)
+        await self._note(
+            actor, f"scheduled {order.id} for {at}: {order.summary}", order
+        )
+        await self._kept.put(SCHEDULE, order.id, order.dump())
+
+    async def waiting(self) -> list[Pending]:
+        """Orders that wait for their time, the next one first.
+
+        Raises:
+            NotWrittenError: that cannot be told now.
+        """
+        await self._kept.catch_up()
+        bodies = list(self._kept.items(SCHEDULE).values())
+        return await in_turns(_read(bodies))
+
+    async def cancel(self, identity: str, actor: str, reason: str) -> Pending | None:
+        """Drop an order; nothing of it is written. None: there is none of that id.
+
+        Raises:
+            TooLateError: its time is about to come.
+            NotWrittenError: it is not dropped.
+        """
+        async with self._busy:
+            found = [each for each in await self.waiting() if each.id == identity]
+            if not found:
+                return None
+            (order,) = found
+            if self._soon(order):
+                raise TooLateError("it is carried out by now, or within seconds")
+            said = f"cancelled {identity}: {order.summary}: {reason}"
+            await self._note(actor, said, order)
+            for put in (Put(SCHEDULE, identity, None), *without(order)):
+                await self._kept.forget(put.kind, put.name)
+            if self._soon(order):
+                raise TooLateError("its time came meanwhile: look what was written")
+            return order
+
+    async def run(self) -> None:
+        """Carry out what is due, until cancelled."""
+        self.begin()
+        while True:
+            wait, now = LOOK_SECONDS, self._clock()
+            if any(at <= now for at in self._times.values()):
+                try:
+                    await self.carry_out()
+                except NotWrittenError as error:
+                    log.warning("not_written", error=str(error))
+                    wait = AGAIN_SECONDS
+            await asyncio.sleep(wait)
+
+    async def carry_out(self) -> None:
+        """Carry out what is due.
+
+        Raises:
+            NotWrittenError: not all of it could be written; it is kept.
+        """
+        async with self._busy:
+            await self._kept.catch_up()
+            for order in await self._due():
+                if await self._claimed(order):
+                    failpoint("schedule.claimed")
+                    await self._write(order)
+
+    async def _claimed(self, order: Pending) -> bool:
+        """Whether it falls to this process to carry an order out."""
+        if self._may_claim(order):
+            claim = {"by": self._owner, "at": self._clock()}
+            await self._kept.put(SCHEDULE_CLAIM, order.id, orjson.dumps(claim))
+            await self._kept.catch_up()
+        heard = self._claims.get(order.id)
+        there = self._kept.get(SCHEDULE, order.id) is not None
+        return there and heard is not None and heard.by == self._owner
+
+    def _may_claim(self, order: Pending) -> bool:
+        """Whether a claim is missing, over, or ours and old."""
+        claim = self._claims.get(order.id)
+        if claim is None:
+            return True
+        lasts = CLAIM_SECONDS / 2 if claim.by == self._owner else CLAIM_SECONDS
+        return self._clock() >= claim.at + int(lasts * SECOND)
+
+    def _heard_order(self, name: str, body: bytes | None) -> None:
+        if body is None:
+            self._times.pop(name, None)
+        else:
+            self._times[name] = orjson.loads(body).get("due_at", 0)
+
+    def _heard_claim(self, name: str, body: bytes | None) -> None:
+        if body is None:
+            self._claims.pop(name, None)
+            return
+        plain: dict[str, Any] = orjson.loads(body)
+        claim = _Claim(plain["by"], plain["at"])
+        before = self._claims.get(name)
+        lasts = int(CLAIM_SECONDS * SECOND)
+        if before is None or before.by == claim.by or claim.at >= before.at + lasts:
+            self._claims[name] = claim
+
+    async def _write(self, order: Pending) -> None:
+        """Write an order whose time has come, or keep it where its reach holds it."""
+        origin = self._origin(order)
+        try:
+            names = await asyncio.to_thread(names_of, self._kept, order)
+        except IncompleteError as error:
+            await self._give_up(order, str(error))
+            return
+        facts = await in_turns(order.writing(origin.received_at, names))
+        signals: list[dict[str, Any]] = []
+        if self.limit is not None:
+            over = await self.limit.judge(facts, origin)
+            if over is not None:
+                hold = over.hold and not order.approved
+                signals = [blast.notice(facts[0], over.told(hold=hold))]
+                if hold:
+                    await self._hold(order, signals)
+                    return
+        said = f"carried out {order.id}, ordered at {rfc3339(order.proposed_at)}"
+        written = await self._log.facts(
+            facts,
+            origin,
+            actor=order.credential,
+            action=f"{said}: {order.summary}: {order.reason}",
+            also=self._over(order),
+        )
+        if written.dead_letters:
+            await self._give_up(order, "it does not fit the log's schema")
+            return
+        await tell(self._log, signals, origin)
+
+    async def _hold(self, order: Pending, signals: list[dict[str, Any]]) -> None:
+        """Have a second person decide on what reaches too much by now."""
+        held = evolve(order, kind=HELD, due_at=None, expires_at=None)
+        await self._desk.keep(held, order.credential)
+        await tell(self._log, signals, self._origin(order))
+        for put in self._over(order)[:2]:  # the names go on with what is held
+            await self._kept.forget(put.kind, put.name)
+
+    async def _give_up(self, order: Pending, why: str) -> None:
+        """Say that an order could not be carried out, and keep it no longer."""
+        detail = f"the scheduled order {order.id} was not carried out: {why}"
+        first: Fact = order.facts[0]
+        name = getattr(first, "target", None) or first.NAME
+        origin = self._origin(order)
+        told = not_applied(list(name), origin.received_at, detail)
+        await self._note(order.credential, detail, order)
+        await tell(self._log, [told], origin)
+        for put in self._over(order):
+            await self._kept.forget(put.kind, put.name)
+
+    def _over(self, order: Pending) -> list[Put]:
+        """Bodies to forget once an order was carried out."""
+        ids = [Put(kind, order.id, None) for kind in (SCHEDULE, SCHEDULE_CLAIM)]
+        return [*ids, *without(order)]
+
+    async def _due(self) -> list[Pending]:
+        now = self._clock()
+        due = [name for name, at in self._times.items() if at <= now]
+        bodies = [self._kept.get(SCHEDULE, name) for name in due]
+        return await in_turns(_read([each for each in bodies if each is not None]))
+
+    def _soon(self, order: Pending) -> bool:
+        until = (order.due_at or 0) - int(SOON_SECONDS * SECOND)
+        return self._clock() >= until
+
+    async def _note(self, actor: str, action: str, order: Pending) -> None:
+        """Write an audit line on what is not done, or not yet."""
+        ids = tuple(fact_id(each).hex() for each in order.facts[:MOST_NAMED])
+        at, realm = self._clock(), self._realm
+        act = entries.Act(realm=realm, at=at, actor=actor, action=action, facts=ids)
+        await self._log.record_act(act)
+
+    def _origin(self, order: Pending) -> Origin:
+        return Origin(
+            authority=order.authority,
+            realm=self._realm,
+            received_at=self._clock(),
+            ingress_key=order.credential,
+        )
+
+
+def _read(bodies: Sequence[bytes]) -> Steps[list[Pending]]:
+    """Orders of bodies, the next one first."""
+    found = []
+    for body in bodies:
+        yield
+        try:
+            found.append(Pending.load(body))
+        except ValueError as error:  # of another version
+            log.warning("order_not_read", error=str(error))
+    found.sort(key=lambda each: (each.due_at or 0, each.id))
+    return found
