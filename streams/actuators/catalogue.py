@@ -11,7 +11,10 @@ from streams.model.extensions import ExtensionError, extensions, loaded
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FOLDERS: Final = ("openbao", "keycloak", "kubernetes", "aws", "webhook")
+FOLDERS: Final = (
+    "openbao", "keycloak", "kubernetes", "aws", "github", "okta", "entra", "litellm",
+    "openai", "anthropic", "webhook",
+)  # fmt: skip
 
 
 @cache

@@ -132,12 +132,14 @@ class WayActuator(Actuator):
         ways: by kind.
         clock: gives the time (ns).
         dry: query that makes a call the issuer's own dry run; empty: it has none.
+        others: APIs with other credentials, which ways use.
     """
 
     api: IssuerApi
     ways: Mapping[str, Way]
     clock: Callable[[], int]
     dry: str = ""
+    others: tuple[IssuerApi, ...] = ()
 
     def kinds(self) -> Mapping[str, Ending]:
         """How each kind is ended there."""
@@ -192,7 +194,8 @@ class WayActuator(Actuator):
 
     async def close(self) -> None:
         """Close connections."""
-        await self.api.client.__aexit__()
+        for api in (self.api, *self.others):
+            await api.client.__aexit__()
 
 
 def _aim(target: EndTarget) -> Alive:

@@ -7,10 +7,19 @@ from typing import TYPE_CHECKING, Any
 from agents_registry.identifiers import Identifier
 from streams.model.endings import EndTarget
 from streams.model.times import SECOND
+from tests.issuers.directories import FakeEntra, FakeOkta
 from tests.issuers.fake import NOW, SECRET, Case
+from tests.issuers.github import FakeGitHub
 from tests.issuers.iam import ACCOUNT, KEY, FakeIam
 from tests.issuers.keycloak import REALM, REALM_ID, FakeKeycloak
 from tests.issuers.kubernetes import SPACE, FakeKubernetes
+from tests.issuers.platforms import (
+    ANTHROPIC,
+    OPENAI,
+    FakeAnthropic,
+    FakeLiteLlm,
+    FakeOpenAi,
+)
 
 if TYPE_CHECKING:
     from tests.issuers.fake import FakeIssuer
@@ -21,6 +30,10 @@ KEYCLOAK = {
 KUBERNETES = {"token": {"value": SECRET}}
 AWS = {"account": ACCOUNT, "key_id": "AKIAACTS", "key": {"value": SECRET},
        "sts": "https://issuer.example"}  # fmt: skip
+KEY_ONLY = {"key": {"value": SECRET}}
+OKTA = {"token": {"value": SECRET}}
+ENTRA = {"tenant": "t", "client_id": "c", "client_secret": {"value": SECRET}}
+GITHUB = KEY_ONLY | {"org": "acme", "app": "1", "installation": "7"}
 ARN = f"arn:aws:iam::{ACCOUNT}"
 
 
@@ -50,6 +63,40 @@ def kubernetes(identifier: str, *acts: str, since: int | None = None) -> Case:
     whole = [act.replace(" ", f" {SPACE}/", 1) for act in acts]
     return case("kubernetes", KUBERNETES, FakeKubernetes, identifier, *whole,
                 since=since, later=12 * SECOND)  # fmt: skip
+
+
+def okta(identifier: str, *acts: str, since: int | None = None) -> Case:
+    """Write a case of Okta down; acts are below /api/v1."""
+    whole = [act.replace(" ", " /api/v1/", 1) for act in acts]
+    return case("okta", OKTA, FakeOkta, identifier, *whole, since=since)
+
+
+def entra(identifier: str, *acts: str, since: int | None = None) -> Case:
+    """Write a case of Entra down; acts are below /v1.0."""
+    whole = [act.replace(" ", " /v1.0/", 1) for act in acts]
+    return case("entra", ENTRA, FakeEntra, identifier, *whole, since=since)
+
+
+def github(identifier: str, *acts: str) -> Case:
+    """Write a case of GitHub down."""
+    return case("github", GITHUB, FakeGitHub, identifier, *acts)
+
+
+def openai(identifier: str, act: str) -> Case:
+    """Write a case of OpenAI down; the act is below the organisation."""
+    whole = f"DELETE {OPENAI}/{act}"
+    return case("openai", KEY_ONLY, FakeOpenAi, identifier, whole)
+
+
+def anthropic(identifier: str, act: str) -> Case:
+    """Write a case of Anthropic down; the act is below the organisations."""
+    whole = act.replace(" ", f" {ANTHROPIC}/")
+    return case("anthropic", KEY_ONLY, FakeAnthropic, identifier, whole)
+
+
+def litellm(identifier: str, *acts: str) -> Case:
+    """Write a case of LiteLLM down."""
+    return case("litellm", KEY_ONLY, FakeLiteLlm, identifier, *acts)
 
 
 def aws(identifier: str, *acts: str, since: int | None = None) -> Case:
@@ -90,5 +137,32 @@ CASES = {
         aws(f"aws.user:{ARN}:user/planner", "PutUserPolicy"),
         aws(f"aws.user:{ARN}:user/planner", "PutUserPolicy", since=SINCE),
         aws(f"aws.role:{ARN}:role/planner", "PutRolePolicy", since=SINCE),
+        okta("okta.user:00u1", "POST users/00u1/lifecycle/deactivate"),
+        okta("okta.user:00u1", "DELETE users/00u1/sessions", since=SINCE),
+        okta("okta.user_sessions:00u1", "DELETE users/00u1/sessions", since=SINCE),
+        okta("okta.api_token:00T1", "DELETE api-tokens/00T1"),
+        okta("okta.app:0oa1", "POST apps/0oa1/lifecycle/deactivate"),
+        entra("entra.user:u", "PATCH users/u", "POST users/u/revokeSignInSessions"),
+        entra("entra.user:u", "POST users/u/revokeSignInSessions", since=SINCE),
+        entra("entra.service_principal:s", "PATCH servicePrincipals/s"),
+        entra(
+            "entra.application:app-2",
+            "DELETE applications/app-2/federatedIdentityCredentials/f-1",
+            "POST applications/app-2/removePassword",
+            "POST applications/app-2/removePassword",
+            "PATCH applications/app-2",
+        ),
+        entra("entra.app_credential:k-2", "POST applications/app-2/removePassword"),
+        github("github.token:99", "POST /orgs/acme/personal-access-tokens/26"),
+        github("github.installation:7", "DELETE /app/installations/7"),
+        github("github.deploy_key:12", "DELETE /repos/Acme/two/keys/12"),
+        github("github.secret_alert:Acme/one#3", "POST /credentials/revoke"),
+        openai("openai.api_key:key_1", "projects/p-2/api_keys/key_1"),
+        openai("openai.service_account:sa-1", "projects/p-2/service_accounts/sa-1"),
+        openai("openai.user:user-1", "users/user-1"),
+        anthropic("anthropic.api_key:apikey_1", "POST api_keys/apikey_1"),
+        anthropic("anthropic.user:user_1", "DELETE users/user_1"),
+        litellm("litellm.team:t", "POST /team/block"),
+        litellm("litellm.user:u", "POST /key/block", "POST /key/block"),
     )
 }  # fmt: skip

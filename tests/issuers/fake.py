@@ -150,9 +150,6 @@ class Case:
         model = loaded(of.settings).model_validate(values)
         made = model.actuator("it", lambda: issuer.now)
         assert isinstance(made, WayActuator)
-        made.api.client = issuer  # type: ignore[assignment]
-        for way in made.ways.values():
-            for own in vars(way).values():
-                if type(own) is type(made.api):
-                    own.client = issuer  # type: ignore[assignment]
+        for api in (made.api, *made.others):
+            api.client = issuer  # type: ignore[assignment]
         return made, issuer

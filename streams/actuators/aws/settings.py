@@ -66,7 +66,7 @@ class AwsActuator(ServerSettings):
             USER: AwsUserWay(self.account, clock),
             ROLE: AwsRoleWay(self.account, clock),
         }
-        return WayActuator(api, ways, clock)
+        return WayActuator(api, ways, clock, others=(sts,))
 
     def _api(
         self, client: HttpClient, service: str, base: str, clock: Callable[[], int]

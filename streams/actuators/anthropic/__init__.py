@@ -1,0 +1,1 @@
+"""Anthropic: API keys and members of one organisation."""

@@ -1,0 +1,1 @@
+"""Microsoft Entra: users, service principals and applications of one tenant."""

@@ -1,0 +1,1 @@
+"""GitHub: what one GitHub App may end in one organisation."""

@@ -1,0 +1,212 @@
+"""Tokens, installations, deploy keys and leaked tokens: how each of them is ended.
+
+Rules:
+
+- GitHub answers 404 where a right is missing too. So what is gone is known by a list
+  that the app may read, and by no 404.
+- A fine-grained personal access token loses its access to the organisation. It lives
+  on for its owner: only its owner, or somebody who has the token, ends it.
+- An installation of the app itself is suspended, and given back after a lift. What ends
+  it for good deletes it. Installations of other apps have no way.
+- A deploy key is deleted. Its name does not say its repository, so all are asked; that
+  none has it is known only where the app is installed on all of them.
+- A token of GitHub's own in an alert of secret scanning is revoked by its value, as
+  anybody may who has it: 1,000 in a request, 60 requests an hour, without a credential.
+  GitHub is then asked with the token itself. It is read for that, and kept nowhere.
+- A token of which a hash is known alone has no way.
+
+Source: GitHub REST API ("Personal access tokens" of organisations, "GitHub Apps",
+"Deploy keys", "Secret scanning", "Revocation"); "Troubleshooting the REST API".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from streams.actuators.calls import Call, path, strange, unusable
+from streams.actuators.ways import Look, Way, alive, dead, never, unknown
+from streams.model.endings import Alive, Ending, WantedEnd
+from streams.outbound.answers import RequestError, UnreadableAnswerError
+from streams.sources.reading.fields import mapping, number
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Mapping
+
+    from streams.actuators.calls import IssuerApi
+    from streams.model.endings import EndTarget
+
+PAGE: Final = 100
+MOST_PAGES: Final = 500
+# What /credentials/revoke takes and /user tells of; the fifth, ghr_, is no token to ask
+# with.
+PREFIXES: Final = ("ghp_", "github_pat_", "gho_", "ghu_")
+NOT_GITHUBS: Final = (
+    "the alert is about no token of GitHub that can be revoked by its value: end it "
+    "at its issuer"
+)
+UNAUTHORIZED: Final = 401
+OK: Final = 200
+
+
+async def listed_pages(
+    api: IssuerApi, name: str, place: str, key: str = ""
+) -> AsyncIterator[dict[str, Any]]:
+    """Yield the items of a list; a page that is not full is the last one.
+
+    Raises:
+        RequestError: a page is none, or there are too many.
+    """
+    mark = "&" if "?" in place else "?"
+    for page in range(1, MOST_PAGES + 1):
+        query = f"{place}{mark}per_page={PAGE}&page={page}"
+        items = await api.objects(Call(name, "GET", query), key)
+        for one in items:
+            yield one
+        if len(items) < PAGE:
+            return
+    raise RequestError("too_many", f"{name}: too many pages")
+
+
+class GitHubTokenWay(Way):
+    """A fine-grained personal access token with access to the organisation."""
+
+    ending: ClassVar[Ending] = Ending("revoke the token's access to the organisation")
+
+    def __init__(self, org: str) -> None:
+        self._place = path("orgs", org, "personal-access-tokens")
+
+    async def look(self, api: IssuerApi, target: EndTarget) -> Look:
+        """Look for it in the list of tokens with access."""
+        value = target.identifier.value
+        place = f"{self._place}?token_id[]={value}" if value.isdigit() else self._place
+        async for one in listed_pages(api, "list the tokens", place):
+            if number(one.get("token_id")) == value:
+                if one.get("token_expired") is True:
+                    return dead("the token is expired")
+                return alive("the token has access", grant=number(one.get("id")))
+        return dead("no token of this id has access to the organisation")
+
+    def calls(self, target: EndTarget, found: Mapping[str, Any]) -> Iterable[Call]:
+        """Revoke its access."""
+        del target
+        where = f"{self._place}{path(found['grant'])}"
+        yield Call(
+            "revoke the token's access", "POST", where, json={"action": "revoke"}
+        )
+
+
+class GitHubInstallationWay(Way):
+    """An installation of the app itself.
+
+    Args:
+        app: API with the app's own credential.
+    """
+
+    ending: ClassVar[Ending] = Ending("delete the installation", suspends=True)
+
+    def __init__(self, app: IssuerApi) -> None:
+        self._app = app
+
+    async def look(self, api: IssuerApi, target: EndTarget) -> Look:
+        """Look for it in the list of the app's installations."""
+        del api
+        place = "/app/installations"
+        async for one in listed_pages(self._app, "list the installations", place):
+            if number(one.get("id")) != target.identifier.value:
+                continue
+            off = one.get("suspended_at") is not None
+            text = "the installation is suspended" if off else "the app is installed"
+            over = off and target.wanted is not WantedEnd.ENDED
+            return Look(Alive.DEAD if over else Alive.ALIVE, text)
+        return dead("the app has no such installation")
+
+    def calls(self, target: EndTarget, found: Mapping[str, Any]) -> Iterable[Call]:
+        """Delete, suspend or give it back."""
+        del found
+        where = path("app", "installations", target.identifier.value)
+        if target.wanted is WantedEnd.ENDED:
+            yield Call("delete the installation", "DELETE", where, by=self._app)
+            return
+        back = target.wanted is WantedEnd.RESTORED
+        verb, method = ("unsuspend", "DELETE") if back else ("suspend", "PUT")
+        where += "/suspended"
+        yield Call(f"{verb} the installation", method, where, by=self._app)
+
+
+class GitHubDeployKeyWay(Way):
+    """A deploy key of a repository of the organisation."""
+
+    ending: ClassVar[Ending] = Ending("delete the deploy key")
+
+    def __init__(self, org: str) -> None:
+        self._org = org
+
+    async def look(self, api: IssuerApi, target: EndTarget) -> Look:
+        """Look for it in the lists of all repositories."""
+        count = 0
+        repositories = "/installation/repositories"
+        async for one in listed_pages(
+            api, "list the repositories", repositories, "repositories"
+        ):
+            owner, _, name = str(one.get("full_name")).partition("/")
+            if owner.casefold() != self._org.casefold():
+                continue
+            count += 1
+            place = f"{path('repos', owner, name)}/keys"
+            async for key in listed_pages(api, "list the deploy keys", place):
+                if number(key.get("id")) == target.identifier.value:
+                    return alive("a repository has it", place=place)
+        about = await api.object(
+            Call("read the installation", "GET", f"{repositories}?per_page=1")
+        )
+        if mapping(about).get("repository_selection") == "all":
+            return dead(f"none of {count} repositories has it")
+        return unknown("no repository that the app may see has it")
+
+    def calls(self, target: EndTarget, found: Mapping[str, Any]) -> Iterable[Call]:
+        """Delete it."""
+        where = f"{found['place']}{path(target.identifier.value)}"
+        yield Call("delete the deploy key", "DELETE", where)
+
+
+class GitHubAlertWay(Way):
+    """A token of GitHub's own that secret scanning found.
+
+    Args:
+        bare: API without a credential.
+    """
+
+    ending: ClassVar[Ending] = Ending("revoke the token by its value", settles=60.0)
+
+    def __init__(self, bare: IssuerApi) -> None:
+        self._bare = bare
+
+    async def look(self, api: IssuerApi, target: EndTarget) -> Look:
+        """Read the token from its alert, and ask GitHub with it."""
+        repository, _, alert = target.identifier.value.rpartition("#")
+        owner, _, name = repository.partition("/")
+        place = path("repos", owner, name, "secret-scanning", "alerts", alert)
+        found = await api.object(Call("read the alert", "GET", place))
+        secret = mapping(found).get("secret")
+        if not isinstance(secret, str) or not secret.startswith(PREFIXES):
+            return never(NOT_GITHUBS)
+        headers = {"authorization": f"Bearer {secret}"}
+        call = Call("ask with the token", "GET", "/user", headers=headers)
+        answer = await self._bare.send(call)
+        try:
+            said = answer.object()
+        except UnreadableAnswerError as error:
+            raise strange(call, answer, "no answer of GitHub") from error
+        if answer.status == UNAUTHORIZED and said.get("message") == "Bad credentials":
+            return dead("GitHub refuses the token")
+        if answer.status == OK and "login" in said:
+            return alive("GitHub takes the token", secret=secret)
+        raise unusable(call, answer)
+
+    def calls(self, target: EndTarget, found: Mapping[str, Any]) -> Iterable[Call]:
+        """Revoke it; GitHub refuses this request to whoever has a credential."""
+        del target
+        body = {"credentials": [found["secret"]]}
+        yield Call(
+            "revoke the token", "POST", "/credentials/revoke", json=body, by=self._bare
+        )

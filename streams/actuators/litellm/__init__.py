@@ -1,0 +1,1 @@
+"""LiteLLM: the virtual keys of users and teams of one proxy."""

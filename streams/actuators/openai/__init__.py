@@ -1,0 +1,1 @@
+"""OpenAI: API keys, service accounts and members of one organisation."""

@@ -1,0 +1,125 @@
+"""API keys, service accounts and members of an organisation: how each is ended.
+
+Rules:
+
+- A key is deleted, in its project or among the admin keys. OpenAI has no switch for a
+  key: a suspend is left to the guards.
+- A name says nothing of its project, so all projects are asked, the archived ones too.
+- A service account is deleted; its keys end with it. A member is deleted.
+
+Source: OpenAI API reference, Administration (projects, project API keys, admin API
+keys, project service accounts, users; error codes).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from streams.actuators.calls import Call, path
+from streams.actuators.ways import Way, alive, dead
+from streams.model.endings import Ending
+from streams.outbound.answers import RequestError, UnreadableAnswerError
+from streams.sources.reading.fields import mapping
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Mapping
+
+    from streams.actuators.calls import IssuerApi
+    from streams.actuators.ways import Look
+    from streams.model.endings import EndTarget
+    from streams.outbound.answers import HttpAnswer
+
+MOST_PAGES: Final = 50
+OWN: Final = ("v1", "organization")
+
+
+def missing(answer: HttpAnswer) -> bool:
+    """Whether OpenAI itself says so: its error object, with a message."""
+    try:
+        said = answer.object()
+    except UnreadableAnswerError:
+        return False
+    return isinstance(mapping(said.get("error")).get("message"), str)
+
+
+class OpenAiWay(Way):
+    """Something that is at one of several places."""
+
+    noun: ClassVar[str]
+
+    def places(self, api: IssuerApi, value: str) -> AsyncIterator[str]:
+        """Yield the paths at which it may be."""
+        raise NotImplementedError
+
+    async def look(self, api: IssuerApi, target: EndTarget) -> Look:
+        """Ask at each place."""
+        async for place in self.places(api, target.identifier.value):
+            call = Call(f"read the {self.noun}", "GET", place)
+            if await api.object(call, missing) is not None:
+                return alive(f"the {self.noun} is there", place=place)
+        return dead(f"the organisation has no such {self.noun}")
+
+    def calls(self, target: EndTarget, found: Mapping[str, Any]) -> Iterable[Call]:
+        """Delete it where it was seen."""
+        del target
+        yield Call(f"delete the {self.noun}", "DELETE", found["place"])
+
+
+class OpenAiKeyWay(OpenAiWay):
+    """An API key of a project, or an admin key."""
+
+    noun = "API key"
+    ending: ClassVar[Ending] = Ending("delete the key")
+
+    async def places(self, api: IssuerApi, value: str) -> AsyncIterator[str]:
+        """Yield the place among the admin keys, then that of each project."""
+        yield path(*OWN, "admin_api_keys", value)
+        async for project in projects(api):
+            yield path(*OWN, "projects", project, "api_keys", value)
+
+
+class OpenAiAccountWay(OpenAiWay):
+    """A service account of a project."""
+
+    noun = "service account"
+    ending: ClassVar[Ending] = Ending("delete the service account, with its keys")
+
+    async def places(self, api: IssuerApi, value: str) -> AsyncIterator[str]:
+        """Yield the place of each project."""
+        async for project in projects(api):
+            yield path(*OWN, "projects", project, "service_accounts", value)
+
+
+class OpenAiMemberWay(OpenAiWay):
+    """A member of the organisation."""
+
+    noun = "member"
+    ending: ClassVar[Ending] = Ending("delete the member")
+
+    async def places(self, api: IssuerApi, value: str) -> AsyncIterator[str]:
+        """Yield its only place."""
+        del api
+        yield path(*OWN, "users", value)
+
+
+async def projects(api: IssuerApi) -> AsyncIterator[str]:
+    """Yield ids of all projects.
+
+    Raises:
+        RequestError: there are more than may be asked.
+    """
+    after = ""
+    for _ in range(MOST_PAGES):
+        query = "?limit=100&include_archived=true" + after
+        call = Call("list the projects", "GET", path(*OWN, "projects") + query)
+        page = await api.object(call) or {}
+        items = page.get("data")
+        for one in items if isinstance(items, list) else ():
+            yield str(mapping(one).get("id"))
+        if page.get("has_more") is False and isinstance(items, list):
+            return
+        last = page.get("last_id")
+        if not isinstance(last, str) or not last:
+            raise RequestError("strange", "list the projects: no page", status=200)
+        after = f"&after={last}"
+    raise RequestError("too_many", "list the projects: too many")
