@@ -150,14 +150,8 @@ def shared_service_accounts(
     for node in range(len(lineage)):
         if _class_of(registry, node) is not NodeClass.PRINCIPAL:
             continue
-        agents = {
-            child
-            for child in lineage.children(node)
-            if _class_of(registry, child) is NodeClass.PRINCIPAL
-            or lineage.kind(child).startswith("agent.")
-        }
-        if is_account(lineage.kind(node)):
-            agents.update(_through_credentials(registry, node))
+        found = agents_using(registry, node, is_account)
+        agents = {agent for agent in found if agent is not None}
         if len(agents) > 1:
             yield (
                 lineage.identifier(node),
@@ -165,11 +159,26 @@ def shared_service_accounts(
             )
 
 
-def _through_credentials(registry: Registry, account: int) -> Iterator[int]:
-    """Yield the agents that a credential hangs on beside an account."""
+def agents_using(
+    registry: Registry, principal: int, is_account: Callable[[str], bool]
+) -> Iterator[int | None]:
+    """Yield the agents that hang on a principal, or use it through a credential.
+
+    None is a step that found nothing, so that a long walk can be cut.
+
+    Args:
+        registry: the table.
+        principal: its node.
+        is_account: tells which kinds of principals are used through credentials.
+    """
     lineage = registry.lineage
-    for child in lineage.children(account):
-        if _class_of(registry, child) is NodeClass.CREDENTIAL:
+    through = is_account(lineage.kind(principal))
+    for child in lineage.children(principal):
+        yield None
+        of = _class_of(registry, child)
+        if of is NodeClass.PRINCIPAL or lineage.kind(child).startswith("agent."):
+            yield child
+        if through and of is NodeClass.CREDENTIAL:
             for parent, _ in lineage.parents(child):
                 if "agent" in lineage.kind(parent).split("."):
                     yield parent

@@ -23,6 +23,7 @@ from streams.engines.embedded.reader_process import ReaderProcess
 from streams.engines.kafka.clock.cluster_clock import machine_clock
 from streams.engines.kafka.ingress.current import FollowedTable
 from streams.http.publication import publication
+from streams.http.reach import FleetReach
 from streams.process.lifecycle import until_stopped
 from streams.process.loop_hold import LoopHold
 from streams.services.health_records import HEARSAY_SECONDS
@@ -87,6 +88,7 @@ async def receive(
         reading = ReaderProcess()
         running.push_async_callback(reading.close)
         passing = door("ingress", name, settings, kafka, taking.common.tokens)
+        taking.common.orders.plans.reach = FleetReach(passing.answers)
         pages = ingress_pages(given, taking, reading, clock, [held, passing.collector])
         following = _following(given, taking, pages.app, published)
         await running.enter_async_context(following)

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.options import Names, NamesFile, Plain, Worker, asking, knowing
+from streams.cli.options import (
+    Names,
+    NamesFile,
+    Plain,
+    Planning,
+    Worker,
+    asking,
+    knowing,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,13 +90,14 @@ def revoke(  # noqa: PLR0913 - each is an option
     ] = False,
     lasting: NoLasting = None,
     until: NoUntil = None,
+    plan: Planning = False,
     output: Plain = "table",
 ) -> int:
     """Revoke credentials and everything that descends from them."""
     return _order(
         client, "revoke", names, from_file,
         {"reason": reason, "at": at, "for": lasting, "until": until},
-        wait=wait, output=output, worker=worker, with_created=with_created,
+        wait=wait, output=output, plan=plan, worker=worker, with_created=with_created,
         at_issuers=at_issuers,
     )  # fmt: skip
 
@@ -105,13 +114,14 @@ def suspend(  # noqa: PLR0913 - each is an option
     aspect: Aspect = "",
     lasting: Lasting = None,
     until: Until = None,
+    plan: Planning = False,
     output: Plain = "table",
 ) -> int:
     """Deny identifiers and what descends from them until a lift, or until a time."""
     given = {"aspect": aspect, "for": lasting, "until": until}
     return _order(
         client, "suspend", names, from_file, {"reason": reason, "at": at} | given,
-        wait=wait, output=output,
+        wait=wait, output=output, plan=plan,
     )  # fmt: skip
 
 
@@ -135,13 +145,14 @@ def narrow(  # noqa: PLR0913 - each is an option
     aspect: Aspect = "",
     lasting: Lasting = None,
     until: Until = None,
+    plan: Planning = False,
     output: Plain = "table",
 ) -> int:
     """Leave identifiers and what descends from them some scopes, until a lift."""
     given = {"aspect": aspect, "for": lasting, "until": until, "reason": reason}
     return _order(
         client, "narrow", names, from_file, {"scopes": scope, "at": at, **given},
-        wait=wait, output=output,
+        wait=wait, output=output, plan=plan,
     )  # fmt: skip
 
 
@@ -156,13 +167,14 @@ def not_before(  # noqa: PLR0913 - each is an option
     from_file: NamesFile = None,
     lasting: NoLasting = None,
     until: NoUntil = None,
+    plan: Planning = False,
     output: Plain = "table",
 ) -> int:
     """End what was issued under identifiers until a time; later credentials live."""
     return _order(
         client, "not-before", names, from_file,
         {"reason": reason, "at": at, "for": lasting, "until": until},
-        wait=wait, output=output,
+        wait=wait, output=output, plan=plan,
     )  # fmt: skip
 
 
@@ -175,11 +187,13 @@ def _order(  # noqa: PLR0913 - as the commands
     *,
     wait: float | None,
     output: str,
+    plan: bool,
     worker: str | None = None,
     with_created: bool = False,
     at_issuers: bool = False,
 ) -> int:
     from streams.cli.named_in_order import named
+    from streams.cli.plans import show_plan
     from streams.cli.revoke import Order, carry_out
 
     order = Order(
@@ -187,6 +201,8 @@ def _order(  # noqa: PLR0913 - as the commands
         named(names or [], from_file),
         {name: value for name, value in given.items() if value not in (None, "")},
     )
+    if plan:
+        return show_plan(client, order, output)
     return carry_out(
         client,
         order,

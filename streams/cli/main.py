@@ -31,6 +31,7 @@ from streams.cli.options import (
     loading,
     missing_extra,
 )
+from streams.cli.plans import plans_app
 from streams.cli.policy import policy_app
 from streams.cli.schedule import schedule_app
 from streams.cli.sources import sources_app
@@ -288,6 +289,7 @@ app.add_typer(kafka_app)
 app.add_typer(topics_app, name="topics", cls=PlainGroup)
 app.add_typer(orders_app)
 app.add_typer(grants_app)
+app.add_typer(plans_app)
 app.add_typer(schedule_app, name="schedule", cls=PlainGroup)
 app.add_typer(ssf_app, name="ssf", cls=PlainGroup)
 app.add_typer(alerts_app, name="alerts", cls=PlainGroup)

@@ -87,6 +87,10 @@ NamesFile = Annotated[
         help="Identifiers, one a line, - for standard input; # begins a comment.",
     ),
 ]
+Planning = Annotated[
+    bool,
+    typer.Option("--plan", help="Only show what it would reach, and order nothing."),
+]
 SourceName = Annotated[
     str | None,
     typer.Option(

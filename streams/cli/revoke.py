@@ -80,8 +80,39 @@ def carry_out(  # noqa: PLR0913 - each by name
     """
     if with_created and len(order.names) > 1:
         raise ValueError("--with-created takes one identifier")
+    body, answer = _order(client, worker or client, order)
+    return follow(
+        client, order.command, body, answer, wait=wait, output=output, worker=worker,
+        with_created=with_created, at_issuers=at_issuers,
+    )  # fmt: skip
+
+
+def follow(  # noqa: PLR0913 - as `carry_out`
+    client: Client,
+    command: str,
+    body: dict[str, Any],
+    answer: dict[str, Any],
+    *,
+    wait: float | None,
+    output: str,
+    worker: Client | None = None,
+    with_created: bool = False,
+    at_issuers: bool = False,
+) -> int:
+    """Say what became of an order that was sent, and wait as `carry_out` does.
+
+    Args:
+        client: talks to the server.
+        command: that was typed.
+        body: of the order.
+        answer: to it.
+        wait: as of `carry_out`, as all that follow.
+        output: ``table`` or ``json``.
+        worker: who is asked about the table.
+        with_created: revoke too what it created.
+        at_issuers: wait for its issuers.
+    """
     worker = worker or client
-    body, answer = _order(client, worker, order)
     if "scheduled" in answer:
         show(answer, scheduled(answer), output)
         return DONE if wait is None else NOT_CLOSED
@@ -93,7 +124,7 @@ def carry_out(  # noqa: PLR0913 - each by name
     name = names[0]
     if settled(worker, name, answer["token"]) is None:
         what = "accepted; the server's table does not show it yet"
-        to_stderr(order.command, what)
+        to_stderr(command, what)
     end = time.monotonic() + (wait or 0.0)
     made, closures, told = _beyond(
         client, worker, body | {"identifier": name}, answer, wait, created=with_created
@@ -156,11 +187,7 @@ def _order(
     client: Client, knowing: Client, order: Order
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Send an order; its body and the answer. Names unknown so far are noted."""
-    body = order.given | {
-        name: moment_of(order.given[name], f"--{name}")
-        for name in ("at", "until")
-        if name in order.given
-    }
+    body = dated(order)
     if len(order.names) > 1:
         answer = client.post(PATHS[order.command], body | {"identifiers": order.names})
         strangers = answer.get("unknown") or ()
@@ -179,6 +206,19 @@ def _order(
         told = f"nothing is known of {each} so far: is it spelt right?"
         to_stderr(order.command, told)
     return body, answer
+
+
+def dated(order: Order) -> dict[str, Any]:
+    """Return the members of an order beside whom it names, its times as RFC 3339.
+
+    Raises:
+        ValueError: a time cannot be read.
+    """
+    return order.given | {
+        name: moment_of(order.given[name], f"--{name}")
+        for name in ("at", "until")
+        if name in order.given
+    }
 
 
 def _done(answer: dict[str, Any], shown: list[str]) -> str:

@@ -40,12 +40,16 @@ class ClientError(Exception):
 
     Attributes:
         code: exit code of the command.
+        document: what the server answered, where it did.
     """
 
-    def __init__(self, text: str, code: int) -> None:
-        """Keep sentence and exit code."""
+    def __init__(
+        self, text: str, code: int, document: Mapping[str, Any] | None = None
+    ) -> None:
+        """Keep sentence, exit code and answer."""
         super().__init__(text)
         self.code = code
+        self.document = document
 
 
 @frozen
@@ -132,7 +136,7 @@ class Client:
             raise ClientError(text, REFUSED)
         broken = status >= HTTPStatus.INTERNAL_SERVER_ERROR
         text = f"the server says: {title}" + (f": {detail}" if detail else "")
-        raise ClientError(text, UNREACHABLE if broken else REFUSED)
+        raise ClientError(text, UNREACHABLE if broken else REFUSED, document)
 
 
 def _connection(

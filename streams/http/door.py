@@ -19,7 +19,7 @@ from streams.http.answers import json_answer
 from streams.http.auth import PROVEN, CredentialHolder
 from streams.http.bodies import packed_body_of
 from streams.http.fleet_answers import COVERED, FleetAnswers, digest_of
-from streams.http.peer_routes import ROUTES, PeerRole, PeerRoute
+from streams.http.peer_routes import ROUTES, SENTINEL, USES, PeerRole, PeerRoute
 from streams.http.problems import ProblemError, not_implemented, unavailable
 from streams.ports.table_reader import TableAwayError
 from streams.settings.access import Role
@@ -43,7 +43,7 @@ _SHARED: Final = {
     each.share.path or each.path: each.share.stage
     for each in ROUTES
     if each.share is not None
-}
+} | {USES: SENTINEL}
 
 
 class Serving(Protocol):

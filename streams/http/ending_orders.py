@@ -154,14 +154,25 @@ class EndingOrders:
     async def _order(self, act: str, request: web.Request) -> web.Response:
         holder = self._tokens.holder(request, "revoker")
         body, entries = await self._operators.opened_order(request, holder)
-        order = await self.given(act, body, entries, holder)
+        return await self.place(await self.given(act, body, entries, holder), holder)
+
+    async def place(
+        self, order: GivenOrder, holder: CredentialHolder, note: str = ""
+    ) -> web.Response:
+        """Have an order carried out: at once, at its time, or by a second person.
+
+        Args:
+            order: as it was read.
+            holder: who gives it.
+            note: what the audit line says behind what is done.
+        """
         nobody_knows = await in_turns(self._unknown(order.names))
         over = None
         if self.limit is not None:
             beside = order.given - 1
             over = await self.limit.judge(order.causes, order.origin, beside)
         signals = []
-        done = order.act
+        done = evolve(order.act, summary=order.act.summary + note)
         if over is not None:
             signals = [blast.notice(order.causes[0], over.told(hold=over.hold))]
             if over.hold:

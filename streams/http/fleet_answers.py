@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import http
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import aiohttp
 import orjson
@@ -20,17 +20,24 @@ from multidict import CIMultiDict
 
 from streams.clients.peers import HOPS, Peers, UnreachedError, small_body
 from streams.http.answers import json_answer
-from streams.http.problems import ELSEWHERE, unavailable
+from streams.http.problems import (
+    ELSEWHERE,
+    ProblemError,
+    not_implemented,
+    unavailable,
+)
 from streams.http.query_values import limit_of
 from streams.observability import metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from prometheus_client import Counter
 
     from streams.clients.peers import Fleet, PeerAddress, PeerStatus
     from streams.http.peer_routes import PeerRoute, Share
+
+Answer = TypeVar("Answer")
 
 FIND_SECONDS: Final = 5.0  # for partitions that change hands
 PAUSE: Final = 0.2
@@ -106,11 +113,53 @@ class FleetAnswers:
         Raises:
             ProblemError: 503, nobody answers, or nobody can say whether it was done.
         """
+        return await self._found(
+            route, lambda fresh: self._answered(request, route, body, fresh=fresh)
+        )
+
+    async def document(
+        self, request: web.Request, route: PeerRoute, body: bytes
+    ) -> Any:
+        """Return the decoded answer that this process needs, asked for as the caller.
+
+        Raises:
+            ProblemError: 503, nobody answers; or whatever the other one refused with.
+        """
+        bearer = request.headers.get(hdrs.AUTHORIZATION)
+        if bearer is None:
+            detail = "a client certificate cannot be passed on: send a token"
+            raise not_implemented("not passed on", detail)
+        own = request.clone(
+            method=route.method,
+            rel_url=request.rel_url.with_path(route.path, keep_query=True),
+            headers={hdrs.AUTHORIZATION: bearer},
+        )
+
+        async def asked(fresh: bool) -> Any:  # noqa: FBT001 - as `_found` asks
+            if route.share is not None:
+                return await self._merged(own, route, route.share, body, fresh=fresh)
+            place = await self._holder(own, route, fresh=fresh)
+            answer = await self._document(own, place, own.rel_url, body)
+            return answer if isinstance(answer, web.Response) else answer[0]
+
+        answer = await self._found(route, asked)
+        if isinstance(answer, web.Response):
+            raise _refusal(answer)
+        return answer
+
+    async def _found(
+        self, route: PeerRoute, ask: Callable[[bool], Awaitable[Answer]]
+    ) -> Answer:
+        """Ask for as long as partitions change hands; the flag asks for a new look.
+
+        Raises:
+            ProblemError: 503, nobody answers, or nobody can say whether it was done.
+        """
         loop = asyncio.get_running_loop()
         end, fresh = loop.time() + FIND_SECONDS, False
         while True:
             try:
-                answer = await self._answered(request, route, body, fresh=fresh)
+                answer = await ask(fresh)
             except UnreachedError as error:
                 if error.sent and not route.again:
                     self.passed.labels(NO_ANSWER).inc()
@@ -263,6 +312,16 @@ class FleetAnswers:
             answer.release()
             raise _MissingError(f"{place.url}: the partition changes hands")
         return answer
+
+
+def _refusal(answer: web.Response) -> ProblemError:
+    """Problem that another process answered with, to be answered here."""
+    try:
+        told = orjson.loads(answer.body)  # type: ignore[arg-type] # of bytes
+        title, detail = str(told["title"]), str(told.get("detail", ""))
+    except (KeyError, TypeError, ValueError):
+        title, detail = "refused", "another process gave no reason"
+    return ProblemError(answer.status, title, detail)
 
 
 def _passed(headers: Mapping[str, str], own: frozenset[str]) -> CIMultiDict[str]:

@@ -25,6 +25,8 @@ SENTINEL: Final = "sentinel"
 NOTIFY: Final = "notify"
 AUDIT: Final = "audit"
 UNDECLARED: Final = "/peers/undeclared"
+REACH: Final = "/peers/reach"
+USES: Final = "/peers/uses"
 SHOWN: Final = 100  # findings that a silence holds back
 _PAGE: Final = frozenset({"after", "limit"})
 
@@ -176,6 +178,9 @@ ROUTES: Final = (
     _of_ingress("GET", "/v1/schedule"),
     _of_ingress("POST", "/v1/schedule/{id}/cancel", again=False),
     _of_ingress("POST", "/v1/adopt", again=False),
+    _of_ingress("POST", "/v1/plans", again=False),
+    _of_ingress("GET", "/v1/plans/{id}"),
+    _of_ingress("POST", "/v1/plans/{id}/apply", again=False),
     _of_ingress("POST", "/v1/lifts", again=False),
     _of_ingress("POST", "/v1/withdrawals", again=False),
     _of_ingress("POST", "/v1/distrusts", again=False),

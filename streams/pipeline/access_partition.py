@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
     from streams.pipeline.realm import Realm
+    from streams.stages.access.segment import Segment
     from streams.stages.sentinel.points import EnforcementPoints
     from streams.stages.sentinel.step import Outputs
     from streams.stages.sentinel.unknown_agents import Shown
@@ -244,6 +245,11 @@ class AccessPartition(Generic[F]):
         """Undeclared agents and credentials of a realm, as far as seen here."""
         known = self._sentinels.get(realm)
         return () if known is None else known.undeclared()
+
+    def uses(self, realm: str) -> Iterable[Segment]:
+        """Remembered uses of a realm, as far as seen here."""
+        known = self._sentinels.get(realm)
+        return () if known is None else known.uses
 
     def saved(self) -> None:
         """Take note that all is saved."""

@@ -160,6 +160,10 @@ class Intake:
         batch = LogBatch(name=name, origin=origin, facts=encoded, acts=[act], also=also)
         return Acceptance(len(encoded), 0, *await self._log.append(batch))
 
+    def written(self, realm: str) -> str:
+        """Token of the last fact that this process wrote for a realm."""
+        return self._log.written(realm)
+
     async def record_act(self, act: Act, also: Sequence[Put] = ()) -> None:
         """Put what was done, without facts, into the audit chain.
 

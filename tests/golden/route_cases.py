@@ -35,6 +35,8 @@ MADE: Final = frozenset({
     "created", "proposed_at", "expires_at", "since", "unknown",
     "idx",
 })  # fmt: skip
+# Of a plan: when it was made, and a text with that.
+PLANNED: Final = frozenset({"planned_at", "summary"})
 
 
 @frozen
@@ -86,6 +88,11 @@ def pending(answer: Any) -> str:
     return str(answer["pending"][0]["id"])
 
 
+def plan(answer: Any) -> str:
+    """Give the id of a plan."""
+    return str(answer["id"])
+
+
 def status_list(answer: Any) -> str:
     """Give the name of the list that has an index."""
     return str(answer["status"]["status_list"]["uri"]).rpartition("/")[2]
@@ -121,6 +128,12 @@ QUESTIONS: Final = (
 )
 ORDERS: Final = (
     post("adopt", "restorer", {"credentials": [{"identifier": AGENT}]}),
+    post("plans", "revoker", {"act": "revoke", "identifier": AGENT},
+         differs=OWN | MADE | PLANNED, keep="plan"),
+    get("plans/ID", "plans/{id}", differs=OWN | MADE | PLANNED, fill=("plan", plan)),
+    post("plans/ID/apply", "revoker", {"reason": 7}, route="plans/{id}/apply",
+         status=422, fill=("plan", plan)),
+    post("plans/none/apply", "revoker", {}, route="plans/{id}/apply", status=404),
     post(
         "revocations", "revoker", {"identifier": AGENT, "reason": "lost"}, keep="lost",
         differs=OWN | MADE | {"summary"},
@@ -189,6 +202,8 @@ COMMANDS: Final = (
     ("viewer", "schedule"),
     ("restorer", "lift", AGENT, "agent.id:writer", "--reason", "x"),
     ("viewer", "why", KEY),
+    ("revoker", "revoke", "agent.id:reader", "--plan"),
+    ("revoker", "apply", "none"),
     ("viewer", "why", "agent.id:writer"),
     ("viewer", "why", "secret:s3cr3t-value"),
     ("viewer", "blast-radius", KEY),

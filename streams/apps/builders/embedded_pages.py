@@ -16,11 +16,13 @@ from streams.http.alert_metrics import AlertMetrics
 from streams.http.containment_metrics import containment_metrics
 from streams.http.events import Events
 from streams.http.guards import Guards
+from streams.http.last_uses import OwnUses
 from streams.http.lists import Lists
 from streams.http.metrics import Metrics
 from streams.http.names import Names
 from streams.http.probes import Probes
 from streams.http.queries import Queries
+from streams.http.reach import TableReach
 from streams.http.refused_feeds import RefusedFeeds
 from streams.http.server import FeedPage, application
 from streams.observability import metrics
@@ -57,6 +59,8 @@ def embedded_pages(
     operators = taking.orders.operators
     operators.apart, operators.known = about.reading.apart, tables.knows
     operators.logged = LoggedFacts(store, settings.realm)
+    reach = TableReach(tables, OwnUses(tables.uses), speakers.clock, aside)
+    taking.orders.plans.reach = reach
     served = own_enforcement(guarding.closures, feed, settings.realm)
     findings, letters = StoredFindings(store), StoredDeadLetters(store)
     app, refused = application(settings.max_body_bytes), RefusedFeeds()

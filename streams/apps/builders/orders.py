@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -12,9 +13,11 @@ from streams.http.acts import Acts
 from streams.http.ending_orders import EndingOrders
 from streams.http.operators import Operators
 from streams.http.order_metrics import OrderMetrics
+from streams.http.plans import Plans
 from streams.http.schedule import ScheduledOrders
 from streams.services.approval_queue import ApprovalQueue
 from streams.services.blast_limit import BlastLimit, Limit
+from streams.services.plans import KeptPlans
 from streams.services.quota_watch import QuotaWatch
 from streams.services.quotas import Quotas
 from streams.services.schedule import Schedule
@@ -51,12 +54,14 @@ class Orders:
     desk: ApprovalQueue
     operators: Operators
     endings: EndingOrders
+    plans: Plans
     log: Intake
     quota_watch: QuotaWatch
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes."""
         self.endings.add_to(app)
+        self.plans.add_to(app)
         app.router.add_post("/v1/adopt", self.operators.adopt)
         Acts(self.tokens, self.operators, self.desk).add_to(app)
         realm = self.speakers.settings.realm
@@ -137,8 +142,17 @@ def orders(  # noqa: PLR0913 - each by name
     operators = Operators(tokens, speakers, log, vocabulary, vaults.names, desk)
     operators.secrets = secrets
     endings = EndingOrders(tokens, operators, speakers, log, desk)
+    plans = Plans(
+        tokens,
+        operators,
+        endings,
+        KeptPlans(kept, speakers.clock),
+        speakers.clock,
+        partial(log.written, settings.realm),
+        fresh_id,
+    )
     watch = QuotaWatch(log, speakers.own)
-    return Orders(tokens, speakers, desk, operators, endings, log, watch)
+    return Orders(tokens, speakers, desk, operators, endings, plans, log, watch)
 
 
 def _quota(given: QuotaSettings) -> Quota:

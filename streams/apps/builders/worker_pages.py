@@ -19,11 +19,13 @@ from streams.engines.kafka.tables import OwnTables
 from streams.http.audit import AuditPages
 from streams.http.closure_metrics import ClosureMetrics, findings_of
 from streams.http.guards import Guards
+from streams.http.last_uses import FleetUses, OwnUses, UsesPage
 from streams.http.metrics import Metrics, OneValue, StageProgress
 from streams.http.names import Names
 from streams.http.probes import Probes
 from streams.http.problems import problems
 from streams.http.queries import Queries
+from streams.http.reach import ReachPage, TableReach
 from streams.http.undeclared import UndeclaredShare
 from streams.model.times import SECOND
 from streams.observability import metrics
@@ -102,6 +104,10 @@ def worker_pages(  # noqa: PLR0913 - each by name
     Guards(tokens, own, boottime).add_to(app)
     tables = OwnTables(process, realm, vocabulary)
     Queries(tokens, tables, clock, secrets).add_to(app)
+    uses = OwnUses(tables.uses)
+    everywhere = FleetUses(uses, tables.uses, passing.answers)
+    ReachPage(tokens, TableReach(tables, everywhere, clock)).add_to(app)
+    UsesPage(tokens, uses).add_to(app)
     Names(tokens, secrets).add_to(app)
     if process.sentinel is not None:
         UndeclaredShare(tokens, process.sentinel.judged.undeclared, realm).add_to(app)

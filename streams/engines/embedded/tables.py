@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from agents_registry.lineage import NONE
 from streams.ports.fact_log import token_of
 from streams.ports.table_reader import Table, TableAwayError, UnknownRealmError
+from streams.stages.plans.last_uses import KnownUses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,6 +38,10 @@ class StageTables:
     def undeclared(self, realm: str | None) -> Iterable[Shown] | None:  # noqa: ARG002
         """Undeclared agents and credentials, from the sentinel; there is one realm."""
         return self._stages.sentinel.undeclared()
+
+    def uses(self, realm: str | None) -> KnownUses:  # noqa: ARG002
+        """Return the uses that the sentinel remembers; there is one realm."""
+        return KnownUses.of(self._stages.sentinel.uses)
 
     def knows(self, identifier: Identifier) -> bool | None:
         """Whether any fact names it; None: the table is not read yet."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agents_registry.registry import Registry
 from streams.engines.kafka.records.codec import partition_of
 from streams.ports.fact_log import token_of
 from streams.ports.table_reader import Table, TableAwayError
+from streams.stages.plans.last_uses import KnownUses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from agents_registry.identifiers import Vocabulary
     from streams.engines.kafka.process import Process
     from streams.stages.sentinel.unknown_agents import Shown
+
+SHOWN: Final = 10  # partitions that a text names
 
 
 class OwnTables:
@@ -50,6 +53,25 @@ class OwnTables:
         if stage is None or not stage.judged.tells_of(realm):
             return None
         return stage.judged.undeclared(realm)
+
+    def uses(self, realm: str | None) -> KnownUses:
+        """Return the uses of a realm that are remembered here, and say what is not."""
+        realm, stage = realm or self._realm, self._process.sentinel
+        count = self._process.settings.access_partitions
+        here = {} if stage is None else stage.judged.uses(realm)
+        elsewhere = [number for number in range(count) if number not in here]
+        pieces = (piece for uses in here.values() for piece in uses)
+        return KnownUses.of(pieces, _not_here(elsewhere, count))
+
+
+def _not_here(numbers: list[int], count: int) -> str:
+    if not numbers:
+        return ""
+    shown = ", ".join(map(str, numbers[:SHOWN])) + (", ..." if numbers[SHOWN:] else "")
+    return (
+        f"{len(numbers)} of {count} partitions of accesses are with other workers "
+        f"({shown}): what was used there counts as never seen"
+    )
 
 
 def away(process: Process, number: int, stage: str) -> TableAwayError:

@@ -14,7 +14,7 @@ from streams.engines.kafka.records.codec import access_partition_of
 from streams.observability.failpoints import failpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from streams.engines.kafka.facts.replica import RealmTables
     from streams.engines.kafka.records.poison import Poison
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from streams.pipeline.access_records import AccessRecord
     from streams.pipeline.facts_partition import Listed
     from streams.pipeline.realm import Realm
+    from streams.stages.access.segment import Segment
     from streams.stages.sentinel.unknown_agents import Shown
 
     Read = Mapping[OwnedPartition, Sequence[tuple[int, AccessRecord | Poison]]]
@@ -94,6 +95,10 @@ class JudgedPartitions:
     def undeclared(self, realm: str) -> list[Shown]:
         """Undeclared agents and credentials of a realm, of the partitions read here."""
         return [shown for each in self.ours() for shown in each.undeclared(realm)]
+
+    def uses(self, realm: str) -> dict[int, Iterable[Segment]]:
+        """Remembered uses of a realm, of each partition that is read here."""
+        return {each.number: each.uses(realm) for each in self.ours()}
 
     def tells_of(self, realm: str) -> bool:
         """Whether findings about a realm itself are made here."""

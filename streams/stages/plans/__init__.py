@@ -1,0 +1,1 @@
+"""What an act of an operator would reach, before it is ordered; pure."""

@@ -1,0 +1,128 @@
+"""Plans are kept in parts, for a day, and not without bound."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from streams.ports.fact_log import NotWrittenError
+from streams.ports.keyed_store import PLAN, PLAN_PART
+from streams.services import plans as module
+from streams.services.approval_queue import FullError
+from streams.services.plans import KeptPlans, LostPartError, Plan
+from tests.unit.kept_bodies import BodiesInMemory
+
+pytestmark = pytest.mark.unit
+
+S = 10**9
+DAY = 86_400 * S
+NAMES = [f"agent.id:n{number}" for number in range(5)]
+MEMBERS = bytes(range(40))
+
+
+class Desk:
+    """Kept plans on a clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000 * S
+        self.bodies = BodiesInMemory()
+        self.kept = KeptPlans(self.bodies, lambda: self.now)
+        self.made = 0
+
+    async def keep(self, **more: Any) -> Plan:
+        """Keep a plan with parts."""
+        self.made += 1
+        identity, until = self.kept.fresh_id(f"{self.made:032x}")
+        plan = Plan(
+            id=identity, act="revoke", order={"reason": "x"}, summary="revoke",
+            by="ann", made_at=self.now, expires_at=until, as_of="g:0:1",
+            reach={"incomplete": []},
+        )  # fmt: skip
+        return await self.kept.keep(plan, NAMES, more.get("members", MEMBERS))
+
+
+async def test_a_plan_comes_back_from_its_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Names and prints are cut, and joined in their order."""
+    monkeypatch.setattr(module, "NAMES", 2)
+    monkeypatch.setattr(module, "PRINTS", 16)
+    desk = Desk()
+
+    plan = await desk.keep()
+
+    assert (plan.name_parts, plan.print_parts) == (3, 3)
+    assert await desk.kept.find(plan.id) == plan
+    assert desk.kept.names(plan) == NAMES
+    assert desk.kept.members(plan) == MEMBERS
+    assert await desk.kept.find("none") is None
+
+
+async def test_a_lost_part_is_no_empty_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan with fewer prints would seem to have changed, or not to have."""
+    monkeypatch.setattr(module, "PRINTS", 16)
+    desk = Desk()
+    plan = await desk.keep()
+    await desk.bodies.forget(PLAN_PART, f"{plan.id}/prints/1")
+    await desk.bodies.forget(PLAN_PART, f"{plan.id}/names/0")
+
+    with pytest.raises(LostPartError):
+        desk.kept.members(plan)
+    with pytest.raises(LostPartError):
+        desk.kept.names(plan)
+
+
+async def test_what_is_void_goes_with_the_next_plan() -> None:
+    """Also what a crash left of one that was never kept."""
+    desk = Desk()
+    old = await desk.keep()
+    left, _ = desk.kept.fresh_id("f" * 32)
+    await desk.bodies.put(PLAN_PART, f"{left}/names/0", b"[]")
+    desk.now += DAY - S
+    await desk.keep()
+    assert await desk.kept.find(old.id) is not None
+    desk.now += S
+    new = await desk.keep()
+
+    assert await desk.kept.find(old.id) is None
+    assert {each[:8] for each in desk.bodies.items(PLAN_PART)} != {old.id[:8]}
+    assert new.id in desk.bodies.items(PLAN)
+    assert f"{left}/names/0" not in desk.bodies.items(PLAN_PART)
+
+
+async def test_there_are_never_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By their number, and by their bytes; who is refused is told what to do."""
+    desk = Desk()
+    monkeypatch.setattr(module, "MOST_PLANS", 2)
+    await desk.keep()
+    await desk.keep()
+    with pytest.raises(FullError, match="2 plans are kept"):
+        await desk.keep()
+    monkeypatch.setattr(module, "MOST_PLANS", 10)
+    monkeypatch.setattr(module, "MOST_BYTES", 4096)
+    with pytest.raises(FullError):
+        await desk.keep(members=bytes(4096))
+
+
+async def test_nothing_is_kept_of_a_plan_that_is_not_written() -> None:
+    """Its head comes last."""
+    desk = Desk()
+    desk.bodies.failing = 1
+    with pytest.raises(NotWrittenError):
+        await desk.keep()
+    assert not desk.bodies.items(PLAN)
+
+
+async def test_a_plan_that_was_applied_says_so() -> None:
+    """Another version's plan is none."""
+    desk = Desk()
+    plan = await desk.keep()
+    await desk.kept.note_applied(plan, {"by": "bob"})
+
+    found = await desk.kept.find(plan.id)
+
+    assert found is not None
+    assert found.applied == {"by": "bob"}
+    await desk.bodies.put(PLAN, plan.id, b'{"more": 1}')
+    assert await desk.kept.find(plan.id) is None
