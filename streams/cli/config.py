@@ -37,6 +37,7 @@ _SETTINGS: Final = {
     "relay": "relay_keys",
     "global_revocation": "global_revocation",
     "authority": "authorities",
+    "containment": "containment",
     "kind": "kinds",
 }
 
@@ -155,6 +156,7 @@ def _contradictions(settings: Settings, role: str) -> Iterator[str]:
         singular = what.removesuffix("s")
         looks.append(partial(check_authorities, settings, singular, named))
     looks.append(lambda: _check_grants(settings))
+    looks.append(lambda: _check_containment(settings))
     by_engine = sources.check_kafka if role == "kafka" else sources.check_embedded
     looks.append(lambda: by_engine(settings))
     for look in looks:
@@ -162,6 +164,14 @@ def _contradictions(settings: Settings, role: str) -> Iterator[str]:
             look()
         except (ValueError, OSError) as error:
             yield error_text(error)
+
+
+def _check_containment(settings: Settings) -> None:
+    """Refuse a rule that could never act."""
+    from streams.apps.builders.containment_rules import containment_rules
+    from streams.apps.builders.sources import configured_sources
+
+    containment_rules(settings, configured_sources(settings)[0])
 
 
 def _check_grants(settings: Settings) -> None:

@@ -24,6 +24,7 @@ from streams.stages.ingest.ingress import Origin
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from agents_registry.identifiers import Identifier
     from streams.http.auth import Tokens
     from streams.model.records import Record
     from streams.settings.server import Authority, Settings
@@ -74,6 +75,10 @@ class Speakers:
         """Entitlements of an authority; none where it is not configured."""
         known = self.settings.authorities.get(authority)
         return Entitlements(() if known is None else _grants(known))
+
+    def entitled(self, authority: str, name: Identifier) -> bool:
+        """Whether an authority may speak of a name."""
+        return any(grant.covers(name) for grant in self.rights(authority).grants)
 
     def speaker(self, authority: str, ingress_key: str) -> Speaker:
         """Origin and entitlements."""

@@ -49,7 +49,7 @@ LABELS: Final[Mapping[str, str]] = {
     "reason": "words of the product: at most 30",
     "receiver": "receivers of alerts in the settings",
     "report": f"kinds of identifiers: at most {MOST_KINDS}, the rest is `{OTHER}`",
-    "result": "words of the product: at most 7",
+    "result": "words of the product: at most 8",
     "role": "serve, ingress, worker, notify, pdp, relay, insights",
     "rule": "containment rules in the settings",
     "rule_mode": "shadow, warn, enforce",

@@ -102,7 +102,7 @@ class ToldFindings:
         if agent is not None and not finding.path:
             self._hang(finding.presented, agent)
         for rule in rules:
-            target = subject_of(finding, rule.contain, self._registry)
+            target = subject_of(finding, rule, self._registry)
             if rule.wants(finding) and target is not None:
                 for name in self._hanging_on(target):
                     self._hang(name, target)

@@ -34,8 +34,8 @@ class ContainmentSettings(Strict):
 
     Attributes:
         findings: kinds of findings that the rule is about.
-        contain: what of a finding: the credential that it is about, the agent that
-            acted, or the principal that it hangs on.
+        contain: what of a finding: the credential that it is about, the nearest agent
+            above it, or the nearest principal.
         mode: shadow records what would be done, warn also makes a finding, enforce
             also suspends.
         effect: suspend, or narrow to `scopes`.
@@ -46,9 +46,10 @@ class ContainmentSettings(Strict):
             more is not contained, and is a finding.
         per_hour: how often the rule acts within an hour; what is beyond is not
             contained, and is a finding.
-        authorities: only findings on the word of these.
+        authorities: only findings on the word of these, which are believed on any name.
         identifiers: only findings about these kinds, ``*`` for any part.
-        points: only findings at these enforcement points, ``*`` for any part.
+        points: only findings at these enforcement points, ``*`` for any part; their
+            logs are believed on which agent acted.
         labels: only what has all of these labels, KEY=VALUE, or hangs on it.
         minimum_severity: only findings of this severity and above, 1 to 5.
         after_lift: a later finding contains again what an operator lifted.

@@ -37,6 +37,10 @@ BUGS = {
         RULES,
         Change(SUBJECTS, "if contain is ContainedName.CREDENTIAL:", "if own:"),
     ),
+    "any source is believed": (
+        "tests/unit/test_containment.py",
+        Change(STAGE, "authority is not None and self._speaks", "self._reach or"),
+    ),
     "a decision is made anew after a crash": (
         PROCESS,
         Change(

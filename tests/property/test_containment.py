@@ -83,7 +83,7 @@ def is_named(
             return target == about.presented and kind is NodeClass.CREDENTIAL
         case ContainedName.PRINCIPAL:
             return target in above and kind is NodeClass.PRINCIPAL
-    return target in above or str(target) == about.agent
+    return target in above
 
 
 @pytest.mark.parametrize("share", range(4))

@@ -49,6 +49,7 @@ def a_finding(presented: Identifier = TOKEN, **more: Any) -> Finding:
         "id": f"f-{presented.value}",
         "severity": SEVERITY[kind],
         "realm": "r",
+        "authority": "idp",
         "first_seen": NOW,
         "last_seen": NOW,
         "message": "",

@@ -137,12 +137,7 @@ def test_only_what_has_a_label_is_contained() -> None:
         (ContainedName.CREDENTIAL, TOKEN, None, TOKEN),
         (ContainedName.CREDENTIAL, AGENT, None, None),
         (ContainedName.AGENT, TOKEN, None, AGENT),
-        (
-            ContainedName.AGENT,
-            TOKEN,
-            "agent.id:mailer",
-            Identifier("agent.id", "mailer"),
-        ),
+        (ContainedName.AGENT, TOKEN, "agent.id:mailer", AGENT),
         (ContainedName.AGENT, TOKEN, "okta.user:dana", AGENT),
         (ContainedName.AGENT, AGENT, None, AGENT),
         (ContainedName.AGENT, USER, None, None),
@@ -159,7 +154,9 @@ def test_a_rule_says_which_name_of_a_finding_it_contains(
     """A source, a guard or a realm is none of them."""
     table = table_of(edge(TOKEN, AGENT), edge(AGENT, USER))
 
-    assert wanted == subject_of(a_finding(presented, agent=agent), contain, table)
+    finding, rule = a_finding(presented, agent=agent), a_rule(contain=contain)
+
+    assert wanted == subject_of(finding, rule, table)
 
 
 def test_of_several_principals_none_is_contained() -> None:
@@ -271,8 +268,39 @@ def test_an_alias_or_a_kind_of_a_mapping_is_named_too() -> None:
     """Other names of the credential lie at its own distance."""
     other = Identifier("vault.accessor", "a1")
     table = table_of(alias(TOKEN, other), edge(other, AGENT), known(AGENT))
-    assert AGENT == subject_of(a_finding(), ContainedName.AGENT, table)
+    rule = a_rule(contain=ContainedName.AGENT)
+    assert AGENT == subject_of(a_finding(), rule, table)
     mapped = Registry(extend({"gateway.agent": "principal"}))
     agent = Identifier("gateway.agent", "x")
     mapped.apply(edge(TOKEN, agent))
-    assert agent == subject_of(a_finding(), ContainedName.AGENT, mapped)
+    assert agent == subject_of(a_finding(), rule, mapped)
+
+
+def test_a_log_is_believed_on_who_acted_where_a_rule_names_its_point() -> None:
+    """Else anybody who may send a log could have any agent suspended."""
+    mailer = Identifier("agent.id", "mailer")
+    finding = a_finding(agent=str(mailer), point="payments-eu")
+    table = table_of(edge(TOKEN, AGENT))
+    for points, wanted in (((), AGENT), (("payments-*",), mailer)):
+        rule = a_rule(contain=ContainedName.AGENT, points=points)
+        assert wanted == only(settle(Containment((rule,)), finding, table)).target
+
+
+def test_a_source_is_believed_on_what_it_may_speak_of() -> None:
+    """Or where a rule names it; a finding that no source tells of needs none."""
+    for authority, named, contained in (
+        ("github", (), True), ("stranger", (), False), (None, (), False),
+        ("stranger", ("stranger",), True),
+    ):  # fmt: skip
+        rule = a_rule(authorities=frozenset(named))
+        stage = Containment((rule,), speaks=lambda who, _: who == "github")
+        (decision,) = settle(stage, a_finding(authority=authority), table_of())
+        assert decision.contains is contained
+        if not contained:
+            assert ContainmentResult.UNTRUSTED is decision.result
+            assert decision.signal() is None
+            assert "may not speak of it" in decision.action()
+    rule = a_rule(kinds=frozenset({FindingKind.UNKNOWN_CREDENTIAL}))
+    stage = Containment((rule,), speaks=lambda *_: False)
+    used = a_finding(kind=FindingKind.UNKNOWN_CREDENTIAL)
+    assert only(settle(stage, used, table_of())).contains

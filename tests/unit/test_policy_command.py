@@ -172,3 +172,24 @@ def test_labels_and_a_narrow_are_read(tmp_path: Path) -> None:
     assert ("label.team:payments", ("m|r",), None) == (
         str(rule.labels[0]), rule.scopes, rule.lasts,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("filters", "says"),
+    [
+        ("identifiers: [githb.token]", "containment a: identifiers: "),
+        ("authorities: [nobody]", "no authority is called 'nobody'"),
+        ("identifiers: ['aws.*'], authorities: [operators]", ""),
+    ],
+)
+def test_a_rule_that_could_never_act_is_refused_before_a_start(
+    tmp_path: Path, filters: str, says: str
+) -> None:
+    """By the check of the settings, with its line."""
+    file = tmp_path / "s.yaml"
+    file.write_text(f"containment:\n  a: {{{LEAK}, for: 2h, {filters}}}\n")
+    got = CliRunner().invoke(app, ["config", "check", str(file)])
+
+    assert (2 if says else 0) == got.exit_code
+    assert says in got.stderr
+    assert not says or "line 2" in got.stderr

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from streams.apps.builders.containment_rules import containment_rules
 from streams.engines.embedded.current import CurrentTable
 from streams.engines.embedded.findings_log import StoredFindings
 from streams.services.containment import ContainmentWorker
-from streams.settings.containment import rules_of
 from streams.stages.containment.containment import Containment
 
 if TYPE_CHECKING:
@@ -20,11 +20,11 @@ def embedded_containment(
     about: EmbeddedContext, taking: Inputs, stages: Stages
 ) -> ContainmentWorker | None:
     """Worker of the embedded server; it decides in the event loop of the analysis."""
-    rules = rules_of(about.settings.containment)
+    rules = containment_rules(about.settings, taking.described.vocabulary)
     if not rules:
         return None
     return ContainmentWorker(
-        stage=Containment(rules),
+        stage=Containment(rules, speaks=taking.speakers.entitled),
         findings=StoredFindings(about.store),
         kept=about.kept,
         intake=taking.ports.intake,

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from attrs import define, frozen
 
+from streams.apps.builders.containment_rules import containment_rules
 from streams.engines.embedded.analysis import Analysis
 from streams.engines.kafka.ingress.current import FollowedTable
 from streams.services.containment import ContainmentWorker
-from streams.settings.containment import rules_of
 from streams.stages.containment.containment import Containment
 
 if TYPE_CHECKING:
@@ -78,12 +78,12 @@ def kafka_containment(
     given: Described, log: IngressLog, taking: Inputs, findings: FollowedFindings
 ) -> KafkaContainment | None:
     """Worker of a realm on Kafka; None: no rule is set."""
-    rules = rules_of(given.settings.containment)
+    rules = containment_rules(given.settings, given.vocabulary)
     if not rules:
         return None
     analysis, table = Analysis(), _OwnTable()
     worker = ContainmentWorker(
-        stage=Containment(rules),
+        stage=Containment(rules, speaks=taking.speakers.entitled),
         findings=findings,
         kept=log.kept,
         intake=log.writer,

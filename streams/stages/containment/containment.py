@@ -21,6 +21,7 @@ from streams.stages.containment.decision import (
     ContainmentResult,
     key_of,
 )
+from streams.stages.containment.rules import ON_WORD
 from streams.stages.containment.subjects import labelled, subject_of
 from streams.stages.ingest.entitlement import CONTAINMENT
 from streams.stages.sentinel.finding_lifetime import denied_for_good
@@ -56,11 +57,13 @@ class Containment:
         rules: in the order of the settings; each decides for itself.
         ended: tells whether a name has ended for good by a time (ns).
         reach: counts what ending a name may reach beside it, to one above a limit.
+        speaks: tells whether an authority is entitled to a name.
     """
 
     rules: tuple[ContainmentRule, ...]
     _ended: Callable[[Registry, Identifier, int], Steps[bool]] = denied_for_good
     _reach: Callable[[Registry, Identifier, int], Steps[int]] = reach_of
+    _speaks: Callable[[str, Identifier], bool] = lambda *_: True
     _decided: dict[str, ContainmentDecision] = field(factory=dict, init=False)
     _of_target: dict[tuple[str, Identifier], list[ContainmentDecision]] = field(
         factory=lambda: defaultdict(list), init=False
@@ -119,12 +122,16 @@ class Containment:
     def _decision(
         self, rule: ContainmentRule, finding: Finding, registry: Registry, now: int
     ) -> Steps[ContainmentDecision | None]:
-        target = subject_of(finding, rule.contain, registry)
+        target = subject_of(finding, rule, registry)
         result, reach, limit = ContainmentResult.UNNAMED, 0, 0
         if target is not None:
             if rule.labels and not (yield from labelled(target, rule.labels, registry)):
                 return None
-            result, reach, limit = yield from self._judged(rule, target, registry, now)
+            result = ContainmentResult.UNTRUSTED
+            if self._believed(rule, finding):
+                result, reach, limit = yield from self._judged(
+                    rule, target, registry, now
+                )
         return ContainmentDecision(
             rule=rule.name,
             mode=rule.mode,
@@ -139,6 +146,13 @@ class Containment:
             at=now,
             until=None if rule.lasts is None else now + rule.lasts,
         )
+
+    def _believed(self, rule: ContainmentRule, finding: Finding) -> bool:
+        """Whether who tells of a finding may have something contained by it."""
+        authority = finding.authority
+        if finding.kind not in ON_WORD or authority in rule.authorities:
+            return True
+        return authority is not None and self._speaks(authority, finding.presented)
 
     def _judged(
         self, rule: ContainmentRule, target: Identifier, registry: Registry, now: int

@@ -33,6 +33,7 @@ class ContainmentResult(Enum):
     LIFTED = "lifted"  # by an operator, and the rule does not begin again
     ENDED = "ended"  # for good, by somebody else
     UNNAMED = "unnamed"  # the finding names nothing of what the rule contains
+    UNTRUSTED = "untrusted"  # who says so may not speak of the name
 
 
 # A person has to look: the rule would have acted, and did not.
@@ -172,6 +173,8 @@ class ContainmentDecision:
                 return "an operator lifted it, and the rule does not begin again"
             case ContainmentResult.ENDED:
                 return "it has ended for good"
+            case ContainmentResult.UNTRUSTED:
+                return "its source may not speak of it, and the rule does not name it"
         return "the finding names nothing of what the rule contains"
 
     def _did(self) -> str:

@@ -29,6 +29,8 @@ CONTAINABLE: Final = frozenset({
     FindingKind.SHARED_SERVICE_ACCOUNT, FindingKind.UNMAPPED,
     FindingKind.REVOCATION_NOT_APPLIED,
 })  # fmt: skip
+# They rest on the word of a source alone, also on names that are not its own.
+ON_WORD: Final = frozenset({FindingKind.LEAK, FindingKind.REVOCATION_NOT_APPLIED})
 
 
 class ContainmentMode(Enum):
@@ -60,9 +62,9 @@ class ContainmentRule:
         lasts: for how long (ns); None: until an operator lifts it.
         blast_limit: how many identifiers its act may reach beside what it names.
         per_hour: how often it acts within an hour.
-        authorities: whose word the finding is.
+        authorities: whose word the finding is; they are believed on any name.
         identifiers: patterns of kinds of what the finding is about.
-        points: patterns of enforcement points.
+        points: patterns of enforcement points; their logs are believed on who acted.
         labels: that what is contained has or hangs on, all of them.
         minimum_severity: of the finding.
         after_lift: a later finding contains again what an operator lifted.

@@ -1,7 +1,9 @@
 """What a finding names: its credential, the agent that acted, or the principal above.
 
-A name is taken where it is the only one at its distance: of several nobody knows which
-one is meant, and none is contained.
+The table says what a credential hangs on. Who acted, as a log line names it, counts
+for rules alone that name the points whose logs they believe: else anybody who may send
+a log could have any agent suspended. A name is taken where it is the only one at its
+distance: of several nobody knows which one is meant, and none is contained.
 """
 
 from __future__ import annotations
@@ -20,13 +22,14 @@ if TYPE_CHECKING:
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
     from streams.model.findings import Finding
+    from streams.stages.containment.rules import ContainmentRule
 
 
 def subject_of(
-    finding: Finding, contain: ContainedName, registry: Registry
+    finding: Finding, rule: ContainmentRule, registry: Registry
 ) -> Identifier | None:
     """Name of a finding that a rule contains; None: it names none, or several."""
-    classes = registry.lineage.vocabulary
+    classes, contain = registry.lineage.vocabulary, rule.contain
     own = classes.get(finding.presented.kind)
     if contain is ContainedName.CREDENTIAL:
         return finding.presented if own is NodeClass.CREDENTIAL else None
@@ -38,7 +41,7 @@ def subject_of(
             return classes.get(kind) is NodeClass.PRINCIPAL
 
         return _nearest(finding.presented, registry, is_principal)
-    named = named_agent(finding.agent)
+    named = named_agent(finding.agent) if rule.points else None
     if named is not None and named.kind in classes and _acts(named.kind):
         return named
     agent = _nearest(finding.presented, registry, is_agent)
