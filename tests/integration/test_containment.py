@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from streams.model.times import SECOND
+from streams.stages.containment.containment import Containment
 from tests.integration.serving import Server, running, until
 from tests.integration.test_grant_commands import asked, command
 
@@ -104,9 +106,19 @@ async def causes(run: Server, name: str) -> list[str]:
 
 
 async def test_a_rule_contains_once_until_an_operator_lifts_it(
-    tmp_path: Path, repository: Path
+    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Over a restart, and another finding on the same name; all of it is audited."""
+    """Over a restart, and another finding on the same name; all of it is audited.
+
+    Nothing is decided in the event loop that accepts.
+    """
+    threads, decide = set[str](), Containment.decide
+
+    def noted(stage: Containment, *more: Any) -> Any:
+        threads.add(threading.current_thread().name)
+        return decide(stage, *more)
+
+    monkeypatch.setattr(Containment, "decide", noted)
     clock, given = Clock(), settings(repository)
     async with running(tmp_path, clock, **given) as run:
         await ready(run)
@@ -142,6 +154,7 @@ async def test_a_rule_contains_once_until_an_operator_lifts_it(
         kinds = [each["kind"] for each in await run.findings()]
         assert 1 == kinds.count("containment")  # the rule in shadow tells nobody
 
+        assert {"analysis"} == threads
         settings_file = tmp_path / "rules.json"
         settings_file.write_text(json.dumps(given))
         words = ("policy", "test", "--since", "1d", "--config", str(settings_file))
