@@ -99,7 +99,7 @@ class ToldFindings:
         for below, above in zip(finding.path, finding.path[1:], strict=False):
             self._hang(below, above)
         agent = named_agent(finding.agent)
-        if agent is not None and not finding.path:
+        if agent is not None and agent not in finding.path:
             self._hang(finding.presented, agent)
         for rule in rules:
             target = subject_of(finding, rule, self._registry)
