@@ -203,7 +203,6 @@ COMMANDS: Final = (
     ("restorer", "lift", AGENT, "agent.id:writer", "--reason", "x"),
     ("viewer", "why", KEY),
     ("revoker", "revoke", "agent.id:reader", "--plan"),
-    ("revoker", "apply", "none"),
     ("viewer", "why", "agent.id:writer"),
     ("viewer", "why", "secret:s3cr3t-value"),
     ("viewer", "blast-radius", KEY),
