@@ -124,6 +124,11 @@ class FakeActuator(Actuator):
         target, issuer = step.target, self.issuer
         self.world.check(target)
         issuer.acts.append((target.wanted.value, target.identifier))
+        # What was sent takes effect, whether or not its sender still lives.
+        return await asyncio.shield(asyncio.ensure_future(self._take_effect(target)))
+
+    async def _take_effect(self, target: EndTarget) -> ActAnswer:
+        issuer = self.issuer
         await issuer.answers()
         for child in issuer.mints.pop(target.identifier, ()):
             issuer.alive.add(child)
@@ -157,7 +162,7 @@ class FakeActuator(Actuator):
                 yield each
 
 
-@define
+@define(slots=False)
 class World:
     """Facts, a table, issuers, and what is durable of the work on them.
 
@@ -180,6 +185,8 @@ class World:
     registry: Registry = field(init=False)
     _applied: int = field(default=0, init=False)
     _number: int = field(default=0, init=False)
+    _above: dict[Identifier, list[Identifier]] = Factory(lambda: defaultdict(list))
+    _ended: dict[Identifier, Effect] = Factory(dict)
 
     @registry.default
     def _empty(self) -> Registry:
@@ -239,21 +246,20 @@ class World:
             event_id=str(self._number), **values,
         )  # fmt: skip
         self.accepted.append(fact)
+        ended = self._ended
+        if isinstance(fact, Edge):
+            self._above[fact.child].append(fact.parent)
+        elif isinstance(fact, Cause) and ended.get(fact.target) != Effect.REVOKE:
+            ended[fact.target] = fact.effect
+        elif isinstance(fact, Lift) and ended.get(fact.target) == Effect.SUSPEND:
+            del ended[fact.target]
 
     def condemned(self, name: Identifier) -> Effect | None:
         """Find what ends something by all that was accepted: a walk up."""
-        above: dict[Identifier, list[Identifier]] = defaultdict(list)
-        ended: dict[Identifier, Effect] = {}
-        for fact in self.accepted:
-            if isinstance(fact, Edge):
-                above[fact.child].append(fact.parent)
-            elif isinstance(fact, Cause) and ended.get(fact.target) != Effect.REVOKE:
-                ended[fact.target] = fact.effect
-            elif isinstance(fact, Lift) and ended.get(fact.target) == Effect.SUSPEND:
-                del ended[fact.target]
+        above, ended = self._above, self._ended
         seen, todo = {name}, [name]
         for each in todo:
-            for up in above[each]:
+            for up in above.get(each, ()):
                 if up not in seen:
                     seen.add(up)
                     todo.append(up)
@@ -330,12 +336,14 @@ class World:
         return {each.identifier: each for each in found}
 
 
-async def until(world: World, over: Any, seconds: float = 20_000.0) -> None:
-    """Wait until something is so."""
+async def until(
+    world: World, over: Any, seconds: float = 20_000.0, every: float = 0.5
+) -> None:
+    """Wait until something is so, looking every so many seconds."""
     end = world.now() + seconds
     while not over():
         assert world.now() < end, "it never came to be"
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(every)
 
 
 def ids(kind: str, names: Iterable[object]) -> list[Identifier]:

@@ -10,7 +10,7 @@ import pytest
 
 from agents_registry.facts import Effect, Node
 from agents_registry.identifiers import Identifier
-from streams.stages.ending.items import EndingState
+from streams.stages.ending.items import EndingItem, EndingState
 from tests import virtual
 from tests.ending_world import World, until
 
@@ -209,6 +209,56 @@ def test_a_lift_stops_what_is_not_done_yet() -> None:
     assert [] == world.issuers["aws"].acts
     assert world.issuers["vault"].usable(TOKEN)
     assert world.issuers["vault"].usable(CHILD)
+
+
+def test_a_lift_in_the_last_moment_stops_an_act() -> None:
+    """What is recorded as begun is not made when its cause was lifted meanwhile."""
+
+    async def story(world: World) -> None:
+        begin = world.begin
+
+        async def lifted(item: EndingItem) -> None:
+            await begin(item)
+            world.lift(KEY)
+
+        world.begin = lifted  # type: ignore[method-assign]
+        world.end(KEY, Effect.SUSPEND)
+        await until(world, lambda: states(world).get(KEY) is EndingState.STOPPED)
+
+    world = told(story)
+
+    assert [] == world.issuers["aws"].acts
+
+
+def test_what_is_limited_for_long_is_not_given_up() -> None:
+    """An issuer that asks to wait a hundred times ends it nevertheless."""
+
+    async def story(world: World) -> None:
+        world.issuers["aws"].limit = 0
+        world.end(KEY)
+        await asyncio.sleep(600)
+        assert states(world)[KEY] is EndingState.PENDING
+        world.issuers["aws"].limit = 100
+        await until(world, lambda: settled(world, 1))
+
+    world = told(story)
+
+    assert {KEY: EndingState.ENDED} == states(world)
+
+
+def test_an_issuer_that_gives_no_answer_proves_nothing() -> None:
+    """Where the probe cannot tell, it counts as neither."""
+
+    async def story(world: World) -> None:
+        world.issuers["aws"].away = (0.0, 50.0)
+        world.end(KEY)
+        await asyncio.sleep(40)
+        assert "unreachable" == shown(world, KEY)
+        await until(world, lambda: settled(world, 1))
+
+    world = told(story)
+
+    assert [("ended", KEY)] == world.issuers["aws"].acts
 
 
 def test_a_suspend_is_left_to_guards_where_it_cannot_be_given_back() -> None:

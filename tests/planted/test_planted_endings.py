@@ -1,0 +1,74 @@
+"""Bugs planted into what ends at issuers are caught by its stories."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from tests.planted.copies import (
+    PRODUCT,
+    Change,
+    caught,
+    copied,
+    passed,
+    plant,
+    run_tests,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [pytest.mark.planted, pytest.mark.timeout(300)]
+
+WORK: Final = "streams/services/ending_work.py"
+PROGRESS: Final = "streams/stages/ending/progress.py"
+QUEUE: Final = "streams/stages/ending/queue.py"
+TESTS: Final = "tests/unit/test_ending_rounds.py"
+COPIED: Final = (
+    *PRODUCT, "conformance", "pyproject.toml", "rescind_guard", "tests/__init__.py",
+    "tests/conftest.py", "tests/ending_world.py", "tests/virtual.py", "tests/unit",
+)  # fmt: skip
+BUGS: Final = {
+    "the status of an act decides": Change(
+        WORK, "if progress.reached(begun, probed):", "if acted.done:"
+    ),
+    "an act is made after the cause was lifted": Change(
+        WORK, "if checked is not begun:", "if checked is None:"
+    ),
+    "what was made between is missed": Change(
+        WORK, "new = [each for each in made if", "new = [each for each in made[:0] if"
+    ),
+    "what nobody knows counts as dead": Change(
+        PROGRESS,
+        "return probed.found is wanted",
+        "return probed.found is not Alive.ALIVE",
+    ),
+    "what was made is ended before its maker": Change(
+        QUEUE, "rank < item.rank", "rank > item.rank"
+    ),
+    "a limit of the issuer is a failure": Change(
+        PROGRESS, "if probed.retry_after is not None:", "if probed.retry_after == -1:"
+    ),
+}
+CHANGES: Final = list(BUGS.values())
+
+
+@pytest.fixture
+def copy(tmp_path: Path, repository: Path) -> Path:
+    """Give a copy of the product and of the tests."""
+    names = (name for name in COPIED if (repository / name).exists())
+    return copied(repository, tmp_path, *names)
+
+
+def test_the_stories_pass_as_they_are(copy: Path) -> None:
+    """A copy that fails anyway would catch every bug."""
+    assert passed(run_tests(copy, TESTS))
+
+
+@pytest.mark.parametrize("name", BUGS)
+def test_a_planted_bug_is_caught(copy: Path, name: str) -> None:
+    """The tests run (no import error) and one of them fails."""
+    plant(copy, BUGS[name])
+
+    assert caught(run_tests(copy, TESTS, "-x"))

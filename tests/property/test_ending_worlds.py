@@ -1,0 +1,192 @@
+"""Seeded worlds of issuers that are slow, limited, away or lie, and of kills of ours.
+
+Each descendant of a revoke ends probed dead, or is named as not ended; nothing is acted
+on but what a standing cause reaches when the act is made; and whatever is suspended and
+lifted can be used again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from random import Random
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from agents_registry.facts import Effect, Node
+from agents_registry.identifiers import Identifier
+from streams.stages.ending.items import EndingState
+from tests import virtual
+from tests.ending_world import KINDS, World, until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.property
+
+WORLDS: Final = int(os.environ.get("RESCIND_ENDING_WORLDS", "300"))
+ROOT: Final = Identifier("agent.id", "root")
+NAMED: Final = frozenset({EndingState.FAILED, EndingState.NO_WAY})
+OVER: Final = NAMED | {EndingState.ENDED, EndingState.STOPPED, EndingState.RESTORED}
+
+
+def grown(world: World, count: int) -> list[Identifier]:
+    """Declare agents, and credentials that hang on each other."""
+    random = world.random
+    world.accept(Node, node=ROOT)
+    names = [ROOT]
+    for number in range(count):
+        kind = random.choice(tuple(KINDS))
+        name = Identifier(kind, f"n{number}")
+        parent = names[int(random.random() * random.random() * len(names))]
+        world.node(name, parent, alive=random.random() < 0.95)
+        names.append(name)
+    return names[1:]
+
+
+def troubled(world: World, names: list[Identifier]) -> None:
+    """Give issuers their faults."""
+    random = world.random
+    for name, issuer in world.issuers.items():
+        own = [each for each in names if each.kind.startswith(name)]
+        some = [each for each in own if random.random() < 0.1]
+        issuer.lies = {each: random.choice((1, 2, 1000)) for each in some}
+        if random.random() < 0.5:
+            issuer.slow = random.random() * 3
+        if random.random() < 0.3:
+            issuer.limit = random.choice((3, 10))
+        if random.random() < 0.5:
+            begin = random.random() * 30
+            issuer.away = (begin, begin + random.random() * 600)
+        for each in own:
+            if KINDS[each.kind].mints and random.random() < 0.1:
+                kind = random.choice([k for k in KINDS if k.startswith(name)])
+                late = Identifier(kind, f"{each.value}-late")
+                issuer.mints[each] = [late]
+
+
+async def lived(world: World, count: int, kills: int) -> list[Identifier]:
+    """Let things happen while processes come and go, until all is over."""
+    random = world.random
+    names = grown(world, count)
+    troubled(world, names)
+    suspended = random.choice(names)
+    working = asyncio.create_task(world.rounds().run())
+    world.end(suspended, Effect.SUSPEND)
+    await asyncio.sleep(random.random() * 20)
+    world.end(random.choice(names))
+    if random.random() < 0.5:
+        world.end(ROOT)
+    for _ in range(kills):
+        await asyncio.sleep(random.random() * 15)
+        working.cancel()
+        await asyncio.wait([working])
+        if not working.cancelled() and working.exception():
+            raise working.exception() or AssertionError
+        working = asyncio.create_task(world.rounds().run())
+    if random.random() < 0.7:
+        world.lift(suspended)
+    await asyncio.sleep(5)
+    try:
+        await until(world, lambda: settled(world), 100_000, every=3)
+    finally:
+        working.cancel()
+        await asyncio.wait([working])
+    return names
+
+
+def settled(world: World) -> bool:
+    """Whether all that is condemned is over, and nothing else is open."""
+    items = world.items()
+    for name in {node for issuer in world.issuers.values() for node in issuer.alive}:
+        if world.condemned(name) is Effect.REVOKE and name not in items:
+            return False
+    return all(each.state in OVER for each in items.values())
+
+
+def judge(world: World) -> None:
+    """Hold what became of everything against what should have."""
+    items = world.items()
+    assert [] == world.outside
+    for issuer in world.issuers.values():
+        for name in issuer.alive:
+            effect = world.condemned(name)
+            state = items[name].state if name in items else None
+            if effect is Effect.REVOKE:
+                assert state in NAMED, (name, items.get(name))
+            elif effect is Effect.SUSPEND and KINDS[name.kind].suspends:
+                dead = not issuer.usable(name)
+                assert dead or state in NAMED, (name, items.get(name))
+            elif effect is None:
+                assert issuer.usable(name) or state in NAMED, (name, items.get(name))
+    for name, item in items.items():
+        if item.state is EndingState.ENDED and item.wanted.value == "ended":
+            alive = any(name in issuer.alive for issuer in world.issuers.values())
+            assert not alive, item
+
+
+def run(seed: int, count: int, kills: int) -> World:
+    """Live through a world."""
+
+    async def main(loop: virtual.VirtualLoop) -> World:
+        world = World(loop, Random(seed))
+        world.issuer("vault", at_once=8)
+        world.issuer("aws", at_once=3)
+        await lived(world, count, kills)
+        return world
+
+    world: World = virtual.run(main)
+    return world
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_each_is_probed_dead_or_named(seed: int) -> None:
+    """Small worlds, each with two kills."""
+    judge(run(seed, count=25, kills=2))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3000)
+def test_many_worlds() -> None:
+    """Three hundred of them."""
+    for seed in range(1000, 1000 + WORLDS):
+        judge(run(seed, count=40, kills=4))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+def test_ten_thousand_descendants() -> None:
+    """One revoke, all issuers in trouble, and four kills."""
+
+    def at_once(world: World) -> None:
+        world.end(ROOT)
+
+    judge(large(7, 10_000, at_once))
+
+
+def large(seed: int, count: int, begin: Callable[[World], None]) -> World:
+    """Live through a world with one cause."""
+
+    async def main(loop: virtual.VirtualLoop) -> World:
+        world = World(loop, Random(seed))
+        more: dict[str, Any] = {"at_once": 64, "limit": 100_000}
+        world.issuer("vault", **more)
+        world.issuer("aws", **more)
+        names = grown(world, count)
+        troubled(world, names)
+        for issuer in world.issuers.values():
+            issuer.limit = 1_000_000
+        begin(world)
+        working = asyncio.create_task(world.rounds().run())
+        for _ in range(4):
+            await asyncio.sleep(20)
+            working.cancel()
+            await asyncio.wait([working])
+            working = asyncio.create_task(world.rounds().run())
+        await until(world, lambda: settled(world), 1_000_000, every=60)
+        working.cancel()
+        return world
+
+    world: World = virtual.run(main)
+    return world
