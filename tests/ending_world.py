@@ -230,9 +230,16 @@ class World:
         if alive:
             self.issuers[name.kind.partition(".")[0]].alive.add(name)
 
-    def end(self, target: Identifier, effect: Effect = Effect.REVOKE) -> None:
+    def end(
+        self, target: Identifier, effect: Effect = Effect.REVOKE, **more: Any
+    ) -> None:
         """Accept a cause."""
-        self.accept(Cause, target=target, effect=effect, at=self.clock())
+        self.accept(Cause, target=target, effect=effect, at=self.clock(), **more)
+
+    def lapse(self, target: Identifier, at: int) -> None:
+        """Note when a cause has no effect any more, by its own end."""
+        seconds = (at - self.clock()) / SECOND
+        self.loop.call_later(seconds, self._ended.pop, target, None)
 
     def lift(self, target: Identifier) -> None:
         """Accept a lift."""

@@ -20,7 +20,7 @@ from attrs import define, evolve, field
 from agents_registry.identifiers import NodeClass
 from enforcement.turns import in_turns, undisturbed
 from streams.model.endings import Ending, WantedEnd
-from streams.model.times import DAY
+from streams.model.times import DAY, SECOND
 from streams.ports.fact_log import NotWrittenError
 from streams.ports.findings_log import BehindError
 from streams.services.ending_faults import IssuerFaults
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from streams.stages.ending.condemned import Reachable
 
 LOOK_SECONDS: Final = 0.5
+LOOK_ANYWAY: Final = 15 * SECOND
 REST: Final = 9  # times that a look took, before the next one
 AT_ONCE: Final = 256  # items kept together
 MOST_NAMES: Final = 17
@@ -135,10 +136,12 @@ class EndingRounds:
         await self._table.catch_up()
         registry, records = self._table.registry, self._records
         orders = [(records.approvals(n), records.retried(n)) for n in self.issuers]
-        seen = (id(registry), registry.changes, orders)
+        now = self._clock()
+        # A cause may end by the clock alone.
+        seen = (id(registry), registry.changes, orders, now // LOOK_ANYWAY)
         if seen == self._seen:
             return
-        causes = await undisturbed(registry, lambda: standing_causes(registry))
+        causes = await undisturbed(registry, lambda: standing_causes(registry, now))
         standing = {cause.digest.hex() for cause in causes}
         await self._keep(self._lifted(standing))
         for cause in causes:

@@ -10,6 +10,7 @@ import pytest
 
 from agents_registry.facts import Effect, Node
 from agents_registry.identifiers import Identifier
+from streams.model.times import SECOND
 from streams.stages.ending.items import EndingItem, EndingState
 from tests import virtual
 from tests.ending_world import World, until
@@ -339,3 +340,19 @@ def shown(world: World, name: Identifier) -> str | None:
     """Return what closure shows of something."""
     item = world.items().get(name)
     return None if item is None else item.shown
+
+
+def test_a_suspend_that_is_over_by_the_clock_is_given_back() -> None:
+    """No fact says so: the end stands in the cause."""
+
+    async def story(world: World) -> None:
+        until_then = world.clock() + 60 * SECOND
+        world.end(KEY, Effect.SUSPEND, until=until_then)
+        await until(world, lambda: settled(world, 1))
+        assert not world.issuers["aws"].usable(KEY)
+        world.lapse(KEY, until_then)
+        await until(world, lambda: states(world)[KEY] is EndingState.RESTORED, 600)
+
+    world = told(story)
+
+    assert world.issuers["aws"].usable(KEY)

@@ -54,13 +54,13 @@ class Condemnation(NamedTuple):
     not_before: int | None = None
 
 
-def standing_causes(registry: Registry) -> Steps[list[RecordedCause]]:
-    """Find the causes in force that end what they reach."""
+def standing_causes(registry: Registry, now: int) -> Steps[list[RecordedCause]]:
+    """Find the causes in force that end what they reach; ``now`` in ns."""
     found = []
     for count, cause in enumerate(registry.causes.all()):
         if not count & STEP:
             yield
-        if cause.effect in _ENDING and registry.causes.in_force(cause):
+        if cause.effect in _ENDING and registry.causes.in_force(cause, now=now):
             found.append(cause)
     return found
 
