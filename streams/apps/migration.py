@@ -42,8 +42,10 @@ from streams.http.table_answers import table_row
 from streams.observability.failpoints import failpoint
 from streams.ports.keyed_store import (
     CURSOR,
+    ORDER_PART,
     PENDING,
     PLACE,
+    SCHEDULE,
     SCIM,
     SILENCE,
     STATUS_ENTRY,
@@ -67,7 +69,9 @@ ACK_SECONDS: Final = 60.0
 BY: Final = "migrate"  # whose blocks of accesses these are
 # Credentials name their lists for as long as they live. The log is another one there,
 # so no index of these lists is given any more.
-MOVED_KINDS: Final = {CURSOR, PLACE, SCIM, SILENCE, STATUS_ENTRY, STATUS_LIST}
+MOVED_KINDS: Final = {
+    CURSOR, ORDER_PART, PLACE, SCHEDULE, SCIM, SILENCE, STATUS_ENTRY, STATUS_LIST,
+}  # fmt: skip
 
 
 class MigrationError(Exception):

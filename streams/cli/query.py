@@ -177,9 +177,13 @@ def _why(answer: dict[str, Any]) -> str:
             ("time", cause["at"]),
             ("fact", cause["id"]),
         ]
+        facts += [("ends", cause["until"])] if cause.get("until") else []
     if answer["alive"]:
         above = answer["ancestors"]
         facts += [("hangs on", f"{other} ({depth})") for other, depth in above]
+    for ended in answer.get("over", []):
+        said = f"{ended['effect']} of {ended['target']}, by itself at {ended['until']}"
+        facts.append(("ended", said))
     makers = answer.get("created_by", [])
     for maker in makers:
         is_dead = "" if maker["allowed"] else ", which is denied"
@@ -209,6 +213,8 @@ def _reason(answer: dict[str, Any]) -> str:
             return _REASONS[UNKNOWN]
         return f"{cause['effect']}, {_via(answer)}"
     text = _REASONS.get(reason, reason)
+    if reason == "suspended" and (cause or {}).get("until"):
+        text = "suspended, until a restore or its end"
     if reason == "not_before" and (mark := answer.get("lives_if_issued_after")):
         text = f"what was issued until {mark} is ended; newer tokens live"
     return f"{text}, {_via(answer)}" if cause is not None else text

@@ -6,7 +6,7 @@ import itertools
 from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry import inventory
-from agents_registry.causes import CauseRef
+from agents_registry.causes import CauseRef, reference
 from agents_registry.death import Fate, latest_mark
 from agents_registry.presentation import Presented
 from agents_registry.verdict import judging
@@ -16,6 +16,7 @@ from streams.model.times import rfc3339
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from agents_registry.cause_rows import RecordedCause
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
@@ -77,7 +78,8 @@ def explained(
     verdict = yield from judging(registry, Presented((identifier,)), now=now)
     fate = Fate(registry, identifier, now)
     died = yield from fate.dying(at=at, inclusive=True)
-    watermark = latest_mark((yield from fate.causes_above()))
+    above_it = yield from fate.causes_above()
+    watermark, over = latest_mark(above_it), _over(registry, above_it, now)
     path = died.path if died is not None else verdict.path
     above = []
     for name, depth in itertools.islice(
@@ -98,10 +100,23 @@ def explained(
         "path": [str(name) for name in path],
         "cause": cause_as_plain(died.cause if died is not None else verdict.cause),
         "lives_if_issued_after": None if watermark is None else rfc3339(watermark),
+        "over": [cause_as_plain(cause) for cause in over],
         "ancestors": above,
         "created_by": makers,
         "created": len(inventory.created_by(registry, identifier)),
     }
+
+
+def _over(
+    registry: Registry, causes: Iterable[RecordedCause], now: int
+) -> list[CauseRef]:
+    """Return causes that ended by themselves, the latest first."""
+    ended = sorted(
+        (cause for cause in causes if cause.is_over(None, now)),
+        key=lambda cause: (cause.until, cause.fact_id),
+        reverse=True,
+    )
+    return [reference(registry, cause) for cause in ended[:MAKERS]]
 
 
 def cause_as_plain(cause: CauseRef | None) -> dict[str, Any] | None:

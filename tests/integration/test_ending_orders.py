@@ -10,7 +10,7 @@ import pytest
 
 from agents_registry.life import Reason
 from enforcement import Guard
-from streams.model.times import SECOND
+from streams.model.times import SECOND, rfc3339
 from tests.held_loop import least_held
 from tests.integration.serving import DEADLINE, running, until
 from tests.integration.test_blast_limit import LIMIT, grow, limited, paged
@@ -85,6 +85,28 @@ async def test_each_act_is_denied_by_a_guard_as_it_says(tmp_path: Path) -> None:
         assert await reason("not-before", "api|read") is Reason.NOT_BEFORE
         assert await reason("suspensions", "api|read") is Reason.SUSPENDED
         assert await reason("revocations", "api|read") is Reason.REVOKED
+
+
+async def test_a_suspend_ends_by_itself_and_why_says_so(tmp_path: Path) -> None:
+    """With its end while it lasts, and that it was there afterwards."""
+    now = [time.time_ns()]
+    async with running(tmp_path, clock=lambda: now[0]) as run:
+        await declared(run)
+        suspend = ("suspend", AGENT, "--for", "2h", *WHY)
+        code, out = await command(run, "revoker", *suspend)
+        end = rfc3339(now[0] + 7200 * SECOND)
+        assert (code, f", until {end}.\n" in out) == (0, True), out
+        _, out = await command(run, "viewer", "why", CHILD)
+        assert "suspended, until a restore or its end, through an ancestor" in out
+        assert f"  ends       {end}\n" in out
+        now[0] += 7200 * SECOND
+        assert not await lives(run, CHILD)  # within the tolerance for clocks
+        now[0] += 10 * SECOND
+        assert await lives(run, CHILD)
+        _, out = await command(run, "viewer", "why", CHILD)
+        assert f"  ended      suspend of {AGENT}, by itself at {end}\n" in out
+        _, audit = await run.get("/v1/audit?limit=1000")
+        assert f"until {end}: INC-7" in str(audit)
 
 
 async def test_what_is_no_order_is_refused_with_what_to_do(tmp_path: Path) -> None:

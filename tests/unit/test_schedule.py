@@ -150,6 +150,22 @@ async def test_of_two_processes_one_carries_it_out(world: World) -> None:
     assert len(world.taken) == 1
 
 
+async def test_of_two_claims_the_one_that_was_heard_first_counts(
+    world: World,
+) -> None:
+    """Both were made before either was heard."""
+    second = world.process("i1")
+    await world.order()
+    world.now = DUE
+    for owner in ("i0", "i1"):
+        claim = orjson.dumps({"by": owner, "at": DUE})
+        await world.kept.put(SCHEDULE_CLAIM, "o1", claim)
+    await second.carry_out()
+    assert world.taken == []
+    await world.first.carry_out()
+    assert len(world.taken) == 1
+
+
 async def test_who_claimed_and_is_gone_is_replaced(world: World) -> None:
     """After a while; a slow one that writes all the same writes the same fact."""
     second = world.process("i1")
