@@ -1,0 +1,131 @@
+"""Bugs planted into actuators: what may live is dead there, or more is ended.
+
+What an issuer says is a proof only where it is its own word on the target.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import pytest
+
+from tests.campaigns import some
+from tests.planted.copies import PRODUCT, Change, caught, copied, plant, run_tests
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [pytest.mark.planted, pytest.mark.timeout(300)]
+
+COPIED: Final = (
+    *PRODUCT, "pyproject.toml", "docs", "tests/conftest.py", "tests/issuers",
+    "tests/unit/test_issuers.py", "tests/unit/test_issuer_ways.py",
+    "tests/unit/test_issuer_webhook.py",
+)  # fmt: skip
+ALL: Final = "tests/unit/test_issuers.py"
+WAYS: Final = "tests/unit/test_issuer_ways.py"
+HOOK: Final = "tests/unit/test_issuer_webhook.py"
+ROOM: Final = "streams/actuators"
+
+
+class Wrong(NamedTuple):
+    """A wrong line, and the file of the test that must fail."""
+
+    change: Change
+    test: str
+
+
+BUGS: Final = {
+    "a 404 of anybody is the issuer's word": Wrong(
+        Change(f"{ROOM}/calls.py",
+               "if missing is not None and answer.status in GONE and missing(answer):",
+               "if missing is not None and answer.status in GONE:"), ALL
+    ),
+    "an error is an empty answer": Wrong(
+        Change(f"{ROOM}/calls.py",
+               "        if answer.status != _OK:\n"
+               "            raise unusable(call, answer)\n        try:",
+               "        try:"), ALL
+    ),
+    "a probe believes what the act answered": Wrong(
+        Change(f"{ROOM}/ways.py", "        return Probed(seen.alive, seen.reason)",
+               "        return Probed(Alive.DEAD, seen.reason)"), ALL
+    ),
+    "a plan acts on what is done": Wrong(
+        Change(f"{ROOM}/ways.py", "calls = () if done else", "calls = () if () else"),
+        ALL,
+    ),
+    "the calls after a refused one are made": Wrong(
+        Change(f"{ROOM}/ways.py", "if not call.taken(answer):",
+               "if not call.taken(answer) and call is calls[-1]:"), ALL
+    ),
+    "an offline session is none": Wrong(
+        Change(f"{ROOM}/keycloak/ways.py",
+               '(("online", False), ("offline", True)):\n            sessions',
+               '(("online", False),):\n            sessions'), ALL
+    ),
+    "the second of the cause is covered": Wrong(
+        Change(f"{ROOM}/keycloak/ways.py", "return time // SECOND + 1",
+               "return time // SECOND"), WAYS
+    ),
+    "what was exchanged outlives its client": Wrong(
+        Change(f"{ROOM}/keycloak/ways.py",
+               'if client.get("serviceAccountsEnabled") is not True:',
+               "if client:"), ALL
+    ),
+    "a client of another realm is ended": Wrong(
+        Change(f"{ROOM}/keycloak/realm.py", "if self._id != realm_id:",
+               "if not realm_id:"), WAYS
+    ),
+    "what has the name by now is deleted": Wrong(
+        Change(f"{ROOM}/kubernetes/ways.py", '"preconditions": {"uid": found["uid"]},',
+               '"preconditions": {"uid": "u-2"} and {},'), WAYS
+    ),
+    "what an API server remembers is dead": Wrong(
+        Change(f"{ROOM}/kubernetes/ways.py", "if self.clock() - since < CACHED:",
+               "if self.clock() - since < 0:"), WAYS
+    ),
+    "an old service account is a new one": Wrong(
+        Change(f"{ROOM}/kubernetes/ways.py",
+               'return same_second and replaced not in (None, metadata.get("uid"))',
+               "return same_second"), WAYS
+    ),
+    "a policy for earlier sessions is enough": Wrong(
+        Change(f"{ROOM}/aws/policies.py", "until is not None and until > time",
+               "until is not None and until < time"), ALL
+    ),
+    "a clearing that failed is one": Wrong(
+        Change(f"{ROOM}/okta/ways.py",
+               'if {"result": "SUCCESS"} not in [_result(one) for one in outcomes]:',
+               "if not outcomes:"), WAYS
+    ),
+    "a key in a repository that nobody sees is gone": Wrong(
+        Change(f"{ROOM}/github/ways.py", '.get("repository_selection") == "all":',
+               '.get("repository_selection"):'), WAYS
+    ),
+    "a next page elsewhere gets the token": Wrong(
+        Change(f"{ROOM}/entra/ways.py",
+               'not link.startswith(f"{api.base}{below}?"):', "not link:"), WAYS
+    ),
+    "an answer of yesterday is a proof": Wrong(
+        Change(f"{ROOM}/webhook/messages.py", 'if answer.get("id") != question:',
+               'if not answer.get("id"):'), HOOK
+    ),
+    "an act is another one each time": Wrong(
+        Change(f"{ROOM}/webhook/endings.py", "END, id_of(target), target",
+               "END, self.fresh(), target"), HOOK
+    ),
+}  # fmt: skip
+CHANGES: Final = [each.change for each in BUGS.values()]
+QUICK: Final = (
+    "a 404 of anybody is the issuer's word", "an answer of yesterday is a proof",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", some(BUGS, QUICK))
+def test_a_wrong_line_is_caught(repository: Path, tmp_path: Path, name: str) -> None:
+    """The test fails on the changed copy, by what it asserts."""
+    copied(repository, tmp_path, *COPIED)
+    plant(tmp_path, BUGS[name].change)
+
+    assert caught(run_tests(tmp_path, BUGS[name].test))
