@@ -32,7 +32,7 @@ REST := conformance/*,enforcement/*,rescind_guard/*,schemas/*,streams/*
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo demo-kafka kafka go node test test-planted test-long test-all lint \
-	format bench campaign coverage public-samples e2e-keycloak promtool test-image \
+	format bench campaign coverage public-samples e2e-keycloak e2e-kubernetes promtool test-image \
 	guard-wheel dist workflows clean
 
 help: ## Say what there is to make
@@ -159,6 +159,10 @@ public-samples: install ## Read the public samples in the folder RESCIND_FIXTURE
 # Needs a Keycloak that runs; docs/sources/keycloak.md says how to start one.
 e2e-keycloak: install ## Revoke at a running Keycloak; see it denied at a guard
 	$(RUN)/pytest -m live -s tests/e2e/test_keycloak_live.py tests/e2e/test_issuer_keycloak.py
+
+# KUBERNETES_BINARIES names a folder with etcd and kube-apiserver.
+e2e-kubernetes: install ## End service accounts, secrets and pods at a real API server
+	$(RUN)/pytest -m live -s tests/e2e/test_issuer_kubernetes.py
 
 # RESCIND_IMAGE_BASE names another base; deploy/docker/base.sh makes one.
 test-image: install ## Build the image, and run the demos in it; needs a Docker engine

@@ -13,7 +13,15 @@ from attrs import define, evolve, field, frozen
 
 from streams.actuators.actuator import Actuator
 from streams.actuators.calls import Call
-from streams.model.endings import ActAnswer, Alive, EndStep, NoWay, Probed, WantedEnd
+from streams.model.endings import (
+    ActAnswer,
+    Alive,
+    Ending,
+    EndStep,
+    NoWay,
+    Probed,
+    WantedEnd,
+)
 from streams.outbound.answers import RequestError
 from streams.outbound.waits import waiting
 
@@ -22,7 +30,7 @@ if TYPE_CHECKING:
 
     from agents_registry.identifiers import Identifier
     from streams.actuators.calls import IssuerApi
-    from streams.model.endings import Ending, EndTarget
+    from streams.model.endings import EndTarget
     from streams.outbound.answers import HttpAnswer
 
 
@@ -93,6 +101,38 @@ class Way(ABC):
         nothing: tuple[Identifier, ...] = ()
         for each in nothing:
             yield each
+
+
+class AboveWay(Way):
+    """Something that ends with what it requires, such as a token with its session.
+
+    Args:
+        ways: of what it may require, by kind.
+        reason: why it has no way where nothing of that ends.
+    """
+
+    ending: ClassVar[Ending] = Ending("it ends with what it requires", above=True)
+
+    def __init__(self, ways: Mapping[str, Way], reason: str) -> None:
+        self._ways = ways
+        self._reason = reason
+
+    async def look(self, api: IssuerApi, target: EndTarget) -> Look:
+        """Look at what it requires and ends with."""
+        waits = [one for one in target.above if one.identifier.kind in self._ways]
+        for one in waits:
+            seen = await self._ways[one.identifier.kind].look(api, one)
+            if seen.alive is Alive.DEAD:
+                return dead(f"with its {one.identifier.kind}: {seen.reason}")
+        if not waits:
+            return never(self._reason)
+        kinds = ", ".join(sorted({one.identifier.kind for one in waits}))
+        return unknown(f"it ends with its {kinds}, which lives")
+
+    def calls(self, target: EndTarget, found: Mapping[str, Any]) -> Iterable[Call]:
+        """Return none."""
+        del target, found
+        return ()
 
 
 class RecordWay(Way):

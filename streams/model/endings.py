@@ -50,6 +50,8 @@ class Ending:
         dated: all that was issued under it up to a time can be ended, while it lives
             on.
         settles: seconds that the issuer may take until a probe shows what was done.
+        above: it has no door of its own, and ends with something that it requires: the
+            target names what of that is to end too.
     """
 
     how: str
@@ -57,6 +59,7 @@ class Ending:
     suspends: bool = False
     dated: bool = False
     settles: float = 5.0
+    above: bool = False
 
 
 @frozen
@@ -68,12 +71,15 @@ class EndTarget:
         names: its other names.
         not_before: only what was issued under it up to this time (ns) is to end; None:
             it is to end itself.
+        above: what it requires and ends with, as that is to end at the same issuer;
+            only where its `Ending` asks for it.
     """
 
     identifier: Identifier
     names: tuple[Identifier, ...] = ()
     wanted: WantedEnd = WantedEnd.ENDED
     not_before: int | None = None
+    above: tuple[EndTarget, ...] = ()
 
 
 @frozen

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from attrs import define, evolve, field
 
+from agents_registry.lineage import NONE
 from enforcement.turns import undisturbed
-from streams.model.endings import Alive, NoWay, Probed, WantedEnd
+from streams.model.endings import Alive, EndTarget, NoWay, Probed, WantedEnd
 from streams.model.times import SECOND
 from streams.observability.failpoints import failpoint
 from streams.ports.fact_log import NotWrittenError
@@ -36,6 +37,7 @@ IDLE_SECONDS: Final = 0.25
 AGAIN: Final = SECOND  # after something of ours could not be asked or kept
 UNTOLD: Final = "its authority may not speak of what it made: {}"
 MOST_ROUNDS: Final = 100
+MOST_NAMES: Final = 17
 MINTS_ON: Final = "it is dead, and the issuer tells of ever more that it made"
 
 log = structlog.get_logger()
@@ -98,7 +100,7 @@ class IssuerWork:
         ending = self._issuer.ending(item.identifier)
         if checked is not item or ending is None:
             return checked if ending else progress.no_way(item, "", self._clock())
-        probed = await self._issuer.probe(item.target)
+        probed = await self._issuer.probe(await self._target(item, ending))
         if progress.reached(item, probed) or probed.found is Alive.UNKNOWN:
             return await self._after(item, probed, ending)
         patience = self._issuer.patience
@@ -110,7 +112,8 @@ class IssuerWork:
     async def _act(self, item: EndingItem, ending: Ending) -> EndingItem:
         """Plan and make an act, and find out what it did."""
         issuer, patience = self._issuer, self._issuer.patience
-        step = await issuer.plan(item.target)
+        target = await self._target(item, ending)
+        step = await issuer.plan(target)
         if isinstance(step, NoWay):
             return progress.no_way(item, step.reason, self._clock())
         if isinstance(step, Probed):
@@ -126,7 +129,7 @@ class IssuerWork:
         acted = await issuer.act(step)
         failpoint("actuator.acted")
         self.acts += 1
-        probed = await issuer.probe(item.target)
+        probed = await issuer.probe(target)
         now, begun = self._clock(), evolve(begun, done=acted.done)
         if progress.reached(begun, probed):
             return await self._after(begun, probed, ending)
@@ -138,6 +141,28 @@ class IssuerWork:
         if probed.found is Alive.UNKNOWN:
             return progress.unknown(begun, probed, patience, now)
         return progress.still_alive(begun, probed, ending, patience, now)
+
+    async def _target(self, item: EndingItem, ending: Ending) -> EndTarget:
+        """Return what the actuator is asked about, with what that ends with."""
+        if not ending.above:
+            return item.target
+        lineage = self._table.registry.lineage
+        node = lineage.find(item.identifier)
+        if node == NONE:
+            return item.target
+        names = lineage.others(node, MOST_NAMES)
+        latest = max(lineage.latest_issue(name) for name in names)
+        above = [parent for name in names for parent, _ in lineage.parents(name)]
+        found = []
+        for each in [lineage.identifier(one) for one in dict.fromkeys(above)]:
+            own = self._issuer.ending(each)
+            due = None if own is None else await self._judged(each, own)
+            # What may have been issued after the time does not end with it.
+            if due is not None and (due.not_before is None or latest <= due.not_before):
+                found.append(
+                    EndTarget(each, wanted=due.wanted, not_before=due.not_before)
+                )
+        return evolve(item.target, above=tuple(found))
 
     async def _after(
         self, item: EndingItem, probed: Probed, ending: Ending

@@ -20,11 +20,13 @@ pytestmark = [pytest.mark.planted, pytest.mark.timeout(300)]
 COPIED: Final = (
     *PRODUCT, "pyproject.toml", "docs", "tests/conftest.py", "tests/issuers",
     "tests/unit/test_issuers.py", "tests/unit/test_issuer_ways.py",
-    "tests/unit/test_issuer_webhook.py",
+    "tests/unit/test_issuer_webhook.py", "tests/unit/test_ending_above.py",
+    "tests/ending_world.py", "tests/virtual.py",
 )  # fmt: skip
 ALL: Final = "tests/unit/test_issuers.py"
 WAYS: Final = "tests/unit/test_issuer_ways.py"
 HOOK: Final = "tests/unit/test_issuer_webhook.py"
+ABOVE: Final = "tests/unit/test_ending_above.py"
 ROOM: Final = "streams/actuators"
 
 
@@ -106,6 +108,15 @@ BUGS: Final = {
     "a next page elsewhere gets the token": Wrong(
         Change(f"{ROOM}/entra/ways.py",
                'not link.startswith(f"{api.base}{below}?"):', "not link:"), WAYS
+    ),
+    "a token of later ends with what ended before": Wrong(
+        Change("streams/services/ending_work.py",
+               "latest <= due.not_before):", "latest):"), ABOVE
+    ),
+    "a token is dead with whoever lives": Wrong(
+        Change(f"{ROOM}/ways.py",
+               "if seen.alive is Alive.DEAD:\n                return dead(f",
+               "if seen.alive is Alive.ALIVE:\n                return dead(f"), WAYS
     ),
     "an answer of yesterday is a proof": Wrong(
         Change(f"{ROOM}/webhook/messages.py", 'if answer.get("id") != question:',

@@ -442,3 +442,50 @@ async def test_an_installation_without_a_token_says_so(
         await header.value(tokens)
     with pytest.raises(RequestError, match="private key"):
         await AppHeader("12", lambda: "x", lambda: 0.0).value(tokens)
+
+
+# ----------------------------------------------------------------- what has no door
+
+
+async def test_a_token_is_dead_with_its_session_or_its_user() -> None:
+    """Once one of what it requires is, and not before."""
+    actuator, issuer = made("keycloak keycloak.user", FakeKeycloak)
+    above = (named("session.id:s"), named("keycloak.user:u", not_before=SINCE))
+    target = named("jwt.jti:t", above=above)
+    probed = await actuator.probe(target)
+    assert probed.found is Alive.UNKNOWN
+    assert "keycloak.user, session.id" in probed.reason
+    with pytest.raises(RequestError, match="unclear"):
+        await actuator.plan(target)
+    await acted(actuator, above[0])
+    assert (await actuator.probe(target)).found is Alive.DEAD
+    assert issuer.users["u"]["enabled"] is True
+
+
+@pytest.mark.parametrize(
+    ("case", "identifier"),
+    [
+        ("keycloak keycloak.user", "jwt.jti:t"),
+        ("kubernetes k8s.secret", "k8s.credential:JTI=t"),
+        ("aws aws.access_key", "aws.access_key:ASIAIOSFODNN7EXAMPLE"),
+    ],
+)
+async def test_a_token_whose_holder_lives_on_has_no_way(
+    case: str, identifier: str
+) -> None:
+    """The reason says what would end it; nothing is asked and nothing is ended."""
+    actuator, issuer = CASES[case].made()
+    found = await actuator.plan(named(identifier, above=(named("agent.id:a"),)))
+    assert isinstance(found, NoWay)
+    assert "end" in found.reason
+    assert issuer.asked == []
+
+
+async def test_a_temporary_key_is_dead_with_its_role() -> None:
+    """By the policy that denies its older sessions."""
+    role = CASES["aws aws.role up to a time"].target
+    actuator, _ = CASES["aws aws.access_key"].made()
+    target = named("aws.access_key:ASIAIOSFODNN7EXAMPLE", above=(role,))
+    assert (await actuator.probe(target)).found is Alive.UNKNOWN
+    await acted(actuator, role)
+    assert (await actuator.probe(target)).found is Alive.DEAD

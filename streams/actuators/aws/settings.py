@@ -10,6 +10,7 @@ from streams.actuators.aws.ways import (
     KEY,
     PASSWORD,
     ROLE,
+    TEMPORARY,
     USER,
     AwsKeyWay,
     AwsPasswordWay,
@@ -18,7 +19,7 @@ from streams.actuators.aws.ways import (
 )
 from streams.actuators.calls import IssuerApi
 from streams.actuators.settings import ServerSettings
-from streams.actuators.ways import WayActuator
+from streams.actuators.ways import AboveWay, WayActuator
 from streams.model.shared_secret import SharedSecret
 from streams.outbound.client import HttpClient
 from streams.sources.aws.sigv4 import Credentials, Signer
@@ -61,11 +62,12 @@ class AwsActuator(ServerSettings):
         api = self._api(client, "iam", self.base, clock)
         sts = self._api(client, "sts", self.sts, clock)
         ways: dict[str, Way] = {
-            KEY: AwsKeyWay(self.account, sts, delete=self.delete_keys),
             PASSWORD: AwsPasswordWay(self.account),
             USER: AwsUserWay(self.account, clock),
             ROLE: AwsRoleWay(self.account, clock),
         }
+        sessions = AboveWay(dict(ways), TEMPORARY)
+        ways[KEY] = AwsKeyWay(self.account, sts, sessions, delete=self.delete_keys)
         return WayActuator(api, ways, clock, others=(sts,))
 
     def _api(

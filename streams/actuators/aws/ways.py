@@ -4,9 +4,10 @@ Rules:
 
 - An access key is made inactive, and active again after a lift. What ends it for good
   deletes it where the settings say so: an inactive key can be looked into later.
-- Temporary credentials cannot be ended. An inline policy of their user or role denies
-  everything to those that are older than a time (`aws:TokenIssueTime`), as the console
-  does to revoke sessions. A later time replaces an earlier one, never the reverse.
+- Temporary credentials cannot be ended alone. An inline policy of their user or role
+  denies everything to those that are older than a time (`aws:TokenIssueTime`), as the
+  console does to revoke sessions. A later time replaces an earlier one, never the
+  reverse.
 - What ends a user or a role for good, or suspends it, denies it everything. Keys and
   the password of a user are its children, and are ended too.
 - Of a user or role that is gone nothing is known of its temporary credentials: they
@@ -89,23 +90,27 @@ class AwsKeyWay(Way):
     Args:
         account: whose keys it ends.
         sts: tells whose a key is, also of one that is gone.
+        sessions: ends temporary keys, with their role or user.
         delete: an inactive key that is to end for good is deleted.
     """
 
     ending: ClassVar[Ending] = Ending(
-        "make the access key inactive", suspends=True, settles=SETTLES
+        "make the access key inactive", suspends=True, settles=SETTLES, above=True
     )
 
-    def __init__(self, account: str, sts: IssuerApi, *, delete: bool) -> None:
+    def __init__(
+        self, account: str, sts: IssuerApi, sessions: Way, *, delete: bool
+    ) -> None:
         self._account = account
         self._sts = sts
+        self._sessions = sessions
         self._delete = delete
 
     async def look(self, api: IssuerApi, target: EndTarget) -> Look:
         """List the keys of its user, whom IAM names."""
         iam, key = Iam(api), target.identifier.value
         if key.startswith("ASIA"):
-            return never(TEMPORARY)
+            return await self._sessions.look(api, target)
         used = await iam.look("GetAccessKeyLastUsed", AccessKeyId=key)
         if used is None:
             return await self._gone(key)

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Literal
 from streams.actuators.calls import IssuerApi, path
 from streams.actuators.keycloak.realm import CLIENT, CLIENT_UUID, USER, KeycloakRealm
 from streams.actuators.keycloak.ways import (
+    BY_ITSELF,
     CLIENT_SESSION,
     GRANT,
     SESSION,
+    TOKEN,
     KeycloakClientWay,
     KeycloakGrantWay,
     KeycloakPartWay,
@@ -17,7 +19,7 @@ from streams.actuators.keycloak.ways import (
     KeycloakUserWay,
 )
 from streams.actuators.settings import ServerSettings
-from streams.actuators.ways import WayActuator
+from streams.actuators.ways import AboveWay, WayActuator
 from streams.model.shared_secret import SharedSecret
 from streams.model.times import SECOND
 from streams.outbound.client import HttpClient
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from streams.actuators.actuator import Actuator
+    from streams.actuators.ways import Way
 
 
 class KeycloakActuator(ServerSettings):
@@ -59,7 +62,7 @@ class KeycloakActuator(ServerSettings):
             HttpClient(authorization=token), self.base, seconds=self.timeout
         )
         realm = KeycloakRealm(self.realm)
-        ways = {
+        ways: dict[str, Way] = {
             SESSION: KeycloakSessionWay(realm),
             USER: KeycloakUserWay(realm),
             CLIENT: KeycloakClientWay(realm),
@@ -67,4 +70,5 @@ class KeycloakActuator(ServerSettings):
             GRANT: KeycloakGrantWay(realm),
             CLIENT_SESSION: KeycloakPartWay(realm),
         }
+        ways[TOKEN] = AboveWay(dict(ways), BY_ITSELF)
         return WayActuator(api, ways, clock)

@@ -10,7 +10,7 @@ Rules:
   the user is logged out with its client.
 - A consent is revoked, with the offline tokens that it gave.
 - A token has no door of its own in the admin API, and a client's part of a session has
-  none: they end with the session, the user or the client.
+  none: they end with the session, the user or the client, if these end too.
 
 Source: Keycloak Admin REST API 26 (sessions, users, clients); behaviour seen on 26.7.3.
 """
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from streams.model.endings import EndTarget
 
 SESSION: Final = "session.id"
+TOKEN: Final = "jwt.jti"  # noqa: S105 - a kind
+BY_ITSELF: Final = (
+    "Keycloak's admin API ends no token; end its session, its user or its client"
+)
 CLIENT_SESSION: Final = "keycloak.client_session"
 GRANT: Final = "keycloak.grant"
 PART: Final = (

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Literal
 
 from streams.actuators.calls import IssuerApi
 from streams.actuators.kubernetes.ways import (
+    BY_ITSELF,
     PodWay,
     ServiceAccountWay,
     Settling,
     TokenSecretWay,
 )
 from streams.actuators.settings import ServerSettings
-from streams.actuators.ways import WayActuator
+from streams.actuators.ways import AboveWay, WayActuator
 from streams.model.shared_secret import SharedSecret
 from streams.outbound.client import HttpClient
 from streams.outbound.client_credentials import StoredHeader
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from streams.actuators.actuator import Actuator
+    from streams.actuators.ways import Way
 
 
 class KubernetesActuator(ServerSettings):
@@ -53,9 +55,11 @@ class KubernetesActuator(ServerSettings):
             HttpClient(authorization=header, tls=tls), self.base, seconds=self.timeout
         )
         settling = Settling(clock)
-        ways = {
+        ways: dict[str, Way] = {
             "k8s.service_account": ServiceAccountWay(self.cluster, settling),
             "k8s.secret": TokenSecretWay(self.cluster, settling),
             "k8s.pod": PodWay(self.cluster, settling),
         }
+        for kind in ("k8s.credential", "jwt.jti"):
+            ways[kind] = AboveWay(dict(ways), BY_ITSELF)
         return WayActuator(api, ways, clock, dry="dryRun=All")

@@ -9,7 +9,8 @@ Rules:
   and pull secrets where its name is to live on.
 - A token secret and a pod are deleted by their UID. Of them the metadata alone is asked
   for, so no secret comes here.
-- A token itself cannot be ended: it is dead with its pod, its secret or its account.
+- A token itself cannot be ended: it is dead with its pod, its secret or its account, if
+  these end too.
 - An API server keeps for ten seconds what it found of a token. So something is alive
   until it was missed for that long, or until its successor is that old.
 
@@ -47,6 +48,9 @@ CACHED: Final = 11 * SECOND
 SETTLES: Final = 15.0  # seconds
 MOST_MISSED: Final = 10_000
 CONFLICT: Final = frozenset({409})
+BY_ITSELF: Final = (
+    "Kubernetes ends no token by itself; end its service account, pod or secret"
+)
 ELSEWHERE: Final = "its name is not one of this cluster"
 
 
