@@ -74,12 +74,6 @@ func New(config Config) (*Guard, error) {
 	if config.Lease < 0 || config.Lease > longestLease {
 		return nil, fmt.Errorf("a lease of %s: it is above 0 and at most %s", config.Lease, longestLease)
 	}
-	if config.Mode == "" {
-		config.Mode = FailClosed
-	}
-	if config.Unknown == nil {
-		config.Unknown = map[string]UnknownPolicy{"jwt.jti": AllowIfPrincipalKnown}
-	}
 	if config.HTTPClient == nil {
 		transport := http.DefaultTransport.(*http.Transport).Clone()
 		transport.DisableKeepAlives = true // the address is looked up for each attempt
@@ -92,16 +86,13 @@ func New(config Config) (*Guard, error) {
 }
 
 func assemble(config Config) (*Guard, error) {
-	modes := map[string]Mode{"": config.Mode}
-	for route, mode := range config.Routes {
-		if route == "" {
-			return nil, errors.New("a route has a name")
-		}
-		modes[route] = mode
+	modes, err := modesOf(config.Mode, config.Routes)
+	if err != nil {
+		return nil, err
 	}
 	wall := func() int64 { return time.Now().UnixNano() }
 	of := standing.New(int64(config.Lease), boottime, wall)
-	judge, err := newJudge(of, boottime, modes, config.Unknown)
+	judge, err := newJudge(of, boottime, modes, unknownOf(config.Unknown))
 	if err != nil {
 		return nil, err
 	}

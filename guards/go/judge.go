@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -17,6 +18,26 @@ type judge struct {
 	modes    map[string]Mode // by route; "" is every other one
 	policy   map[string]table.Unknown
 	counters Counters
+}
+
+// modesOf gives the modes by route; "" is every other one.
+func modesOf(mode Mode, routes map[string]Mode) (map[string]Mode, error) {
+	modes := map[string]Mode{"": cmp.Or(mode, FailClosed)}
+	for route, of := range routes {
+		if route == "" {
+			return nil, errors.New("a route has a name")
+		}
+		modes[route] = of
+	}
+	return modes, nil
+}
+
+// unknownOf is what is done with the unknown where nothing else is said.
+func unknownOf(given map[string]UnknownPolicy) map[string]UnknownPolicy {
+	if given == nil {
+		return map[string]UnknownPolicy{"jwt.jti": AllowIfPrincipalKnown}
+	}
+	return given
 }
 
 func newJudge(
@@ -80,10 +101,7 @@ func nanoseconds(of time.Time) int64 {
 
 // check judges a presentation now. It never waits.
 func (j *judge) check(presented Presented, options Options) Verdict {
-	mode, declared := j.modes[options.Route]
-	if !declared {
-		mode = FailClosed // of a route that nobody declared nothing weaker is known
-	}
+	mode := j.mode(options.Route)
 	var names [4]table.Identifier
 	question := table.Question{Policy: j.policy}
 	question.Presented.Identifiers = names[:0]
@@ -96,7 +114,20 @@ func (j *judge) check(presented Presented, options Options) Verdict {
 	question.Now = j.standing.Time.Now()
 	answer := j.standing.Judge(&question)
 	covered := options.AtLeast == "" || j.covers(options.AtLeast)
-	stale := j.clock() >= answer.Deadline // last: the process may have been stopped
+	return j.conclude(mode, &answer, covered)
+}
+
+func (j *judge) mode(route string) Mode {
+	mode, declared := j.modes[route]
+	if !declared {
+		return FailClosed // of a route that nobody declared nothing weaker is known
+	}
+	return mode
+}
+
+// conclude reads the clock last: the process may have been stopped since the lease was read.
+func (j *judge) conclude(mode Mode, answer *standing.Answer, covered bool) Verdict {
+	stale := j.clock() >= answer.Deadline
 	lapse := Reason("")
 	switch {
 	case !answer.CaughtUp:
@@ -106,7 +137,7 @@ func (j *judge) check(presented Presented, options Options) Verdict {
 	case stale && mode != FailOpen:
 		lapse = NoLease
 	}
-	return j.answer(mode, &answer, stale, lapse)
+	return j.answer(mode, answer, stale, lapse)
 }
 
 func (j *judge) covers(token string) bool {

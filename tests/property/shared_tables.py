@@ -186,6 +186,7 @@ class Sharing:
                 self.torn += found is None
                 if found is not None and found not in right:
                     self.complaint = f"{question}\ntorn: {found}\n{right}\n{facts}"
+                self.hold_others(question, right, torn=True)
             writing.finish()
         assert not self.replica.failed
 
@@ -246,6 +247,18 @@ class Sharing:
         if found != right:
             self.complaint = f"{question}\nfile: {found}\nright: {right}\n{self.facts}"
         self._check(question)
+        self.hold_others(question, [right], torn=False)
+
+    def hold_others(
+        self, question: Question, right: list[Judgement], *, torn: bool
+    ) -> None:
+        """Hold readers in other languages against the rules; there is none here.
+
+        Args:
+            question: what they are asked.
+            right: each of these is.
+            torn: no verdict is right, too.
+        """
 
     def _check(self, question: Question) -> None:
         """Ask the guard, by text and by what a question presents."""
@@ -280,7 +293,9 @@ class Sharing:
                 break
 
 
-def walked(world: World, seed: int, folder: Path) -> Sharing:
+def walked(
+    world: World, seed: int, folder: Path, sharing_of: Callable[..., Sharing] = Sharing
+) -> Sharing:
     """Go through a world."""
     random = Random(seed)
     with (
@@ -293,7 +308,7 @@ def walked(world: World, seed: int, folder: Path) -> Sharing:
         patch.object(viewing, "MOST_KNOWN", random.choice((1, 8192))),
     ):
         waiting = arrival(world.facts, random)
-        sharing = Sharing(world, random, folder)
+        sharing = sharing_of(world, random, folder)
         for _ in range(random.randint(0, len(waiting))):
             sharing.merge(waiting.pop())
         sharing.written()
@@ -315,7 +330,12 @@ def walked(world: World, seed: int, folder: Path) -> Sharing:
         return sharing
 
 
-def campaign(seed: int, steps: int, *topics: str) -> tuple[int, float, str | None]:
+def campaign(
+    seed: int,
+    steps: int,
+    *topics: str,
+    sharing_of: Callable[..., Sharing] = Sharing,
+) -> tuple[int, float, str | None]:
     """Go through worlds until so many steps.
 
     Returns:
@@ -328,7 +348,7 @@ def campaign(seed: int, steps: int, *topics: str) -> tuple[int, float, str | Non
         maker = Maker(Random(number), topic)
         maker.weights |= random.choice(WEIGHTS.get(topic, MIXED))
         with tempfile.TemporaryDirectory() as folder:
-            sharing = walked(maker.world(), number, Path(folder))
+            sharing = walked(maker.world(), number, Path(folder), sharing_of)
         taken, looks = taken + sharing.steps, looks + sharing.looks
         torn += sharing.torn
         if sharing.complaint is not None:

@@ -224,23 +224,13 @@ func (l *loader) ends() error {
 	t := l.table
 	causes, lifts := l.read("causes"), l.read("lifts")
 	for _, one := range causes.items() {
-		effect, reach := one.at(11).oneOf(effects), one.at(12).oneOf(reaches)
-		node := one.at(1).node()
-		t.causes.on[node] = append(t.causes.on[node], &Cause{
-			ID: one.at(0).id(), Authority: one.at(2).text(), Effect: effect, Self: reach == "self",
-			At: one.at(3).integer(), Mark: one.at(4).integer(),
-			version: one.at(5).integer(), uncertainty: one.at(6).integer(),
-			aspect: one.at(7).text(), scopes: one.at(8).texts(),
-			device: one.at(9).optional(), tenant: one.at(10).optional(),
-		})
+		cause, node := one.cause()
+		t.causes.on[node] = append(t.causes.on[node], cause)
 	}
 	for _, one := range lifts.items() {
 		key := liftKey{one.at(0).text(), one.at(1).node(), one.at(2).text()}
 		for _, lift := range one.at(3).items() {
-			said := lift.at(1)
-			t.causes.putLift(key, lift.at(0).id(), stamp{
-				said.at(0).integer(), said.at(1).integer(), said.at(2).integer(),
-			})
+			t.causes.putLift(key, lift.at(0).id(), lift.at(1).stamp())
 		}
 	}
 	withdrawn, distrusts := l.read("withdrawn"), l.read("distrusts")

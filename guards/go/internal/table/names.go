@@ -3,6 +3,7 @@ package table
 import (
 	"bytes"
 	"hash/maphash"
+	"unicode/utf8"
 )
 
 const (
@@ -50,7 +51,7 @@ func (n *names) find(of Identifier) int32 {
 		return none
 	}
 	var room [MaxValueBytes + 8]byte
-	key := appendName(room[:0], of.Value, kind)
+	key := AppendName(room[:0], of.Value, kind)
 	mask := uint64(len(n.slots) - 1)
 	for at := maphash.Bytes(n.seed, key) & mask; ; at = (at + 1) & mask {
 		slot := n.slots[at]
@@ -72,7 +73,7 @@ func (n *names) add(of Identifier) int32 {
 		n.kinds = append(n.kinds, of.Kind)
 	}
 	n.begin(uint64(len(n.bytes)))
-	n.bytes = appendName(n.bytes, of.Value, kind)
+	n.bytes = AppendName(n.bytes, of.Value, kind)
 	number := int32(n.len() - 1)
 	if 4*n.len() > 3*len(n.slots) {
 		n.rehash(2 * len(n.slots))
@@ -111,7 +112,8 @@ func (n *names) identifier(number int32) Identifier {
 	return Identifier{n.kinds[kind], string(value)}
 }
 
-func appendName(to []byte, value string, kind rune) []byte {
+// AppendName writes the bytes of a name; see names.
+func AppendName(to []byte, value string, kind rune) []byte {
 	return append(appendCode(append(to, value...), kind), nameEnd)
 }
 
@@ -156,4 +158,17 @@ func splitName(name []byte) ([]byte, rune) {
 		code = code<<6 | rune(more&0x3F)
 	}
 	return name[:at], code
+}
+
+// ReadName reads the name at the beginning of bytes, of a kind of a list.
+func ReadName(from []byte, kinds []string) (Identifier, error) {
+	end := bytes.IndexByte(from, nameEnd)
+	if end < 0 {
+		return Identifier{}, ErrTorn
+	}
+	value, kind := splitName(from[:end])
+	if kind < 0 || int(kind) >= len(kinds) || !utf8.Valid(value) || len(value) > MaxValueBytes {
+		return Identifier{}, ErrTorn
+	}
+	return Identifier{kinds[kind], string(value)}, nil
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 )
 
+const causeFields = 13
+
 // row is a value of a section of rows. The first value of another form than the section
 // has is noted in wrong.
 type row struct {
@@ -119,4 +121,23 @@ func (r row) id() FactID {
 		*r.wrong = true
 	}
 	return id
+}
+
+// cause reads a row of causes, and its target.
+func (r row) cause() (*Cause, int32) {
+	if len(r.items()) != causeFields {
+		*r.wrong = true // what is new may mean anything
+	}
+	effect, reach := r.at(11).oneOf(effects), r.at(12).oneOf(reaches)
+	return &Cause{
+		ID: r.at(0).id(), Authority: r.at(2).text(), Effect: effect, Self: reach == "self",
+		At: r.at(3).integer(), Mark: r.at(4).integer(),
+		version: r.at(5).integer(), uncertainty: r.at(6).integer(),
+		aspect: r.at(7).text(), scopes: r.at(8).texts(),
+		device: r.at(9).optional(), tenant: r.at(10).optional(),
+	}, r.at(1).node()
+}
+
+func (r row) stamp() stamp {
+	return stamp{r.at(0).integer(), r.at(1).integer(), r.at(2).integer()}
 }

@@ -1,0 +1,383 @@
+package table
+
+import (
+	"errors"
+	"maps"
+	"math"
+	"slices"
+)
+
+// ErrTorn says that what lies elsewhere does not fit together: it changed while it was
+// read, or whoever writes it died in the middle.
+var ErrTorn = errors.New("a table that changed while it was read")
+
+// Entry is what lies elsewhere of one node; nodes are numbers of that place.
+type Entry struct {
+	Name            Identifier
+	Flags, Relation uint8
+	Ring, Parent    int32
+	Issued, Expires int64
+	Row             *Row // what few nodes have; nil for nothing
+}
+
+// Elsewhere is a table that lies elsewhere, and may change while it is read.
+type Elsewhere interface {
+	// Find gives the number of a name, and false where no fact named it.
+	Find(of Identifier) (int32, bool)
+	// Entry reads one node; ErrTorn where there is none.
+	Entry(number int32) (Entry, error)
+}
+
+// Borrowed is the part of a table that one question rests on, copied.
+type Borrowed struct {
+	// Numbers are the nodes, as numbers of where they lie.
+	Numbers []int32
+	table   *Table
+	large   bool
+}
+
+// Borrow copies the part of a table that the answer to a question rests on. It may be
+// judged once it is known that nothing of it changed while it was copied.
+func Borrow(q *Question, from Elsewhere, vocabulary Vocabulary, horizon *int64) (*Borrowed, error) {
+	b := &borrower{from: from, table: New(vocabulary), local: map[int32]int32{}}
+	b.table.horizon = horizon
+	for _, names := range [][]Identifier{q.Presented.Identifiers, q.Presented.Chain} {
+		for _, name := range names {
+			if number, there := from.Find(name); there {
+				b.require(number)
+			}
+		}
+	}
+	if err := b.copy(); err != nil {
+		return nil, err
+	}
+	return &Borrowed{b.numbers, b.table, b.large}, nil
+}
+
+// Judge answers the question that this was copied for.
+func (b *Borrowed) Judge(q *Question) Judgement {
+	if b.large {
+		return Judgement{Reason: LineageTooLarge}
+	}
+	return b.table.Judge(q)
+}
+
+// borrower copies nodes in the order in which they are met.
+type borrower struct {
+	from     Elsewhere
+	table    *Table
+	local    map[int32]int32 // by number there: the number here
+	numbers  []int32         // by number here
+	required []int32         // numbers there of the lineage and its owners
+	queued   map[int32]struct{}
+	held     []int32 // numbers there of attribute values
+	large    bool
+}
+
+// place gives the number here of a node there, which is filled later.
+func (b *borrower) place(number int32) int32 {
+	here, known := b.local[number]
+	if !known {
+		here = int32(len(b.numbers))
+		b.local[number] = here
+		b.numbers = append(b.numbers, number)
+		b.table.append()
+	}
+	return here
+}
+
+// require takes a node up with all that it requires.
+func (b *borrower) require(number int32) int32 {
+	if b.queued == nil {
+		b.queued = map[int32]struct{}{}
+	}
+	if _, known := b.queued[number]; !known {
+		b.queued[number] = struct{}{}
+		b.required = append(b.required, number)
+	}
+	return b.place(number)
+}
+
+// append makes room for a node without a name.
+func (t *Table) append() {
+	node := int32(len(t.flags))
+	t.flags, t.relation = append(t.flags, 0), append(t.relation, 0)
+	t.ring, t.parent = append(t.ring, node), append(t.parent, none)
+	t.issued, t.expiry.earliest = append(t.issued, unknownTime), append(t.expiry.earliest, never)
+}
+
+func (b *borrower) copy() error {
+	entries := map[int32]Entry{}
+	read := func(number int32) (Entry, error) {
+		if one, there := entries[number]; there {
+			return one, nil
+		}
+		one, err := b.from.Entry(number)
+		entries[number] = one
+		return one, err
+	}
+	for at := 0; at < len(b.required); at++ {
+		if len(b.required) > closureLimit {
+			b.large = true
+			return nil
+		}
+		one, err := read(b.required[at])
+		if err == nil && one.misses() {
+			err = ErrTorn
+		}
+		if err != nil {
+			return err
+		}
+		b.fill(b.local[b.required[at]], one)
+	}
+	for _, number := range b.held {
+		one, err := read(number)
+		if err != nil {
+			return err
+		}
+		if one.Row != nil {
+			b.end(b.local[number], one.Row)
+		}
+	}
+	// Names are put in by number, once all nodes have one.
+	for _, number := range b.numbers {
+		one, err := read(number)
+		if err != nil {
+			return err
+		}
+		if b.table.names.find(one.Name) != none {
+			return ErrTorn
+		}
+		b.table.names.add(one.Name)
+	}
+	return b.closed()
+}
+
+// closed sees to it that rings come back: a walk round another one has no end.
+func (b *borrower) closed() error {
+	met := make([]bool, len(b.numbers))
+	for _, next := range b.table.ring {
+		if met[next] {
+			return ErrTorn
+		}
+		met[next] = true
+	}
+	return nil
+}
+
+// misses says that a flag tells of what the row does not have. Those who judge look at the
+// flags, and what is passed over may be a denial.
+func (e *Entry) misses() bool {
+	row := e.Row
+	if row == nil {
+		return e.Flags&(manyParents|caused|owned|scoped) != 0
+	}
+	has := func(flag uint8) bool { return e.Flags&flag != 0 }
+	return has(manyParents) != (len(row.parents) > 0) || has(owned) != (len(row.owners) > 0) ||
+		has(scoped) != (len(row.scopes) > 0) || !has(caused) && len(row.causes)+len(row.attributes) > 0
+}
+
+func (b *borrower) fill(here int32, one Entry) {
+	t := b.table
+	t.flags[here], t.relation[here] = one.Flags, one.Relation
+	t.issued[here], t.expiry.earliest[here] = one.Issued, one.Expires
+	t.ring[here] = b.require(one.Ring)
+	if one.Parent != none {
+		t.parent[here] = b.require(one.Parent)
+	}
+	row := one.Row
+	if row == nil {
+		return
+	}
+	for _, up := range row.parents {
+		t.moreParents[here] = append(t.moreParents[here], edge{b.require(up.parent), up.strength})
+	}
+	if row.reissued != nil {
+		t.reissued[here] = *row.reissued
+	}
+	for _, set := range row.owners {
+		places := make([]int32, 0, len(set))
+		for _, owner := range set {
+			places = append(places, b.require(owner))
+		}
+		said := t.owners.entries[here][""]
+		said.tied = append(said.tied, places)
+		t.owners.set(here, "", said)
+	}
+	if len(row.scopes) > 0 {
+		t.scopes.set(here, "", statement[[]string]{tied: row.scopes})
+	}
+	if len(row.devices) > 0 {
+		t.devices[here] = row.devices
+	}
+	if len(row.tenants) > 0 {
+		t.tenants[here] = row.tenants
+	}
+	if len(row.attributes) > 0 {
+		held := make(map[int32]int64, len(row.attributes))
+		for _, one := range row.attributes {
+			held[b.place(one.attribute)] = one.version
+			b.held = append(b.held, one.attribute)
+		}
+		t.attributes[here] = held
+	}
+	b.end(here, row)
+}
+
+// end takes up the causes on a node, and what lifts them.
+func (b *borrower) end(here int32, row *Row) {
+	if len(row.causes) == 0 {
+		return
+	}
+	t := b.table
+	t.causes.on[here] = slices.Collect(maps.Values(row.causes))
+	for key, latest := range row.latest {
+		t.causes.latest[liftKey{key.authority, here, key.aspect}] = latest
+	}
+}
+
+// Row is what few nodes have besides columns. It does not change once it is read.
+type Row struct {
+	parents    []edge
+	reissued   *int64
+	causes     map[FactID]*Cause
+	lifts      map[liftKey]map[FactID]stamp // of node 0
+	latest     map[liftKey]map[int64]int64  // see causes.latest
+	attributes []holding
+	owners     [][]int32
+	scopes     [][]string
+	devices    []string
+	tenants    []string
+}
+
+type holding struct {
+	attribute int32
+	version   int64
+}
+
+var rowFields = []string{
+	"before", "more_parents", "reissued", "causes", "lifts", "gone", "attributes", "owners",
+	"scopes", "devices", "tenants",
+}
+
+// Before is the place of the row that a row goes on from, 0 for none.
+func Before(plain any) int64 {
+	fields, _ := plain.(map[string]any)
+	if fields["before"] == nil {
+		return 0
+	}
+	place, is := Integer(fields["before"])
+	if !is {
+		return -1
+	}
+	return place
+}
+
+// ReadRow reads a row, and those that it goes on from, the newest first. The last one goes
+// on from a row that was read before, where there is one.
+func ReadRow(rows []any, before *Row) (*Row, error) {
+	wrong := false
+	read := &Row{causes: map[FactID]*Cause{}, lifts: map[liftKey]map[FactID]stamp{}}
+	if before != nil {
+		read.causes = maps.Clone(before.causes)
+		for key, lifts := range before.lifts {
+			read.lifts[key] = maps.Clone(lifts)
+		}
+	}
+	for _, plain := range slices.Backward(rows) {
+		fields, err := readFields(plain, &wrong)
+		if err != nil {
+			return nil, err
+		}
+		read.end(fields)
+	}
+	of := causes{lifts: read.lifts, latest: map[liftKey]map[int64]int64{}}
+	for key := range read.lifts {
+		of.gather(key)
+	}
+	read.latest = of.latest
+	fields, err := readFields(rows[0], &wrong)
+	if err != nil {
+		return nil, err
+	}
+	read.state(fields)
+	if wrong {
+		return nil, ErrTorn
+	}
+	return read, nil
+}
+
+// fields of a row. Those that are missing are empty lists.
+type fields struct {
+	plain map[string]any
+	wrong *bool
+}
+
+func readFields(plain any, wrong *bool) (fields, error) {
+	named, ok := plain.(map[string]any)
+	if !ok {
+		return fields{}, ErrTorn
+	}
+	for name := range named {
+		if !slices.Contains(rowFields, name) {
+			return fields{}, ErrTorn // what is new may mean anything
+		}
+	}
+	return fields{named, wrong}, nil
+}
+
+func (f fields) at(name string) row {
+	value, there := f.plain[name]
+	if !there {
+		value = []any{}
+	}
+	return row{value, name, math.MaxInt32, f.wrong}
+}
+
+// state takes up what counts from the newest row alone.
+func (r *Row) state(f fields) {
+	for _, up := range f.at("more_parents").items() {
+		parent, strength := up.at(0).node(), up.at(1).integer()
+		if strength < 0 || strength > int64(always) {
+			*f.wrong = true
+		}
+		r.parents = append(r.parents, edge{parent, uint8(strength)})
+	}
+	if f.plain["reissued"] != nil {
+		time := f.at("reissued").integer()
+		r.reissued = &time
+	}
+	for _, one := range f.at("attributes").items() {
+		r.attributes = append(r.attributes, holding{one.at(0).node(), one.at(1).integer()})
+	}
+	for _, set := range f.at("owners").items() {
+		r.owners = append(r.owners, set.nodes())
+	}
+	for _, set := range f.at("scopes").items() {
+		r.scopes = append(r.scopes, set.texts())
+	}
+	r.devices, r.tenants = f.at("devices").texts(), f.at("tenants").texts()
+}
+
+// end takes up causes and lifts. One of an id that is there takes its place.
+func (r *Row) end(f fields) {
+	for _, one := range f.at("causes").items() {
+		cause, _ := one.cause()
+		r.causes[cause.ID] = cause
+	}
+	for _, one := range f.at("lifts").items() {
+		key := liftKey{authority: one.at(0).text(), aspect: one.at(2).text()}
+		if r.lifts[key] == nil {
+			r.lifts[key] = map[FactID]stamp{}
+		}
+		for _, lift := range one.at(3).items() {
+			r.lifts[key][lift.at(0).id()] = lift.at(1).stamp()
+		}
+	}
+	for _, one := range f.at("gone").items() {
+		delete(r.causes, one.id())
+		for _, lifts := range r.lifts {
+			delete(lifts, one.id())
+		}
+	}
+}
