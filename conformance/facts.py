@@ -20,7 +20,7 @@ EPOCH: Final = 1_767_225_600 * SECOND  # 2026-01-01T00:00:00Z
 RECEIVED: Final = 1000  # seconds: when facts arrive that do not say so
 TIMES: Final = (
     "version", "received_at", "issued_at", "expires_at", "at", "not_before",
-    "received_from", "received_to",
+    "received_from", "received_to", "until",
 )  # fmt: skip
 _NAMING: Final = ("target", "node", "child", "first")
 

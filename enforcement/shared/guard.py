@@ -35,6 +35,7 @@ from enforcement.shared.layout import (
     GENERATION,
     KEPT,
     SERVED,
+    SINCE,
     SOUND,
     STATE,
     NotATableError,
@@ -140,8 +141,11 @@ class SharedGuard(Conclusion):
                 if node != NONE:
                     value = table.values[node]
                     now = self._clock()
+                    wall = now + words[CLOCK]
+                    # The generation last: what it begins with undoes `SINCE` after it.
                     if (
-                        value > now + words[CLOCK] | FINE
+                        value > wall | FINE
+                        and wall >= words[SINCE]
                         and value & _CLEAR == words[GENERATION] | NAMED
                         and now < deadline <= now + table.lease
                     ):

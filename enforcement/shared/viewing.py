@@ -333,8 +333,12 @@ class MappedTable(Registry):
 
         Each of its nodes is clear, and all of them are at one moment.
         """
-        changes = self.changes
-        return lives(self, presented, now, scope) and self.changes == changes
+        changes, generation = self.changes, self.words[GENERATION]
+        return (
+            lives(self, presented, now, scope)
+            and self.changes == changes
+            and self.words[GENERATION] == generation
+        )
 
     @property
     def changes(self) -> int:  # type: ignore[override]

@@ -74,9 +74,13 @@ export class ComingTable {
       for (const scopes of sets) yield register("scope_set", n, who, at, { scopes });
     for (const [n, held] of read.attributes)
       for (const [attribute, at] of held) yield fact("holds", at, { node: name(n), attribute: name(attribute) });
-    for (const [, n, who, at, mark, version, doubt, aspect, scopes, , , effect, reach] of read.causes)
+    for (const row of read.causes) {
+      const [, n, who, at, mark, version, doubt, aspect, scopes, , , effect, reach, limits = {}] = row;
+      const { until = null, kinds = [], ...more } = limits;
+      must(row.length, row.length <= 14 && Object.keys(more).length === 0, "a cause with more fields");
       yield fact("cause", version, { authority: who, target: name(n), effect, reach, at, aspect, scopes,
-        not_before: effect === "not_before" ? mark : null, stamped: doubt > 0n });
+        until, kinds, not_before: effect === "not_before" ? mark : null, stamped: doubt > 0n });
+    }
     for (const [who, n, aspect, lifts] of read.lifts)
       for (const [, [version, doubt, claimed]] of lifts)
         yield fact("lift", version,

@@ -3,6 +3,7 @@
 import { must, type Fact } from "./wire.ts";
 
 const UNCERTAIN = 5_000_000_000n, FUTURE = 300_000_000_000n;
+const AHEAD = 2_000_000_000n; // a clock may be so much, and what has ended allows
 const LIMIT = 4096; // nodes that one check visits
 const P = ""; // what is presented together: one credential, which no fact names
 const REGISTERS = ["owner_set", "renewal", "scope_set"];
@@ -74,6 +75,8 @@ export class Table {
     const ends = (n: string) => [
       ...this.aliases(n), ...this.edges(n).filter((f) => f.relation !== "requires").map((f) => f.parent)];
     const shown = names.filter(this.isCredential);
+    const isOf = (m: string, kinds: string[]) =>
+      (m === P ? shown : [m]).some((n) => kinds.includes(n.split(":")[0]));
     const dated = new Set([P, ...shown.flatMap((n) => [...reach(n, this.aliases)])]);
     const outdated = (n: string, mark: bigint): boolean => {
       const own = [...(n === P ? shown.flatMap(this.times) : this.times(n)),
@@ -86,7 +89,9 @@ export class Table {
       const credentials = required.filter(this.isCredential);
       for (const node of required) {
         if (this.doubtful.has(node)) return "in_doubt";
-        for (const { effect, mark } of this.causes(node)) // stricter: reach self as subtree
+        const acts = ({ kinds = [] }: Fact) =>
+          !kinds.length || required.some((m) => isOf(m, kinds) && reach(m, up).has(node));
+        for (const { effect, mark } of this.causes(node, now).filter(acts)) // stricter: reach self as subtree
           if (effect !== "not_before") return ENDED[effect];
           else if (credentials.some((c) => outdated(c, mark) && reach(c, up).has(node))) return effect;
         if (scope !== null && this.of("scope_set", node).length) return "scope"; // stricter
@@ -128,7 +133,7 @@ export class Table {
     this.of("alias", n).map((f) => (f.first === n ? f.second : f.first));
   private times = (n: string) =>
     this.of("node", n).filter((f) => f.issued_at != null).map((f) => least(f.issued_at, f.received_at));
-  private causes(n: string): Fact[] {
+  private causes(n: string, now: bigint): Fact[] {
     const ends = (l: Fact, f: Fact) => // stricter: a lift that we stamped ends nothing
       !l.stamped && l.version <= l.received_at + FUTURE
       && l.authority === f.authority && (l.aspect ?? "") === (f.aspect ?? "")
@@ -139,6 +144,7 @@ export class Table {
         || m.version < l.version || ends(m, f)));
     return this.of("cause", n)
       .filter((f) => !["suspend", "narrow"].includes(f.effect) || !lifted(f))
+      .filter((f) => f.until == null || now < f.until + AHEAD)
       .map((f) => ({ ...f, mark: least(f.not_before ?? f.at, f.received_at) }));
   }
   // Of each authority the newest statement counts. Stricter: all do when one of them is vague.

@@ -8,7 +8,7 @@ const FIELDS = new Map(Object.entries({
   node: "!node ?issued_at derived root device tenant", edge: "!child !parent relation derived",
   alias: "!first !second", owner_set: "!node owners", renewal: "!node ?expires_at",
   scope_set: "!node scopes", holds: "!node !attribute", lift: "!target aspect",
-  cause: "!target effect reach #at ?not_before aspect scopes device tenant",
+  cause: "!target effect reach #at ?not_before aspect scopes device tenant ?until kinds",
   withdraw: "!target fact_id kind", horizon: "",
   distrust: "suspect suspect_key #received_from #received_to",
 }).map(([kind, fields]) => [kind, `${COMMON} ${fields}`.trim().split(" ")]));
@@ -35,6 +35,11 @@ export function identifier(v: any): string {
   const [, value = ""] = /^[^:]+:(.+)$/s.exec(text(v)) ?? [];
   return must(v, value !== "" && Buffer.byteLength(value) <= 256, "not an identifier");
 }
+function limits({ effect, reach, until, kinds = [] }: any): void {
+  for (const kind of list(kinds)) must(kind, !text(kind).includes(":"), "not a kind");
+  must(effect, (until == null && !kinds.length) || ["suspend", "narrow"].includes(effect), "has no limits");
+  must(reach, !kinds.length || reach === "subtree", "is not limited to kinds");
+}
 export function read(fact: any): Fact {
   const fields = FIELDS.get(text(fact?.fact)) ?? [];
   for (const name of Object.keys(fact)) // what is new may mean anything: do not guess
@@ -47,5 +52,6 @@ export function read(fact: any): Fact {
   for (const [name, values] of VALUES)
     if (fields.includes(name)) must(fact[name], values.includes(fact[name] ??= values[0]), name);
   if (fact.fact === "owner_set") list(fact.owners).forEach(identifier);
+  if (fact.fact === "cause") limits(fact);
   return { ...fact, authority: text(fact.authority) };
 }

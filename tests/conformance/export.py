@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from tests.property.worlds import Question, World
 
 FOLDER: Final = Path(__file__).parents[2] / "conformance" / "cases"
-MODULES: Final = ("cascade", "time", "owner", "scope")
+MODULES: Final = ("cascade", "time", "owner", "scope", "containment")
 WORLDS: Final = 60
 LARGEST: Final = 60  # facts; a larger case would be a page of nothing
 REASONS: Final = {
@@ -346,7 +346,7 @@ def _short(fact: Fact, epoch: int) -> dict[str, Any]:
         name = attribute.name
         if name in FOR_PEOPLE:
             continue  # no guard is told
-        value = plain[name]
+        value: Any = plain.get(name)  # of what seldom says something there is none
         default = filled.get(name, attribute.default)
         if getattr(fact, name) == default:
             continue

@@ -73,6 +73,16 @@ BUGS = {
     "causes of an attribute are not read": Change(
         PART, "for _, number := range b.held {", "for _, number := range b.held[:0] {"
     ),
+    "a cause ends by a clock that is ahead": Change(
+        "guards/go/internal/table/causes.go",
+        "now-untilTolerance >= *cause.until",
+        "now >= *cause.until",
+    ),
+    "a cause of kinds acts on its own target alone": Change(
+        "guards/go/internal/table/limited.go",
+        "for _, above := range up.from(at) {",
+        "for _, above := range up.from(at)[:1] {",
+    ),
     "the horizon is not read": Change(
         TABLE, "if told != math.MinInt64 {", "if told == math.MaxInt64 {"
     ),

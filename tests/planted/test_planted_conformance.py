@@ -229,6 +229,13 @@ FOREIGN = {
     "a log that lost its end is the same": Bug(
         "guard.ts", "this.cut || last.genesis", "last.genesis", "gone"
     ),
+    "a suspend ends by a clock that is ahead": Bug(
+        "table.ts", "now < f.until + AHEAD", "now < f.until", "limits-of-causes"
+    ),
+    "a cause of kinds acts on its own target alone": Bug(
+        "table.ts", "isOf(m, kinds) && reach", "isOf(node, kinds) && reach",
+        "limits-of-causes",
+    ),
     "a new field is passed over": Bug(
         "wire.ts", "for (const name of Object.keys(fact))", "for (const name of [])",
         "unreadable", Gravity.CORE,
@@ -247,6 +254,13 @@ FROM_TABLES = {
     ),
     "what a table distrusts is passed over": Bug(
         "columns.ts", "of read.distrusts)", "of [])", "corrections"
+    ),
+    "the end of a cause in a table is passed over": Bug(
+        "columns.ts",
+        "until, kinds, not_before",
+        "kinds, not_before",
+        "limits-of-causes",
+        Gravity.CORE,
     ),
     "other names of a table are passed over": Bug(
         "columns.ts", "if (ring[n] !== n)", "if (false)", "basics"

@@ -466,3 +466,28 @@ def test_a_file_that_others_may_have_written_is_refused(
     assert "anybody may have put" in str(shared.guard().trouble)
     folder.chmod(0o755)
     assert "anybody" not in str(shared.guard().trouble)
+
+
+def test_what_is_clear_rests_on_causes_that_are_over(tmp_path: Path) -> None:
+    """A clock that went back finds them again, whatever way it asks."""
+    host = Host(tmp_path / "table")
+    over = SECOND
+    host.merge(
+        said(
+            Cause, 0, target=AGENT, effect=Effect.SUSPEND, at=NOW,
+            until=NOW + over - 2 * SECOND,
+        )
+    )  # fmt: skip
+    host.writer.enforce()
+    standing: Any = SimpleNamespace(replica=host.replica)
+    for _ in LookAhead(standing).looking(NOW + over):
+        pass
+    host.words[DEADLINE] = 2 * SECOND
+    guard = host.guard()
+    host.now = over
+    asked: list[Any] = [str(TOKEN), Presented((TOKEN,)), TOKEN]
+    assert [guard.check(one).allowed for one in asked * 2] == [True] * 6
+
+    host.now = 0
+    host.words[DEADLINE] = SECOND
+    assert [guard.check(one).reason.value for one in asked * 2] == ["suspended"] * 6

@@ -1,6 +1,9 @@
 package table
 
-import "encoding/hex"
+import (
+	"encoding/hex"
+	"slices"
+)
 
 // What a cause does to its target.
 const (
@@ -24,6 +27,8 @@ type Cause struct {
 	aspect               string
 	scopes               []string
 	device, tenant       *string
+	until                *int64
+	kinds                []string // sorted
 }
 
 // FactID in hex.
@@ -65,6 +70,7 @@ func readCause(f *Fact) *Cause {
 		At: min(f.At, f.ReceivedAt), Mark: min(mark, f.ReceivedAt),
 		version: f.effectiveVersion(), uncertainty: f.uncertainty(),
 		aspect: f.Aspect, scopes: f.Scopes, device: f.Device, tenant: f.Tenant,
+		until: f.Until, kinds: slices.Compact(slices.Sorted(slices.Values(f.Kinds))),
 	}
 }
 
@@ -152,8 +158,11 @@ func (c *causes) remove(node int32, id FactID) {
 	}
 }
 
-// inForce says whether no lift ends the cause.
-func (c *causes) inForce(node int32, cause *Cause) bool {
+// inForce says whether no lift ends the cause, nor its own end.
+func (c *causes) inForce(node int32, cause *Cause, now int64) bool {
+	if cause.until != nil && now-untilTolerance >= *cause.until {
+		return false
+	}
 	if cause.Effect != Suspend && cause.Effect != Narrow {
 		return true
 	}

@@ -25,6 +25,7 @@ type closure struct {
 	credentials []int             // those that are presented
 	earliests   []int64           // by class
 	named       map[string]string // see namedBy
+	limits      map[string][]int  // see nearestOf
 }
 
 // hit is a cause in force at a place.

@@ -15,6 +15,7 @@ const (
 	Second           int64 = 1_000_000_000
 	futureTolerance        = 300 * Second
 	stampUncertainty       = 5 * Second
+	untilTolerance         = 2 * Second // a clock may be ahead, and what has ended allows
 )
 
 // FactID is the hash of what a fact says.
@@ -37,7 +38,9 @@ type Fact struct {
 	Scopes    []string
 	Time      *int64 // issued_at, expires_at, or not_before
 	At        int64
-	From, To  int64 // of a distrust
+	Until     *int64   // of a cause that has an end
+	Kinds     []string // of a cause that acts on these alone
+	From, To  int64    // of a distrust
 	Relation  string
 	Effect    string
 	Self      bool // reach
@@ -159,6 +162,11 @@ var kinds = map[string][]field{
 	"horizon": {},
 }
 
+// seldom are fields that a fact has where they say something.
+var seldom = map[string][]field{
+	"cause": {{"until", integer, true, false}, {"kinds", texts, false, false}},
+}
+
 // Relations by their number in a table, and what a cause may say.
 var (
 	relations = []string{"requires", "ends_with_parent", "ends_with_parent_always"}
@@ -179,6 +187,11 @@ func ReadFact(value any) (*Fact, error) {
 	special, ok := kinds[kind]
 	if !ok {
 		return nil, fmt.Errorf("unknown kind of fact: %q", kind)
+	}
+	for _, one := range seldom[kind] {
+		if _, there := told[one.name]; there {
+			special = append(special[:len(special):len(special)], one)
+		}
 	}
 	if len(told) != len(common)+len(special) {
 		return nil, fmt.Errorf("a %s fact with missing or unknown fields", kind)
@@ -268,6 +281,13 @@ func newFact(kind string, told, plain map[string]any) (*Fact, error) {
 	f.Suspect, f.Key = as.text("suspect"), as.text("suspect_key")
 	f.From, f.To = as.integer("received_from"), as.integer("received_to")
 	f.Scopes, _ = told["scopes"].([]string)
+	f.Until = as.time("until")
+	f.Kinds, _ = told["kinds"].([]string)
+	for _, one := range seldom[kind] {
+		if list, ok := plain[one.name].([]string); plain[one.name] == nil || ok && len(list) == 0 {
+			delete(plain, one.name) // what does not say it has the id that it always had
+		}
+	}
 	owners, _ := told["owners"].([]string)
 	for _, one := range owners {
 		owner, _ := ParseIdentifier(one) // it was read before
@@ -281,7 +301,26 @@ func newFact(kind string, told, plain map[string]any) (*Fact, error) {
 	case kind == "cause" && !slices.Contains(reaches, as.text("reach")):
 		return nil, fmt.Errorf("unknown reach %q", as.text("reach"))
 	}
-	return f, nil
+	return f, f.limits()
+}
+
+// limits says what is wrong with the end and the kinds of a cause.
+func (f *Fact) limits() error {
+	if f.Until == nil && len(f.Kinds) == 0 {
+		return nil
+	}
+	if f.Effect != Suspend && f.Effect != Narrow {
+		return fmt.Errorf("a %s has neither until nor kinds", f.Effect)
+	}
+	if f.Self && len(f.Kinds) > 0 {
+		return errors.New("a cause that is limited to kinds has the reach subtree")
+	}
+	for _, kind := range f.Kinds {
+		if kind == "" || strings.Contains(kind, ":") {
+			return fmt.Errorf("%q is no kind", kind)
+		}
+	}
+	return nil
 }
 
 // values are fields that were read; those of other kinds are absent.

@@ -82,13 +82,13 @@ func (c *closure) collectHits() {
 			continue
 		}
 		for _, cause := range t.causes.on[node] {
-			if t.causes.inForce(node, cause) {
+			if t.causes.inForce(node, cause, c.q.Now) {
 				c.hits = append(c.hits, hit{at, cause, node})
 			}
 		}
 		for attribute, since := range t.attributes[node] {
 			for _, cause := range t.causes.on[attribute] {
-				if since <= cause.version && t.causes.inForce(attribute, cause) {
+				if since <= cause.version && t.causes.inForce(attribute, cause, c.q.Now) {
 					c.hits = append(c.hits, hit{at, cause, attribute})
 				}
 			}
@@ -98,9 +98,12 @@ func (c *closure) collectHits() {
 
 func (c *closure) endByCauses(e *ends) {
 	alone := map[alone]hit{}
+	var limited []hit
 	for _, hit := range c.hits {
 		switch {
 		case hit.cause.Effect == NotBefore || hit.cause.Effect == Narrow:
+		case len(hit.cause.kinds) > 0:
+			limited = append(limited, hit)
 		case hit.cause.Self:
 			// The earliest one cuts whatever a later one does.
 			key := aloneOf(c, hit)
@@ -115,6 +118,7 @@ func (c *closure) endByCauses(e *ends) {
 		c.endAlone(e, hit)
 	}
 	c.endOld(e)
+	c.endLimited(e, limited)
 }
 
 // alone is a node with several names, or a place, and an effect on it.
@@ -252,7 +256,7 @@ func (c *closure) scoped() Judgement {
 	scope := c.q.Scope
 	var narrow *hit
 	for i, h := range c.hits {
-		if h.cause.Effect == Narrow && c.back[h.at] >= 0 &&
+		if h.cause.Effect == Narrow && c.back[h.at] >= 0 && c.acts(h) &&
 			(scope == nil || !covers(h.cause.scopes, *scope)) &&
 			(narrow == nil || older(h.cause, narrow.cause)) {
 			narrow = &c.hits[i]

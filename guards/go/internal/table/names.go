@@ -172,3 +172,9 @@ func ReadName(from []byte, kinds []string) (Identifier, error) {
 	}
 	return Identifier{kinds[kind], string(value)}, nil
 }
+
+func (n *names) kind(number int32) string {
+	name := n.at(number)
+	_, kind := splitName(name[:len(name)-1])
+	return n.kinds[kind]
+}

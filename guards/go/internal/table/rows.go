@@ -125,7 +125,13 @@ func (r row) id() FactID {
 
 // cause reads a row of causes, and its target.
 func (r row) cause() (*Cause, int32) {
-	if len(r.items()) != causeFields {
+	var until *int64
+	var kinds []string
+	switch len(r.items()) {
+	case causeFields:
+	case causeFields + 1:
+		until, kinds = r.at(causeFields).limits()
+	default:
 		*r.wrong = true // what is new may mean anything
 	}
 	effect, reach := r.at(11).oneOf(effects), r.at(12).oneOf(reaches)
@@ -134,8 +140,27 @@ func (r row) cause() (*Cause, int32) {
 		At: r.at(3).integer(), Mark: r.at(4).integer(),
 		version: r.at(5).integer(), uncertainty: r.at(6).integer(),
 		aspect: r.at(7).text(), scopes: r.at(8).texts(),
-		device: r.at(9).optional(), tenant: r.at(10).optional(),
+		device: r.at(9).optional(), tenant: r.at(10).optional(), until: until, kinds: kinds,
 	}, r.at(1).node()
+}
+
+// limits are the end and the kinds of a cause that has some.
+func (r row) limits() (until *int64, kinds []string) {
+	plain, is := r.value.(map[string]any)
+	*r.wrong = *r.wrong || !is || len(plain) == 0
+	for name, value := range plain {
+		switch name {
+		case "until":
+			time := r.as(value).integer()
+			until = &time
+		case "kinds":
+			kinds = r.as(value).texts()
+			*r.wrong = *r.wrong || len(kinds) == 0
+		default:
+			*r.wrong = true
+		}
+	}
+	return until, kinds
 }
 
 func (r row) stamp() stamp {
