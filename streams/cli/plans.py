@@ -128,6 +128,10 @@ def _notes(answer: Mapping[str, Any]) -> Iterable[str]:
         yield f"Shared account {clean(each['account'])}, used by {agents}."
     if unowned["total"]:
         yield f"Last owner lost: {_few(unowned['first'], unowned['total'])}."
+    unknown = answer["unknown"]
+    if unknown["total"]:
+        strangers = _few(unknown["first"], unknown["total"])
+        yield f"Nothing is known of {strangers}: is it spelt right?"
     for each in answer["incomplete"]:
         yield f"Incomplete ({each['of']}): {clean(each['detail'])}."
 

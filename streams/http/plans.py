@@ -48,7 +48,7 @@ _ANYWAY: Final = "plan it anew, or apply it anyway"
 log = structlog.get_logger()
 
 
-@frozen(eq=False)
+@frozen
 class ReachQuestion:
     """What is asked of a table.
 

@@ -160,7 +160,7 @@ class ReachPage:
     async def post(self, request: web.Request) -> web.Response:
         """Answer what an act would reach."""
         holder = self._tokens.holder(request, "revoker", "restorer", any_realm=True)
-        question = _question(await body_of(request, holder))
+        question = await in_turns(read_question(await body_of(request, holder)))
         return json_answer(await self._reach(request, question))
 
 
@@ -181,37 +181,42 @@ class FleetReach:
         if not self._answers.peers.urls["workers"]:
             raise not_implemented("no table", NO_TABLE)
         route = PeerRoute("POST", REACH, "workers", REGISTRY)
-        answer: dict[str, Any] = await self._answers.document(
-            request, route, _body(question)
-        )
+        body = orjson.dumps(await in_turns(plain_question(question)))
+        answer: dict[str, Any] = await self._answers.document(request, route, body)
         return answer
 
 
-def _body(question: ReachQuestion) -> bytes:
-    seen = question.seen
-    document = {
-        "causes": [to_plain(cause) for cause in question.causes],
+def plain_question(question: ReachQuestion) -> Steps[dict[str, Any]]:
+    """Question as JSON-ready values."""
+    seen, causes = question.seen, []
+    for cause in question.causes:
+        yield
+        causes.append(to_plain(cause))
+    return {
+        "causes": causes,
         "first": question.first,
         "at_least": question.at_least,
         "seen": None if seen is None else base64.b64encode(seen).decode(),
     }
-    return orjson.dumps(document)
 
 
-def _question(body: bytes) -> ReachQuestion:
-    """Read what `_body` gave; who sends it is a process of ours, or may be anybody.
+def read_question(body: bytes) -> Steps[ReachQuestion]:
+    """Read what `plain_question` gave; a process of ours sends it, or anybody.
 
     Raises:
         ProblemError: 422, it cannot be read.
     """
     try:
         asked = orjson.loads(body)
-        facts = [from_plain(each) for each in asked["causes"]]
-        causes = [each for each in facts if isinstance(each, Cause)]
+        causes = []
+        for each in asked["causes"]:
+            yield
+            fact = from_plain(each)
+            if not isinstance(fact, Cause):
+                raise TypeError("this is no cause")
+            causes.append(fact)
         seen, at_least = asked["seen"], str(asked["at_least"])
         known = None if seen is None else base64.b64decode(seen, validate=True)
-        if len(causes) < len(facts):
-            raise ValueError("these are no causes")
         _offset(at_least)
         if known is not None:
             read_members(known)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from typer.testing import CliRunner
 
 from agents_registry.facts import SECOND
+from streams.cli.main import app
 from streams.model.times import rfc3339
 from tests.integration.serving import created_key, running, until, used_key
 from tests.integration.test_operator_acts import lives, persons
@@ -219,3 +222,46 @@ async def test_a_wrong_plan_is_refused(
         status, answer = await run.post("/v1/plans", "revoker", body)
         assert status == 422
         assert what in answer["detail"]
+
+
+async def typed(server: Server, *line: str) -> tuple[int, str]:
+    """Run a command against the server; give exit code and output."""
+    env = {"RESCIND_URL": server.url, "RESCIND_TOKEN": "revoker"}
+    got = await asyncio.to_thread(CliRunner().invoke, app, line, env=env)
+    return got.exit_code, got.output
+
+
+async def test_an_order_is_shown_and_given_at_the_command_line(tmp_path: Path) -> None:
+    """Any of the four; what changed is told, and ``--anyway`` gives it."""
+    async with running(tmp_path) as run:
+        await grow(run, {"identifier": TOP, "owners": ["person.id:ann"]}, below(1))
+        reason, said = ("--reason", "odd calls"), ""
+        for order in (
+            ("revoke", TOP, "agent.id:plannr"),
+            ("narrow", TOP, "--scope", "r|x"),
+            ("not-before", TOP),
+            ("suspend", TOP, "--for", "2h"),
+        ):
+            code, said = await typed(run, *order, *reason, "--plan")
+            assert code == 0, said
+            assert "Nothing is ordered yet" in said
+            assert "vault.accessor:a1" in said
+            unknown = "Nothing is known of agent.id:plannr" in said
+            assert unknown == ("agent.id:plannr" in order)
+        plan = said.rstrip().rpartition(" ")[2]
+        assert await lives(run, TOP)
+        await grow(run, below(2))
+
+        code, said = await typed(run, "apply", plan)
+
+        assert code == 1
+        assert "Came since: 1 identifier (1 vault.accessor): vault.accessor:a2." in said
+        assert await lives(run, TOP)
+        code, said = await typed(run, "apply", plan, "--anyway")
+        assert code == 0, said
+        assert "Suspended agent.id:planner" in said
+        assert not await lives(run, TOP)
+        code, said = await typed(run, "apply", plan)
+        assert (code, "applied already" in said) == (1, True)
+        code, said = await typed(run, "apply", "none")
+        assert (code, "no such plan" in said) == (2, True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
+import attrs
 import numpy as np
+import orjson
 import pytest
 
 from agents_registry.facts import (
@@ -22,7 +24,7 @@ from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
 from streams.http.plans import ReachQuestion
-from streams.http.reach import seeing
+from streams.http.reach import plain_question, read_question, seeing
 from streams.stages.access.columns import AccessColumns
 from streams.stages.access.index import AccessIndex
 from streams.stages.access.uses import AccessEvent
@@ -119,6 +121,31 @@ def test_no_step_is_long(shape: str, effect: Effect) -> None:
         return (yield from told(registry, reach, last, 50))
 
     assert most_calls(work()) < MOST
+
+
+def test_an_order_on_very_many_names_takes_no_long_step() -> None:
+    """Known ones and unknown ones; as ingress sends it, and as a worker reads it."""
+    registry = Registry()
+    for fact in fan():
+        registry.apply(fact)
+    targets = [*names("aws.access_key"), *names("jwt.jti")]
+    causes = tuple(
+        Cause(target=each, effect=Effect.REVOKE, at=2 * S, event_id=str(number), **SAID)
+        for number, each in enumerate(targets)
+    )
+    sent = ReachQuestion(causes, 50, "g:0:0", b"")
+    assert most_calls(plain_question(sent)) < MOST
+    body = orjson.dumps(finish(plain_question(sent)))
+    assert most_calls(read_question(body)) < MOST
+    question = finish(read_question(body))
+    assert question == attrs.evolve(sent, causes=[*causes])
+    assert most_calls(seeing(registry, question, 3 * S)) < MOST
+
+    reach, changes = finish(seeing(registry, question, 3 * S))
+
+    assert (len(reach.fates.ends), len(reach.fates.unknown)) == (MANY, MANY)
+    assert changes is not None
+    assert changes.added["total"] == MANY
 
 
 def test_the_last_use_is_found_that_was_not_refused() -> None:

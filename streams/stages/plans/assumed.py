@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from agents_registry.cause_rows import RecordedCause
     from agents_registry.facts import Cause
     from agents_registry.registry import Registry
+    from agents_registry.steps import Steps
 
 
 class AssumedCauses(CauseBook):
@@ -46,8 +47,8 @@ class AssumedCauses(CauseBook):
         return self._book.in_force(cause, at, inclusive=inclusive, now=now)
 
 
-def assuming(registry: Registry, causes: Iterable[Cause]) -> Registry:
-    """Return the table as it would be with some causes.
+def assuming(registry: Registry, causes: Iterable[Cause]) -> Steps[Registry]:
+    """Make the table as it would be with some causes.
 
     What no fact names stays unknown: nothing hangs on it yet.
     """
@@ -57,6 +58,7 @@ def assuming(registry: Registry, causes: Iterable[Cause]) -> Registry:
     assumed.causes = AssumedCauses(registry.causes)
     assumed.clearance = Clearance(assumed.lineage, registry.owned)
     for cause in causes:
+        yield
         if registry.lineage.find(cause.target) != NONE:
             assumed.apply(cause)
     return assumed

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from agents_registry.facts import Cause
+    from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
 
@@ -45,6 +46,7 @@ class Fates:
         expired: those of them that expired, and are denied for nothing else.
         lives: nodes that would be allowed all the same.
         unowned: nodes that would lose their last living owner.
+        unknown: names that the act names and that no fact knows.
     """
 
     via: dict[int, int]
@@ -53,6 +55,7 @@ class Fates:
     expired: frozenset[int]
     lives: list[int]
     unowned: list[int]
+    unknown: list[Identifier]
 
 
 class ActSweep(Sweep):
@@ -88,9 +91,10 @@ def judging_act(registry: Registry, causes: Sequence[Cause], now: int) -> Steps[
         causes: what the act would write.
         now: ns.
     """
-    via = yield from walking(registry, causes)
+    targets, unknown = yield from _named(registry, causes)
+    via = yield from walking(registry, targets)
     narrows = any(cause.effect is Effect.NARROW for cause in causes)
-    assumed = assuming(registry, causes)
+    assumed = yield from assuming(registry, causes)
     dead_now, orphans = yield from _judged(registry, via, now, narrows=narrows)
     dead_then, left = yield from _judged(assumed, via, now, narrows=narrows)
     ends: list[int] = []
@@ -112,7 +116,7 @@ def judging_act(registry: Registry, causes: Sequence[Cause], now: int) -> Steps[
         else:
             lives.append(node)
     unowned = [node for node in left if node not in orphans and node in via]
-    return Fates(via, ends, denied, frozenset(expired), lives, unowned)
+    return Fates(via, ends, denied, frozenset(expired), lives, unowned, unknown)
 
 
 def _judged(
@@ -129,10 +133,24 @@ def _judged(
     return dead, orphans
 
 
-def walking(registry: Registry, causes: Iterable[Cause]) -> Steps[dict[int, int]]:
-    """Walk all that causes may reach, owners included, nearest first."""
-    found = (registry.lineage.find(cause.target) for cause in causes)
-    via = {node: node for node in found if node != NONE}
+def _named(
+    registry: Registry, causes: Iterable[Cause]
+) -> Steps[tuple[list[int], list[Identifier]]]:
+    """Find the nodes that causes name, and the names that no fact knows."""
+    nodes, unknown = [], []
+    for cause in causes:
+        yield
+        node = registry.lineage.find(cause.target)
+        if node == NONE:
+            unknown.append(cause.target)
+        else:
+            nodes.append(node)
+    return nodes, unknown
+
+
+def walking(registry: Registry, targets: Iterable[int]) -> Steps[dict[int, int]]:
+    """Walk all that hangs on some nodes, owners included, nearest first."""
+    via = {node: node for node in targets}
     todo, count = list(via), 0
     for node in todo:
         for down in downs(registry, node):

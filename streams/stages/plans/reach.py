@@ -141,6 +141,10 @@ def told(
             for account, agents in reach.shared[:SHOWN]
         ],
         "shared_accounts_total": len(reach.shared),
+        "unknown": {
+            "total": len(fates.unknown),
+            "first": [str(name) for name in fates.unknown[:SHOWN]],
+        },
         "lose_last_owner": names_of(registry, fates.unowned, SHOWN),
         "acting_now": (yield from _acting(registry, reach, last)),
         "first": listed,
