@@ -31,6 +31,7 @@ from agents_registry.lineage import (
     CREDENTIAL,
     ENDS,
     KNOWN,
+    LABELLED,
     MANY_PARENTS,
     NONE,
     OWNED,
@@ -153,6 +154,8 @@ class _Clearing:
                 required.append((first, lineage.relation[name]))
             if flag & MANY_PARENTS:
                 required += islice(lineage.more_parents[name], CLOSURE_LIMIT)
+            if flag & LABELLED:
+                required += ((label, 0) for label in lineage.labels[name])
             if flag & OWNED:
                 some = self._registry.owners.of(name)
                 owners += some
@@ -321,7 +324,7 @@ class _Clearing:
         if (
             registry.horizon is not None
             and flag & (CREDENTIAL | ROOT) == CREDENTIAL
-            and not all(flags[up] & KNOWN for up, _ in lineage.parents(name))
+            and not all(flags[up] & KNOWN for up, _ in lineage.told_parents(name))
         ):
             # By its age it may yet live; that is for a closer look.
             return NO_TIME, mark

@@ -158,6 +158,12 @@ class Requirements:
             return [(member, 0) for member in self._members]
         return [] if node < 0 else self._lineage.parents(node)
 
+    def told_edges(self, node: int) -> list[tuple[int, int]]:
+        """Parents of a node as `edges` has them, without labels."""
+        if node < 0:
+            return self.edges(node)
+        return self._lineage.told_parents(node)
+
     def parents(self, node: int) -> list[int]:
         """Direct requirements of a node; of its other names the next one alone.
 

@@ -6,9 +6,11 @@ All times are integer nanoseconds since 1970 (UTC); ``None`` means unknown.
 from __future__ import annotations
 
 from enum import Enum
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from attrs import field, frozen
+
+from agents_registry.identifiers import Identifier
 
 SECOND: Final = 1_000_000_000
 HOUR: Final = 3600 * SECOND
@@ -85,3 +87,14 @@ class Fact:
     def uncertainty(self) -> int:
         """u: the possible error of the effective version, in nanoseconds."""
         return STAMP_UNCERTAINTY if self.stamped or self.ahead else 0
+
+
+def plain_value(value: Any) -> Any:
+    """Value of a field as JSON can hold it."""
+    if isinstance(value, Identifier):
+        return str(value)
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, tuple):
+        return [plain_value(item) for item in value]
+    return value

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from enum import Enum
 from typing import Any, ClassVar, Final
 
 import attrs
@@ -30,15 +29,16 @@ from agents_registry.fact_base import (
     Fact,
     Reach,
     Relation,
+    plain_value,
 )
-from agents_registry.identifiers import Identifier
+from agents_registry.identifiers import LABEL, Identifier
 
 __all__ = [
     "COPY", "FACTS", "FOR_PEOPLE", "FUTURE_TOLERANCE", "HOUR", "SECOND", "SELDOM",
     "STAMP_UNCERTAINTY", "UNTIL_TOLERANCE", "Alias", "Cause", "Distrust", "Edge",
-    "Effect", "Fact", "Holds", "Horizon", "Lift", "Node", "OwnerSet", "Reach",
-    "Relation", "Renewal", "ScopeSet", "Withdraw", "canonical", "copy_key", "fact_id",
-    "fact_key", "from_plain", "to_plain",
+    "Effect", "Fact", "Holds", "Horizon", "LabelSet", "Lift", "Node", "OwnerSet",
+    "Reach", "Relation", "Renewal", "ScopeSet", "Withdraw", "canonical", "copy_key",
+    "fact_id", "fact_key", "from_plain", "to_plain",
 ]  # fmt: skip
 
 
@@ -113,6 +113,31 @@ class ScopeSet(Fact):
 
     node: Identifier
     scopes: tuple[str, ...]
+
+
+@frozen(kw_only=True, slots=True)
+class LabelSet(Fact):
+    """The labels of a node as its authority sees them; an empty set takes all away.
+
+    Attributes:
+        labels: each of a kind ``label.<key>``; the node requires them.
+    """
+
+    NAME: ClassVar[str] = "label_set"
+
+    node: Identifier
+    labels: tuple[Identifier, ...]
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what is no label.
+
+        Raises:
+            ValueError: a name is of another kind.
+        """
+        for label in self.labels:
+            if not label.kind.startswith(LABEL) or label.kind == LABEL:
+                message = f"{label} is no label: write it as label.<key>:<value>"
+                raise ValueError(message)
 
 
 @frozen(kw_only=True, slots=True)
@@ -242,7 +267,7 @@ FACTS: Final[dict[str, type[Fact]]] = {
     fact.NAME: fact
     for fact in (
         Node, Edge, Alias, OwnerSet, Renewal, ScopeSet, Holds,
-        Cause, Lift, Withdraw, Distrust, Horizon,
+        Cause, Lift, Withdraw, Distrust, Horizon, LabelSet,
     )
 }  # fmt: skip
 
@@ -250,7 +275,7 @@ FACTS: Final[dict[str, type[Fact]]] = {
 def to_plain(fact: Fact) -> dict[str, Any]:
     """Fact as JSON-ready values; ``fact`` names its kind."""
     plain = {
-        a.name: _plain_value(getattr(fact, a.name)) for a in attrs.fields(type(fact))
+        a.name: plain_value(getattr(fact, a.name)) for a in attrs.fields(type(fact))
     }
     for name in (*FOR_PEOPLE, *SELDOM):
         if plain.get(name, 0) in (None, []):
@@ -288,7 +313,7 @@ def canonical(fact: Fact) -> bytes:
     plain: dict[str, Any] = {"fact": fact.NAME}
     for name in _MEANING[type(fact)]:
         value = getattr(fact, name)
-        plain[name] = value if type(value) in _PLAIN else _plain_value(value)
+        plain[name] = value if type(value) in _PLAIN else plain_value(value)
     if fact.stamped:
         plain.pop("version")
         plain.pop("at", None)
@@ -297,7 +322,7 @@ def canonical(fact: Fact) -> bytes:
             del plain[name]  # what does not say it has the id that it always had
     if isinstance(fact, Alias):
         plain["first"], plain["second"] = sorted((plain["first"], plain["second"]))
-    for name in ("owners", "scopes", "kinds"):
+    for name in ("owners", "scopes", "kinds", "labels"):
         if name in plain:
             plain[name] = sorted(set(plain[name]))
     return _CANONICAL.encode(plain).encode()
@@ -345,16 +370,6 @@ def _key(realm: str, fact: Fact, time: int) -> str:
     return f"{realm}/{fact.NAME}/{fact_id(fact).hex()}/{time}/{fact.ingress_key}"
 
 
-def _plain_value(value: Any) -> Any:
-    if isinstance(value, Identifier):
-        return str(value)
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, tuple):
-        return [_plain_value(item) for item in value]
-    return value
-
-
 def _texts(values: Any) -> tuple[str, ...]:
     if isinstance(values, str):
         raise TypeError("a list of texts is no text")
@@ -371,6 +386,7 @@ _READERS: Final[dict[str, Any]] = {
         Identifier.parse,
     ),
     "owners": _identifiers,
+    "labels": _identifiers,
     "scopes": tuple,
     "kinds": _texts,
     "relation": Relation,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MAX_VALUE_BYTES = 256
 ATTRIBUTE = "attribute."  # begins the kinds of values that a subject is looked up by
+LABEL = "label."  # begins the kinds of labels: a container, whatever follows
 
 
 class NodeClass(Enum):
@@ -123,6 +124,14 @@ REUSABLE_KINDS = frozenset({
 })  # fmt: skip
 
 
+def class_of(kind: str, vocabulary: Mapping[str, NodeClass]) -> NodeClass | None:
+    """Class of a kind, None where nobody declared it; labels need not be declared."""
+    found = vocabulary.get(kind)
+    if found is None and kind.startswith(LABEL):
+        return NodeClass.CONTAINER
+    return found
+
+
 def extend(declared: Mapping[str, str]) -> Vocabulary:
     """Vocabulary with the kinds that a mapping file declares.
 
@@ -136,6 +145,8 @@ def extend(declared: Mapping[str, str]) -> Vocabulary:
     vocabulary = dict(VOCABULARY)
     for kind, name in declared.items():
         node_class = NodeClass(name)
+        if kind.startswith(LABEL) and node_class is not NodeClass.CONTAINER:
+            raise ValueError(f"{kind} is a label, it cannot be a {name}")
         if vocabulary.setdefault(kind, node_class) is not node_class:
             message = f"{kind} is a {vocabulary[kind].value}, it cannot be a {name}"
             raise ValueError(message)

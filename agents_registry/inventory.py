@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from agents_registry.identifiers import ATTRIBUTE, Identifier, NodeClass
+from agents_registry.identifiers import (
+    ATTRIBUTE,
+    LABEL,
+    Identifier,
+    NodeClass,
+    class_of,
+)
 from agents_registry.lineage import KNOWN, NONE, OWNED, SCOPED, UNKNOWN_TIME
 from agents_registry.presentation import Presented
 from agents_registry.scope import escalates
@@ -110,6 +116,15 @@ def blast_radius(registry: Registry, identifier: Identifier) -> BlastRadius:
     )
 
 
+def labels_of(registry: Registry, identifier: Identifier) -> tuple[Identifier, ...]:
+    """Return the labels of an identifier and of its other names, sorted."""
+    lineage = registry.lineage
+    node = lineage.find(identifier)
+    names = [] if node == NONE else lineage.others(node)
+    labels = {label for name in names for label in lineage.labels.get(name, ())}
+    return tuple(sorted(map(lineage.identifier, labels)))
+
+
 def ownerless(registry: Registry) -> Iterator[Identifier]:
     """Yield known principals and credentials that nobody owns or requires of.
 
@@ -206,8 +221,10 @@ def unmapped(registry: Registry) -> Iterator[Identifier]:
     """Yield parents that were only named: alive, but nobody vouched for them."""
     lineage = registry.lineage
     for node in range(len(lineage)):
-        if not lineage.flags[node] & KNOWN and any(
-            True for _ in lineage.children(node)
+        if (
+            not lineage.flags[node] & KNOWN
+            and not lineage.kind(node).startswith(LABEL)
+            and any(True for _ in lineage.children(node))
         ):
             yield lineage.identifier(node)
 
@@ -305,4 +322,4 @@ def _walk(
 
 
 def _class_of(registry: Registry, node: int) -> NodeClass | None:
-    return registry.lineage.vocabulary.get(registry.lineage.kind(node))
+    return class_of(registry.lineage.kind(node), registry.lineage.vocabulary)

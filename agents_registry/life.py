@@ -24,7 +24,7 @@ from agents_registry.lineage import (
     ENDS,
     KNOWN,
     LOUD,
-    MANY_PARENTS,
+    MORE_ABOVE,
     OWNED,
     ROOT,
     UNKNOWN_TIME,
@@ -107,7 +107,7 @@ def nothing_ends(
     """
     lineage = registry.lineage
     flags, ring, parent = lineage.flags, lineage.ring, lineage.parent
-    expires, more_parents = lineage.expires, lineage.more_parents
+    expires = lineage.expires
     seen = set(starts)
     todo = list(seen)
     for _ in _BUDGET:
@@ -125,8 +125,8 @@ def nothing_ends(
         if other >= 0 and other not in seen:
             seen.add(other)
             todo.append(other)
-        if flag & MANY_PARENTS:
-            for other, _ in more_parents[node]:
+        if flag & MORE_ABOVE:
+            for other, _ in lineage.parents(node):
                 if other not in seen:
                     seen.add(other)
                     todo.append(other)
@@ -238,7 +238,9 @@ class Life:
             if (
                 closure.flags(node) & (CREDENTIAL | ROOT) == CREDENTIAL
                 and not horizon <= closure.earliest_issue(node) < UNKNOWN_TIME
-                and any(not closure.flags(up) & KNOWN for up, _ in closure.edges(node))
+                and any(
+                    not closure.flags(up) & KNOWN for up, _ in closure.told_edges(node)
+                )
             ):
                 found.append(node)
         return found

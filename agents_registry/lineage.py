@@ -13,12 +13,12 @@ from array import array
 from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.facts import Relation
-from agents_registry.identifiers import VOCABULARY, NodeClass
+from agents_registry.identifiers import LABEL, VOCABULARY, NodeClass
 from agents_registry.names import NameTable
 from agents_registry.steps import pieces, rested, restless
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from agents_registry.identifiers import Identifier
     from agents_registry.steps import Rest
@@ -34,7 +34,9 @@ MANY_PARENTS: Final = 8
 CAUSED: Final = 16
 OWNED: Final = 32
 SCOPED: Final = 64
+LABELLED: Final = 128
 LOUD: Final = CAUSED | OWNED
+MORE_ABOVE: Final = MANY_PARENTS | LABELLED
 
 RELATIONS: Final = (
     Relation.REQUIRES,
@@ -56,6 +58,7 @@ class Lineage:
 
     Attributes:
         names: the identifiers, each with its integer.
+        labels: by node those in force, which it requires; set by `label`.
         count: how many there are; columns may have more places than that.
     """
 
@@ -82,6 +85,9 @@ class Lineage:
         self._first_child = array("i")
         self._next_child = array("i")
         self._more_children: dict[int, list[int]] = {}
+        self.labels: dict[int, tuple[int, ...]] = {}
+        self._labelled: dict[int, list[int]] = {}  # by label; some may have left
+        self._left: set[tuple[int, int]] = set()  # (node, label) of those
 
     def __len__(self) -> int:
         """Return the number of interned identifiers."""
@@ -169,7 +175,10 @@ class Lineage:
             self.count = node + 1
             if node == len(self.flags):
                 self._make_room()
-            self.flags[node] = self._first_flags.get(identifier[0], CREDENTIAL)
+            flags = self._first_flags.get(identifier[0])
+            if flags is None:
+                flags = 0 if identifier[0].startswith(LABEL) else CREDENTIAL
+            self.flags[node] = flags
         return node
 
     def recall(self, identifier: Identifier) -> int:
@@ -237,6 +246,36 @@ class Lineage:
         further.append((parent, strength))
         self._more_children.setdefault(parent, []).append(child)
 
+    def label(self, node: int, labels: Iterable[int]) -> None:
+        """Put the labels of a node in the place of those that it had."""
+        before, now = self.labels.get(node, ()), tuple(sorted(set(labels)))
+        self._left.update((node, label) for label in before if label not in now)
+        for label in now:
+            if label not in before:
+                if (node, label) in self._left:  # it stands among them still
+                    self._left.discard((node, label))
+                else:
+                    self._labelled.setdefault(label, []).append(node)
+        if now:
+            self.labels[node] = now
+            self.flags[node] |= LABELLED
+        elif before:
+            del self.labels[node]
+            self.flags[node] &= ~LABELLED
+
+    def is_label(self, node: int) -> bool:
+        """Whether something had this label once."""
+        return node in self._labelled
+
+    def labelled(self, first: int, upto: int) -> list[int]:
+        """Those of a range of names that have labels, or are labels."""
+        labels, flags = self._labelled, self.flags
+        return [
+            node
+            for node in (range(first, upto) if labels else ())
+            if flags[node] & LABELLED or node in labels
+        ]
+
     def join(self, first: int, second: int) -> None:
         """Make two identifiers names of one node."""
         if not self._are_one(first, second):
@@ -279,7 +318,14 @@ class Lineage:
         return names
 
     def parents(self, node: int) -> list[tuple[int, int]]:
-        """Every edge of this name, as (parent, strength of the relation)."""
+        """Every edge of this name, labels too: (parent, strength of the relation)."""
+        edges = self.told_parents(node)
+        if self.flags[node] & LABELLED:
+            edges += [(label, 0) for label in self.labels[node]]
+        return edges
+
+    def told_parents(self, node: int) -> list[tuple[int, int]]:
+        """Every edge of this name as `parents` has them, without labels."""
         first = self.parent[node]
         if first == NONE:
             return []
@@ -289,12 +335,15 @@ class Lineage:
         return edges
 
     def children(self, node: int) -> Iterator[int]:
-        """Yield the names that hang directly on this name."""
+        """Yield the names that hang directly on this name, of a label its members."""
         child = self._first_child[node]
         while child != NONE:
             yield child
             child = self._next_child[child]
         yield from self._more_children.get(node, ())
+        for member in self._labelled.get(node, ()):
+            if node in self.labels.get(member, ()):
+                yield member
 
 
 def _invert(

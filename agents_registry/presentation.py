@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from attrs import field, frozen
 
 from agents_registry.closure import PRESENTED, Claims
-from agents_registry.identifiers import Identifier, NodeClass
+from agents_registry.identifiers import Identifier, NodeClass, class_of
 from agents_registry.lineage import NONE
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Presented:
 
 def is_credential(registry: Registry, identifier: Identifier) -> bool:
     """Whether a kind is a credential (or not in the vocabulary)."""
-    node_class = registry.lineage.vocabulary.get(identifier.kind)
+    node_class = class_of(identifier.kind, registry.lineage.vocabulary)
     return node_class in {None, NodeClass.CREDENTIAL}
 
 

@@ -66,7 +66,7 @@ def prune(registry: Registry, *, now: int, retain: int) -> Prune:
         waits_for=tuple(
             (lineage.identifier(child), lineage.identifier(parent))
             for child in kept
-            for parent, _ in lineage.parents(child)
+            for parent, _ in lineage.told_parents(child)
             if not lineage.flags[parent] & KNOWN
         ),
     )

@@ -11,13 +11,13 @@ Until the new table is there, the old one goes on denying.
 
 from __future__ import annotations
 
-from itertools import islice
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from agents_registry.cause_rows import RecordedCause
 from agents_registry.causes import CauseBook
 from agents_registry.clearance import Clearance
-from agents_registry.derived import below, derive
+from agents_registry.dumps import dumped, restore
 from agents_registry.facts import (
     Alias,
     Cause,
@@ -26,6 +26,7 @@ from agents_registry.facts import (
     Fact,
     Holds,
     Horizon,
+    LabelSet,
     Lift,
     Node,
     OwnerSet,
@@ -33,8 +34,6 @@ from agents_registry.facts import (
     ScopeSet,
     Withdraw,
     fact_id,
-    from_plain,
-    to_plain,
 )
 from agents_registry.identifiers import VOCABULARY, Identifier
 from agents_registry.lineage import (
@@ -47,8 +46,7 @@ from agents_registry.lineage import (
     Lineage,
 )
 from agents_registry.registers import ExpiryRegister, Register
-from agents_registry.steps import finish, rested, restless
-from agents_registry.table_form import copied
+from agents_registry.steps import finish, restless
 from agents_registry.told import named
 from agents_registry.versions import Versions, varies
 
@@ -59,6 +57,7 @@ if TYPE_CHECKING:
     from agents_registry.steps import Rest, Steps
 
 STEP = 63  # a mask: facts between two yields
+IN_DOUBT = "the labels of a statement whose time changed"  # who owns what by them
 _FINAL = frozenset({Withdraw.NAME, Distrust.NAME})  # these cannot be taken back
 
 
@@ -70,6 +69,8 @@ class Registry:
             every fact of the realm and deny with this one meanwhile.
         horizon: facts on credentials issued before this time may be gone (ns).
         changes: counts the facts that were merged, for walks that let others go on.
+        withdrawn, distrusts: what takes facts back.
+        versions: those of statements whose copies may differ.
     """
 
     def __init__(self, vocabulary: Mapping[str, NodeClass] = VOCABULARY) -> None:
@@ -78,6 +79,7 @@ class Registry:
         self.causes = CauseBook()
         self.owners: Register[frozenset[int]] = Register(strictest=frozenset())
         self.scopes: Register[tuple[str, ...]] = Register(strictest=())
+        self.labels: Register[tuple[int, ...]] = Register(strictest=())
         self.expiry = ExpiryRegister(self.lineage.expires)
         self.owned: dict[int, list[int]] = {}
         self.emptied: dict[int, dict[str, int]] = {}
@@ -89,9 +91,9 @@ class Registry:
         self.horizon: int | None = None
         self.needs_rebuild = False
         self.changes = 0
-        self._withdrawn: set[tuple[str, str, Identifier]] = set()
-        self._distrusts: list[Distrust] = []
-        self._versions = Versions()
+        self.withdrawn: set[tuple[str, str, Identifier]] = set()
+        self.distrusts: list[Distrust] = []
+        self.versions = Versions()
 
     @classmethod
     def build(
@@ -125,7 +127,7 @@ class Registry:
             if not count & STEP:
                 yield
             if varies(fact) and registry.stands(fact):
-                registry._versions.note(fact)
+                registry.versions.note(fact)
         for count, fact in enumerate(facts):
             if not count & STEP:
                 yield
@@ -139,26 +141,7 @@ class Registry:
         Nothing of it changes with the table. One that needs a rebuild has nothing worth
         keeping. See `agents_registry.table_form`.
         """
-        return {
-            **{f"lineage.{n}": copied(of) for n, of in self.lineage.dump().items()},
-            **{f"expiry.{name}": of for name, of in self.expiry.dump().items()},
-            **self.causes.dump(),
-            "owners": self.owners.dump(),
-            "scopes": self.scopes.dump(),
-            "owned": copied([*self.owned.items()]),
-            **{
-                name: [(node, list(of.items())) for node, of in nested.items()]
-                for name, nested in self._nested().items()
-            },
-            **{
-                name: [(node, sorted(of)) for node, of in bound.items()]
-                for name, bound in self._bound().items()
-            },
-            "withdrawn": [(*of, *name) for *of, name in sorted(self._withdrawn)],
-            "distrusts": [to_plain(distrust) for distrust in self._distrusts],
-            "horizon": self.horizon,
-            **self._versions.dump(),
-        }
+        return dumped(self)
 
     @classmethod
     def load(
@@ -175,38 +158,12 @@ class Registry:
             rest: called now and then, so that other threads can have their turn.
         """
         registry = cls(vocabulary)
-        registry.lineage.restore(below("lineage.", plain), rest)
-        registry.expiry.restore(below("expiry.", plain), rest)
-        registry.causes.restore(plain, rest)
-        registry.owners.restore(plain["owners"], frozenset, rest)
-        registry.scopes.restore(plain["scopes"], tuple, rest)
-        for name, nested in registry._nested().items():
-            told = rested(plain.get(name, ()), rest)
-            nested.update((node, dict(of)) for node, of in told)
-        for name, bound in registry._bound().items():
-            bound.update((node, set(of)) for node, of in rested(plain[name], rest))
-        derive(registry, plain, rest)
-        registry._withdrawn.update(
-            (one, kind, Identifier(*name)) for one, kind, *name in plain["withdrawn"]
-        )
-        registry._distrusts += cast("Any", map(from_plain, plain["distrusts"]))
-        registry.horizon = plain["horizon"]
-        registry._versions.restore(plain, rest)
+        restore(registry, plain, rest)
         return registry
-
-    def _nested(self) -> dict[str, dict[int, Any]]:
-        return {
-            "emptied": self.emptied,
-            "holders": self.holders,
-            "attributes": self.attributes,
-        }
-
-    def _bound(self) -> dict[str, dict[int, set[str]]]:
-        return {"devices": self.devices, "tenants": self.tenants}
 
     def apply(self, fact: Fact) -> None:
         """Merge one fact."""
-        if not (self._withdrawn or self._distrusts) or self.stands(fact):
+        if not (self.withdrawn or self.distrusts) or self.stands(fact):
             self.changes += 1
             self._MERGE[type(fact)](self, fact)
 
@@ -227,26 +184,29 @@ class Registry:
 
     def stands(self, fact: Fact) -> bool:
         """Whether this copy was not taken back."""
-        if any(distrust.covers(fact) for distrust in self._distrusts):
+        if any(distrust.covers(fact) for distrust in self.distrusts):
             return False
-        if not self._withdrawn or fact.NAME in _FINAL:
+        if not self.withdrawn or fact.NAME in _FINAL:
             return True
         identity = _id(fact)
         return not any(
-            (identity, fact.NAME, name) in self._withdrawn for name in named(fact)
+            (identity, fact.NAME, name) in self.withdrawn for name in named(fact)
         )
 
     def _state(
         self, register: Register[Any] | ExpiryRegister, node: int, fact: Fact, said: Any
-    ) -> None:
+    ) -> bool:
         """Merge a statement; one whose time changed puts its node in doubt.
 
         What it replaced under its old version may be the one that counts.
+
+        Returns:
+            Whether it does.
         """
-        authority, versions = fact.authority, self._versions
+        authority, versions = fact.authority, self.versions
         if not (versions or fact.stamped or fact.ahead):
             register.put(node, authority, fact.version, said)
-            return
+            return False
         merged = register.version(node, authority)
         version, doubtful = versions.take(fact, merged)
         register.put(node, authority, version, said)
@@ -254,13 +214,14 @@ class Registry:
             register.doubt(node, authority)
             self.needs_rebuild = True
         versions.forget(fact, version if merged is None else max(version, merged))
+        return doubtful
 
     def _latest(self, fact: Fact, merged: int | None) -> int:
         """Highest version of a register that keeps nothing else."""
-        version, doubtful = self._versions.take(fact, merged)
+        version, doubtful = self.versions.take(fact, merged)
         self.needs_rebuild |= doubtful
         latest = version if merged is None else max(version, merged)
-        self._versions.forget(fact, latest)
+        self.versions.forget(fact, latest)
         return latest
 
     def _node(self, fact: Node) -> None:
@@ -330,6 +291,17 @@ class Registry:
         self.lineage.flags[node] |= SCOPED
         self.clearance.undo(node)
 
+    def _label_set(self, fact: LabelSet) -> None:
+        lineage = self.lineage
+        node = lineage.intern(fact.node)
+        labels = tuple(sorted({lineage.intern(label) for label in fact.labels}))
+        if self._state(self.labels, node, fact, labels):
+            # Labels that count may be missing: nobody owns it until the table is anew.
+            self.owners.put(node, IN_DOUBT, 0, frozenset())
+            lineage.flags[node] |= OWNED
+        lineage.label(node, chain.from_iterable(self.labels.of(node)))
+        self.clearance.undo(node)
+
     def _holds(self, fact: Holds) -> None:
         node = self.lineage.intern(fact.node)
         attribute = self.lineage.intern(fact.attribute)
@@ -360,7 +332,7 @@ class Registry:
     def _withdraw(self, fact: Withdraw) -> None:
         if fact.kind in _FINAL:
             return
-        self._withdrawn.add((fact.fact_id, fact.kind, fact.target))
+        self.withdrawn.add((fact.fact_id, fact.kind, fact.target))
         node = self.lineage.find(fact.target)
         if fact.kind not in {Cause.NAME, Lift.NAME}:
             self.needs_rebuild = True
@@ -369,8 +341,8 @@ class Registry:
             self._causes_changed(node)
 
     def _distrust(self, fact: Distrust) -> None:
-        if fact not in self._distrusts:
-            self._distrusts.append(fact)
+        if fact not in self.distrusts:
+            self.distrusts.append(fact)
             self.needs_rebuild = True
 
     def _horizon(self, fact: Horizon) -> None:
@@ -384,6 +356,7 @@ class Registry:
         OwnerSet: _owner_set,
         Renewal: _renewal,
         ScopeSet: _scope_set,
+        LabelSet: _label_set,
         Holds: _holds,
         Cause: _cause,
         Lift: _lift,

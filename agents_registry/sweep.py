@@ -336,7 +336,7 @@ class Sweep:
             if (
                 flags[node] & (CREDENTIAL | ROOT) == CREDENTIAL
                 and not self._younger(node, horizon)
-                and any(not flags[up] & KNOWN for up, _ in lineage.parents(node))
+                and any(not flags[up] & KNOWN for up, _ in lineage.told_parents(node))
             ):
                 self._inherited.append((Reason.BEYOND_HORIZON, node, None))
 

@@ -13,7 +13,15 @@ from itertools import chain, islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from agents_registry.lineage import CAUSED, MANY_PARENTS, NONE, OWNED, RELATIONS, SCOPED
+from agents_registry.lineage import (
+    CAUSED,
+    LABELLED,
+    MANY_PARENTS,
+    NONE,
+    OWNED,
+    RELATIONS,
+    SCOPED,
+)
 from agents_registry.registers import SHARED
 from agents_registry.steps import rested, restless
 
@@ -52,8 +60,6 @@ def check_bounds(plain: Mapping[str, Any], rest: Rest = restless) -> None:
     _expiry(plain, count, rest)
     for start in range(0, count, _PIECE):
         rest()
-        if not plain["lineage.flags"][start : start + _PIECE].isascii():
-            raise ValueError("unknown flags")
         relations = plain["lineage.relation"][start : start + _PIECE]
         if relations.translate(None, _RELATIONS):
             raise ValueError("unknown relations")
@@ -142,8 +148,9 @@ def _rows(plain: Mapping[str, Any], count: int, rest: Rest) -> None:
     for name in ("lineage.more_parents", "attributes", "holders"):
         told = ((row[0], *(other for other, _ in row[1])) for row in rows(name))
         _each(name, _flat(told), count)
-    owners = ((row[0], *_flat(row[3])) for row in rows("owners"))
-    _each("owners", _flat(owners), count)
+    for name in ("owners", "labels"):
+        told = ((row[0], *_flat(row[3])) for row in rows(name))
+        _each(name, _flat(told), count)
     further = _flat(row[1] for row in rows("lineage.more_parents"))
     _each("relations", (relation for _, relation in further), len(RELATIONS))
 
@@ -158,9 +165,15 @@ def _flags(plain: Mapping[str, Any], rest: Rest) -> None:
         told = rested(plain[name], rest)
         if not all(flags[row[number]] & flag for row in told):
             raise ValueError(f"a row of {name} without its flag")
-    others = bytes(each for each in range(256) if not each & MANY_PARENTS)
-    if len(flags.translate(None, others)) != len(plain["lineage.more_parents"]):
-        raise ValueError("parents are missing")
+    labelled = {row[0] for row in rested(plain.get("labels", ()), rest) if any(row[3])}
+    for flag, count in (
+        (MANY_PARENTS, len(plain["lineage.more_parents"])), (LABELLED, len(labelled)),
+    ):  # fmt: skip
+        others = bytes(each for each in range(256) if not each & flag)
+        if len(flags.translate(None, others)) != count:
+            raise ValueError("parents are missing")
+    if not all(flags[node] & LABELLED for node in rested(labelled, rest)):
+        raise ValueError("a row of labels without its flag")
 
 
 def _flat(of: Iterable[Iterable[Any]]) -> Iterator[Any]:

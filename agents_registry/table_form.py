@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Bytes: TypeAlias = bytes | bytearray
 
 VERSION: Final = 1
+LIMITED: Final = 2  # of a table with labels, or with causes that have an end or kinds
 ROWS: Final = "rows"
 AT_ONCE: Final = 5_000  # rows in one section: other threads get their turn
 COLUMNS: Final = {
@@ -45,6 +46,8 @@ OTHERS: Final = frozenset({
     "causes", "lifts", "owners", "scopes", "owned", "emptied", "holders", "attributes",
     "devices", "tenants", "withdrawn", "distrusts", "horizon", "copies", "claims",
 })  # fmt: skip
+OPTIONAL: Final = frozenset({"labels"})
+_PLAIN_CAUSE: Final = 13  # entries of the row of a cause without limits
 # What follows from other sections: a reader may pass over it.
 DERIVED: Final = frozenset({
     "lineage.created", "lineage.more_children", "owned", "holders",
@@ -53,7 +56,7 @@ _WIDTHS: Final = {"u8": 1, "u16": 2, "i32": 4, "i64": 8}
 _PIECE: Final = 1 << 20  # bytes looked through before other threads get their turn
 _END: Final = b"\xff"
 # Columns are as they lie in memory.
-SPOKEN: Final = (VERSION,) if sys.byteorder == "little" else ()
+SPOKEN: Final = (VERSION, LIMITED) if sys.byteorder == "little" else ()
 
 
 class Section(NamedTuple):
@@ -80,6 +83,12 @@ def pack(
             pieces.append(part if column else _told(part, dumps))
             sections.append(Section(name, column or ROWS, len(pieces[-1])))
     return sections, pieces
+
+
+def version_of(plain: Mapping[str, Any]) -> int:
+    """Version of the form that a dump needs: older readers read the older one."""
+    is_limited = any(len(row) > _PLAIN_CAUSE for row in plain["causes"])
+    return LIMITED if is_limited or not OPTIONAL.isdisjoint(plain) else VERSION
 
 
 def unpack(
@@ -118,7 +127,7 @@ def unpack(
             plain[name] += loads(piece)
         else:
             plain[name] = loads(piece)
-    if there != COLUMNS.keys() | OTHERS:
+    if there - OPTIONAL != COLUMNS.keys() | OTHERS:
         raise ValueError(f"sections {sorted(there ^ (COLUMNS.keys() | OTHERS))}")
     names = _count(plain["lineage.names"])
     for name, kind in COLUMNS.items():

@@ -12,8 +12,8 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from agents_registry.facts import Alias, Cause, Edge, Holds, OwnerSet
-from agents_registry.lineage import CAUSED, LOUD, MANY_PARENTS, NONE
+from agents_registry.facts import Alias, Cause, Edge, Holds, LabelSet, OwnerSet
+from agents_registry.lineage import CAUSED, LOUD, MORE_ABOVE, NONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -44,7 +44,7 @@ class Uncaused:
             self._extend()
         if bits[start]:
             return bits[start] == CLEAR
-        if not lineage.flags[start] & (LOUD | MANY_PARENTS):
+        if not lineage.flags[start] & (LOUD | MORE_ABOVE):
             parent = lineage.parent[start]
             if (parent == NONE or bits[parent] == CLEAR) and lineage.ring[
                 start
@@ -103,12 +103,16 @@ class Uncaused:
     def _owner_set(self, number: _Find, fact: OwnerSet) -> None:
         self._hang(number(fact.node), fact.owners)
 
+    def _label_set(self, number: _Find, fact: LabelSet) -> None:
+        self._hang(number(fact.node), fact.labels)
+
     _NOTE: ClassVar[dict[type[Fact], Callable[[Uncaused, _Find, Any], None]]] = {
         Cause: _cause,
         Holds: _holds,
         Edge: _edge,
         Alias: _alias,
         OwnerSet: _owner_set,
+        LabelSet: _label_set,
     }
 
     def _hang(self, node: int, names: Iterable[Identifier]) -> None:

@@ -19,6 +19,7 @@ from agents_registry.facts import (
     Edge,
     Fact,
     Holds,
+    LabelSet,
     Lift,
     Node,
     OwnerSet,
@@ -40,6 +41,7 @@ _SHAKES: Final[dict[type[Fact], tuple[str, ...]]] = {
     OwnerSet: ("node",),
     Renewal: ("node",),
     ScopeSet: ("node",),
+    LabelSet: ("node",),
     Holds: ("node",),
     Cause: ("target",),
     # A copy of a lift with an earlier time takes back what it lifted.

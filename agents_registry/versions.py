@@ -14,7 +14,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agents_registry.facts import Horizon, OwnerSet, Renewal, ScopeSet, fact_id
+from agents_registry.facts import (
+    Horizon,
+    LabelSet,
+    OwnerSet,
+    Renewal,
+    ScopeSet,
+    fact_id,
+)
 from agents_registry.identifiers import Identifier
 from agents_registry.steps import rested, restless
 
@@ -24,6 +31,7 @@ if TYPE_CHECKING:
     from agents_registry.facts import Fact
     from agents_registry.steps import Rest
 
+_REGISTERED = (OwnerSet, Renewal, ScopeSet, LabelSet, Horizon)
 _Register = tuple[str, Identifier | None, str]  # name, node, authority
 _Claim = tuple[int, int]  # version as claimed, smallest effective version
 
@@ -42,7 +50,7 @@ class Versions:
 
     def note(self, fact: Fact) -> None:
         """Take in a copy before any is merged; kinds without a register are left."""
-        if varies(fact) and isinstance(fact, OwnerSet | Renewal | ScopeSet | Horizon):
+        if varies(fact) and isinstance(fact, _REGISTERED):
             self.take(fact, merged=None)
 
     def take(self, fact: Fact, merged: int | None) -> tuple[int, bool]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from agents_registry.facts import from_plain
 from agents_registry.identifiers import VOCABULARY, NodeClass
 from agents_registry.registry import Registry
-from agents_registry.table_form import VERSION, pack
+from agents_registry.table_form import VERSION, pack, version_of
 
 if TYPE_CHECKING:
     from conformance.drivers import Driver
@@ -44,7 +44,8 @@ class TableDriver:
         if do == "connect":
             self._chunks.clear()
             versions = (reply.get("hello") or {}).get("tables")
-            self._reads = isinstance(versions, list) and VERSION in versions
+            self._versions = versions if isinstance(versions, list) else []
+            self._reads = VERSION in self._versions
         return reply
 
     def _is_chunk(self, frame: str) -> bool:
@@ -75,11 +76,15 @@ class TableDriver:
             registry = _table(messages)
         except (AttributeError, LookupError, TypeError, ValueError):
             return self._as_they_are()
+        plain = registry.dump()
+        version = version_of(plain)
+        if version not in self._versions:
+            return self._as_they_are()
         self._chunks.clear()
-        sections, pieces = pack(registry.dump(), lambda of: json.dumps(of).encode())
+        sections, pieces = pack(plain, lambda of: json.dumps(of).encode())
         head = {
             name: of for name, of in last.items() if name not in {"facts", "more"}
-        } | {"type": "table", "version": VERSION, "sections": sections}
+        } | {"type": "table", "version": version, "sections": sections}
         reply = self._driver.ask({**request, "frame": json.dumps(head)})
         content = b"".join(pieces)
         rest = {name: of for name, of in request.items() if name != "frame"}

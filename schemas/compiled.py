@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from agents_registry.facts import FACTS, SELDOM, Effect, Reach, Relation
-from agents_registry.identifiers import MAX_VALUE_BYTES, Identifier
+from agents_registry.identifiers import LABEL, MAX_VALUE_BYTES, Identifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -81,6 +81,7 @@ class Compiler:
             "fact": kind,
             "open_fact": _opened(kind),
             **{f"{n}_default": of for n, of in unsaid.items()},
+            "label_of": _label_of,
             "last": self._last,
             "long_of": _long_of,
             "longs": self._longs,
@@ -222,6 +223,7 @@ _NAME: Final = [
     "$ = tuple_of(Identifier, (head, tail))",  # what its own maker does, in one step
 ]
 _ITEMS: Final = {
+    "labels": ["$ = tuple(map(label_of, $))"],
     "owners": ["$ = tuple(map(Identifier.parse, $))"],
     "scopes": ["$ = tuple($)"],
     "kinds": ["$ = tuple($)"],
@@ -232,6 +234,14 @@ def _symbols(name: str, kind: dict[str, Any]) -> tuple[Any, ...]:
     """Members of an enum by their numbers, None for what has no word."""
     words = {member.value: member for member in ENUMS[name]}
     return tuple(words.get(symbol) for symbol in kind["symbols"])
+
+
+def _label_of(text: str) -> Identifier:
+    """Read a label; what is none is checked as the fact is made."""
+    label = Identifier.parse(text)
+    if not label.kind.startswith(LABEL):
+        raise Unusual
+    return label
 
 
 def _long_of(data: bytes, start: int, longs: dict[bytes, int]) -> tuple[int, int]:

@@ -22,6 +22,7 @@ from agents_registry.facts import (
     Edge,
     Effect,
     Horizon,
+    LabelSet,
     Lift,
     Node,
     OwnerSet,
@@ -77,6 +78,7 @@ class Model:
         self.owners = in_force(stand, OwnerSet, lambda f: bool(f.owners))
         self.renewals = in_force(stand, Renewal)
         self.scopes = in_force(stand, ScopeSet)
+        self.labels = in_force(stand, LabelSet)
         horizons = [s.version for s in stand if isinstance(s.fact, Horizon)]
         self.horizon = max(horizons, default=None)
         self.hits = list(hits(stand, now))
@@ -92,7 +94,13 @@ class Model:
 
     def directly_requires(self, node: Identifier) -> set[Identifier]:
         """Give the parents and the aliases of a node."""
-        return {parent for parent, _ in self.parents[node]} | self.aliases[node]
+        parents = {parent for parent, _ in self.parents[node]}
+        return parents | self.aliases[node] | self.labels_of(node)
+
+    def labels_of(self, node: Identifier) -> set[Identifier]:
+        """Give the labels of a node, of every authority; of tied sets all."""
+        sets = (fact.labels for register in self.labels[node] for fact in register)
+        return {label for labels in sets for label in labels}
 
     def alias_class(self, node: Identifier) -> set[Identifier]:
         """Give all names of the node."""
@@ -172,6 +180,8 @@ class Model:
     def is_credential(self, node: Identifier) -> bool:
         """Tell the class of a node: from the kind alone, in doubt the strictest."""
         strictest = NodeClass.CREDENTIAL
+        if node.kind.startswith("label."):
+            strictest = NodeClass.CONTAINER
         return self.vocabulary.get(node.kind, strictest) is NodeClass.CREDENTIAL
 
     # --- not_before T -----------------------------------------------------------
@@ -242,9 +252,14 @@ class Model:
             relation is Relation.ENDS_WITH_PARENT_ALWAYS
             or max(self.stated_times(child), default=at) >= at
             for child in self.requires(node)
-            for parent, relation in self.parents[child]
+            for parent, relation in self.edges(child)
             if parent in names
         )
+
+    def edges(self, node: Identifier) -> set[tuple[Identifier, Relation]]:
+        """Give the parents of a node, labels too."""
+        labels = self.labels_of(node)
+        return self.parents[node] | {(label, Relation.REQUIRES) for label in labels}
 
     # --- Expiry -----------------------------------------------------------------
 

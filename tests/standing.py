@@ -22,6 +22,7 @@ from agents_registry.facts import (
     Fact,
     Holds,
     Horizon,
+    LabelSet,
     Lift,
     OwnerSet,
     Renewal,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     from agents_registry.identifiers import Identifier
 
-F = TypeVar("F", OwnerSet, Renewal, ScopeSet)
+F = TypeVar("F", OwnerSet, Renewal, ScopeSet, LabelSet)
 
 same = lru_cache(maxsize=1 << 14)(fact_id)
 

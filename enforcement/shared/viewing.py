@@ -229,6 +229,7 @@ class _Lineage(Lineage):
         self.issued, self.expires = columns["issued"], columns["expires"]
         parts: Any = _Part(rows, "more_parents"), _Part(rows, "reissued")
         self.more_parents, self.reissued = parts
+        self.labels = {}  # they are parents here; whoever looks one up meets a change
         ring: Any = _Ring(columns["ring"])
         self.ring = ring
 

@@ -21,8 +21,15 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.clearance import Clearance
-from agents_registry.facts import Cause, Lift, Withdraw, fact_id
-from agents_registry.lineage import CAUSED, MANY_PARENTS, OWNED, SCOPED
+from agents_registry.facts import Cause, LabelSet, Lift, Withdraw, fact_id
+from agents_registry.lineage import (
+    CAUSED,
+    KNOWN,
+    LABELLED,
+    MANY_PARENTS,
+    OWNED,
+    SCOPED,
+)
 from agents_registry.verdict_dependencies import shaken
 from enforcement.shared.clearing import SharedClearance
 from enforcement.shared.finding import SALT, place_of
@@ -52,7 +59,7 @@ if TYPE_CHECKING:
 CHUNK: Final = 256  # names copied between two yields: about half a millisecond
 SPARE_NAMES: Final = 1 << 20
 MOST_AGAIN: Final = 8  # causes and lifts of a name, written anew with each fact on it
-_ROWS: Final = MANY_PARENTS | CAUSED | OWNED | SCOPED
+_ROWS: Final = MANY_PARENTS | CAUSED | OWNED | SCOPED | LABELLED
 _is_id: Final = re.compile("[0-9a-f]{64}").fullmatch
 _COPIED: Final = ("flags", "relation", "ring", "parent", "issued", "expires")
 
@@ -138,6 +145,8 @@ class TableWriter:
         if self.complete and len(lineage) > self._written:
             self._append(len(lineage))
         names = (fact.target,) if isinstance(fact, Withdraw) else shaken(fact) or ()
+        if isinstance(fact, LabelSet):
+            names += fact.labels
         for name in names:
             node = lineage.find(name)
             if 0 <= node < self._written:
@@ -193,6 +202,8 @@ class TableWriter:
         words[NAMES_END] = places[-1]
         for column in _COPIED:
             columns[column][first:upto] = getattr(lineage, column)[first:upto]
+        for number in lineage.labelled(first, upto):
+            self._put_labels(number)
         columns["start"][first:upto] = array("I", places[:-1])
         if self.complete:
             changed = array("q", [words[CHANGES]]) * (upto - first)
@@ -220,6 +231,21 @@ class TableWriter:
             columns["row"][node] = self._row(node, fact)
         for column in _COPIED:
             columns[column][node] = getattr(lineage, column)[node]
+        if lineage.labelled(node, node + 1):
+            self._put_labels(node)
+
+    def _put_labels(self, node: int) -> None:
+        """Write the labels of a node as parents like any other; a label is known.
+
+        So whoever reads need not know of labels.
+        """
+        columns, lineage = self.file.columns, self.registry.lineage
+        flags, parents = lineage.flags[node], lineage.parents(node)
+        if parents:
+            columns["parent"][node], columns["relation"][node] = parents[0]
+        more = MANY_PARENTS if parents[1:] else 0
+        known = KNOWN if lineage.is_label(node) else 0
+        columns["flags"][node] = flags & ~(LABELLED | MANY_PARENTS) | more | known
 
     def _with_rows(self, first: int, upto: int) -> list[int]:
         """Nodes that have more than the columns hold."""
@@ -239,8 +265,8 @@ class TableWriter:
         """
         registry, lineage = self.registry, self.registry.lineage
         flags, row = lineage.flags[node], dict[str, Any]()
-        if flags & MANY_PARENTS:
-            row["more_parents"] = lineage.more_parents[node]
+        if more := lineage.parents(node)[1:]:
+            row["more_parents"] = more
         if node in lineage.reissued:
             row["reissued"] = lineage.reissued[node]
         if flags & CAUSED:

@@ -43,7 +43,9 @@ FOR_GOOD: Final = (
     "owners, expiry, scope and suspension that the operators say stay in force beside "
     "what the system says later; name its authority with --authority"
 )
-_NAMES: Final = tuple(name for name in LISTS if name not in ("owners", "scope"))
+_NAMES: Final = tuple(
+    name for name in LISTS if name not in ("owners", "labels", "scope")
+)
 
 
 @frozen

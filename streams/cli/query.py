@@ -178,6 +178,7 @@ def _why(answer: dict[str, Any]) -> str:
             ("fact", cause["id"]),
         ]
         facts += [("ends", cause["until"])] if cause.get("until") else []
+    facts += [("label", label) for label in answer.get("labels", ())]
     if answer["alive"]:
         above = answer["ancestors"]
         facts += [("hangs on", f"{other} ({depth})") for other, depth in above]

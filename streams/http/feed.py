@@ -19,7 +19,7 @@ from aiohttp import WSMsgType, web
 from attrs import define, field
 
 from agents_registry.secret_shapes import has_secret
-from agents_registry.table_form import SPOKEN, VERSION
+from agents_registry.table_form import SPOKEN
 from streams.http.frames import Pieces
 from streams.http.pacing import Pace
 from streams.http.receipts import ReceiptError
@@ -298,9 +298,10 @@ class FeedServer:
     async def _begin(self, connection: Connection, hello: dict[str, Any]) -> None:
         """Bring a guard without a position up to date, in the fastest form it reads."""
         read, tables = hello.get("tables"), self._tables
-        can = isinstance(read, list) and any(version in SPOKEN for version in read)
+        spoken = read if isinstance(read, list) else []
+        can = any(version in SPOKEN for version in spoken)
         table = await tables.current() if can and tables is not None else None
-        if table is None:
+        if table is None or table.version not in spoken:
             await self._snapshot(connection)
         else:
             await self._send_table(connection, table)
@@ -308,7 +309,7 @@ class FeedServer:
     async def _send_table(self, connection: Connection, table: Packed) -> None:
         await _send(connection, {
             "type": "table",
-            "version": VERSION,
+            "version": table.version,
             **self._about(),
             "offset": table.offset,
             "sections": [tuple(section) for section in table.sections],

@@ -101,6 +101,7 @@ def explained(
         "cause": cause_as_plain(died.cause if died is not None else verdict.cause),
         "lives_if_issued_after": None if watermark is None else rfc3339(watermark),
         "over": [cause_as_plain(cause) for cause in over],
+        "labels": list(map(str, inventory.labels_of(registry, identifier))),
         "ancestors": above,
         "created_by": makers,
         "created": len(inventory.created_by(registry, identifier)),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 from attrs import define, field, frozen
 
-from agents_registry.table_form import Section, pack
+from agents_registry.table_form import Section, pack, version_of
 from enforcement.turns import resting_tables
 from streams.process.aside import Aside, here
 
@@ -37,10 +37,12 @@ class Packed:
     Attributes:
         offset: everything below it is in the table.
         registry: that it was made of.
+        version: of the form.
     """
 
     offset: int
     registry: Registry
+    version: int
     sections: tuple[Section, ...]
     pieces: tuple[bytes, ...]
 
@@ -100,7 +102,8 @@ class SharedTables:
                 return None
             plain = await asyncio.to_thread(registry.dump)
         sections, pieces = await asyncio.to_thread(pack, plain, orjson.dumps)
-        return Packed(offset, registry, tuple(sections), tuple(pieces))
+        version = version_of(plain)
+        return Packed(offset, registry, version, tuple(sections), tuple(pieces))
 
     def _forget(self) -> None:
         self._kept = None

@@ -9,6 +9,7 @@ from agents_registry.facts import Relation
 MAX_ALIASES: Final = 16
 MAX_PARENTS: Final = 64
 MAX_OWNERS: Final = 64  # of one set
+MAX_LABELS: Final = 64  # the same
 # The lists that hang an entry on others, by how it hangs on them.
 PARENTS: Final = {
     "parents": Relation.REQUIRES,
@@ -19,6 +20,7 @@ LISTS: Final = {
     "aliases": MAX_ALIASES - 1,
     **dict.fromkeys(PARENTS, MAX_PARENTS),
     "owners": MAX_OWNERS,
+    "labels": MAX_LABELS,
     "scope": None,
 }
 TIMES: Final = ("issued_at", "changed_at", "expires_at", "not_before", "suspended_at")

@@ -19,6 +19,7 @@ from agents_registry.facts import (
     Cause,
     Edge,
     Holds,
+    LabelSet,
     Node,
     OwnerSet,
     Renewal,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from streams.stages.ingest.approvals import Pending
     from streams.stages.ingest.ingress import Origin
 
-_ENDING: Final = (Alias, Cause, Edge, Holds, Node, OwnerSet, Renewal)
+_ENDING: Final = (Alias, Cause, Edge, Holds, LabelSet, Node, OwnerSet, Renewal)
 TABLE_SECONDS: Final = 1.0  # that a revocation may wait for the table, at most
 HELD: Final = "held, not enforced: it reaches more than {} identifiers"
 PAGED: Final = "enforced: it reaches more than {} identifiers"

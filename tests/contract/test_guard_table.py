@@ -15,7 +15,7 @@ from agents_registry.identifiers import Identifier
 from agents_registry.life import Reason
 from agents_registry.registry import Registry
 from agents_registry.steps import restless
-from agents_registry.table_form import ROWS, VERSION, Section, pack
+from agents_registry.table_form import LIMITED, ROWS, VERSION, Section, pack
 from enforcement import Guard, feed
 from enforcement.replica import MalformedError
 from enforcement.table import ComingTable
@@ -101,7 +101,7 @@ async def test_a_guard_starts_from_the_table_and_goes_on_with_deltas(
             assert guard.feed.connections == 1
 
 
-@pytest.mark.parametrize("read", [(), (table_form.VERSION + 1,), "1"])
+@pytest.mark.parametrize("read", [(), (table_form.LIMITED + 1,), "1"])
 async def test_a_guard_that_reads_no_table_of_ours_gets_facts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: object
 ) -> None:
@@ -202,7 +202,7 @@ def test_a_table_arrives_as_it_was() -> None:
         {"sections": [["names"]]},
         {"sections": [["lineage.names", "names", -1]]},
         {"sections": [["lineage.names", "names", 1 << 33]]},
-        {"version": VERSION + 1},
+        {"version": LIMITED + 1},
         {"version": None},
         {"offset": None},
         {"genesis": ""},

@@ -57,6 +57,8 @@ def sample(schema: dict[str, Any]) -> dict[str, Any]:
     if "until" in record and "kinds" in record:
         # What ends for good has no end and no limit, which a reader checks.
         record |= {"effect": "suspend", "kinds": ["jwt.jti"]}
+    if "labels" in record:
+        record["labels"] = ["label.team:pay"]
     return record
 
 

@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestServer
 from agents_registry.facts import Cause, Effect, Node
 from agents_registry.identifiers import VOCABULARY, Identifier
 from agents_registry.registry import Registry
-from agents_registry.table_form import VERSION, pack
+from agents_registry.table_form import LIMITED, VERSION, pack
 from streams.engines.kafka.relay import peer_table
 from streams.engines.kafka.relay.peer_table import PeerTable, RelayPeers
 
@@ -51,7 +51,7 @@ async def sending(*frames: str | bytes) -> AsyncIterator[str]:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         hello = await socket.receive_json()
-        assert [VERSION] == hello["tables"]
+        assert [VERSION, LIMITED] == hello["tables"]
         assert "receipt" not in hello  # closure waits for it as for no guard
         for frame in frames:
             if isinstance(frame, str):
@@ -94,7 +94,7 @@ async def test_the_first_peer_that_has_a_table_gives_it() -> None:
         {"realm": "other"},
         {"partition": 1},
         {"vocabulary": {}},
-        {"version": VERSION + 1},
+        {"version": LIMITED + 1},
         {"offset": -1},
         {"sections": TRUE["sections"][1:]},
     ],

@@ -115,7 +115,7 @@ BUGS = (
     bug(
         "the fast walk sees one parent",
         "life.py",
-        "if flag & MANY_PARENTS:",
+        "if flag & MORE_ABOVE:",
         "if flag & 0:",
     ),
     bug(
@@ -260,7 +260,7 @@ BUGS = (
     bug(
         "a copy that arrives after its withdrawal counts",
         "registry.py",
-        "if not self._withdrawn or fact.NAME in _FINAL:",
+        "if not self.withdrawn or fact.NAME in _FINAL:",
         "if not self.needs_rebuild or fact.NAME in _FINAL:",
     ),
     bug(
@@ -272,8 +272,8 @@ BUGS = (
     bug(
         "distrust does not meet what arrives later",
         "registry.py",
-        "if any(distrust.covers(fact) for distrust in self._distrusts):",
-        "if self.needs_rebuild and any(d.covers(fact) for d in self._distrusts):",
+        "if any(distrust.covers(fact) for distrust in self.distrusts):",
+        "if self.needs_rebuild and any(d.covers(fact) for d in self.distrusts):",
     ),
     bug(
         "a stale redelivery wins its register",
@@ -381,6 +381,13 @@ BUGS = (
         "of_kinds(self._closure, kinds, rank)",
         "of_kinds(self._closure, kinds, self._closure.presented)",
         topics=("kinds",),
+    ),
+    bug(
+        "who leaves a team is contained with it",
+        "lineage.py",
+        "now = self.labels.get(node, ()), tuple(sorted(set(labels)))",
+        "now = self.labels.get(node, ()), tuple({*self.labels.get(node, ()), *labels})",
+        topics=("labels",),
     ),
     bug(
         "a cause that is limited to kinds acts on all",

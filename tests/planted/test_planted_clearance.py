@@ -221,6 +221,9 @@ BUGS = {
         "presented.identifiers, presented.chain)\n\n\ndef _found_out",
         "presented.identifiers + presented.chain)\n\n\ndef _found_out",
     ),
+    "label set": Change(
+        REGISTRY, "of(node)))\n        self.clearance.undo(node)", "of(node)))"
+    ),
     "the end of a cause": Change(VERDICT, "min(until, life.until)", "until"),
     "the end of a cause, and a clock that goes back": Change(
         VERDICT, "max(since, life.since)", "since"
@@ -256,6 +259,7 @@ TOPICS = {
     "a time that is claimed under a not_before": ("watermarks",),
     "a scope of one of two declared sets": ("copies",),
     "a not_before above one of several": ("watermarks",),
+    "label set": ("labels",),
     "the end of a cause": ("ends",),
     "the end of a cause, and a clock that goes back": ("ends",),
     "a clock that goes back before a cause was over": ("ends",),

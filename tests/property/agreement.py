@@ -27,8 +27,6 @@ from agents_registry.facts import (
     Lift,
     Node,
     OwnerSet,
-    Renewal,
-    ScopeSet,
     Withdraw,
     copy_key,
 )  # fmt: skip
@@ -38,7 +36,14 @@ from agents_registry.registry import Registry
 from agents_registry.verdict import Judgement, Policy, judge
 from tests.model import DEFAULT_UNKNOWN, ends_at, reasons_to_deny
 from tests.property.reduction import smaller, tell
-from tests.property.worlds import KINDS, STEP, UNTOUCHED, make, withdrawal
+from tests.property.worlds import (
+    KINDS,
+    REGISTERED,
+    STEP,
+    UNTOUCHED,
+    make,
+    withdrawal,
+)
 from tests.standing import same, standing
 
 if TYPE_CHECKING:
@@ -247,7 +252,7 @@ def is_grant(fact: Fact, before: Sequence[Fact]) -> bool:
         return fact.version <= fact.received_at + FUTURE_TOLERANCE
     if isinstance(fact, OwnerSet) and not fact.owners:
         return False
-    if isinstance(fact, OwnerSet | Renewal | ScopeSet):  # the first one only limits
+    if isinstance(fact, REGISTERED):  # the first one only limits
         return any(
             isinstance(f, type(fact))
             and (f.node, f.authority) == (fact.node, fact.authority)

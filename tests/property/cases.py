@@ -21,6 +21,7 @@ from agents_registry.facts import (
     Fact,
     Holds,
     Horizon,
+    LabelSet,
     Lift,
     Node,
     OwnerSet,
@@ -52,6 +53,7 @@ jti = Identifier("jwt.jti", "j")
 alice, bob, carol = (Identifier("person.id", n) for n in ("alice", "bob", "carol"))
 agent = Identifier("agent.id", "agent")
 path = Identifier("vault.path", "auth/kubernetes")
+team, prod = (Identifier("label.team", "pay"), Identifier("label.env", "prod"))
 mail = Identifier("attribute.mail", "aa")
 
 
@@ -107,6 +109,11 @@ def expires(name: Identifier, at: float | None, **options: Any) -> Renewal:
 def declares(name: Identifier, *scopes: str, **options: Any) -> ScopeSet:
     """Declare scopes."""
     return ScopeSet(node=name, scopes=scopes, **said(options))
+
+
+def labelled(name: Identifier, *labels: Identifier, **options: Any) -> LabelSet:
+    """Set labels."""
+    return LabelSet(node=name, labels=labels, **said(options))
 
 
 def holds(name: Identifier, attribute: Identifier, **options: Any) -> Holds:

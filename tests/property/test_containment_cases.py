@@ -15,7 +15,8 @@ from agents_registry.facts import (
     from_plain,
     to_plain,
 )
-from agents_registry.identifiers import Identifier
+from agents_registry.identifiers import Identifier, NodeClass, extend
+from agents_registry.inventory import affected, labels_of, unmapped
 from agents_registry.presentation import Presented
 from agents_registry.registry import Registry
 from agents_registry.verdict import judge
@@ -28,16 +29,22 @@ from tests.property.cases import (
     cause,
     decides,
     edge,
+    horizon,
     jti,
+    labelled,
     lift,
     narrow,
     node,
+    not_before,
     owned,
     path,
+    prod,
     suspend,
     t1,
     t2,
     t3,
+    t4,
+    team,
 )
 
 pytestmark = pytest.mark.property
@@ -121,6 +128,87 @@ def test_a_narrow_of_a_kind() -> None:
     decides(facts, t1, {"narrow"}, scope="r|y")
     decides(facts, jti, LIVES, scope="r|y")
     decides(facts, jti, LIVES)
+
+
+def test_a_cause_on_a_label_ends_its_members() -> None:
+    """Those of any name, what hangs on them, and what gets the label later."""
+    facts = [
+        labelled(agent, team, prod), edge(t1, agent), alias(t2, t3), labelled(t3, team),
+        suspend(team),
+    ]  # fmt: skip
+    for name, reasons in ((t1, {"suspend"}), (t2, {"suspend"}), (t4, LIVES)):
+        decides(facts, name, reasons, orders=20)
+    decides([*facts, labelled(t4, team)], t4, {"suspend"}, orders=20)
+    decides([suspend(prod), labelled(t1, team)], t1, LIVES)
+
+
+def test_who_leaves_a_team_is_not_contained_with_it() -> None:
+    """By the highest version of each authority; an empty set takes all away."""
+    facts = [labelled(t1, team, v=1), suspend(team)]
+    decides(facts, t1, {"suspend"})
+    decides([*facts, labelled(t1, v=2)], t1, LIVES)
+    decides([*facts, labelled(t1, prod, v=2)], t1, LIVES)
+    decides([*facts, labelled(t1, v=0)], t1, {"suspend"})
+    decides([*facts, labelled(t1, v=2, by="other")], t1, {"suspend"})
+    decides([*facts, labelled(t1, v=2), labelled(t1, team, v=3)], t1, {"suspend"})
+
+
+def test_of_tied_sets_all_labels_count() -> None:
+    """A doubt denies."""
+    decides([labelled(t1, team), labelled(t1), suspend(team)], t1, {"suspend"})
+
+
+def test_a_label_that_may_be_missing_denies() -> None:
+    """An earlier copy of what took it away: what that replaced counts again."""
+    facts = [
+        labelled(t1, team, v=20), suspend(team),
+        labelled(t1, v=30, stamped=True, received=30),
+        labelled(t1, v=10, stamped=True, received=10),
+    ]  # fmt: skip
+    decides(facts[:3], t1, LIVES)
+    decides(facts, t1, {"suspend"})
+
+
+def test_a_label_set_from_ahead_acts_no_later_than_it_came() -> None:
+    """A grant outbids nothing that is said after its receipt."""
+    ahead = labelled(t1, v=100, received=10)
+    decides([labelled(t1, team, v=20), ahead, suspend(team)], t1, {"suspend"})
+
+
+def test_a_label_is_a_container_and_not_forgotten() -> None:
+    """No watermark ends it, and no horizon waits for a fact that declares it."""
+    marked = [labelled(t1, team), not_before(team, 10)]
+    decides([*marked, node(t1, issued=20)], t1, LIVES)
+    decides([*marked, node(t1, issued=5)], t1, {"not_before"})
+    decides([node(t1, issued=5), labelled(t1, team), horizon(10)], t1, LIVES)
+
+
+def test_labels_are_shown() -> None:
+    """Of all names of a node; a label itself is no name that nobody declared."""
+    table = Registry.build([labelled(t1, team), labelled(t2, prod), alias(t1, t2)])
+
+    assert labels_of(table, t1) == (prod, team)
+    assert labels_of(table, t4) == ()
+    assert [*unmapped(table)] == []
+    assert [name for name, _ in affected(table, team)] == [t1, t2]
+    table.apply(labelled(t1, v=2))
+    assert [*affected(table, team)] == []
+    table.apply(labelled(t1, team, v=3))
+    assert {name for name, _ in affected(table, team)} == {t1, t2}
+
+
+@pytest.mark.parametrize("name", [agent, Identifier("label.", "x")])
+def test_what_is_no_label_is_refused(name: Identifier) -> None:
+    """A node that requires a principal would be an edge, which is no grant."""
+    with pytest.raises(ValueError, match=r"write it as label"):
+        labelled(t1, name)
+
+
+def test_no_mapping_makes_a_label_a_credential() -> None:
+    """A watermark on it would end it."""
+    assert extend({"label.team": "container"})["label.team"] is NodeClass.CONTAINER
+    with pytest.raises(ValueError, match="is a label"):
+        extend({"label.team": "credential"})
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from agents_registry.facts import (
     Cause,
     Effect,
     Fact,
+    LabelSet,
     Reach,
     Relation,
     fact_key,
@@ -61,7 +62,15 @@ def any_of(kind: type[Fact]) -> st.SearchStrategy[Fact]:
     for a in attrs.fields(kind):
         name, _, none = str(a.type).partition(" | ")
         values[a.name] = st.none() | BY_TYPE[name] if none else BY_TYPE[name]
-    return st.builds(limited if kind is Cause else kind, **values)
+    makers: dict[type[Fact], Any] = {Cause: limited, LabelSet: labelled}
+    return st.builds(makers.get(kind, kind), **values)
+
+
+def labelled(**values: Any) -> LabelSet:
+    """Make labels of any names."""
+    names: tuple[Identifier, ...] = values.pop("labels")
+    labels = (Identifier(f"label.{name.kind}", name.value) for name in names)
+    return LabelSet(labels=tuple(labels), **values)
 
 
 def limited(**values: Any) -> Cause:

@@ -26,6 +26,7 @@ from agents_registry.facts import (
     Fact,
     Holds,
     Horizon,
+    LabelSet,
     Lift,
     Node,
     OwnerSet,
@@ -49,6 +50,7 @@ PRINCIPALS = ("agent.id", "person.id")
 CONTAINERS = ("vault.path", "aws.role")
 KINDS = (*CREDENTIALS * 2, *PRINCIPALS * 2, *CONTAINERS, "no.such.kind")
 ATTRIBUTES = tuple(Identifier("attribute.mail", value) for value in ("aa", "bb"))
+LABELS = tuple(Identifier(f"label.{key}", value) for key, value in ("ta", "tb", "ec"))
 AUTHORITIES = ("A", "A", "A", "B")
 KEYS = ("k1", "k1", "k2")
 SCOPES = ("r|x", "r|a:*", "r|a:b", "r|a:b:*", "w|y")
@@ -62,6 +64,7 @@ CHILD_RELATIONS = (
 )
 
 TIED = 0.5
+REGISTERED = (OwnerSet, Renewal, ScopeSet, LabelSet)
 UNTOUCHED = (Withdraw, Distrust, Horizon)  # facts that nobody withdraws
 
 # How often each kind of fact is drawn, by what a world is about.
@@ -99,6 +102,7 @@ TOPICS: dict[str, dict[str, float]] = {
 CONTAINED: dict[str, dict[str, float]] = {
     "ends": {"contain": 14, "lift": 6, "owner_set": 6, "renewal": 6},
     "kinds": {"contain": 10, "edge": 22, "alias": 6, "owner_set": 6, "lift": 4},
+    "labels": {"label_set": 14, "contain": 8, "node": 14, "alias": 5, "copy": 8},
 }
 EVERY_TOPIC = TOPICS | CONTAINED
 
@@ -170,12 +174,12 @@ class Maker:
     def perhaps_tied(self, fact: Fact) -> Fact:
         """Give some statements the node and authority, or all, of another one."""
         others = [f for f in self.facts if type(f) is type(fact)]
-        if not others or not isinstance(fact, OwnerSet | Renewal | ScopeSet):
+        if not others or not isinstance(fact, REGISTERED):
             return fact
         if self.random.random() > TIED:
             return fact
         other = self.random.choice(others)
-        assert isinstance(other, OwnerSet | Renewal | ScopeSet)
+        assert isinstance(other, REGISTERED)
         fact = attrs.evolve(fact, node=other.node, authority=other.authority)
         tied = self.random.random() < TIED
         return attrs.evolve(fact, version=other.version) if tied else fact
@@ -333,10 +337,18 @@ class Maker:
         cause = self.make_cause(*effects, self_reach=0.1)
         # The clock of a question is then before, at and behind the end.
         ends = None, self.time(), self.time() - UNTIL_TOLERANCE
+        if self.weights.get("label_set") and random.random() < 0.7:
+            cause = attrs.evolve(cause, target=random.choice(LABELS))
         kinds: tuple[str, ...] = ()
         if cause.reach is Reach.SUBTREE and random.random() < 0.6:
             kinds = tuple(node.kind for node in self.some(2))
         return attrs.evolve(cause, until=random.choice(ends), kinds=kinds)
+
+    def make_label_set(self) -> LabelSet:
+        """Label a node, or take its labels away."""
+        labels = tuple(self.random.sample(LABELS, self.random.choice((0, 1, 1, 2))))
+        node = self.node() if self.random.random() < 0.95 else LABELS[0]
+        return LabelSet(node=node, labels=labels, **self.said())
 
     def make_lift(self) -> Lift:
         """Lift, mostly a cause that exists."""

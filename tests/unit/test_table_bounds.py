@@ -13,6 +13,7 @@ from agents_registry.facts import Alias, Cause, Effect, from_plain
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from agents_registry.table_bounds import check_bounds
+from tests.property.cases import labelled, t1, team
 from tests.unit.test_table_form import SAMPLE
 
 if TYPE_CHECKING:
@@ -128,7 +129,9 @@ def test_what_a_server_sends_is_as_it_should_be(plain: dict[str, Any]) -> None:
         pytest.param(
             column("lineage.relation", 3, "B"), "unknown relations", id="a relation"
         ),
-        pytest.param(column("lineage.flags", 128, "B"), "unknown flags", id="a flag"),
+        pytest.param(
+            column("lineage.flags", 128, "B"), "without its flag", id="a flag"
+        ),
         pytest.param(
             column("expiry.authority", 65534, "H"), "authority: ", id="an authority"
         ),
@@ -224,4 +227,26 @@ def test_refuses_what_would_meet_a_check(
     change(plain)
 
     with pytest.raises((ValueError, TypeError, LookupError), match=told):
+        check_bounds(plain)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (row("labels", 0, 3, 0, 0), "labels: "),
+        (column("lineage.flags", 0, "B", at=0), "parents are missing"),
+        (lambda plain: plain.pop("labels"), "parents are missing"),
+        (lambda plain: plain.update(
+            {"lineage.flags": plain["lineage.flags"][::-1]}), "without its flag"),
+    ],
+)  # fmt: skip
+def test_refuses_labels_that_are_none(change: Change, told: str) -> None:
+    """A label that is passed over may be a denial."""
+    dump = Registry.build([labelled(t1, team)]).dump()
+    rows = {name: of for name, of in dump.items() if not isinstance(of, bytes)}
+    plain = {**dump, **json.loads(json.dumps(rows))}
+    check_bounds(plain)
+    change(plain)
+
+    with pytest.raises((ValueError, TypeError), match=told):
         check_bounds(plain)

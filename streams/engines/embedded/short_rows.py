@@ -25,7 +25,7 @@ KINDS: Final = tuple(
     for of in (
         known.Node, known.Edge, known.Alias, known.OwnerSet, known.Renewal,
         known.ScopeSet, known.Holds, known.Cause, known.Lift, known.Withdraw,
-        known.Distrust, known.Horizon,
+        known.Distrust, known.Horizon, known.LabelSet,
     )
 )  # fmt: skip
 ID: Final = 32  # bytes of a fact's id

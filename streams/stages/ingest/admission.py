@@ -18,6 +18,7 @@ from agents_registry.facts import (
     Edge,
     Fact,
     Holds,
+    LabelSet,
     Lift,
     Node,
     OwnerSet,
@@ -250,6 +251,8 @@ def _named(fact: Fact) -> tuple[Identifier, ...]:
             return (fact.node,)
         case OwnerSet():
             return (fact.node, *fact.owners)
+        case LabelSet():
+            return (fact.node, *fact.labels)
         case Edge():
             return (fact.child, fact.parent)
         case Alias():

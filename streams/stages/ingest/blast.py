@@ -18,6 +18,7 @@ from agents_registry.facts import (
     Effect,
     Fact,
     Holds,
+    LabelSet,
     Node,
     OwnerSet,
     Reach,
@@ -33,7 +34,7 @@ from streams.model.findings import FindingKind
 from streams.stages.ingest.approvals import HELD, Pending
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Any
 
     from agents_registry.cause_rows import RecordedCause
@@ -113,6 +114,8 @@ class BatchReach:
             pairs = [(fact.first, fact.second), (fact.second, fact.first)]
         elif isinstance(fact, OwnerSet):
             pairs = [(owner, fact.node) for owner in fact.owners]
+        elif isinstance(fact, LabelSet):
+            pairs = [(label, fact.node) for label in fact.labels]
         elif isinstance(fact, Holds):
             pairs = [(fact.attribute, fact.node)]
         for above, below in pairs:
@@ -142,10 +145,11 @@ class BatchReach:
                     (first, (yield from self._ended(second, expires=True))),
                 ]
             case OwnerSet(node=node, owners=owners):
-                for owner in owners:
-                    if not (yield from self._ended(owner, expires=True)):
-                        return []
-                return [(node, bool(owners))]
+                living = yield from self._living(owners, expires=True)
+                return [(node, bool(owners) and not living)]
+            case LabelSet(node=node, labels=labels):
+                living = yield from self._living(labels, expires=False)
+                return [(node, living < len(labels))]
             case Holds(node=node, attribute=attribute):
                 return [(node, bool(self._causes(attribute)))]
             case Node(node=node, issued_at=issued) if issued is not None:
@@ -153,6 +157,13 @@ class BatchReach:
             case Renewal(node=node, expires_at=expires_at) if expires_at is not None:
                 return [(node, expires_at <= self._now)]
         return []
+
+    def _living(self, names: Iterable[Identifier], *, expires: bool) -> Steps[int]:
+        """Count those of some names that are not `_ended`."""
+        living = 0
+        for name in names:
+            living += not (yield from self._ended(name, expires=expires))
+        return living
 
     def _ended(self, name: Identifier, *, expires: bool) -> Steps[bool]:
         """Whether what hangs on a name is dead."""

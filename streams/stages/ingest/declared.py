@@ -14,6 +14,7 @@ from agents_registry.facts import (
     Edge,
     Effect,
     Fact,
+    LabelSet,
     Node,
     OwnerSet,
     Renewal,
@@ -44,6 +45,7 @@ def facts_of_list(
     An entry has ``identifier`` (``kind:value``) and optionally
 
     - ``issued_at`` and ``expires_at`` (RFC 3339),
+    - ``labels`` (as ``label.team:payments``); an empty list takes all away,
     - ``aliases``, ``owners`` and ``parents`` (lists of identifiers), and
       ``ends_with_parent``, ``ends_with_parent_always`` and ``created_by``, which are
       parents of the relation of that name,
@@ -127,6 +129,9 @@ def _entry(
     owners = tuple(map(read, entry.get("owners") or ()))
     if owners:
         yield OwnerSet(node=node, owners=owners, **standing)
+    if entry.get("labels") is not None:
+        labels = tuple(map(Identifier.parse, entry["labels"]))
+        yield LabelSet(node=node, labels=labels, **standing)
     if times["expires_at"] is not None:
         yield Renewal(node=node, expires_at=times["expires_at"], **standing)
     if entry.get("scope") is not None:

@@ -18,6 +18,7 @@ from agents_registry.facts import (
     Edge,
     Holds,
     Horizon,
+    LabelSet,
     Lift,
     Node,
     OwnerSet,
@@ -61,7 +62,7 @@ class Grant:
 def targets(fact: Fact) -> tuple[Identifier, ...] | None:
     """Return the identifiers that a fact speaks of; None where a role is needed."""
     match fact:
-        case Node() | OwnerSet() | Renewal() | ScopeSet() | Holds():
+        case Node() | OwnerSet() | Renewal() | ScopeSet() | LabelSet() | Holds():
             return (fact.node,)
         case Edge():
             return (fact.child,)

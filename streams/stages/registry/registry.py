@@ -20,6 +20,7 @@ from agents_registry.facts import (
     Effect,
     Fact,
     Holds,
+    LabelSet,
     Node,
     OwnerSet,
     Withdraw,
@@ -48,6 +49,7 @@ _TOUCHED: Final[dict[type[Fact], str]] = {
     Node: "node",
     OwnerSet: "node",
     Holds: "node",
+    LabelSet: "node",
 }
 
 

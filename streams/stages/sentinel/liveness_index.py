@@ -17,7 +17,7 @@ import numpy as np
 
 from agents_registry.closure import Requirements
 from agents_registry.death import Fate, latest_mark
-from agents_registry.lineage import CREDENTIAL, KNOWN, MANY_PARENTS, NONE
+from agents_registry.lineage import CREDENTIAL, KNOWN, MORE_ABOVE, NONE
 from agents_registry.presentation import Presented, is_credential
 from streams.stages.access.columns import I64, LATEST, U8, AccessColumns
 from streams.stages.sentinel.node_bits import (
@@ -130,7 +130,7 @@ class LivenessIndex(NodeBits):
         known, credential = flags & KNOWN != 0, flags & CREDENTIAL != 0
         fine = (parent == NONE) | (bits[parent] & SETTLED != 0)
         fine &= known | ~credential
-        plain = flags & MANY_PARENTS == 0
+        plain = flags & MORE_ABOVE == 0
         plain &= np.frombuffer(lineage.ring, np.intc)[nodes] == nodes
         bits[nodes[plain & np.where(acting, known, fine)]] |= SETTLED
 

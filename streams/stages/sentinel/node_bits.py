@@ -22,12 +22,13 @@ from agents_registry.facts import (
     Edge,
     Fact,
     Holds,
+    LabelSet,
     Lift,
     Node,
     OwnerSet,
     Withdraw,
 )
-from agents_registry.lineage import CAUSED, MANY_PARENTS, NONE, OWNED
+from agents_registry.lineage import CAUSED, MORE_ABOVE, NONE, OWNED
 from streams.stages.access.columns import LATEST, U8
 from streams.stages.sentinel.node_prints import NodePrints
 
@@ -52,6 +53,7 @@ _TOUCHED: Final[dict[type[Fact], tuple[str, ...]]] = {
     Alias: ("first", "second"),
     OwnerSet: ("node",),
     Holds: ("node",),
+    LabelSet: ("node",),
     Node: ("node",),
     Lift: ("target",),
 }
@@ -119,7 +121,7 @@ class NodeBits:
         if len(above) and depth < DEEP:
             yield from self._meet_all(above, depth + 1)
         flags = np.frombuffer(lineage.flags, U8)[nodes]
-        plain = flags & (CAUSED | OWNED | MANY_PARENTS) == 0
+        plain = flags & (CAUSED | OWNED | MORE_ABOVE) == 0
         plain &= np.frombuffer(lineage.ring, np.intc)[nodes] == nodes
         plain &= (parent == NONE) | (bits[parent] & QUIET != 0)
         bits[nodes[plain]] |= QUIET | MET

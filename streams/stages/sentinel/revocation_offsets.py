@@ -18,7 +18,15 @@ import itertools
 from sys import intern
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from agents_registry.facts import Cause, Effect, Fact, OwnerSet, Withdraw, fact_id
+from agents_registry.facts import (
+    Cause,
+    Effect,
+    Fact,
+    LabelSet,
+    OwnerSet,
+    Withdraw,
+    fact_id,
+)
 from agents_registry.identifiers import Identifier
 
 if TYPE_CHECKING:
@@ -27,7 +35,9 @@ if TYPE_CHECKING:
     from agents_registry.death import Death
 
 MOST: Final = 100_000  # pairs of identifier and cause
-TURNS: Final = frozenset({OwnerSet, Withdraw})  # they may let a credential live again
+TURNS: Final = frozenset(
+    {OwnerSet, LabelSet, Withdraw}
+)  # they may let a credential live again
 # Of these the cause alone decides, where it names the identifier itself.
 _PLAIN: Final = frozenset({Effect.REVOKE, Effect.SUSPEND})
 
@@ -97,8 +107,8 @@ class RevocationOffsets:
 
     def turn(self, fact: Fact, offset: int) -> None:
         """Note where something was said that may let a credential live, or end it."""
-        if isinstance(fact, OwnerSet | Withdraw):
-            name = fact.node if isinstance(fact, OwnerSet) else fact.target
+        if isinstance(fact, OwnerSet | LabelSet | Withdraw):
+            name = fact.target if isinstance(fact, Withdraw) else fact.node
             self._turned.pop(name, None)  # the latest stand last
             self._turned[name] = offset + 1
             if len(self._turned) > self._most:

@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from agents_registry.facts import Alias, Cause, Edge, Effect, Fact, Holds, ScopeSet
+from agents_registry.facts import (
+    Alias,
+    Cause,
+    Edge,
+    Effect,
+    Fact,
+    Holds,
+    LabelSet,
+    ScopeSet,
+)
 from agents_registry.life import nothing_ends
 from agents_registry.lineage import CAUSED, NONE, SCOPED
 from agents_registry.reach import Reached
@@ -43,6 +52,7 @@ _SPOKEN_OF: Final[dict[type[Fact], tuple[str, ...]]] = {
     Edge: ("child",),
     Alias: ("first", "second"),
     Holds: ("node",),
+    LabelSet: ("node",),
 }
 
 
