@@ -10,6 +10,7 @@ and would have been denied is what the rule would have hit.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -20,7 +21,7 @@ from agents_registry.deaths import Deaths
 from agents_registry.facts import Cause, Effect, Lift
 from agents_registry.identifiers import Identifier
 from agents_registry.inventory import affected, excess_scopes
-from agents_registry.lineage import NONE, UNKNOWN_TIME
+from agents_registry.lineage import KNOWN, NONE, UNKNOWN_TIME
 from agents_registry.steps import finish
 from streams.model.findings import SEVERITY, Finding, FindingKind, episode_id
 from streams.model.times import ABSURD
@@ -36,7 +37,7 @@ from streams.stages.sentinel.acting import acting_agent, is_declared
 from streams.stages.sentinel.observations import owner_among
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -159,24 +160,40 @@ class Backtest(Hunt):
         told: dict[tuple[FindingKind, Identifier], Finding] = {}
         classes = self.registry.lineage.vocabulary
 
+        @cache
         def acts(kind: str) -> bool:
             return self._acting.acts(kind, "", classes)
 
+        @cache
+        def known(name: Identifier) -> bool:
+            return is_declared(self.registry, name)
+
+        anybody = self._acts_undeclared(acts)
         for line in self._lines:
             at = firsts.get(line.identifiers)
-            if at is None:
+            mine = [line.identifiers[0], *(a for a in line.actor if acts(a.kind))]
+            # Most logs declare whoever acts in them: then nobody has to be looked for.
+            if at is None or (not anybody and all(map(known, mine))):
                 continue
             use = seen(line, point="", received_at=at)
             agent = acting_agent(use, self.registry, acts)
             kind, name = FindingKind.UNKNOWN_AGENT, agent
             if agent is None:
                 kind, name = FindingKind.UNKNOWN_CREDENTIAL, line.identifiers[0]
-            if name is None or is_declared(self.registry, name):
+            if name is None or known(name):
                 continue
-            known = told.get((kind, name))
-            if known is None or at < known.first_seen:
+            earlier = told.get((kind, name))
+            if earlier is None or at < earlier.first_seen:
                 told[kind, name] = self._finding(kind, name, at)
         yield from told.values()
+
+    def _acts_undeclared(self, acts: Callable[[str], bool]) -> bool:
+        """Whether the table has a name that acts and that nobody declared."""
+        lineage = self.registry.lineage
+        return any(
+            acts(lineage.kind(node)) and not lineage.flags[node] & KNOWN
+            for node in range(len(lineage))
+        )
 
     def _of_scopes(self) -> Iterator[Finding]:
         lineage = self.registry.lineage

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from agents_registry.facts import Effect
-from agents_registry.identifiers import Identifier
 from streams.model.findings import FindingKind, Severity
+from streams.model.selectors import label
 from streams.model.strict import Strict
 from streams.model.times import duration
 from streams.stages.containment.rules import (
@@ -24,8 +24,9 @@ from streams.stages.containment.rules import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from agents_registry.identifiers import Identifier
+
 Pattern = Annotated[str, Field(min_length=1, max_length=128)]
-Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,63}=\S{1,200}$")]
 RuleName = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
 
 
@@ -67,7 +68,7 @@ class ContainmentSettings(Strict):
     authorities: frozenset[str] = frozenset()
     identifiers: tuple[Pattern, ...] = ()
     points: tuple[Pattern, ...] = ()
-    labels: tuple[Label, ...] = ()
+    labels: tuple[str, ...] = ()
     minimum_severity: int = Field(default=1, ge=1, le=5)
     after_lift: bool = False
 
@@ -81,6 +82,8 @@ class ContainmentSettings(Strict):
             raise ValueError("set either for, such as 2h, or until_lifted: true")
         if self.for_ is not None:
             duration(self.for_)
+        for text in self.labels:
+            _label(text)
         if self.scopes and self.effect != "narrow":
             raise ValueError("scopes is for effect: narrow alone")
         return self
@@ -114,5 +117,7 @@ def rules_of(
 
 
 def _label(text: str) -> Identifier:
-    key, _, value = text.partition("=")
-    return Identifier(f"label.{key}", value)
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"{text!r:.80} is no label: write KEY=VALUE")
+    return label(key, value)

@@ -144,6 +144,8 @@ LEAK = "findings: [leak], contain: agent"
         (f"containment: {{a: {{{LEAK}, for: 2y}}}}", (), "90s"),
         (f"containment: {{a: {{{LEAK}, for: 2h, scopes: [x]}}}}", (), "scopes is for"),
         (f"containment: {{a: {{{LEAK}, until_lifted: 1, fo: 1}}}}", (), "is it for?"),
+        (f"containment: {{a: {{{LEAK}, for: 2h, labels: [a]}}}}", (), "KEY=VALUE"),
+        (f"containment: {{a: {{{LEAK}, for: 2h, labels: [A=b]}}}}", (), "key of a l"),
         ("authorities: {rescind.containment: {grants: []}}", (), "rules of contain"),
         (RULES, ("--since", "2d"), "leave it out"),
         (RULES, ("--source", "nosuch"), "either --source or"),
