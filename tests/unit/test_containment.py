@@ -119,6 +119,14 @@ def test_a_rule_wants_what_passes_all_its_filters(more: dict, wanted: bool) -> N
     assert a_rule(**more).wants(finding) is wanted
 
 
+def test_what_follows_from_containment_is_wanted_by_rules_that_name_it() -> None:
+    """Else a suspend at a point without a guard would lead to the next one."""
+    finding = a_finding(authority=CONTAINMENT)
+
+    assert not a_rule().wants(finding)
+    assert a_rule(authorities=frozenset({CONTAINMENT})).wants(finding)
+
+
 def test_only_what_has_a_label_is_contained() -> None:
     """A label is a container that its members hang on, directly or further up."""
     label = Identifier("label.team", "payments")

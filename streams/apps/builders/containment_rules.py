@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from streams.apps.builders.access import ConfigurationError
 from streams.services.typed_names import unknown_kind
 from streams.settings.containment import rules_of
-from streams.stages.ingest.entitlement import OPERATORS
+from streams.stages.ingest.entitlement import CONTAINMENT, OPERATORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ def containment_rules(
         ConfigurationError: one could never act, since it names what there is not.
     """
     rules = rules_of(settings.containment)
-    known = {*settings.authorities, OPERATORS}
+    known = {*settings.authorities, OPERATORS, CONTAINMENT}
     if wrong := [text for rule in rules for text in _faults(rule, vocabulary, known)]:
         raise ConfigurationError("\n".join(wrong))
     return rules

@@ -14,6 +14,7 @@ from attrs import frozen
 
 from agents_registry.facts import Effect
 from streams.model.findings import FindingKind, Severity
+from streams.stages.ingest.entitlement import CONTAINMENT
 
 if TYPE_CHECKING:
     from agents_registry.identifiers import Identifier
@@ -87,9 +88,15 @@ class ContainmentRule:
     after_lift: bool = False
 
     def wants(self, finding: Finding) -> bool:
-        """Whether a finding passes the filters that need no table."""
+        """Whether a finding passes the filters that need no table.
+
+        What follows from containment itself is wanted by rules alone that name it: a
+        suspend must not lead to the next one unmeant.
+        """
+        ours = finding.authority == CONTAINMENT
         return (
             finding.kind in self.kinds
+            and (not ours or CONTAINMENT in self.authorities)
             and finding.severity >= self.minimum_severity
             and (not self.authorities or finding.authority in self.authorities)
             and _fits(finding.presented.kind, self.identifiers)
