@@ -54,9 +54,14 @@ def settings(repository: Path) -> dict[str, Any]:
     }
 
 
+def moment(seconds: float) -> str:
+    """Write a time as the gateway does."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
 async def send(run: Server, *events: dict[str, Any]) -> None:
     """Send lines of the gateway."""
-    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 60))
+    at = moment(time.time() - 60)
     data = b"\n".join(json.dumps({"at": at} | each).encode() for each in events)
     assert 202 == (await run.post("/v1/events/gateway", "aws", data))[0]
 
@@ -69,7 +74,7 @@ def issued(token: str) -> dict[str, Any]:
 
 def ended(token: str) -> dict[str, Any]:
     """Give the line of a token's end, ten minutes ago."""
-    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 600))
+    at = moment(time.time() - 600)
     gone = {"action": "token.revoked", "result": "ok", "token": {"id": token}}
     return {"id": f"r-{token}", "at": at} | gone
 
@@ -97,6 +102,15 @@ async def ready(run: Server) -> None:
             return "rescind_containment_behind_seconds " in await got.text()
 
     await until(looked)
+
+
+async def follows(run: Server) -> bool:
+    """Tell whether a use of what a rule suspended is a finding, on the rule's word."""
+    return any(
+        each["presented"] == "gateway.token:t2"
+        and each["authority"] == "rescind.containment"
+        for each in await run.findings()
+    )
 
 
 async def causes(run: Server, name: str) -> list[str]:
@@ -128,6 +142,8 @@ async def test_a_rule_contains_once_until_an_operator_lifts_it(
         await until(lambda: causes(run, AGENT))
         first = await causes(run, AGENT)
         await until(lambda: counted(run, "contained", "note"))
+        await send(run, used("t2", 1) | {"at": moment(clock() // SECOND + 5)})
+        await until(lambda: follows(run))
     async with running(tmp_path, clock, **given) as run:
         await ready(run)
         await send(run, used("t1", 2), used("t3", 1))
