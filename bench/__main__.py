@@ -50,8 +50,9 @@ def main() -> None:
     load.add_argument("--seconds", type=int, default=0)
     load.add_argument(
         "--engine",
-        choices=("kafka", "embedded", "both"),
-        help="without it, load is kafka and hostile embedded; both: hostile alone",
+        choices=("kafka", "embedded", "fleet", "both"),
+        help="without it, load is kafka and hostile embedded; fleet: load alone, "
+        "both: hostile alone",
     )
     load.add_argument(
         "--callers", nargs="+", default=(), help="of hostile, instead of all"
@@ -67,6 +68,8 @@ def main() -> None:
         parser.error(f"no benchmark is called {', '.join(sorted(unknown))}")
     if arguments.engine == "both" and LOAD in arguments.names:
         parser.error("load takes one engine")
+    if arguments.engine == "fleet" and HOSTILE in arguments.names:
+        parser.error("hostile knows no fleet")
     for line in report.machine():
         print(line)
     print()

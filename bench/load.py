@@ -16,6 +16,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from bench.load_everywhere import known
+from bench.load_everywhere import rows as everywhere
 from bench.load_fleet import DEADLINE, GuardSlot, fleet
 from bench.load_guard import child
 from bench.load_roles import embedded_slots, kafka_slots
@@ -50,8 +52,10 @@ def rows(
         scale: size, where the others are 0.
         rate: revocations a second.
         seconds: how long.
-        engine: kafka or embedded.
+        engine: kafka, embedded, or fleet: see `bench.load_everywhere`.
     """
+    if engine == "fleet":
+        return list(everywhere(scale, rate))
     rate, seconds = rate or RATE[scale], seconds or SECONDS[scale]
     tally = measured(rate, seconds, engine, signals=(signal.SIGTERM,), anew=True)
     return list(lines(tally, f"{rate:,}/s for {seconds} s, {engine}"))
@@ -109,11 +113,11 @@ async def _measure(
     again: Coroutine[Any, Any, None],
 ) -> None:
     guards = [slot for slot in tally.slots if isinstance(slot, GuardSlot)]
-    for guard in guards:
-        guard.hear = tally.hear
     sources = Sources(running)
     await sources.births(count, LIVES)
-    await _known(guards, count)
+    for guard in guards:
+        await known(guard, count - 1)
+        guard.hear = tally.hear
     await _load(sources, tally, rate, count, again)
     for guard in guards:
         guard.ask(what="end", range=[0, count], settled=True)
@@ -121,20 +125,6 @@ async def _measure(
     for guard in guards:
         await guard.answered()
     tally.repeated = sources.repeated
-
-
-async def _known(guards: list[GuardSlot], count: int) -> None:
-    """Wait until every guard allows the last family."""
-    heard: list[int] = []
-    for guard in guards:
-        tally_hear = guard.hear
-        guard.hear = lambda _question, told: heard.append(len(told["allowed"]))
-        async with asyncio.timeout(DEADLINE):
-            while not (heard and heard[-1] == 2):
-                guard.ask(what="known", range=[count - 1, count])
-                await guard.answered()
-        heard.clear()
-        guard.hear = tally_hear
 
 
 async def _load(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import signal
 import sys
@@ -41,6 +42,7 @@ class Slot:
         url: where it answers HTTP, while it does.
         tree: of the version that it runs; None is this one.
         missing: what it said last of whether it is ready.
+        served: from when to when it was ready (monotonic seconds).
     """
 
     role: str
@@ -54,6 +56,7 @@ class Slot:
     url: str = ""
     tree: Path | None = None
     missing: str = "it does not answer"
+    served: list[tuple[float, float]] = field(factory=list)
     process: asyncio.subprocess.Process | None = None
 
     @property
@@ -88,6 +91,11 @@ class Slot:
             if time.monotonic() > end:
                 raise AssertionError(f"{self.name}: {self.missing}\n{self.log()}")
             await asyncio.sleep(LOOK)
+        self.served.append((time.monotonic(), math.inf))
+
+    def served_at(self, at: float) -> bool:
+        """Tell whether it was ready at a time (monotonic seconds)."""
+        return any(start <= at < end for start, end in self.served)
 
     async def _serves(self, session: aiohttp.ClientSession) -> bool:
         file = self.ready_file
@@ -107,6 +115,8 @@ class Slot:
         """Send a signal, and wait until it is gone; give the exit code."""
         assert self.process is not None
         self.url = ""
+        if self.served:
+            self.served[-1] = (self.served[-1][0], time.monotonic())
         self.process.send_signal(number)
         return await asyncio.wait_for(self.process.wait(), DEADLINE)
 
@@ -182,6 +192,7 @@ class GuardSlot(Slot):
         self.lapses.append((0, 0))
         self._hearing = self._tasks.create_task(self._hear())
         await asyncio.wait_for(self._ready.wait(), DEADLINE)
+        self.served.append((time.monotonic(), math.inf))
 
     def ask(self, **question: Any) -> None:
         """Ask it something, now or once it is there again."""
@@ -215,7 +226,9 @@ class GuardSlot(Slot):
                 self._ready.set()
             elif "living" in told:
                 self.lapses[-1] = (told["living"], told["lapsed"])
-            elif question := self.waiting.pop(told["number"], None):
+            elif question := self.waiting.get(told["number"]):
+                if told.get("over"):
+                    del self.waiting[told["number"]]
                 self.hear(question, told)
 
 

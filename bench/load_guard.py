@@ -1,9 +1,11 @@
 """A guard of the load, in a process of its own that is asked over its input.
 
-The first line says where its facts come from; each one after that is a question: are
-the families of a range allowed (``allow``), or denied at a time (``deny``, ``due``)?
-Between them it checks what lives, and counts where it had no lease. With the flaw
-``forgets`` it loses one cause in ten: the load must see that.
+The first line says where its facts come from; each one after that is a question: which
+names of a ``range`` of families are allowed, once or again and again from ``due`` to
+``until``? Whatever is allowed is told at once, with the time before the checks; in the
+end, of the last time, how many were denied. Between them it checks what lives, and
+counts where it had no lease. The load must see its flaws: with ``forgets`` it loses one
+cause in ten, with ``unleased`` it never loses a lease.
 """
 
 from __future__ import annotations
@@ -20,12 +22,14 @@ from agents_registry.identifiers import Identifier, extend
 from agents_registry.life import Reason
 from agents_registry.registry import Registry
 from enforcement.guard import AnyGuard, Guard
+from enforcement.standing import AnyStanding
 from enforcement.verdict import Lapse
 
 KIND: Final = "bench.key"
 KINDS: Final = {KIND: "credential"}
 DEADLINE: Final = 300.0
-SLICE: Final = 256
+SLICE: Final = 16  # families between two looks at the clock
+LOOK: Final = 0.05  # seconds between two times that it checks for a question
 LOAD: Final = 5  # checks of what lives in a row, then a pause
 PAUSE: Final = 0.01
 
@@ -53,7 +57,8 @@ def tell(**said: Any) -> None:
 def guard_of(order: dict[str, Any]) -> AnyGuard[Any, Any]:
     """Give the guard that the first line describes."""
     if "url" in order:
-        return Guard(order["url"], "guard", name=order["name"])
+        credential = order.get("credential", "guard")
+        return Guard(order["url"], credential, name=order["name"])
     from enforcement.kafka import KafkaGuard  # noqa: PLC0415 - an extra
 
     client = {"bootstrap_servers": order["bootstrap"], "request_timeout_ms": 10_000}
@@ -66,19 +71,33 @@ async def answer(guard: AnyGuard[Any, Any], question: dict[str, Any]) -> None:
     """Check the families of a range, and tell how each check came out."""
     if question.get("settled"):
         assert await guard.ready(DEADLINE)
-    allowed, revoked, lapsed = [], 0, 0
-    for count, number in enumerate(range(*question["range"]), 1):
-        for name in (parent(number), child(number)):
-            verdict = guard.check(name)
-            if verdict.allowed:
-                allowed.append(str(name))
-            elif verdict.reason is Reason.REVOKED:
-                revoked += 1
-            else:
-                lapsed += isinstance(verdict.reason, Lapse)
-        if count % SLICE == 0:
-            await asyncio.sleep(0)
-    tell(number=question["number"], allowed=allowed, revoked=revoked, lapsed=lapsed)
+    while True:
+        revoked, lapsed = await sweep(guard, question)
+        if time.monotonic() >= question.get("until", 0.0):
+            break
+        await asyncio.sleep(LOOK)
+    tell(number=question["number"], over=True, revoked=revoked, lapsed=lapsed)
+
+
+async def sweep(guard: AnyGuard[Any, Any], question: dict[str, Any]) -> tuple[int, int]:
+    """Check the families once, tell what is allowed, and count what is denied."""
+    revoked = lapsed = 0
+    first, end = question["range"]
+    for start in range(first, end, SLICE):
+        at, allowed = time.monotonic(), []
+        for number in range(start, min(start + SLICE, end)):
+            for name in (parent(number), child(number)):
+                verdict = guard.check(name)
+                if verdict.allowed:
+                    allowed.append(str(name))
+                elif verdict.reason is Reason.REVOKED:
+                    revoked += 1
+                else:
+                    lapsed += isinstance(verdict.reason, Lapse)
+        if allowed:
+            tell(number=question["number"], at=at, allowed=allowed)
+        await asyncio.sleep(0)
+    return revoked, lapsed
 
 
 async def work(guard: AnyGuard[Any, Any], lives: int) -> None:
@@ -100,8 +119,8 @@ async def main() -> None:
     lines = asyncio.StreamReader(limit=1 << 24)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     order = json.loads(await lines.readline())
-    if order.get("flaw") == "forgets":
-        forget()
+    if order.get("flaw"):
+        {"forgets": forget, "unleased": ignore_lease}[order["flaw"]]()
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     async with guard_of(order) as guard, asyncio.TaskGroup() as tasks:
@@ -141,6 +160,18 @@ def forget() -> None:
             right(self, fact)
 
     Registry.apply = wrong  # type: ignore[method-assign]
+
+
+def ignore_lease() -> None:
+    """Go on for ever with any lease that was held once."""
+    right = AnyStanding.refresh
+
+    def wrong(self: AnyStanding[Any, Any]) -> None:
+        right(self)
+        if self.caught_up:
+            self.deadline = 1 << 62
+
+    AnyStanding.refresh = wrong  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ async def kafka_slots(
 ) -> AsyncIterator[list[Slot]]:
     """Run a broker with its topics; give the places of the roles and of the guards."""
     async with broker(folder) as kafka:
-        reach, config = reach_of(kafka), _config(folder, hook)
+        reach, config = reach_of(kafka), config_of(folder, hook)
         slots = [
             role_slot(folder, config, reach, role, number)
             for role, replicas in REPLICAS.items()
@@ -85,16 +85,20 @@ async def embedded_slots(
     folder: Path, hook: str, order: dict[str, Any]
 ) -> AsyncIterator[list[Slot]]:
     """Give the places of one server and of the guards that it feeds."""
-    url = f"http://127.0.0.1:{_port()}"  # the same one over restarts
-    config = _config(folder, hook)
+    url = f"http://127.0.0.1:{free_port()}"  # the same one over restarts
+    config = config_of(folder, hook)
     arguments = ("--config", str(config), "--data-dir", str(folder / "data"))
     command = (*PROGRAM, "serve", *arguments, "--listen", url.removeprefix("http://"))
     server = _slot(folder, "server", "server", command, {})
     yield [server, *_guards(folder, order | {"url": url})]
 
 
-def _config(folder: Path, hook: str) -> Path:
-    tokens = [token("bench", "ingest", "bench"), token("guard", "guard")]
+def config_of(folder: Path, hook: str) -> Path:
+    """Write the settings of all roles; give their file."""
+    guards = token("guard", "guard") | {"guards": ["guard-*"]}
+    tokens = [
+        token("bench", "ingest", "bench"), guards, token("revoker", "revoker"),
+    ]  # fmt: skip
     values = settings(folder, tokens) | {
         "webhook": {"url": hook, "secrets": [SECRET], "allow_private": True}
     }
@@ -149,7 +153,8 @@ def _slot(
     return Slot(role, name, command, variables, folder)
 
 
-def _port() -> int:
+def free_port() -> int:
+    """Find a port that nobody listens at."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])

@@ -72,7 +72,8 @@ class Tally:
 
     def hear(self, question: dict[str, Any], told: dict[str, Any]) -> None:
         """Take in what a guard answered."""
-        allowed = told["allowed"]
+        allowed = told.get("allowed", ())
+        told = {"revoked": 0, "lapsed": 0} | told
         if question["what"] == "before":
             checks = len(allowed) + told["revoked"] + told["lapsed"]
             self.before = (self.before[0] + len(allowed), self.before[1] + checks)
@@ -125,7 +126,7 @@ async def receiving(tally: Tally) -> AsyncIterator[str]:
 
 def lines(tally: Tally, load: str) -> Iterator[Row]:
     """Give the lines of the table: what must be so, how long it took, the memory."""
-    wrong, missing = len(tally.violations), len(tally.missing())
+    wrong = len(tally.violations)
     yield Row(
         what=f"allowed one lease after the acceptance, {load}",
         value=f"{wrong:,} of {tally.proven + tally.lapsed + wrong:,}",
@@ -143,7 +144,17 @@ def lines(tally: Tally, load: str) -> Iterator[Row]:
         target="0",
         met=not tally.lost and tally.ended > 0,
     )
-    yield Row(
+    yield alerts_lost(tally)
+    yield sent_accepted(tally)
+    yield _restarts(tally)
+    for slot in tally.slots:
+        yield _memory(tally, slot)
+
+
+def alerts_lost(tally: Tally) -> Row:
+    """Line of the dead credentials that were used again."""
+    missing = len(tally.missing())
+    return Row(
         what="alerts lost, of dead credentials that were used again",
         value=f"{missing:,} of {len(tally.planted):,}",
         peer=_ms("used -> alerted", [
@@ -153,14 +164,15 @@ def lines(tally: Tally, load: str) -> Iterator[Row]:
         target="0",
         met=not missing and bool(tally.planted),
     )  # fmt: skip
-    yield Row(
+
+
+def sent_accepted(tally: Tally) -> Row:
+    """Line of how long the acceptance took."""
+    return Row(
         what="sent -> accepted, ms",
         value=_ms("", tally.accepted),
         peer=_ms("late", tally.late) + f", {tally.repeated:,} requests repeated",
     )
-    yield _restarts(tally)
-    for slot in tally.slots:
-        yield _memory(tally, slot)
 
 
 def _restarts(tally: Tally) -> Row:

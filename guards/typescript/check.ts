@@ -9,4 +9,4 @@ if (!RESCIND_URL || !RESCIND_TOKEN)
 const guard = guardOf(RESCIND_URL, RESCIND_TOKEN, { name });
 for await (const name of createInterface({ input: process.stdin }))
   console.log(JSON.stringify(guard.check({ identifiers: [name] })));
-process.exit();
+guard.close();

@@ -6,6 +6,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { Guard } from "./guard.ts";
 import { LiveGuard } from "./live.ts";
 import { dialling, reach, type Dial } from "./reach.ts";
+import { PER_LEASE, Receipts } from "./receipts.ts";
 import { Reconnect } from "./reconnect.ts";
 
 const TICK = 10_000_000n; // the resolution of /proc/uptime, ns
@@ -23,18 +24,27 @@ const wall = () => BigInt(Date.now()) * 1_000_000n;
 
 type End = { code: number; why: string; found?: WebSocket };
 
-/** Give a guard that feeds itself until it is closed; `name` as the credential allows it. */
-export function guardOf(
-  url: string, credential: string, options: { name?: string; lease?: number /* ms */ } = {},
-): LiveGuard {
-  const { name, lease = 1000 } = options;
+export type FeedOptions = {
+  name?: string; // as the credential allows it
+  lease?: number; // ms
+  liveSessions?: boolean; // false: it watches none, and closure need not wait for their end
+  receipts?: boolean; // false: closure knows nothing of it
+};
+
+/** Give a guard that feeds itself until it is closed. */
+export function guardOf(url: string, credential: string, options: FeedOptions = {}): LiveGuard {
+  const { name = "guard-ts", lease = 1000, liveSessions = true } = options;
   // A lease shorter by a tick, since a clock reading may be so much too low.
   const guard = new LiveGuard(BigInt(lease) * 1_000_000n - TICK, uptime, wall, name);
-  void feed(guard, dialling(url, credential), lease / 4);
+  const receipts = options.receipts === false ? null : new Receipts(name, { lease, liveSessions });
+  if (!liveSessions) guard.watchNone();
+  void feed(guard, dialling(url, credential), lease, receipts);
   return guard;
 }
 
-async function feed(guard: LiveGuard, dial: Dial<WebSocket>, interval: number): Promise<void> {
+async function feed(
+  guard: LiveGuard, dial: Dial<WebSocket>, lease: number, receipts: Receipts | null,
+): Promise<void> {
   const attempts = new Reconnect(), { closed } = guard;
   let said = "", found: WebSocket | undefined;
   const say = (why: string) => {
@@ -44,8 +54,8 @@ async function feed(guard: LiveGuard, dial: Dial<WebSocket>, interval: number): 
   while (!closed.aborted) {
     try {
       const socket = found ?? await reach(dial, closed);
-      const talk = new Conversation(guard, socket, dial, interval, attempts);
-      const leave = () => talk.part({ code: 1000, why: "the guard was closed" });
+      const talk = new Conversation(guard, socket, dial, lease, attempts, receipts);
+      const leave = () => talk.leave();
       closed.addEventListener("abort", leave);
       if (closed.aborted) leave();
       const end = await talk.end;
@@ -73,20 +83,26 @@ class Conversation {
   private next = LOOKS * MISSED + 1; // so many, and another connection is made
   private guard: Guard; private socket: WebSocket; private dial: Dial<WebSocket>;
   private interval: number; private attempts: Reconnect;
+  private receipts: Receipts | null;
+  private reported: string | null = null; private rests = 0; // looks to report until the next
 
   constructor(
-    guard: Guard, socket: WebSocket, dial: Dial<WebSocket>, interval: number, attempts: Reconnect,
+    guard: Guard, socket: WebSocket, dial: Dial<WebSocket>, lease: number, attempts: Reconnect,
+    receipts: Receipts | null,
   ) {
     [this.guard, this.socket, this.dial] = [guard, socket, dial];
-    [this.interval, this.attempts] = [interval, attempts];
+    [this.interval, this.attempts, this.receipts] = [lease / 4, attempts, receipts];
+    const { interval } = this;
     this.end = new Promise((resolve) => (this.finish = resolve));
     socket.onmessage = ({ data }) => this.take(data);
     socket.onclose = ({ code }) => this.part({ code, why: `closed with ${code}` });
-    this.send(guard.hello());
+    // The receipt is taken before anything else, so before the first pong.
+    this.send({ ...guard.hello(), ...(receipts && { receipt: receipts.registered() }) });
     this.send(guard.ping());
     const pings = setInterval(() => this.send(guard.ping()), interval);
     const looks = setInterval(() => this.look(), interval / LOOKS);
-    this.over.signal.addEventListener("abort", () => [pings, looks].forEach(clearInterval));
+    const reports = setInterval(() => this.report(), lease / PER_LEASE);
+    this.over.signal.addEventListener("abort", () => [pings, looks, reports].forEach(clearInterval));
     if (socket.readyState !== WebSocket.OPEN) this.part({ code: 1006, why: "closed" });
   }
   part(end: End): void {
@@ -94,6 +110,20 @@ class Conversation {
     this.over.abort(new Error("this connection ended"));
     this.socket.close();
     this.finish(end);
+  }
+  /** End it, since the guard ends, and say so. */
+  leave(): void {
+    if (this.receipts) this.send({ type: "goodbye", receipt: this.receipts.goodbye() });
+    this.part({ code: 1000, why: "the guard was closed" });
+  }
+  /** Say what is applied where that moved, and at least twice in a lease. */
+  private report(): void {
+    const applied = this.guard.place();
+    if (!this.receipts || applied === null) return;
+    const [genesis, position] = applied, said = `${genesis}:${position}`;
+    if (said === this.reported && this.rests-- > 0) return;
+    [this.reported, this.rests] = [said, PER_LEASE / 2 - 1];
+    this.send({ type: "receipt", receipt: this.receipts.applied(genesis, position) });
   }
   private send(message: object): void {
     if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));

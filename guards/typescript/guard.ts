@@ -158,6 +158,10 @@ export class Guard {
   whole(): boolean {
     return this.position !== null;
   }
+  /** The log, and the position up to which the table has it; null: it is not whole. */
+  place(): [string, bigint] | null {
+    return this.position === null ? null : [this.genesis!, this.position];
+  }
   /** The clock of the lease, ns. */
   now(): bigint {
     return this.clock();

@@ -11,6 +11,7 @@ export class LiveGuard extends Guard {
   trouble = "no server has answered yet";
   private waiting = new Set<() => void>();
   private closing = new AbortController(); private sessions: Sessions;
+  private watches = true;
   private looks: NodeJS.Timeout | null = null; private pause: number;
 
   /** See `Guard`. */
@@ -29,10 +30,15 @@ export class LiveGuard extends Guard {
    * over.
    */
   onDeny(presented: Presented, end: End, scope: string | null = null): () => void {
+    if (!this.watches) throw new Error("make the guard without liveSessions: false");
     const over = this.sessions.watch(presented, scope, end);
     if (this.closed.aborted) this.sessions.endAll();
     else this.looks ??= setInterval(() => this.look(), this.pause);
     return over;
+  }
+  /** Watch no sessions: closure was told so. */
+  watchNone(): void {
+    this.watches = false;
   }
   /** Wait for the first lease; it throws after `length` ms, with what keeps the guard from it. */
   async ready(length = 10_000): Promise<void> {

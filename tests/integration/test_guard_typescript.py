@@ -40,6 +40,7 @@ from tests.integration.node_guard import (
 )
 from tests.integration.serving import running
 from tests.integration.serving import until as until_async
+from tests.integration.test_closure import guards, reached
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -168,6 +169,11 @@ class Guard:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
+    def leave(self) -> None:
+        """End its input, and so the guard."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
     def check(self, name: str) -> dict[str, Any]:
         """Ask about an identifier."""
         assert self._process.stdin is not None
@@ -229,6 +235,31 @@ def test_it_denies_the_child_of_a_revoked_parent(tmp_path: Path) -> None:
             until(lambda: guard.allows(OTHER))
 
         until(lambda: guard.check(OTHER)["reason"] == "no_lease")
+
+
+async def test_closure_names_it_until_it_takes_its_leave(tmp_path: Path) -> None:
+    """It is a member from its registration on, with the terms that it serves under."""
+    async with running(tmp_path) as server:
+        body: dict[str, object] = {"credentials": [{"identifier": OTHER}]}
+        assert 201 == (await server.post("/v1/adopt", "restorer", body))[0]
+        with guarding(tmp_path, server.url, "guard") as guard:
+            await until_async(lambda: guard.allows(OTHER))
+            ended = {"identifier": OTHER, "reason": "leak"}
+            status, answer = await server.post("/v1/revocations", "revoker", ended)
+            assert 201 == status
+            told = await reached(server, answer["id"], "closed")
+            assert (1, []) == (told["applied"], told["fenced"])
+            row = (await guards(server))["guard-ts"]
+            assert ("fail_closed", 1000, True) == (
+                row["mode"], row["lease_ms"], row["live_sessions"],
+            )  # fmt: skip
+            assert not guard.allows(OTHER)
+            guard.leave()
+
+            async def gone() -> bool:
+                return not await guards(server)
+
+            await until_async(gone)
 
 
 async def test_it_goes_on_where_it_was_after_a_cut(tmp_path: Path) -> None:

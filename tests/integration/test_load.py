@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from bench.load import measured
+from bench.load_closures import unnamed
+from bench.load_everywhere import lines as everywhere_lines
+from bench.load_everywhere import measured as everywhere
 from bench.load_tally import Tally, lines
 
 if TYPE_CHECKING:
@@ -46,6 +49,26 @@ async def test_a_restart_of_the_server_costs_no_revocation_and_no_alert() -> Non
 
     assert_kept(tally)
     assert all(row.value for row in lines(tally, ""))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+async def test_a_fleet_whose_every_process_is_killed_allows_nothing_too_late() -> None:
+    """Guards of three languages, two relays, two ingress; a planted guard is seen."""
+    found = await asyncio.to_thread(everywhere, 10, flaw="unleased")
+
+    late = {guard for guard, _, _ in found.allows.late()}
+    assert {"guard-5-unleased"} == late
+    assert {1} == {len(slot.ended) for slot in found.slots}
+    for said in found.allows.guards.values():
+        assert said.before > 0
+        assert said.proven > 0
+        assert said.lost == []
+    assert found.closures.answers
+    assert [] == [*unnamed(found.closures.answers, found.guards)]
+    assert found.tally.missing() == set()
+    assert found.tally.planted
+    assert all(row.value for row in everywhere_lines(found, ""))
 
 
 @pytest.mark.campaign

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from bench.fanout_parts import DELTA, Seen, Subscriber
+from bench.load_allows import Allows
+from bench.load_closures import Answered, unnamed
+from bench.load_fleet import Slot
 from bench.rounds import Rounds
 
 pytestmark = pytest.mark.unit
@@ -26,3 +32,58 @@ def test_a_subscriber_counts_each_revocation_of_a_delta() -> None:
         subscriber.data_received(piece)
 
     assert {3: 1, 4: 1} == dict(seen.count)
+
+
+def test_what_a_guard_allows_a_lease_after_the_acceptance_is_late() -> None:
+    """One check of many is enough, whatever the guard says of its lease."""
+    allows = Allows(lease=1.0)
+    hear = allows.hearer("go")
+    asked = {"what": "after", "accepted": 10.0}
+
+    for at in (9.9, 10.5, 10.9, 11.0, 11.3):
+        hear(asked, {"at": at, "allowed": ["c1"]})
+    hear(asked, {"at": 10.999, "allowed": ["c2"]})
+    hear(asked, {"over": True, "revoked": 1, "lapsed": 2})
+
+    ((guard, name, seconds),) = allows.late()
+    assert ("go", "c1") == (guard, name)
+    assert seconds == pytest.approx(1.3)
+    assert allows.guards["go"].last["c2"] == pytest.approx(0.999)
+    assert (1, 2) == (allows.guards["go"].proven, allows.guards["go"].lapsed)
+
+
+def test_allowing_at_the_end_of_all_is_counted_apart() -> None:
+    """And before the revocation it only shows that there was something to lose."""
+    allows = Allows(lease=1.0)
+    hear = allows.hearer("ts")
+
+    hear({"what": "before"}, {"at": 1.0, "allowed": ["p1", "c1"]})
+    hear({"what": "end"}, {"at": 99.0, "allowed": ["c1"]})
+    hear({"what": "end"}, {"over": True, "revoked": 1, "lapsed": 0})
+
+    said = allows.guards["ts"]
+    assert (2, ["c1"], 1) == (said.before, said.lost, said.ended)
+    assert [] == list(allows.late())
+
+
+def _served(name: str, *times: tuple[float, float]) -> Slot:
+    slot = Slot("guard", name, (), {}, Path())
+    slot.served += times
+    return slot
+
+
+def test_closure_names_each_guard_that_served_at_the_acceptance() -> None:
+    """One that was away then need not be named."""
+    guards = [_served("a", (0.0, 5.0), (8.0, 99.0)), _served("b", (0.0, 99.0))]
+    both, one = frozenset("ab"), frozenset("b")
+
+    def missing(**said: Any) -> list[tuple[float, str]]:
+        told: dict[str, Any] = {"state": "closed", "applied": 2, "listed": both}
+        return [*unnamed([Answered(**(told | said))], guards)]
+
+    assert [] == missing(accepted=1.0)
+    assert [] == missing(accepted=6.0, applied=1, listed=one)
+    assert [] == missing(accepted=1.0, applied=1, fenced=("a",))
+    assert [(1.0, "a")] == missing(accepted=1.0, listed=one)
+    assert [(1.0, "2 guards, 1 applied it")] == missing(accepted=1.0, applied=1)
+    assert [(1.0, "a"), (1.0, "b")] == missing(accepted=1.0, state="partial")
