@@ -30,6 +30,7 @@ from enforcement.tasks import heed_cancellation
 from enforcement.turns import resting_tables
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator
 
     from enforcement.receipts import Receipts
@@ -84,6 +85,7 @@ class Feed:
         receipts: Receipts | None = None,
         allows: Callable[[str], bool] | None = None,
         wall_clock: Callable[[], int] | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         """Set up; `run` connects.
 
@@ -97,8 +99,9 @@ class Feed:
             allows: answers the server's probes: does the guard allow an identifier?
             wall_clock: ns since 1970, told to the server as a second opinion on its
                 own; as the machine has it, since the server's time may be in any other.
+            tls: checks the server's certificate; the system's authorities by default.
         """
-        self._url = f"{url.rstrip('/')}/v1/feed"
+        self._url, self._tls = f"{url.rstrip('/')}/v1/feed", tls
         self._headers = {"Authorization": f"Bearer {credential}"}
         self._name = name
         self._standing = standing
@@ -118,7 +121,9 @@ class Feed:
             # A name is looked up anew: the server may be back at another address.
             aiohttp.ClientSession(
                 headers=self._headers,
-                connector=aiohttp.TCPConnector(use_dns_cache=False),
+                connector=aiohttp.TCPConnector(
+                    use_dns_cache=False, ssl=self._tls or True
+                ),
             ) as session,
             asyncio.TaskGroup() as tasks,
         ):

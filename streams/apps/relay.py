@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING
 
 import structlog
 from aiohttp import web
-from attrs import frozen
 
 from enforcement.clocks import boottime
 from enforcement.receipts import signer
 from streams.apps.builders.access import ConfigurationError, access
 from streams.apps.builders.door import checking
 from streams.apps.builders.http_listener import accepting
-from streams.apps.builders.relayed_realms import RelayContext, RelayedRealms
+from streams.apps.builders.kafka_realm import RelayContext, relayed
+from streams.apps.builders.relayed_realms import (
+    RelayedRealms,
+    Relaying,
+    first_realms,
+)
 from streams.apps.builders.sources import (
     check_kafka,
     configured_guard_keys,
@@ -36,7 +40,6 @@ from streams.engines.kafka.relay.log_pieces import LogPieces
 from streams.engines.kafka.relay.peer_table import RelayPeers
 from streams.engines.kafka.relay.relayed_roll import Signing
 from streams.engines.kafka.topics.topics import assert_layout
-from streams.http.auth import ANY_REALM
 from streams.http.metrics import Metrics, OneValue
 from streams.http.probes import Probes
 from streams.http.problems import problems
@@ -53,14 +56,6 @@ if TYPE_CHECKING:
     from streams.settings.server import Settings
 
 log = structlog.get_logger()
-
-
-@frozen
-class Relaying:
-    """A relay that feeds guards at ``url``."""
-
-    url: str
-    realms: RelayedRealms
 
 
 async def relay(
@@ -99,7 +94,8 @@ async def relay(
         pieces = LogPieces(kafka)
         running.push_async_callback(pieces.close)
         about = _context(settings, kafka, publisher, pieces, (signing, relays), clock)
-        realms = RelayedRealms(about, entry.tokens, _first(settings))
+        make, first = partial(relayed, about), first_realms(settings)
+        realms = RelayedRealms(make, entry.tokens, first, about.refused)
         app = web.Application(middlewares=[problems])
         realms.add_to(app)
         Probes(realms.stalled, realms.waiting, partial(faults, clock)).add_to(app)
@@ -138,13 +134,6 @@ def _context(
         refused=Counter(),
         peers=peers,
     )
-
-
-def _first(settings: Settings) -> set[str]:
-    """Realms of the guards that the settings name."""
-    given = [each for each in settings.tokens if "guard" in each.roles]
-    realms = {realm for each in given for realm in each.realms or {settings.realm}}
-    return (realms - {ANY_REALM}) or {settings.realm}
 
 
 def _signing(own: RelaySettings) -> Signing | None:

@@ -99,16 +99,20 @@ def ingress(
 
 @kafka_app.command()
 def relay(config: Config = None, listen: Listen = None) -> None:
-    """Feed guards from Kafka until Ctrl-C or SIGTERM."""
+    """Feed guards from Kafka, or from another feed, until Ctrl-C or SIGTERM."""
     from streams.observability.metrics import RELAY
 
     def start() -> Coroutine[Any, Any, None]:
+        from streams.apps.onward import onward
         from streams.apps.relay import relay
         from streams.settings.kafka import KafkaSettings
         from streams.settings.relay import RelaySettings
 
         _halt_seldom()
-        return relay(_settings(config, listen), KafkaSettings(), RelaySettings())
+        own = RelaySettings()
+        if own.upstream is not None:
+            return onward(_settings(config, listen), own)
+        return relay(_settings(config, listen), KafkaSettings(), own)
 
     _run(RELAY, start, config)
 

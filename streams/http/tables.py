@@ -57,13 +57,15 @@ class Packed:
 class SharedTables:
     """Makes the table as bytes where that is worth it, and keeps it for a moment.
 
-    ``aside`` gets to the table, and ``resting`` has it stand still.
+    ``aside`` gets to the table, and ``resting`` has it stand still. A log that is
+    shorter than ``from_facts`` needs no table.
     """
 
     _source: TableSource
     _log: FedLog
     _aside: Aside = here
     _resting: Callable[[], AbstractAsyncContextManager[None]] = resting_tables
+    _from_facts: int | None = None
     _kept: Packed | None = field(default=None, init=False)
     _making: asyncio.Lock = field(factory=asyncio.Lock, init=False)
 
@@ -75,7 +77,8 @@ class SharedTables:
         and again.
         """
         source = self._source
-        if self._log.end < FROM_FACTS or not source.loaded.is_set():
+        least = FROM_FACTS if self._from_facts is None else self._from_facts
+        if self._log.end < least or not source.loaded.is_set():
             return None
         async with self._making:
             with suppress(TimeoutError):

@@ -14,7 +14,7 @@ from streams.settings.peers import PeerUrl
 
 
 class RelaySettings(BaseSettings):
-    """How one relay vouches for its guards, and what it starts from.
+    """What one relay reads, how it vouches for its guards, and what it starts from.
 
     Attributes:
         signing_key: file of the private key (Ed25519, PEM) that signs the receipts of
@@ -25,6 +25,12 @@ class RelaySettings(BaseSettings):
             first one that has a table of a realm gives it to a relay that starts.
         peers_token: file of the credential that is presented to them, of a guard.
         peers_ca: those who may have signed their certificates, PEM; the system's by
+            default.
+        upstream: a server or another relay, ``https://HOST:PORT``, whose feed is read
+            in place of Kafka. Guards' tokens are passed on to it; it registers the
+            guards and takes their receipts, so `signing_key` and `peers` are not used.
+        upstream_token: file of the credential that reads the facts, of a guard.
+        upstream_ca: those who may have signed its certificate, PEM; the system's by
             default.
     """
 
@@ -38,3 +44,6 @@ class RelaySettings(BaseSettings):
     peers: tuple[PeerUrl, ...] = ()
     peers_token: Path | None = None
     peers_ca: Path | None = None
+    upstream: PeerUrl | None = None
+    upstream_token: Path | None = None
+    upstream_ca: Path | None = None

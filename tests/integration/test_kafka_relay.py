@@ -25,14 +25,16 @@ from agents_registry.facts import Withdraw, fact_id, to_plain
 from agents_registry.identifiers import Identifier
 from enforcement import Guard, Lapse, Reason, Token
 from enforcement.clocks import boottime
-from streams.apps.relay import Relaying, relay
+from streams.apps.builders.relayed_realms import Relaying
+from streams.apps.onward import onward
+from streams.apps.relay import relay
 from streams.engines.kafka.clock import heartbeats
 from streams.engines.kafka.records.codec import partition_of
 from streams.engines.kafka.relay import log_pieces
-from streams.engines.kafka.relay.fed_replica import SpreadTail
 from streams.http import revoked_tokens
 from streams.http.feed import FeedServer
 from streams.model.times import SECOND
+from streams.services.spread_tail import SpreadTail
 from streams.settings.relay import RelaySettings
 from streams.settings.server import Settings
 from tests.integration.cut_proxy import CutProxy
@@ -234,6 +236,38 @@ async def test_a_killed_relay_costs_the_lease_and_another_one_loses_nothing(
             await until(lambda: guard.check(OTHER).allowed)
             assert guard.check(CHILD).reason is Reason.REVOKED
             assert guard.check(THIRD).allowed
+
+
+async def test_heartbeats_cost_no_guard_behind_a_second_relay_its_lease(
+    tmp_path: Path, kafka_settings: KafkaSettings
+) -> None:
+    """The log's end moves on and on, and no fact comes."""
+    await lay_out(kafka_settings)
+    file = tmp_path / "upstream.token"
+    file.write_text("guard", "utf-8")
+    async with (
+        writing(kafka_settings) as writer,
+        relaying(tmp_path, kafka_settings) as first,
+        task_of(
+            lambda stop, told: onward(
+                Settings(**plain_settings(tmp_path)),
+                RelaySettings(upstream=first.url, upstream_token=file),
+                stop=stop,
+                started=told,
+            )
+        ) as second,
+        guard_of(second.url) as guard,
+    ):
+        await writer.say(*FAMILY)
+        await until(lambda: guard.check(CHILD).allowed)
+        least, end = LEASE * SECOND, boottime() + 2 * LEASE * SECOND
+        while boottime() < end:
+            await guard.feed.progress()
+            least = min(least, guard.standing.deadline - boottime())
+        assert least > 0
+        token = await writer.say(revoke(PARENT))
+        assert await guard.wait_for(token, LEASE)
+        assert guard.check(CHILD).reason is Reason.REVOKED
 
 
 @pytest.mark.long

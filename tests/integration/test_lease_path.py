@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from agents_registry.facts import Fact
     from streams.engines.embedded.transaction import Transaction
-    from streams.http.feed import Connection
+    from streams.http.fact_sender import Connection
     from streams.ports.fact_log import LogBatch
 
 pytestmark = pytest.mark.integration
@@ -292,7 +292,7 @@ async def test_subscribers_that_never_read_are_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each holds no more than a piece meanwhile; a guard beside them loses nothing."""
-    monkeypatch.setattr("streams.http.feed.UNREAD_SECONDS", LEASE / 2)
+    monkeypatch.setattr("streams.http.fact_sender.UNREAD_SECONDS", LEASE / 2)
     async with running(tmp_path, lease_seconds=LEASE) as server:
         await fill(server, LARGE)
         feed = server.served.feed

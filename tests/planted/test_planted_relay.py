@@ -10,10 +10,11 @@ import pytest
 
 from streams.engines.kafka.relay import fed_replica
 from streams.engines.kafka.relay.fed_log import RelayedLog
-from streams.engines.kafka.relay.fed_replica import FedReplica, SpreadTail
+from streams.engines.kafka.relay.fed_replica import FedReplica
 from streams.engines.kafka.relay.peer_table import PeerTable
 from streams.engines.kafka.relay.relayed_roll import RelayedRoll
 from streams.engines.kafka.relay.relayed_table import RelayedTable
+from streams.services.spread_tail import SpreadTail
 from tests.unit import test_kafka_relay as relay
 from tests.unit import test_relayed_table as table
 

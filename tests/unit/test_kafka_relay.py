@@ -18,11 +18,12 @@ from streams.engines.kafka.client.batcher import NotAckedError
 from streams.engines.kafka.records.codec import fact_record
 from streams.engines.kafka.records.receipts import read_receipt
 from streams.engines.kafka.relay.fed_log import RelayedLog
-from streams.engines.kafka.relay.fed_replica import FedReplica, SpreadTail
+from streams.engines.kafka.relay.fed_replica import FedReplica
 from streams.engines.kafka.relay.relayed_roll import RelayedRoll, Signing
 from streams.model.times import SECOND
 from streams.services.feed_frames import delta
 from streams.services.intake import NotWrittenError
+from streams.services.spread_tail import SpreadTail
 from streams.settings.kafka import KafkaSettings
 from streams.stages.closure.closure import GuardMode, Registration
 from streams.stages.closure.guard_names import (
@@ -189,7 +190,7 @@ def test_the_tail_forgets_the_oldest_and_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A guard that fell behind reads the log."""
-    monkeypatch.setattr("streams.engines.kafka.relay.fed_replica.TAIL", 2)
+    monkeypatch.setattr("streams.services.spread_tail.TAIL", 2)
     tail = SpreadTail(0)
     for start in (1, 4, 8):
         tail.append(delta(start, start + 2))

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 from attrs import frozen
 from prometheus_client.registry import Collector
 
-from streams.engines.kafka.relay.fed_log import RelayedLog
-from streams.engines.kafka.relay.relayed_roll import RelayedRoll
-from streams.engines.kafka.relay.relayed_table import RelayedTable
+from streams.http.auth import ANY_REALM
 from streams.http.closure_metrics import refused_of
-from streams.http.feed import FeedServer
 from streams.http.problems import unavailable
-from streams.http.receipts import ReceiptIntake
 from streams.http.refused_feeds import RefusedFeeds
 from streams.http.server import require_websocket
-from streams.http.tables import SharedTables
 from streams.observability import metrics
 from streams.observability.progress import STILL_SECONDS
-from streams.process.aside import here
 from streams.stages.closure.guard_names import Bearer
 
 if TYPE_CHECKING:
@@ -29,17 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from aiohttp import web
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from prometheus_client.core import Metric
 
-    from agents_registry.identifiers import Vocabulary
-    from streams.engines.kafka.client.publisher import Publisher
-    from streams.engines.kafka.relay.log_pieces import LogPieces
-    from streams.engines.kafka.relay.peer_table import RelayPeers
-    from streams.engines.kafka.relay.relayed_roll import Signing
     from streams.http.auth import Tokens
-    from streams.settings.kafka import KafkaSettings
-    from streams.stages.closure.guard_names import GuardKeys, GuardNames
+    from streams.http.fact_sender import Connection
+    from streams.settings.server import Settings
 
 READY_SECONDS: Final = 0.5  # that a guard waits for a realm; then it comes again
 MOST_REALMS: Final = 1000
@@ -47,55 +35,99 @@ MOST_REALMS: Final = 1000
 log = structlog.get_logger()
 
 
-@frozen
-class RelayContext:
-    """What each realm is relayed with.
+class FollowedLog(Protocol):
+    """A realm's log, wherever it is read."""
+
+    @property
+    def partition(self) -> int:
+        """Number of the log, as consistency tokens name it."""
+
+    @property
+    def proven(self) -> bool:
+        """Whether guards can get a lease."""
+
+    async def ready(self, seconds: float) -> bool:
+        """Wait until it serves; tell whether it does in time."""
+
+    async def run(self) -> None:
+        """Follow the log until cancelled."""
+
+
+class ReceiptWriter(Protocol):
+    """Writes what guards report.
 
     Attributes:
-        lease: seconds for which one proof of the log may be used.
-        names: makes what knows which credential has which name.
-        keys: with which guards sign.
-        clocks: give the time, and that of a clock that nobody sets (ns).
-        refused: receipts that could not be used, by reason.
-        peers: may have tables to begin with.
+        failing_since: no receipt was acknowledged since then (s, of the loop).
     """
 
-    kafka: KafkaSettings
-    publisher: Publisher
-    pieces: LogPieces
-    vocabulary: Vocabulary
-    lease: float
-    names: Callable[[], GuardNames]
-    keys: GuardKeys[Ed25519PublicKey]
-    signing: Signing | None
-    clocks: tuple[Callable[[], int], Callable[[], int]]
-    refused: Counter[str]
-    peers: RelayPeers | None = None
+    failing_since: float | None
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+
+    async def flush(self) -> None:
+        """Write what is due."""
+
+
+class GuardFeed(Protocol):
+    """Feeds the guards of a realm.
+
+    Attributes:
+        connections: the guards that are connected.
+    """
+
+    connections: set[Connection]
+
+    async def serve(self, request: web.Request, bearer: Bearer) -> web.StreamResponse:
+        """Hold one connection until it ends."""
+
+    async def close(self) -> None:
+        """Ask every guard to come back later."""
 
 
 @frozen
 class RelayedRealm:
-    """One realm: its log, its guards, and their connections."""
+    """One realm: its log, the connections of its guards, and their receipts.
 
-    log: RelayedLog
-    roll: RelayedRoll
-    feed: FeedServer
+    Attributes:
+        roll: writes the receipts; None: they are passed on as they come.
+    """
+
+    log: FollowedLog
+    feed: GuardFeed
+    roll: ReceiptWriter | None = None
+
+
+@frozen
+class Relaying:
+    """A relay that feeds guards at ``url``."""
+
+    url: str
+    realms: RelayedRealms
 
 
 class RelayedRealms(Collector):
     """The realms of a relay; `run` follows them."""
 
-    def __init__(self, about: RelayContext, tokens: Tokens, first: set[str]) -> None:
+    def __init__(
+        self,
+        make: Callable[[str], RelayedRealm],
+        tokens: Tokens,
+        first: set[str],
+        refused: Counter[str] | None = None,
+    ) -> None:
         """Set up.
 
         Args:
-            about: what each realm is relayed with.
+            make: gives a realm as it is relayed.
             tokens: let guards in.
             first: realms that are read before any guard asks.
+            refused: receipts that could not be used, by reason.
         """
-        self._about = about
+        self._make = make
         self._tokens = tokens
         self._first = sorted(first)
+        self._refused_receipts = refused
         self._realms: dict[str, RelayedRealm] = {}
         self._refused = RefusedFeeds()
         self._tasks = asyncio.TaskGroup()
@@ -130,14 +162,16 @@ class RelayedRealms(Collector):
             for each in self._realms.values():
                 tasks.create_task(each.feed.close())
         for each in self._realms.values():
-            await each.roll.flush()
+            if each.roll is not None:
+                await each.roll.flush()
 
     def stalled(self, now: float) -> list[str]:
         """Name what does not get on while Kafka answers: it needs a new process."""
+        proven = [each.roll for each in self._realms.values() if each.log.proven]
         failing = [
-            each.roll.failing_since
-            for each in self._realms.values()
-            if each.log.proven and each.roll.failing_since is not None
+            roll.failing_since
+            for roll in proven
+            if roll is not None and roll.failing_since is not None
         ]
         return ["receipts"] if failing and now - min(failing) > STILL_SECONDS else []
 
@@ -153,7 +187,8 @@ class RelayedRealms(Collector):
         proven = sum(each.log.proven for each in realms)
         lapsed = len(realms) - proven
         yield metrics.RELAY_REALMS.each({("held",): proven, ("lapsed",): lapsed})
-        yield refused_of(self._about.refused)
+        if self._refused_receipts is not None:
+            yield refused_of(self._refused_receipts)
         yield from self._refused.counter.collect()
 
     def _realm(self, realm: str) -> RelayedRealm:
@@ -162,40 +197,16 @@ class RelayedRealms(Collector):
         if found is None:
             if len(self._realms) >= MOST_REALMS:
                 raise unavailable("too many realms", "use another relay")
-            found = self._realms[realm] = _relayed(self._about, realm)
+            found = self._realms[realm] = self._make(realm)
             self._tasks.create_task(found.log.run())
-            self._tasks.create_task(found.roll.run())
+            if found.roll is not None:
+                self._tasks.create_task(found.roll.run())
             log.info("realm_relayed", realm=realm, partition=found.log.partition)
         return found
 
 
-def _logged(guard: str, credential: str, why: str) -> None:
-    """Do no more than the feed, which logs it: only closure makes findings."""
-
-
-def _relayed(about: RelayContext, realm: str) -> RelayedRealm:
-    clock, boottime = about.clocks
-    followed = RelayedLog(
-        about.kafka,
-        realm,
-        about.lease,
-        about.pieces,
-        boottime,
-        about.vocabulary,
-    )
-    followed.peers = about.peers
-    roll = RelayedRoll(
-        about.kafka,
-        about.publisher,
-        followed,
-        about.names(),
-        about.clocks,
-        about.signing,
-    )
-    receipts = ReceiptIntake(roll, about.keys, boottime, _logged, about.refused)
-    lease_ms = int(about.lease * 1000)
-    table = RelayedTable(followed)
-    tables = SharedTables(table, followed, here, table.resting)
-    feed = FeedServer(followed, about.vocabulary, lease_ms, receipts, tables)
-    feed.clock = clock
-    return RelayedRealm(followed, roll, feed)
+def first_realms(settings: Settings) -> set[str]:
+    """Realms of the guards that the settings name."""
+    given = [each for each in settings.tokens if "guard" in each.roles]
+    realms = {realm for each in given for realm in each.realms or {settings.realm}}
+    return (realms - {ANY_REALM}) or {settings.realm}

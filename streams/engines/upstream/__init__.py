@@ -1,0 +1,1 @@
+"""The log as the feed of another server hands it on."""

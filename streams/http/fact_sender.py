@@ -1,0 +1,259 @@
+"""Facts to the guards of one log: each is brought up to date, and gets deltas.
+
+Every connection pulls from its own position, so a slow guard costs no memory: what has
+left the tail is read from the log again. What keeps up never waits for that. Deltas go
+out in the same turn of the event loop that learns of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from aiohttp import WSMsgType, web
+from attrs import define, field
+
+from agents_registry.table_form import SPOKEN
+from streams.http.frames import Pieces
+from streams.http.pacing import Pace
+from streams.observability.failpoints import failpoint
+from streams.services.feed_frames import SnapshotPiece, delta, with_facts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agents_registry.identifiers import Vocabulary
+    from streams.http.receipts import Session
+    from streams.http.tables import Packed, SharedTables
+    from streams.services.feed_ports import FedLog
+
+UNREAD_SECONDS: Final = 20.0  # for a guard to take a frame; the slowest need less
+PARTING_SECONDS: Final = 1.0
+
+
+class UnreadError(ConnectionError):
+    """A guard does not read what it is sent."""
+
+
+@define(eq=False)
+class Connection:
+    """One guard; it was sent all facts below its position.
+
+    Attributes:
+        end: cuts it.
+        holder: of the credential.
+        moved: when its position did last (s, of the loop).
+        session: of a guard that sends receipts.
+        relayed: a relay sends it the facts, and says how far.
+    """
+
+    socket: web.WebSocketResponse
+    guard: str
+    end: Callable[[], None]
+    holder: str = ""
+    position: int = 0
+    moved: float = 0.0
+    session: Session | None = None
+    relayed: bool = False
+    news: asyncio.Event = field(factory=asyncio.Event)
+
+    async def send(self, data: str | bytes) -> None:
+        """Send a frame; who does not read costs no more than that one.
+
+        Raises:
+            UnreadError: it was not taken in time; the connection is cut.
+            ConnectionError: the connection ended.
+        """
+        socket = self.socket
+        sent = socket.send_str if isinstance(data, str) else socket.send_bytes
+        try:
+            async with asyncio.timeout(UNREAD_SECONDS):
+                await sent(data)  # type: ignore[arg-type]
+        except TimeoutError as error:
+            self.end()
+            raise UnreadError(f"nothing read for {UNREAD_SECONDS:.0f} s") from error
+
+
+class FactSender:
+    """Facts of one realm's log, for all connections of guards.
+
+    Attributes:
+        connections: the guards that are connected.
+        pace: whether they keep up with what is written.
+    """
+
+    def __init__(
+        self,
+        log: FedLog,
+        vocabulary: Vocabulary,
+        lease_ms: int,
+        tables: SharedTables | None = None,
+    ) -> None:
+        """Serve a log's facts.
+
+        Args:
+            log: the feed follows it.
+            vocabulary: kind to class, for the guards.
+            lease_ms: how long a guard may use a pong at most, counted from its ping.
+            tables: what a guard that reads tables starts from.
+        """
+        self.connections: set[Connection] = set()
+        self._log = log
+        self._tables = tables
+        self._vocabulary = {kind: of.value for kind, of in vocabulary.items()}
+        self.pace = Pace(lambda: self.end, lease_ms / 1000)
+        self._pieces = Pieces(log)
+        log.follow(self)
+
+    @property
+    def end(self) -> int:
+        """Offset below which guards can have every fact."""
+        return self._log.end
+
+    @property
+    def watched(self) -> bool:
+        """Whether a guard is connected."""
+        return bool(self.connections)
+
+    def wake(self) -> None:
+        """Send what was added, in this turn of the event loop."""
+        for connection in self.connections:
+            connection.news.set()
+
+    def restart(self) -> None:
+        """End every connection: the log is another one."""
+        self._pieces.drop()
+        for connection in tuple(self.connections):
+            connection.end()
+
+    async def close(self) -> None:
+        """Ask every guard to come back later; wait for none that does not read."""
+
+        async def part(connection: Connection) -> None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PARTING_SECONDS):
+                    await connection.socket.close(code=1001, message=b"restarting")
+                    return
+            connection.end()
+
+        async with asyncio.TaskGroup() as tasks:
+            for connection in tuple(self.connections):
+                tasks.create_task(part(connection))
+
+    async def _continues(self, hello: dict[str, Any]) -> int | None:
+        """Position from which a guard goes on, None where it has to begin."""
+        position = hello.get("position")
+        if hello.get("genesis") != self._log.genesis or type(position) is not int:
+            return None
+        reached = position >= 0 and await self._log.reaches(position)
+        return position if reached else None
+
+    async def _push(
+        self, connection: Connection, hello: dict[str, Any], position: int | None
+    ) -> None:
+        try:
+            if position is None:
+                await self._begin(connection, hello)
+            else:
+                connection.position = position
+            while True:
+                connection.news.clear()
+                while connection.position < self.end:
+                    await self._catch_up(connection)
+                await connection.news.wait()
+        except ConnectionError:
+            connection.end()  # pongs alone would keep it waiting for facts
+
+    async def _begin(self, connection: Connection, hello: dict[str, Any]) -> None:
+        """Bring a guard without a position up to date, in the fastest form it reads."""
+        read, tables = hello.get("tables"), self._tables
+        spoken = read if isinstance(read, list) else []
+        can = any(version in SPOKEN for version in spoken)
+        table = await tables.current() if can and tables is not None else None
+        if table is None or table.version not in spoken:
+            await self._snapshot(connection)
+        else:
+            await self._send_table(connection, table)
+
+    async def _send_table(self, connection: Connection, table: Packed) -> None:
+        await send(connection, {
+            "type": "table",
+            "version": table.version,
+            **self._about(),
+            "offset": table.offset,
+            "sections": [tuple(section) for section in table.sections],
+        })  # fmt: skip
+        for part in table.parts():
+            await connection.send(part)
+        connection.position = table.offset
+
+    async def _snapshot(self, connection: Connection) -> None:
+        """Send every fact, what takes facts back first; a guard then builds once."""
+        end, position = self.end, 0
+        await self._send_piece(connection, await self._pieces.taken_back(), more=True)
+        while position < end:
+            piece = await self._pieces.at(position, end)
+            position = piece.end
+            await self._send_piece(connection, piece, more=position < end)
+        if end == 0:
+            await self._send_piece(connection, SnapshotPiece(0, 0, "[]"), more=False)
+        connection.position = position
+
+    async def _send_piece(
+        self, connection: Connection, piece: SnapshotPiece, *, more: bool
+    ) -> None:
+        about = {
+            "type": "snapshot",
+            **self._about(),
+            "offset": piece.end,
+            "more": more,
+        }
+        await connection.send(with_facts(about, piece.facts))
+
+    def _about(self) -> dict[str, Any]:
+        """Log that a guard starts from."""
+        return {
+            "genesis": self._log.genesis,
+            "partition": self._log.partition,
+            "realm": self._log.realm,
+            "vocabulary": self._vocabulary,
+        }
+
+    async def _catch_up(self, connection: Connection) -> None:
+        """Send the next delta, out of the tail or else of the file."""
+        start = connection.position
+        frame = self._log.frame(start)
+        if frame is None:
+            piece = await self._pieces.at(start, self.end, going_on=True)
+            frame = delta(start, piece.end, piece.facts)
+        failpoint("feed.before_delta")
+        await connection.send(frame.text)
+        connection.position = frame.end
+        connection.moved = asyncio.get_running_loop().time()
+
+
+async def send(connection: Connection, message: dict[str, Any]) -> None:
+    """Send a message.
+
+    Raises:
+        UnreadError: it was not taken in time; the connection is cut.
+        ConnectionError: the connection ended.
+    """
+    await connection.send(orjson.dumps(message).decode())
+
+
+async def next_message(socket: web.WebSocketResponse) -> dict[str, Any] | None:
+    """Return the next message, None at the end of the connection.
+
+    Raises:
+        ValueError: the frame is no JSON object.
+    """
+    frame = await socket.receive()
+    if frame.type is not WSMsgType.TEXT:
+        return None
+    message = orjson.loads(frame.data)
+    if not isinstance(message, dict):
+        raise ValueError("a message is an object")  # noqa: TRY004 - of the peer
+    return message

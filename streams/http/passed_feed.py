@@ -1,0 +1,275 @@
+"""The feed of a relay that reads another feed: facts once for all, the rest end to end.
+
+Each guard has a connection of its own to the upstream, under its own credential. Its
+registration, receipts, pings and pongs pass through, so the upstream (and the log, at
+the end of the chain) knows the guard by name, and the lease is proven between these
+two. Only facts come over the one connection that this relay reads for all its guards.
+A guard that cannot begin with a table gets the facts over its own connection, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+import aiohttp
+import orjson
+import structlog
+from aiohttp import WSMsgType, hdrs, web
+from attrs import define
+
+from agents_registry.table_form import SPOKEN
+from streams.http.fact_sender import Connection, FactSender, next_message
+from streams.http.feed import HELLO_SECONDS, MAX_FRAME
+from streams.http.problems import forbidden, unauthorized, unavailable
+
+if TYPE_CHECKING:
+    import ssl
+
+    from agents_registry.identifiers import Vocabulary
+    from streams.http.tables import SharedTables
+    from streams.services.feed_ports import FedLog
+    from streams.stages.closure.guard_names import Bearer
+
+    Upstream = aiohttp.ClientWebSocketResponse
+
+DIAL_SECONDS: Final = 2.0  # a guard begins another attempt long before
+MAX_UPSTREAM_FRAME: Final = 16 << 20
+FACTS: Final = frozenset({"snapshot", "delta", "table"})  # come over the shared one
+ABNORMAL: Final = 1006
+PROTOCOL: Final = 1002
+NOT_FED: Final = (aiohttp.ClientError, OSError, TimeoutError)
+
+log = structlog.get_logger()
+
+
+@define
+class UpstreamFeed:
+    """Where guards are passed on to.
+
+    Attributes:
+        url: of the server.
+        tls: checks the certificate; None: the system's authorities do.
+        session: makes the connections.
+    """
+
+    url: str
+    session: aiohttp.ClientSession
+    tls: ssl.SSLContext | None = None
+
+    async def reach(self, credential: str, realm: str) -> Upstream:
+        """Connect under a guard's credential.
+
+        Raises:
+            ProblemError: the upstream does not let it in, or is not reached in time.
+        """
+        connecting = self.session.ws_connect(
+            f"{self.url}/v1/feed",
+            params={"realm": realm},
+            headers={hdrs.AUTHORIZATION: credential},
+            ssl=True if self.tls is None else self.tls,
+            max_msg_size=MAX_UPSTREAM_FRAME,
+        )
+        try:
+            async with asyncio.timeout(DIAL_SECONDS):
+                return await connecting
+        except aiohttp.WSServerHandshakeError as error:
+            if error.status == HTTPStatus.UNAUTHORIZED:
+                raise unauthorized("the upstream does not know this token") from error
+            if error.status == HTTPStatus.FORBIDDEN:
+                detail = "the upstream does not let this token guard the realm"
+                raise forbidden("another realm", detail) from error
+            raise unavailable("upstream", f"it answered {error.status}") from error
+        except NOT_FED as error:
+            detail = f"{type(error).__name__}: try again"
+            raise unavailable("upstream not reached", detail) from error
+
+
+class PassedFeed(FactSender):
+    """All connections of guards to one realm's log, as an upstream has it."""
+
+    def __init__(
+        self,
+        log: FedLog,
+        vocabulary: Vocabulary,
+        lease_ms: int,
+        tables: SharedTables,
+        upstream: UpstreamFeed,
+    ) -> None:
+        """Serve a log's facts.
+
+        Args:
+            log: the feed follows it.
+            vocabulary: kind to class, for the guards.
+            lease_ms: how long a proof may be used at most.
+            tables: what a guard starts from.
+            upstream: proves, and takes receipts.
+        """
+        super().__init__(log, vocabulary, lease_ms, tables)
+        self._upstream = upstream
+        self._lease = lease_ms / 1000
+
+    async def serve(self, request: web.Request, bearer: Bearer) -> web.StreamResponse:
+        """Hold one connection until it or the upstream's ends.
+
+        Raises:
+            ProblemError: the upstream is not reached, or does not let the guard in.
+        """
+        credential = request.headers.get(hdrs.AUTHORIZATION)
+        if credential is None:
+            detail = "a certificate cannot be passed on: present a token"
+            raise forbidden("no token", detail)
+        # Before the guard is answered: it looks elsewhere while nobody answers.
+        above = await self._upstream.reach(credential, self._log.realm)
+        socket = web.WebSocketResponse(
+            compress=False, max_msg_size=MAX_FRAME, heartbeat=None
+        )
+
+        def end() -> None:
+            if request.transport is not None:
+                request.transport.abort()
+
+        connection = Connection(socket, bearer.name, end, bearer.name)
+        try:
+            await socket.prepare(request)
+            async with asyncio.timeout(HELLO_SECONDS):
+                hello = await next_message(socket)
+            if hello is None or hello.get("type") != "hello":
+                await socket.close(code=PROTOCOL, message=b"hello first")
+                return socket
+            connection.guard = str(hello.get("guard", bearer.name))[:128]
+            log.info("guard_connected", guard=connection.guard, holder=bearer.name)
+            await _Passage(self, connection, above, self._lease).hold(hello)
+        except (*NOT_FED, ValueError):
+            connection.end()
+        finally:
+            self.connections.discard(connection)
+            self.pace.forget(connection)
+            await above.close()
+            log.info("guard_gone", guard=connection.guard)
+        return socket
+
+    def carries(self, hello: dict[str, Any]) -> bool:
+        """Whether a guard gets its facts from the shared connection.
+
+        One that asks for none has them from a relay behind this one.
+        """
+        reads = hello.get("tables")
+        spoken = isinstance(reads, list) and any(each in SPOKEN for each in reads)
+        return spoken and hello.get("facts") is not False
+
+    async def carry(self, connection: Connection, hello: dict[str, Any]) -> None:
+        """Send a guard its facts until its connection ends."""
+        position = await self._continues(hello)
+        self.connections.add(connection)
+        await self._push(connection, hello, position)
+
+    def genesis(self) -> str:
+        """Id of the log that guards are fed with."""
+        return self._log.genesis
+
+
+class _Passage:
+    """One guard's connection here, and the one above."""
+
+    def __init__(
+        self, feed: PassedFeed, connection: Connection, above: Upstream, lease: float
+    ) -> None:
+        self._feed = feed
+        self._connection = connection
+        self._above = above
+        self._lease = lease
+        self._carried = False
+        self._ahead_since: float | None = None
+
+    async def hold(self, hello: dict[str, Any]) -> None:
+        """Pass frames on, both ways, until one side ends."""
+        self._carried = self._feed.carries(hello)
+        if self._carried:
+            own = {"facts": False, "genesis": self._feed.genesis()}
+            await self._above.send_json(hello | own)
+        else:
+            await self._above.send_json(hello)
+        works = [self._up(), self._down()]
+        if self._carried:
+            works.append(self._feed.carry(self._connection, hello))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                going = [tasks.create_task(each) for each in works]
+                await asyncio.wait(going, return_when=asyncio.FIRST_COMPLETED)
+                for each in going:
+                    each.cancel()
+        except* (*NOT_FED, ValueError):
+            # What a guard or the network does ends its connection and nothing else.
+            self._connection.end()
+
+    async def _up(self) -> None:
+        """Pass on what the guard says; it knows not how far it was sent the log."""
+        while (message := await next_message(self._connection.socket)) is not None:
+            if message.get("type") == "ping":
+                self._feed.pace.hear(self._connection, message.get("position"))
+                if self._carried:
+                    message["sent"] = self._connection.position
+            await self._above.send_str(orjson.dumps(message).decode())
+
+    async def _down(self) -> None:
+        """Pass on what the upstream says, and its end with its reason."""
+        connection = self._connection
+        while True:
+            frame = await self._above.receive()
+            if frame.type is WSMsgType.TEXT:
+                if (text := self._passed(frame.data)) is not None:
+                    await connection.send(text)
+            elif frame.type is WSMsgType.BINARY:
+                if not self._carried:
+                    await connection.send(frame.data)
+            else:
+                break
+        code = self._above.close_code or ABNORMAL
+        if code == ABNORMAL:
+            connection.end()
+            return
+        reason = str(frame.extra or "").encode("ascii", "replace")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await connection.socket.close(code=code, message=reason)
+
+    def _passed(self, text: str) -> str | None:
+        """Read a frame, and say what a guard gets of it; None: nothing.
+
+        Raises:
+            ConnectionError: the upstream has another log than its facts are of.
+        """
+        if not self._carried:
+            return text
+        message = orjson.loads(text)
+        kind = message.get("type") if isinstance(message, dict) else None
+        if kind in FACTS:
+            return None
+        if kind != "pong":
+            return text
+        if message.get("genesis") != self._feed.genesis():
+            raise ConnectionError("the upstream has another log")
+        return self._caught_up(message, text)
+
+    def _caught_up(self, message: dict[str, Any], text: str) -> str:
+        """Pong as a guard may see it: none that lies below what it was sent.
+
+        There may be several relays above, and one is behind the one that sent the
+        facts. It proves nothing then; if it stays behind the guard comes again.
+
+        Raises:
+            ConnectionError: it was behind for a whole lease.
+        """
+        position = self._connection.position
+        if message.get("end", 0) >= position:
+            self._ahead_since = None
+            return text
+        now = asyncio.get_running_loop().time()
+        self._ahead_since = self._ahead_since or now
+        if now - self._ahead_since > self._lease:
+            raise ConnectionError("the upstream is behind")
+        behind = {"end": position, "remaining_ms": 0}
+        return orjson.dumps(message | behind).decode()
