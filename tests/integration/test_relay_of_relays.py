@@ -187,7 +187,7 @@ async def test_a_guard_that_reads_no_table_begins_with_the_servers_facts(
         ) as feed:
             await feed.send_json({"type": "hello", "guard": "plain"})
             await feed.send_json({"type": "ping", "seq": 1})
-            kinds = set()
+            kinds: set[str] = set()
             async with asyncio.timeout(10):
                 while not {"snapshot", "pong"} <= kinds:
                     message = await feed.receive_json()

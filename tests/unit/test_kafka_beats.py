@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections import Counter
+from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from schemas.codec import bundled
-from streams.engines.kafka.client.publisher import Acked
+from streams.engines.kafka.client.publisher import Acked, NotAckedError
 from streams.engines.kafka.clock.heartbeats import Heart
 from streams.engines.kafka.records.codec import Genesis
 from streams.engines.kafka.records.receipts import read_receipt
@@ -20,6 +23,10 @@ from tests.virtual import VirtualLoop
 pytestmark = pytest.mark.unit
 
 LEASE = 1.0  # seconds, the default
+GENESES = {
+    n: Genesis(genesis="g", partition=n, partitions=2, created_at=1, created_by="ops")
+    for n in (0, 1)
+}
 
 
 class Publisher:
@@ -38,16 +45,10 @@ class Publisher:
 
 def test_four_rounds_to_every_partition_in_each_lease() -> None:
     """A guard that misses three of them still holds its lease."""
-    geneses = {
-        n: Genesis(
-            genesis="g", partition=n, partitions=2, created_at=1, created_by="ops"
-        )
-        for n in (0, 1)
-    }
     publisher: Any = Publisher()
 
     async def beat() -> None:
-        heart = Heart("facts", "w0", geneses, lambda: 1)
+        heart = Heart("facts", "w0", GENESES, lambda: 1)
         async with asyncio.timeout(60 * LEASE):
             await heart.run(publisher)
 
@@ -59,6 +60,135 @@ def test_four_rounds_to_every_partition_in_each_lease() -> None:
     pairs = zip(publisher.at, publisher.at[1:], strict=False)
     assert max(later - before for before, later in pairs) <= LEASE / 4
     assert len(publisher.at) >= 60 * 4
+
+
+class Partitions:
+    """Two partitions that all writers share; one may be without a leader."""
+
+    def __init__(self) -> None:
+        """Begin."""
+        self.ends = {0: 10, 1: 20}
+        self.at: dict[int, list[float]] = {0: [], 1: []}
+        self.handed: Counter[tuple[str, int]] = Counter()
+        self.lost: set[int] = set()
+        self.hangs = False
+
+    async def publish(self, _: str, groups: list[Any]) -> list[Acked]:
+        """Take heartbeats."""
+        acked = []
+        for (record,) in groups:
+            number = record.partition
+            if number in self.lost:
+                await asyncio.sleep(LEASE)
+                raise NotAckedError("no leader")
+            self.at[number].append(asyncio.get_running_loop().time())
+            self.ends[number] += 1
+            acked.append(Acked(number, self.ends[number] - 1, self.ends[number]))
+        return acked
+
+    async def ends_of(self, numbers: Any) -> dict[int, int]:
+        """Give where they end."""
+        if self.hangs:
+            await asyncio.sleep(60 * LEASE)
+        return {number: self.ends[number] for number in numbers}
+
+    def looks(self) -> Any:
+        """Give what a writer looks with."""
+
+        async def close() -> None:
+            return
+
+        return SimpleNamespace(ends=self.ends_of, close=close)
+
+
+def hearts(partitions: Partitions, count: int, seconds: float) -> list[Heart]:
+    """Let some writers beat for so long, begun one after the other."""
+    found = [
+        Heart("facts", f"w{number}", GENESES, lambda: 1, looks=partitions.looks())
+        for number in range(count)
+    ]
+
+    async def one(heart: Heart, after: float) -> None:
+        await asyncio.sleep(after)
+        await heart.run(cast("Any", partitions))
+
+    async def all_of_them() -> None:
+        async with asyncio.timeout(seconds), asyncio.TaskGroup() as tasks:
+            for number, heart in enumerate(found):
+                tasks.create_task(one(heart, number * LEASE / 50))
+
+    with (
+        asyncio.Runner(loop_factory=VirtualLoop) as runner,
+        pytest.raises(TimeoutError),
+    ):
+        runner.run(all_of_them())
+    return found
+
+
+def gaps(times: list[float]) -> float:
+    """Give the longest time between two heartbeats."""
+    return max(later - before for before, later in pairwise(times))
+
+
+def test_writers_take_turns_so_that_one_is_enough_for_each_partition() -> None:
+    """Four of them beat as often as one, and a lease has several heartbeats."""
+    partitions = Partitions()
+
+    found = hearts(partitions, 4, 20 * LEASE)
+
+    for times in partitions.at.values():
+        assert len(times) < 20 * 8
+        assert gaps(times) <= LEASE / 4
+    assert all(heart.beats >= 9 for heart in found)  # each for its clock
+    assert not any(heart.silent(20 * LEASE) for heart in found)
+
+
+def test_a_partition_without_a_leader_keeps_no_other_one_waiting() -> None:
+    """And its writers are silent, as far as anybody asks."""
+    partitions = Partitions()
+    partitions.lost.add(1)
+
+    found = hearts(partitions, 2, 10 * LEASE)
+
+    assert gaps(partitions.at[0]) <= LEASE / 4
+    assert all(heart.silent(10 * LEASE) for heart in found)
+    assert all(heart.failed for heart in found)
+
+
+def test_a_writer_that_sees_no_ends_beats() -> None:
+    """As if it were alone."""
+    partitions = Partitions()
+    partitions.hangs = True
+
+    hearts(partitions, 2, 5 * LEASE)
+
+    assert gaps(partitions.at[0]) <= LEASE / 2
+
+
+def test_who_writes_facts_beats_at_every_look() -> None:
+    """Facts move the end, and others take that for a heartbeat."""
+    partitions = Partitions()
+
+    async def facts() -> None:
+        while True:
+            partitions.handed["facts", 0] += 1
+            partitions.ends[0] += 1
+            await asyncio.sleep(LEASE / 100)
+
+    heart = Heart("facts", "w0", GENESES, lambda: 1, looks=partitions.looks())
+
+    async def both() -> None:
+        async with asyncio.timeout(5 * LEASE), asyncio.TaskGroup() as tasks:
+            tasks.create_task(facts())
+            tasks.create_task(heart.run(cast("Any", partitions)))
+
+    with (
+        asyncio.Runner(loop_factory=VirtualLoop) as runner,
+        pytest.raises(TimeoutError),
+    ):
+        runner.run(both())
+    assert gaps(partitions.at[0]) < LEASE / 8
+    assert len(partitions.at[1]) < 5 * 6
 
 
 @pytest.mark.parametrize(

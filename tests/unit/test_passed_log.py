@@ -91,7 +91,7 @@ def test_a_successor_goes_on_from_what_was_handed_on() -> None:
     passed = Passed()
     first = passed.begin(5)
     feed(first, 5, 7)
-    second = passed.log.standing.replica.successor()
+    second = first.successor()
     start = {"genesis": "g1", "facts": [], "offset": 6, "more": False}
     for _ in second.snapshot(start):
         pass

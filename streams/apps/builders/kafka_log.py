@@ -11,6 +11,7 @@ from attrs import frozen
 from streams.apps.builders.vaults import Vaults, configured_vaults
 from streams.engines.kafka.client.publisher import Publisher
 from streams.engines.kafka.clock.cluster_clock import timestamps
+from streams.engines.kafka.clock.end_looks import EndLooks
 from streams.engines.kafka.clock.heartbeats import Heart, begun
 from streams.engines.kafka.ingress.compacted_store import CompactedStore
 from streams.engines.kafka.ingress.fact_log import TopicFactLog
@@ -114,8 +115,10 @@ async def ingress_log(
         facts = TopicFactLog(kafka, publisher, geneses, fresh_id, kept)
         facts.watch = watch
         writer = Intake(facts, fresh_id, book.took, vaults.complete)
+        topic = kafka.topic(FACTS)
+        looks = EndLooks(kafka, topic)
         heart = await begun(
-            Heart(kafka.topic(FACTS), name, geneses, clock, watch.doubt), publisher
+            Heart(topic, name, geneses, clock, watch.doubt, looks), publisher
         )
         yield IngressLog(
             kafka,

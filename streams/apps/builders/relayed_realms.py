@@ -43,6 +43,14 @@ class FollowedLog(Protocol):
         """Number of the log, as consistency tokens name it."""
 
     @property
+    def end(self) -> int:
+        """Offset below which every fact can be had."""
+
+    @property
+    def serves(self) -> bool:
+        """Whether it is read up to where it ended when the reading began."""
+
+    @property
     def proven(self) -> bool:
         """Whether guards can get a lease."""
 

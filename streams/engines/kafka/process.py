@@ -15,6 +15,7 @@ from streams.engines.kafka.checkpoints.checkpoint import Folder
 from streams.engines.kafka.client.cluster_monitor import ClusterMonitor, PartitionHolder
 from streams.engines.kafka.client.publisher import Publisher
 from streams.engines.kafka.clock.cluster_clock import timestamps
+from streams.engines.kafka.clock.end_looks import EndLooks
 from streams.engines.kafka.clock.heartbeats import Heart, begun
 from streams.engines.kafka.clock.rounds import measuring
 from streams.engines.kafka.closure.closure import ClosureStage
@@ -317,7 +318,9 @@ async def _begun(
 ) -> Process:
     """Make a process without stages, its clock measured by the brokers'."""
     name, still = worker.name, worker.still_seconds
-    heart = Heart(settings.topic(FACTS), name, geneses, clock, watch.doubt)
+    topic = settings.topic(FACTS)
+    looks = EndLooks(settings, topic)
+    heart = Heart(topic, name, geneses, clock, watch.doubt, looks)
     loops: tuple[Loop, ...] = ()
     if "registry" in worker.stages:
         await begun(heart, publisher)

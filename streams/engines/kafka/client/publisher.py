@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from enforcement.kafka.connecting import stopped, whole
+from schemas.entries import HEARTBEAT
 from streams.engines.kafka.client.batcher import Acked, NotAckedError, PartitionBatcher
 from streams.engines.kafka.client.batches import MOST_BYTES, batches
 from streams.engines.kafka.client.internals import limit_requests
@@ -27,6 +28,7 @@ __all__ = ["Acked", "NotAckedError", "Publisher", "die"]
 
 STALLED_SECONDS: Final = 1.0
 REQUEST_MS: Final = 2000
+HEARTBEATS: Final = f"{HEARTBEAT}/".encode()  # keys of these begin so
 FAILED: Final = 70  # EX_SOFTWARE: nothing was committed, start again
 
 log = structlog.get_logger()
@@ -37,6 +39,7 @@ class Publisher:
 
     Attributes:
         written: records handed over since the start, by topic.
+        handed: those that are no heartbeats, by topic and partition.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Publisher:
         self._deadline = deadline
         self._clock = clock
         self.written: Counter[str] = Counter()
+        self.handed: Counter[tuple[str, int]] = Counter()
         self._tasks = asyncio.TaskGroup()
         self._lanes: dict[tuple[str, int], PartitionBatcher] = {}
         # What is handed over is sent again until its caller gives up, or may have.
@@ -117,6 +121,8 @@ class Publisher:
                     lane = self._lane(topic, partition)
                     waiting.append(await lane.put(records))
                     self.written[topic] += len(records)
+                    if not records[0].key.startswith(HEARTBEATS):
+                        self.handed[topic, partition] += len(records)
         except TimeoutError as error:
             text = f"{topic}: no broker takes anything within {self._deadline:g} s"
             raise NotAckedError(text) from error

@@ -87,6 +87,10 @@ class BeatTurns:
             found = free[:1]
         return found
 
+    def last(self, number: int) -> float:
+        """Time at which this writer beat in a partition last."""
+        return self._places[number].beaten
+
     def sent(self, at: float, number: int) -> None:
         """Take note that a heartbeat is handed over."""
         place = self._places[number]
