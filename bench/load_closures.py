@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 LOOK: Final = 0.1
 DEADLINE: Final = 120.0
+# Closure lets a guard go that says nothing for ten leases; it is back a moment later.
+SETTLED: Final = 5.0  # seconds
 REVOKER: Final = "revoker"
 CLOSED: Final = "closed"
 
@@ -31,6 +33,7 @@ class Answered:
         state: of its closure, the last one that was told.
         applied: how many guards applied it.
         fenced: names of those that hold no lease since.
+        left: how many guards left meanwhile, since they said nothing for ten leases.
         listed: names of the guards that closure knows of then.
         seconds: from the acceptance until it was closed, by closure's clock.
     """
@@ -39,6 +42,7 @@ class Answered:
     state: str
     applied: int = 0
     fenced: tuple[str, ...] = ()
+    left: int = 0
     listed: frozenset[str] = frozenset()
     seconds: float = 0.0
 
@@ -81,6 +85,7 @@ class Closures:
                 state=told.get("state", "not told"),
                 applied=told.get("applied", 0),
                 fenced=tuple(told.get("fenced", ())),
+                left=told.get("left", 0),
                 listed=frozenset(row["guard"] for row in rows),
                 seconds=told.get("seconds") or 0.0,
             )
@@ -121,13 +126,16 @@ def unnamed(
 ) -> Iterator[tuple[float, str]]:
     """Yield the acceptance of each revocation whose answer lacks a guard, and which.
 
-    A guard counts that served when the revocation was accepted. Those that applied it
-    are told as a number, and by name among all guards; those that did not by name.
+    A guard counts that served when the revocation was accepted, and had a way to its
+    facts. Those that applied it are told as a number, and by name among all guards;
+    those that did not by name.
     """
     for each in answers:
-        served = [slot.name for slot in guards if slot.served_at(each.accepted)]
+        at = each.accepted
+        served = [slot.name for slot in guards if slot.served_at(at, SETTLED)]
         for name in served:
             if each.state != CLOSED or name not in each.listed:
                 yield each.accepted, name
-        if each.applied + len(each.fenced) < len(served):
-            yield each.accepted, f"{len(served)} guards, {each.applied} applied it"
+        if each.applied + len(each.fenced) + each.left < len(served):
+            told = f"{each.applied} applied it, {each.fenced} fenced, {each.left} left"
+            yield each.accepted, f"{len(served)} guards: {told}"

@@ -43,6 +43,7 @@ class Slot:
         tree: of the version that it runs; None is this one.
         missing: what it said last of whether it is ready.
         served: from when to when it was ready (monotonic seconds).
+        above: what feeds it.
     """
 
     role: str
@@ -57,6 +58,7 @@ class Slot:
     tree: Path | None = None
     missing: str = "it does not answer"
     served: list[tuple[float, float]] = field(factory=list)
+    above: Slot | None = None
     process: asyncio.subprocess.Process | None = None
 
     @property
@@ -93,9 +95,13 @@ class Slot:
             await asyncio.sleep(LOOK)
         self.served.append((time.monotonic(), math.inf))
 
-    def served_at(self, at: float) -> bool:
-        """Tell whether it was ready at a time (monotonic seconds)."""
-        return any(start <= at < end for start, end in self.served)
+    def served_at(self, at: float, since: float = 0.0) -> bool:
+        """Tell whether it was ready at a time, and had been for some seconds.
+
+        So must be what feeds it.
+        """
+        ready = any(start <= at - since and at < end for start, end in self.served)
+        return ready and (self.above is None or self.above.served_at(at, since))
 
     async def _serves(self, session: aiohttp.ClientSession) -> bool:
         file = self.ready_file

@@ -72,6 +72,7 @@ async def fleet_slots(
             name = f"guard-{number}-{own['flaw'] or language}"
             slot = GuardSlot("guard", name, command_of(language, go), {}, folder)
             slot.order = order | where | own | {"name": name}
+            slot.above = None if relay is None else relays[relay][0]
             guards.append(slot)
         slots = [each for each, _ in relays]
         yield [*roles, *slots, pdp_slot(folder, reach), *guards]

@@ -266,6 +266,7 @@ func (c *conversation) settle(ctx context.Context) {
 	c.feed.mu.Unlock()
 	if c.links.Holds() {
 		c.attempts.proved()
+		c.note(nil) // an error of before explains nothing any more
 	}
 	if begins != nil {
 		spread := rebuildSpread

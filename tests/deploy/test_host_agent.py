@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
+import threading
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,6 +60,45 @@ def test_the_program_knows_its_arguments(made: Rendered, repository: Path) -> No
     assert "NODE_NAME" in made.environment("agent")
 
 
+@pytest.mark.parametrize(
+    ("answer", "live", "ready"),
+    [(b"200 OK", True, True), (b"503 Service Unavailable", True, False)],
+)
+def test_its_probes_ask_on_its_socket(
+    made: Rendered, tmp_path: Path, answer: bytes, *, live: bool, ready: bool
+) -> None:
+    """An agent without a lease is not ready, and needs no restart."""
+    container, path = made.container("agent"), tmp_path / "agent.sock"
+    told = _arguments(container["args"])
+    assert told.socket.parent == told.path.parent
+
+    def passes(probe: str) -> bool:
+        *python, code = container[probe]["exec"]["command"]
+        assert python == ["python", "-c"]
+        assert str(told.socket) in code
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(str(path))
+            listening.listen()
+
+            def serve() -> None:
+                asking, _ = listening.accept()
+                with asking:
+                    asking.recv(1024)
+                    asking.sendall(b"HTTP/1.0 " + answer + b"\r\n\r\n")
+
+            threading.Thread(target=serve, daemon=True).start()
+            asked = code.replace(str(told.socket), str(path))
+            done = subprocess.run(
+                [sys.executable, "-c", asked], timeout=20, check=False
+            )
+        path.unlink()
+        return not done.returncode
+
+    assert live is passes("livenessProbe")
+    assert live is passes("startupProbe")
+    assert ready is passes("readinessProbe")
+
+
 def test_readers_share_its_group_alone(made: Rendered) -> None:
     """Of the process that writes; the one that prepares the folder may only give it."""
     own = made.container("agent")["securityContext"]
@@ -93,3 +136,4 @@ def test_the_page_mounts_what_the_agent_writes(
     assert f'SharedGuard("{told.path}")' in page
     assert f"path: {volume['hostPath']['path']}," in page
     assert "supplementalGroups: [65532]" in page
+    assert f"`{told.socket}`" in page

@@ -73,17 +73,21 @@ def _served(name: str, *times: tuple[float, float]) -> Slot:
 
 
 def test_closure_names_each_guard_that_served_at_the_acceptance() -> None:
-    """One that was away then need not be named."""
-    guards = [_served("a", (0.0, 5.0), (8.0, 99.0)), _served("b", (0.0, 99.0))]
+    """One that was away then, or came a moment before, need not be named."""
+    relay = _served("relay", (0.0, 30.0))
+    guards = [_served("a", (0.0, 20.0), (80.0, 99.0)), _served("b", (0.0, 99.0))]
+    guards[1].above = relay
     both, one = frozenset("ab"), frozenset("b")
 
     def missing(**said: Any) -> list[tuple[float, str]]:
         told: dict[str, Any] = {"state": "closed", "applied": 2, "listed": both}
         return [*unnamed([Answered(**(told | said))], guards)]
 
-    assert [] == missing(accepted=1.0)
-    assert [] == missing(accepted=6.0, applied=1, listed=one)
-    assert [] == missing(accepted=1.0, applied=1, fenced=("a",))
-    assert [(1.0, "a")] == missing(accepted=1.0, listed=one)
-    assert [(1.0, "2 guards, 1 applied it")] == missing(accepted=1.0, applied=1)
-    assert [(1.0, "a"), (1.0, "b")] == missing(accepted=1.0, state="partial")
+    assert [] == missing(accepted=10.0)
+    assert [] == missing(accepted=25.0, applied=1, listed=one)
+    assert [] == missing(accepted=82.0, applied=0, listed=frozenset())
+    assert [] == missing(accepted=10.0, applied=1, fenced=("a",))
+    assert [] == missing(accepted=10.0, applied=1, left=1)
+    assert [(10.0, "a")] == missing(accepted=10.0, listed=one)
+    assert 1 == len(missing(accepted=10.0, applied=1))
+    assert [(10.0, "a"), (10.0, "b")] == missing(accepted=10.0, state="partial")
