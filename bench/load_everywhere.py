@@ -37,6 +37,7 @@ RATE: Final = {"tiny": 20, "small": 50, "full": 100}  # revocations a second
 MOST: Final = 300  # seconds that killing all of them may take
 CALM: Final = 3.0  # seconds of load before the first is killed, and after the last
 BATCH: Final = 10  # revocations in a request
+BIRTHS: Final = 250  # families in a request: there are many other processes
 FOLLOWED: Final = 2  # one batch in so many has one that an operator revokes
 PLANTED: Final = 5  # one batch in so many has a credential that is used again
 LEASE: Final = 1.0
@@ -112,7 +113,7 @@ class _Load:
     async def run(self) -> None:
         """Declare, revoke while all are killed, and ask once more in the end."""
         count, tally = self.rate * MOST, self.found.tally
-        await self.sources.births(count, LIVES)
+        await self.sources.births(count, LIVES, BIRTHS)
         for guard in self.guards:
             await known(guard, count - 1)
             guard.hear = self.found.allows.hearer(guard.name)

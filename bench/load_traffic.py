@@ -59,12 +59,12 @@ class Sources:
     repeated: int = 0
     told: int = 0
 
-    async def births(self, families: int, lives: int) -> None:
-        """Tell of all that is to live."""
+    async def births(self, families: int, lives: int, at_once: int = BIRTHS) -> None:
+        """Tell of all that is to live, of so many families in a request."""
         events = [_event("root", living(number).value) for number in range(lives)]
         await self.tell(events)
-        for start in range(0, families, BIRTHS):
-            await self.declare(range(start, min(start + BIRTHS, families)))
+        for start in range(0, families, at_once):
+            await self.declare(range(start, min(start + at_once, families)))
 
     async def declare(self, numbers: range) -> None:
         """Tell of families, in one request."""
