@@ -4,7 +4,7 @@ Each guard has a connection of its own to the upstream, under its own credential
 registration, receipts, pings and pongs pass through, so the upstream (and the log, at
 the end of the chain) knows the guard by name, and the lease is proven between these
 two. Only facts come over the one connection that this relay reads for all its guards.
-A guard that cannot begin with a table gets the facts over its own connection, too.
+A guard that cannot begin with the table gets facts over its own connection, too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ import structlog
 from aiohttp import WSMsgType, hdrs, web
 from attrs import define
 
-from agents_registry.table_form import SPOKEN
 from streams.http.fact_sender import Connection, FactSender, next_message
 from streams.http.feed import HELLO_SECONDS, MAX_FRAME
 from streams.http.problems import forbidden, unauthorized, unavailable
@@ -151,18 +150,24 @@ class PassedFeed(FactSender):
             log.info("guard_gone", guard=connection.guard)
         return socket
 
-    def carries(self, hello: dict[str, Any]) -> bool:
-        """Whether a guard gets its facts from the shared connection.
+    async def carries(self, hello: dict[str, Any]) -> tuple[bool, int | None]:
+        """Whether a guard gets its facts from the shared connection, and from where on.
 
-        One that asks for none has them from a relay behind this one.
+        It goes on from its position, or begins with the table where it reads that one.
+        Who asks for no facts has them from a relay behind this one.
         """
         reads = hello.get("tables")
-        spoken = isinstance(reads, list) and any(each in SPOKEN for each in reads)
-        return spoken and hello.get("facts") is not False
+        if hello.get("facts") is False or not isinstance(reads, list):
+            return False, None
+        if (position := await self._continues(hello)) is not None:
+            return True, position
+        table = None if self._tables is None else await self._tables.current()
+        return table is not None and table.version in reads, None
 
-    async def carry(self, connection: Connection, hello: dict[str, Any]) -> None:
+    async def carry(
+        self, connection: Connection, hello: dict[str, Any], position: int | None
+    ) -> None:
         """Send a guard its facts until its connection ends."""
-        position = await self._continues(hello)
         self.connections.add(connection)
         await self._push(connection, hello, position)
 
@@ -186,7 +191,7 @@ class _Passage:
 
     async def hold(self, hello: dict[str, Any]) -> None:
         """Pass frames on, both ways, until one side ends."""
-        self._carried = self._feed.carries(hello)
+        self._carried, position = await self._feed.carries(hello)
         if self._carried:
             own = {"facts": False, "genesis": self._feed.genesis()}
             await self._above.send_json(hello | own)
@@ -194,7 +199,7 @@ class _Passage:
             await self._above.send_json(hello)
         works = [self._up(), self._down()]
         if self._carried:
-            works.append(self._feed.carry(self._connection, hello))
+            works.append(self._feed.carry(self._connection, hello, position))
         try:
             async with asyncio.TaskGroup() as tasks:
                 going = [tasks.create_task(each) for each in works]

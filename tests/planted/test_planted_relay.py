@@ -14,8 +14,13 @@ from streams.engines.kafka.relay.fed_replica import FedReplica
 from streams.engines.kafka.relay.peer_table import PeerTable
 from streams.engines.kafka.relay.relayed_roll import RelayedRoll
 from streams.engines.kafka.relay.relayed_table import RelayedTable
+from streams.engines.upstream.passed_table import PassedStanding
+from streams.http import passed_feed
+from streams.http.passed_feed import _Passage
 from streams.services.spread_tail import SpreadTail
 from tests.unit import test_kafka_relay as relay
+from tests.unit import test_passed_feed as passed
+from tests.unit import test_passed_log as passed_log
 from tests.unit import test_relayed_table as table
 
 if TYPE_CHECKING:
@@ -104,6 +109,32 @@ def packs_a_table_that_changes(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(FedReplica, "resting", never, raising=False)
 
 
+def forgets_that_the_log_lost_its_end(patch: pytest.MonkeyPatch) -> None:
+    """Go on from offsets that come again with other facts."""
+    never = property(lambda _: False, lambda *_: None)
+    patch.setattr(PassedStanding, "gone", never, raising=False)
+
+
+def takes_a_proof_of_any_log(patch: pytest.MonkeyPatch) -> None:
+    """Pass every pong on, whatever log it is of."""
+    right = _Passage._passed
+
+    def passed(passage: _Passage, text: str) -> str | None:
+        return text if '"pong"' in text else right(passage, text)
+
+    patch.setattr(_Passage, "_passed", passed)
+
+
+def passes_a_late_upstream_on(patch: pytest.MonkeyPatch) -> None:
+    """Let a guard believe that its log lost its end."""
+    patch.setattr(_Passage, "_caught_up", lambda _, __, text: text)
+
+
+def passes_facts_on_twice(patch: pytest.MonkeyPatch) -> None:
+    """Send what the shared connection brings once more."""
+    patch.setattr(passed_feed, "FACTS", frozenset())
+
+
 BUGS: dict[Callable[[pytest.MonkeyPatch], None], Any] = {
     vouches_by_its_own_clock: relay.test_a_pong_carries_what_is_left_of_the_proof,
     serves_before_closure_can_know: relay.test_a_pong_carries_what_is_left_of_the_proof,
@@ -116,6 +147,12 @@ BUGS: dict[Callable[[pytest.MonkeyPatch], None], Any] = {
     gives_a_table_with_a_hole: (
         table.test_no_table_lacks_a_record_that_a_newer_version_wrote
     ),
+    forgets_that_the_log_lost_its_end: (
+        passed_log.test_a_log_that_lost_its_end_is_begun_anew
+    ),
+    takes_a_proof_of_any_log: (passed.test_a_pong_of_another_log_ends_the_connection),
+    passes_a_late_upstream_on: (passed.test_a_pong_below_what_was_sent_proves_nothing),
+    passes_facts_on_twice: passed.test_facts_come_once,
     packs_a_table_that_changes: (
         table.test_the_log_is_read_on_while_the_table_stands_still
     ),

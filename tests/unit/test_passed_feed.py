@@ -1,0 +1,114 @@
+"""What a relay of another feed lets through to a guard whose facts it brings."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+import orjson
+import pytest
+
+from streams.http.fact_sender import Connection
+from streams.http.passed_feed import PassedFeed, _Passage
+from tests.virtual import VirtualLoop
+
+pytestmark = pytest.mark.unit
+
+LEASE = 1.0
+
+
+def passage(position: int, *, carried: bool = True) -> _Passage:
+    """Give the passage of a guard that was sent everything below a position."""
+    connection = Connection(cast("Any", None), "orders", lambda: None)
+    connection.position = position
+    feed = cast("PassedFeed", SimpleNamespace(genesis=lambda: "g1"))
+    found = _Passage(feed, connection, cast("Any", None), LEASE)
+    found._carried = carried
+    return found
+
+
+def pong(end: int, genesis: str = "g1") -> str:
+    """Give a pong of the upstream."""
+    plain = {"type": "pong", "seq": 1, "genesis": genesis, "end": end}
+    return orjson.dumps(plain | {"remaining_ms": 900}).decode()
+
+
+def test_a_pong_is_passed_on_as_it_is() -> None:
+    """What is left of the proof is the upstream's to say."""
+    assert pong(7) == passage(7)._passed(pong(7))
+    assert pong(9) == passage(7)._passed(pong(9))
+
+
+def test_a_pong_of_another_log_ends_the_connection() -> None:
+    """The facts are of one log, and the proof of another."""
+    with pytest.raises(ConnectionError):
+        passage(7)._passed(pong(7, "g2"))
+
+
+def test_a_pong_below_what_was_sent_proves_nothing() -> None:
+    """A relay above that is behind is told from a log that lost its end by time."""
+
+    async def behind() -> None:
+        guard = passage(7)
+        told = orjson.loads(guard._passed(pong(5)) or "")
+        assert (7, 0) == (told["end"], told["remaining_ms"])
+        await asyncio.sleep(LEASE / 2)
+        assert 0 == orjson.loads(guard._passed(pong(6)) or "")["remaining_ms"]
+        assert pong(7) == guard._passed(pong(7))
+        guard._passed(pong(6))
+        await asyncio.sleep(LEASE * 1.1)
+        with pytest.raises(ConnectionError):
+            guard._passed(pong(6))
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(behind())
+
+
+def test_facts_come_once() -> None:
+    """An upstream that does not know that it should send none sends them still."""
+    for kind in ("delta", "snapshot", "table"):
+        frame = orjson.dumps({"type": kind}).decode()
+        assert passage(7)._passed(frame) is None
+        assert frame == passage(7, carried=False)._passed(frame)
+    for kind in ("registered", "probe", "of a later version"):
+        frame = orjson.dumps({"type": kind}).decode()
+        assert frame == passage(7)._passed(frame)
+
+
+class Log:
+    """A log that goes on from position 7 alone."""
+
+    genesis, end = "g1", 7
+
+    def follow(self, _: Any) -> None:
+        """Follow nothing."""
+
+    async def reaches(self, position: int) -> bool:
+        """Tell whether a guard can go on."""
+        return position == self.end
+
+
+@pytest.mark.parametrize(
+    ("hello", "carried"),
+    [
+        ({"tables": [1, 2]}, (True, None)),
+        ({"tables": [1]}, (False, None)),
+        ({"tables": [1], "genesis": "g1", "position": 7}, (True, 7)),
+        ({"tables": [2], "genesis": "g1", "position": 6}, (True, None)),
+        ({}, (False, None)),
+        ({"tables": "all"}, (False, None)),
+        ({"tables": [2], "facts": False}, (False, None)),
+    ],
+)
+async def test_who_reads_the_table_gets_the_shared_facts(
+    hello: dict[str, Any], carried: tuple[bool, int | None]
+) -> None:
+    """But for a guard whose relay brings them."""
+
+    async def current() -> Any:
+        return SimpleNamespace(version=2)
+
+    tables = cast("Any", SimpleNamespace(current=current))
+    feed = PassedFeed(cast("Any", Log()), {}, 1000, tables, cast("Any", None))
+    assert carried == await feed.carries(hello)
