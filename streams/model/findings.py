@@ -54,6 +54,7 @@ class FindingKind(Enum):
     UNKNOWN_AGENT = "unknown_agent"
     OVER_QUOTA = "over_quota"
     CONTAINMENT = "containment"
+    NOT_ENDED_AT_ISSUER = "not_ended_at_issuer"
     TEST = "test"  # of a receiver of alerts; never written anywhere
 
 
@@ -85,6 +86,7 @@ SEVERITY: Final = {
     FindingKind.UNKNOWN_AGENT: Severity.HIGH,
     FindingKind.OVER_QUOTA: Severity.MEDIUM,
     FindingKind.CONTAINMENT: Severity.HIGH,
+    FindingKind.NOT_ENDED_AT_ISSUER: Severity.HIGH,
     FindingKind.TEST: Severity.INFORMATIONAL,  # sent past every minimum of receivers
 }
 
@@ -108,6 +110,7 @@ LASTING: Final = frozenset({
     FindingKind.SOURCE_SILENT,
     FindingKind.SOURCE_STOPPED,
     FindingKind.UNKNOWN_AGENT,
+    FindingKind.NOT_ENDED_AT_ISSUER,
 })  # fmt: skip
 
 # The kind of name of a finding that stands for many; its value is the realm.

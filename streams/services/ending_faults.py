@@ -83,7 +83,7 @@ class IssuerFaults:
 def signal(name: str, text: str, now: int) -> dict[str, Any]:
     """Signal for the finding on an issuer; without a text it is over."""
     return {
-        "kind": FindingKind.REVOCATION_NOT_APPLIED.value,
+        "kind": FindingKind.NOT_ENDED_AT_ISSUER.value,
         "presented": [KIND, name],
         "at": now,
         "event_ids": [],

@@ -73,6 +73,10 @@ _PUT_RIGHT: Final = {
     ),
     FindingKind.SOURCE_SILENT: _EVENTS_AGAIN,
     FindingKind.SOURCE_STOPPED: _EVENTS_AGAIN,
+    FindingKind.NOT_ENDED_AT_ISSUER: (
+        "Probes found it dead there, or what ended it was taken back. Unless somebody "
+        "has, look at what it did until then where no guard stands."
+    ),
 }
 _OF_LEASE: Final = (
     "The vault has this lease no more. Only the system of its account shows whether "

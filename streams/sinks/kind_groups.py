@@ -28,7 +28,7 @@ POSTURE_OR_SOURCE: Final = POSTURE | frozenset({
     FindingKind.UNAUTHORISED, FindingKind.SOURCE_SILENT, FindingKind.SOURCE_STOPPED,
     FindingKind.SOURCE_GAP, FindingKind.ID_COLLISION, FindingKind.OVER_QUOTA,
     FindingKind.UNKNOWN_AGENT, FindingKind.SCOPE_VIOLATION,
-    FindingKind.CONTAINMENT, FindingKind.TEST,
+    FindingKind.CONTAINMENT, FindingKind.NOT_ENDED_AT_ISSUER, FindingKind.TEST,
 })  # fmt: skip
 # Their times are those at which they were found.
 FOUND: Final = POSTURE | {
@@ -40,6 +40,7 @@ FOUND: Final = POSTURE | {
     FindingKind.OVER_QUOTA,
     FindingKind.CLOSURE_PARTIAL,
     FindingKind.CONTAINMENT,
+    FindingKind.NOT_ENDED_AT_ISSUER,
 }
 # Their point is the source that told of them; of statements the format they came in.
 TOLD: Final = {
@@ -48,4 +49,8 @@ TOLD: Final = {
     FindingKind.UNAUTHORISED: "format",
 }
 # Their point is a part of Rescind, or none.
-PLACELESS: Final = POSTURE | {FindingKind.BLAST_LIMIT, FindingKind.CONTAINMENT}
+PLACELESS: Final = POSTURE | {
+    FindingKind.BLAST_LIMIT,
+    FindingKind.CONTAINMENT,
+    FindingKind.NOT_ENDED_AT_ISSUER,
+}

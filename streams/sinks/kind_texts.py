@@ -38,6 +38,7 @@ TITLES: Final = {
     FindingKind.UNKNOWN_AGENT: "Agent that nobody declared",
     FindingKind.OVER_QUOTA: "Authority over its quota",
     FindingKind.CONTAINMENT: "Containment rule",
+    FindingKind.NOT_ENDED_AT_ISSUER: "Dead here, not ended at its issuer",
     FindingKind.TEST: "Test of alerts, ignore it",
 }
 WHY_MANY: Final = {
@@ -59,6 +60,7 @@ OURS: Final = dict.fromkeys(
     FindingKind.SOURCE_STOPPED: "the status of the stream that {it} reported",
     FindingKind.SOURCE_GAP: "Rescind's own watch of its sources",
     FindingKind.OVER_QUOTA: "Rescind's own count of what it takes in",
+    FindingKind.NOT_ENDED_AT_ISSUER: "the probes of {it}",
     FindingKind.CONTAINMENT: "the rule {point} in `containment` of the settings",
     FindingKind.TEST: "Rescind itself",
 }
@@ -147,13 +149,17 @@ UNKNOWN_OWNERS: Final = {
         "unknown (settings name no owner of a source; whoever administers Rescind "
         "knows who connected it)"
     ),
+    "rescind.actuator": (
+        "unknown (settings name no owner of an actuator; whoever administers Rescind "
+        "knows who set it up)"
+    ),
     "realm": "unknown (nobody has declared them)",
     "unmapped": "unknown (no source names one; those of its descendants stand below)",
     # On Kafka the stage that follows the guards has no table to look them up in.
     "closure_partial": "unknown (none is named, or was not looked up for this alert)",
 }
 # Kinds of names of findings that are about no agent.
-ABOUT_NO_AGENT: Final = frozenset({"source", "guard"})
+ABOUT_NO_AGENT: Final = frozenset({"source", "guard", "rescind.actuator"})
 # Details that the stages give, by which texts differ.
 NOT_USED: Final = "was not used at all"
 HELD_BACK: Final = "not contained"

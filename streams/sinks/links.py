@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # Lists of the server by kinds of names that are nobody's credential, agent or owner.
 _LISTS: Final = {
     SUMMARY: "findings", "source": "sources", "guard": "guards", "realm": "inventory",
+    "rescind.actuator": "actuators",
 }  # fmt: skip
 
 # Findings on which guards are behind.

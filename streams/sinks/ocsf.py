@@ -50,7 +50,7 @@ _RESOURCE_UID: Final = 10
 _SHA256: Final = 3
 _JCS: Final = 2
 _NO_CREDENTIALS: Final = frozenset(
-    {"source", "guard", "realm", "rescind.test", SUMMARY}
+    {"source", "guard", "realm", "rescind.actuator", "rescind.test", SUMMARY}
 )
 
 

@@ -262,6 +262,13 @@ REMEDIES: Final = {
         "the name of its credential in the settings (in the export: ingress_key)."
     ),
     FindingKind.CONTAINMENT: ACTED,
+    FindingKind.NOT_ENDED_AT_ISSUER: (
+        "Guards deny what is named above; points without a guard may accept it. "
+        "`rescind actuators {value}` lists what is not ended there, each with the "
+        "reason. Ask the operators of that issuer to end it by hand, and look whether "
+        "the credential of the actuator still has its rights. Then run `rescind "
+        'endings retry {value} --reason "TEXT"`: a probe shows whether it is dead.'
+    ),
     FindingKind.TEST: "Nothing is to be done.",
 }
 NOT_URGENT: Final = "Not urgent."

@@ -23,7 +23,7 @@ from streams.model.times import DAY, SECOND, parse_time
 from streams.pipeline.access_records import Signal
 from streams.pollers.vault_leases import IRREVOCABLE
 from streams.services import blast_limit as limits
-from streams.services import quota_watch
+from streams.services import ending_faults, quota_watch
 from streams.sources.mapped.generic import Generic
 from streams.sources.mapped.mapping import Mapping, load_mapping
 from streams.ssf import health as stream_health
@@ -651,6 +651,14 @@ def _contained(story: Story, result: ContainmentResult) -> Finding:
     assert signal is not None
     story.signal(signal)
     return story.found(FindingKind.CONTAINMENT)
+
+
+def not_ended_at_issuer(story: Story) -> Finding:
+    """Say that a vault calls an act done, and a probe finds the token alive."""
+    story.now = at("09:20:00")
+    text = "it says yes and does nothing: vault.accessor:hmac-sha256:1b8b"
+    story.signal(ending_faults.signal("vault-prod", text, story.now))
+    return story.found(FindingKind.NOT_ENDED_AT_ISSUER)
 
 
 def trial_of_a_receiver(story: Story) -> Finding:

@@ -367,6 +367,14 @@ ANSWERS: Final = {
         ("it acted 5 times in an hour", "Nothing changed"),
         f'rescind revoke {TOKEN} --reason "TEXT"',
     ),
+    "not_ended_at_issuer": Answers(
+        "rescind.actuator:vault-prod",
+        "unknown (settings name no owner of an actuator",
+        "found at 2026-03-02 09:20:00 UTC",
+        "the probes of rescind.actuator:vault-prod",
+        ("t says yes and does nothing: vault.accessor:hmac-sha256:1b8b",),
+        "rescind endings retry vault-prod",
+    ),
     "trial_of_a_receiver": Answers(
         "ops-sam, with `rescind alerts test`",
         "",

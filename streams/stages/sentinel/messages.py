@@ -43,6 +43,7 @@ _SENTENCES: Final = {
     FindingKind.UNMAPPED: "{it} is not declared, and others descend from it",
     FindingKind.BLAST_LIMIT: "the revocation of {it} is over the blast limit",
     FindingKind.OVER_QUOTA: "{it} is over its quota",
+    FindingKind.NOT_ENDED_AT_ISSUER: "{it} did not end what is dead here",
     FindingKind.CONTAINMENT: "a containment rule acts on {it}",
     FindingKind.ENFORCEMENT_LAG: (
         "{it} was accepted{at}; no guard there can show that it had applied its end"
