@@ -66,7 +66,7 @@ def arm(text: str) -> None:
     """
     name, _, count = text.partition(":")
     stages = WORKER_POINTS + AUDIT_POINTS + NOTIFY_POINTS + SCHEDULE_POINTS
-    if name and name not in POINTS + TABLE_POINTS + stages:
+    if name and name not in POINTS + TABLE_POINTS + ACTUATOR_POINTS + stages:
         raise ValueError(f"no failpoint is called {name!r}")
     _armed[:] = [(name, int(count or 1))] if name else []
 
