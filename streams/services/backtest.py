@@ -107,7 +107,10 @@ class Backtest(Hunt):
         )
         decided = self._decide(rules, findings)
         hits = self._hits([pair for pair in decided if pair[1].contains])
-        return report, [reported(rule, decided, hits, TOLD_BY_LOGS) for rule in rules]
+        return report, [
+            reported(rule, decided, hits, TOLD_BY_LOGS, ("labels", "points"))
+            for rule in rules
+        ]
 
     def _lifecycle(self, record: Lifecycle) -> None:
         if record.effect == "leak" and record.identifiers:

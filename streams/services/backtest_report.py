@@ -83,7 +83,8 @@ class RuleReport:
 
     Attributes:
         results: number of decisions by their result.
-        untold: kinds of the rule's findings that this history does not tell of.
+        untold: what the rule goes by and this history does not tell: kinds of
+            findings, points, labels.
     """
 
     rule: ContainmentRule
@@ -114,6 +115,7 @@ def reported(
     decided: Iterable[tuple[Identifier, ContainmentDecision]],
     hits: Mapping[str, tuple[LivingHit, ...]],
     told: frozenset[FindingKind],
+    without: tuple[str, ...],
 ) -> RuleReport:
     """Report of one rule.
 
@@ -122,7 +124,10 @@ def reported(
         decided: decisions of all rules, each with what its finding was about.
         hits: by the key of a decision.
         told: kinds of findings that the history tells of.
+        without: filters of rules that the history tells nothing of.
     """
+    untold = [each.value for each in rule.kinds - told]
+    untold += [name for name in without if getattr(rule, name)]
     ours = [pair for pair in decided if pair[1].rule == rule.name]
     return RuleReport(
         rule=rule,
@@ -132,5 +137,5 @@ def reported(
             for about, each in ours
             if each.contains
         ),
-        untold=tuple(sorted(each.value for each in rule.kinds - told)),
+        untold=tuple(sorted(untold)),
     )

@@ -79,7 +79,7 @@ class ToldFindings:
             if each.contains
         }
         return len(findings), [
-            reported(rule, decided, hits, CONTAINABLE) for rule in rules
+            reported(rule, decided, hits, CONTAINABLE, ("labels",)) for rule in rules
         ]
 
     def _findings(self) -> Iterator[Finding]:

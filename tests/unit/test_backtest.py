@@ -191,8 +191,10 @@ def test_scopes_beyond_the_parents_are_found_and_untold_kinds_named() -> None:
     parents = (Parent(*AGENT, Relation.REQUIRES),)
     log.says("issue", TOKEN, NOW, parents=parents, scope=("mail|send",))
 
-    (report,) = log.test(a_rule(kinds=frozenset(kinds)))
+    rules = (a_rule(kinds=frozenset(kinds)), a_rule("at", points=("crm",)))
+    report, pointed = log.test(*rules)
 
+    assert ("points",) == pointed.untold
     assert [TOKEN] == [one.decision.target for one in report.contained]
     assert ("enforcement_lag",) == report.untold
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from agents_registry.facts import Cause, Effect
+from agents_registry.facts import Cause, Effect, LabelSet
 from agents_registry.identifiers import Identifier, extend
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
@@ -134,7 +134,8 @@ def test_only_what_has_a_label_is_contained() -> None:
     stage = Containment((rule,))
 
     assert [] == settle(stage, a_finding(), table_of(edge(TOKEN, AGENT)))
-    inside = table_of(edge(TOKEN, AGENT), edge(AGENT, label))
+    given = LabelSet(**SAID, node=AGENT, labels=(label,))
+    inside = table_of(edge(TOKEN, AGENT), given)
     assert only(settle(stage, a_finding(), inside)).contains
     assert finish(labelled(TOKEN, (), inside))
 
