@@ -14,16 +14,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from itertools import starmap
 from typing import TYPE_CHECKING, Final
 
 import attrs
 import structlog
 from attrs import define, field
 
+from agents_registry.facts import HOUR
 from enforcement.turns import undisturbed
 from schemas.entries import Act
 from streams.ports.findings_log import BehindError
 from streams.ports.keyed_store import CONTAINMENT as KIND
+from streams.process.aside import collected, walked
 from streams.services.intake import NotWrittenError, tell
 from streams.stages.containment.decision import ContainmentDecision
 from streams.stages.ingest.entitlement import CONTAINMENT
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from streams.stages.ingest.ingress import Origin
 
 LOOK_SECONDS: Final = 0.5
+FORGET_EVERY: Final = HOUR
 PAGE: Final = 500  # findings
 CURSOR: Final = "cursor"  # no decision has this name: theirs have a slash
 
@@ -78,6 +82,7 @@ class ContainmentWorker:
     looked: int | None = field(default=None, init=False)
     _after: int | None = field(default=None, init=False)
     _undone: dict[str, ContainmentDecision] = field(factory=dict, init=False)
+    _forgot: int = field(default=0, init=False)
 
     async def run(self) -> None:
         """Contain until cancelled."""
@@ -105,18 +110,20 @@ class ContainmentWorker:
         """
         await self._kept.catch_up()
         self._undone.clear()  # another process may have done them meanwhile
-        for name, body in self._kept.items(KIND).items():
-            if name == CURSOR:
-                self._after = int(body)
-                continue
-            try:
-                decision = ContainmentDecision.load(body)
-            except ValueError as error:  # of another version
-                log.warning("decision_not_read", name=name, error=str(error))
-                continue
-            self._stage.take(decision)
-            if not decision.done:
-                self._undone[decision.key] = decision
+        await walked(starmap(self._take_up, self._kept.items(KIND).items()))
+
+    def _take_up(self, name: str, body: bytes) -> None:
+        if name == CURSOR:
+            self._after = int(body)
+            return
+        try:
+            decision = ContainmentDecision.load(body)
+        except ValueError as error:  # of another version
+            log.warning("decision_not_read", name=name, error=str(error))
+            return
+        self._stage.take(decision)
+        if not decision.done:
+            self._undone[decision.key] = decision
 
     async def look(self) -> bool:
         """Do what is decided, and decide on the next findings.
@@ -205,7 +212,16 @@ class ContainmentWorker:
         """Note how far the findings are read, and let old decisions go."""
         if not rows:
             return
-        for name in self._stage.forget(self._own().received_at):
-            await self._kept.forget(KIND, name)
+        now = self._own().received_at
+        if now - self._forgot >= FORGET_EVERY:
+            await self._forget(now)
         await self._kept.put(KIND, CURSOR, str(rows[-1].changed).encode())
         self._after = rows[-1].changed
+
+    async def _forget(self, now: int) -> None:
+        """Let go of old decisions, in slices: there may be many."""
+        names = [name for name in await collected(self._stage.old(now)) if name]
+        for name in names:
+            await self._kept.forget(KIND, name)
+        self._stage.forget(names, now)
+        self._forgot = now

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from streams.model.times import SECOND
+from streams.model.times import SECOND, parse_time
+from streams.services.containment import ContainmentWorker
+from streams.services.intake import NotWrittenError
 from streams.stages.containment.containment import Containment
 from tests.integration.serving import Server, running, until
 from tests.integration.test_grant_commands import asked, command
@@ -186,3 +188,30 @@ async def test_a_rule_contains_once_until_an_operator_lifts_it(
     for said in ("stop, enforce: contained", "note, shadow: contained"):
         assert f"containment rule {said}" in text
     assert "containment rule stop, enforce: lifted" in text
+
+
+@pytest.mark.long
+async def test_a_server_that_ends_once_it_has_decided_does_it_at_its_next_start(
+    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the time of the decision."""
+    given, died, do = settings(repository), list[str](), ContainmentWorker._do
+
+    async def dies(_: object, decision: Any) -> None:
+        died.append(decision.key)
+        raise NotWrittenError("the process ends once it has decided")
+
+    monkeypatch.setattr(ContainmentWorker, "_do", dies)
+    async with running(tmp_path, **given) as run:
+        await ready(run)
+        await send(run, issued("t1"), ended("t1"), used("t1", 1))
+        await until(lambda: bool(died))
+        assert [] == await causes(run, AGENT)
+    decided_by = time.time_ns()
+    monkeypatch.setattr(ContainmentWorker, "_do", do)
+    async with running(tmp_path, **given) as run:
+        await until(lambda: causes(run, AGENT))
+        await ready(run)
+        assert 1 == len(await causes(run, AGENT))
+        _, why = await run.get(f"/v1/why/{AGENT}")
+    assert (parse_time(why["cause"]["at"]) or decided_by) < decided_by

@@ -259,16 +259,23 @@ def test_a_narrow_leaves_its_scopes_and_may_stay_until_it_is_lifted() -> None:
 
 
 def test_old_decisions_go_but_those_that_stand_until_they_are_lifted() -> None:
-    """One that is not done is kept, too."""
-    for_ever = a_rule("for-ever", lasts=None)
-    stage = Containment((a_rule(), for_ever))
-    decided = settle(stage, a_finding(), table_of())
-    assert [] == stage.forget(NOW + 91 * DAY)
+    """One that is not done is kept, too; one that did nothing goes after a week."""
+    for_ever, wide = a_rule("for-ever", lasts=None), a_rule("wide", blast_limit=0)
+    stage = Containment((a_rule(), for_ever, wide))
+    decided = settle(stage, a_finding(), table_of(edge(CHILDREN[0], TOKEN)))
+
+    def old(days: int) -> list[str]:
+        found = [name for name in stage.old(NOW + days * DAY) if name]
+        stage.forget(found, NOW + days * DAY)
+        return found
+
+    assert [] == old(91)
     for each in decided:
         stage.take(attrs.evolve(each, done=True))
-
-    assert [] == stage.forget(NOW + 90 * DAY)
-    assert ["leaked/f-t1"] == stage.forget(NOW + 91 * DAY)
+    assert [] == old(7)
+    assert ["wide/f-t1"] == old(8)
+    assert [] == old(90)
+    assert ["leaked/f-t1"] == old(91)
     assert stage.wanted(a_finding())
     assert not Containment(()).wanted(a_finding())
 

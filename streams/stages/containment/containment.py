@@ -27,7 +27,7 @@ from streams.stages.ingest.entitlement import CONTAINMENT
 from streams.stages.sentinel.finding_lifetime import denied_for_good
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from streams.model.findings import Finding
     from streams.stages.containment.rules import ContainmentRule
 
-KEPT: Final = 90 * DAY  # a decision; longer than a finding that nobody hears of
+KEPT: Final = 90 * DAY  # an act; longer than a finding that nobody hears of
+NOTED: Final = 7 * DAY  # where nothing was done; then a finding is decided anew
 
 
 def reach_of(registry: Registry, target: Identifier, limit: int) -> Steps[int]:
@@ -94,22 +95,20 @@ class Containment:
                 found.append(decision)
         return found
 
-    def forget(self, now: int) -> list[str]:
-        """Let go decisions that nobody needs any more; give their names."""
-        old = [
-            each
-            for each in self._decided.values()
-            if each.done and now - each.at > KEPT
-            and (each.until is not None or not each.contains)
-        ]  # fmt: skip
-        for each in old:
-            del self._decided[each.key]
-            if each.contains and each.target is not None:
-                of = self._of_target[each.rule, each.target]
-                of[:] = [one for one in of if one.key != each.key]
+    def old(self, now: int) -> Iterator[str | None]:
+        """Yield names of decisions that nobody needs any more, None for others."""
+        for each in list(self._decided.values()):
+            yield each.key if each.done and now - each.at > _kept(each) else None
+
+    def forget(self, names: Iterable[str], now: int) -> None:
+        """Let go of decisions, and of acts that count for no rate any more."""
+        for name in names:
+            gone = self._decided.pop(name)
+            if gone.contains and gone.target is not None:
+                of = self._of_target[gone.rule, gone.target]
+                of[:] = [one for one in of if one.key != gone.key]
         for rule, times in self._acted.items():
             self._acted[rule] = [at for at in times if now - at < HOUR]
-        return [each.key for each in old]
 
     def _open(self, finding: Finding) -> Iterator[ContainmentRule]:
         return (
@@ -177,6 +176,13 @@ class Containment:
             each.until is None or each.until > now
             for each in self._of_target.get((rule, target), ())
         )
+
+
+def _kept(decision: ContainmentDecision) -> int:
+    """Time for which a decision is needed (ns)."""
+    if not decision.contains:
+        return NOTED
+    return KEPT if decision.until is not None else 1 << 62
 
 
 def was_lifted(registry: Registry, target: Identifier, rule: str) -> bool:
