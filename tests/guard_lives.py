@@ -20,10 +20,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve
 
-from agents_registry.facts import SECOND, Distrust, Withdraw, fact_id, to_plain
-from agents_registry.identifiers import VOCABULARY
+from agents_registry.facts import (
+    SECOND,
+    Cause,
+    Distrust,
+    Effect,
+    LabelSet,
+    Node,
+    OwnerSet,
+    Reach,
+    Withdraw,
+    fact_id,
+    to_plain,
+)
+from agents_registry.identifiers import VOCABULARY, Identifier
 from agents_registry.registry import Registry
-from agents_registry.table_form import VERSION, pack
+from agents_registry.table_form import pack, version_of
 from conformance.drivers import Driver, Program
 from conformance.reference import Reference
 from tests.second_worlds import CONTAINERS, CREDENTIALS, POLICIES, PRINCIPALS, Maker
@@ -34,6 +46,13 @@ if TYPE_CHECKING:
 STEPS: Final = 250  # of one life
 PART: Final = 700  # bytes of a binary frame
 CLASSES: Final = {kind: of.value for kind, of in VOCABULARY.items()}
+LABELS: Final = tuple(
+    map(Identifier.parse, ("label.team:a", "label.team:b", "label.x:a"))
+)
+LIMITED_EFFECTS: Final = (Effect.SUSPEND, Effect.NARROW)
+SHARED_FIELDS: Final = (
+    "authority", "event_id", "version", "stamped", "received_at", "ingress_key",
+)  # fmt: skip
 MODES: Final = ("fail_closed", "fail_closed", "fail_open", "observe")
 GARBAGE: Final = (
     "{", "[]", "null", '{"type":"delta"}', '{"type":"pong","seq":true}',
@@ -125,7 +144,7 @@ class Life:
             "unknown": dict(random.choice(POLICIES)),
         }
         await self._ask("reset", settings=settings)
-        self._accept(self._maker.facts(random.choice((0, 3, 8, 20))))
+        self._accept(self._drawn(random.choice((0, 3, 8, 20))))
         await self._connect()
         for do in random.choices(list(WEIGHTS), list(WEIGHTS.values()), k=STEPS):
             await getattr(self, f"_{do}")()
@@ -151,6 +170,34 @@ class Life:
 
     def _any(self) -> int:
         return self._random.choice(list(self._open) or [0])
+
+    def _drawn(self, count: int) -> list[Fact]:
+        """Draw facts, also what the maker does not know of: labels, ends and kinds."""
+        drawn: list[Fact] = []
+        for fact in self._maker.facts(count):
+            drawn += [fact]
+            if isinstance(fact, Cause):
+                drawn[-1] = self._limited(fact)
+            elif isinstance(fact, Node | OwnerSet) and self._random.random() < 0.25:
+                drawn.append(self._labels(fact))
+        return drawn
+
+    def _limited(self, cause: Cause) -> Cause:
+        random = self._random
+        if random.random() < 0.2:
+            cause = evolve(cause, target=random.choice(LABELS))
+        if cause.effect in LIMITED_EFFECTS and random.random() < 0.4:
+            end = self._wall + random.randint(-4, 6) * SECOND
+            cause = evolve(cause, until=random.choice((None, end)))
+            if cause.reach is Reach.SUBTREE and random.random() < 0.5:
+                kinds = {name.kind for name in random.choices(CREDENTIALS, k=2)}
+                cause = evolve(cause, kinds=tuple(kinds))
+        return cause
+
+    def _labels(self, fact: Node | OwnerSet) -> LabelSet:
+        labels = self._random.sample(LABELS, self._random.choice((0, 1, 1, 2)))
+        common = {n: getattr(fact, n) for n in SHARED_FIELDS}
+        return LabelSet(node=fact.node, labels=tuple(labels), **common)
 
     def _accept(self, facts: list[Fact]) -> None:
         """Add facts to the log, and of a distrust the first copy alone.
@@ -185,7 +232,7 @@ class Life:
         )
 
     async def _append(self) -> None:
-        self._accept(self._maker.facts(self._random.choice((1, 1, 2)))[-2:])
+        self._accept(self._drawn(self._random.choice((1, 1, 2)))[-2:])
         if self._random.random() < 0.8:
             await self._push()
 
@@ -281,13 +328,14 @@ class Life:
     async def _table(self, connection: int) -> None:
         """Send the table that all facts make."""
         registry = Registry.build(self._log)
-        sections, pieces = pack(registry.dump(), lambda of: json.dumps(of).encode())
+        plain = registry.dump()
+        sections, pieces = pack(plain, lambda of: json.dumps(of).encode())
         content = b"".join(pieces)
         if self._random.random() < 0.02:
             content = self._damaged(content)
         message = self._log_fields() | {
             "type": "table",
-            "version": VERSION,
+            "version": version_of(plain),
             "sections": [[*section] for section in sections],
         }
         if not await self._send(connection, message):

@@ -2,10 +2,10 @@
 // facts need not be sent and read for it.
 import { list, must, natural, parse, read as factOf, text, type Fact } from "./wire.ts";
 
-export const VERSION = 1n;
+export const VERSIONS = [1n, 2n]; // 2 has labels, and causes with limits
 const NEVER = 2n ** 63n - 1n; // an unknown time; of an expiry: none
 const MERGED = NEVER + 1n; // when facts of a table were received: no distrust covers them
-const KNOWN = 1, SEVERAL = 65535;
+const KNOWN = 1, LABELLED = 128, SEVERAL = 65535;
 const RELATIONS = ["requires", "ends_with_parent", "ends_with_parent_always"];
 const COLUMNS: Record<string, string> = {
   "lineage.names": "names", "lineage.flags": "u8", "lineage.relation": "u8",
@@ -16,6 +16,7 @@ const COLUMNS: Record<string, string> = {
 const ROWS = ("lineage.kinds lineage.more_parents lineage.reissued lineage.created lineage.creators "
   + "lineage.more_children expiry.authorities expiry.shared causes lifts owners scopes owned emptied "
   + "holders attributes devices tenants withdrawn distrusts horizon copies claims").split(" ");
+const LABELS = "labels"; // only where there are some
 
 /** What arrives of a table, and then the facts of it. */
 export class ComingTable {
@@ -23,12 +24,13 @@ export class ComingTable {
   private parts: Uint8Array[] = []; private missing: number;
 
   constructor({ version, sections }: any) {
-    must(version, version === VERSION, "not a table that we read");
+    must(version, VERSIONS.includes(version), "not a table that we read");
     this.sections = list(sections).map(([name, type, size]) => {
-      const wanted = COLUMNS[text(name)] ?? (ROWS.includes(name) ? "rows" : "none");
+      const wanted = COLUMNS[text(name)] ?? ([...ROWS, LABELS].includes(name) ? "rows" : "none");
       return [name, must(type, type === wanted, name), Number(natural(size))];
     });
     const names = new Set(this.sections.map(([name]) => name));
+    names.delete(LABELS);
     must(names.size, names.size === ROWS.length + Object.keys(COLUMNS).length, "a section is missing");
     this.missing = this.sections.reduce((sum, [, , size]) => sum + size, 0);
   }
@@ -55,7 +57,9 @@ export class ComingTable {
         "lineage.expires", "expiry.authority", "expiry.version"].map((each) => read[each]);
     const all = flags.length, met = new Set<number>(ring); // a ring that does not come back has no end
     must(met.size, met.size === all && ring.every((n: number) => n >= 0 && n < all), "rings");
+    let tagged = 0;
     for (let n = 0; n < flags.length; n++) {
+      if (flags[n] & LABELLED) tagged++;
       must(parent[n], parent[n] >= -1 && parent[n] < all && relation[n] < RELATIONS.length, "a parent");
       const issued_at = issued[n] === NEVER ? null : issued[n], derived = !(flags[n] & KNOWN);
       if (!derived || issued_at !== null) yield fact("node", 0n, { node: name(n), issued_at, derived });
@@ -72,6 +76,14 @@ export class ComingTable {
       for (const owners of sets) yield register("owner_set", n, who, at, { owners: owners.map(name) });
     for (const [n, who, at, sets] of read.scopes)
       for (const scopes of sets) yield register("scope_set", n, who, at, { scopes });
+    const labelled = new Set<number>();
+    for (const [n, who, at, sets] of read[LABELS] ?? [])
+      for (const labels of sets) {
+        if (labels.length) labelled.add(Number(n));
+        yield register("label_set", n, who, at, { labels: labels.map(name) });
+      }
+    const told = [...labelled].every((n) => flags[n] & LABELLED);
+    must(tagged, told && tagged === labelled.size, "labels");
     for (const [n, held] of read.attributes)
       for (const [attribute, at] of held) yield fact("holds", at, { node: name(n), attribute: name(attribute) });
     for (const row of read.causes) {

@@ -1,6 +1,6 @@
 // A guard of level `core`, without any package: a table that the feed keeps equal to the
 // log, and the lease that proves it.
-import { ComingTable, VERSION } from "./columns.ts";
+import { ComingTable, VERSIONS } from "./columns.ts";
 import { least, Table, touched } from "./table.ts";
 import { identifier, list, must, natural, parse, read, text } from "./wire.ts";
 
@@ -48,7 +48,7 @@ export class Guard {
   hello() {
     if (this.position === null) this.forget();
     const position = this.position === null ? null : Number(this.position);
-    const reads = this.plain ? {} : { tables: [Number(VERSION)] };
+    const reads = this.plain ? {} : { tables: VERSIONS.map(Number) };
     return { type: "hello", guard: this.name, genesis: this.genesis, position, ...reads };
   }
   /** Give a ping; send it at once, and one every quarter of a lease. */

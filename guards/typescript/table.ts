@@ -6,7 +6,7 @@ const UNCERTAIN = 5_000_000_000n, FUTURE = 300_000_000_000n;
 const AHEAD = 2_000_000_000n; // a clock may be so much, and what has ended allows
 const LIMIT = 4096; // nodes that one check visits
 const P = ""; // what is presented together: one credential, which no fact names
-const REGISTERS = ["owner_set", "renewal", "scope_set"];
+const REGISTERS = ["owner_set", "renewal", "scope_set", "label_set"];
 const ENDED: Fact = { revoke: "revoked", suspend: "suspended", narrow: "narrowed" };
 
 export const least = (a: bigint, b: bigint) => (a < b ? a : b);
@@ -71,7 +71,7 @@ export class Table {
     const parents = (n: string) =>
       n === P ? [...names, ...chain] : this.edges(n).map((f) => f.parent);
     const up = (n: string) => [
-      ...parents(n), ...this.aliases(n), ...this.of("holds", n).map((f) => f.attribute)];
+      ...parents(n), ...this.newest("label_set", n).flatMap((f) => f.labels), ...this.aliases(n), ...this.of("holds", n).map((f) => f.attribute)];
     const ends = (n: string) => [
       ...this.aliases(n), ...this.edges(n).filter((f) => f.relation !== "requires").map((f) => f.parent)];
     const shown = names.filter(this.isCredential);
@@ -127,7 +127,7 @@ export class Table {
   }
   private known = (n: string) => this.of("node", n).some((f) => !f.derived);
   private isCredential = (n: string) =>
-    (this.classes.get(n.split(":")[0]) ?? "credential") === "credential";
+    (this.classes.get(n.split(":")[0]) ?? (n.startsWith("label.") ? "container" : "credential")) === "credential";
   private edges = (n: string) => this.of("edge", n).filter((f) => f.relation !== "created_by");
   private aliases = (n: string) =>
     this.of("alias", n).map((f) => (f.first === n ? f.second : f.first));

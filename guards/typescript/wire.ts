@@ -7,7 +7,7 @@ const COMMON = "fact authority event_id #version stamped #received_at ingress_ke
 const FIELDS = new Map(Object.entries({
   node: "!node ?issued_at derived root device tenant", edge: "!child !parent relation derived",
   alias: "!first !second", owner_set: "!node owners", renewal: "!node ?expires_at",
-  scope_set: "!node scopes", holds: "!node !attribute", lift: "!target aspect",
+  scope_set: "!node scopes", label_set: "!node labels", holds: "!node !attribute", lift: "!target aspect",
   cause: "!target effect reach #at ?not_before aspect scopes device tenant ?until kinds",
   withdraw: "!target fact_id kind", horizon: "",
   distrust: "suspect suspect_key #received_from #received_to",
@@ -35,6 +35,7 @@ export function identifier(v: any): string {
   const [, value = ""] = /^[^:]+:(.+)$/s.exec(text(v)) ?? [];
   return must(v, value !== "" && Buffer.byteLength(value) <= 256, "not an identifier");
 }
+const label = (v: any): string => must(identifier(v), /^label\.[^:]/.test(v), "not a label");
 function limits({ effect, reach, until, kinds = [] }: any): void {
   for (const kind of list(kinds)) must(kind, !text(kind).includes(":"), "not a kind");
   must(effect, (until == null && !kinds.length) || ["suspend", "narrow"].includes(effect), "has no limits");
@@ -52,6 +53,7 @@ export function read(fact: any): Fact {
   for (const [name, values] of VALUES)
     if (fields.includes(name)) must(fact[name], values.includes(fact[name] ??= values[0]), name);
   if (fact.fact === "owner_set") list(fact.owners).forEach(identifier);
+  if (fact.fact === "label_set") list(fact.labels).forEach(label);
   if (fact.fact === "cause") limits(fact);
   return { ...fact, authority: text(fact.authority) };
 }

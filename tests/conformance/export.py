@@ -39,7 +39,7 @@ from conformance.facts import RECEIVED, TIMES
 from tests.model import reasons_to_deny
 from tests.property.agreement import right_answers
 from tests.property.cases import node
-from tests.property.worlds import KINDS, make
+from tests.property.worlds import CONTAINED, KINDS, make
 from tests.standing import standing
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 FOLDER: Final = Path(__file__).parents[2] / "conformance" / "cases"
 MODULES: Final = ("cascade", "time", "owner", "scope", "containment")
 WORLDS: Final = 60
+CONTAINED_WORLDS: Final = 10
 LARGEST: Final = 60  # facts; a larger case would be a page of nothing
 REASONS: Final = {
     "revoke": "revoked",
@@ -133,20 +134,31 @@ def export() -> dict[str, str]:
         f"rule-{group}.yaml": HEADER + dump({"defaults": {"now": 500}, "cases": cases})
         for group, cases in sorted(groups.items())
     }
-    return {**files, "rule-mixed.yaml": HEADER + dump(mixed(range(WORLDS)))}
+    contained = [mixed(range(CONTAINED_WORLDS), topic) for topic in sorted(CONTAINED)]
+    cases = [case for content in contained for case in content["cases"]]
+    return {
+        **files,
+        "rule-mixed.yaml": HEADER + dump(mixed(range(WORLDS))),
+        "rule-contained.yaml": HEADER + dump({**contained[0], "cases": cases}),
+    }
 
 
-def mixed(seeds: Iterable[int]) -> dict[str, Any]:
-    """Give random worlds: rules meet there that no single case brings together."""
+def mixed(seeds: Iterable[int], topic: str | None = None) -> dict[str, Any]:
+    """Give random worlds: rules meet there that no single case brings together.
+
+    Args:
+        seeds: one of each.
+        topic: what they are about.
+    """
     lenient = {"unknown": dict.fromkeys(sorted(set(KINDS)), "allow_and_report")}
     cases = [
         {
-            "name": f"world {seed}",
+            "name": " ".join(filter(None, (topic, f"world {seed}"))),
             "facts": list(written(list(world.facts))),
             "checks": [_question(world, question) for question in asked],
         }
         for seed in seeds
-        for world in [make(seed)]
+        for world in [make(seed, topic)]
         for asked in [[question for question in world.questions if question.lenient]]
         if asked and _writable(world)
     ]

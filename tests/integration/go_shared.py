@@ -14,6 +14,7 @@ from agents_registry.life import Reason
 from conformance.drivers import Program
 from tests.property.agreement import LENIENT
 from tests.property.shared_tables import Sharing, campaign
+from tests.property.worlds import EVERY_TOPIC
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,7 +97,10 @@ def compare(
     """
     counts = GoCounts()
     taken, _, complaint = campaign(
-        seed, operations, *topics, sharing_of=partial(GoSharing, program, counts)
+        seed,
+        operations,
+        *(topics or EVERY_TOPIC),
+        sharing_of=partial(GoSharing, program, counts),
     )
     return taken, counts, complaint
 
@@ -106,10 +110,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--operations", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--topic", action="append", default=[])
     parser.add_argument("program", nargs="+")
     options = parser.parse_args()
     with Program(options.program) as program:
-        taken, counts, complaint = compare(program, options.seed, options.operations)
+        taken, counts, complaint = compare(
+            program, options.seed, options.operations, *options.topic
+        )
     sys.stdout.write(
         f"{taken} operations, {counts.checks} checks of the program, {counts.allowed}"
         f" allowed, {counts.torn} without a verdict amid writes\n"

@@ -7,7 +7,7 @@ import json
 import shutil
 import subprocess
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,12 +16,33 @@ from conformance.cases import suite
 from conformance.drivers import Program
 from conformance.levels import report, run
 from conformance.tables import TableDriver
+from conformance.verdicts import Gravity
 from tests.contract.test_guard_table import packed
 from tests.guard_lives import CLASSES, compare
 from tests.integration.go_guard import BUILD_SECONDS, MODULE, TOOLS, built, go
+from tests.planted.copies import Change
 from tests.second_worlds import CONTAINERS, CREDENTIALS, PRINCIPALS, Maker
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 OPERATIONS = 20_000
+LABELS = "guards/go/internal/table/table.go"
+CLOSURE = "guards/go/internal/table/closure.go"
+BUGS = {
+    "labels are not required": Change(
+        CLOSURE, "if t.flags[node]&labelled != 0 {", "if false {"
+    ),
+    "a label set that fell is believed": Change(
+        LABELS, "t.owners.put(node, inDoubt, 0, []int32{})", "_ = inDoubt"
+    ),
+    "of tied label sets one counts": Change(
+        CLOSURE,
+        "for _, set := range said.tied {",
+        "for _, set := range said.tied[:1] {",
+    ),
+}
+CHANGES = [*BUGS.values()]
 pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.no_cover]
 
 
@@ -59,6 +80,24 @@ def test_it_passes_level_full(driver: str, *, tabled: bool) -> None:
 
     lines = report(tally, "full")
     assert "level full: passed" in lines, lines
+
+
+@pytest.mark.timeout(BUILD_SECONDS)
+@pytest.mark.parametrize("name", BUGS)
+def test_a_wrong_line_about_labels_is_seen(
+    name: str, repository: Path, tmp_path: Path
+) -> None:
+    """By the cases about them."""
+    copy = tmp_path / "guards/go"
+    shutil.copytree(MODULE, copy)
+    change = BUGS[name]
+    (tmp_path / change.file).write_text(change.made(repository), "utf-8")
+    program = str(tmp_path / "driver")
+    go("build", "-o", program, "./cmd/conformance-driver", folder=copy)
+    with Program([program]) as driver:
+        tally = run(driver, suite(["labels"]))
+
+    assert any(one.gravity is Gravity.UNSAFE for one in tally.problems)
 
 
 def test_a_table_that_was_damaged_is_refused_or_answers(driver: str) -> None:

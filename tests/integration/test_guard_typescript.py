@@ -19,7 +19,7 @@ from aiohttp import ClientPayloadError, ClientSession
 
 from agents_registry.facts import Cause, Effect, Node
 from agents_registry.identifiers import Identifier
-from agents_registry.table_form import VERSION
+from agents_registry.table_form import LIMITED
 from conformance.cases import read, suite
 from conformance.drivers import Program
 from conformance.levels import passes, report, run
@@ -115,7 +115,7 @@ def test_it_asks_for_facts_where_it_refused_a_table() -> None:
     }
     message, content = packed([])
     message["type"] = "table"
-    version = message | {"version": VERSION + 1}
+    version = message | {"version": LIMITED + 1}
     with Program([NODE, str(FOLDER / "driver.ts")]) as program:
 
         def ask(do: str, **content: object) -> dict[str, Any]:

@@ -229,6 +229,12 @@ FOREIGN = {
     "a log that lost its end is the same": Bug(
         "guard.ts", "this.cut || last.genesis", "last.genesis", "gone"
     ),
+    "labels are not required": Bug(
+        "table.ts",
+        '...this.newest("label_set", n).flatMap((f) => f.labels), ',
+        "",
+        "labels",
+    ),
     "a suspend ends by a clock that is ahead": Bug(
         "table.ts", "now < f.until + AHEAD", "now < f.until", "limits-of-causes"
     ),
@@ -254,6 +260,12 @@ FROM_TABLES = {
     ),
     "what a table distrusts is passed over": Bug(
         "columns.ts", "of read.distrusts)", "of [])", "corrections"
+    ),
+    "the labels of a table are passed over": Bug(
+        "columns.ts",
+        'yield register("label_set"',
+        'if (!labels) yield register("label_set"',
+        "labels",
     ),
     "the end of a cause in a table is passed over": Bug(
         "columns.ts",

@@ -2,6 +2,7 @@ package standing
 
 import (
 	"fmt"
+	"slices"
 
 	"rescind.dev/guard/internal/table"
 )
@@ -26,7 +27,7 @@ func readComing(m message) (*comingTable, error) {
 	if err != nil {
 		return nil, err
 	}
-	if version != table.FormatVersion {
+	if !slices.Contains(table.Versions, version) {
 		return nil, fmt.Errorf("%w: a table of version %d", ErrMalformed, version)
 	}
 	coming := &comingTable{

@@ -39,7 +39,7 @@ func (l *Links) Hello(link *Link) map[string]any {
 		hello["genesis"], hello["position"] = link.replica.genesis, link.replica.position
 	}
 	if !link.plain {
-		hello["tables"] = []int{table.FormatVersion}
+		hello["tables"] = table.Versions
 	}
 	return hello
 }

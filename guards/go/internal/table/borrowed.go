@@ -168,14 +168,17 @@ func (b *borrower) closed() error {
 // misses says that a flag tells of what the row does not have. Those who judge look at the
 // flags, and what is passed over may be a denial.
 func (e *Entry) misses() bool {
-	row := e.Row
-	if row == nil {
+	if e.Flags&labelled != 0 {
+		return true // labels are parents there
+	}
+	if e.Row == nil {
 		return e.Flags&(manyParents|caused|owned|scoped) != 0
 	}
-	has := func(flag uint8) bool { return e.Flags&flag != 0 }
-	return has(manyParents) != (len(row.parents) > 0) || has(owned) != (len(row.owners) > 0) ||
-		has(scoped) != (len(row.scopes) > 0) || !has(caused) && len(row.causes)+len(row.attributes) > 0
+	return e.has(manyParents) && len(e.Row.parents) == 0 || e.has(owned) && len(e.Row.owners) == 0 ||
+		e.has(scoped) && len(e.Row.scopes) == 0
 }
+
+func (e *Entry) has(flag uint8) bool { return e.Flags&flag != 0 }
 
 func (b *borrower) fill(here int32, one Entry) {
 	t := b.table
@@ -189,22 +192,20 @@ func (b *borrower) fill(here int32, one Entry) {
 	if row == nil {
 		return
 	}
-	for _, up := range row.parents {
-		t.moreParents[here] = append(t.moreParents[here], edge{b.require(up.parent), up.strength})
+	// What a row has without its flag counts no more.
+	if one.has(manyParents) {
+		for _, up := range row.parents {
+			more := edge{parent: b.require(up.parent), strength: up.strength}
+			t.moreParents[here] = append(t.moreParents[here], more)
+		}
 	}
 	if row.reissued != nil {
 		t.reissued[here] = *row.reissued
 	}
-	for _, set := range row.owners {
-		places := make([]int32, 0, len(set))
-		for _, owner := range set {
-			places = append(places, b.require(owner))
-		}
-		said := t.owners.entries[here][""]
-		said.tied = append(said.tied, places)
-		t.owners.set(here, "", said)
+	if one.has(owned) {
+		b.own(here, row.owners)
 	}
-	if len(row.scopes) > 0 {
+	if one.has(scoped) {
 		t.scopes.set(here, "", statement[[]string]{tied: row.scopes})
 	}
 	if len(row.devices) > 0 {
@@ -213,7 +214,7 @@ func (b *borrower) fill(here int32, one Entry) {
 	if len(row.tenants) > 0 {
 		t.tenants[here] = row.tenants
 	}
-	if len(row.attributes) > 0 {
+	if one.has(caused) && len(row.attributes) > 0 {
 		held := make(map[int32]int64, len(row.attributes))
 		for _, one := range row.attributes {
 			held[b.place(one.attribute)] = one.version
@@ -222,6 +223,18 @@ func (b *borrower) fill(here int32, one Entry) {
 		t.attributes[here] = held
 	}
 	b.end(here, row)
+}
+
+func (b *borrower) own(here int32, sets [][]int32) {
+	said := statement[[]int32]{}
+	for _, set := range sets {
+		places := make([]int32, 0, len(set))
+		for _, owner := range set {
+			places = append(places, b.require(owner))
+		}
+		said.tied = append(said.tied, places)
+	}
+	b.table.owners.set(here, "", said)
 }
 
 // end takes up the causes on a node, and what lifts them.
@@ -341,7 +354,7 @@ func (r *Row) state(f fields) {
 		if strength < 0 || strength > int64(always) {
 			*f.wrong = true
 		}
-		r.parents = append(r.parents, edge{parent, uint8(strength)})
+		r.parents = append(r.parents, edge{parent: parent, strength: uint8(strength)})
 	}
 	if f.plain["reissued"] != nil {
 		time := f.at("reissued").integer()

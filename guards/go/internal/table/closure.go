@@ -60,7 +60,7 @@ func newClosure(t *Table, q *Question, nodes []int32) *closure {
 			c.presented = append(c.presented, at)
 		}
 		if fresh {
-			c.edges[together] = append(c.edges[together], edge{int32(at), 0})
+			c.edges[together] = append(c.edges[together], edge{parent: int32(at)})
 		}
 	}
 	c.collect()
@@ -104,7 +104,7 @@ func (c *closure) collect() {
 		}
 		for _, up := range t.parents(node) {
 			parent, _ := c.take(up.parent)
-			c.edges[at] = append(c.edges[at], edge{int32(parent), up.strength})
+			c.edges[at] = append(c.edges[at], edge{int32(parent), up.strength, up.label})
 		}
 		if t.ring[node] != node && c.class[at] < 0 {
 			c.nameAll(at)
@@ -156,15 +156,33 @@ func (c *closure) ownerSets(at int) [][]int32 {
 	return sets
 }
 
+// parents are what a node requires, without its other names: the labels last.
 func (t *Table) parents(node int32) []edge {
-	if t.parent[node] == none {
-		return nil
+	var found []edge
+	if t.parent[node] != none {
+		found = append(found, edge{parent: t.parent[node], strength: t.relation[node]})
 	}
-	first := edge{t.parent[node], t.relation[node]}
-	if t.flags[node]&manyParents == 0 {
-		return []edge{first}
+	if t.flags[node]&manyParents != 0 {
+		found = append(found, t.moreParents[node]...)
 	}
-	return append([]edge{first}, t.moreParents[node]...)
+	if t.flags[node]&labelled != 0 {
+		for _, label := range t.labelsOf(node) {
+			found = append(found, edge{parent: label, strength: requires, label: true})
+		}
+	}
+	return found
+}
+
+// labelsOf are the labels of a node that are in force: of each authority, of tied sets all.
+func (t *Table) labelsOf(node int32) []int32 {
+	var found []int32
+	for _, said := range t.labels.entries[node] {
+		for _, set := range said.tied {
+			found = append(found, set...)
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
 }
 
 func (c *closure) hang() {
@@ -235,7 +253,7 @@ func (c *closure) flags(at int) uint8 {
 	if node := c.nodes[at]; node != none {
 		return c.table.flags[node]
 	}
-	if name, is := c.strangers[at]; is && c.table.vocabulary[name.Kind] != Credential {
+	if name, is := c.strangers[at]; is && c.table.vocabulary.class(name.Kind) != Credential {
 		return 0
 	}
 	return credential

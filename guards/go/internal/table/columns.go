@@ -36,8 +36,8 @@ func (l *loader) lineage() error {
 		if parent := t.parent[node]; parent < none || int(parent) >= l.count {
 			return errors.New("lineage.parent: no place")
 		}
-		if t.flags[node] > 127 || t.relation[node] > always {
-			return errors.New("lineage: an unknown flag or relation")
+		if t.relation[node] > always {
+			return errors.New("lineage: an unknown relation")
 		}
 	}
 	// What is passed over is checked as well: a table with an error has been damaged.

@@ -35,6 +35,7 @@ type Fact struct {
 	// Other is the parent, the second name, or the attribute.
 	Other     Identifier
 	Owners    []Identifier
+	Labels    []Identifier
 	Scopes    []string
 	Time      *int64 // issued_at, expires_at, or not_before
 	At        int64
@@ -142,6 +143,7 @@ var kinds = map[string][]field{
 	},
 	"renewal":   {{"node", identifier, false, false}, {"expires_at", integer, true, false}},
 	"scope_set": {{"node", identifier, false, false}, {"scopes", texts, false, false}},
+	"label_set": {{"node", identifier, false, false}, {"labels", identifiers, false, false}},
 	"holds":     {{"node", identifier, false, false}, {"attribute", identifier, false, false}},
 	"cause": {
 		{"target", identifier, false, false}, {"effect", text, false, false},
@@ -288,11 +290,7 @@ func newFact(kind string, told, plain map[string]any) (*Fact, error) {
 			delete(plain, one.name) // what does not say it has the id that it always had
 		}
 	}
-	owners, _ := told["owners"].([]string)
-	for _, one := range owners {
-		owner, _ := ParseIdentifier(one) // it was read before
-		f.Owners = append(f.Owners, owner)
-	}
+	f.Owners, f.Labels = as.identifiers("owners"), as.identifiers("labels")
 	switch {
 	case kind == "edge" && f.Relation != createdBy && !slices.Contains(relations, f.Relation):
 		return nil, fmt.Errorf("unknown relation %q", f.Relation)
@@ -300,6 +298,11 @@ func newFact(kind string, told, plain map[string]any) (*Fact, error) {
 		return nil, fmt.Errorf("unknown effect %q", f.Effect)
 	case kind == "cause" && !slices.Contains(reaches, as.text("reach")):
 		return nil, fmt.Errorf("unknown reach %q", as.text("reach"))
+	}
+	for _, label := range f.Labels {
+		if !strings.HasPrefix(label.Kind, labels) || label.Kind == labels {
+			return nil, fmt.Errorf("%s is no label", label)
+		}
 	}
 	return f, f.limits()
 }
@@ -346,6 +349,16 @@ func (v values) time(names ...string) *int64 {
 		}
 	}
 	return nil
+}
+
+func (v values) identifiers(name string) []Identifier {
+	list, _ := v[name].([]string)
+	read := make([]Identifier, 0, len(list))
+	for _, one := range list {
+		of, _ := ParseIdentifier(one) // it was read before
+		read = append(read, of)
+	}
+	return read
 }
 
 func (v values) identifier(names ...string) Identifier {

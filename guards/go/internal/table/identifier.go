@@ -39,6 +39,18 @@ const (
 // Vocabulary is the class of each kind, as the server tells it.
 type Vocabulary map[string]Class
 
+// labels begins the kinds of labels.
+const labels = "label."
+
+// class of a kind; that of labels need not be declared.
+func (v Vocabulary) class(kind string) Class {
+	class, declared := v[kind]
+	if !declared && strings.HasPrefix(kind, labels) {
+		return Container
+	}
+	return class
+}
+
 // ReadVocabulary reads what a snapshot or table brings.
 func ReadVocabulary(plain any) (Vocabulary, error) {
 	told, ok := plain.(map[string]any)

@@ -117,8 +117,8 @@ func (t *Table) nothingEnds(q *Question, nodes []int32) bool {
 		if other := t.parent[node]; other != none && seen.add(other) {
 			todo = append(todo, other)
 		}
-		if t.flags[node]&manyParents != 0 {
-			for _, further := range t.moreParents[node] {
+		if t.flags[node]&(manyParents|labelled) != 0 {
+			for _, further := range t.parents(node) {
 				if seen.add(further.parent) {
 					todo = append(todo, further.parent)
 				}
@@ -169,7 +169,7 @@ func (t *Table) recognised(q *Question, nodes []int32) Judgement {
 			found = true
 			continue
 		}
-		if t.vocabulary[one.Kind] != Credential {
+		if t.vocabulary.class(one.Kind) != Credential {
 			continue
 		}
 		switch policy := q.Policy[one.Kind]; {
@@ -196,7 +196,7 @@ func (t *Table) principalKnown(q *Question, nodes []int32) bool {
 		} else {
 			kind = q.Presented.Chain[i-split].Kind
 		}
-		if node != none && t.flags[node]&known != 0 && t.vocabulary[kind] == Principal {
+		if node != none && t.flags[node]&known != 0 && t.vocabulary.class(kind) == Principal {
 			return true
 		}
 	}

@@ -177,7 +177,7 @@ func (c *closure) endByHorizon(e *ends) {
 			continue
 		}
 		for _, up := range c.edges[at] {
-			if parent := int(up.parent); c.nodes[parent] == none || c.flags(parent)&known == 0 {
+			if parent := int(up.parent); !up.label && (c.nodes[parent] == none || c.flags(parent)&known == 0) {
 				e.pass(flaw{reason: BeyondHorizon, node: at})
 				break
 			}

@@ -6,8 +6,9 @@ import (
 	"fmt"
 )
 
-// FormatVersion is the version of the table format that Load reads.
-const FormatVersion = 1
+// Versions are those of the table format that Load reads. Version 2 has labels, and causes
+// that are limited.
+var Versions = []int64{1, 2}
 
 // Section is a part of a table, as the server announces it.
 type Section struct {
@@ -30,7 +31,9 @@ var (
 		"causes", "lifts", "owners", "scopes", "owned", "emptied", "holders", "attributes",
 		"devices", "tenants", "withdrawn", "distrusts", "horizon", "copies", "claims",
 	}
-	widths = map[string]int{"u8": 1, "u16": 2, "i32": 4, "i64": 8}
+	// Only where there are some.
+	labelSection = "labels"
+	widths       = map[string]int{"u8": 1, "u16": 2, "i32": 4, "i64": 8}
 )
 
 // Load makes a table of its sections, whose bytes are in parts, one after the other.
@@ -118,7 +121,11 @@ func (l *loader) whole() error {
 			return fmt.Errorf("no section %s", name)
 		}
 	}
-	if len(l.rows) != len(rowSections) {
+	known := len(rowSections)
+	if _, there := l.rows[labelSection]; there {
+		known++
+	}
+	if len(l.rows) != known {
 		return errors.New("an unknown section")
 	}
 	return nil
@@ -134,7 +141,7 @@ func (l *loader) sparse() error {
 			if strength < 0 || strength > int64(always) {
 				return errors.New("lineage.more_parents: an unknown relation")
 			}
-			t.moreParents[child] = append(t.moreParents[child], edge{parent, uint8(strength)})
+			t.moreParents[child] = append(t.moreParents[child], edge{parent: parent, strength: uint8(strength)})
 		}
 	}
 	again := l.read("lineage.reissued")
@@ -194,6 +201,19 @@ func (l *loader) statements() error {
 			said.tied = append(said.tied, set.texts())
 		}
 		t.scopes.set(one.at(0).node(), one.at(1).text(), said)
+	}
+	if _, there := l.rows[labelSection]; there {
+		labels := l.read(labelSection)
+		for _, one := range labels.items() {
+			said := statement[[]int32]{version: one.at(2).integer()}
+			for _, set := range one.at(3).items() {
+				said.tied = append(said.tied, set.nodes())
+			}
+			t.labels.set(one.at(0).node(), one.at(1).text(), said)
+		}
+		if labels.failed() {
+			return labels.err()
+		}
 	}
 	emptied, attributes := l.read("emptied"), l.read("attributes")
 	for _, one := range emptied.items() {
@@ -290,13 +310,24 @@ func (l *loader) flags() error {
 			}
 		}
 	}
-	further := 0
+	further, tagged := 0, 0
 	for _, flags := range t.flags {
 		if flags&manyParents != 0 {
 			further++
 		}
+		if flags&labelled != 0 {
+			tagged++
+		}
 	}
-	if further != len(t.moreParents) {
+	for node := range t.labels.entries {
+		if of := t.labelsOf(node); len(of) > 0 {
+			tagged--
+			if t.flags[node]&labelled == 0 {
+				return errors.New("lineage.flags: a row without its flag")
+			}
+		}
+	}
+	if further != len(t.moreParents) || tagged != 0 {
 		return errors.New("lineage.more_parents: parents are missing")
 	}
 	return nil

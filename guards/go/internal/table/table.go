@@ -22,6 +22,7 @@ const (
 	caused      uint8 = 16
 	owned       uint8 = 32
 	scoped      uint8 = 64
+	labelled    uint8 = 128
 )
 
 // Strengths of an edge; the numbers are those of the column lineage.relation.
@@ -33,6 +34,7 @@ const (
 type edge struct {
 	parent   int32
 	strength uint8
+	label    bool // no parent that may have been forgotten
 }
 
 type withdrawal struct {
@@ -56,6 +58,7 @@ type Table struct {
 	expiry      expiries
 	owners      register[[]int32]
 	scopes      register[[]string]
+	labels      register[[]int32]
 	emptied     map[int32]map[string]int64
 	attributes  map[int32]map[int32]int64
 	devices     map[int32][]string
@@ -78,6 +81,7 @@ func New(vocabulary Vocabulary) *Table {
 		expiry:      newExpiries(),
 		owners:      newRegister([]int32{}, slices.Equal[[]int32]),
 		scopes:      newRegister([]string{}, slices.Equal[[]string]),
+		labels:      newRegister([]int32{}, slices.Equal[[]int32]),
 		emptied:     map[int32]map[string]int64{},
 		attributes:  map[int32]map[int32]int64{},
 		devices:     map[int32][]string{},
@@ -142,6 +146,8 @@ func (t *Table) merge(f *Fact) {
 		node := t.intern(f.Node)
 		state(t, &t.scopes, node, f, slices.Compact(slices.Sorted(slices.Values(f.Scopes))))
 		t.flags[node] |= scoped
+	case "label_set":
+		t.labelSet(f)
 	case "holds":
 		t.holds(f)
 	case "cause":
@@ -194,7 +200,7 @@ func (t *Table) intern(of Identifier) int32 {
 	}
 	node = t.names.add(of)
 	flags := uint8(0)
-	if t.vocabulary[of.Kind] == Credential {
+	if t.vocabulary.class(of.Kind) == Credential {
 		flags = credential
 	}
 	t.flags = append(t.flags, flags)
@@ -269,7 +275,7 @@ func (t *Table) link(f *Fact) {
 			return
 		}
 	}
-	t.moreParents[child] = append(t.moreParents[child], edge{parent, strength})
+	t.moreParents[child] = append(t.moreParents[child], edge{parent: parent, strength: strength})
 }
 
 // join makes two identifiers names of one node: two rings become one by one swap.
@@ -306,6 +312,32 @@ func (t *Table) ownerSet(f *Fact) {
 	slices.Sort(set)
 	state(t, &t.owners, node, f, slices.Compact(set))
 	t.flags[node] |= owned
+}
+
+// inDoubt is an authority that gives a node an owner set which nobody meets.
+const inDoubt = ""
+
+// labelSet merges labels. Where its version fell, labels that count may be missing: nobody
+// owns the node until the table is built anew.
+func (t *Table) labelSet(f *Fact) {
+	node := t.intern(f.Node)
+	set := make([]int32, 0, len(f.Labels))
+	for _, label := range f.Labels {
+		set = append(set, t.intern(label))
+	}
+	slices.Sort(set)
+	before := t.rebuild
+	t.rebuild = false
+	state(t, &t.labels, node, f, slices.Compact(set))
+	if t.rebuild {
+		t.owners.put(node, inDoubt, 0, []int32{})
+		t.flags[node] |= owned
+	}
+	t.rebuild = t.rebuild || before
+	t.flags[node] &^= labelled
+	if len(t.labelsOf(node)) > 0 {
+		t.flags[node] |= labelled
+	}
 }
 
 func (t *Table) holds(f *Fact) {

@@ -38,7 +38,7 @@ func nameOf(f *Fact) registerName {
 // note takes in a copy before any is merged.
 func (v *versions) note(f *Fact) {
 	switch f.Kind {
-	case "owner_set", "renewal", "scope_set", "horizon":
+	case "owner_set", "renewal", "scope_set", "label_set", "horizon":
 		if f.varies() {
 			v.take(f, 0, false)
 		}
