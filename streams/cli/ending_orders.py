@@ -156,6 +156,35 @@ def narrow(  # noqa: PLR0913 - each is an option
     )  # fmt: skip
 
 
+@asking(orders_app, "contain")
+def contain(  # noqa: PLR0913 - each is an option
+    client: Client,
+    where: Annotated[
+        str,
+        typer.Option(
+            "--where",
+            metavar="SELECTOR",
+            help="Conditions: label.KEY=VALUE,kind=KIND.",
+        ),
+    ],
+    reason: Reason = "",
+    at: Begin = None,
+    wait: Wait = None,
+    *,
+    aspect: Aspect = "",
+    lasting: Lasting = None,
+    until: Until = None,
+    plan: Planning = False,
+    output: Plain = "table",
+) -> int:
+    """Suspend all that fits a selector, also what is declared later."""
+    given = {"aspect": aspect, "for": lasting, "until": until, "where": where}
+    return _order(
+        client, "suspend", None, None, {"reason": reason, "at": at} | given,
+        wait=wait, output=output, plan=plan,
+    )  # fmt: skip
+
+
 @asking(orders_app, "not-before")
 def not_before(  # noqa: PLR0913 - each is an option
     client: Client,
@@ -198,7 +227,7 @@ def _order(  # noqa: PLR0913 - as the commands
 
     order = Order(
         command,
-        named(names or [], from_file),
+        [] if given.get("where") else named(names or [], from_file),
         {name: value for name, value in given.items() if value not in (None, "")},
     )
     if plan:

@@ -15,6 +15,7 @@ from streams.cli.options import (
     NamesFile,
     Plain,
     PlainGroup,
+    Where,
     Worker,
     asking,
     knowing,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _COMMANDS: Final = {
     "withdrawals": "withdraw", "distrusts": "distrust", "owners": "owners",
+    "labels": "labels",
 }  # fmt: skip
 WAITS: Final = 1
 
@@ -54,6 +56,7 @@ def lift(  # noqa: PLR0913 - each is an option
     reason: Reason,
     authority: Authority = None,
     from_file: NamesFile = None,
+    where: Where = None,
     at: Annotated[
         str | None,
         typer.Option("--at", metavar="TIME", help="Carried out then; default: now."),
@@ -68,9 +71,14 @@ def lift(  # noqa: PLR0913 - each is an option
     from streams.cli.named_in_order import named
     from streams.cli.query import moment_of
 
-    lines = named(names or [], from_file)
     body: dict[str, object] = {"aspect": aspect, "reason": reason}
-    body |= {"identifier": lines[0]} if len(lines) == 1 else {"identifiers": lines}
+    if where is not None:
+        if names or from_file:
+            raise ValueError("give identifiers or --where, and not both")
+        body |= {"where": where}
+    else:
+        lines = named(names or [], from_file)
+        body |= {"identifier": lines[0]} if len(lines) == 1 else {"identifiers": lines}
     body |= {} if at is None else {"at": moment_of(at)}
     more = {} if authority is None else {"authority": authority}
     return order_lift(client, body | more, output)
@@ -144,6 +152,30 @@ def owners(
     body: dict[str, object] = {"identifier": name, "owners": owner, "reason": reason}
     more = {} if authority is None else {"authority": authority}
     return act(client, "owners", body | more, output)
+
+
+@asking(grants_app, "labels")
+def labels(  # noqa: PLR0913 - each is an option
+    client: Client,
+    name: Name,
+    label: Annotated[
+        list[str] | None,
+        typer.Argument(help="Labels, as team=payments.", metavar="KEY=VALUE"),
+    ] = None,
+    *,
+    reason: Reason,
+    clear: Annotated[
+        bool, typer.Option("--clear", help="Take all of its labels away.")
+    ] = False,
+    authority: Authority = None,
+    output: Plain = "table",
+) -> int:
+    """Set the labels, replacing those that the same authority set before."""
+    if clear == bool(label):
+        raise ValueError("give labels as team=payments, or --clear to take all away")
+    body: dict[str, object] = {"identifier": name, "labels": label or []}
+    more = {} if authority is None else {"authority": authority}
+    return act(client, "labels", body | more | {"reason": reason}, output)
 
 
 def act(

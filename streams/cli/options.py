@@ -91,6 +91,14 @@ Planning = Annotated[
     bool,
     typer.Option("--plan", help="Only show what it would reach, and order nothing."),
 ]
+Where = Annotated[
+    str | None,
+    typer.Option(
+        "--where",
+        metavar="SELECTOR",
+        help="What is meant: label.KEY=VALUE,kind=KIND.",
+    ),
+]
 SourceName = Annotated[
     str | None,
     typer.Option(

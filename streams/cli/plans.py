@@ -36,7 +36,7 @@ def show_plan(client: Client, order: Order, output: str) -> int:
     from streams.cli.revoke import dated
 
     names = [each.strip() for each in order.names]
-    named: dict[str, object] = {"identifiers": names}
+    named: dict[str, object] = {"identifiers": names} if names else {}
     if len(names) == 1:
         named = {"identifier": names[0]}
     act = order.command.replace("-", "_")

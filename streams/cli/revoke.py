@@ -122,7 +122,7 @@ def follow(  # noqa: PLR0913 - as `carry_out`
     # An earlier version of the server says less.
     names = answer.get("identifiers", [body.get("identifier", "")])
     name = names[0]
-    if settled(worker, name, answer["token"]) is None:
+    if "where" not in answer and settled(worker, name, answer["token"]) is None:
         what = "accepted; the server's table does not show it yet"
         to_stderr(command, what)
     end = time.monotonic() + (wait or 0.0)
@@ -188,7 +188,10 @@ def _order(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Send an order; its body and the answer. Names unknown so far are noted."""
     body = dated(order)
-    if len(order.names) > 1:
+    if not order.names:
+        answer = client.post(PATHS[order.command], body)
+        strangers = answer.get("unknown") or ()
+    elif len(order.names) > 1:
         answer = client.post(PATHS[order.command], body | {"identifiers": order.names})
         strangers = answer.get("unknown") or ()
     else:
@@ -226,7 +229,9 @@ def _done(answer: dict[str, Any], shown: list[str]) -> str:
     effects = answer.get("effects", {})
     many = answer.get("count", len(shown))
     called = f"{many} identifiers"
-    if many == len(shown) <= SHOWN:
+    if "where" in answer:
+        called = f"what is where {clean(answer['where'])}"
+    elif many == len(shown) <= SHOWN:
         called = ", ".join(map(clean, shown))
     said = _said(answer["effect"] if len(effects) <= 1 else "revoke", answer, called)
     if len(effects) > 1:  # names that can be given again among others

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from agents_registry.identifiers import Identifier
+    from agents_registry.steps import Steps
     from streams.http.auth import CredentialHolder, Tokens
     from streams.http.operators import Operators
     from streams.services.approval_queue import ApprovalQueue
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
     from streams.stages.ingest.ingress import Origin
 
 NAMED: Final = {"identifier", "reason"}
-LIFTS: Final = frozenset({"reason", "aspect", "authority", "at"})
+LIFTS: Final = frozenset({"reason", "aspect", "authority", "at", "where"})
+LABELS: Final = frozenset({"reason", "labels", "authority"})
 
 
 @define(eq=False)
@@ -55,6 +57,7 @@ class Acts:
         app.router.add_post("/v1/withdrawals", self.withdraw)
         app.router.add_post("/v1/distrusts", self.distrust)
         app.router.add_post("/v1/owners", self.owners)
+        app.router.add_post("/v1/labels", self.labels)
         app.router.add_get("/v1/approvals", self.approvals, allow_head=False)
         app.router.add_post("/v1/approvals/{id}/approve", self.approve)
         app.router.add_post("/v1/approvals/{id}/reject", self.reject)
@@ -65,13 +68,34 @@ class Acts:
         body, entries = await self._operators.opened_order(request, holder)
         _check_fields(body, LIFTS)
         origin = self._operators.origin_as(body.get("authority"), holder)
+        names: tuple[Identifier, ...] = ()
+        if body.get("where") is None:
+            names, _ = await self._operators.all_named(entries)
+        elif entries != [None]:
+            raise unreadable("give where or identifiers, and not both")
+        return await self._made(acts.lifting, (body, origin, self._id(), names), holder)
+
+    async def labels(self, request: web.Request) -> web.Response:
+        """Say which labels something carries."""
+        holder = self._tokens.holder(request, "restorer")
+        body, entries = await self._operators.opened_order(request, holder)
+        _check_fields(body, LABELS)
+        origin = self._operators.origin_as(body.get("authority"), holder)
         names, _ = await self._operators.all_named(entries)
+        given = (body, origin, self._id(), names)
+        return await self._made(acts.labelling, given, holder)
+
+    async def _made(
+        self,
+        make: Callable[..., Steps[OperatorAct]],
+        given: tuple[Any, ...],
+        holder: CredentialHolder,
+    ) -> web.Response:
         try:
-            lifting = acts.lifting(body, origin, self._id(), names)
-            act = await in_turns(lifting)
+            act = await in_turns(make(*given))
         except acts.ActError as error:
             raise unreadable(str(error)) from error
-        return await self._write(act, origin, holder)
+        return await self._write(act, given[1], holder)
 
     async def withdraw(self, request: web.Request) -> web.Response:
         """Take one fact back."""

@@ -25,7 +25,7 @@ from streams.stages.ingest.acts import ActError, OperatorAct
 from streams.stages.ingest.approvals import Pending, Scheduled
 from streams.stages.ingest.ending_orders import FIELDS, EndingOrder
 from streams.stages.ingest.entitlement import OPERATORS
-from streams.stages.ingest.order_names import called
+from streams.stages.ingest.order_names import called, where_called
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -139,10 +139,13 @@ class EndingOrders:
             ending = EndingOrder.read(act, body, origin.received_at)
         except ActError as error:
             raise unreadable(str(error)) from error
-        names, count = await self._operators.all_named(entries)
+        names, count = await self._meant(ending, entries)
         order = self._desk.fresh_id()
         causes = await in_turns(_causes(ending, names, origin, order, holder.name))
-        summary = ending.summary(await asyncio.to_thread(called, names))
+        if ending.where is not None:
+            summary = ending.summary(where_called(ending.where))
+        else:
+            summary = ending.summary(await asyncio.to_thread(called, names))
         act_of = OperatorAct(
             act, summary, ending.reason, causes, order=order, due_at=ending.due_at
         )
@@ -150,6 +153,19 @@ class EndingOrders:
             ending=ending, names=names, given=count, origin=origin, causes=causes,
             act=act_of,
         )  # fmt: skip
+
+    async def _meant(
+        self, ending: EndingOrder, entries: Sequence[Any]
+    ) -> tuple[tuple[Identifier, ...], int]:
+        """Targets of an order, and how many identifiers were given."""
+        if ending.where is None:
+            return await self._operators.all_named(entries)
+        self._operators.check_selector(ending.where)
+        target = ending.where.cause_parts()[0]
+        # A plan gives what it was told that its order ends.
+        if any(entry not in (None, str(target)) for entry in entries):
+            raise unreadable("give where or identifiers, and not both")
+        return (target,), 1
 
     async def _order(self, act: str, request: web.Request) -> web.Response:
         holder = self._tokens.holder(request, "revoker")
@@ -166,7 +182,9 @@ class EndingOrders:
             holder: who gives it.
             note: what the audit line says behind what is done.
         """
-        nobody_knows = await in_turns(self._unknown(order.names))
+        where = order.ending.where
+        named = order.names if where is None else (*where.labels, *where.owners)
+        nobody_knows = await in_turns(self._unknown(named))
         over = None
         if self.limit is not None:
             beside = order.given - 1
@@ -227,6 +245,7 @@ def _written(
         "effects": effects,
         "at": rfc3339(ending.at),
         "until": rfc3339(ending.until),
+        **({} if ending.where is None else {"where": ending.where.text()}),
         "summary": order.act.summary,
         "token": receipt.token,
         "unknown": None if nobody_knows is None else nobody_knows[:MOST_TOLD],

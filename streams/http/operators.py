@@ -28,6 +28,7 @@ from streams.services.typed_names import (
     VaultError,
     identifier_of_kind,
     is_plain,
+    unknown_kind,
 )
 from streams.stages.ingest.acts import MAX_REASON, OperatorAct
 from streams.stages.ingest.approvals import Pending, Scheduled
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from agents_registry.steps import Steps
     from streams.http.auth import CredentialHolder, Tokens
     from streams.http.unknown_targets import FactLookup
+    from streams.model.selectors import Selector
     from streams.services.approval_queue import ApprovalQueue
     from streams.services.blast_limit import BlastLimit
     from streams.services.reading import RecordReader
@@ -188,6 +190,18 @@ class Operators:
             raise unreadable(str(error)) from error
         # From here on only what the logs call it: the name given may be a secret.
         return await self._in_logs(read) if isinstance(read, Identifier) else read
+
+    def check_selector(self, where: Selector) -> None:
+        """Refuse a selector that names what the settings do not have.
+
+        Raises:
+            ProblemError: 422.
+        """
+        for kind in (*where.kinds, *(owner.kind for owner in where.owners)):
+            if kind not in self._vocabulary:
+                raise unreadable(f"where: {unknown_kind(kind, self._vocabulary)}")
+        for name in where.authorities:
+            self._authority(name)
 
     async def all_named(
         self, entries: Sequence[Any]

@@ -185,6 +185,7 @@ ROUTES: Final = (
     _of_ingress("POST", "/v1/withdrawals", again=False),
     _of_ingress("POST", "/v1/distrusts", again=False),
     _of_ingress("POST", "/v1/owners", again=False),
+    _of_ingress("POST", "/v1/labels", again=False),
     _of_ingress("GET", "/v1/actuators"),
     _of_ingress(
         "GET", "/v1/actuators/{name}", query=frozenset({"cause", "limit", "state"})

@@ -13,7 +13,7 @@ from attrs import define
 
 from agents_registry import inventory
 from agents_registry.causes import reference
-from agents_registry.identifiers import ATTRIBUTE
+from agents_registry.identifiers import ATTRIBUTE, class_of
 from agents_registry.lineage import NONE
 from enforcement.turns import undisturbed
 from streams.http.names import as_given, hashed, vault_silent
@@ -210,7 +210,8 @@ class Queries:
         """Refuse what no source can ever tell of: mostly it is a slip of the pen."""
         lineage = self._tables.table(request.query.get("realm")).registry.lineage
         kind = name.kind
-        declared = kind in lineage.vocabulary or kind.startswith(ATTRIBUTE)
+        known = class_of(kind, lineage.vocabulary) is not None
+        declared = known or kind.startswith(ATTRIBUTE)
         # Of a mapping that was taken out of the settings the table may know names.
         if not declared and lineage.find(name) == NONE:
             raise ValueError(unknown_kind(kind, lineage.vocabulary))

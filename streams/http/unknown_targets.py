@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from agents_registry.facts import Distrust, Lift, OwnerSet, Withdraw
+from agents_registry.facts import Distrust, LabelSet, Lift, OwnerSet, Withdraw
 from enforcement.turns import in_turns
 from streams.stages.ingest.entitlement import OPERATORS
 
@@ -25,6 +25,7 @@ _SO_FAR: Final = {
     "withdraw": "nothing is known of {} so far, and nothing is taken back by this",
     "lift": "nothing is known of {} so far, and no suspension ends by this",
     "owners": "nothing is known of {} so far",
+    "labels": "nothing is known of {} so far",
 }
 NO_FACT: Final = (
     "the log has no {kind} {fact} of {name}, and nothing is taken back by this; "
@@ -66,8 +67,8 @@ async def unknown_in(
     distrust = next((one for one in act.facts if isinstance(one, Distrust)), None)
     if distrust is not None:
         return await _of_distrust(distrust, log, authorities)
-    named = (one for one in act.facts if isinstance(one, Lift | OwnerSet | Withdraw))
-    names = (one.node if isinstance(one, OwnerSet) else one.target for one in named)
+    names = [one.target for one in act.facts if isinstance(one, Lift | Withdraw)]
+    names += [one.node for one in act.facts if isinstance(one, LabelSet | OwnerSet)]
     found = await in_turns(_looked_up(names, known))
     if None in found.values():
         return {"unknown": None}

@@ -69,6 +69,8 @@ class Lifecycle(NamedTuple):
         attributes: that the primary identifier holds, in plain as
             `streams.model.attributes` writes them; ingress makes keyed hashes of them.
             Identifiers of such kinds are the target of a cause alone.
+        labels: of the primary identifier, all that the source knows of; None: it says
+            nothing of them.
     """
 
     source: str
@@ -95,6 +97,7 @@ class Lifecycle(NamedTuple):
     device: str | None = None
     tenant: str | None = None
     attributes: tuple[Identifier, ...] = ()
+    labels: tuple[Identifier, ...] | None = None
 
 
 class Access(NamedTuple):

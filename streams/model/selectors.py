@@ -9,20 +9,21 @@ with a backslash before it.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import TYPE_CHECKING, Final
 
 from attrs import field, frozen
 
-from agents_registry.identifiers import Identifier
+from agents_registry.identifiers import LABEL, Identifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-LABEL: Final = "label."  # begins the kinds of labels
 OWNER_OF: Final = "owner.of"
 AUTHORITY_OF: Final = "authority.of"
 MOST: Final = 16  # conditions
+MOST_ASPECT: Final = 200  # characters
 FORM: Final = "owner=person.id:ann,label.team=payments,kind=github.token,authority=okta"
 _KEY: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _KIND: Final = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
@@ -122,6 +123,17 @@ class Selector:
         return ",".join(
             f"{name}={_escaped(value)}" for name, value in self._conditions()
         )
+
+    @property
+    def aspect(self) -> str:
+        """Aspect of what is ended by it, unless another one is given.
+
+        So a lift by the same selector ends that, and nothing else on its target.
+        """
+        text = self.text()
+        if len(text) <= MOST_ASPECT:
+            return text
+        return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
     def cause_parts(
         self,

@@ -170,6 +170,9 @@ class SecretNames:
         )
         if isinstance(record, Lifecycle):
             record = record._replace(owners=self._all(record.owners))
+        if isinstance(record, Lifecycle) and record.labels is not None:
+            safe = [one for one in record.labels if not self.is_secret(one)]
+            record = record._replace(labels=tuple(safe))
         return record
 
     def _hashed(self, record: Lifecycle) -> Lifecycle:
@@ -272,6 +275,7 @@ def _named(record: Record) -> Iterator[Identifier]:
         yield tie.parent
     if isinstance(record, Lifecycle):
         yield from record.owners
+        yield from record.labels or ()
 
 
 def _ends(record: Lifecycle | Access) -> bool:

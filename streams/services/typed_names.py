@@ -5,7 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
-from agents_registry.identifiers import Identifier
+from agents_registry.identifiers import Identifier, class_of
 from streams.model import documents
 from streams.services.secret_names import PlainSecretError
 from streams.sources.aws.identity import principal_of
@@ -106,7 +106,7 @@ def identifier_of_kind(
     if not plain and secrets.plain(text) is not None:
         raise PlainSecretError(documents.GIVE_THE_HASH)
     identifier = identifier_of(text)
-    if identifier.kind not in vocabulary:
+    if class_of(identifier.kind, vocabulary) is None:
         raise ValueError(unknown_kind(identifier.kind, vocabulary))
     if not plain and is_plain_secret(identifier):
         raise UnhashedError(identifier.kind)

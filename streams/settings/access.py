@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from streams.model.strict import Strict
 
 Role = Literal["ingest", "viewer", "revoker", "restorer", "admin", "guard"]
-Act = Literal["lift", "withdraw", "distrust", "owners", "adopt"]
+Act = Literal["lift", "withdraw", "distrust", "owners", "labels", "adopt"]
 GuardPatterns = tuple[Annotated[str, Field(min_length=1, max_length=128)], ...]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 

@@ -67,6 +67,7 @@ ROUTES: dict[str, Any] = {
     "POST /v1/withdrawals": {"restorer"},
     "POST /v1/distrusts": {"restorer"},
     "POST /v1/owners": {"restorer"},
+    "POST /v1/labels": {"restorer"},
     "GET /v1/actuators": WATCHERS,
     "GET /v1/actuators/{name}": WATCHERS,
     "POST /v1/actuators/{name}/approvals": {"restorer"},

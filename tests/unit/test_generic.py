@@ -9,10 +9,13 @@ import orjson
 import pytest
 import yaml
 
+from agents_registry.facts import LabelSet
 from streams.model.records import Access, DeadLetter, Lifecycle, Record
 from streams.model.times import rfc3339
+from streams.services.secret_names import SecretNames
 from streams.sources.mapped.generic import Generic
 from streams.sources.mapped.mapping import MappingError, load_mapping
+from streams.stages.ingest.ingress import Origin, facts_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,6 +86,37 @@ def test_an_issue_is_read_with_all_its_values() -> None:
 def test_a_failed_event_changes_nothing(ok: object) -> None:
     """Success is the mapping's to name, and absent is not success."""
     assert [] == read({"what": "key issued", "ok": ok, "keys": [{"id": 1}]})
+
+
+def test_labels_are_read_where_the_mapping_says_so() -> None:
+    """One that has none of them says nothing of labels; a secret is none."""
+    text = BASE.replace(
+        "    expires_at: until\n",
+        "    expires_at: until\n    labels: {team: tags.team, env: tags.env}\n",
+    )
+    event = {"what": "key issued", "ok": True, "keys": [{"id": 12}], "bot": "b1"}
+    tags = {"team": ["payments", "search"], "env": 7, "more": "x"}
+    (issue,) = read(event | {"tags": tags}, text)
+    assert isinstance(issue, Lifecycle)
+    assert issue.labels == (
+        ("label.team", "payments"), ("label.team", "search"), ("label.env", "7"),
+    )  # fmt: skip
+    origin = Origin("shop", "r", 5)
+    (labels,) = [one for one in facts_of(issue, origin) if isinstance(one, LabelSet)]
+    assert (labels.node, labels.labels) == (("shop.key", "12"), issue.labels)
+    secret = tags | {"team": "ghp_" + "a1B2" * 9}
+    (issue,) = read(event | {"tags": secret}, text)
+    concealed = SecretNames().conceal(issue)
+    assert isinstance(concealed, Lifecycle)
+    assert concealed.labels == (("label.env", "7"),)
+    for rules in (text, BASE):
+        (issue,) = read(event, rules)
+        assert isinstance(issue, Lifecycle)
+        assert issue.labels is None
+        assert not any(isinstance(one, LabelSet) for one in facts_of(issue, origin))
+    wrong = BASE.replace("    reason: why\n", "    labels: {team: why}\n")
+    with pytest.raises(MappingError, match="labels are of a lifecycle rule"):
+        load_mapping(wrong, "shop.yaml")
 
 
 def test_conditions_choose_the_rule() -> None:

@@ -19,7 +19,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from agents_registry.identifiers import MAX_VALUE_BYTES, Identifier
+from agents_registry.identifiers import LABEL, MAX_VALUE_BYTES, Identifier
+from streams.model.declared_entry import MAX_LABELS
 from streams.model.records import ENDING_EFFECTS, Access, DeadLetter, Lifecycle, Parent
 from streams.model.times import sound_time
 from streams.sources.reading.dialect import DialectEvent, EventReader, read_time
@@ -119,6 +120,7 @@ class Generic(EventReader):
             aspect=rule.aspect,
             not_before=_time(body, rule.not_before),
             issued_at=_time(body, rule.issued_at),
+            labels=_labels(rule, body),
         )
 
     def _access(
@@ -201,14 +203,28 @@ def _parents(
 
 
 def _values(named: MappedIdentifier, body: dict[str, Any]) -> Iterator[str]:
-    value = find(body, named.path)
+    return _texts(named.path, named.prefix, body)
+
+
+def _texts(path: Path, prefix: str, body: dict[str, Any]) -> Iterator[str]:
+    value = find(body, path)
     for one in value if isinstance(value, list) else (value,):
         written = as_text(one)
         if written is None:
             continue
-        written = named.prefix + written
+        written = prefix + written
         if len(written.encode(errors="replace")) <= MAX_VALUE_BYTES:
             yield written
+
+
+def _labels(rule: Rule, body: dict[str, Any]) -> tuple[Identifier, ...] | None:
+    """Labels of an event; one that has none of them says nothing of labels."""
+    found = {
+        Identifier(LABEL + key, value): None
+        for key, path in rule.labels.items()
+        for value in _texts(path, "", body)
+    }
+    return tuple(found)[:MAX_LABELS] or None
 
 
 def _scope(rule: Rule, body: dict[str, Any]) -> tuple[str, ...] | None:

@@ -92,6 +92,9 @@ class When(Strict):
     where: tuple[Condition, ...] = ()
 
 
+LabelKey = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+
+
 class MappedIdentifier(Strict):
     """An identifier: its kind, where its value stands, and what goes before it."""
 
@@ -146,6 +149,7 @@ class Rule(Strict):
     parents: tuple[NamedParent, ...] = ()
     owner: Path | None = None
     owners: tuple[MappedIdentifier, ...] = ()
+    labels: dict[LabelKey, Path] = Field(default_factory=dict)
     actor: tuple[MappedIdentifier, ...] = ()
     scope: Scope | None = None
     expires_at: Path | None = None
@@ -168,6 +172,9 @@ class Rule(Strict):
             raise ValueError(message)
         if self.record == "access" and self.effect is not None:
             message = "an access rule has no effect"
+            raise ValueError(message)
+        if self.labels and self.effect not in ("issue", "none"):
+            message = "labels are of a lifecycle rule with the effect issue or none"
             raise ValueError(message)
         if self.outcome is not None and self.record == "lifecycle":
             message = "outcome is for access; a lifecycle rule has success"

@@ -16,15 +16,18 @@ from attrs import evolve, frozen
 from agents_registry.facts import (
     FACTS,
     Distrust,
+    LabelSet,
     Lift,
     OwnerSet,
     Withdraw,
 )
-from streams.model.declared_entry import MAX_OWNERS
+from agents_registry.identifiers import LABEL
+from streams.model.declared_entry import MAX_LABELS, MAX_OWNERS
+from streams.model.selectors import Selector, SelectorError, is_label, label
 from streams.model.times import DAY, SECOND, rfc3339, typed_time
 from streams.stages.ingest.entitlement import OPERATORS
 from streams.stages.ingest.ingress import said_by
-from streams.stages.ingest.order_names import called
+from streams.stages.ingest.order_names import called, where_called
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,6 +39,10 @@ if TYPE_CHECKING:
 
 MAX_REASON: Final = 1000  # characters
 MAX_NAME: Final = 200  # characters
+ONE_LABEL: Final = (
+    "give one label and any number of kinds, such as label.team=payments,kind=jwt.jti; "
+    "owners, authorities and several labels cannot be joined yet"
+)
 LONGEST: Final = 366 * DAY  # until an order begins, and until it ends by itself
 NOISE: Final = 2 * SECOND  # a clock that is so far ahead is none that lies
 _ID: Final = re.compile(r"[0-9a-f]{64}")
@@ -51,7 +58,7 @@ class OperatorAct:
     """What an operator decided.
 
     Attributes:
-        kind: lift, withdraw, distrust, owners or adopt; or of an order that ends.
+        kind: lift, withdraw, distrust, owners, labels or adopt; or of one that ends.
         summary: one line for people.
         reason: why, as the operator says.
         facts: what it writes.
@@ -79,6 +86,37 @@ def reason_of(body: Mapping[str, Any]) -> str:
     if not isinstance(reason, str) or not reason.strip() or len(reason) > MAX_REASON:
         raise ActError(f"give a reason, a text of at most {MAX_REASON} characters")
     return reason.strip()
+
+
+def selector_of(body: Mapping[str, Any]) -> Selector | None:
+    """Read what an order means by ``where`` in place of names.
+
+    Raises:
+        ActError: it is no selector.
+    """
+    text = body.get("where")
+    if text is None:
+        return None
+    try:
+        where = Selector.parse(text if isinstance(text, str) else "")
+    except SelectorError as error:
+        raise ActError(f"where: {error}") from error
+    target, further, _ = where.cause_parts()
+    if further or not is_label(target):
+        raise ActError(f"where: {ONE_LABEL}")
+    return where
+
+
+def aspect_of(body: Mapping[str, Any], where: Selector | None) -> str:
+    """Read the aspect of an order; that of a selector is its own, unless one is given.
+
+    Raises:
+        ActError: it is no text.
+    """
+    aspect = body.get("aspect") or ""
+    if not isinstance(aspect, str) or len(aspect) > MAX_NAME:
+        raise ActError(f"aspect is a text of at most {MAX_NAME} characters")
+    return aspect or ("" if where is None else where.aspect)
 
 
 def begins_at(value: Any, now: int) -> int:
@@ -123,11 +161,14 @@ def lifting(
     Raises:
         ActError: it cannot be read.
     """
-    aspect, now = _text(body, "aspect", ""), origin.received_at
+    now = origin.received_at
     reason, at = reason_of(body), begins_at(body.get("at"), now)
+    where = selector_of(body)
+    if where is not None:
+        names = (where.cause_parts()[0],)
     if at < now - NOISE:
         raise ActError("at lies in the past: a lift ends what was suspended until now")
-    due_at = at if at > now else None
+    due_at, aspect = at if at > now else None, aspect_of(body, where)
     then = evolve(origin, received_at=max(at, now))
     facts = []
     for number, name in enumerate(names, 1):
@@ -135,8 +176,8 @@ def lifting(
         # Stamped: our clock, not that of the authority.
         said = said_by(then, event_id=f"{event_id}/{number}")
         facts.append(Lift(**said, target=name, aspect=aspect))
-    summary = f"lift {called(names)}"
-    summary += f", aspect {aspect}" if aspect else ""
+    summary = f"lift {called(names) if where is None else where_called(where)}"
+    summary += f", aspect {aspect}" if aspect and where is None else ""
     summary += f", as {origin.authority}"
     summary += f", at {rfc3339(at)}" if due_at else ""
     return OperatorAct(
@@ -203,6 +244,45 @@ def distrust(body: Mapping[str, Any], origin: Origin, event_id: str) -> Operator
     span = f"received from {rfc3339(since)} to {rfc3339(until)}"
     summary = f"distrust the key {key} of {suspect}, {span}"
     return OperatorAct("distrust", summary, reason_of(body), (fact,))
+
+
+def labelling(
+    body: Mapping[str, Any],
+    origin: Origin,
+    event_id: str,
+    names: tuple[Identifier, ...],
+) -> Steps[OperatorAct]:
+    """Say which labels names carry: ``labels``, ``authority``, ``reason``.
+
+    They replace those that the same authority set before; an empty list takes all away.
+
+    Raises:
+        ActError: it cannot be read.
+    """
+    given, reason = body.get("labels"), reason_of(body)
+    if not isinstance(given, list) or len(given) > MAX_LABELS:
+        raise ActError(f"labels is a list of at most {MAX_LABELS} texts, key=value")
+    labels = tuple(dict.fromkeys(map(_label, given)))
+    facts = []
+    for name in names:
+        yield
+        if is_label(name):
+            raise ActError(f"{name} is a label itself")
+        facts.append(LabelSet(**_now(origin, event_id), node=name, labels=labels))
+    shown = ", ".join(f"{each.kind[len(LABEL) :]}={each.value}" for each in labels)
+    summary = f"set the labels of {called(names)} to {shown or 'none'}"
+    summary += f", as {origin.authority}"
+    return OperatorAct("labels", summary, reason, tuple(facts))
+
+
+def _label(text: Any) -> Identifier:
+    key, equals, value = text.partition("=") if isinstance(text, str) else ("", "", "")
+    if not equals:
+        raise ActError(f"{text!r:.80} is no label: write it as team=payments")
+    try:
+        return label(key.strip(), value.strip())
+    except SelectorError as error:
+        raise ActError(str(error)) from error
 
 
 def owners(

@@ -19,7 +19,9 @@ from streams.stages.ingest.acts import (
     MAX_NAME,
     MAX_REASON,
     ActError,
+    aspect_of,
     begins_at,
+    selector_of,
     time_of,
 )
 from streams.stages.ingest.ingress import told
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agents_registry.identifiers import Identifier
+    from streams.model.selectors import Selector
     from streams.stages.ingest.ingress import Origin
 
 MOST_SCOPES: Final = 256
@@ -37,8 +40,8 @@ EFFECTS: Final = {
     "narrow": Effect.NARROW,
     "not_before": Effect.NOT_BEFORE,
 }
-# Of what is for good an end is refused, with what to do instead.
-_COMMON: Final = frozenset({"reason", "at", "until", "for"})
+# Of what is for good an end and a selector are refused, with what to do instead.
+_COMMON: Final = frozenset({"reason", "at", "until", "for", "where"})
 _LIFTABLE: Final = _COMMON | {"aspect"}
 FIELDS: Final = {
     "revoke": _COMMON,
@@ -63,6 +66,7 @@ class EndingOrder:
         until: when it ends by itself (ns); None: never.
         aspect: what a lift must name to end this and nothing else.
         scopes: what a narrow leaves.
+        where: what it means in place of names.
     """
 
     act: str
@@ -72,6 +76,7 @@ class EndingOrder:
     until: int | None = None
     aspect: str = ""
     scopes: tuple[str, ...] = ()
+    where: Selector | None = None
 
     @classmethod
     def read(cls, act: str, body: Mapping[str, Any], now: int) -> EndingOrder:
@@ -85,14 +90,20 @@ class EndingOrder:
         Raises:
             ActError: it cannot be read, or contradicts itself.
         """
-        at = begins_at(body.get("at"), now)
+        at, where = begins_at(body.get("at"), now), selector_of(body)
+        liftable = EFFECTS[act] in (Effect.SUSPEND, Effect.NARROW)
+        if where is not None and not liftable:
+            raise ActError(
+                f"a {_called(act)} names identifiers: suspend what is where, or name it"
+            )
         return cls(
             act=act,
             reason=_reason(body.get("reason")),
             at=at,
             now=now,
             until=_end(act, body, max(at, now)),
-            aspect=_aspect(body.get("aspect")),
+            aspect=aspect_of(body, where),
+            where=where,
             scopes=_scopes(body.get("scopes")) if act == "narrow" else (),
         )
 
@@ -119,6 +130,10 @@ class EndingOrder:
         if effect is Effect.REVOKE and target.kind in REUSABLE_KINDS:
             effect = Effect.NOT_BEFORE
         more: dict[str, Any] = {} if self.until is None else {"until": self.until}
+        if self.where is not None:
+            target, where, kinds = self.where.cause_parts()
+            more |= {"kinds": kinds} if kinds else {}
+            more |= {"where": where} if where else {}
         return Cause(
             authority=origin.authority,
             event_id=event_id,
@@ -140,8 +155,8 @@ class EndingOrder:
 
     def summary(self, called: str) -> str:
         """One line on what is done to something."""
-        said = f"{self.act.replace('_', '-')} {called} at {rfc3339(self.at)}"
-        if self.aspect:
+        said = f"{_called(self.act)} {called} at {rfc3339(self.at)}"
+        if self.aspect and (self.where is None or self.aspect != self.where.aspect):
             said += f", aspect {self.aspect}"
         if self.scopes:
             said += f", leaving {', '.join(self.scopes)}"
@@ -160,7 +175,7 @@ def _end(act: str, body: Mapping[str, Any], begin: int) -> int | None:
     if until is None and span is None:
         return None
     if EFFECTS[act] not in (Effect.SUSPEND, Effect.NARROW):
-        raise ActError(FINAL.format("a " + act.replace("_", "-")))
+        raise ActError(FINAL.format("a " + _called(act)))
     if until is not None and span is not None:
         raise ActError("give until or for, and not both")
     if span is not None:
@@ -176,11 +191,8 @@ def _end(act: str, body: Mapping[str, Any], begin: int) -> int | None:
     return end
 
 
-def _aspect(value: Any) -> str:
-    aspect = "" if value is None else value
-    if not isinstance(aspect, str) or len(aspect) > MAX_NAME:
-        raise ActError(f"aspect is a text of at most {MAX_NAME} characters")
-    return aspect
+def _called(act: str) -> str:
+    return act.replace("_", "-")
 
 
 def _scopes(value: Any) -> tuple[str, ...]:

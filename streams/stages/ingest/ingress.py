@@ -19,6 +19,7 @@ from agents_registry.facts import (
     Effect,
     Fact,
     Holds,
+    LabelSet,
     Lift,
     Node,
     OwnerSet,
@@ -151,6 +152,8 @@ def _of_lifecycle(
         yield Renewal(node=primary, expires_at=record.expires_at, **common)
     if record.scope is not None and record.effect == "issue":
         yield ScopeSet(node=primary, scopes=record.scope, **common)
+    if record.labels is not None and record.effect in ("issue", None):
+        yield LabelSet(node=primary, labels=record.labels, **common)
     yield from _held(record, common)
     aspect = _lifted(record, primary)
     for target in _targets(record):

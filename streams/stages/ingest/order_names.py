@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from agents_registry.identifiers import Identifier
+    from streams.model.selectors import Selector
 
 MOST_SHOWN: Final = 16
 
@@ -19,6 +20,11 @@ def called(names: Iterable[Identifier]) -> str:
     if len(texts) <= MOST_SHOWN:
         return ", ".join(texts)
     return f"{len(texts)} identifiers (sha256 {digest_of(texts)})"
+
+
+def where_called(where: Selector) -> str:
+    """Return what a selector means, as a line shows it."""
+    return f"what is where {where.text()}"
 
 
 def digest_of(texts: Iterable[str]) -> str:
