@@ -146,6 +146,11 @@ class FakeActuator(Actuator):
             raise RequestError("timeout")  # done, and nobody heard of it
         return ActAnswer(done=True, said="200")
 
+    async def rehearse(self, step: EndStep) -> ActAnswer | None:
+        """Say what a dry run would."""
+        await self.issuer.answers()
+        return ActAnswer(done=True, said=f"would {step.act}")
+
     async def probe(self, target: EndTarget) -> Probed:
         """Tell the truth, where it answers."""
         await self.issuer.answers()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import http
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -16,7 +18,7 @@ from streams.http.bodies import json_object
 from streams.http.problems import not_found, unreadable
 from streams.model.times import rfc3339
 from streams.ports.keyed_store import ENDING_ORDER, Put, part
-from streams.services.ending_book import SHOWN, summary
+from streams.services.ending_book import SHOWN
 from streams.stages.ending.items import EndingState
 from streams.stages.ingest.acts import MAX_REASON
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 MOST: Final = 1000  # items of one answer
 OPEN_SHOWN: Final = ("pending", "unreachable")
+STEP: Final = 1023  # a mask: items counted between two turns of others
 NOT_ENDED: Final = 100  # identifiers that closure names
 
 
@@ -90,20 +93,26 @@ class ActuatorPages:
         """Say how far the ends at issuers are of what a revocation reaches."""
         self._tokens.holder(request, "viewer", "revoker", any_realm=True)
         cause = request.match_info["id"]
-        items = self._book.of_cause(cause)
-        settings = self._speakers.settings.actuators
-        rows = []
-        for name in settings:
-            own = [each for each in items if each.actuator == name]
-            rows.append({"actuator": name} | summary(own))
-        named = [each for each in items if each.shown != "ended"]
+        counts: Counter[tuple[str, str]] = Counter()
+        named: list[EndingItem] = []
+        for count, each in enumerate(self._book.of_cause(cause)):
+            if not count & STEP:
+                await asyncio.sleep(0)  # there may be very many
+            counts[each.actuator, each.shown] += 1
+            if each.shown != "ended" and len(named) < NOT_ENDED:
+                named.append(each)
+        rows: list[dict[str, Any]] = [
+            {"actuator": name} | {shown: counts[name, shown] for shown in SHOWN}
+            for name in self._speakers.settings.actuators
+        ]
+        total = {shown: sum(row[shown] for row in rows) for shown in SHOWN}
         named.sort(key=lambda each: (each.shown, str(each.identifier)))
         answer = {
             "id": cause,
-            "state": self._state(cause, items),
-            **summary(items),
+            "state": self._state(cause, {shown for _, shown in counts}),
+            **total,
             "actuators": rows,
-            "not_ended": list(map(_item, named[:NOT_ENDED])),
+            "not_ended": list(map(_item, named)),
         }
         return json_answer(answer)
 
@@ -195,11 +204,10 @@ class ActuatorPages:
             "last_error_at": None if trouble is None else rfc3339(trouble.changed),
         }
 
-    def _state(self, cause: str, items: list[EndingItem]) -> str:
+    def _state(self, cause: str, found: set[str]) -> str:
         settings = self._speakers.settings.actuators
         if all(each.mode == "off" for each in settings.values()):
             return "off"
-        found = {each.shown for each in items}
         if not self._book.is_planned(cause) or found.intersection(OPEN_SHOWN):
             return "pending"
         return "ended" if found <= {"ended"} else "partial"

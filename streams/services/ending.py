@@ -31,7 +31,7 @@ from streams.stages.ending.progress import condemned_anew, no_more_condemned, no
 from streams.stages.ending.queue import EndingQueue
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from agents_registry.cause_rows import RecordedCause
@@ -55,6 +55,9 @@ WAITS: Final = {
     "automatic": "waits for an approval: its cause reaches more than the limit",
 }
 _BY_KIND: Final = Ending("")  # of kinds that no actuator ends
+
+STEP: Final = 255  # a mask: items looked at between two turns of others
+Change = tuple[EndingItem | None, EndingItem]  # as it was seen, and as it is to be
 
 log = structlog.get_logger()
 
@@ -143,10 +146,10 @@ class EndingRounds:
             return
         causes = await undisturbed(registry, lambda: standing_causes(registry, now))
         standing = {cause.digest.hex() for cause in causes}
-        await self._keep(self._lifted(standing))
+        await self._keep([each async for each in self._lifted(standing)])
         for cause in causes:
-            await self._keep([item async for item in self._planned(cause)])
-        await self._keep(self._admitted(standing))
+            await self._keep([each async for each in self._planned(cause)])
+        await self._keep([each async for each in self._admitted(standing)])
         recent = self._clock() - WAITED_FOR
         waited = [each.digest.hex() for each in causes if each.at >= recent]
         await self._records.note_planned(waited)
@@ -158,35 +161,47 @@ class EndingRounds:
         before = self._clock() - KEPT
         old = [
             item
-            for item in self.queue.items()
+            async for item in self._all()
             if item.state not in LOOKED_FOR and item.changed < before
         ]
         await self._records.forget(old)
         for item in old:
             self.queue.drop(item)
 
-    async def _keep(self, items: Iterable[EndingItem]) -> None:
-        """Keep what changed, and let it be worked on."""
-        changed = list(items)
-        for start in range(0, len(changed), AT_ONCE):
-            some = changed[start : start + AT_ONCE]
-            await self._records.keep(some)
-            for item in some:
+    async def _keep(self, changes: Sequence[Change]) -> None:
+        """Keep what changed, unless it is worked on meanwhile, and let it be."""
+        for start in range(0, len(changes), AT_ONCE):
+            some = changes[start : start + AT_ONCE]
+            claimed = [item for seen, item in some if self.queue.claim(item.key, seen)]
+            try:
+                await self._records.keep(claimed)
+            except BaseException:
+                for item in claimed:
+                    self.queue.release(item.key)
+                raise
+            for item in claimed:
                 self.queue.put(item)
 
-    def _lifted(self, standing: AbstractSet[str]) -> Iterable[EndingItem]:
+    async def _all(self) -> AsyncIterator[EndingItem]:
+        """Yield all items, and let others of the loop have their turns."""
+        for count, item in enumerate(self.queue.items()):
+            if not count & STEP:
+                await asyncio.sleep(0)
+            yield item
+
+    async def _lifted(self, standing: AbstractSet[str]) -> AsyncIterator[Change]:
         """Yield items whose causes all ceased to stand."""
         now = self._clock()
-        for item in self.queue.items():
+        async for item in self._all():
             if self.queue.is_taken(item.key) or not standing.isdisjoint(item.causes):
                 continue
             if item.wanted is WantedEnd.RESTORED or item.state is EndingState.STOPPED:
                 continue
             after = no_more_condemned(item, now)
             if after != item:
-                yield after
+                yield item, after
 
-    async def _planned(self, cause: RecordedCause) -> AsyncIterator[EndingItem]:
+    async def _planned(self, cause: RecordedCause) -> AsyncIterator[Change]:
         """Yield new and changed items of what one cause reaches."""
         registry, identity = self._table.registry, cause.digest.hex()
         for each in await in_turns(reachable(registry, cause.node)):
@@ -199,7 +214,7 @@ class EndingRounds:
                     continue
                 item = await self._item(issuer, each, known)
                 if item is not None:
-                    yield item
+                    yield known, item
 
     async def _item(
         self, issuer: ActuatedIssuer, found: Reachable, known: EndingItem | None
@@ -254,20 +269,22 @@ class EndingRounds:
             return False
         return not any(issuer.ending(name) for name in names)
 
-    def _admitted(self, standing: AbstractSet[str]) -> Iterable[EndingItem]:
+    async def _admitted(self, standing: AbstractSet[str]) -> AsyncIterator[Change]:
         """Yield items that may be acted on from now on, and those tried again."""
         now = self._clock()
-        for item in self.queue.items():
+        async for item in self._all():
             if item.state is EndingState.FAILED:
                 if item.changed < self._records.retried(item.actuator):
-                    yield _anew(item, now)
+                    yield item, _anew(item, now)
             elif item.state is EndingState.WAITING:
                 issuer = self.issuers[item.actuator]
                 causes = [each for each in item.causes if each in standing]
                 if any(self._may_act(issuer, cause) for cause in causes):
-                    yield evolve(item, state=EndingState.PENDING, due=now, reason="")
+                    opened = evolve(item, state=EndingState.PENDING, due=now, reason="")
+                    yield item, opened
                 elif not item.reason:
-                    yield evolve(item, reason=WAITS[issuer.settings.mode])
+                    why = WAITS[issuer.settings.mode]
+                    yield item, evolve(item, reason=why)
 
     def _may_act(self, issuer: ActuatedIssuer, cause: str) -> bool:
         mode = issuer.settings.mode

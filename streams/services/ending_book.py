@@ -15,8 +15,6 @@ from streams.ports.keyed_store import ENDING, ENDING_CAUSE
 from streams.stages.ending.items import OPEN, EndingItem, EndingState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from streams.ports.keyed_store import KeyedStore
 
 SHOWN: Final = ("ended", "pending", "failed", "unreachable", "no_way")
@@ -80,12 +78,6 @@ class EndingBook:
         self._counts[item.actuator, item.shown] += 1
         for cause in item.causes:
             self._of_cause.setdefault(cause, {})[name] = None
-
-
-def summary(items: Iterable[EndingItem]) -> dict[str, int]:
-    """Count items by what closure shows of them."""
-    found = Counter(each.shown for each in items)
-    return {shown: found[shown] for shown in SHOWN}
 
 
 def _is_wrong(item: EndingItem) -> bool:

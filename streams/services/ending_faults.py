@@ -6,6 +6,7 @@ was given up: each is told once, again when it changes, and is over by itself.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, field
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from streams.stages.ending.queue import EndingQueue
 
 SHOWN: Final = 3
+ANEW: Final = 5 * SECOND  # an issuer without an answer becomes a fault by the clock
+STEP: Final = 255  # a mask: items looked at between two turns of others
 KIND: Final = "rescind.actuator"
 DENIED: Final = "says yes and does nothing"
 UNANSWERED: Final = "gives no answer"
@@ -38,6 +41,7 @@ class IssuerFaults:
     _records: EndingRecords
     _clock: Callable[[], int]
     _told: dict[str, str] = field(factory=dict, init=False)
+    _seen: tuple[int, int] = field(default=(-1, 0), init=False)
 
     async def tell(self) -> None:
         """Report what changed since.
@@ -45,7 +49,10 @@ class IssuerFaults:
         Raises:
             NotWrittenError: it is not told.
         """
-        now, wrong = self._clock(), self._wrong()
+        now = self._clock()
+        if self._seen[0] == self._queue.version and now - self._seen[1] < ANEW:
+            return
+        version, wrong = self._queue.version, await self._wrong()
         changed = {
             name: wrong.get(name, "")
             for name in self._issuers
@@ -55,11 +62,14 @@ class IssuerFaults:
         if signals:
             await self._records.tell(signals)
         self._told |= changed
+        self._seen = version, now
 
-    def _wrong(self) -> dict[str, str]:
+    async def _wrong(self) -> dict[str, str]:
         """Say what is wrong, by issuer."""
         found: dict[tuple[str, str], list[EndingItem]] = {}
-        for item in self._queue.items():
+        for count, item in enumerate(self._queue.items()):
+            if not count & STEP:
+                await asyncio.sleep(0)
             for fault in self._faults(item):
                 found.setdefault((item.actuator, fault), []).append(item)
         texts: dict[str, list[str]] = {}

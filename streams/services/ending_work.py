@@ -69,6 +69,10 @@ class IssuerWork:
                     if item is None:
                         break
                     working.add(tasks.create_task(self.work(item)))
+                if not working:
+                    waiting = self._queue.take_unrehearsed(name)
+                    if waiting is not None:
+                        working.add(tasks.create_task(self.rehearse(waiting)))
                 if working:
                     _, working = await asyncio.wait(
                         working,
@@ -88,6 +92,31 @@ class IssuerWork:
             known = self._queue.get(item.key) or item
             item = evolve(known, due=self._clock() + AGAIN)
         self._queue.put(item)
+
+    async def rehearse(self, item: EndingItem) -> None:
+        """Plan the act of something that waits, and make its dry run; give it back."""
+        try:
+            item = await self._rehearsed(item)
+            await self._records.keep([item])
+        except (BehindError, NotWrittenError) as error:
+            log.warning("ending_not_kept", actuator=item.actuator, error=str(error))
+        self._queue.put(item)
+
+    async def _rehearsed(self, item: EndingItem) -> EndingItem:
+        now, issuer = self._clock(), self._issuer
+        probed = await issuer.probe(item.target)
+        if progress.reached(item, probed):
+            return progress.ended(item, probed, now)
+        if probed.found is Alive.UNKNOWN:
+            return progress.rehearsed(item, "", f"not probed: {probed.reason}")
+        step = await issuer.plan(item.target)
+        if isinstance(step, NoWay):
+            return progress.no_way(item, step.reason, now)
+        if isinstance(step, Probed):
+            return progress.rehearsed(item, "", f"not planned: {step.reason}")
+        tried = await issuer.rehearse(step)
+        said = f"dry run: {tried.said}" if tried is not None else ""
+        return progress.rehearsed(item, step.act, said)
 
     async def _worked(self, item: EndingItem) -> EndingItem:
         """Next state of an item.

@@ -156,6 +156,10 @@ def test_nothing_is_done_where_the_mode_is_plan() -> None:
         await asyncio.sleep(60)
 
     world = told(story, mode="plan")
+    reasons = {each.reason for each in world.items().values()}
+
+    assert 2 == len(reasons)
+    assert all("mode is plan; dry run: would" in each for each in reasons)
 
     assert dict.fromkeys(ALL, EndingState.WAITING) == states(world)
     assert [] == world.audit

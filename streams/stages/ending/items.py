@@ -68,6 +68,7 @@ class EndingItem:
         done: the issuer said that the last act was done.
         unanswered: since when the issuer gives no answer.
         rounds: how often the issuer was asked for what it made, after its end.
+        rehearsed: what waits was probed and planned, by a dry run where there is one.
         how: what the act is or was, for people.
         reason: of the state, for people.
     """
@@ -91,6 +92,7 @@ class EndingItem:
     done: bool = False
     unanswered: int | None = None
     rounds: int = 0
+    rehearsed: bool = False
     how: str = ""
     reason: str = ""
 

@@ -154,6 +154,12 @@ def began(item: EndingItem, how: str, now: int) -> EndingItem:
     )
 
 
+def rehearsed(item: EndingItem, how: str, said: str) -> EndingItem:
+    """Item that waits, and whose act was planned without being made."""
+    reason = _text(f"{item.reason}; {said}" if said else item.reason)
+    return attrs.evolve(item, rehearsed=True, how=_text(how) or item.how, reason=reason)
+
+
 def not_acted(item: EndingItem) -> EndingItem:
     """Item whose act was begun, and not made after all."""
     acted_at = None if item.acts == 1 else item.acted_at

@@ -24,7 +24,11 @@ LOOKED_AT: Final = 64  # items that wait for others, before others get their tur
 
 
 class EndingQueue:
-    """The items of a realm by their keys; pure: whoever works gives the time."""
+    """The items of a realm by their keys; pure: whoever works gives the time.
+
+    Attributes:
+        version: grows with each change.
+    """
 
     def __init__(self) -> None:
         """Start empty."""
@@ -34,7 +38,9 @@ class EndingQueue:
         self._ready: dict[str, list[tuple[int, bool, int, Identifier]]] = {}
         self._later: dict[str, list[tuple[int, int, Identifier]]] = {}
         self._taken: set[Key] = set()
+        self._unrehearsed: dict[str, dict[Key, None]] = defaultdict(dict)
         self._count = itertools.count()
+        self.version = 0
 
     def __len__(self) -> int:
         return len(self._items)
@@ -62,6 +68,7 @@ class EndingQueue:
 
     def put(self, item: EndingItem) -> None:
         """Take an item in, or its next state; whoever had taken it gives it back."""
+        self.version += 1
         before = self._items.get(item.key)
         if before is not None:
             self._note(before, -1)
@@ -72,6 +79,11 @@ class EndingQueue:
         for cause in item.causes:
             self._of_cause[cause][item.key] = None
         self._taken.discard(item.key)
+        unrehearsed = self._unrehearsed[item.actuator]
+        if item.state is EndingState.WAITING and not item.rehearsed:
+            unrehearsed[item.key] = None
+        else:
+            unrehearsed.pop(item.key, None)
         if item.state in OPEN:
             later = self._later.setdefault(item.actuator, [])
             heapq.heappush(later, (item.due, next(self._count), item.identifier))
@@ -80,9 +92,25 @@ class EndingQueue:
         """Whether somebody works on an item now."""
         return key in self._taken
 
+    def claim(self, key: Key, seen: EndingItem | None) -> bool:
+        """Take an item that is still as it was seen, until it is put.
+
+        Returns:
+            Whether it was taken: nobody works on it, and it did not change.
+        """
+        if key in self._taken or self._items.get(key) is not seen:
+            return False
+        self._taken.add(key)
+        return True
+
+    def release(self, key: Key) -> None:
+        """Leave what was claimed as it is."""
+        self._taken.discard(key)
+
     def drop(self, item: EndingItem) -> None:
         """Forget an item that is over."""
         del self._items[item.key]
+        self._unrehearsed[item.actuator].pop(item.key, None)
         for cause in item.causes:
             self._of_cause[cause].pop(item.key, None)
 
@@ -115,6 +143,14 @@ class EndingQueue:
         if taken is not None:
             self._taken.add(taken.key)
         return taken
+
+    def take_unrehearsed(self, actuator: str) -> EndingItem | None:
+        """Take what waits and was not rehearsed yet."""
+        for key in self._unrehearsed[actuator]:
+            if key not in self._taken:
+                self._taken.add(key)
+                return self._items[key]
+        return None
 
     def next_due(self, actuator: str) -> int | None:
         """When something of an issuer is due that is not yet (ns); None: nothing."""
