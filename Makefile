@@ -32,7 +32,7 @@ REST := conformance/*,enforcement/*,rescind_guard/*,schemas/*,streams/*
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo demo-kafka kafka go node test test-planted test-long test-all lint \
-	format bench campaign coverage public-samples e2e-keycloak e2e-kubernetes promtool test-image \
+	format bench campaign coverage public-samples e2e-keycloak e2e-kubernetes e2e-issuers promtool test-image \
 	guard-wheel dist workflows clean
 
 help: ## Say what there is to make
@@ -163,6 +163,10 @@ e2e-keycloak: install ## Revoke at a running Keycloak; see it denied at a guard
 # KUBERNETES_BINARIES names a folder with etcd and kube-apiserver.
 e2e-kubernetes: install ## End service accounts, secrets and pods at a real API server
 	$(RUN)/pytest -m live -s tests/e2e/test_issuer_kubernetes.py
+
+# Needs a Keycloak that runs; KUBERNETES_BINARIES adds the cluster.
+e2e-issuers: install ## End an agent at a vault, a Keycloak, a cloud and a cluster
+	$(RUN)/pytest -m live -s tests/e2e/test_issuer_tree.py
 
 # RESCIND_IMAGE_BASE names another base; deploy/docker/base.sh makes one.
 test-image: install ## Build the image, and run the demos in it; needs a Docker engine

@@ -38,6 +38,7 @@ AGAIN: Final = SECOND  # after something of ours could not be asked or kept
 UNTOLD: Final = "its authority may not speak of what it made: {}"
 MOST_ROUNDS: Final = 100
 MOST_NAMES: Final = 17
+DEEPEST: Final = 3  # steps up that an actuator is told of
 MINTS_ON: Final = "it is dead, and the issuer tells of ever more that it made"
 
 log = structlog.get_logger()
@@ -173,12 +174,16 @@ class IssuerWork:
 
     async def _target(self, item: EndingItem, ending: Ending) -> EndTarget:
         """Return what the actuator is asked about, with what that ends with."""
-        if not ending.above:
-            return item.target
+        return await self._with_above(item.target, ending, DEEPEST)
+
+    async def _with_above(
+        self, target: EndTarget, ending: Ending, depth: int
+    ) -> EndTarget:
+        """Target with what it requires and ends with, where its ending asks for it."""
         lineage = self._table.registry.lineage
-        node = lineage.find(item.identifier)
-        if node == NONE:
-            return item.target
+        node = lineage.find(target.identifier)
+        if not ending.above or node == NONE or not depth:
+            return target
         names = lineage.others(node, MOST_NAMES)
         latest = max(lineage.latest_issue(name) for name in names)
         above = [parent for name in names for parent, _ in lineage.parents(name)]
@@ -186,12 +191,13 @@ class IssuerWork:
         for each in [lineage.identifier(one) for one in dict.fromkeys(above)]:
             own = self._issuer.ending(each)
             due = None if own is None else await self._judged(each, own)
+            if own is None or due is None:
+                continue
             # What may have been issued after the time does not end with it.
-            if due is not None and (due.not_before is None or latest <= due.not_before):
-                found.append(
-                    EndTarget(each, wanted=due.wanted, not_before=due.not_before)
-                )
-        return evolve(item.target, above=tuple(found))
+            if due.not_before is None or latest <= due.not_before:
+                one = EndTarget(each, wanted=due.wanted, not_before=due.not_before)
+                found.append(await self._with_above(one, own, depth - 1))
+        return evolve(target, above=tuple(found))
 
     async def _after(
         self, item: EndingItem, probed: Probed, ending: Ending

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,11 +104,10 @@ class Cluster:
         return made
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
-    """Run etcd and an API server."""
+@asynccontextmanager
+async def running(folder: Path) -> AsyncIterator[Cluster]:
+    """Run etcd and an API server until the context ends."""
     binaries = Path(os.environ["KUBERNETES_BINARIES"])
-    folder = tmp_path_factory.mktemp("kubernetes")
     authority = trustme.CA()
     context = write_keys(folder, authority)
     client, peer, port = [await free_port() for _ in range(3)]
@@ -150,9 +150,8 @@ async def _ready(cluster: Cluster) -> bool:
         return False
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def actuator(cluster: Cluster) -> AsyncIterator[WayActuator]:
-    """Give an actuator that has the rights of the page, and no others."""
+async def entitled(cluster: Cluster) -> str:
+    """Make an account that has the rights of the page, and no others; give a token."""
     await cluster.account(ACTING)
     role = {"kind": "ClusterRole", "metadata": {"name": ACTING}, "rules": RULES}
     await cluster.made(f"{RBAC}/clusterroles", ROOT | role)
@@ -164,7 +163,20 @@ async def actuator(cluster: Cluster) -> AsyncIterator[WayActuator]:
                     "apiGroup": "rbac.authorization.k8s.io"},
     }  # fmt: skip
     await cluster.made(f"{RBAC}/clusterrolebindings", ROOT | binding)
-    made = cluster.actuator(await cluster.token(ACTING))
+    return await cluster.token(ACTING)
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
+    """Run an API server."""
+    async with running(tmp_path_factory.mktemp("kubernetes")) as found:
+        yield found
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def actuator(cluster: Cluster) -> AsyncIterator[WayActuator]:
+    """Give an actuator with the least rights."""
+    made = cluster.actuator(await entitled(cluster))
     yield made
     await made.close()
 

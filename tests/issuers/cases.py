@@ -112,6 +112,8 @@ CASES = {
         keycloak("session.id:s", "DELETE sessions/s", "DELETE sessions/s"),
         keycloak("keycloak.user:u", "PUT users/u", "POST users/u/logout"),
         keycloak("keycloak.user:u", "POST users/u/logout", since=SINCE),
+        keycloak("jwt.sub:https://idp.example/realms/main|u", "PUT users/u",
+                 "POST users/u/logout"),
         keycloak(
             f"keycloak.client:{REALM_ID}|batch", "PUT clients/c-1", "PUT users/sa"
         ),

@@ -34,7 +34,7 @@ class FakeOpenAi(FakeIssuer):
     def answer(self, asked: Asked) -> HttpAnswer:
         """Answer as the Administration API does."""
         if asked.path == f"{OPENAI}/projects":
-            assert asked.query["include_archived"] == "true"
+            assert asked.query["include_archived"] == "false"
             last = "p-2" if "after" in asked.query else "p-1"
             page = {"data": [{"id": last}], "has_more": last == "p-1", "last_id": last}
             return json(page)

@@ -101,6 +101,30 @@ def test_it_is_named_where_nothing_above_ends(asked: list[EndTarget]) -> None:
     assert [] == world.issuers["vault"].acts
 
 
+def test_what_is_above_has_what_is_above_it(
+    asked: list[EndTarget], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where both have no door of their own; and no further than some steps."""
+    one = Ending("with what it requires", above=True, dated=True)
+    monkeypatch.setattr(
+        ending_world, "KINDS", {"vault.accessor": one, "vault.lease": one}
+    )
+
+    def accept(world: World) -> None:
+        for number in range(4):
+            above = MAKER if not number else Identifier("vault.accessor", f"{number}")
+            child = Identifier("vault.accessor", f"{number + 1}")
+            world.accept(Edge, child=above, parent=child)
+        world.end(Identifier("vault.accessor", "4"))
+
+    told(accept, TOKEN)
+    (found,) = asked[-1].above
+    depth = 1
+    while found.above:
+        (found,), depth = found.above, depth + 1
+    assert (MAKER, 3) == (asked[-1].above[0].identifier, depth)
+
+
 @pytest.mark.parametrize("later", [False, True])
 def test_what_was_issued_later_does_not_end_with_it(
     asked: list[EndTarget], *, later: bool

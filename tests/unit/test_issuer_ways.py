@@ -25,7 +25,7 @@ from streams.model.times import SECOND
 from streams.outbound.answers import HttpAnswer, RequestError
 from tests.issuers.cases import CASES, SINCE, keycloak, kubernetes
 from tests.issuers.directories import FakeEntra, FakeOkta
-from tests.issuers.fake import NOW, json
+from tests.issuers.fake import BASE, NOW, json
 from tests.issuers.github import LEAKED, FakeGitHub
 from tests.issuers.keycloak import REALM_ID, FakeKeycloak
 from tests.issuers.kubernetes import SPACE, FakeKubernetes
@@ -71,6 +71,37 @@ def test_each_descriptor_is_whole(name: str, repository: Path) -> None:
     overview = (repository / "docs/actuators.md").read_text("utf-8")
     assert f"vendor: {name}\n" in page
     assert f"`{name}`" in overview
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_credential_that_cannot_be_read_is_told_at_once(
+    name: str, tmp_path: Path
+) -> None:
+    """When the actuator is made, and not when something is to end."""
+    case = CASES[name]
+    of = own_actuators()[case.vendor]
+    gone = {"file": str(tmp_path / "gone")}
+    secret = {
+        key: gone if isinstance(value, dict) and "value" in value else value
+        for key, value in case.settings.items()
+    }
+    settings = loaded(of.settings).model_validate(
+        {"vendor": case.vendor, "authority": "a", "url": BASE, **secret}
+    )
+    with pytest.raises(OSError, match="gone"):
+        settings.actuator("it", lambda: NOW)
+
+
+@pytest.mark.parametrize("name", ["aws aws.access_key", "entra entra.user"])
+def test_another_address_without_tls_is_refused(name: str) -> None:
+    """The one that gives tokens, or tells whose a key is."""
+    case = CASES[name]
+    field = "sts" if case.vendor == "aws" else "login"
+    values = {"vendor": case.vendor, "authority": "a", **case.settings}
+    with pytest.raises(ValueError, match="https"):
+        loaded(own_actuators()[case.vendor].settings).model_validate(
+            values | {field: "http://elsewhere.example"}
+        )
 
 
 def test_no_part_of_a_path_leads_elsewhere() -> None:
@@ -285,6 +316,9 @@ async def test_a_clearing_that_failed_is_none() -> None:
     assert (await actuator.probe(target)).found is Alive.DEAD
     issuer.refresh_tokens = [{"created": "2026-01-01T00:00:00.000Z"}]
     assert (await actuator.probe(target)).found is Alive.ALIVE
+    issuer.refresh_tokens = [{"created": "2026-12-31T00:00:00.000Z"}] * 200
+    with pytest.raises(RequestError, match="more than one page"):
+        await actuator.probe(target)
     issuer.refresh_tokens = []
     for wrong in (
         {"outcome": {"result": "FAILURE"}}, {"published": "2026-01-01T00:00:00.000Z"},
@@ -460,6 +494,34 @@ async def test_a_token_is_dead_with_its_session_or_its_user() -> None:
     await acted(actuator, above[0])
     assert (await actuator.probe(target)).found is Alive.DEAD
     assert issuer.users["u"]["enabled"] is True
+
+
+async def test_what_a_service_account_handed_on_is_dead_with_its_client() -> None:
+    """And what was exchanged for people has no way: it ends with them."""
+    actuator, _ = made("keycloak keycloak.user", FakeKeycloak)
+    client = named(f"keycloak.client:{REALM_ID}|batch")
+    own = named(f"keycloak.exchange:{REALM_ID}|batch|sa", above=(client,))
+    token = named(f"keycloak.subject_token:{REALM_ID}|x", above=(own,))
+    further = named(f"keycloak.exchange:{REALM_ID}|next|sa", above=(own,))
+    other = named(f"keycloak.exchange:{REALM_ID}|batch|u", above=(client,))
+    for target in (own, token, further):
+        assert (await actuator.probe(target)).found is Alive.UNKNOWN
+    await acted(actuator, client)
+    for target in (own, token, further):
+        assert (await actuator.probe(target)).found is Alive.DEAD
+    found = await actuator.plan(other)
+    assert isinstance(found, NoWay)
+    assert "ends with that user" in found.reason
+
+
+async def test_a_token_outlives_a_consent() -> None:
+    """Keycloak goes on to honour it, so the end of the consent proves nothing."""
+    actuator, issuer = made("keycloak keycloak.user", FakeKeycloak)
+    consent = named(f"keycloak.grant:{REALM_ID}|batch|u", not_before=SINCE)
+    target = named("jwt.jti:t", above=(consent,))
+    await acted(actuator, consent)
+    assert isinstance(await actuator.plan(target), NoWay)
+    assert issuer.consents == []
 
 
 @pytest.mark.parametrize(

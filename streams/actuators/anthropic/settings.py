@@ -35,6 +35,7 @@ class AnthropicActuator(ServerSettings):
     def actuator(self, name: str, clock: Callable[[], int]) -> Actuator:
         """Make it."""
         del name
+        self.key.reveal()
         client = HttpClient(
             authorization=StoredHeader(self.key.reveal), header="x-api-key"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from streams.actuators.aws.ways import (
     KEY,
@@ -20,7 +20,7 @@ from streams.actuators.aws.ways import (
 from streams.actuators.calls import IssuerApi
 from streams.actuators.settings import ServerSettings
 from streams.actuators.ways import AboveWay, WayActuator
-from streams.model.shared_secret import SharedSecret
+from streams.model.shared_secret import SharedSecret, check_url
 from streams.outbound.client import HttpClient
 from streams.sources.aws.sigv4 import Credentials, Signer
 
@@ -55,9 +55,15 @@ class AwsActuator(ServerSettings):
     region: str = "us-east-1"
     delete_keys: bool = True
 
+    @model_validator(mode="after")
+    def _over_tls(self) -> AwsActuator:
+        check_url(self.sts, allow_http=self.allow_http)
+        return self
+
     def actuator(self, name: str, clock: Callable[[], int]) -> Actuator:
         """Make it."""
         del name
+        self.key.reveal()
         client = HttpClient()
         api = self._api(client, "iam", self.base, clock)
         sts = self._api(client, "sts", self.sts, clock)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from pydantic import model_validator
+
 from streams.actuators.calls import IssuerApi, path
 from streams.actuators.entra.ways import (
     EntraAppWay,
@@ -13,7 +15,7 @@ from streams.actuators.entra.ways import (
 )
 from streams.actuators.settings import ServerSettings
 from streams.actuators.ways import WayActuator
-from streams.model.shared_secret import SharedSecret
+from streams.model.shared_secret import SharedSecret, check_url
 from streams.model.times import SECOND
 from streams.outbound.client import HttpClient
 from streams.outbound.client_credentials import ClientCredentials
@@ -41,9 +43,15 @@ class EntraActuator(ServerSettings):
     client_id: str
     client_secret: SharedSecret
 
+    @model_validator(mode="after")
+    def _over_tls(self) -> EntraActuator:
+        check_url(self.login, allow_http=self.allow_http)
+        return self
+
     def actuator(self, name: str, clock: Callable[[], int]) -> Actuator:
         """Make it."""
         del name
+        self.client_secret.reveal()
         token = ClientCredentials(
             f"{self.login}{path(self.tenant)}/oauth2/v2.0/token",
             self.client_id,

@@ -51,6 +51,7 @@ class GitHubActuator(ServerSettings):
     def actuator(self, name: str, clock: Callable[[], int]) -> Actuator:
         """Make it."""
         del name
+        self.key.reveal()
         own = AppHeader(self.app, self.key.reveal, lambda: clock() / SECOND)
         installed = InstallationHeader(own, self.base, self.installation)
         api = self._api(HttpClient(authorization=installed))

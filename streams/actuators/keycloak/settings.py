@@ -9,10 +9,14 @@ from streams.actuators.keycloak.realm import CLIENT, CLIENT_UUID, USER, Keycloak
 from streams.actuators.keycloak.ways import (
     BY_ITSELF,
     CLIENT_SESSION,
+    EXCHANGE,
     GRANT,
     SESSION,
+    SUB,
+    SUBJECT_TOKEN,
     TOKEN,
     KeycloakClientWay,
+    KeycloakExchangeWay,
     KeycloakGrantWay,
     KeycloakPartWay,
     KeycloakSessionWay,
@@ -51,6 +55,7 @@ class KeycloakActuator(ServerSettings):
     def actuator(self, name: str, clock: Callable[[], int]) -> Actuator:
         """Make it."""
         del name
+        self.client_secret.reveal()
         of = path("realms", self.client_realm or self.realm)
         token = ClientCredentials(
             f"{self.base}{of}/protocol/openid-connect/token",
@@ -65,10 +70,15 @@ class KeycloakActuator(ServerSettings):
         ways: dict[str, Way] = {
             SESSION: KeycloakSessionWay(realm),
             USER: KeycloakUserWay(realm),
+            SUB: KeycloakUserWay(realm),
             CLIENT: KeycloakClientWay(realm),
             CLIENT_UUID: KeycloakClientWay(realm),
             GRANT: KeycloakGrantWay(realm),
             CLIENT_SESSION: KeycloakPartWay(realm),
         }
-        ways[TOKEN] = AboveWay(dict(ways), BY_ITSELF)
+        holders = {kind: ways[kind] for kind in (SESSION, USER, CLIENT, CLIENT_UUID)}
+        exchanged = KeycloakExchangeWay(realm)
+        ways[TOKEN] = AboveWay(holders, BY_ITSELF)
+        ways[EXCHANGE] = exchanged
+        ways[SUBJECT_TOKEN] = AboveWay({EXCHANGE: exchanged}, BY_ITSELF)
         return WayActuator(api, ways, clock)

@@ -23,7 +23,8 @@ from urllib.parse import quote
 
 from agents_registry.identifiers import Identifier
 from streams.actuators.calls import Call
-from streams.actuators.ways import Look, Way, alive, dead, never
+from streams.actuators.keycloak.realm import CLIENT, CLIENT_UUID
+from streams.actuators.ways import Look, Way, alive, dead, never, unknown
 from streams.model.endings import Alive, Ending, WantedEnd
 from streams.model.times import SECOND
 
@@ -38,6 +39,12 @@ SESSION: Final = "session.id"
 TOKEN: Final = "jwt.jti"  # noqa: S105 - a kind
 BY_ITSELF: Final = (
     "Keycloak's admin API ends no token; end its session, its user or its client"
+)
+SUB: Final = "jwt.sub"
+EXCHANGE: Final = "keycloak.exchange"
+SUBJECT_TOKEN: Final = "keycloak.subject_token"  # noqa: S105 - a kind
+EXCHANGED: Final = (
+    "what was exchanged from a client's tokens for a user ends with that user"
 )
 CLIENT_SESSION: Final = "keycloak.client_session"
 GRANT: Final = "keycloak.grant"
@@ -103,7 +110,7 @@ class KeycloakUserWay(KeycloakWay):
 
     async def look(self, api: IssuerApi, target: EndTarget) -> Look:
         """Read whether it is enabled, its not-before and its sessions."""
-        found = await self.realm.user(api, target.identifier.value)
+        found = await self.realm.user(api, user_of(target.identifier))
         if found is None:
             return dead("the realm has no such user")
         if found.get("enabled") is False:
@@ -115,7 +122,7 @@ class KeycloakUserWay(KeycloakWay):
     def calls(self, target: EndTarget, found: Mapping[str, Any]) -> Iterable[Call]:
         """Disable, enable or log it out, as is wanted."""
         del found
-        below = self.realm.path("users", target.identifier.value)
+        below = self.realm.path("users", user_of(target.identifier))
         if target.not_before is None:
             yield _enabled("user", below, enabled=target.wanted is WantedEnd.RESTORED)
         if target.wanted is WantedEnd.ENDED:
@@ -125,11 +132,16 @@ class KeycloakUserWay(KeycloakWay):
         self, api: IssuerApi, target: EndTarget
     ) -> AsyncIterator[Identifier]:
         """Yield its sessions."""
-        user = target.identifier.value
+        user = user_of(target.identifier)
         for one in await self.realm.user_sessions(api, user):
             yield Identifier(SESSION, str(one.get("id")))
         async for one in self.realm.offline_of(api, user):
             yield Identifier(SESSION, str(one.get("id")))
+
+
+def user_of(name: Identifier) -> str:
+    """Id of a user; tokens name it behind their issuer."""
+    return name.value.rpartition("|")[2]
 
 
 async def user_since(
@@ -159,7 +171,7 @@ class KeycloakClientWay(KeycloakWay):
         if found is None:
             return dead("the realm has no such client")
         uuid, since = str(found.get("id")), target.not_before
-        account = await self._account(api, found)
+        account = await self.account(api, found)
         parts = {"uuid": uuid, "user": str(account.get("id")) if account else ""}
         off = [one for one in (found, account or found) if one.get("enabled") is False]
         if off and target.wanted is WantedEnd.RESTORED:
@@ -178,9 +190,10 @@ class KeycloakClientWay(KeycloakWay):
             return alive("the client's not-before is earlier", **parts)
         return dead("the client's not-before is later, as its service account's")
 
-    async def _account(
+    async def account(
         self, api: IssuerApi, client: Mapping[str, Any]
     ) -> dict[str, Any] | None:
+        """User of a client's service account; None: it has none."""
         if client.get("serviceAccountsEnabled") is not True:
             return None
         uuid = str(client.get("id"))
@@ -203,6 +216,46 @@ class KeycloakClientWay(KeycloakWay):
         yield Call("push the not-before", "POST", f"{below}/push-revocation")
         if user:
             yield Call("log the service account out", "POST", f"{user}/logout")
+
+
+class KeycloakExchangeWay(KeycloakWay):
+    """What was exchanged from a client's tokens for one user.
+
+    It ends with its client only where the user is the client's own service account:
+    what was exchanged for people lives on.
+    """
+
+    ending: ClassVar[Ending] = Ending("it ends with its user", dated=True, above=True)
+
+    async def look(self, api: IssuerApi, target: EndTarget) -> Look:
+        """Look at the client that it requires, if its account is the user."""
+        user = target.identifier.value.rpartition("|")[2]
+        client_way = KeycloakClientWay(self.realm)
+        waits = False
+        for one in target.above:
+            if one.identifier.kind == EXCHANGE:  # what was exchanged once more
+                seen = await self.look(api, one)
+                if seen.alive is Alive.DEAD:
+                    return seen
+                waits = waits or not seen.never
+            if one.identifier.kind not in (CLIENT, CLIENT_UUID):
+                continue
+            client = await self.realm.client(api, one.identifier)
+            account = None if client is None else await client_way.account(api, client)
+            if account is None or account.get("id") != user:
+                continue
+            seen = await client_way.look(api, one)
+            if seen.alive is Alive.DEAD:
+                return dead(f"with its client: {seen.reason}")
+            waits = True
+        if waits:
+            return unknown("it ends with its client, which lives")
+        return never(EXCHANGED)
+
+    def calls(self, target: EndTarget, found: Mapping[str, Any]) -> Iterable[Call]:
+        """Return none."""
+        del target, found
+        return ()
 
 
 class KeycloakGrantWay(KeycloakWay):

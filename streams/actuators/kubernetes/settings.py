@@ -46,6 +46,7 @@ class KubernetesActuator(ServerSettings):
     def actuator(self, name: str, clock: Callable[[], int]) -> Actuator:
         """Make it."""
         del name
+        self.token.reveal()
         tls = None
         if self.ca is not None:
             tls = ssl.create_default_context(cafile=self.ca)

@@ -7,6 +7,6 @@ from streams.actuators.descriptor import ActuatorDescriptor
 ACTUATOR = ActuatorDescriptor(
     name="kubernetes",
     settings="streams.actuators.kubernetes.settings:KubernetesActuator",
-    proven="fake",
+    proven="server",
     page="issuers.md",
 )

@@ -37,6 +37,7 @@ class OktaActuator(ServerSettings):
     def actuator(self, name: str, clock: Callable[[], int]) -> Actuator:
         """Make it."""
         del name
+        self.token.reveal()
         token = self.token
         header = StoredHeader(lambda: f"SSWS {token.reveal()}")
         client = HttpClient(authorization=header)

@@ -24,7 +24,7 @@ from streams.actuators.calls import Call, path
 from streams.actuators.ways import Look, RecordWay, Way, alive, dead
 from streams.model.endings import Alive, Ending, WantedEnd
 from streams.model.times import rfc3339, sound_time
-from streams.outbound.answers import UnreadableAnswerError
+from streams.outbound.answers import RequestError, UnreadableAnswerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from streams.outbound.answers import HttpAnswer
 
 NOT_FOUND: Final = "E0000007"
+MOST: Final = 200  # refresh tokens of a user at a client, on one page
 API: Final = ("api", "v1")
 SETTLES: Final = 30.0  # seconds until the System Log has an event
 CLEARED: Final = 'eventType eq "user.session.clear" and target.id eq "{}"'
@@ -69,8 +70,11 @@ async def cleared_since(api: IssuerApi, user: str, since: int) -> Look:
     for client in await api.objects(
         Call("list its clients", "GET", below), "", missing
     ):
-        tokens = f"{below}/{client.get('client_id')}/tokens"
-        for one in await api.objects(Call("list its tokens", "GET", tokens)):
+        tokens = f"{below}/{client.get('client_id')}/tokens?limit={MOST}"
+        found = await api.objects(Call("list its tokens", "GET", tokens))
+        if len(found) >= MOST:
+            raise RequestError("too_many", "list its tokens: more than one page")
+        for one in found:
             issued = sound_time(one.get("created"))
             if issued is None or issued <= since:
                 return alive("it has a refresh token from before")

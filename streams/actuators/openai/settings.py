@@ -36,6 +36,7 @@ class OpenAiActuator(ServerSettings):
     def actuator(self, name: str, clock: Callable[[], int]) -> Actuator:
         """Make it."""
         del name
+        self.key.reveal()
         key = self.key
         client = HttpClient(
             authorization=StoredHeader(lambda: f"Bearer {key.reveal()}")

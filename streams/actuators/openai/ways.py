@@ -4,7 +4,8 @@ Rules:
 
 - A key is deleted, in its project or among the admin keys. OpenAI has no switch for a
   key: a suspend is left to the guards.
-- A name says nothing of its project, so all projects are asked, the archived ones too.
+- A name says nothing of its project, so all projects are asked. What is in an archived
+  one cannot be used.
 - A service account is deleted; its keys end with it. A member is deleted.
 
 Source: OpenAI API reference, Administration (projects, project API keys, admin API
@@ -103,14 +104,14 @@ class OpenAiMemberWay(OpenAiWay):
 
 
 async def projects(api: IssuerApi) -> AsyncIterator[str]:
-    """Yield ids of all projects.
+    """Yield ids of all projects that are not archived.
 
     Raises:
         RequestError: there are more than may be asked.
     """
     after = ""
     for _ in range(MOST_PAGES):
-        query = "?limit=100&include_archived=true" + after
+        query = "?limit=100&include_archived=false" + after
         call = Call("list the projects", "GET", path(*OWN, "projects") + query)
         page = await api.object(call) or {}
         items = page.get("data")
