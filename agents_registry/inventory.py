@@ -174,6 +174,15 @@ def shared_service_accounts(
             )
 
 
+def speakers(registry: Registry, node: int) -> set[str]:
+    """Return whose word on expiry, owners, scopes or labels of a node stands.
+
+    The table does not keep who declared it.
+    """
+    of = (registry.expiry, registry.owners, registry.scopes, registry.labels)
+    return {authority for each in of for authority in each.authorities(node)}
+
+
 def agents_using(
     registry: Registry, principal: int, is_account: Callable[[str], bool]
 ) -> Iterator[int | None]:

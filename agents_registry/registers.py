@@ -7,6 +7,7 @@ stand (each must hold); an expiry tie takes the earlier time.
 from __future__ import annotations
 
 from array import array
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from agents_registry.steps import pieces, rested, restless
@@ -90,6 +91,10 @@ class Register(Generic[Content]):
         standing = self._entries.get(node, {}).get(authority)
         return None if standing is None else standing[0]
 
+    def authorities(self, node: int) -> Iterable[str]:
+        """Return the authorities with a statement about a node."""
+        return self._entries.get(node, ())
+
     def nodes(self) -> list[int]:
         """Nodes that have a statement."""
         return list(self._entries)
@@ -156,6 +161,13 @@ class ExpiryRegister:
             return self._shared.version(node, authority)
         mine = holder != 0 and holder == self._authorities.get(authority)
         return self._version[node] if mine else None
+
+    def authorities(self, node: int) -> Iterable[str]:
+        """Return the authorities with a statement about a node."""
+        holder = self._authority[node] if node < len(self._authority) else 0
+        if holder == SHARED:
+            return self._shared.authorities(node)
+        return islice(self._authorities, holder - 1, holder) if holder else ()
 
     def doubt(self, node: int, authority: str) -> None:
         """Let the node have expired, until something newer or a table built anew."""

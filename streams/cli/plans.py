@@ -94,9 +94,8 @@ def _plan(answer: Mapping[str, Any]) -> str:
         f"It would end {_counted(ends)}.",
         f"  last used       {_spans(ends['by_last_use'])}",
         f"  owners          {_most(ends['by_owner'], 'owner')}",
+        f"  authorities     {_most(ends['by_authority'], 'authority')}",
     ]
-    if "by_authority" in ends:
-        lines.append(f"  authorities     {_most(ends['by_authority'], 'authority')}")
     if "selector" in answer:
         found = answer["selector"]
         lines.append(

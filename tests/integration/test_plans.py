@@ -66,6 +66,9 @@ async def test_a_plan_shows_what_it_would_end_and_is_applied_as_seen(
         ends = plan["ends"]
         assert ends["by_kind"] == {"agent.id": 2, "vault.accessor": 3}
         assert ends["by_owner"][0] == {"owner": ann, "count": 4}
+        assert ends["by_authority"] == [
+            {"authority": None, "count": 3}, {"authority": "operators", "count": 2}
+        ]  # fmt: skip
         assert ends["by_last_use"]["never"] == ends["total"] == 5
         assert plan["lose_last_owner"] == {"total": 1, "first": ["agent.id:owned"]}
         assert (plan["live_on"], plan["denied_already"]["total"]) == (1, 0)

@@ -80,7 +80,9 @@ def _names(facts: list[Fact]) -> set[Identifier]:
     named = {
         getattr(fact, name) for fact in facts for name in fields if hasattr(fact, name)
     }
-    return named.union(*(getattr(fact, "owners", ()) for fact in facts))
+    for several in ("owners", "labels"):
+        named.update(*(getattr(fact, several, ()) for fact in facts))
+    return named
 
 
 def plan_differs(seed: int) -> str:

@@ -17,6 +17,7 @@ from agents_registry.facts import (
     Effect,
     Fact,
     Holds,
+    LabelSet,
     Lift,
     Node,
     OwnerSet,
@@ -37,6 +38,7 @@ from agents_registry.inventory import (
     excess_scopes,
     ownerless,
     shared_service_accounts,
+    speakers,
     table,
     unapplied,
     unmapped,
@@ -323,6 +325,31 @@ def test_two_authorities_keep_their_own_expiry() -> None:
 
     assert 40 * SECOND == row.expires_at
     assert 50 * SECOND == later.expires_at
+
+
+def test_who_speaks_of_a_node_is_told_by_what_stands() -> None:
+    """Whose word on expiry, owners, scopes or labels counts; not who declared it."""
+    team = Identifier("label.team", "payments")
+
+    def of(authority: str, fact: Fact) -> Fact:
+        return attrs.evolve(fact, authority=authority)
+
+    facts = [
+        *tree(),
+        of("idp", fact(OwnerSet, node=CHILD, owners=(ANN,))),
+        of("aws", fact(ScopeSet, node=CHILD, scopes=("r|x",))),
+        of("ops", fact(LabelSet, node=CHILD, labels=(team,))),
+        fact(Renewal, node=LEAF, expires_at=9 * SECOND),
+        fact(Renewal, node=CHILD, expires_at=9 * SECOND),
+        of("other", fact(Renewal, node=LEAF, expires_at=8 * SECOND)),
+    ]
+    table_ = registry(*facts)
+    find = table_.lineage.find
+
+    assert speakers(table_, find(CHILD)) == {"vault", "idp", "aws", "ops"}
+    assert speakers(table_, find(LEAF)) == {"vault", "other"}
+    assert speakers(table_, find(ROOT)) == {"vault"}
+    assert speakers(table_, find(LEAF_HMAC)) == speakers(table_, find(team)) == set()
 
 
 def test_a_death_is_dated_by_the_access() -> None:

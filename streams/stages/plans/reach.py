@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from attrs import frozen
 
-from agents_registry.inventory import agents_using
+from agents_registry.inventory import agents_using, speakers
 from streams.model.times import DAY, SECOND, rfc3339
 from streams.stages.access.agent_kinds import is_account
 from streams.stages.access.columns import I64, U64, prints_of
@@ -107,10 +107,12 @@ def told(
     last = yield from _by_end(reach, uses)
     fates, name = reach.fates, registry.lineage.identifier
     owners: Counter[str] = Counter()
+    authorities: Counter[str | None] = Counter()
     for count, node in enumerate(fates.ends):
         if not count & STEP:
             yield
         owners.update(reach.lines.owners[node])
+        authorities.update(speakers(registry, node) or (None,))
     ranked = np.argsort(-last, kind="stable")[:first].tolist()
     yield
     listed = []
@@ -126,6 +128,7 @@ def told(
         )
     ends = (yield from counted(registry, fates.ends)) | {
         "by_owner": _most(owners, "owner"),
+        "by_authority": _most(authorities, "authority"),
         "by_last_use": _spans(last, reach.now),
     }
     return {
@@ -215,7 +218,7 @@ def _spans(last: Numbers, now: int) -> dict[str, int]:
             NEVER: found[NEVER]}  # fmt: skip
 
 
-def _most(counts: Counter[str], what: str) -> list[dict[str, Any]]:
+def _most(counts: Counter[Any], what: str) -> list[dict[str, Any]]:
     return [{what: name, "count": n} for name, n in counts.most_common(SHOWN)]
 
 
