@@ -17,10 +17,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agents_registry.facts import Cause, Reach
+    from agents_registry.identifiers import Identifier
 
 _DIGEST: Final = 32  # bytes
 _PAGE: Final = 256  # nodes
 _OWN: Final = 5  # fields of a cause, before those that many share
+
+
+class CauseLimit(NamedTuple):
+    """What a cause is limited to, as `RecordedCause` has it."""
+
+    kinds: tuple[str, ...]
+    where: tuple[Identifier, ...]
+    of_owner: bool
 
 
 class RecordedCause(NamedTuple):
@@ -34,6 +43,8 @@ class RecordedCause(NamedTuple):
         uncertainty: of the version (ns).
         until: it has no effect once this time is past (ns); None: it has no end.
         kinds: it acts on nodes of these alone, sorted; empty: on all.
+        where: names that they require too, or ``owner.of`` them, sorted.
+        of_owner: the target is an owner of what it acts on, and one of these.
     """
 
     digest: bytes
@@ -51,6 +62,8 @@ class RecordedCause(NamedTuple):
     tenant: str | None
     until: int | None = None
     kinds: tuple[str, ...] = ()
+    where: tuple[Identifier, ...] = ()
+    of_owner: bool = False
 
     @classmethod
     def read(cls, digest: bytes, node: int, fact: Cause) -> Self:
@@ -73,7 +86,16 @@ class RecordedCause(NamedTuple):
             tenant=fact.tenant,
             until=fact.until,
             kinds=tuple(sorted(set(fact.kinds))),
+            where=fact.where,
+            of_owner=fact.target in fact.where,
         )
+
+    @property
+    def limit(self) -> CauseLimit | None:
+        """What it is limited to; None where it acts on all that hangs on the target."""
+        if not (self.kinds or self.where):
+            return None
+        return CauseLimit(self.kinds, self.where, self.of_owner)
 
     @property
     def over_at(self) -> int | None:
@@ -114,7 +136,7 @@ class RecordedCause(NamedTuple):
 
 _Shared = tuple[
     str, Effect, "Reach", int, str, tuple[str, ...], str | None, str | None,
-    int | None, tuple[str, ...],
+    int | None, tuple[str, ...], "tuple[Identifier, ...]", bool,
 ]  # fmt: skip
 
 

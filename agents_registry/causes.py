@@ -14,6 +14,7 @@ from attrs import frozen
 
 from agents_registry.cause_rows import CauseRows, RecordedCause
 from agents_registry.facts import FUTURE_TOLERANCE, Effect, Reach
+from agents_registry.identifiers import Identifier
 from agents_registry.names import ABSENT
 from agents_registry.steps import rested, restless
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from agents_registry.facts import Lift
-    from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
     from agents_registry.steps import Rest
 
@@ -29,7 +29,12 @@ _FIELDS = (
     "fact_id", "node", "authority", "at", "mark", "version", "uncertainty", "aspect",
     "scopes", "device", "tenant",
 )  # fmt: skip
-_LIMITS = ("until", "kinds")  # in an object behind the others, where there are some
+_LIMITS = (
+    "until",
+    "kinds",
+    "where",
+    "of_owner",
+)  # in an object behind the others, where there are some
 _PLAIN: Final = len(_FIELDS) + 2
 FEW: Final = 8  # lifts of one target, put in order whenever they are looked at
 _FINAL = (Effect.REVOKE, Effect.NOT_BEFORE)  # a tuple: enums hash slowly
@@ -40,7 +45,13 @@ def plain_cause(cause: RecordedCause) -> list[Any]:
     values = [getattr(cause, name) for name in _FIELDS]
     values += [cause.effect.value, cause.reach.value]
     limits = {name: getattr(cause, name) for name in _LIMITS}
-    limits = {name: of for name, of in limits.items() if of not in (None, ())}
+    limits = {  # an end may be at 0
+        name: of
+        for name, of in limits.items()
+        if not (of is None or of is False or of == ())
+    }
+    if "where" in limits:
+        limits["where"] = list(map(str, cause.where))
     return [*values, limits] if limits else values
 
 
@@ -56,8 +67,10 @@ def cause_of(plain: Iterable[Any]) -> RecordedCause:
     fields = dict(zip(_FIELDS, values, strict=True))
     fields["digest"] = bytes.fromhex(fields.pop("fact_id"))
     fields["scopes"] = tuple(fields["scopes"])
-    if "kinds" in limits:
-        limits = {**limits, "kinds": tuple(limits["kinds"])}
+    if limits:
+        kinds, where = limits.get("kinds", ()), limits.get("where", ())
+        names = tuple(map(Identifier.parse, where))
+        limits = {**limits, "kinds": tuple(kinds), "where": names}
     return RecordedCause(**fields, effect=Effect(effect), reach=Reach(reach), **limits)
 
 
@@ -93,10 +106,15 @@ _NO_LIFTS: Final = _Ordered({}, [])
 
 
 class CauseBook:
-    """All causes and lifts of a realm, by target."""
+    """All causes and lifts of a realm, by target.
+
+    Attributes:
+        of_owners: targets that stand for what an owner has, ``owner.of``.
+    """
 
     def __init__(self) -> None:
         """Start empty."""
+        self.of_owners: dict[int, None] = {}
         # Most targets have one cause; a dict for each would be most of the table.
         self._rows = CauseRows()
         self._further: dict[int, dict[bytes, int]] = {}
@@ -150,6 +168,8 @@ class CauseBook:
     def add(self, cause: RecordedCause) -> None:
         """Merge one cause or one more copy of it."""
         rows, node = self._rows, cause.node
+        if cause.of_owner:
+            self.of_owners[node] = None
         row = rows.first(node)
         if row == ABSENT:
             rows.begin(node, rows.add(cause))

@@ -212,6 +212,8 @@ class _Clearing:
     def _of_owners(self, owners: Iterable[Iterable[int]]) -> tuple[int, int]:
         """Until when one of each set lives, and the size of all."""
         until, size = UNKNOWN_TIME, 0
+        if self._registry.selecting and any(map(self._is_selecting, chain(*owners))):
+            until = NO_TIME  # a cause stands on what one of them has
         for some in owners:
             last = NO_TIME
             for owner in some:
@@ -220,6 +222,12 @@ class _Clearing:
                 last = max(last, value)
             until = min(until, last)
         return until, size
+
+    def _is_selecting(self, owner: int) -> bool:
+        """Whether a cause stands on what an owner has, by any of its names."""
+        selecting = self._registry.selecting
+        names = self._lineage.others(owner, CLOSURE_LIMIT)
+        return len(names) == CLOSURE_LIMIT or not selecting.keys().isdisjoint(names)
 
     def _limits(
         self, names: Sequence[int], mark: int, nearest: Collection[int]

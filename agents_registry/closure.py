@@ -141,6 +141,12 @@ class Requirements:
             return self.claims.kinds if node == PRESENTED else ()
         return (self._lineage.kind(node),)
 
+    def standing_for(self, nodes: set[int]) -> Iterable[int]:
+        """Return what is presented, where one of the presented credentials is meant."""
+        credentials = (n for n in self.claims.presented if self.flags(n) & CREDENTIAL)
+        meant = self.start == PRESENTED and not nodes.isdisjoint(credentials)
+        return (PRESENTED,) if meant else ()
+
     def names(self, node: int) -> list[int]:
         """Node and all its other names, the node first."""
         return [node] if node < 0 else self._lineage.others(node)

@@ -241,7 +241,7 @@ def _is_plain(cause: RecordedCause, node: int) -> bool:
         and cause.tenant is None
         and cause.reach is Reach.SUBTREE
         and cause.until is None
-        and not cause.kinds
+        and cause.limit is None
     )
 
 

@@ -52,6 +52,8 @@ def restore(registry: Registry, plain: Mapping[str, Any], rest: Rest) -> None:
     registry.lineage.restore(below("lineage.", plain), rest)
     registry.expiry.restore(below("expiry.", plain), rest)
     registry.causes.restore(plain, rest)
+    for node in list(registry.causes.of_owners):
+        registry.select(node, registry.lineage.identifier(node))
     registry.owners.restore(plain["owners"], frozenset, rest)
     registry.scopes.restore(plain["scopes"], tuple, rest)
     registry.labels.restore(plain.get("labels", ()), tuple, rest)

@@ -2,8 +2,8 @@
 
 Causes end in four ways: what hangs on their target, the target's own node with the
 edges to its younger children (reach self), credentials that are too old
-(``not_before``), or what hangs on their target and is of some kinds, and what hangs on
-that. Many may stand on one lineage. Each is looked at once here, whatever
+(``not_before``), or what hangs on their target and meets further conditions, and what
+hangs on that. Many may stand on one lineage. Each is looked at once here, whatever
 is below it, so that the cost is near linear in the closure and its causes.
 """
 
@@ -15,8 +15,8 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agents_registry.facts import Effect, Reach
-from agents_registry.limited import first_of_kinds, of_kinds
-from agents_registry.lineage import ALWAYS, CAUSED, CREDENTIAL, UNKNOWN_TIME
+from agents_registry.limited import Selection, first_limited
+from agents_registry.lineage import ALWAYS, CAUSED, CREDENTIAL, NONE, UNKNOWN_TIME
 from agents_registry.watermarks import (
     ENDED,
     UNKNOWN_ISSUE,
@@ -27,9 +27,8 @@ from agents_registry.watermarks import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from agents_registry.cause_rows import RecordedCause
+    from agents_registry.cause_rows import CauseLimit, RecordedCause
     from agents_registry.closure import Requirements
-    from agents_registry.limited import Kinds
     from agents_registry.ownership import Age
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
@@ -81,8 +80,9 @@ class Endings:
         self._selves: dict[int, list[Hit]] = {}  # by the node that names stand for
         self._stands_for: dict[int, int] = {}
         self._edges: dict[int, list[tuple[int, int]]] = {}
-        self._limited: dict[Kinds, list[Hit]] = {}
-        self._nearest: dict[Kinds, dict[int, int]] = {}
+        self._limited: dict[CauseLimit, list[Hit]] = {}
+        self._nearest: dict[CauseLimit, dict[int, int]] = {}
+        self._selection = Selection(registry, closure)
 
     def collect(self, in_force: Callable[[RecordedCause], bool]) -> Steps[None]:
         """Take all causes up that end something.
@@ -106,8 +106,8 @@ class Endings:
                 hit = Hit(node, cause, node)
                 if cause.effect is Effect.NOT_BEFORE:
                     self._marks.append(hit)
-                elif cause.kinds:
-                    self._limited.setdefault(cause.kinds, []).append(hit)
+                elif (limit := cause.limit) is not None:
+                    self._limited.setdefault(limit, []).append(hit)
                 elif cause.reach is Reach.SUBTREE:
                     self._subtree.append(hit)
                 else:
@@ -128,34 +128,36 @@ class Endings:
             rank: the nodes of R(n), the nearest with the lowest.
         """
         hits = [hit for hit in self._subtree if hit.node in rank]
-        for kinds, limited in self._limited.items():
-            nearest = yield from self.nearest_of(kinds, rank)
-            some = (hit for hit in limited if hit.node in nearest)
-            hits += (hit._replace(node=nearest[hit.node]) for hit in some)
+        for limit, limited in self._limited.items():
+            for hit in limited:
+                node = yield from self.nearest_of(limit, hit.node, rank)
+                if node is not None:
+                    hits.append(hit._replace(node=node))
         for node, causes in self._selves.items():
             hits += self._nearest_young(causes, (yield from self._young(node)), rank)
         return hits + (yield from self._watermarks(rank))
 
     def nearest_of(
-        self, kinds: Kinds, rank: Mapping[int, int]
-    ) -> Steps[dict[int, int]]:
-        """Find what a cause acts on that is limited to kinds, by where it stands.
+        self, limit: CauseLimit, stands: int, rank: Mapping[int, int]
+    ) -> Steps[int | None]:
+        """Find what a limited cause acts on: the nearest node of R(n), None of none.
 
         Args:
-            kinds: which.
+            limit: of the cause.
+            stands: where the cause stands.
             rank: the nodes of R(n), the nearest with the lowest.
-
-        Returns:
-            By node the nearest one of R(n) that requires it and is of one of the kinds;
-            without those below which there is none.
         """
-        if kinds not in self._nearest:
-            some = yield from of_kinds(self._closure, kinds, rank)
-            ranks = {node: rank[node] for node in some}
-            nearest = yield from oldest_below(self._closure, ranks)
+        if limit not in self._nearest:
+            chosen = yield from self._selection.of(limit)
+            ranks = {node: rank[node] for node in chosen if node in rank}
             by_rank = {of: node for node, of in ranks.items()}
-            self._nearest[kinds] = {at: by_rank[of] for at, of in nearest.items()}
-        return self._nearest[kinds]
+            nearest = ranks
+            if not limit.of_owner:
+                nearest = yield from oldest_below(self._closure, ranks)
+            elif ranks:
+                nearest = {NONE: min(by_rank)}
+            self._nearest[limit] = {at: by_rank[of] for at, of in nearest.items()}
+        return self._nearest[limit].get(NONE if limit.of_owner else stands)
 
     def personal(self, presented: Iterable[int], rank: Mapping[int, int]) -> list[Hit]:
         """Causes that end the presentation alone."""
@@ -282,9 +284,10 @@ class Endings:
             ended = yield from first_marks(self._closure, marks, issued, self._spares)
             for node, place in ended.items():
                 _end(ends.inherited, node, age(marks[place][0]))
-        for kinds, hits in self._limited.items():
+        for limit, hits in self._limited.items():
             marks = _by_age(hits)
-            ended = yield from first_of_kinds(self._closure, kinds, marks)
+            chosen = yield from self._selection.of(limit)
+            ended = yield from first_limited(self._closure, chosen, limit, marks)
             for node, place in ended.items():
                 _end(ends.inherited, node, age(marks[place][0]))
         return ends

@@ -20,7 +20,11 @@ UNTIL_TOLERANCE: Final = 2 * SECOND  # a clock may be ahead; beyond it is not re
 
 COPY: Final = {"copy": True}  # field metadata: describes the copy, not the fact
 FOR_PEOPLE: Final = ("actor", "reason")  # in the log, and no business of a guard
-SELDOM: Final = ("until", "kinds")  # neither told nor hashed where they say nothing
+SELDOM: Final = (
+    "until",
+    "kinds",
+    "where",
+)  # neither told nor hashed where they say nothing
 
 
 class Relation(Enum):

@@ -3,8 +3,7 @@
 All times are integer nanoseconds since 1970 (UTC); ``None`` means unknown.
 A fact's id is the hash of what it says (who said it, about what, when by the
 authority's own clock), so repeats collapse and differing content survives.
-How a copy reached us (receive time, ingress key) is not part of the id: it tells
-copies apart and bounds the times that the copy may claim.
+How a copy reached us (receive time, ingress key) is not part of the id.
 """
 
 from __future__ import annotations
@@ -32,6 +31,7 @@ from agents_registry.fact_base import (
     plain_value,
 )
 from agents_registry.identifiers import LABEL, Identifier
+from agents_registry.limits_of_causes import SELECTING, check_limits
 
 __all__ = [
     "COPY", "FACTS", "FOR_PEOPLE", "FUTURE_TOLERANCE", "HOUR", "SECOND", "SELDOM",
@@ -169,6 +169,9 @@ class Cause(Fact):
         until: a suspend or narrow has no effect once this time is past (ns).
         kinds: a suspend or narrow acts on what hangs on the target and is of one of
             these kinds, and on what hangs on that; empty: on all.
+        where: a suspend or narrow acts on what also requires each of these names, or is
+            owned by each ``owner.of:<identifier>``, and on what hangs on that. An owner
+            may be the target too; it then stands here as well.
         actor: whoever ended it, as this copy tells: an operator, or ``kind:value``.
         reason: why, as this copy tells.
     """
@@ -187,24 +190,25 @@ class Cause(Fact):
     tenant: str | None = None
     until: int | None = None
     kinds: tuple[str, ...] = ()
+    where: tuple[Identifier, ...] = ()
     actor: str | None = field(default=None, metadata=COPY)
     reason: str | None = field(default=None, metadata=COPY)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse limits that the effect cannot have.
+        """Refuse limits that the cause cannot have.
 
         Raises:
-            ValueError: what ends for good has an end, or is limited to kinds.
+            ValueError: what ends for good has an end, or is limited; or a condition is
+                none.
         """
-        if self.until is None and not self.kinds:
+        if self.target.kind in SELECTING or self.where:
+            # A reader that does not know of owners must see that there is a condition.
+            of_owner = self.target.kind in SELECTING
+            where = {*self.where, self.target} if of_owner else set(self.where)
+            object.__setattr__(self, "where", tuple(sorted(where)))
+        elif self.until is None and not self.kinds:
             return
-        if self.effect not in (Effect.SUSPEND, Effect.NARROW):
-            message = f"a {self.effect.value} has neither until nor kinds: suspend"
-            raise ValueError(message)
-        if self.kinds and self.reach is Reach.SELF:
-            raise ValueError("a cause that is limited to kinds has the reach subtree")
-        if not all(kind and ":" not in kind for kind in self.kinds):
-            raise ValueError("a kind is a text without a colon, as in github.token")
+        check_limits(self)
 
 
 @frozen(kw_only=True, slots=True)
@@ -322,7 +326,7 @@ def canonical(fact: Fact) -> bytes:
             del plain[name]  # what does not say it has the id that it always had
     if isinstance(fact, Alias):
         plain["first"], plain["second"] = sorted((plain["first"], plain["second"]))
-    for name in ("owners", "scopes", "kinds", "labels"):
+    for name in ("owners", "scopes", "kinds", "labels", "where"):
         if name in plain:
             plain[name] = sorted(set(plain[name]))
     return _CANONICAL.encode(plain).encode()
@@ -387,6 +391,7 @@ _READERS: Final[dict[str, Any]] = {
     ),
     "owners": _identifiers,
     "labels": _identifiers,
+    "where": _identifiers,
     "scopes": tuple,
     "kinds": _texts,
     "relation": Relation,

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 MAX_VALUE_BYTES = 256
 ATTRIBUTE = "attribute."  # begins the kinds of values that a subject is looked up by
 LABEL = "label."  # begins the kinds of labels: a container, whatever follows
+# What a cause may name instead of an identifier; the value is that of an owner.
+OWNER_OF = "owner.of"
+AUTHORITY_OF = "authority.of"
 
 
 class NodeClass(Enum):
@@ -127,9 +130,18 @@ REUSABLE_KINDS = frozenset({
 def class_of(kind: str, vocabulary: Mapping[str, NodeClass]) -> NodeClass | None:
     """Class of a kind, None where nobody declared it; labels need not be declared."""
     found = vocabulary.get(kind)
-    if found is None and kind.startswith(LABEL):
+    if found is None and (kind.startswith(LABEL) or kind == OWNER_OF):
         return NodeClass.CONTAINER
     return found
+
+
+def owner_in(name: Identifier) -> Identifier | None:
+    """Owner of what is meant by ``owner.of:<identifier>``; None of another name.
+
+    Raises:
+        ValueError: no identifier follows.
+    """
+    return Identifier.parse(name.value) if name.kind == OWNER_OF else None
 
 
 def extend(declared: Mapping[str, str]) -> Vocabulary:

@@ -170,7 +170,7 @@ class Life:
         return way + (yield from self.closure.way(node, flaw.target))[1:]
 
     def narrows(self, node: int, rank: Mapping[int, int]) -> Steps[list[RecordedCause]]:
-        """Narrows on a node of R(n) that are in force and act on n.
+        """Narrows on a node of the closure that are in force and act on n.
 
         Args:
             node: where they stand.
@@ -182,9 +182,9 @@ class Life:
         for cause in self._registry.causes_of(node):
             if cause.effect is not Effect.NARROW or not self._in_force(cause):
                 continue
-            if cause.kinds:
-                below = yield from self._endings.nearest_of(cause.kinds, rank)
-                if node not in below:
+            if (limit := cause.limit) is not None:
+                nearest = yield from self._endings.nearest_of(limit, node, rank)
+                if nearest is None:
                     continue
             found.append(cause)
         return found

@@ -35,7 +35,7 @@ from agents_registry.facts import (
     Withdraw,
     fact_id,
 )
-from agents_registry.identifiers import VOCABULARY, Identifier
+from agents_registry.identifiers import VOCABULARY, Identifier, owner_in
 from agents_registry.lineage import (
     CAUSED,
     KNOWN,
@@ -71,6 +71,8 @@ class Registry:
         changes: counts the facts that were merged, for walks that let others go on.
         withdrawn, distrusts: what takes facts back.
         versions: those of statements whose copies may differ.
+        selecting: by owner, the name that stands for all that it owns, as a target.
+        selected: the same the other way round.
     """
 
     def __init__(self, vocabulary: Mapping[str, NodeClass] = VOCABULARY) -> None:
@@ -86,6 +88,8 @@ class Registry:
         self.holders: dict[int, dict[int, int]] = {}
         self.attributes: dict[int, dict[int, int]] = {}
         self.clearance = Clearance(self.lineage, self.owned)
+        self.selecting: dict[int, int] = {}
+        self.selected: dict[int, int] = {}
         self.devices: dict[int, set[str]] = {}
         self.tenants: dict[int, set[str]] = {}
         self.horizon: int | None = None
@@ -175,8 +179,10 @@ class Registry:
         return ups
 
     def causes_of(self, node: int) -> Iterator[RecordedCause]:
-        """Yield the causes on an identifier or on an attribute that it holds."""
+        """Yield the causes on an identifier, on what it owns or an attribute of it."""
         yield from self.causes.on(node)
+        if (selecting := self.selecting.get(node)) is not None:
+            yield from self.causes.on(selecting)
         for attribute, held_from in self.attributes.get(node, {}).items():
             for cause in self.causes.on(attribute):
                 if held_from <= cause.version:
@@ -317,7 +323,17 @@ class Registry:
         node = self.lineage.intern(fact.target)
         self.causes.add(RecordedCause.read(fact_id(fact), node, fact))
         self.lineage.flags[node] |= CAUSED
+        for name in fact.where:
+            self.lineage.intern(name)  # it may be presented, and named by nothing else
+        self.select(node, fact.target)
         self._causes_changed(node)
+
+    def select(self, node: int, target: Identifier) -> None:
+        """Have the causes on what an owner has found where the owner is met."""
+        if (owner := owner_in(target)) is not None:
+            number = self.lineage.intern(owner)
+            self.selecting[number], self.selected[node] = node, number
+            self.lineage.flags[number] |= CAUSED
 
     def _lift(self, fact: Lift) -> None:
         node = self.lineage.intern(fact.target)
@@ -327,6 +343,7 @@ class Registry:
     def _causes_changed(self, node: int) -> None:
         """Undo what hangs on a node, and on those that hold it as an attribute."""
         holders = islice(self.holders.get(node, ()), self.clearance.allowed())
+        node = self.selected.get(node, node)
         self.clearance.undo(node, *holders)
 
     def _withdraw(self, fact: Withdraw) -> None:

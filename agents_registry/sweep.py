@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from agents_registry.endings import age
 from agents_registry.facts import Effect, Reach
 from agents_registry.life import Reason
-from agents_registry.limited import first_of_kinds
+from agents_registry.limited import Selection, first_limited
 from agents_registry.lineage import (
     ALWAYS,
     CAUSED,
@@ -33,8 +33,7 @@ from agents_registry.watermarks import UNKNOWN_ISSUE, first_marks
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from agents_registry.cause_rows import RecordedCause
-    from agents_registry.limited import Kinds
+    from agents_registry.cause_rows import CauseLimit, RecordedCause
     from agents_registry.ownership import Age
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
@@ -86,7 +85,7 @@ class Sweep:
         self._selves: dict[tuple[int, Reason], End] = {}
         self._inherited: list[tuple[Reason, int, End | None]] = []
         self._personal: list[tuple[Reason, int, End | None]] = []
-        self._limited: dict[Kinds, list[End]] = {}
+        self._limited: dict[CauseLimit, list[End]] = {}
 
     def include(self, nodes: Iterable[int]) -> Steps[None]:
         """Collect nodes, and all that their life may hang on."""
@@ -135,7 +134,7 @@ class Sweep:
             yield from self._end_self(reason, end)
         marks.sort(key=lambda mark: age(mark.cause))
         yield from self._find_too_old(marks)
-        yield from self._find_of_kinds()
+        yield from self._find_limited()
         if self._now is not None:
             yield from self._find_expired(self._now)
             yield from self._find_beyond_horizon()
@@ -221,8 +220,8 @@ class Sweep:
             if cause.effect is Effect.NOT_BEFORE:
                 marks.append(end)
                 self.waned.append(node)
-            elif cause.kinds:
-                self._limited.setdefault(cause.kinds, []).append(end)
+            elif (limit := cause.limit) is not None:
+                self._limited.setdefault(limit, []).append(end)
             elif cause.reach is Reach.SUBTREE:
                 self._inherited.append((_REASON[cause.effect], node, end))
             else:
@@ -273,14 +272,20 @@ class Sweep:
         for node, place in ended.items():
             self._inherited.append((Reason.NOT_BEFORE, node, marks[place]))
 
-    def _find_of_kinds(self) -> Steps[None]:
-        """Find what causes end that are limited to kinds."""
-        for kinds, marks in self._limited.items():
+    def _find_limited(self) -> Steps[None]:
+        """Find what causes end that are limited."""
+        selection = Selection(self.registry, self)
+        for limit, marks in self._limited.items():
             marks.sort(key=lambda mark: age(mark.cause))
-            ended = yield from first_of_kinds(self, kinds, marks)
+            chosen = yield from selection.of(limit)
+            ended = yield from first_limited(self, chosen, limit, marks)
             for node, place in ended.items():
                 reason = _REASON[marks[place].cause.effect]
                 self._inherited.append((reason, node, marks[place]))
+
+    def standing_for(self, nodes: set[int]) -> Iterable[int]:  # noqa: ARG002
+        """Nothing: every node has a name here."""
+        return ()
 
     def kinds(self, node: int) -> Iterable[str]:
         """Kind of a node."""

@@ -89,7 +89,8 @@ class Uncaused:
             note(self, self._registry.lineage.recall, fact)
 
     def _cause(self, number: _Find, fact: Cause) -> None:
-        self._undo(number(fact.target))
+        node = number(fact.target)
+        self._undo(self._registry.selected.get(node, node))
 
     def _holds(self, number: _Find, fact: Holds) -> None:
         self._undo(number(fact.node))

@@ -296,7 +296,9 @@ def _scoped(registry: Registry, life: Life, scope: str | None) -> Steps[Judgemen
     required = yield from closure.required(closure.start)
     rank = {node: place for place, node in enumerate(required)}
     narrows = []
-    for count, node in enumerate(required):
+    # Those of an owner stand where it does, and that is no requirement.
+    owners = [node for node in registry.selecting if node in closure.nodes]
+    for count, node in enumerate((*required, *owners)):
         if not count & STEP:
             yield
         narrows += [

@@ -26,6 +26,7 @@ from agents_registry.facts import (
     Renewal,
     ScopeSet,
 )
+from agents_registry.identifiers import owner_in
 from agents_registry.lineage import UNKNOWN_TIME
 from agents_registry.presentation import claims_of
 
@@ -98,4 +99,7 @@ def shaken(fact: Fact) -> tuple[Identifier, ...] | None:
     fields = _SHAKES.get(type(fact))
     if fields is None:
         return None
-    return tuple([getattr(fact, name) for name in fields])
+    names = [getattr(fact, name) for name in fields]
+    if isinstance(fact, Cause | Lift) and (owner := owner_in(fact.target)) is not None:
+        names.append(owner)
+    return tuple(names)

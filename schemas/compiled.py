@@ -15,6 +15,7 @@ import attrs
 
 from agents_registry.facts import FACTS, SELDOM, Effect, Reach, Relation
 from agents_registry.identifiers import LABEL, MAX_VALUE_BYTES, Identifier
+from agents_registry.limits_of_causes import SELECTING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -141,6 +142,8 @@ def _lines(fields: dict[str, Any], unsaid: Iterable[str]) -> Iterator[str]:
     for name in SELDOM:
         if name in fields:  # what has one is checked as it is made
             yield f"    if {name} not in (None, ()): raise Unusual"
+    if "where" in fields:
+        yield f"    if target[0] in {SELECTING!r}: raise Unusual"
     yield "    if i != len(data):"
     yield "        raise Unusual"
     yield "    made = open_fact()"
@@ -223,6 +226,7 @@ _NAME: Final = [
     "$ = tuple_of(Identifier, (head, tail))",  # what its own maker does, in one step
 ]
 _ITEMS: Final = {
+    "where": ["$ = tuple(map(Identifier.parse, $))"],
     "labels": ["$ = tuple(map(label_of, $))"],
     "owners": ["$ = tuple(map(Identifier.parse, $))"],
     "scopes": ["$ = tuple($)"],

@@ -157,30 +157,52 @@ class Model:
         return reasons
 
     def reaches(self, hit: Hit, node: Identifier) -> bool:
-        """Tell whether a cause acts on the node, or on something that it requires.
-
-        Limits: it acts on what requires its target and is of one of its kinds.
-        """
+        """Tell whether a cause acts on the node, or on something that it requires."""
         required = self.requires(node)
-        if not hit.cause.kinds:
+        if not (hit.cause.kinds or hit.cause.where):
             return hit.node in required
-        return any(
-            hit.node in self.requires(m) and self.is_of(m, hit.cause) for m in required
+        return any(self.acts_on(m, hit) for m in required)
+
+    def acts_on(self, node: Identifier, hit: Hit) -> bool:
+        """Tell whether a limited cause acts on a node.
+
+        Limits: it requires the target, meets each condition and is of one of the kinds.
+        """
+        conditions = set(hit.cause.where)
+        if hit.cause.target.kind == "owner.of":
+            conditions.add(hit.cause.target)
+        elif hit.node not in self.requires(node):
+            return False
+        return self.is_of(node, hit.cause.kinds) and all(
+            self.meets(node, condition) for condition in conditions
         )
 
-    def is_of(self, node: Identifier, cause: Cause) -> bool:
-        """Tell whether a node is of the kinds that a cause is limited to.
+    def meets(self, node: Identifier, condition: Identifier) -> bool:
+        """Tell whether a node requires a name, or is owned by that owner.
+
+        By any name of both. Presentation: by those of the presented credentials.
+        """
+        if condition.kind != "owner.of":
+            return condition in self.requires(node)
+        owner = self.alias_class(Identifier.parse(condition.value))
+        own = filter(self.is_credential, self.presented)
+        names = {n for o in own for n in self.alias_class(o)}
+        names = names if node == PRESENTED else self.alias_class(node)
+        return any(owner & owners for n in names for owners in self.obligations(n))
+
+    def is_of(self, node: Identifier, kinds: tuple[str, ...]) -> bool:
+        """Tell whether a node is of some kinds; of none every node is.
 
         Presentation: it is of those of the presented credentials.
         """
         names = filter(self.is_credential, self.presented)
-        kinds = {n.kind for n in names} if node == PRESENTED else {node.kind}
-        return not kinds.isdisjoint(cause.kinds)
+        own = {n.kind for n in names} if node == PRESENTED else {node.kind}
+        return not kinds or not own.isdisjoint(kinds)
 
     def is_credential(self, node: Identifier) -> bool:
         """Tell the class of a node: from the kind alone, in doubt the strictest."""
         strictest = NodeClass.CREDENTIAL
-        if node.kind.startswith("label."):
+        if node.kind.startswith("label.") or node.kind == "owner.of":
             strictest = NodeClass.CONTAINER
         return self.vocabulary.get(node.kind, strictest) is NodeClass.CREDENTIAL
 

@@ -309,6 +309,7 @@ class MappedTable(Registry):
         ]
         self.owners, self.scopes, self.attributes, self.devices, self.tenants = parts
         self.causes = _Causes(rows)
+        self.selecting = {}  # its causes stand in the row of the owner
         finder = NameFinder(self.file, [])
         self.lineage = _Lineage(self.file, rows, finder)
         self.find_text = finder.find_text

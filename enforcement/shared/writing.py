@@ -284,8 +284,12 @@ class TableWriter:
     def _causes(self, node: int, fact: Fact | None) -> dict[str, Any]:
         """Causes and lifts of a row; of a long one what a fact changed alone."""
         book = self.registry.causes
-        if fact is None or node not in self._long:
+        selecting = self.registry.selecting.get(node)
+        if fact is None or node not in self._long or selecting is not None:
             told = book.dump_of(node)
+            if selecting is not None:
+                # What stands on what it owns: whoever cannot read that denies.
+                told["causes"] += book.dump_of(selecting)["causes"]
             count = len(told["causes"]) + sum(len(lifts) for *_, lifts in told["lifts"])
             if count > MOST_AGAIN:
                 self._long.add(node)

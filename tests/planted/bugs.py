@@ -378,9 +378,30 @@ BUGS = (
     bug(
         "a cause that is limited to kinds spares what hangs on them",
         "endings.py",
-        "of_kinds(self._closure, kinds, rank)",
-        "of_kinds(self._closure, kinds, self._closure.presented)",
+        "for node in chosen if node in rank}",
+        "for node in chosen if node in self._closure.presented}",
         topics=("kinds",),
+    ),
+    bug(
+        "one of several conditions is enough",
+        "limited.py",
+        "not kinds.isdisjoint(self._graph.kinds(node))) and all(",
+        "not kinds.isdisjoint(self._graph.kinds(node))) and any(",
+        topics=("selectors",),
+    ),
+    bug(
+        "what an owner has is told by one of its names alone",
+        "limited.py",
+        "names = set() if node == NONE else set(lineage.others(node))",
+        "names = set() if node == NONE else {node}",
+        topics=("selectors",),
+    ),
+    bug(
+        "a cause on what an owner has ends the owner",
+        "cause_rows.py",
+        "if not (self.kinds or self.where):",
+        "if not (self.kinds or self.where) or self.of_owner:",
+        topics=("selectors",),
     ),
     bug(
         "who leaves a team is contained with it",
@@ -392,15 +413,15 @@ BUGS = (
     bug(
         "a cause that is limited to kinds acts on all",
         "endings.py",
-        "elif cause.kinds:",
-        "elif False:",
+        "elif (limit := cause.limit) is not None:",
+        "elif (limit := cause.limit) and False:",
         topics=("kinds",),
     ),
     bug(
         "an owner of some kind survives a cause that is limited to it",
         "endings.py",
-        "for kinds, hits in self._limited.items():",
-        "for kinds, hits in ():",
+        "for limit, hits in self._limited.items():",
+        "for limit, hits in ():",
         topics=("kinds",),
     ),
 )

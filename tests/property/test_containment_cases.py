@@ -26,6 +26,7 @@ from tests.property.cases import (
     agent,
     alias,
     alice,
+    bob,
     cause,
     decides,
     edge,
@@ -33,6 +34,7 @@ from tests.property.cases import (
     jti,
     labelled,
     lift,
+    mail,
     narrow,
     node,
     not_before,
@@ -50,6 +52,7 @@ from tests.property.cases import (
 pytestmark = pytest.mark.property
 
 TOKEN = "vault.accessor"
+OKTA = Identifier("authority.of", "okta")
 
 
 @pytest.mark.parametrize(
@@ -211,11 +214,123 @@ def test_no_mapping_makes_a_label_a_credential() -> None:
         extend({"label.team": "credential"})
 
 
+def owner_of(name: Identifier) -> Identifier:
+    """Name all that an owner has, as conditions do."""
+    return Identifier("owner.of", str(name))
+
+
+def test_a_selector_acts_where_every_condition_is_met() -> None:
+    """One label is not enough; what hangs on a match is ended with it."""
+    facts = [
+        node(agent), labelled(agent, team, prod), edge(t1, agent), labelled(t2, team),
+        labelled(t3, prod), suspend(team, where=(prod,)),
+    ]  # fmt: skip
+    for name, reasons in (
+        (agent, {"suspend"}), (t1, {"suspend"}), (t2, LIVES), (t3, LIVES),
+    ):  # fmt: skip
+        decides(facts, name, reasons, orders=20)
+
+
+def test_conditions_are_met_by_what_a_node_inherits() -> None:
+    """A label of its agent and one of its own."""
+    facts = [labelled(agent, team), edge(t1, agent), suspend(team, where=(prod,))]
+    decides(facts, t1, LIVES, orders=20)
+    decides([*facts, labelled(t1, prod)], t1, {"suspend"}, orders=20)
+
+
+def test_what_is_presented_together_meets_conditions_together() -> None:
+    """It is one credential, which requires all of it."""
+    facts = [labelled(t1, team), labelled(jti, prod), suspend(team, where=(prod,))]
+    decides(facts, t1, LIVES)
+    decides(facts, jti, LIVES)
+    decides(facts, (t1, jti), {"suspend"})
+
+
+def test_a_condition_that_nobody_meets_yet_waits() -> None:
+    """Born contained: an unknown label is no label of anything."""
+    facts = [labelled(t1, team), suspend(team, where=(prod,))]
+    decides(facts, t1, LIVES)
+    decides([*facts, labelled(t1, prod, by="other")], t1, {"suspend"})
+    decides([*facts, labelled(t1, team, prod, v=2)], t1, {"suspend"})
+
+
+def test_what_an_owner_has_may_be_the_target() -> None:
+    """By any name of both; the owner itself lives, and so does what others own."""
+    other = Identifier("person.id", "alice-2")
+    facts = [
+        node(alice), owned(t1, alice), owned(t2, bob), edge(t3, t1),
+        alias(alice, other), owned(t4, other), suspend(owner_of(alice)),
+    ]  # fmt: skip
+    for name, reasons in (
+        (alice, LIVES), (t1, {"suspend"}), (t2, LIVES), (t3, {"suspend"}),
+        (t4, {"suspend"}),
+    ):  # fmt: skip
+        decides(facts, name, reasons, orders=20)
+
+
+def test_one_of_several_owners_is_enough() -> None:
+    """Another owner who lives does not spare it; a new set does."""
+    facts = [owned(t1, alice, bob), suspend(owner_of(alice), kinds=(TOKEN,))]
+    decides(facts, t1, {"suspend"})
+    decides([*facts, owned(t1, bob, v=2)], t1, LIVES)
+    decides([*facts, lift(owner_of(alice), v=2)], t1, LIVES)
+    decides([owned(t1, alice), suspend(owner_of(alice), kinds=("jwt.jti",))], t1, LIVES)
+
+
+def test_an_owner_may_be_a_further_condition() -> None:
+    """Of a label, and of another owner."""
+    facts = [labelled(t1, team), suspend(team, where=(owner_of(alice),))]
+    decides(facts, t1, LIVES)
+    decides([*facts, owned(t1, alice)], t1, {"suspend"})
+    both = suspend(owner_of(alice), where=(owner_of(bob),))
+    decides([owned(t1, alice), both], t1, LIVES)
+    decides([owned(t1, alice), owned(t1, bob, by="other"), both], t1, {"suspend"})
+
+
+def test_what_is_presented_is_owned_as_its_credentials_are() -> None:
+    """A narrow of an owner limits it, too."""
+    facts = [owned(t1, alice), narrow(owner_of(alice), "r|x")]
+    decides(facts, t1, {"narrow"}, scope="r|y")
+    decides(facts, (t1, jti), {"narrow"}, scope="r|y")
+    decides(facts, t1, LIVES, scope="r|x")
+    decides(facts, jti, LIVES, scope="r|y")
+
+
+def test_an_owner_that_is_the_target_stands_among_the_conditions() -> None:
+    """So a reader that knows of no conditions refuses it, and denies."""
+    cause_ = suspend(owner_of(alice))
+
+    assert cause_.where == (owner_of(alice),)
+    assert to_plain(cause_)["where"] == ["owner.of:person.id:alice"]
+    assert from_plain(to_plain(cause_)) == cause_
+
+
+@pytest.mark.parametrize(
+    ("limit", "said"),
+    [
+        (
+            {"where": (Identifier("authority.of", "okta"),)},
+            "no condition: name a label",
+        ),
+        ({"target": Identifier("authority.of", "okta")}, "no condition: name a label"),
+        ({"where": (mail,)}, "may be a target"),
+        ({"where": (Identifier("owner.of", "alice"),)}, "not an identifier"),
+        ({"where": tuple(Identifier("label.n", f"{n}") for n in range(18))}, "at most"),
+        ({"where": (prod,), "reach": SELF}, "reach subtree"),
+    ],
+)
+def test_conditions_that_are_none_are_refused(limit: dict[str, Any], said: str) -> None:
+    """With what to write instead."""
+    target = limit.pop("target", team)
+    with pytest.raises(ValueError, match=said):
+        suspend(target, **limit)
+
+
 @pytest.mark.parametrize(
     ("effect", "limit", "said"),
     [
-        (Effect.REVOKE, {"until": 9}, "a revoke has neither until nor kinds"),
-        (Effect.NOT_BEFORE, {"kinds": (TOKEN,)}, "a not_before has neither"),
+        (Effect.REVOKE, {"until": 9}, "a revoke has no until, kinds or where"),
+        (Effect.NOT_BEFORE, {"kinds": (TOKEN,)}, "a not_before has no until"),
         (Effect.SUSPEND, {"kinds": ("vault.accessor:x",)}, "without a colon"),
         (Effect.SUSPEND, {"kinds": ("",)}, "without a colon"),
         (Effect.SUSPEND, {"kinds": (TOKEN,), "reach": SELF}, "the reach subtree"),
@@ -234,7 +349,7 @@ def test_what_ends_for_good_has_no_limit(
 )
 def test_a_limit_that_cannot_be_read_is_refused(change: dict[str, Any]) -> None:
     """Else a text would be a list of letters."""
-    with pytest.raises(ValueError, match=r"cause fact|neither until"):
+    with pytest.raises(ValueError, match=r"cause fact|no until"):
         from_plain(to_plain(suspend(t1)) | change)
 
 
@@ -268,3 +383,10 @@ def test_a_cause_tells_of_its_end() -> None:
     cause = judge(table, Presented((t1,)), 99 * SECOND).cause
     assert cause is not None
     assert cause.until == 100 * SECOND
+
+
+def test_a_condition_may_be_presented_and_named_by_nothing_else() -> None:
+    """An actor of the chain whom no fact knows."""
+    facts = [suspend(t1, where=(agent,))]
+    decides(facts, t1, LIVES)
+    decides(facts, t1, {"suspend"}, chain=(agent,))

@@ -22,7 +22,12 @@ from agents_registry.facts import (
     from_plain,
     to_plain,
 )
-from agents_registry.identifiers import MAX_VALUE_BYTES, VOCABULARY, Identifier
+from agents_registry.identifiers import (
+    ATTRIBUTE,
+    MAX_VALUE_BYTES,
+    VOCABULARY,
+    Identifier,
+)
 from schemas.codec import (
     HEADER,
     MAGIC,
@@ -76,11 +81,22 @@ def labelled(**values: Any) -> LabelSet:
 def limited(**values: Any) -> Cause:
     """Make a cause of any effect; a limit that it cannot have is left out."""
     kinds = tuple(kind.replace(":", "") or "kind" for kind in values.pop("kinds"))
+    where: tuple[Identifier, ...] = values.pop("where")
     until, plain = values.pop("until"), Cause(**values)
     if plain.effect not in (Effect.SUSPEND, Effect.NARROW):
         return plain
-    kinds = () if plain.reach is Reach.SELF else kinds
-    return attrs.evolve(plain, until=until, kinds=kinds)
+    if plain.reach is Reach.SELF:
+        return attrs.evolve(plain, until=until)
+    names = (name for name in where if not name.kind.startswith(ATTRIBUTE))
+    owners = [Identifier("owner.of", f"{name.kind}:x") for name in where[:1]]
+    where = (*names, *owners)
+    target = random_owner(values["event_id"]) or plain.target
+    return attrs.evolve(plain, until=until, kinds=kinds, where=where, target=target)
+
+
+def random_owner(text: str | None) -> Identifier | None:
+    """Give an owner as a target, for some texts."""
+    return Identifier("owner.of", "person.id:x") if text and len(text) % 2 else None
 
 
 # A loaded machine makes no test fail.

@@ -102,6 +102,7 @@ TOPICS: dict[str, dict[str, float]] = {
 CONTAINED: dict[str, dict[str, float]] = {
     "ends": {"contain": 14, "lift": 6, "owner_set": 6, "renewal": 6},
     "kinds": {"contain": 10, "edge": 22, "alias": 6, "owner_set": 6, "lift": 4},
+    "selectors": {"label_set": 16, "contain": 12, "owner_set": 12, "edge": 14},
     "labels": {"label_set": 14, "contain": 8, "node": 14, "alias": 5, "copy": 8},
 }
 EVERY_TOPIC = TOPICS | CONTAINED
@@ -147,6 +148,7 @@ class Maker:
             Identifier(random.choice(KINDS), f"n{i}") for i in range(size)
         )
         self.facts: list[Fact] = []
+        self.selects = topic == "selectors"
         self.weights = ORDINARY | EVERY_TOPIC[topic]
         self.ahead = {"lifts": 0.3, "copies": 0.15}.get(topic, 0.03)
         self.stamps = 0.6 if topic == "copies" else random.choice((0, 0.2, 0.4))
@@ -336,6 +338,8 @@ class Maker:
         effects = Effect.SUSPEND, Effect.SUSPEND, Effect.NARROW
         cause = self.make_cause(*effects, self_reach=0.1)
         # The clock of a question is then before, at and behind the end.
+        if self.selects and cause.reach is Reach.SUBTREE:
+            cause = self.selecting(cause)
         ends = None, self.time(), self.time() - UNTIL_TOLERANCE
         if self.weights.get("label_set") and random.random() < 0.7:
             cause = attrs.evolve(cause, target=random.choice(LABELS))
@@ -343,6 +347,16 @@ class Maker:
         if cause.reach is Reach.SUBTREE and random.random() < 0.6:
             kinds = tuple(node.kind for node in self.some(2))
         return attrs.evolve(cause, until=random.choice(ends), kinds=kinds)
+
+    def selecting(self, cause: Cause) -> Cause:
+        """Give a cause further conditions, or an owner for a target."""
+        random = self.random
+        names = [*LABELS, self.node(), Identifier("owner.of", str(self.node()))]
+        if random.random() < 0.3:
+            target = Identifier("owner.of", str(self.node()))
+            cause = attrs.evolve(cause, target=target, where=())
+        count = random.choice((0, 1, 1, 2))
+        return attrs.evolve(cause, where=tuple(random.sample(names, count)))
 
     def make_label_set(self) -> LabelSet:
         """Label a node, or take its labels away."""

@@ -26,7 +26,7 @@ from agents_registry.facts import (
     Renewal,
     fact_id,
 )
-from agents_registry.identifiers import Identifier
+from agents_registry.identifiers import Identifier, owner_in
 from agents_registry.life import Reason, nothing_ends
 from agents_registry.lineage import NONE
 from agents_registry.verdict import finding_flaws
@@ -126,7 +126,7 @@ class BatchReach:
         if isinstance(fact, Cause):
             known = stands(self._registry, fact)
             known = known or (yield from self._final(fact.target))
-            return None if known else self._name(fact.target)
+            return None if known else self._name(owner_in(fact.target) or fact.target)
         for name, ends in (yield from self._put_under(fact)):
             if ends and not (yield from self._final(name)):
                 return self._name(name)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 from attrs import frozen
 
 from agents_registry.facts import Effect
-from agents_registry.identifiers import ATTRIBUTE
+from agents_registry.identifiers import ATTRIBUTE, owner_in
 from agents_registry.life import Reason
-from agents_registry.limited import of_kinds
+from agents_registry.limited import Selection
 from agents_registry.lineage import CAUSED, NONE
 from agents_registry.reach import downs
 from agents_registry.sweep import Sweep
@@ -24,6 +24,7 @@ from streams.stages.plans.assumed import assuming
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
+    from agents_registry.cause_rows import CauseLimit
     from agents_registry.facts import Cause
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
@@ -140,9 +141,10 @@ def _named(
     nodes, unknown = [], []
     for cause in causes:
         yield
-        node = registry.lineage.find(cause.target)
+        name = owner_in(cause.target) or cause.target
+        node = registry.lineage.find(name)
         if node == NONE:
-            unknown.append(cause.target)
+            unknown.append(name)
         else:
             nodes.append(node)
     return nodes, unknown
@@ -166,8 +168,8 @@ def walking(registry: Registry, targets: Iterable[int]) -> Steps[dict[int, int]]
 def limited(sweep: ActSweep, now: int) -> Steps[Collection[int]]:
     """Find the collected nodes that a narrow in force reaches.
 
-    One that is limited to kinds acts on what is of these kinds below its target, and
-    reaches what hangs on that.
+    One that is limited acts on what meets its conditions below its target, and reaches
+    what hangs on that.
 
     Args:
         sweep: of all that counts.
@@ -176,17 +178,20 @@ def limited(sweep: ActSweep, now: int) -> Steps[Collection[int]]:
     registry = sweep.registry
     flags, book = registry.lineage.flags, registry.causes
     starts: set[int] = set()
-    by_kinds: dict[tuple[str, ...], set[int]] = {}
+    by_limit: dict[CauseLimit, set[int]] = {}
     for count, node in enumerate(sweep.nodes):
         if not count & STEP:
             yield
         for cause in registry.causes_of(node) if flags[node] & CAUSED else ():
             if cause.effect is Effect.NARROW and book.in_force(cause, now=now):
-                of = by_kinds.setdefault(cause.kinds, set()) if cause.kinds else starts
+                limit = cause.limit
+                of = starts if limit is None else by_limit.setdefault(limit, set())
                 of.add(node)
-    for kinds, targets in by_kinds.items():
-        below = yield from _below(sweep, targets)
-        starts.update((yield from of_kinds(sweep, kinds, below)))
+    selection = Selection(registry, sweep)
+    for limit, targets in by_limit.items():
+        chosen = yield from selection.of(limit)
+        below = chosen if limit.of_owner else (yield from _below(sweep, targets))
+        starts.update(node for node in chosen if node in below)
     return (yield from _below(sweep, starts))
 
 

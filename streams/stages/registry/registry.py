@@ -25,7 +25,7 @@ from agents_registry.facts import (
     OwnerSet,
     Withdraw,
 )
-from agents_registry.identifiers import ATTRIBUTE, Identifier
+from agents_registry.identifiers import ATTRIBUTE, Identifier, owner_in
 from agents_registry.lineage import NONE
 from agents_registry.shown_way import shown_way
 from agents_registry.sweep import Sweep
@@ -79,7 +79,8 @@ def root(registry: Registry, fact: Fact, uncaused: Uncaused) -> Identifier | Non
         return None
     touched: Identifier = getattr(fact, name)
     if isinstance(fact, Cause):
-        return None if fact.effect is Effect.NARROW else touched
+        owner = owner_in(touched)
+        return None if fact.effect is Effect.NARROW else owner or touched
     node = registry.lineage.recall(touched)
     if node == NONE:
         return None

@@ -98,6 +98,7 @@ class NodeBits:
                 isinstance(fact, _OF_THE_LOUD) and self._is_quiet(node)
             ):
                 continue
+            node = self.registry.selected.get(node, node)
             self._undo([node, *self.registry.holders.get(node, ())])
 
     def _is_quiet(self, node: int) -> bool:
