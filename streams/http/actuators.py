@@ -93,17 +93,21 @@ class ActuatorPages:
         """Say how far the ends at issuers are of what a revocation reaches."""
         self._tokens.holder(request, "viewer", "revoker", any_realm=True)
         cause = request.match_info["id"]
+        given = self._speakers.settings.actuators
+        active = {name for name, each in given.items() if each.mode != "off"}
         counts: Counter[tuple[str, str]] = Counter()
         named: list[EndingItem] = []
         for count, each in enumerate(self._book.of_cause(cause)):
             if not count & STEP:
                 await asyncio.sleep(0)  # there may be very many
+            if each.actuator not in active:
+                continue  # switched off since, or no more in the settings
             counts[each.actuator, each.shown] += 1
             if each.shown != "ended" and len(named) < NOT_ENDED:
                 named.append(each)
         rows: list[dict[str, Any]] = [
             {"actuator": name} | {shown: counts[name, shown] for shown in SHOWN}
-            for name in self._speakers.settings.actuators
+            for name in given
         ]
         total = {shown: sum(row[shown] for row in rows) for shown in SHOWN}
         named.sort(key=lambda each: (each.shown, str(each.identifier)))
@@ -119,8 +123,11 @@ class ActuatorPages:
     async def approve(self, request: web.Request) -> web.Response:
         """Let an actuator end all that a cause reaches there."""
         holder = self._tokens.holder(request, "restorer")
-        name, _ = self._named(request)
+        name, settings = self._named(request)
         body = await json_object(request, holder)
+        if settings.mode in ("off", "plan"):
+            mode = settings.mode
+            raise unreadable(f"its mode is {mode}: set approve or automatic first")
         if unknown := set(body) - {"cause", "reason"}:
             raise unreadable(f"unknown fields: {', '.join(sorted(unknown))}")
         cause, reason = body.get("cause"), _reason(body)

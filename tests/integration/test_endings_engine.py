@@ -125,3 +125,33 @@ async def test_an_orphan_of_a_dead_token_ends_at_the_vault(
     )  # fmt: skip
     assert "ended" == json.loads(done.stdout)["issuers"]["state"]
     assert bao.root_token not in done.stdout
+
+
+async def test_what_nobody_told_of_is_asked_for_declared_and_ended(
+    bao: OpenBaoServer, tmp_path: Path
+) -> None:
+    """A login that no log told of: guards deny it too, and it ends at the vault."""
+    root = bao.root_token
+    bao.call("POST", "sys/auth/userpass", root, {"type": "userpass"})
+    user = {"password": "x", "token_policies": ["default"]}
+    bao.call("POST", "auth/userpass/users/ann", root, user)
+    login = bao.call("POST", "auth/userpass/login/ann", None, {"password": "x"})
+    token = login.body["auth"]
+    entity = f"vault.entity:{token['entity_id']}"
+    given = settings(bao) | {"watch": []}
+    async with running(tmp_path, **given) as server:
+        body = {"credentials": [{"identifier": entity}]}
+        assert 201 == (await server.post("/v1/adopt", "restorer", body))[0]
+        before = (await server.get(f"/v1/why/{name_of(bao, token)}"))[1]["reason"]
+
+        identity = await revoked(server, entity)
+
+        async def ended() -> bool:
+            found = await issuers(server, identity)
+            return bool(found["state"] == "ended" and found["ended"] == 2)
+
+        await until(ended)
+        after = (await server.get(f"/v1/why/{name_of(bao, token)}"))[1]["reason"]
+
+    assert ("unknown_credential", "revoked") == (before, after)
+    assert not lives(bao, token)

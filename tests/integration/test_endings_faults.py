@@ -143,3 +143,14 @@ def test_a_kill_between_act_and_record_repeats_nothing_harmful(
     assert not lives(bao, token)
     assert (1 if point == "actuator.acted" else 2) == item["acts"]
     assert code in {0, 1}  # no guard is there to close it
+
+
+async def test_a_plan_cannot_be_approved(tmp_path: Path) -> None:
+    """Its mode says that no act is made; closure waits on."""
+    async with running(tmp_path, **away(mode="plan")) as server:
+        cause = await revoked(server)
+        path, order = "/v1/actuators/ours/approvals", {"cause": cause}
+        status, answer = await server.post(path, "restorer", order)
+
+    assert 422 == status
+    assert "its mode is plan" in answer["detail"]
