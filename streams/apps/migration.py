@@ -42,6 +42,9 @@ from streams.http.table_answers import table_row
 from streams.observability.failpoints import failpoint
 from streams.ports.keyed_store import (
     CURSOR,
+    ENDING,
+    ENDING_CAUSE,
+    ENDING_ORDER,
     ORDER_PART,
     PENDING,
     PLACE,
@@ -70,7 +73,8 @@ BY: Final = "migrate"  # whose blocks of accesses these are
 # Credentials name their lists for as long as they live. The log is another one there,
 # so no index of these lists is given any more.
 MOVED_KINDS: Final = {
-    CURSOR, ORDER_PART, PLACE, SCHEDULE, SCIM, SILENCE, STATUS_ENTRY, STATUS_LIST,
+    CURSOR, ENDING, ENDING_CAUSE, ENDING_ORDER, ORDER_PART, PLACE, SCHEDULE, SCIM,
+    SILENCE, STATUS_ENTRY, STATUS_LIST,
 }  # fmt: skip
 
 
