@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -197,6 +198,16 @@ ORDERS: Final = (
 )  # fmt: skip
 
 # Token and arguments; one URL is enough.
+# What `rescind policy test` tries; the servers have no rules.
+RULES: Final = {
+    "RESCIND_CONTAINMENT": json.dumps({
+        "dead": {
+            "findings": ["use_after_revocation", "blocked_attempt"],
+            "contain": "credential", "for": "2h",
+        },
+        "agents": {"findings": ["unknown_agent"], "contain": "agent", "for": "2h"},
+    })
+}  # fmt: skip
 COMMANDS: Final = (
     ("revoker", "revoke", "agent.id:writer", "--reason", "lost", "--wait", "20"),
     ("revoker", "suspend", "agent.id:writer", AGENT, "--aspect", "x"),
@@ -217,6 +228,7 @@ COMMANDS: Final = (
     ("viewer", "guards"),
     ("restorer", "guards", "--remove", "nobody"),
     ("viewer", "findings"),
+    ("viewer", "policy", "test", "--since", "30d"),
     ("viewer", "dlq"),
     ("viewer", "sources"),
     ("viewer", "approvals", "list"),

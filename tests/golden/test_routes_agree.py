@@ -28,6 +28,7 @@ from tests.golden.route_cases import (
     ORDERS,
     PENDING,
     QUESTIONS,
+    RULES,
     Ask,
     without,
 )
@@ -189,7 +190,7 @@ async def differences(
 async def run_command(engine: Engine, command: tuple[str, ...]) -> tuple[int, str]:
     """Give exit code and output of a command, without ids and times."""
     token, *line = command
-    env = {"RESCIND_URL": engine.url, "RESCIND_TOKEN": token}
+    env = {"RESCIND_URL": engine.url, "RESCIND_TOKEN": token, **RULES}
     got = await asyncio.to_thread(CliRunner().invoke, app, line, env=env)
     return got.exit_code, _VOLATILE.sub("*", got.output)
 
