@@ -220,6 +220,17 @@ def test_no_finding_is_decided_twice_and_no_name_contained_twice() -> None:
     assert only(settle(stage, a_finding(id="h"), table, NOW + 2 * HOUR)).contains
 
 
+def test_what_a_rule_did_in_shadow_keeps_it_from_nothing() -> None:
+    """Once it enforces, the next finding on the same name counts."""
+    shadow = Containment((a_rule(mode=ContainmentMode.SHADOW, lasts=None),))
+    seen = only(settle(shadow, a_finding(), table_of()))
+    stage = Containment((a_rule(),))
+    stage.take(seen)
+
+    assert [] == settle(stage, a_finding(), table_of())
+    assert only(settle(stage, a_finding(id="g"), table_of())).contains
+
+
 def test_what_an_operator_lifted_is_not_contained_again() -> None:
     """Not by a later finding either, unless the rule says so."""
     for again in (False, True):

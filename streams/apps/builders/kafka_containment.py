@@ -9,7 +9,7 @@ from attrs import define, frozen
 
 from streams.apps.builders.containment_rules import containment_rules
 from streams.engines.embedded.analysis import Analysis
-from streams.engines.kafka.ingress.current import FollowedTable
+from streams.engines.kafka.ingress.current import FollowedTable, followed
 from streams.services.containment import ContainmentWorker
 from streams.stages.containment.containment import Containment
 
@@ -56,22 +56,22 @@ class KafkaContainment:
     @asynccontextmanager
     async def _following(self) -> AsyncIterator[None]:
         log, aside = self._log, self._analysis.run
-        followed = await self._analysis.call(
+        table = await aside(
+            followed,
             lambda: FollowedTable(
                 log.kafka,
                 self._given.settings.realm,
                 self._given.vocabulary,
                 f"{log.name}-containment",
                 log.facts,
-            )
+            ),
         )
-        await aside(followed.__aenter__)
-        self._table.followed = followed
+        self._table.followed = table
         try:
             yield
         finally:
             self._table.followed = None
-            await aside(followed.__aexit__, None, None, None)
+            await aside(table.__aexit__, None, None, None)
 
 
 def kafka_containment(

@@ -162,7 +162,7 @@ class Containment:
         if was_lifted(registry, target, rule.name):
             if not rule.after_lift:
                 return ContainmentResult.LIFTED, 0, 0
-        elif self._contained(rule.name, target, now):
+        elif self._contained(rule, target, now):
             return ContainmentResult.ALREADY, 0, 0
         reach = yield from self._reach(registry, target, rule.blast_limit)
         if reach > rule.blast_limit:
@@ -171,10 +171,11 @@ class Containment:
             return ContainmentResult.OVER_RATE, reach, rule.per_hour
         return ContainmentResult.CONTAINED, reach, 0
 
-    def _contained(self, rule: str, target: Identifier, now: int) -> bool:
+    def _contained(self, rule: ContainmentRule, target: Identifier, now: int) -> bool:
+        """Whether a rule contains a name now, in the mode that it has."""
         return any(
-            each.until is None or each.until > now
-            for each in self._of_target.get((rule, target), ())
+            each.mode is rule.mode and (each.until is None or each.until > now)
+            for each in self._of_target.get((rule.name, target), ())
         )
 
 

@@ -6,8 +6,12 @@ guard does, without receipts: closure does not wait for it.
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final, Self
+
+import structlog
+from aiokafka.errors import KafkaError
 
 from enforcement.kafka import KafkaGuard
 from streams.engines.kafka.client.log_reader import PartitionReader, reading
@@ -17,12 +21,30 @@ from streams.ports.fact_log import token_of
 from streams.ports.findings_log import BehindError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agents_registry.identifiers import Vocabulary
     from agents_registry.registry import Registry
     from streams.ports.fact_log import FactLog
     from streams.settings.kafka import KafkaSettings
 
 WAIT_SECONDS: Final = 1.0
+
+log = structlog.get_logger()
+
+
+async def followed(make: Callable[[], FollowedTable]) -> FollowedTable:
+    """Follow a table, however long the cluster does not answer.
+
+    Args:
+        make: gives one that is not followed yet.
+    """
+    while True:
+        try:
+            return await make().__aenter__()
+        except (KafkaError, OSError) as error:
+            log.warning("table_not_followed", error=type(error).__name__)
+            await asyncio.sleep(WAIT_SECONDS)
 
 
 class FollowedTable:
