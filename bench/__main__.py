@@ -14,11 +14,11 @@ from bench.side_by_side.products import PRODUCTS
 EMBEDDED: Final = (
     "check", "cascade", "memory", "hunt", "propagation", "guard_check", "guard_start",
     "bulk_import", "enforced", "fanout", "ssf_flood", "mappers", "alert_isolation",
-    "alert_priority", "lease_path", "steps", "shared_guard",
+    "alert_priority", "lease_path", "steps", "shared_guard", "relay_hops",
 )  # fmt: skip
 KAFKA: Final = (
     "kafka_propagation", "kafka_takeover", "kafka_throughput", "kafka_recovery", "join",
-    "notify_churn",
+    "notify_churn", "kafka_heartbeats",
 )  # fmt: skip
 NAMES: Final = EMBEDDED + KAFKA
 # Take minutes of all cores, so only who names one gets it.

@@ -30,7 +30,7 @@ PLACE: Final = 0
 class Writer:
     """One process that beats, and at times writes facts."""
 
-    turns: BeatTurns = Factory(lambda: BeatTurns([PLACE]))
+    turns: BeatTurns
     alive: bool = True
     writes: bool = False
 
@@ -75,9 +75,9 @@ class World:
             act()
         self.now = end
 
-    def join(self) -> Writer:
+    def join(self, patience: float | None = None) -> Writer:
         """Have one writer more, which looks at times of its own."""
-        writer = Writer()
+        writer = Writer(BeatTurns([PLACE], patience))
         self.writers.append(writer)
         self.after(self.random.uniform(0, LOOK), lambda: self.look(writer))
         return writer

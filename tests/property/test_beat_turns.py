@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from streams.engines.kafka.clock.beat_turns import QUIET
+from streams.engines.kafka.clock.beat_turns import QUIET, SECOND
 from tests.property.beat_worlds import LEASE, SLOWEST, World
 
 pytestmark = pytest.mark.property
@@ -50,6 +50,34 @@ def test_no_guard_loses_its_lease_when_writers_are_killed() -> None:
             world.join()
             world.run(world.random.uniform(0.6, 2.0))
         assert world.least > 0, seed
+
+
+def test_no_guard_loses_its_lease_when_no_ingress_is_left() -> None:
+    """Workers take over, and let the next one go first again."""
+    for seed in range(WORLDS):
+        world = world_of(seed, 1)
+        worker = world.join(SECOND)
+        while world.now < SECONDS:
+            ingress = world.writers.pop(0)
+            ingress.alive = False
+            world.run(world.random.uniform(0.6, 2.0))
+            assert worker.turns.last(0) > world.now - LEASE / 2
+            world.writers.insert(0, world.join())
+            del world.writers[-1]
+            world.run(world.random.uniform(0.6, 2.0))
+        assert world.least > 0, seed
+
+
+def test_workers_beat_only_for_their_clocks_while_an_ingress_does() -> None:
+    """In an upgrade guards read the heartbeats of ingress, the last that is new."""
+    world = world_of(1, 1)
+    world.join(SECOND)  # there are no more workers than partitions
+    world.run(LEASE)
+    before, ingress = world.beats, world.writers[0]
+    for _ in range(30):
+        world.run(LEASE / 3)
+        assert ingress.turns.last(0) > world.now - 0.6 * LEASE
+    assert world.beats - before <= 30 * LEASE / 3 * (1 / QUIET + 1)
 
 
 def test_no_guard_loses_its_lease_among_facts() -> None:

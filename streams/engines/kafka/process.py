@@ -14,6 +14,7 @@ from streams.engines.kafka.audit.records import AUDIT
 from streams.engines.kafka.checkpoints.checkpoint import Folder
 from streams.engines.kafka.client.cluster_monitor import ClusterMonitor, PartitionHolder
 from streams.engines.kafka.client.publisher import Publisher
+from streams.engines.kafka.clock.beat_turns import SECOND
 from streams.engines.kafka.clock.cluster_clock import timestamps
 from streams.engines.kafka.clock.end_looks import EndLooks
 from streams.engines.kafka.clock.heartbeats import Heart, begun
@@ -320,7 +321,7 @@ async def _begun(
     name, still = worker.name, worker.still_seconds
     topic = settings.topic(FACTS)
     looks = EndLooks(settings, topic)
-    heart = Heart(topic, name, geneses, clock, watch.doubt, looks)
+    heart = Heart(topic, name, geneses, clock, watch.doubt, looks, SECOND)
     loops: tuple[Loop, ...] = ()
     if "registry" in worker.stages:
         await begun(heart, publisher)

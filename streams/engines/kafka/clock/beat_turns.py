@@ -5,6 +5,9 @@ Where nothing came for a while nobody beats there: whoever sees that first does,
 others see the end move and wait. So the writer that beats goes on, and where it falls
 silent the next look of any other one finds that. No writer has to know of another.
 
+Ingress goes first, and workers wait longer: in an upgrade ingress is last, so that a
+guard of before reads its heartbeats, whatever form the workers' have by then.
+
 An end that moved says that somebody wrote, but not what: facts prove nothing to guards.
 So who writes facts to a partition beats there too, at every look.
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
 LOOK: Final = 0.1  # seconds between two looks at the ends
 QUIET: Final = 0.18  # seconds without a record after which a writer beats: two looks
+SECOND: Final = QUIET + 2 * LOOK  # the same for who lets others go first
 OWN: Final = 1.0  # seconds after which a writer beats somewhere, to measure its clock
 LONG_AGO: Final = float("-inf")
 
@@ -48,8 +52,16 @@ class _Place:
 class BeatTurns:
     """Turns of one writer, over all partitions."""
 
-    def __init__(self, partitions: Iterable[int]) -> None:
-        """Begin: every partition is due."""
+    def __init__(
+        self, partitions: Iterable[int], patience: float | None = None
+    ) -> None:
+        """Begin: every partition is due.
+
+        Args:
+            partitions: their numbers.
+            patience: seconds without a record after which it beats; by default `QUIET`.
+        """
+        self._patience = patience
         self._places = {number: _Place() for number in partitions}
         self._rotation = list(self._places)
 
@@ -76,10 +88,11 @@ class BeatTurns:
     def due(self, at: float) -> list[int]:
         """Partitions in which a heartbeat is due."""
         places = self._places
+        patience = QUIET if self._patience is None else self._patience
         found = [
             number
             for number, place in places.items()
-            if not place.waits and (place.wrote or at - place.moved >= QUIET)
+            if not place.waits and (place.wrote or at - place.moved >= patience)
         ]
         last = max((place.beaten for place in places.values()), default=at)
         if not found and at - last >= OWN:

@@ -45,6 +45,7 @@ class Heart:
         clock: gives the time (ns); a `ClusterClock` is measured by every ack.
         doubt: gets why the log may be another than before.
         looks: at where the partitions end; None: it beats in all of them, always.
+        patience: seconds without a record after which it beats; None: as ingress does.
         beats: how many rounds or heartbeats were acked; failed: and how many were not.
         acked_at: when the last one was, by the event loop's clock.
     """
@@ -55,6 +56,7 @@ class Heart:
     clock: Callable[[], int]
     doubt: Callable[[str], None] = log.error
     looks: EndLooks | None = None
+    patience: float | None = None
     beats: int = 0
     failed: int = 0
     acked_at: float | None = None
@@ -66,7 +68,7 @@ class Heart:
 
     def __attrs_post_init__(self) -> None:
         """Begin: each partition is due."""
-        self.turns = BeatTurns(self.geneses)
+        self.turns = BeatTurns(self.geneses, self.patience)
 
     def silent(self, now: float, seconds: float = SILENT_SECONDS) -> bool:
         """Whether nothing was acked for so long, or nothing yet, or not everywhere."""
