@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import quote, urlencode
 
 import orjson
@@ -34,6 +34,17 @@ _OK: Final = 200
 _BEHIND_2XX: Final = 300
 
 
+class CallSender(Protocol):
+    """Sends calls to an issuer."""
+
+    async def send(self, call: Call) -> HttpAnswer:
+        """Answer to a call, whatever the status.
+
+        Raises:
+            RequestError: there is none.
+        """
+
+
 @frozen
 class Call:
     """One request.
@@ -46,7 +57,8 @@ class Call:
         form: body instead; pairs, since names repeat at some.
         headers: beside those of the issuer.
         also: further statuses that say that there is nothing left to do.
-        by: API with another credential; None: the one of the actuator.
+        by: sends it instead of the actuator's API: with another credential, or with
+            other calls.
     """
 
     name: str
@@ -56,7 +68,7 @@ class Call:
     form: tuple[tuple[str, str], ...] | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(factory=dict, repr=False)
     also: frozenset[int] = frozenset()
-    by: IssuerApi | None = field(default=None, repr=False)
+    by: CallSender | None = field(default=None, repr=False)
 
     def taken(self, answer: HttpAnswer) -> bool:
         """Whether the issuer took the act, or says that its target is gone."""

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 import orjson
 from attrs import define, field, frozen
 
+from streams.actuators.github.bulk import BulkRevocation
 from streams.actuators.ways import WayActuator
 from streams.model.extensions import loaded
 from streams.outbound.answers import HttpAnswer
@@ -122,6 +123,10 @@ def json(value: Any, status: int = 200, **headers: str) -> HttpAnswer:
     return HttpAnswer(headers, orjson.dumps(value), status)
 
 
+async def _no_time(_: float) -> None:
+    """Let others go on, for no time."""
+
+
 @frozen(kw_only=True)
 class Case:
     """One kind at one vendor, alive at the beginning.
@@ -150,6 +155,9 @@ class Case:
         model = loaded(of.settings).model_validate(values)
         made = model.actuator("it", lambda: issuer.now)
         assert isinstance(made, WayActuator)
+        for way in made.ways.values():
+            if isinstance(bulk := getattr(way, "_bulk", None), BulkRevocation):
+                bulk.pause = _no_time
         for api in (made.api, *made.others):
             api.client = issuer  # type: ignore[assignment]
         return made, issuer

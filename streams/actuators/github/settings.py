@@ -8,6 +8,7 @@ from pydantic import Field
 
 from streams.actuators.calls import IssuerApi
 from streams.actuators.github.app import AppHeader, InstallationHeader
+from streams.actuators.github.bulk import BulkRevocation
 from streams.actuators.github.ways import (
     GitHubAlertWay,
     GitHubDeployKeyWay,
@@ -61,7 +62,7 @@ class GitHubActuator(ServerSettings):
             "github.token": GitHubTokenWay(self.org),
             "github.installation": GitHubInstallationWay(app),
             "github.deploy_key": GitHubDeployKeyWay(self.org),
-            "github.secret_alert": GitHubAlertWay(bare),
+            "github.secret_alert": GitHubAlertWay(bare, BulkRevocation(bare)),
         }
         return WayActuator(api, ways, clock, others=(app, bare))
 

@@ -32,7 +32,7 @@ from streams.sources.reading.fields import mapping, number
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping
 
-    from streams.actuators.calls import IssuerApi
+    from streams.actuators.calls import CallSender, IssuerApi
     from streams.model.endings import EndTarget
 
 PAGE: Final = 100
@@ -174,12 +174,14 @@ class GitHubAlertWay(Way):
 
     Args:
         bare: API without a credential.
+        bulk: sends the tokens of many acts in one request.
     """
 
     ending: ClassVar[Ending] = Ending("revoke the token by its value", settles=60.0)
 
-    def __init__(self, bare: IssuerApi) -> None:
+    def __init__(self, bare: IssuerApi, bulk: CallSender) -> None:
         self._bare = bare
+        self._bulk = bulk
 
     async def look(self, api: IssuerApi, target: EndTarget) -> Look:
         """Read the token from its alert, and ask GitHub with it."""
@@ -208,5 +210,5 @@ class GitHubAlertWay(Way):
         del target
         body = {"credentials": [found["secret"]]}
         yield Call(
-            "revoke the token", "POST", "/credentials/revoke", json=body, by=self._bare
+            "revoke the token", "POST", "/credentials/revoke", json=body, by=self._bulk
         )
