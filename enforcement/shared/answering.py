@@ -4,6 +4,7 @@
   200 where it is allowed, otherwise 403, so that nginx's auth_request understands it;
 - ``POST /v1/check``: the same as JSON, with verified claims;
 - ``POST /access/v1/evaluation``: AuthZEN, a subject type being a kind;
+- ``/v1/authorize``: Envoy's ext_authz, see `enforcement.shared.authorizing`;
 - ``GET /ready``: 200 with a lease, otherwise 503.
 
 Who may ask is who may write to the socket. Gateways that hold tokens alone need a
@@ -19,22 +20,28 @@ from aiohttp import web
 
 from agents_registry.presentation import Presented
 from enforcement.names import read_presented
+from enforcement.shared.authorizing import UNREADABLE, Authorizations
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from enforcement.guard import Guard
     from enforcement.names import Names
+    from enforcement.shared.authorizing import ClaimHeaders
     from enforcement.verdict import Verdict
 
 MOST_BYTES: Final = 1 << 16
 MODE: Final = 0o660
-UNREADABLE: Final = ""  # no identifier
 FIELDS: Final = {"identifiers", "issued_at", "chain", "scope", "at_least"}
 
 
-def application(guard: Guard) -> web.Application:
-    """Application that answers by a guard."""
+def application(guard: Guard, claims: ClaimHeaders | None = None) -> web.Application:
+    """Application that answers by a guard.
+
+    Args:
+        guard: decides.
+        claims: headers that a gateway sets; without them no gateway is answered.
+    """
     asked = _Questions(guard)
     app = web.Application(client_max_size=MOST_BYTES)
     app.add_routes([
@@ -43,17 +50,22 @@ def application(guard: Guard) -> web.Application:
         web.post("/access/v1/evaluation", asked.authzen),
         web.get("/ready", asked.ready),
     ])  # fmt: skip
+    if claims is not None:
+        Authorizations(guard, claims).add_to(app)
     return app
 
 
-async def listen(guard: Guard, path: Path) -> web.AppRunner:
+async def listen(
+    guard: Guard, path: Path, claims: ClaimHeaders | None = None
+) -> web.AppRunner:
     """Answer on a socket until the runner is cleaned up.
 
     Raises:
         OSError: the socket cannot be made.
     """
     # A small body may unpack to a very large one.
-    runner = web.AppRunner(application(guard), access_log=None, auto_decompress=False)
+    app = application(guard, claims)
+    runner = web.AppRunner(app, access_log=None, auto_decompress=False)
     await runner.setup()
     before = os.umask(0o777 & ~MODE)
     try:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from enforcement.shared.agent import Agent
 from enforcement.shared.answering import listen
+from enforcement.shared.authorizing import ClaimHeaders
 from enforcement.verdict import Mode
 
 if TYPE_CHECKING:
@@ -45,6 +46,19 @@ def _arguments(told: Sequence[str] | None) -> argparse.Namespace:
         "--socket", type=Path, help="Also answer over HTTP on this Unix socket."
     )
     agent.add_argument(
+        "--claim",
+        action="append",
+        default=[],
+        metavar="HEADER=KIND",
+        help="Answer Envoy's ext_authz on the socket by this header, which the gateway"
+        " sets to a verified claim; may be given several times.",
+    )
+    agent.add_argument(
+        "--issued-at",
+        metavar="HEADER",
+        help="Header with the verified time of issue (seconds since 1970).",
+    )
+    agent.add_argument(
         "--lease", type=float, default=1.0, help="Seconds; default: 1.", metavar="S"
     )
     agent.add_argument(
@@ -57,11 +71,25 @@ def _arguments(told: Sequence[str] | None) -> argparse.Namespace:
         "--signing-key", type=Path, help="Ed25519 key in PEM, for its receipts."
     )
     arguments = parser.parse_args(told)
+    _check(parser, arguments)
+    return arguments
+
+
+def _check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """Refuse what does not go together; it ends the program."""
     if not arguments.url:
         parser.error(f"name the server: --url or ${URL}")
     if arguments.token_file is None and TOKEN not in os.environ:
         parser.error(f"give the guard's token: --token-file or ${TOKEN}")
-    return arguments
+    if (arguments.claim or arguments.issued_at) and not arguments.socket:
+        parser.error("--claim and --issued-at answer on a socket: give --socket")
+    if arguments.issued_at and not arguments.claim:
+        parser.error("--issued-at dates what --claim names: give --claim")
+    try:
+        claims = ClaimHeaders.read(arguments.claim, arguments.issued_at)
+    except ValueError as error:
+        parser.error(f"--claim {error}")
+    arguments.claims = claims if arguments.claim else None
 
 
 async def _serve(told: argparse.Namespace) -> None:
@@ -85,7 +113,9 @@ async def _serve(told: argparse.Namespace) -> None:
         lease=told.lease,
         signing_key=key,
     ) as running:
-        runner = None if told.socket is None else await listen(running, told.socket)
+        runner = None
+        if told.socket is not None:
+            runner = await listen(running, told.socket, told.claims)
         await over.wait()
         if runner is not None:
             await runner.cleanup()

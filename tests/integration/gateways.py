@@ -167,6 +167,13 @@ async def running_gateway(
         for written, real in ((PDP_PORT[name], pdp), ("9000", api), ("8080", port)):
             text = text.replace(written, str(real))
         text = text.replace("60s", bound)
+        yield await cleanup.enter_async_context(started(name, folder, text, port))
+
+
+@asynccontextmanager
+async def started(name: str, folder: Path, text: str, port: int) -> AsyncIterator[str]:
+    """Run a gateway with a configuration until the context ends; give its URL."""
+    async with AsyncExitStack() as cleanup:
         arguments = PREPARE[name](folder, text)
         with (folder / f"{name}.log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(
