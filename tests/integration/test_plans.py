@@ -207,6 +207,43 @@ async def test_second_persons_hold_for_plans_too(tmp_path: Path) -> None:
         assert not await lives(run, TOP)
 
 
+async def test_a_selector_is_planned_by_what_matches_and_what_hangs_below(
+    tmp_path: Path,
+) -> None:
+    """What comes under it since is told; planning leaves no trace in the table."""
+    team = "label.team:payments"
+    where = "label.team=payments,kind=vault.accessor"
+    order = {"act": "suspend", "where": where, "for": "2h", "reason": "case 9"}
+    async with running(tmp_path) as run:
+        await grow(
+            run,
+            {"identifier": "vault.accessor:m1", "labels": [team]},
+            {"identifier": "vault.accessor:m2", "labels": [team]},
+            {"identifier": "vault.accessor:other", "labels": ["label.team:other"]},
+            {"identifier": "agent.id:named", "labels": [team]},
+            {"identifier": "jwt.jti:below", "parents": ["vault.accessor:m1"]},
+        )
+        names = len(run.served.stages.registry.lineage)
+        status, plan = await run.post("/v1/plans", "revoker", order)
+        assert status == 201, plan
+        assert len(run.served.stages.registry.lineage) == names
+
+        assert plan["selector"] == {"matching": 2, "below": 1}
+        assert plan["ends"]["total"] == 3
+        path = f"/v1/plans/{plan['id']}/apply"
+        await grow(run, {"identifier": "vault.accessor:m3", "labels": [team]})
+        status, answer = await run.post(path, "revoker", {})
+        assert (status, answer["title"]) == (409, "changed since")
+        assert answer["changes"]["added"]["first"] == ["vault.accessor:m3"]
+        status, answer = await run.post(path, "revoker", {"anyway": True})
+        assert status == 201, answer
+
+        for name in ("vault.accessor:m3", "jwt.jti:below"):
+            assert not await lives(run, name)
+        assert await lives(run, "agent.id:named")
+        assert await lives(run, "vault.accessor:other")
+
+
 @pytest.mark.parametrize(
     ("body", "what"),
     [

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agents_registry.facts import SECOND, UNTIL_TOLERANCE, Cause, Effect, Reach
-from agents_registry.identifiers import ATTRIBUTE
+from agents_registry.identifiers import ATTRIBUTE, Identifier
 from agents_registry.lineage import NONE
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
@@ -17,17 +17,16 @@ from streams.stages.plans.fates import Fates, judging_act
 from streams.stages.plans.reach import ActReach, reaching
 from tests.model import Model
 from tests.property.agreement import EXAMPLES, SEED
-from tests.property.worlds import ATTRIBUTES, SCOPES, STEP, TOPICS, Maker
+from tests.property.worlds import ATTRIBUTES, LABELS, SCOPES, STEP, TOPICS, Maker
 from tests.standing import standing
 
 if TYPE_CHECKING:
     from agents_registry.facts import Fact
-    from agents_registry.identifiers import Identifier
 
 pytestmark = pytest.mark.property
 
 WORLDS = EXAMPLES // 2
-ABOUT = (*TOPICS, "owners", "owners", "watermarks")
+ABOUT = (*TOPICS, "owners", "owners", "watermarks", "labels", "labels")
 EFFECTS = (Effect.REVOKE, Effect.REVOKE, Effect.SUSPEND, Effect.NOT_BEFORE)
 
 
@@ -39,6 +38,8 @@ def act_of(maker: Maker, at: int) -> list[Cause]:
     marked = effect is Effect.NOT_BEFORE
     names = [*maker.nodes, random.choice(ATTRIBUTES)]
     liftable = effect in (Effect.SUSPEND, Effect.NARROW)
+    if liftable and random.random() < 0.5:
+        return [selector_of(maker, effect, at)]
     more: dict[str, Any] = {}
     if liftable and random.random() < 0.4:
         more["kinds"] = tuple(dict.fromkeys(node.kind for node in maker.some(2)))
@@ -61,6 +62,26 @@ def act_of(maker: Maker, at: int) -> list[Cause]:
         )
         for number, name in enumerate(random.sample(names, random.choice((1, 1, 2))))
     ]
+
+
+def selector_of(maker: Maker, effect: Effect, at: int) -> Cause:
+    """Give the cause of an act on a label or an owner, with conditions or without."""
+    random = maker.random
+    owner = Identifier("owner.of", str(maker.node()))
+    kinds = tuple(node.kind for node in maker.some(2))
+    conditions = [*LABELS, *maker.some(2), Identifier("owner.of", str(maker.node()))]
+    return Cause(
+        authority="operators",
+        event_id="act-s",
+        version=at,
+        received_at=at,
+        target=random.choice([*LABELS, owner, owner]),
+        effect=effect,
+        at=at,
+        scopes=(random.choice(SCOPES),) if effect is Effect.NARROW else (),
+        where=tuple(random.sample(conditions, random.choice((0, 0, 1, 2)))),
+        kinds=kinds if random.random() < 0.4 else (),
+    )
 
 
 def denied(facts: list[Fact], now: int, *, narrows: bool) -> set[Identifier]:
@@ -119,6 +140,8 @@ def _differing(
         return f"it ends {ends}, by the model {wanted}"
     if not already <= before:
         return f"denied already {already}, by the model {before}"
+    if fates.matching is not None and not fates.matching <= set(fates.via):
+        return f"{fates.matching} match, of {list(fates.via)}"
     if lives & after:
         return f"{lives & after} would not live on"
     return ""

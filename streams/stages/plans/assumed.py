@@ -11,14 +11,16 @@ from copy import copy
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from agents_registry.cause_rows import RecordedCause
 from agents_registry.causes import CauseBook
 from agents_registry.clearance import Clearance
-from agents_registry.lineage import NONE
+from agents_registry.facts import fact_id
+from agents_registry.identifiers import owner_in
+from agents_registry.lineage import CAUSED, NONE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from agents_registry.cause_rows import RecordedCause
     from agents_registry.facts import Cause
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
@@ -57,8 +59,31 @@ def assuming(registry: Registry, causes: Iterable[Cause]) -> Steps[Registry]:
     assumed.lineage.flags = bytearray(registry.lineage.flags)
     assumed.causes = AssumedCauses(registry.causes)
     assumed.clearance = Clearance(assumed.lineage, registry.owned)
+    assumed.selecting = dict(registry.selecting)
+    assumed.selected = dict(registry.selected)
     for cause in causes:
         yield
-        if registry.lineage.find(cause.target) != NONE:
-            assumed.apply(cause)
+        if registry.stands(cause):
+            _assume(assumed, cause)
     return assumed
+
+
+def _assume(assumed: Registry, cause: Cause) -> None:
+    """Add a cause, but no name: names are shared with the other table.
+
+    That of what an owner has may be a name that no table has yet: it gets a number
+    behind all names.
+    """
+    lineage = assumed.lineage
+    node, carrier = lineage.find(cause.target), NONE
+    if (owner := owner_in(cause.target)) is not None:
+        carrier = lineage.find(owner)
+        if carrier == NONE:
+            return
+        free = lineage.count + len(assumed.selecting)
+        node = assumed.selecting.setdefault(carrier, free if node == NONE else node)
+        assumed.selected[node] = carrier
+    if node == NONE:
+        return
+    assumed.causes.add(RecordedCause.read(fact_id(cause), node, cause))
+    lineage.flags[node if carrier == NONE else carrier] |= CAUSED

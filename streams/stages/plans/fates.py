@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
+from agents_registry.cause_rows import RecordedCause
 from agents_registry.facts import Effect
-from agents_registry.identifiers import ATTRIBUTE, owner_in
+from agents_registry.identifiers import ATTRIBUTE, LABEL, owner_in
 from agents_registry.life import Reason
 from agents_registry.limited import Selection
 from agents_registry.lineage import CAUSED, NONE
@@ -48,6 +49,8 @@ class Fates:
         lives: nodes that would be allowed all the same.
         unowned: nodes that would lose their last living owner.
         unknown: names that the act names and that no fact knows.
+        matching: nodes that a selector means itself, not for what they hang on; None
+            where the act names identifiers.
     """
 
     via: dict[int, int]
@@ -57,17 +60,17 @@ class Fates:
     lives: list[int]
     unowned: list[int]
     unknown: list[Identifier]
+    matching: set[int] | None
 
 
 class ActSweep(Sweep):
     """All that an act may reach, judged together."""
 
-    def judge_all(self, nodes: Iterable[int]) -> Steps[None]:
-        """Collect nodes and all that their life may hang on, and judge them."""
+    def collect(self, nodes: Iterable[int]) -> Steps[None]:
+        """Collect nodes and all that their life may hang on."""
         left = iter(nodes)
         while some := list(islice(left, AT_ONCE)):
             yield from self.include(some)
-        yield from self.judge()
 
     def let_go(self) -> Steps[None]:
         """Free what was collected: all at once that takes some ms."""
@@ -98,6 +101,7 @@ def judging_act(registry: Registry, causes: Sequence[Cause], now: int) -> Steps[
     assumed = yield from assuming(registry, causes)
     dead_now, orphans = yield from _judged(registry, via, now, narrows=narrows)
     dead_then, left = yield from _judged(assumed, via, now, narrows=narrows)
+    matching = yield from _matching(registry, causes, via)
     ends: list[int] = []
     denied: list[int] = []
     lives: list[int] = []
@@ -117,7 +121,9 @@ def judging_act(registry: Registry, causes: Sequence[Cause], now: int) -> Steps[
         else:
             lives.append(node)
     unowned = [node for node in left if node not in orphans and node in via]
-    return Fates(via, ends, denied, frozenset(expired), lives, unowned, unknown)
+    return Fates(
+        via, ends, denied, frozenset(expired), lives, unowned, unknown, matching
+    )
 
 
 def _judged(
@@ -125,13 +131,47 @@ def _judged(
 ) -> Steps[tuple[dict[int, set[Reason]], set[int]]]:
     """Find why each node is denied, and which owner sets no living owner meets."""
     sweep = ActSweep(registry, now)
-    yield from sweep.judge_all(nodes)
+    yield from sweep.collect(nodes)
+    yield from sweep.judge()
     dead = yield from sweep.reasons()
     for node in (yield from limited(sweep, now)) if narrows else ():
         dead.setdefault(node, set()).add(Reason.NARROWED)
     orphans = set(sweep.orphans)
     yield from sweep.let_go()
     return dead, orphans
+
+
+def _matching(
+    registry: Registry, causes: Sequence[Cause], nodes: Iterable[int]
+) -> Steps[set[int] | None]:
+    """Find what a selector means itself: who has the label, or meets all conditions."""
+    selecting = [each for each in causes if _selects(each)]
+    if not selecting:
+        return None
+    sweep = ActSweep(registry)
+    yield from sweep.collect(nodes)
+    selection, found = Selection(registry, sweep), set[int]()
+    for cause in selecting:
+        targets, _ = yield from _named(registry, [cause])
+        limit = RecordedCause.read(b"", NONE, cause).limit
+        if limit is None:
+            for node in targets:
+                yield
+                found.update(sweep.children(node))
+            continue
+        chosen = yield from selection.of(limit)
+        below = None if limit.of_owner else (yield from _below(sweep, targets))
+        for count, node in enumerate(chosen):
+            if not count & STEP:
+                yield
+            if below is None or node in below:
+                found.add(node)
+    yield from sweep.let_go()
+    return found
+
+
+def _selects(cause: Cause) -> bool:
+    return bool(cause.kinds or cause.where or cause.target.kind.startswith(LABEL))
 
 
 def _named(

@@ -133,6 +133,7 @@ def told(
     }
     return {
         "ends": ends,
+        **_selector(fates),
         "denied_already": (yield from counted(registry, fates.denied)),
         "live_on": len(fates.lives),
         "shared_accounts": [
@@ -152,6 +153,15 @@ def told(
         "acting_now": (yield from _acting(registry, reach, last)),
         "first": listed,
     }
+
+
+def _selector(fates: Fates) -> dict[str, Any]:
+    """How many of what would end a selector means itself; nothing without one."""
+    if fates.matching is None:
+        return {}
+    matching = sum(node in fates.matching for node in fates.ends)
+    below = len(fates.ends) - matching
+    return {"selector": {"matching": matching, "below": below}}
 
 
 def counted(registry: Registry, nodes: Sequence[int]) -> Steps[dict[str, Any]]:
