@@ -192,7 +192,17 @@ class Life:
             if cause.reach is Reach.SUBTREE and random.random() < 0.5:
                 kinds = {name.kind for name in random.choices(CREDENTIALS, k=2)}
                 cause = evolve(cause, kinds=tuple(kinds))
+            if cause.reach is Reach.SUBTREE and random.random() < 0.4:
+                cause = self._conditional(cause)
         return cause
+
+    def _conditional(self, cause: Cause) -> Cause:
+        random, names = self._random, self._maker.names
+        owners = [Identifier("owner.of", str(name)) for name in names]
+        if random.random() < 0.3:
+            cause = evolve(cause, target=random.choice(owners), where=())
+        where = random.sample([*LABELS, *names, *owners], random.choice((1, 1, 2)))
+        return evolve(cause, where=tuple(where))
 
     def _labels(self, fact: Node | OwnerSet) -> LabelSet:
         labels = self._random.sample(LABELS, self._random.choice((0, 1, 1, 2)))

@@ -88,10 +88,10 @@ export class ComingTable {
       for (const [attribute, at] of held) yield fact("holds", at, { node: name(n), attribute: name(attribute) });
     for (const row of read.causes) {
       const [, n, who, at, mark, version, doubt, aspect, scopes, , , effect, reach, limits = {}] = row;
-      const { until = null, kinds = [], ...more } = limits;
+      const { until = null, kinds = [], where = [], of_owner: _, ...more } = limits;
       must(row.length, row.length <= 14 && Object.keys(more).length === 0, "a cause with more fields");
       yield fact("cause", version, { authority: who, target: name(n), effect, reach, at, aspect, scopes,
-        until, kinds, not_before: effect === "not_before" ? mark : null, stamped: doubt > 0n });
+        until, kinds, where, not_before: effect === "not_before" ? mark : null, stamped: doubt > 0n });
     }
     for (const [who, n, aspect, lifts] of read.lifts)
       for (const [, [version, doubt, claimed]] of lifts)

@@ -1,6 +1,6 @@
 // The table: which credentials are dead. Never less strict than it must be, and stricter
 // where a rule would be long here (docs/writing-a-guard.md has the rules).
-import { must, type Fact } from "./wire.ts";
+import { must, OWNER, type Fact } from "./wire.ts";
 
 const UNCERTAIN = 5_000_000_000n, FUTURE = 300_000_000_000n;
 const AHEAD = 2_000_000_000n; // a clock may be so much, and what has ended allows
@@ -77,6 +77,11 @@ export class Table {
     const shown = names.filter(this.isCredential);
     const isOf = (m: string, kinds: string[]) =>
       (m === P ? shown : [m]).some((n) => kinds.includes(n.split(":")[0]));
+    const all = (names: string[]) => [...new Set(names.flatMap((n) => [...reach(n, this.aliases)]))];
+    const owners = (names: string[]) =>
+      all(names.flatMap((n) => this.newest("owner_set", n)).flatMap((f) => f.owners));
+    const meets = (m: string, name: string) => name.startsWith(OWNER)
+      ? owners(all(m === P ? shown : [m])).includes(name.slice(OWNER.length)) : reach(m, up).has(name);
     const dated = new Set([P, ...shown.flatMap((n) => [...reach(n, this.aliases)])]);
     const outdated = (n: string, mark: bigint): boolean => {
       const own = [...(n === P ? shown.flatMap(this.times) : this.times(n)),
@@ -87,11 +92,17 @@ export class Table {
     const flaw = (of: string, proving: string[]): string | null => {
       const required = [...reach(of, up)];
       const credentials = required.filter(this.isCredential);
+      const acts = ({ target, kinds = [], where = [] }: Fact, node: string) =>
+        !(kinds.length + where.length) || required.some((m) => (!kinds.length || isOf(m, kinds))
+          && (target.startsWith(OWNER) || reach(m, up).has(node)) && where.every((c: string) => meets(m, c)));
+      for (const owner of owners(required)) {
+        seen?.add(OWNER + owner);
+        const found = this.causes(OWNER + owner, now).find((f) => acts(f, owner));
+        if (found) return ENDED[found.effect];
+      }
       for (const node of required) {
         if (this.doubtful.has(node)) return "in_doubt";
-        const acts = ({ kinds = [] }: Fact) =>
-          !kinds.length || required.some((m) => isOf(m, kinds) && reach(m, up).has(node));
-        for (const { effect, mark } of this.causes(node, now).filter(acts)) // stricter: reach self as subtree
+        for (const { effect, mark } of this.causes(node, now).filter((f) => acts(f, node))) // stricter: reach self as subtree
           if (effect !== "not_before") return ENDED[effect];
           else if (credentials.some((c) => outdated(c, mark) && reach(c, up).has(node))) return effect;
         if (scope !== null && this.of("scope_set", node).length) return "scope"; // stricter
@@ -127,7 +138,7 @@ export class Table {
   }
   private known = (n: string) => this.of("node", n).some((f) => !f.derived);
   private isCredential = (n: string) =>
-    (this.classes.get(n.split(":")[0]) ?? (n.startsWith("label.") ? "container" : "credential")) === "credential";
+    (this.classes.get(n.split(":")[0]) ?? (/^(label\.|owner\.of:)/.test(n) ? "container" : "credential")) === "credential";
   private edges = (n: string) => this.of("edge", n).filter((f) => f.relation !== "created_by");
   private aliases = (n: string) =>
     this.of("alias", n).map((f) => (f.first === n ? f.second : f.first));

@@ -8,7 +8,7 @@ const FIELDS = new Map(Object.entries({
   node: "!node ?issued_at derived root device tenant", edge: "!child !parent relation derived",
   alias: "!first !second", owner_set: "!node owners", renewal: "!node ?expires_at",
   scope_set: "!node scopes", label_set: "!node labels", holds: "!node !attribute", lift: "!target aspect",
-  cause: "!target effect reach #at ?not_before aspect scopes device tenant ?until kinds",
+  cause: "!target effect reach #at ?not_before aspect scopes device tenant ?until kinds where",
   withdraw: "!target fact_id kind", horizon: "",
   distrust: "suspect suspect_key #received_from #received_to",
 }).map(([kind, fields]) => [kind, `${COMMON} ${fields}`.trim().split(" ")]));
@@ -36,10 +36,19 @@ export function identifier(v: any): string {
   return must(v, value !== "" && Buffer.byteLength(value) <= 256, "not an identifier");
 }
 const label = (v: any): string => must(identifier(v), /^label\.[^:]/.test(v), "not a label");
-function limits({ effect, reach, until, kinds = [] }: any): void {
+export const OWNER = "owner.of:"; // what stands for all that an owner has
+function limits({ target, effect, reach, until, kinds = [], where = [] }: any): string[] {
   for (const kind of list(kinds)) must(kind, !text(kind).includes(":"), "not a kind");
-  must(effect, (until == null && !kinds.length) || ["suspend", "narrow"].includes(effect), "has no limits");
-  must(reach, !kinds.length || reach === "subtree", "is not limited to kinds");
+  const all = target.startsWith(OWNER) ? [...list(where), target] : list(where);
+  for (const name of [target, ...all.map(identifier)])
+    must(name, !name.startsWith("authority.of:"), "not a condition");
+  for (const name of all)
+    if (name.startsWith(OWNER)) identifier(name.slice(OWNER.length));
+    else must(name, !name.startsWith("attribute."), "not a condition");
+  const free = !kinds.length && !all.length;
+  must(effect, (until == null && free) || ["suspend", "narrow"].includes(effect), "has no limits");
+  must(reach, free || reach === "subtree", "has no limits");
+  return must([...new Set(all)], new Set(all).size <= 17, "too many conditions");
 }
 export function read(fact: any): Fact {
   const fields = FIELDS.get(text(fact?.fact)) ?? [];
@@ -54,6 +63,6 @@ export function read(fact: any): Fact {
     if (fields.includes(name)) must(fact[name], values.includes(fact[name] ??= values[0]), name);
   if (fact.fact === "owner_set") list(fact.owners).forEach(identifier);
   if (fact.fact === "label_set") list(fact.labels).forEach(label);
-  if (fact.fact === "cause") limits(fact);
+  if (fact.fact === "cause") fact.where = limits(fact);
   return { ...fact, authority: text(fact.authority) };
 }

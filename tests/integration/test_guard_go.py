@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 OPERATIONS = 20_000
 LABELS = "guards/go/internal/table/table.go"
+LIMITED = "guards/go/internal/table/limited.go"
 CLOSURE = "guards/go/internal/table/closure.go"
 BUGS = {
     "labels are not required": Change(
@@ -42,7 +43,20 @@ BUGS = {
         "for _, set := range said.tied[:1] {",
     ),
 }
-CHANGES = [*BUGS.values()]
+CONDITIONS = {
+    "what an owner has is not found": Change(
+        LABELS, "t.selecting[number] = node", "_ = number"
+    ),
+    "another name of an owner is nobody": Change(
+        LIMITED, "names[other] = true", "names[start] = true"
+    ),
+    "what meets a label is its first member alone": Change(
+        LIMITED,
+        "for _, at := range c.newWalk(c.downs).from(place) {",
+        "for _, at := range c.newWalk(c.downs).from(place)[1:2] {",
+    ),
+}
+CHANGES = [*BUGS.values(), *CONDITIONS.values()]
 pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.no_cover]
 
 
@@ -83,19 +97,19 @@ def test_it_passes_level_full(driver: str, *, tabled: bool) -> None:
 
 
 @pytest.mark.timeout(BUILD_SECONDS)
-@pytest.mark.parametrize("name", BUGS)
-def test_a_wrong_line_about_labels_is_seen(
+@pytest.mark.parametrize("name", [*BUGS, *CONDITIONS])
+def test_a_wrong_line_about_labels_and_conditions_is_seen(
     name: str, repository: Path, tmp_path: Path
 ) -> None:
     """By the cases about them."""
     copy = tmp_path / "guards/go"
     shutil.copytree(MODULE, copy)
-    change = BUGS[name]
+    change = (BUGS | CONDITIONS)[name]
     (tmp_path / change.file).write_text(change.made(repository), "utf-8")
     program = str(tmp_path / "driver")
     go("build", "-o", program, "./cmd/conformance-driver", folder=copy)
     with Program([program]) as driver:
-        tally = run(driver, suite(["labels"]))
+        tally = run(driver, suite(["labels", "conditions"]))
 
     assert any(one.gravity is Gravity.UNSAFE for one in tally.problems)
 

@@ -71,7 +71,7 @@ BUGS = {
     ),
     "a lift is not read": Change(PART, 'f.at("lifts").items() {', "[]row{} {"),
     "causes of an attribute are not read": Change(
-        PART, "for _, number := range b.held {", "for _, number := range b.held[:0] {"
+        PART, "at < len(b.held); at++ {", "at < 0; at++ {"
     ),
     "a cause ends by a clock that is ahead": Change(
         "guards/go/internal/table/causes.go",

@@ -235,11 +235,19 @@ FOREIGN = {
         "",
         "labels",
     ),
+    "what an owner has is not looked for": Bug(
+        "table.ts", "of owners(required)) {", "of []) {", "conditions"
+    ),
+    "a label is met by a node's own alone": Bug(
+        "table.ts", ": reach(m, up).has(name)", ': this.newest("label_set", m)'
+        ".some((f) => f.labels.includes(name))",
+        "conditions",
+    ),
     "a suspend ends by a clock that is ahead": Bug(
         "table.ts", "now < f.until + AHEAD", "now < f.until", "limits-of-causes"
     ),
     "a cause of kinds acts on its own target alone": Bug(
-        "table.ts", "isOf(m, kinds) && reach", "isOf(node, kinds) && reach",
+        "table.ts", "|| isOf(m, kinds))", "|| isOf(node, kinds))",
         "limits-of-causes",
     ),
     "a new field is passed over": Bug(
@@ -269,8 +277,8 @@ FROM_TABLES = {
     ),
     "the end of a cause in a table is passed over": Bug(
         "columns.ts",
-        "until, kinds, not_before",
-        "kinds, not_before",
+        "until, kinds, where, not_before",
+        "kinds, where, not_before",
         "limits-of-causes",
         Gravity.CORE,
     ),

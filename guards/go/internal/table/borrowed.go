@@ -130,7 +130,8 @@ func (b *borrower) copy() error {
 		}
 		b.fill(b.local[b.required[at]], one)
 	}
-	for _, number := range b.held {
+	for at := 0; at < len(b.held); at++ {
+		number := b.held[at]
 		one, err := read(number)
 		if err != nil {
 			return err
@@ -243,7 +244,16 @@ func (b *borrower) end(here int32, row *Row) {
 		return
 	}
 	t := b.table
-	t.causes.on[here] = slices.Collect(maps.Values(row.causes))
+	t.causes.on[here] = nil // a node may be met as an attribute, too
+	for id, cause := range row.causes {
+		if target := row.targets[id]; b.numbers[here] != target {
+			// It stands on what this owns, and in the row of its target too.
+			t.selecting[here] = b.place(target)
+			b.held = append(b.held, target)
+			continue
+		}
+		t.causes.on[here] = append(t.causes.on[here], cause)
+	}
 	for key, latest := range row.latest {
 		t.causes.latest[liftKey{key.authority, here, key.aspect}] = latest
 	}
@@ -254,6 +264,7 @@ type Row struct {
 	parents    []edge
 	reissued   *int64
 	causes     map[FactID]*Cause
+	targets    map[FactID]int32             // of the causes
 	lifts      map[liftKey]map[FactID]stamp // of node 0
 	latest     map[liftKey]map[int64]int64  // see causes.latest
 	attributes []holding
@@ -290,9 +301,9 @@ func Before(plain any) int64 {
 // on from a row that was read before, where there is one.
 func ReadRow(rows []any, before *Row) (*Row, error) {
 	wrong := false
-	read := &Row{causes: map[FactID]*Cause{}, lifts: map[liftKey]map[FactID]stamp{}}
+	read := &Row{causes: map[FactID]*Cause{}, targets: map[FactID]int32{}, lifts: map[liftKey]map[FactID]stamp{}}
 	if before != nil {
-		read.causes = maps.Clone(before.causes)
+		read.causes, read.targets = maps.Clone(before.causes), maps.Clone(before.targets)
 		for key, lifts := range before.lifts {
 			read.lifts[key] = maps.Clone(lifts)
 		}
@@ -375,8 +386,8 @@ func (r *Row) state(f fields) {
 // end takes up causes and lifts. One of an id that is there takes its place.
 func (r *Row) end(f fields) {
 	for _, one := range f.at("causes").items() {
-		cause, _ := one.cause()
-		r.causes[cause.ID] = cause
+		cause, target := one.cause()
+		r.causes[cause.ID], r.targets[cause.ID] = cause, target
 	}
 	for _, one := range f.at("lifts").items() {
 		key := liftKey{authority: one.at(0).text(), aspect: one.at(2).text()}

@@ -1,6 +1,7 @@
 package table
 
 import (
+	"cmp"
 	"encoding/hex"
 	"slices"
 )
@@ -29,6 +30,8 @@ type Cause struct {
 	device, tenant       *string
 	until                *int64
 	kinds                []string // sorted
+	where                []Identifier
+	ofOwner              bool // the target is one of where, and need not be required
 }
 
 // FactID in hex.
@@ -71,7 +74,15 @@ func readCause(f *Fact) *Cause {
 		version: f.effectiveVersion(), uncertainty: f.uncertainty(),
 		aspect: f.Aspect, scopes: f.Scopes, device: f.Device, tenant: f.Tenant,
 		until: f.Until, kinds: slices.Compact(slices.Sorted(slices.Values(f.Kinds))),
+		where: conditions(f.Where), ofOwner: slices.Contains(f.Where, f.Node),
 	}
+}
+
+// conditions are a sorted set.
+func conditions(of []Identifier) []Identifier {
+	return slices.Compact(slices.SortedFunc(slices.Values(of), func(a, b Identifier) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Value, b.Value))
+	}))
 }
 
 // add merges one cause or one more copy of it.

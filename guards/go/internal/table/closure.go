@@ -25,7 +25,9 @@ type closure struct {
 	credentials []int             // those that are presented
 	earliests   []int64           // by class
 	named       map[string]string // see namedBy
-	limits      map[string][]int  // see nearestOf
+	meeting     map[Identifier][]bool
+	chosen      map[string][]bool
+	nearest     map[string][]int
 }
 
 // hit is a cause in force at a place.

@@ -15,6 +15,9 @@ const (
 	Second           int64 = 1_000_000_000
 	futureTolerance        = 300 * Second
 	stampUncertainty       = 5 * Second
+	mostConditions         = 16
+	authorityOf            = "authority.of"
+	attributes             = "attribute."
 	untilTolerance         = 2 * Second // a clock may be ahead, and what has ended allows
 )
 
@@ -41,7 +44,8 @@ type Fact struct {
 	At        int64
 	Until     *int64   // of a cause that has an end
 	Kinds     []string // of a cause that acts on these alone
-	From, To  int64    // of a distrust
+	Where     []Identifier
+	From, To  int64 // of a distrust
 	Relation  string
 	Effect    string
 	Self      bool // reach
@@ -166,7 +170,7 @@ var kinds = map[string][]field{
 
 // seldom are fields that a fact has where they say something.
 var seldom = map[string][]field{
-	"cause": {{"until", integer, true, false}, {"kinds", texts, false, false}},
+	"cause": {{"until", integer, true, false}, {"kinds", texts, false, false}, {"where", identifiers, false, false}},
 }
 
 // Relations by their number in a table, and what a cause may say.
@@ -285,6 +289,13 @@ func newFact(kind string, told, plain map[string]any) (*Fact, error) {
 	f.Scopes, _ = told["scopes"].([]string)
 	f.Until = as.time("until")
 	f.Kinds, _ = told["kinds"].([]string)
+	f.Where = as.identifiers("where")
+	if f.Node.Kind == ownerOf && kind == "cause" {
+		// A reader that does not know of owners must see that there is a condition.
+		told, _ := plain["where"].([]string)
+		plain["where"] = append(slices.Clone(told), f.Node.String())
+		f.Where = append(f.Where, f.Node)
+	}
 	for _, one := range seldom[kind] {
 		if list, ok := plain[one.name].([]string); plain[one.name] == nil || ok && len(list) == 0 {
 			delete(plain, one.name) // what does not say it has the id that it always had
@@ -309,14 +320,32 @@ func newFact(kind string, told, plain map[string]any) (*Fact, error) {
 
 // limits says what is wrong with the end and the kinds of a cause.
 func (f *Fact) limits() error {
-	if f.Until == nil && len(f.Kinds) == 0 {
+	if f.Kind != "cause" || f.Until == nil && len(f.Kinds)+len(f.Where) == 0 && f.Node.Kind != authorityOf {
 		return nil
 	}
 	if f.Effect != Suspend && f.Effect != Narrow {
-		return fmt.Errorf("a %s has neither until nor kinds", f.Effect)
+		return fmt.Errorf("a %s has no until, kinds or where, and no owner for a target", f.Effect)
 	}
-	if f.Self && len(f.Kinds) > 0 {
-		return errors.New("a cause that is limited to kinds has the reach subtree")
+	if f.Self && len(f.Kinds)+len(f.Where) > 0 {
+		return errors.New("a cause with kinds or where has the reach subtree")
+	}
+	if len(f.Where) > mostConditions+1 {
+		return fmt.Errorf("a cause has at most %d conditions", mostConditions)
+	}
+	for _, name := range append([]Identifier{f.Node}, f.Where...) {
+		if name.Kind == authorityOf {
+			return errors.New("an authority is no condition")
+		}
+	}
+	for _, name := range f.Where {
+		if strings.HasPrefix(name.Kind, attributes) {
+			return fmt.Errorf("%s is no condition", name.Kind)
+		}
+		if name.Kind == ownerOf {
+			if _, err := ParseIdentifier(name.Value); err != nil {
+				return err
+			}
+		}
 	}
 	for _, kind := range f.Kinds {
 		if kind == "" || strings.Contains(kind, ":") {

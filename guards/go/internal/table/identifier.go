@@ -39,13 +39,15 @@ const (
 // Vocabulary is the class of each kind, as the server tells it.
 type Vocabulary map[string]Class
 
-// labels begins the kinds of labels.
-const labels = "label."
+const (
+	labels  = "label." // begins the kinds of labels
+	ownerOf = "owner.of"
+)
 
-// class of a kind; that of labels need not be declared.
+// class of a kind; those of labels and of what stands for an owner need not be declared.
 func (v Vocabulary) class(kind string) Class {
 	class, declared := v[kind]
-	if !declared && strings.HasPrefix(kind, labels) {
+	if !declared && (strings.HasPrefix(kind, labels) || kind == ownerOf) {
 		return Container
 	}
 	return class

@@ -86,6 +86,13 @@ func (c *closure) collectHits() {
 				c.hits = append(c.hits, hit{at, cause, node})
 			}
 		}
+		if target, selects := t.selecting[node]; selects {
+			for _, cause := range t.causes.on[target] {
+				if t.causes.inForce(target, cause, c.q.Now) {
+					c.hits = append(c.hits, hit{at, cause, target})
+				}
+			}
+		}
 		for attribute, since := range t.attributes[node] {
 			for _, cause := range t.causes.on[attribute] {
 				if since <= cause.version && t.causes.inForce(attribute, cause, c.q.Now) {
@@ -102,7 +109,7 @@ func (c *closure) endByCauses(e *ends) {
 	for _, hit := range c.hits {
 		switch {
 		case hit.cause.Effect == NotBefore || hit.cause.Effect == Narrow:
-		case len(hit.cause.kinds) > 0:
+		case hit.cause.limited():
 			limited = append(limited, hit)
 		case hit.cause.Self:
 			// The earliest one cuts whatever a later one does.
@@ -256,7 +263,7 @@ func (c *closure) scoped() Judgement {
 	scope := c.q.Scope
 	var narrow *hit
 	for i, h := range c.hits {
-		if h.cause.Effect == Narrow && c.back[h.at] >= 0 && c.acts(h) &&
+		if h.cause.Effect == Narrow && c.actsAt(h) >= 0 &&
 			(scope == nil || !covers(h.cause.scopes, *scope)) &&
 			(narrow == nil || older(h.cause, narrow.cause)) {
 			narrow = &c.hits[i]

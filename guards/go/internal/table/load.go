@@ -242,16 +242,23 @@ func (l *loader) statements() error {
 
 func (l *loader) ends() error {
 	t := l.table
+	var owned []int32
 	causes, lifts := l.read("causes"), l.read("lifts")
 	for _, one := range causes.items() {
 		cause, node := one.cause()
 		t.causes.on[node] = append(t.causes.on[node], cause)
+		if cause.ofOwner {
+			owned = append(owned, node)
+		}
 	}
 	for _, one := range lifts.items() {
 		key := liftKey{one.at(0).text(), one.at(1).node(), one.at(2).text()}
 		for _, lift := range one.at(3).items() {
 			t.causes.putLift(key, lift.at(0).id(), lift.at(1).stamp())
 		}
+	}
+	for _, node := range owned {
+		t.selects(node, t.names.identifier(node))
 	}
 	withdrawn, distrusts := l.read("withdrawn"), l.read("distrusts")
 	for _, one := range withdrawn.items() {

@@ -125,12 +125,11 @@ func (r row) id() FactID {
 
 // cause reads a row of causes, and its target.
 func (r row) cause() (*Cause, int32) {
-	var until *int64
-	var kinds []string
+	limits := Cause{}
 	switch len(r.items()) {
 	case causeFields:
 	case causeFields + 1:
-		until, kinds = r.at(causeFields).limits()
+		limits = r.at(causeFields).limits()
 	default:
 		*r.wrong = true // what is new may mean anything
 	}
@@ -140,27 +139,38 @@ func (r row) cause() (*Cause, int32) {
 		At: r.at(3).integer(), Mark: r.at(4).integer(),
 		version: r.at(5).integer(), uncertainty: r.at(6).integer(),
 		aspect: r.at(7).text(), scopes: r.at(8).texts(),
-		device: r.at(9).optional(), tenant: r.at(10).optional(), until: until, kinds: kinds,
+		device: r.at(9).optional(), tenant: r.at(10).optional(), until: limits.until, kinds: limits.kinds,
+		where: limits.where, ofOwner: limits.ofOwner,
 	}, r.at(1).node()
 }
 
-// limits are the end and the kinds of a cause that has some.
-func (r row) limits() (until *int64, kinds []string) {
+// limits are the end, the kinds and the conditions of a cause that has some.
+func (r row) limits() (found Cause) {
 	plain, is := r.value.(map[string]any)
 	*r.wrong = *r.wrong || !is || len(plain) == 0
 	for name, value := range plain {
 		switch name {
 		case "until":
 			time := r.as(value).integer()
-			until = &time
+			found.until = &time
 		case "kinds":
-			kinds = r.as(value).texts()
-			*r.wrong = *r.wrong || len(kinds) == 0
+			found.kinds = r.as(value).texts()
+			*r.wrong = *r.wrong || len(found.kinds) == 0
+		case "where":
+			for _, one := range r.as(value).texts() {
+				condition, err := ParseIdentifier(one)
+				*r.wrong = *r.wrong || err != nil
+				found.where = append(found.where, condition)
+			}
+			*r.wrong = *r.wrong || len(found.where) == 0
+		case "of_owner":
+			*r.wrong = *r.wrong || value != true
+			found.ofOwner = true
 		default:
 			*r.wrong = true
 		}
 	}
-	return until, kinds
+	return found
 }
 
 func (r row) stamp() stamp {

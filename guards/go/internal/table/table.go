@@ -68,6 +68,7 @@ type Table struct {
 	withdrawn   map[withdrawal]struct{}
 	distrusts   []*Fact
 	versions    versions
+	selecting   map[int32]int32 // by owner, the name that stands for all that it owns
 	rebuild     bool
 }
 
@@ -89,6 +90,19 @@ func New(vocabulary Vocabulary) *Table {
 		causes:      newCauses(),
 		withdrawn:   map[withdrawal]struct{}{},
 		versions:    newVersions(),
+		selecting:   map[int32]int32{},
+	}
+}
+
+// selects has the causes on what an owner has found where the owner is met.
+func (t *Table) selects(node int32, target Identifier) {
+	if target.Kind != ownerOf {
+		return
+	}
+	if owner, err := ParseIdentifier(target.Value); err == nil {
+		number := t.intern(owner)
+		t.selecting[number] = node
+		t.flags[number] |= caused
 	}
 }
 
@@ -152,8 +166,13 @@ func (t *Table) merge(f *Fact) {
 		t.holds(f)
 	case "cause":
 		node := t.intern(f.Node)
-		t.causes.add(node, readCause(f))
+		cause := readCause(f)
+		t.causes.add(node, cause)
 		t.flags[node] |= caused
+		for _, name := range f.Where {
+			t.intern(name) // it may be presented, and named by nothing else
+		}
+		t.selects(node, f.Node)
 	case "lift":
 		t.causes.lift(t.intern(f.Node), f)
 	case "withdraw":

@@ -41,7 +41,7 @@ func (t *Table) Watch(q *Question) Dependencies {
 // Named are the nodes of a fact that was merged, as far as the table has them.
 func (t *Table) Named(f *Fact) []int32 {
 	var nodes []int32
-	for _, name := range []Identifier{f.Node, f.Other} {
+	for _, name := range f.Names() {
 		if node := t.names.find(name); node != none {
 			nodes = append(nodes, node)
 		}
@@ -49,8 +49,16 @@ func (t *Table) Named(f *Fact) []int32 {
 	return nodes
 }
 
-// Names are the identifiers that a fact speaks of.
-func (f *Fact) Names() []Identifier { return []Identifier{f.Node, f.Other} }
+// Names are the identifiers that a fact speaks of: of what an owner has, the owner too.
+func (f *Fact) Names() []Identifier {
+	names := []Identifier{f.Node, f.Other}
+	if f.Node.Kind == ownerOf {
+		if owner, err := ParseIdentifier(f.Node.Value); err == nil {
+			names = append(names, owner)
+		}
+	}
+	return names
+}
 
 // ConcernsAll says that a fact may change any verdict.
 func (f *Fact) ConcernsAll() bool { return f.Kind == "horizon" || f.Kind == "distrust" }
