@@ -164,7 +164,7 @@ def contain(  # noqa: PLR0913 - each is an option
         typer.Option(
             "--where",
             metavar="SELECTOR",
-            help="Conditions: label.KEY=VALUE,kind=KIND.",
+            help="Conditions: owner=ID,label.KEY=VALUE,kind=KIND.",
         ),
     ],
     reason: Reason = "",

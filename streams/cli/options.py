@@ -96,7 +96,7 @@ Where = Annotated[
     typer.Option(
         "--where",
         metavar="SELECTOR",
-        help="What is meant: label.KEY=VALUE,kind=KIND.",
+        help="What is meant: owner=ID,label.KEY=VALUE,kind=KIND.",
     ),
 ]
 SourceName = Annotated[

@@ -200,8 +200,6 @@ class Operators:
         for kind in (*where.kinds, *(owner.kind for owner in where.owners)):
             if kind not in self._vocabulary:
                 raise unreadable(f"where: {unknown_kind(kind, self._vocabulary)}")
-        for name in where.authorities:
-            self._authority(name)
 
     async def all_named(
         self, entries: Sequence[Any]

@@ -105,6 +105,42 @@ async def test_who_leaves_the_team_is_contained_no_more(tmp_path: Path) -> None:
         assert (await run.post("/v1/labels", "revoker", order))[0] == 403
 
 
+async def test_owners_and_labels_are_joined_and_nothing_else_is_ended(
+    tmp_path: Path,
+) -> None:
+    """One fact, for what meets every condition; an owner alone is one, too."""
+    now = [time.time_ns()]
+    team, ann, bob = ["label.team:payments"], "person.id:ann", "person.id:bob"
+    entries: list[dict[str, Any]] = [
+        {"identifier": ann}, {"identifier": bob},
+        {"identifier": PAYER, "labels": team, "owners": [ann]},
+        {"identifier": TOKEN, "parents": [PAYER]},
+        {"identifier": "agent.id:of-bob", "labels": team, "owners": [bob]},
+        {"identifier": "agent.id:of-both", "labels": team, "owners": [bob, ann]},
+        {"identifier": OTHER, "owners": [ann]},
+    ]  # fmt: skip
+    async with running(tmp_path, clock=lambda: now[0]) as run:
+        body = {"credentials": entries}
+        assert (await run.post("/v1/adopt", "restorer", body))[0] == 201
+        both = f"owner={ann},{TEAM}"
+        for where, ended in (
+            (both, {PAYER, TOKEN, "agent.id:of-both"}),
+            (f"owner={ann}", {PAYER, TOKEN, "agent.id:of-both", OTHER}),
+        ):
+            before = (await run.get("/v1/audit?limit=1000"))[1]["lines"]
+            code, out = await command(run, "revoker", "contain", "--where", where, *WHY)
+            assert code == 0, out
+            after = (await run.get("/v1/audit?limit=1000"))[1]["lines"]
+            assert len(after) - len(before) == 2  # the fact, and who ordered it
+            for entry in entries:
+                name = str(entry["identifier"])
+                assert await lives(run, name) is (name not in ended), (where, name)
+            now[0] += 6 * SECOND
+            lift = ("lift", "--where", where, *WHY)
+            assert (await command(run, "restorer", *lift))[0] == 0
+            assert await lives(run, TOKEN)
+
+
 async def test_labels_may_need_a_second_person(tmp_path: Path) -> None:
     """As whatever may end a denial."""
     async with running(tmp_path, **persons(approvals={"acts": ["labels"]})) as run:
@@ -118,16 +154,18 @@ async def test_labels_may_need_a_second_person(tmp_path: Path) -> None:
         assert not await lives(run, OTHER)
 
 
-async def test_a_selector_that_reaches_too_much_is_held(tmp_path: Path) -> None:
-    """All that carries the label counts."""
+@pytest.mark.parametrize("where", [TEAM, "owner=person.id:ann,kind=agent.id"])
+async def test_a_selector_that_reaches_too_much_is_held(
+    tmp_path: Path, where: str
+) -> None:
+    """All that carries the label, or is the owner's, counts."""
     async with running(tmp_path, **limited("hold")) as run:
         label = ["label.team:payments"]
-        entries = [
-            {"identifier": f"agent.id:{n}", "labels": label} for n in range(1 + LIMIT)
-        ]
+        more = {"labels": label, "owners": ["person.id:ann"]}
+        entries = [{"identifier": f"agent.id:{n}", **more} for n in range(1 + LIMIT)]
         body = {"credentials": entries}
         assert (await run.post("/v1/adopt", "restorer", body))[0] == 201
-        order = {"where": TEAM, "reason": "r"}
+        order = {"where": where, "reason": "r"}
         status, answer = await run.post("/v1/suspensions", "alice", order)
         assert (status, answer["accepted"]) == (202, False)
         assert await lives(run, "agent.id:0")
@@ -144,6 +182,8 @@ async def test_what_is_no_selector_is_refused(tmp_path: Path) -> None:
             ("suspensions", {"where": f"{TEAM},kind=jwt.jtj"}, "is it jwt.jti?"),
             ("suspensions", {"where": TEAM, "identifier": OTHER}, "and not both"),
             ("suspensions", {"where": 5}, "is no condition"),
+            ("suspensions", {"where": "authority=aws"}, "name a label that it sets"),
+            ("suspensions", {"where": "owner=x.y:z"}, "no kind is called 'x.y'"),
             ("revocations", {"where": TEAM}, "names identifiers: suspend what is"),
         )
         for act, body, says in wrongs:

@@ -99,6 +99,24 @@ BUGS: Final = {
         "if ours <= {_folded(person), _folded(credential)}:",
         "tests/unit/test_approvals.py::test_nobody_approves",
     ),
+    "a lift ends what other selectors suspended": (
+        ACTS,
+        'return aspect or ("" if where is None else where.aspect)',
+        "return aspect",
+        "tests/unit/test_ending_orders.py::test_a_selector_is_lifted",
+    ),
+    "a condition of a selector is left out": (
+        ORDERS,
+        'more |= {"where": where} if where else {}',
+        "more |= {}",
+        "tests/unit/test_ending_orders.py::test_a_selector_is_one_cause",
+    ),
+    "labels are a source's own whatever it says": (
+        "streams/stages/ingest/ingress.py",
+        'if record.labels is not None and record.effect in ("issue", None):',
+        "if True:",
+        "tests/unit/test_generic.py::test_labels_are_read",
+    ),
     "what an order names is not counted": (
         LIMIT,
         "if beside > most:",

@@ -105,6 +105,44 @@ def test_many_names_are_told_by_their_number_and_digest() -> None:
     )
 
 
+def test_a_selector_is_one_cause() -> None:
+    """With each of its conditions; of what is for good there is none."""
+    where = "label.team=payments,label.env=prod,owner=person.id:ann,kind=jwt.jti"
+    ending = EndingOrder.read("suspend", {"where": where, "for": "2h"}, NOW)
+    assert ending.where is not None
+    target = ending.where.cause_parts()[0]
+    made = ending.cause(target, ORIGIN, "o/1", "ann")
+    assert (made.target, made.kinds) == (("label.env", "prod"), ("jwt.jti",))
+    assert set(made.where) == {
+        ("label.team", "payments"), ("owner.of", "person.id:ann")
+    }  # fmt: skip
+    assert made.until == NOW + 2 * HOUR
+    for act in ("revoke", "not_before"):
+        with pytest.raises(ActError, match="names identifiers: suspend what is"):
+            EndingOrder.read(act, {"where": where}, NOW)
+    with pytest.raises(ActError, match="name a label that it sets"):
+        EndingOrder.read("suspend", {"where": "authority=aws"}, NOW)
+
+
+def test_a_selector_is_lifted_by_itself_alone() -> None:
+    """However its conditions are ordered, and however long it is."""
+    for first, second in (
+        ("label.a=1,kind=jwt.jti", "kind=jwt.jti,label.a=1"),
+        (f"label.a={'x' * 250}", f"label.a={'x' * 250}"),
+    ):
+        ending = EndingOrder.read("suspend", {"where": first}, NOW)
+        (lifted,) = lift(where=second).facts
+        assert isinstance(lifted, Lift)
+        assert ending.where is not None
+        assert (lifted.target, lifted.aspect) == (
+            ending.where.cause_parts()[0], ending.aspect
+        )  # fmt: skip
+        assert 0 < len(lifted.aspect) <= 200
+    (other,) = lift(where="label.a=1").facts
+    assert isinstance(other, Lift)
+    assert other.aspect == "label.a=1"
+
+
 def lift(**body: Any) -> acts.OperatorAct:
     """Lift two names."""
     names = (AGENT, ROLE)

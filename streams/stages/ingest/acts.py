@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 
 MAX_REASON: Final = 1000  # characters
 MAX_NAME: Final = 200  # characters
-ONE_LABEL: Final = (
-    "give one label and any number of kinds, such as label.team=payments,kind=jwt.jti; "
-    "owners, authorities and several labels cannot be joined yet"
+NO_AUTHORITY: Final = (
+    "an authority is no condition, since no table keeps who declared what: name a "
+    "label that it sets, or take back what a key of it said by `rescind distrust`"
 )
 LONGEST: Final = 366 * DAY  # until an order begins, and until it ends by itself
 NOISE: Final = 2 * SECOND  # a clock that is so far ahead is none that lies
@@ -101,9 +101,8 @@ def selector_of(body: Mapping[str, Any]) -> Selector | None:
         where = Selector.parse(text if isinstance(text, str) else "")
     except SelectorError as error:
         raise ActError(f"where: {error}") from error
-    target, further, _ = where.cause_parts()
-    if further or not is_label(target):
-        raise ActError(f"where: {ONE_LABEL}")
+    if where.authorities:
+        raise ActError(f"where: {NO_AUTHORITY}")
     return where
 
 
