@@ -173,7 +173,10 @@ class Schedule:
             for order in await self._due():
                 if await self._claimed(order):
                     failpoint("schedule.claimed")
-                    await self._write(order)
+                    try:
+                        await self._write(order)
+                    except FullError as error:  # others come first; it waits on
+                        log.warning("order_not_held", order=order.id, why=str(error))
 
     async def _claimed(self, order: Pending) -> bool:
         """Whether it falls to this process to carry an order out."""

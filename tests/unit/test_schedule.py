@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 import pytest
+from attrs import evolve
 
 from agents_registry.facts import Cause, fact_id
 from agents_registry.identifiers import Identifier
@@ -265,6 +266,30 @@ async def test_what_reaches_too_much_by_then_is_held(world: World) -> None:
     assert "held, not enforced" in world.log.signals[-1]["detail"]
     assert await world.desk.approve("o1", "bobs", "bob")
     assert len(world.taken) == 2
+
+
+async def test_what_cannot_be_held_yet_waits_and_stops_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop goes on, and so do the orders behind it."""
+    rule = {"okta": Limit(1, hold=True)}
+    world.first.limit = BlastLimit(rule, Tables(table(2)), world.desk)
+    await world.order()
+    other = Pending.load(world.kept.items(SCHEDULE)["o1"])
+    (cause,) = other.facts
+    assert isinstance(cause, Cause)
+    small = evolve(cause, target=Identifier("agent.id", "small"))
+    other = evolve(other, id="o2", facts=(small,))
+    await world.kept.put(SCHEDULE, "o2", other.dump())
+    monkeypatch.setattr("streams.services.approval_queue.MOST_WAITING", 0)
+    world.now = DUE
+    await world.first.carry_out()
+    assert [fact.target.value for _, _, fact in world.taken] == ["small"]
+    assert list(world.kept.items(SCHEDULE)) == ["o1"]
+    monkeypatch.undo()
+    await world.first.carry_out()
+    assert [each.kind for each in await world.desk.waiting()] == ["held"]
+    assert world.kept.items(SCHEDULE) == {}
 
 
 async def test_an_approval_after_its_time_is_carried_out_at_once(world: World) -> None:
