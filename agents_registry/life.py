@@ -182,11 +182,12 @@ class Life:
         for cause in self._registry.causes_of(node):
             if cause.effect is not Effect.NARROW or not self._in_force(cause):
                 continue
-            if (limit := cause.limit) is not None:
+            limit, acts = cause.limit, node in rank
+            if limit is not None:
                 nearest = yield from self._endings.nearest_of(limit, node, rank)
-                if nearest is None:
-                    continue
-            found.append(cause)
+                acts = nearest is not None
+            if acts:
+                found.append(cause)
         return found
 
     def _in_force(self, cause: RecordedCause) -> bool:

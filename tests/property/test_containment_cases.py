@@ -296,6 +296,12 @@ def test_what_is_presented_is_owned_as_its_credentials_are() -> None:
     decides(facts, jti, LIVES, scope="r|y")
 
 
+def test_a_narrow_of_the_owner_itself_limits_nothing_that_it_owns() -> None:
+    """Whatever else stands on what it owns."""
+    facts = [owned(t1, alice), narrow(alice, "r|x"), suspend(owner_of(alice), until=1)]
+    decides(facts, t1, LIVES, scope="r|y")
+
+
 def test_an_owner_that_is_the_target_stands_among_the_conditions() -> None:
     """So a reader that knows of no conditions refuses it, and denies."""
     cause_ = suspend(owner_of(alice))
@@ -321,9 +327,8 @@ def test_an_owner_that_is_the_target_stands_among_the_conditions() -> None:
 )
 def test_conditions_that_are_none_are_refused(limit: dict[str, Any], said: str) -> None:
     """With what to write instead."""
-    target = limit.pop("target", team)
     with pytest.raises(ValueError, match=said):
-        suspend(target, **limit)
+        cause(**{"target": team, "effect": Effect.SUSPEND, **limit})
 
 
 @pytest.mark.parametrize(
