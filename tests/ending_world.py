@@ -253,10 +253,9 @@ class World:
     def accept(self, kind: type[Fact], **values: Any) -> None:
         """Make a fact durable."""
         now, self._number = self.clock(), self._number + 1
-        fact = kind(
-            authority="w", version=now + self._number, received_at=now + 1_000_000,
-            event_id=str(self._number), **values,
-        )  # fmt: skip
+        given: dict[str, Any] = {"authority": "w", "version": now + self._number}
+        given |= {"event_id": str(self._number), **values}
+        fact = kind(received_at=now + 1_000_000, **given)
         self.accepted.append(fact)
         ended = self._ended
         if isinstance(fact, Edge):

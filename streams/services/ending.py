@@ -126,6 +126,8 @@ class EndingRounds:
                 await self._faults.tell()
             except (BehindError, NotWrittenError) as error:
                 log.warning("endings_not_planned", error=str(error))
+            except Exception:  # boundary: no fault here may end the server that accepts
+                log.exception("endings_fault")
             took = time.monotonic() - began
             await asyncio.sleep(max(LOOK_SECONDS, REST * took))
 
@@ -225,9 +227,9 @@ class EndingRounds:
         names = self._names(identifier)
         if ending is None and not self._lacks(issuer, identifier, names):
             return None
-        by, named = ending or _BY_KIND, identifier
+        by, named, own = ending or _BY_KIND, identifier, issuer.settings.authority
         due = await undisturbed(
-            registry, lambda: condemnation(registry, named, now, by)
+            registry, lambda: condemnation(registry, named, now, by, own)
         )
         if due is None:
             return None

@@ -90,9 +90,15 @@ class IssuerWork:
             await self._records.keep([item])
         except (BehindError, NotWrittenError) as error:
             log.warning("ending_not_kept", actuator=item.actuator, error=str(error))
-            known = self._queue.get(item.key) or item
-            item = evolve(known, due=self._clock() + AGAIN)
+            item = self._later(item)
+        except Exception:  # boundary: no fault here may end the server that accepts
+            log.exception("ending_fault", actuator=item.actuator)
+            item = self._later(item)
         self._queue.put(item)
+
+    def _later(self, item: EndingItem) -> EndingItem:
+        known = self._queue.get(item.key) or item
+        return evolve(known, due=self._clock() + AGAIN)
 
     async def rehearse(self, item: EndingItem) -> None:
         """Plan the act of something that waits, and make its dry run; give it back."""
@@ -101,6 +107,9 @@ class IssuerWork:
             await self._records.keep([item])
         except (BehindError, NotWrittenError) as error:
             log.warning("ending_not_kept", actuator=item.actuator, error=str(error))
+        except Exception:  # boundary: no fault here may end the server that accepts
+            log.exception("ending_fault", actuator=item.actuator)
+            item = evolve(item, rehearsed=True)
         self._queue.put(item)
 
     async def _rehearsed(self, item: EndingItem) -> EndingItem:
@@ -260,6 +269,7 @@ class IssuerWork:
         self, identifier: Identifier, ending: Ending
     ) -> Condemnation | None:
         registry, now = self._table.registry, self._clock()
+        own = self._issuer.settings.authority
         return await undisturbed(
-            registry, lambda: condemnation(registry, identifier, now, ending)
+            registry, lambda: condemnation(registry, identifier, now, ending, own)
         )

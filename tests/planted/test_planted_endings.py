@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.planted, pytest.mark.timeout(300)]
 
 WORK: Final = "streams/services/ending_work.py"
+CONDEMNED: Final = "streams/stages/ending/condemned.py"
 PROGRESS: Final = "streams/stages/ending/progress.py"
 QUEUE: Final = "streams/stages/ending/queue.py"
 TESTS: Final = "tests/unit/test_ending_rounds.py"
@@ -46,6 +47,9 @@ BUGS: Final = {
     ),
     "what was made is ended before its maker": Change(
         QUEUE, "rank < item.rank", "rank > item.rank"
+    ),
+    "what an issuer tells of our own act keeps it": Change(
+        CONDEMNED, "and flaw.cause.authority != own", ""
     ),
     "a limit of the issuer is a failure": Change(
         PROGRESS, "if probed.retry_after is not None:", "if probed.retry_after == -1:"

@@ -16,7 +16,7 @@ from tests import virtual
 from tests.ending_world import World, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
 
     Story = Callable[[World], Coroutine[Any, Any, None]]
 
@@ -360,3 +360,41 @@ def test_a_suspend_that_is_over_by_the_clock_is_given_back() -> None:
     world = told(story)
 
     assert world.issuers["aws"].usable(KEY)
+
+
+def test_a_fault_of_ours_ends_nothing_else() -> None:
+    """What breaks is tried again, and the rest goes on."""
+
+    async def story(world: World) -> None:
+        keep, broken = world.keep, [KEY]
+
+        async def breaking(items: Sequence[EndingItem]) -> None:
+            if broken and any(each.state is EndingState.ENDED for each in items):
+                broken.pop()
+                raise ZeroDivisionError
+            await keep(items)
+
+        world.keep = breaking  # type: ignore[method-assign]
+        world.end(AGENT)
+        await until(world, lambda: settled(world))
+
+    world = told(story)
+
+    assert dict.fromkeys(ALL, EndingState.ENDED) == states(world)
+
+
+def test_what_the_issuer_tells_of_our_suspend_does_not_keep_it() -> None:
+    """Its log tells of the act as of its own; a lift gives back all the same."""
+
+    async def story(world: World) -> None:
+        world.end(KEY, Effect.SUSPEND)
+        await until(world, lambda: settled(world, 1))
+        world.end(KEY, Effect.SUSPEND, authority="aws")
+        await asyncio.sleep(30)
+        world.lift(KEY)
+        await until(world, lambda: states(world)[KEY] is EndingState.RESTORED, 600)
+
+    world = told(story)
+
+    assert world.issuers["aws"].usable(KEY)
+    assert [("suspended", KEY), ("restored", KEY)] == world.issuers["aws"].acts

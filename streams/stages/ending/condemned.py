@@ -100,7 +100,7 @@ def _downs(registry: Registry, node: int) -> Iterator[tuple[int, int]]:
 
 
 def condemnation(
-    registry: Registry, identifier: Identifier, now: int, ending: Ending
+    registry: Registry, identifier: Identifier, now: int, ending: Ending, own: str
 ) -> Steps[Condemnation | None]:
     """Judge whether something is to be ended at its issuer, now.
 
@@ -109,6 +109,8 @@ def condemnation(
         identifier: of what.
         now: the clock (ns).
         ending: how its issuer ends what is of its kind.
+        own: the issuer's authority. What it suspended itself is left to it: its log
+            tells of our own acts too, which must not keep what we gave back.
     """
     node = registry.lineage.find(identifier)
     if node == NONE:
@@ -128,7 +130,9 @@ def condemnation(
     suspends = [
         flaw.cause
         for flaw in flaws
-        if flaw.cause is not None and flaw.reason is Reason.SUSPENDED
+        if flaw.cause is not None
+        and flaw.reason is Reason.SUSPENDED
+        and flaw.cause.authority != own
     ]
     if suspends and ending.suspends:
         return Condemnation(WantedEnd.SUSPENDED, _ids(suspends))
