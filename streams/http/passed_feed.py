@@ -20,8 +20,9 @@ import structlog
 from aiohttp import WSMsgType, hdrs, web
 from attrs import define
 
+from agents_registry.secret_shapes import has_secret
 from streams.http.fact_sender import Connection, FactSender, next_message
-from streams.http.feed import HELLO_SECONDS, MAX_FRAME
+from streams.http.feed import HELLO_SECONDS, LONGEST_NAME, MAX_FRAME
 from streams.http.problems import forbidden, unauthorized, unavailable
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     Upstream = aiohttp.ClientWebSocketResponse
 
 DIAL_SECONDS: Final = 2.0  # a guard begins another attempt long before
+CLOSE_SECONDS: Final = 0.5
 MAX_UPSTREAM_FRAME: Final = 16 << 20
 FACTS: Final = frozenset({"snapshot", "delta", "table"})  # come over the shared one
 ABNORMAL: Final = 1006
@@ -70,6 +72,7 @@ class UpstreamFeed:
             headers={hdrs.AUTHORIZATION: credential},
             ssl=True if self.tls is None else self.tls,
             max_msg_size=MAX_UPSTREAM_FRAME,
+            timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_SECONDS),
         )
         try:
             async with asyncio.timeout(DIAL_SECONDS):
@@ -133,12 +136,13 @@ class PassedFeed(FactSender):
         connection = Connection(socket, bearer.name, end, bearer.name)
         try:
             await socket.prepare(request)
+            self.connections.add(connection)
             async with asyncio.timeout(HELLO_SECONDS):
                 hello = await next_message(socket)
             if hello is None or hello.get("type") != "hello":
                 await socket.close(code=PROTOCOL, message=b"hello first")
                 return socket
-            connection.guard = str(hello.get("guard", bearer.name))[:128]
+            connection.guard = _logged_name(hello, bearer.name)
             log.info("guard_connected", guard=connection.guard, holder=bearer.name)
             await _Passage(self, connection, above, self._lease).hold(hello)
         except (*NOT_FED, ValueError):
@@ -168,12 +172,18 @@ class PassedFeed(FactSender):
         self, connection: Connection, hello: dict[str, Any], position: int | None
     ) -> None:
         """Send a guard its facts until its connection ends."""
-        self.connections.add(connection)
         await self._push(connection, hello, position)
 
     def genesis(self) -> str:
         """Id of the log that guards are fed with."""
         return self._log.genesis
+
+
+def _logged_name(hello: dict[str, Any], token: str) -> str:
+    """Name for the log; what no guard can be called is the upstream's to refuse."""
+    name = hello.get("guard")
+    usable = isinstance(name, str) and name.isprintable() and not has_secret(name)
+    return name[:LONGEST_NAME] if usable else token
 
 
 class _Passage:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ from streams.model.times import SECOND
 from streams.settings.relay import RelaySettings
 from streams.settings.server import Settings
 from tests.integration.cut_proxy import CutProxy
+from tests.integration.go_guard import BUILD_SECONDS, built
+from tests.integration.node_guard import FOLDER, NODE
 from tests.integration.serving import Server, running, until, values
 from tests.integration.test_closure import guards, reached
 from tests.integration.working import task_of
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
 
 LEASE = 1.0
+CHECK = str(FOLDER / "check.ts")
+IN_GO = [pytest.mark.long, pytest.mark.timeout(BUILD_SECONDS)]
 PARENT, CHILD, OTHER = (f"vault.accessor:{n}" for n in ("parent", "child", "other"))
 
 
@@ -99,6 +104,51 @@ async def test_a_revocation_is_denied_two_relays_on_and_closure_names_the_guard(
                 return got.status == 200
 
         await until(ready)
+
+
+@pytest.mark.parametrize("language", ["ts", pytest.param("go", marks=IN_GO)])
+async def test_guards_of_other_languages_begin_with_the_relays_table(
+    tmp_path: Path, language: str
+) -> None:
+    """Their facts cross the way to the server once."""
+    go = language == "go"
+    command = [built("./cmd/rescind-check", tmp_path)] if go else [NODE, CHECK]
+    async with (
+        running(tmp_path) as server,
+        passing(tmp_path, server.url) as first,
+        passing(tmp_path, first.url) as second,
+    ):
+        await declared(server)
+        log = second.realms._realms["default"].log
+        await until(lambda: log.serves and log.end >= 3)
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            env={
+                "RESCIND_URL": second.url,
+                "RESCIND_TOKEN": "guard",
+                "RESCIND_GUARD": "orders",
+            },
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+
+        async def check(name: str) -> dict[str, Any]:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(f"{name}\n".encode())
+            return dict(json.loads(await process.stdout.readline()))
+
+        async def allows() -> bool:
+            return bool((await check(CHILD))["allowed"])
+
+        await until(allows)
+        told = await reached(server, (await ended(server, PARENT))["id"], "closed")
+        assert (1, []) == (told["applied"], told["fenced"])
+        assert "revoked" == (await check(CHILD))["reason"]
+        process.stdin.close()
+        await process.wait()
 
 
 async def test_guards_deny_within_a_lease_of_a_cut_and_miss_nothing(
@@ -194,3 +244,5 @@ async def test_a_guard_that_reads_no_table_begins_with_the_servers_facts(
                     kinds.add(message["type"])
                     if message["type"] == "pong":
                         assert 0 < message["remaining_ms"] <= 1000
+            async with session.get(f"{second.url}/metrics") as got:
+                assert "rescind_guards 1.0" in await got.text()
