@@ -25,7 +25,7 @@ from streams.engines.kafka.records.layout import FACTS
 if TYPE_CHECKING:
     from streams.settings.kafka import KafkaSettings
 
-WRITERS: Final = {"tiny": (2,), "small": (1, 4, 8), "full": (1, 2, 4, 8)}
+WRITERS: Final = {"tiny": (4,), "small": (1, 4, 8), "full": (1, 2, 4, 8)}
 PARTITIONS: Final = {"tiny": 4, "small": 24, "full": 24}
 SECONDS: Final = {"tiny": 2, "small": 10, "full": 30}
 WARM: Final = 2.0
@@ -34,28 +34,35 @@ DEADLINE: Final = 10.0
 
 def rows(scale: str) -> list[Row]:
     """Measure, and give the lines of the table."""
-    partitions, found = PARTITIONS[scale], []
     with broker() as bootstrap:
-        for writers in WRITERS[scale]:
-            rates, cpu, gaps = [], [], []
-            for turns in (True, False):
-                kafka = settings_of(bootstrap, partitions)
-                result = asyncio.run(
-                    _measured(kafka, writers, SECONDS[scale], turns=turns)
-                )
-                rates.append(result[0])
-                cpu.append(result[1])
-                gaps.append(result[2])
-            found.append(
-                Row(
-                    what=f"records/s, {writers} writers, {partitions} partitions",
-                    value=f"{rates[0]:.0f}, {1e3 * gaps[0]:.0f} ms apart at most",
-                    cpu=cpu[0],
-                    peer=f"each always: {rates[1]:.0f}, {1e3 * gaps[1]:.0f} ms, "
-                    f"{cpu[1]:.2f} CPU-s",
-                    ratio=(rates[0] / rates[1],) * 3,
+        return measured(bootstrap, scale)
+
+
+def measured(bootstrap: str, scale: str) -> list[Row]:
+    """Measure at a broker."""
+    partitions, found = PARTITIONS[scale], []
+    for writers in WRITERS[scale]:
+        ours, peer = (
+            asyncio.run(
+                _measured(
+                    settings_of(bootstrap, partitions),
+                    writers,
+                    SECONDS[scale],
+                    turns=turns,
                 )
             )
+            for turns in (True, False)
+        )
+        found.append(
+            Row(
+                what=f"records/s, {writers} writers, {partitions} partitions",
+                value=f"{ours[0]:.0f}, {1e3 * ours[2]:.0f} ms apart at most",
+                cpu=ours[1],
+                peer=f"each always: {peer[0]:.0f}, {1e3 * peer[2]:.0f} ms, "
+                f"{peer[1]:.2f} CPU-s",
+                ratio=(ours[0] / peer[0],) * 3,
+            )
+        )
     return found
 
 

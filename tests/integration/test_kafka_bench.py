@@ -8,6 +8,7 @@ import pytest
 
 from bench import (
     join,
+    kafka_heartbeats,
     kafka_propagation,
     kafka_recovery,
     kafka_takeover,
@@ -43,7 +44,7 @@ def test_none_is_left_out() -> None:
     """Whatever runs on Kafka is run by one of these tests."""
     run = {
         join, kafka_propagation, kafka_recovery, kafka_takeover, kafka_throughput,
-        notify_churn,
+        notify_churn, kafka_heartbeats,
     }  # fmt: skip
 
     assert {bench.__name__ for bench in run} == {f"bench.{name}" for name in KAFKA}
@@ -55,6 +56,15 @@ def test_throughput_gives_a_row(kafka: Cluster) -> None:
     (row,) = kafka_throughput.measured(kafka.bootstrap, "tiny", peers=False)
 
     assert row.value.endswith("/s of CPU")
+
+
+@pytest.mark.long
+def test_writers_in_turns_write_fewer_heartbeats(kafka: Cluster) -> None:
+    """Four of them less than four that always beat."""
+    (row,) = kafka_heartbeats.measured(kafka.bootstrap, "tiny")
+
+    assert row.ratio is not None
+    assert row.ratio[1] < 1
 
 
 @pytest.mark.campaign
