@@ -182,8 +182,9 @@ class PassedFeed(FactSender):
 def _logged_name(hello: dict[str, Any], token: str) -> str:
     """Name for the log; what no guard can be called is the upstream's to refuse."""
     name = hello.get("guard")
-    usable = isinstance(name, str) and name.isprintable() and not has_secret(name)
-    return name[:LONGEST_NAME] if usable else token
+    if not isinstance(name, str) or not name.isprintable() or has_secret(name):
+        return token
+    return name[:LONGEST_NAME]
 
 
 class _Passage:
