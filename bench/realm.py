@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.facts import Node
@@ -20,9 +21,10 @@ from streams.stages.ingest.admission import Admission
 from streams.stages.ingest.ingress import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from agents_registry.facts import Fact
     from streams.engines.embedded.transaction import Transaction
 
 REALM: Final = "default"
@@ -39,11 +41,24 @@ def fill(folder: Path, count: int) -> None:
     asyncio.run(_fill(folder, count))
 
 
+def filled(folder: Path, facts: Iterable[Fact]) -> None:
+    """Write facts into a data folder."""
+    left = iter(facts)
+    batches = iter(lambda: list(islice(left, BATCH)), [])
+    asyncio.run(_write(folder, (encode(each, ORIGIN, Admission()) for each in batches)))
+
+
 async def _fill(folder: Path, count: int) -> None:
+    starts = range(0, count, BATCH)
+    await _write(
+        folder, (_nodes(range(start, min(start + BATCH, count))) for start in starts)
+    )
+
+
+async def _write(folder: Path, batches: Iterable[list[Encoded]]) -> None:
     store = Store.open(folder, realm=REALM, genesis="bench")
     try:
-        for start in range(0, count, BATCH):
-            encoded = _nodes(range(start, min(start + BATCH, count)))
+        for encoded in batches:
 
             def job(tx: Transaction, encoded: list[Encoded] = encoded) -> int:
                 return tx.log.add_facts(encoded)
