@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OPERATIONS = 20_000
-LABELS = "guards/go/internal/table/table.go"
+TABLE = "guards/go/internal/table/table.go"
+LABELS = "guards/go/internal/table/labels.go"
 LIMITED = "guards/go/internal/table/limited.go"
 CLOSURE = "guards/go/internal/table/closure.go"
 BUGS = {
@@ -38,14 +39,14 @@ BUGS = {
         LABELS, "t.owners.put(node, inDoubt, 0, []int32{})", "_ = inDoubt"
     ),
     "of tied label sets one counts": Change(
-        CLOSURE,
+        LABELS,
         "for _, set := range said.tied {",
         "for _, set := range said.tied[:1] {",
     ),
 }
 CONDITIONS = {
     "what an owner has is not found": Change(
-        LABELS, "t.selecting[number] = node", "_ = number"
+        TABLE, "t.selecting[number] = node", "_ = number"
     ),
     "another name of an owner is nobody": Change(
         LIMITED, "names[other] = true", "names[start] = true"

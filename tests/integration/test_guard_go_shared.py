@@ -52,6 +52,7 @@ SEED = 5
 DRIVER = "./cmd/shared-driver"
 TABLE, FILE = "guards/go/internal/shared/table.go", "guards/go/shared.go"
 PART = "guards/go/internal/table/borrowed.go"
+ROW = "guards/go/internal/table/borrowed_row.go"
 BUGS = {
     "a value counts for ever": Change(TABLE, "value <= late ||", "late < 0 ||"),
     "a value counts for a clock that went back": Change(
@@ -65,11 +66,11 @@ BUGS = {
     "declared scopes are not looked at": Change(
         TABLE, "q.Scope != nil && bits&scopesAbove != 0", "false"
     ),
-    "a row stands alone": Change(PART, 'if fields["before"] == nil {', "if true {"),
+    "a row stands alone": Change(ROW, 'if fields["before"] == nil {', "if true {"),
     "what was taken back stands": Change(
-        PART, "delete(r.causes, one.id())", "_ = one.id()"
+        ROW, "delete(r.causes, one.id())", "_ = one.id()"
     ),
-    "a lift is not read": Change(PART, 'f.at("lifts").items() {', "[]row{} {"),
+    "a lift is not read": Change(ROW, 'f.at("lifts").items() {', "[]row{} {"),
     "causes of an attribute are not read": Change(
         PART, "at < len(b.held); at++ {", "at < 0; at++ {"
     ),

@@ -175,18 +175,6 @@ func (t *Table) parents(node int32) []edge {
 	return found
 }
 
-// labelsOf are the labels of a node that are in force: of each authority, of tied sets all.
-func (t *Table) labelsOf(node int32) []int32 {
-	var found []int32
-	for _, said := range t.labels.entries[node] {
-		for _, set := range said.tied {
-			found = append(found, set...)
-		}
-	}
-	slices.Sort(found)
-	return slices.Compact(found)
-}
-
 func (c *closure) hang() {
 	c.below = make([][]int, len(c.nodes))
 	for at := range c.nodes {

@@ -141,3 +141,41 @@ func (e *expiries) doubt(node int32, authority string) {
 	}
 	e.earliest[node] = longAgo
 }
+
+// stated is a register that statements are merged into.
+type stated[Content any] interface {
+	put(node int32, authority string, version int64, content Content)
+	version(node int32, authority string) (int64, bool)
+	doubt(node int32, authority string)
+}
+
+// state merges a statement; one whose version fell puts its node in doubt, since what
+// it replaced under its old version may be the one that counts.
+func state[Content any](t *Table, to stated[Content], node int32, f *Fact, said Content) {
+	if !t.versions.any() && !f.varies() {
+		to.put(node, f.Authority, f.Version, said)
+		return
+	}
+	merged, stands := to.version(node, f.Authority)
+	version, doubtful := t.versions.take(f, merged, stands)
+	to.put(node, f.Authority, version, said)
+	if doubtful {
+		to.doubt(node, f.Authority)
+		t.rebuild = true
+	}
+	if stands {
+		version = max(version, merged)
+	}
+	t.versions.forget(f, version)
+}
+
+// latest is the highest version of a register that keeps nothing else.
+func (t *Table) latest(f *Fact, merged int64, stands bool) int64 {
+	version, doubtful := t.versions.take(f, merged, stands)
+	t.rebuild = t.rebuild || doubtful
+	if stands {
+		version = max(version, merged)
+	}
+	t.versions.forget(f, version)
+	return version
+}

@@ -333,32 +333,6 @@ func (t *Table) ownerSet(f *Fact) {
 	t.flags[node] |= owned
 }
 
-// inDoubt is an authority that gives a node an owner set which nobody meets.
-const inDoubt = ""
-
-// labelSet merges labels. Where its version fell, labels that count may be missing: nobody
-// owns the node until the table is built anew.
-func (t *Table) labelSet(f *Fact) {
-	node := t.intern(f.Node)
-	set := make([]int32, 0, len(f.Labels))
-	for _, label := range f.Labels {
-		set = append(set, t.intern(label))
-	}
-	slices.Sort(set)
-	before := t.rebuild
-	t.rebuild = false
-	state(t, &t.labels, node, f, slices.Compact(set))
-	if t.rebuild {
-		t.owners.put(node, inDoubt, 0, []int32{})
-		t.flags[node] |= owned
-	}
-	t.rebuild = t.rebuild || before
-	t.flags[node] &^= labelled
-	if len(t.labelsOf(node)) > 0 {
-		t.flags[node] |= labelled
-	}
-}
-
 func (t *Table) holds(f *Fact) {
 	node, attribute := t.intern(f.Node), t.intern(f.Other)
 	if t.attributes[node] == nil {
@@ -404,42 +378,4 @@ func (t *Table) distrust(f *Fact) {
 	}
 	t.distrusts = append(t.distrusts, f)
 	t.rebuild = true
-}
-
-// stated is a register that statements are merged into.
-type stated[Content any] interface {
-	put(node int32, authority string, version int64, content Content)
-	version(node int32, authority string) (int64, bool)
-	doubt(node int32, authority string)
-}
-
-// state merges a statement; one whose version fell puts its node in doubt, since what
-// it replaced under its old version may be the one that counts.
-func state[Content any](t *Table, to stated[Content], node int32, f *Fact, said Content) {
-	if !t.versions.any() && !f.varies() {
-		to.put(node, f.Authority, f.Version, said)
-		return
-	}
-	merged, stands := to.version(node, f.Authority)
-	version, doubtful := t.versions.take(f, merged, stands)
-	to.put(node, f.Authority, version, said)
-	if doubtful {
-		to.doubt(node, f.Authority)
-		t.rebuild = true
-	}
-	if stands {
-		version = max(version, merged)
-	}
-	t.versions.forget(f, version)
-}
-
-// latest is the highest version of a register that keeps nothing else.
-func (t *Table) latest(f *Fact, merged int64, stands bool) int64 {
-	version, doubtful := t.versions.take(f, merged, stands)
-	t.rebuild = t.rebuild || doubtful
-	if stands {
-		version = max(version, merged)
-	}
-	t.versions.forget(f, version)
-	return version
 }
