@@ -36,7 +36,7 @@ async def test_one_of_two_carries_an_order_out_and_the_other_cancels(
         ingress(tmp_path, kafka_settings, "i1") as second,
     ):
         now = time.time_ns()
-        order = {"identifiers": NAMES, "reason": "r", "at": rfc3339(now + 4 * SECOND)}
+        order = {"identifiers": NAMES, "reason": "r", "at": rfc3339(now + 10 * SECOND)}
         status, answer = await first.post("/v1/suspensions", "revoker", order)
         assert (status, answer["accepted"]) == (202, False)
         later = {"identifier": "jwt.jti:x", "reason": "r"}
@@ -56,7 +56,7 @@ async def test_one_of_two_carries_an_order_out_and_the_other_cancels(
         ]
         assert len(causes) == len({fact_id(each) for each in causes}) == len(NAMES)
         due = {"identifier": "jwt.jti:y", "reason": "r"}
-        due["at"] = str(rfc3339(time.time_ns() + 3 * SECOND))
+        due["at"] = str(rfc3339(time.time_ns() + 10 * SECOND))
         assert (await second.post("/v1/revocations", "revoker", due))[0] == 202
     async with ingress(tmp_path, kafka_settings, "i0"):
 
