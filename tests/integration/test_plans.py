@@ -217,7 +217,12 @@ async def test_a_selector_is_planned_by_what_matches_and_what_hangs_below(
     async with running(tmp_path) as run:
         await grow(
             run,
-            {"identifier": "vault.accessor:m1", "labels": [team]},
+            {"identifier": "person.id:ann"},
+            {
+                "identifier": "vault.accessor:m1",
+                "labels": [team],
+                "owners": ["person.id:ann"],
+            },
             {"identifier": "vault.accessor:m2", "labels": [team]},
             {"identifier": "vault.accessor:other", "labels": ["label.team:other"]},
             {"identifier": "agent.id:named", "labels": [team]},
@@ -226,6 +231,10 @@ async def test_a_selector_is_planned_by_what_matches_and_what_hangs_below(
         names = len(run.served.stages.registry.lineage)
         status, plan = await run.post("/v1/plans", "revoker", order)
         assert status == 201, plan
+        mine = order | {"where": "owner=person.id:ann,label.team=payments"}
+        status, owned = await run.post("/v1/plans", "revoker", mine)
+        assert status == 201, owned
+        assert owned["selector"] == {"matching": 1, "below": 1}
         assert len(run.served.stages.registry.lineage) == names
 
         assert plan["selector"] == {"matching": 2, "below": 1}
