@@ -239,12 +239,6 @@ BUGS = {
         "if registry.causes.in_force(cause, now=self._now):",
         "if registry.causes.in_force(cause, now=self._now) and not cause.kinds:",
     ),
-    "a cause on what an owner has": Change(
-        CLEARING, "            until = NO_TIME  # a cause stands", "            pass  #"
-    ),
-    "a cause on what an owner has, that comes later": Change(
-        REGISTRY, "        node = self.selected.get(node, node)\n", ""
-    ),
 }  # fmt: skip
 CHANGES = list(BUGS.values())
 # The worlds in which some are seen soon; the others are seen in any.
@@ -266,8 +260,6 @@ TOPICS = {
     "a scope of one of two declared sets": ("copies",),
     "a not_before above one of several": ("watermarks",),
     "label set": ("labels",),
-    "a cause on what an owner has": ("selectors",),
-    "a cause on what an owner has, that comes later": ("selectors",),
     "the end of a cause": ("ends",),
     "the end of a cause, and a clock that goes back": ("ends",),
     "a clock that goes back before a cause was over": ("ends",),

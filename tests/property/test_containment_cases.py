@@ -302,6 +302,21 @@ def test_a_narrow_of_the_owner_itself_limits_nothing_that_it_owns() -> None:
     decides(facts, t1, LIVES, scope="r|y")
 
 
+@pytest.mark.parametrize("owners", [(alice,), (alice, bob)])
+def test_what_was_clear_is_not_once_a_cause_stands_on_what_its_owner_has(
+    owners: tuple[Identifier, ...],
+) -> None:
+    """What was kept of a node is undone through its owner, and back by the lift."""
+    table = Registry.build([node(t1), owned(t1, *owners)])
+    presented, verdicts = Presented((t1,)), []
+    for fact in (None, suspend(owner_of(alice)), lift(owner_of(alice), v=2)):
+        if fact is not None:
+            table.apply(fact)
+        now = 500 * SECOND
+        verdicts += [judge(table, presented, now).allowed for _ in range(2)]
+    assert verdicts == [True, True, False, False, True, True]
+
+
 def test_an_owner_that_is_the_target_stands_among_the_conditions() -> None:
     """So a reader that knows of no conditions refuses it, and denies."""
     cause_ = suspend(owner_of(alice))
