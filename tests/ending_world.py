@@ -45,6 +45,7 @@ KINDS = {
     "vault.accessor": Ending("revoke", mints=True, suspends=True, settles=2.0),
     "vault.lease": Ending("revoke", settles=2.0),
     "aws.access_key": Ending("deactivate", suspends=True, settles=2.0),
+    "aws.user": Ending("disable", suspends=True, dated=True, settles=2.0),
 }
 
 
@@ -67,6 +68,7 @@ class FakeIssuer:
         away: times (s) between which nobody answers.
         limit: requests a second before it asks to wait.
         lies: what it says is ended, and is not, that many times more.
+        marks: up to when what was issued under a name is ended.
         mints: what it makes on the way, when it is asked to end the maker.
         slow: seconds of its longest answer.
     """
@@ -77,6 +79,7 @@ class FakeIssuer:
     suspended: set[Identifier] = Factory(set)
     away: tuple[float, float] = (0.0, 0.0)
     limit: int = 1_000_000
+    marks: dict[Identifier, int] = Factory(dict)
     lies: dict[Identifier, int] = Factory(dict)
     mints: dict[Identifier, list[Identifier]] = Factory(dict)
     made: dict[Identifier, list[Identifier]] = Factory(lambda: defaultdict(list))
@@ -136,7 +139,9 @@ class FakeActuator(Actuator):
         if issuer.lies.get(target.identifier, 0) > 0:
             issuer.lies[target.identifier] -= 1
             return ActAnswer(done=True, said="200")
-        if target.wanted is WantedEnd.ENDED:
+        if target.not_before is not None:
+            issuer.marks[target.identifier] = target.not_before
+        elif target.wanted is WantedEnd.ENDED:
             issuer.alive.discard(target.identifier)
         elif target.wanted is WantedEnd.SUSPENDED:
             issuer.suspended.add(target.identifier)
@@ -155,7 +160,9 @@ class FakeActuator(Actuator):
         """Tell the truth, where it answers."""
         await self.issuer.answers()
         usable = self.issuer.usable(target.identifier)
-        if target.wanted is WantedEnd.ENDED:
+        if target.not_before is not None:
+            usable &= self.issuer.marks.get(target.identifier, 0) < target.not_before
+        elif target.wanted is WantedEnd.ENDED:
             usable = target.identifier in self.issuer.alive
         return Probed(Alive.ALIVE if usable else Alive.DEAD)
 
@@ -192,6 +199,7 @@ class World:
     _number: int = field(default=0, init=False)
     _above: dict[Identifier, list[Identifier]] = Factory(lambda: defaultdict(list))
     _ended: dict[Identifier, Effect] = Factory(dict)
+    _marked: set[Identifier] = Factory(set)
 
     @registry.default
     def _empty(self) -> Registry:
@@ -260,6 +268,8 @@ class World:
         ended = self._ended
         if isinstance(fact, Edge):
             self._above[fact.child].append(fact.parent)
+        elif isinstance(fact, Cause) and fact.effect is Effect.NOT_BEFORE:
+            self._marked.add(fact.target)
         elif isinstance(fact, Cause) and ended.get(fact.target) != Effect.REVOKE:
             ended[fact.target] = fact.effect
         elif isinstance(fact, Lift) and ended.get(fact.target) == Effect.SUSPEND:
@@ -281,7 +291,8 @@ class World:
         """Note an act that is outside the plan."""
         effect = self.condemned(target.identifier)
         wanted = {
-            WantedEnd.ENDED: effect is Effect.REVOKE,
+            WantedEnd.ENDED: effect is Effect.REVOKE
+            or (target.not_before is not None and target.identifier in self._marked),
             WantedEnd.SUSPENDED: effect is not None,
             WantedEnd.RESTORED: effect is None,
         }

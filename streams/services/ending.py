@@ -24,10 +24,15 @@ from streams.model.times import DAY, SECOND
 from streams.ports.fact_log import NotWrittenError
 from streams.ports.findings_log import BehindError
 from streams.services.ending_faults import IssuerFaults
-from streams.services.ending_work import IssuerWork
+from streams.services.ending_work import PLANNED, IssuerWork
 from streams.stages.ending.condemned import condemnation, reachable, standing_causes
 from streams.stages.ending.items import OPEN, EndingItem, EndingState
-from streams.stages.ending.progress import condemned_anew, no_more_condemned, no_way
+from streams.stages.ending.progress import (
+    condemned_anew,
+    held,
+    no_more_condemned,
+    no_way,
+)
 from streams.stages.ending.queue import EndingQueue
 
 if TYPE_CHECKING:
@@ -50,7 +55,7 @@ KEPT: Final = 7 * DAY  # that an item without news is kept
 LOOKED_FOR: Final = OPEN | {EndingState.WAITING}
 NONE_THERE: Final = "no way to end a {} there"
 WAITS: Final = {
-    "plan": "planned: the mode is plan",
+    "plan": PLANNED,
     "approve": "waits for an approval",
     "automatic": "waits for an approval: its cause reaches more than the limit",
 }
@@ -115,8 +120,19 @@ class EndingRounds:
             else:
                 for item in items:
                     if item.actuator in self.issuers:
-                        self.queue.put(item)
+                        self.queue.put(self._admitted_still(item))
                 return
+
+    def _admitted_still(self, item: EndingItem) -> EndingItem:
+        """Item as the mode of today lets it be."""
+        issuer = self.issuers[item.actuator]
+        if item.state not in OPEN or issuer.settings.mode == "automatic":
+            return item
+        if item.wanted is WantedEnd.RESTORED and issuer.settings.mode == "approve":
+            return item
+        if any(self._may_act(issuer, cause) for cause in item.causes):
+            return item
+        return held(item, "", self._clock())
 
     async def _look_for_ever(self) -> None:
         while True:
@@ -143,7 +159,8 @@ class EndingRounds:
         orders = [(records.approvals(n), records.retried(n)) for n in self.issuers]
         now = self._clock()
         # A cause may end by the clock alone.
-        seen = (id(registry), registry.changes, orders, now // LOOK_ANYWAY)
+        back = self.queue.given_back  # what stood behind a suspend is next
+        seen = (id(registry), registry.changes, orders, now // LOOK_ANYWAY, back)
         if seen == self._seen:
             return
         causes = await undisturbed(registry, lambda: standing_causes(registry, now))
@@ -229,7 +246,7 @@ class EndingRounds:
             return None
         by, named, own = ending or _BY_KIND, identifier, issuer.settings.authority
         due = await undisturbed(
-            registry, lambda: condemnation(registry, named, now, by, own)
+            registry, lambda: condemnation(registry, named, now, by, own, known)
         )
         if due is None:
             return None
@@ -281,12 +298,18 @@ class EndingRounds:
             elif item.state is EndingState.WAITING:
                 issuer = self.issuers[item.actuator]
                 causes = [each for each in item.causes if each in standing]
-                if any(self._may_act(issuer, cause) for cause in causes):
+                allowed = any(self._may_act(issuer, cause) for cause in causes)
+                if allowed or self._to_give_back(issuer, item):
                     opened = evolve(item, state=EndingState.PENDING, due=now, reason="")
                     yield item, opened
                 elif not item.reason:
                     why = WAITS[issuer.settings.mode]
                     yield item, evolve(item, reason=why)
+
+    @staticmethod
+    def _to_give_back(issuer: ActuatedIssuer, item: EndingItem) -> bool:
+        acts = issuer.settings.mode in ("approve", "automatic")
+        return acts and item.wanted is WantedEnd.RESTORED
 
     def _may_act(self, issuer: ActuatedIssuer, cause: str) -> bool:
         mode = issuer.settings.mode

@@ -39,6 +39,7 @@ UNTOLD: Final = "its authority may not speak of what it made: {}"
 MOST_ROUNDS: Final = 100
 MOST_NAMES: Final = 17
 DEEPEST: Final = 3  # steps up that an actuator is told of
+PLANNED: Final = "planned: the mode is plan"
 MINTS_ON: Final = "it is dead, and the issuer tells of ever more that it made"
 
 log = structlog.get_logger()
@@ -146,6 +147,8 @@ class IssuerWork:
         item = progress.still_alive(item, probed, ending, patience, self._clock())
         if item.state is EndingState.FAILED or item.due > self._clock():
             return item
+        if self._issuer.settings.mode == "plan":  # it was admitted by another mode
+            return progress.held(item, PLANNED, self._clock())
         return await self._act(item, ending)
 
     async def _act(self, item: EndingItem, ending: Ending) -> EndingItem:
@@ -163,7 +166,7 @@ class IssuerWork:
         self._queue.hold(begun)
         checked = await self._condemned(begun)
         if checked is not begun:  # it was lifted while the act was prepared
-            return await self._condemned(progress.not_acted(begun))
+            return await self._condemned(progress.not_acted(begun, item))
         failpoint("actuator.before_act")
         acted = await issuer.act(step)
         failpoint("actuator.acted")
@@ -256,7 +259,7 @@ class IssuerWork:
         found = await self._judged(item.identifier, ending)
         now = self._clock()
         if item.wanted is WantedEnd.RESTORED:
-            if found is None:
+            if found is None or progress.to_give_back(item, found):
                 return item
             return progress.condemned_anew(item, found, EndingState.WAITING, now)
         if found is None:
@@ -270,6 +273,8 @@ class IssuerWork:
     ) -> Condemnation | None:
         registry, now = self._table.registry, self._clock()
         own = self._issuer.settings.authority
+        known = self._queue.get((self._issuer.name, identifier))
         return await undisturbed(
-            registry, lambda: condemnation(registry, identifier, now, ending, own)
+            registry,
+            lambda: condemnation(registry, identifier, now, ending, own, known),
         )

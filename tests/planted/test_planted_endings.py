@@ -24,6 +24,7 @@ pytestmark = [pytest.mark.planted, pytest.mark.timeout(300)]
 WORK: Final = "streams/services/ending_work.py"
 CONDEMNED: Final = "streams/stages/ending/condemned.py"
 PROGRESS: Final = "streams/stages/ending/progress.py"
+ROUNDS: Final = "streams/services/ending.py"
 QUEUE: Final = "streams/stages/ending/queue.py"
 TESTS: Final = "tests/unit/test_ending_rounds.py"
 COPIED: Final = (
@@ -50,6 +51,15 @@ BUGS: Final = {
     ),
     "what an issuer tells of our own act keeps it": Change(
         CONDEMNED, "and flaw.cause.authority != own", ""
+    ),
+    "what a watermark came upon stays suspended": Change(
+        PROGRESS, "if not item.suspended:", "if item.acts:"
+    ),
+    "a watermark of one device ends all of a user": Change(
+        CONDEMNED, "and cause.device is None", "and cause.device != ''"
+    ),
+    "what another mode let in is acted on in mode approve": Change(
+        ROUNDS, 'or issuer.settings.mode == "automatic"', "or issuer.settings.mode"
     ),
     "a limit of the issuer is a failure": Change(
         PROGRESS, "if probed.retry_after is not None:", "if probed.retry_after == -1:"

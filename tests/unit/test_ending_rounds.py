@@ -13,7 +13,7 @@ from agents_registry.identifiers import Identifier
 from streams.model.times import SECOND
 from streams.stages.ending.items import EndingItem, EndingState
 from tests import virtual
-from tests.ending_world import World, until
+from tests.ending_world import FakeSettings, World, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -398,3 +398,110 @@ def test_what_the_issuer_tells_of_our_suspend_does_not_keep_it() -> None:
 
     assert world.issuers["aws"].usable(KEY)
     assert [("suspended", KEY), ("restored", KEY)] == world.issuers["aws"].acts
+
+
+USER = Identifier("aws.user", "u")
+
+
+def marked(world: World, **more: Any) -> None:
+    """End what was issued under the user until now."""
+    world.end(USER, Effect.NOT_BEFORE, not_before=world.clock(), **more)
+
+
+def test_a_suspend_is_given_back_where_a_watermark_came_between() -> None:
+    """The watermark is carried out after the user was given back."""
+
+    async def story(world: World) -> None:
+        vendor = world.issuers["aws"]
+        world.node(USER, AGENT, alive=True)
+        world.end(USER, Effect.SUSPEND)
+        await until(world, lambda: USER in vendor.suspended)
+        marked(world)
+        await asyncio.sleep(60)
+        assert USER in vendor.suspended
+        world.lift(USER)
+        await until(world, lambda: USER not in vendor.suspended)
+        await until(world, lambda: settled(world, 1))
+
+    world = told(story)
+
+    assert {USER: EndingState.ENDED} == states(world)
+    assert USER in world.issuers["aws"].marks
+    wanted = [each for each, _ in world.issuers["aws"].acts]
+    assert ["suspended", "restored", "ended"] == wanted
+
+
+def test_a_suspend_after_a_watermark_is_carried_out_and_given_back() -> None:
+    """What was ended up to a time is suspended all the same."""
+
+    async def story(world: World) -> None:
+        vendor = world.issuers["aws"]
+        world.node(USER, AGENT, alive=True)
+        marked(world)
+        await until(world, lambda: settled(world, 1))
+        world.end(USER, Effect.SUSPEND)
+        await until(world, lambda: USER in vendor.suspended)
+        world.lift(USER)
+        await until(world, lambda: USER not in vendor.suspended)
+        await until(world, lambda: settled(world, 1))
+
+    world = told(story)
+
+    assert {USER: EndingState.ENDED} == states(world)
+
+
+def test_what_somebody_else_suspended_is_not_given_back() -> None:
+    """An act of ours for another reason makes no suspend ours."""
+
+    async def story(world: World) -> None:
+        vendor = world.issuers["aws"]
+        world.node(USER, AGENT, alive=True)
+        marked(world)
+        await until(world, lambda: settled(world, 1))
+        vendor.suspended.add(USER)
+        world.end(USER, Effect.SUSPEND)
+        await asyncio.sleep(60)
+        world.lift(USER)
+        await asyncio.sleep(60)
+
+    world = told(story)
+
+    assert USER in world.issuers["aws"].suspended
+    assert ["ended"] == [each for each, _ in world.issuers["aws"].acts]
+
+
+@pytest.mark.parametrize("bound", [{"device": "laptop"}, {"tenant": "t"}])
+def test_a_watermark_of_one_device_ends_no_user(bound: dict[str, str]) -> None:
+    """The issuer would end more than it names."""
+
+    async def story(world: World) -> None:
+        world.node(USER, AGENT, alive=True)
+        marked(world, **bound)
+        await asyncio.sleep(60)
+
+    world = told(story)
+
+    assert {} == states(world)
+
+
+@pytest.mark.parametrize("mode", ["plan", "approve"])
+def test_a_mode_of_today_stops_what_another_one_let_in(mode: str) -> None:
+    """What was open when the server was stopped is not acted on."""
+
+    async def main(loop: virtual.VirtualLoop) -> World:
+        world = World(loop, Random(1))
+        world.issuer("aws").away = (0.0, 20.0)
+        world.node(KEY, None, alive=True)
+        world.end(KEY)
+        for given in ("automatic", mode):
+            world.modes["aws"] = FakeSettings(authority="aws", mode=given)
+            working = asyncio.create_task(world.rounds().run())
+            await asyncio.sleep(10 if given == "automatic" else 60)
+            working.cancel()
+            await asyncio.wait([working])
+        return world
+
+    world = virtual.run(main)
+
+    assert [] == world.issuers["aws"].acts
+    assert {KEY: EndingState.WAITING} == states(world)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
     from streams.model.endings import Ending
+    from streams.stages.ending.items import EndingItem
 
 STEP: Final = 127  # a mask: nodes walked between two yields
 _FOR_GOOD: Final = frozenset({Reason.REVOKED, Reason.NOT_BEFORE})
@@ -100,7 +101,12 @@ def _downs(registry: Registry, node: int) -> Iterator[tuple[int, int]]:
 
 
 def condemnation(
-    registry: Registry, identifier: Identifier, now: int, ending: Ending, own: str
+    registry: Registry,
+    identifier: Identifier,
+    now: int,
+    ending: Ending,
+    own: str,
+    known: EndingItem | None = None,
 ) -> Steps[Condemnation | None]:
     """Judge whether something is to be ended at its issuer, now.
 
@@ -111,6 +117,7 @@ def condemnation(
         ending: how its issuer ends what is of its kind.
         own: the issuer's authority. What it suspended itself is left to it: its log
             tells of our own acts too, which must not keep what we gave back.
+        known: what was done at its issuer until now.
     """
     node = registry.lineage.find(identifier)
     if node == NONE:
@@ -119,14 +126,7 @@ def condemnation(
     final = [f.cause for f in flaws if f.cause is not None and f.reason in _FOR_GOOD]
     if final:
         return Condemnation(WantedEnd.ENDED, _ids(final))
-    marks = [
-        cause
-        for cause in registry.causes_of(node)
-        if cause.effect is Effect.NOT_BEFORE and ending.dated
-    ]
-    if marks:
-        until = max(cause.mark for cause in marks)
-        return Condemnation(WantedEnd.ENDED, _ids(marks), until)
+    marks = _marks(registry, node, now) if ending.dated else []
     suspends = [
         flaw.cause
         for flaw in flaws
@@ -134,9 +134,36 @@ def condemnation(
         and flaw.reason is Reason.SUSPENDED
         and flaw.cause.authority != own
     ]
-    if suspends and ending.suspends:
+    until = max((cause.mark for cause in marks), default=0)
+    if suspends and ending.suspends and (not marks or _over(known, until)):
         return Condemnation(WantedEnd.SUSPENDED, _ids(suspends))
+    if marks:
+        return Condemnation(WantedEnd.ENDED, _ids(marks), until)
     return None
+
+
+def _marks(registry: Registry, node: int, now: int) -> list[RecordedCause]:
+    """Watermarks in force of all that was issued under a name.
+
+    What is limited, to a device or a tenant too, is left to the guards: an issuer would
+    end more than it names.
+    """
+    return [
+        cause
+        for cause in registry.causes_of(node)
+        if cause.effect is Effect.NOT_BEFORE
+        and cause.device is None
+        and cause.tenant is None
+        and cause.limit is None
+        and registry.causes.in_force(cause, now=now)
+    ]
+
+
+def _over(known: EndingItem | None, until: int) -> bool:
+    """Whether a suspend is next, or stands, where there is a watermark too."""
+    if known is None:
+        return False
+    return known.suspended or (known.marked is not None and known.marked >= until)
 
 
 def _ids(causes: list[RecordedCause]) -> tuple[str, ...]:

@@ -68,6 +68,8 @@ class EndingItem:
         done: the issuer said that the last act was done.
         unanswered: since when the issuer gives no answer.
         rounds: how often the issuer was asked for what it made, after its end.
+        suspended: an act that suspended it there was begun, and it is not given back.
+        marked: all that was issued under it up to then was found ended (ns).
         rehearsed: what waits was probed and planned, by a dry run where there is one.
         how: what the act is or was, for people.
         reason: of the state, for people.
@@ -92,6 +94,8 @@ class EndingItem:
     done: bool = False
     unanswered: int | None = None
     rounds: int = 0
+    suspended: bool = False
+    marked: int | None = None
     rehearsed: bool = False
     how: str = ""
     reason: str = ""
@@ -145,6 +149,9 @@ class EndingItem:
             plain["causes"] = tuple(plain["causes"])
             plain["wanted"] = WantedEnd(plain["wanted"])
             plain["state"] = EndingState(plain["state"])
+            if "suspended" not in plain:  # of a version that judged by its acts
+                back = plain["wanted"] is not WantedEnd.ENDED
+                plain["suspended"] = back and bool(plain["acts"])
             return cls(**plain)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not an item of an ending: {error}") from error

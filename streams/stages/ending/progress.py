@@ -60,6 +60,8 @@ def ended(item: EndingItem, probed: Probed, now: int) -> EndingItem:
         state=EndingState.RESTORED if given_back else EndingState.ENDED,
         changed=now,
         unanswered=None,
+        suspended=item.wanted is WantedEnd.SUSPENDED and item.suspended,
+        marked=item.marked if item.not_before is None else item.not_before,
         reason=_text(probed.reason),
     )
 
@@ -143,9 +145,11 @@ def refused(
 
 def began(item: EndingItem, how: str, now: int) -> EndingItem:
     """Item whose act begins now."""
+    suspends = item.wanted is WantedEnd.SUSPENDED
     return attrs.evolve(
         item,
         state=EndingState.ACTING,
+        suspended=item.suspended or suspends,
         acts=item.acts + 1,
         acted_at=now,
         done=False,
@@ -160,12 +164,38 @@ def rehearsed(item: EndingItem, how: str, said: str) -> EndingItem:
     return attrs.evolve(item, rehearsed=True, how=_text(how) or item.how, reason=reason)
 
 
-def not_acted(item: EndingItem) -> EndingItem:
-    """Item whose act was begun, and not made after all."""
-    acted_at = None if item.acts == 1 else item.acted_at
+def not_acted(item: EndingItem, before: EndingItem) -> EndingItem:
+    """Item whose act was begun, and not made after all.
+
+    Args:
+        item: as it was begun.
+        before: as it was until then.
+    """
     return attrs.evolve(
-        item, state=EndingState.PENDING, acts=item.acts - 1, acted_at=acted_at
+        item,
+        state=EndingState.PENDING,
+        acts=before.acts,
+        acted_at=before.acted_at,
+        suspended=before.suspended,
     )
+
+
+def held(item: EndingItem, reason: str, now: int) -> EndingItem:
+    """Item that is open, and may not be acted on by the settings of today."""
+    return attrs.evolve(
+        item,
+        state=EndingState.WAITING,
+        reason=_text(reason),
+        rehearsed=False,
+        changed=now,
+    )
+
+
+def to_give_back(item: EndingItem, found: Condemnation | None) -> bool:
+    """Whether what was suspended there is given back before anything else."""
+    if not item.suspended:
+        return False
+    return found is None or found.not_before is not None
 
 
 def no_way(item: EndingItem, reason: str, now: int) -> EndingItem:
@@ -179,6 +209,9 @@ def condemned_anew(
     item: EndingItem, found: Condemnation, state: EndingState, now: int
 ) -> EndingItem:
     """Item whose causes, or whose end, are others than before."""
+    if to_give_back(item, found):
+        back = item.wanted is WantedEnd.RESTORED
+        return item if back else _given_back(item, now)
     same = (found.wanted, found.not_before) == (item.wanted, item.not_before)
     over = item.state is EndingState.ENDED and item.wanted is WantedEnd.ENDED
     if over and item.not_before is None:
@@ -208,22 +241,27 @@ def no_more_condemned(item: EndingItem, now: int) -> EndingItem:
 
     What was suspended there is given back. What was ended for good stays so.
     """
-    if item.wanted is WantedEnd.SUSPENDED and item.acts:
-        return attrs.evolve(
-            item,
-            wanted=WantedEnd.RESTORED,
-            state=EndingState.PENDING,
-            due=now,
-            changed=now,
-            attempts=0,
-            denied=0,
-            acted_at=None,
-            done=False,
-            reason=LIFTED,
-        )
+    if to_give_back(item, None):
+        return _given_back(item, now)
     if item.state is EndingState.ENDED:
         return item
     return attrs.evolve(item, state=EndingState.STOPPED, reason=LIFTED, changed=now)
+
+
+def _given_back(item: EndingItem, now: int) -> EndingItem:
+    return attrs.evolve(
+        item,
+        wanted=WantedEnd.RESTORED,
+        not_before=None,
+        state=EndingState.PENDING,
+        due=now,
+        changed=now,
+        attempts=0,
+        denied=0,
+        acted_at=None,
+        done=False,
+        reason=LIFTED,
+    )
 
 
 def _tried(

@@ -28,6 +28,7 @@ class EndingQueue:
 
     Attributes:
         version: grows with each change.
+        given_back: grows with each item that is given back.
     """
 
     def __init__(self) -> None:
@@ -41,6 +42,7 @@ class EndingQueue:
         self._unrehearsed: dict[str, dict[Key, None]] = defaultdict(dict)
         self._count = itertools.count()
         self.version = 0
+        self.given_back = 0
 
     def __len__(self) -> int:
         return len(self._items)
@@ -75,6 +77,7 @@ class EndingQueue:
             for cause in before.causes:
                 self._of_cause[cause].pop(item.key, None)
         self._items[item.key] = item
+        self.given_back += item.state is EndingState.RESTORED
         self._note(item, 1)
         for cause in item.causes:
             self._of_cause[cause][item.key] = None
