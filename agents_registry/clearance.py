@@ -10,7 +10,7 @@ A value is kept for each node that was asked about and for all that it hangs on:
   denied;
 - whether a scope is declared or a ``not_before`` stands in the closure, and if one does
   whether the name tells no time of issue of its own; whether *until* is that of owners,
-  and whether a fact makes the node itself known;
+  and whether a fact makes the node itself known, which is no label;
 - the *generation* in which it was found out. In another one it says nothing.
 
 Two columns more hold what a presentation is compared with (`agents_registry.limits`),
@@ -146,7 +146,7 @@ class Clearance:
 
     def name(self, node: int) -> None:
         """Note that a fact makes a node known."""
-        if node < len(self.values):
+        if node < len(self.values) and not self._lineage.is_of_labels(node):
             self.values[node] |= NAMED
 
     def allowed(self) -> int:

@@ -295,7 +295,7 @@ class _Clearing:
         A credential under a ``not_before`` that is clear was issued after it.
         """
         flags, bits = self._lineage.flags[name], 0
-        if flags & KNOWN:
+        if flags & KNOWN and not self._lineage.is_of_labels(name):
             bits |= NAMED
         if limits & MARKED and not flags & CREDENTIAL:
             bits |= UNDATED

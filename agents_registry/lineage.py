@@ -263,6 +263,10 @@ class Lineage:
             del self.labels[node]
             self.flags[node] &= ~LABELLED
 
+    def is_of_labels(self, node: int) -> bool:
+        """Whether a name is of a kind of labels."""
+        return self.names.kind(node).startswith(LABEL)
+
     def is_label(self, node: int) -> bool:
         """Whether something had this label once."""
         return node in self._labelled

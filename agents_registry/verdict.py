@@ -19,7 +19,7 @@ from agents_registry.clear import is_clear, lives
 from agents_registry.clearing import clearing
 from agents_registry.closure import STEP, Requirements
 from agents_registry.endings import age
-from agents_registry.identifiers import Identifier, NodeClass
+from agents_registry.identifiers import LABEL, Identifier, NodeClass
 from agents_registry.life import PRECEDENCE, Flaw, Life, Moment, Reason
 from agents_registry.lineage import CAUSED, KNOWN, NONE
 from agents_registry.presentation import (
@@ -46,7 +46,8 @@ class Policy:
     """What to do with credentials that no fact makes known, by kind.
 
     A principal or container that no fact makes known is judged by its causes; but
-    where no credential is presented at all, one of the principals must be known.
+    where no credential is presented at all, one of the principals must be known. A
+    label is nobody's name.
     """
 
     unknown: Mapping[str, UnknownPolicy] = Factory(
@@ -206,7 +207,8 @@ def _looked_up(
     verdict = yield from _judged(registry, life, scope)
     if NONE not in nodes and registry.changes == changes:
         flags, names = registry.lineage.flags, nodes[: len(presented.identifiers)]
-        known = bool(names) and all(flags[node] & KNOWN for node in names)
+        told = zip(presented.identifiers, names, strict=True)
+        known = bool(names) and all(_is_known(flags, *each) for each in told)
         settled = verdict if known or not verdict.allowed else None
         since, until = registry.clearance.hang(closure.nodes, now)
         span = max(since, life.since), min(until, life.until)
@@ -227,7 +229,7 @@ def _recognised(
     report: tuple[str, ...] = ()
     recognised = False
     for identifier, node in zip(presented.identifiers, nodes, strict=False):
-        if node != NONE and flags[node] & KNOWN:
+        if node != NONE and _is_known(flags, identifier, node):
             recognised = True
         elif is_credential(registry, identifier):
             verdict = _unknown(registry, presented, nodes, identifier, policy)
@@ -240,6 +242,11 @@ def _recognised(
     return (
         Judgement(allowed=True, reason=Reason.LIVES, report=report) if report else LIVES
     )
+
+
+def _is_known(flags: Sequence[int], identifier: Identifier, node: int) -> bool:
+    """Whether a fact makes what is presented known; a label is nobody's name."""
+    return bool(flags[node] & KNOWN) and not identifier.kind.startswith(LABEL)
 
 
 def flaws_of(registry: Registry, identifier: Identifier, now: int) -> list[Flaw]:
@@ -297,7 +304,8 @@ def _scoped(registry: Registry, life: Life, scope: str | None) -> Steps[Judgemen
     rank = {node: place for place, node in enumerate(required)}
     narrows = []
     # Those of an owner stand where it does, and that is no requirement.
-    owners = [node for node in registry.selecting if node in closure.nodes]
+    flags = closure.flags
+    owners = [n for n in closure.nodes if n not in rank and flags(n) & CAUSED]
     for count, node in enumerate((*required, *owners)):
         if not count & STEP:
             yield

@@ -415,11 +415,14 @@ def unknown_among(
 ) -> bool:
     """Tell whether a credential is unknown, and its kind's policy is to deny that.
 
-    Each credential is judged by itself. Without any, some name must be known.
+    Each credential is judged by itself. Without any, some name must be known, and a
+    label is nobody's name.
     """
     credentials = [n for n in identifiers if model.is_credential(n)]
     if not credentials:
-        return not any(model.known(n) for n in identifiers)
+        return not any(
+            model.known(n) for n in identifiers if not n.kind.startswith("label.")
+        )
     vouched = any(model.known_principal(n) for n in (*identifiers, *chain))
     passing = {"allow_and_report"}
     passing |= {"allow_if_principal_known"} if vouched else set()

@@ -251,11 +251,12 @@ class Judgement:
 
         Reading ("Known and unknown"): the principal is one that is presented or acts
         in the chain. Where no credential is presented, one of the names has to be
-        known (the text of `Policy` says so).
+        known (the text of `Policy` says so). A label is nobody's name.
         """
         realm, question = self.realm, self.realm.question
         if not self.credentials():
-            declared = any(map(realm.known, question.identifiers))
+            names = [n for n in question.identifiers if not n.kind.startswith("label.")]
+            declared = any(map(realm.known, names))
             return set() if declared else {"unknown_credential"}
         policy = question.unknown
         principal = any(

@@ -117,7 +117,7 @@ export class Table {
       if (this.of("horizon", "").length && credentials.some(orphaned)) return "beyond_horizon";
       return visits > LIMIT ? "lineage_too_large" : null;
     };
-    const unknown = !names.some(this.known) || names.some((n) => this.isCredential(n) && !this.known(n));
+    const unknown = !names.some((n) => this.known(n) && !n.startsWith("label.")) || names.some((n) => this.isCredential(n) && !this.known(n));
     for (const judged of [P, ...names]) {
       const reason = flaw(judged, []);
       if (reason !== null) return reason;

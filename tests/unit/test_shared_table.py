@@ -14,16 +14,19 @@ from agents_registry.facts import (
     Cause,
     Edge,
     Effect,
+    LabelSet,
     Lift,
     Node,
+    OwnerSet,
     ScopeSet,
     Withdraw,
     fact_id,
 )
 from agents_registry.identifiers import Identifier
+from agents_registry.life import Reason
 from agents_registry.presentation import Presented
 from agents_registry.registry import Registry
-from agents_registry.verdict import DEFAULT_POLICY
+from agents_registry.verdict import DEFAULT_POLICY, judge
 from enforcement.shared import guard as guards
 from enforcement.shared import host, viewing, writing
 from enforcement.shared.agent import LookAhead
@@ -124,6 +127,49 @@ def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     """Share a token and its agent."""
     monkeypatch.setattr(writing, "SPARE_NAMES", 4096)
     return Host(tmp_path / "table")
+
+
+@pytest.mark.parametrize("scope", [None, "s|write"])
+def test_a_narrow_on_what_an_owner_has_limits_it_in_a_shared_table(
+    shared: Host, scope: str | None
+) -> None:
+    """The cause stands in the row of the owner, which nothing requires."""
+    owner = Identifier("person.id", "ann")
+    shared.merge(
+        said(OwnerSet, 1, node=AGENT, owners=(owner,)),
+        said(
+            Cause, 2, target=Identifier("owner.of", str(owner)), at=NOW + 2,
+            effect=Effect.NARROW, scopes=("s|read",),
+        ),
+    )  # fmt: skip
+    shared.look_ahead()
+
+    verdict = shared.guard().check(TOKEN, scope=scope)
+
+    assert (verdict.allowed, verdict.reason) == (False, Reason.NARROWED)
+    assert shared.guard().check(TOKEN, scope="s|read").allowed
+
+
+def test_a_label_makes_nobody_known(shared: Host) -> None:
+    """It counts as a known parent in a shared table, and as no name in any."""
+    label = Identifier("label.team", "payments")
+    stranger = Identifier("agent.id", "nobody")
+    shared.merge(said(LabelSet, 1, node=AGENT, labels=(label,)))
+    registry = shared.replica.registry
+
+    def reasons() -> set[Reason | Lapse]:
+        shared.look_ahead()
+        asked = [Presented(names) for names in ((label,), (stranger, label))]
+        found: set[Reason | Lapse] = {judge(registry, one, NOW).reason for one in asked}
+        return found | {shared.guard().check(one).reason for one in asked}
+
+    assert reasons() == {Reason.UNKNOWN_CREDENTIAL}
+    assert shared.guard().check(Presented((TOKEN, label))).allowed
+
+    shared.merge(said(Node, 2, node=label))
+    assert reasons() == {Reason.UNKNOWN_CREDENTIAL}
+    assert judge(registry, Presented((label,)), NOW).reason is Reason.UNKNOWN_CREDENTIAL
+    assert judge(registry, Presented((TOKEN, label)), NOW).allowed
 
 
 class Counted:

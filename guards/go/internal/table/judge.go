@@ -165,7 +165,8 @@ func (t *Table) recognised(q *Question, nodes []int32) Judgement {
 	found := false
 	for i, one := range q.Presented.Identifiers {
 		node := nodes[i]
-		if node != none && t.flags[node]&known != 0 {
+		// A label is nobody's name.
+		if node != none && t.flags[node]&known != 0 && !strings.HasPrefix(one.Kind, labels) {
 			found = true
 			continue
 		}
