@@ -68,6 +68,7 @@ class FakeIssuer:
         away: times (s) between which nobody answers.
         limit: requests a second before it asks to wait.
         lies: what it says is ended, and is not, that many times more.
+        known_by: names that a probe which finds something dead goes by.
         marks: up to when what was issued under a name is ended.
         mints: what it makes on the way, when it is asked to end the maker.
         slow: seconds of its longest answer.
@@ -80,6 +81,7 @@ class FakeIssuer:
     away: tuple[float, float] = (0.0, 0.0)
     limit: int = 1_000_000
     marks: dict[Identifier, int] = Factory(dict)
+    known_by: frozenset[Identifier] | None = None
     lies: dict[Identifier, int] = Factory(dict)
     mints: dict[Identifier, list[Identifier]] = Factory(dict)
     made: dict[Identifier, list[Identifier]] = Factory(lambda: defaultdict(list))
@@ -164,7 +166,8 @@ class FakeActuator(Actuator):
             usable &= self.issuer.marks.get(target.identifier, 0) < target.not_before
         elif target.wanted is WantedEnd.ENDED:
             usable = target.identifier in self.issuer.alive
-        return Probed(Alive.ALIVE if usable else Alive.DEAD)
+        found = Alive.ALIVE if usable else Alive.DEAD
+        return Probed(found, known_by=self.issuer.known_by)
 
     async def children(self, target: EndTarget) -> AsyncIterator[Identifier]:
         """Yield what it made and what lives."""
@@ -320,7 +323,9 @@ class World:
         await asyncio.sleep(self.random.random() * 0.01)
         self.kept |= {each.name: each.dump() for each in items}
 
-    async def note_planned(self, causes: Sequence[str]) -> None:
+    async def note_planned(
+        self, causes: Sequence[str], actuators: Sequence[str]
+    ) -> None:
         """Nobody waits for it here."""
 
     async def forget(self, items: Sequence[EndingItem]) -> None:

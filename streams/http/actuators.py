@@ -213,9 +213,10 @@ class ActuatorPages:
 
     def _state(self, cause: str, found: set[str]) -> str:
         settings = self._speakers.settings.actuators
-        if all(each.mode == "off" for each in settings.values()):
+        active = {name for name, each in settings.items() if each.mode != "off"}
+        if not active:
             return "off"
-        if not self._book.is_planned(cause) or found.intersection(OPEN_SHOWN):
+        if not self._book.is_planned(cause, active) or found.intersection(OPEN_SHOWN):
             return "pending"
         return "ended" if found <= {"ended"} else "partial"
 

@@ -127,9 +127,12 @@ class Probed:
         reason: why that is not known, or what was seen; no secret.
         retry_after: seconds that the issuer asks to wait.
         answered: the issuer gave an answer at all.
+        known_by: DEAD holds only if one of these, which live there, has been known here
+            for as long as the target: else its name may be one of another place.
     """
 
     found: Alive
     reason: str = ""
     retry_after: float | None = None
     answered: bool = True
+    known_by: frozenset[Identifier] | None = field(default=None, repr=False)

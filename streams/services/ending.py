@@ -84,6 +84,7 @@ class EndingRounds:
     _clock: Callable[[], int]
     queue: EndingQueue = field(factory=EndingQueue, init=False)
     _seen: object = field(default=None, init=False)
+    _left: bool = field(default=False, init=False)
     _faults: IssuerFaults = field(init=False)
 
     @_faults.default
@@ -163,6 +164,7 @@ class EndingRounds:
         seen = (id(registry), registry.changes, orders, now // LOOK_ANYWAY, back)
         if seen == self._seen:
             return
+        self._left = False
         causes = await undisturbed(registry, lambda: standing_causes(registry, now))
         standing = {cause.digest.hex() for cause in causes}
         await self._keep([each async for each in self._lifted(standing)])
@@ -170,8 +172,11 @@ class EndingRounds:
             await self._keep([each async for each in self._planned(cause)])
         await self._keep([each async for each in self._admitted(standing)])
         recent = self._clock() - WAITED_FOR
-        waited = [each.digest.hex() for each in causes if each.at >= recent]
-        await self._records.note_planned(waited)
+        named = [(each.digest.hex(), each.at) for each in causes]
+        waited = [n for n, at in named if at >= recent or self.queue.ends_by(n)]
+        if self._left:  # somebody works on it: it is planned by the next look
+            return
+        await self._records.note_planned(waited, list(self.issuers))
         await self._sweep()
         self._seen = seen
 
@@ -192,6 +197,7 @@ class EndingRounds:
         for start in range(0, len(changes), AT_ONCE):
             some = changes[start : start + AT_ONCE]
             claimed = [item for seen, item in some if self.queue.claim(item.key, seen)]
+            self._left |= len(claimed) < len(some)
             try:
                 await self._records.keep(claimed)
             except BaseException:
@@ -229,7 +235,10 @@ class EndingRounds:
                 known = self.queue.get(key)
                 if known is not None and identity in known.causes and _planned(known):
                     continue
-                if self.queue.is_taken(key) or not issuer.speaks_of(each.identifier):
+                if not issuer.speaks_of(each.identifier):
+                    continue
+                if self.queue.is_taken(key):
+                    self._left = True
                     continue
                 item = await self._item(issuer, each, known)
                 if item is not None:

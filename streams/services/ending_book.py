@@ -8,13 +8,17 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+import orjson
 import structlog
 from attrs import define, field
 
 from streams.ports.keyed_store import ENDING, ENDING_CAUSE
+from streams.services.ending_ports import LOOKED
 from streams.stages.ending.items import OPEN, EndingItem, EndingState
 
 if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
     from streams.ports.keyed_store import KeyedStore
 
 SHOWN: Final = ("ended", "pending", "failed", "unreachable", "no_way")
@@ -29,6 +33,7 @@ class EndingBook:
     _items: dict[str, EndingItem] = field(factory=dict, init=False)
     _of_cause: dict[str, dict[str, None]] = field(factory=dict, init=False)
     _planned: set[str] = field(factory=set, init=False)
+    _looked: frozenset[str] = field(factory=frozenset, init=False)
     _counts: Counter[tuple[str, str]] = field(factory=Counter, init=False)
 
     def listen(self, kept: KeyedStore) -> None:
@@ -45,9 +50,9 @@ class EndingBook:
         found = [self._items[name] for name in self._of_cause.get(cause, ())]
         return [each for each in found if each.state is not EndingState.STOPPED]
 
-    def is_planned(self, cause: str) -> bool:
-        """Whether all that a cause reaches was looked for once."""
-        return cause in self._planned or bool(self._of_cause.get(cause))
+    def is_planned(self, cause: str, actuators: AbstractSet[str]) -> bool:
+        """Whether all that a cause reaches was looked for once, at all actuators."""
+        return cause in self._planned and actuators <= self._looked
 
     def counts(self) -> dict[tuple[str, str], int]:
         """Count items by actuator, and by what closure shows."""
@@ -59,6 +64,9 @@ class EndingBook:
         return max(wrong, key=lambda each: each.changed, default=None)
 
     def _note_planned(self, name: str, body: bytes | None) -> None:
+        if name == LOOKED:
+            self._looked = frozenset(() if body is None else orjson.loads(body)["by"])
+            return
         (self._planned.discard if body is None else self._planned.add)(name)
 
     def _heard(self, name: str, body: bytes | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
     from streams.stages.ending.items import EndingItem
+
+LOOKED: Final = "looked"  # name of what tells which actuators were looked for
 
 
 class CurrentFacts(Protocol):
@@ -45,8 +47,14 @@ class EndingRecords(Protocol):
             NotWrittenError: not all of them are kept.
         """
 
-    async def note_planned(self, causes: Sequence[str]) -> None:
+    async def note_planned(
+        self, causes: Sequence[str], actuators: Sequence[str]
+    ) -> None:
         """Note that all that causes reach is planned, for whoever waits for that.
+
+        Args:
+            causes: ids.
+            actuators: at which all standing causes are planned, these and others.
 
         Raises:
             NotWrittenError: it is not noted.

@@ -17,6 +17,7 @@ from agents_registry.facts import Relation
 from schemas.entries import Act
 from streams.model.records import Lifecycle, Parent
 from streams.ports.keyed_store import ENDING, ENDING_CAUSE, ENDING_ORDER, Put
+from streams.services.ending_ports import LOOKED
 from streams.services.intake import IntakeBatch, Speaker, tell
 from streams.stages.ending.items import EndingItem
 
@@ -85,12 +86,17 @@ class KeptEndings:
         bodies = [(each.name, each.dump()) for each in items]
         await self._outside(self._put(ENDING, bodies))
 
-    async def note_planned(self, causes: Sequence[str]) -> None:
+    async def note_planned(
+        self, causes: Sequence[str], actuators: Sequence[str]
+    ) -> None:
         """Note that all that causes reach is planned."""
         new = [each for each in causes if self._kept.get(ENDING_CAUSE, each) is None]
         if new:
             body = orjson.dumps({"at": self._own().received_at})
             await self._outside(self._put(ENDING_CAUSE, [(each, body) for each in new]))
+        looked = orjson.dumps({"by": sorted(actuators)})
+        if self._kept.get(ENDING_CAUSE, LOOKED) != looked:
+            await self._outside(self._put(ENDING_CAUSE, [(LOOKED, looked)]))
 
     async def forget(self, items: Sequence[EndingItem]) -> None:
         """Keep items no longer."""

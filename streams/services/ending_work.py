@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from attrs import define, evolve, field
 
-from agents_registry.lineage import NONE
+from agents_registry.lineage import NONE, UNKNOWN_TIME
 from enforcement.turns import undisturbed
 from streams.model.endings import Alive, EndTarget, NoWay, Probed, WantedEnd
 from streams.model.times import SECOND
@@ -38,8 +38,13 @@ AGAIN: Final = SECOND  # after something of ours could not be asked or kept
 UNTOLD: Final = "its authority may not speak of what it made: {}"
 MOST_ROUNDS: Final = 100
 MOST_NAMES: Final = 17
+STEP: Final = 255  # a mask: witnesses looked at between two turns of others
 DEEPEST: Final = 3  # steps up that an actuator is told of
 PLANNED: Final = "planned: the mode is plan"
+NO_WITNESS: Final = (
+    "no living thing there has a name that is known here for as long: what the names "
+    "are made of (the audit device) may be another one; compare the settings"
+)
 MINTS_ON: Final = "it is dead, and the issuer tells of ever more that it made"
 
 log = structlog.get_logger()
@@ -59,6 +64,7 @@ class IssuerWork:
     _records: EndingRecords
     _clock: Callable[[], int]
     acts: int = field(default=0, init=False)
+    _witness: Identifier | None = field(default=None, init=False)
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -115,7 +121,7 @@ class IssuerWork:
 
     async def _rehearsed(self, item: EndingItem) -> EndingItem:
         now, issuer = self._clock(), self._issuer
-        probed = await issuer.probe(item.target)
+        probed = await self._probed(item.target)
         if progress.reached(item, probed):
             return progress.ended(item, probed, now)
         if probed.found is Alive.UNKNOWN:
@@ -140,7 +146,7 @@ class IssuerWork:
         ending = self._issuer.ending(item.identifier)
         if checked is not item or ending is None:
             return checked if ending else progress.no_way(item, "", self._clock())
-        probed = await self._issuer.probe(await self._target(item, ending))
+        probed = await self._probed(await self._target(item, ending))
         if progress.reached(item, probed) or probed.found is Alive.UNKNOWN:
             return await self._after(item, probed, ending)
         patience = self._issuer.patience
@@ -171,7 +177,7 @@ class IssuerWork:
         acted = await issuer.act(step)
         failpoint("actuator.acted")
         self.acts += 1
-        probed = await issuer.probe(target)
+        probed = await self._probed(target)
         now, begun = self._clock(), evolve(begun, done=acted.done)
         if progress.reached(begun, probed):
             return await self._after(begun, probed, ending)
@@ -183,6 +189,29 @@ class IssuerWork:
         if probed.found is Alive.UNKNOWN:
             return progress.unknown(begun, probed, patience, now)
         return progress.still_alive(begun, probed, ending, patience, now)
+
+    async def _probed(self, target: EndTarget) -> Probed:
+        """Probe; DEAD by a name alone needs a witness that names are what they were."""
+        probed = await self._issuer.probe(target)
+        witnesses = probed.known_by
+        if probed.found is not Alive.DEAD or witnesses is None:
+            return probed
+        since = self._issued(target.identifier)
+        last = self._witness
+        if last in witnesses and self._issued(last) <= since < UNKNOWN_TIME:
+            return probed
+        for count, each in enumerate(witnesses):
+            if not count & STEP:
+                await asyncio.sleep(0)
+            if self._issued(each) <= since < UNKNOWN_TIME:
+                self._witness = each
+                return probed
+        return Probed(Alive.UNKNOWN, NO_WITNESS)
+
+    def _issued(self, identifier: Identifier | None) -> int:
+        lineage = self._table.registry.lineage
+        node = NONE if identifier is None else lineage.find(identifier)
+        return UNKNOWN_TIME if node == NONE else lineage.issued[node]
 
     async def _target(self, item: EndingItem, ending: Ending) -> EndTarget:
         """Return what the actuator is asked about, with what that ends with."""

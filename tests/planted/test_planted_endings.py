@@ -52,6 +52,9 @@ BUGS: Final = {
     "what an issuer tells of our own act keeps it": Change(
         CONDEMNED, "and flaw.cause.authority != own", ""
     ),
+    "a name that nobody knows counts as dead": Change(
+        WORK, "or witnesses is None:", "or witnesses is not Ellipsis:"
+    ),
     "what a watermark came upon stays suspended": Change(
         PROGRESS, "if not item.suspended:", "if item.acts:"
     ),

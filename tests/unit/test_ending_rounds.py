@@ -505,3 +505,20 @@ def test_a_mode_of_today_stops_what_another_one_let_in(mode: str) -> None:
 
     assert [] == world.issuers["aws"].acts
     assert {KEY: EndingState.WAITING} == states(world)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_name_alone_is_dead_only_where_a_witness_is_known(known: bool) -> None:
+    """Names that nobody here knows may be those of another place."""
+
+    async def story(world: World) -> None:
+        vendor = world.issuers["vault"]
+        vendor.alive.discard(CHILD)
+        vendor.known_by = frozenset(
+            {LEASE if known else Identifier("vault.lease", "x")}
+        )
+        world.end(CHILD)
+        await until(world, lambda: settled(world, 1))
+
+    state = EndingState.ENDED if known else EndingState.FAILED
+    assert {CHILD: state} == states(told(story))

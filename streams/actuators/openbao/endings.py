@@ -5,7 +5,9 @@ Rules, each seen on OpenBao 2.7.2 (tests/integration/test_actuator_openbao.py):
 - A token is ended by its accessor. The vault ends with it the tokens that it made, but
   orphans, and what ``revoke-orphan`` made orphans: those are targets of their own.
 - The probe looks the accessor up. A dead one is answered "invalid accessor" (400 of
-  OpenBao, 403 of Vault); 403 with other words is a token of ours without the right.
+  OpenBao, 403 of Vault); 403 with other words is a token of ours without the right. A
+  hashed name that no token had is dead only where names of living tokens are those of
+  the log: the audit device may be another one.
 - An entity is disabled, so its tokens cannot be used and no new ones are made; that is
   given back by a lift. Its living tokens are what it made.
 - A lease is revoked at once (``sync``), so that the answer comes after the other
@@ -29,9 +31,9 @@ from streams.actuators.actuator import (
     Probed,
     WantedEnd,
 )
-from streams.actuators.openbao.vault import errors_of
+from streams.actuators.openbao.vault import errors_of, says_none
 from streams.outbound.answers import OK, RequestError
-from streams.outbound.waits import retry_after
+from streams.outbound.waits import waiting
 from streams.sources.openbao.call import ACCESSOR
 from streams.sources.openbao.tokens import ENTITY
 
@@ -53,7 +55,6 @@ NO_ACCESSOR: Final = "invalid accessor"
 NO_LEASE: Final = "invalid lease"
 UNTOLD: Final = "the entity does not say whether it is disabled"
 GONE: Final = "it is in no list of living tokens"
-NOT_FOUND: Final = 404
 SERVER_ERROR: Final = 500
 DEAD: Final = Probed(Alive.DEAD)
 LIVES: Final = Probed(Alive.ALIVE)
@@ -88,7 +89,7 @@ class OpenBaoEndings(Actuator):
             return EndStep(target, KINDS[LEASE].how, {"lease_id": value, "sync": True})
         accessor = await self._names.accessor(value)
         if accessor is None:
-            return NoWay(GONE)
+            raise RequestError("gone", GONE, status=OK)
         return EndStep(target, KINDS[ACCESSOR].how, {"accessor": accessor})
 
     async def act(self, step: EndStep) -> ActAnswer:
@@ -102,7 +103,7 @@ class OpenBaoEndings(Actuator):
         answer = await self._asked.call(method, path, step.data)
         done = answer.status in (OK, 204)
         said = f"status {answer.status} {errors_of(answer)}".strip()
-        return ActAnswer(done, said, retry_after(answer.headers, 0))
+        return ActAnswer(done, said, waiting(answer.headers, 0))
 
     async def probe(self, target: EndTarget) -> Probed:
         """Look it up."""
@@ -122,7 +123,7 @@ class OpenBaoEndings(Actuator):
             return _told(answer, NO_LEASE)
         accessor = await self._names.accessor(value)
         if accessor is None:
-            return Probed(Alive.DEAD, GONE)
+            return Probed(Alive.DEAD, GONE, known_by=self._names.living())
         answer = await self._asked.call(
             "POST", "auth/token/lookup-accessor", {"accessor": accessor}
         )
@@ -149,7 +150,7 @@ class OpenBaoEndings(Actuator):
         try:
             return await self._asked.data("GET", path)
         except RequestError as error:
-            if error.status == NOT_FOUND:
+            if says_none(error.answer):
                 return None
             raise
 
@@ -161,6 +162,6 @@ def _told(answer: HttpAnswer, dead: str) -> Probed:
     said = errors_of(answer)
     if dead in said:
         return DEAD
-    asked = retry_after(answer.headers, 0)
+    asked = waiting(answer.headers, 0)
     text = f"status {answer.status} {said}".strip()
     return Probed(Alive.UNKNOWN, text, asked, answered=answer.status < SERVER_ERROR)

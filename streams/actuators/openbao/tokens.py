@@ -1,8 +1,9 @@
 """Accessors of living tokens, by what the audit log calls them.
 
 The log has HMACs whose key the vault keeps, so the accessors of all living tokens are
-listed and hashed by the vault itself, each once. They are held in memory alone. What no
-listed accessor hashes to is no living token.
+listed and hashed by the vault itself, each once. They are held in memory alone, also
+those that ended since: of them the vault can be asked by their accessor. What no listed
+accessor ever hashed to is no living token, if the names are those of this device.
 
 Source: openbao/openbao website/content/api-docs/system/audit-hash and auth/token, and
 OpenBao 2.7.2 as it answered.
@@ -16,18 +17,21 @@ from urllib.parse import quote
 
 from attrs import define, field
 
+from agents_registry.identifiers import Identifier
+from streams.actuators.openbao.vault import says_none
 from streams.outbound.answers import OK, RequestError, UnreadableAnswerError
-from streams.sources.openbao.call import HASHED
+from streams.sources.openbao.call import ACCESSOR, HASHED
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Container
 
     from streams.actuators.openbao.vault import VaultRequests
 
     Ask = Callable[[str], Awaitable[None]]
 
 AT_ONCE: Final = 8  # requests to one vault
-NONE_LISTED: Final = 404
+MOST_ENDED: Final = 100_000
+PLAIN: Final = "the name is hashed, and hmac_accessor is false in the settings"
 
 
 @define(eq=False, repr=False)
@@ -38,8 +42,10 @@ class TokenNames:
     _device: str
     _hashed: bool = field(kw_only=True, default=True)
     _by_name: dict[str, str] = field(factory=dict, init=False)
+    _ended: dict[str, str] = field(factory=dict, init=False)
     _entities: dict[str, str] = field(factory=dict, init=False)
     _listing: asyncio.Lock = field(factory=asyncio.Lock, init=False)
+    _names: frozenset[Identifier] = field(factory=frozenset, init=False)
     _listed: int = field(default=0, init=False)  # listings that were begun
 
     async def accessor(self, name: str) -> str | None:
@@ -48,11 +54,17 @@ class TokenNames:
         Raises:
             RequestError: that is not known.
         """
-        if not (self._hashed and name.startswith(HASHED)):
+        if not name.startswith(HASHED):
             return name
-        if name not in self._by_name:
+        if not self._hashed:
+            raise RequestError("hashed", PLAIN, status=OK)
+        if name not in self._by_name and name not in self._ended:
             await self._list()
-        return self._by_name.get(name)
+        return self._by_name.get(name) or self._ended.get(name)
+
+    def living(self) -> frozenset[Identifier]:
+        """Names of the tokens that lived when they were listed last."""
+        return self._names
 
     def forget(self, name: str) -> None:
         """Note that a token may have ended."""
@@ -78,20 +90,35 @@ class TokenNames:
                 return  # another listing was begun after this was called
             self._listed += 1
             living = await self._living()
+            await self._check_device(living)
             known = set(self._by_name.values())
             new = [each for each in living if each not in known]
             gone = known.difference(living)
             for name, each in list(self._by_name.items()):
                 if each in gone:
-                    del self._by_name[name]
+                    self._ended[name] = self._by_name.pop(name)
+            for name in list(self._ended)[: max(0, len(self._ended) - MOST_ENDED)]:
+                del self._ended[name]
             await self._each(new, self._hash)
+            self._names = frozenset(
+                Identifier(ACCESSOR, name) for name in self._by_name
+            )
             self._entities = {k: v for k, v in self._entities.items() if k in living}
+
+    async def _check_device(self, living: Container[str]) -> None:
+        """Forget all names where the device hashes otherwise than before."""
+        for name, accessor in self._by_name.items():
+            if self._hashed and accessor in living:
+                if await self._hash_of(accessor) != name:
+                    self._by_name.clear()
+                    self._ended.clear()
+                return
 
     async def _living(self) -> dict[str, None]:
         try:
             data = await self._asked.data("LIST", "auth/token/accessors")
         except RequestError as error:
-            if error.status == NONE_LISTED:
+            if says_none(error.answer):
                 return {}
             raise
         keys = data.get("keys")
@@ -115,11 +142,14 @@ class TokenNames:
         if not self._hashed:
             self._by_name[accessor] = accessor
             return
+        self._by_name[await self._hash_of(accessor)] = accessor
+
+    async def _hash_of(self, accessor: str) -> str:
         path = f"sys/audit-hash/{quote(self._device, safe='')}"
         found = (await self._asked.data("POST", path, {"input": accessor})).get("hash")
         if not isinstance(found, str) or not found.startswith(HASHED):
             raise RequestError("unreadable")
-        self._by_name[found] = accessor
+        return found
 
     async def _look_up(self, accessor: str) -> None:
         body = {"accessor": accessor}

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from streams.outbound.answers import HttpAnswer
 
+NOT_FOUND: Final = 404
 MOST_ERROR: Final = 200  # characters of what the vault says
 
 
@@ -77,6 +78,16 @@ class VaultRequests:
         if self._client is not None:
             await self._client.__aexit__()
             self._client = None
+
+
+def says_none(answer: HttpAnswer | None) -> bool:
+    """Whether a vault itself says that there is nothing: 404 with no error."""
+    if answer is None or answer.status != NOT_FOUND:
+        return False
+    try:
+        return answer.object().get("errors") == []
+    except UnreadableAnswerError:
+        return False
 
 
 def errors_of(answer: HttpAnswer) -> str:

@@ -59,6 +59,10 @@ class EndingQueue:
         """Items that a cause ends."""
         return [self._items[key] for key in self._of_cause.get(cause, ())]
 
+    def ends_by(self, cause: str) -> bool:
+        """Whether a cause ends anything."""
+        return bool(self._of_cause.get(cause))
+
     def count(self, actuator: str, cause: str) -> int:
         """Count what a cause ends at an issuer, or ended."""
         keys = self._of_cause.get(cause, ())
