@@ -21,6 +21,7 @@ from aiohttp import WSMsgType, hdrs, web
 from attrs import define
 
 from agents_registry.secret_shapes import has_secret
+from enforcement.feed import SILENCE
 from streams.http.fact_sender import Connection, FactSender, next_message
 from streams.http.feed import HELLO_SECONDS, LONGEST_NAME, MAX_FRAME
 from streams.http.problems import forbidden, unauthorized, unavailable
@@ -40,6 +41,10 @@ CLOSE_SECONDS: Final = 0.5
 MAX_UPSTREAM_FRAME: Final = 16 << 20
 FACTS: Final = frozenset({"snapshot", "delta", "table"})  # come over the shared one
 ABNORMAL: Final = 1006
+MOST_PINGS: Final = 64  # of one guard that are not answered; others prove nothing
+LOOKS: Final = 4  # in a lease, whether a ping waits for an answer
+SILENT: Final = 2 * LOOKS  # of these in a row: the way to the upstream is gone
+REGISTERING: Final = 10 * LOOKS  # before its first word: it may be making a table
 PROTOCOL: Final = 1002
 NOT_FED: Final = (aiohttp.ClientError, OSError, TimeoutError)
 
@@ -199,6 +204,9 @@ class _Passage:
         self._lease = lease
         self._carried = False
         self._ahead_since: float | None = None
+        self._asked: dict[int, int] = {}  # up to where it was sent facts at each ping
+        self._spoke = self._waits = False
+        self._looks = 0
 
     async def hold(self, hello: dict[str, Any]) -> None:
         """Pass frames on, both ways, until one side ends."""
@@ -208,7 +216,7 @@ class _Passage:
             await self._above.send_json(hello | own)
         else:
             await self._above.send_json(hello)
-        works = [self._up(), self._down()]
+        works = [self._up(), self._down(), self._watch()]
         if self._carried:
             works.append(self._feed.carry(self._connection, hello, position))
         try:
@@ -227,14 +235,38 @@ class _Passage:
             if message.get("type") == "ping":
                 self._feed.pace.hear(self._connection, message.get("position"))
                 if self._carried:
-                    message["sent"] = self._connection.position
+                    self._ask(message)
+                self._waits = True
             await self._above.send_str(orjson.dumps(message).decode())
+
+    def _ask(self, ping: dict[str, Any]) -> None:
+        """Say in a ping up to where the guard was sent the facts."""
+        ping["sent"] = position = self._connection.position
+        if type(seq := ping.get("seq")) is int and position > 0:
+            self._asked[seq] = position
+        if len(self._asked) > MOST_PINGS:
+            del self._asked[next(iter(self._asked))]
+
+    async def _watch(self) -> None:
+        """End the connection of a guard whose pings bring nothing.
+
+        Facts come over another one and go on. So the guard hears something, and would
+        not look for another way to the upstream, while it has no lease.
+
+        Looks are counted, as a guard does: a loop that was held has frames to read.
+        """
+        while self._looks < (SILENT if self._spoke else REGISTERING):
+            await asyncio.sleep(min(self._lease, SILENCE) / LOOKS)
+            self._looks += self._waits
+        log.info("upstream_silent", guard=self._connection.guard)
+        self._connection.end()
 
     async def _down(self) -> None:
         """Pass on what the upstream says, and its end with its reason."""
         connection = self._connection
         while True:
             frame = await self._above.receive()
+            self._spoke, self._waits, self._looks = True, False, 0
             if frame.type is WSMsgType.TEXT:
                 if (text := self._passed(frame.data)) is not None:
                     await connection.send(text)
@@ -273,16 +305,24 @@ class _Passage:
     def _caught_up(self, message: dict[str, Any], text: str) -> str:
         """Pong as a guard may see it: none that lies below what it was sent.
 
+        Facts come another way, and may be faster. Where the upstream had all that the
+        guard was sent when it asked, its answer is as good for what came since.
+
         There may be several relays above, and one is behind the one that sent the
         facts. It proves nothing then; if it stays behind the guard comes again.
 
         Raises:
             ConnectionError: it was behind for a whole lease.
         """
-        position = self._connection.position
-        if message.get("end", 0) >= position:
+        position, end = self._connection.position, message.get("end", 0)
+        seq = message.get("seq")
+        asked = self._asked.pop(seq, None) if type(seq) is int else None
+        if end >= position:
             self._ahead_since = None
             return text
+        if asked is not None and end >= asked:
+            self._ahead_since = None
+            return orjson.dumps(message | {"end": position}).decode()
         now = asyncio.get_running_loop().time()
         self._ahead_since = self._ahead_since or now
         if now - self._ahead_since > self._lease:

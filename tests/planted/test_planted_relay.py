@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -130,6 +131,22 @@ def passes_a_late_upstream_on(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(_Passage, "_caught_up", lambda _, __, text: text)
 
 
+def takes_any_answer_for_one_that_facts_overtook(patch: pytest.MonkeyPatch) -> None:
+    """Let an upstream vouch for facts that it lacks."""
+    right = _Passage._ask
+
+    def ask(passage: _Passage, ping: dict[str, Any]) -> None:
+        right(passage, ping)
+        passage._asked = dict.fromkeys([ping["seq"]], 1)
+
+    patch.setattr(_Passage, "_ask", ask)
+
+
+def waits_for_an_upstream_that_is_gone(patch: pytest.MonkeyPatch) -> None:
+    """Keep a guard whose pings nobody answers."""
+    patch.setattr(passed_feed, "REGISTERING", 1 << 30)
+
+
 def passes_facts_on_twice(patch: pytest.MonkeyPatch) -> None:
     """Send what the shared connection brings once more."""
     patch.setattr(passed_feed, "FACTS", frozenset())
@@ -152,6 +169,14 @@ BUGS: dict[Callable[[pytest.MonkeyPatch], None], Any] = {
     ),
     takes_a_proof_of_any_log: (passed.test_a_pong_of_another_log_ends_the_connection),
     passes_a_late_upstream_on: (passed.test_a_pong_below_what_was_sent_proves_nothing),
+    takes_any_answer_for_one_that_facts_overtook: (
+        passed.test_an_upstream_that_lacks_what_was_sent_proves_nothing
+    ),
+    waits_for_an_upstream_that_is_gone: (
+        partial(
+            passed.test_a_guard_whose_pings_bring_nothing_comes_again, first_word=False
+        )
+    ),
     passes_facts_on_twice: passed.test_facts_come_once,
     packs_a_table_that_changes: (
         table.test_the_log_is_read_on_while_the_table_stands_still

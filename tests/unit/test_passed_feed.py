@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import orjson
 import pytest
+from aiohttp import WSMsgType
 
 from streams.http.fact_sender import Connection
 from streams.http.passed_feed import PassedFeed, _Passage
@@ -63,6 +64,96 @@ def test_a_pong_below_what_was_sent_proves_nothing() -> None:
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         runner.run(behind())
+
+
+async def test_an_answer_that_facts_overtook_is_as_good_for_them() -> None:
+    """The upstream had all that the guard was sent when it asked."""
+    guard = passage(7)
+    guard._ask({"type": "ping", "seq": 1})
+    guard._connection.position = 9
+    told = orjson.loads(guard._passed(pong(8)) or "")
+    assert (9, 900) == (told["end"], told["remaining_ms"])
+    assert 0 == orjson.loads(guard._passed(pong(8)) or "")["remaining_ms"], "once"
+
+
+async def test_an_upstream_that_lacks_what_was_sent_proves_nothing() -> None:
+    """Nor does one that was asked before the guard was sent anything."""
+    guard = passage(7)
+    guard._ask({"type": "ping", "seq": 1})
+    assert 0 == orjson.loads(guard._passed(pong(6)) or "")["remaining_ms"]
+    guard = passage(0)
+    guard._ask({"type": "ping", "seq": 1})
+    guard._connection.position = 9
+    assert 0 == orjson.loads(guard._passed(pong(6)) or "")["remaining_ms"]
+
+
+def test_pings_that_nobody_answers_take_no_memory() -> None:
+    """However many a guard sends."""
+    guard = passage(7)
+    for seq in range(1000):
+        guard._ask({"type": "ping", "seq": seq})
+    guard._ask({"type": "ping", "seq": [1]})
+    assert len(guard._asked) <= 64
+
+
+@pytest.mark.parametrize("first_word", [True, False])
+def test_a_guard_whose_pings_bring_nothing_comes_again(*, first_word: bool) -> None:
+    """Facts go on over another connection: it would not look elsewhere by itself."""
+    assert held(30, lambda _: False, first_word=first_word) < 11 * LEASE
+
+
+def test_a_guard_whose_pings_are_answered_stays() -> None:
+    """Each time in less than two leases."""
+    assert 30 == held(30, lambda seq: seq % 6 == 0)
+
+
+def held(seconds: float, answers: Any, *, first_word: bool = True) -> float:
+    """Give how long a guard's connection is held, with facts all the time."""
+    down: asyncio.Queue[Any] = asyncio.Queue()
+    seqs = iter(range(1, 10_000))
+
+    async def ping() -> Any:
+        await asyncio.sleep(LEASE / 4)
+        data = orjson.dumps({"type": "ping", "seq": next(seqs), "position": 7})
+        return SimpleNamespace(type=WSMsgType.TEXT, data=data.decode())
+
+    async def answer(text: str) -> None:
+        if answers(orjson.loads(text)["seq"]):
+            down.put_nowait(SimpleNamespace(type=WSMsgType.TEXT, data=pong(7)))
+
+    async def nothing(*_: Any) -> None:
+        return
+
+    async def facts(*_: Any) -> None:
+        await asyncio.Event().wait()
+
+    async def carries(_: Any) -> tuple[bool, int]:
+        return True, 7
+
+    async def hold() -> float:
+        ended = asyncio.Event()
+        socket = SimpleNamespace(receive=ping, send_str=nothing)
+        connection = Connection(cast("Any", socket), "orders", ended.set)
+        connection.position = 7
+        above = SimpleNamespace(receive=down.get, send_str=answer, send_json=nothing)
+        pace = SimpleNamespace(hear=lambda *_: None)
+        feed = SimpleNamespace(
+            genesis=lambda: "g1", carries=carries, carry=facts, pace=pace
+        )
+        if first_word:
+            word = '{"type":"registered"}'
+            down.put_nowait(SimpleNamespace(type=WSMsgType.TEXT, data=word))
+        passed = _Passage(cast("Any", feed), connection, cast("Any", above), LEASE)
+        holding = asyncio.create_task(passed.hold({"type": "hello"}))
+        began = asyncio.get_running_loop().time()
+        await asyncio.wait([holding], timeout=seconds)
+        took = asyncio.get_running_loop().time() - began
+        assert ended.is_set() is holding.done()
+        holding.cancel()
+        return round(took, 6)
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(hold())
 
 
 def test_facts_come_once() -> None:
