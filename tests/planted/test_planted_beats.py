@@ -8,8 +8,10 @@ import pytest
 
 from streams.engines.kafka.clock import beat_turns
 from streams.engines.kafka.clock.beat_turns import BeatTurns
+from streams.engines.kafka.clock.cluster_clock import ClusterClock
 from streams.engines.kafka.clock.heartbeats import Heart
 from tests.property import test_beat_turns as turns
+from tests.unit import test_cluster_clock as clocks
 from tests.unit import test_kafka_beats as beats
 
 if TYPE_CHECKING:
@@ -38,6 +40,22 @@ def forgets_its_clock(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(beat_turns, "OWN", float("inf"))
 
 
+def never_asks_again_where_it_failed(patch: pytest.MonkeyPatch) -> None:
+    """Leave it to others once these beat there."""
+    patch.setattr(beat_turns, "OWN", float("inf"))
+
+
+def hears_one_leader_most(patch: pytest.MonkeyPatch) -> None:
+    """Count each heartbeat, and not each partition."""
+    right = ClusterClock.measured
+
+    def measured(clock: ClusterClock, sent: int, acked: int, at: Any) -> None:
+        for each in at.values():
+            right(clock, sent, acked, {0: each})
+
+    patch.setattr(ClusterClock, "measured", measured)
+
+
 def hides_a_lost_leader(patch: pytest.MonkeyPatch) -> None:
     """Say that it can write as long as it can write anywhere."""
     right = Heart._note
@@ -58,6 +76,10 @@ BUGS: dict[Callable[[pytest.MonkeyPatch], None], Callable[[], None]] = {
     forgets_its_clock: (
         beats.test_writers_take_turns_so_that_one_is_enough_for_each_partition
     ),
+    never_asks_again_where_it_failed: (
+        beats.test_who_can_write_again_says_so_though_others_beat_there_now
+    ),
+    hears_one_leader_most: clocks.test_a_broker_that_is_asked_often_has_one_voice,
     hides_a_lost_leader: (
         beats.test_a_partition_without_a_leader_keeps_no_other_one_waiting
     ),

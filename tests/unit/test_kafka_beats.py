@@ -71,6 +71,9 @@ class Partitions:
         self.at: dict[int, list[float]] = {0: [], 1: []}
         self.handed: Counter[tuple[str, int]] = Counter()
         self.lost: set[int] = set()
+        self.cut_off: dict[str, float] = {}  # until when, from the second one
+        self.looked = 0
+        self.blind = False
         self.hangs = False
 
     async def publish(self, _: str, groups: list[Any]) -> list[Acked]:
@@ -78,7 +81,9 @@ class Partitions:
         acked = []
         for (record,) in groups:
             number = record.partition
-            if number in self.lost:
+            writer, now = record.key.decode().rpartition("/")[2], _now()
+            cut = number == 1 and now < self.cut_off.get(writer, 0.0)
+            if number in self.lost or cut:
                 await asyncio.sleep(LEASE)
                 raise NotAckedError("no leader")
             self.at[number].append(asyncio.get_running_loop().time())
@@ -88,6 +93,9 @@ class Partitions:
 
     async def ends_of(self, numbers: Any) -> dict[int, int]:
         """Give where they end."""
+        self.looked += 1
+        if self.blind:
+            raise NotAckedError("it may not look")
         if self.hangs:
             await asyncio.sleep(60 * LEASE)
         return {number: self.ends[number] for number in numbers}
@@ -99,6 +107,10 @@ class Partitions:
             return
 
         return SimpleNamespace(ends=self.ends_of, close=close)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def hearts(partitions: Partitions, count: int, seconds: float) -> list[Heart]:
@@ -153,6 +165,28 @@ def test_a_partition_without_a_leader_keeps_no_other_one_waiting() -> None:
     assert gaps(partitions.at[0]) <= LEASE / 4
     assert all(heart.silent(10 * LEASE) for heart in found)
     assert all(heart.failed for heart in found)
+
+
+def test_who_can_write_again_says_so_though_others_beat_there_now() -> None:
+    """It beats in the other partition meanwhile, and is needed in none."""
+    partitions = Partitions()
+    partitions.cut_off["w0"] = 3 * LEASE
+
+    found = hearts(partitions, 2, 20 * LEASE)
+
+    assert found[0].failed
+    assert not any(heart.silent(20 * LEASE) for heart in found)
+
+
+def test_who_may_not_look_asks_no_broker_ten_times_a_second() -> None:
+    """Each of these questions takes a connection; heartbeats go on."""
+    partitions = Partitions()
+    partitions.blind = True
+
+    hearts(partitions, 1, 20 * LEASE)
+
+    assert partitions.looked <= 21
+    assert all(gaps(times) <= LEASE / 2 for times in partitions.at.values())
 
 
 def test_a_writer_that_sees_no_ends_beats() -> None:

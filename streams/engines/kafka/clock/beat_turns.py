@@ -11,6 +11,9 @@ guard of before reads its heartbeats, whatever form the workers' have by then.
 An end that moved says that somebody wrote, but not what: facts prove nothing to guards.
 So who writes facts to a partition beats there too, at every look.
 
+Besides, each writer beats once a second where it has not for longest, wherever else it
+beats: so it measures its clock by all leaders, and knows that it can write.
+
 Pure: times are arguments (seconds of one clock that nobody sets).
 """
 
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
 LOOK: Final = 0.1  # seconds between two looks at the ends
 QUIET: Final = 0.18  # seconds without a record after which a writer beats: two looks
 SECOND: Final = QUIET + 2 * LOOK  # the same for who lets others go first
-OWN: Final = 1.0  # seconds after which a writer beats somewhere, to measure its clock
+OWN: Final = 1.0  # seconds between two turns of a writer's own
 LONG_AGO: Final = float("-inf")
 
 
@@ -40,6 +43,7 @@ class _Place:
         beaten: when this writer handed a heartbeat over.
         wrote: it has written facts since then.
         waits: for the ack of a heartbeat.
+        failed: the last one was not acked: whether others can write says nothing.
     """
 
     end: int = -1
@@ -47,6 +51,7 @@ class _Place:
     beaten: float = LONG_AGO
     wrote: bool = False
     waits: bool = False
+    failed: bool = False
 
 
 class BeatTurns:
@@ -64,6 +69,7 @@ class BeatTurns:
         self._patience = patience
         self._places = {number: _Place() for number in partitions}
         self._rotation = list(self._places)
+        self._turn_at: float | None = None
 
     def looked(self, at: float, ends: Mapping[int, int]) -> None:
         """Take note of a look.
@@ -92,12 +98,20 @@ class BeatTurns:
         found = [
             number
             for number, place in places.items()
-            if not place.waits and (place.wrote or at - place.moved >= patience)
+            if not place.waits
+            and (
+                place.wrote
+                or at - place.moved >= patience
+                or (place.failed and at - place.beaten >= OWN)
+            )
         ]
-        last = max((place.beaten for place in places.values()), default=at)
-        if not found and at - last >= OWN:
-            free = [each for each in self._rotation if not places[each].waits]
-            found = free[:1]
+        if self._turn_at is None:
+            self._turn_at = at
+        elif at - self._turn_at >= OWN:
+            self._turn_at = at
+            old = (n for n in self._rotation if at - places[n].beaten >= OWN)
+            own = next((number for number in old if not places[number].waits), None)
+            found += [] if own is None or own in found else [own]
         return found
 
     def last(self, number: int) -> float:
@@ -120,10 +134,11 @@ class BeatTurns:
             end: offset behind it.
         """
         place = self._places[number]
-        place.waits = False
+        place.waits = place.failed = False
         if end > place.end:
             place.end, place.moved = end, max(at, place.moved)
 
     def failed(self, number: int) -> None:
-        """Take note that it is not durable: it is due again."""
-        self._places[number].waits = False
+        """Take note that it is not durable: it is due again, also where others beat."""
+        place = self._places[number]
+        place.waits, place.failed = False, True

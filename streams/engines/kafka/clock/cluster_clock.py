@@ -5,6 +5,8 @@ others: a clock an hour ahead puts revocations after the uses that they condemn,
 hour behind puts renewals before what they renew. So each round of heartbeats measures
 how far this machine's wall clock is from the time at which the leaders of ``facts``
 appended them (`LogAppendTime`), the median over the partitions and the last rounds.
+Each partition counts once, however often it is written to: one leader with a wrong
+clock may lead the few in which this process beats.
 Who writes none measures by those of others (`clock_rounds`).
 Beyond the limit the time is the brokers', carried on by a clock that nobody can set.
 
@@ -19,12 +21,12 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from attrs import define, field
+from attrs import Factory, define
 
 from enforcement.clocks import boottime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping
 
     from streams.settings.kafka import KafkaSettings
 
@@ -32,7 +34,8 @@ SECOND: Final = 1_000_000_000
 MILLISECOND: Final = 1_000_000
 LIMIT: Final = 2 * SECOND
 SLOWEST_ROUND: Final = SECOND
-ROUNDS: Final = 9
+ROUNDS: Final = 9  # measurements that count, or one of each partition if that is more
+JUDGED: Final = SECOND // 4  # between two looks at all partitions
 
 log = structlog.get_logger()
 
@@ -50,7 +53,8 @@ class ClusterClock:
     wall: Callable[[], int]
     boottime: Callable[[], int]
     limit: int = LIMIT
-    _bases: deque[int] = field(factory=lambda: deque(maxlen=ROUNDS))
+    _bases: dict[int, deque[int]] = Factory(dict)
+    _judged: int | None = None
     _base: int | None = None  # the brokers' time when `boottime` was 0
     _said: bool = False
 
@@ -76,20 +80,31 @@ class ClusterClock:
         direction = "ahead of" if offset > 0 else "behind"
         return f"clock {abs(offset) / SECOND:.1f} s {direction} the brokers'"
 
-    def measured(self, sent: int, acked: int, appended: Sequence[int]) -> None:
+    def measured(self, sent: int, acked: int, appended: Mapping[int, int]) -> None:
         """Take in a round of records.
 
         Args:
             sent: when they were handed over, by `boottime`.
             acked: when the last ack was there.
-            appended: when the leaders appended them (ms since 1970); none where the
-                topic keeps the writers' times.
+            appended: when the leaders appended them (ms since 1970), by partition;
+                none where the topic keeps the writers' times.
         """
         if not appended or acked - sent > SLOWEST_ROUND:
             return
-        at = round(median(appended) * MILLISECOND) + MILLISECOND // 2
-        self._bases.append(at - (sent + acked) // 2)
-        self._base = round(median(self._bases))
+        known = len(self._bases)
+        for place, at in appended.items():
+            base = at * MILLISECOND + MILLISECOND // 2 - (sent + acked) // 2
+            self._bases.setdefault(place, deque()).append(base)
+        kept = max(1, ROUNDS // len(self._bases))
+        for place in appended if len(self._bases) == known else self._bases:
+            bases = self._bases[place]
+            while len(bases) > kept:
+                bases.popleft()
+        since = None if self._judged is None else acked - self._judged
+        if len(self._bases) == known and since is not None and since < JUDGED:
+            return
+        self._judged = acked
+        self._base = round(median(map(median, self._bases.values())))
         fault = self.fault
         if (fault is not None) is not self._said:
             self._said = fault is not None

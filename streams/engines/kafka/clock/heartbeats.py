@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 PERIOD: Final = 0.25
 SILENT_SECONDS: Final = 5.0
+BLIND: Final = 1.0  # seconds after a look that failed
 SHORTER: Final = "it ends before what it acked: it was made anew"
 
 log = structlog.get_logger()
@@ -119,6 +120,8 @@ class Heart:
             # The boundary of a connection: whatever ended it, another one follows.
             log.info("ends_not_seen", error=type(error).__name__)
             await looks.close()
+            # Who may not look beats as if it were alone, and asks no more often.
+            await asyncio.sleep(BLIND)
 
     def _written(self, publisher: Publisher) -> Iterable[int]:
         """Yield the partitions to which facts were handed over since the last time."""
@@ -161,8 +164,8 @@ class Heart:
         self.beats += 1
         self.acked_at = loop.time()
         if clock is not None:
-            appended = [each.appended for each in acked if each.appended is not None]
-            clock.measured(sent, clock.boottime(), appended)
+            told = {a.partition: a.appended for a in acked if a.appended is not None}
+            clock.measured(sent, clock.boottime(), told)
         return acked
 
     def _note(self, acked: Iterable[Acked]) -> None:

@@ -78,7 +78,7 @@ class ClockRounds:
             consumer.seek(tp, end)
             record = await consumer.getone(tp)
         by_leader = record.timestamp_type == APPENDED_BY_LEADER
-        appended = [record.timestamp] if by_leader else []
+        appended = {number: record.timestamp} if by_leader else {}
         self.clock.measured(sent, self.clock.boottime(), appended)
         consumer.pause(tp)
 
