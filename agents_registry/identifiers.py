@@ -82,6 +82,8 @@ _CREDENTIALS = """
     k8s.credential k8s.secret
     github.token github.hashed_token github.programmatic_access github.secret_alert
     github.deploy_key github.public_key
+    gitlab.personal_access_token gitlab.project_access_token
+    gitlab.group_access_token gitlab.deploy_token
     saml.assertion x509.serial keycloak.credential keycloak.subject_token
     openai.api_key anthropic.api_key
     auth0.refresh_token auth0.device_credential
@@ -90,7 +92,7 @@ _PRINCIPALS = """
     aws.user aws.service aws.federated_user
     vault.entity
     okta.user entra.user entra.upn entra.service_principal
-    k8s.service_account k8s.user github.user
+    k8s.service_account k8s.user github.user gitlab.user
     scim.user scim.agent keycloak.user keycloak.client keycloak.client_uuid
     openai.user openai.service_account anthropic.user anthropic.mcp_server
     litellm.user litellm.team auth0.user auth0.client

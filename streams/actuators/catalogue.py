@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FOLDERS: Final = (
-    "openbao", "keycloak", "kubernetes", "aws", "github", "okta", "entra", "litellm",
-    "openai", "anthropic", "webhook",
+    "openbao", "keycloak", "kubernetes", "aws", "github", "gitlab", "okta", "entra",
+    "litellm", "openai", "anthropic", "webhook",
 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from streams.model.times import SECOND
 from tests.issuers.directories import FakeEntra, FakeOkta
 from tests.issuers.fake import NOW, SECRET, Case
 from tests.issuers.github import FakeGitHub
+from tests.issuers.gitlab import FakeGitLab
 from tests.issuers.iam import ACCOUNT, KEY, FakeIam
 from tests.issuers.keycloak import REALM, REALM_ID, FakeKeycloak
 from tests.issuers.kubernetes import SPACE, FakeKubernetes
@@ -80,6 +81,12 @@ def entra(identifier: str, *acts: str, since: int | None = None) -> Case:
 def github(identifier: str, *acts: str) -> Case:
     """Write a case of GitHub down."""
     return case("github", GITHUB, FakeGitHub, identifier, *acts)
+
+
+def gitlab(identifier: str, act: str) -> Case:
+    """Write a case of GitLab down; the act is below /api/v4."""
+    whole = act.replace(" ", " /api/v4/", 1)
+    return case("gitlab", OKTA, FakeGitLab, identifier, whole)
 
 
 def openai(identifier: str, act: str) -> Case:
@@ -159,6 +166,15 @@ CASES = {
         github("github.installation:7", "DELETE /app/installations/7"),
         github("github.deploy_key:12", "DELETE /repos/Acme/two/keys/12"),
         github("github.secret_alert:Acme/one#3", "POST /credentials/revoke"),
+        gitlab("gitlab.personal_access_token:issuer.example/42",
+               "DELETE personal_access_tokens/42"),
+        gitlab("gitlab.project_access_token:issuer.example/5/44",
+               "DELETE projects/5/access_tokens/44"),
+        gitlab("gitlab.group_access_token:issuer.example/6/45",
+               "DELETE groups/6/access_tokens/45"),
+        gitlab("gitlab.deploy_token:issuer.example/projects/5/103",
+               "DELETE projects/5/deploy_tokens/103"),
+        gitlab("gitlab.user:issuer.example/7", "POST users/7/block"),
         openai("openai.api_key:key_1", "projects/p-2/api_keys/key_1"),
         openai("openai.service_account:sa-1", "projects/p-2/service_accounts/sa-1"),
         openai("openai.user:user-1", "users/user-1"),

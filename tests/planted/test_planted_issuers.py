@@ -20,11 +20,13 @@ pytestmark = [pytest.mark.planted, pytest.mark.timeout(300)]
 COPIED: Final = (
     *PRODUCT, "pyproject.toml", "docs", "tests/conftest.py", "tests/issuers",
     "tests/unit/test_issuers.py", "tests/unit/test_issuer_ways.py",
-    "tests/unit/test_issuer_webhook.py", "tests/unit/test_ending_above.py",
+    "tests/unit/test_issuer_gitlab.py", "tests/unit/test_issuer_webhook.py",
+    "tests/unit/test_ending_above.py",
     "tests/ending_world.py", "tests/virtual.py",
 )  # fmt: skip
 ALL: Final = "tests/unit/test_issuers.py"
 WAYS: Final = "tests/unit/test_issuer_ways.py"
+GITLAB: Final = "tests/unit/test_issuer_gitlab.py"
 HOOK: Final = "tests/unit/test_issuer_webhook.py"
 ABOVE: Final = "tests/unit/test_ending_above.py"
 ROOM: Final = "streams/actuators"
@@ -104,6 +106,19 @@ BUGS: Final = {
     "a key in a repository that nobody sees is gone": Wrong(
         Change(f"{ROOM}/github/ways.py", '.get("repository_selection") == "all":',
                '.get("repository_selection"):'), WAYS
+    ),
+    "what GitLab hides is gone": Wrong(
+        Change(f"{ROOM}/gitlab/ways.py", '.get("is_admin") is True:',
+               '.get("is_admin") is not False:'), GITLAB
+    ),
+    "who waits for an approval is gone": Wrong(
+        Change(f"{ROOM}/gitlab/ways.py",
+               "(state == _WAITS and wanted is WantedEnd.ENDED)",
+               "(state == _WAITS and wanted is not WantedEnd.ENDED)"), GITLAB
+    ),
+    "an id of another instance is one of ours": Wrong(
+        Change(f"{ROOM}/gitlab/ways.py", "if instance == self.instance else None",
+               "if instance else None"), GITLAB
     ),
     "a next page elsewhere gets the token": Wrong(
         Change(f"{ROOM}/entra/ways.py",

@@ -1,0 +1,1 @@
+"""GitLab: access tokens, deploy tokens and users of one instance."""
