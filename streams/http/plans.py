@@ -105,6 +105,7 @@ class Plans:
     _written: Callable[[], str]
     _fresh_id: Callable[[], str]
     reach: ReachSource | None = field(default=None, init=False)
+    _under_way: set[str] = field(factory=set, init=False)
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes."""
@@ -164,6 +165,23 @@ class Plans:
         """Order what was planned, unless something changed since."""
         holder = self._tokens.holder(request, "revoker")
         anyway, reason = _given(await json_object(request, holder))
+        identity = request.match_info["id"]
+        if identity in self._under_way:
+            raise _conflict("under way", "somebody applies it now: look at the plan")
+        self._under_way.add(identity)
+        try:
+            return await self._applied(request, holder, reason, anyway=anyway)
+        finally:
+            self._under_way.discard(identity)
+
+    async def _applied(
+        self,
+        request: web.Request,
+        holder: CredentialHolder,
+        reason: str | None,
+        *,
+        anyway: bool,
+    ) -> web.Response:
         plan = await self._plan(request)
         if plan.applied is not None:
             raise _conflict("applied already", "plan it anew", applied=plan.applied)

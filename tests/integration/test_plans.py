@@ -314,3 +314,17 @@ async def test_an_order_is_shown_and_given_at_the_command_line(tmp_path: Path) -
         assert (code, "applied already" in said) == (1, True)
         code, said = await typed(run, "apply", "none")
         assert (code, "no such plan" in said) == (2, True)
+
+
+async def test_of_two_who_apply_a_plan_at_once_one_does(tmp_path: Path) -> None:
+    """A second not-before would end what was issued after the first."""
+    async with running(tmp_path) as run:
+        await grow(run, {"identifier": TOP}, *map(below, range(3)))
+        plan = await planned(run)
+        path = f"/v1/plans/{plan['id']}/apply"
+        answers = await asyncio.gather(
+            *(run.post(path, "revoker", {}) for _ in range(4))
+        )
+        assert sorted(status for status, _ in answers) == [201, 409, 409, 409]
+        _, audit = await run.get("/v1/audit")
+        assert str(audit).count(f"as of plan {plan['id']}") == 1
