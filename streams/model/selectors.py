@@ -126,11 +126,16 @@ class Selector:
 
     @property
     def aspect(self) -> str:
-        """Aspect of what is ended by it, unless another one is given.
+        """Aspect of what is ended by it, where no other one is given."""
+        return self.aspect_of("")
 
-        So a lift by the same selector ends that, and nothing else on its target.
+    def aspect_of(self, given: str) -> str:
+        """Aspect of what is ended by it, with one that an operator gives, if any.
+
+        The selector is a part of it: a lift by the same selector and the same aspect
+        ends that, and nothing else on its target.
         """
-        text = self.text()
+        text = f"{given} {self.text()}" if given else self.text()
         if len(text) <= MOST_ASPECT:
             return text
         return "sha256:" + hashlib.sha256(text.encode()).hexdigest()

@@ -143,6 +143,23 @@ def test_a_selector_is_lifted_by_itself_alone() -> None:
     assert other.aspect == "label.a=1"
 
 
+def test_an_aspect_lifts_what_was_suspended_by_the_same_selector_alone() -> None:
+    """Of two selectors on one label, suspended for one case, the other one stays."""
+    first, second = "label.a=1,kind=jwt.jti", "label.a=1"
+    endings = [
+        EndingOrder.read("suspend", {"where": where, "aspect": "case-7"}, NOW)
+        for where in (first, second)
+    ]
+    made = lift(where=first, aspect="case-7")
+    (lifted,) = made.facts
+    assert isinstance(lifted, Lift)
+    assert "aspect case-7" in made.summary
+    assert [lifted.aspect == each.aspect for each in endings] == [True, False]
+    (whole,) = lift(where=first).facts
+    assert isinstance(whole, Lift)
+    assert whole.aspect not in {each.aspect for each in endings}
+
+
 def lift(**body: Any) -> acts.OperatorAct:
     """Lift two names."""
     names = (AGENT, ROLE)

@@ -107,7 +107,7 @@ def selector_of(body: Mapping[str, Any]) -> Selector | None:
 
 
 def aspect_of(body: Mapping[str, Any], where: Selector | None) -> str:
-    """Read the aspect of an order; that of a selector is its own, unless one is given.
+    """Read the aspect of an order; that of a selector names the selector, too.
 
     Raises:
         ActError: it is no text.
@@ -115,7 +115,7 @@ def aspect_of(body: Mapping[str, Any], where: Selector | None) -> str:
     aspect = body.get("aspect") or ""
     if not isinstance(aspect, str) or len(aspect) > MAX_NAME:
         raise ActError(f"aspect is a text of at most {MAX_NAME} characters")
-    return aspect or ("" if where is None else where.aspect)
+    return aspect if where is None else where.aspect_of(aspect)
 
 
 def begins_at(value: Any, now: int) -> int:
@@ -176,7 +176,8 @@ def lifting(
         said = said_by(then, event_id=f"{event_id}/{number}")
         facts.append(Lift(**said, target=name, aspect=aspect))
     summary = f"lift {called(names) if where is None else where_called(where)}"
-    summary += f", aspect {aspect}" if aspect and where is None else ""
+    own = "" if where is None else where.aspect
+    summary += f", aspect {aspect}" if aspect != own else ""
     summary += f", as {origin.authority}"
     summary += f", at {rfc3339(at)}" if due_at else ""
     return OperatorAct(
