@@ -41,10 +41,11 @@ from streams.stages.ingest.ingress import Origin
 from streams.stages.ingest.order_names import digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from agents_registry.facts import Fact
     from agents_registry.identifiers import Identifier
+    from agents_registry.steps import Steps
     from streams.ports.keyed_store import KeyedStore
     from streams.services.ingest import Intake
     from streams.services.intake import Acceptance
@@ -89,6 +90,7 @@ class ApprovalQueue:
     schedule: Schedule = field(init=False)
     seen: tuple[Pending, ...] = field(factory=lambda: (), init=False)
     _deciding: asyncio.Lock = field(factory=asyncio.Lock, init=False)
+    _read: dict[str, tuple[bytes, Pending | None]] = field(factory=dict, init=False)
 
     async def take(
         self, act: OperatorAct, origin: Origin, actor: str, person: str
@@ -200,7 +202,7 @@ class ApprovalQueue:
         """Write an act that waits, or keep it for its time; None: there is none.
 
         Raises:
-            UndecidedError: it is void, or the person proposed it.
+            UndecidedError: it cannot be written so, or the person proposed it.
             FullError: too many orders wait for their time.
             NotWrittenError: it is not written; it waits on.
         """
@@ -220,8 +222,10 @@ class ApprovalQueue:
             facts = await self._facts(pending, origin.received_at)
             written = await self._log.facts(facts, origin, actor=actor, action=action)
             # After a crash in between it can be approved again: the same facts.
-            if not written.dead_letters:
-                await self._settled(pending)
+            if written.dead_letters:
+                text = "it does not fit the log's schema, and nothing is written"
+                raise UndecidedError(f"{text}: reject it")
+            await self._settled(pending)
             return written
 
     async def _facts(self, pending: Pending, now: int) -> Sequence[Fact]:
@@ -271,15 +275,23 @@ class ApprovalQueue:
 
     async def _all(self) -> list[Pending]:
         await self._kept.catch_up()
-        found = []
-        for body in self._kept.items(PENDING).values():
-            try:
-                found.append(Pending.load(body))
-            except ValueError as error:  # of another version; nobody can approve it
-                log.warning("pending_not_read", error=str(error))
+        bodies = self._kept.items(PENDING)
+        found = await in_turns(self._reading(bodies))
         found.sort(key=lambda each: (each.proposed_at, each.id))
         self.seen = tuple(found)
         return found
+
+    def _reading(self, bodies: Mapping[str, bytes]) -> Steps[list[Pending]]:
+        """Read what waits; a body that was read before is not read again."""
+        read: dict[str, tuple[bytes, Pending | None]] = {}
+        for name, body in bodies.items():
+            yield
+            known = self._read.get(name)
+            if known is None or known[0] != body:
+                known = body, _loaded(body)
+            read[name] = known
+        self._read = read
+        return [pending for _, pending in read.values() if pending is not None]
 
     async def _one(self, identity: str) -> Pending | None:
         found = [each for each in await self._all() if each.id == identity]
@@ -314,3 +326,11 @@ class ApprovalQueue:
             received_at=self._clock(),
             ingress_key=actor,
         )
+
+
+def _loaded(body: bytes) -> Pending | None:
+    try:
+        return Pending.load(body)
+    except ValueError as error:  # of another version; nobody can approve it
+        log.warning("pending_not_read", error=str(error))
+        return None

@@ -27,7 +27,7 @@ from streams.services.approval_queue import FullError
 from streams.services.intake import NotWrittenError, not_applied, tell
 from streams.services.order_parts import IncompleteError, keep_parts, names_of, without
 from streams.stages.ingest import blast
-from streams.stages.ingest.approvals import HELD, Pending
+from streams.stages.ingest.approvals import HELD, Pending, UndecidedError
 from streams.stages.ingest.ingress import Origin
 
 if TYPE_CHECKING:
@@ -217,8 +217,9 @@ class Schedule:
         """Write an order whose time has come, or keep it where its reach holds it."""
         origin = self._origin(order)
         try:
+            order.check_effect(origin.received_at)
             names = await asyncio.to_thread(names_of, self._kept, order)
-        except IncompleteError as error:
+        except (IncompleteError, UndecidedError) as error:
             await self._give_up(order, str(error))
             return
         facts = await in_turns(order.writing(origin.received_at, names))

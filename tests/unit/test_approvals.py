@@ -31,6 +31,7 @@ from agents_registry.presentation import Presented
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
 from agents_registry.verdict import judge
+from enforcement import turns
 from schemas import entries
 from streams.http.auth import CredentialHolder
 from streams.http.decisions import take
@@ -346,7 +347,8 @@ async def test_what_does_not_fit_the_log_waits_on() -> None:
     waiting = await made.take(ACT, ORIGIN, "laptop", "alice")
     assert isinstance(waiting, Pending)
     log.misfit = 1
-    await made.approve(waiting.id, "bobs", "bob")
+    with pytest.raises(UndecidedError, match="nothing is written: reject it"):
+        await made.approve(waiting.id, "bobs", "bob")
     assert await made.waiting() == [waiting]
 
 
@@ -512,3 +514,53 @@ def test_what_is_not_said_is_asked_for(body: dict[str, Any], says: str) -> None:
     """Before anything is proposed."""
     with pytest.raises(ActError, match=says):
         acts.distrust(body | {"reason": "r"}, ORIGIN, "e")
+
+
+async def test_what_would_have_ended_is_not_approved() -> None:
+    """Its answer would comfort: nothing would be denied by it. It waits on."""
+    made, _, log = desk()
+    ends = attrs.evolve(CAUSE, effect=Effect.SUSPEND, until=PROPOSED)
+    kept = blast.held(ends, 3)
+    await made.keep(kept, "hook")
+    with pytest.raises(UndecidedError, match="has no effect: give the order") as no:
+        await made.approve(kept.id, "bobs", "bob")
+    assert no.value.expired
+    assert log.written == []
+    assert await made.waiting() == [kept]
+    later = blast.held(attrs.evolve(ends, until=PROPOSED + 1), 3)
+    await made.keep(later, "hook")
+    assert await made.approve(later.id, "bobs", "bob")
+
+
+async def test_what_waits_is_read_once_and_in_turns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else a source that fills the list holds the loop at each further revocation."""
+    made, shelf, _ = desk()
+    for number in range(100):
+        kept = pending(id=f"h{number}", kind=HELD)
+        await shelf.put(PENDING, kept.id, kept.dump())
+    monkeypatch.setattr(turns, "TURN_SECONDS", 0)
+    loads: list[bytes] = []
+    load = Pending.load
+
+    def counted(body: bytes) -> Pending:
+        loads.append(body)
+        return load(body)
+
+    monkeypatch.setattr(Pending, "load", counted)
+    looking = asyncio.ensure_future(made.waiting())
+    others = 0
+    while not looking.done():
+        await asyncio.sleep(0)
+        others += 1
+    assert len(looking.result()) == len(loads) == 100
+    assert others >= 100
+    await made.keep(pending(id="h100", kind=HELD), "hook")
+    again = pending(id="h1", kind=HELD, summary="lift y")
+    await shelf.put(PENDING, again.id, again.dump())
+    await shelf.put(PENDING, "h2", None)
+    seen = {each.id: each.summary for each in await made.waiting()}
+    assert len(seen) == 100
+    assert (seen["h1"], "h2" in seen) == ("lift y", False)
+    assert len(loads) == 102

@@ -75,9 +75,12 @@ class World:
             await self.kept.forget(put.kind, put.name)
         return done
 
-    async def order(self, *names: Identifier, act: str = "revoke", **more: Any) -> str:
+    async def order(
+        self, *names: Identifier, act: str = "revoke", lasts: str = "", **more: Any
+    ) -> str:
         """Order something for later; give the id of what waits."""
         body = {"at": "1970-01-01T00:33:20Z", "reason": "r"}
+        body |= {"for": lasts} if lasts else {}
         ending = EndingOrder.read(act, body, NOW)
         causes = tuple(
             ending.cause(name, ORIGIN, f"o1/{number}", "laptop")
@@ -361,3 +364,19 @@ async def test_nothing_of_an_order_is_kept_that_cannot_be(world: World) -> None:
     with pytest.raises(NotWrittenError):
         await world.order()
     assert world.kept.items(PENDING) == {}
+
+
+@pytest.mark.parametrize(("late", "carried_out"), [(59, True), (60, False)])
+async def test_what_would_have_ended_by_itself_is_told(
+    world: World, late: int, *, carried_out: bool
+) -> None:
+    """No audit line says of an order that has no effect that it was carried out."""
+    await world.order(act="suspend", lasts="1m")
+    world.now = DUE + late * SECOND
+    await world.first.carry_out()
+    assert bool(world.taken) is carried_out
+    assert world.left == {}
+    if not carried_out:
+        detail = world.log.signals[-1]["detail"]
+        assert detail.startswith("the scheduled order o1 was not carried out: it would")
+        assert detail in world.log.acts[-1]

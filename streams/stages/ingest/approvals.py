@@ -16,6 +16,7 @@ from attrs import frozen
 
 from agents_registry.facts import Cause, Lift, from_plain, to_plain
 from agents_registry.steps import finish
+from streams.model.times import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,6 +109,22 @@ class Pending:
         """Whether it waited too long."""
         return self.expires_at is not None and now >= self.expires_at
 
+    @property
+    def ends_at(self) -> int | None:
+        """When the first of what it writes ends by itself (ns); None: never."""
+        ends = [one.until for one in self.facts if isinstance(one, Cause)]
+        return min((end for end in ends if end is not None), default=None)
+
+    def check_effect(self, now: int) -> None:
+        """Refuse to write what has no effect any more: nobody is to rely on it.
+
+        Raises:
+            UndecidedError: it would have ended by itself by now.
+        """
+        if self.ends_at is not None and now >= self.ends_at:
+            text = f"it would have ended at {rfc3339(self.ends_at)}, and has no effect"
+            raise UndecidedError(f"{text}: give the order again", expired=True)
+
     def check_approval(self, person: str, credential: str, now: int) -> None:
         """Check who approves it.
 
@@ -117,7 +134,7 @@ class Pending:
             now: ns since 1970.
 
         Raises:
-            UndecidedError: it is void, or the person proposed it.
+            UndecidedError: it is void, has no effect, or the person proposed it.
         """
         if self.expired(now):
             text = "nobody approved it in time: propose it again"
@@ -125,6 +142,7 @@ class Pending:
         ours = {_folded(self.person), _folded(self.credential)}
         if ours & {_folded(person), _folded(credential)}:
             raise UndecidedError("you proposed it: another person has to approve it")
+        self.check_effect(now)
 
     def written(self, now: int, names: Sequence[Identifier] = ()) -> tuple[Fact, ...]:
         """Facts to write at a time (ns); ``names`` are those that are kept beside."""
