@@ -201,7 +201,8 @@ class EndingOrders:
             return later(taken.order)
         if isinstance(taken, Pending):
             return waits(taken)
-        return _written(order, taken, nobody_knows)
+        effects = await in_turns(_effects(order.causes))
+        return _written(order, taken, nobody_knows, effects)
 
     def _unknown(self, names: Sequence[Identifier]) -> Steps[list[str] | None]:
         """Return the identifiers without any fact; None where there is no table."""
@@ -230,13 +231,23 @@ def _causes(
     return tuple(causes)
 
 
+def _effects(causes: Sequence[Cause]) -> Steps[Counter[str]]:
+    found: Counter[str] = Counter()
+    for cause in causes:
+        yield
+        found[cause.effect.value] += 1
+    return found
+
+
 def _written(
-    order: GivenOrder, receipt: Acceptance, nobody_knows: list[str] | None
+    order: GivenOrder,
+    receipt: Acceptance,
+    nobody_knows: list[str] | None,
+    effects: Counter[str],
 ) -> web.Response:
     causes, ending = order.causes, order.ending
     # Whoever waits for the last of many waits for all.
     followed = causes[-1] if order.given > 1 else causes[0]
-    effects = Counter(each.effect.value for each in causes)
     answer: dict[str, Any] = {
         "id": fact_id(followed).hex(),
         "identifiers": [str(name) for name in order.names[:MOST_TOLD]],

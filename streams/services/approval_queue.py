@@ -38,7 +38,7 @@ from streams.stages.ingest.approvals import (
 )
 from streams.stages.ingest.blast import over
 from streams.stages.ingest.ingress import Origin
-from streams.stages.ingest.order_names import digest_of
+from streams.stages.ingest.order_names import digesting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -111,7 +111,7 @@ class ApprovalQueue:
         names = in_parts(act.facts) if act.order else ()
         if act.kind not in self._rules.acts and not act.over:
             if act.due_at is not None:
-                order = self._pending(act, origin, actor, person, names)
+                order = await self._pending(act, origin, actor, person, names)
                 await self.schedule.keep(order, actor, names)
                 return Scheduled(order)
             said = f"{act.summary}: {act.reason}" if act.reason else act.summary
@@ -119,11 +119,11 @@ class ApprovalQueue:
         if len(act.facts) > MOST_FACTS and not names:
             what = f"this states {len(act.facts)} facts, and one approval covers"
             raise ActError(f"{what} {MOST_FACTS}: propose it in parts")
-        pending = self._pending(act, origin, actor, person, names)
+        pending = await self._pending(act, origin, actor, person, names)
         await self.keep(pending, actor, names)
         return pending
 
-    def _pending(
+    async def _pending(
         self,
         act: OperatorAct,
         origin: Origin,
@@ -135,6 +135,7 @@ class ApprovalQueue:
         held, now = bool(act.over), origin.received_at
         expires = now + int(self._rules.expires_seconds * SECOND)
         void = None if held or act.kind not in self._rules.acts else expires
+        digest = await in_turns(digesting(map(str, names))) if names else ""
         return Pending(
             id=act.order or self.fresh_id(),
             kind=HELD if held else act.kind,
@@ -147,7 +148,7 @@ class ApprovalQueue:
             authority=origin.authority,
             facts=act.facts[:1] if names else act.facts,
             names=len(names),
-            digest=digest_of(map(str, names)) if names else "",
+            digest=digest,
             due_at=act.due_at,
         )
 

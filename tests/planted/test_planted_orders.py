@@ -99,11 +99,23 @@ BUGS: Final = {
         "if ours <= {_folded(person), _folded(credential)}:",
         "tests/unit/test_approvals.py::test_nobody_approves",
     ),
+    "what has no effect any more is approved": (
+        APPROVALS,
+        "self.check_effect(now)",
+        "",
+        "tests/unit/test_approvals.py::test_what_would_have_ended",
+    ),
     "a lift ends what other selectors suspended": (
         ACTS,
-        'return aspect or ("" if where is None else where.aspect)',
+        "return aspect if where is None else where.aspect_of(aspect)",
         "return aspect",
         "tests/unit/test_ending_orders.py::test_a_selector_is_lifted",
+    ),
+    "a lift ends what other selectors suspended for the same case": (
+        ACTS,
+        "return aspect if where is None else where.aspect_of(aspect)",
+        'return aspect or ("" if where is None else where.aspect)',
+        "tests/unit/test_ending_orders.py::test_an_aspect_lifts",
     ),
     "a condition of a selector is left out": (
         ORDERS,

@@ -27,7 +27,7 @@ from streams.model.selectors import Selector, SelectorError, is_label, label
 from streams.model.times import DAY, SECOND, rfc3339, typed_time
 from streams.stages.ingest.entitlement import OPERATORS
 from streams.stages.ingest.ingress import said_by
-from streams.stages.ingest.order_names import called, where_called
+from streams.stages.ingest.order_names import called, calling, where_called
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -175,7 +175,8 @@ def lifting(
         # Stamped: our clock, not that of the authority.
         said = said_by(then, event_id=f"{event_id}/{number}")
         facts.append(Lift(**said, target=name, aspect=aspect))
-    summary = f"lift {called(names) if where is None else where_called(where)}"
+    named = (yield from calling(names)) if where is None else where_called(where)
+    summary = f"lift {named}"
     own = "" if where is None else where.aspect
     summary += f", aspect {aspect}" if aspect != own else ""
     summary += f", as {origin.authority}"
@@ -270,7 +271,8 @@ def labelling(
             raise ActError(f"{name} is a label itself")
         facts.append(LabelSet(**_now(origin, event_id), node=name, labels=labels))
     shown = ", ".join(f"{each.kind[len(LABEL) :]}={each.value}" for each in labels)
-    summary = f"set the labels of {called(names)} to {shown or 'none'}"
+    named = yield from calling(names)
+    summary = f"set the labels of {named} to {shown or 'none'}"
     summary += f", as {origin.authority}"
     return OperatorAct("labels", summary, reason, tuple(facts))
 
