@@ -13,7 +13,7 @@ import asyncio
 import hashlib
 import itertools
 import sqlite3
-from contextlib import closing
+from contextlib import asynccontextmanager, closing
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -28,6 +28,7 @@ from streams.engines.embedded.data_folder import MOVED_FILE, make_tables
 from streams.engines.embedded.restore import alone
 from streams.engines.kafka.client.log_reader import reading
 from streams.engines.kafka.client.publisher import Publisher
+from streams.engines.kafka.clock.heartbeats import Heart
 from streams.engines.kafka.ingress.compacted_store import CompactedStore
 from streams.engines.kafka.records.accesses import access_records, signal_records
 from streams.engines.kafka.records.codec import (
@@ -60,16 +61,16 @@ from streams.stages.ingest.ingress import Origin
 from streams.stages.notify.state import DEAD
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
     from pathlib import Path
 
     from agents_registry.identifiers import Vocabulary
-    from streams.engines.kafka.records.codec import Outgoing
+    from streams.engines.kafka.records.codec import Genesis, Outgoing
     from streams.settings.kafka import KafkaSettings
 
 PAGE: Final = 2_000  # facts that are written, and acked, at once
 ACK_SECONDS: Final = 60.0
-BY: Final = "migrate"  # whose blocks of accesses these are
+BY: Final = "migrate"  # whose blocks of accesses, and heartbeats, these are
 # Credentials name their lists for as long as they live. The log is another one there,
 # so no index of these lists is given any more.
 MOVED_KINDS: Final = {
@@ -135,7 +136,8 @@ class Migration:
             self._assert_ready(db, leave_alerts=leave_alerts)
             geneses = await assert_layout(self.kafka, [ACCESS, SOURCES])
             async with Publisher(self.kafka, ACK_SECONDS) as publisher:
-                facts, there = await self._move_facts(db, publisher)
+                async with self._beating(geneses[self._number], publisher):
+                    facts, there = await self._move_facts(db, publisher)
                 failpoint("migrate.facts_written")
                 await self._move_state(db, publisher)
                 await self._move_accesses(db, publisher)
@@ -178,6 +180,27 @@ class Migration:
                 f"{held} revocations are held for their reach: start the server, and "
                 "approve or reject them with `rescind approvals`"
             )
+
+    @asynccontextmanager
+    async def _beating(
+        self, genesis: Genesis, publisher: Publisher
+    ) -> AsyncIterator[None]:
+        """Beat for the length of a block, as whoever writes facts must.
+
+        Facts move the partition's end, and other writers take that for heartbeats.
+        """
+        topic = self.kafka.topic(FACTS)
+        heart = Heart(topic, BY, {self._number: genesis}, self.clock)
+        failed: Exception | None = None
+        async with asyncio.TaskGroup() as tasks:
+            beating = tasks.create_task(heart.run(publisher))
+            try:
+                yield
+            except Exception as error:  # noqa: BLE001 - raised below, in no group
+                failed = error
+            beating.cancel()
+        if failed is not None:
+            raise failed
 
     async def _move_facts(
         self, db: sqlite3.Connection, publisher: Publisher
