@@ -17,8 +17,10 @@ from streams.engines.kafka.relay.relayed_roll import RelayedRoll
 from streams.engines.kafka.relay.relayed_table import RelayedTable
 from streams.engines.upstream.passed_table import PassedStanding
 from streams.http import passed_feed
+from streams.http.feed import FeedServer
 from streams.http.passed_feed import _Passage
 from streams.services.spread_tail import SpreadTail
+from tests.unit import test_feed_for_relays as level
 from tests.unit import test_kafka_relay as relay
 from tests.unit import test_passed_feed as passed
 from tests.unit import test_passed_log as passed_log
@@ -142,6 +144,15 @@ def takes_any_answer_for_one_that_facts_overtook(patch: pytest.MonkeyPatch) -> N
     patch.setattr(_Passage, "_ask", ask)
 
 
+def answers_before_it_is_level(patch: pytest.MonkeyPatch) -> None:
+    """Prove nothing to guards whose facts another server sent."""
+
+    async def reach(*_: object) -> None:
+        return
+
+    patch.setattr(FeedServer, "_reach", reach)
+
+
 def waits_for_an_upstream_that_is_gone(patch: pytest.MonkeyPatch) -> None:
     """Keep a guard whose pings nobody answers."""
     patch.setattr(passed_feed, "REGISTERING", 1 << 30)
@@ -171,6 +182,9 @@ BUGS: dict[Callable[[pytest.MonkeyPatch], None], Any] = {
     passes_a_late_upstream_on: (passed.test_a_pong_below_what_was_sent_proves_nothing),
     takes_any_answer_for_one_that_facts_overtook: (
         passed.test_an_upstream_that_lacks_what_was_sent_proves_nothing
+    ),
+    answers_before_it_is_level: (
+        level.test_a_server_that_is_behind_by_a_moment_answers_when_it_is_level
     ),
     waits_for_an_upstream_that_is_gone: (
         partial(
