@@ -38,7 +38,7 @@ class FakeGitLab(FakeIssuer):
         bots: number of the token, by the folder that has it.
         deploys: deploy tokens by the folder that has them.
         users: states by number.
-        admin: an administrator asks.
+        admin: an administrator asks, with what Admin Mode wants.
     """
 
     tokens: dict[int, dict[str, Any]] = field(
@@ -61,8 +61,10 @@ class FakeGitLab(FakeIssuer):
         """Answer as the REST API does."""
         parts = asked.path.removeprefix(f"{API}/").split("/")
         match asked.method, parts:
-            case "GET", ["user"]:
-                return json({"id": 1, **({"is_admin": True} if self.admin else {})})
+            case "GET", ["user"]:  # with Admin Mode too, whatever the scope
+                return json({"id": 1, "is_admin": True})
+            case "GET", ["deploy_tokens"]:
+                return json([]) if self.admin else json({"message": "403"}, 403)
             case _, ["users", user, *rest]:
                 return self._user(int(user), rest)
             case "GET", ["personal_access_tokens"]:

@@ -108,8 +108,7 @@ BUGS: Final = {
                '.get("repository_selection"):'), WAYS
     ),
     "what GitLab hides is gone": Wrong(
-        Change(f"{ROOM}/gitlab/ways.py", '.get("is_admin") is True:',
-               '.get("is_admin") is not False:'), GITLAB
+        Change(f"{ROOM}/gitlab/ways.py", "    await api.objects(call)\n", ""), GITLAB
     ),
     "who waits for an approval is gone": Wrong(
         Change(f"{ROOM}/gitlab/ways.py",
