@@ -248,8 +248,9 @@ class Lineage:
 
     def label(self, node: int, labels: Iterable[int]) -> None:
         """Put the labels of a node in the place of those that it had."""
-        before, now = self.labels.get(node, ()), tuple(sorted(set(labels)))
-        self._left.update((node, label) for label in before if label not in now)
+        before, there = set(self.labels.get(node, ())), set(labels)
+        now = tuple(sorted(there))
+        self._left.update((node, label) for label in before - there)
         for label in now:
             if label not in before:
                 if (node, label) in self._left:  # it stands among them still
@@ -339,15 +340,18 @@ class Lineage:
         return edges
 
     def children(self, node: int) -> Iterator[int]:
-        """Yield the names that hang directly on this name, of a label its members."""
+        """Yield the names that hang directly on this name, of a label its members.
+
+        A label also gives itself for each member that left it, so that those who
+        count their steps count these.
+        """
         child = self._first_child[node]
         while child != NONE:
             yield child
             child = self._next_child[child]
         yield from self._more_children.get(node, ())
         for member in self._labelled.get(node, ()):
-            if node in self.labels.get(member, ()):
-                yield member
+            yield member if node in self.labels.get(member, ()) else node
 
 
 def _invert(

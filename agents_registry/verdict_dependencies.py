@@ -99,7 +99,18 @@ def shaken(fact: Fact) -> tuple[Identifier, ...] | None:
     fields = _SHAKES.get(type(fact))
     if fields is None:
         return None
-    names = [getattr(fact, name) for name in fields]
-    if isinstance(fact, Cause | Lift) and (owner := owner_in(fact.target)) is not None:
-        names.append(owner)
-    return tuple(names)
+    if isinstance(fact, Cause | Lift):
+        return met_at(fact.target)
+    return tuple(getattr(fact, name) for name in fields)
+
+
+def met_at(target: Identifier) -> tuple[Identifier, ...]:
+    """Return the names at which what stands on a target is met.
+
+    Of what an owner has that is the owner, too. Only causes were held to name one.
+    """
+    try:
+        owner = owner_in(target)
+    except ValueError:
+        owner = None
+    return (target,) if owner is None else (target, owner)

@@ -30,7 +30,7 @@ from agents_registry.lineage import (
     OWNED,
     SCOPED,
 )
-from agents_registry.verdict_dependencies import shaken
+from agents_registry.verdict_dependencies import met_at, shaken
 from enforcement.shared.clearing import SharedClearance
 from enforcement.shared.finding import SALT, place_of
 from enforcement.shared.layout import (
@@ -144,7 +144,9 @@ class TableWriter:
         words[CHANGES] += 1
         if self.complete and len(lineage) > self._written:
             self._append(len(lineage))
-        names = (fact.target,) if isinstance(fact, Withdraw) else shaken(fact) or ()
+        names = shaken(fact) or ()
+        if isinstance(fact, Withdraw):
+            names = met_at(fact.target)
         if isinstance(fact, LabelSet):
             names += fact.labels
         for name in names:

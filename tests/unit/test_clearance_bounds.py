@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agents_registry import answers, clearance, clearing
+from agents_registry.clearance import UNDONE_AT_ONCE
 from agents_registry.closure import CLOSURE_LIMIT
 from agents_registry.facts import (
     SECOND,
     Alias,
     Cause,
     Effect,
+    LabelSet,
     Lift,
     Node,
     OwnerSet,
 )
+from agents_registry.identifiers import Identifier
 from agents_registry.life import Reason
 from agents_registry.presentation import Presented
 from agents_registry.verdict import judge, judging
@@ -40,7 +43,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agents_registry.facts import Fact
-    from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
 
 pytestmark = pytest.mark.unit
@@ -269,3 +271,33 @@ def test_an_answer_hangs_on_what_has_no_value_of_its_own() -> None:
 
     registry.apply(revoke(name("v")))
     assert Reason.REVOKED is ask(registry, name("w")).reason
+
+
+def test_a_fact_costs_no_more_for_those_who_left_a_label() -> None:
+    """Whatever follows those that have one counts them, and stops in time."""
+    label, other = Identifier("label.model", "old"), Identifier("label.model", "new")
+    registry, costs = table([]), []
+    for count in (UNDONE_AT_ONCE, 4 * UNDONE_AT_ONCE):
+        for at, one in ((1, label), (2, other)):
+            said = SAID | {"version": at * SECOND}
+            for number in range(count):
+                registry.apply(LabelSet(node=name(number), labels=(one,), **said))
+        ask(registry, name(0), label)
+        end = Cause(target=label, effect=Effect.SUSPEND, at=count, **SAID)
+        costs.append(operations(partial(registry.apply, end)))
+
+    assert costs[1] < 1.5 * costs[0]
+
+
+def test_another_label_set_costs_as_much_as_it_has() -> None:
+    """And not that times what the node had before."""
+    costs = []
+    for count in (200, 400):
+        registry = table([])
+        for version in (1, 2):
+            labels = [Identifier("label.x", f"{version}/{n}") for n in range(count)]
+            said = SAID | {"version": version * SECOND}
+            fact = LabelSet(node=name(0), labels=tuple(labels), **said)
+            costs.append(operations(partial(registry.apply, fact)))
+
+    assert costs[3] < 2.6 * costs[1]

@@ -150,6 +150,30 @@ def test_a_narrow_on_what_an_owner_has_limits_it_in_a_shared_table(
     assert shared.guard().check(TOKEN, scope="s|read").allowed
 
 
+def test_a_withdraw_frees_what_an_owner_has_in_a_shared_table(shared: Host) -> None:
+    """The row of the owner is written again, not that of the target alone."""
+    owner = Identifier("person.id", "ann")
+    shared.merge(said(OwnerSet, 1, node=AGENT, owners=(owner,)))
+    cause = suspended(Identifier("owner.of", str(owner)), 2)
+    shared.merge(cause)
+    assert not shared.guard().check(TOKEN).allowed
+
+    target, kind = Identifier("owner.of", str(owner)), Cause.NAME
+    shared.merge(
+        said(Withdraw, 3, fact_id=fact_id(cause).hex(), kind=kind, target=target)
+    )
+
+    assert shared.guard().check(TOKEN).allowed
+
+
+def test_a_lift_on_what_no_owner_has_stops_no_writer(shared: Host) -> None:
+    """A lift is not held to name an owner; the table goes on."""
+    shared.merge(said(Lift, 1, target=Identifier("owner.of", "nobody")))
+
+    assert not shared.writer.failed
+    assert shared.guard().check(TOKEN).allowed
+
+
 def test_a_label_makes_nobody_known(shared: Host) -> None:
     """It counts as a known parent in a shared table, and as no name in any."""
     label = Identifier("label.team", "payments")

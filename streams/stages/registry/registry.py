@@ -25,10 +25,11 @@ from agents_registry.facts import (
     OwnerSet,
     Withdraw,
 )
-from agents_registry.identifiers import ATTRIBUTE, Identifier, owner_in
+from agents_registry.identifiers import ATTRIBUTE, Identifier
 from agents_registry.lineage import NONE
 from agents_registry.shown_way import shown_way
 from agents_registry.sweep import Sweep
+from agents_registry.verdict_dependencies import met_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -79,15 +80,14 @@ def root(registry: Registry, fact: Fact, uncaused: Uncaused) -> Identifier | Non
         return None
     touched: Identifier = getattr(fact, name)
     if isinstance(fact, Cause):
-        owner = owner_in(touched)
-        return None if fact.effect is Effect.NARROW else owner or touched
+        return None if fact.effect is Effect.NARROW else met_at(touched)[-1]
     node = registry.lineage.recall(touched)
     if node == NONE:
         return None
     if isinstance(fact, Withdraw):
         # Without a lift, an issue or an owner it may be dead, once the table that is
         # perhaps still to be built anew says so.
-        return touched
+        return met_at(touched)[-1]
     return None if uncaused.is_clear(node) else touched
 
 
