@@ -197,7 +197,7 @@ class _Clearing:
             if value & SCOPES_ABOVE:
                 nearest.add(self._clearance.nearest[up])
         nearest = self._declaring(node, nearest)
-        last, more = self._of_owners(owners)
+        last, more = yield from self._of_owners(owners)
         until, size = min(until, last), size + more
         if last < UNKNOWN_TIME & ~FINE:
             bits |= OWNERS_END
@@ -209,11 +209,17 @@ class _Clearing:
             for name in names:
                 self._values[name] = value | self._of_name(name, limits)
 
-    def _of_owners(self, owners: Iterable[Iterable[int]]) -> tuple[int, int]:
+    def _of_owners(
+        self, owners: Sequence[Iterable[int]]
+    ) -> Generator[int, None, tuple[int, int]]:
         """Until when one of each set lives, and the size of all."""
         until, size = UNKNOWN_TIME, 0
-        if self._registry.selecting and any(map(self._is_selecting, chain(*owners))):
-            until = NO_TIME  # a cause stands on what one of them has
+        for owner in set(chain(*owners)) if self._registry.selecting else ():
+            names = self._lineage.others(owner, CLOSURE_LIMIT)
+            yield len(names)
+            if self._is_selecting(names):
+                until = NO_TIME  # a cause stands on what one of them has
+                break
         for some in owners:
             last = NO_TIME
             for owner in some:
@@ -223,11 +229,10 @@ class _Clearing:
             until = min(until, last)
         return until, size
 
-    def _is_selecting(self, owner: int) -> bool:
-        """Whether a cause stands on what an owner has, by any of its names."""
-        selecting = self._registry.selecting
-        names = self._lineage.others(owner, CLOSURE_LIMIT)
-        return len(names) == CLOSURE_LIMIT or not selecting.keys().isdisjoint(names)
+    def _is_selecting(self, names: Sequence[int]) -> bool:
+        """Whether a cause stands on what an owner of some names has."""
+        selecting = self._registry.selecting.keys()
+        return len(names) == CLOSURE_LIMIT or not selecting.isdisjoint(names)
 
     def _limits(
         self, names: Sequence[int], mark: int, nearest: Collection[int]

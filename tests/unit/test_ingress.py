@@ -339,6 +339,13 @@ def test_a_revocation_that_names_nothing_is_a_critical_finding() -> None:
             ),
             "too_many",
         ),
+        (
+            lifecycle(
+                "issue",
+                labels=tuple(Identifier("label.tag", str(n)) for n in range(65)),
+            ),
+            "too_many",
+        ),
     ],
 )
 def test_bounds_what_one_event_may_say(record: Lifecycle, reason: str) -> None:

@@ -20,7 +20,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.identifiers import LABEL, MAX_VALUE_BYTES, Identifier
-from streams.model.declared_entry import MAX_LABELS
 from streams.model.records import ENDING_EFFECTS, Access, DeadLetter, Lifecycle, Parent
 from streams.model.times import sound_time
 from streams.sources.reading.dialect import DialectEvent, EventReader, read_time
@@ -224,7 +223,7 @@ def _labels(rule: Rule, body: dict[str, Any]) -> tuple[Identifier, ...] | None:
         for key, path in rule.labels.items()
         for value in _texts(path, "", body)
     }
-    return tuple(found)[:MAX_LABELS] or None
+    return tuple(found) or None
 
 
 def _scope(rule: Rule, body: dict[str, Any]) -> tuple[str, ...] | None:

@@ -27,7 +27,12 @@ from agents_registry.facts import (
 )
 from agents_registry.identifiers import MAX_VALUE_BYTES, Identifier
 from agents_registry.presentation import MOST_IDENTIFIERS
-from streams.model.declared_entry import MAX_ALIASES, MAX_OWNERS, MAX_PARENTS
+from streams.model.declared_entry import (
+    MAX_ALIASES,
+    MAX_LABELS,
+    MAX_OWNERS,
+    MAX_PARENTS,
+)
 from streams.model.findings import FindingKind
 from streams.model.records import Access, DeadLetter, Lifecycle
 from streams.stages.access.uses import AccessEvent, seen
@@ -53,7 +58,8 @@ TOO_LONG: Final = (
 )
 TOO_MANY: Final = (
     f"too_many: more than {MAX_ALIASES} names, {MAX_PARENTS} parents, {MAX_OWNERS} "
-    f"owners or {MAX_TIES} further edges; look at the event at the source"
+    f"owners, {MAX_LABELS} labels or {MAX_TIES} further edges; look at the event at "
+    "the source"
 )
 TOO_MANY_PRESENTED: Final = (
     f"too_many: a use presents more than {MOST_IDENTIFIERS} identifiers; "
@@ -228,6 +234,7 @@ def _refusal(
             kinds = sorted({target.kind for target in targets(fact) or ()})
             return UNAUTHORISED.format(origin.authority, ", ".join(kinds))
     few = len(record.identifiers) <= MAX_ALIASES and len(record.owners) <= MAX_OWNERS
+    few = few and len(record.labels or ()) <= MAX_LABELS
     return None if few and _few_edges(record) else TOO_MANY
 
 
