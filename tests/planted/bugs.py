@@ -406,8 +406,8 @@ BUGS = (
     bug(
         "who leaves a team is contained with it",
         "lineage.py",
-        "now = self.labels.get(node, ()), tuple(sorted(set(labels)))",
-        "now = self.labels.get(node, ()), tuple({*self.labels.get(node, ()), *labels})",
+        "there = set(self.labels.get(node, ())), set(labels)",
+        "there = set(), {*self.labels.get(node, ()), *labels}",
         topics=("labels",),
     ),
     bug(

@@ -52,7 +52,7 @@ BUGS = {
         WRITING, 'columns["row"][node] = self._row(node, fact)', "pass"
     ),
     "what was taken back stands": Change(
-        WRITING, "(fact.target,) if isinstance", "() if isinstance"
+        WRITING, "names = met_at(fact.target)", "names = ()"
     ),
     "the horizon stays": Change(
         WRITING,
