@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 
 from schemas.codec import bundled
+from streams.apps.builders.kafka_log import LATE_SECONDS
 from streams.engines.kafka.client.publisher import Acked, NotAckedError
 from streams.engines.kafka.clock.heartbeats import Heart
 from streams.engines.kafka.records.codec import Genesis
@@ -69,6 +70,7 @@ class Partitions:
         """Begin."""
         self.ends = {0: 10, 1: 20}
         self.at: dict[int, list[float]] = {0: [], 1: []}
+        self.by: dict[str, list[float]] = {}
         self.handed: Counter[tuple[str, int]] = Counter()
         self.lost: set[int] = set()
         self.cut_off: dict[str, float] = {}  # until when, from the second one
@@ -86,7 +88,8 @@ class Partitions:
             if number in self.lost or cut:
                 await asyncio.sleep(LEASE)
                 raise NotAckedError("no leader")
-            self.at[number].append(asyncio.get_running_loop().time())
+            self.at[number].append(now)
+            self.by.setdefault(writer, []).append(now)
             self.ends[number] += 1
             acked.append(Acked(number, self.ends[number] - 1, self.ends[number]))
         return acked
@@ -153,6 +156,18 @@ def test_writers_take_turns_so_that_one_is_enough_for_each_partition() -> None:
         assert gaps(times) <= LEASE / 4
     assert all(heart.beats >= 9 for heart in found)  # each for its clock
     assert not any(heart.silent(20 * LEASE) for heart in found)
+
+
+def test_who_beats_seldom_is_not_taken_for_cut_off() -> None:
+    """Else it would not look whether the log is still the same."""
+    partitions = Partitions()
+
+    hearts(partitions, 4, 60 * LEASE)
+
+    assert 4 == len(partitions.by)
+    assert all(
+        gaps(times) < LATE_SECONDS - LEASE / 2 for times in partitions.by.values()
+    )
 
 
 def test_a_partition_without_a_leader_keeps_no_other_one_waiting() -> None:
