@@ -77,6 +77,7 @@ class ApprovalQueue:
         realm: of this server.
         clock: gives the time (ns).
         fresh_id: gives unique ids.
+        persons: whose a credential of the settings is, by its name.
         schedule: keeps what is to be carried out later.
         seen: what waited when it was looked at last, for metrics.
     """
@@ -87,6 +88,7 @@ class ApprovalQueue:
     _realm: str = field(kw_only=True)
     _clock: Callable[[], int] = field(kw_only=True)
     fresh_id: Callable[[], str] = field(kw_only=True)
+    _persons: Mapping[str, str] = field(factory=dict, kw_only=True)
     schedule: Schedule = field(init=False)
     seen: tuple[Pending, ...] = field(factory=lambda: (), init=False)
     _deciding: asyncio.Lock = field(factory=asyncio.Lock, init=False)
@@ -212,7 +214,11 @@ class ApprovalQueue:
             if pending is None:
                 return None
             origin = self._origin(pending, actor)
-            pending.check_approval(person, actor, origin.received_at)
+            # What a source said was proposed by whoever has its credential.
+            whose = self._persons.get(pending.credential, pending.person)
+            for proposer in {pending.person, whose}:
+                by = attrs.evolve(pending, person=proposer)
+                by.check_approval(person, actor, origin.received_at)
             action = f"approved {identity}: {pending.summary}: {pending.reason}"
             if (pending.due_at or 0) > origin.received_at:
                 order = attrs.evolve(pending, expires_at=None, approved=True)

@@ -64,7 +64,8 @@ CAUSE = Cause(
     at=1, ingress_key="hook",
 )  # fmt: skip
 PROPOSED, ENDS = 1000, 2000
-SPELLINGS = st.sampled_from(["alice", "Alice", " alice ", "ALICE\t"])
+WIDE = "".join(chr(ord(each) + 0xFEE0) for each in "alice")  # full-width letters
+SPELLINGS = st.sampled_from(["alice", "Alice", " alice ", "ALICE\t", WIDE])
 
 
 def pending(**more: Any) -> Pending:
@@ -530,6 +531,18 @@ async def test_what_would_have_ended_is_not_approved() -> None:
     later = blast.held(attrs.evolve(ends, until=PROPOSED + 1), 3)
     await made.keep(later, "hook")
     assert await made.approve(later.id, "bobs", "bob")
+
+
+async def test_nobody_approves_what_their_own_source_said() -> None:
+    """Who has the credential of a source is one person with it."""
+    made, _, log = desk()
+    made._persons = {"hook": "alice", "other": "carol"}
+    kept = blast.held(CAUSE, 3)
+    await made.keep(kept, "hook")
+    with pytest.raises(UndecidedError, match="another person"):
+        await made.approve(kept.id, "laptop", "Alice")
+    assert log.written == []
+    assert await made.approve(kept.id, "bobs", "bob")
 
 
 async def test_what_waits_is_read_once_and_in_turns(

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from streams.services.blast_limit import ReachTables
     from streams.services.ingest import Intake
     from streams.settings.access import QuotaSettings
+    from streams.settings.server import Settings
 
     MakeLimit = Callable[[dict[str, Limit], ReachTables, ApprovalQueue], BlastLimit]
 
@@ -125,6 +126,7 @@ def orders(  # noqa: PLR0913 - each by name
         realm=settings.realm,
         clock=speakers.clock,
         fresh_id=fresh_id,
+        persons=_persons(settings),
     )
     desk.schedule = Schedule(
         kept=kept,
@@ -153,6 +155,13 @@ def orders(  # noqa: PLR0913 - each by name
     )
     watch = QuotaWatch(log, speakers.own)
     return Orders(tokens, speakers, desk, operators, endings, plans, log, watch)
+
+
+def _persons(settings: Settings) -> dict[str, str]:
+    """Whose the credentials of the settings are, by their names."""
+    certificates = () if settings.tls is None else settings.tls.clients
+    of_all = (*settings.tokens, *certificates)
+    return {each.name: each.person or each.name for each in of_all}
 
 
 def _quota(given: QuotaSettings) -> Quota:

@@ -9,6 +9,7 @@ processes, writes the same facts twice, which is harmless.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
+from unicodedata import normalize
 
 import attrs
 import orjson
@@ -185,4 +186,4 @@ def in_parts(facts: Sequence[Fact]) -> tuple[Identifier, ...]:
 
 def _folded(name: str) -> str:
     """One spelling for each person, however the name is written."""
-    return name.strip().casefold()
+    return normalize("NFKC", name).strip().casefold()
