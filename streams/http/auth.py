@@ -112,6 +112,15 @@ class Tokens:
                 transport.abort()  # type: ignore[attr-defined] # of a socket
         return sorted({holder.name for kept, holder in self._tokens if kept in new})
 
+    def still(self, name: str, *roles: Role) -> bool:
+        """Whether a static token of a name counts now, with one of some roles."""
+        return any(
+            holder.name == name
+            and digest not in self._revoked
+            and holder.may(self._realm, *roles)
+            for digest, holder in self._tokens
+        )
+
     def holder(
         self, request: web.Request, *roles: Role, any_realm: bool = False
     ) -> CredentialHolder:

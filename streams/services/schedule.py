@@ -17,7 +17,7 @@ import orjson
 import structlog
 from attrs import define, evolve, field
 
-from agents_registry.facts import fact_id
+from agents_registry.facts import Cause, fact_id
 from enforcement.turns import in_turns
 from schemas import entries
 from streams.model.times import SECOND, rfc3339
@@ -73,6 +73,7 @@ class Schedule:
         realm: of this server.
         clock: gives the time (ns).
         owner: name of this process among those of the realm.
+        may_lift: tells whether a credential may still do what grants, by its name.
         limit: holds back what reaches too much, once there is a table to count in.
     """
 
@@ -82,6 +83,7 @@ class Schedule:
     _realm: str = field(kw_only=True)
     _clock: Callable[[], int] = field(kw_only=True)
     _owner: str = field(kw_only=True)
+    _may_lift: Callable[[str], bool] = field(default=lambda _: True, kw_only=True)
     limit: BlastLimit | None = field(default=None, init=False)
     _claims: dict[str, _Claim] = field(factory=dict, init=False)
     _times: dict[str, int] = field(factory=dict, init=False)
@@ -218,6 +220,7 @@ class Schedule:
         origin = self._origin(order)
         try:
             order.check_effect(origin.received_at)
+            self._check_giver(order)
             names = await asyncio.to_thread(names_of, self._kept, order)
         except (IncompleteError, UndecidedError) as error:
             await self._give_up(order, str(error))
@@ -244,6 +247,16 @@ class Schedule:
             await self._give_up(order, "it does not fit the log's schema")
             return
         await tell(self._log, signals, origin)
+
+    def _check_giver(self, order: Pending) -> None:
+        """Refuse a grant of whoever may give none any more; an end stands.
+
+        Raises:
+            UndecidedError: it is one, and no other person approved it.
+        """
+        ends = all(isinstance(one, Cause) for one in order.facts)
+        if not (ends or order.approved or self._may_lift(order.credential)):
+            raise UndecidedError(f"{order.credential} is no restorer any more")
 
     async def _hold(self, order: Pending, signals: list[dict[str, Any]]) -> None:
         """Have a second person decide on what reaches too much by now."""

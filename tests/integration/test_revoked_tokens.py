@@ -88,7 +88,11 @@ def test_what_was_revoked_stays_so_whatever_becomes_of_the_file(
     """A file that is emptied, broken or gone gives nobody a right back."""
     tokens = Tokens(Settings(**values(tmp_path)).tokens)
     add(file, "viewer")
+    assert tokens.still("viewer", "viewer")
+    assert not tokens.still("viewer", "restorer")
+    assert not tokens.still("nobody", "viewer")
     followed = RevokedTokens(file, tokens)
+    assert not tokens.still("viewer", "viewer")
     for become in ("", "nonsense\n"):
         file.write_text(become, "utf-8")
         followed.look()

@@ -184,3 +184,31 @@ def test_a_kill_between_due_and_written_loses_nothing(tmp_path: Path) -> None:
             assert time.monotonic() < end
         why = again.json("why", AGENT)
         assert (why["reason"], why["cause"]["at"]) == ("revoked", at)
+
+
+@pytest.mark.parametrize("stays", [True, False])
+async def test_a_lift_is_not_that_of_who_is_a_restorer_no_more(
+    tmp_path: Path, *, stays: bool
+) -> None:
+    """Whoever ends a stolen credential would have to look for what it scheduled."""
+    now = [time.time_ns()]
+    order = {"identifier": AGENT, "reason": "odd calls"}
+    lift = {**order, "at": rfc3339(now[0] + HOUR)}
+    people = persons()
+    async with running(tmp_path, clock=lambda: now[0], **people) as run:
+        assert (await run.post("/v1/suspensions", "revoker", order))[0] == 201
+        assert (await run.post("/v1/lifts", "alice", lift))[0] == 202
+        assert await denied(run, AGENT)
+    if not stays:
+        kept = [each for each in people["tokens"] if each["name"] != "alice"]
+        people = {"tokens": kept}
+    now[0] += 2 * HOUR
+    async with running(tmp_path, clock=lambda: now[0], **people) as run:
+
+        async def none_waits() -> bool:
+            return not await scheduled(run)
+
+        await until(none_waits)
+        assert await lives(run, AGENT) is stays
+        _, audit = await run.get("/v1/audit")
+        assert ("alice is no restorer any more" in str(audit)) is not stays

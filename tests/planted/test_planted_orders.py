@@ -99,6 +99,18 @@ BUGS: Final = {
         "if ours <= {_folded(person), _folded(credential)}:",
         "tests/unit/test_approvals.py::test_nobody_approves",
     ),
+    "a lift stands whoever has ordered it": (
+        SCHEDULE,
+        "if not (ends or order.approved or self._may_lift(order.credential)):",
+        "if not (ends or order.approved or order.credential):",
+        "tests/unit/test_schedule.py::test_a_lift_of_who",
+    ),
+    "who has a source's credential approves what it said": (
+        "streams/services/approval_queue.py",
+        "for proposer in {pending.person, whose}:",
+        "for proposer in {pending.person}:",
+        "tests/unit/test_approvals.py::test_nobody_approves_what_their",
+    ),
     "what has no effect any more is approved": (
         APPROVALS,
         "self.check_effect(now)",

@@ -9,7 +9,7 @@ import orjson
 import pytest
 from attrs import evolve
 
-from agents_registry.facts import Cause, fact_id
+from agents_registry.facts import Cause, Lift, fact_id
 from agents_registry.identifiers import Identifier
 from streams.model.times import SECOND
 from streams.ports.keyed_store import ORDER_PART, PENDING, SCHEDULE, SCHEDULE_CLAIM
@@ -380,3 +380,33 @@ async def test_what_would_have_ended_by_itself_is_told(
         detail = world.log.signals[-1]["detail"]
         assert detail.startswith("the scheduled order o1 was not carried out: it would")
         assert detail in world.log.acts[-1]
+
+
+@pytest.mark.parametrize("approved", [True, False])
+async def test_a_lift_of_who_may_lift_no_more_is_not_carried_out(
+    world: World, *, approved: bool
+) -> None:
+    """A stolen credential would end suspensions long after it was taken away."""
+    asked: list[str] = []
+
+    def may_not(name: str) -> bool:
+        asked.append(name)
+        return False
+
+    world.first._may_lift = may_not
+    lift = Lift(
+        authority="okta", event_id="o1/1", version=DUE, stamped=True,
+        received_at=NOW, target=NAME,
+    )  # fmt: skip
+    given = OperatorAct("lift", "lift x", "r", (lift,), order="o1", due_at=DUE)
+    waiting = await world.desk.take(given, ORIGIN, "laptop", "alice")
+    assert isinstance(waiting, Pending)
+    await world.first.keep(evolve(waiting, approved=approved), "laptop")
+    world.now = DUE
+    await world.first.carry_out()
+    assert world.left == {}
+    assert bool(world.taken) is approved
+    assert asked == ([] if approved else ["laptop"])
+    if not approved:
+        assert "laptop is no restorer any more" in world.log.acts[-1]
+        assert "laptop is no restorer any more" in world.log.signals[-1]["detail"]

@@ -10,6 +10,7 @@ from attrs import frozen
 
 from streams.apps.builders.hooks import secret_names
 from streams.http.acts import Acts
+from streams.http.auth import holder_of
 from streams.http.ending_orders import EndingOrders
 from streams.http.operators import Operators
 from streams.http.order_metrics import OrderMetrics
@@ -135,6 +136,7 @@ def orders(  # noqa: PLR0913 - each by name
         realm=settings.realm,
         clock=speakers.clock,
         owner=owner,
+        may_lift=partial(_may_lift, settings, tokens),
     )
     log.quotas = Quotas(
         {name: _quota(each.quota) for name, each in settings.authorities.items()},
@@ -155,6 +157,23 @@ def orders(  # noqa: PLR0913 - each by name
     )
     watch = QuotaWatch(log, speakers.own)
     return Orders(tokens, speakers, desk, operators, endings, plans, log, watch)
+
+
+def _may_lift(settings: Settings, tokens: Tokens, name: str) -> bool:
+    """Whether a credential is one of a restorer, as far as the settings tell.
+
+    Of the holders of OpenID tokens their issuer alone knows.
+    """
+    realm, label = settings.realm, name.partition(":")[0]
+    clients = () if settings.tls is None else settings.tls.clients
+    return (
+        tokens.still(name, "restorer")
+        or (":" in name and label in settings.oidc)
+        or any(
+            each.name == name and holder_of(each, realm).may(realm, "restorer")
+            for each in clients
+        )
+    )
 
 
 def _persons(settings: Settings) -> dict[str, str]:
