@@ -141,13 +141,14 @@ class Schedule:
             if not found:
                 return None
             (order,) = found
-            if self._soon(order):
+            stuck = await self._stuck(order)
+            if self._soon(order) and not stuck:
                 raise TooLateError("it is carried out by now, or within seconds")
             said = f"cancelled {identity}: {order.summary}: {reason}"
             await self._note(actor, said, order)
-            for put in (Put(SCHEDULE, identity, None), *without(order)):
+            for put in self._over(order):
                 await self._kept.forget(put.kind, put.name)
-            if self._soon(order):
+            if self._soon(order) and not stuck:
                 raise TooLateError("its time came meanwhile: look what was written")
             return order
 
@@ -292,6 +293,11 @@ class Schedule:
     def _soon(self, order: Pending) -> bool:
         until = (order.due_at or 0) - int(SOON_SECONDS * SECOND)
         return self._clock() >= until
+
+    async def _stuck(self, order: Pending) -> bool:
+        """Whether its time is long over, and nobody else is about to carry it out."""
+        long_over = (order.due_at or 0) + int(2 * CLAIM_SECONDS * SECOND)
+        return self._clock() >= long_over and await self._claimed(order)
 
     async def _note(self, actor: str, action: str, order: Pending) -> None:
         """Write an audit line on what is not done, or not yet."""

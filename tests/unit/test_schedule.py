@@ -410,3 +410,20 @@ async def test_a_lift_of_who_may_lift_no_more_is_not_carried_out(
     if not approved:
         assert "laptop is no restorer any more" in world.log.acts[-1]
         assert "laptop is no restorer any more" in world.log.signals[-1]["detail"]
+
+
+async def test_what_is_not_carried_out_for_long_can_be_cancelled(world: World) -> None:
+    """As where too much is held already; else it would wait there for ever."""
+    await world.order()
+    world.now = DUE + int(2 * CLAIM_SECONDS * SECOND) - 1
+    with pytest.raises(TooLateError, match="within seconds"):
+        await world.first.cancel("o1", "ann", "not needed")
+    world.now += 1
+    second = world.process("i1")
+    assert await second._stuck((await second.waiting())[0])
+    with pytest.raises(TooLateError, match="within seconds"):
+        await world.first.cancel("o1", "ann", "not needed")
+    assert await second.cancel("o1", "ann", "not needed")
+    await world.first.carry_out()
+    assert world.taken == []
+    assert world.left == {}
