@@ -19,7 +19,7 @@ from agents_registry.facts import fact_id
 from enforcement.turns import in_turns
 from schemas import entries
 from streams.model.times import SECOND
-from streams.ports.keyed_store import PENDING
+from streams.ports.keyed_store import PENDING, SCHEDULE
 from streams.services.intake import NotWrittenError, tell
 from streams.services.order_parts import (
     IncompleteError,
@@ -298,7 +298,13 @@ class ApprovalQueue:
                 known = body, _loaded(body)
             read[name] = known
         self._read = read
-        return [pending for _, pending in read.values() if pending is not None]
+        found = [pending for _, pending in read.values() if pending is not None]
+        return [each for each in found if not self._decided(each)]
+
+    def _decided(self, pending: Pending) -> bool:
+        """Whether it was approved and waits for its time: a crash left it here."""
+        for_later = pending.due_at is not None
+        return for_later and self._kept.get(SCHEDULE, pending.id) is not None
 
     async def _one(self, identity: str) -> Pending | None:
         found = [each for each in await self._all() if each.id == identity]

@@ -22,7 +22,7 @@ from enforcement.turns import in_turns
 from schemas import entries
 from streams.model.times import SECOND, rfc3339
 from streams.observability.failpoints import failpoint
-from streams.ports.keyed_store import SCHEDULE, SCHEDULE_CLAIM, Put
+from streams.ports.keyed_store import PENDING, SCHEDULE, SCHEDULE_CLAIM, Put
 from streams.services.approval_queue import FullError
 from streams.services.intake import NotWrittenError, not_applied, tell
 from streams.services.order_parts import IncompleteError, keep_parts, names_of, without
@@ -281,7 +281,9 @@ class Schedule:
 
     def _over(self, order: Pending) -> list[Put]:
         """Bodies to forget once an order was carried out."""
-        ids = [Put(kind, order.id, None) for kind in (SCHEDULE, SCHEDULE_CLAIM)]
+        # A crash may have left it among what waits for a second person, too.
+        kinds = (SCHEDULE, SCHEDULE_CLAIM, PENDING)
+        ids = [Put(kind, order.id, None) for kind in kinds]
         return [*ids, *without(order)]
 
     async def _due(self) -> list[Pending]:

@@ -427,3 +427,24 @@ async def test_what_is_not_carried_out_for_long_can_be_cancelled(world: World) -
     await world.first.carry_out()
     assert world.taken == []
     assert world.left == {}
+
+
+@pytest.mark.parametrize("end", ["carried out", "cancelled"])
+async def test_what_a_crash_left_with_the_approvals_is_decided(
+    world: World, end: str
+) -> None:
+    """Else it could be rejected there, and be carried out all the same."""
+    await world.order(over="reaches more than 3 identifiers")
+    world.kept.broken = True
+    with pytest.raises(NotWrittenError):
+        await world.desk.approve("o1", "bobs", "bob")
+    world.kept.broken = False
+    assert list(world.kept.items(PENDING)) == list(world.kept.items(SCHEDULE)) == ["o1"]
+    assert await world.desk.waiting() == []
+    assert await world.desk.reject("o1", "bobs", "no") is None
+    if end == "cancelled":
+        assert await world.first.cancel("o1", "bobs", "no")
+    world.now = DUE
+    await world.first.carry_out()
+    assert bool(world.taken) is (end == "carried out")
+    assert world.left == world.kept.items(PENDING) == {}
