@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
-from agents_registry.lineage import CREDENTIAL, OWNED, UNKNOWN_TIME
+from agents_registry.lineage import CAUSED, CREDENTIAL, OWNED, UNKNOWN_TIME
 from agents_registry.steps import finish
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
@@ -206,6 +206,10 @@ class Requirements:
                     seen.add(child)
                     todo.append(child)
         return todo
+
+    def beside(self, required: Container[int]) -> list[int]:
+        """Return nodes with causes that are not required, as owners are."""
+        return [n for n in self.nodes if n not in required and self.flags(n) & CAUSED]
 
     def required(self, start: int) -> Steps[list[int]]:
         """R(start), nearest first."""

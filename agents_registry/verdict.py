@@ -304,9 +304,7 @@ def _scoped(registry: Registry, life: Life, scope: str | None) -> Steps[Judgemen
     rank = {node: place for place, node in enumerate(required)}
     narrows = []
     # Those of an owner stand where it does, and that is no requirement.
-    flags = closure.flags
-    owners = [n for n in closure.nodes if n not in rank and flags(n) & CAUSED]
-    for count, node in enumerate((*required, *owners)):
+    for count, node in enumerate((*required, *closure.beside(rank))):
         if not count & STEP:
             yield
         narrows += [

@@ -372,10 +372,15 @@ def test_a_second_cause_reports_no_use_again() -> None:
 LIMIT = ScopeSet(node=AGENT, scopes=("api|read",), **COMMON)
 NARROW = attrs.evolve(revoke(AGENT), effect=Effect.NARROW, scopes=("api|read",))
 TIE = Edge(child=TOKEN, parent=AGENT, **COMMON)
+ANN = Identifier("person.id", "ann")
+OWNED = OwnerSet(node=AGENT, owners=(ANN,), **COMMON)
+NARROW_OWNED = attrs.evolve(NARROW, target=Identifier("owner.of", str(ANN)))
 LATE_LIMITS: dict[str, tuple[Fact, ...]] = {
     "scopes": (TIE, LIMIT),
     "edge": (LIMIT, TIE),
     "narrowing": (TIE, NARROW),
+    "narrowing of what an owner has": (TIE, OWNED, NARROW_OWNED),
+    "owner": (NARROW_OWNED, TIE, OWNED),
     "alias": (LIMIT, Alias(first=AGENT, second=TOKEN, **COMMON)),
     "its own": (attrs.evolve(LIMIT, node=TOKEN),),
     "what is taken back": (

@@ -22,16 +22,17 @@ from agents_registry.facts import (
     Fact,
     Holds,
     LabelSet,
+    OwnerSet,
     ScopeSet,
 )
-from agents_registry.life import nothing_ends
-from agents_registry.lineage import CAUSED, NONE, SCOPED
+from agents_registry.lineage import NONE
 from agents_registry.reach import Reached
+from agents_registry.verdict_dependencies import met_at
 from streams.stages.access.columns import U64, prints_of
 from streams.stages.access.dedup import repeats_among
 from streams.stages.access.segment import BEYOND
 from streams.stages.sentinel.observations import of_beyond
-from streams.stages.sentinel.scope_use import violation
+from streams.stages.sentinel.scope_use import nothing_limits, violation
 from streams.stages.sentinel.step import SentinelStep
 from streams.stages.sentinel.tolerances import Tolerances
 
@@ -53,13 +54,14 @@ _SPOKEN_OF: Final[dict[type[Fact], tuple[str, ...]]] = {
     Alias: ("first", "second"),
     Holds: ("node",),
     LabelSet: ("node",),
+    OwnerSet: ("node",),
 }
 
 
 def limited(fact: Fact) -> tuple[Identifier, ...]:
     """Names below which a fact may have limited scopes further."""
     if isinstance(fact, Cause):
-        return (fact.target,) if fact.effect is Effect.NARROW else ()
+        return met_at(fact.target)[-1:] if fact.effect is Effect.NARROW else ()
     return tuple(getattr(fact, name) for name in _SPOKEN_OF.get(type(fact), ()))
 
 
@@ -138,9 +140,7 @@ class ScopeRecheck:
             del self._names[name]
             node = lineage.find(name)
             # Nothing limits scopes there.
-            if node != NONE and not nothing_ends(
-                registry, (node,), -1, SCOPED | CAUSED
-            ):
+            if node != NONE and not nothing_limits(registry, node):
                 self._tops.append(node)
             if len(self._tops) >= AT_ONCE or not self._names:
                 self._below = Reached(registry, self._tops)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from agents_registry.closure import STEP, Requirements
 from agents_registry.life import Life, Moment, nothing_ends
-from agents_registry.lineage import CAUSED, NONE, SCOPED
+from agents_registry.lineage import CAUSED, NONE, OWNED, SCOPED
 from agents_registry.scope import covers
 from streams.stages.access.columns import AccessColumns
 
@@ -50,6 +50,12 @@ def violation(
     return None
 
 
+def nothing_limits(registry: Registry, node: int) -> bool:
+    """Whether, by a quick look, nothing limits the scopes of a node."""
+    loud = SCOPED | CAUSED | (OWNED if registry.selecting else 0)
+    return nothing_ends(registry, (node,), -1, loud)
+
+
 def exceeded(
     registry: Registry, identifier: Identifier, scope: str, *, at: int
 ) -> Steps[Identifier | None]:
@@ -65,16 +71,18 @@ def exceeded(
         at: when it was used (ns).
     """
     node = registry.lineage.find(identifier)
-    if node == NONE or nothing_ends(registry, (node,), -1, SCOPED | CAUSED):
+    if node == NONE or nothing_limits(registry, node):
         return None
     closure = yield from Requirements(registry, node).collect()
     life = Life(registry, closure, Moment(at, at))
     required = yield from closure.required(node)
     rank = {up: place for place, up in enumerate(required)}
-    for count, up in enumerate(required):
+    # A narrow on what an owner has stands where the owner does.
+    for count, up in enumerate((*required, *closure.beside(rank))):
         if not count & STEP:
             yield
-        declared = (said for at_, said in registry.scopes.said(up) if at_ <= at)
+        said = registry.scopes.said(up) if up in rank else ()
+        declared = (scopes for at_, scopes in said if at_ <= at)
         narrows = yield from life.narrows(up, rank)
         narrowed = (cause.scopes for cause in narrows)
         if not all(covers(limit, scope) for limit in (*declared, *narrowed)):
