@@ -138,10 +138,7 @@ def orders(  # noqa: PLR0913 - each by name
         owner=owner,
         may_lift=partial(_may_lift, settings, tokens),
     )
-    log.quotas = Quotas(
-        {name: _quota(each.quota) for name, each in settings.authorities.items()},
-        time.monotonic,
-    )
+    log.quotas = _quotas(settings)
     log.stated.secrets = secrets = secret_names(settings)
     operators = Operators(tokens, speakers, log, vocabulary, vaults.names, desk)
     operators.secrets = secrets
@@ -181,6 +178,12 @@ def _persons(settings: Settings) -> dict[str, str]:
     certificates = () if settings.tls is None else settings.tls.clients
     of_all = (*settings.tokens, *certificates)
     return {each.name: each.person or each.name for each in of_all}
+
+
+def _quotas(settings: Settings) -> Quotas:
+    """Quotas by authority, by a clock that nobody sets."""
+    by_name = {name: _quota(each.quota) for name, each in settings.authorities.items()}
+    return Quotas(by_name, time.monotonic)
 
 
 def _quota(given: QuotaSettings) -> Quota:
