@@ -24,7 +24,7 @@ OWNER_OF: Final = "owner.of"
 AUTHORITY_OF: Final = "authority.of"
 MOST: Final = 16  # conditions
 MOST_ASPECT: Final = 200  # characters
-FORM: Final = "owner=person.id:ann,label.team=payments,kind=github.token,authority=okta"
+FORM: Final = "owner=person.id:ann,label.team=payments,kind=github.token"
 _KEY: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _KIND: Final = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
@@ -82,7 +82,7 @@ class Selector:
             SelectorError: it means everything, or says too much.
         """
         if not (self.labels or self.owners or self.authorities):
-            what = "name a label, an owner or an authority"
+            what = "name a label or an owner"
             raise SelectorError(f"{what}: write it as {FORM}")
         if sum(1 for _ in self._conditions()) > MOST:
             raise SelectorError(f"a selector has at most {MOST} conditions")
@@ -110,7 +110,7 @@ class Selector:
                 found.setdefault(name, []).append(value)
             else:
                 told = f"{name!r:.80} is no condition: there are label.KEY"
-                raise SelectorError(f"{told}, {', '.join(_NAMES)}")
+                raise SelectorError(f"{told}, owner, kind")
         return cls(
             labels,
             [_identifier(each) for each in found.get("owner", ())],

@@ -178,7 +178,7 @@ async def test_what_is_no_selector_is_refused(tmp_path: Path) -> None:
     """With what to write."""
     async with running(tmp_path) as run:
         wrongs: tuple[tuple[str, dict[str, Any], str], ...] = (
-            ("suspensions", {"where": "kind=jwt.jti"}, "name a label, an owner"),
+            ("suspensions", {"where": "kind=jwt.jti"}, "name a label or an owner"),
             ("suspensions", {"where": f"{TEAM},kind=jwt.jtj"}, "is it jwt.jti?"),
             ("suspensions", {"where": TEAM, "identifier": OTHER}, "and not both"),
             ("suspensions", {"where": 5}, "is no condition"),

@@ -81,7 +81,7 @@ def test_a_selector_reads_what_it_writes(
     ("text", "says"),
     [
         ("", "is no condition: write it as owner="),
-        ("kind=github.token", "name a label, an owner or an authority"),
+        ("kind=github.token", "name a label or an owner"),
         ("team=payments", "'team' is no condition: there are label.KEY, owner"),
         ("owner=ann", "'ann' is not an identifier: write it as kind:value"),
         ("owner=", "'owner=' is no condition"),
