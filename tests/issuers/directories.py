@@ -69,7 +69,7 @@ class FakeOkta(FakeIssuer):
                 self.refresh_tokens.clear()
                 self.log.append({
                     "eventType": "user.session.clear", "published": rfc3339(self.now),
-                    "outcome": {"result": "SUCCESS"},
+                    "outcome": {"result": "SUCCESS"}, "target": [{"id": "00u1"}],
                 })  # fmt: skip
             case "GET", ["clients"]:
                 return json([{"client_id": "0oa1"}])

@@ -162,7 +162,8 @@ async def test_a_lift_gives_a_whole_client_back() -> None:
     """Half of it is not enough."""
     actuator, issuer = made("keycloak keycloak.client", FakeKeycloak)
     target = named(f"keycloak.client:{REALM_ID}|batch", wanted=WantedEnd.RESTORED)
-    issuer.users["sa"]["enabled"] = False
+    await acted(actuator, evolve(target, wanted=WantedEnd.SUSPENDED))
+    issuer.clients["c-1"]["enabled"] = True
     assert (await actuator.probe(target)).found is Alive.DEAD
     await acted(actuator, target)
     assert issuer.users["sa"]["enabled"] is True

@@ -58,15 +58,17 @@ TEMPORARY: Final = (
     "AWS cannot end temporary credentials: end their role or user up to a time"
 )
 ROOT: Final = "AWS lets nobody deny anything to the root user; its owner must act"
-ELSEWHERE: Final = "it is of another account"
+ELSEWHERE: Final = "it is of another account, or of another type than its kind"
 
 
 class AwsWay(Way):
-    """A way in one account.
+    """A way in one account, for what is a user or a role.
 
     Args:
         account: its number; empty: it is not checked.
     """
+
+    noun: ClassVar[str]
 
     def __init__(self, account: str) -> None:
         self._account = account
@@ -74,8 +76,10 @@ class AwsWay(Way):
     def name_of(self, name: Identifier) -> str:
         """Name of a user or role; empty where it is of another account, or root."""
         parts = name.value.split(":", 5)
-        if len(parts) < 6 or "/" not in parts[5]:  # noqa: PLR2004 - an ARN
+        if len(parts) < 6 or parts[2] != "iam":  # noqa: PLR2004 - an ARN
             return ""
+        if not parts[5].startswith(f"{self.noun.lower()}/"):
+            return ""  # a user may have the name of a role
         ours = not self._account or parts[4] == self._account
         return parts[5].rsplit("/", 1)[-1] if ours else ""
 
@@ -150,8 +154,6 @@ class AwsPolicyWay(AwsWay):
         account: as in `AwsWay`.
         clock: gives the time (ns).
     """
-
-    noun: ClassVar[str]
 
     def __init__(self, account: str, clock: Callable[[], int]) -> None:
         super().__init__(account)
@@ -231,6 +233,7 @@ class AwsUserWay(AwsPolicyWay):
 class AwsPasswordWay(AwsWay):
     """The password of a user."""
 
+    noun = "User"
     ending: ClassVar[Ending] = Ending("delete the password", settles=SETTLES)
 
     async def look(self, api: IssuerApi, target: EndTarget) -> Look:

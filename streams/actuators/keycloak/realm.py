@@ -44,6 +44,11 @@ class KeycloakRealm:
         """Path below the realm in the admin API."""
         return path("admin", "realms", self._name, *parts)
 
+    def issues(self, name: Identifier) -> bool:
+        """Whether the issuer that stands before a user is this realm."""
+        issuer = name.value.rpartition("|")[0].rstrip("/")
+        return not issuer or issuer.endswith(f"/realms/{quote(self._name, safe='')}")
+
     async def check(self, api: IssuerApi, realm_id: str) -> None:
         """Make sure that a name is of this realm.
 

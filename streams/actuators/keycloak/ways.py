@@ -5,9 +5,11 @@ Rules:
 - A session is deleted. It is dead once no list of sessions has it, online or offline.
 - A user is disabled, and enabled again after a lift. What ends it for good logs it out
   too; what ends all that is older logs it out alone, which sets its not-before.
-- A client is disabled, or gets a not-before. What was exchanged from the tokens of its
-  service account are tokens of that account's user, and Keycloak honours them further:
-  the user is logged out with its client.
+- A client is disabled, or gets a not-before. A suspend notes at the client which of the
+  two were enabled, so that a lift gives back no more.
+- What was exchanged from the tokens of a client's service account are tokens of that
+  account's user, and Keycloak honours them further: the user is logged out with its
+  client.
 - A consent is revoked, with the offline tokens that it gave.
 - A token has no door of its own in the admin API, and a client's part of a session has
   none: they end with the session, the user or the client, if these end too.
@@ -48,6 +50,9 @@ EXCHANGED: Final = (
 )
 CLIENT_SESSION: Final = "keycloak.client_session"
 GRANT: Final = "keycloak.grant"
+ELSEWHERE: Final = "its name is of another realm"
+DISABLED: Final = "rescind.disabled"  # attribute of a client: what we disabled of it
+RESTORED: Final = "restored"
 PART: Final = (
     "Keycloak ends a client's part of a session by its refresh token alone (RFC 7009); "
     "end the session, or the client"
@@ -110,6 +115,8 @@ class KeycloakUserWay(KeycloakWay):
 
     async def look(self, api: IssuerApi, target: EndTarget) -> Look:
         """Read whether it is enabled, its not-before and its sessions."""
+        if not self.realm.issues(target.identifier):
+            return never(ELSEWHERE)
         found = await self.realm.user(api, user_of(target.identifier))
         if found is None:
             return dead("the realm has no such user")
@@ -172,10 +179,25 @@ class KeycloakClientWay(KeycloakWay):
             return dead("the realm has no such client")
         uuid, since = str(found.get("id")), target.not_before
         account = await self.account(api, found)
-        parts = {"uuid": uuid, "user": str(account.get("id")) if account else ""}
-        off = [one for one in (found, account or found) if one.get("enabled") is False]
-        if off and target.wanted is WantedEnd.RESTORED:
-            return Look(Alive.DEAD, "it, or its service account, is disabled", parts)
+        user = str(account.get("id")) if account else ""
+        parts: dict[str, Any] = {"uuid": uuid, "user": user}
+        both = {"client": found} | ({"account": account} if account else {})
+        off = {name for name, one in both.items() if one.get("enabled") is False}
+        parts |= {"on": both.keys() - off, "ours": _disabled_by_us(found)}
+        if target.wanted is WantedEnd.RESTORED:
+            if off & parts["ours"]:
+                return Look(Alive.DEAD, "what was suspended of it is disabled", parts)
+            return alive("what was suspended of it is enabled", **parts)
+        return await self._usable(api, (found, account), since, parts)
+
+    async def _usable(
+        self,
+        api: IssuerApi,
+        both: tuple[Mapping[str, Any], Mapping[str, Any] | None],
+        since: int | None,
+        parts: Mapping[str, Any],
+    ) -> Look:
+        found, account = both
         if account is not None and account.get("enabled") is not False:
             if since is None:
                 return alive("its service account is enabled", **parts)
@@ -205,17 +227,35 @@ class KeycloakClientWay(KeycloakWay):
         """Disable or enable both, or set the not-before of both."""
         below = self.realm.path("clients", found["uuid"])
         user = self.realm.path("users", found["user"]) if found["user"] else ""
+        if target.wanted is WantedEnd.RESTORED:
+            if user and "account" in found["ours"]:
+                yield _enabled("service account", user, enabled=True)
+            note: dict[str, Any] = {"attributes": {DISABLED: RESTORED}}
+            if "client" in found["ours"]:
+                note |= {"enabled": True}
+            yield Call("enable the client", "PUT", below, json=note)
+            return
         if target.not_before is None:
-            back = target.wanted is WantedEnd.RESTORED
-            yield _enabled("client", below, enabled=back)
+            note = {"enabled": False}
+            if target.wanted is WantedEnd.SUSPENDED:
+                ours = ",".join(sorted(found["ours"] | found["on"])) or RESTORED
+                note |= {"attributes": {DISABLED: ours}}
+            yield Call("disable the client", "PUT", below, json=note)
             if user:
-                yield _enabled("service account", user, enabled=back)
+                yield _enabled("service account", user, enabled=False)
             return
         since = {"notBefore": seconds_after(target.not_before)}
         yield Call("set the client's not-before", "PUT", below, json=since)
         yield Call("push the not-before", "POST", f"{below}/push-revocation")
         if user:
             yield Call("log the service account out", "POST", f"{user}/logout")
+
+
+def _disabled_by_us(client: Mapping[str, Any]) -> set[str]:
+    """Parts of a client that a suspend of ours disabled."""
+    attributes = client.get("attributes")
+    noted = attributes.get(DISABLED) if isinstance(attributes, dict) else None
+    return {"client", "account"}.intersection(str(noted).split(","))
 
 
 class KeycloakExchangeWay(KeycloakWay):

@@ -50,7 +50,10 @@ class LiteLlmTeamWay(RecordWay):
             said = answer.object()
         except UnreadableAnswerError:
             return False
-        return "detail" in said or "error" in said
+        # A path that it does not have is answered with a detail that is a text.
+        told = mapping(said.get("detail")) or mapping(said.get("error"))
+        text = told.get("error") or told.get("message")
+        return isinstance(text, str) and "team" in text.lower()
 
     def over(self, record: Mapping[str, Any], target: EndTarget) -> str:
         """Whether it is blocked."""

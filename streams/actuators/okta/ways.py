@@ -25,6 +25,7 @@ from streams.actuators.ways import Look, RecordWay, Way, alive, dead
 from streams.model.endings import Alive, Ending, WantedEnd
 from streams.model.times import rfc3339, sound_time
 from streams.outbound.answers import RequestError, UnreadableAnswerError
+from streams.sources.reading.fields import listed, mapping
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -37,6 +38,7 @@ NOT_FOUND: Final = "E0000007"
 MOST: Final = 200  # refresh tokens of a user at a client, on one page
 API: Final = ("api", "v1")
 SETTLES: Final = 30.0  # seconds until the System Log has an event
+CLEARING: Final = "user.session.clear"
 CLEARED: Final = 'eventType eq "user.session.clear" and target.id eq "{}"'
 
 
@@ -63,14 +65,16 @@ async def cleared_since(api: IssuerApi, user: str, since: int) -> Look:
     })  # fmt: skip
     log = Call("read the System Log", "GET", f"{path(*API, 'logs')}?{query}")
     events = await api.objects(log)
-    outcomes = [one.get("outcome") for one in events if _after(one, since)]
+    told = [one for one in events if _after(one, since) and _about(one, user)]
+    outcomes = [one.get("outcome") for one in told]
     if {"result": "SUCCESS"} not in [_result(one) for one in outcomes]:
         return alive("the System Log tells of no clearing since")
     below = path(*API, "users", user, "clients")
     for client in await api.objects(
         Call("list its clients", "GET", below), "", missing
     ):
-        tokens = f"{below}/{client.get('client_id')}/tokens?limit={MOST}"
+        own = path(str(client.get("client_id")), "tokens")
+        tokens = f"{below}{own}?limit={MOST}"
         found = await api.objects(Call("list its tokens", "GET", tokens))
         if len(found) >= MOST:
             raise RequestError("too_many", "list its tokens: more than one page")
@@ -84,6 +88,12 @@ async def cleared_since(api: IssuerApi, user: str, since: int) -> Look:
 def _after(event: Mapping[str, Any], since: int) -> bool:
     at = sound_time(event.get("published"))
     return at is not None and at > since
+
+
+def _about(event: Mapping[str, Any], user: str) -> bool:
+    """Whether an event is the clearing of a user: a filter may have asked for more."""
+    targets = [mapping(one).get("id") for one in listed(event.get("target"))]
+    return event.get("eventType") == CLEARING and user in targets
 
 
 def _result(outcome: Any) -> dict[str, Any]:

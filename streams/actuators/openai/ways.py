@@ -35,12 +35,13 @@ OWN: Final = ("v1", "organization")
 
 
 def missing(answer: HttpAnswer) -> bool:
-    """Whether OpenAI itself says so: its error object, with a message."""
+    """Whether OpenAI itself says so: its error object, about no path of the API."""
     try:
         said = answer.object()
     except UnreadableAnswerError:
         return False
-    return isinstance(mapping(said.get("error")).get("message"), str)
+    text = mapping(said.get("error")).get("message")
+    return isinstance(text, str) and not text.startswith("Invalid URL")
 
 
 class OpenAiWay(Way):

@@ -1,0 +1,123 @@
+"""What is no proof at a single vendor, and what is not ours to end or give back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from agents_registry.identifiers import Identifier
+from streams.actuators.ways import WayActuator
+from streams.model.endings import Alive, EndStep, EndTarget, NoWay, WantedEnd
+from streams.outbound.answers import RequestError
+from tests.issuers.cases import CASES
+from tests.issuers.directories import FakeOkta
+from tests.issuers.fake import json
+from tests.issuers.keycloak import REALM_ID, FakeKeycloak
+
+pytestmark = pytest.mark.unit
+
+BATCH = Identifier("keycloak.client", f"{REALM_ID}|batch")
+
+
+async def acted(actuator: WayActuator, target: EndTarget) -> None:
+    """Plan and act."""
+    step = await actuator.plan(target)
+    assert isinstance(step, EndStep)
+    assert (await actuator.act(step)).done
+
+
+@pytest.mark.parametrize("other", ["client", "account"])
+async def test_a_lift_leaves_disabled_what_somebody_else_disabled(other: str) -> None:
+    """The suspend noted what it disabled itself."""
+    actuator, issuer = CASES["keycloak keycloak.client"].made()
+    assert isinstance(issuer, FakeKeycloak)
+    both: dict[str, dict[str, Any]] = {
+        "client": issuer.clients["c-1"], "account": issuer.users["sa"],
+    }  # fmt: skip
+    both[other]["enabled"] = False
+    suspend = EndTarget(BATCH, wanted=WantedEnd.SUSPENDED)
+    await acted(actuator, suspend)
+    await acted(actuator, suspend)  # as after a crash
+    assert (await actuator.probe(suspend)).found is Alive.DEAD
+
+    lift = evolve(suspend, wanted=WantedEnd.RESTORED)
+    assert (await actuator.probe(lift)).found is Alive.DEAD
+    await acted(actuator, lift)
+
+    assert (await actuator.probe(lift)).found is Alive.ALIVE
+    assert [name for name, one in both.items() if one["enabled"] is False] == [other]
+
+
+async def test_a_user_of_another_realm_is_not_ended_or_dead_in_this_one() -> None:
+    """Its id may be one of this realm, or of none here."""
+    actuator, issuer = CASES["keycloak jwt.sub"].made()
+    for user in ("u", "nobody"):
+        name = Identifier("jwt.sub", f"https://idp.example/realms/other|{user}")
+        assert (await actuator.probe(EndTarget(name))).found is Alive.ALIVE
+        assert isinstance(await actuator.plan(EndTarget(name)), NoWay)
+    assert issuer.acts() == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "resource"), [("aws.user", "role"), ("aws.role", "user")]
+)
+async def test_a_role_is_no_user_of_its_name(kind: str, resource: str) -> None:
+    """The act would be on another one."""
+    actuator, issuer = CASES[f"aws {kind}"].made() if kind == "aws.user" else (
+        CASES["aws aws.role up to a time"].made()
+    )  # fmt: skip
+    whole = next(
+        case.target.identifier.value
+        for case in CASES.values()
+        if case.target.identifier.kind == "aws.user"
+    )
+    account = whole.split(":")[4]
+    name = Identifier(kind, f"arn:aws:iam::{account}:{resource}/planner")
+
+    assert isinstance(await actuator.plan(EndTarget(name)), NoWay)
+    assert issuer.acts() == []
+
+
+async def test_an_event_about_another_user_proves_nothing() -> None:
+    """A name may widen the filter of the System Log."""
+    case = CASES["okta okta.user up to a time"]
+    actuator, issuer = case.made()
+    assert isinstance(issuer, FakeOkta)
+    await acted(actuator, case.target)
+    issuer.now += case.later
+    assert (await actuator.probe(case.target)).found is Alive.DEAD
+    issuer.log[0]["target"] = [{"id": "00u2"}]
+
+    assert (await actuator.probe(case.target)).found is Alive.ALIVE
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("litellm litellm.team", {"detail": "Not Found"}),
+        ("openai openai.user", {"error": {"message": "Invalid URL (GET /v1/x)"}}),
+    ],
+)
+async def test_a_path_that_is_not_there_proves_nothing(
+    name: str, said: dict[str, Any]
+) -> None:
+    """The URL in the settings may be a wrong one."""
+    case = CASES[name]
+    actuator, issuer = case.made()
+    issuer.always = json(said, 404)
+
+    with pytest.raises(RequestError):
+        await actuator.probe(case.target)
+
+
+async def test_a_team_that_is_gone_is_dead() -> None:
+    """As LiteLLM says it, by an error about teams."""
+    case = CASES["litellm litellm.team"]
+    actuator, issuer = case.made()
+    issuer.always = json(
+        {"detail": {"error": "Team not found, passed team id: t"}}, 404
+    )
+
+    assert (await actuator.probe(case.target)).found is Alive.DEAD
