@@ -155,6 +155,36 @@ async def test_what_was_exchanged_ends_with_its_client(
             assert (await actuator.probe(target)).found is Alive.DEAD
 
 
+async def test_a_lift_gives_a_client_back_as_the_suspend_found_it() -> None:
+    """Its other attributes stay, and its account that was disabled before too."""
+    async with acting() as (realm, actuator):
+        about: dict[str, Any] = await realm.admin("GET", "/")
+        place = f"/clients/{realm.clients['svc-a']}"
+        before: dict[str, Any] = await realm.admin("GET", place)
+        target = EndTarget(
+            Identifier("keycloak.client", f"{about['id']}|svc-a"),
+            wanted=WantedEnd.SUSPENDED,
+        )
+        back = evolve(target, wanted=WantedEnd.RESTORED)
+        account = await realm.admin("GET", f"{place}/service-account-user")
+
+        await ended(actuator, target)
+        await ended(actuator, back)
+
+        await realm.service("lives", "svc-a")
+        assert ["lives"] == await active(realm, "lives")
+        after: dict[str, Any] = await realm.admin("GET", place)
+        after["attributes"].pop("rescind.disabled")
+        assert before == after
+
+        user = f"/users/{account['id']}"
+        await realm.admin("PUT", user, {"enabled": False})
+        await ended(actuator, target)
+        await ended(actuator, back)
+        assert (await realm.admin("GET", place))["enabled"] is True
+        assert (await realm.admin("GET", user))["enabled"] is False
+
+
 async def test_a_credential_without_rights_proves_nothing() -> None:
     """It is refused, and nothing counts as dead."""
     async with acting() as (realm, _):
