@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import http
 from collections import Counter
+from heapq import nsmallest
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -19,20 +19,20 @@ from streams.http.problems import not_found, unreadable
 from streams.model.times import rfc3339
 from streams.ports.keyed_store import ENDING_ORDER, Put, part
 from streams.services.ending_book import SHOWN
-from streams.stages.ending.items import EndingState
+from streams.stages.ending.items import EndingItem, EndingState
 from streams.stages.ingest.acts import MAX_REASON
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from streams.actuators.settings import ActuatorSettings
     from streams.http.auth import CredentialHolder, Tokens
     from streams.http.events import Speakers
     from streams.services.ending_book import EndingBook
     from streams.services.ingest import Intake
-    from streams.stages.ending.items import EndingItem
 
 MOST: Final = 1000  # items of one answer
 OPEN_SHOWN: Final = ("pending", "unreachable")
-STEP: Final = 1023  # a mask: items counted between two turns of others
 NOT_ENDED: Final = 100  # identifiers that closure names
 
 
@@ -66,9 +66,9 @@ class ActuatorPages:
         """List the actuators: their mode, how they are, and how much waits."""
         self._tokens.holder(request, "viewer", "revoker", any_realm=True)
         settings = self._speakers.settings.actuators
-        return json_answer(
-            {"actuators": [self._actuator(*each) for each in settings.items()]}
-        )
+        trouble = await self._book.trouble()
+        rows = [self._actuator(*each, trouble) for each in settings.items()]
+        return json_answer({"actuators": rows})
 
     async def items(self, request: web.Request) -> web.Response:
         """List what an actuator ends, the last changes first."""
@@ -79,15 +79,18 @@ class ActuatorPages:
         if state is not None and state not in SHOWN:
             raise unreadable(f"state is one of {', '.join(SHOWN)}")
         cause = request.query.get("cause")
-        found = [
-            each
-            for each in self._book.items(name)
-            if (state is None or each.shown == state)
-            and (cause is None or cause in each.causes)
-        ]
-        found.sort(key=lambda each: (-each.changed, str(each.identifier)))
-        answer = {"items": list(map(_item, found[:limit])), "total": len(found)}
-        return json_answer(answer)
+        total, last = 0, list[EndingItem]()
+        async for each in self._book.items(name):
+            if state is not None and each.shown != state:
+                continue
+            if cause is not None and cause not in each.causes:
+                continue
+            total += 1
+            last.append(each)
+            if len(last) >= 2 * limit:  # cut at times: there may be very many
+                last = nsmallest(limit, last, key=_newest)
+        found = nsmallest(limit, last, key=_newest)
+        return json_answer({"items": list(map(_item, found)), "total": total})
 
     async def issuers(self, request: web.Request) -> web.Response:
         """Say how far the ends at issuers are of what a revocation reaches."""
@@ -95,11 +98,10 @@ class ActuatorPages:
         cause = request.match_info["id"]
         given = self._speakers.settings.actuators
         active = {name for name, each in given.items() if each.mode != "off"}
+        planned = self._book.is_planned(cause, active)  # before what it ends is read
         counts: Counter[tuple[str, str]] = Counter()
         named: list[EndingItem] = []
-        for count, each in enumerate(self._book.of_cause(cause)):
-            if not count & STEP:
-                await asyncio.sleep(0)  # there may be very many
+        async for each in self._book.of_cause(cause):
             if each.actuator not in active:
                 continue  # switched off since, or no more in the settings
             counts[each.actuator, each.shown] += 1
@@ -113,7 +115,9 @@ class ActuatorPages:
         named.sort(key=lambda each: (each.shown, str(each.identifier)))
         answer = {
             "id": cause,
-            "state": self._state(cause, {shown for _, shown in counts}),
+            "state": _state({shown for _, shown in counts}, planned=planned)
+            if active
+            else "off",
             **total,
             "actuators": rows,
             "not_ended": list(map(_item, named)),
@@ -133,22 +137,21 @@ class ActuatorPages:
         cause, reason = body.get("cause"), _reason(body)
         if not isinstance(cause, str):
             raise unreadable("cause is the id of a revocation, as its answer gave it")
-        waiting = [
-            each
-            for each in self._book.of_cause(cause)
-            if each.actuator == name and each.state is EndingState.WAITING
-        ]
+        waiting = 0
+        async for each in self._book.of_cause(cause):
+            if each.actuator == name and each.state is EndingState.WAITING:
+                waiting += 1
         if not waiting:
             detail = (
                 "nothing waits there by this cause: list it with `rescind actuators`"
             )
             raise not_found("nothing waits", detail)
         order = {"cause": cause, "actuator": name}
-        action = f"approved {len(waiting)} ends at {name}"
+        action = f"approved {waiting} ends at {name}"
         await self._order(
             holder, f"{part(name)}/approved/{cause}", order, action, reason
         )
-        answer = {"actuator": name, "cause": cause, "approved": len(waiting)}
+        answer = {"actuator": name, "cause": cause, "approved": waiting}
         return web.json_response(answer, status=http.HTTPStatus.CREATED)
 
     async def retry(self, request: web.Request) -> web.Response:
@@ -158,12 +161,12 @@ class ActuatorPages:
         body = await json_object(request, holder)
         if unknown := set(body) - {"reason"}:
             raise unreadable(f"unknown fields: {', '.join(sorted(unknown))}")
-        failed = [each for each in self._book.items(name) if each.shown == "failed"]
-        action = f"tried {len(failed)} ends again at {name}"
+        failed = self._book.counts().get((name, "failed"), 0)
+        action = f"tried {failed} ends again at {name}"
         order = {"actuator": name}
         reason = _reason(body)
         await self._order(holder, f"{part(name)}/retried", order, action, reason)
-        answer = {"actuator": name, "retried": len(failed)}
+        answer = {"actuator": name, "retried": failed}
         return web.json_response(answer, status=http.HTTPStatus.CREATED)
 
     async def _order(
@@ -189,9 +192,14 @@ class ActuatorPages:
             raise not_found("unknown actuator", detail)
         return name, known[name]
 
-    def _actuator(self, name: str, settings: ActuatorSettings) -> dict[str, Any]:
+    def _actuator(
+        self,
+        name: str,
+        settings: ActuatorSettings,
+        troubles: Mapping[str, EndingItem],
+    ) -> dict[str, Any]:
         vendor = getattr(settings, "vendor", "")
-        counts, trouble = self._book.counts(), self._book.trouble(name)
+        counts, trouble = self._book.counts(), troubles.get(name)
         found = {shown: counts.get((name, shown), 0) for shown in SHOWN}
         health = "off" if settings.mode == "off" else "well"
         if found["unreachable"]:
@@ -211,14 +219,15 @@ class ActuatorPages:
             "last_error_at": None if trouble is None else rfc3339(trouble.changed),
         }
 
-    def _state(self, cause: str, found: set[str]) -> str:
-        settings = self._speakers.settings.actuators
-        active = {name for name, each in settings.items() if each.mode != "off"}
-        if not active:
-            return "off"
-        if not self._book.is_planned(cause, active) or found.intersection(OPEN_SHOWN):
-            return "pending"
-        return "ended" if found <= {"ended"} else "partial"
+
+def _state(found: set[str], *, planned: bool) -> str:
+    if not planned or found.intersection(OPEN_SHOWN):
+        return "pending"
+    return "ended" if found <= {"ended"} else "partial"
+
+
+def _newest(item: EndingItem) -> tuple[int, str]:
+    return -item.changed, str(item.identifier)
 
 
 def _item(item: EndingItem) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from attrs import define, field
 from streams.model.endings import ActAnswer, Alive, NoWay, Probed
 from streams.model.times import SECOND
 from streams.outbound.answers import RequestError
-from streams.outbound.waits import waiting
+from streams.outbound.waits import LONGEST_WAIT, waiting
 from streams.stages.ending.progress import Patience
 from streams.stages.ingest.quota import Bucket
 
@@ -159,4 +159,6 @@ class ActuatedIssuer:
             bucket.rate = min(most, bucket.rate * FASTER)
         else:
             bucket.rate = max(bucket.rate / 2, min(most, SLOWEST))
-            self.paused = max(self.paused, self.clock() + int(asked * SECOND))
+            self.paused = max(
+                self.paused, self.clock() + int(min(asked, LONGEST_WAIT) * SECOND)
+            )

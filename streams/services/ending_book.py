@@ -5,6 +5,7 @@ Only the process that works on it has its queue; all hear what that one keeps.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
@@ -17,10 +18,12 @@ from streams.services.ending_ports import LOOKED
 from streams.stages.ending.items import OPEN, EndingItem, EndingState
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from collections.abc import Set as AbstractSet
 
     from streams.ports.keyed_store import KeyedStore
 
+STEP: Final = 255  # a mask: items looked at between two turns of others
 SHOWN: Final = ("ended", "pending", "failed", "unreachable", "no_way")
 
 log = structlog.get_logger()
@@ -41,14 +44,25 @@ class EndingBook:
         kept.follow(ENDING, self._heard)
         kept.follow(ENDING_CAUSE, self._note_planned)
 
-    def items(self, actuator: str) -> list[EndingItem]:
-        """Items of an actuator."""
-        return [each for each in self._items.values() if each.actuator == actuator]
+    async def items(self, actuator: str) -> AsyncIterator[EndingItem]:
+        """Yield items of an actuator, and let others have their turns."""
+        async for each in self._each(list(self._items)):
+            if each.actuator == actuator:
+                yield each
 
-    def of_cause(self, cause: str) -> list[EndingItem]:
-        """Items that a cause ends, whose end was not stopped."""
-        found = [self._items[name] for name in self._of_cause.get(cause, ())]
-        return [each for each in found if each.state is not EndingState.STOPPED]
+    async def of_cause(self, cause: str) -> AsyncIterator[EndingItem]:
+        """Yield items that a cause ends, whose end was not stopped, in turns too."""
+        async for each in self._each(list(self._of_cause.get(cause, ()))):
+            if each.state is not EndingState.STOPPED:
+                yield each
+
+    async def _each(self, names: list[str]) -> AsyncIterator[EndingItem]:
+        for count, name in enumerate(names):
+            if not count & STEP:
+                await asyncio.sleep(0)  # there may be very many
+            item = self._items.get(name)
+            if item is not None:
+                yield item
 
     def is_planned(self, cause: str, actuators: AbstractSet[str]) -> bool:
         """Whether all that a cause reaches was looked for once, at all actuators."""
@@ -58,10 +72,14 @@ class EndingBook:
         """Count items by actuator, and by what closure shows."""
         return dict(self._counts)
 
-    def trouble(self, actuator: str) -> EndingItem | None:
-        """Item of an actuator that went wrong last; None: none did."""
-        wrong = (each for each in self.items(actuator) if _is_wrong(each))
-        return max(wrong, key=lambda each: each.changed, default=None)
+    async def trouble(self) -> dict[str, EndingItem]:
+        """Item of each actuator that went wrong last, where one did."""
+        found: dict[str, EndingItem] = {}
+        async for each in self._each(list(self._items)):
+            last = found.get(each.actuator)
+            if _is_wrong(each) and (last is None or last.changed < each.changed):
+                found[each.actuator] = each
+        return found
 
     def _note_planned(self, name: str, body: bytes | None) -> None:
         if name == LOOKED:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 import pytest
 
 from agents_registry.identifiers import Identifier
+from streams.model.endings import Alive, Probed
+from streams.model.times import SECOND
 from streams.ports.keyed_store import ENDING, ENDING_CAUSE
 from streams.services.ending_book import EndingBook
 from streams.stages.ending.items import EndingItem, EndingState
+from streams.stages.ending.progress import Patience, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,3 +72,43 @@ def test_an_actuator_that_was_just_switched_on_was_not_looked_for() -> None:
     assert not found.is_planned(CAUSE, {"vault", "aws"})
     heard.put(ENDING_CAUSE, "looked", orjson.dumps({"by": ["aws", "vault"]}))
     assert found.is_planned(CAUSE, {"vault", "aws"})
+
+
+async def test_many_items_hold_no_loop() -> None:
+    """Others have their turns while items are looked through."""
+    heard, found = book()
+    for number in range(2_000):
+        item = EndingItem(
+            actuator="vault",
+            identifier=Identifier("vault.lease", str(number)),
+            causes=(CAUSE,),
+            state=EndingState.FAILED,
+            changed=number,
+        )
+        heard.put(ENDING, item.name, item.dump())
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(others())
+    for look in (found.items("vault"), found.of_cause(CAUSE)):
+        before = turns
+        assert len([each async for each in look]) == 2_000
+        assert turns - before >= 7
+    before = turns
+    assert (await found.trouble())["vault"].changed == 1_999
+    assert turns - before >= 7
+    beside.cancel()
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_no_issuer_may_ask_to_be_left_alone_for_years(answered: bool) -> None:
+    """A vendor's code may hand on what the issuer asks for as it came."""
+    item = EndingItem(actuator="vault", identifier=Identifier("vault.lease", "l"))
+    probed = Probed(Alive.UNKNOWN, retry_after=1e9, answered=answered)
+
+    assert unknown(item, probed, Patience(), 0).due == 3600 * SECOND

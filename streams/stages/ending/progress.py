@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from streams.stages.ending.condemned import Condemnation
 
 FIRST_WAIT: Final = 1.0  # seconds
+LONGEST_ASKED: Final = 3600.0  # seconds that an issuer may ask to wait
 MOST_DENIED: Final = 3
 MOST_DOUBLED: Final = 20
 AGAIN: Final = SECOND  # between two questions for what something made
@@ -288,7 +289,7 @@ def _given_up(item: EndingItem, reason: str, now: int) -> EndingItem:
 
 def _wait(doubled: int, asked: float | None, patience: Patience) -> int:
     wait = min(FIRST_WAIT * 2.0 ** min(doubled, MOST_DOUBLED), patience.longest_wait)
-    return int(max(wait, asked or 0.0) * SECOND)
+    return int(max(wait, min(asked or 0.0, LONGEST_ASKED)) * SECOND)
 
 
 def _text(text: str) -> str:
