@@ -127,8 +127,9 @@ class Probed:
         reason: why that is not known, or what was seen; no secret.
         retry_after: seconds that the issuer asks to wait.
         answered: the issuer gave an answer at all.
-        known_by: DEAD holds only if one of these, which live there, has been known here
-            for as long as the target: else its name may be one of another place.
+        known_by: DEAD holds only if one of these, which were found there, has been
+            known here for as long as the target: else its name may be one of another
+            place.
     """
 
     found: Alive

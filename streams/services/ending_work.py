@@ -42,8 +42,8 @@ STEP: Final = 255  # a mask: witnesses looked at between two turns of others
 DEEPEST: Final = 3  # steps up that an actuator is told of
 PLANNED: Final = "planned: the mode is plan"
 NO_WITNESS: Final = (
-    "no living thing there has a name that is known here for as long: what the names "
-    "are made of (the audit device) may be another one; compare the settings"
+    "nothing that was found there has a name that is known here for as long: what the "
+    "names are made of (the audit device) may be another one; compare the settings"
 )
 MINTS_ON: Final = "it is dead, and the issuer tells of ever more that it made"
 

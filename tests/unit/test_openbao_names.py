@@ -122,3 +122,15 @@ async def test_a_page_that_says_404_is_no_list(body: bytes) -> None:
 
     vault.none = said({"errors": []}, 404)
     assert (await by.probe(token("hmac-sha256:other"))).known_by == frozenset()
+
+
+async def test_a_maker_that_ended_is_a_witness_for_what_it_made() -> None:
+    """Its name was made of an accessor, by the device as it is now."""
+    vault, by = acting()
+    await by.probe(token(vault.hashed("a")))
+    vault.living = ["b"]
+
+    found = await by.probe(token("hmac-sha256:child"))
+
+    assert found.known_by is not None
+    assert Identifier("vault.accessor", vault.hashed("a")) in found.known_by

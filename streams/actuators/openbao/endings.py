@@ -123,7 +123,7 @@ class OpenBaoEndings(Actuator):
             return _told(answer, NO_LEASE)
         accessor = await self._names.accessor(value)
         if accessor is None:
-            return Probed(Alive.DEAD, GONE, known_by=self._names.living())
+            return Probed(Alive.DEAD, GONE, known_by=self._names.listed())
         answer = await self._asked.call(
             "POST", "auth/token/lookup-accessor", {"accessor": accessor}
         )

@@ -62,8 +62,8 @@ class TokenNames:
             await self._list()
         return self._by_name.get(name) or self._ended.get(name)
 
-    def living(self) -> frozenset[Identifier]:
-        """Names of the tokens that lived when they were listed last."""
+    def listed(self) -> frozenset[Identifier]:
+        """Names of tokens that were found living, by the device as it is now."""
         return self._names
 
     def forget(self, name: str) -> None:
@@ -100,9 +100,8 @@ class TokenNames:
             for name in list(self._ended)[: max(0, len(self._ended) - MOST_ENDED)]:
                 del self._ended[name]
             await self._each(new, self._hash)
-            self._names = frozenset(
-                Identifier(ACCESSOR, name) for name in self._by_name
-            )
+            every = (*self._by_name, *self._ended)
+            self._names = frozenset(Identifier(ACCESSOR, name) for name in every)
             self._entities = {k: v for k, v in self._entities.items() if k in living}
 
     async def _check_device(self, living: Container[str]) -> None:
