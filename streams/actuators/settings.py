@@ -28,16 +28,16 @@ class ActuatorSettings(Strict):
         authority: whose identifiers it ends: those that the grants of this authority
             cover, of the kinds that the actuator knows.
         mode: ``off``; ``plan``: shows what it would end; ``approve``: ends what an
-            operator approved; ``automatic``: ends what is below the limit by itself,
-            and the rest once it is approved.
-        limit: most identifiers that a cause may have at this issuer to be ended without
-            an approval.
-        per_second: questions and acts, at most; an issuer that asks to wait gets fewer.
+            operator approved; ``automatic``: needs an approval only for a cause that
+            reaches more than `limit` identifiers at this issuer.
+        limit: most identifiers of one cause at this issuer without an approval.
+        per_second: most requests in a second; fewer if the issuer asks to wait.
         at_once: identifiers that are worked on at a time.
         timeout: seconds of one request.
-        longest_wait: seconds between two attempts, at most.
-        attempts: that are answered and end nothing, before it is given up.
-        unreachable_seconds: after which an issuer without an answer is a finding.
+        longest_wait: most seconds between two attempts.
+        attempts: answered attempts that end nothing, until it is given up.
+        unreachable_seconds: seconds without an answer of the issuer, until there is a
+            finding.
     """
 
     authority: str

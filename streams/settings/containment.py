@@ -38,15 +38,15 @@ class ContainmentSettings(Strict):
         contain: what of a finding: the credential that it is about, the nearest agent
             above it, or the nearest principal.
         mode: shadow records what would be done, warn also makes a finding, enforce
-            also suspends.
+            also suspends or narrows.
         effect: suspend, or narrow to `scopes`.
-        scopes: that a narrow leaves; none of them leaves nothing.
-        for_: time after which it lives again, such as 30m, 2h or 1d.
-        until_lifted: instead of `for`: it stays until an operator lifts it.
+        scopes: scopes that a narrow leaves; an empty list leaves none.
+        for_: time after which the suspend ends by itself, such as 30m, 2h or 1d.
+        until_lifted: in place of `for`: the suspend stays until an operator lifts it.
         blast_limit: number of identifiers, as in ``rescind blast-radius``; what reaches
-            more is not contained, and is a finding.
-        per_hour: how often the rule acts within an hour; what is beyond is not
-            contained, and is a finding.
+            more is not contained, and there is a finding.
+        per_hour: most acts of the rule in an hour; beyond them nothing is contained,
+            and there is a finding.
         authorities: only findings on the word of these, which are believed on any name.
         identifiers: only findings about these kinds, ``*`` for any part.
         points: only findings at these enforcement points, ``*`` for any part; their
