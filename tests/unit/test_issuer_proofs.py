@@ -121,3 +121,12 @@ async def test_a_team_that_is_gone_is_dead() -> None:
     )
 
     assert (await actuator.probe(case.target)).found is Alive.DEAD
+
+
+async def test_an_alert_of_another_organisation_is_left_alone() -> None:
+    """The app may be installed there too; nothing is read or ended."""
+    actuator, issuer = CASES["github github.secret_alert"].made()
+    name = Identifier("github.secret_alert", "elsewhere/app#7")
+
+    assert isinstance(await actuator.plan(EndTarget(name)), NoWay)
+    assert issuer.asked == []

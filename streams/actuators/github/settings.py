@@ -62,7 +62,7 @@ class GitHubActuator(ServerSettings):
             "github.token": GitHubTokenWay(self.org),
             "github.installation": GitHubInstallationWay(app),
             "github.deploy_key": GitHubDeployKeyWay(self.org),
-            "github.secret_alert": GitHubAlertWay(bare, BulkRevocation(bare)),
+            "github.secret_alert": GitHubAlertWay(self.org, bare, BulkRevocation(bare)),
         }
         return WayActuator(api, ways, clock, others=(app, bare))
 

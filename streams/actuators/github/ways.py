@@ -44,6 +44,7 @@ NOT_GITHUBS: Final = (
     "the alert is about no token of GitHub that can be revoked by its value: end it "
     "at its issuer"
 )
+ELSEWHERE: Final = "the alert is of a repository of another organisation"
 UNAUTHORIZED: Final = 401
 OK: Final = 200
 
@@ -173,13 +174,15 @@ class GitHubAlertWay(Way):
     """A token of GitHub's own that secret scanning found.
 
     Args:
+        org: whose repositories' alerts it reads.
         bare: API without a credential.
         bulk: sends the tokens of many acts in one request.
     """
 
     ending: ClassVar[Ending] = Ending("revoke the token by its value", settles=60.0)
 
-    def __init__(self, bare: IssuerApi, bulk: CallSender) -> None:
+    def __init__(self, org: str, bare: IssuerApi, bulk: CallSender) -> None:
+        self._org = org
         self._bare = bare
         self._bulk = bulk
 
@@ -187,6 +190,8 @@ class GitHubAlertWay(Way):
         """Read the token from its alert, and ask GitHub with it."""
         repository, _, alert = target.identifier.value.rpartition("#")
         owner, _, name = repository.partition("/")
+        if owner.casefold() != self._org.casefold():
+            return never(ELSEWHERE)
         place = path("repos", owner, name, "secret-scanning", "alerts", alert)
         found = await api.object(Call("read the alert", "GET", place))
         secret = mapping(found).get("secret")
