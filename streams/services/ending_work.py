@@ -268,7 +268,8 @@ class IssuerWork:
 
     async def _is_planned(self, made: Identifier) -> bool:
         """Whether something is known and dead here already, so that it will end."""
-        if self._queue.get((self._issuer.name, made)) is not None:
+        known = self._queue.get((self._issuer.name, made))
+        if known is not None and known.state not in progress.OVER:
             return True
         ending = self._issuer.ending(made)
         if ending is None:

@@ -522,3 +522,21 @@ def test_a_name_alone_is_dead_only_where_a_witness_is_known(known: bool) -> None
 
     state = EndingState.ENDED if known else EndingState.FAILED
     assert {CHILD: state} == states(told(story))
+
+
+def test_what_was_given_back_once_ends_with_its_maker() -> None:
+    """An end that is over says nothing of what lives now."""
+    other = Identifier("vault.accessor", "other")
+
+    async def story(world: World) -> None:
+        vendor = world.issuers["vault"]
+        world.node(other, None, alive=True)
+        world.end(other, Effect.SUSPEND)
+        await until(world, lambda: other in vendor.suspended)
+        world.lift(other)
+        await until(world, lambda: states(world)[other] is EndingState.RESTORED)
+        vendor.made[TOKEN].append(other)
+        world.end(TOKEN)
+        await until(world, lambda: other not in vendor.alive, 600)
+
+    told(story)

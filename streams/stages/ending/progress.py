@@ -31,6 +31,7 @@ MOST_DENIED: Final = 3
 MOST_DOUBLED: Final = 20
 AGAIN: Final = SECOND  # between two questions for what something made
 LIFTED: Final = "what ended it was lifted or withdrawn"
+OVER: Final = frozenset({EndingState.STOPPED, EndingState.RESTORED})  # without an end
 LIES: Final = "the issuer says that it is done, and the probe finds it alive"
 
 
@@ -217,7 +218,7 @@ def condemned_anew(
     over = item.state is EndingState.ENDED and item.wanted is WantedEnd.ENDED
     if over and item.not_before is None:
         same = True  # nothing ends it any further
-    if same and item.state not in (EndingState.STOPPED, EndingState.RESTORED):
+    if same and item.state not in OVER:
         causes = tuple(dict.fromkeys((*item.causes, *found.causes)))
         return attrs.evolve(item, causes=causes)
     return attrs.evolve(
