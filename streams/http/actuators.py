@@ -64,7 +64,7 @@ class ActuatorPages:
 
     async def actuators(self, request: web.Request) -> web.Response:
         """List the actuators: their mode, how they are, and how much waits."""
-        self._tokens.holder(request, "viewer", "revoker", any_realm=True)
+        self._tokens.holder(request, "viewer", "revoker")
         settings = self._speakers.settings.actuators
         trouble = await self._book.trouble()
         rows = [self._actuator(*each, trouble) for each in settings.items()]
@@ -72,7 +72,7 @@ class ActuatorPages:
 
     async def items(self, request: web.Request) -> web.Response:
         """List what an actuator ends, the last changes first."""
-        self._tokens.holder(request, "viewer", "revoker", any_realm=True)
+        self._tokens.holder(request, "viewer", "revoker")
         name, _ = self._named(request)
         limit = _limit(request.query.get("limit"))
         state = request.query.get("state")
@@ -94,7 +94,7 @@ class ActuatorPages:
 
     async def issuers(self, request: web.Request) -> web.Response:
         """Say how far the ends at issuers are of what a revocation reaches."""
-        self._tokens.holder(request, "viewer", "revoker", any_realm=True)
+        self._tokens.holder(request, "viewer", "revoker")
         cause = request.match_info["id"]
         given = self._speakers.settings.actuators
         active = {name for name, each in given.items() if each.mode != "off"}

@@ -20,25 +20,23 @@ if TYPE_CHECKING:
 
 @define(eq=False)
 class ContainmentMetrics(Collector):
-    """Reads the worker at every scrape; ``clock`` gives the time (ns)."""
+    """Reads the worker at every scrape; without rules there is none, and no series.
 
-    _worker: ContainmentWorker
+    Attributes:
+        worker: of the realm.
+        clock: gives the time (ns).
+    """
+
+    _worker: ContainmentWorker | None
     _clock: Callable[[], int]
 
     def collect(self) -> Iterator[Metric]:
         """Return decisions by rule, mode and result, and the age of the last look."""
-        counts: dict[tuple[str, ...], float] = {
-            key: float(count) for key, count in self._worker.counts.items()
-        }
+        counts: dict[tuple[str, ...], float] = {}
+        behind: dict[tuple[str, ...], float] = {}
+        if self._worker is not None:
+            counts = {key: float(of) for key, of in self._worker.counts.items()}
+            if (looked := self._worker.looked) is not None:
+                behind = {(): max(0, self._clock() - looked) / SECOND}
         yield metrics.CONTAINMENT_DECISIONS.each(counts)
-        looked = self._worker.looked
-        if looked is not None:
-            behind = max(0, self._clock() - looked) / SECOND
-            yield metrics.CONTAINMENT_BEHIND.each({(): behind})
-
-
-def containment_metrics(
-    worker: ContainmentWorker | None, clock: Callable[[], int]
-) -> list[Collector]:
-    """Collectors of a worker; none where there is none."""
-    return [] if worker is None else [ContainmentMetrics(worker, clock)]
+        yield metrics.CONTAINMENT_BEHIND.each(behind)

@@ -34,7 +34,7 @@ def configuration() -> str:
     """Give the configuration of the guide."""
     text = GUIDE.read_text("utf-8")
     blocks = re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    (found,) = [each for each in blocks if "rescind_agent" in each]
+    (found,) = [each for each in blocks if "host_agent" in each]
     return str(found)
 
 

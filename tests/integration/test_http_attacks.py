@@ -141,7 +141,7 @@ async def test_an_error_is_logged_without_what_the_request_held(
     before = structlog.get_config()
     configure_logging()
     try:
-        monkeypatch.setattr("streams.http.ending_orders.Ending.read", broken)
+        monkeypatch.setattr("streams.http.ending_orders.EndingOrder.read", broken)
         body = {"identifier": NAME, "reason": "do-not-log-me"}
         status, _ = await server.post("/v1/revocations", "revoker", body)
     finally:

@@ -10,7 +10,7 @@ import pytest
 from agents_registry.facts import Cause, Fact, fact_id
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
-from streams.http.containment_metrics import containment_metrics
+from streams.http.containment_metrics import ContainmentMetrics
 from streams.ports.findings_log import ListedFinding
 from streams.ports.keyed_store import CONTAINMENT, KeyedStore
 from streams.process.aside import here
@@ -255,12 +255,12 @@ async def test_old_decisions_are_let_go() -> None:
 
 
 async def test_metrics_tell_decisions_and_the_age_of_the_last_look() -> None:
-    """Where no rule is set there are none."""
+    """Where no rule is set, or nothing was looked at yet, there are no series."""
     engine = Engine()
-    assert [] == containment_metrics(None, lambda: 0)
-    (metrics,) = containment_metrics(engine.worker(), lambda: engine.now + HOUR)
-    assert 1 == len(list(metrics.collect()))
-    worker = await engine.begun()
-    (metrics,) = containment_metrics(worker, lambda: engine.now + HOUR)
+    for worker in (None, engine.worker()):
+        metrics = ContainmentMetrics(worker, lambda: engine.now + HOUR)
+        _, behind = metrics.collect()
+        assert [] == behind.samples
+    metrics = ContainmentMetrics(await engine.begun(), lambda: engine.now + HOUR)
     _, behind = metrics.collect()
     assert 3600 <= behind.samples[0].value < 3601

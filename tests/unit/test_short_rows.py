@@ -33,7 +33,7 @@ def test_the_codes_of_kinds_are_those_of_every_file() -> None:
     """A kind that moves would make other facts of what is written."""
     assert (
         "node", "edge", "alias", "owner_set", "renewal", "scope_set", "holds", "cause",
-        "lift", "withdraw", "distrust", "horizon",
+        "lift", "withdraw", "distrust", "horizon", "label_set",
     ) == KINDS  # fmt: skip
 
 

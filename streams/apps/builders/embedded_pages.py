@@ -13,7 +13,7 @@ from streams.engines.embedded.fact_lookup import LoggedFacts
 from streams.engines.embedded.findings_log import StoredDeadLetters, StoredFindings
 from streams.engines.embedded.tables import StageTables
 from streams.http.alert_metrics import AlertMetrics
-from streams.http.containment_metrics import containment_metrics
+from streams.http.containment_metrics import ContainmentMetrics
 from streams.http.events import Events
 from streams.http.guards import Guards
 from streams.http.last_uses import OwnUses
@@ -64,7 +64,7 @@ def embedded_pages(
     served = own_enforcement(guarding.closures, feed, settings.realm)
     findings, letters = StoredFindings(store), StoredDeadLetters(store)
     app, refused = application(settings.max_body_bytes), RefusedFeeds()
-    contained = containment_metrics(containing, about.clock)
+    contained = ContainmentMetrics(containing, about.clock)
     for pages in (
         Events(tokens, taking.described.sources, speakers, ingest, read),
         FeedPage(tokens, feed, refused),
@@ -73,7 +73,7 @@ def embedded_pages(
         Guards(tokens, served, boottime),
         Lists(tokens, findings, letters, analysed.silences.all, aside),
         _probes(guarding, analysed),
-        _metrics(about, taking, guarding, analysed, [refused.counter, *contained]),
+        _metrics(about, taking, guarding, analysed, [refused.counter, contained]),
     ):
         pages.add_to(app)
     analysed.add_to(app, about, taking)

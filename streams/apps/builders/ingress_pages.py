@@ -10,7 +10,7 @@ from attrs import frozen
 
 from streams.engines.kafka.clock.cluster_clock import faults, offset_seconds
 from streams.engines.kafka.ingress.writing import Writing
-from streams.http.containment_metrics import containment_metrics
+from streams.http.containment_metrics import ContainmentMetrics
 from streams.http.events import Events
 from streams.http.metrics import Metrics, OneValue
 from streams.http.probes import Probes
@@ -59,7 +59,7 @@ def ingress_pages(
         metrics.INGRESS,
         *more,
         *common.collectors,
-        *containment_metrics(worker, clock),
+        ContainmentMetrics(worker, clock),
         OneValue(metrics.DEAD_LETTERS, lambda: lost[dlq]),
         OneValue(metrics.CLOCK_OFFSET, partial(offset_seconds, clock)),
     ).add_to(app)
