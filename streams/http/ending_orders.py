@@ -6,7 +6,6 @@ has changed. One order may name many identifiers: then all of it is done or noth
 
 from __future__ import annotations
 
-import asyncio
 import http
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
@@ -25,7 +24,7 @@ from streams.stages.ingest.acts import ActError, OperatorAct
 from streams.stages.ingest.approvals import Pending, Scheduled
 from streams.stages.ingest.ending_orders import FIELDS, EndingOrder
 from streams.stages.ingest.entitlement import OPERATORS
-from streams.stages.ingest.order_names import called, where_called
+from streams.stages.ingest.order_names import calling, where_called
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -145,7 +144,7 @@ class EndingOrders:
         if ending.where is not None:
             summary = ending.summary(where_called(ending.where))
         else:
-            summary = ending.summary(await asyncio.to_thread(called, names))
+            summary = ending.summary(await in_turns(calling(names)))
         act_of = OperatorAct(
             act, summary, ending.reason, causes, order=order, due_at=ending.due_at
         )

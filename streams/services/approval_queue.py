@@ -237,7 +237,7 @@ class ApprovalQueue:
 
     async def _facts(self, pending: Pending, now: int) -> Sequence[Fact]:
         try:
-            names = await asyncio.to_thread(names_of, self._kept, pending)
+            names = await in_turns(names_of(self._kept, pending))
         except IncompleteError as error:
             raise UndecidedError(str(error)) from error
         return await in_turns(pending.writing(now, names))

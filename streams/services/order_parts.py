@@ -13,11 +13,12 @@ import orjson
 from agents_registry.identifiers import Identifier
 from streams.model.times import SECOND
 from streams.ports.keyed_store import ORDER_PART, PENDING, SCHEDULE, Put
-from streams.stages.ingest.order_names import digest_of
+from streams.stages.ingest.order_names import digesting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from agents_registry.steps import Steps
     from streams.ports.keyed_store import KeyedStore
     from streams.stages.ingest.approvals import Pending
 
@@ -43,22 +44,26 @@ async def keep_parts(
         await kept.put(ORDER_PART, f"{order.id}/{number}", body)
 
 
-def names_of(kept: KeyedStore, order: Pending) -> list[Identifier]:
-    """Names of an order that was kept, in their order.
+def names_of(kept: KeyedStore, order: Pending) -> Steps[list[Identifier]]:
+    """Find the names of an order that was kept, in their order.
 
     Raises:
         IncompleteError: some are missing or others.
     """
-    if not order.names:
-        return []
-    names: list[str] = []
+    texts: list[str] = []
     for number in range(_parts(order)):
+        yield
         body = kept.get(ORDER_PART, f"{order.id}/{number}")
-        names += [] if body is None else orjson.loads(body)["names"]
-    if len(names) != order.names or digest_of(names) != order.digest:
-        told = f"{len(names)} of its {order.names} names are here as they were ordered"
+        texts += [] if body is None else orjson.loads(body)["names"]
+    whole = len(texts) == order.names
+    if order.names and not (whole and (yield from digesting(texts)) == order.digest):
+        told = f"{len(texts)} of its {order.names} names are here as they were ordered"
         raise IncompleteError(f"{told}: reject it, and give the order again")
-    return [Identifier.parse(each) for each in names]
+    names = []
+    for each in texts:
+        yield
+        names.append(Identifier.parse(each))
+    return names
 
 
 def without(order: Pending) -> list[Put]:

@@ -222,7 +222,7 @@ class Schedule:
         try:
             order.check_effect(origin.received_at)
             self._check_giver(order)
-            names = await asyncio.to_thread(names_of, self._kept, order)
+            names = await in_turns(names_of(self._kept, order))
         except (IncompleteError, UndecidedError) as error:
             await self._give_up(order, str(error))
             return
