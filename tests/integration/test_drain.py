@@ -40,7 +40,8 @@ async def refused(url: str) -> bool:
     """Tell whether nobody is accepted any more."""
     try:
         _, writer = await asyncio.open_connection("127.0.0.1", url.rpartition(":")[2])
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):
+        # Reset: it was waiting to be accepted when the listener was closed.
         return True
     writer.close()
     await writer.wait_closed()
