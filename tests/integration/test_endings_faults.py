@@ -110,7 +110,11 @@ async def test_orders_on_what_waits(tmp_path: Path) -> None:
 def test_a_kill_between_act_and_record_repeats_nothing_harmful(
     bao: OpenBaoServer, tmp_path: Path, point: str
 ) -> None:
-    """The next start probes first: what was done is not done again, the rest is."""
+    """The next start probes first: what was done is not done again, the rest is.
+
+    An older token that lives is known here: by it the vault's names can be believed.
+    """
+    elder = made(bao, bao.root_token, policies=["default"])
     token = made(bao, bao.root_token, policies=["default"])
     name = name_of(bao, token)
     ours = {
@@ -128,6 +132,11 @@ def test_a_kill_between_act_and_record_repeats_nothing_harmful(
     ) as killed:  # fmt: skip
         assert killed.stdout is not None
         assert killed.stdout.readline()
+        known = "identifier,issued_at\n"
+        for each, day in ((name_of(bao, elder), 1), (name, 2)):
+            known += f"{each},2026-01-0{day}T00:00:00Z\n"
+        (tmp_path / "known.csv").write_text(known, "utf-8")
+        run(tmp_path, "adopt", "list", str(tmp_path / "known.csv"))
         done = run(tmp_path, "revoke", name, "--reason", "test", "--output", "json")
         cause = json.loads(done.stdout)["id"]
         assert -signal.SIGKILL == killed.wait(DEADLINE)
