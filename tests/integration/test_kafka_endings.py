@@ -27,6 +27,7 @@ async def test_a_token_ends_at_the_vault(
 ) -> None:
     """Its child, which revoke-orphan parted, ends too; closure shows it."""
     await lay_out(kafka_settings)
+    made(bao, bao.root_token, policies=["default"])  # vouches for the vault's names
     parent = made(bao, bao.root_token, policies=["root"])
     child = made(bao, parent["client_token"], policies=["default"])
     body = {"token": parent["client_token"]}
