@@ -34,6 +34,14 @@ _OK: Final = 200
 _BEHIND_2XX: Final = 300
 
 
+def object_of(answer: HttpAnswer) -> Mapping[str, Any]:
+    """JSON object that an answer holds; empty where it holds none."""
+    try:
+        return answer.object()
+    except UnreadableAnswerError:
+        return {}
+
+
 class CallSender(Protocol):
     """Sends calls to an issuer."""
 

@@ -14,10 +14,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from streams.actuators.calls import Call, path
+from streams.actuators.calls import Call, object_of, path
 from streams.actuators.ways import RecordWay
 from streams.model.endings import Ending, WantedEnd
-from streams.outbound.answers import UnreadableAnswerError
 from streams.sources.reading.fields import mapping
 
 if TYPE_CHECKING:
@@ -34,10 +33,7 @@ class AnthropicWay(RecordWay):
 
     def missing(self, answer: HttpAnswer) -> bool:
         """Whether it is an error of the type not_found_error."""
-        try:
-            said = answer.object()
-        except UnreadableAnswerError:
-            return False
+        said = object_of(answer)
         return mapping(said.get("error")).get("type") == "not_found_error"
 
 

@@ -22,11 +22,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from streams.actuators.calls import Call, path
+from streams.actuators.calls import Call, object_of, path
 from streams.actuators.ways import Look, RecordWay, Way, alive, dead
 from streams.model.endings import Ending, WantedEnd
 from streams.model.times import sound_time
-from streams.outbound.answers import RequestError, UnreadableAnswerError
+from streams.outbound.answers import RequestError
 from streams.sources.reading.fields import listed, mapping
 
 if TYPE_CHECKING:
@@ -46,10 +46,7 @@ NEXT: Final = "@odata.nextLink"
 
 def missing(answer: HttpAnswer) -> bool:
     """Whether Graph itself says so, by its code."""
-    try:
-        said = answer.object()
-    except UnreadableAnswerError:
-        return False
+    said = object_of(answer)
     return mapping(said.get("error")).get("code") == "Request_ResourceNotFound"
 
 

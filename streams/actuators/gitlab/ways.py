@@ -26,10 +26,10 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from agents_registry.identifiers import Identifier
-from streams.actuators.calls import Call, path, strange
+from streams.actuators.calls import Call, object_of, path, strange
 from streams.actuators.ways import Look, Way, alive, dead, unknown
 from streams.model.endings import Alive, Ending, WantedEnd
-from streams.outbound.answers import RequestError, UnreadableAnswerError
+from streams.outbound.answers import RequestError
 from streams.sources.reading.fields import number
 
 if TYPE_CHECKING:
@@ -46,10 +46,7 @@ MOST_PAGES: Final = 500
 
 def missing(answer: HttpAnswer) -> bool:
     """Whether GitLab itself says so: a route that it does not have says ``error``."""
-    try:
-        said = answer.object().get("message")
-    except UnreadableAnswerError:
-        return False
+    said = object_of(answer).get("message")
     return isinstance(said, str) and said.startswith("404 ")
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from streams.actuators.calls import Call, path
-from streams.outbound.answers import RequestError, UnreadableAnswerError
+from streams.actuators.calls import Call, object_of, path
+from streams.outbound.answers import RequestError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -26,10 +26,7 @@ Item = dict[str, Any]
 
 def missing(answer: HttpAnswer) -> bool:
     """Whether Keycloak itself says that there is none, by an error of its own."""
-    try:
-        said = answer.object()
-    except UnreadableAnswerError:
-        return False
+    said = object_of(answer)
     return "error" in said or "errorMessage" in said
 
 

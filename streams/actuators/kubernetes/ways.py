@@ -24,11 +24,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from attrs import define, field
 
-from streams.actuators.calls import Call, path
+from streams.actuators.calls import Call, object_of, path
 from streams.actuators.ways import Way, alive, dead, never
 from streams.model.endings import Ending
 from streams.model.times import SECOND, sound_time
-from streams.outbound.answers import UnreadableAnswerError
 from streams.sources.reading.fields import mapping
 
 if TYPE_CHECKING:
@@ -56,10 +55,7 @@ ELSEWHERE: Final = "its name is not one of this cluster"
 
 def missing(answer: HttpAnswer) -> bool:
     """Whether the API server itself says so: a Status whose reason is NotFound."""
-    try:
-        said = answer.object()
-    except UnreadableAnswerError:
-        return False
+    said = object_of(answer)
     return said.get("kind") == "Status" and said.get("reason") == "NotFound"
 
 

@@ -17,10 +17,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import urlencode
 
-from streams.actuators.calls import Call
+from streams.actuators.calls import Call, object_of
 from streams.actuators.ways import Look, RecordWay, Way
 from streams.model.endings import Alive, Ending, WantedEnd
-from streams.outbound.answers import RequestError, UnreadableAnswerError
+from streams.outbound.answers import RequestError
 from streams.sources.reading.fields import mapping
 
 if TYPE_CHECKING:
@@ -46,10 +46,7 @@ class LiteLlmTeamWay(RecordWay):
 
     def missing(self, answer: HttpAnswer) -> bool:
         """Whether LiteLLM itself says so: an error in its own form."""
-        try:
-            said = answer.object()
-        except UnreadableAnswerError:
-            return False
+        said = object_of(answer)
         # A path that it does not have is answered with a detail that is a text.
         told = mapping(said.get("detail")) or mapping(said.get("error"))
         text = told.get("error") or told.get("message")

@@ -20,11 +20,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import urlencode
 
-from streams.actuators.calls import Call, path
+from streams.actuators.calls import Call, object_of, path
 from streams.actuators.ways import Look, RecordWay, Way, alive, dead
 from streams.model.endings import Alive, Ending, WantedEnd
 from streams.model.times import rfc3339, sound_time
-from streams.outbound.answers import RequestError, UnreadableAnswerError
+from streams.outbound.answers import RequestError
 from streams.sources.reading.fields import listed, mapping
 
 if TYPE_CHECKING:
@@ -44,10 +44,7 @@ CLEARED: Final = 'eventType eq "user.session.clear" and target.id eq "{}"'
 
 def missing(answer: HttpAnswer) -> bool:
     """Whether Okta itself says so, by its code."""
-    try:
-        return answer.object().get("errorCode") == NOT_FOUND
-    except UnreadableAnswerError:
-        return False
+    return object_of(answer).get("errorCode") == NOT_FOUND
 
 
 class OktaWay(RecordWay):

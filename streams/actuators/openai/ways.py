@@ -16,10 +16,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from streams.actuators.calls import Call, path
+from streams.actuators.calls import Call, object_of, path
 from streams.actuators.ways import Way, alive, dead
 from streams.model.endings import Ending
-from streams.outbound.answers import RequestError, UnreadableAnswerError
+from streams.outbound.answers import RequestError
 from streams.sources.reading.fields import mapping
 
 if TYPE_CHECKING:
@@ -36,10 +36,7 @@ OWN: Final = ("v1", "organization")
 
 def missing(answer: HttpAnswer) -> bool:
     """Whether OpenAI itself says so: its error object, about no path of the API."""
-    try:
-        said = answer.object()
-    except UnreadableAnswerError:
-        return False
+    said = object_of(answer)
     text = mapping(said.get("error")).get("message")
     return isinstance(text, str) and not text.startswith("Invalid URL")
 

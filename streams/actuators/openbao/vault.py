@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from attrs import define, field
 
+from streams.actuators.calls import object_of
 from streams.outbound.answers import RequestError, UnreadableAnswerError
 from streams.outbound.client import HttpClient, RequestLimits
 
@@ -84,18 +85,12 @@ def says_none(answer: HttpAnswer | None) -> bool:
     """Whether a vault itself says that there is nothing: 404 with no error."""
     if answer is None or answer.status != NOT_FOUND:
         return False
-    try:
-        return answer.object().get("errors") == []
-    except UnreadableAnswerError:
-        return False
+    return object_of(answer).get("errors") == []
 
 
 def errors_of(answer: HttpAnswer) -> str:
     """Return what a vault says is wrong; its errors name no secret of ours."""
-    try:
-        errors = answer.object().get("errors")
-    except UnreadableAnswerError:
-        return ""
+    errors = object_of(answer).get("errors")
     texts = errors if isinstance(errors, list) else []
     said = "; ".join(" ".join(str(each).split()) for each in texts)
     return said[:MOST_ERROR]
