@@ -86,6 +86,11 @@ class Register(Generic[Content]):
             for content in tied:
                 yield version, content
 
+    def by_authority(self, node: int) -> Iterator[tuple[str, tuple[Content, ...]]]:
+        """Yield each authority with its standing statements about a node."""
+        for authority, (_, tied) in self._entries.get(node, {}).items():
+            yield authority, tied
+
     def version(self, node: int, authority: str) -> int | None:
         """RecordedCause version, None where there is no statement."""
         standing = self._entries.get(node, {}).get(authority)

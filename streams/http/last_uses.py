@@ -103,7 +103,9 @@ class UsesPage:
 
     async def post(self, request: web.Request) -> web.Response:
         """Answer the last use of each print of the body."""
-        holder = self._tokens.holder(request, "revoker", any_realm=True)
+        holder = self._tokens.holder(
+            request, "viewer", "revoker", "restorer", any_realm=True
+        )
         try:
             prints = read_members(await body_of(request, holder))
         except ValueError as error:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from attrs import frozen
 
+from streams.stages.lineage.joined_uses import joined
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
@@ -27,6 +29,7 @@ AUDIT: Final = "audit"
 UNDECLARED: Final = "/peers/undeclared"
 REACH: Final = "/peers/reach"
 USES: Final = "/peers/uses"
+USED: Final = "/v1/uses"
 SHOWN: Final = 100  # findings that a silence holds back
 _PAGE: Final = frozenset({"after", "limit"})
 
@@ -155,6 +158,17 @@ def _of_all_notify(method: str, path: str, merge: Merge) -> PeerRoute:
 ROUTES: Final = (
     _of_table("GET", "/v1/why/{identifier:.+}", query=frozenset({"at"})),
     _of_table("GET", "/v1/blast-radius/{identifier:.+}", query=frozenset({"limit"})),
+    _of_table(
+        "GET", "/v1/lineage/{identifier:.+}", query=frozenset({"expand", "limit"})
+    ),
+    _of_table("GET", "/v1/nodes/{identifier:.+}"),
+    PeerRoute(
+        "GET",
+        USED,
+        "workers",
+        share=Share(SENTINEL, joined),
+        query=frozenset({"identifier"}),
+    ),
     _of_table("GET", "/v1/table", query=frozenset({"now"})),
     _of_table(
         "GET",

@@ -6,18 +6,14 @@ import asyncio
 import functools
 import itertools
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiohttp import web
 from attrs import define
 
 from agents_registry import inventory
 from agents_registry.causes import reference
-from agents_registry.identifiers import ATTRIBUTE, class_of
-from agents_registry.lineage import NONE
 from enforcement.turns import undisturbed
-from streams.http.names import as_given, hashed, vault_silent
-from streams.http.problems import unavailable, unreadable
 from streams.http.query_values import limit_of, number_of, time_of
 from streams.http.table_answers import (
     cause_as_plain,
@@ -25,50 +21,21 @@ from streams.http.table_answers import (
     table_row,
     undeclared_as_plain,
 )
-from streams.process.aside import Aside, collected, here, packed, walked
-from streams.services.secret_names import PlainSecretError, SecretNames
-from streams.services.typed_names import VaultError, identifier_of, unknown_kind
+from streams.http.table_questions import TableQuestions
+from streams.process.aside import collected, walked
 from streams.stages.access.agent_kinds import is_account
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
-    from agents_registry.identifiers import Identifier
-    from streams.http.auth import Tokens
-    from streams.http.names import Naming
-    from streams.ports.table_reader import Table, TableReader
+    from streams.ports.table_reader import Table
 
 T = TypeVar("T")
 
-TRIES: Final = 5
-ANSWER_SECONDS: Final = 60.0
-IN_A_URL: Final = (
-    "a secret stands in no URL: post it to /v1/names as the identifier, and ask for "
-    "the name that this gives"
-)
-
 
 @define(eq=False, repr=False)
-class Queries:
-    """Handlers of the questions to a table; all need the role viewer or revoker.
-
-    Each takes ``?realm=``, where an engine has several.
-
-    Attributes:
-        tokens: who may ask.
-        tables: give the table of a realm.
-        clock: gives the time (ns).
-        secrets: names those that are asked about.
-        aside: gets to the event loop that the tables belong to.
-        in_logs: gives the names that audit logs have for one in plain text.
-    """
-
-    _tokens: Tokens
-    _tables: TableReader
-    _clock: Callable[[], int]
-    _secrets: SecretNames
-    _aside: Aside = here
-    _in_logs: Naming = as_given
+class Queries(TableQuestions):
+    """Handlers of the questions to a table as a whole, and to one identifier."""
 
     def add_to(self, app: web.Application) -> None:
         """Put the handlers behind their routes."""
@@ -192,58 +159,3 @@ class Queries:
             return {"as_of": table.as_of, "rows": told}
 
         return await self._ask(request, rows)
-
-    async def _identifier(self, request: web.Request) -> Identifier:
-        text = request.match_info["identifier"]
-        try:
-            if self._secrets.plain(text) is not None:
-                raise PlainSecretError(IN_A_URL)
-            name, *_ = await self._in_logs(hashed(identifier_of(text)))
-            self._check_kind(name, request)
-            return name
-        except VaultError as error:
-            raise vault_silent(error) from error
-        except ValueError as error:
-            raise unreadable(str(error)) from error
-
-    def _check_kind(self, name: Identifier, request: web.Request) -> None:
-        """Refuse what no source can ever tell of: mostly it is a slip of the pen."""
-        lineage = self._tables.table(request.query.get("realm")).registry.lineage
-        kind = name.kind
-        known = class_of(kind, lineage.vocabulary) is not None
-        declared = known or kind.startswith(ATTRIBUTE)
-        # Of a mapping that was taken out of the settings the table may know names.
-        if not declared and lineage.find(name) == NONE:
-            raise ValueError(unknown_kind(kind, lineage.vocabulary))
-
-    def _let_in(self, request: web.Request) -> None:
-        self._tokens.holder(request, "viewer", "revoker", "restorer", any_realm=True)
-
-    async def _ask(
-        self,
-        request: web.Request,
-        question: Callable[[Table], Coroutine[Any, Any, dict[str, Any]]],
-    ) -> web.Response:
-        """Ask a table in its event loop, in slices between which facts are applied.
-
-        Where that disturbs a walk, it is done again.
-        """
-        realm = request.query.get("realm")
-        self._tables.table(realm)  # where there is none, nobody has to be asked
-
-        async def answer() -> bytes:
-            for _ in range(TRIES):
-                try:
-                    found = await question(self._tables.table(realm))
-                except (RuntimeError, IndexError):
-                    continue
-                return await packed(found)
-            raise unavailable("busy", "the table changes too fast; try again")
-
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                body = await self._aside(answer)
-        except TimeoutError as error:
-            detail = "the analysis is busy; try again, or ask for less"
-            raise unavailable("busy", detail) from error
-        return web.Response(body=body, content_type="application/json")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+import orjson
 from aiohttp import web
 
 from streams.http.problems import unreadable
@@ -41,6 +42,31 @@ def limit_of(request: web.Request) -> int:
     if not 0 < limit <= MOST:
         raise unreadable(f"limit is a number from 1 to {MOST}")
     return limit
+
+
+def texts_of(request: web.Request, name: str, most: int) -> list[str]:
+    """Read one text, or a JSON array of texts: an identifier may hold any separator.
+
+    Args:
+        request: has each name at most once.
+        name: of the query.
+        most: how many there may be.
+
+    Raises:
+        ProblemError: 422, it is neither, or there are more.
+    """
+    text = request.query.get(name)
+    if text is None or not text.startswith("["):
+        return [] if text is None else [text]
+    try:
+        found = orjson.loads(text)
+    except ValueError as error:
+        raise unreadable(f"{name} is a text, or a JSON array of texts") from error
+    if not all(isinstance(each, str) for each in found):
+        raise unreadable(f"{name} is a text, or a JSON array of texts")
+    if len(found) > most:
+        raise unreadable(f"{name} holds at most {most} texts")
+    return list(found)
 
 
 def time_of(text: str | None) -> int | None:

@@ -17,6 +17,7 @@ from streams.http.containment_metrics import ContainmentMetrics
 from streams.http.events import Events
 from streams.http.guards import Guards
 from streams.http.last_uses import OwnUses
+from streams.http.lineages import Lineages
 from streams.http.lists import Lists
 from streams.http.metrics import Metrics
 from streams.http.names import Names
@@ -25,6 +26,7 @@ from streams.http.queries import Queries
 from streams.http.reach import TableReach
 from streams.http.refused_feeds import RefusedFeeds
 from streams.http.server import FeedPage, application
+from streams.http.uses import Uses
 from streams.observability import metrics
 
 if TYPE_CHECKING:
@@ -59,7 +61,8 @@ def embedded_pages(
     operators = taking.orders.operators
     operators.apart, operators.known = about.reading.apart, tables.knows
     operators.logged = LoggedFacts(store, settings.realm)
-    reach = TableReach(tables, OwnUses(tables.uses), speakers.clock, aside)
+    uses = OwnUses(tables.uses)
+    reach = TableReach(tables, uses, speakers.clock, aside)
     taking.orders.plans.reach = reach
     served = own_enforcement(guarding.closures, feed, settings.realm)
     findings, letters = StoredFindings(store), StoredDeadLetters(store)
@@ -69,6 +72,8 @@ def embedded_pages(
         Events(tokens, taking.described.sources, speakers, ingest, read),
         FeedPage(tokens, feed, refused),
         Queries(tokens, tables, speakers.clock, secrets, aside, in_logs),
+        Lineages(tokens, tables, speakers.clock, secrets, aside, in_logs, uses=uses),
+        Uses(tokens, tables.uses, secrets, aside),
         Names(tokens, secrets, in_logs, tables.table),
         Guards(tokens, served, boottime),
         Lists(tokens, findings, letters, analysed.silences.all, aside),

@@ -20,6 +20,7 @@ from streams.http.audit import AuditPages
 from streams.http.closure_metrics import ClosureMetrics, findings_of
 from streams.http.guards import Guards
 from streams.http.last_uses import FleetUses, OwnUses, UsesPage
+from streams.http.lineages import Lineages
 from streams.http.metrics import Metrics, OneValue, StageProgress
 from streams.http.names import Names
 from streams.http.probes import Probes
@@ -27,6 +28,7 @@ from streams.http.problems import problems
 from streams.http.queries import Queries
 from streams.http.reach import ReachPage, TableReach
 from streams.http.undeclared import UndeclaredShare
+from streams.http.uses import Uses
 from streams.model.times import SECOND
 from streams.observability import metrics
 
@@ -108,6 +110,8 @@ def worker_pages(  # noqa: PLR0913 - each by name
     everywhere = FleetUses(uses, tables.uses, passing.answers)
     ReachPage(tokens, TableReach(tables, everywhere, clock)).add_to(app)
     UsesPage(tokens, uses).add_to(app)
+    Lineages(tokens, tables, clock, secrets, uses=everywhere).add_to(app)
+    Uses(tokens, tables.uses, secrets).add_to(app)
     Names(tokens, secrets).add_to(app)
     if process.sentinel is not None:
         UndeclaredShare(tokens, process.sentinel.judged.undeclared, realm).add_to(app)

@@ -10,7 +10,7 @@ import numpy as np
 from streams.stages.access.columns import DENIED, I64
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from agents_registry.steps import Steps
     from streams.stages.access.columns import Numbers
@@ -27,15 +27,18 @@ class KnownUses(NamedTuple):
     Attributes:
         find: gives the last one (ns) of each of some prints, sorted, each once.
         missing: what is not known here; empty where all is.
+        pieces: the remembered uses themselves.
     """
 
     find: Uses
     missing: str = ""
+    pieces: Sequence[Segment] = ()
 
     @classmethod
     def of(cls, pieces: Iterable[Segment], missing: str = "") -> KnownUses:
         """Know those that a sentinel remembers, as they are now."""
-        return cls(partial(last_uses, list(pieces)), missing)
+        known = tuple(pieces)
+        return cls(partial(last_uses, known), missing, known)
 
 
 def last_uses(pieces: Iterable[Segment], prints: Numbers) -> Steps[Numbers]:
