@@ -133,14 +133,19 @@ def ownerless(registry: Registry) -> Iterator[Identifier]:
     """
     lineage = registry.lineage
     for node in range(len(lineage)):
-        if not lineage.flags[node] & KNOWN:
-            continue
-        names = lineage.others(node)
-        if any(_emptied(registry, name) for name in names) or not any(
-            lineage.flags[name] & OWNED or lineage.parent[name] != NONE
-            for name in names
-        ):
+        if lacks_owner(registry, node):
             yield lineage.identifier(node)
+
+
+def lacks_owner(registry: Registry, node: int) -> bool:
+    """Whether a name is known, and none of its node has an owner or a parent."""
+    lineage = registry.lineage
+    if not lineage.flags[node] & KNOWN:
+        return False
+    names = lineage.others(node)
+    return any(_emptied(registry, name) for name in names) or not any(
+        lineage.flags[name] & OWNED or lineage.parent[name] != NONE for name in names
+    )
 
 
 def _emptied(registry: Registry, node: int) -> bool:
@@ -163,7 +168,7 @@ def shared_service_accounts(
     """
     lineage = registry.lineage
     for node in range(len(lineage)):
-        if _class_of(registry, node) is not NodeClass.PRINCIPAL:
+        if not is_principal(registry, node):
             continue
         found = agents_using(registry, node, is_account)
         agents = {agent for agent in found if agent is not None}
@@ -172,6 +177,11 @@ def shared_service_accounts(
                 lineage.identifier(node),
                 tuple(sorted(map(lineage.identifier, agents))),
             )
+
+
+def is_principal(registry: Registry, node: int) -> bool:
+    """Whether a name is that of a person, a team, an agent or a service account."""
+    return _class_of(registry, node) is NodeClass.PRINCIPAL
 
 
 def speakers(registry: Registry, node: int) -> set[str]:
@@ -212,30 +222,43 @@ def excess_scopes(
     registry: Registry,
 ) -> Iterator[tuple[Identifier, Identifier, tuple[str, ...]]]:
     """Yield (child, ancestor, scopes) where a child declares more than an ancestor."""
-    lineage = registry.lineage
     for node in registry.scopes.nodes():
-        declared = [s for scopes in registry.scopes.of(node) for s in scopes]
-        child = lineage.identifier(node)
-        for ancestor, _ in ancestors(registry, child):
-            above = lineage.find(ancestor)
-            if not lineage.flags[above] & SCOPED:
-                continue
-            for covering in registry.scopes.of(above):
-                excess = escalates(declared, covering)
-                if excess:
-                    yield child, ancestor, excess
+        yield from excess_of(registry, node)
+
+
+def excess_of(
+    registry: Registry, node: int
+) -> Iterator[tuple[Identifier, Identifier, tuple[str, ...]]]:
+    """Yield the same of one name."""
+    lineage = registry.lineage
+    declared = [s for scopes in registry.scopes.of(node) for s in scopes]
+    child = lineage.identifier(node)
+    for ancestor, _ in ancestors(registry, child):
+        above = lineage.find(ancestor)
+        if not lineage.flags[above] & SCOPED:
+            continue
+        for covering in registry.scopes.of(above):
+            excess = escalates(declared, covering)
+            if excess:
+                yield child, ancestor, excess
 
 
 def unmapped(registry: Registry) -> Iterator[Identifier]:
     """Yield parents that were only named: alive, but nobody vouched for them."""
     lineage = registry.lineage
     for node in range(len(lineage)):
-        if (
-            not lineage.flags[node] & KNOWN
-            and not lineage.kind(node).startswith(LABEL)
-            and any(True for _ in lineage.children(node))
-        ):
+        if is_only_named(registry, node):
             yield lineage.identifier(node)
+
+
+def is_only_named(registry: Registry, node: int) -> bool:
+    """Whether something hangs on a name that nobody vouched for, and no label."""
+    lineage = registry.lineage
+    return (
+        not lineage.flags[node] & KNOWN
+        and not lineage.kind(node).startswith(LABEL)
+        and any(True for _ in lineage.children(node))
+    )
 
 
 def ambiguous_lifts(registry: Registry) -> Iterator[RecordedCause]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from attrs import define
 
@@ -27,8 +27,15 @@ class HourlyCounts(Protocol):
     def waiting(self, now: float) -> list[str]:
         """Name what keeps it from answering."""
 
-    def answer(self, realm: str, since: int) -> dict[str, Any]:
-        """Count for a realm since a time (s since 1970)."""
+    async def answer(self, realm: str, since: int, step: int) -> dict[str, Any]:
+        """Count for a realm since a time (s since 1970), by so many hours."""
+
+
+class Span(NamedTuple):
+    """Hours that are asked for: since when (s since 1970), and how many at a time."""
+
+    since: int
+    step: int
 
 
 @define(eq=False, repr=False)
@@ -48,15 +55,29 @@ class Insights:
         app.router.add_get("/v1/insights", self.get)
 
     async def get(self, request: web.Request) -> web.Response:
-        """Answer for the last ``hours`` of a realm, 24 by default."""
+        """Answer for the last ``hours`` of a realm, 24 by default, ``step`` at once."""
         self._tokens.holder(request, "viewer", any_realm=True)
         realm = request.query.get("realm", self._realm)
-        text = request.query.get("hours", "24")
-        if not (text.isascii() and text.isdigit() and 0 < int(text) <= MOST_HOURS):
-            raise unreadable(f"hours: a number from 1 to {MOST_HOURS}")
+        since, step = span_of(request, self._clock())
         if self._counts.waiting(0.0):
             raise unavailable("not ready", "the tables are being read back")
-        now = self._clock() // SECOND
-        since = (now // HOUR - int(text) + 1) * HOUR
         told = {"realm": realm, "since": rfc3339(since * SECOND)}
-        return json_answer(told | self._counts.answer(realm, since))
+        return json_answer(told | await self._counts.answer(realm, since, step))
+
+
+def span_of(request: web.Request, now: int) -> Span:
+    """Read ``hours`` and ``step``; the last hour is the one that runs now.
+
+    Raises:
+        ProblemError: 422, they are no such numbers.
+    """
+    hours = _hours(request, "hours", "24")
+    step = _hours(request, "step", "1")
+    return Span((now // SECOND // HOUR - hours + 1) * HOUR, step)
+
+
+def _hours(request: web.Request, name: str, default: str) -> int:
+    text = request.query.get(name, default)
+    if not (text.isascii() and text.isdigit() and 0 < int(text[:9]) <= MOST_HOURS):
+        raise unreadable(f"{name}: a number from 1 to {MOST_HOURS}")
+    return int(text)

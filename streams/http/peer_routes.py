@@ -32,6 +32,8 @@ USES: Final = "/peers/uses"
 USED: Final = "/v1/uses"
 SHOWN: Final = 100  # findings that a silence holds back
 _PAGE: Final = frozenset({"after", "limit"})
+_HOURS: Final = frozenset({"hours", "step"})
+_INVENTORY: Final = frozenset({"text", "kind", "state", "owner", "within"})
 
 
 @frozen
@@ -177,6 +179,7 @@ ROUTES: Final = (
         key="undeclared",
         query=frozenset({"limit"}),
     ),
+    _of_table("GET", "/v1/inventory/{list}", query=_PAGE | _INVENTORY),
     PeerRoute("GET", "/v1/guards", "workers", CLOSURE),
     PeerRoute("DELETE", "/v1/guards/{name}", "workers", CLOSURE, again=False),
     PeerRoute("GET", "/v1/revocations/{id}", "workers", CLOSURE),
@@ -223,12 +226,20 @@ ROUTES: Final = (
     _of_ingress("GET", "/v1/findings", query=_PAGE),
     _of_ingress("GET", "/v1/dlq", query=_PAGE),
     PeerRoute("GET", "/v1/audit", "workers", AUDIT, query=_PAGE),
+    PeerRoute("GET", "/v1/audit/head", "workers", AUDIT),
+    PeerRoute(
+        "GET",
+        "/v1/audit/search",
+        "workers",
+        AUDIT,
+        query=_PAGE | {"actor", "action", "identifier", "since", "until"},
+    ),
     PeerRoute("GET", "/v1/feed", "relay", passed=False, query=None),
     _of_ingress("POST", "/v1/status-entries", again=False),
     _of_ingress("GET", "/statuslists/aggregation", proof="own", query=None),
     _of_ingress("GET", "/statuslists/jwks", proof="own", query=None),
     _of_ingress("GET", "/statuslists/{list:[0-9a-f]{32}}", proof="own", query=None),
-    PeerRoute("GET", "/v1/insights", "insights", query=frozenset({"hours"})),
+    PeerRoute("GET", "/v1/insights", "insights", query=_HOURS),
     _of_all_notify("GET", "/v1/alerts", alerts),
     _of_all_notify("POST", "/v1/alerts/replay", replayed),
     _of_all_notify("GET", "/v1/alerts/silences", silences),

@@ -17,14 +17,14 @@ from schemas.codec import in_force
 from streams.engines.kafka.records.accesses import OPEN
 from streams.engines.kafka.records.layout import INSIGHTS_TABLES, Topic, changelogs
 from streams.engines.kafka.topics.administration import connected, create
-from streams.insights.summary import (
+from streams.model.times import SECOND
+from streams.services.hourly_counts import (
     HOUR,
     CountedFinding,
     CountedRevocation,
     FindingState,
     summary,
 )
-from streams.model.times import SECOND
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -153,9 +153,11 @@ class Projection:
         whole = self.ready and not app.rebalancing and self._all <= _assigned(app)
         return [] if whole else [STAGE]
 
-    def answer(self, realm: str, since: int) -> dict[str, Any]:
-        """Count by hour since a time (s since 1970); see `summary`."""
-        return summary(realm, self._revocations.items(), self._episodes.items(), since)
+    async def answer(self, realm: str, since: int, step: int) -> dict[str, Any]:
+        """Count by so many hours since a time (s since 1970); see `summary`."""
+        return summary(
+            realm, self._revocations.items(), self._episodes.items(), since, step
+        )
 
 
 def _changelogs(kafka: KafkaSettings, insights: InsightsSettings) -> list[Topic]:

@@ -93,3 +93,11 @@ class AuditChain(Protocol):
             BehindError: the chain cannot be read now.
         """
         ...
+
+    async def last_head(self, realm: str | None = None) -> str | None:
+        """Return the last signed head of a chain; None where there is none yet.
+
+        Raises:
+            BehindError: it cannot be read now.
+        """
+        ...

@@ -88,3 +88,9 @@ class AuditChainCases:
         assert ([], None) == await audited.reader().page(0, 9, "another")
         own, _ = await audited.reader().page(0, 99, REALM)
         assert _entries(lines) == _entries(own)
+        last = await audited.reader().last_head(REALM)
+        assert last is not None
+        head = audited.read_head(last)
+        assert (REALM, len(told)) == (head.realm, head.sequence)
+        assert _entries(lines)[-1]["hash"] == head.hash
+        assert await audited.reader().last_head("another") is None

@@ -28,7 +28,6 @@ DESCRIPTION = Path(__file__).parents[2] / "docs" / "api" / "openapi.yaml"
 API: dict[str, Any] = yaml.load(DESCRIPTION.read_text(), yaml.CSafeLoader)
 METHODS = ("get", "post", "put", "patch", "delete")
 STATUS_LISTS = ("/v1/status-entries", "/statuslists/")  # where they are configured
-ON_KAFKA = {"GET /v1/insights": {"viewer"}}  # tests/integration/test_insights.py asks
 KEY, ROOT = "aws.access_key:AKIAIOSFODNN7EXAMPLE", "aws.access_key:AKIAEXAMPLEROOT00001"
 EXAMPLES = max(6, int(os.environ.get("RESCIND_EXAMPLES", "0")) // 400)  # a route
 NAMED = [KEY, ROOT, "secret:s1"]
@@ -46,7 +45,7 @@ def operations() -> list[tuple[str, str, dict[str, Any]]]:
 
 def described_roles(method: str, path: str) -> set[str] | str:
     """Give who may use a route of the list of routes and roles."""
-    who = (ROUTES | ON_KAFKA)[f"{method} {path}"]
+    who = ROUTES[f"{method} {path}"]
     if who in (OPEN, OWN):
         return str(who)
     return {"ingest"} if who == INGEST else set(who)
@@ -60,7 +59,7 @@ def test_every_route_is_described_with_its_roles() -> None:
         if not path.startswith(STATUS_LISTS)
     }
 
-    assert set(found) == set(ROUTES | ON_KAFKA)
+    assert set(found) == set(ROUTES)
     for name, roles in found.items():
         wanted = described_roles(*name.split())
         assert roles == (set() if isinstance(wanted, str) else wanted), name
@@ -120,7 +119,7 @@ def ask_everything(url: str, names: dict[str, list[str]]) -> None:
     asked = itertools.count()
     with requests.Session() as session:
         for operation in described.operations(API):
-            if operation.path in {"/v1/feed", "/v1/insights"}:
+            if operation.path == "/v1/feed":
                 continue
             roles = list(operation.definition.raw.get("x-roles", ["viewer"]))
             roles = ["aws" if role == "ingest" else role for role in roles]

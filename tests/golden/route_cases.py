@@ -22,7 +22,7 @@ USER: Final = "aws.user:arn:aws:iam::111122223333:user/x"
 PENDING: Final[frozenset[str]] = frozenset()
 # Not passed on: guards connect to `rescind relay` itself.
 OF_RELAYS: Final = frozenset({"GET /v1/feed"})
-# Of a role that the embedded server has no part of.
+# Of a role of its own on Kafka, which the fleet of these tests does not have.
 OF_INSIGHTS: Final = frozenset({"GET /v1/insights"})
 # How far a log is, and when something was heard: of each process its own.
 OWN: Final = frozenset({
@@ -36,6 +36,10 @@ MADE: Final = frozenset({
     "created", "proposed_at", "expires_at", "since", "unknown",
     "idx",
 })  # fmt: skip
+# Names stand in the order in which a table met them, maybe after a restart.
+PARTS: Final = frozenset({"looked", "after", "rows", "names"})
+# Entries name their log, and each is signed by its own key.
+CHAIN: Final = frozenset({"head", "sequence", "at", "keys", "looked", "after"})
 # Of a plan: when it was made, and a text with that.
 PLANNED: Final = frozenset({"planned_at", "summary"})
 
@@ -113,6 +117,12 @@ QUESTIONS: Final = (
     get("uses", status=422),
     get("inventory"),
     get("inventory?limit=none", "inventory", status=422),
+    get("inventory/all?kind=aws.*&limit=9", "inventory/{list}", differs=OWN | PARTS),
+    get("inventory/owners", "inventory/{list}", differs=OWN | PARTS),
+    get("inventory/expiring?within=90d&state=allowed", "inventory/{list}"),
+    get("inventory/none", "inventory/{list}", status=404),
+    get("inventory/owned", "inventory/{list}", status=422),
+    get("inventory/all?after=1.0", "inventory/{list}", status=409),
     get("table?now=1800000000000000000", "table"),
     get("table?realm=other", "table", status=403),
     get("guards"),
@@ -133,6 +143,9 @@ QUESTIONS: Final = (
     get("audit?limit=5", "audit", differs=frozenset({"lines", "after"})),
     get("audit?limit=none", "audit", status=422),
     get("audit", token="nobody", status=401),
+    get("audit/head", differs=OWN | CHAIN),
+    get("audit/search?identifier=nobody&limit=5", "audit/search", differs=OWN | CHAIN),
+    get("audit/search?since=never", "audit/search", status=422),
     get("alerts"),
     get("alerts/silences"),
     post("names", "viewer", {"identifier": "secret:s3cr3t-value"}, status=200),

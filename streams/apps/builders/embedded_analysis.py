@@ -74,7 +74,8 @@ class AnalysisParts:
             hashed_kinds=taking.ports.intake.stated.secrets.kinds,
         )
         silencing.add_to(app)
-        AuditPages(taking.tokens, self.audit, aside).add_to(app)
+        keys = [self.audit.public_key]
+        AuditPages(taking.tokens, self.audit, aside, keys=keys).add_to(app)
 
 
 async def analysis_parts(

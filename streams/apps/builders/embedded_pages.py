@@ -11,11 +11,14 @@ from streams.apps.builders.status_lists import status_lists
 from streams.engines.embedded.current import CurrentTable
 from streams.engines.embedded.fact_lookup import LoggedFacts
 from streams.engines.embedded.findings_log import StoredDeadLetters, StoredFindings
+from streams.engines.embedded.hourly_counts import StoredCounts
 from streams.engines.embedded.tables import StageTables
 from streams.http.alert_metrics import AlertMetrics
 from streams.http.containment_metrics import ContainmentMetrics
 from streams.http.events import Events
 from streams.http.guards import Guards
+from streams.http.insights import Insights
+from streams.http.inventory_parts import InventoryParts
 from streams.http.last_uses import OwnUses
 from streams.http.lineages import Lineages
 from streams.http.lists import Lists
@@ -74,6 +77,13 @@ def embedded_pages(
         Queries(tokens, tables, speakers.clock, secrets, aside, in_logs),
         Lineages(tokens, tables, speakers.clock, secrets, aside, in_logs, uses=uses),
         Uses(tokens, tables.uses, secrets, aside),
+        InventoryParts(tokens, tables, speakers.clock, secrets, aside, in_logs),
+        Insights(
+            tokens,
+            StoredCounts(store, settings.realm),
+            settings.realm,
+            about.clock,
+        ),
         Names(tokens, secrets, in_logs, tables.table),
         Guards(tokens, served, boottime),
         Lists(tokens, findings, letters, analysed.silences.all, aside),

@@ -19,6 +19,7 @@ from streams.engines.kafka.tables import OwnTables
 from streams.http.audit import AuditPages
 from streams.http.closure_metrics import ClosureMetrics, findings_of
 from streams.http.guards import Guards
+from streams.http.inventory_parts import InventoryParts
 from streams.http.last_uses import FleetUses, OwnUses, UsesPage
 from streams.http.lineages import Lineages
 from streams.http.metrics import Metrics, OneValue, StageProgress
@@ -106,6 +107,7 @@ def worker_pages(  # noqa: PLR0913 - each by name
     Guards(tokens, own, boottime).add_to(app)
     tables = OwnTables(process, realm, vocabulary)
     Queries(tokens, tables, clock, secrets).add_to(app)
+    InventoryParts(tokens, tables, clock, secrets).add_to(app)
     uses = OwnUses(tables.uses)
     everywhere = FleetUses(uses, tables.uses, passing.answers)
     ReachPage(tokens, TableReach(tables, everywhere, clock)).add_to(app)
@@ -117,7 +119,8 @@ def worker_pages(  # noqa: PLR0913 - each by name
         UndeclaredShare(tokens, process.sentinel.judged.undeclared, realm).add_to(app)
     exports = AuditExports(kafka, realm)
     if process.audit is not None:  # else our user may not read the topics
-        AuditPages(tokens, exports, any_realm=True).add_to(app)
+        keys = [process.audit.public_key]
+        AuditPages(tokens, exports, any_realm=True, keys=keys).add_to(app)
     passing.add_to(app)
     return WorkerPages(app, passing, exports)
 

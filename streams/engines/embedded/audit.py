@@ -48,6 +48,7 @@ class AuditSigner:
     """Signs heads, and reads the chain for those who verify it.
 
     Attributes:
+        public_key: of what signs here (PEM).
         signed_at: when the end of the chain had a signed head, as far as is known (ns);
             before the first one, when this was made.
     """
@@ -64,6 +65,7 @@ class AuditSigner:
         self._store = store
         self.realm = realm
         self._key = key
+        self.public_key = key.public_pem()
         self._clock = clock
         self._sinks = sinks or Sinks()
         self.signed_at = clock()
@@ -139,6 +141,13 @@ class AuditSigner:
                 last = await self._last()
             lines.append({"head": self._signed(*last)})
         return lines, None
+
+    async def last_head(self, realm: str | None = None) -> str | None:
+        """Head of the last entry, signed now; None where there is no entry."""
+        if realm not in {None, self.realm}:
+            return None
+        sequence, last = await self._last()
+        return self._signed(sequence, last) if sequence else None
 
     async def _last(self) -> tuple[int, str]:
         rows = await self._store.read(LAST)

@@ -63,6 +63,7 @@ class AuditStage:
     Attributes:
         audited: the partitions, by their numbers.
         progress: for health.
+        public_key: of what signs here (PEM).
         signed_at: when every chain here had a signed head (ns); before the first one,
             when this was made.
     """
@@ -94,6 +95,7 @@ class AuditStage:
         self._publisher = publisher
         self._clock = clock
         self._key = key
+        self.public_key = key.public_pem()
         self._sinks = sinks
         self._every = worker.head_seconds
         self._writer = f"{worker.name}-{clock()}"

@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError
 from attrs import define, field
 
 from schemas.errors import SchemaError
-from streams.engines.kafka.audit.export import exported
+from streams.engines.kafka.audit.export import exported, last_head
 from streams.ports.findings_log import BehindError
 
 if TYPE_CHECKING:
@@ -102,6 +102,17 @@ class AuditExports:
             self._waiting[realm, more] = export
             await self._close(len(self._waiting) - MOST)
         return lines, more
+
+    async def last_head(self, realm: str | None = None) -> str | None:
+        """Return the last head that a worker has noted.
+
+        Raises:
+            BehindError: the topic cannot be read, or not all of it by this version.
+        """
+        try:
+            return await last_head(self.settings, realm or self.realm)
+        except (KafkaError, OSError, SchemaError) as error:
+            raise BehindError(f"the audit topics: {error}") from error
 
     async def run(self) -> None:
         """Close readers that wait for too long, until cancelled; then all."""

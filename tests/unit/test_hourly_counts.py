@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.insights.summary import (
+from streams.services.hourly_counts import (
     CountedFinding,
     CountedRevocation,
     FindingState,

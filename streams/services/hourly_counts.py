@@ -1,4 +1,4 @@
-"""What the tables of the projection say of some hours: pure.
+"""What rows of causes and findings say of some hours: pure, the same on either engine.
 
 Every row has a key of its own event, so a record that is read twice counts once.
 """
@@ -49,7 +49,11 @@ class FindingState(NamedTuple):
 
 
 def summary(
-    realm: str, revocations: Iterable[Row], episodes: Iterable[Row], since: int
+    realm: str,
+    revocations: Iterable[Row],
+    episodes: Iterable[Row],
+    since: int,
+    step: int = 1,
 ) -> dict[str, Any]:
     """Count by hour what was revoked and what was found in a realm.
 
@@ -58,6 +62,7 @@ def summary(
         revocations: by `CountedRevocation`.
         episodes: by `CountedFinding`; the values are those of an `FindingState`.
         since: hours that begin earlier (s since 1970) are left out.
+        step: hours that are counted together, from there on.
 
     Returns:
         JSON-ready: ``revocations`` and ``findings``, each a list in the order of hours.
@@ -66,17 +71,19 @@ def summary(
     for (key, (begin, _)), _value in revocations:
         named = CountedRevocation(*key)
         if named.realm == realm and begin >= since:
-            counted[int(begin), named.authority, named.effect] += 1
+            counted[_first(begin, since, step), named.authority, named.effect] += 1
     return {
         "revocations": [
             {"hour": _hour(begin), "authority": who, "effect": effect, "count": count}
             for (begin, who, effect), count in sorted(counted.items())
         ],
-        "findings": _findings(realm, episodes, since),
+        "findings": _findings(realm, episodes, since, step),
     }
 
 
-def _findings(realm: str, rows: Iterable[Row], since: int) -> list[dict[str, Any]]:
+def _findings(
+    realm: str, rows: Iterable[Row], since: int, step: int
+) -> list[dict[str, Any]]:
     last: dict[CountedFinding, tuple[FindingState, int]] = {}
     for (key, (begin, _)), value in rows:
         named, state = CountedFinding(*key), FindingState(*value)
@@ -88,7 +95,8 @@ def _findings(realm: str, rows: Iterable[Row], since: int) -> list[dict[str, Any
     groups: dict[tuple[int, str, str], list[float | None]] = defaultdict(list)
     for named, (state, begin) in last.items():
         if begin >= since:
-            groups[begin, named.authority, named.kind].append(state.seconds)
+            first = _first(begin, since, step)
+            groups[first, named.authority, named.kind].append(state.seconds)
     return [
         {
             "hour": _hour(begin),
@@ -107,6 +115,11 @@ def _spread(seconds: list[float]) -> dict[str, Any]:
     middle = ordered[len(ordered) // 2] if ordered else None
     longest = ordered[-1] if ordered else None
     return {"count": len(ordered), "median": middle, "longest": longest}
+
+
+def _first(begin: float, since: int, step: int) -> int:
+    """First hour (s) of those that an hour is counted together with."""
+    return since + (int(begin) - since) // (step * HOUR) * (step * HOUR)
 
 
 def _hour(begin: int) -> str | None:
