@@ -27,9 +27,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from streams.settings.server import Settings
+
 SETTINGS: Final = "operator.json"
 AUDIT_KEY: Final = "audit.key"
 WEBHOOK: Final = "webhook.secret"
+# A link is seen by whoever sees where the server writes: it shows, and it denies.
+LINK_ROLES: Final = frozenset({"viewer", "revoker"})
 
 
 def operator_token(folder: Path) -> tuple[StaticToken, bool]:
@@ -57,6 +61,30 @@ def operator_token(folder: Path) -> tuple[StaticToken, bool]:
             write_private(folder / TOKEN_FILE, f"{token}\n")
             write_private(kept, f"{operator.model_dump_json()}\n")
         return StaticToken.model_validate_json(kept.read_text("utf-8")), fresh
+
+
+def console_credential(settings: Settings) -> tuple[StaticToken, str] | None:
+    """Credential of the session that the console's one-time link opens.
+
+    It is the operator's of the first start, without what can turn a denial into an
+    allow, and lives as long as the process. None where the settings let operators in
+    by credentials of their own, or want no link.
+    """
+    kept, console = settings.data_dir / SETTINGS, settings.console
+    if not (console.enabled and console.link and kept.exists()):
+        return None
+    operator = StaticToken.model_validate_json(kept.read_text("utf-8"))
+    if operator not in settings.tokens:
+        return None
+    credential = secrets.token_urlsafe(32)
+    digest = hashlib.sha256(credential.encode()).hexdigest()
+    made = StaticToken(
+        name=f"{operator.name}-console",
+        sha256=digest,
+        roles=operator.roles & LINK_ROLES,
+        person=operator.person or operator.name,
+    )
+    return made, credential
 
 
 def webhook_secret(folder: Path) -> tuple[Path, str]:

@@ -16,6 +16,7 @@ from streams.apps.bootstrap import audit_key
 from streams.apps.builders.alerting import alerting
 from streams.apps.builders.description import described
 from streams.apps.builders.embedded_analysis import AnalysisParts, analysis_parts
+from streams.apps.builders.embedded_console import embedded_console
 from streams.apps.builders.embedded_containment import embedded_containment
 from streams.apps.builders.embedded_context import EmbeddedContext
 from streams.apps.builders.embedded_guards import GuardParts, guard_parts
@@ -56,6 +57,7 @@ class Served:
     Attributes:
         url: where; the port is the one that was bound.
         genesis: id of the log.
+        console: where a person finds its pages; "" where it has none.
     """
 
     url: str
@@ -63,6 +65,7 @@ class Served:
     stages: Stages
     feed: FeedServer
     prober: Prober
+    console: str = ""
 
 
 async def serve(
@@ -72,6 +75,7 @@ async def serve(
     started: Callable[[Served], None] | None = None,
     clock: Callable[[], int] | None = None,
     fresh_id: Callable[[], str] = lambda: uuid.uuid4().hex,  # noqa: TID251 - as above
+    opening: str = "",
 ) -> None:
     """Run the embedded server until ``stop`` is set, or SIGTERM or SIGINT comes.
 
@@ -81,6 +85,7 @@ async def serve(
         started: called once it accepts requests.
         clock: gives the time (ns); by default the machine's, held to the guards'.
         fresh_id: gives unique ids.
+        opening: credential of the console's first session, which a link opens once.
 
     Raises:
         ConfigurationError: the settings contradict themselves.
@@ -116,13 +121,17 @@ async def serve(
         containing = embedded_containment(about, taking, analysed.stages)
         more = [] if containing is None else [containing.run]
         app = embedded_pages(about, taking, guarding, analysed, published, containing)
+        shown = await cleanup.enter_async_context(
+            embedded_console(app, about, taking.access.tls, opening)
+        )
         await cleanup.enter_async_context(taking.listening())
         serving = accepting(app, settings, taking.access, guarding.feed)
         url = await cleanup.enter_async_context(serving)
         log.info("serving", url=url, genesis=store.genesis, realm=settings.realm)
         if started is not None:
             stages, feed = analysed.stages, guarding.feed
-            started(Served(url, store.genesis, stages, feed, guarding.prober))
+            pages, genesis = shown(url), store.genesis
+            started(Served(url, genesis, stages, feed, guarding.prober, pages))
         await _work(store, [*_loops(about, taking, guarding, analysed), *more], stop)
         log.info("stopping")
 

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from streams.apps.bootstrap import console_credential
 from streams.apps.embedded import serve
 from streams.apps.first_start import settings_of
 from streams.cli.options import BROKEN, DONE, USAGE
 from streams.cli.output import complain, to_stderr
 from streams.clients.rescind import URL_FILE
+from streams.console.login import LINK_SECONDS
 from streams.engines.embedded.data_folder import LostLogError, StoreInUseError
 from streams.observability.metrics import SERVER
 from streams.observability.tracing import MissingError, traced_process
@@ -78,18 +80,24 @@ def run(
 
 def _serve(settings: Settings) -> None:
     url_file = settings.data_dir / URL_FILE
+    made, opening = console_credential(settings), ""
+    if made is not None:
+        token, opening = made
+        settings = settings.model_copy(update={"tokens": (*settings.tokens, token)})
 
     def started(served: Served) -> None:
         url_file.write_text(f"{served.url}\n", "utf-8")
         sys.stdout.write(f"{served.url}\n")
         sys.stdout.flush()
+        if served.console:
+            _note(_invitation(served.console, opened=bool(opening)))
         keep_collections_short()
 
     async def until_a_signal() -> None:
         # From the beginning on: a signal may come before the server serves.
         stop = asyncio.Event()
         with heeding_signals(stop):
-            await serve(settings, stop=stop, started=started)
+            await serve(settings, stop=stop, started=started, opening=opening)
 
     try:
         asyncio.run(until_a_signal())
@@ -99,6 +107,17 @@ def _serve(settings: Settings) -> None:
         url_file.unlink(missing_ok=True)
         raise
     url_file.unlink(missing_ok=True)
+
+
+def _invitation(address: str, *, opened: bool) -> str:
+    """Say where the console is; whether its address opens a session, once."""
+    if not opened:
+        return f"the console is at {address}"
+    minutes = round(LINK_SECONDS / 60)
+    return (
+        f"the console opens once, within {minutes} minutes, to look and to revoke: "
+        f"{address}"
+    )
 
 
 def _broken(error: BaseException) -> str:

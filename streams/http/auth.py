@@ -147,6 +147,16 @@ class Tokens:
         prove(request, entitled.name, guard=_is_guard(entitled))
         return self._counted(request, entitled)
 
+    def anyone(self, request: web.Request) -> CredentialHolder:
+        """Holder of the credential that a request carries, whatever it may and where.
+
+        Raises:
+            ProblemError: 401 without a good credential; 429 and 503 as of `holder`.
+        """
+        found = self._presented(request)
+        prove(request, found.name, guard=_is_guard(found))
+        return self._counted(request, found)
+
     def guard(self, request: web.Request) -> tuple[CredentialHolder, str]:
         """Holder of a guard's credential, and the realm that it guards.
 

@@ -183,6 +183,7 @@ ROUTES: Final = (
     PeerRoute("GET", "/v1/guards", "workers", CLOSURE),
     PeerRoute("DELETE", "/v1/guards/{name}", "workers", CLOSURE, again=False),
     PeerRoute("GET", "/v1/revocations/{id}", "workers", CLOSURE),
+    _of_ingress("GET", "/v1/caller"),
     _of_ingress("POST", "/v1/names"),
     _of_ingress("POST", "/v1/events/{source}", query=None),
     _of_ingress("POST", "/v1/ssf/push/{stream}", query=None),

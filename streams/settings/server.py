@@ -35,6 +35,7 @@ from streams.settings.access import (
 from streams.settings.actuators import AnyActuator
 from streams.settings.alerts import AlertSettings
 from streams.settings.audit import AuditSink
+from streams.settings.console import ConsoleSettings
 from streams.settings.containment import ContainmentSettings, RuleName
 from streams.settings.limits import ConnectionSettings, DeadLetterSettings
 from streams.settings.peers import PeerSettings
@@ -248,6 +249,7 @@ class Settings(FileSettings):
     )
     tls: TlsSettings | None = None
     approvals: Approvals = Approvals()
+    console: ConsoleSettings = ConsoleSettings()
     containment: dict[RuleName, ContainmentSettings] = Field(default_factory=dict)
     authorities: dict[str, Authority] = Field(default_factory=dict)
     sources: dict[str, SourceSettings] = Field(default_factory=dict)

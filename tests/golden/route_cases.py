@@ -125,6 +125,8 @@ QUESTIONS: Final = (
     get("inventory/all?after=1.0", "inventory/{list}", status=409),
     get("table?now=1800000000000000000", "table"),
     get("table?realm=other", "table", status=403),
+    get("caller"),
+    get("caller", token="nobody", status=401),
     get("guards"),
     get("guards", token="nobody", status=401),
     get("guards", token="guard", status=403),

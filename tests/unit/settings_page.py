@@ -55,6 +55,7 @@ EXAMPLES: Final = {
     "ssf": "ssf: {okta: {issuer: https://acme.okta.com, audience: [https://us]}}",
     "hashed_kinds": "hashed_kinds: [gateway.key]",
     "webhook": "webhook: {url: https://soc.example/hook, secrets: [whsec_...]}",
+    "console": "console: {idle_seconds: 900}",
     "closure": "closure: {deadline: 30}", "dead_letters": "dead_letters: {}",
     "audit_key": "audit_key: /etc/rescind/audit.key",
 }  # fmt: skip

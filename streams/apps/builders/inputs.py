@@ -18,6 +18,7 @@ from streams.apps.builders.vendors import pollers, scim_server
 from streams.http.events import Speakers
 from streams.http.push import Push
 from streams.http.sources import SourceMetrics, Sources
+from streams.http.whoami import CallerRoute
 from streams.pollers.file_tailer import FileTailer
 from streams.pollers.socket_listener import SocketListener
 from streams.services.cursors import KeptCursors
@@ -92,6 +93,7 @@ class Inputs:
     def add_to(self, app: web.Application) -> None:
         """Add the routes."""
         self.access.guard(app)
+        CallerRoute(self.tokens, self.described.settings.realm).add_to(app)
         self.orders.add_to(app)
         self.endings.add_to(app)
         self.receivers.add_to(app)

@@ -28,7 +28,9 @@ SWITCH_SECONDS: Final = 0.0005
 class Analysis:
     """An event loop in another thread, and the way to have things done there."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "analysis") -> None:
+        """Make one; the name is that of its thread."""
+        self._name = name
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
 
@@ -40,7 +42,7 @@ class Analysis:
             asyncio.get_running_loop().call_soon_threadsafe, started.set_result, None
         )
         thread = threading.Thread(
-            target=self._turn, args=(notify,), name="analysis", daemon=True
+            target=self._turn, args=(notify,), name=self._name, daemon=True
         )
         before = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_SECONDS)

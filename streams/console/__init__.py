@@ -1,0 +1,1 @@
+"""The console: pages for people, made of the answers of the API and of nothing else."""

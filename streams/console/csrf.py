@@ -1,0 +1,37 @@
+"""Whether a form was sent by a page of ours that its person looked at.
+
+The session's cookie is SameSite=Strict. Beside that each form carries a token of the
+session, and a browser that says where a request comes from must say: from here.
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FIELD: Final = "csrf"
+HEADER: Final = "X-CSRF-Token"
+_SITE: Final = "Sec-Fetch-Site"  # W3C Fetch Metadata Request Headers section 2.4
+_OWN: Final = frozenset({"same-origin", "none"})
+
+
+def is_own(headers: Mapping[str, str]) -> bool:
+    """Whether no browser says that another site sent a request."""
+    return headers.get(_SITE, "same-origin") in _OWN
+
+
+def is_from_elsewhere(headers: Mapping[str, str]) -> bool:
+    """Whether a link of another site was followed, so that no strict cookie came."""
+    return headers.get(_SITE, "none") in ("cross-site", "same-site")
+
+
+def is_allowed(
+    headers: Mapping[str, str], form: Mapping[str, str], wanted: str
+) -> bool:
+    """Whether a form may act for the session whose token is ``wanted``."""
+    given = form.get(FIELD) or headers.get(HEADER, "")
+    same = hmac.compare_digest(given.encode(errors="replace"), wanted.encode())
+    return is_own(headers) and same

@@ -1,0 +1,198 @@
+"""What stands around each page: menu, person, messages; the skeleton of a slow one."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
+
+import structlog
+from attrs import define, field, frozen
+
+from streams.console import templates
+from streams.console.api import ApiProblem
+from streams.console.headers import THEME, THEMES
+from streams.console.page import PageRequest, Rendered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    import jinja2
+
+    from streams.console.api import Api
+    from streams.console.asked import Asked
+    from streams.console.page import PageKind
+    from streams.console.sessions import ConsoleSession
+
+SKELETON_SECONDS: Final = 0.15  # after which the frame is sent without its content
+KEPT_SECONDS: Final = 30.0  # for which content that comes late waits to be fetched
+MOST_LATE: Final = 64
+FRAGMENT: Final = "fragment"
+WHOLE: Final = "whole"
+EXPORT: Final = "export"
+TOLD: Final = "told"
+LIVE: Final = "live"  # value of ``fragment`` where nobody asked but the page itself
+_OF_FRAME: Final = frozenset({FRAGMENT, WHOLE, EXPORT, TOLD})
+_BROKEN: Final = ApiProblem(
+    "This page failed",
+    "It is a fault of the console and of nothing that you did.",
+    "Load it again; the log of the server names the fault (console_page_failed).",
+    500,
+)
+
+log = structlog.get_logger()
+
+
+@frozen
+class MenuEntry:
+    """A page in the menu."""
+
+    title: str
+    path: str
+    current: bool
+
+
+@frozen
+class LatePage:
+    """Content that is being made."""
+
+    task: asyncio.Task[Rendered]
+    until: float  # by the clock of the event loop
+
+
+@define(eq=False)
+class Frame:
+    """Renders pages, each within 200 ms: at first without its content where that waits.
+
+    Attributes:
+        kinds: all pages.
+        clock: ns.
+    """
+
+    _templates: jinja2.Environment
+    _kinds: Iterable[PageKind]
+    _clock: Callable[[], int]
+    _late: dict[tuple[int, str], LatePage] = field(factory=dict, init=False)
+
+    async def show(
+        self, kind: PageKind, asked: Asked, session: ConsoleSession, api: Api
+    ) -> tuple[int, bytes]:
+        """Status and HTML of a page, or of its content alone."""
+        page = self.request(asked, session, api)
+        task = self._begun(kind, asked, session, page)
+        seconds = None if asked.query.keys() & {FRAGMENT, WHOLE} else SKELETON_SECONDS
+        await asyncio.wait({task}, timeout=seconds)
+        if task.done():
+            return self.page(kind, asked, session, task.result())
+        self._keep(session, asked, task)
+        whole = _with(asked, {WHOLE: "1"})
+        slow = Rendered("skeleton.html", {"whole": whole, "waiting": True})
+        return self.page(kind, asked, session, slow)
+
+    def request(self, asked: Asked, session: ConsoleSession, api: Api) -> PageRequest:
+        """Request as a page gets it: without what the frame alone reads."""
+        query = {
+            name: value for name, value in asked.query.items() if name not in _OF_FRAME
+        }
+        return PageRequest(api, query, asked.name, self._clock(), session.person)
+
+    def page(
+        self,
+        kind: PageKind,
+        asked: Asked,
+        session: ConsoleSession,
+        of: Rendered,
+    ) -> tuple[int, bytes]:
+        """Status and HTML of what a page gave."""
+        alone = FRAGMENT in asked.query
+        content = _with(asked, {})
+        values = {
+            "title": of.title or kind.title,
+            "layout": templates.LAYOUT,
+            "alone": alone,
+            "person": session.person,
+            "menu": self._menu(kind),
+            "theme": theme_of(asked),
+            "now": self._clock(),
+            "told": session.told(asked.query.get(TOLD, "")),
+            "here": content,
+            "content_url": _with(asked, {FRAGMENT: "1"}),
+            "live_url": _with(asked, {FRAGMENT: LIVE}) if kind.watches else "",
+            **of.values,
+        }
+        try:
+            body = templates.rendered(self._templates, of.template, values)
+        except Exception:  # boundary: the person sees a page, whatever a template does
+            log.exception("console_page_failed", page=kind.path)
+            values |= {"problem": _BROKEN}
+            return 500, templates.rendered(self._templates, "problem.html", values)
+        # htmx puts in what it gets; the status is for who reads no HTML.
+        return (200 if alone else of.status), body
+
+    def bare(self, template: str, asked: Asked, **values: Any) -> bytes:
+        """HTML of a page for somebody who is not logged in."""
+        return templates.rendered(
+            self._templates, template, {"theme": theme_of(asked), **values}
+        )
+
+    def _menu(self, kind: PageKind) -> list[MenuEntry]:
+        listed = [each for each in self._kinds if each.nav is not None]
+        root = f"/{kind.path.split('/')[1]}"
+        return [
+            MenuEntry(each.title, each.path, each.path == root)
+            for each in sorted(listed, key=lambda each: each.nav or 0)
+        ]
+
+    def _begun(
+        self,
+        kind: PageKind,
+        asked: Asked,
+        session: ConsoleSession,
+        page: PageRequest,
+    ) -> asyncio.Task[Rendered]:
+        """Content that was begun for the frame, else begun now."""
+        loop = asyncio.get_running_loop()
+        if asked.query.get(FRAGMENT) not in (None, LIVE):
+            late = self._late.pop(_key(session, asked), None)
+            if late is not None and loop.time() < late.until:
+                return late.task
+        return loop.create_task(_content(kind, page))
+
+    def _keep(
+        self, session: ConsoleSession, asked: Asked, task: asyncio.Task[Rendered]
+    ) -> None:
+        until = asyncio.get_running_loop().time() + KEPT_SECONDS
+        replaced = self._late.pop(_key(session, asked), None)
+        if replaced is not None:
+            replaced.task.cancel()
+        while len(self._late) >= MOST_LATE:
+            self._late.pop(next(iter(self._late))).task.cancel()
+        self._late[_key(session, asked)] = LatePage(task, until)
+
+
+async def _content(kind: PageKind, page: PageRequest) -> Rendered:
+    try:
+        return await kind.render(page)
+    except Exception:  # boundary: the person sees a page, whatever one of them does
+        log.exception("console_page_failed", page=kind.path)
+        return Rendered("problem.html", {"problem": _BROKEN}, 500)
+
+
+def theme_of(asked: Asked) -> str:
+    """Theme that a person chose."""
+    given = asked.cookie(THEME)
+    return given if given in THEMES else THEMES[0]
+
+
+def _key(session: ConsoleSession, asked: Asked) -> tuple[int, str]:
+    return id(session), session.realm + _with(asked, {})
+
+
+def _with(asked: Asked, more: Mapping[str, str]) -> str:
+    """Address of the page, with something for the frame in its query."""
+    path = asked.target.partition("?")[0]
+    given = {
+        name: value for name, value in asked.query.items() if name not in _OF_FRAME
+    }
+    query = urlencode({**given, **more})
+    return path + (f"?{query}" if query else "")

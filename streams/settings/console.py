@@ -1,0 +1,31 @@
+"""Settings of the console."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from streams.model.strict import Strict
+
+
+class ConsoleSettings(Strict):
+    """The pages at ``/console``.
+
+    Attributes:
+        enabled: `rescind serve` has them.
+        link: where the first start made the operator's token, each start prints a link
+            that opens one session.
+        behind_https: a proxy before this process speaks HTTPS; cookies are only sent
+            over it then.
+        idle_seconds: after which a session ends where its person does nothing.
+        session_seconds: after which a session ends in any case.
+        sessions_of_person: that one person may have at once.
+        sessions: that all persons together may have.
+    """
+
+    enabled: bool = True
+    link: bool = True
+    behind_https: bool = False
+    idle_seconds: float = Field(default=1800.0, ge=60, le=86_400)
+    session_seconds: float = Field(default=8 * 3600.0, ge=60, le=7 * 86_400)
+    sessions_of_person: int = Field(default=10, ge=1, le=1000)
+    sessions: int = Field(default=1000, ge=1, le=100_000)

@@ -1,0 +1,223 @@
+"""Parts of the console: text of others, sessions, links, tokens of forms, files."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from streams.console import csrf
+from streams.console.assets import FOLDER, assets
+from streams.console.login import LoginAttempts, local, one_time_link
+from streams.console.sessions import ConsoleSessions, Holder, SessionLimits
+from streams.console.templates import environment, rendered, url
+from streams.console.text import csv_file, shown, visible
+from streams.model.times import SECOND
+
+pytestmark = pytest.mark.unit
+
+# As published in npm's htmx.org 2.0.11, dist/htmx.min.js.
+HTMX = "d6fdc75f204e6bdefa99b69bf1e6d4ac69b8a364f77929f45c13476b4000f717"
+LARGEST = 100_000  # bytes of all files together, as they are sent
+ANN = Holder("ann", "ann", {"default": frozenset({"viewer"})}, "default")
+
+
+class Clock:
+    """A clock that a test turns."""
+
+    def __init__(self) -> None:
+        self.now = 0
+
+    def __call__(self) -> int:
+        """Give the time (ns)."""
+        return self.now
+
+    def turn(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += round(seconds * SECOND)
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("plain", "plain"),
+        ("a\u202eb", "a⟨U+202E⟩b"),
+        ("a\x00\x1b[31mb", "a⟨U+0000⟩⟨U+001B⟩[31mb"),
+        ("zero\u200bwidth\ufeff", "zero⟨U+200B⟩width⟨U+FEFF⟩"),
+        ("\ud800", "⟨U+D800⟩"),
+        ("Müller, 東京, עברית", "Müller, 東京, עברית"),
+    ],
+)
+def test_every_character_is_seen(text: str, seen: str) -> None:
+    """One that is not seen, or that turns the others, is written out."""
+    assert seen == visible(text)
+
+
+def test_templates_put_out_nothing_as_it_came() -> None:
+    """Markup is escaped, controls are visible, and long text ends."""
+    made = environment(assets())
+    made.loader = None
+    text = made.from_string("<p title='{{ a }}'>{{ a }}</p>{{ exact(a) }}")
+    hostile = "<script>'\u202e"
+    assert text.render(a=hostile) == (
+        "<p title='&lt;script&gt;&#39;⟨U+202E⟩'>&lt;script&gt;&#39;⟨U+202E⟩</p>"
+        "&lt;script&gt;&#39;\u202e"
+    )
+    assert len(str(shown("x" * 100_000))) < 5000
+
+
+def test_a_spreadsheet_computes_nothing() -> None:
+    """Cells begin with an apostrophe where they would be formulas."""
+    rows = [["=1+1", "+1", "-1", "@x", "\tx"], ['say "x"', 7, None, "a\u202eb", "\rx"]]
+    assert csv_file(["a", "b", "c", "d", "e"], rows).decode() == (
+        '"a","b","c","d","e"\r\n'
+        '"\'=1+1","\'+1","\'-1","\'@x","\'\tx"\r\n'
+        '"say ""x""","7","","a⟨U+202E⟩b","⟨U+000D⟩x"\r\n'
+    )
+
+
+def test_htmx_is_the_published_one() -> None:
+    """Nobody changed it, and NOTICE names its licence."""
+    body = (FOLDER / "htmx.min.js").read_bytes()
+    assert hashlib.sha256(body).hexdigest() == HTMX
+
+
+def test_files_are_small() -> None:
+    """All that a browser loads, packed."""
+    assert sum(len(each.packed) for each in assets().values()) < LARGEST
+
+
+@pytest.mark.parametrize(
+    ("path", "names", "query", "found"),
+    [
+        ("/", (), {}, "/console"),
+        ("/x", ("a/b?c",), {"x": None, "y": "&"}, "/console/x/a%2Fb%3Fc?y=%26"),
+    ],
+)
+def test_addresses_are_quoted(
+    path: str, names: tuple[str, ...], query: dict[str, object], found: str
+) -> None:
+    """A name cannot leave its place."""
+    assert found == url(path, *names, **query)
+
+
+@pytest.mark.parametrize(
+    ("target", "page"),
+    [
+        ("/console/findings?open=true", "/console/findings?open=true"),
+        ("/console", "/console"),
+        ("https://evil.example/", "/console"),
+        ("//evil.example", "/console"),
+        ("/consoleevil", "/console"),
+        ("/console\\..\\x", "/console"),
+        ("/console/\r\nSet-Cookie: a", "/console"),
+    ],
+)
+def test_a_login_leads_to_a_page_of_ours(target: str, page: str) -> None:
+    """And never to another site."""
+    assert page == local(target)
+
+
+def test_a_session_ends_when_it_is_idle_old_or_expired() -> None:
+    """Also where its page goes on asking by itself."""
+    clock = Clock()
+    sessions = ConsoleSessions(SessionLimits(idle=60, absolute=100), clock)
+    one = sessions.begin(ANN, "t")
+    clock.turn(59)
+    assert sessions.find(one) is not None
+    clock.turn(59)
+    assert sessions.find(one, idle=True) is None  # 118 s old
+
+    two = sessions.begin(ANN, "t")
+    clock.turn(40)
+    assert sessions.find(two, idle=True) is not None
+    clock.turn(20)
+    assert sessions.find(two) is None
+
+    three = sessions.begin(ANN, "t", expires=clock.now + 10 * SECOND)
+    clock.turn(10)
+    assert sessions.find(three) is None
+    assert sessions.find("nonsense") is None
+    assert len(sessions) == 0
+
+
+def test_the_idlest_session_makes_room() -> None:
+    """Of a person first, then of all."""
+    clock = Clock()
+    limits = SessionLimits(of_person=2, all=3)
+    sessions = ConsoleSessions(limits, clock)
+    cookies = []
+    for _ in range(3):
+        clock.turn(1)
+        cookies.append(sessions.begin(ANN, "t"))
+    assert [sessions.find(each) is not None for each in cookies] == [False, True, True]
+    for name in ("bob", "cat"):
+        clock.turn(1)
+        cookies.append(sessions.begin(Holder(name, name, {}, "default"), "t"))
+    found = [sessions.find(each) is not None for each in cookies]
+    assert found == [False, False, True, True, True]
+
+
+def test_a_session_shows_no_secret() -> None:
+    """Neither credential nor the token of its forms."""
+    sessions = ConsoleSessions(SessionLimits(), Clock())
+    cookie = sessions.begin(ANN, "the-credential", id_token="the-id-token")
+    session = sessions.find(cookie)
+    assert session is not None
+    for text in (repr(session), repr(sessions)):
+        assert "the-credential" not in text
+        assert "the-id-token" not in text
+        assert session.csrf not in text
+        assert cookie not in text
+
+
+def test_a_link_works_once_and_not_for_long() -> None:
+    """Nor with another key."""
+    link, key = one_time_link("t", 0, 10)
+    assert link.take("x" + key, 1) is None
+    assert link.take(key, 10 * SECOND) is None
+    assert link.take(key, 9 * SECOND) == "t"
+    assert link.take(key, 9 * SECOND) is None
+    assert key not in repr(link)
+    assert "'t'" not in repr(link)
+
+
+def test_failed_logins_are_counted_by_address() -> None:
+    """Of IPv6 by its /64; another address may try."""
+    clock = Clock()
+    attempts = LoginAttempts(clock)
+    for number in range(10):
+        assert attempts.wait("2001:db8::1") == 0
+        attempts.failed(f"2001:db8::{number:x}")
+    assert attempts.wait("2001:db8::ffff") == 60
+    assert attempts.wait("2001:db9::1") == 0
+    clock.turn(60)
+    assert attempts.wait("2001:db8::1") == 0
+
+
+@pytest.mark.parametrize(
+    ("headers", "form", "allowed"),
+    [
+        ({"Sec-Fetch-Site": "same-origin"}, {"csrf": "t"}, True),
+        ({}, {"csrf": "t"}, True),
+        ({"X-CSRF-Token": "t"}, {}, True),
+        ({}, {"csrf": "other"}, False),
+        ({}, {}, False),
+        ({"Sec-Fetch-Site": "cross-site"}, {"csrf": "t"}, False),
+        ({"Sec-Fetch-Site": "same-site"}, {"csrf": "t"}, False),
+    ],
+)
+def test_a_form_is_of_its_session(
+    headers: dict[str, str], form: dict[str, str], *, allowed: bool
+) -> None:
+    """And of no other site."""
+    assert csrf.is_allowed(headers, form, "t") is allowed
+
+
+def test_all_templates_can_be_read() -> None:
+    """Also those that no other test fills."""
+    made = environment(assets())
+    for name in made.list_templates():
+        made.get_template(name)
+    text = rendered(made, "bounce.html", {"theme": "auto", "to": "/console?a=b&c=d"})
+    assert b'content="0;url=/console?a=b&amp;c=d"' in text
