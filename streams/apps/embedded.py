@@ -37,12 +37,14 @@ from streams.process.loop_hold import ANALYSIS
 from streams.process.server_clock import server_clock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Coroutine, Iterable, Iterator
 
+    from streams.apps.builders.description import Described
     from streams.apps.builders.inputs import Inputs
     from streams.engines.embedded.stages import Stages
     from streams.http.feed import FeedServer
     from streams.http.prober import Prober
+    from streams.services.containment import ContainmentWorker
     from streams.settings.server import Settings
 
     Loop = Callable[[], Coroutine[None, None, None]]
@@ -99,8 +101,7 @@ async def serve(
     in_force()  # schemas are read and compiled now, and not while somebody waits
     check_embedded(settings)
     given = described(settings)
-    receivers = alerting(settings)
-    published = publication(settings)
+    receivers, published = alerting(settings), publication(settings)
     guard_keys = configured_guard_keys(settings)
     signing = audit_key(settings.data_dir, settings.audit_key)
     store = Store.open(settings.data_dir, realm=settings.realm, genesis=fresh_id())
@@ -115,11 +116,8 @@ async def serve(
         guarding = await guard_parts(
             about, analysed.stages, given.vocabulary, guard_keys
         )
-        taking = await embedded_inputs(given, about, guarding.feed.pace.room)
-        table = CurrentTable(analysed.stages, store)
-        taking.orders.hold_to(table, functools.partial(StageLimit, analysis=analysis))
+        taking = await _inputs(given, about, guarding, analysed)
         containing = embedded_containment(about, taking, analysed.stages)
-        more = [] if containing is None else [containing.run]
         app = embedded_pages(about, taking, guarding, analysed, published, containing)
         shown = await cleanup.enter_async_context(
             embedded_console(app, about, taking.access.tls, opening)
@@ -129,11 +127,29 @@ async def serve(
         url = await cleanup.enter_async_context(serving)
         log.info("serving", url=url, genesis=store.genesis, realm=settings.realm)
         if started is not None:
-            stages, feed = analysed.stages, guarding.feed
-            pages, genesis = shown(url), store.genesis
-            started(Served(url, genesis, stages, feed, guarding.prober, pages))
-        await _work(store, [*_loops(about, taking, guarding, analysed), *more], stop)
+            started(_served(url, store, analysed, guarding, shown(url)))
+        await _work(store, _loops(about, taking, guarding, analysed, containing), stop)
         log.info("stopping")
+
+
+def _served(
+    url: str, store: Store, analysed: AnalysisParts, guarding: GuardParts, pages: str
+) -> Served:
+    own = analysed.stages, guarding.feed, guarding.prober
+    return Served(url, store.genesis, *own, pages)
+
+
+async def _inputs(
+    given: Described,
+    about: EmbeddedContext,
+    guarding: GuardParts,
+    analysed: AnalysisParts,
+) -> Inputs:
+    """Make what takes in; orders are held to the blast limit by the table."""
+    taking = await embedded_inputs(given, about, guarding.feed.pace.room)
+    limit = functools.partial(StageLimit, analysis=about.analysis)
+    taking.orders.hold_to(CurrentTable(analysed.stages, about.store), limit)
+    return taking
 
 
 def _loops(
@@ -141,8 +157,11 @@ def _loops(
     taking: Inputs,
     guarding: GuardParts,
     analysed: AnalysisParts,
+    containing: ContainmentWorker | None,
 ) -> Iterator[Loop]:
     """Coroutines that run until the server stops."""
+    if containing is not None:
+        yield containing.run
     letters, aside = about.settings.dead_letters, about.analysis.run
     kept = int(letters.keep_days * DAY)
     yield from (*guarding.loops, *taking.loops(), analysed.watch.run)
@@ -157,7 +176,7 @@ def _loops(
     yield functools.partial(aside, about.held.watch, ANALYSIS)
 
 
-async def _work(store: Store, more: list[Loop], stop: asyncio.Event) -> None:
+async def _work(store: Store, more: Iterable[Loop], stop: asyncio.Event) -> None:
     """Run the loops; the first that breaks ends the server."""
 
     async def broken() -> None:

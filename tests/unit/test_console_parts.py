@@ -68,7 +68,10 @@ def test_templates_put_out_nothing_as_it_came() -> None:
 
 def test_a_spreadsheet_computes_nothing() -> None:
     """Cells begin with an apostrophe where they would be formulas."""
-    rows = [["=1+1", "+1", "-1", "@x", "\tx"], ['say "x"', 7, None, "a\u202eb", "\rx"]]
+    rows: list[list[object]] = [
+        ["=1+1", "+1", "-1", "@x", "\tx"],
+        ['say "x"', 7, None, "a\u202eb", "\rx"],
+    ]
     assert csv_file(["a", "b", "c", "d", "e"], rows).decode() == (
         '"a","b","c","d","e"\r\n'
         '"\'=1+1","\'+1","\'-1","\'@x","\'\tx"\r\n'
