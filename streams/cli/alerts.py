@@ -1,8 +1,9 @@
-"""The commands ``rescind alerts``: receivers, tests, replays and silences."""
+"""The commands ``rescind alerts``: receivers, tests, replays, silences and so on."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Final
+from urllib.parse import quote
 
 import typer
 
@@ -170,6 +171,35 @@ def end_silence(
     """End a silence; alerts of open findings are sent at once."""
     answer = client.delete("alerts/silences", name)
     return show(answer, f"No longer silent: {clean(_what(answer))}.", output)
+
+
+@asking(alerts_app, "acknowledge", "alerts acknowledge")
+def acknowledge(
+    client: Client,
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Id of the finding, from `rescind findings`.", metavar="ID"
+        ),
+    ],
+    note: Annotated[
+        str, typer.Option("--note", help="For the others who look at the list.")
+    ] = "",
+    *,
+    take_back: Annotated[
+        bool, typer.Option("--take-back", help="Nobody looks into it any more.")
+    ] = False,
+    output: Plain = "table",
+) -> int:
+    """Say that you look into a finding; its alerts go on."""
+    path = f"findings/{quote(name, safe='')}"
+    if take_back:
+        answer = client.delete(path, "acknowledgement")
+        return show(answer, f"Nobody looks into {clean(name)} any more.", output)
+    answer = client.post(f"{path}/acknowledgement", {"note": note})
+    by, at = answer["acknowledged"]["by"], answer["acknowledged"]["at"]
+    said = f"{clean(by)} looks into {clean(name)} since {at}. Its alerts go on."
+    return show(answer, said, output)
 
 
 @asking(alerts_app, "replay", "alerts replay")

@@ -339,9 +339,9 @@ def _findings(answer: dict[str, Any]) -> str:
         return "No findings."
     heads = (
         "severity", "kind", "state", "late by", "times", "first seen", "last seen",
-        "finding",
+        "id", "finding",
     )  # fmt: skip
-    names = ("late_by", "count", "first_seen", "last_seen", "message")
+    names = ("late_by", "count", "first_seen", "last_seen", "id", "message")
     states = [
         [Severity(each["severity"]).name.lower(), each["kind"], _told(each)]
         for each in answer["findings"]
@@ -355,7 +355,10 @@ def _findings(answer: dict[str, Any]) -> str:
 def _told(finding: dict[str, Any]) -> str:
     if not finding["open"]:
         return "closed"
-    return "silenced" if finding.get("silenced") else "open"
+    if finding.get("silenced"):
+        return "silenced"
+    known = finding.get("acknowledged")
+    return f"open, {clean(known['by'])} looks into it" if known else "open"
 
 
 def _guards(answer: dict[str, Any]) -> str:

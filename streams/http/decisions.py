@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
+from agents_registry.facts import Cause, fact_id
 from streams.http.problems import too_many, unreadable
 from streams.model.times import rfc3339
 from streams.services.approval_queue import FullError
@@ -85,4 +86,13 @@ def shown(pending: Pending) -> dict[str, Any]:
         "expires_at": None if until is None else rfc3339(until),
         "facts": pending.count,
         "due_at": rfc3339(pending.due_at),
+        "revocation": _revocation(pending),
     }
+
+
+def _revocation(pending: Pending) -> str | None:
+    """Id that the revocation of what waits will have; None where it has several."""
+    facts = pending.facts
+    if pending.count != 1 or not isinstance(facts[0], Cause):
+        return None
+    return fact_id(facts[0]).hex()

@@ -216,6 +216,15 @@ class EndingOrders:
         return found
 
 
+def followed(order: GivenOrder) -> str:
+    """Id of the revocation by which an order is followed.
+
+    Whoever waits for the last of many waits for all.
+    """
+    causes = order.causes
+    return fact_id(causes[-1] if order.given > 1 else causes[0]).hex()
+
+
 def _causes(
     ending: EndingOrder,
     names: Sequence[Identifier],
@@ -245,10 +254,8 @@ def _written(
     effects: Counter[str],
 ) -> web.Response:
     causes, ending = order.causes, order.ending
-    # Whoever waits for the last of many waits for all.
-    followed = causes[-1] if order.given > 1 else causes[0]
     answer: dict[str, Any] = {
-        "id": fact_id(followed).hex(),
+        "id": followed(order),
         "identifiers": [str(name) for name in order.names[:MOST_TOLD]],
         "count": len(order.names),
         "effect": causes[0].effect.value,

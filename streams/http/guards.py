@@ -1,17 +1,14 @@
-"""Who enforces, and which revocations are proven to be enforced everywhere."""
+"""Who enforces, under which terms, and how far each one is."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from aiohttp import web
 from attrs import define, frozen
 
 from streams.http.answers import json_answer
 from streams.http.problems import not_found
-from streams.model.times import SECOND, rfc3339
-from streams.stages.closure.closure import GuardMode, ProofState
-from streams.stages.closure.results import seconds_between
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -21,6 +18,24 @@ if TYPE_CHECKING:
     from streams.stages.closure.results import Result
 
 MILLISECOND = 1_000_000
+
+
+class LatestRevocations(Protocol):
+    """Lists revocations of a realm, the newest first."""
+
+    async def __call__(
+        self, before: int | None, limit: int, *, is_open: bool
+    ) -> Sequence[Result]:
+        """List them.
+
+        Args:
+            before: offset that all of them lie below; None: any.
+            limit: most revocations.
+            is_open: only what is not closed yet.
+
+        Raises:
+            ProblemError: 503, what was accepted last is not read yet.
+        """
 
 
 @frozen(kw_only=True)
@@ -34,6 +49,10 @@ class Enforcement:
         deadline: seconds after which a revocation that is not closed is a finding.
         credential: names the credential that a guard's name is bound to.
         result: gives a revocation by its id, with its current state.
+        latest: lists revocations before an offset, the newest first.
+        arrivals: when guards showed that they had applied the one of an offset.
+        whole: whether every revocation of the log is listed, and not only those that
+            are open or were settled since this process followed the realm.
         remove: lets a guard go for good and frees its name, on the word of somebody;
             tells whether there was one.
         connected: names of guards that are connected; None where none ever are.
@@ -46,6 +65,9 @@ class Enforcement:
     deadline: float
     credential: Callable[[str], str | None]
     result: Callable[[str], Awaitable[Result | None]]
+    latest: LatestRevocations
+    arrivals: Callable[[int], Mapping[str, int]]
+    whole: bool
     remove: Callable[[str, str], Awaitable[bool]]
     connected: Collection[str] | None = None
     subscribers: Sequence[str] = ()
@@ -53,7 +75,7 @@ class Enforcement:
 
 @define(eq=False)
 class Guards:
-    """Handlers of ``/v1/guards`` and ``/v1/revocations/{id}``.
+    """Handlers of ``/v1/guards``.
 
     Attributes:
         tokens: let callers in.
@@ -70,7 +92,6 @@ class Guards:
         """Put the handlers behind their routes."""
         app.router.add_get("/v1/guards", self.guards)
         app.router.add_delete("/v1/guards/{name}", self.remove)
-        app.router.add_get("/v1/revocations/{id}", self.revocation)
 
     async def guards(self, request: web.Request) -> web.Response:
         """List the guards; those that send no receipts have no mode here."""
@@ -93,45 +114,8 @@ class Guards:
             raise not_found("no such guard", detail)
         return json_answer({"removed": name})
 
-    async def revocation(self, request: web.Request) -> web.Response:
-        """Say which guards enforce a revocation, by the id that its answer gave."""
-        self._tokens.holder(request, "viewer", "revoker", any_realm=True)
-        of = self._of(request)
-        result = await of.result(request.match_info["id"])
-        if result is None:
-            detail = "no revocation has this id: it is `id` in the answer to one"
-            raise not_found("no such revocation", detail)
-        return json_answer(_told(result, of))
-
     def _of(self, request: web.Request) -> Enforcement:
         return self._enforcement(request.query.get("realm"))
-
-
-def _told(result: Result, of: Enforcement) -> dict[str, Any]:
-    cause, outcome = result.cause, result.outcome
-    settled = outcome.state in (ProofState.CLOSED, ProofState.UNKNOWN)
-    deadline = cause.accepted_at + round(of.deadline * SECOND)
-    took = seconds_between(cause.accepted_at, result.settled_at)
-    return {
-        "id": cause.id,
-        "identifier": cause.target,
-        "effect": cause.effect,
-        "state": outcome.state.value,
-        "accepted_at": rfc3339(cause.accepted_at),
-        "deadline": rfc3339(deadline),
-        "closed_at": rfc3339(result.settled_at) if settled else None,
-        "seconds": took if settled else None,
-        "applied": outcome.applied,
-        "fenced": list(outcome.fenced),
-        "laggards": list(outcome.laggards),
-        "left": outcome.left,
-        "observing": sorted(
-            name
-            for name, each in of.guards.items()
-            if each.terms.mode is GuardMode.OBSERVE
-        ),
-        "unknown": of.subscribers,
-    }
 
 
 def _row(name: str, of: Enforcement, now: int) -> dict[str, Any]:

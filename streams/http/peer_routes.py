@@ -34,6 +34,11 @@ SHOWN: Final = 100  # findings that a silence holds back
 _PAGE: Final = frozenset({"after", "limit"})
 _HOURS: Final = frozenset({"hours", "step"})
 _INVENTORY: Final = frozenset({"text", "kind", "state", "owner", "within"})
+_LISTED: Final = frozenset({"before", "limit", "state"})
+_SEARCH: Final = _PAGE | {
+    "before", "order", "kind", "severity", "authority", "state", "identifier", "since",
+    "until",
+}  # fmt: skip
 
 
 @frozen
@@ -182,6 +187,7 @@ ROUTES: Final = (
     _of_table("GET", "/v1/inventory/{list}", query=_PAGE | _INVENTORY),
     PeerRoute("GET", "/v1/guards", "workers", CLOSURE),
     PeerRoute("DELETE", "/v1/guards/{name}", "workers", CLOSURE, again=False),
+    PeerRoute("GET", "/v1/revocations", "workers", CLOSURE, query=_LISTED),
     PeerRoute("GET", "/v1/revocations/{id}", "workers", CLOSURE),
     _of_ingress("GET", "/v1/caller"),
     _of_ingress("POST", "/v1/names"),
@@ -224,7 +230,10 @@ ROUTES: Final = (
         query=None,
     ),
     _of_ingress("POST", "/v1/oauth/revoke", proof="own", again=False, query=None),
-    _of_ingress("GET", "/v1/findings", query=_PAGE),
+    _of_ingress("GET", "/v1/findings", query=_SEARCH),
+    _of_ingress("GET", "/v1/findings/{id}"),
+    _of_ingress("POST", "/v1/findings/{id}/acknowledgement"),
+    _of_ingress("DELETE", "/v1/findings/{id}/acknowledgement", again=False),
     _of_ingress("GET", "/v1/dlq", query=_PAGE),
     PeerRoute("GET", "/v1/audit", "workers", AUDIT, query=_PAGE),
     PeerRoute("GET", "/v1/audit/head", "workers", AUDIT),

@@ -15,6 +15,7 @@ from aiohttp import web
 from attrs import define, field, frozen
 
 from streams.http.bodies import json_object
+from streams.http.ending_orders import followed
 from streams.http.problems import (
     ProblemError,
     not_found,
@@ -196,6 +197,8 @@ class Plans:
         response = await self._endings.place(order, holder, note)
         if response.status in ACCEPTED:
             applied = {"by": holder.name, "at": rfc3339(self._clock())}
+            if response.status == http.HTTPStatus.CREATED:
+                applied["id"] = followed(order)
             try:
                 await self._plans.note_applied(plan, applied)
             except NotWrittenError as error:  # it is ordered all the same

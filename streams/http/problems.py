@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from agents_registry.secret_shapes import without_secrets
 from streams.http.peer_routes import ROUTES
@@ -45,7 +45,7 @@ UNREAD_SECONDS: Final = 0.5
 REALM: Final = "realm"  # any route tells by it which realm it serves
 # Whoever asks with ``?dry_run=true`` or ``?severity=high`` believes that it is heeded.
 _QUERIES: Final = {
-    each.canonical: sorted(each.query | {REALM})
+    (each.method, each.canonical): sorted(each.query | {REALM})
     for each in ROUTES
     if each.query is not None
 }
@@ -182,7 +182,10 @@ def _unknown_query(request: web.Request) -> str:
     if not request.query_string:
         return ""
     resource = request.match_info.route.resource
-    every = None if resource is None else _QUERIES.get(resource.canonical)
+    if resource is None:
+        return ""
+    method = hdrs.METH_GET if request.method == hdrs.METH_HEAD else request.method
+    every = _QUERIES.get((method, resource.canonical))
     if every is None:
         return ""
     for name in request.query:

@@ -121,7 +121,10 @@ class SilencePages:
         if silence.realm and not token.may(silence.realm, role):
             detail = f"this credential may not silence the realm {silence.realm}"
             raise forbidden("another realm", detail)
-        if len(self._silences.all()) >= MOST:
+        in_force = {each.id: each for each in self._silences.all()}
+        if silence.id in in_force:
+            return json_answer(in_force[silence.id].shown())
+        if len(in_force) >= MOST:
             raise unreadable(f"{MOST} silences are in force: take some back first")
         await self._record_act(token.name, f"silence {_words(silence)}")
         await _written(self._silences.put(silence))

@@ -12,6 +12,9 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from contextlib import suppress
+from heapq import nlargest
+from itertools import islice
+from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, field
@@ -127,10 +130,26 @@ class RealmCauses:
         offset = self.offsets.get(identity)
         if offset is None:
             return None
-        outcome = self.closure.look(offset, now)
-        if outcome is None:
-            return self.results.get(offset)
-        return Result(self.open[offset], outcome, wall)
+        return self._known(offset, now, wall)
+
+    def latest(
+        self, before: int | None, limit: int, now: int, wall: int, *, is_open: bool
+    ) -> list[Result]:
+        """List what is known of causes here, the newest first.
+
+        Args:
+            before: offset that all of them lie below; None: any.
+            limit: most causes.
+            now: ns of a clock that nobody sets.
+            wall: the time (ns).
+            is_open: only what is not settled.
+        """
+        end = inf if before is None else before
+        offsets = set(islice((o for o in reversed(self.open) if o < end), limit))
+        if not is_open:
+            offsets.update(nlargest(limit, (o for o in self.results if o < end)))
+        found = (self._known(each, now, wall) for each in nlargest(limit, offsets))
+        return [each for each in found if each is not None]
 
     def forget(self, result: Result) -> None:
         """Let a result go that is kept elsewhere or was kept for long enough."""
@@ -140,6 +159,12 @@ class RealmCauses:
         del self.results[offset]
         if offset not in self.open and self.offsets.get(identity) == offset:
             del self.offsets[identity]
+
+    def _known(self, offset: int, now: int, wall: int) -> Result | None:
+        outcome = self.closure.look(offset, now)
+        if outcome is None:
+            return self.results.get(offset)
+        return Result(self.open[offset], outcome, wall)
 
     def _count(self, result: Result) -> None:
         cause, outcome = result.cause, result.outcome

@@ -51,6 +51,30 @@ class FindingsLog(Protocol):
         ...
 
 
+class SearchedFindings(FindingsLog, Protocol):
+    """The findings of a realm, for people who look for some of them."""
+
+    async def before(self, place: int | None, limit: int) -> Sequence[ListedFinding]:
+        """List findings that changed before a place, the newest change first.
+
+        Args:
+            place: of a change; None: list from the last one on.
+            limit: most findings.
+
+        Raises:
+            BehindError: not all is read that was told by now.
+        """
+        ...
+
+    async def find(self, identity: str) -> ListedFinding | None:
+        """Look a finding up by its id; None where none is kept.
+
+        Raises:
+            BehindError: not all is read that was told by now.
+        """
+        ...
+
+
 class DeadLetterLog(Protocol):
     """The dead letters of a realm; repeats of a day are one.
 

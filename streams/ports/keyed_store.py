@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from urllib.parse import quote
 
 # Kinds; they name what lies in the file or in the topic, so they never change.
+ACKNOWLEDGEMENT: Final = "acknowledgement"
 ASKED: Final = "asked"
 CONTAINMENT: Final = "containment"
 CURSOR: Final = "cursor"

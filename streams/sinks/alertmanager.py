@@ -67,8 +67,8 @@ class Alertmanager(Sink):
             "startsAt": rfc3339(min(finding.first_seen, now)),
             "endsAt": rfc3339(now if closed else now + self.lifetime),
         }
-        if why := self.links.why(finding):
-            alert["generatorURL"] = why
+        if link := self.links.first(finding):
+            alert["generatorURL"] = link
         headers = {"content-type": JSON}
         if self.token:
             headers["authorization"] = f"Bearer {self.token}"

@@ -52,7 +52,7 @@ def line(delivery: Delivery, links: Links, product: str = "") -> str:
         "act": said or "",
         "dvchost": details.get("point", ""),
         "msg": plain_text.shown(wording.message(finding), 1000),
-        "request": links.why(finding),
+        "request": links.first(finding),
     }
     named = (name for name in _CUSTOM if name in details)
     for number, name in enumerate(named, 1):

@@ -28,13 +28,32 @@ _OF_GUARDS: Final = frozenset({
 
 @frozen
 class Links:
-    """Links of findings; empty ones where the server has no address to name.
+    """Links of findings; empty ones where no address is named.
 
     Attributes:
         base: URL under which people reach the server, without a slash at its end.
+        console: URL under which they reach the console, also without.
     """
 
     base: str = ""
+    console: str = ""
+
+    def first(self, finding: Finding) -> str:
+        """Link to where a person begins: the finding in the console, or its verdict."""
+        return self.page(finding) or self.why(finding)
+
+    def page(self, finding: Finding) -> str:
+        """Link to a finding in the console.
+
+        What stands for many findings links to the list of them.
+        """
+        if not self.console or finding.kind is FindingKind.TEST:
+            return ""
+        listed = f"{self.console}/findings"
+        of = f"realm={quote(finding.realm, safe='')}"
+        if finding.presented.kind == SUMMARY:
+            return f"{listed}?state=new&{of}"
+        return f"{listed}/{quote(finding.id, safe='')}?{of}"
 
     def why(self, finding: Finding) -> str:
         """Link to the verdict: dead or alive, by which cause, over which path.
@@ -54,7 +73,11 @@ class Links:
         return self._to("blast-radius", ended, finding.realm)
 
     def of(self, finding: Finding) -> dict[str, str]:
-        """Links by their subject; empty without a base."""
+        """Links by their subject; empty without an address."""
+        page = self.page(finding)
+        return ({"Console": page} if page else {}) | self._of_server(finding)
+
+    def _of_server(self, finding: Finding) -> dict[str, str]:
         if not self.base or finding.kind is FindingKind.TEST:
             return {}
         if listed := _LISTS.get(finding.presented.kind):

@@ -181,7 +181,7 @@ def _attested(event: dict[str, Any], finding: Finding) -> dict[str, Any]:
 
 def _info(finding: Finding, links: Links) -> dict[str, Any]:
     kind = finding.kind.value
-    link = links.why(finding)
+    link = links.first(finding)
     source = {"src_url": link} if link else {}
     return {
         **source,

@@ -54,7 +54,7 @@ class PagerDuty(Sink):
             event |= {"event_action": "trigger", "client": "Rescind"}
             event |= {"payload": _payload(delivery)}
             if links := self.links.of(finding):
-                event["client_url"] = self.links.why(finding)
+                event["client_url"] = self.links.first(finding)
                 event["links"] = [
                     {"href": link, "text": name} for name, link in links.items()
                 ]

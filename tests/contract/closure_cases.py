@@ -15,6 +15,7 @@ from streams.stages.sentinel.points import NOBODY
 
 if TYPE_CHECKING:
     from agents_registry.identifiers import Identifier
+    from streams.stages.closure.results import Result
 
 SECOND = 10**9
 LEASE = SECOND
@@ -73,6 +74,16 @@ class Followed(Protocol):
         """Give the state of a cause, and the laggards."""
         ...
 
+    async def listed(
+        self, before: int | None, limit: int, *, is_open: bool
+    ) -> list[Result]:
+        """List causes, the newest first."""
+        ...
+
+    def arrivals(self, offset: int) -> list[str]:
+        """Name the guards that showed that they applied a cause, sorted."""
+        ...
+
     async def restart(self, *, saved: bool) -> None:
         """Die, right after all was saved or right before, and start again."""
         ...
@@ -116,6 +127,46 @@ class ClosureCases:
         await followed.says("open", "registered")
         assert (ProofState.UNKNOWN, ()) == await followed.state(identity)
         assert await followed.state("nobody's") is None
+
+    async def test_causes_are_listed_from_the_newest_back(
+        self, followed: Followed
+    ) -> None:
+        """Whatever became of them; those that are open also by themselves."""
+        await followed.says("open", "registered")
+        await followed.says("shut", "registered")
+        names = [await followed.revoke(name) for name in "abc"]
+        await followed.says("open", "applied", 2)
+        await followed.says("shut", "applied", 1)
+        assert (PENDING, ("shut",)) == await followed.state(names[1])
+
+        rows = await followed.listed(None, 9, is_open=False)
+        assert names[::-1] == [each.cause.id for each in rows]
+        states = [each.outcome.state for each in rows]
+        assert [PENDING, PENDING, ProofState.CLOSED] == states
+        rows = await followed.listed(None, 1, is_open=False)
+        last = rows[-1].cause.offset
+        rest = await followed.listed(last, 9, is_open=False)
+        assert names[::-1] == [each.cause.id for each in [*rows, *rest]]
+        rows = await followed.listed(None, 9, is_open=True)
+        assert names[:0:-1] == [each.cause.id for each in rows]
+        assert names[1] == (await followed.listed(last, 1, is_open=True))[0].cause.id
+        assert [["open", "shut"], ["open"], []] == [*map(followed.arrivals, range(3))]
+
+    async def test_what_is_open_is_listed_after_a_restart(
+        self, followed: Followed
+    ) -> None:
+        """With what was settled a short while before."""
+        await followed.says("open", "registered")
+        first, second = await followed.revoke("a"), await followed.revoke("b")
+        await followed.says("open", "applied", 1)
+        assert CLOSED == await followed.state(first)
+        await followed.restart(saved=True)
+
+        rows = await followed.listed(None, 9, is_open=True)
+        assert [second] == [each.cause.id for each in rows]
+        rows = await followed.listed(None, 9, is_open=False)
+        assert [second, first] == [each.cause.id for each in rows]
+        assert CLOSED == await followed.state(first)
 
     async def test_who_registers_after_a_cause_is_not_waited_for(
         self, followed: Followed

@@ -21,7 +21,7 @@ from schemas.entries import Act
 from streams.model.findings import Finding, FindingKind, Severity
 from streams.model.records import DeadLetter
 from streams.ports.fact_log import Encoded, FactLog, LogBatch, NotWrittenError
-from streams.ports.findings_log import DeadLetterLog, FindingsLog, ListedFinding
+from streams.ports.findings_log import DeadLetterLog, ListedFinding, SearchedFindings
 from streams.ports.keyed_store import KeyedStore, Put
 from streams.ports.table_reader import (
     Table,
@@ -55,7 +55,7 @@ class Process:
 
     kept: KeyedStore
     log: FactLog
-    findings: FindingsLog
+    findings: SearchedFindings
     letters: DeadLetterLog
 
 
@@ -379,6 +379,32 @@ class FindingsLogCases:
         assert ["b", "c", "d", "a"] == [each.finding.id for each in whole]
         assert ["c"] == [each.finding.id for each in later]
         assert whole[0].changed < whole[-1].changed < later[0].changed
+
+    async def test_people_look_from_the_newest_change_back(
+        self, backend: Backend
+    ) -> None:
+        """Page by page; a finding is found by its id, and no other is."""
+        async with backend.process() as process:
+            log = process.findings
+            assert [] == [*await log.before(None, 9)]
+            assert await log.find("a") is None
+            episodes = [*map(told, "abcda"), told("c", is_open=False)]
+            await backend.tell(process, episodes)
+            whole = [*await log.before(None, 99)]
+            pages: list[ListedFinding] = []
+            place = None
+            while page := await log.before(place, 1):
+                pages += page
+                place = page[-1].changed
+            found = await log.find("c")
+            assert (await log.find("x"), await log.find("c/1")) == (None, None)
+
+        oldest, _ = whole[::-1], None
+        assert whole == pages
+        assert ["c", "a", "d", "b"] == [each.finding.id for each in whole]
+        assert found == whole[0]
+        assert not found.open
+        assert [each.changed for each in oldest] == sorted(e.changed for e in oldest)
 
 
 class DeadLetterLogCases:

@@ -40,6 +40,8 @@ MADE: Final = frozenset({
 PARTS: Final = frozenset({"looked", "after", "rows", "names"})
 # Entries name their log, and each is signed by its own key.
 CHAIN: Final = frozenset({"head", "sequence", "at", "keys", "looked", "after"})
+# Where a list goes on: of each log its own. A worker lists what it followed itself.
+PLACE: Final = frozenset({"before", "changed", "whole"})
 # Of a plan: when it was made, and a text with that.
 PLANNED: Final = frozenset({"planned_at", "summary"})
 
@@ -140,6 +142,25 @@ QUESTIONS: Final = (
     get("approvals"),
     get("findings"),
     get("findings?limit=1", "findings"),
+    get("findings?order=newest&limit=1", "findings", differs=OWN | PLACE),
+    get("findings?state=open&severity=low&kind=leak", "findings"),
+    get("findings?state=odd", "findings", status=422),
+    get("findings?kind=leak&after=3", "findings", status=422),
+    get("findings/none", "findings/{id}", status=404),
+    post(
+        "findings/none/acknowledgement",
+        "revoker",
+        {"note": "mine"},
+        status=404,
+        route="findings/{id}/acknowledgement",
+    ),
+    Ask(
+        "DELETE /v1/findings/{id}/acknowledgement",
+        "/v1/findings/none/acknowledgement",
+        "restorer",
+        status=404,
+    ),
+    get("revocations?state=odd", "revocations", status=422),
     get("dlq"),
     # Entries name their log, and are hashed with it.
     get("audit?limit=5", "audit", differs=frozenset({"lines", "after"})),
@@ -168,6 +189,8 @@ ORDERS: Final = (
         "revocations/ID", "revocations/{id}",
         differs=OWN | MADE, fill=("lost", lambda answer: answer["id"]),
     ),
+    get("revocations?limit=1", "revocations", differs=OWN | MADE | PLACE),
+    get("revocations?state=open", "revocations", differs=OWN | MADE | PLACE),
     get(f"why/{AGENT}", "why/{identifier}", differs=OWN | MADE),
     get(f"lineage/{AGENT}", "lineage/{identifier}", differs=OWN | MADE),
     get(f"nodes/{AGENT}", "nodes/{identifier}", differs=OWN | MADE),

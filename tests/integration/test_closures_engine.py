@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from streams.stages.closure.results import Result
     from streams.stages.sentinel.evidence import PointEvidence
 
 pytestmark = pytest.mark.integration
@@ -149,6 +150,16 @@ class OnStore:
         self.one.closures._step()
         found = await self.one.closures.result(identity)
         return None if found is None else (found.outcome.state, found.outcome.laggards)
+
+    async def listed(
+        self, before: int | None, limit: int, *, is_open: bool
+    ) -> list[Result]:
+        """Ask memory and the file."""
+        return await self.one.closures.latest(before, limit, is_open=is_open)
+
+    def arrivals(self, offset: int) -> list[str]:
+        """Ask the stage."""
+        return sorted(self.one.closures.closure.arrivals.of(offset))
 
     async def told(self) -> list[tuple[str, bool]]:
         """Read the signals."""

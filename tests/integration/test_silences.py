@@ -122,6 +122,14 @@ async def test_critical_kinds_are_silenced_by_an_admin_who_says_so(
         assert (await server.post(path, "viewer", leak))[0] == 403
         status, answer = await server.post(path, "admin", critical)
         assert (status, answer["kinds"]) == (201, ["leak"])
+        once = {"kinds": ["ownerless"], "reason": "x", "until": "1h", "key": "k"}
+        _, first = await server.post(path, "restorer", once)
+
+        async def in_force() -> bool:
+            return first["id"] in str(await server.get(path))
+
+        await until(in_force)
+        assert (200, first) == await server.post(path, "restorer", once)
         shown = await command(server, "silences", "--output", "json", token="viewer")
         assert '"leak"' in shown.output
         order = ["--realm", "default", "--critical", "--reason", "x", "--until", "1h"]

@@ -143,14 +143,16 @@ def test_a_finding_is_open_or_closed_and_says_who_was_late(
     }  # fmt: skip
     closed = one | {"open": False, "late_by": None}
     silenced = one | {"silenced": {"id": "s"}, "late_by": "guard"}
-    answer = {"findings": [one, closed, silenced], "after": 0}
+    looked_into = one | {"acknowledged": {"by": "ann"}, "id": "f4"}
+    answer = {"findings": [one, closed, silenced, looked_into], "after": 0}
 
     assert 0 == findings(fake(answer, answer | {"findings": []}), None, "table")
     head, *rows = capsys.readouterr().out.splitlines()
     assert head.split("  ")[:2] == ["severity", "kind"]
     assert [row.split()[2:4] for row in rows] == [
-        ["open", "source"], ["closed", "-"], ["silenced", "guard"],
+        ["open", "source"], ["closed", "-"], ["silenced", "guard"], ["open,", "ann"],
     ]  # fmt: skip
+    assert "f4" in rows[-1]
 
 
 def test_a_revocation_counts_though_the_server_cannot_show_it_yet(

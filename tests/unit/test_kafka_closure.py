@@ -42,6 +42,7 @@ from tests.unit.test_notify import a_finding
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from streams.stages.closure.results import Result
     from streams.stages.sentinel.evidence import PointEvidence
 
 pytestmark = pytest.mark.unit
@@ -266,6 +267,19 @@ class OnTopics:
         self._step()
         found = self.worker.of.result(REALM, identity, NOW + self.now)
         return None if found is None else (found.outcome.state, found.outcome.laggards)
+
+    async def listed(
+        self, before: int | None, limit: int, *, is_open: bool
+    ) -> list[Result]:
+        """Ask the worker's memory."""
+        causes = self.worker.of.realms[REALM].causes
+        clocks = self.now, NOW + self.now
+        return causes.latest(before, limit, *clocks, is_open=is_open)
+
+    def arrivals(self, offset: int) -> list[str]:
+        """Ask the stage."""
+        realm = self.worker.of.realms[REALM]
+        return sorted(realm.roll.closure.arrivals.of(offset))
 
     async def told(self) -> list[tuple[str, bool]]:
         """Give what was written to the topic."""

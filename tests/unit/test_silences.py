@@ -309,3 +309,17 @@ def test_silences_are_followed_by_every_process() -> None:
 
     asyncio.run(play())
     assert len(heard) == 4
+
+
+def test_an_order_that_is_sent_again_is_the_same_silence() -> None:
+    """By its key and whoever gives it; without a key each order is another one."""
+    body = {"kinds": ["ownerless"], "reason": "x", "until": "1h"}
+
+    def given(**more: Any) -> str:
+        by = more.pop("by", "ops")
+        fresh = more.pop("fresh", "fresh")
+        return ordered(body | more, fresh=fresh, by=by, now=NOW).id
+
+    assert given(key="k", fresh="one") == given(key="k", fresh="other")
+    assert len({given(key="k"), given(key="l"), given(key="k", by="ann"), given()}) == 4
+    assert given() == given(key=None) == "fresh"

@@ -51,6 +51,9 @@ def own_enforcement(
             deadline=closures.causes.deadline,
             credential=closures.roll.names.holder,
             result=closures.result,
+            latest=closures.latest,
+            arrivals=closures.closure.arrivals.of,
+            whole=True,
             remove=closures.roll.remove,
             connected={each.guard for each in feed.connections},
             subscribers=sorted(

@@ -15,22 +15,25 @@ from streams.engines.embedded.hourly_counts import StoredCounts
 from streams.engines.embedded.tables import StageTables
 from streams.http.alert_metrics import AlertMetrics
 from streams.http.containment_metrics import ContainmentMetrics
+from streams.http.dead_letters import DeadLetterPages
 from streams.http.events import Events
+from streams.http.findings import FindingPages
 from streams.http.guards import Guards
 from streams.http.insights import Insights
 from streams.http.inventory_parts import InventoryParts
 from streams.http.last_uses import OwnUses
 from streams.http.lineages import Lineages
-from streams.http.lists import Lists
 from streams.http.metrics import Metrics
 from streams.http.names import Names
 from streams.http.probes import Probes
 from streams.http.queries import Queries
 from streams.http.reach import TableReach
 from streams.http.refused_feeds import RefusedFeeds
+from streams.http.revocations import Revocations
 from streams.http.server import FeedPage, application
 from streams.http.uses import Uses
 from streams.observability import metrics
+from streams.services.acknowledgements import KeptAcknowledgements
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,7 +71,6 @@ def embedded_pages(
     reach = TableReach(tables, uses, speakers.clock, aside)
     taking.orders.plans.reach = reach
     served = own_enforcement(guarding.closures, feed, settings.realm)
-    findings, letters = StoredFindings(store), StoredDeadLetters(store)
     app, refused = application(settings.max_body_bytes), RefusedFeeds()
     contained = ContainmentMetrics(containing, about.clock)
     for pages in (
@@ -86,7 +88,9 @@ def embedded_pages(
         ),
         Names(tokens, secrets, in_logs, tables.table),
         Guards(tokens, served, boottime),
-        Lists(tokens, findings, letters, analysed.silences.all, aside),
+        Revocations(tokens, served, boottime, about.clock),
+        _findings(about, taking, analysed),
+        DeadLetterPages(tokens, StoredDeadLetters(store)),
         _probes(guarding, analysed),
         _metrics(about, taking, guarding, analysed, [refused.counter, contained]),
     ):
@@ -97,6 +101,20 @@ def embedded_pages(
         table, fresh_id = CurrentTable(stages, store), about.fresh_id
         status_lists(taking, published, table, fresh_id, aside).add_to(app)
     return app
+
+
+def _findings(
+    about: EmbeddedContext, taking: Inputs, analysed: AnalysisParts
+) -> FindingPages:
+    return FindingPages(
+        taking.tokens,
+        StoredFindings(about.store),
+        KeptAcknowledgements(about.kept, taking.ports.intake),
+        realm=about.settings.realm,
+        clock=about.clock,
+        silences=analysed.silences.all,
+        aside=about.analysis.run,
+    )
 
 
 def _metrics(

@@ -42,6 +42,9 @@ class OwnRealm:
             deadline=self.stage.rules.deadline,
             credential=known.roll.entry if known else lambda _: None,
             result=self.result,
+            latest=self.latest,
+            arrivals=known.roll.closure.arrivals.of if known else lambda _: {},
+            whole=False,
             remove=self.remove,
         )
 
@@ -54,10 +57,28 @@ class OwnRealm:
         found = self.followed.result(self.name, identity, self.clock())
         if found is not None:
             return found
+        await self._read_up_to_now()
+        return self.followed.result(self.name, identity, self.clock())
+
+    async def latest(
+        self, before: int | None, limit: int, *, is_open: bool
+    ) -> list[Result]:
+        """List revocations before an offset, the newest first.
+
+        Raises:
+            ProblemError: 503, what was accepted last is not read yet.
+        """
+        await self._read_up_to_now()
+        of = self.followed.realms.get(self.name)
+        if of is None:
+            return []
+        now = self.stage.rules.boottime()
+        return of.causes.latest(before, limit, now, self.clock(), is_open=is_open)
+
+    async def _read_up_to_now(self) -> None:
         if not await self.stage.read_up_to_now(self.followed):
             detail = "what was accepted lately is not read yet: ask again"
             raise unavailable("not read yet", detail)
-        return self.followed.result(self.name, identity, self.clock())
 
     async def remove(self, guard: str, actor: str) -> bool:
         """Let a guard go; who wanted it is recorded first."""

@@ -16,8 +16,10 @@ from streams.engines.kafka.client.leader_lock import LeaderLock
 from streams.engines.kafka.ingress.followed_dead_letters import FollowedDeadLetters
 from streams.engines.kafka.ingress.followed_findings import FollowedFindings
 from streams.engines.kafka.ingress.raw import RawInput, RawTopic
-from streams.http.lists import Lists
+from streams.http.dead_letters import DeadLetterPages
+from streams.http.findings import FindingPages
 from streams.http.names import Names
+from streams.services.acknowledgements import KeptAcknowledgements
 from streams.services.reading import read
 from streams.services.silences import KeptSilences
 
@@ -59,7 +61,16 @@ class KafkaInputs:
         self.common.add_to(app)
         Names(tokens, secrets, self.log.vaults.names).add_to(app)
         silences = KeptSilences(self.log.kept, self.common.speakers.clock)
-        Lists(tokens, self.findings, self.letters, silences.all).add_to(app)
+        acknowledged = KeptAcknowledgements(self.log.kept, self.log.writer)
+        FindingPages(
+            tokens,
+            self.findings,
+            acknowledged,
+            realm=self.common.described.settings.realm,
+            clock=self.common.speakers.clock,
+            silences=silences.all,
+        ).add_to(app)
+        DeadLetterPages(tokens, self.letters).add_to(app)
 
     def works(
         self, alone: Mapping[str, Callable[[], Coroutine[None, None, None]]]

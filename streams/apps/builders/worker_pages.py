@@ -28,6 +28,7 @@ from streams.http.probes import Probes
 from streams.http.problems import problems
 from streams.http.queries import Queries
 from streams.http.reach import ReachPage, TableReach
+from streams.http.revocations import Revocations
 from streams.http.undeclared import UndeclaredShare
 from streams.http.uses import Uses
 from streams.model.times import SECOND
@@ -105,6 +106,7 @@ def worker_pages(  # noqa: PLR0913 - each by name
     tokens, realm, secrets = entry.tokens, settings.realm, secret_names(settings)
     own = worker_enforcement(process, realm, kafka.partitions, clock)
     Guards(tokens, own, boottime).add_to(app)
+    Revocations(tokens, own, boottime, clock).add_to(app)
     tables = OwnTables(process, realm, vocabulary)
     Queries(tokens, tables, clock, secrets).add_to(app)
     InventoryParts(tokens, tables, clock, secrets).add_to(app)

@@ -7,6 +7,7 @@ lies between.
 from __future__ import annotations
 
 import asyncio
+import heapq
 import itertools
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
@@ -218,9 +219,7 @@ class Closures:
 
     async def result(self, identity: str) -> Result | None:
         """Cause by its id, and what is known of it now."""
-        while self._unread:  # it may lie there
-            self._read_slice()
-            await asyncio.sleep(0)
+        await self._read_all()  # it may lie there
         found = self.causes.result(identity, self._boottime(), self._clock())
         if found is not None:
             return found
@@ -228,3 +227,33 @@ class Closures:
         for (body,) in await self._store.read(query, identity):
             return rows.result_of(body)
         return None
+
+    async def latest(
+        self, before: int | None, limit: int, *, is_open: bool
+    ) -> list[Result]:
+        """List causes before an offset, the newest first; all that are open are here.
+
+        Args:
+            before: an offset; None: list from the last cause on.
+            limit: most causes.
+            is_open: only what is not settled.
+        """
+        await self._read_all()
+        clocks = self._boottime(), self._clock()
+        known = self.causes.latest(before, limit, *clocks, is_open=is_open)
+        if is_open:
+            return known
+        query = (
+            "SELECT body FROM closures WHERE offset < ? ORDER BY offset DESC LIMIT ?"
+        )
+        end = self._store.end if before is None else before
+        stored = [
+            rows.result_of(b) for (b,) in await self._store.read(query, end, limit)
+        ]
+        found = {each.cause.offset: each for each in (*stored, *known)}
+        return [found[offset] for offset in heapq.nlargest(limit, found)]
+
+    async def _read_all(self) -> None:
+        while self._unread:
+            self._read_slice()
+            await asyncio.sleep(0)

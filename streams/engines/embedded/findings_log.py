@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -13,6 +13,8 @@ from streams.stages.sentinel import saved_episodes
 
 if TYPE_CHECKING:
     from streams.engines.embedded.store import Store
+
+LARGEST: Final = 2**63 - 1
 
 
 class StoredFindings:
@@ -29,6 +31,23 @@ class StoredFindings:
         )
         rows = await self._store.read(query, after, limit)
         return await collected(_listed(*row) for row in rows), 0
+
+    async def before(self, place: int | None, limit: int) -> list[ListedFinding]:
+        """List findings that changed before a place, the newest change first."""
+        query = (
+            "SELECT changed, body FROM findings WHERE changed < ?"
+            " ORDER BY changed DESC LIMIT ?"
+        )
+        end = LARGEST if place is None else place
+        rows = await self._store.read(query, end, limit)
+        return await collected(_listed(*row) for row in rows)
+
+    async def find(self, identity: str) -> ListedFinding | None:
+        """Look a finding up by its id."""
+        query = "SELECT changed, body FROM findings WHERE id = ?"
+        for row in await self._store.read(query, identity):
+            return _listed(*row)
+        return None
 
 
 class StoredDeadLetters:

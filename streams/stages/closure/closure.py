@@ -33,6 +33,7 @@ import attrs
 from attrs import define, frozen
 
 from streams.model.times import SECOND
+from streams.stages.closure.arrivals import Arrivals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -175,6 +176,7 @@ class Closure:
         guards: by name.
         missed: that left in silence lately, by name; they count for nothing.
         receipts: how many records of the receipts' log were applied.
+        arrivals: the newest receipts that went past a cause that is waited for.
     """
 
     def __init__(self, deadline: int, ceiling: int | None = None) -> None:
@@ -188,6 +190,7 @@ class Closure:
         self.guards: dict[str, RegisteredGuard] = {}
         self.missed: dict[str, RegisteredGuard] = {}
         self.receipts = 0
+        self.arrivals = Arrivals()
         self._deadline = deadline
         self._tracked: list[Tracked] = []
 
@@ -242,6 +245,8 @@ class Closure:
         if member is None:
             return False
         member.heard, member.trial = now, None
+        if self._tracked and member.terms.mode is not GuardMode.OBSERVE:
+            self.arrivals.note(member, self._tracked, offset, now)
         member.applied = max(member.applied, offset)
         return True
 

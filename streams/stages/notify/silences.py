@@ -6,6 +6,7 @@ is open then. A silence says why, and ends by itself.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
@@ -38,7 +39,7 @@ _UNITS: Final = {"m": 60 * SECOND, "h": 3600 * SECOND, "d": DAY}
 _SPAN: Final = re.compile(r"([0-9]{1,4})([mhd])")
 SPAN: Final = "in how long: 30m, 8h, 7d"
 FIELDS: Final = frozenset({
-    "kinds", "identifier", "realm", "reason", "until", "critical",
+    "kinds", "identifier", "realm", "reason", "until", "critical", "key",
 })  # fmt: skip
 
 
@@ -127,6 +128,7 @@ def ordered(
         body: ``reason`` and ``until`` (RFC 3339), and at least one of ``kinds``,
             ``identifier`` and ``realm``; ``critical`` is true where critical kinds
             are meant. ``until`` may also say in how long: ``30m``, ``8h``, ``7d``.
+            An order that is sent again with its ``key`` is the same silence.
         fresh: a unique id.
         by: who orders it.
         now: ns.
@@ -154,7 +156,7 @@ def ordered(
     if not reason:
         raise ValueError("reason is missing: say why, for whoever looks for it later")
     return Silence(
-        id=fresh,
+        id=_id(_text(body, "key"), by) or fresh,
         kinds=kinds,
         identifier=identifier or ANY,
         realm=realm,
@@ -164,6 +166,12 @@ def ordered(
         since=now,
         until=_until(body.get("until"), now),
     )
+
+
+def _id(key: str, by: str) -> str:
+    """Id of a silence by the key of its order; "" without one."""
+    text = f"silence\0{by}\0{key}"
+    return hashlib.sha256(text.encode()).hexdigest()[:32] if key else ""
 
 
 def _kinds(given: Any) -> frozenset[FindingKind]:

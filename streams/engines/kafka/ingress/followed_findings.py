@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from streams.settings.kafka import KafkaSettings
 
+LARGEST: Final = 2**63 - 1
 MOST: Final = 100_000  # findings; of some 1.1 kB each
 
 
@@ -113,6 +114,33 @@ class FollowedFindings(LogView):
             found += await asyncio.to_thread(_listed, rows)
             last = rows[-1].offset
         return found, len(self._left_out) + len(self._left_out_closed)
+
+    async def before(self, place: int | None, limit: int) -> Sequence[ListedFinding]:
+        """List findings that changed before a place; see `SearchedFindings.before`.
+
+        Raises:
+            BehindError: not all is read that was told by now.
+        """
+        await self.catch_up()
+        self._forget()
+        found: list[ListedFinding] = []
+        last = LARGEST if place is None else place - 1
+        while rows := self._told.before(last, limit - len(found)):
+            found += await asyncio.to_thread(_listed, rows)
+            last = rows[-1].offset
+        return found
+
+    async def find(self, identity: str) -> ListedFinding | None:
+        """Look a finding up by its id; see `SearchedFindings.find`.
+
+        Raises:
+            BehindError: not all is read that was told by now.
+        """
+        await self.catch_up()
+        self._forget()
+        known = self._told.record(self._prefix + identity.encode())
+        found = [] if known is None else _listed([known])
+        return found[0] if found else None
 
 
 def _listed(rows: Iterable[KeptRecord[_KnownFinding]]) -> list[ListedFinding]:

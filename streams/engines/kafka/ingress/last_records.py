@@ -57,6 +57,10 @@ class LastRecords(Generic[K, V]):
         found = self._rows.get(key)
         return None if found is None else found.kept
 
+    def record(self, key: K) -> KeptRecord[V] | None:
+        """Row of a key with its offset, if there is one."""
+        return self._rows.get(key)
+
     def put(self, key: K, offset: int, row: V) -> None:
         """Keep a row at an offset, which is higher than any before."""
         self.drop(key)
@@ -88,6 +92,16 @@ class LastRecords(Generic[K, V]):
     def after(self, offset: int, limit: int) -> list[KeptRecord[V]]:
         """Rows that lie behind an offset, at most so many."""
         return list(islice(self._after(offset), limit))
+
+    def before(self, offset: int, limit: int) -> list[KeptRecord[V]]:
+        """Rows that lie before an offset, the last one first, at most so many."""
+        return list(islice(self._before(offset), limit))
+
+    def _before(self, offset: int) -> Iterator[KeptRecord[V]]:
+        for number in range(self._block_of(offset), -1, -1):
+            for place in reversed(self._blocks[number].places):
+                if place[0] < offset and self._is_kept(*place):
+                    yield self._rows[place[1]]
 
     def _after(self, offset: int) -> Iterator[KeptRecord[V]]:
         for block in islice(self._blocks, max(0, self._block_of(offset)), None):
