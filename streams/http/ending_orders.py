@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from streams.services.blast_limit import BlastLimit
     from streams.services.ingest import Intake
     from streams.services.intake import Acceptance
+    from streams.services.plans import PlanClaim
     from streams.stages.ingest.ingress import Origin
 
 NAMED: Final = frozenset({"identifier", "identifiers"})
@@ -118,6 +119,7 @@ class EndingOrders:
         body: dict[str, Any],
         entries: Sequence[Any],
         holder: CredentialHolder,
+        claim: PlanClaim | None = None,
     ) -> GivenOrder:
         """Read an order, and write nothing of it.
 
@@ -126,6 +128,7 @@ class EndingOrders:
             body: its members but for those it names.
             entries: the identifiers that it names.
             holder: of the operator's credential.
+            claim: on the plan that it applies: it is that order, of that time.
 
         Raises:
             ProblemError: 422, it cannot be used; 503, a vault does not answer.
@@ -134,12 +137,14 @@ class EndingOrders:
         if unknown:
             raise unreadable(f"unknown fields: {', '.join(sorted(unknown))}")
         origin = self._speakers.origin(OPERATORS, holder.name)
+        if claim is not None:
+            origin = evolve(origin, received_at=claim.at)
         try:
             ending = EndingOrder.read(act, body, origin.received_at)
         except ActError as error:
             raise unreadable(str(error)) from error
         names, count = await self._meant(ending, entries)
-        order = self._desk.fresh_id()
+        order = self._desk.fresh_id() if claim is None else claim.order
         causes = await in_turns(_causes(ending, names, origin, order, holder.name))
         if ending.where is not None:
             summary = ending.summary(where_called(ending.where))

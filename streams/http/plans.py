@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import http
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
@@ -44,6 +45,7 @@ SHOWN: Final = 100  # names that an order was given
 ACCEPTED: Final = (http.HTTPStatus.CREATED, http.HTTPStatus.ACCEPTED)
 NO_TABLE: Final = "name the workers, which have it, in peers.workers of the settings"
 TABLE: Final = "table"  # what may be incomplete; the rest ends nothing
+UNDER_WAY: Final = "somebody applies it now: look at the plan"
 _ANYWAY: Final = "plan it anew, or apply it anyway"
 
 log = structlog.get_logger()
@@ -168,7 +170,7 @@ class Plans:
         anyway, reason = _given(await json_object(request, holder))
         identity = request.match_info["id"]
         if identity in self._under_way:
-            raise _conflict("under way", "somebody applies it now: look at the plan")
+            raise _conflict("under way", UNDER_WAY)
         self._under_way.add(identity)
         try:
             return await self._applied(request, holder, reason, anyway=anyway)
@@ -183,17 +185,29 @@ class Plans:
         *,
         anyway: bool,
     ) -> web.Response:
-        plan = await self._plan(request)
-        if plan.applied is not None:
-            raise _conflict("applied already", "plan it anew", applied=plan.applied)
-        body = plan.order if reason is None else plan.order | {"reason": reason}
-        names = self._names(plan)
-        order = await self._endings.given(plan.act, dict(body), names, holder)
-        if not anyway:
-            await self._assert_unchanged(request, plan, order.causes)
+        plan = await self._unapplied(request)
+        identity = self._fresh_id()
+        claim = await self._plans.claim(plan, identity)
+        if claim is None:
+            raise _conflict("under way", UNDER_WAY)
+        try:
+            plan = await self._unapplied(request)  # not by who had claimed it either
+            body = plan.order if reason is None else plan.order | {"reason": reason}
+            order = await self._endings.given(
+                plan.act, dict(body), self._names(plan), holder, claim
+            )
+            if not anyway:
+                await self._assert_unchanged(request, plan, order.causes)
+        except BaseException:
+            if claim.order == identity:  # else something of it may be written
+                with suppress(NotWrittenError):  # then it is so after a while
+                    await self._plans.release(plan)
+            raise
         note = f", as of plan {plan.id}" + (
             ", whatever changed since" if anyway else ""
         )
+        if order.ending.due_at is not None and not anyway:
+            note += ", as it was when it was scheduled"
         response = await self._endings.place(order, holder, note)
         if response.status in ACCEPTED:
             applied = {"by": holder.name, "at": rfc3339(self._clock())}
@@ -250,6 +264,12 @@ class Plans:
         if plan.expires_at <= self._clock():
             detail = f"it was void from {rfc3339(plan.expires_at)} on: plan it anew"
             raise ProblemError(http.HTTPStatus.GONE, "plan is void", detail)
+        return plan
+
+    async def _unapplied(self, request: web.Request) -> Plan:
+        plan = await self._plan(request)
+        if plan.applied is not None:
+            raise _conflict("applied already", "plan it anew", applied=plan.applied)
         return plan
 
     def _names(self, plan: Plan) -> list[str]:

@@ -3,6 +3,11 @@
 What would be denied is kept as prints, in parts that fit the log of either engine: of a
 plan on 100,000 identifiers these are 0.8 MB. The names of a long order lie in parts
 too, so that no body is a large one.
+
+A plan is claimed before it is ordered. Of several claims the one that was heard first
+counts, and all processes hear them in one order. It is void after `CLAIM_SECONDS`,
+since who claimed may be gone; whoever claims it then gives the same order again, of the
+same time: what was written before the crash is repeated, and repeats are harmless.
 """
 
 from __future__ import annotations
@@ -13,10 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import orjson
 import structlog
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from streams.model.times import DAY, SECOND
-from streams.ports.keyed_store import PLAN, PLAN_PART, part
+from streams.ports.keyed_store import PLAN, PLAN_CLAIM, PLAN_PART, part
 from streams.services.approval_queue import FullError
 
 if TYPE_CHECKING:
@@ -28,6 +33,7 @@ MOST_PLANS: Final = 500
 MOST_BYTES: Final = 64 << 20  # of all plans together: they lie in memory
 NAMES: Final = 1000  # in a part
 PRINTS: Final = 160 << 10  # bytes in a part; to pack so many for a log takes 5 ms
+CLAIM_SECONDS: Final = 30.0
 _UNTIL: Final = 8  # hex digits of an id: the second from which on it is void
 
 log = structlog.get_logger()
@@ -86,6 +92,23 @@ class Plan:
             raise ValueError("not a plan") from error
 
 
+@frozen
+class PlanClaim:
+    """Who orders a plan now, and as which order.
+
+    Attributes:
+        by: name of the process.
+        claimed_at: when it claimed (ns).
+        order: id of the order.
+        at: when that was given first (ns).
+    """
+
+    by: str
+    claimed_at: int
+    order: str
+    at: int
+
+
 @define(eq=False)
 class KeptPlans:
     """Keeps plans, and finds them again.
@@ -93,10 +116,14 @@ class KeptPlans:
     Attributes:
         kept: where they lie.
         clock: gives the time (ns).
+        owner: name of this process among those of the realm.
     """
 
     _kept: KeyedStore
     _clock: Callable[[], int]
+    _owner: str = ""
+    _claims: dict[str, PlanClaim] = field(factory=dict, init=False)
+    _hears: bool = field(default=False, init=False)
 
     def fresh_id(self, unique: str) -> tuple[str, int]:
         """Make the id of a plan, and the time from which on it is void (ns).
@@ -174,6 +201,48 @@ class KeptPlans:
         parts = self._parts(plan.id, "prints", plan.print_parts)
         return b"".join(map(base64.b64decode, parts))
 
+    async def claim(self, plan: Plan, order: str) -> PlanClaim | None:
+        """Claim a plan for this process; None: another one orders it now.
+
+        Args:
+            plan: that is to be ordered.
+            order: a new id; what was ordered once keeps its first one.
+
+        Raises:
+            NotWrittenError: whose it is cannot be told now.
+        """
+        if not self._hears:
+            self._kept.follow(PLAN_CLAIM, self._heard)
+            self._hears = True
+        await self._kept.catch_up()
+        name, now = part(plan.id), self._clock()
+        heard = self._claims.get(name)
+        claim = PlanClaim(self._owner, now, order, now)
+        if heard is None or _may_follow(claim, heard):
+            claim = claim if heard is None else _taken_over(heard, claim)
+            await self._kept.put(PLAN_CLAIM, name, orjson.dumps(attrs.asdict(claim)))
+            await self._kept.catch_up()
+        heard = self._claims.get(name)
+        return heard if heard is not None and heard.by == self._owner else None
+
+    async def release(self, plan: Plan) -> None:
+        """Let others claim what was claimed and not ordered.
+
+        Raises:
+            NotWrittenError: it stays claimed for `CLAIM_SECONDS`.
+        """
+        await self._kept.forget(PLAN_CLAIM, part(plan.id))
+
+    def _heard(self, name: str, body: bytes | None) -> None:
+        if body is None:
+            self._claims.pop(name, None)
+            return
+        claim, before = PlanClaim(**orjson.loads(body)), self._claims.get(name)
+        if before is None:
+            self._claims[name] = claim
+        elif _may_follow(claim, before):
+            self._claims[name] = _taken_over(before, claim)
+
     async def note_applied(self, plan: Plan, applied: dict[str, Any]) -> None:
         """Note that a plan was applied.
 
@@ -193,10 +262,20 @@ class KeptPlans:
     async def _forget_old(self) -> None:
         """Forget what is void, also parts of a plan that was never kept."""
         now = self._clock() // SECOND
-        for kind in (PLAN, PLAN_PART):
+        for kind in (PLAN, PLAN_PART, PLAN_CLAIM):
             for name in self._kept.items(kind):
                 if int(name[:_UNTIL], 16) <= now:
                     await self._kept.forget(kind, name)
+
+
+def _may_follow(claim: PlanClaim, before: PlanClaim) -> bool:
+    over = before.claimed_at + int(CLAIM_SECONDS * SECOND)
+    return claim.by == before.by or claim.claimed_at >= over
+
+
+def _taken_over(before: PlanClaim, claim: PlanClaim) -> PlanClaim:
+    """Claim of somebody else on the order that was given first."""
+    return attrs.evolve(before, by=claim.by, claimed_at=claim.claimed_at)
 
 
 def _part_name(identity: str, of: str, number: int) -> str:

@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 from agents_registry.facts import SECOND
 from streams.cli.main import app
 from streams.model.times import rfc3339
+from streams.ports.fact_log import NotWrittenError
+from streams.services.plans import KeptPlans
 from tests.integration.serving import created_key, running, until, used_key
 from tests.integration.test_operator_acts import lives, persons
 
@@ -328,3 +330,27 @@ async def test_of_two_who_apply_a_plan_at_once_one_does(tmp_path: Path) -> None:
         assert sorted(status for status, _ in answers) == [201, 409, 409, 409]
         _, audit = await run.get("/v1/audit")
         assert str(audit).count(f"as of plan {plan['id']}") == 1
+
+
+async def test_a_plan_that_was_not_noted_as_applied_is_the_same_order_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a crash behind the order: its facts are repeated, of the first time."""
+    order = {"act": "suspend", "identifier": TOP, "reason": "leaked", "for": "2h"}
+    async with running(tmp_path) as run:
+        await grow(run, {"identifier": TOP})
+        status, plan = await run.post("/v1/plans", "revoker", order)
+        assert status == 201, plan
+        path = f"/v1/plans/{plan['id']}/apply"
+
+        async def broken(*_: object) -> None:
+            raise NotWrittenError("gone")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(KeptPlans, "note_applied", broken)
+            _, first = await run.post(path, "revoker", {})
+        status, again = await run.post(path, "revoker", {"anyway": True})
+
+        assert status == 201, again
+        assert (first["id"], first["until"]) == (again["id"], again["until"])
+        assert (await run.post(path, "revoker", {"anyway": True}))[0] == 409

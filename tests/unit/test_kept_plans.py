@@ -126,3 +126,38 @@ async def test_a_plan_that_was_applied_says_so() -> None:
     assert found.applied == {"by": "bob"}
     await desk.bodies.put(PLAN, plan.id, b'{"more": 1}')
     assert await desk.kept.find(plan.id) is None
+
+
+async def test_one_process_alone_orders_a_plan() -> None:
+    """Whoever claims it first; a while later another one may, as the same order."""
+    desk = Desk()
+    plan = await desk.keep()
+    one, two = (KeptPlans(desk.bodies, lambda: desk.now, name) for name in "ab")
+    first = await one.claim(plan, "o1")
+    assert first is not None
+    assert (first.order, first.at) == ("o1", desk.now)
+    assert await two.claim(plan, "o2") is None
+    assert await one.claim(plan, "o3") == first
+
+    desk.now += int(module.CLAIM_SECONDS * S)
+    again = await two.claim(plan, "o4")
+
+    assert again is not None
+    assert (again.order, again.at) == (first.order, first.at)
+    assert await one.claim(plan, "o5") is None
+    restarted = KeptPlans(desk.bodies, lambda: desk.now, "b")
+    assert await restarted.claim(plan, "o6") == again
+
+
+async def test_a_claim_that_is_given_back_leaves_nothing() -> None:
+    """The next one is an order of its own."""
+    desk = Desk()
+    plan = await desk.keep()
+    one, two = (KeptPlans(desk.bodies, lambda: desk.now, name) for name in "ab")
+    assert await one.claim(plan, "o1")
+    await one.release(plan)
+
+    claim = await two.claim(plan, "o2")
+
+    assert claim is not None
+    assert claim.order == "o2"

@@ -147,7 +147,7 @@ def orders(  # noqa: PLR0913 - each by name
         tokens,
         operators,
         endings,
-        KeptPlans(kept, speakers.clock),
+        KeptPlans(kept, speakers.clock, owner),
         speakers.clock,
         partial(log.written, settings.realm),
         fresh_id,
