@@ -45,12 +45,24 @@ BUGS = {
         PROCESS,
         Change(
             WORKER,
-            "            await self._kept.put(KIND, decision.key, decision.dump())\n",
-            "",
+            "        await self._kept.put(KIND, decision.key, decision.dump())\n"
+            "        self._undone",
+            "        self._undone",
         ),
     ),
     "what is done is not noted": (
         PROCESS, Change(WORKER, "attrs.evolve(decision, done=True)", "decision"),
+    ),
+    "what could not be written is told as done": (
+        PROCESS, Change(WORKER, "if written.dead_letters:", "if written is None:"),
+    ),
+    "what could not be kept is forgotten": (
+        PROCESS,
+        Change(
+            WORKER,
+            "for name in self._unkept.keys() & bodies.keys():",
+            "for name in list(self._unkept):",
+        ),
     ),
     "rules act on what was there before": (
         PROCESS,

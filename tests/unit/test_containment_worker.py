@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from agents_registry.facts import Cause, Fact, fact_id
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from streams.http.containment_metrics import ContainmentMetrics
+from streams.model.findings import FindingKind
 from streams.ports.findings_log import ListedFinding
 from streams.ports.keyed_store import CONTAINMENT, KeyedStore
 from streams.process.aside import here
@@ -20,7 +22,8 @@ from streams.services.containment import (
     ContainmentWorker,
     NoTableError,
 )
-from streams.services.intake import NotWrittenError
+from streams.services.intake import Acceptance, NotWrittenError
+from streams.stages.containment import containment
 from streams.stages.containment.containment import Containment
 from streams.stages.containment.decision import ContainmentDecision
 from streams.stages.containment.rules import ContainmentMode, ContainmentRule
@@ -64,6 +67,7 @@ class Engine:
         self.listed: list[ListedFinding] = []
         self.table: Registry | None = Registry()
         self.breaks_at: int | None = None
+        self.unfit = False
         self.writes = 0
         self.now = NOW
 
@@ -76,12 +80,15 @@ class Engine:
 
     async def facts(
         self, facts: Sequence[Fact], origin: Origin, *, actor: str, action: str
-    ) -> None:
+    ) -> Acceptance:
         """Write facts with an act."""
         assert {origin.authority} == {each.authority for each in facts} == {actor}
+        if self.unfit:
+            return Acceptance(0, len(facts), 0, "")
         self.write("facts")
         self.facts_written += facts
         self.acts.append(action)
+        return Acceptance(len(facts), 0, 0, "")
 
     async def record_act(self, act: Any) -> None:
         """Write an act."""
@@ -119,6 +126,12 @@ class Engine:
             findings=made, kept=self.kept, intake=made, tables=made, aside=here,
             own=self.own,
         )  # fmt: skip
+
+    async def again(self, worker: ContainmentWorker) -> int:
+        """Look once more; how many writes that took."""
+        before = self.writes
+        await worker.look()
+        return self.writes - before
 
     async def begun(self, *rules: ContainmentRule) -> ContainmentWorker:
         """Give a worker that was there before the next finding."""
@@ -264,3 +277,75 @@ async def test_metrics_tell_decisions_and_the_age_of_the_last_look() -> None:
     metrics = ContainmentMetrics(await engine.begun(), lambda: engine.now + HOUR)
     _, behind = metrics.collect()
     assert 3600 <= behind.samples[0].value < 3601
+
+
+async def test_a_fact_that_fits_no_schema_is_told_as_not_applied() -> None:
+    """Nothing says that it is suspended."""
+    engine = Engine()
+    worker = await engine.begun()
+    engine.unfit = True
+    engine.find("t1")
+    await worker.look()
+
+    (signal,) = engine.signals
+    assert FindingKind.REVOCATION_NOT_APPLIED.value == signal["kind"]
+    assert "not contained" in signal["detail"]
+    (act,) = engine.acts
+    assert "not contained" in act
+    assert 0 == (await engine.again(worker))
+
+
+async def test_a_storm_is_settled_together_and_told_in_few_entries() -> None:
+    """What contains is done first; each finding is named in the audit chain."""
+    engine = Engine()
+    worker = await engine.begun(a_rule(per_hour=2))
+    for number in range(100):
+        engine.find(f"n{number}")
+    await worker.look()
+
+    assert 2 == len(engine.facts_written)
+    told = [act for act in engine.acts if "over_rate" in act]
+    assert len(told) <= 10
+    assert all(any(f"(f-n{number})" in act for act in told) for number in range(2, 100))
+    assert "contained" in engine.acts[0]
+    assert 100 == len(engine.signals)
+    assert 0 == (await engine.again(worker))
+
+
+@pytest.mark.parametrize("turn", range(1, 40, 3))
+async def test_a_storm_that_breaks_somewhere_loses_nothing(turn: int) -> None:
+    """The same process goes on, or another one."""
+    for anew in (False, True):
+        engine = Engine()
+        worker = await engine.begun(a_rule(per_hour=5))
+        for number in range(10):
+            engine.find(f"n{number}")
+        engine.breaks_at = engine.writes + turn
+        with suppress(NotWrittenError):
+            await worker.look()
+        if anew:
+            worker = engine.worker(a_rule(per_hour=5))
+        await worker.load()
+        await worker.look()
+        bodies = engine.kept.items(CONTAINMENT)
+        del bodies[CURSOR]
+        assert 10 == len(bodies)
+        assert all(ContainmentDecision.load(body).done for body in bodies.values())
+        assert 5 == len({fact_id(each) for each in engine.facts_written})
+
+
+async def test_of_many_decisions_that_did_nothing_the_oldest_go(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The store does not grow with a storm."""
+    monkeypatch.setattr(containment, "MOST_NOTED", 5)
+    monkeypatch.setattr(containment, "CROWDED", 8)
+    engine = Engine()
+    worker = await engine.begun(a_rule(per_hour=1))
+    for number in range(20):
+        engine.find(f"n{number}")
+    await worker.look()
+
+    kept = engine.kept.items(CONTAINMENT)
+    left = {f"leaked/f-n{number}" for number in (0, *range(15, 20))}
+    assert {CURSOR} | left == set(kept)

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 KEPT: Final = 90 * DAY  # an act; longer than a finding that nobody hears of
 NOTED: Final = 7 * DAY  # where nothing was done; then a finding is decided anew
+MOST_NOTED: Final = 10_000  # of these together; the oldest go first
+CROWDED: Final = MOST_NOTED + 1000
 
 
 def reach_of(registry: Registry, target: Identifier, limit: int) -> Steps[int]:
@@ -69,12 +71,14 @@ class Containment:
     _of_target: dict[tuple[str, Identifier], list[ContainmentDecision]] = field(
         factory=lambda: defaultdict(list), init=False
     )
+    _noted: int = field(default=0, init=False)
     _acted: dict[str, list[int]] = field(factory=lambda: defaultdict(list), init=False)
 
     def take(self, decision: ContainmentDecision) -> None:
         """Note a decision that is durable."""
         known = self._decided.get(decision.key)
         self._decided[decision.key] = decision
+        self._noted += known is None and not decision.contains
         if known is not None or not decision.contains or decision.target is None:
             return
         self._of_target[decision.rule, decision.target].append(decision)
@@ -95,15 +99,25 @@ class Containment:
                 found.append(decision)
         return found
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether so many are kept that did nothing that the oldest are to go."""
+        return self._noted > CROWDED
+
     def old(self, now: int) -> Iterator[str | None]:
         """Yield names of decisions that nobody needs any more, None for others."""
-        for each in list(self._decided.values()):
-            yield each.key if each.done and now - each.at > _kept(each) else None
+        beyond = self._noted - MOST_NOTED
+        for each in list(self._decided.values()):  # the oldest first
+            over = not each.contains and beyond > 0
+            beyond -= over
+            is_old = over or now - each.at > _kept(each)
+            yield each.key if each.done and is_old else None
 
     def forget(self, names: Iterable[str], now: int) -> None:
         """Let go of decisions, and of acts that count for no rate any more."""
         for name in names:
             gone = self._decided.pop(name)
+            self._noted -= not gone.contains
             if gone.contains and gone.target is not None:
                 of = self._of_target[gone.rule, gone.target]
                 of[:] = [one for one in of if one.key != gone.key]

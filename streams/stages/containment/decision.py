@@ -18,6 +18,8 @@ from streams.stages.ingest.entitlement import CONTAINMENT
 from streams.stages.ingest.ingress import said_by
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from streams.stages.ingest.ingress import Origin
 
 _PAST: Final = {Effect.SUSPEND: "suspended", Effect.NARROW: "narrowed"}
@@ -187,6 +189,21 @@ class ContainmentDecision:
 
     def _reached(self) -> str:
         return "nothing else" if not self.reach else f"{self.reach} others"
+
+
+def action_of(decisions: Sequence[ContainmentDecision]) -> str:
+    """Line of the audit chain on one decision, or on several that are alike."""
+    first = decisions[0]
+    if len(decisions) == 1:
+        return first.action()
+    named = [
+        each.finding if each.target is None else f"{each.target} ({each.finding})"
+        for each in decisions
+    ]
+    return (
+        f"containment rule {first.rule}, {first.mode.value}: {first.result.value} on "
+        f"{len(named)} findings {first.kind}: {', '.join(named)}: {first.words()}"
+    )
 
 
 def key_of(rule: str, finding: str) -> str:
