@@ -63,7 +63,7 @@ def clearing(registry: Registry, start: int, now: int) -> Steps[None]:
     """
     registry.clearance.pass_time(now)
     yield from registry.clearance.growing(registry.clearance.values)
-    changes = registry.changes
+    changes, generation = registry.changes, registry.clearance.generation
     work = _Clearing(registry, now)
     if not work.is_wanted(start):
         return
@@ -73,7 +73,8 @@ def clearing(registry: Registry, start: int, now: int) -> Steps[None]:
         if looks > STEP:
             looks = 0
             yield
-            if registry.changes != changes:
+            begun = registry.changes, registry.clearance.generation
+            if begun != (changes, generation):
                 return
 
 

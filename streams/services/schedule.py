@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from streams.services.ingest import Intake
 
 MOST_SCHEDULED: Final = 1000
+MOST_OF_PERSON: Final = 200
 MOST_NAMED: Final = 16  # facts that an audit line on an order names
 LOOK_SECONDS: Final = 0.5
 AGAIN_SECONDS: Final = 1.0
@@ -108,9 +109,13 @@ class Schedule:
             FullError: too many wait.
             NotWrittenError: it is not kept.
         """
-        await self._kept.catch_up()
+        waiting = await self.waiting()
         if len(self._kept.items(SCHEDULE)) >= MOST_SCHEDULED:
             raise FullError(f"{MOST_SCHEDULED} orders wait for their time")
+        own = sum(each.person == order.person for each in waiting)
+        if own >= MOST_OF_PERSON and all(each.id != order.id for each in waiting):
+            what = f"{MOST_OF_PERSON} orders of {order.person} wait for their time"
+            raise FullError(f"{what}: cancel some, or have somebody else order it")
         if names:
             await keep_parts(self._kept, order, names)
         at = rfc3339(order.due_at)

@@ -30,6 +30,8 @@ PARTS: Final = "streams/services/order_parts.py"
 ACTS: Final = "streams/stages/ingest/acts.py"
 ORDERS: Final = "streams/stages/ingest/ending_orders.py"
 APPROVALS: Final = "streams/stages/ingest/approvals.py"
+PLANS: Final = "streams/services/plans.py"
+BLAST: Final = "streams/stages/ingest/blast.py"
 LIMIT: Final = "streams/services/blast_limit.py"
 # Name to the file, the right line, the wrong one, and the test that must see it.
 BUGS: Final = {
@@ -44,6 +46,30 @@ BUGS: Final = {
         "claim.at >= before.at + lasts",
         "claim.at >= before.at + 9 * lasts",
         "tests/unit/test_schedule.py::test_who_claimed_and_is_gone",
+    ),
+    "two processes order one plan": (
+        PLANS,
+        "return heard if heard is not None and heard.by == self._owner else None",
+        "return heard",
+        "tests/unit/test_kept_plans.py::test_one_process_alone",
+    ),
+    "a plan that is taken over is another order": (
+        PLANS,
+        "claim = claim if heard is None else _taken_over(heard, claim)",
+        "self._claims.pop(name, None)",
+        "tests/unit/test_kept_plans.py::test_one_process_alone",
+    ),
+    "one person takes all places": (
+        SCHEDULE,
+        "if own >= MOST_OF_PERSON and",
+        "if own < 0 and",
+        "tests/unit/test_schedule.py::test_one_person_cannot",
+    ),
+    "a selector counts less than it meets": (
+        BLAST,
+        "meeting = below if meeting is None else meeting & below",
+        "meeting = below if meeting is None else meeting - below",
+        "tests/unit/test_approvals.py::test_a_selector_counts",
     ),
     "an order comes before its time": (
         SCHEDULE,

@@ -18,6 +18,7 @@ from agents_registry.facts import (
     Effect,
     Fact,
     Holds,
+    LabelSet,
     Lift,
     Node,
     OwnerSet,
@@ -577,3 +578,43 @@ async def test_what_waits_is_read_once_and_in_turns(
     assert len(seen) == 100
     assert (seen["h1"], "h2" in seen) == ("lift y", False)
     assert len(loads) == 102
+
+
+def selected(wide: int, narrow: int, *kinds: str) -> set[int]:
+    """Hold a selector with a wide label and a narrow one against a limit of five."""
+    registry = Registry()
+    prod, team = Identifier("label.env", "prod"), Identifier("label.team", "x")
+    for number in range(wide):
+        child = Identifier("agent.id", str(number))
+        labels = (prod, team) if number < narrow else (prod,)
+        registry.apply(LabelSet(node=child, labels=labels, **SAID))
+        below = Identifier("vault.accessor", str(number))
+        registry.apply(Edge(child=below, parent=child, **SAID))
+    cause = Cause(
+        target=prod, effect=Effect.SUSPEND, at=5, where=(team,), kinds=kinds, **SAID
+    )
+    return over(registry, [cause])
+
+
+@pytest.mark.parametrize(
+    ("narrow", "kinds", "held"),
+    [
+        (2, (), False), (3, (), True), (5, ("vault.accessor",), False),
+        (6, ("vault.accessor",), True),
+    ],
+)  # fmt: skip
+def test_a_selector_counts_what_meets_all_of_it(
+    narrow: int, kinds: tuple[str, ...], held: bool
+) -> None:
+    """With what hangs on that; its first label may be on very much."""
+    assert bool(selected(50, narrow, *kinds)) is held
+
+
+def test_a_selector_that_very_much_meets_counts_all_below(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is held rather than looked through."""
+    monkeypatch.setattr(blast, "MOST_BELOW", 3)
+    assert selected(50, 40)
+    assert selected(50, 4)
+    assert not selected(50, 1)

@@ -448,3 +448,17 @@ async def test_what_a_crash_left_with_the_approvals_is_decided(
     await world.first.carry_out()
     assert bool(world.taken) is (end == "carried out")
     assert world.left == world.kept.items(PENDING) == {}
+
+
+async def test_one_person_cannot_take_all_places(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others still order for later; and it may give one of its own again."""
+    monkeypatch.setattr(schedule_of, "MOST_OF_PERSON", 2)
+    await world.order()
+    order = (await world.first.waiting())[0]
+    await world.first.keep(evolve(order, id="o2"), "laptop")
+    with pytest.raises(FullError, match="of alice wait"):
+        await world.first.keep(evolve(order, id="o3"), "laptop")
+    await world.first.keep(order, "laptop")
+    await world.first.keep(evolve(order, id="o4", person="bob"), "laptop")

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 OURS: Final = "blast limit"  # the point of the findings
 STEP: Final = 127  # a mask: facts or names between two yields
+MOST_BELOW: Final = 10_000  # names under a condition that are looked through
 
 Name: TypeAlias = "int | Identifier"  # a node of the table, or a name that is new
 
@@ -90,16 +91,73 @@ class BatchReach:
             start = yield from self._start(fact)
             if start is None:
                 continue
-            own = isinstance(fact, Cause)
-            reached = yield from self._reached(
-                start, seen, self._limit - total, own=own
-            )
+            own, most = isinstance(fact, Cause), self._limit - total
+            chosen = (yield from self._chosen(fact)) if own else None
+            if chosen is None:
+                reached = yield from self._reached(start, seen, most, own=own)
+            else:
+                reached = yield from self._all_reached(chosen, seen, most)
             total += reached
             if reached or not own or any(True for _ in self._below(start)):
                 starting.add(position)
         if total > self._limit:
             self.over = starting
         return self.over
+
+    def _chosen(self, fact: Fact) -> Steps[list[Name] | None]:
+        """Names that a cause acts on by its conditions, or more; None: on all below.
+
+        A condition that very many meet is left out where another one is narrower.
+        """
+        if not isinstance(fact, Cause) or not (fact.kinds or fact.where):
+            return None
+        meeting: set[Name] | None = None
+        for condition in dict.fromkeys((fact.target, *fact.where)):
+            name = self._name(owner_in(condition) or condition)
+            below = yield from self._few_below(name)
+            if below is not None:
+                meeting = below if meeting is None else meeting & below
+        if meeting is None:
+            return None
+        kinds, chosen = frozenset(fact.kinds), list[Name]()
+        for count, each in enumerate(meeting):
+            if not count & STEP:
+                yield
+            if not kinds or self._kind(each) in kinds:
+                chosen.append(each)
+        return chosen
+
+    def _kind(self, name: Name) -> str:
+        lineage = self._registry.lineage
+        return lineage.names.kind(name) if isinstance(name, int) else name.kind
+
+    def _few_below(self, start: Name) -> Steps[set[Name] | None]:
+        """Names that hang on one, where they are no more than `MOST_BELOW`."""
+        found: set[Name] = set()
+        count, todo = 0, [start]
+        for name in todo:
+            for other in self._below(name):
+                count += 1
+                if not count & STEP:
+                    yield
+                if other not in found:
+                    found.add(other)
+                    todo.append(other)
+                if len(found) > MOST_BELOW:
+                    return None
+        return found
+
+    def _all_reached(
+        self, names: Iterable[Name], seen: set[Name], most: int
+    ) -> Steps[int]:
+        """Count names and what hangs on them as `_reached` does."""
+        reached = 0
+        for name in names:
+            more = yield from self._reached(name, seen, most - reached, own=False)
+            reached += more
+            if reached > most:
+                break
+        return reached
 
     def _name(self, identifier: Identifier) -> Name:
         node = self._registry.lineage.find(identifier)
