@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 MOST: Final = 1000  # items of one answer
 OPEN_SHOWN: Final = ("pending", "unreachable")
 NOT_ENDED: Final = 100  # identifiers that closure names
+BEHIND: Final = "another order on it is first: this one is carried out after that"
 
 
 @define(eq=False)
@@ -83,7 +84,7 @@ class ActuatorPages:
         async for each in self._book.items(name):
             if state is not None and each.shown != state:
                 continue
-            if cause is not None and cause not in each.causes:
+            if cause is not None and cause not in each.concerns:
                 continue
             total += 1
             last.append(each)
@@ -104,15 +105,16 @@ class ActuatorPages:
         async for each in self._book.of_cause(cause):
             if each.actuator not in active:
                 continue  # switched off since, or no more in the settings
-            counts[each.actuator, each.shown] += 1
-            if each.shown != "ended" and len(named) < NOT_ENDED:
+            shown = each.shown_to(cause)
+            counts[each.actuator, shown] += 1
+            if shown != "ended" and len(named) < NOT_ENDED:
                 named.append(each)
         rows: list[dict[str, Any]] = [
             {"actuator": name} | {shown: counts[name, shown] for shown in SHOWN}
             for name in given
         ]
         total = {shown: sum(row[shown] for row in rows) for shown in SHOWN}
-        named.sort(key=lambda each: (each.shown, str(each.identifier)))
+        named.sort(key=lambda each: (each.shown_to(cause), str(each.identifier)))
         answer = {
             "id": cause,
             "state": _state({shown for _, shown in counts}, planned=planned)
@@ -120,7 +122,7 @@ class ActuatorPages:
             else "off",
             **total,
             "actuators": rows,
-            "not_ended": list(map(_item, named)),
+            "not_ended": [_item_of(each, cause) for each in named],
         }
         return json_answer(answer)
 
@@ -139,7 +141,8 @@ class ActuatorPages:
             raise unreadable("cause is the id of a revocation, as its answer gave it")
         waiting = 0
         async for each in self._book.of_cause(cause):
-            if each.actuator == name and each.state is EndingState.WAITING:
+            waits = each.state is EndingState.WAITING or each.waits_for(cause)
+            if each.actuator == name and waits:
                 waiting += 1
         if not waiting:
             detail = (
@@ -242,6 +245,12 @@ def _item(item: EndingItem) -> dict[str, Any]:
         "changed": rfc3339(item.changed),
         "causes": list(item.causes),
     }
+
+
+def _item_of(item: EndingItem, cause: str) -> dict[str, Any]:
+    """Item as closure of a cause shows it."""
+    shown = _item(item) | {"state": item.shown_to(cause)}
+    return shown | {"reason": BEHIND} if item.waits_for(cause) else shown
 
 
 def _reason(body: dict[str, Any]) -> str:

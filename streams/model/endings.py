@@ -52,6 +52,8 @@ class Ending:
         settles: seconds that the issuer may take until a probe shows what was done.
         above: it has no door of its own, and ends with something that it requires: the
             target names what of that is to end too.
+        placed: its name does not tell of which place it is: the target names what it
+            requires, so that a list without it proves something.
     """
 
     how: str
@@ -60,6 +62,7 @@ class Ending:
     dated: bool = False
     settles: float = 5.0
     above: bool = False
+    placed: bool = False
 
 
 @frozen
@@ -73,6 +76,9 @@ class EndTarget:
             it is to end itself.
         above: what it requires and ends with, as that is to end at the same issuer;
             only where its `Ending` asks for it.
+        requires: what it requires, by the names that are known here; only where its
+            `Ending` is ``placed``.
+        seen: an act on it was begun, so it was found there before.
     """
 
     identifier: Identifier
@@ -80,6 +86,8 @@ class EndTarget:
     wanted: WantedEnd = WantedEnd.ENDED
     not_before: int | None = None
     above: tuple[EndTarget, ...] = ()
+    requires: tuple[Identifier, ...] = ()
+    seen: bool = False
 
 
 @frozen

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -23,6 +24,7 @@ from streams.model.endings import Ending, WantedEnd
 from streams.model.times import DAY, SECOND
 from streams.ports.fact_log import NotWrittenError
 from streams.ports.findings_log import BehindError
+from streams.services.ending_admission import may_act_for
 from streams.services.ending_faults import IssuerFaults
 from streams.services.ending_work import PLANNED, IssuerWork
 from streams.stages.ending.condemned import condemnation, reachable, standing_causes
@@ -131,7 +133,7 @@ class EndingRounds:
             return item
         if item.wanted is WantedEnd.RESTORED and issuer.settings.mode == "approve":
             return item
-        if any(self._may_act(issuer, cause) for cause in item.causes):
+        if may_act_for(issuer, self.queue, self._records, item.causes):
             return item
         return held(item, "", self._clock())
 
@@ -160,8 +162,8 @@ class EndingRounds:
         orders = [(records.approvals(n), records.retried(n)) for n in self.issuers]
         now = self._clock()
         # A cause may end by the clock alone.
-        back = self.queue.given_back  # what stood behind a suspend is next
-        seen = (id(registry), registry.changes, orders, now // LOOK_ANYWAY, back)
+        news = self.queue.news  # what stood behind something else may be next
+        seen = (id(registry), registry.changes, orders, now // LOOK_ANYWAY, news)
         if seen == self._seen:
             return
         self._left = False
@@ -233,7 +235,7 @@ class EndingRounds:
             for issuer in self.issuers.values():
                 key = (issuer.name, each.identifier)
                 known = self.queue.get(key)
-                if known is not None and identity in known.causes and _planned(known):
+                if known is not None and _is_planned(known, identity):
                     continue
                 if not issuer.speaks_of(each.identifier):
                     continue
@@ -254,9 +256,14 @@ class EndingRounds:
         if ending is None and not self._lacks(issuer, identifier, names):
             return None
         by, named, own = ending or _BY_KIND, identifier, issuer.settings.authority
+        may_act = partial(may_act_for, issuer, self.queue, self._records)
         due = await undisturbed(
-            registry, lambda: condemnation(registry, named, now, by, own, known)
-        )
+            registry,
+            lambda: condemnation(
+                registry, named, now=now, ending=by, own=own, may_act=may_act,
+                known=known,
+            ),
+        )  # fmt: skip
         if due is None:
             return None
         if known is not None:
@@ -269,6 +276,7 @@ class EndingRounds:
             wanted=due.wanted,
             not_before=due.not_before,
             causes=due.causes,
+            behind=due.behind,
             rank=found.depth,
             mints=by.mints,
             how=by.how,
@@ -307,7 +315,7 @@ class EndingRounds:
             elif item.state is EndingState.WAITING:
                 issuer = self.issuers[item.actuator]
                 causes = [each for each in item.causes if each in standing]
-                allowed = any(self._may_act(issuer, cause) for cause in causes)
+                allowed = may_act_for(issuer, self.queue, self._records, causes)
                 if allowed or self._to_give_back(issuer, item):
                     opened = evolve(item, state=EndingState.PENDING, due=now, reason="")
                     yield item, opened
@@ -320,18 +328,12 @@ class EndingRounds:
         acts = issuer.settings.mode in ("approve", "automatic")
         return acts and item.wanted is WantedEnd.RESTORED
 
-    def _may_act(self, issuer: ActuatedIssuer, cause: str) -> bool:
-        mode = issuer.settings.mode
-        if mode in ("off", "plan"):
-            return False
-        if cause in self._records.approvals(issuer.name):
-            return True
-        few = self.queue.count(issuer.name, cause) <= issuer.settings.limit
-        return mode == "automatic" and few
 
-
-def _planned(item: EndingItem) -> bool:
-    return item.state not in (EndingState.STOPPED, EndingState.RESTORED)
+def _is_planned(item: EndingItem, cause: str) -> bool:
+    """Whether nothing more is to be found out of an item for a cause."""
+    if item.state in (EndingState.STOPPED, EndingState.RESTORED):
+        return False
+    return cause in item.causes or (item.is_for_good and cause in item.behind)
 
 
 def _anew(item: EndingItem, now: int) -> EndingItem:

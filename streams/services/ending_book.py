@@ -51,7 +51,7 @@ class EndingBook:
                 yield each
 
     async def of_cause(self, cause: str) -> AsyncIterator[EndingItem]:
-        """Yield items that a cause ends, whose end was not stopped, in turns too."""
+        """Yield items that a cause wants to end and that were not stopped, in turns."""
         async for each in self._each(list(self._of_cause.get(cause, ()))):
             if each.state is not EndingState.STOPPED:
                 yield each
@@ -91,7 +91,7 @@ class EndingBook:
         before = self._items.pop(name, None)
         if before is not None:
             self._counts[before.actuator, before.shown] -= 1
-            for cause in before.causes:
+            for cause in before.concerns:
                 self._of_cause.get(cause, {}).pop(name, None)
         if body is None:
             return
@@ -102,7 +102,7 @@ class EndingBook:
             return
         self._items[name] = item
         self._counts[item.actuator, item.shown] += 1
-        for cause in item.causes:
+        for cause in item.concerns:
             self._of_cause.setdefault(cause, {})[name] = None
 
 

@@ -7,6 +7,7 @@ and its record leaves something that is probed before anything else is done.
 from __future__ import annotations
 
 import asyncio
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -19,12 +20,13 @@ from streams.model.times import SECOND
 from streams.observability.failpoints import failpoint
 from streams.ports.fact_log import NotWrittenError
 from streams.ports.findings_log import BehindError
+from streams.services.ending_admission import may_act_for
 from streams.stages.ending import progress
 from streams.stages.ending.condemned import condemnation
 from streams.stages.ending.items import EndingItem, EndingState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from agents_registry.identifiers import Identifier
     from streams.model.endings import Ending
@@ -215,7 +217,23 @@ class IssuerWork:
 
     async def _target(self, item: EndingItem, ending: Ending) -> EndTarget:
         """Return what the actuator is asked about, with what that ends with."""
-        return await self._with_above(item.target, ending, DEEPEST)
+        return await self._with_above(
+            self._placed(item.target, ending), ending, DEEPEST
+        )
+
+    def _placed(self, target: EndTarget, ending: Ending) -> EndTarget:
+        """Target with what it requires, where its ending asks for that."""
+        lineage = self._table.registry.lineage
+        node = lineage.find(target.identifier)
+        if not ending.placed or node == NONE:
+            return target
+        above = [
+            other
+            for name in lineage.others(node, MOST_NAMES)
+            for parent, _ in islice(lineage.told_parents(name), MOST_NAMES)
+            for other in lineage.others(parent, MOST_NAMES)
+        ]
+        return evolve(target, requires=tuple(map(lineage.identifier, above)))
 
     async def _with_above(
         self, target: EndTarget, ending: Ending, depth: int
@@ -236,7 +254,12 @@ class IssuerWork:
                 continue
             # What may have been issued after the time does not end with it.
             if due.not_before is None or latest <= due.not_before:
-                one = EndTarget(each, wanted=due.wanted, not_before=due.not_before)
+                known = self._queue.get((self._issuer.name, each))
+                seen = known is not None and known.acts > 0
+                one = EndTarget(
+                    each, wanted=due.wanted, not_before=due.not_before, seen=seen
+                )
+                one = self._placed(one, own)
                 found.append(await self._with_above(one, own, depth - 1))
         return evolve(target, above=tuple(found))
 
@@ -251,7 +274,7 @@ class IssuerWork:
             made = await self._issuer.children(item.target)
             if isinstance(made, Probed):
                 return progress.unknown(item, made, patience, now)
-            new = [each for each in made if not await self._is_planned(each)]
+            new = [each for each in made if not await self._is_planned(each, item)]
             if new:
                 return await self._declared(item, new)
         return progress.ended(item, probed, now)
@@ -266,16 +289,35 @@ class IssuerWork:
             return evolve(item, state=EndingState.FAILED, reason=MINTS_ON, changed=now)
         return progress.asked_again(item, len(new), now)
 
-    async def _is_planned(self, made: Identifier) -> bool:
-        """Whether something is known and dead here already, so that it will end."""
+    async def _is_planned(self, made: Identifier, maker: EndingItem) -> bool:
+        """Whether something is known and dead here already, so that it will end.
+
+        What was found dead before its maker's end, and is told of again, is probed
+        anew: it may have been given back at the issuer.
+        """
         known = self._queue.get((self._issuer.name, made))
-        if known is not None and known.state not in progress.OVER:
-            return True
         ending = self._issuer.ending(made)
+        if known is not None and known.state not in progress.OVER:
+            since = maker.since if maker.acted_at is None else maker.acted_at
+            over = known.state is EndingState.ENDED and known.changed < since
+            if ending is None or not over:
+                return True
+            await self._ask_anew(known)
         if ending is None:
             return False
         await self._table.catch_up()
         return await self._judged(made, ending) is not None
+
+    async def _ask_anew(self, known: EndingItem) -> None:
+        anew = progress.asked_anew(known, self._clock())
+        if not self._queue.claim(known.key, known):
+            return  # somebody works on it, and probes it
+        try:
+            await self._records.keep([anew])
+        except BaseException:
+            self._queue.release(known.key)
+            raise
+        self._queue.put(anew)
 
     async def _condemned(self, item: EndingItem) -> EndingItem:
         """Item itself where what it wants is still due, by all that was accepted.
@@ -306,5 +348,11 @@ class IssuerWork:
         known = self._queue.get((self._issuer.name, identifier))
         return await undisturbed(
             registry,
-            lambda: condemnation(registry, identifier, now, ending, own, known),
-        )
+            lambda: condemnation(
+                registry, identifier, now=now, ending=ending, own=own,
+                may_act=self._may_act, known=known,
+            ),
+        )  # fmt: skip
+
+    def _may_act(self, causes: Iterable[str]) -> bool:
+        return may_act_for(self._issuer, self._queue, self._records, causes)

@@ -48,7 +48,9 @@ def case(
     later: int = 0,
 ) -> Case:
     """Write a case down."""
-    target = EndTarget(Identifier.parse(identifier), not_before=since)
+    name = Identifier.parse(identifier)
+    above = (Identifier("keycloak.realm", REALM_ID),) if vendor == "keycloak" else ()
+    target = EndTarget(name, not_before=since, requires=above)
     return Case(vendor=vendor, settings=settings, fake=fake, target=target, acts=acts,
                 later=later)  # fmt: skip
 

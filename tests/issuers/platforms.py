@@ -87,6 +87,8 @@ class FakeLiteLlm(FakeIssuer):
     keys: dict[str, bool] = field(
         factory=lambda: {"a" * 64: False, "b" * 64: True, "c" * 64: False}
     )
+    users: set[str] = field(factory=lambda: {"u"})
+    old: bool = False  # it answers 200 for a user that it does not have
 
     def answer(self, asked: Asked) -> HttpAnswer:
         """Answer as the proxy does."""
@@ -97,12 +99,22 @@ class FakeLiteLlm(FakeIssuer):
             case "/team/block" | "/team/unblock":
                 self.team["blocked"] = asked.path == "/team/block"
                 return json(self.team)
+            case "/user/info":
+                return self._user(asked.query["user_id"])
             case "/key/list":
                 return self._listed(int(asked.query["page"]))
             case "/key/block":
                 self.keys[asked.body["key"]] = True
                 return json({})
         raise AssertionError(asked)
+
+    def _user(self, user: str) -> HttpAnswer:
+        if user in self.users:
+            return json({"user_id": user, "user_info": {"user_id": user}, "keys": []})
+        if self.old:
+            return json({"user_id": user, "user_info": {"spend": 0}, "keys": []})
+        error = {"message": f"User {user} not found", "code": "404"}
+        return json({"error": error}, 404)
 
     def _listed(self, page: int) -> HttpAnswer:
         found = [

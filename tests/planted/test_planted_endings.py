@@ -25,6 +25,7 @@ WORK: Final = "streams/services/ending_work.py"
 CONDEMNED: Final = "streams/stages/ending/condemned.py"
 PROGRESS: Final = "streams/stages/ending/progress.py"
 ROUNDS: Final = "streams/services/ending.py"
+ITEMS: Final = "streams/stages/ending/items.py"
 QUEUE: Final = "streams/stages/ending/queue.py"
 TESTS: Final = "tests/unit/test_ending_rounds.py"
 COPIED: Final = (
@@ -63,6 +64,27 @@ BUGS: Final = {
     ),
     "what another mode let in is acted on in mode approve": Change(
         ROUNDS, 'or issuer.settings.mode == "automatic"', "or issuer.settings.mode"
+    ),
+    "a watermark that nobody approves keeps a suspend away": Change(
+        CONDEMNED,
+        "return chosen or not mark or _is_stuck(known)",
+        "return chosen or _is_stuck(known)",
+    ),
+    "a watermark that does not get done keeps a suspend away": Change(
+        CONDEMNED,
+        "return chosen or not mark or _is_stuck(known)",
+        "return chosen or not mark",
+    ),
+    "what waits behind another order shows as ended": Change(
+        ITEMS, 'return "pending" if waits else self.shown', "return self.shown"
+    ),
+    "what waits behind another order counts for no limit": Change(
+        QUEUE,
+        "for cause in item.concerns:\n            self._of_cause[cause][item.key]",
+        "for cause in item.causes:\n            self._of_cause[cause][item.key]",
+    ),
+    "an old end proves what is told of again": Change(
+        WORK, "if ending is None or not over:", "if ending is None or known:"
     ),
     "a limit of the issuer is a failure": Change(
         PROGRESS, "if probed.retry_after is not None:", "if probed.retry_after == -1:"

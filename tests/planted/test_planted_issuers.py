@@ -21,13 +21,14 @@ COPIED: Final = (
     *PRODUCT, "pyproject.toml", "docs", "tests/conftest.py", "tests/issuers",
     "tests/unit/test_issuers.py", "tests/unit/test_issuer_ways.py",
     "tests/unit/test_issuer_gitlab.py", "tests/unit/test_issuer_webhook.py",
-    "tests/unit/test_ending_above.py",
+    "tests/unit/test_ending_above.py", "tests/unit/test_issuer_proofs.py",
     "tests/ending_world.py", "tests/virtual.py",
 )  # fmt: skip
 ALL: Final = "tests/unit/test_issuers.py"
 WAYS: Final = "tests/unit/test_issuer_ways.py"
 GITLAB: Final = "tests/unit/test_issuer_gitlab.py"
 HOOK: Final = "tests/unit/test_issuer_webhook.py"
+PROOFS: Final = "tests/unit/test_issuer_proofs.py"
 ABOVE: Final = "tests/unit/test_ending_above.py"
 ROOM: Final = "streams/actuators"
 
@@ -78,8 +79,18 @@ BUGS: Final = {
                "if client:"), ALL
     ),
     "a client of another realm is ended": Wrong(
-        Change(f"{ROOM}/keycloak/realm.py", "if self._id != realm_id:",
+        Change(f"{ROOM}/keycloak/realm.py", "if await self._own_id(api) != realm_id:",
                "if not realm_id:"), WAYS
+    ),
+    "a session of another realm is dead": Wrong(
+        Change(f"{ROOM}/keycloak/ways.py",
+               "here = target.seen or await self.realm.has(api, target.requires)",
+               "here = await self.realm.has(api, target.requires) or 1"), PROOFS
+    ),
+    "a user that a proxy does not know is dead": Wrong(
+        Change(f"{ROOM}/litellm/ways.py",
+               "if not keys and not target.seen and not await knows(api, target):",
+               "if not keys and await knows(api, target) is None:"), PROOFS
     ),
     "what has the name by now is deleted": Wrong(
         Change(f"{ROOM}/kubernetes/ways.py", '"preconditions": {"uid": found["uid"]},',

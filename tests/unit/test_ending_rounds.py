@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agents_registry.facts import Effect, Node
+from agents_registry.facts import Effect, Node, fact_id
 from agents_registry.identifiers import Identifier
 from streams.model.times import SECOND
 from streams.stages.ending.items import EndingItem, EndingState
@@ -540,3 +540,125 @@ def test_what_was_given_back_once_ends_with_its_maker() -> None:
         await until(world, lambda: other not in vendor.alive, 600)
 
     told(story)
+
+
+def marked_and_suspended(world: World) -> tuple[str, str]:
+    """Give both orders on the user; ids of the two causes, the mark first."""
+    world.node(USER, AGENT, alive=True)
+    marked(world)
+    world.end(USER, Effect.SUSPEND)
+    mark, suspend = world.accepted[-2:]
+    return fact_id(mark).hex(), fact_id(suspend).hex()
+
+
+def test_a_watermark_that_nobody_approves_keeps_no_suspend_away() -> None:
+    """The suspend is carried out; the watermark waits behind it, and says so."""
+    ids: list[str] = []
+
+    async def story(world: World) -> None:
+        mark, suspend = marked_and_suspended(world)
+        ids[:] = [mark, suspend]
+        await until(world, lambda: USER in world.items())
+        world.approved["aws"] = frozenset({suspend})
+        await until(world, lambda: USER in world.issuers["aws"].suspended, 120)
+        await until(world, lambda: settled(world, 1))
+
+    item = told(story, mode="approve").items()[USER]
+
+    assert ids == [*item.behind, *item.causes]
+    assert ["pending", "ended"] == [item.shown_to(each) for each in ids]
+
+
+def test_a_suspend_that_nobody_approves_keeps_no_watermark_away() -> None:
+    """Whichever of the two is approved is carried out."""
+
+    async def story(world: World) -> None:
+        mark, _ = marked_and_suspended(world)
+        await until(world, lambda: USER in world.items())
+        world.approved["aws"] = frozenset({mark})
+        await until(world, lambda: USER in world.issuers["aws"].marks, 120)
+        await asyncio.sleep(60)
+
+    world = told(story, mode="approve")
+
+    assert [("ended", USER)] == world.issuers["aws"].acts
+
+
+def test_both_are_carried_out_where_both_may_be() -> None:
+    """First the watermark; after it the user is suspended."""
+
+    async def story(world: World) -> None:
+        marked_and_suspended(world)
+        await until(world, lambda: USER in world.issuers["aws"].suspended, 120)
+        await until(world, lambda: settled(world, 1))
+
+    world = told(story)
+
+    assert [("ended", USER), ("suspended", USER)] == world.issuers["aws"].acts
+    assert () == world.items()[USER].behind
+
+
+def test_a_watermark_that_does_not_get_done_keeps_no_suspend_away() -> None:
+    """An issuer that does nothing about it suspends meanwhile."""
+
+    async def story(world: World) -> None:
+        world.issuers["aws"].lies[USER] = 3
+        marked_and_suspended(world)
+        await until(world, lambda: USER in world.issuers["aws"].suspended, 300)
+
+    told(story)
+
+
+def test_a_suspend_of_what_ends_for_good_waits_for_that() -> None:
+    """Its closure tells of the end, proven or not."""
+    ids: list[str] = []
+
+    async def story(world: World) -> None:
+        world.issuers["aws"].away = (0.0, 50.0)
+        world.end(KEY)
+        world.end(KEY, Effect.SUSPEND)
+        ids[:] = [fact_id(each).hex() for each in world.accepted[-2:]]
+        await until(world, lambda: "unreachable" == shown(world, KEY))
+        item = world.items()[KEY]
+        assert ["unreachable"] * 2 == [item.shown_to(each) for each in ids]
+        await until(world, lambda: settled(world, 1))
+
+    item = told(story).items()[KEY]
+
+    assert ["ended"] * 2 == [item.shown_to(each) for each in ids]
+
+
+def test_what_was_made_active_again_ends_with_its_maker() -> None:
+    """Its earlier end proves nothing once the issuer tells of it again."""
+
+    async def story(world: World) -> None:
+        vendor = world.issuers["vault"]
+        vendor.made[TOKEN].append(CHILD)
+        world.end(CHILD)
+        await until(world, lambda: states(world).get(CHILD) is EndingState.ENDED)
+        vendor.alive.add(CHILD)
+        await asyncio.sleep(60)
+        world.end(TOKEN)
+        await until(world, lambda: TOKEN not in vendor.alive)
+        await until(world, lambda: CHILD not in vendor.alive, 120)
+        await until(world, lambda: settled(world, 3))
+
+    world = told(story)
+
+    assert EndingState.ENDED is states(world)[TOKEN]
+    assert 2 == world.issuers["vault"].acts.count(("ended", CHILD))
+
+
+def test_what_waits_behind_another_order_counts_for_the_limit() -> None:
+    """A suspend of two waits for an approval, also where one has a watermark first."""
+
+    async def story(world: World) -> None:
+        marked_and_suspended(world)
+        world.end(AGENT, Effect.SUSPEND)
+        await until(world, lambda: settled(world, 1) or KEY in states(world))
+        await asyncio.sleep(60)
+
+    world = told(story, limit=1)
+
+    assert KEY not in world.issuers["aws"].suspended
+    assert EndingState.WAITING is states(world)[KEY]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from tests.issuers.cases import CASES
 from tests.issuers.directories import FakeOkta
 from tests.issuers.fake import json
 from tests.issuers.keycloak import REALM_ID, FakeKeycloak
+from tests.issuers.platforms import FakeLiteLlm
 
 pytestmark = pytest.mark.unit
 
@@ -130,3 +132,60 @@ async def test_an_alert_of_another_organisation_is_left_alone() -> None:
 
     assert isinstance(await actuator.plan(EndTarget(name)), NoWay)
     assert issuer.asked == []
+
+
+HERE: list[tuple[str, Alive]] = [
+    (f"keycloak.realm:{REALM_ID}", Alive.DEAD),
+    ("keycloak.user:u", Alive.DEAD),
+    ("jwt.sub:https://idp.example/realms/main|gone", Alive.DEAD),
+    (f"keycloak.client:{REALM_ID}|batch", Alive.DEAD),
+    ("keycloak.user:gone", Alive.UNKNOWN),
+    ("agent.id:planner", Alive.UNKNOWN),
+    ("", Alive.UNKNOWN),
+    ("keycloak.realm:another", Alive.ALIVE),
+    ("jwt.sub:https://idp.example/realms/other|u", Alive.ALIVE),
+]
+
+
+@pytest.mark.parametrize(("above", "found"), HERE)
+async def test_a_session_that_no_list_has_is_dead_only_if_it_was_of_this_realm(
+    above: str, found: Alive
+) -> None:
+    """What it requires tells that; one of another realm is not ended here."""
+    actuator, issuer = CASES["keycloak session.id"].made()
+    requires = (Identifier.parse(above),) if above else ()
+    target = EndTarget(Identifier("session.id", "elsewhere"), requires=requires)
+
+    assert (await actuator.probe(target)).found is found
+    with nullcontext() if found is not Alive.UNKNOWN else pytest.raises(RequestError):
+        planned = await actuator.plan(target)
+        assert isinstance(planned, EndStep) is (found is Alive.DEAD)
+    assert issuer.acts() == []
+    assert (await actuator.probe(evolve(target, seen=True))).found is Alive.DEAD
+
+
+async def test_an_issuer_that_is_given_tells_two_realms_of_one_name_apart() -> None:
+    """Another Keycloak may have a realm of the same name."""
+    case = CASES["keycloak jwt.sub"]
+    ours = "https://idp.example/realms/main"
+    settings = case.settings | {"issuer": f"{ours}/"}
+    actuator, _ = evolve(case, settings=settings).made()
+    other = Identifier("jwt.sub", "https://other.example/realms/main|u")
+
+    assert isinstance(await actuator.plan(EndTarget(other)), NoWay)
+    assert isinstance(await actuator.plan(case.target), EndStep)
+
+
+@pytest.mark.parametrize("old", [True, False])
+async def test_a_user_that_the_proxy_does_not_know_is_not_dead(old: bool) -> None:
+    """It may be one of another proxy; some versions answer 200 all the same."""
+    actuator, issuer = CASES["litellm litellm.user"].made()
+    assert isinstance(issuer, FakeLiteLlm)
+    issuer.old = old
+    target = EndTarget(Identifier("litellm.user", "elsewhere"))
+
+    assert (await actuator.probe(target)).found is Alive.UNKNOWN
+    assert (await actuator.probe(evolve(target, seen=True))).found is Alive.DEAD
+    issuer.keys.clear()
+    known = EndTarget(Identifier("litellm.user", "u"))
+    assert (await actuator.probe(known)).found is Alive.DEAD

@@ -366,6 +366,7 @@ async def test_a_next_page_elsewhere_is_not_asked() -> None:
 async def test_keys_of_other_users_are_not_blocked() -> None:
     """Whatever a list holds."""
     actuator, issuer = made("litellm litellm.user", FakeLiteLlm)
+    issuer.users.add("somebody")
     await acted(actuator, named("litellm.user:somebody"))
     assert list(issuer.keys.values()) == [False, True, False]
 
@@ -485,7 +486,9 @@ async def test_an_installation_without_a_token_says_so(
 async def test_a_token_is_dead_with_its_session_or_its_user() -> None:
     """Once one of what it requires is, and not before."""
     actuator, issuer = made("keycloak keycloak.user", FakeKeycloak)
-    above = (named("session.id:s"), named("keycloak.user:u", not_before=SINCE))
+    here = (Identifier("keycloak.realm", REALM_ID),)
+    session = named("session.id:s", requires=here)
+    above = (session, named("keycloak.user:u", not_before=SINCE))
     target = named("jwt.jti:t", above=above)
     probed = await actuator.probe(target)
     assert probed.found is Alive.UNKNOWN

@@ -9,7 +9,7 @@ from streams.actuators.calls import Call, object_of, path
 from streams.outbound.answers import RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable
 
     from agents_registry.identifiers import Identifier
     from streams.actuators.calls import IssuerApi
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 PAGE: Final = 100
 MOST: Final = 20_000  # sessions of one client that are looked through
+REALM: Final = "keycloak.realm"
 USER: Final = "keycloak.user"
 CLIENT: Final = "keycloak.client"
 CLIENT_UUID: Final = "keycloak.client_uuid"
@@ -31,10 +32,16 @@ def missing(answer: HttpAnswer) -> bool:
 
 
 class KeycloakRealm:
-    """One realm, by its name."""
+    """One realm, by its name.
 
-    def __init__(self, name: str) -> None:
+    Args:
+        name: of the realm.
+        issuer: as its tokens name it; empty: by the realm's name alone.
+    """
+
+    def __init__(self, name: str, issuer: str = "") -> None:
         self._name = name
+        self._issuer = issuer.rstrip("/")
         self._id = ""
 
     def path(self, *parts: str) -> str:
@@ -44,7 +51,30 @@ class KeycloakRealm:
     def issues(self, name: Identifier) -> bool:
         """Whether the issuer that stands before a user is this realm."""
         issuer = name.value.rpartition("|")[0].rstrip("/")
+        if issuer and self._issuer:
+            return issuer == self._issuer
         return not issuer or issuer.endswith(f"/realms/{quote(self._name, safe='')}")
+
+    async def has(self, api: IssuerApi, names: Iterable[Identifier]) -> bool | None:
+        """Whether some names are of this realm; None: they do not tell.
+
+        Raises:
+            RequestError: there is no answer to use.
+        """
+        told = None
+        for name in names:
+            if name.kind == "jwt.sub" and "|" in name.value:
+                here = self.issues(name)
+            elif name.kind in (REALM, CLIENT, CLIENT_UUID):
+                here = name.value.partition("|")[0] == await self._own_id(api)
+            elif name.kind == USER and await self.user(api, name.value) is not None:
+                here = True
+            else:
+                continue
+            if here:
+                return True
+            told = False
+        return told
 
     async def check(self, api: IssuerApi, realm_id: str) -> None:
         """Make sure that a name is of this realm.
@@ -52,11 +82,14 @@ class KeycloakRealm:
         Raises:
             RequestError: it is not, or the realm cannot be read.
         """
+        if await self._own_id(api) != realm_id:
+            raise RequestError("another_realm", "its name has another realm's id")
+
+    async def _own_id(self, api: IssuerApi) -> str:
         if not self._id:
             found = await api.object(Call("read the realm", "GET", self.path()))
             self._id = str((found or {}).get("id"))
-        if self._id != realm_id:
-            raise RequestError("another_realm", "its name has another realm's id")
+        return self._id
 
     async def client(self, api: IssuerApi, name: Identifier) -> Item | None:
         """Client that an identifier names; None: the realm has none.

@@ -44,6 +44,8 @@ class KeycloakActuator(ServerSettings):
         client_id: of a client with a service account.
         client_secret: of that client.
         client_realm: realm of that client; empty: the same.
+        issuer: URL that the realm's tokens have as ``iss``; empty: any that ends with
+            the realm's name.
     """
 
     vendor: Literal["keycloak"]
@@ -51,6 +53,7 @@ class KeycloakActuator(ServerSettings):
     client_id: str
     client_secret: SharedSecret
     client_realm: str = ""
+    issuer: str = ""
 
     def actuator(self, name: str, clock: Callable[[], int]) -> Actuator:
         """Make it."""
@@ -66,7 +69,7 @@ class KeycloakActuator(ServerSettings):
         api = IssuerApi(
             HttpClient(authorization=token), self.base, seconds=self.timeout
         )
-        realm = KeycloakRealm(self.realm)
+        realm = KeycloakRealm(self.realm, self.issuer)
         ways: dict[str, Way] = {
             SESSION: KeycloakSessionWay(realm),
             USER: KeycloakUserWay(realm),

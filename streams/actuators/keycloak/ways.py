@@ -2,7 +2,8 @@
 
 Rules:
 
-- A session is deleted. It is dead once no list of sessions has it, online or offline.
+- A session is deleted. It is dead once no list of sessions has it, online or offline,
+  and if it was one of this realm: what it requires tells that, its id does not.
 - A user is disabled, and enabled again after a lift. What ends it for good logs it out
   too; what ends all that is older logs it out alone, which sets its not-before.
 - A client is disabled, or gets a not-before. A suspend notes at the client which of the
@@ -51,6 +52,10 @@ EXCHANGED: Final = (
 CLIENT_SESSION: Final = "keycloak.client_session"
 GRANT: Final = "keycloak.grant"
 ELSEWHERE: Final = "its name is of another realm"
+UNPLACED: Final = (
+    "no list of sessions has it, and nothing that it requires tells that it was one of "
+    "this realm"
+)
 DISABLED: Final = "rescind.disabled"  # attribute of a client: what we disabled of it
 RESTORED: Final = "restored"
 PART: Final = (
@@ -77,7 +82,7 @@ class KeycloakWay(Way):
 class KeycloakSessionWay(KeycloakWay):
     """A session, online or offline."""
 
-    ending: ClassVar[Ending] = Ending("delete the session")
+    ending: ClassVar[Ending] = Ending("delete the session", placed=True)
 
     async def look(self, api: IssuerApi, target: EndTarget) -> Look:
         """Look for it among the sessions of all clients."""
@@ -87,8 +92,15 @@ class KeycloakSessionWay(KeycloakWay):
             if await _has(sessions, target.identifier.value):
                 found[place] = True
         if not found:
-            return dead("no list of sessions has it")
+            return await self._gone(api, target)
         return alive(f"it is {' and '.join(found)}", **found)
+
+    async def _gone(self, api: IssuerApi, target: EndTarget) -> Look:
+        """Look whether it was one of this realm: its id does not tell."""
+        here = target.seen or await self.realm.has(api, target.requires)
+        if here:
+            return dead("no list of sessions has it")
+        return unknown(UNPLACED) if here is None else never(ELSEWHERE)
 
     def calls(self, target: EndTarget, found: Mapping[str, Any]) -> Iterable[Call]:
         """Delete it where it was seen."""

@@ -5,11 +5,14 @@ Rules:
 - A team is blocked, and unblocked after a lift: none of its keys passes.
 - A user has no switch, so each of its keys is blocked. Which of them were blocked
   before is not known, so a suspend is left to the guards.
+- That the proxy lists no key of a user that it does not know proves nothing: the user
+  may be one of another place.
 - A virtual key is known here by a keyed hash alone, so it has no way of its own. The
   plain hashes that LiteLLM lists stay in memory until the act.
 
 Source: LiteLLM documentation, "Virtual Keys", "Team management"; its OpenAPI document
-(/team/block, /team/unblock, /team/info, /key/list, /key/block, /key/unblock).
+(/team/block, /team/unblock, /team/info, /key/list, /key/block, /key/unblock,
+/user/info); https://github.com/BerriAI/litellm/issues/17437 (a 200 for no user).
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import urlencode
 
 from streams.actuators.calls import Call, object_of
-from streams.actuators.ways import Look, RecordWay, Way
+from streams.actuators.ways import Look, RecordWay, Way, unknown
 from streams.model.endings import Alive, Ending, WantedEnd
 from streams.outbound.answers import RequestError
 from streams.sources.reading.fields import mapping
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from streams.model.endings import EndTarget
     from streams.outbound.answers import HttpAnswer
 
+UNKNOWN_USER: Final = "the proxy knows no such user, and lists no key of it"
 PAGE: Final = 100
 MOST_PAGES: Final = 1000
 
@@ -75,6 +79,8 @@ class LiteLlmUserWay(Way):
         """List its keys."""
         keys = [key async for key in keys_of(api, target.identifier.value)]
         left = [str(key.get("token")) for key in keys if key.get("blocked") is not True]
+        if not keys and not target.seen and not await knows(api, target):
+            return unknown(UNKNOWN_USER)
         state = Alive.ALIVE if left else Alive.DEAD
         text = f"{len(left)} of its {len(keys)} keys are not blocked"
         return Look(state, text, {"keys": left})
@@ -84,6 +90,25 @@ class LiteLlmUserWay(Way):
         del target
         for key in found["keys"]:
             yield Call("block its keys", "POST", "/key/block", json={"key": key})
+
+
+async def knows(api: IssuerApi, target: EndTarget) -> bool:
+    """Whether the proxy has a user; some versions answer 200 for one it has not.
+
+    Raises:
+        RequestError: there is no answer to use.
+    """
+    user = target.identifier.value
+    call = Call("read the user", "GET", f"/user/info?{urlencode({'user_id': user})}")
+    found = await api.object(call, _no_user) or {}
+    return mapping(found.get("user_info")).get("user_id") == user
+
+
+def _no_user(answer: HttpAnswer) -> bool:
+    said = object_of(answer)
+    told = mapping(said.get("error")) or mapping(said.get("detail"))
+    text = told.get("message") or told.get("error")
+    return isinstance(text, str) and "user" in text.lower()
 
 
 async def keys_of(api: IssuerApi, user: str) -> AsyncIterator[Mapping[str, Any]]:

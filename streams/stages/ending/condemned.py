@@ -4,18 +4,24 @@ Only what is dead by a cause of its R(n) is to be ended: a revoke and a ``not_be
 end it for good, a suspend until it is lifted. Who is dead for want of a living owner,
 by expiry or by a doubt is left to the guards: a grant may give that back, and an act at
 an issuer cannot be taken back.
+
+A name may be wanted suspended, and all that was issued under it up to a time ended. One
+of the two is done first, and the other one waits behind it: the watermark is first,
+unless it may not be acted on or does not get done, and the suspend may.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from agents_registry.facts import Effect
 from agents_registry.life import Reason
 from agents_registry.lineage import NONE
 from agents_registry.verdict import finding_flaws
 from streams.model.endings import WantedEnd
+from streams.stages.ending.items import OPEN, EndingState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,8 +34,12 @@ if TYPE_CHECKING:
     from streams.stages.ending.items import EndingItem
 
 STEP: Final = 127  # a mask: nodes walked between two yields
+TRIES: Final = 2  # of a watermark, before a suspend goes first
 _FOR_GOOD: Final = frozenset({Reason.REVOKED, Reason.NOT_BEFORE})
 _ENDING: Final = frozenset({Effect.REVOKE, Effect.SUSPEND, Effect.NOT_BEFORE})
+_STUCK: Final = frozenset({EndingState.FAILED, EndingState.NO_WAY})
+# Whether one of some causes (ids) may be acted on.
+MayAct: TypeAlias = Callable[[Sequence[str]], bool]
 
 
 class Reachable(NamedTuple):
@@ -48,11 +58,13 @@ class Condemnation(NamedTuple):
 
     Attributes:
         not_before: of a name that lives on: what was issued under it up to then (ns).
+        behind: causes that want something else of it, which waits.
     """
 
     wanted: WantedEnd
     causes: tuple[str, ...]
     not_before: int | None = None
+    behind: tuple[str, ...] = ()
 
 
 def standing_causes(registry: Registry, now: int) -> Steps[list[RecordedCause]]:
@@ -100,12 +112,14 @@ def _downs(registry: Registry, node: int) -> Iterator[tuple[int, int]]:
         yield child, 1
 
 
-def condemnation(
+def condemnation(  # noqa: PLR0913 - each by name
     registry: Registry,
     identifier: Identifier,
+    *,
     now: int,
     ending: Ending,
     own: str,
+    may_act: MayAct,
     known: EndingItem | None = None,
 ) -> Steps[Condemnation | None]:
     """Judge whether something is to be ended at its issuer, now.
@@ -117,6 +131,7 @@ def condemnation(
         ending: how its issuer ends what is of its kind.
         own: the issuer's authority. What it suspended itself is left to it: its log
             tells of our own acts too, which must not keep what we gave back.
+        may_act: whether causes may be acted on there, by its mode and by approvals.
         known: what was done at its issuer until now.
     """
     node = registry.lineage.find(identifier)
@@ -124,8 +139,6 @@ def condemnation(
         return None
     flaws = yield from finding_flaws(registry, identifier, now)
     final = [f.cause for f in flaws if f.cause is not None and f.reason in _FOR_GOOD]
-    if final:
-        return Condemnation(WantedEnd.ENDED, _ids(final))
     marks = _marks(registry, node, now) if ending.dated else []
     suspends = [
         flaw.cause
@@ -134,12 +147,21 @@ def condemnation(
         and flaw.reason is Reason.SUSPENDED
         and flaw.cause.authority != own
     ]
-    until = max((cause.mark for cause in marks), default=0)
-    if suspends and ending.suspends and (not marks or _over(known, until)):
-        return Condemnation(WantedEnd.SUSPENDED, _ids(suspends))
-    if marks:
-        return Condemnation(WantedEnd.ENDED, _ids(marks), until)
-    return None
+    if final:
+        behind = _ids([*marks, *suspends])
+        return Condemnation(WantedEnd.ENDED, _ids(final), behind=behind)
+    suspending = _ids(suspends) if ending.suspends else ()
+    ends = Condemnation(
+        WantedEnd.ENDED,
+        _ids(marks),
+        max((cause.mark for cause in marks), default=0),
+        suspending,
+    )
+    if suspending and (not marks or _suspend_first(known, ends, may_act)):
+        return Condemnation(
+            WantedEnd.SUSPENDED, suspending, behind=_ids(_left(known, marks))
+        )
+    return ends if marks else None
 
 
 def _marks(registry: Registry, node: int, now: int) -> list[RecordedCause]:
@@ -159,11 +181,34 @@ def _marks(registry: Registry, node: int, now: int) -> list[RecordedCause]:
     ]
 
 
-def _over(known: EndingItem | None, until: int) -> bool:
+def _left(known: EndingItem | None, marks: list[RecordedCause]) -> list[RecordedCause]:
+    """Watermarks that were not found done."""
+    done = None if known is None else known.marked
+    return [cause for cause in marks if done is None or cause.mark > done]
+
+
+def _suspend_first(
+    known: EndingItem | None, ends: Condemnation, may_act: MayAct
+) -> bool:
     """Whether a suspend is next, or stands, where there is a watermark too."""
+    suspend, mark = may_act(ends.behind), may_act(ends.causes)
     if known is None:
+        return suspend and not mark
+    done = known.marked is not None and known.marked >= (ends.not_before or 0)
+    if known.suspended or done:
+        return True
+    chosen = known.wanted is WantedEnd.SUSPENDED
+    if not suspend:  # it stays where neither may be acted on
+        return chosen and not mark
+    return chosen or not mark or _is_stuck(known)
+
+
+def _is_stuck(known: EndingItem) -> bool:
+    """Whether a watermark was tried, and does not get done."""
+    if known.wanted is not WantedEnd.ENDED or known.not_before is None:
         return False
-    return known.suspended or (known.marked is not None and known.marked >= until)
+    tried = known.attempts >= TRIES or known.denied or known.unanswered is not None
+    return known.state in _STUCK or (known.state in OPEN and bool(tried))
 
 
 def _ids(causes: list[RecordedCause]) -> tuple[str, ...]:

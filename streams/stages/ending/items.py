@@ -45,6 +45,7 @@ class EndingState(Enum):
 
 
 OPEN: Final = frozenset({EndingState.PENDING, EndingState.ACTING})
+_DONE: Final = frozenset({EndingState.ENDED, EndingState.RESTORED, EndingState.STOPPED})
 Key = tuple[str, Identifier]  # the actuator, and what is to be ended
 
 
@@ -57,6 +58,7 @@ class EndingItem:
         names: other names of the same thing.
         not_before: only what was issued under it up to then is to end.
         causes: ids of the causes that end it.
+        behind: ids of causes that want something else of it, which waits.
         rank: steps from what the first cause names; lower ones are ended first.
         mints: it can make others.
         due: when it is looked at next.
@@ -81,6 +83,7 @@ class EndingItem:
     wanted: WantedEnd = WantedEnd.ENDED
     not_before: int | None = None
     causes: tuple[str, ...] = ()
+    behind: tuple[str, ...] = ()
     rank: int = 0
     mints: bool = False
     state: EndingState = EndingState.WAITING
@@ -113,7 +116,10 @@ class EndingItem:
     @property
     def target(self) -> EndTarget:
         """What the actuator is asked about."""
-        return EndTarget(self.identifier, self.names, self.wanted, self.not_before)
+        return EndTarget(
+            self.identifier, self.names, self.wanted, self.not_before,
+            seen=self.acts > 0,
+        )  # fmt: skip
 
     @property
     def shown(self) -> str:
@@ -121,6 +127,25 @@ class EndingItem:
         if self.state in OPEN:
             return "pending" if self.unanswered is None else "unreachable"
         return "pending" if self.state is EndingState.WAITING else self.state.value
+
+    @property
+    def concerns(self) -> tuple[str, ...]:
+        """Ids of all causes that want something of it."""
+        return tuple(dict.fromkeys((*self.causes, *self.behind)))
+
+    @property
+    def is_for_good(self) -> bool:
+        """Whether it is to end itself: then no cause wants any more of it."""
+        return self.wanted is WantedEnd.ENDED and self.not_before is None
+
+    def shown_to(self, cause: str) -> str:
+        """State as closure of a cause shows it: what waits behind is not done."""
+        waits = self.waits_for(cause) and self.state in _DONE
+        return "pending" if waits else self.shown
+
+    def waits_for(self, cause: str) -> bool:
+        """Whether what a cause wants of it waits behind something else."""
+        return cause not in self.causes and not self.is_for_good
 
     def dump(self) -> bytes:
         """Item as JSON."""
@@ -133,6 +158,8 @@ class EndingItem:
             "wanted": self.wanted.value,
             "state": self.state.value,
         }
+        if not self.behind:  # an older process reads what it knows
+            del plain["behind"]
         return orjson.dumps(plain)
 
     @classmethod
@@ -147,6 +174,7 @@ class EndingItem:
             plain["identifier"] = Identifier.parse(plain["identifier"])
             plain["names"] = tuple(map(Identifier.parse, plain["names"]))
             plain["causes"] = tuple(plain["causes"])
+            plain["behind"] = tuple(plain.get("behind", ()))
             plain["wanted"] = WantedEnd(plain["wanted"])
             plain["state"] = EndingState(plain["state"])
             if "suspended" not in plain:  # of a version that judged by its acts

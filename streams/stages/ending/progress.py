@@ -193,6 +193,22 @@ def held(item: EndingItem, reason: str, now: int) -> EndingItem:
     )
 
 
+def asked_anew(item: EndingItem, now: int) -> EndingItem:
+    """Item that was found dead, and that its issuer told of again since."""
+    return attrs.evolve(
+        item,
+        state=EndingState.WAITING,
+        due=now,
+        changed=now,
+        attempts=0,
+        denied=0,
+        rounds=0,
+        acted_at=None,
+        done=False,
+        reason="",
+    )
+
+
 def to_give_back(item: EndingItem, found: Condemnation | None) -> bool:
     """Whether what was suspended there is given back before anything else."""
     if not item.suspended:
@@ -213,21 +229,24 @@ def condemned_anew(
     """Item whose causes, or whose end, are others than before."""
     if to_give_back(item, found):
         back = item.wanted is WantedEnd.RESTORED
-        return item if back else _given_back(item, now)
+        behind = (*found.causes, *found.behind)
+        return attrs.evolve(item if back else _given_back(item, now), behind=behind)
     same = (found.wanted, found.not_before) == (item.wanted, item.not_before)
     over = item.state is EndingState.ENDED and item.wanted is WantedEnd.ENDED
     if over and item.not_before is None:
         same = True  # nothing ends it any further
     if same and item.state not in OVER:
         causes = tuple(dict.fromkeys((*item.causes, *found.causes)))
-        return attrs.evolve(item, causes=causes)
+        return attrs.evolve(item, causes=causes, behind=found.behind)
     return attrs.evolve(
         item,
         wanted=found.wanted,
         not_before=found.not_before,
         causes=found.causes,
+        behind=found.behind,
         state=state,
         due=now,
+        since=now,
         changed=now,
         attempts=0,
         denied=0,
@@ -247,7 +266,9 @@ def no_more_condemned(item: EndingItem, now: int) -> EndingItem:
         return _given_back(item, now)
     if item.state is EndingState.ENDED:
         return item
-    return attrs.evolve(item, state=EndingState.STOPPED, reason=LIFTED, changed=now)
+    return attrs.evolve(
+        item, state=EndingState.STOPPED, behind=(), reason=LIFTED, changed=now
+    )
 
 
 def _given_back(item: EndingItem, now: int) -> EndingItem:
@@ -255,6 +276,7 @@ def _given_back(item: EndingItem, now: int) -> EndingItem:
         item,
         wanted=WantedEnd.RESTORED,
         not_before=None,
+        behind=(),
         state=EndingState.PENDING,
         due=now,
         changed=now,

@@ -28,7 +28,7 @@ class EndingQueue:
 
     Attributes:
         version: grows with each change.
-        given_back: grows with each item that is given back.
+        news: grows with each item that is given back, or that waits anew.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class EndingQueue:
         self._unrehearsed: dict[str, dict[Key, None]] = defaultdict(dict)
         self._count = itertools.count()
         self.version = 0
-        self.given_back = 0
+        self.news = 0
 
     def __len__(self) -> int:
         return len(self._items)
@@ -78,12 +78,12 @@ class EndingQueue:
         before = self._items.get(item.key)
         if before is not None:
             self._note(before, -1)
-            for cause in before.causes:
+            for cause in before.concerns:
                 self._of_cause[cause].pop(item.key, None)
         self._items[item.key] = item
-        self.given_back += item.state is EndingState.RESTORED
+        self.news += item.state is EndingState.RESTORED or _waits_anew(before, item)
         self._note(item, 1)
-        for cause in item.causes:
+        for cause in item.concerns:
             self._of_cause[cause][item.key] = None
         self._taken.discard(item.key)
         unrehearsed = self._unrehearsed[item.actuator]
@@ -118,7 +118,7 @@ class EndingQueue:
         """Forget an item that is over."""
         del self._items[item.key]
         self._unrehearsed[item.actuator].pop(item.key, None)
-        for cause in item.causes:
+        for cause in item.concerns:
             self._of_cause[cause].pop(item.key, None)
 
     def hold(self, item: EndingItem) -> None:
@@ -180,6 +180,11 @@ class EndingQueue:
             ranks[item.rank] += by
             if not ranks[item.rank]:
                 del ranks[item.rank]
+
+
+def _waits_anew(before: EndingItem | None, item: EndingItem) -> bool:
+    waits = item.state is EndingState.WAITING
+    return waits and before is not None and before.state is not EndingState.WAITING
 
 
 def _untried(item: EndingItem) -> bool:
