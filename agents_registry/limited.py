@@ -93,7 +93,9 @@ class Selection:
         """Find what an owner owns by any of its names, with its other names."""
         lineage, owners = self._lineage, self._registry.owners
         found, node = set[int](), lineage.find(owner)
-        names = set() if node == NONE else set(lineage.others(node))
+        names = set[int]()
+        if node != NONE:
+            names.update((yield from lineage.others_in_steps(node)))
         for count, each in enumerate(self._graph.nodes if names else ()):
             if not count & STEP:
                 yield
@@ -103,7 +105,7 @@ class Selection:
                 and each not in found
                 and not all(map(names.isdisjoint, owners.of(each)))
             ):
-                found.update(lineage.others(each))
+                found.update((yield from lineage.others_in_steps(each)))
         found.intersection_update(self._graph.nodes)
         return found.union(self._graph.standing_for(found))
 

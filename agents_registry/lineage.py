@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from agents_registry.identifiers import Identifier
-    from agents_registry.steps import Rest
+    from agents_registry.steps import Rest, Steps
 
+STEP: Final = 1023  # a mask: names between two yields
 NONE: Final = -1
 UNKNOWN_TIME: Final = 2**63 - 1
 
@@ -305,6 +306,17 @@ class Lineage:
         names = [node]
         other = self.ring[node]
         while other != node and len(names) != most:
+            names.append(other)
+            other = self.ring[other]
+        return names
+
+    def others_in_steps(self, node: int) -> Steps[list[int]]:
+        """Find what `others` gives, all of it, in steps."""
+        names = [node]
+        other = self.ring[node]
+        while other != node:
+            if not len(names) & STEP:
+                yield
             names.append(other)
             other = self.ring[other]
         return names

@@ -225,13 +225,13 @@ class Sweep:
             elif cause.reach is Reach.SUBTREE:
                 self._inherited.append((_REASON[cause.effect], node, end))
             else:
-                self._take_self(end)
+                yield from self._take_self(end)
 
-    def _take_self(self, end: End) -> None:
+    def _take_self(self, end: End) -> Steps[None]:
         """Keep the first cause of reach self on each node, under any of its names."""
         target, reason = end.target, _REASON[end.cause.effect]
         if target not in self._stands_for:
-            names = self._lineage.others(target)
+            names = yield from self._lineage.others_in_steps(target)
             self._stands_for.update(dict.fromkeys(names, target))
         key = (self._stands_for[target], reason)
         first = self._selves.setdefault(key, end)
@@ -242,7 +242,7 @@ class Sweep:
         """Reach self: every name, and each edge whose child is not older."""
         lineage = self._lineage
         count = 0
-        for name in lineage.others(end.target):
+        for name in (yield from lineage.others_in_steps(end.target)):
             self._personal.append((reason, name, end))
             for child in self.children(name):
                 count += 1
@@ -279,7 +279,9 @@ class Sweep:
             marks.sort(key=lambda mark: age(mark.cause))
             chosen = yield from selection.of(limit)
             ended = yield from first_limited(self, chosen, limit, marks)
-            for node, place in ended.items():
+            for count, (node, place) in enumerate(ended.items()):
+                if not count & STEP:
+                    yield
                 reason = _REASON[marks[place].cause.effect]
                 self._inherited.append((reason, node, marks[place]))
 

@@ -174,6 +174,18 @@ OURS = {
         "bisect_left(versions, cause.version + near)",
         "basics",
     ),
+    "a narrow of what an owner has limits nothing": Bug(
+        "agents_registry/verdict.py",
+        "(*required, *closure.beside(rank))",
+        "(*required,)",
+        "conditions",
+    ),
+    "a label makes known": Bug(
+        "agents_registry/clearing.py",
+        "if flags & KNOWN and not self._lineage.is_of_labels(name):",
+        "if flags & KNOWN:",
+        "labels",
+    ),
     "unknown credentials pass": Bug(
         "agents_registry/verdict.py", 'kind, "deny")', 'kind, "allow_and_report")',
         "basics",

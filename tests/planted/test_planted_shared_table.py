@@ -138,6 +138,11 @@ NARROW = {
     "a table that is not written keeps its lease": Change(
         PUBLISHING, "    writer.fail()", "    pass"
     ),
+    "a narrow of what an owner has limits nothing": Change(
+        "agents_registry/verdict.py",
+        "(*required, *closure.beside(rank))",
+        "(*required,)",
+    ),
     "what is gone is not read": Change(VIEWING, 'plain.get("gone", ())', "()"),
     "a ring has no end": Change(VIEWING, "self.left -= 1", "self.left -= 0"),
 }

@@ -180,6 +180,9 @@ def test_a_partition_without_a_leader_keeps_no_other_one_waiting() -> None:
     assert gaps(partitions.at[0]) <= LEASE / 4
     assert all(heart.silent(10 * LEASE) for heart in found)
     assert all(heart.failed for heart in found)
+    for heart in found:  # it writes to a healthy one alone
+        heart.own = frozenset({0})
+    assert not any(heart.silent(10 * LEASE) for heart in found)
 
 
 def test_who_can_write_again_says_so_though_others_beat_there_now() -> None:

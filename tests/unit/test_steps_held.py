@@ -64,6 +64,7 @@ pytestmark = pytest.mark.unit
 # Calls in a step, each of about 0.1 us and more: a turn of an event loop is as long as
 # it may be, and one step.
 MOST: Final = 20_000
+OF_NAMES: Final = 10_000  # what takes all names of a node makes 16,000 calls
 ENOUGH: Final = 0.4  # seconds for what takes a tenth of them
 S: Final = 10**9
 ANN: Final = Identifier("person.id", "ann")
@@ -150,6 +151,20 @@ def test_no_step_of_a_sweep_is_long(shape: Any) -> None:
         return View(registry).collect(range(len(registry.lineage)), 2 * S, is_agent)
 
     assert most_calls(collect()) < MOST
+
+
+@pytest.mark.parametrize("at", [ANN, names(1)[0]])
+def test_no_step_takes_all_names_of_a_node(at: Identifier) -> None:
+    """One that ends alone, and an owner on whose things a cause stands."""
+    target = Identifier("owner.of", str(at))
+    alone = Cause(target=at, effect=Effect.REVOKE, reach=Reach.SELF, at=S, **SAID)
+    had = Cause(target=target, effect=Effect.SUSPEND, at=S, **SAID)
+    registry = table([*called(8000), alone, had])
+
+    def collect() -> Steps[None]:
+        return View(registry).collect(range(len(registry.lineage)), 2 * S, is_agent)
+
+    assert most_calls(collect()) < OF_NAMES
 
 
 def test_no_step_of_posture_is_long() -> None:

@@ -15,6 +15,7 @@ from streams.engines.kafka.clock.end_looks import EndLooks
 from streams.engines.kafka.clock.heartbeats import Heart, begun
 from streams.engines.kafka.ingress.compacted_store import CompactedStore
 from streams.engines.kafka.ingress.fact_log import TopicFactLog
+from streams.engines.kafka.records.codec import partition_of
 from streams.engines.kafka.records.layout import ACCESS, FACTS, SOURCES
 from streams.engines.kafka.topics.topic_watch import TopicWatch
 from streams.engines.kafka.topics.topics import assert_layout
@@ -117,9 +118,9 @@ async def ingress_log(
         writer = Intake(facts, fresh_id, book.took, vaults.complete)
         topic = kafka.topic(FACTS)
         looks = EndLooks(kafka, topic)
-        heart = await begun(
-            Heart(topic, name, geneses, clock, watch.doubt, looks), publisher
-        )
+        own = frozenset({partition_of(settings.realm, kafka.partitions)})
+        heart = Heart(topic, name, geneses, clock, watch.doubt, looks, own=own)
+        await begun(heart, publisher)
         yield IngressLog(
             kafka,
             name,

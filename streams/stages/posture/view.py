@@ -105,7 +105,9 @@ class View:
 def _hanging(sweep: Sweep, node: int, met: set[int]) -> Steps[list[int]]:
     """Nodes that require any name of a node by an edge, each once."""
     lineage = sweep.registry.lineage
-    names = [] if node in met else lineage.others(node)
+    names: list[int] = []
+    if node not in met:
+        names = yield from lineage.others_in_steps(node)
     met.update(names)
     found = []
     count = 0

@@ -47,6 +47,7 @@ class Heart:
         doubt: gets why the log may be another than before.
         looks: at where the partitions end; None: it beats in all of them, always.
         patience: seconds without a record after which it beats; None: as ingress does.
+        own: partitions that this process writes facts to; None: all.
         beats: how many rounds or heartbeats were acked; failed: and how many were not.
         acked_at: when the last one was, by the event loop's clock.
     """
@@ -58,6 +59,7 @@ class Heart:
     doubt: Callable[[str], None] = log.error
     looks: EndLooks | None = None
     patience: float | None = None
+    own: frozenset[int] | None = None
     beats: int = 0
     failed: int = 0
     acked_at: float | None = None
@@ -72,10 +74,17 @@ class Heart:
         self.turns = BeatTurns(self.geneses, self.patience)
 
     def silent(self, now: float, seconds: float = SILENT_SECONDS) -> bool:
-        """Whether nothing was acked for so long, or nothing yet, or not everywhere."""
+        """Whether nothing was acked for so long, or never, or not in all of `own`.
+
+        That others have no leader is no fault of this writer.
+        """
         if self.acked_at is None or now - self.acked_at > seconds:
             return True
-        return any(now - since > seconds for since in self._failing.values())
+        return any(
+            now - since > seconds
+            for number, since in self._failing.items()
+            if self.own is None or number in self.own
+        )
 
     async def run(self, publisher: Publisher) -> None:
         """Beat until cancelled; what fails is not made up for."""
