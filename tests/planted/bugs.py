@@ -392,8 +392,8 @@ BUGS = (
     bug(
         "what an owner has is told by one of its names alone",
         "limited.py",
-        "names = set() if node == NONE else set(lineage.others(node))",
-        "names = set() if node == NONE else {node}",
+        "names.update((yield from lineage.others_in_steps(node)))",
+        "names.add(node)",
         topics=("selectors",),
     ),
     bug(

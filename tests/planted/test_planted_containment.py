@@ -41,6 +41,10 @@ BUGS = {
         "tests/unit/test_containment.py",
         Change(STAGE, "authority is not None and self._speaks", "self._reach or"),
     ),
+    "what was withdrawn counts as contained": (
+        "tests/unit/test_containment.py",
+        Change(STAGE, "return bool(written) and not", "return not written and not"),
+    ),
     "a decision is made anew after a crash": (
         PROCESS,
         Change(

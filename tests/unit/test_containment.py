@@ -247,6 +247,24 @@ def test_what_an_operator_lifted_is_not_contained_again() -> None:
             assert "lifted" in other.action()
 
 
+def test_what_an_operator_withdrew_is_not_contained_again() -> None:
+    """As what was lifted; until it is written, it counts as contained."""
+    for again in (False, True):
+        rule = a_rule(after_lift=again)
+        stage = Containment((rule,))
+        decision = only(settle(stage, a_finding(), table_of()))
+        early = only(settle(stage, a_finding(id="g"), table_of()))
+        assert ContainmentResult.ALREADY is early.result
+        stage.take(attrs.evolve(decision, done=True))
+
+        other = only(settle(stage, a_finding(id="h"), table_of(), NOW + 1))
+        over = only(settle(stage, a_finding(id="i"), table_of(), NOW + 3 * HOUR))
+
+        assert other.contains is again
+        assert again or ContainmentResult.LIFTED is other.result
+        assert over.contains
+
+
 def test_what_has_ended_for_good_is_not_contained() -> None:
     """A suspend would add nothing, and its end would look like a pardon."""
     ended = Cause(**SAID, target=TOKEN, effect=Effect.REVOKE, at=1)

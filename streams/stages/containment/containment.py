@@ -21,7 +21,7 @@ from streams.stages.containment.decision import (
     ContainmentResult,
     key_of,
 )
-from streams.stages.containment.rules import ON_WORD
+from streams.stages.containment.rules import ON_WORD, ContainmentMode
 from streams.stages.containment.subjects import labelled, subject_of
 from streams.stages.ingest.entitlement import CONTAINMENT
 from streams.stages.sentinel.finding_lifetime import denied_for_good
@@ -29,6 +29,7 @@ from streams.stages.sentinel.finding_lifetime import denied_for_good
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from agents_registry.cause_rows import RecordedCause
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
@@ -173,7 +174,9 @@ class Containment:
         """Return what a rule decides on a name, the reach, and the limit it is over."""
         if (yield from self._ended(registry, target, now)):
             return ContainmentResult.ENDED, 0, 0
-        if was_lifted(registry, target, rule.name):
+        if was_lifted(registry, target, rule.name) or self._was_withdrawn(
+            rule, target, registry, now
+        ):
             if not rule.after_lift:
                 return ContainmentResult.LIFTED, 0, 0
         elif self._contained(rule, target, now):
@@ -184,6 +187,20 @@ class Containment:
         if sum(now - at < HOUR for at in self._acted[rule.name]) >= rule.per_hour:
             return ContainmentResult.OVER_RATE, reach, rule.per_hour
         return ContainmentResult.CONTAINED, reach, 0
+
+    def _was_withdrawn(
+        self, rule: ContainmentRule, target: Identifier, registry: Registry, now: int
+    ) -> bool:
+        """Whether what a rule put on a name is there no more, before its end."""
+        ours = self._of_target.get((rule.name, target), ())
+        written = [
+            each
+            for each in ours
+            if each.mode is ContainmentMode.ENFORCE
+            and self._decided[each.key].done
+            and (each.until is None or each.until > now)
+        ]
+        return bool(written) and not causes_of(registry, target, rule.name)
 
     def _contained(self, rule: ContainmentRule, target: Identifier, now: int) -> bool:
         """Whether a rule contains a name now, in the mode that it has."""
@@ -200,14 +217,17 @@ def _kept(decision: ContainmentDecision) -> int:
     return KEPT if decision.until is not None else 1 << 62
 
 
-def was_lifted(registry: Registry, target: Identifier, rule: str) -> bool:
-    """Whether an operator lifted what a rule put on a name, and nothing came after."""
+def causes_of(registry: Registry, target: Identifier, rule: str) -> list[RecordedCause]:
+    """Causes that a rule put on a name, and that nobody withdrew."""
     node = registry.lineage.find(target)
-    if node == NONE:
-        return False
-    ours = [
+    return [
         each
-        for each in registry.causes.on(node)
+        for each in (() if node == NONE else registry.causes.on(node))
         if each.authority == CONTAINMENT and each.aspect == rule
     ]
+
+
+def was_lifted(registry: Registry, target: Identifier, rule: str) -> bool:
+    """Whether an operator lifted what a rule put on a name, and nothing came after."""
+    ours = causes_of(registry, target, rule)
     return bool(ours) and not any(map(registry.causes.in_force, ours))
