@@ -168,7 +168,7 @@ async def test_an_issuer_that_is_given_tells_two_realms_of_one_name_apart() -> N
     """Another Keycloak may have a realm of the same name."""
     case = CASES["keycloak jwt.sub"]
     ours = "https://idp.example/realms/main"
-    settings = case.settings | {"issuer": f"{ours}/"}
+    settings = {**case.settings, "issuer": f"{ours}/"}
     actuator, _ = evolve(case, settings=settings).made()
     other = Identifier("jwt.sub", "https://other.example/realms/main|u")
 
