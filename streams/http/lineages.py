@@ -11,7 +11,7 @@ from enforcement.turns import in_turns, undisturbed
 from streams.http.problems import unreadable
 from streams.http.query_values import number_of, texts_of
 from streams.http.table_questions import TableQuestions
-from streams.stages.lineage.answer import Looked, alone, telling
+from streams.stages.lineage.answer import WalkWithUses, alone, telling
 from streams.stages.lineage.node import stating
 from streams.stages.lineage.ranking import printing, shortlisting
 from streams.stages.lineage.walk import walking
@@ -97,7 +97,7 @@ class Lineages(TableQuestions):
         shortlist = await in_turns(shortlisting(around, expand))
         prints = await in_turns(printing(around, shortlist.places))
         uses, missing = await self._uses(request, prints)
-        looked, now = Looked(around, shortlist, prints, uses), self._clock()
+        looked, now = WalkWithUses(around, shortlist, prints, uses), self._clock()
         told = await undisturbed(registry, lambda: telling(looked, limit, now))
         incomplete = [{"of": "uses", "detail": missing}] if missing else []
         return {"known": True, **told, "incomplete": incomplete}

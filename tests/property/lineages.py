@@ -17,7 +17,7 @@ from agents_registry.registry import Registry
 from agents_registry.steps import finish
 from agents_registry.verdict import judge
 from streams.stages.access.columns import I64, prints_of
-from streams.stages.lineage.answer import Looked, telling
+from streams.stages.lineage.answer import WalkWithUses, telling
 from streams.stages.lineage.ranking import printing, shortlisting
 from streams.stages.lineage.walk import walking
 from tests.property.worlds import EVERY_TOPIC, STEP, Maker
@@ -43,7 +43,7 @@ def answer(
     prints = finish(printing(around, shortlist.places))
     at = {prints_of(name)[0]: time for name, time in (used or {}).items()}
     uses = np.array([at.get(each, 0) for each in prints.tolist()], I64)
-    return finish(telling(Looked(around, shortlist, prints, uses), limit, now))
+    return finish(telling(WalkWithUses(around, shortlist, prints, uses), limit, now))
 
 
 def ways(

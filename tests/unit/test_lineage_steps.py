@@ -11,10 +11,10 @@ from agents_registry.facts import Alias, Cause, Edge, Effect, Fact, Node, OwnerS
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
-from streams.stages.lineage.answer import Looked, telling
+from streams.stages.lineage.answer import WalkWithUses, telling
 from streams.stages.lineage.node import stating
 from streams.stages.lineage.ranking import printing, shortlisting
-from streams.stages.lineage.walk import Surroundings, walking
+from streams.stages.lineage.walk import NeighbourhoodWalk, walking
 from tests.held_loop import most_calls
 from tests.property.lineages import adds_up, answer
 
@@ -95,7 +95,7 @@ WORLDS: Final[dict[str, Callable[[], list[Fact]]]] = {
 def test_no_step_takes_long(name: str) -> None:
     """Each is cut, from the walk to the answer."""
     registry = Registry.build(WORLDS[name]())
-    found: list[Surroundings] = []
+    found: list[NeighbourhoodWalk] = []
 
     def walked() -> Any:
         found.append((yield from walking(registry, TOP, registry.lineage.find(TOP))))
@@ -103,7 +103,7 @@ def test_no_step_takes_long(name: str) -> None:
     def told() -> Any:
         shortlist = yield from shortlisting(found[0], ())
         prints = yield from printing(found[0], shortlist.places)
-        looked = Looked(found[0], shortlist, prints, prints.astype("i8") * 0)
+        looked = WalkWithUses(found[0], shortlist, prints, prints.astype("i8") * 0)
         answer = yield from telling(looked, 300, NOW)
         assert not adds_up(answer, 300)
 

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from streams.console.pages import now
+from streams.console.pages import credential, find, now
 
-KINDS: Final = (now.KIND,)
+KINDS: Final = (now.KIND, find.KIND, credential.KIND)

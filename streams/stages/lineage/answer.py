@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from agents_registry.causes import CauseRef
     from agents_registry.steps import Steps
     from streams.stages.access.columns import Numbers
-    from streams.stages.lineage.ranking import LeftOut, Shortlist, Standing
-    from streams.stages.lineage.walk import Surroundings
+    from streams.stages.lineage.ranking import FoldedNodes, Shortlist, Standing
+    from streams.stages.lineage.walk import NeighbourhoodWalk
 
 NAMES: Final = 16  # of a node, that are listed
 EDGES: Final = 1200  # that are listed; a page with more cannot be read
@@ -32,7 +32,7 @@ LABEL: Final = "label"
 
 
 @frozen(eq=False)
-class Looked:
+class WalkWithUses:
     """What was found out about a neighbourhood before it is judged.
 
     Attributes:
@@ -42,13 +42,13 @@ class Looked:
         uses: the last one (ns) of each print.
     """
 
-    around: Surroundings
+    around: NeighbourhoodWalk
     shortlist: Shortlist
     prints: Numbers
     uses: Numbers
 
 
-def telling(looked: Looked, limit: int, now: int) -> Steps[dict[str, Any]]:
+def telling(looked: WalkWithUses, limit: int, now: int) -> Steps[dict[str, Any]]:
     """Say what is shown of a neighbourhood; the table must not change meanwhile.
 
     Args:
@@ -102,7 +102,7 @@ def alone() -> dict[str, Any]:
     }
 
 
-def _left_out(left: LeftOut | None) -> dict[str, Any]:
+def _left_out(left: FoldedNodes | None) -> dict[str, Any]:
     if left is None:
         return {"total": 0, "by_kind": {}, "used_since_end": 0}
     by_kind = dict(sorted(left.by_kind.items()))
@@ -111,7 +111,7 @@ def _left_out(left: LeftOut | None) -> dict[str, Any]:
 
 
 def _node(
-    around: Surroundings, place: int, how: Standing, now: int
+    around: NeighbourhoodWalk, place: int, how: Standing, now: int
 ) -> Steps[dict[str, Any]]:
     """One node; its verdict is that of `why`."""
     registry, lineage = around.registry, around.registry.lineage
@@ -155,7 +155,9 @@ def _time(at: int) -> str | None:
     return None if at == UNKNOWN_TIME else rfc3339(at)
 
 
-def _edges(around: Surroundings, shown: Sequence[int]) -> Steps[list[dict[str, str]]]:
+def _edges(
+    around: NeighbourhoodWalk, shown: Sequence[int]
+) -> Steps[list[dict[str, str]]]:
     """Edges between what is shown: those of the way to each first."""
     there = set(shown)
     found: dict[tuple[int, int], set[str]] = {}
@@ -182,7 +184,7 @@ def _edges(around: Surroundings, shown: Sequence[int]) -> Steps[list[dict[str, s
     ]
 
 
-def _hanging_on(around: Surroundings, name: int) -> Iterator[tuple[int, str]]:
+def _hanging_on(around: NeighbourhoodWalk, name: int) -> Iterator[tuple[int, str]]:
     registry, lineage = around.registry, around.registry.lineage
     for parent, strength in lineage.told_parents(name):
         yield parent, RELATIONS[strength].value

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from agents_registry.steps import Steps
     from agents_registry.sweep import End
     from streams.stages.access.columns import Numbers
-    from streams.stages.lineage.walk import Surroundings
+    from streams.stages.lineage.walk import NeighbourhoodWalk
 
 STEP: Final = 63  # a mask: places between two yields
 ALL: Final = 10_000  # places that are all looked at closely; what is more, in part
@@ -94,7 +94,7 @@ class Shortlist:
 
 
 def shortlisting(
-    around: Surroundings, expand: Iterable[Identifier]
+    around: NeighbourhoodWalk, expand: Iterable[Identifier]
 ) -> Steps[Shortlist]:
     """Choose what is looked at closely: by its own causes, and by nearness.
 
@@ -134,7 +134,7 @@ def shortlisting(
     return Shortlist(sorted(chosen), distance, expanded)
 
 
-def printing(around: Surroundings, places: Iterable[int]) -> Steps[Numbers]:
+def printing(around: NeighbourhoodWalk, places: Iterable[int]) -> Steps[Numbers]:
     """Return the prints of all names of some places, sorted, each once."""
     name, found = around.registry.lineage.identifier, set[int]()
     for place in places:
@@ -144,7 +144,7 @@ def printing(around: Surroundings, places: Iterable[int]) -> Steps[Numbers]:
 
 
 def standing(
-    around: Surroundings,
+    around: NeighbourhoodWalk,
     places: Iterable[int],
     prints: Numbers,
     uses: Numbers,
@@ -197,7 +197,7 @@ def _standing(why: set[Reason] | None, ended: int | None, used: int) -> Standing
 
 
 def ranking(
-    around: Surroundings, shortlist: Shortlist, found: dict[int, Standing]
+    around: NeighbourhoodWalk, shortlist: Shortlist, found: dict[int, Standing]
 ) -> Steps[list[int]]:
     """Sort places by what a person has to see first."""
     keys = []
@@ -216,7 +216,9 @@ def ranking(
 class _Chosen:
     """What is shown so far."""
 
-    def __init__(self, around: Surroundings, shortlist: Shortlist, limit: int) -> None:
+    def __init__(
+        self, around: NeighbourhoodWalk, shortlist: Shortlist, limit: int
+    ) -> None:
         self._around = around
         self._shortlist = shortlist
         self._limit = limit
@@ -258,7 +260,7 @@ class _Chosen:
 
 
 def choosing(
-    around: Surroundings,
+    around: NeighbourhoodWalk,
     shortlist: Shortlist,
     found: dict[int, Standing],
     limit: int,
@@ -282,7 +284,7 @@ def choosing(
 
 
 @frozen
-class LeftOut:
+class FoldedNodes:
     """What is not shown at one that is: counts by kind.
 
     Attributes:
@@ -294,8 +296,8 @@ class LeftOut:
 
 
 def folding(
-    around: Surroundings, shown: Collection[int], found: dict[int, Standing]
-) -> Steps[dict[tuple[int, bool], LeftOut]]:
+    around: NeighbourhoodWalk, shown: Collection[int], found: dict[int, Standing]
+) -> Steps[dict[tuple[int, bool], FoldedNodes]]:
     """Count each place that is not shown at the nearest one on its way that is.
 
     Returns:
@@ -321,4 +323,4 @@ def folding(
         of[around.kind_at(place) if place in several else kind(nodes[place])] += 1
         if place in found and found[place].rank == USED:
             used[at] += 1
-    return {at: LeftOut(by_kind, used[at]) for at, by_kind in counts.items()}
+    return {at: FoldedNodes(by_kind, used[at]) for at, by_kind in counts.items()}

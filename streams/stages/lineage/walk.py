@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 STEP: Final = 63  # a mask: names met between two yields
 
 
-class Surroundings:
+class NeighbourhoodWalk:
     """What was met around a node.
 
     Attributes:
@@ -156,7 +156,9 @@ class Surroundings:
         self.via[place] = min(self.via[place], other, key=self.called)
 
 
-def walking(registry: Registry, asked: Identifier, start: int) -> Steps[Surroundings]:
+def walking(
+    registry: Registry, asked: Identifier, start: int
+) -> Steps[NeighbourhoodWalk]:
     """Walk all that a node hangs on, and all that hangs on it.
 
     Args:
@@ -164,7 +166,7 @@ def walking(registry: Registry, asked: Identifier, start: int) -> Steps[Surround
         asked: the name by which it is asked about.
         start: number of that name.
     """
-    around = Surroundings(registry, asked, start)
+    around = NeighbourhoodWalk(registry, asked, start)
     yield from around.walk(above, -1)
     around.above = len(around) - 1
     yield from around.walk(below, 1)
