@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from attrs import define, field
+from attrs import define, field, fields
 
 from agents_registry.facts import Edge
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
+from streams.model.findings import Finding
 from streams.model.times import parse_time
 from streams.services.backtest_report import LivingHit, RuleReport, reported
 from streams.stages.containment.containment import Containment
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from agents_registry.identifiers import NodeClass
-    from streams.model.findings import Finding
     from streams.stages.containment.decision import ContainmentDecision
     from streams.stages.containment.rules import ContainmentRule
 
@@ -34,7 +34,8 @@ PAGE: Final = 1000
 MOST_ASKED: Final = 100  # names below one that would be contained
 _SAID: Final[dict[str, Any]] = {"authority": "server", "version": 1, "received_at": 1}
 _TIMES: Final = ("first_seen", "last_seen", "cause_at")
-_OF_LIST: Final = ("open", "changed", "silenced")
+# What a list says beside the finding itself is left out, also that of a newer server.
+_OF_FINDING: Final = frozenset(each.name for each in fields(Finding))
 
 
 class Asking(Protocol):
@@ -131,7 +132,7 @@ class ToldFindings:
 
 
 def _read(plain: dict[str, Any]) -> Finding:
-    values = {name: value for name, value in plain.items() if name not in _OF_LIST}
+    values = {name: value for name, value in plain.items() if name in _OF_FINDING}
     for name in _TIMES:
         values[name] = parse_time(values[name])
     return saved_episodes.from_plain(values)
