@@ -96,7 +96,8 @@ node: install ## Fetch the packages that guards/typescript is built and tested w
 			ci --ignore-scripts --no-audit --no-fund --loglevel=error \
 		&& cp package-lock.json built.json; }
 
-# Half as many random worlds as by hand; `make test-long` tries ten times as many.
+# Half as many random worlds as by hand; `make test-long` tries ten times as many, and
+# gives each test five times as long.
 test: install kafka ## Run the default tests: minutes on two cores
 	@$(COMPILE)
 	RESCIND_EXAMPLES=500 $(PYTEST)
@@ -107,7 +108,7 @@ test-planted: install kafka ## Plant bugs; the tests of their areas must catch e
 
 test-long: install kafka go node ## Run what kills and cuts, and 5,000 random worlds
 	@$(COMPILE)
-	RESCIND_EXAMPLES=5000 $(PYTEST) -m "(long or worlds) and $(NOT_HERE)"
+	RESCIND_EXAMPLES=5000 $(PYTEST) --timeout=300 -m "(long or worlds) and $(NOT_HERE)"
 
 # The default tests once more, and the processes that they start, under the tracer; it
 # makes random worlds three times as long, which are left out.

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import PolicyViolationError
 
 from agents_registry.identifiers import VOCABULARY, Identifier
@@ -46,7 +45,7 @@ from tests.integration.kafka_guards import (
     writing,
 )
 from tests.integration.serving import created_key, deleted_key, until, used_key
-from tests.integration.test_kafka_topics import administer, put
+from tests.integration.test_kafka_topics import administer, configure, put
 from tests.integration.working import (
     Pipeline,
     decoded,
@@ -214,13 +213,7 @@ async def test_an_upgraded_worker_reads_what_its_elder_passed_over(
 async def lose_head(kafka: KafkaSettings, number: int, before: int) -> None:
     """Delete the first records, which takes a topic that is not compacted."""
     name = kafka.topic("facts")
-
-    async def cleanup(policy: str) -> None:
-        configs = {"cleanup.policy": policy}
-        resource = ConfigResource(ConfigResourceType.TOPIC, name, configs=configs)
-        await administer(kafka, "alter_configs", [resource])
-
-    await cleanup("delete")
+    await configure(kafka, "facts", cleanup_policy="delete")
     head = {TopicPartition(name, number): RecordsToDelete(before_offset=before)}
 
     async def deleted() -> bool:
@@ -231,7 +224,7 @@ async def lose_head(kafka: KafkaSettings, number: int, before: int) -> None:
         return True
 
     await until(deleted)
-    await cleanup("compact")
+    await configure(kafka, "facts", cleanup_policy="compact")
 
 
 async def answer(run: Pipeline) -> int:
@@ -401,11 +394,7 @@ async def test_a_produce_that_fails_ends_the_worker_without_commit(
     kafka = settings_of(await start_kafka())
     await lay_out(kafka)
     run = Run(8002, tmp_path, kafka)
-    topic = kafka.topic("invalidations")
-    tiny = ConfigResource(
-        ConfigResourceType.TOPIC, topic, configs={"max.message.bytes": "64"}
-    )
-    await administer(kafka, "alter_configs", [tiny])
+    await configure(kafka, "invalidations", max_message_bytes="64")
     async with run.ingress() as ingress:
         async with run.worker(ends_with=(70,)) as worker:
             await run.send(ingress.url)

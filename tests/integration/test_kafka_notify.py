@@ -12,7 +12,6 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
 from streams.apps.builders.access import ConfigurationError
@@ -38,7 +37,7 @@ from tests.integration.notifying import (
 )
 from tests.integration.serving import DEADLINE, receiving, until, values, webhook
 from tests.integration.test_kafka_acls import add
-from tests.integration.test_kafka_topics import administer
+from tests.integration.test_kafka_topics import configure
 from tests.integration.working import decoded, lay_out, records, task_of
 from tests.scraped import check_scrape
 
@@ -431,10 +430,7 @@ async def test_a_dead_letter_that_is_refused_ends_the_process(
     """Where the dead letter cannot be written, its finding is not committed."""
     kafka = kafka_settings
     await lay_out(kafka)
-    dlq = ConfigResource(
-        ConfigResourceType.TOPIC, kafka.topic("dlq"), {"max.message.bytes": "40"}
-    )
-    await administer(kafka, "alter_configs", [dlq])
+    await configure(kafka, "dlq", max_message_bytes="40")
     await spoil(kafka)
     async with child(kafka, tmp_path / "n", "http://127.0.0.1:9/") as process:
         await asyncio.to_thread(process.join, DEADLINE)

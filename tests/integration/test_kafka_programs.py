@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from streams.apps.ingress import receive
 from streams.engines.kafka.records.codec import partition_of
 from streams.settings.server import Settings
 from tests.integration.notifying import program, webhook_at
 from tests.integration.serving import created_key, deleted_key, until, values
-from tests.integration.test_kafka_topics import administer
+from tests.integration.test_kafka_topics import administer, configure
 from tests.integration.working import lay_out, records, task_of
 
 if TYPE_CHECKING:
@@ -72,12 +71,7 @@ async def test_a_refused_produce_ends_the_worker_with_70(
     """What was not acked is not committed."""
     kafka = kafka_settings
     await lay_out(kafka)
-    topic = ConfigResource(
-        ConfigResourceType.TOPIC,
-        kafka.topic("invalidations"),
-        {"max.message.bytes": "40"},
-    )
-    await administer(kafka, "alter_configs", [topic])
+    await configure(kafka, "invalidations", max_message_bytes="40")
     settings = values(tmp_path)
     async with (
         task_of(

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 from aiokafka.admin import NewTopic
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
 from streams.engines.kafka.records.genesis import read_geneses
@@ -20,7 +19,7 @@ from tests.integration.serving import receiving, until
 from tests.integration.test_kafka_health import becomes
 from tests.integration.test_kafka_notify import Clock, notifying
 from tests.integration.test_kafka_pipeline import EVENTS
-from tests.integration.test_kafka_topics import administer
+from tests.integration.test_kafka_topics import administer, configure
 from tests.integration.working import lay_out, pipeline
 
 if TYPE_CHECKING:
@@ -32,13 +31,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 BODY = json.dumps({"Records": EVENTS}).encode()
-
-
-async def configure(kafka: KafkaSettings, name: str, **configs: str) -> None:
-    """Set configurations of a topic, and no others."""
-    values = {key.replace("_", "."): value for key, value in configs.items()}
-    resource = ConfigResource(ConfigResourceType.TOPIC, kafka.topic(name), values)
-    await administer(kafka, "alter_configs", [resource])
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,11 @@ from streams.engines.kafka.records import genesis
 from streams.engines.kafka.records.codec import Genesis, genesis_record, read_entry
 from streams.engines.kafka.records.genesis import read_geneses
 from streams.engines.kafka.topics import topics
-from streams.engines.kafka.topics.administration import shapes_of
+from streams.engines.kafka.topics.administration import (
+    configs_of,
+    connected,
+    shapes_of,
+)
 from streams.engines.kafka.topics.topics import (
     Kind,
     LayoutError,
@@ -49,6 +53,23 @@ async def administer(settings: KafkaSettings, call: str, *args: Any) -> Any:
         return await getattr(admin, call)(*args)
     finally:
         await admin.close()
+
+
+async def configure(settings: KafkaSettings, name: str, **configs: str) -> None:
+    """Set configurations of a topic, and no others, and wait until a broker has them.
+
+    The answer is the controller's: a broker learns of changes a little late.
+    """
+    topic = settings.topic(name)
+    wanted = {key.replace("_", "."): value for key, value in configs.items()}
+    resource = ConfigResource(ConfigResourceType.TOPIC, topic, wanted)
+    await administer(settings, "alter_configs", [resource])
+    async with asyncio.timeout(30), connected(settings) as admin:
+        while True:
+            found = await configs_of(admin, [topic])
+            if wanted.items() <= found[topic].own.items():
+                return
+            await asyncio.sleep(0.02)
 
 
 async def until_planned(settings: KafkaSettings, wanted: set[tuple[str, Kind]]) -> None:
@@ -269,9 +290,8 @@ async def test_apply_sets_configurations_back_and_keeps_the_operators_own(
     """What the layout names is set; what else stands on the topic stays."""
     await applied(kafka_settings)
     dlq = kafka_settings.topic("dlq")
-    own = {"retention.ms": "1000", "file.delete.delay.ms": "12345"}
-    resource = ConfigResource(ConfigResourceType.TOPIC, dlq, own)
-    await administer(kafka_settings, "alter_configs", [resource])
+    own = {"retention_ms": "1000", "file_delete_delay_ms": "12345"}
+    await configure(kafka_settings, "dlq", **own)
     await until_planned(kafka_settings, {(dlq, Kind.CONFIG)})
     await applied(kafka_settings)
     assert await plan(kafka_settings) == []
