@@ -46,6 +46,7 @@ def test_the_rules_are_those_of_our_own_cases() -> None:
     assert export() == written, "run .venv/bin/python -m tests.conformance.export"
 
 
+@pytest.mark.long
 async def test_the_recorded_cases_are_those_of_the_golden_suite() -> None:
     """The server is run again; what it makes of the events has not changed."""
     written = (FOLDER / "recorded.yaml").read_text("utf-8")

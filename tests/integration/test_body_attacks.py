@@ -79,6 +79,7 @@ async def to_events(server: Server, body: bytes, encoding: str) -> int:
     return status
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", OPEN)
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_nothing_is_unpacked_without_a_credential(

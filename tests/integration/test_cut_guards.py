@@ -96,6 +96,7 @@ async def campaigning(
         campaign.check()
 
 
+@pytest.mark.long
 async def test_every_guard_denies_within_a_lease_of_its_cut(tmp_path: Path) -> None:
     """In 20 runs of every kind; healed, each allows again."""
     async with campaigning(tmp_path, RUNS, LEASE, str(tmp_path)) as campaign:
@@ -116,6 +117,7 @@ async def test_every_guard_denies_in_a_hundred_runs_a_kind(tmp_path: Path) -> No
                 print(name, RUNS, "runs", flush=True)  # noqa: T201
 
 
+@pytest.mark.long
 async def test_a_lease_counted_from_the_answer_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

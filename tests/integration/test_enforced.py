@@ -17,7 +17,7 @@ pytestmark = [
 
 
 @pytest.mark.parametrize(
-    ("causes", "guards"), [(300, 3), pytest.param(625, 8, marks=pytest.mark.long)]
+    ("causes", "guards"), [(100, 3), pytest.param(625, 8, marks=pytest.mark.long)]
 )
 async def test_nothing_is_allowed_after_an_enforced_ack(
     causes: int, guards: int
@@ -39,6 +39,7 @@ async def test_nothing_is_allowed_in_a_million_pairs() -> None:
     assert tally.allowed == 0
 
 
+@pytest.mark.long
 async def test_guards_that_lose_a_cause_are_caught() -> None:
     """The pairs are really checked: one of these causes is lost, at two guards."""
     tally = await asyncio.to_thread(measured, 200, 2, "forgets")

@@ -43,6 +43,7 @@ async def ended(socket: aiohttp.ClientWebSocketResponse) -> bool:
     return True
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("before", [(), (HELLO,)], ids=["first", "later"])
 @pytest.mark.parametrize(
     "sent",

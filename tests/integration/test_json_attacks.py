@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from tests.integration.serving import Server
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(120)]
 
 SIZE: Final = 272 << 10  # bytes of a body; from 256 KiB on a process reads it
 HOLD: Final = 0.08  # seconds; the guard's lease is far longer

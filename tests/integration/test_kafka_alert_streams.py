@@ -23,6 +23,7 @@ REALMS = 10
 RUNS = 20
 
 
+@pytest.mark.long
 async def test_every_reuse_is_alerted_and_nothing_else(
     tmp_path: Path, kafka_settings: KafkaSettings
 ) -> None:

@@ -106,6 +106,7 @@ async def laid_out(kafka: KafkaSettings) -> None:
     await until(again)
 
 
+@pytest.mark.long
 async def test_a_checkpoint_of_another_log_is_dropped(
     tmp_path: Path, kafka_settings: KafkaSettings
 ) -> None:
@@ -177,6 +178,7 @@ async def test_a_checkpoint_that_cannot_be_right_is_dropped(
         assert await run.table(NOW) == await model(kafka_settings)
 
 
+@pytest.mark.long
 async def test_an_upgraded_worker_reads_what_its_elder_passed_over(
     tmp_path: Path, kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -524,6 +524,7 @@ async def test_another_process_takes_over(
     assert first_messages() == set(got)
 
 
+@pytest.mark.long
 async def test_the_listed_rights_are_enough(
     tmp_path: Path, start_kafka: StartKafka
 ) -> None:

@@ -62,6 +62,7 @@ async def test_events_become_a_table_invalidations_and_findings(
     ]
 
 
+@pytest.mark.long
 async def test_a_worker_goes_on_with_and_without_its_files(
     tmp_path: Path, kafka_settings: KafkaSettings
 ) -> None:

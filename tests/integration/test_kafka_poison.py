@@ -169,6 +169,7 @@ async def test_each_bad_record_of_facts_and_access_is_one_dead_letter(
     assert KEY in json.dumps(rows)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("stage", "data"), [("registry", "cold"), ("sentinel", "")])
 async def test_a_crash_between_ack_and_commit_writes_no_second_dead_letter(
     tmp_path: Path, kafka_settings: KafkaSettings, stage: str, data: str
@@ -320,6 +321,7 @@ async def chained(run: Pipeline, number: int) -> None:
     await until(lambda: audit.progress.positions.get(number, 0) >= end)
 
 
+@pytest.mark.long
 async def test_what_cannot_be_read_in_heads_ends_no_worker(
     tmp_path: Path, kafka_settings: KafkaSettings
 ) -> None:

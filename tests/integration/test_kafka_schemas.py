@@ -102,6 +102,7 @@ async def test_records_carry_the_ids_of_the_registry(
             assert ids <= set(api.schemas)
 
 
+@pytest.mark.long
 async def test_a_newer_writers_schema_is_asked_for_before_it_counts_as_poison(
     tmp_path: Path, kafka_settings: KafkaSettings
 ) -> None:

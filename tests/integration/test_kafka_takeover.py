@@ -38,6 +38,7 @@ async def test_a_standby_publishes_what_a_killed_owner_did_not(
     assert await run.take_over("registry.published:1")
 
 
+@pytest.mark.long
 async def test_a_standby_that_is_behind_serves_nothing_until_it_is_not(
     tmp_path: Path, kafka: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -228,6 +228,7 @@ async def test_what_many_lines_cost_is_paid_in_a_thread(
     assert large is not threading.main_thread()
 
 
+@pytest.mark.long
 async def test_snapshots_are_made_in_bounded_pieces_off_the_loop_and_shared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,6 +256,7 @@ async def test_snapshots_are_made_in_bounded_pieces_off_the_loop_and_shared(
     assert all(name.startswith("feeder") for name in made)
 
 
+@pytest.mark.long
 async def test_a_piece_is_one_row_of_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -288,6 +290,7 @@ async def test_a_piece_is_one_row_of_the_file(
             assert {1} == set(rows)
 
 
+@pytest.mark.long
 async def test_subscribers_that_never_read_are_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

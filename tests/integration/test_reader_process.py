@@ -133,6 +133,7 @@ def test_every_source_can_be_handed_over(tmp_path: Path) -> None:
     assert all(pickle.dumps(each.make()) for each in sources.values())
 
 
+@pytest.mark.long
 async def test_large_documents_cost_no_lease(tmp_path: Path) -> None:
     """Senders who send one after the other, of what is most work to decode."""
     body = b'{"Records":[],"padding":[' + b",".join([b"{}"] * 2_500_000) + b"]}"

@@ -20,7 +20,7 @@ from tests.integration.test_access import context_of, secured, write
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(120)]
 
 MANY = 1000
 LEASE = 10.0  # both ends of all connections run in one loop, on a slow machine

@@ -284,6 +284,7 @@ CHANGES = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.right)
 def test_a_verifier_that_skips_a_check_is_found(
     change: Change, repository: Path

@@ -254,6 +254,7 @@ def change(name: str) -> Change:
 CHANGES = [change(name) for name in BUGS]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", BUGS)
 def test_a_wrong_line_is_caught(name: str, repository: Path) -> None:
     """The comparison finds a history in which it matters."""

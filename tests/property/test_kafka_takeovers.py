@@ -119,6 +119,7 @@ BUGS: dict[str, tuple[Any, str, Any]] = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("bug", BUGS)
 def test_a_planted_bug_shows(monkeypatch: pytest.MonkeyPatch, bug: str) -> None:
     """The comparison can fail."""

@@ -184,6 +184,7 @@ def ends_together(registry: Registry, name: Identifier) -> Steps[bool]:
     return node in (yield from sweep.ends())
 
 
+@pytest.mark.long
 @pytest.mark.no_cover
 @pytest.mark.parametrize("make", WORLDS, ids=lambda make: make.__name__)
 def test_a_walk_costs_as_much_as_it_touches(make: Callable[[int], World]) -> None:

@@ -206,6 +206,7 @@ def many_facts(count: int) -> tuple[list[Fact], list[Fact]]:
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("shape", "count"), [(many_owners, 30), (many_children, 20_000), (many_facts, 8000)]
 )
