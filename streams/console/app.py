@@ -16,9 +16,10 @@ from attrs import define, field
 from streams.console import csrf, headers
 from streams.console.api import ApiProblem
 from streams.console.asked import Asked, read
+from streams.console.downloads import saved, sent
 from streams.console.frame import EXPORT, FRAGMENT, LIVE, TOLD, Frame
 from streams.console.login import LoginAttempts, holder_of_token, local
-from streams.console.page import ActResult, Exported, Rendered
+from streams.console.page import ActResult, Rendered, Streamed
 from streams.console.templates import BASE, url
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from streams.console.sessions import ConsoleSession, ConsoleSessions, Holder
     from streams.process.aside import Aside
 
-    Work = Callable[[Asked], Awaitable[web.Response]]
+    Answer = web.Response | Streamed
+    Work = Callable[[Asked], Awaitable[Answer]]
 
 SEE_OTHER: Final = 303
 log = structlog.get_logger()
@@ -98,11 +100,14 @@ class Console:
     def _handler(self, work: Work) -> Any:
         async def handle(request: web.Request) -> web.StreamResponse:
             asked = await read(request, secure=self.secure)
-            return await self.aside(functools.partial(self._done, work, asked))
+            done = await self.aside(functools.partial(self._done, work, asked))
+            if isinstance(done, Streamed):
+                return await sent(request, done, self.aside)
+            return done
 
         return handle
 
-    async def _done(self, work: Work, asked: Asked) -> web.Response:
+    async def _done(self, work: Work, asked: Asked) -> Answer:
         try:
             return await work(asked)
         except Exception:  # boundary: one bad request must not end the server
@@ -125,7 +130,7 @@ class Console:
 
     # ------------------------------------------------------------------ pages
 
-    async def _page(self, kind: PageKind, asked: Asked) -> web.Response:
+    async def _page(self, kind: PageKind, asked: Asked) -> Answer:
         session = self._session(asked)
         if session is None:
             return self._to_login(asked)
@@ -140,7 +145,7 @@ class Console:
 
     async def _export(
         self, kind: PageKind, asked: Asked, session: ConsoleSession, api: Api
-    ) -> web.Response:
+    ) -> Answer:
         export = kind.exports.get(asked.query[EXPORT])
         if export is None:
             return await self._nothing(asked)
@@ -150,7 +155,7 @@ class Console:
         if isinstance(made, Rendered):
             status, body = self.frame.page(kind, asked, session, made)
             return _html(body, status)
-        return _saved(made)
+        return made if isinstance(made, Streamed) else saved(made)
 
     async def _act(self, kind: PageKind, asked: Asked) -> web.Response:
         session = self._session(asked)
@@ -330,12 +335,3 @@ def _html(body: bytes, status: int) -> web.Response:
 def _to(where: str) -> web.Response:
     given = {**headers.PRIVATE, "Location": where}
     return web.Response(status=SEE_OTHER, headers=given)
-
-
-def _saved(made: Exported) -> web.Response:
-    given = {
-        **headers.SAVED,
-        "Content-Type": made.media_type,
-        "Content-Disposition": f'attachment; filename="{made.filename}"',
-    }
-    return web.Response(body=made.body, headers=given)

@@ -6,18 +6,20 @@ is the whole state of a page, so that it can be sent to somebody else.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from attrs import Factory, frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
     from streams.console.api import Api
 
     Form = Mapping[str, str]
 
 ADMIN = "admin"
+_PLACE = re.compile("[0-9]{1,18}")
 
 
 @frozen
@@ -62,6 +64,11 @@ class PageRequest:
     now: int
     person: Person
 
+    def place(self, name: str = "after") -> int:
+        """Place in a list that the URL names; 0 where it names none."""
+        text = self.query.get(name, "")
+        return int(text) if _PLACE.fullmatch(text) else 0
+
 
 @frozen
 class Rendered:
@@ -101,6 +108,19 @@ class Exported:
     body: bytes
 
 
+@frozen
+class Streamed:
+    """A file to save that is made while it is sent, so that it never is in memory.
+
+    Attributes:
+        parts: of its bytes; each takes a few milliseconds to be made.
+    """
+
+    filename: str
+    media_type: str
+    parts: AsyncGenerator[bytes, None]
+
+
 @frozen(kw_only=True)
 class PageKind:
     """A page as the catalogue lists it.
@@ -121,7 +141,7 @@ class PageKind:
     acts: Mapping[
         str, Callable[[PageRequest, Form], Awaitable[ActResult | Rendered]]
     ] = Factory(dict)
-    exports: Mapping[str, Callable[[PageRequest], Awaitable[Exported | Rendered]]] = (
-        Factory(dict)
-    )
+    exports: Mapping[
+        str, Callable[[PageRequest], Awaitable[Exported | Streamed | Rendered]]
+    ] = Factory(dict)
     watches: bool = False

@@ -28,13 +28,20 @@ class DeadLetterPages:
         app.router.add_get("/v1/dlq", self.list)
 
     async def list(self, request: web.Request) -> web.Response:
-        """List dead letters by their last change; ``?after=`` continues a list."""
+        """List dead letters by their last change; ``?after=`` continues a list.
+
+        With ``?before=`` those below an offset, the newest first.
+        """
         self._tokens.holder(request, "viewer")
-        after = number_of(request, "after", -1)
-        letters = await self._letters.page(after, limit_of(request))
+        after, limit = number_of(request, "after", -1), limit_of(request)
+        if "before" in request.query:
+            before = number_of(request, "before", 0)
+            letters = await self._letters.newest(before, limit)
+        else:
+            letters = await self._letters.page(after, limit)
         shown = [
             letter | {name: rfc3339(letter[name]) for name in ("at", "last_at")}
             for letter in letters
         ]
-        last = shown[-1]["offset"] if shown else after
+        last = max((letter["offset"] for letter in shown), default=after)
         return json_answer({"dead_letters": shown, "after": last})

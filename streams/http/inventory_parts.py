@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import http
+import itertools
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,10 +13,11 @@ from attrs import define
 
 from enforcement.turns import in_turns
 from streams.http.problems import ProblemError, unreadable
-from streams.http.query_values import number_of
+from streams.http.query_values import limit_of, number_of
+from streams.http.table_answers import undeclared_as_plain
 from streams.http.table_questions import TableQuestions
 from streams.model.times import duration
-from streams.process.aside import walked
+from streams.process.aside import collected, walked
 from streams.services.inventory_rows import (
     ALLOWED,
     DENIED,
@@ -47,7 +49,9 @@ class InventoryParts(TableQuestions):
 
     def add_to(self, app: web.Application) -> None:
         """Add the route."""
-        app.router.add_get("/v1/inventory/{list}", self.part, allow_head=False)
+        add = app.router.add_get
+        add("/v1/inventory/undeclared", self.undeclared, allow_head=False)
+        add("/v1/inventory/{list}", self.part, allow_head=False)
 
     async def part(self, request: web.Request) -> web.Response:
         """Return some rows of a list, and behind what the next part comes."""
@@ -63,6 +67,22 @@ class InventoryParts(TableQuestions):
             part = _soonest if wanted.list == EXPIRING else _behind
             told = {"list": wanted.list, "names": len(table.registry.lineage)}
             return told | await part(rows, after, limit) | {"as_of": table.as_of}
+
+        return await self._ask(request, looked)
+
+    async def undeclared(self, request: web.Request) -> web.Response:
+        """List what is in use and was not declared; null where others know it."""
+        self._let_in(request)
+        limit = limit_of(request)
+
+        async def looked(table: Table) -> dict[str, Any]:
+            shown = self._tables.undeclared(request.query.get("realm"))
+            found = () if shown is None else undeclared_as_plain(shown)
+            rows = await collected(itertools.islice(found, limit))
+            return {
+                "undeclared": None if shown is None else rows,
+                "as_of": table.as_of,
+            }
 
         return await self._ask(request, looked)
 

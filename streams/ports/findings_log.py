@@ -96,6 +96,18 @@ class DeadLetterLog(Protocol):
         """
         ...
 
+    async def newest(self, before: int, limit: int) -> Sequence[dict[str, Any]]:
+        """List letters by their last change, the newest first, as `page` has them.
+
+        Args:
+            before: offset that all of them lie below.
+            limit: most letters.
+
+        Raises:
+            BehindError: not all is read that was written by now.
+        """
+        ...
+
 
 class AuditChain(Protocol):
     """The audit chains, for whoever keeps or verifies them."""

@@ -55,7 +55,7 @@ class HeadKey:
 
     def sign(self, head: Head) -> str:
         """Head as a compact JWS."""
-        headers = {"typ": TYPE, "kid": self._kid()}
+        headers = {"typ": TYPE, "kid": thumbprint(self.private.public_key())}
         return _JWS.encode(orjson.dumps(asdict(head)), self.private, "EdDSA", headers)
 
     def public_pem(self) -> str:
@@ -65,11 +65,12 @@ class HeadKey:
             Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
         ).decode()
 
-    def _kid(self) -> str:
-        """Thumbprint of the public key (RFC 8037 appendix A.3)."""
-        x = base64url_encode(self.private.public_key().public_bytes_raw()).decode()
-        members = {"crv": "Ed25519", "kty": "OKP", "x": x}
-        return base64url_encode(hashlib.sha256(orjson.dumps(members)).digest()).decode()
+
+def thumbprint(key: Ed25519PublicKey) -> str:
+    """Thumbprint of a public key (RFC 8037 appendix A.3)."""
+    x = base64url_encode(key.public_bytes_raw()).decode()
+    members = {"crv": "Ed25519", "kty": "OKP", "x": x}
+    return base64url_encode(hashlib.sha256(orjson.dumps(members)).digest()).decode()
 
 
 def public_key(pem: bytes) -> Ed25519PublicKey:

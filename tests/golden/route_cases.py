@@ -123,6 +123,13 @@ QUESTIONS: Final = (
     get("inventory/owners", "inventory/{list}", differs=OWN | PARTS),
     get("inventory/expiring?within=90d&state=allowed", "inventory/{list}"),
     get("inventory/none", "inventory/{list}", status=404),
+    get("inventory/undeclared?limit=9", "inventory/undeclared"),
+    get(
+        "insights/denials?hours=2&step=2",
+        "insights/denials",
+        differs=OWN | MADE | {"kept_since", "denials"},
+    ),
+    get("insights/denials?hours=0", "insights/denials", status=422),
     get("inventory/owned", "inventory/{list}", status=422),
     get("inventory/all?after=1.0", "inventory/{list}", status=409),
     get("table?now=1800000000000000000", "table"),
@@ -162,6 +169,8 @@ QUESTIONS: Final = (
     ),
     get("revocations?state=odd", "revocations", status=422),
     get("dlq"),
+    get("dlq?before=9&limit=1", "dlq", differs=OWN | {"after", "dead_letters"}),
+    get("dlq?before=x", "dlq", status=422),
     # Entries name their log, and are hashed with it.
     get("audit?limit=5", "audit", differs=frozenset({"lines", "after"})),
     get("audit?limit=none", "audit", status=422),

@@ -16,6 +16,7 @@ from streams.engines.embedded.tables import StageTables
 from streams.http.alert_metrics import AlertMetrics
 from streams.http.containment_metrics import ContainmentMetrics
 from streams.http.dead_letters import DeadLetterPages
+from streams.http.denials import DenialPages
 from streams.http.events import Events
 from streams.http.findings import FindingPages
 from streams.http.guards import Guards
@@ -80,6 +81,7 @@ def embedded_pages(
         Lineages(tokens, tables, speakers.clock, secrets, aside, in_logs, uses=uses),
         Uses(tokens, tables.uses, secrets, aside),
         InventoryParts(tokens, tables, speakers.clock, secrets, aside, in_logs),
+        DenialPages(tokens, served, about.clock),
         Insights(
             tokens,
             StoredCounts(store, settings.realm),

@@ -18,6 +18,7 @@ from streams.engines.kafka.clock.cluster_clock import faults, offset_seconds
 from streams.engines.kafka.tables import OwnTables
 from streams.http.audit import AuditPages
 from streams.http.closure_metrics import ClosureMetrics, findings_of
+from streams.http.denials import DenialPages
 from streams.http.guards import Guards
 from streams.http.inventory_parts import InventoryParts
 from streams.http.last_uses import FleetUses, OwnUses, UsesPage
@@ -106,6 +107,7 @@ def worker_pages(  # noqa: PLR0913 - each by name
     tokens, realm, secrets = entry.tokens, settings.realm, secret_names(settings)
     own = worker_enforcement(process, realm, kafka.partitions, clock)
     Guards(tokens, own, boottime).add_to(app)
+    DenialPages(tokens, own, clock).add_to(app)
     Revocations(tokens, own, boottime, clock).add_to(app)
     tables = OwnTables(process, realm, vocabulary)
     Queries(tokens, tables, clock, secrets).add_to(app)

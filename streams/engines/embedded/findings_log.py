@@ -65,6 +65,15 @@ class StoredDeadLetters:
         rows = await self._store.read(query, after, limit)
         return [row_as_plain(row) for row in rows]
 
+    async def newest(self, before: int, limit: int) -> list[dict[str, Any]]:
+        """List letters before an offset, the newest first."""
+        query = (
+            f"SELECT {', '.join(NAMES)} FROM dlq"  # noqa: S608 - constant names
+            " WHERE offset < ? ORDER BY offset DESC LIMIT ?"
+        )
+        rows = await self._store.read(query, before, limit)
+        return [row_as_plain(row) for row in rows]
+
 
 def _listed(changed: int, body: bytes) -> ListedFinding:
     episode = orjson.loads(body)

@@ -92,6 +92,16 @@ class FollowedDeadLetters(LogView):
         self._forget()
         return [row.kept for row in self._rows.after(after, limit)]
 
+    async def newest(self, before: int, limit: int) -> Sequence[dict[str, Any]]:
+        """List letters before an offset; see `DeadLetterLog.newest`.
+
+        Raises:
+            BehindError: not all is read that was written by now.
+        """
+        await self.catch_up()
+        self._forget()
+        return [row.kept for row in self._rows.before(before, limit)]
+
 
 def _fold(record: Any, letter: Mapping[str, Any]) -> Hashable:
     """Key of the row that a letter belongs to."""
