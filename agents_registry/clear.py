@@ -21,6 +21,7 @@ from agents_registry.clearance import (
 from agents_registry.limits import is_declared, is_young, within
 from agents_registry.lineage import KNOWN, NONE
 from agents_registry.presentation import FoundNodes, Presented
+from agents_registry.scope import covers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 note: Final = vars(Presented)["found"].__set__  # a third of what setattr takes
 _TUPLES: Final = {tuple}
+_ALONE: Final = CURRENT | UNDATED  # of a name that is presented without anything else
 
 
 def lives(
@@ -72,6 +74,28 @@ def lives(
         return False  # no fact names it, or nobody asked about it yet
 
 
+def text_lives(registry: Registry, text: str, now: int, scope: str | None) -> bool:
+    """Whether `lives` holds of what is presented as one text, ``kind:value``.
+
+    False means "read it, and look closely".
+    """
+    names, clearance = registry.lineage.names, registry.clearance
+    node = names.texts.get(text)
+    if node is None:
+        node = names.find_text(text)
+    if not 0 <= node < len(clearance.values):
+        return False
+    bits = clearance.values[node]
+    return (
+        bits > now | FINE
+        and bits & _ALONE == clearance.current
+        and now >= clearance.since
+        and (
+            scope is None or not bits & SCOPES_ABOVE or _cover(registry, (node,), scope)
+        )
+    )
+
+
 def _are_young(
     registry: Registry, presented: Presented, nodes: tuple[int, ...]
 ) -> bool:
@@ -86,6 +110,12 @@ def _cover(registry: Registry, nodes: tuple[int, ...], scope: str) -> bool:
     clearance = registry.clearance
     for node in nodes:
         if clearance.values[node] & SCOPES_ABOVE:
+            place = clearance.sets[node]
+            if place:
+                declared = clearance.declared[place]
+                if scope not in declared and not covers(declared, scope):
+                    return False
+                continue
             start = clearance.nearest[node]
             if start < 0:
                 if not is_declared(registry, ~start, scope):

@@ -40,7 +40,7 @@ from agents_registry.answers import KeptAnswers
 from agents_registry.lineage import UNKNOWN_TIME
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from agents_registry.lineage import Lineage
 
@@ -61,6 +61,7 @@ LOOKS_OF_A_FACT: Final = 128  # what each one adds to the looks that are left
 MOST_LOOKS: Final = 4 * UNDONE_AT_ONCE  # left; so a hundred facts take 5 ms at most
 MOST_COVERED: Final = 1 << 20  # bytes of covered scopes, whose texts callers choose
 OF_A_SCOPE: Final = 128  # bytes, without its text
+MOST_SETS: Final = 1 << 16  # of scopes, told apart; further ones are looked up
 PORTION: Final = 1 << 17  # names that room is made for at once, in less than 1 ms
 
 
@@ -73,6 +74,9 @@ class Clearance:
         nearest: by node, the one from which on scopes are declared in the closure;
             its number inverted, where that one alone declares all, and these are few.
         covered: by node of `nearest`, scopes that are covered from it upwards.
+        sets: by node, the place in `declared` of all that is declared above; 0 where it
+            has none.
+        declared: sets of scopes, each once.
         token: stands for the table, and does not keep it.
         generation: the one whose values count.
         current: it, of a node that is known.
@@ -86,6 +90,9 @@ class Clearance:
         self.marks = array("q")
         self.nearest = array("i")
         self.covered: dict[int, set[str]] = {}
+        self.sets = array("i")
+        self.declared: list[tuple[str, ...]] = [()]
+        self._places: dict[tuple[str, ...], int] = {}
         self.token = object()
         self.generation = 1
         self.current = NAMED | 1
@@ -131,6 +138,22 @@ class Clearance:
             else:
                 until = min(until, expires[node])
         return since, until
+
+    def declare(self, names: Iterable[int], scopes: Sequence[tuple[str, ...]]) -> None:
+        """Note what one node declares, for the names that nothing else limits.
+
+        Args:
+            names: of one node; there is room for them.
+            scopes: the statements; several are looked up where they stand.
+        """
+        place = 0
+        if len(scopes) == 1:
+            place = self._places.get(scopes[0], 0)
+            if not place and len(self._places) < MOST_SETS:
+                place = self._places[scopes[0]] = len(self.declared)
+                self.declared.append(scopes[0])
+        for name in names:
+            self.sets[name] = place
 
     def cover(self, node: int, scope: str) -> None:
         """Keep that a scope is covered from a node on, which has a value."""
@@ -203,6 +226,7 @@ class Clearance:
         self.answers.drop()
         self._uncover()
         self._is_blank = True
+        self.declared, self._places = [()], {}
         self.generation += 1
         if self.generation > GENERATION:
             self.generation = 1

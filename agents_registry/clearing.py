@@ -255,11 +255,14 @@ class _Clearing:
                 marks[name] = mark
         if nearest:
             bits |= SCOPES_ABOVE
-            column = self._clearance.nearest
+            column, sets = self._clearance.nearest, self._clearance.sets
             yield from self._room(column)
+            yield from self._room(sets)
             begin = next(iter(nearest)) if len(nearest) == 1 else names[0]
             for name in names:
                 column[name] = begin
+            alone = self._registry.scopes.of(~begin) if begin < 0 else ()
+            self._clearance.declare(names, alone)
         return bits
 
     def _declaring(self, node: _Class, above: set[int]) -> set[int]:

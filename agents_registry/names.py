@@ -20,7 +20,7 @@ from io import BytesIO
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from agents_registry.identifiers import Identifier
+from agents_registry.identifiers import MAX_VALUE_BYTES, Identifier
 from agents_registry.steps import restless
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ ABSENT: Final = -1
 BLOCK: Final = 64
 MOST: Final = 255  # names in a segment: a byte tells them apart
 SPARSEST: Final = 32  # names that a segment has on average, at least
+MOST_TEXTS: Final = 4096  # that were found: who presents one mostly does again
 RECENT: Final = 1024  # names that the facts of the same credential soon name again
 HIGHEST: Final = 56  # of the bits of a hash, the first of its highest byte
 _BYTE: Final = 0xFF
@@ -67,7 +68,12 @@ class _Segment(NamedTuple):
 
 
 class NameTable:
-    """Interned identifiers: numbers by name, and names by number."""
+    """Interned identifiers: numbers by name, and names by number.
+
+    Attributes:
+        recent: numbers of names that facts named last.
+        texts: numbers of texts that were found last.
+    """
 
     def __init__(self, hashed: Callable[[bytes], int] = hash) -> None:
         """Start with none.
@@ -84,12 +90,13 @@ class NameTable:
         self._mask = 0
         self._crowded: dict[bytes, int] = {}  # names without a place
         self.recent: dict[Identifier, int] = {}
+        self.texts: dict[str, int] = {}
 
     def __len__(self) -> int:
         """Return how many there are."""
         return len(self._starts)
 
-    def find(self, identifier: Identifier) -> int:
+    def find(self, identifier: tuple[str, str]) -> int:
         """Return the number of an identifier, ABSENT where it was not interned."""
         kind, value = identifier
         ending = self._endings.get(kind)
@@ -112,6 +119,19 @@ class NameTable:
                     return number
             at = nexts[at]
         return self._crowded.get(name, ABSENT) if self._crowded else ABSENT
+
+    def find_text(self, text: str) -> int:
+        """Return the number of a ``kind:value``; ABSENT may also mean "read it"."""
+        kind, _, value = text.partition(":")
+        # Anything else than ASCII may be longer than it looks.
+        if not (kind and 0 < len(value) <= MAX_VALUE_BYTES and value.isascii()):
+            return ABSENT
+        number = self.find((kind, value))
+        if number != ABSENT:
+            if len(self.texts) >= MOST_TEXTS:
+                self.texts.clear()
+            self.texts[text] = number
+        return number
 
     def intern(self, identifier: Identifier) -> int:
         """Return the number of an identifier, the next one where it is new."""

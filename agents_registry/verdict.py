@@ -97,6 +97,17 @@ def judge(
     """
     if lives(registry, presented, now, scope):
         return LIVES
+    return judge_further(registry, presented, now, scope, policy)
+
+
+def judge_further(
+    registry: Registry,
+    presented: Presented,
+    now: int,
+    scope: str | None,
+    policy: Policy,
+) -> Judgement:
+    """Judge a presentation of which `lives` does not hold; see `judge`."""
     answer = registry.clearance.answers.find(_asked(presented, scope), now)
     if answer is not None and answer.settled is not None:
         return answer.settled

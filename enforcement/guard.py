@@ -17,8 +17,8 @@ import asyncio
 import secrets
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
-from agents_registry.clear import lives
-from agents_registry.verdict import DEFAULT_POLICY, Policy
+from agents_registry.clear import lives, text_lives
+from agents_registry.verdict import DEFAULT_POLICY, LIVES, Policy, judge_further
 from enforcement.clocks import boottime, wall
 from enforcement.conclusion import Conclusion
 from enforcement.feed import Feed
@@ -86,6 +86,7 @@ class AnyGuard(Conclusion, Generic[OfStanding, OfFeed]):
         standing.witness = self.time.witness
         # A method of an object is called in half the time that an object is.
         self._now = self.time.__call__
+        self._policy = policy
         self._tables = TableJudge(standing, self._now, policy)
         self.sessions = Sessions(
             standing, self._tables.judge, clock=clock, wall_clock=self.time
@@ -128,19 +129,21 @@ class AnyGuard(Conclusion, Generic[OfStanding, OfFeed]):
             ValueError: ``at_least`` is not a token.
         """
         mode, granted = self._routes[route]
-        read = read_presented(presented)
         standing, judged = self.standing, None
-        if read is not None:
-            table = standing.replica.registry
-            # What `TableJudge` and `_concluded` say of nearly all checks, in one call.
-            if (
-                at_least is None
-                and not standing.kept
-                and lives(table, read, self._now(), scope)
-                and self._clock() < standing.deadline  # last: see `_concluded`
-            ):
+        if at_least is None and not standing.kept:
+            # As `TableJudge` and `_concluded`; a text of what lives is not even read.
+            table, now = standing.replica.registry, self._now()
+            if type(presented) is str and text_lives(table, presented, now, scope):
+                judged = LIVES
+            elif (read := read_presented(presented)) is not None:
+                if lives(table, read, now, scope):
+                    judged = LIVES
+                else:
+                    judged = judge_further(table, read, now, scope, self._policy)
+            if judged is LIVES and self._clock() < standing.deadline:  # the clock last
                 self.counters.allowed += 1
                 return granted
+        elif (read := read_presented(presented)) is not None:
             judged = self._tables.judge(read, scope)
         return self._concluded(standing, judged, mode, granted, at_least)
 

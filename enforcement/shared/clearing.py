@@ -7,16 +7,23 @@ undoes it there while it is merged.
 from __future__ import annotations
 
 from array import array
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agents_registry.clearance import Clearance
 from enforcement.shared.layout import GENERATION, NAMES, SINCE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from agents_registry.lineage import Lineage
     from enforcement.shared.layout import SharedFile
+
+
+class NoSets:
+    """Tells of each node that declared scopes are to be looked up: see `Clearance`."""
+
+    def __getitem__(self, node: int) -> int:
+        return 0
 
 
 class SharedClearance(Clearance):
@@ -45,12 +52,17 @@ class SharedClearance(Clearance):
         self._words, self._known = file.words, columns["clear"]
         self.values, self.marks = columns["clear"], columns["marks"]
         self.nearest = columns["nearest"]
+        sets: Any = NoSets()  # others cannot read what a process keeps in its memory
+        self.sets = sets
         self._words[GENERATION], self._words[SINCE] = self.generation, self.since
 
     def growing(self, column: array[int]) -> Iterator[None]:  # noqa: ARG002
         """Need no room: the file has it."""
         self._is_blank = False
         yield from ()
+
+    def declare(self, names: Iterable[int], scopes: Sequence[tuple[str, ...]]) -> None:
+        """Keep nothing."""
 
     def name(self, node: int) -> None:
         """Note that a fact makes a node known; of a new one nothing is known yet."""

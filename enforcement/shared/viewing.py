@@ -21,6 +21,7 @@ from agents_registry.clearance import NAMED
 from agents_registry.identifiers import NodeClass
 from agents_registry.lineage import NONE, Lineage
 from agents_registry.registry import Registry
+from enforcement.shared.clearing import NoSets
 from enforcement.shared.finding import NameFinder
 from enforcement.shared.layout import (
     CHANGES,
@@ -254,6 +255,7 @@ class _Clearance:
         self.values, self.marks = columns["clear"], columns["marks"]
         self.nearest = columns["nearest"]
         self.covered: dict[int, set[str]] = {}  # stays empty, see `cover`
+        self.sets = NoSets()
         self.answers = _NoAnswers()
         self.token = object()
         self._words = file.words

@@ -198,6 +198,19 @@ BUGS = {
     "a scope that is not declared": Change(
         CLEAR, "if not is_declared(registry, ~start, scope):", "if False:"
     ),
+    "a scope that one set does not cover": Change(
+        CLEAR, "if scope not in declared and not covers(declared, scope):", "if False:"
+    ),
+    "a text of another generation": Change(
+        CLEAR, "and bits & _ALONE == clearance.current", ""
+    ),
+    "a text of what expired": Change(CLEAR, "bits > now | FINE\n        and ", ""),
+    "a text and its scope": Change(
+        CLEAR, "or _cover(registry, (node,), scope)", "or True"
+    ),
+    "a text, and a clock that goes back before a cause was over": Change(
+        CLEAR, "        and now >= clearance.since\n", ""
+    ),
     "scopes of which another one is covered": Change(
         CLEAR, "elif scope not in clearance.covered.get(start, ())", "elif False"
     ),
@@ -260,6 +273,7 @@ TOPICS = {
     "a scope of one of two declared sets": ("copies",),
     "a not_before above one of several": ("watermarks",),
     "label set": ("labels",),
+    "a text, and a clock that goes back before a cause was over": ("ends",),
     "the end of a cause": ("ends",),
     "the end of a cause, and a clock that goes back": ("ends",),
     "a clock that goes back before a cause was over": ("ends",),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from agents_registry.identifiers import Identifier
+from agents_registry.identifiers import MAX_VALUE_BYTES, Identifier
 from agents_registry.names import ABSENT, HIGHEST, MOST, SPARSEST, NameTable
 from tests.property.agreement import EXAMPLES, SEED
 
@@ -47,6 +47,12 @@ def test_names_are_numbered_as_by_a_dict(hashed: str) -> None:
     for step in range(STEPS):
         name = identifier(random)
         assert names.find(name) == numbers.get(name, ABSENT), (SEED, step, name)
+        for _ in range(2):
+            found = names.find_text(str(name))
+            assert found == numbers.get(name, ABSENT) or found == ABSENT
+            is_plain = name.value.isascii() and 0 < len(name.value) <= MAX_VALUE_BYTES
+            assert is_plain or found == ABSENT
+            assert not is_plain or found == numbers.get(name, ABSENT)
         if random.random() < 0.7:
             number = numbers.setdefault(name, len(numbers))
             assert names.intern(name) == number, (SEED, step, name)

@@ -6,21 +6,20 @@ from typing import Any
 
 import pytest
 
-from agents_registry.facts import Cause, Effect, Fact, Node, Renewal, to_plain
+from agents_registry.facts import (
+    Cause,
+    Effect,
+    Fact,
+    Node,
+    Renewal,
+    ScopeSet,
+    to_plain,
+)
 from agents_registry.identifiers import Identifier
 from agents_registry.life import Reason
 from agents_registry.registry import Registry
-from agents_registry.verdict import Judgement, judge
-from enforcement import (
-    Guard,
-    Lapse,
-    Mode,
-    Policy,
-    Presented,
-    Token,
-    Verdict,
-    judging,
-)
+from enforcement import Guard, Lapse, Mode, Policy, Presented, Token, Verdict
+from enforcement import guard as guards
 from enforcement.replica import GapError, GenesisError, Replica
 
 pytestmark = pytest.mark.unit
@@ -128,6 +127,47 @@ def test_allows_what_lives(serving: Guard) -> None:
 
     assert Verdict(allowed=True, reason=Reason.LIVES, mode=Mode.FAIL_CLOSED) == verdict
     assert serving.counters.allowed == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("vault.accessor:alive", Reason.LIVES),
+        ("vault.accessor:dead", Reason.REVOKED),
+        ("vault.accessor:strange", Reason.UNKNOWN_CREDENTIAL),
+        ("vault.other:alive", Reason.UNKNOWN_CREDENTIAL),
+        ("vault.accessor:\u00e9", Reason.LIVES),
+        ("vault.accessor:" + "a" * 257, Lapse.UNREADABLE),
+        ("vault.accessor:\udcff", Lapse.UNREADABLE),
+        ("vault.accessor:", Lapse.UNREADABLE),
+        (":alive", Lapse.UNREADABLE),
+        ("alive", Lapse.UNREADABLE),
+        ("", Lapse.UNREADABLE),
+    ],
+)
+def test_a_text_is_as_good_as_what_it_names(
+    guard: Guard, text: str, reason: Reason | Lapse
+) -> None:
+    """The first time, and once it was found."""
+    kind, _, value = text.partition(":")
+    fill(guard, Node(**SAID, node=Identifier("vault.accessor", "\u00e9")))
+    answer(guard)
+    named = [guard.check(text), guard.check(text), guard.check(Identifier(kind, value))]
+
+    assert [reason] * 2 == [verdict.reason for verdict in named[:2]]
+    if kind and reason is not Lapse.UNREADABLE:
+        assert named[0] == named[2]
+    assert guard.counters.allowed == (3 if reason is Reason.LIVES else 0)
+
+
+def test_a_text_has_no_more_scope_than_what_it_names(guard: Guard) -> None:
+    """A declared one is allowed, another one denied."""
+    fill(guard, ScopeSet(**SAID, node=ALIVE, scopes=("r|x", "r|a:*")))
+    answer(guard)
+    for _ in range(2):
+        for scope in ("r|x", "r|a:b", None, "s|y"):
+            assert guard.check(str(ALIVE), scope=scope).allowed
+        assert Reason.SCOPE is guard.check(str(ALIVE), scope="r|y").reason
 
 
 def test_denies_what_is_dead_and_says_why(serving: Guard) -> None:
@@ -321,18 +361,22 @@ def test_a_verdict_has_no_truth_value(serving: Guard) -> None:
         bool(serving.check(DEAD))
 
 
+@pytest.mark.parametrize("part", ["judge_further", "lives", "text_lives"])
 def test_a_pause_while_it_judges_counts(
-    serving: Guard, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    serving: Guard, clock: Clock, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     """A process may be stopped, or its machine sleep, in the middle of a check."""
+    quick = getattr(guards, part)
 
-    def slow(*told: Any, **named: Any) -> Judgement:
+    def slow(*told: Any) -> Any:
         clock.now += 3600 * SECOND
-        return judge(*told, **named)
+        return quick(*told)
 
-    monkeypatch.setattr(judging, "judge", slow)
+    presented = str(ALIVE) if part == "text_lives" else ALIVE
+    assert part == "judge_further" or serving.check(presented).allowed
+    monkeypatch.setattr(guards, part, slow)
     assert serving.standing.deadline > clock.now
-    verdict = serving.check(ALIVE)
+    verdict = serving.check(presented)
 
     assert (False, Lapse.NO_LEASE) == (verdict.allowed, verdict.reason)
 

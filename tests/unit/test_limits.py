@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
+import attrs
 import pytest
 
 from agents_registry import clearance
@@ -114,6 +115,33 @@ def test_what_one_node_declares_is_looked_at_each_time() -> None:
     assert not registry.clearance.covered
 
 
+def test_equal_sets_are_kept_once_and_no_more_than_some() -> None:
+    """Of further ones a check looks up what is declared; a generation begins anew."""
+    declared = [scopes(name(i), f"r|{i % 3}") for i in range(30)]
+    registry = table([*(Node(node=name(i), **SAID) for i in range(30)), *declared])
+    kept = registry.clearance
+    with patch.object(clearance, "MOST_SETS", 2):
+        for number in range(30):
+            node = name(number)
+            assert Reason.LIVES is asks(registry, f"r|{number % 3}", node)
+            assert Reason.SCOPE is asks(registry, f"r|{number % 3 + 1}", node)
+    assert [(), ("r|0",), ("r|1",)] == kept.declared
+    kept.begin()
+    assert [()] == kept.declared
+    assert Reason.LIVES is asks(registry, "r|2", name(2))
+    assert [(), ("r|2",)] == kept.declared
+
+
+def test_what_two_authorities_declare_of_one_node_is_looked_up() -> None:
+    """Both have to cover it."""
+    other = attrs.evolve(scopes(name(0), "r|x"), authority="b")
+    registry = table([*living(0), scopes(name(0), "r|x", "r|y"), other])
+
+    assert Reason.LIVES is asks(registry, "r|x")
+    assert Reason.SCOPE is asks(registry, "r|y")
+    assert [()] == registry.clearance.declared
+
+
 @pytest.mark.parametrize(
     "tied",
     [
@@ -125,7 +153,8 @@ def test_what_one_node_declares_is_looked_at_each_time() -> None:
 def test_who_declares_more_than_is_declared_elsewhere_has_no_more(tied: Fact) -> None:
     """What a name declares is all that counts only where nothing else does."""
     declared = scopes(name(0), "r|x", "r|y")
-    registry = table([tied, declared, scopes(name("top"), "r|x")])
+    known = Node(node=name(0), **SAID)
+    registry = table([known, tied, declared, scopes(name("top"), "r|x")])
 
     assert Reason.SCOPE is asks(registry, "r|y")
     assert Reason.LIVES is asks(registry, "r|x")
