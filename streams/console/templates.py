@@ -31,6 +31,11 @@ def url(path: str, *names: str, **query: object) -> str:
     return where + (f"?{urlencode(given)}" if given else "")
 
 
+def below(path: str, name: str) -> str:
+    """Address of one thing below ``/console``, as an act says where to go."""
+    return url(path, name).removeprefix(BASE)
+
+
 def environment(files: Mapping[str, ConsoleAsset]) -> jinja2.Environment:
     """Environment of all pages."""
 

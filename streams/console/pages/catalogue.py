@@ -6,14 +6,18 @@ from typing import Final
 
 from streams.console.pages import (
     actuators,
+    approvals,
     audit,
+    contain,
     credential,
     find,
+    findings,
     guards,
     insights,
     inventory,
     now,
     receivers,
+    revocations,
     sources,
 )
 
@@ -21,6 +25,12 @@ KINDS: Final = (
     now.KIND,
     find.KIND,
     credential.KIND,
+    findings.LIST,
+    findings.ONE,
+    revocations.LIST,
+    revocations.ONE,
+    contain.KIND,
+    approvals.KIND,
     inventory.KIND,
     guards.KIND,
     sources.KIND,

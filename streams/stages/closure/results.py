@@ -39,6 +39,8 @@ class Revocation:
         by: whoever ended it, where the order or the event names them.
         authority: whose word that is.
         reason: why, where that was said.
+        aspect: what a lift must name.
+        until: when it ends by itself; None: never.
     """
 
     offset: int
@@ -50,6 +52,8 @@ class Revocation:
     by: str | None = None  # earlier rows tell none of these
     reason: str | None = None
     authority: str | None = None
+    aspect: str = ""
+    until: int | None = None
 
 
 @frozen
@@ -79,6 +83,8 @@ def revocations(facts: Iterable[tuple[int, Fact]]) -> Iterator[Revocation]:
                 fact.actor,
                 fact.reason,
                 fact.authority,
+                fact.aspect,
+                fact.until,
             )
 
 
