@@ -12,7 +12,7 @@ import pytest
 
 from agents_registry.facts import SECOND
 from agents_registry.registry import Registry
-from streams.console.graph.layout import HEIGHT, ROW, WIDTH, laid_out
+from streams.console.graph.layout import FOLD, HEIGHT, WIDTH, laid_out
 from streams.console.graph.neighbourhood import Neighbourhood
 from streams.console.graph.rows import rows_of
 from streams.console.graph.states import LIVES, state_of
@@ -76,18 +76,19 @@ def read(random: Random) -> Neighbourhood:
 
 def overlaps(layout: Layout) -> bool:
     """Tell whether two boxes touch, with what stands below each, or one sticks out."""
-    columns: dict[int, list[int]] = {}
+    columns: dict[int, list[tuple[int, int]]] = {}
     for box in layout.boxes:
+        low = box.y + HEIGHT + (FOLD + 2 if [*box.node.left_out] else 0)
         if (
             not 0 <= box.x <= layout.width - WIDTH
-            or not 0 <= box.y <= layout.height - ROW
+            or not 0 <= box.y < low < layout.height
         ):
             return True
-        columns.setdefault(box.x, []).append(box.y)
+        columns.setdefault(box.x, []).append((box.y, low))
     return any(
-        below - above < ROW
+        low >= high
         for column in columns.values()
-        for above, below in itertools.pairwise(sorted(column))
+        for (_, low), (high, _) in itertools.pairwise(sorted(column))
     )
 
 
@@ -103,7 +104,6 @@ def test_boxes_never_touch_and_every_edge_has_two() -> None:
         assert ends <= boxes
         assert len(layout.lines) == len(shown.edges)
         assert layout == laid_out(shown)
-        assert HEIGHT < ROW
         children = [line.child for line in layout.lines if line.of_tree]
         assert len(layout.boxes) == 1 or children
 

@@ -2,9 +2,9 @@
 
 Each node but the one asked about hangs on one that leads to it, so that what is shown
 is a tree on either side of it, and a few more edges. A tree is laid out in one walk:
-leaves get one row after the other, and who has children stands in the middle of them.
-So no two boxes touch, no two lines of the tree cross, and the same answer always gives
-the same picture.
+leaves get one row after the other, and who has children stands beside the first one.
+So no two boxes touch, no two lines of the tree cross, the one that is asked about is in
+the first row, and the same answer always gives the same picture.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 WIDTH: Final = 216  # of a box
 HEIGHT: Final = 46
 COLUMN: Final = 272  # from one level to the next
-ROW: Final = 78  # below a box is room for what is left out
+ROW: Final = 58  # from one row to the next
+FOLD: Final = 20  # of a row more, where something is left out at a box of it
 MARGIN: Final = 12
 
 
@@ -64,17 +65,15 @@ def laid_out(shown: Neighbourhood) -> Layout:
     if root is None:
         return Layout((), (), 2 * MARGIN, 2 * MARGIN)
     children = _children(shown.nodes, root)
-    up = _rows(root.identifier, children[True])
-    down = _rows(root.identifier, children[False])
-    shift = down[root.identifier] - up[root.identifier]
-    rows = {name: row + shift for name, row in up.items()} | down
-    highest = min(rows.values())
+    rows = _rows(root.identifier, children[True])
+    rows |= _rows(root.identifier, children[False])
+    tops = _tops(shown.nodes, rows)
     leftmost = min(node.depth for node in shown.nodes)
     boxes = tuple(
         Box(
             node,
             x=MARGIN + (node.depth - leftmost) * COLUMN,
-            y=MARGIN + round((rows[node.identifier] - highest) * ROW),
+            y=tops[rows[node.identifier]],
         )
         for node in shown.nodes
     )
@@ -82,7 +81,7 @@ def laid_out(shown: Neighbourhood) -> Layout:
         boxes,
         _lines(shown.edges, {box.node.identifier: box for box in boxes}),
         width=max(box.x for box in boxes) + WIDTH + MARGIN,
-        height=max(box.y for box in boxes) + ROW + MARGIN,
+        height=tops[-1] + MARGIN,
     )
 
 
@@ -106,23 +105,28 @@ def _order(node: ShownNode) -> tuple[bool, bool, str]:
     return (not node.used_since_end, node.state.shape == "lives", node.identifier)
 
 
-def _rows(root: str, children: Mapping[str, list[str]]) -> dict[str, float]:
-    """Row of each node of a tree: leaves in a row, others amid their children."""
-    rows: dict[str, float] = {}
+def _rows(root: str, children: Mapping[str, list[str]]) -> dict[str, int]:
+    """Row of each node of a tree: leaves in a row, others beside their first child."""
+    rows: dict[str, int] = {}
     free = 0
-    todo = [(root, False)]
+    todo = [root]
     while todo:
-        name, is_done = todo.pop()
-        below = children.get(name, [])
-        if is_done:
-            rows[name] = (rows[below[0]] + rows[below[-1]]) / 2
-        elif below:
-            todo.append((name, True))
-            todo += [(child, False) for child in reversed(below)]
-        else:
-            rows[name] = free
+        name = todo.pop()
+        rows[name] = free
+        below = children.get(name, ())
+        if not below:
             free += 1
+        todo += reversed(below)
     return rows
+
+
+def _tops(nodes: Iterable[ShownNode], rows: Mapping[str, int]) -> list[int]:
+    """Upper edge of each row, and the lower edge of the last."""
+    folded = {rows[node.identifier] for node in nodes if any(node.left_out)}
+    tops = [MARGIN]
+    for row in range(max(rows.values()) + 1):
+        tops.append(tops[-1] + ROW + (FOLD if row in folded else 0))
+    return tops
 
 
 def _lines(edges: Iterable[ShownEdge], boxes: Mapping[str, Box]) -> tuple[Line, ...]:

@@ -10,7 +10,7 @@ import unicodedata
 from html import escape
 from typing import TYPE_CHECKING, Final
 
-from streams.console.graph.layout import HEIGHT, ROW, WIDTH
+from streams.console.graph.layout import FOLD, HEIGHT, WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -123,11 +123,13 @@ class _Drawing:
         """Draw an edge, from the parent's right side to the child's left one."""
         x1, y1 = line.parent.x + WIDTH, line.parent.y + HEIGHT // 2
         x2, y2 = line.child.x, line.child.y + HEIGHT // 2
-        bend = max(28, abs(x2 - x1) // 2)
+        bend, back = max(28, abs(x2 - x1) // 2), 1
+        if x2 < x1:  # a child in the same column or to the left: around its right side
+            x2, bend, back = x2 + WIDTH, 44, -1
         dashed = "" if line.of_tree else ' stroke-dasharray="4 4"'
         return (
             f'<path class="edge" fill="none" stroke="#8c959f"{dashed}'
-            f' d="M{x1} {y1}C{x1 + bend} {y1} {x2 - bend} {y2} {x2} {y2}"/>'
+            f' d="M{x1} {y1}C{x1 + bend} {y1} {x2 - back * bend} {y2} {x2} {y2}"/>'
         )
 
     def box(self, box: Box) -> Iterator[str]:
@@ -161,13 +163,13 @@ class _Drawing:
         link = None if self._fold_link is None else self._fold_link(node)
         told = self.text(more(node, side, left))
         urgent = " urgent" if left.used else ""
-        half, low = WIDTH // 2, ROW - HEIGHT - 12
+        half = WIDTH // 2
         x = box.x + number * half
         wide = half if len([*node.left_out]) > 1 else WIDTH
         yield self._open(link, f"fold{urgent}", told)
         yield (
             f'<rect class="box" x="{x}" y="{box.y + HEIGHT + 2}" width="{wide - 2}"'
-            f' height="{low}" rx="4" fill="#f6f8fa" stroke="#8c959f"/>'
+            f' height="{FOLD}" rx="4" fill="#f6f8fa" stroke="#8c959f"/>'
         )
         text = f"+{left.total:,} {side}: {left.text}"
         short = text if wide == WIDTH else f"+{left.total:,} {side}"

@@ -33,6 +33,7 @@ CAUSES: Final = 8  # of the picture, of which it is asked how far they are
 NAMES: Final = 16  # of a node, by which its uses are found
 ROWS: Final = 50
 FOUND: Final = 20  # findings, and audit lines
+FORBIDDEN: Final = 403
 LOOKED: Final = 5000  # audit lines that are looked through, the latest ones
 
 
@@ -70,6 +71,7 @@ async def render(page: PageRequest) -> Rendered:
         "limits": LIMITS,
         "expanded": _expanded(page),
         "json": json.dumps,
+        "word": _word,
         "rows_shown": ROWS,
         **_picture(page, shown),
     }
@@ -112,12 +114,12 @@ async def _closures(
 
 
 async def _findings(page: PageRequest) -> ApiAnswer | None:
-    """Latest findings about the node; None where nobody may look for some."""
-    if not page.person.may("viewer"):
-        return None
+    """Latest findings about the node; None where the person may not look for some."""
     pattern = re.sub(r"([*?[])", r"[\1]", page.name)
     found = await page.api.get("findings", identifier=pattern, limit=FOUND)
-    return found if found.problem is not None or "looked" in found.body else None
+    if found.problem is not None:
+        return None if found.problem.status == FORBIDDEN else found
+    return found if "looked" in found.body else None
 
 
 async def _audit(page: PageRequest) -> ApiAnswer | None:
@@ -188,8 +190,11 @@ def _state(why: ApiAnswer, node: ApiAnswer) -> str:
     if why.problem is not None:
         return "not known"
     kind = str(node.body.get("kind", ""))
-    allowed = bool(why.body["allowed"])
-    return state_of(kind, why.body["reason"], allowed=allowed).word
+    return _word(kind, why.body["reason"], allowed=bool(why.body["allowed"]))
+
+
+def _word(kind: str, reason: str, *, allowed: bool) -> str:
+    return state_of(kind, reason, allowed=allowed).word
 
 
 def _scopes(node: ApiAnswer, uses: ApiAnswer) -> list[tuple[str, str, list[str]]]:
