@@ -428,7 +428,15 @@ class DeadLetterLogCases:
                 *(one := await process.letters.page(-1, 1)),
                 *await process.letters.page(one[-1]["offset"], 99),
             ]
-            assert [] == await process.letters.page(rows[-1]["offset"], 99)
+            last = rows[-1]["offset"]
+            assert [] == await process.letters.page(last, 99)
+            newest = [*await process.letters.newest(last + 1, 99)]
+            assert newest == [*rows][::-1]
+            assert newest == [
+                *await process.letters.newest(last + 1, 1),
+                *await process.letters.newest(last, 1),
+            ]
+            assert [] == [*await process.letters.newest(rows[0]["offset"], 99)]
         async with backend.process() as process:
             assert rows == await process.letters.page(-1, 99)
 
