@@ -11,8 +11,8 @@ import structlog
 from aiohttp import TCPConnector, web
 
 from enforcement.clocks import wall
-from streams.apps.builders.access import ConfigurationError, access
-from streams.apps.builders.door import checking
+from streams.apps.builders.access import access
+from streams.apps.builders.door import checking, guard_credential
 from streams.apps.builders.http_listener import accepting
 from streams.apps.builders.passed_realm import PassedContext, passed
 from streams.apps.builders.relayed_realms import (
@@ -93,14 +93,9 @@ def _context(
         ConfigurationError: the upstream's token or CA cannot be read.
     """
     url = own.upstream or ""
-    if own.upstream_token is None:
-        text = "name the file of a guard's credential for RESCIND_RELAY_UPSTREAM"
-        raise ConfigurationError(f"RESCIND_RELAY_UPSTREAM_TOKEN: {text}")
-    try:
-        credential = own.upstream_token.read_text("utf-8").strip()
-    except (OSError, ValueError) as error:
-        text = f"RESCIND_RELAY_UPSTREAM_TOKEN: {own.upstream_token}: {error}"
-        raise ConfigurationError(text) from error
+    credential = guard_credential(
+        own.upstream_token, "RESCIND_RELAY_UPSTREAM_TOKEN", "RESCIND_RELAY_UPSTREAM"
+    )
     tls = None
     if url.startswith("https:"):
         tls = checking(own.upstream_ca, "RESCIND_RELAY_UPSTREAM_CA")

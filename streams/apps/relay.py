@@ -14,7 +14,7 @@ from aiohttp import web
 from enforcement.clocks import boottime
 from enforcement.receipts import signer
 from streams.apps.builders.access import ConfigurationError, access
-from streams.apps.builders.door import checking
+from streams.apps.builders.door import checking, guard_credential
 from streams.apps.builders.http_listener import accepting
 from streams.apps.builders.kafka_realm import RelayContext, relayed
 from streams.apps.builders.relayed_realms import (
@@ -159,14 +159,9 @@ def _peers(own: RelaySettings) -> RelayPeers | None:
     """
     if not own.peers:
         return None
-    if own.peers_token is None:
-        text = "name the file of a guard's credential for RESCIND_RELAY_PEERS"
-        raise ConfigurationError(f"RESCIND_RELAY_PEERS_TOKEN: {text}")
-    try:
-        token = own.peers_token.read_text("utf-8").strip()
-    except (OSError, ValueError) as error:
-        text = f"RESCIND_RELAY_PEERS_TOKEN: {own.peers_token}: {error}"
-        raise ConfigurationError(text) from error
+    token = guard_credential(
+        own.peers_token, "RESCIND_RELAY_PEERS_TOKEN", "RESCIND_RELAY_PEERS"
+    )
     return RelayPeers(
         own.peers, token, checking(own.peers_ca, "RESCIND_RELAY_PEERS_CA")
     )

@@ -37,6 +37,21 @@ def peers_of(settings: PeerSettings) -> Peers:
     return Peers(urls, checking(settings.ca_file, "peers.ca_file"))
 
 
+def guard_credential(file: Path | None, setting: str, wanted_by: str) -> str:
+    """Return a guard's credential, with which a relay asks another process.
+
+    Raises:
+        ConfigurationError: no file is named, or it cannot be read.
+    """
+    if file is None:
+        told = f"name the file of a guard's credential for {wanted_by}"
+        raise ConfigurationError(f"{setting}: {told}")
+    try:
+        return file.read_text("utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{setting}: {file}: {error}") from error
+
+
 def checking(ca_file: Path | None, setting: str) -> ssl.SSLContext:
     """Return what checks the certificates of other processes.
 
