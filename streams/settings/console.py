@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from streams.model.strict import Strict
+
+Address = Annotated[str, Field(pattern=r"^https?://[^?#\s@]*[^/?#\s@]$")]
 
 
 class ConsoleSettings(Strict):
@@ -12,6 +16,8 @@ class ConsoleSettings(Strict):
 
     Attributes:
         enabled: `rescind serve` has them.
+        url: under which people reach them, such as https://rescind.example/console;
+            alerts link to their findings there.
         link: where the first start made the operator's token, each start prints a link
             that opens one session.
         behind_https: a proxy before this process speaks HTTPS; cookies are only sent
@@ -23,6 +29,7 @@ class ConsoleSettings(Strict):
     """
 
     enabled: bool = True
+    url: Address | None = None
     link: bool = True
     behind_https: bool = False
     idle_seconds: float = Field(default=1800.0, ge=60, le=86_400)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.golden.route_cases import TOMORROW
+from streams.model.times import DAY, rfc3339
 from tests.integration.console_browser import Browser, Shown, browsing
 from tests.integration.serving import Server, until, values
 from tests.integration.test_closure import guard
@@ -277,7 +277,7 @@ async def test_a_plan_that_cannot_be_made_loses_nothing(tmp_path: Path) -> None:
 async def test_what_is_ordered_for_later_can_be_cancelled(tmp_path: Path) -> None:
     """By whoever ordered it; the page says when it is carried out."""
     async with browsing(tmp_path, tokens=persons(tmp_path)) as (server, _):
-        body = {"identifier": AGENT, "at": TOMORROW, "reason": "x"}
+        body = {"identifier": AGENT, "at": rfc3339(time.time_ns() + DAY), "reason": "x"}
         bob = await at(server, "bob")
         status, answer = await server.post("/v1/revocations", "bob", body)
         assert status == 202, answer

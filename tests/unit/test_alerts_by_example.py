@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.unit
 
 FOLDER: Final = "docs/alerts-by-example"
-LINKS: Final = Links("https://rescind.example")
+LINKS: Final = Links("https://rescind.example", "https://rescind.example/console")
 # Counted and told to nobody; of earlier releases, and not made any more.
 UNTOLD: Final = {FindingKind.IN_FLIGHT, FindingKind.SOURCE_DELAY}
 

@@ -291,6 +291,22 @@ def test_no_sink_shows_its_secret(sink: Any) -> None:
     assert "hunter2" not in repr(sink.request(a_delivery(), NOW))
 
 
+def test_an_alert_leads_to_its_finding_in_the_console() -> None:
+    """First of all links, also where no other address is named; a test has none."""
+    console = "https://r.example/console"
+    links, found = Links(console=console), a_finding(realm="a&b")
+    page = f"{console}/findings/{found.id}?realm=a%26b"
+
+    assert links.of(found) == {"Console": page}
+    assert links.first(found) == page
+    assert [*Links("https://r.example", console).of(found)][:2] == ["Console", "Why"]
+    assert LINKS.first(found) == LINKS.why(found)
+    assert NOWHERE.first(found) == ""
+    many = a_finding(presented=Identifier(SUMMARY, "default"))
+    assert links.first(many).startswith(f"{console}/findings?state=new&realm=")
+    assert links.of(a_finding(kind=FindingKind.TEST)) == {}
+
+
 def test_links_hold_nothing_of_others_as_it_is() -> None:
     """A name cannot leave its place in the path."""
     odd = Identifier("agent.id", "../x?y=<z>|\n#")

@@ -101,7 +101,7 @@ def alerting(settings: Settings) -> Alerting:
         if WEBHOOK in endpoints:
             raise EndpointError("webhook and alerts.endpoints.webhook are one name")
         endpoints[WEBHOOK] = _plain_webhook(settings.webhook)
-    links = Links(alerts.links or "")
+    links = Links(alerts.links or "", settings.console.url or "")
     layout = ocsf.OcsfLayout(alerts.ocsf, links, metadata.version("rescind"))
     routes, ways = [], {}
     for name, endpoint in endpoints.items():
