@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from agents_registry.identifiers import Identifier
+    from streams.model.late_answers import LateAnswers
 
 
 class Actuator(ABC):
@@ -88,6 +89,9 @@ class Actuator(ABC):
         """
         del step
         return None
+
+    def hear(self, answers: LateAnswers) -> None:  # noqa: B027 - many need none
+        """Get what keeps the questions that are answered later."""
 
     async def close(self) -> None:  # noqa: B027 - many have none
         """Close connections."""

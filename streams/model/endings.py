@@ -135,6 +135,7 @@ class Probed:
         reason: why that is not known, or what was seen; no secret.
         retry_after: seconds that the issuer asks to wait.
         answered: the issuer gave an answer at all.
+        later: the answer comes by itself; seconds until it is looked for.
         known_by: DEAD holds only if one of these, which were found there, has been
             known here for as long as the target: else its name may be one of another
             place.
@@ -144,4 +145,5 @@ class Probed:
     reason: str = ""
     retry_after: float | None = None
     answered: bool = True
+    later: float | None = None
     known_by: frozenset[Identifier] | None = field(default=None, repr=False)

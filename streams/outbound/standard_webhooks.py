@@ -1,9 +1,13 @@
-"""Sign messages as Standard Webhooks wants it: HMAC-SHA256 ``v1``, Ed25519 ``v1a``."""
+"""Sign messages as Standard Webhooks wants it: HMAC-SHA256 ``v1``, Ed25519 ``v1a``.
+
+What somebody else signed is verified by ``v1`` alone.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import hmac
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -13,13 +17,16 @@ from standardwebhooks import Webhook
 from streams.model.times import SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 PREFIX: Final = "whsec_"
 PRIVATE: Final = "whsk_"
 PUBLIC: Final = "whpk_"
 _SIZES: Final = range(24, 65)
 _SEED: Final = 32
+TOLERANCE: Final = 300  # seconds that a message may be old, or ahead
+MOST_SIGNATURES: Final = 8
+_DIGITS: Final = 11
 
 
 def headers(
@@ -40,6 +47,43 @@ def headers(
         "webhook-timestamp": str(now // SECOND),
         "webhook-signature": " ".join(signatures),
     }
+
+
+def is_signed(secret: str, sent: Mapping[str, str], now: int, body: bytes) -> bool:
+    """Whether a message bears a signature by a shared secret, of about now.
+
+    Args:
+        secret: of `shared_secret`.
+        sent: its headers.
+        now: ns.
+        body: as it came.
+    """
+    stamp, message_id = sent.get("webhook-timestamp", ""), sent.get("webhook-id", "")
+    if not (stamp.isascii() and stamp.isdigit() and len(stamp) <= _DIGITS):
+        return False
+    if abs(now // SECOND - int(stamp)) > TOLERANCE or not message_id:
+        return False
+    try:
+        wanted = _signature(secret, message_id, int(stamp) * SECOND, body).encode()
+    except UnicodeDecodeError:
+        return False
+    given = sent.get("webhook-signature", "").split(" ", MOST_SIGNATURES)
+    return any(
+        hmac.compare_digest(wanted, one.encode("utf-8", "replace"))
+        for one in given[:MOST_SIGNATURES]
+    )
+
+
+def shared_secret(secret: str) -> str:
+    """Secret back when both sides sign and verify with it.
+
+    Raises:
+        ValueError: it is not ``whsec_`` and base64 of 24 to 64 bytes.
+    """
+    if not checked_secret(secret).startswith(PREFIX):
+        message = f"a receiver cannot sign with {PRIVATE}: use {PREFIX} for callback"
+        raise ValueError(message)
+    return secret
 
 
 def public_key(secret: str) -> str:

@@ -30,6 +30,7 @@ ROUTES: dict[str, Any] = {
     "GET /metrics": OPEN,
     "GET /v1/hooks/{hook}": OWN,
     "POST /v1/hooks/{hook}": OWN,
+    "POST /v1/actuators/{name}/callbacks": OWN,
     "POST /v1/global-token-revocation/{caller}": OWN,
     "POST /v1/oauth/revoke": INGEST,
     "POST /v1/events/{source}": INGEST,

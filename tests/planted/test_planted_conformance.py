@@ -181,9 +181,9 @@ OURS = {
         "conditions",
     ),
     "a label makes known": Bug(
-        "agents_registry/clearing.py",
-        "if flags & KNOWN and not self._lineage.is_of_labels(name):",
-        "if flags & KNOWN:",
+        "agents_registry/verdict.py",
+        "return bool(flags[node] & KNOWN) and not identifier.kind.startswith(LABEL)",
+        "return bool(flags[node] & KNOWN)",
         "labels",
     ),
     "unknown credentials pass": Bug(

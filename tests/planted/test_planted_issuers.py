@@ -22,12 +22,16 @@ COPIED: Final = (
     "tests/unit/test_issuers.py", "tests/unit/test_issuer_ways.py",
     "tests/unit/test_issuer_gitlab.py", "tests/unit/test_issuer_webhook.py",
     "tests/unit/test_ending_above.py", "tests/unit/test_issuer_proofs.py",
+    "tests/unit/test_late_answers.py", "tests/unit/kept_bodies.py",
+    "tests/unit/test_sinks_standard_webhooks.py",
     "tests/ending_world.py", "tests/virtual.py",
 )  # fmt: skip
 ALL: Final = "tests/unit/test_issuers.py"
 WAYS: Final = "tests/unit/test_issuer_ways.py"
 GITLAB: Final = "tests/unit/test_issuer_gitlab.py"
 HOOK: Final = "tests/unit/test_issuer_webhook.py"
+SIGNED: Final = "tests/unit/test_sinks_standard_webhooks.py"
+LATE: Final = "tests/unit/test_late_answers.py"
 PROOFS: Final = "tests/unit/test_issuer_proofs.py"
 ABOVE: Final = "tests/unit/test_ending_above.py"
 ROOM: Final = "streams/actuators"
@@ -146,6 +150,24 @@ BUGS: Final = {
     "an answer of yesterday is a proof": Wrong(
         Change(f"{ROOM}/webhook/messages.py", 'if answer.get("id") != question:',
                'if not answer.get("id"):'), HOOK
+    ),
+    "what nobody signed is taken": Wrong(
+        Change("streams/outbound/standard_webhooks.py",
+               "    return any(\n        hmac.compare",
+               "    return bool(given) or any(\n        hmac.compare"), SIGNED
+    ),
+    "a message of yesterday is taken": Wrong(
+        Change("streams/outbound/standard_webhooks.py",
+               "> TOLERANCE or not", "> 999 * TOLERANCE or not"), SIGNED
+    ),
+    "a question is answered twice": Wrong(
+        Change("streams/services/late_answers.py",
+               "        if question.answer is not None:\n",
+               "        if question.answer is self:\n"), LATE
+    ),
+    "a late answer counts for ever": Wrong(
+        Change("streams/services/late_answers.py",
+               "if self._clock() >= question.until:", "if not question.until:"), LATE
     ),
     "an act is another one each time": Wrong(
         Change(f"{ROOM}/webhook/endings.py", "END, id_of(target), target",

@@ -14,7 +14,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from streams.model.times import SECOND
-from streams.outbound.standard_webhooks import checked_secret, headers, public_key
+from streams.outbound.standard_webhooks import (
+    checked_secret,
+    headers,
+    is_signed,
+    public_key,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,3 +145,27 @@ def test_takes_secrets_of_the_specified_sizes(size: int) -> None:
     secret = "whsec_" + base64.b64encode(bytes(size)).decode()
 
     assert checked_secret(secret) == secret
+
+
+def test_what_is_signed_is_told_from_what_is_not() -> None:
+    """By secret, time, body and id; old and new signatures may stand together."""
+    sent = headers((OTHER, SECRET), ID, THEN, BODY)
+    late = 301 * SECOND
+
+    assert is_signed(SECRET, sent, THEN, BODY)
+    assert is_signed(SECRET, sent, THEN + 300 * SECOND, BODY)
+    wrong = [
+        (SECRET, sent, THEN + late, BODY), (SECRET, sent, THEN - late, BODY),
+        (SECRET, sent, THEN, BODY + b" "), (SECRET, sent, THEN, b"\xff"),
+        (SECRET, sent | {"webhook-id": "msg_2"}, THEN, BODY),
+        (SECRET, sent | {"webhook-id": ""}, THEN, BODY),
+        (SECRET, sent | {"webhook-signature": "v1," + chr(0xE9)}, THEN, BODY),
+        (SECRET, {}, THEN, BODY),
+    ]  # fmt: skip
+    wrong += [
+        (SECRET, sent | {"webhook-timestamp": stamp}, THEN, BODY)
+        for stamp in ("", "x", "9" * 30, "-1", chr(0xB2))
+    ]
+    only_other = headers((OTHER,), ID, THEN, BODY)
+    wrong.append((SECRET, only_other, THEN, BODY))
+    assert not any(is_signed(*each) for each in wrong)

@@ -14,7 +14,11 @@ from streams.model.shared_secret import SharedSecret, check_url
 from streams.model.strict import Strict
 from streams.outbound.client import HttpClient
 from streams.outbound.pinned import AddressRule
-from streams.outbound.standard_webhooks import checked_secret, headers
+from streams.outbound.standard_webhooks import (
+    checked_secret,
+    headers,
+    shared_secret,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,6 +40,18 @@ class EndedKind(Strict):
     settles: float = Field(default=5.0, ge=0)
 
 
+class CallbackSettings(Strict):
+    """How the receiver answers questions later.
+
+    Attributes:
+        secret: ``whsec_...``, which it signs its answers with.
+        seconds: for which an answer may come, after the question.
+    """
+
+    secret: SharedSecret
+    seconds: float = Field(default=3600.0, gt=0, le=604_800.0)
+
+
 class WebhookActuator(ServerSettings):
     """A receiver of signed webhooks.
 
@@ -45,6 +61,7 @@ class WebhookActuator(ServerSettings):
         secret: ``whsec_...`` or ``whsk_...``, which signs both; a file is read anew for
             each request.
         kinds: what it ends.
+        callback: it may answer a question later; without, it answers at once.
         allow_private: addresses outside of the public internet too.
     """
 
@@ -52,6 +69,7 @@ class WebhookActuator(ServerSettings):
     probe_url: str
     secret: SharedSecret
     kinds: dict[str, EndedKind] = Field(min_length=1)
+    callback: CallbackSettings | None = None
     allow_private: bool = False
 
     @model_validator(mode="after")
@@ -66,6 +84,8 @@ class WebhookActuator(ServerSettings):
         """Make it."""
         del name
         checked_secret(self.secret.reveal())
+        if self.callback is not None:
+            shared_secret(self.callback.secret.reveal())
 
         def sign(message_id: str, now: int, body: bytes) -> Mapping[str, str]:
             return headers((self.secret.reveal(),), message_id, now, body)
@@ -79,4 +99,5 @@ class WebhookActuator(ServerSettings):
         return WebhookEndings(
             HttpClient(rule), self.url, self.probe_url, ends, sign, clock,
             lambda: f"ask_{secrets.token_hex(16)}", self.timeout,
+            0.0 if self.callback is None else self.callback.seconds,
         )  # fmt: skip

@@ -8,6 +8,7 @@ from attrs import frozen
 
 from streams.apps.builders.access import ConfigurationError
 from streams.apps.builders.hooks import check_authorities
+from streams.http.actuator_callbacks import ActuatorCallbacks
 from streams.http.actuator_metrics import ActuatorMetrics
 from streams.http.actuators import ActuatorPages
 from streams.model.error_text import error_text
@@ -15,6 +16,7 @@ from streams.services.actuated_issuer import ActuatedIssuer
 from streams.services.ending import EndingRounds
 from streams.services.ending_book import EndingBook
 from streams.services.ending_records import KeptEndings
+from streams.services.late_answers import KeptQuestions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from agents_registry.identifiers import Vocabulary
+    from streams.actuators.settings import ActuatorSettings
     from streams.http.auth import Tokens
     from streams.http.events import Speakers
     from streams.ports.keyed_store import KeyedStore
@@ -42,12 +45,14 @@ class IssuerEndings:
     collector: ActuatorMetrics
     _records: KeptEndings
     _pages: ActuatorPages
+    _callbacks: ActuatorCallbacks
     _vocabulary: Vocabulary
     _clock: Callable[[], int]
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes."""
         self._pages.add_to(app)
+        self._callbacks.add_to(app)
 
     async def run(self, table: CurrentFacts) -> None:
         """Look, act and probe until cancelled, in an event loop beside the others.
@@ -95,4 +100,24 @@ def endings(
     book.listen(kept)
     pages = ActuatorPages(tokens, speakers, book, log)
     collector = ActuatorMetrics(book, tuple(settings.actuators))
-    return IssuerEndings(issuers, collector, records, pages, vocabulary, clock)
+    callbacks = _callbacks(settings.actuators, issuers, kept, clock)
+    return IssuerEndings(
+        issuers, collector, records, pages, callbacks, vocabulary, clock
+    )
+
+
+def _callbacks(
+    settings: Mapping[str, ActuatorSettings],
+    issuers: Mapping[str, ActuatedIssuer],
+    kept: KeyedStore,
+    clock: Callable[[], int],
+) -> ActuatorCallbacks:
+    """Have actuators hear what their issuers answer later, where settings say so."""
+    questions, secrets = {}, {}
+    for name, issuer in issuers.items():
+        callback = getattr(settings[name], "callback", None)
+        if callback is not None:
+            questions[name] = KeptQuestions(kept, name, clock)
+            secrets[name] = callback.secret
+            issuer.actuator.hear(questions[name])
+    return ActuatorCallbacks(questions, secrets, clock)

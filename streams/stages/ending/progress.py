@@ -85,6 +85,14 @@ def unknown(
     item: EndingItem, probed: Probed, patience: Patience, now: int
 ) -> EndingItem:
     """Item of which the issuer did not tell whether it is dead."""
+    if probed.later is not None:
+        return attrs.evolve(
+            item,
+            state=EndingState.PENDING,
+            due=now + int(probed.later * SECOND),
+            unanswered=None,
+            reason=_text(probed.reason),
+        )
     if not probed.answered:
         since = now if item.unanswered is None else item.unanswered
         doubled = max(0, (now - since) // SECOND).bit_length()
