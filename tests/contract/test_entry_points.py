@@ -54,7 +54,7 @@ def test_what_make_test_leaves_out_ci_runs_too(
         assert re.search(rf'-m "\(?{marker}\b', recipe), marker
         assert f"env -u RESCIND_FIXTURES make test-{marker}" in commands
 
-    assert {"long", "planted"} == waiting
+    assert {"browser", "long", "planted"} == waiting
     assert "env -u RESCIND_FIXTURES make coverage" in commands
 
 
