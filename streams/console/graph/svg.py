@@ -83,8 +83,8 @@ def summary(shown: Neighbourhood) -> str:
 
 
 def described(node: ShownNode) -> str:
-    """Describe one node, as a screen reader says it."""
-    parts = [node.identifier, node.state.word]
+    """Describe one node, as a screen reader says it: at first what its box shows."""
+    parts = [f"{_word(node)} {node.identifier}"]
     if node.used_since_end:
         parts.append(f"used since its end, last {node.last_use}")
     if node.cause is not None:
@@ -150,8 +150,7 @@ class _Drawing:
         x, y = box.x + 14, box.y + 15
         place = {"x": x, "y": y, "l": x - 5, "r": x + 5, "t": y - 5, "b": y + 5}
         yield f'<g class="sign">{_SHAPES[shape].format(c=colour, **place)}</g>'
-        word = node.state.word + (", used since" if node.used_since_end else "")
-        yield self._line(box.x + 26, box.y + 19, "word", word, colour)
+        yield self._line(box.x + 26, box.y + 19, "word", _word(node), colour)
         yield self._line(box.x + 10, box.y + 38, "name", node.identifier, "#1f2328")
         yield self._close(link)
         for number, (side, left) in enumerate(node.left_out):
@@ -190,6 +189,10 @@ class _Drawing:
     def _line(self, x: int, y: int, name: str, text: str, colour: str) -> str:
         shown = escape(_cut(self._clean(text)))
         return f'<text class="{name}" x="{x}" y="{y}" fill="{colour}">{shown}</text>'
+
+
+def _word(node: ShownNode) -> str:
+    return node.state.word + (", used since" if node.used_since_end else "")
 
 
 def _cut(text: str) -> str:
