@@ -73,7 +73,8 @@ def test_every_link_of_every_page_is_ours(told: World, tab: Tab) -> None:
     for path in addresses(told).values():
         tab.go(path)
         links = tab.page.eval_on_selector_all(
-            "main a[href]", "all => all.map(each => each.href)"
+            "main a[href]",
+            "all => all.map(each => new URL(each.getAttribute('href'), location).href)",
         )
         assert all(each.startswith(f"{told.console}/console") for each in links), links
         seen |= {each for each in links if "/credentials/" in each}

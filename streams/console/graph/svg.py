@@ -83,7 +83,7 @@ def summary(shown: Neighbourhood) -> str:
 
 
 def described(node: ShownNode) -> str:
-    """Describe one node, as a screen reader says it: at first what its box shows."""
+    """Describe one node, as a screen reader says it."""
     parts = [f"{_word(node)} {node.identifier}"]
     if node.used_since_end:
         parts.append(f"used since its end, last {node.last_use}")
@@ -178,10 +178,8 @@ class _Drawing:
     def _open(self, link: str | None, classes: str, told: str) -> str:
         if link is None:
             return f'<g class="{classes}"><title>{told}</title>'
-        return (
-            f'<a class="{classes}" href="{escape(link)}" aria-label="{told}">'
-            f"<title>{told}</title>"
-        )
+        # Its name comes from the title, which need not hold what a box has room for.
+        return f'<a class="{classes}" href="{escape(link)}"><title>{told}</title>'
 
     def _close(self, link: str | None) -> str:
         return "</g>" if link is None else "</a>"
