@@ -121,8 +121,9 @@ def addresses(of: World) -> dict[str, str]:
     """Give the address of one page of each kind, by the path of the kind."""
     found = {}
     for kind in KINDS:
-        root = kind.path.split("/")[1]
-        name = quote(of.names.get(root, "gateway.token:nobody"), safe="")
-        path = kind.path.replace("{name}", name).rstrip("/")
+        path = kind.path.rstrip("/")
+        if "{" in path and of.names:
+            name = quote(of.names[path.split("/")[1]], safe="")
+            path = path.replace("{name}", name)
         found[kind.path] = f"/console{path}"
     return found

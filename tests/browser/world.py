@@ -184,6 +184,7 @@ async def tell(api: Api) -> dict[str, str]:
     return {
         "credentials": "gateway.token:tok-planner",
         "revocations": revoked["id"],
+        "actuators": "gateway-keys",
         "findings": await first_finding(api, "gateway.token:tok-crawler"),
     }
 
@@ -258,5 +259,6 @@ async def tell_hostile(api: Api) -> dict[str, str]:
     return {
         "credentials": name,
         "revocations": revoked["id"],
+        "actuators": "gateway-keys",
         "findings": await first_finding(api, name),
     }
