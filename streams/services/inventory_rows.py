@@ -14,7 +14,7 @@ from attrs import field, frozen
 
 from agents_registry import inventory
 from agents_registry.identifiers import ATTRIBUTE, LABEL, Identifier
-from agents_registry.lineage import KNOWN, NONE, SCOPED, UNKNOWN_TIME
+from agents_registry.lineage import CREDENTIAL, KNOWN, NONE, SCOPED, UNKNOWN_TIME
 from agents_registry.presentation import Presented
 from agents_registry.verdict import Policy, judge
 from streams.model.times import DAY, rfc3339
@@ -76,6 +76,7 @@ class InventoryRows:
         self._lineage = registry.lineage
         self._wanted = wanted
         self._now = now
+        self._kinds: dict[str, bool] = {}
         lenient = dict.fromkeys(registry.lineage.vocabulary, "allow_and_report")
         self._policy = Policy(lenient)  # type: ignore[arg-type] # of a literal
 
@@ -85,9 +86,10 @@ class InventoryRows:
         A place is the number of what comes next.
         """
         nodes, rows = self._nodes(), _LISTS[self._wanted.list]
+        may = self._may()
         for place in range(start, len(nodes)):
             node = nodes[place]
-            if self._fits(node):
+            if may(node) and self._fits(node):
                 for row in rows(self, node):
                     if row is None:
                         yield place, None
@@ -131,6 +133,22 @@ class InventoryRows:
             rows.append(self._row(node) | {"expires_ns": expires[node]})
         return rows
 
+    def _may(self) -> Callable[[int], object]:
+        """Return a quick look that tells of which names the list holds none."""
+        flags, owned = self._lineage.flags, self._registry.owned
+        match self._wanted.list:
+            case "all" | "ownerless":
+                return lambda node: flags[node] & KNOWN
+            case "unmapped":
+                return lambda node: not flags[node] & KNOWN
+            case "excess":
+                return lambda node: flags[node] & SCOPED
+            case "shared":
+                return lambda node: not flags[node] & CREDENTIAL
+            case "owners":
+                return owned.__contains__
+        return lambda _: True
+
     def _nodes(self) -> Sequence[int]:
         if self._wanted.list != OWNED:
             return range(len(self._lineage))
@@ -143,12 +161,13 @@ class InventoryRows:
     def _fits(self, node: int) -> bool:
         """Whether a name is of the kind and holds the text; labels are no names."""
         kind, wanted = self._lineage.kind(node), self._wanted
-        if kind.startswith((ATTRIBUTE, LABEL)):
-            return False
-        if wanted.kind and not _is_of(kind, wanted.kind):
-            return False
-        if not wanted.text:
-            return True
+        fits = self._kinds.get(kind)
+        if fits is None:
+            is_name = not kind.startswith((ATTRIBUTE, LABEL))
+            fits = is_name and (not wanted.kind or _is_of(kind, wanted.kind))
+            self._kinds[kind] = fits
+        if not fits or not wanted.text:
+            return fits
         return wanted.text in str(self._lineage.identifier(node)).casefold()
 
     def _is_in_state(self, row: Row) -> bool:
@@ -176,8 +195,7 @@ class InventoryRows:
         }
 
     def _all(self, node: int) -> Found:
-        if self._lineage.flags[node] & KNOWN:
-            yield self._row(node)
+        yield self._row(node)
 
     def _ownerless(self, node: int) -> Found:
         if inventory.lacks_owner(self._registry, node):
@@ -188,8 +206,6 @@ class InventoryRows:
             yield self._row(node)
 
     def _excess(self, node: int) -> Found:
-        if not self._lineage.flags[node] & SCOPED:
-            return
         beyond = [
             {"ancestor": str(above), "scopes": list(scopes)}
             for _, above, scopes in inventory.excess_of(self._registry, node)

@@ -15,12 +15,14 @@ from urllib.parse import quote
 import orjson
 import pytest
 
+from enforcement import Guard
 from streams.console.pages import audit as audit_page
 from streams.console.pages import inventory as inventory_page
 from streams.model.times import DAY, SECOND, rfc3339
 from streams.services.inventory_rows import InventoryRows
 from tests.integration.console_browser import Browser, browsing
 from tests.integration.serving import receiving, until, webhook
+from tests.integration.test_endings_faults import TOKEN, away, revoked
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -291,3 +293,86 @@ async def test_numbers_of_insights_are_those_of_the_api(tmp_path: Path) -> None:
         assert f"operators revoke {denial['accepted']}" in " ".join(
             " ".join(rows_of(shown)).split()
         )
+
+
+async def test_what_ends_at_issuers_is_approved_and_tried_again(tmp_path: Path) -> None:
+    """By who may; what waits is named with its revocation."""
+    async with browsing(tmp_path, **away(mode="approve")) as (server, browser):
+        cause = await revoked(server)
+
+        async def waits() -> bool:
+            _, found = await server.get("/v1/actuators/ours?state=pending")
+            return bool(found["total"])
+
+        await until(waits)
+        await browser.login("viewer")
+        every = await browser.get("/actuators?whole=1")
+        (row,) = rows_of(every)
+        assert row.split()[:4] == ["ours", "well", "openbao", "approve"]
+        plain = await browser.get("/actuators/ours?whole=1")
+        assert "needs the role restorer" in plain.text
+        assert TOKEN in plain.text
+        none = await browser.get("/actuators/ours?state=failed&whole=1")
+        assert "Nothing fits." in none.text
+        unknown = await browser.get("/actuators/none?whole=1")
+        assert "no actuator has this name" in unescape(unknown.text)
+        refused = await browser.act("/actuators/ours/approve", cause=cause)
+        assert PROBLEM in refused.text
+
+        # Reading is the role viewer's, and approving the restorer's: the act alone.
+        other = Browser(server.url, server.session)
+        await other.login("restorer")
+        done = await other.post(
+            "/actuators/ours/approve",
+            {"csrf": other.csrf, "cause": cause, "reason": "seen"},
+        )
+        assert done.status == 303
+        assert done.headers["Location"].startswith("/console/actuators/ours?told=")
+        again = await other.post("/actuators/ours/retry", {"csrf": other.csrf})
+        assert again.status == 303
+        wrong = await other.post(
+            "/actuators/ours/approve", {"csrf": other.csrf, "cause": "x"}
+        )
+        assert "nothing waits there by this cause" in wrong.text
+        _, audit = await server.get("/v1/audit")
+        assert "approved 1 ends at ours: seen" in str(audit)
+
+
+async def test_guards_are_listed_and_let_go(tmp_path: Path) -> None:
+    """One that has its lease, and one that is fed and tells nothing."""
+    async with browsing(tmp_path) as (server, browser):
+        await browser.login("viewer")
+        async with Guard(server.url, "guard", name=HOSTILE[0], lease=5.0) as guard:
+            await guard.ready(30)
+
+            async def listed() -> Any:
+                shown = await browser.get("/guards?whole=1")
+                return shown if "state-heard" in shown.text else None
+
+            shown = await until(listed)
+            check_safe(shown.text)
+            (row,) = rows_of(shown)
+            assert "5000 ms" in row
+            none = await browser.get("/guards?state=gone&text=x&whole=1")
+            assert "No guard fits." in none.text
+            some = await browser.get("/guards?state=heard&text=SCRIPT&whole=1")
+            assert len(rows_of(some)) == 1
+        other = Browser(server.url, server.session)
+        await other.login("restorer")
+        gone = await other.act("/guards/remove", guard="nobody")
+        assert "no guard has this name" in gone.text
+
+
+async def test_whoever_may_not_look_is_told_why(tmp_path: Path) -> None:
+    """No page is blank, and no file is saved, where the API refuses."""
+    async with browsing(tmp_path) as (_, browser):
+        await browser.login("guard")
+        for page in (*PAGES, "/audit?check=1", "/audit?actor=x"):
+            shown = await browser.get(f"{page}{'&' if '?' in page else '?'}whole=1")
+            assert PROBLEM in shown.text or "not kept any more" in shown.text, page
+        for page in ("/inventory?list=all&export=csv", "/audit?export=lines"):
+            shown = await browser.get(page)
+            assert PROBLEM in shown.text
+            assert shown.headers["Content-Type"].startswith("text/html")
+        for act in ("guards/remove", "receivers/test", "audit/verify"):
+            assert PROBLEM in (await browser.act(f"/{act}")).text

@@ -17,9 +17,7 @@ LISTED: Final = 1000  # ends that the API lists at most
 ORDER: Final = {
     name: place for place, name in enumerate(("unreachable", "failing", "off", "well"))
 }
-COUNTED: Final = (
-    "waiting", "planned", "pending", "unreachable", "failed", "ended", "left",
-)  # fmt: skip
+COUNTED: Final = ("pending", "unreachable", "failed", "no_way", "ended")
 
 
 async def render(page: PageRequest) -> Rendered:
@@ -37,21 +35,23 @@ async def render(page: PageRequest) -> Rendered:
         "may_order": page.person.may("restorer"),
     }
     if page.name:
-        values |= await _one(page)
+        modes = {each["name"]: each["mode"] for each in rows}
+        values |= await _one(page, modes.get(page.name, ""))
         return Rendered("actuators.html", values, title=f"Actuator {page.name}")
     return Rendered("actuators.html", values)
 
 
-async def _one(page: PageRequest) -> dict[str, Any]:
+async def _one(page: PageRequest, mode: str) -> dict[str, Any]:
     given = {n: page.query[n] for n in ("state", "cause") if page.query.get(n)}
     answer = await page.api.get("actuators", page.name, limit=LISTED, **given)
     items = answer.body.get("items", [])
     start = page.place()
     later = start + ROWS < len(items)
+    # What waits for an approval is pending; the API says of a cause whether it does.
     waiting = {
         cause
         for each in items
-        if each["state"] == "waiting"
+        if each["state"] == "pending" and mode != "automatic"
         for cause in each["causes"]
     }
     return {
