@@ -351,6 +351,14 @@ class Lineage:
             edges += self.more_parents[node]
         return edges
 
+    def is_leaf(self, node: int) -> bool:
+        """Whether `children` yields nothing for a name: true of most."""
+        return (
+            self._first_child[node] == NONE
+            and node not in self._more_children
+            and node not in self._labelled
+        )
+
     def children(self, node: int) -> Iterator[int]:
         """Yield the names that hang directly on this name, of a label its members.
 

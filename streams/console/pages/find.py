@@ -37,8 +37,8 @@ async def find(page: PageRequest, form: Form) -> ActResult | Rendered:
 
 KIND: Final = PageKind(
     path="/credentials",
-    title="Find a credential or agent",
+    title="Credential or agent",
     render=render,
-    nav=3,
+    nav=45,
     acts={"find": find},
 )

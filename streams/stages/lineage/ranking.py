@@ -138,8 +138,9 @@ def printing(around: NeighbourhoodWalk, places: Iterable[int]) -> Steps[Numbers]
     """Return the prints of all names of some places, sorted, each once."""
     name, found = around.registry.lineage.identifier, set[int]()
     for place in places:
-        yield
-        found.update(prints_of(name(each))[0] for each in around.names_at(place))
+        for each in around.names_at(place):
+            yield
+            found.add(prints_of(name(each))[0])
     return np.array(sorted(found), U64)
 
 
@@ -167,9 +168,9 @@ def standing(
     last = dict(zip(prints.tolist(), uses.tolist(), strict=True))
     found = {}
     for place in places:
-        yield
         used = UNUSED
         for each in around.names_at(place):
+            yield
             used = max(used, last[prints_of(lineage.identifier(each))[0]])
         node = around.nodes[place]
         why = reasons.get(node)

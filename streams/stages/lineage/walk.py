@@ -120,36 +120,43 @@ class NeighbourhoodWalk:
                 self._places[each] = place + 1
 
     def walk(
-        self, ways: Callable[[Registry, int], Iterable[int]], way: int
+        self,
+        ways: Callable[[Registry, int], Iterable[int]],
+        way: int,
+        is_end: Callable[[int], bool] = lambda _: False,
     ) -> Steps[None]:
         """Meet all in one direction.
 
         Args:
             ways: gives the names to which one leads.
             way: -1 upwards, 1 downwards.
+            is_end: tells of some of those that lead to none, fast.
         """
-        places, count = self._places, 0
+        places, count, size = self._places, 0, self._size
+        nodes, via, several = self.nodes, self.via, self.several
         led = partial(ways, self.registry)
         level, depth = range(1), 0
         while level:
             depth += way
-            first = len(self.nodes)
+            first = len(nodes)
             for place in level:
-                count += 1  # most lead nowhere
+                count += 1
                 if not count & STEP:
                     yield
+                if place not in several and is_end(nodes[place]):
+                    continue  # most lead nowhere
                 for other in chain.from_iterable(map(led, self.names_at(place))):
                     count += 1
                     if not count & STEP:
                         yield
-                    if other >= self._size:
+                    if other >= size:
                         continue
                     known = places[other]
                     if not known:
                         self._put(other, place, depth)
-                    elif known > first and self.via[known - 1] != place:
+                    elif known > first and via[known - 1] != place:
                         self._prefer(known - 1, place)
-            level = range(first, len(self.nodes))
+            level = range(first, len(nodes))
 
     def _prefer(self, place: int, other: int) -> None:
         """Have a place hang on the one of two whose name comes first."""
@@ -169,7 +176,7 @@ def walking(
     around = NeighbourhoodWalk(registry, asked, start)
     yield from around.walk(above, -1)
     around.above = len(around) - 1
-    yield from around.walk(below, 1)
+    yield from around.walk(below, 1, partial(is_end, registry))
     return around
 
 
@@ -177,6 +184,15 @@ def above(registry: Registry, name: int) -> Iterator[int]:
     """Yield what a name hangs on directly: parents, owners, values of attributes."""
     yield from registry.hangs_on(name)
     yield from list(registry.attributes.get(name, ()))
+
+
+def is_end(registry: Registry, name: int) -> bool:
+    """Whether `below` yields nothing for a name."""
+    return (
+        registry.lineage.is_leaf(name)
+        and name not in registry.owned
+        and name not in registry.holders
+    )
 
 
 def below(registry: Registry, name: int) -> Iterator[int]:
