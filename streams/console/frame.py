@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 SKELETON_SECONDS: Final = 0.15  # after which the frame is sent without its content
 KEPT_SECONDS: Final = 30.0  # for which content that comes late waits to be fetched
 MOST_LATE: Final = 64
+SKELETON: Final = "skeleton.html"
 FRAGMENT: Final = "fragment"
 WHOLE: Final = "whole"
 EXPORT: Final = "export"
@@ -86,7 +87,7 @@ class Frame:
             return self.page(kind, asked, session, task.result())
         self._keep(session, asked, task)
         whole = _with(asked, {WHOLE: "1"})
-        slow = Rendered("skeleton.html", {"whole": whole, "waiting": True})
+        slow = Rendered(SKELETON, {"whole": whole})
         return self.page(kind, asked, session, slow)
 
     def request(self, asked: Asked, session: ConsoleSession, api: Api) -> PageRequest:
@@ -119,6 +120,8 @@ class Frame:
             "content_url": _with(asked, {FRAGMENT: "1"}),
             "live_url": _with(asked, {FRAGMENT: LIVE}) if kind.watches else "",
             **of.values,
+            # After what the page gives: content that fetches itself does so for ever.
+            "is_skeleton": of.template == SKELETON,
         }
         try:
             body = templates.rendered(self._templates, of.template, values)
