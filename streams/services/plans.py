@@ -220,10 +220,15 @@ class KeptPlans:
         claim = PlanClaim(self._owner, now, order, now)
         if heard is None or _may_follow(claim, heard):
             claim = claim if heard is None else _taken_over(heard, claim)
-            await self._kept.put(PLAN_CLAIM, name, orjson.dumps(attrs.asdict(claim)))
-            await self._kept.catch_up()
+            await self._put_claim(name, claim)
         heard = self._claims.get(name)
+        if heard is not None and heard != claim and heard.by != self._owner:
+            await self._put_claim(name, heard)  # who starts anew hears the last alone
         return heard if heard is not None and heard.by == self._owner else None
+
+    async def _put_claim(self, name: str, claim: PlanClaim) -> None:
+        await self._kept.put(PLAN_CLAIM, name, orjson.dumps(attrs.asdict(claim)))
+        await self._kept.catch_up()
 
     async def release(self, plan: Plan) -> None:
         """Let others claim what was claimed and not ordered.

@@ -6,6 +6,10 @@ process claims an order first. Of several claims the one that was heard first co
 and all processes hear them in one order; it is void after `CLAIM_SECONDS`, since who
 claimed may be gone. Whoever carries an order out writes the same facts, and forgets the
 order with them: so a crash in between repeats them, and repeats are harmless.
+
+An order that is not carried out for long, as where it waits for a full queue, is
+cancelled by the process that has claimed it: another one that is asked to leaves it a
+note, and waits for what becomes of it.
 """
 
 from __future__ import annotations
@@ -22,7 +26,13 @@ from enforcement.turns import in_turns
 from schemas import entries
 from streams.model.times import SECOND, rfc3339
 from streams.observability.failpoints import failpoint
-from streams.ports.keyed_store import PENDING, SCHEDULE, SCHEDULE_CLAIM, Put
+from streams.ports.keyed_store import (
+    PENDING,
+    SCHEDULE,
+    SCHEDULE_CANCEL,
+    SCHEDULE_CLAIM,
+    Put,
+)
 from streams.services.approval_queue import FullError
 from streams.services.intake import NotWrittenError, not_applied, tell
 from streams.services.order_parts import IncompleteError, keep_parts, names_of, without
@@ -47,6 +57,8 @@ MOST_NAMED: Final = 16  # facts that an audit line on an order names
 LOOK_SECONDS: Final = 0.5
 AGAIN_SECONDS: Final = 1.0
 CLAIM_SECONDS: Final = 30.0
+CANCEL_SECONDS: Final = 5.0  # that another process may take to cancel an order
+CANCEL_LOOK: Final = 0.1
 # Clocks of processes differ by no more, and a write that is late is told.
 SOON_SECONDS: Final = 5.0
 
@@ -147,15 +159,47 @@ class Schedule:
                 return None
             (order,) = found
             stuck = await self._stuck(order)
-            if self._soon(order) and not stuck:
+            elsewhere = self._long_over(order) and not stuck
+            if self._soon(order) and not stuck and not elsewhere:
                 raise TooLateError("it is carried out by now, or within seconds")
-            said = f"cancelled {identity}: {order.summary}: {reason}"
-            await self._note(actor, said, order)
-            for put in self._over(order):
-                await self._kept.forget(put.kind, put.name)
-            if self._soon(order) and not stuck:
-                raise TooLateError("its time came meanwhile: look what was written")
-            return order
+            if not elsewhere:
+                await self._drop(order, actor, reason)
+                if self._soon(order) and not stuck:
+                    raise TooLateError("its time came meanwhile: look what was written")
+                return order
+        return await self._cancelled_elsewhere(order, actor, reason)
+
+    async def _drop(self, order: Pending, actor: str, reason: str) -> None:
+        said = f"cancelled {order.id}: {order.summary}: {reason}"
+        await self._note(actor, said, order)
+        for put in self._over(order):
+            await self._kept.forget(put.kind, put.name)
+
+    async def _cancelled_elsewhere(
+        self, order: Pending, actor: str, reason: str
+    ) -> Pending:
+        """Have the process that has claimed an order cancel it.
+
+        Raises:
+            TooLateError: it carried the order out, or did not say in time.
+            NotWrittenError: it cannot be told.
+        """
+        wish = {"by": actor, "reason": reason}
+        await self._kept.put(SCHEDULE_CANCEL, order.id, orjson.dumps(wish))
+        try:
+            async with asyncio.timeout(CANCEL_SECONDS):
+                while self._kept.get(SCHEDULE, order.id) is not None:
+                    await asyncio.sleep(CANCEL_LOOK)
+                    await self._kept.catch_up()
+        except TimeoutError:
+            text = "the process that carries it out does not answer: try again"
+            raise TooLateError(text) from None
+        finally:
+            told = orjson.loads(self._kept.get(SCHEDULE_CANCEL, order.id) or b"{}")
+            await self._kept.forget(SCHEDULE_CANCEL, order.id)
+        if not told.get("done"):
+            raise TooLateError("it was carried out meanwhile: look what was written")
+        return order
 
     async def run(self) -> None:
         """Carry out what is due, until cancelled."""
@@ -182,9 +226,22 @@ class Schedule:
                 if await self._claimed(order):
                     failpoint("schedule.claimed")
                     try:
-                        await self._write(order)
+                        if not await self._is_cancelled(order):
+                            await self._write(order)
                     except FullError as error:  # others come first; it waits on
                         log.warning("order_not_held", order=order.id, why=str(error))
+
+    async def _is_cancelled(self, order: Pending) -> bool:
+        """Cancel an order where another process was asked to."""
+        wish = self._kept.get(SCHEDULE_CANCEL, order.id)
+        if wish is None or not self._long_over(order):
+            return False
+        told: dict[str, Any] = orjson.loads(wish)
+        await self._kept.put(
+            SCHEDULE_CANCEL, order.id, orjson.dumps(told | {"done": True})
+        )
+        await self._drop(order, told["by"], told["reason"])
+        return True
 
     async def _claimed(self, order: Pending) -> bool:
         """Whether it falls to this process to carry an order out."""
@@ -303,8 +360,11 @@ class Schedule:
 
     async def _stuck(self, order: Pending) -> bool:
         """Whether its time is long over, and nobody else is about to carry it out."""
-        long_over = (order.due_at or 0) + int(2 * CLAIM_SECONDS * SECOND)
-        return self._clock() >= long_over and await self._claimed(order)
+        return self._long_over(order) and await self._claimed(order)
+
+    def _long_over(self, order: Pending) -> bool:
+        until = (order.due_at or 0) + int(2 * CLAIM_SECONDS * SECOND)
+        return self._clock() >= until
 
     async def _note(self, actor: str, action: str, order: Pending) -> None:
         """Write an audit line on what is not done, or not yet."""

@@ -59,6 +59,12 @@ BUGS: Final = {
         "self._claims.pop(name, None)",
         "tests/unit/test_kept_plans.py::test_one_process_alone",
     ),
+    "an order is cancelled and carried out": (
+        SCHEDULE,
+        "if not await self._is_cancelled(order):",
+        "if await self._is_cancelled(order) in (True, False):",
+        "tests/unit/test_schedule.py::test_who_has_not_claimed",
+    ),
     "one person takes all places": (
         SCHEDULE,
         "if own >= MOST_OF_PERSON and",

@@ -161,3 +161,24 @@ async def test_a_claim_that_is_given_back_leaves_nothing() -> None:
 
     assert claim is not None
     assert claim.order == "o2"
+
+
+async def test_who_starts_after_two_claims_hears_the_first() -> None:
+    """The store keeps the last body alone: whoever lost puts the first one back."""
+    desk = Desk()
+    plan = await desk.keep()
+    one, two = (KeptPlans(desk.bodies, lambda: desk.now, name) for name in "ab")
+    put = desk.bodies.put
+
+    async def between(kind: str, name: str, body: bytes | None, **more: Any) -> None:
+        desk.bodies.put = put  # type: ignore[method-assign]
+        assert await one.claim(plan, "o1")
+        await put(kind, name, body, **more)
+
+    desk.bodies.put = between  # type: ignore[method-assign]
+    assert await two.claim(plan, "o2") is None
+
+    anew = await KeptPlans(desk.bodies, lambda: desk.now, "a").claim(plan, "o3")
+
+    assert anew is not None
+    assert anew.order == "o1"

@@ -12,7 +12,13 @@ from attrs import evolve
 from agents_registry.facts import Cause, Lift, fact_id
 from agents_registry.identifiers import Identifier
 from streams.model.times import SECOND
-from streams.ports.keyed_store import ORDER_PART, PENDING, SCHEDULE, SCHEDULE_CLAIM
+from streams.ports.keyed_store import (
+    ORDER_PART,
+    PENDING,
+    SCHEDULE,
+    SCHEDULE_CANCEL,
+    SCHEDULE_CLAIM,
+)
 from streams.services import schedule as schedule_of
 from streams.services.approval_queue import FullError
 from streams.services.blast_limit import BlastLimit, Limit
@@ -421,12 +427,45 @@ async def test_what_is_not_carried_out_for_long_can_be_cancelled(world: World) -
     world.now += 1
     second = world.process("i1")
     assert await second._stuck((await second.waiting())[0])
-    with pytest.raises(TooLateError, match="within seconds"):
-        await world.first.cancel("o1", "ann", "not needed")
     assert await second.cancel("o1", "ann", "not needed")
     await world.first.carry_out()
     assert world.taken == []
     assert world.left == {}
+
+
+@pytest.mark.parametrize("becomes", ["cancelled", "carried out", "nothing"])
+async def test_who_has_not_claimed_an_order_asks_who_has(
+    world: World, monkeypatch: pytest.MonkeyPatch, becomes: str
+) -> None:
+    """And says what became of it."""
+    monkeypatch.setattr(schedule_of, "CANCEL_LOOK", 0.001)
+    if becomes == "nothing":
+        monkeypatch.setattr(schedule_of, "CANCEL_SECONDS", 0.01)
+    await world.order()
+    world.now = DUE + int(2 * CLAIM_SECONDS * SECOND)
+    second = world.process("i1")
+    assert await second._stuck((await second.waiting())[0])
+    if becomes == "carried out":
+        monkeypatch.setattr(Schedule, "_is_cancelled", no_wish)
+    asked = asyncio.create_task(world.first.cancel("o1", "ann", "not needed"))
+    if becomes != "nothing":
+        await until(lambda: world.kept.get(SCHEDULE_CANCEL, "o1"))
+        await second.carry_out()
+
+    if becomes == "cancelled":
+        assert await asked
+        assert world.log.acts[-1] == "ann: cancelled o1: revoke x: not needed"
+    else:
+        with pytest.raises(TooLateError, match=r"meanwhile|try again"):
+            await asked
+    assert bool(world.taken) is (becomes == "carried out")
+    assert world.kept.get(SCHEDULE_CANCEL, "o1") is None
+    assert bool(world.left) is (becomes == "nothing")
+
+
+async def no_wish(*_: object) -> bool:
+    """Say that nobody wants to cancel anything."""
+    return False
 
 
 @pytest.mark.parametrize("end", ["carried out", "cancelled"])
