@@ -70,7 +70,7 @@ def row(name: str, health: HealthRecord, stream: StreamHealth | None) -> dict[st
         "last_event": rfc3339(heard),
         "last_verification": rfc3339(verified),
         "last_answer": rfc3339(health.answered_at),
-        "lag_seconds": None if health.lag is None else health.lag / SECOND,
+        "lag_seconds": None if health.lag is None else round(health.lag / SECOND, 3),
         "accepted": health.accepted,
         "rejected": health.dead_letters,
         "reason": health.reason,

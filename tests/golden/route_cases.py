@@ -243,6 +243,8 @@ ORDERS: Final = (
          route="actuators/{name}/approvals", status=404),
     post("actuators/none/retries", "restorer", {"reason": "x"},
          route="actuators/{name}/retries", status=404),
+    post("actuators/none/callbacks", "aws", {}, status=404,
+         route="actuators/{name}/callbacks"),
     post("alerts/test", "restorer", {}, status=200),
     post("alerts/test", "restorer", {"endpoint": "nobody"}, status=404),
     post("alerts/replay", "restorer", {}, status=200),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from streams.console.page import PageRequest
 
 SERIES: Final = 7  # that a chart tells apart; what is left is one
+DAYS: Final = 8  # of which a chart names the hours too
 OTHERS: Final = "all others"
 
 
@@ -98,7 +99,8 @@ def columns(since: str, span: ChartSpan) -> tuple[str, ...]:
 
 def _label(time: str, times: Sequence[str]) -> str:
     """Time as it stands below a chart: the hour where all are of few days."""
-    return time[5:10] if len({each[:10] for each in times}) > 8 else time[5:16]  # noqa: PLR2004
+    days = len({each[:10] for each in times})
+    return time[5:10] if days > DAYS else time[5:16].replace("T", " ")
 
 
 def _counted(
