@@ -81,6 +81,22 @@ def hold(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     return may_read
 
 
+async def acknowledged(one: Server, other: Server, name: str) -> None:
+    """Acknowledge a finding at an ingress; the others and their lists show it."""
+    path = f"/v1/findings/{name}/acknowledgement"
+    status, given = await other.post(path, "revoker", {"note": "on it"})
+    assert (status, given["acknowledged"]["note"]) == (201, "on it")
+
+    async def told() -> Any:
+        _, shown = await one.get(f"/v1/findings/{name}")
+        return shown["acknowledged"]
+
+    assert given["acknowledged"] == await until(told)
+    _, found = await one.get("/v1/findings?state=acknowledged")
+    assert [name] == [each["id"] for each in found["findings"]]
+    assert 200 == (await one.post(path, "revoker", {"note": "on it"}))[0]
+
+
 async def test_findings_and_dead_letters_are_those_of_the_embedded_server(
     tmp_path: Path,
     kafka_settings: KafkaSettings,
@@ -112,6 +128,7 @@ async def test_findings_and_dead_letters_are_those_of_the_embedded_server(
             may_read.set()
             monkeypatch.setattr(log_view, "WAIT_SECONDS", 30.0)
             again = {key: await pages(second, path, key, 2) for path, key in LISTS}
+            await acknowledged(first, second, again["findings"][0]["id"])
             client = Client(second.url, "viewer")
             for command in (listed_findings, dead_letters):
                 assert await asyncio.to_thread(command, client, None, "table") == 0
