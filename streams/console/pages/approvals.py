@@ -30,8 +30,8 @@ async def _shown(
     orders = schedule.body.get("schedule", [])
     values = {
         "approvals": approvals,
-        "waiting": waiting[:ROWS],
-        "waiting_more": len(waiting) - ROWS,
+        "proposals": waiting[:ROWS],
+        "proposals_more": len(waiting) - ROWS,
         "schedule": schedule,
         "orders": orders[:ROWS],
         "orders_more": len(orders) - ROWS,
