@@ -26,7 +26,7 @@ class Asked:
         target: path and query, as they were sent.
         name: what stands for ``{name}`` in the path.
         act: the last part of the path of a form.
-        query: each name once, the last value counts.
+        query: each name once, its first value counts.
         secure: it came by HTTPS, or by a proxy to which it did.
         address: it came from.
     """

@@ -79,7 +79,6 @@ class ConsoleSession:
         expires: when the credential ends (ns); None: it does not say.
         realm: that is shown.
         over: the server does not take the credential any more.
-        id_token: of the OpenID login, for the logout there.
     """
 
     holder: Holder
@@ -90,7 +89,6 @@ class ConsoleSession:
     realm: str
     expires: int | None = None
     over: bool = False
-    id_token: str = field(default="", repr=False)
     _told: dict[str, str] = field(factory=dict, init=False)
 
     @property
@@ -134,13 +132,7 @@ class ConsoleSessions:
     def __len__(self) -> int:
         return len(self._open)
 
-    def begin(
-        self,
-        holder: Holder,
-        credential: str,
-        expires: int | None = None,
-        id_token: str = "",
-    ) -> str:
+    def begin(self, holder: Holder, credential: str, expires: int | None = None) -> str:
         """Open a session; return the value of its cookie."""
         now = self.clock()
         self._make_room(holder.person, now)
@@ -153,7 +145,6 @@ class ConsoleSessions:
             seen=now,
             realm=next(iter(holder.realms), holder.home),
             expires=expires,
-            id_token=id_token,
         )
         return cookie
 
@@ -169,11 +160,17 @@ class ConsoleSessions:
         if found is None:
             return None
         if self._is_over(found, now):
-            del self._open[digest]
+            self._open.pop(digest, None)  # another thread may look at the same time
             return None
         if not idle:
             found.seen = now
         return found
+
+    def is_alive(self, session: ConsoleSession) -> bool:
+        """Whether a session is open and not over."""
+        return session in self._open.values() and not self._is_over(
+            session, self.clock()
+        )
 
     def end(self, cookie: str) -> ConsoleSession | None:
         """End a session, and return it."""
@@ -191,7 +188,7 @@ class ConsoleSessions:
     def _make_room(self, person: str, now: int) -> None:
         for digest, each in [*self._open.items()]:
             if self._is_over(each, now):
-                del self._open[digest]
+                self._open.pop(digest, None)
         same = [d for d, each in self._open.items() if each.holder.person == person]
         if len(same) >= self.limits.of_person:
             self._end_idlest(same)
@@ -199,7 +196,8 @@ class ConsoleSessions:
             self._end_idlest([*self._open])
 
     def _end_idlest(self, digests: list[str]) -> None:
-        del self._open[min(digests, key=lambda each: self._open[each].seen)]
+        seen = {digest: self._open[digest].seen for digest in digests}
+        self._open.pop(min(seen, key=seen.__getitem__), None)
 
 
 def _digest(cookie: str) -> str:

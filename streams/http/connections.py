@@ -31,6 +31,7 @@ FIRST_SECONDS: Final = 10.0  # until the first request is whole, the handshake i
 UNREAD_SECONDS: Final = 30.0  # that an answer may lie unread
 SWEEP_SECONDS: Final = 1.0
 OF_CALLER: Final = 256  # places of a credential beside those of strangers
+STREAM: Final = "text/event-stream"
 OF_GUARD: Final = 4096  # the same of a credential of guards
 _TOO_LONG: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
@@ -173,7 +174,10 @@ class Connections:
         if entry is None:
             return await handler(request)
         entry.asked, entry.head = True, 0
-        entry.upgraded = hdrs.UPGRADE in request.headers
+        # Nor is a stream of news waited for at the end: it goes on for ever.
+        entry.upgraded = hdrs.UPGRADE in request.headers or (
+            STREAM in request.headers.get(hdrs.ACCEPT, "")
+        )
         entry.busy += 1
         try:
             return await handler(request)

@@ -164,12 +164,11 @@ def test_the_idlest_session_makes_room() -> None:
 def test_a_session_shows_no_secret() -> None:
     """Neither credential nor the token of its forms."""
     sessions = ConsoleSessions(SessionLimits(), Clock())
-    cookie = sessions.begin(ANN, "the-credential", id_token="the-id-token")
+    cookie = sessions.begin(ANN, "the-credential")
     session = sessions.find(cookie)
     assert session is not None
     for text in (repr(session), repr(sessions)):
         assert "the-credential" not in text
-        assert "the-id-token" not in text
         assert session.csrf not in text
         assert cookie not in text
 

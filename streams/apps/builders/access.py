@@ -172,7 +172,7 @@ def access(
     """
     _check(settings)
     issuers = [
-        OidcIssuer(label, each, _keys(label, each, monotonic))
+        OidcIssuer(label, each, issuer_keys(label, each, monotonic))
         for label, each in settings.oidc.items()
     ]
     tls = clients = None
@@ -242,7 +242,12 @@ def _twice(values: Sequence[str]) -> list[str]:
     return [value for value, count in Counter(values).items() if count > 1]
 
 
-def _keys(label: str, each: Oidc, clock: Callable[[], float]) -> JwksCache:
+def issuer_keys(label: str, each: Oidc, clock: Callable[[], float]) -> JwksCache:
+    """Keys of an issuer of the settings.
+
+    Raises:
+        ConfigurationError: the file of its keys cannot be read.
+    """
     if each.jwks and "://" not in each.jwks:
         try:
             path = Path(each.jwks)

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import ssl
+import time
 from typing import TYPE_CHECKING, Final
 
 from attrs import define, field
 
+from streams.apps.builders.access import ConfigurationError, issuer_keys
 from streams.console.api import Api
 from streams.console.app import Console
 from streams.console.assets import assets
+from streams.console.entry import Entry
 from streams.console.frame import Frame
+from streams.console.live import LiveHub
 from streams.console.login import LoginAttempts, OneTimeLink
+from streams.console.oidc_login import ProviderClient, ProviderLogin
 from streams.console.pages.catalogue import KINDS
 from streams.console.sessions import ConsoleSessions, SessionLimits
 from streams.console.templates import environment
+from streams.http.connections import prove
 from streams.outbound.client import HttpClient
+from streams.outbound.pinned import AddressRule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from aiohttp import web
+
+    from streams.console.sessions import ConsoleSession
     from streams.http.tls import ServedTls
     from streams.process.aside import Aside
-    from streams.settings.console import ConsoleSettings
+    from streams.settings.server import Settings
 
 _END: Final = b"-----END CERTIFICATE-----\n"
 _ANYWHERE: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - no binding
@@ -59,12 +69,16 @@ class ServerReach:
         host, _, port = place.rpartition(":")
         self.url = f"{scheme}://{_ANYWHERE.get(host, host)}:{port}"
 
-    def api(
-        self, credential: str, realm: str | None, refused: Callable[[], None]
-    ) -> Api:
-        """Client that asks with a credential."""
+    def api(self, credential: str) -> Api:
+        """Client that asks with a credential, in the realm of the server."""
         self._trust()
-        return Api(self._client, self.url, credential, realm, refused)
+        return Api(self._client, self.url, credential)
+
+    def of(self, session: ConsoleSession) -> Api:
+        """Client of a session, in the realm that it shows."""
+        self._trust()
+        realm = None if session.realm == session.holder.home else session.realm
+        return Api(self._client, self.url, session.credential, realm, session.end)
 
     async def close(self) -> None:
         """Close the connections; to be called in the loop that asked."""
@@ -89,7 +103,7 @@ def _of_own() -> ssl.SSLContext:
 
 
 def console(
-    settings: ConsoleSettings,
+    settings: Settings,
     reach: ServerReach,
     aside: Aside,
     clock: Callable[[], int],
@@ -98,28 +112,87 @@ def console(
     """Put a console together.
 
     Args:
-        settings: of the console.
-        reach: the server that it asks.
-        aside: where its work is done.
+        settings: of the process.
+        reach: the server that is asked.
+        aside: where pages are made.
         clock: gives the time (ns).
         link: opens the first session.
+
+    Raises:
+        ConfigurationError: the login of the settings cannot be used.
     """
-    files = assets()
+    own, files = settings.console, assets()
     limits = SessionLimits(
-        settings.idle_seconds,
-        settings.session_seconds,
-        settings.sessions_of_person,
-        settings.sessions,
+        own.idle_seconds, own.session_seconds, own.sessions_of_person, own.sessions
     )
+    sessions = ConsoleSessions(limits, clock)
+    frame = Frame(environment(files), KINDS, clock)
     return Console(
         kinds=KINDS,
-        sessions=ConsoleSessions(limits, clock),
-        attempts=LoginAttempts(clock),
-        frame=Frame(environment(files), KINDS, clock),
+        sessions=sessions,
+        entry=Entry(
+            sessions=sessions,
+            attempts=LoginAttempts(clock),
+            frame=frame,
+            api_for=reach.api,
+            clock=clock,
+            provider=_provider(settings, clock),
+            link=link,
+            tokens=own.token_login,
+        ),
+        frame=frame,
         files=files,
-        api_for=reach.api,
+        api_of=reach.of,
+        live=LiveHub(reach.of, aside, sessions.is_alive),
         aside=aside,
-        clock=clock,
-        link=link,
-        secure=settings.behind_https,
+        proved=_prove,
+        secure=own.behind_https,
     )
+
+
+def _prove(request: web.Request, caller: str) -> None:
+    """Let the connection of a session take no place of strangers."""
+    prove(request, f"console {caller}")
+
+
+def _provider(settings: Settings, clock: Callable[[], int]) -> ProviderLogin | None:
+    """Login of the settings.
+
+    Raises:
+        ConfigurationError: it cannot be used.
+    """
+    given = settings.console.login
+    if given is None:
+        return None
+    url = settings.console.url
+    if not url:
+        text = "the provider has to send browsers back: set console.url"
+        raise ConfigurationError(f"console.login: {text}")
+    rules = settings.oidc.get(given.provider)
+    if rules is None:
+        text = f"there is no {given.provider!r}: add it to oidc"
+        raise ConfigurationError(f"console.login.provider: {text}")
+    if given.presents == "id" and given.client_id not in rules.audience:
+        text = f"add {given.client_id!r} to oidc.{given.provider}.audience"
+        raise ConfigurationError(f"console.login.presents: {text}")
+    secret = ""
+    if given.client_secret is not None:
+        try:
+            secret = given.client_secret.read_text("utf-8").strip()
+        except (OSError, ValueError) as error:
+            text = f"{given.client_secret}: {error}"
+            raise ConfigurationError(f"console.login.client_secret: {text}") from error
+    client = ProviderClient(
+        issuer=rules.issuer,
+        client_id=given.client_id,
+        secret=secret,
+        scopes=tuple(dict.fromkeys(("openid", *given.scopes))),
+        redirect=f"{url}/login/back",
+        after=f"{url}/login?why=out",
+        title=given.title,
+        presents=given.presents,
+        algorithms=tuple(rules.algorithms),
+    )
+    keys = issuer_keys(given.provider, rules, time.monotonic)
+    http = HttpClient(AddressRule(rules.allow_private))
+    return ProviderLogin(client, http, keys, clock)

@@ -39,8 +39,8 @@ async def embedded_console(
         To be called with the URL at which the server listens, before anybody asks:
         gives the address for a person, "" where there is no console.
     """
-    settings, clock = about.settings.console, about.clock
-    if not settings.enabled:
+    settings, clock = about.settings, about.clock
+    if not settings.console.enabled:
         yield lambda _: ""
         return
     thread, reach = Analysis("console"), ServerReach.own(tls)

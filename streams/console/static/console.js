@@ -1,4 +1,4 @@
-// What the pages need beside htmx: news of a realm, and a word when nobody answers.
+// What the pages need beside htmx: news of the realm, and a word when nobody answers.
 "use strict";
 (() => {
   const offline = (is) => {
@@ -10,4 +10,35 @@
   document.addEventListener("htmx:afterRequest", (event) => {
     if (event.detail.successful) offline(false);
   });
+
+  const where = document.body.dataset.live;
+  if (!where || !window.EventSource) return;
+  let stream = null;
+  let wait = 0;
+  // Many consoles hear of a change at once: they do not all ask in the same moment.
+  const refresh = () => {
+    clearTimeout(wait);
+    wait = setTimeout(() => window.htmx.trigger(document.body, "rescind-changed"), Math.random() * 250);
+  };
+  const open = () => {
+    stream = new EventSource(where);
+    // What changed before it was open is not told.
+    stream.addEventListener("open", () => { offline(false); refresh(); });
+    stream.addEventListener("changed", (event) => {
+      const news = document.getElementById("news");
+      if (news) news.textContent = "New: " + event.data;
+      refresh();
+    });
+    stream.addEventListener("over", () => { stream.close(); location.reload(); });
+    stream.addEventListener("error", () => {
+      offline(true);
+      // Refused, such as without a session: the next request of htmx says why.
+      if (stream.readyState === EventSource.CLOSED) setTimeout(refresh, 3000);
+    });
+  };
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) { if (stream) stream.close(); stream = null; }
+    else if (!stream) open();
+  });
+  if (!document.hidden) open();
 })();

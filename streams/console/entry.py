@@ -1,0 +1,182 @@
+"""The doors of the console: a provider, a token, the one-time link; and the way out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from attrs import define
+
+from streams.console import csrf, headers, respond
+from streams.console.api import ApiProblem
+from streams.console.frame import Frame
+from streams.console.login import LoginAttempts, OneTimeLink, holder_of_token, local
+from streams.console.oidc_login import LoginFailedError, ProviderLogin
+from streams.console.sessions import ConsoleSessions, Holder
+from streams.console.templates import BASE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aiohttp import web
+
+    from streams.console.api import Api
+    from streams.console.asked import Asked
+
+REFUSED: Final = 401
+FORBIDDEN: Final = 403
+BACK_SECONDS: Final = 600
+
+log = structlog.get_logger()
+
+
+@define(eq=False, kw_only=True)
+class Entry:
+    """Logins and logouts.
+
+    Attributes:
+        provider: OpenID provider; None: there is none.
+        link: that opens the first session; None: there is none.
+        tokens: a token of the API may be typed in.
+    """
+
+    sessions: ConsoleSessions
+    attempts: LoginAttempts
+    frame: Frame
+    api_for: Callable[[str], Api]
+    clock: Callable[[], int]
+    provider: ProviderLogin | None = None
+    link: OneTimeLink | None = None
+    tokens: bool = True
+
+    async def form(self, asked: Asked) -> web.Response:
+        """Show the ways in."""
+        return await self._form(asked, asked.query.get("why", ""))
+
+    async def by_token(self, asked: Asked) -> web.Response:
+        """Open a session with a token of the API."""
+        if not csrf.is_own(asked.headers) or not self.tokens:
+            return respond.not_ours(self.frame, asked)
+        token = asked.form.get("token", "").strip()
+        if not token or not token.isascii() or not token.isprintable():
+            return await self._form(asked, "token", 422)
+        return await self._opened(asked, token, asked.form.get("next", BASE))
+
+    async def by_link(self, asked: Asked) -> web.Response:
+        """Open the session of the one-time link."""
+        if wait := self.attempts.wait(asked.address):
+            return self._too_often(asked, wait)
+        given = asked.query.get("key", "")
+        token = None if self.link is None else self.link.take(given, self.clock())
+        if token is None:
+            self.attempts.failed(asked.address)
+            return await self._form(asked, "link", FORBIDDEN)
+        return await self._opened(asked, token, BASE)
+
+    async def start(self, asked: Asked) -> web.Response:
+        """Send a browser to the provider."""
+        if self.provider is None:
+            return await self._form(asked, "")
+        try:
+            where, cookie = await self.provider.begin(
+                local(asked.query.get("next", ""))
+            )
+        except LoginFailedError as error:
+            return await self._failed(asked, error)
+        response = respond.to(where)
+        headers.set_cookie(
+            response,
+            headers.LOGIN,
+            cookie,
+            secure=asked.secure,
+            same_site="Lax",  # the provider sends the browser back
+            seconds=BACK_SECONDS,
+        )
+        return response
+
+    async def back(self, asked: Asked) -> web.Response:
+        """Take a browser back from the provider."""
+        if self.provider is None:
+            return await self._form(asked, "")
+        try:
+            given, after = await self.provider.finish(
+                asked.cookie(headers.LOGIN), asked.query
+            )
+        except LoginFailedError as error:
+            return await self._failed(asked, error)
+        holder = await holder_of_token(self.api_for(given.credential))
+        if isinstance(holder, ApiProblem):
+            return self._not_let_in(asked, holder)
+        # A redirect would still be the provider's: the strict cookie would not come.
+        response = respond.bare(self.frame, "bounce.html", asked, 200, to=after)
+        headers.drop_cookie(response, headers.LOGIN, secure=asked.secure)
+        self._begin(response, asked, holder, given.credential, given.expires)
+        return response
+
+    async def leave(self, asked: Asked) -> web.Response:
+        """End a session."""
+        cookie = asked.cookie(headers.SESSION)
+        session = self.sessions.find(cookie)
+        if session is not None:
+            if not csrf.is_allowed(asked.headers, asked.form, session.csrf):
+                return respond.not_ours(self.frame, asked)
+            self.sessions.end(cookie)
+            log.info("console_logout", actor=session.holder.name)
+        response = respond.to(f"{BASE}/login?why=out")
+        headers.drop_cookie(response, headers.SESSION, secure=asked.secure)
+        return response
+
+    async def _opened(self, asked: Asked, token: str, after: str) -> web.Response:
+        if wait := self.attempts.wait(asked.address):
+            return self._too_often(asked, wait)
+        holder = await holder_of_token(self.api_for(token))
+        if isinstance(holder, ApiProblem):
+            if holder.status != REFUSED:
+                return respond.stop(self.frame, asked, holder)
+            self.attempts.failed(asked.address)
+            return await self._form(asked, "token", FORBIDDEN)
+        response = respond.to(local(after))
+        self._begin(response, asked, holder, token, None)
+        return response
+
+    def _begin(
+        self,
+        response: web.Response,
+        asked: Asked,
+        holder: Holder,
+        credential: str,
+        expires: int | None,
+    ) -> None:
+        self.sessions.end(asked.cookie(headers.SESSION))  # nobody fixes a session
+        cookie = self.sessions.begin(holder, credential, expires)
+        headers.set_cookie(response, headers.SESSION, cookie, secure=asked.secure)
+        log.info("console_login", actor=holder.name, address=asked.address)
+
+    async def _failed(self, asked: Asked, error: LoginFailedError) -> web.Response:
+        log.warning("console_login_failed", why=str(error))
+        return await self._form(asked, "oidc", FORBIDDEN)
+
+    def _not_let_in(self, asked: Asked, problem: ApiProblem) -> web.Response:
+        log.warning("console_login_refused", why=problem.detail or problem.title)
+        return respond.stop(self.frame, asked, problem)
+
+    async def _form(self, asked: Asked, why: str, status: int = 200) -> web.Response:
+        provider, away = self.provider, ""
+        if provider is not None and why == "out":
+            away = await provider.logout_url()
+        values: dict[str, Any] = {
+            "why": why,
+            "next": local(asked.form.get("next") or asked.query.get("next") or BASE),
+            "oidc": "" if provider is None else provider.client.title,
+            "away": away,
+            "tokens": self.tokens,
+        }
+        return respond.bare(self.frame, "login.html", asked, status, **values)
+
+    def _too_often(self, asked: Asked, seconds: int) -> web.Response:
+        problem = ApiProblem(
+            "Too many failed logins", "", f"Wait for {seconds} s and try again.", 429
+        )
+        response = respond.stop(self.frame, asked, problem)
+        response.headers["Retry-After"] = str(seconds)
+        return response

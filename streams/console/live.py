@@ -1,0 +1,222 @@
+"""News for open pages: server-sent events that say that something changed, not what.
+
+One poller a realm looks for all consoles; a page that hears of a change fetches its
+content with its own person's credential. So nobody is shown what another one may see.
+
+- Nothing is sent while nothing changes, and nothing is asked while nobody looks.
+- Streams are bounded, together and of each session. One that does not read is dropped.
+- A stream ends with its session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import hashlib
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+import structlog
+from aiohttp import web
+from attrs import define, field
+
+from streams.console.headers import PRIVATE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from streams.console.api import Api, ApiAnswer
+    from streams.console.sessions import ConsoleSession
+    from streams.process.aside import Aside
+
+    ApiOf = Callable[[ConsoleSession], Api]
+
+LOOK_SECONDS: Final = 1.0
+TICK_SECONDS: Final = 5.0  # between two looks whether a reader is still there
+WRITE_SECONDS: Final = 10.0  # that a reader may take
+MOST: Final = 500
+OF_SESSION: Final = 8
+RETRY: Final = b"retry: 3000\n\n"
+OVER: Final = b"event: over\ndata: \n\n"
+# What is looked at, every how many looks, and what of it counts.
+_LOOKS: Final[tuple[tuple[str, int, dict[str, Any], str, tuple[str, ...]], ...]] = (
+    ("revocations", 1, {"limit": 20}, "revocations",
+     ("id", "state", "applied", "fenced_count", "laggard_count", "left")),
+    ("guards", 2, {}, "guards", ("guard", "standing", "mode")),
+    ("findings", 2, {"order": "newest", "limit": 20}, "findings",
+     ("id", "changed", "open")),
+    ("sources", 10, {}, "sources", ("name", "state")),
+)  # fmt: skip
+
+log = structlog.get_logger()
+
+
+@define(eq=False)
+class LiveReader:
+    """One open page.
+
+    Attributes:
+        session: whose it is.
+        news: set where something changed that it was not told.
+        what: that changed.
+    """
+
+    session: ConsoleSession
+    news: asyncio.Event = field(factory=asyncio.Event)
+    what: set[str] = field(factory=set)
+
+
+@define(eq=False)
+class RealmWatch:
+    """The poller of one realm, and the pages that it works for."""
+
+    readers: set[LiveReader] = field(factory=set)
+    task: asyncio.Task[None] | None = None
+    looks: int = 0
+    seen: dict[str, bytes] = field(factory=dict)
+
+
+@define(eq=False)
+class LiveHub:
+    """All streams of a console, and the pollers behind them.
+
+    Attributes:
+        api_of: makes the client of a session.
+        aside: where the API is asked.
+        alive: whether a session is not over.
+    """
+
+    _api_of: ApiOf
+    _aside: Aside
+    _alive: Callable[[ConsoleSession], bool]
+    _every: float = LOOK_SECONDS
+    realms: dict[str, RealmWatch] = field(factory=dict, init=False)
+
+    @property
+    def streams(self) -> int:
+        """Count the open ones."""
+        return sum(len(each.readers) for each in self.realms.values())
+
+    async def serve(
+        self, request: web.Request, session: ConsoleSession
+    ) -> web.StreamResponse:
+        """Stream news to one page until it goes, is too slow, or its session ends."""
+        watch = self.realms.setdefault(session.realm, RealmWatch())
+        mine = sum(each.session is session for each in watch.readers)
+        if self.streams >= MOST or mine >= OF_SESSION:
+            headers = {**PRIVATE, "Retry-After": "60"}
+            return web.Response(status=503, headers=headers)
+        reader = LiveReader(session)
+        watch.readers.add(reader)
+        if watch.task is None:
+            loop = asyncio.get_running_loop()
+            watch.task = loop.create_task(self._look_on(session.realm, watch))
+        try:
+            return await self._stream(request, reader)
+        finally:
+            watch.readers.discard(reader)
+            if not watch.readers:
+                self._stop(session.realm, watch)
+
+    def _stop(self, realm: str, watch: RealmWatch) -> None:
+        if watch.task is not None:
+            watch.task.cancel()
+        if self.realms.get(realm) is watch:
+            del self.realms[realm]
+
+    async def _stream(
+        self, request: web.Request, reader: LiveReader
+    ) -> web.StreamResponse:
+        headers = {
+            **PRIVATE,
+            "Content-Type": "text/event-stream",
+            "X-Accel-Buffering": "no",
+        }
+        response = web.StreamResponse(headers=headers)
+        try:
+            async with asyncio.timeout(WRITE_SECONDS):
+                await response.prepare(request)
+                await response.write(RETRY)
+            while await self._is_wanted(request, reader):
+                if reader.news.is_set():
+                    reader.news.clear()
+                    what, reader.what = " ".join(sorted(reader.what)), set()
+                    async with asyncio.timeout(WRITE_SECONDS):
+                        await response.write(
+                            f"event: changed\ndata: {what}\n\n".encode()
+                        )
+            async with asyncio.timeout(WRITE_SECONDS):
+                await response.write(OVER)
+        except (TimeoutError, ConnectionError):
+            if request.transport is not None:
+                request.transport.abort()
+        return response
+
+    async def _is_wanted(self, request: web.Request, reader: LiveReader) -> bool:
+        """Wait for news; tell whether the stream goes on."""
+        while not reader.news.is_set():
+            transport = request.transport
+            if transport is None or transport.is_closing():
+                raise ConnectionResetError
+            if not self._alive(reader.session):
+                return False
+            try:
+                async with asyncio.timeout(TICK_SECONDS):
+                    await reader.news.wait()
+            except TimeoutError:
+                continue
+        return self._alive(reader.session)
+
+    async def _look_on(self, realm: str, watch: RealmWatch) -> None:
+        """Look for changes until nobody wants to know."""
+        while True:
+            session = _asking(watch)
+            if session is not None:
+                look = functools.partial(self._looked, session, watch.looks)
+                try:
+                    found = await self._aside(look)
+                except Exception:  # boundary: the next look may go well
+                    log.exception("console_look_failed", realm=realm)
+                else:
+                    self._tell(watch, found)
+                watch.looks += 1
+            await asyncio.sleep(self._every)
+
+    async def _looked(self, session: ConsoleSession, looks: int) -> dict[str, bytes]:
+        """Ask the API; what counts of each answer, as a hash."""
+        api = self._api_of(session)
+        found = {}
+        for path, every, query, key, names in _LOOKS:
+            if looks % every == 0:
+                answer = await api.get(path, **query)
+                found[path] = _digest(answer, key, names)
+        return found
+
+    def _tell(self, watch: RealmWatch, found: Mapping[str, bytes]) -> None:
+        changed = {
+            name
+            for name, digest in found.items()
+            if watch.seen.get(name, digest) != digest
+        }
+        watch.seen |= found
+        if changed:
+            for reader in watch.readers:
+                reader.what |= changed
+                reader.news.set()
+
+
+def _asking(watch: RealmWatch) -> ConsoleSession | None:
+    """Session whose credential is asked with: of those that may look, any."""
+    alive = [each.session for each in watch.readers if not each.session.over]
+    return next((each for each in alive if each.person.may("viewer")), None) or next(
+        iter(alive), None
+    )
+
+
+def _digest(answer: ApiAnswer, key: str, names: tuple[str, ...]) -> bytes:
+    rows = answer.body.get(key, []) if answer.problem is None else [answer.status]
+    plain = [
+        [each.get(name) for name in names] if isinstance(each, dict) else each
+        for each in rows
+    ]
+    return hashlib.blake2b(orjson.dumps(plain), digest_size=16).digest()
