@@ -220,6 +220,25 @@ def pdp(
     raise typer.Exit(run(config, url=url, listen=listen))
 
 
+@app.command()
+def console(
+    url: Annotated[
+        str, typer.Option("--url", help="URL of the server: an ingress, or `serve`.")
+    ],
+    config: Config = None,
+    ca: Annotated[
+        Path | None,
+        typer.Option("--ca", metavar="FILE", help="Who signed its certificate, PEM."),
+    ] = None,
+    listen: Listen = None,
+) -> None:
+    """Show the console of a server that runs elsewhere, until Ctrl-C or SIGTERM."""
+    with loading():
+        from streams.cli.console import run
+
+    raise typer.Exit(run(config, url=url, ca=ca, listen=listen))
+
+
 @asking(app, "why")
 def why(client: Client, name: Name, at: At = None, output: Plain = "table") -> int:
     """Print whether it is denied, by which cause and path; exit code 1 if denied."""

@@ -33,6 +33,7 @@ NOTIFY: Final = "notify"
 PDP: Final = "pdp"
 RELAY: Final = "relay"
 INSIGHTS: Final = "insights"
+CONSOLE: Final = "console"
 
 LABELS: Final[Mapping[str, str]] = {
     "act": "held, proposed",
@@ -50,7 +51,7 @@ LABELS: Final[Mapping[str, str]] = {
     "receiver": "receivers of alerts in the settings",
     "report": f"kinds of identifiers: at most {MOST_KINDS}, the rest is `{OTHER}`",
     "result": "words of the product: at most 8",
-    "role": "serve, ingress, worker, notify, pdp, relay, insights",
+    "role": "serve, ingress, worker, notify, pdp, relay, insights, console",
     "rule": "containment rules in the settings",
     "rule_mode": "shadow, warn, enforce",
     "source": "sources in the settings, and one for all others",
@@ -61,7 +62,7 @@ LABELS: Final[Mapping[str, str]] = {
 }
 
 
-_ALL = (SERVER, INGRESS, WORKER, NOTIFY, PDP, RELAY, INSIGHTS)
+_ALL = (SERVER, INGRESS, WORKER, NOTIFY, PDP, RELAY, INSIGHTS, CONSOLE)
 _GUARDED = (SERVER, WORKER)
 _SOURCES = (SERVER, INGRESS)
 _ALERTS = (SERVER, NOTIFY)

@@ -67,7 +67,12 @@ class Provider:
         ):
             return web.json_response({"error": "invalid_grant"}, status=400)
         now = time.time()
-        own = {"iss": self.url, "iat": now, "exp": now + 300, "groups": self.groups}
+        own: dict[str, Any] = {
+            "iss": self.url,
+            "iat": now,
+            "exp": now + 300,
+            "groups": self.groups,
+        }
         identity = own | {"aud": CLIENT, "nonce": begun["nonce"]} | self.claims
         return web.json_response(
             {

@@ -84,12 +84,12 @@ async def _refused(browser: Browser, provider: Provider) -> None:
 
     # The code of somebody else, in a browser that began nothing.
     begun = await browser.get("/login/start")
-    query = provider.agree(begun.headers["Location"])
+    back = "/login/back" + provider.agree(begun.headers["Location"])
     other = Browser(browser.url, browser.session)
-    assert (await other.get(f"/login/back{query}")).status == 403
+    assert (await other.get(back)).status == 403
     # Once is enough, also for the browser that began it.
-    assert (await browser.get(f"/login/back{query}")).status == 200
-    assert (await browser.get(f"/login/back{query}")).status == 403
+    assert (await browser.get(back)).status == 200
+    assert (await browser.get(back)).status == 403
     browser.cookies.clear()
 
     provider.groups = ["nobody"]

@@ -1,35 +1,118 @@
-"""The first page: what is under way, and what needs somebody."""
+"""The first page: revocations as they spread, and everything that needs somebody."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import frozen
 
 from streams.console.page import PageKind, Rendered
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from streams.console.api import ApiAnswer
     from streams.console.page import PageRequest
+
+LATEST: Final = 10  # revocations and findings that are shown
+MOST_OPEN: Final = 50
+ASKED: Final = 5  # revocations whose issuers are asked for
+SEVERITIES: Final = ("", "informational", "low", "medium", "high", "critical")
+WITHOUT_LEASE: Final = frozenset({"silent", "gone"})
+
+
+@frozen
+class SpreadRow:
+    """A revocation as far as it has spread.
+
+    Attributes:
+        row: as the API lists it.
+        denied: guards that enforce it, or can allow nothing without it.
+        guards: that count for it.
+        issuers: how far its ends at issuers are; None: it was not asked.
+    """
+
+    row: Mapping[str, Any]
+    denied: int
+    guards: int
+    issuers: Mapping[str, Any] | None
 
 
 async def render(page: PageRequest) -> Rendered:
-    """Ask for guards, sources and findings, and show what stands out."""
-    guards, sources, findings = await asyncio.gather(
-        page.api.get("guards"),
-        page.api.get("sources"),
-        page.api.get("findings", limit=1000),
+    """Ask for what is open and what is new, all at once."""
+    api = page.api
+    opened, latest, findings, guards, sources, actuators = await asyncio.gather(
+        api.get("revocations", state="open", limit=MOST_OPEN),
+        api.get("revocations", limit=LATEST),
+        api.get("findings", state="open", order="newest", limit=MOST_OPEN),
+        api.get("guards"),
+        api.get("sources"),
+        api.get("actuators"),
     )
-    rows = guards.body.get("guards", [])
+    rows = _once([*_rows(opened, "revocations"), *_rows(latest, "revocations")])
+    issuers: dict[str, Mapping[str, Any]] = {}
+    if _rows(actuators, "actuators"):
+        issuers = await _issuers(page, rows[:ASKED])
+    known = _rows(guards, "guards")
+    told = _rows(findings, "findings")
     values = {
-        "guards": guards,
-        "sources": sources,
+        "spread": [_spread(each, issuers.get(each["id"])) for each in rows],
+        "revocations": latest,
+        "opened": opened,
+        "open_count": _count(_rows(opened, "revocations"), MOST_OPEN),
         "findings": findings,
-        "without_lease": [each for each in rows if each["standing"] != "heard"],
-        "silent": [
-            each for each in sources.body.get("sources", []) if not each["good"]
-        ],
-        "open": [each for each in findings.body.get("findings", []) if each["open"]],
+        "found": told[:LATEST],
+        "found_count": _count(told, MOST_OPEN),
+        "worst": max((each["severity"] for each in told), default=0),
+        "severities": SEVERITIES,
+        "guards": guards,
+        "guard_count": len(known),
+        "without_lease": [one for one in known if one["standing"] in WITHOUT_LEASE],
+        "sources": sources,
+        "source_count": len(_rows(sources, "sources")),
+        "silent": [one for one in _rows(sources, "sources") if not one["good"]],
     }
     return Rendered("now.html", values)
 
 
-KIND: Final = PageKind(path="/", title="Now", nav=1, render=render)
+async def _issuers(
+    page: PageRequest, rows: Iterable[Mapping[str, Any]]
+) -> dict[str, Mapping[str, Any]]:
+    """How far the ends at issuers are, of some revocations."""
+    ids = [each["id"] for each in rows]
+    answers = await asyncio.gather(
+        *(page.api.get("revocations", each, "issuers") for each in ids)
+    )
+    return {
+        identity: each.body
+        for identity, each in zip(ids, answers, strict=True)
+        if each.problem is None
+    }
+
+
+def _spread(row: Mapping[str, Any], issuers: Mapping[str, Any] | None) -> SpreadRow:
+    denied = row["applied"] + row["fenced"]
+    return SpreadRow(row, denied, denied + row["laggards"], issuers)
+
+
+def _rows(answer: ApiAnswer, name: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (
+        answer.body.get(name, []) if answer.problem is None else []
+    )
+    return found
+
+
+def _once(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows by their time of acceptance, newest first, each once; those open first."""
+    found = {each["id"]: each for each in rows}
+    newest = sorted(found.values(), key=lambda each: each["accepted_at"], reverse=True)
+    return sorted(newest, key=lambda each: each["state"] not in ("pending", "partial"))
+
+
+def _count(rows: list[dict[str, Any]], most: int) -> str:
+    """How many there are, as far as the list tells."""
+    return f"{len(rows)} or more" if len(rows) == most else str(len(rows))
+
+
+KIND: Final = PageKind(path="/", title="Now", nav=1, render=render, watches=True)

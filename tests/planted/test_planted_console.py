@@ -1,0 +1,139 @@
+"""Bugs planted into the console are caught by its tests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import pytest
+
+from tests.campaigns import some
+from tests.planted.copies import PRODUCT, Change, caught, copied, plant, run_tests
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [pytest.mark.planted, pytest.mark.timeout(300)]
+
+COPIED: Final = (
+    *PRODUCT, "pyproject.toml", "tests/conftest.py", "tests/integration",
+    "tests/unit/test_console_parts.py", "tests/unit/test_oidc.py",
+)  # fmt: skip
+PARTS: Final = "tests/unit/test_console_parts.py"
+PAGES: Final = "tests/integration/test_console.py"
+LOGIN: Final = "tests/integration/test_console_oidc.py"
+NEWS: Final = "tests/integration/test_console_live.py"
+ROOM: Final = "streams/console"
+
+
+class Wrong(NamedTuple):
+    """A wrong line, and the file of the test that must fail."""
+
+    change: Change
+    test: str
+
+
+def wrong(file: str, right: str, line: str, test: str) -> Wrong:
+    """Write a wrong line down."""
+    return Wrong(Change(f"{ROOM}/{file}", right, line), test)
+
+
+BUGS: Final = {
+    "a form needs no token": wrong(
+        "csrf.py", "return is_own(headers) and same", "return is_own(headers)", PARTS
+    ),
+    "a form may come from another site": wrong(
+        "csrf.py", "return is_own(headers) and same", "return same", PARTS
+    ),
+    "scripts read the cookie": wrong(
+        "headers.py", "httponly=True,\n        samesite=same_site",
+        "httponly=False,\n        samesite=same_site", PAGES,
+    ),
+    "other sites send the cookie": wrong(
+        "headers.py", 'same_site: str = "Strict"', 'same_site: str = "Lax"', PAGES
+    ),
+    "a link opens many sessions": wrong(
+        "login.py", "self._used = True", "self._used = False", PARTS
+    ),
+    "a link lives for ever": wrong("login.py", "or now >= self.ends", "", PARTS),
+    "logins may be tried without end": wrong(
+        "login.py", "if not over:", "if over or not over:", PARTS
+    ),
+    "a login leads anywhere": wrong(
+        "login.py", "return target if is_ours and", "return target if True or", PARTS
+    ),
+    "a session outlives its credential": wrong(
+        "api.py", "if got.status == UNAUTHORIZED:", "if None:", PAGES
+    ),
+    "a session never grows old": wrong(
+        "sessions.py", "or now - session.began >= limits.absolute * SECOND", "", PARTS
+    ),
+    "a page that asks by itself keeps a session": wrong(
+        "sessions.py", "if not idle:", "if True:", PARTS
+    ),
+    "the credential is shown": wrong(
+        "sessions.py", "credential: str = field(repr=False)", "credential: str", PARTS
+    ),
+    "markup of sources runs": wrong(
+        "templates.py", "autoescape=True", "autoescape=False", PARTS
+    ),
+    "text of sources turns the text around it": wrong(
+        "templates.py", "finalize=shown,", "", PARTS
+    ),
+    "a spreadsheet computes": wrong(
+        "text.py", "if text.startswith(_COMPUTED):", "if not text:", PARTS
+    ),
+    "inline scripts run": wrong(
+        "headers.py", "script-src 'self';", "script-src 'self' 'unsafe-inline';", PAGES
+    ),
+    "state is not compared": wrong(
+        "oidc_login.py", 'raise LoginFailedError("state is of another login")', "pass",
+        LOGIN,
+    ),
+    "a code is bound to no browser": wrong(
+        "oidc_login.py", "begun = self._begun.pop(_hashed(cookie), None)",
+        "begun = next(iter(self._begun.values()), None)", LOGIN,
+    ),
+    "a token of another login is taken": wrong(
+        "oidc_login.py", 'raise LoginFailedError("the ID token is of another login")',
+        "pass", LOGIN,
+    ),
+    "a token for somebody else is taken": wrong(
+        "oidc_login.py", 'raise LoginFailedError("the ID token is for somebody else")',
+        "pass", LOGIN,
+    ),
+    "no proof of the code": wrong(
+        "oidc_login.py", '"code_challenge": _challenge(made.verifier),',
+        '"code_challenge": _challenge(""),', LOGIN,
+    ),
+    "every page has a poller": wrong(
+        "live.py", "if watch.task is None:", "if True:", NEWS
+    ),
+    "a poller looks for nobody": wrong(
+        "live.py", "watch.task.cancel()", "pass", NEWS
+    ),
+    "something is sent all the time": wrong(
+        "live.py", "watch.seen.get(name, digest) != digest",
+        "watch.seen.get(name) != b''", NEWS,
+    ),
+    "a session has any number of streams": wrong(
+        "live.py", "or mine >= OF_SESSION:", "or mine < 0:", NEWS
+    ),
+    "a stream outlives its session": wrong(
+        "live.py", "if not self._alive(reader.session):", "if None:", NEWS
+    ),
+    "a page that does not read holds its place": wrong(
+        "live.py", "                    async with asyncio.timeout(WRITE_SECONDS):",
+        "                    async with asyncio.timeout(None):", NEWS,
+    ),
+}  # fmt: skip
+CHANGES: Final = [each.change for each in BUGS.values()]
+QUICK: Final = ("a form needs no token", "a link opens many sessions")
+
+
+@pytest.mark.parametrize("name", some(BUGS, QUICK))
+def test_a_wrong_line_is_caught(repository: Path, tmp_path: Path, name: str) -> None:
+    """The test fails on the changed copy, by what it asserts."""
+    copied(repository, tmp_path, *COPIED)
+    plant(tmp_path, BUGS[name].change)
+
+    assert caught(run_tests(tmp_path, BUGS[name].test))
