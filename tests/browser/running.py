@@ -15,7 +15,7 @@ from attrs import Factory, evolve, frozen
 from streams.apps.builders.console import ServerReach, console
 from streams.console.pages.catalogue import KINDS
 from streams.process.aside import here
-from streams.settings.console import ConsoleSettings
+from streams.settings.server import Settings
 from tests.browser.neighbours import Door, Issuer, beside, guarding, listening
 from tests.browser.servers import Served, embedded, fleet
 from tests.browser.world import Api, settings
@@ -111,7 +111,7 @@ def door(of: World) -> tuple[Door, str]:
 async def consoled(url: str) -> AsyncIterator[str]:
     """Run a console of the API at a URL until the context ends; give its own."""
     reach, app = ServerReach(url), web.Application()
-    console(ConsoleSettings(), reach, here, time.time_ns).add_to(app)
+    console(Settings(), reach, here, time.time_ns).add_to(app)
     async with listening(app) as own:
         yield own
     await reach.close()
