@@ -245,10 +245,10 @@ class Plans:
         if changes["changed"]:
             added, removed = changes["added"]["total"], changes["removed"]["total"]
             detail = (
-                f"since {rfc3339(plan.made_at)} {added} came to what it would end, and "
-                f"{removed} went: {_ANYWAY}"
+                f"new in what it would end: {added}; no longer in it: {removed} "
+                f"(planned at {rfc3339(plan.made_at)}): {_ANYWAY}"
             )
-            raise _conflict("changed since", detail, changes=changes)
+            raise _conflict("changed since the plan", detail, changes=changes)
 
     async def _asked(
         self, request: web.Request, question: ReachQuestion

@@ -64,7 +64,7 @@ async def test_a_plan_is_whole_wherever_table_and_uses_are(
         status, answer = await run.ask("POST", "/v1/adopt", "restorer", json=more)
         assert status == 201, answer
         status, answer = await run.ask("POST", path, "revoker", json={})
-        assert (status, answer["title"]) == (409, "changed since")
+        assert (status, answer["title"]) == (409, "changed since the plan")
         assert answer["changes"]["added"]["first"] == ["jwt.jti:one"]
 
         plan = await planned(run)

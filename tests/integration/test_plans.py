@@ -107,7 +107,7 @@ async def test_what_changed_since_is_told_and_nothing_is_ordered(
         path = f"/v1/plans/{plan['id']}/apply"
         status, answer = await run.post(path, "revoker", {})
 
-        assert (status, answer["title"]) == (409, "changed since")
+        assert (status, answer["title"]) == (409, "changed since the plan")
         changes = answer["changes"]
         assert changes["added"]["by_kind"] == {"vault.accessor": 2}
         names = ["vault.accessor:a7", "vault.accessor:a8"]
@@ -244,7 +244,7 @@ async def test_a_selector_is_planned_by_what_matches_and_what_hangs_below(
         path = f"/v1/plans/{plan['id']}/apply"
         await grow(run, {"identifier": "vault.accessor:m3", "labels": [team]})
         status, answer = await run.post(path, "revoker", {})
-        assert (status, answer["title"]) == (409, "changed since")
+        assert (status, answer["title"]) == (409, "changed since the plan")
         assert answer["changes"]["added"]["first"] == ["vault.accessor:m3"]
         status, answer = await run.post(path, "revoker", {"anyway": True})
         assert status == 201, answer
@@ -306,6 +306,8 @@ async def test_an_order_is_shown_and_given_at_the_command_line(tmp_path: Path) -
         code, said = await typed(run, "apply", plan)
 
         assert code == 1
+        changed = "not applied: changed since the plan: new in what it would end: 1; "
+        assert changed + "no longer in it: 0 (planned at 2" in said
         assert "Came since: 1 identifier (1 vault.accessor): vault.accessor:a2." in said
         assert await lives(run, TOP)
         code, said = await typed(run, "apply", plan, "--anyway")

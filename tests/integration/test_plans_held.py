@@ -64,7 +64,7 @@ async def test_a_plan_on_a_hundred_thousand_holds_no_loop(tmp_path: Path) -> Non
         async def refused() -> None:
             path = f"/v1/plans/{plans[0]['id']}/apply"
             status, answer = await run.post(path, "revoker", {})
-            assert (status, answer["title"]) == (409, "changed since")
+            assert (status, answer["title"]) == (409, "changed since the plan")
 
         async with beside(run.url, LEASE) as guard:
             held = await least_held(plan, LIMIT)
