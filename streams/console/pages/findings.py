@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ROWS: Final = 50
 EXPORTED: Final = 1000
+LOOKED_AT: Final = 30_000  # findings, after which a page says that it found none
 HOUR: Final = 3600 * SECOND
 WITHIN: Final = {"1h": HOUR, "24h": 24 * HOUR, "7d": 168 * HOUR, "30d": 720 * HOUR}
 STATES: Final = ("new", "open", "acknowledged", "silenced", "closed")
@@ -67,16 +68,14 @@ def asked(page: PageRequest) -> dict[str, str]:
 async def render(page: PageRequest) -> Rendered:
     """List the findings that are looked for, the newest change first."""
     before = page.query.get("before") or None
-    answer = await page.api.get(
-        "findings", order="newest", limit=ROWS, before=before, **asked(page)
-    )
+    answer, looked = await _looked(page, before)
     rows = answer.body.get("findings", [])
     place = answer.body.get("before")
     later = url("/findings", **{**page.query, "before": place}) if place else ""
     values = {
         "answer": answer,
         "rows": [_row(each) for each in rows],
-        "looked": answer.body.get("looked", 0),
+        "looked": looked,
         "full": len(rows) == ROWS,
         "later": later,
         "earlier": _without(page, "before") if before else "",
@@ -89,6 +88,19 @@ async def render(page: PageRequest) -> Rendered:
         "csv": url("/findings", **{**page.query, "export": "csv"}),
     }
     return Rendered("findings.html", values)
+
+
+async def _looked(page: PageRequest, before: str | None) -> tuple[ApiAnswer, int]:
+    """Look until something is found; an answer of the API looks for a moment alone."""
+    looked, place = 0, before
+    while True:
+        answer = await page.api.get(
+            "findings", order="newest", limit=ROWS, before=place, **asked(page)
+        )
+        looked += answer.body.get("looked", 0)
+        place = answer.body.get("before")
+        if answer.body.get("findings") or place is None or looked >= LOOKED_AT:
+            return answer, looked
 
 
 def _views(page: PageRequest) -> list[FindingsView]:
