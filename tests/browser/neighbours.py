@@ -145,7 +145,7 @@ class Door:
 
     Attributes:
         status: what is answered in place of the API; 0 asks it.
-        seconds: that each request waits.
+        held: each request waits until it is not.
         shut: connections are closed without an answer.
         asked: methods and paths.
     """
@@ -153,15 +153,15 @@ class Door:
     behind: str
     url: str = ""
     status: int = 0
-    seconds: float = 0.0
+    held: bool = False
     shut: bool = False
     asked: list[str] = field(factory=list)
 
     async def pass_on(self, request: web.Request) -> web.StreamResponse:
         """Answer as told, else as the API does."""
         self.asked.append(f"{request.method} {request.path_qs}")
-        if self.seconds:
-            await asyncio.sleep(self.seconds)
+        while self.held:
+            await asyncio.sleep(0.01)
         if self.shut:
             if request.transport is not None:
                 request.transport.abort()

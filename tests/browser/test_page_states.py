@@ -144,7 +144,7 @@ def test_a_slow_page_shows_its_frame_at_once(
     tab, took = tab_at(url), []
     address = f"{tab.base}{addresses(told)[path]}"
     for _ in range(TRIES):
-        with behind.fault(seconds=0.7):
+        with behind.fault(held=True):
             behind.asked.clear()
             tab.page.goto(address)
             took.append(tab.page.evaluate(_FRAME_MS))
