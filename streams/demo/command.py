@@ -74,7 +74,7 @@ async def _demo(folder: Path, recording: Recording) -> None:
             loop.add_signal_handler(signal.SIGHUP, stage.stop.set)
             await play(stage, recording, screen)
             if screen.is_terminal:
-                screen.next_steps(_next(stage, recording))
+                screen.next_steps(stage.served.console, _next(stage, recording))
                 await stage.stop.wait()
     except BaseExceptionGroup as group:
         # The stage's parts run as a group; the first failure ended the others.

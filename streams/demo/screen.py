@@ -161,8 +161,18 @@ class Screen:
             "guard allows them."
         ))  # fmt: skip
 
-    def next_steps(self, lines: Sequence[str]) -> None:
-        """Say what to try while the server is up."""
+    def next_steps(self, console: str, lines: Sequence[str]) -> None:
+        """Say where the console is, and what to try while the server is up.
+
+        Args:
+            console: address that opens it, once.
+            lines: commands.
+        """
+        self._head("The console", (
+            "all of this in a browser, and each revocation as it spreads. This address "
+            "opens it once, within 15 minutes:"
+        ))  # fmt: skip
+        self._console.print(Text(f"  {console}"), soft_wrap=True)
         self._console.print(Text("\nThe server is up until Ctrl-C. Try, in another "
                                  "terminal:", style="bold"))  # fmt: skip
         for line in lines:

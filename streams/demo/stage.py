@@ -31,6 +31,8 @@ _ROLES: Final = {
     "vault": ["ingest"],
     "operator": ["viewer", "revoker", "restorer"],
     "guard": ["guard"],
+    # Opens the console once, to look and to revoke.
+    "console": ["viewer", "revoker"],
 }
 
 
@@ -142,7 +144,12 @@ async def staged(folder: Path, watch: Iterable[Identifier]) -> AsyncIterator[Sta
         settings = _settings(folder, tokens, receiver)
         started: asyncio.Future[Served] = asyncio.get_running_loop().create_future()
         server = tasks.create_task(
-            serve(settings, stop=stop, started=started.set_result)
+            serve(
+                settings,
+                stop=stop,
+                started=started.set_result,
+                opening=tokens["console"],
+            )
         )
         either: set[asyncio.Future[Any]] = {server, started}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)

@@ -160,7 +160,7 @@ class Door:
     async def pass_on(self, request: web.Request) -> web.StreamResponse:
         """Answer as told, else as the API does."""
         self.asked.append(f"{request.method} {request.path_qs}")
-        while self.held:  # set by another thread
+        while self.held:  # noqa: ASYNC110 - set by another thread
             await asyncio.sleep(0.01)
         if self.shut:
             if request.transport is not None:

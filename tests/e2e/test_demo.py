@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -175,6 +176,22 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
         started.close()
 
 
+def console(screen: str) -> str:
+    """Open the console by the address on a screen, and read its findings."""
+    link = re.search(r"(http://\S+)/console/link\?key=\S+", screen)
+    assert link, screen
+    jar = urllib.request.HTTPCookieProcessor()
+    browser = urllib.request.build_opener(jar)
+    with browser.open(link.group(), timeout=DEADLINE) as opened:
+        assert opened.url == f"{link.group(1)}/console"
+    list_of = f"{link.group(1)}/console/findings?whole=1"
+    with browser.open(list_of, timeout=DEADLINE) as shown:
+        (finding,) = re.findall(rb'href="(/console/findings/\w+)"', shown.read())[:1]
+    address = f"{link.group(1)}{finding.decode()}?whole=1"
+    with browser.open(address, timeout=DEADLINE) as shown:
+        return str(shown.read().decode())
+
+
 @pytest.mark.parametrize(
     "number",
     some(
@@ -200,6 +217,7 @@ def test_stays_up_at_a_terminal_until_it_is_ended(
         check=False,
     )
     assert "revoked" in why.stdout, why.stderr
+    assert "still presented at openbao" in console(screen)
     assert not gone(guard_of(screen))
 
     terminal.process.send_signal(number)
