@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from streams.http.auth import Tokens
     from streams.ports.findings_log import AuditChain
 
-LOOK_SECONDS: Final = 1.0  # that one part of a search may read
+LOOK_SECONDS: Final = 0.5  # that one part of a search may read
 PIECE: Final = 250  # entries that are read at once
 LONGEST: Final = 256  # characters of what is looked for
 

@@ -40,7 +40,7 @@ LIMIT: Final = 50
 MOST: Final = 1000
 LONGEST: Final = 256  # characters of a text that names have to hold
 _NUMBER: Final = re.compile("[0-9]{1,19}")
-LOOK_SECONDS: Final = 1.0  # that one part may look for rows
+LOOK_SECONDS: Final = 0.5  # that one part may look for rows
 
 
 @define(eq=False, repr=False)

@@ -101,17 +101,23 @@ async def test_a_file_that_broke_off_says_so() -> None:
     assert (last, end) == ('"NOT COMPLETE: busy: =1"', "")
 
 
-async def test_a_page_asks_on_where_a_part_was_short() -> None:
-    """For a bounded number of parts; then it says how far it looked."""
-    short = {"rows": [row()], "after": "9.x", "looked": [0, 9], "names": 100}
-    api = Asked(*[ApiAnswer(200, short)] * 3)
+async def test_a_page_asks_on_where_a_part_has_no_row() -> None:
+    """Once; a page with a row is shown at once, and says how far it looked."""
+    none = {"rows": [], "after": "9.x", "looked": [0, 9], "names": 100}
+    some = none | {"rows": [row()], "looked": [9, 18], "after": "18.x"}
+    api = Asked(ApiAnswer(200, none), ApiAnswer(200, some))
     shown = await inventory.render(request(api, list="all"))
-    assert (3, 9, 100) == (
+    assert (1, 18, 100) == (
         len(shown.values["rows"]), shown.values["looked"],
         shown.values["names_in_table"],
     )  # fmt: skip
-    assert shown.values["more"].endswith("after=9.x")
-    assert [query["limit"] for _, query in api.asked] == [50, 49, 48]
+    assert shown.values["more"].endswith("after=18.x")
+    assert [query["after"] for _, query in api.asked] == [None, "9.x"]
+    api = Asked(ApiAnswer(200, none), ApiAnswer(200, none))
+    shown = await inventory.render(request(api, list="all"))
+    assert ([], "/console/inventory?list=all&after=9.x") == (
+        shown.values["rows"], shown.values["more"],
+    )  # fmt: skip
 
 
 def test_guards_without_a_lease_have_words_of_their_own() -> None:

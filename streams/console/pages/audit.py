@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 ROWS: Final = 50
 PAGE: Final = 500  # entries that are read at once
 LINES: Final = 100  # that are written before others have their turn
-MOST_ASKED: Final = 3  # parts of a search that a page waits for, about a second each
+MOST_ASKED: Final = 2  # parts of a search that a page without rows waits for
 TURN_SECONDS: Final = 1.0  # that a page verifies before it says how far it is
 MOST: Final = 32  # checks that are kept
 FILTERS: Final = ("actor", "action", "identifier", "since", "until")
@@ -201,7 +201,7 @@ async def _entries(page: PageRequest, given: Mapping[str, str]) -> dict[str, Any
         rows += answer.body["lines"]
         looked, place = answer.body["looked"], answer.body["after"]
         first, last = first or looked["first"], looked["last"]
-        if place is None or len(rows) >= ROWS:
+        if place is None or rows:
             break
     if not given:
         rows.reverse()  # the last one is what most look for

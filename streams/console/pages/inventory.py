@@ -24,7 +24,7 @@ ROWS: Final = 50
 PART: Final = 500  # rows of an export that are asked for at once
 LINES: Final = 50  # rows that are written before others have their turn
 UNKNOWN: Final = 5000  # names in use that are listed
-MOST_ASKED: Final = 3  # parts that a page waits for, about a second each
+MOST_ASKED: Final = 2  # parts that a page without rows waits for, half a second each
 UNDECLARED, UNUSED, EXPIRING, OWNED = "undeclared", "unused", "expiring", "owned"
 FILTERS: Final = ("text", "kind", "state", "owner", "within")
 
@@ -132,7 +132,7 @@ async def _part(
             return _nothing(answer)
         rows += answer.body["rows"]
         after, turns = answer.body["after"], turns + 1
-        if after is None or len(rows) >= ROWS or turns >= MOST_ASKED:
+        if after is None or rows or turns >= MOST_ASKED:
             break
     more = after and url("/inventory", list=name, **given, after=after)
     looked = answer.body.get("looked")
