@@ -41,7 +41,7 @@ OVER: Final = b"event: over\ndata: \n\n"
 # What is looked at, every how many looks, and what of it counts.
 _LOOKS: Final[tuple[tuple[str, int, dict[str, Any], str, tuple[str, ...]], ...]] = (
     ("revocations", 1, {"limit": 20}, "revocations",
-     ("id", "state", "applied", "fenced_count", "laggard_count", "left")),
+     ("id", "state", "applied", "fenced", "laggards", "left")),
     ("guards", 2, {}, "guards", ("guard", "standing", "mode")),
     ("findings", 2, {"order": "newest", "limit": 20}, "findings",
      ("id", "changed", "open")),

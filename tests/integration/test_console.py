@@ -60,7 +60,7 @@ async def test_pages_are_closed_to_scripts_and_frames(tmp_path: Path) -> None:
             assert got.headers["X-Content-Type-Options"] == "nosniff"
             assert got.headers["Cache-Control"] == "no-store"
         files = [part.split('"')[0] for part in first.text.split("/console/static")[1:]]
-        assert len(files) == 6
+        assert len(files) == 7
         for file in files:
             got = await browser.get(f"/static{file}", Accept_Encoding="gzip")
             assert got.status == 200
