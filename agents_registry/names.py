@@ -21,7 +21,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from agents_registry.identifiers import MAX_VALUE_BYTES, Identifier
-from agents_registry.steps import restless
+from agents_registry.steps import rested, restless
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -209,11 +209,13 @@ class NameTable:
         """Take up what `dump` gave; nothing may be interned yet."""
         for kind in plain["kinds"]:
             self._ending(kind)
-        names = plain["names"]
-        pieces = range(0, len(names), _PIECE)
-        count = sum(names.count(_END, start, start + _PIECE) for start in pieces)
+        names, count = plain["names"], 0
+        for start in range(0, len(names), _PIECE):
+            rest()
+            count += names.count(_END, start, start + _PIECE)
         bits = (count // MOST).bit_length()
-        self._segments = [_Segment.empty(bits) for _ in range(1 << bits)]
+        segments = rested(range(1 << bits), rest)
+        self._segments = [_Segment.empty(bits) for _ in segments]
         self._mask = (1 << bits) - 1
         for block in _blocks_of(names):
             rest()

@@ -129,7 +129,7 @@ def unpack(
             plain[name] = loads(piece)
     if there - OPTIONAL != COLUMNS.keys() | OTHERS:
         raise ValueError(f"sections {sorted(there ^ (COLUMNS.keys() | OTHERS))}")
-    names = _count(plain["lineage.names"])
+    names = _count(plain["lineage.names"], rest)
     for name, kind in COLUMNS.items():
         wanted = (
             names if name.startswith("lineage.") else len(plain["expiry.version"]) // 8
@@ -162,9 +162,12 @@ def _told_long(row: Any, dumps: Callable[[Any], bytes]) -> bytes:
     return b"[" + dumps(row[0]) + b",[" + parts + b"]]"
 
 
-def _count(names: Bytes) -> int:
-    pieces = range(0, len(names), _PIECE)
-    return sum(names.count(_END, start, start + _PIECE) for start in pieces)
+def _count(names: Bytes, rest: Rest) -> int:
+    count = 0
+    for start in range(0, len(names), _PIECE):
+        rest()
+        count += names.count(_END, start, start + _PIECE)
+    return count
 
 
 def copied(of: Any) -> Any:

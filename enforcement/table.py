@@ -94,9 +94,13 @@ class ComingTable:
             read = partial(self._next, rest)
             plain = unpack(self._sections, read, passed=DERIVED, rest=rest)
             check_bounds(plain, rest)
-            return Registry.load(plain, self._vocabulary, rest)
+            registry = Registry.load(plain, self._vocabulary, rest)
+            while plain:  # to free all of it at once would take 5 ms
+                rest()
+                plain.popitem()
         except (ValueError, TypeError, LookupError) as error:
             raise MalformedError(f"not a table: {error!r}") from error
+        return registry
 
     def _next(self, rest: Rest, size: int) -> bytearray:
         """Next bytes of what came; one copy of all would keep other threads waiting."""

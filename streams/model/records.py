@@ -168,6 +168,21 @@ class DeadLetter(NamedTuple):
 
 
 Record = Lifecycle | Access | DeadLetter
+_OFFSETS: Final = {
+    kind: kind._fields.index("offset") for kind in (Access, Lifecycle, DeadLetter)
+}
+_new: Final = tuple.__new__
+
+
+def moved(record: Record, by: int) -> Record:
+    """Record of an event that stands further on in its input, by so many bytes."""
+    kind = type(record)
+    place = _OFFSETS[kind]
+    # A third of what `_replace` takes: nearly every record of a large file is moved.
+    found: Record = _new(
+        kind, (*record[:place], record.offset + by, *record[place + 1 :])
+    )
+    return found
 
 
 def to_line(record: Record) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from attrs import define, field
 
-from streams.model.records import DeadLetter
+from streams.model.records import DeadLetter, moved
 from streams.model.times import rfc3339
 from streams.observability.failpoints import failpoint
 from streams.pollers.log_rotation import LogRotation
@@ -233,7 +233,8 @@ class FileTailer:
         if lines.strip():  # else the end of a line that was taken without it
             records = await read(file.reader, lines, self._followed.source)
         shift = file.position + len(data) - len(lines)
-        await self._write(files, file, records.with_each(partial(_moved, shift)), data)
+        placed = records.with_each(partial(moved, by=shift))
+        await self._write(files, file, placed, data)
         file.wanted = CHUNK
         file.skipping = False
 
@@ -268,8 +269,3 @@ class FileTailer:
         await self._ingest.records(self._delivery(records), also, patient=True)
         failpoint("tail.committed")
         files.take(file, data)
-
-
-def _moved(shift: int, record: Record) -> Record:
-    """Record with its place in the file instead of that in the chunk."""
-    return record._replace(offset=record.offset + shift)

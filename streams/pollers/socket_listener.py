@@ -22,7 +22,7 @@ import orjson
 import structlog
 from attrs import define
 
-from streams.model.records import DeadLetter
+from streams.model.records import DeadLetter, moved
 from streams.model.times import rfc3339
 from streams.pollers.logfiles import is_whole
 from streams.ports.keyed_store import CURSOR, Put, under
@@ -237,8 +237,7 @@ class SocketListener:
     async def _take(self, data: bytes, place: int) -> None:
         async with self._turn:
             records = await read(self._reader, data, self._listening.source)
-            moved = [each._replace(offset=each.offset + place) for each in records]
-            await self._write(moved)
+            await self._write([moved(each, place) for each in records])
 
     async def _dead(self, reason: str, place: int, length: int) -> None:
         async with self._turn:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from streams.model.records import moved
 from streams.sources.reading.envelope import Event, events
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class _Plain:
         records = self._source.records(data)
         if not base:
             return records
-        return (record._replace(offset=record.offset + base) for record in records)
+        return (moved(record, base) for record in records)
 
     def close(self) -> Iterator[Record]:
         return iter(())
@@ -127,7 +128,7 @@ class _Paired:
                 yield from self._parser.feed(item.offset + base, item.body, item.length)
             else:
                 self._broken += item.pieces
-                yield item._replace(offset=item.offset + base)
+                yield moved(item, base)
 
     def close(self) -> Iterator[Record]:
         return self._parser.close()

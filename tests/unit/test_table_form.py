@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import sys
+from array import array
 from collections import Counter
 from io import BytesIO
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
+from agents_registry import names as names_of_a_table
 from agents_registry import table_form
 from agents_registry.facts import Cause, Effect, OwnerSet, Renewal, from_plain
 from agents_registry.identifiers import Identifier
@@ -136,8 +138,9 @@ def test_a_long_row_is_told_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
         assert told(expected, name) == told((sections, pieces), name)
 
 
-def test_whoever_takes_a_table_up_rests_often() -> None:
+def test_whoever_takes_a_table_up_rests_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Between a few names, rows and pieces of columns: others have their turn."""
+    monkeypatch.setattr(table_form, "_PIECE", 1 << 14)
     owner = Identifier("person.id", "p")
     said: dict[str, Any] = {"authority": "a", "version": 1, "received_at": 1}
     names = [Identifier("jwt.jti", f"{n:0100}") for n in range(2_000)]
@@ -155,10 +158,41 @@ def test_whoever_takes_a_table_up_rests_often() -> None:
     loaded = Registry.load(plain, Registry().lineage.vocabulary, rest)
 
     assert len(names) + 1 == len(loaded.lineage)
-    assert rests["table_form.py"] == len(sections)
-    assert rests["names.py"] >= len(names) // 64
+    size = len(plain["lineage.names"])
+    assert rests["table_form.py"] == len(sections) + -(-size // (1 << 14))
+    assert rests["names.py"] >= len(names) // 64 + size // names_of_a_table._PIECE
     assert rests["table_bounds.py"] >= 10
     assert rests["steps.py"] >= 6 * len(names) // 64  # owners, causes; each twice
+
+
+def test_room_for_names_is_made_a_little_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A million names take thousands of segments, which are many milliseconds."""
+    names = names_of_a_table.NameTable()
+    for number in range(5_000):
+        names.intern(Identifier("jwt.jti", str(number)))
+    segment, since, longest = names_of_a_table._Segment, 0, 0
+
+    def empty(bits: int) -> Any:
+        nonlocal since, longest
+        since += 1
+        longest = max(longest, since)
+        return segment(
+            bytearray(256), bytearray(1), array("i", (0,)), bytearray(1), bits
+        )
+
+    def rest() -> None:
+        nonlocal since
+        since = 0
+
+    monkeypatch.setattr(segment, "empty", empty)
+    monkeypatch.setattr(names_of_a_table, "MOST", 10)
+    taken = names_of_a_table.NameTable()
+    taken.restore(names.dump(), rest)
+
+    assert 64 == longest
+    assert len(taken) == len(names)
 
 
 def test_the_page_lists_every_section() -> None:

@@ -31,7 +31,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from streams.model.records import ENDING_EFFECTS, DeadLetter, Lifecycle
+from streams.model.records import ENDING_EFFECTS, DeadLetter, Lifecycle, moved
 from streams.model.times import SECOND
 from streams.sources.keycloak.admin import admin_changes
 from streams.sources.keycloak.users import refused_refresh, user_changes
@@ -93,7 +93,7 @@ class Keycloak(EventLog):
         for found in _LINE.finditer(data):
             if found.group().startswith(b"{"):  # JSON behind a torn first line
                 for record in super().records(found.group()):
-                    yield record._replace(offset=record.offset + found.start())
+                    yield moved(record, found.start())
             else:
                 yield from self._line(found.group(), found.start())
 

@@ -21,7 +21,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from streams.model.records import Lifecycle
+from streams.model.records import Lifecycle, moved
 from streams.model.times import sound_time
 from streams.sources.reading.envelope import Event
 from streams.sources.reading.eventlog import EventHead, EventLog, LogEvent, qualified
@@ -54,7 +54,7 @@ class Spire(EventLog):
             line, offset = found.group(), found.start()
             if line.startswith(b"{"):
                 for record in super().records(line):
-                    yield record._replace(offset=record.offset + offset)
+                    yield moved(record, offset)
                 continue
             self.read += 1
             fields = _fields(line.decode(errors="replace"))
