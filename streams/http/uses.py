@@ -52,11 +52,12 @@ class Uses:
     async def get(self, request: web.Request) -> web.Response:
         """Say when, where and from where the names of a node were used."""
         self._tokens.holder(request, "viewer", "revoker", "restorer", any_realm=True)
+        realm = request.query.get("realm")
+        self._uses(realm)  # where there is no such realm, nothing else is said
         names = self._names(request)
 
         async def found() -> dict[str, Any]:
-            pieces = self._uses(request.query.get("realm")).pieces
-            return await in_turns(using(pieces, names))
+            return await in_turns(using(self._uses(realm).pieces, names))
 
         return json_answer(await self._aside(found))
 

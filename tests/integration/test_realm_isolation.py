@@ -95,6 +95,9 @@ async def test_a_credential_of_another_realm_may_nothing(
                     there = path + "?realm=elsewhere"
                     status = await answered(run, method, there, token)
                     assert status in REFUSED, (method, path, token)
+            # With all that a question needs, too: one realm is served, and no other.
+            used = "/v1/uses?identifier=agent.id:x&realm=elsewhere"
+            assert await answered(run, "GET", used, jwt) in (*REFUSED, 404)
 
 
 @pytest.mark.timeout(180)

@@ -39,8 +39,14 @@ class StageTables:
         """Undeclared agents and credentials, from the sentinel; there is one realm."""
         return self._stages.sentinel.undeclared()
 
-    def uses(self, realm: str | None) -> KnownUses:  # noqa: ARG002
-        """Return the uses that the sentinel remembers; there is one realm."""
+    def uses(self, realm: str | None) -> KnownUses:
+        """Return the uses that the sentinel remembers, of the one realm.
+
+        Raises:
+            UnknownRealmError: it is another one.
+        """
+        if realm not in (None, self._realm):
+            raise UnknownRealmError
         return KnownUses.of(self._stages.sentinel.uses)
 
     def knows(self, identifier: Identifier) -> bool | None:
