@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from streams.model.times import SECOND
+from streams.ports.table_reader import UnknownRealmError
 from streams.services.hourly_counts import (
     HOUR,
     CountedFinding,
@@ -48,12 +49,15 @@ class StoredCounts:
         return []
 
     async def answer(self, realm: str, since: int, step: int) -> dict[str, Any]:
-        """Count for a realm since a time (s since 1970)."""
-        causes: _Rows = {}
-        findings: _Rows = {}
-        if realm == self._realm:
-            causes = await self._read(_CAUSES, since * SECOND, self._causes)
-            findings = await self._read(_FINDINGS, since * SECOND, self._findings)
+        """Count for a realm since a time (s since 1970).
+
+        Raises:
+            UnknownRealmError: it is another one.
+        """
+        if realm != self._realm:
+            raise UnknownRealmError
+        causes = await self._read(_CAUSES, since * SECOND, self._causes)
+        findings = await self._read(_FINDINGS, since * SECOND, self._findings)
         return await asyncio.to_thread(
             summary, realm, causes.values(), findings.values(), since, step
         )
