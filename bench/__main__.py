@@ -27,11 +27,14 @@ LOAD: Final = "load"
 HOSTILE: Final = "hostile"
 # Needs servers of others, and prints a table of its own.
 PEERS: Final = "peers"
+# Needs a browser, which `make browser` fetches.
+CONSOLE: Final = "console"
 # Makes environments for gateways of others.
 GATEWAYS: Final = "gateways"
 OPTIONS: Final = {
     LOAD: ("rate", "seconds", "engine"),
     HOSTILE: ("rate", "seconds", "callers", "engine"),
+    CONSOLE: (),
     GATEWAYS: (),
     PEERS: ("folder", "only", "runs", "credentials"),
 }
