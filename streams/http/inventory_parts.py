@@ -17,7 +17,7 @@ from streams.http.query_values import limit_of, number_of
 from streams.http.table_answers import undeclared_as_plain
 from streams.http.table_questions import TableQuestions
 from streams.model.times import duration
-from streams.process.aside import collected, walked
+from streams.process.aside import collected
 from streams.services.inventory_rows import (
     ALLOWED,
     DENIED,
@@ -30,10 +30,9 @@ from streams.services.inventory_rows import (
 from streams.services.typed_names import identifier_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from aiohttp import web
 
+    from agents_registry.steps import Steps
     from streams.ports.table_reader import Table
 
 LIMIT: Final = 50
@@ -99,7 +98,7 @@ async def _behind(rows: InventoryRows, after: str, limit: int) -> dict[str, Any]
     found: list[dict[str, Any]] = []
     more = False
 
-    def steps() -> Iterator[None]:
+    def steps() -> Steps[None]:
         nonlocal place, more
         for behind, row in rows.looked(start):
             place = behind
@@ -110,7 +109,7 @@ async def _behind(rows: InventoryRows, after: str, limit: int) -> dict[str, Any]
                 more = True
                 return
 
-    await walked(steps())
+    await in_turns(steps())
     mark = rows.mark(place) if more else None
     return {
         "rows": found,

@@ -29,6 +29,7 @@ AUDIT: Final = "audit"
 UNDECLARED: Final = "/peers/undeclared"
 REACH: Final = "/peers/reach"
 USES: Final = "/peers/uses"
+SCOPES: Final = "/v1/inventory/scopes"
 USED: Final = "/v1/uses"
 SHOWN: Final = 100  # findings that a silence holds back
 _PAGE: Final = frozenset({"after", "limit"})
@@ -102,6 +103,12 @@ def undeclared(parts: Sequence[Any]) -> list[Any]:
             "credentials": _once(seen["credentials"] + each["credentials"]),
         }
     return [*found.values()]
+
+
+def known_scopes(parts: Sequence[Any]) -> dict[str, Any]:
+    """Scopes and their uses, of the process that tells of the realm."""
+    told = (part for part in parts if part["rows"] is not None)
+    return next(told, {"rows": None, "after": None})
 
 
 def alerts(parts: Sequence[Any]) -> dict[str, Any]:
@@ -190,6 +197,13 @@ ROUTES: Final = (
         share=Share(SENTINEL, undeclared, UNDECLARED),
         key="undeclared",
         query=frozenset({"limit"}),
+    ),
+    PeerRoute(
+        "GET",
+        SCOPES,
+        "workers",
+        share=Share(SENTINEL, known_scopes),
+        query=_PAGE | {"text", "unused"},
     ),
     _of_table("GET", "/v1/inventory/{list}", query=_PAGE | _INVENTORY),
     PeerRoute("GET", "/v1/guards", "workers", CLOSURE),

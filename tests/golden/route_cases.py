@@ -124,6 +124,8 @@ QUESTIONS: Final = (
     get("inventory/expiring?within=90d&state=allowed", "inventory/{list}"),
     get("inventory/none", "inventory/{list}", status=404),
     get("inventory/undeclared?limit=9", "inventory/undeclared"),
+    get("inventory/scopes?unused=true&limit=9", "inventory/scopes"),
+    get("inventory/scopes?unused=odd", "inventory/scopes", status=422),
     get(
         "insights/denials?hours=2&step=2",
         "insights/denials",

@@ -43,7 +43,7 @@ HOSTILE = (
 )  # fmt: skip
 PAGES = (
     *(f"/inventory?list={name}" for name in (
-        "ownerless", "owners", "shared", "excess", "unused", "undeclared", "unmapped",
+        "ownerless", "owners", "shared", "excess", "scopes", "undeclared", "unmapped",
         "expiring", "all",
     )),
     f"/inventory?list=owned&owner={quote(ANN)}", "/guards", "/sources", "/receivers",

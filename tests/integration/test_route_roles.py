@@ -50,6 +50,7 @@ ROUTES: dict[str, Any] = {
     "GET /v1/uses": WATCHERS | {"restorer"},
     "GET /v1/inventory": WATCHERS | {"restorer"},
     "GET /v1/inventory/undeclared": WATCHERS | {"restorer"},
+    "GET /v1/inventory/scopes": WATCHERS | {"restorer"},
     "GET /v1/inventory/{list}": WATCHERS | {"restorer"},
     "GET /v1/table": WATCHERS | {"restorer"},
     "GET /v1/findings": WATCHERS | {"restorer"},

@@ -63,12 +63,25 @@ async def test_no_cell_of_a_saved_list_is_a_formula(text: str) -> None:
     undeclared = dict.fromkeys(("identifier", "what", "first_seen", "last_seen"), text)
     undeclared_part = {"undeclared": [undeclared | {"points": [text]}], "as_of": ""}
     found += await saved(Asked(ApiAnswer(200, undeclared_part)), list="undeclared")
-    finding = dict.fromkeys(("presented", "message", "first_seen"), text)
-    findings = {"findings": [finding], "before": None}
-    found += await saved(Asked(ApiAnswer(200, findings)), list="unused")
+    scope = {"scope": text, "last_used": text, "watched_since": "", "parts": []}
+    scopes = {"rows": [{"identifier": text, "last_use": text, "scopes": [scope]}]}
+    found += await saved(Asked(ApiAnswer(200, scopes)), list="scopes")
     for line in found.split("\r\n"):
         for cell in line.split(","):
             assert not cell.startswith(('"=', '"+', '"-', '"@', '"\t', '"\r', '"\n'))
+
+
+async def test_declared_scopes_are_saved_with_their_last_use() -> None:
+    """Also those that were never used, and since when that is known."""
+    used = {"scope": "api|a", "last_used": "2027-01-02", "watched_since": "2027-01-01"}
+    idle = used | {"scope": "api|b", "last_used": None}
+    line = {"identifier": "jwt.jti:x", "last_use": "2027-01-02", "scopes": [used, idle]}
+    found = await saved(Asked(ApiAnswer(200, {"rows": [line]})), list="scopes")
+    assert '"api|a: 2027-01-02; api|b: not used since 2027-01-01;"' in found
+    none = Asked(ApiAnswer(200, {"rows": None, "after": None}))
+    shown = await inventory.render(request(none, list="scopes", unused="true"))
+    assert (shown.values["rows"], shown.values["note"]) == ((), inventory.ELSEWHERE)
+    assert none.asked[0][1]["unused"] == "true"
 
 
 async def test_a_file_of_many_parts_holds_each_row_once() -> None:

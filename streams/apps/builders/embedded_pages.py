@@ -31,6 +31,7 @@ from streams.http.queries import Queries
 from streams.http.reach import TableReach
 from streams.http.refused_feeds import RefusedFeeds
 from streams.http.revocations import Revocations
+from streams.http.scope_uses import ScopeUsePages
 from streams.http.server import FeedPage, application
 from streams.http.uses import Uses
 from streams.observability import metrics
@@ -81,6 +82,7 @@ def embedded_pages(
         Lineages(tokens, tables, speakers.clock, secrets, aside, in_logs, uses=uses),
         Uses(tokens, tables.uses, secrets, aside),
         InventoryParts(tokens, tables, speakers.clock, secrets, aside, in_logs),
+        ScopeUsePages(tokens, tables.posture, aside),
         DenialPages(tokens, served, about.clock),
         Insights(
             tokens,

@@ -30,6 +30,7 @@ from streams.http.problems import problems
 from streams.http.queries import Queries
 from streams.http.reach import ReachPage, TableReach
 from streams.http.revocations import Revocations
+from streams.http.scope_uses import ScopeUsePages
 from streams.http.undeclared import UndeclaredShare
 from streams.http.uses import Uses
 from streams.model.times import SECOND
@@ -112,6 +113,7 @@ def worker_pages(  # noqa: PLR0913 - each by name
     tables = OwnTables(process, realm, vocabulary)
     Queries(tokens, tables, clock, secrets).add_to(app)
     InventoryParts(tokens, tables, clock, secrets).add_to(app)
+    ScopeUsePages(tokens, tables.posture).add_to(app)
     uses = OwnUses(tables.uses)
     everywhere = FleetUses(uses, tables.uses, passing.answers)
     ReachPage(tokens, TableReach(tables, everywhere, clock)).add_to(app)

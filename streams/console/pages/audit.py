@@ -31,7 +31,8 @@ PAGE: Final = 500  # entries that are read at once
 LINES: Final = 100  # that are written before others have their turn
 MOST_ASKED: Final = 2  # parts of a search that a page without rows waits for
 TURN_SECONDS: Final = 1.0  # that a page verifies before it says how far it is
-MOST: Final = 32  # checks that are kept
+MOST: Final = 16  # checks that are kept
+MOST_OWN: Final = 2  # of one person in one realm
 FILTERS: Final = ("actor", "action", "identifier", "since", "until")
 _EMPTY_FORM: Final = {"key": "", "kept": "", "start": ""}
 _HOW: Final = (
@@ -69,6 +70,9 @@ class Checks:
 
     def keep(self, watched: WatchedCheck) -> str:
         """Keep a check, and give its name; the oldest one goes when there are many."""
+        own = [name for name, each in self._by.items() if each.of == watched.of]
+        for name in own[: len(own) + 1 - MOST_OWN]:
+            del self._by[name]
         self._count += 1
         name = str(self._count)
         self._by[name] = watched

@@ -25,8 +25,8 @@ PART: Final = 500  # rows of an export that are asked for at once
 LINES: Final = 50  # rows that are written before others have their turn
 UNKNOWN: Final = 5000  # names in use that are listed
 MOST_ASKED: Final = 2  # parts that a page without rows waits for, half a second each
-UNDECLARED, UNUSED, EXPIRING, OWNED = "undeclared", "unused", "expiring", "owned"
-FILTERS: Final = ("text", "kind", "state", "owner", "within")
+UNDECLARED, SCOPES, EXPIRING, OWNED = "undeclared", "scopes", "expiring", "owned"
+FILTERS: Final = ("text", "kind", "state", "owner", "within", "unused")
 
 
 @frozen
@@ -71,8 +71,8 @@ LISTS: Final = {
             "Nothing declares more than what it hangs on.",
         ),
         ListKind(
-            UNUSED, "Declared and not used",
-            "Open findings on scopes that were declared and not used for long.",
+            SCOPES, "Declared and used",
+            "Scopes that credentials declare, and the last day on which each was used.",
             "Scopes are compared with uses once access logs tell which a call needed.",
         ),
         ListKind(
@@ -95,6 +95,7 @@ LISTS: Final = {
         ),
     )
 }  # fmt: skip
+ELSEWHERE: Final = "The process that was asked does not know this: name its peers."
 SHOWN_IN_TABS: Final = tuple(each for each in LISTS.values() if each.name != OWNED)
 
 
@@ -114,8 +115,8 @@ async def render(page: PageRequest) -> Rendered:
     }
     if kind.name == UNDECLARED:
         return Rendered("inventory.html", values | await _undeclared(page, given))
-    if kind.name == UNUSED:
-        return Rendered("inventory.html", values | await _unused(page))
+    if kind.name == SCOPES:
+        return Rendered("inventory.html", values | await _scopes(page, given))
     return Rendered("inventory.html", values | await _part(page, kind.name, given))
 
 
@@ -153,7 +154,7 @@ async def _undeclared(page: PageRequest, given: Mapping[str, str]) -> dict[str, 
     found = answer.body["undeclared"]
     note = ""
     if found is None:
-        note = "This process does not know what is told of the realm: name its peers."
+        note = ELSEWHERE
     elif len(found) == UNKNOWN:
         note = f"There are {UNKNOWN} or more: the rest is not listed."
     text, kind = given.get("text", "").casefold(), given.get("kind", "")
@@ -176,24 +177,20 @@ async def _undeclared(page: PageRequest, given: Mapping[str, str]) -> dict[str, 
     }
 
 
-async def _unused(page: PageRequest) -> dict[str, Any]:
-    answer = await page.api.get(
-        "findings",
-        kind="excess_scope",
-        state="open",
-        limit=ROWS,
-        before=page.query.get("after"),
-    )
+async def _scopes(page: PageRequest, given: Mapping[str, str]) -> dict[str, Any]:
+    after = page.query.get("after") or None
+    answer = await page.api.get("inventory", SCOPES, after=after, limit=ROWS, **given)
     if answer.problem is not None:
         return _nothing(answer)
-    before = answer.body.get("before")
+    rows, later = answer.body["rows"], answer.body["after"]
+    more = later and url("/inventory", list=SCOPES, **given, after=later)
     return {
         "problem": None,
-        "rows": answer.body["findings"],
-        "more": "" if before is None else url("/inventory", list=UNUSED, after=before),
+        "rows": rows or (),
+        "more": more or "",
         "names_in_table": None,
         "looked": None,
-        "note": "",
+        "note": ELSEWHERE if rows is None else "",
     }
 
 
@@ -233,8 +230,12 @@ def _filters(page: PageRequest) -> dict[str, str]:
         given.pop("owner", None)
     if kind != EXPIRING:
         given.pop("within", None)
-    if kind in (UNDECLARED, UNUSED):
+    if kind in (UNDECLARED, SCOPES):
         given.pop("state", None)
+    if kind == SCOPES:
+        given.pop("kind", None)
+    else:
+        given.pop("unused", None)
     return given
 
 
@@ -259,7 +260,7 @@ _MORE: Final[Mapping[str, tuple[str, ...]]] = {
 _OF_UNDECLARED: Final = (
     "identifier", "what", "first_seen", "last_seen", "points", "credentials",
 )  # fmt: skip
-_OF_UNUSED: Final = ("presented", "message", "first_seen", "last_seen")
+_OF_SCOPES: Final = ("identifier", "last_use", "scopes")
 
 
 async def export(page: PageRequest) -> Streamed | Rendered:
@@ -284,9 +285,9 @@ def _exported(
     """Columns of a list, and the question for its part behind a place."""
     if name == UNDECLARED:
         return _OF_UNDECLARED, lambda _: page.api.get("inventory", name, limit=UNKNOWN)
-    if name == UNUSED:
-        return _OF_UNUSED, lambda before: page.api.get(
-            "findings", kind="excess_scope", state="open", limit=PART, before=before
+    if name == SCOPES:
+        return _OF_SCOPES, lambda after: page.api.get(
+            "inventory", name, after=after, limit=PART, **given
         )
     heads = (*_HEADS, *_MORE.get(name, ()))
     return heads, lambda after: _ask(page, name, given, after, PART)
@@ -298,14 +299,14 @@ async def _lines(
     yield csv_file(heads, ())
     while True:
         body = answer.body
-        rows = body.get("rows") or body.get("undeclared") or body.get("findings") or ()
+        rows = body.get("rows") or body.get("undeclared") or ()
         for start in range(0, len(rows), LINES):
             cells = [[_cell(row.get(head)) for head in heads]
                      for row in rows[start : start + LINES]]  # fmt: skip
             yield csv_body(cells)
             await asyncio.sleep(0)
-        after = body.get("before") if "findings" in body else body.get("after")
-        if after is None or (not rows and "findings" in body):
+        after = body.get("after")
+        if after is None:
             return
         answer = await ask(after)
         if answer.problem is not None:
@@ -321,14 +322,16 @@ def csv_body(rows: Sequence[Sequence[object]]) -> bytes:
 
 def _cell(value: Any) -> object:
     """Value as one cell: a list in one line, each of its parts apart by a blank."""
-    if isinstance(value, list):
-        return " ".join(
-            f"{each['ancestor']}: {' '.join(each['scopes'])};"
-            if isinstance(each, dict)
-            else str(each)
-            for each in value
-        )
-    return value
+    return " ".join(map(_part_of_cell, value)) if isinstance(value, list) else value
+
+
+def _part_of_cell(each: Any) -> str:
+    if not isinstance(each, dict):
+        return str(each)
+    if "ancestor" in each:
+        return f"{each['ancestor']}: {' '.join(each['scopes'])};"
+    used = each["last_used"] or f"not used since {each['watched_since']}"
+    return f"{each['scope']}: {used};"
 
 
 KIND: Final = PageKind(

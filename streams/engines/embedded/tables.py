@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from agents_registry.identifiers import Identifier
+    from agents_registry.registry import Registry
     from streams.engines.embedded.stages import Stages
     from streams.engines.embedded.store import Store
+    from streams.stages.posture.posture import Posture
     from streams.stages.sentinel.unknown_agents import Shown
 
 
@@ -48,6 +50,11 @@ class StageTables:
         if realm not in (None, self._realm):
             raise UnknownRealmError
         return KnownUses.of(self._stages.sentinel.uses)
+
+    def posture(self, realm: str | None) -> tuple[Posture, Registry]:
+        """Return how the credentials of the one realm stand, and its table."""
+        registry = self.table(realm).registry
+        return self._stages.access.postures.of(self._stages.name), registry
 
     def knows(self, identifier: Identifier) -> bool | None:
         """Whether any fact names it; None: the table is not read yet."""

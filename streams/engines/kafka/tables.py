@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from agents_registry.identifiers import Vocabulary
     from streams.engines.kafka.process import Process
+    from streams.stages.posture.posture import Posture
     from streams.stages.sentinel.unknown_agents import Shown
 
 SHOWN: Final = 10  # partitions that a text names
@@ -53,6 +54,11 @@ class OwnTables:
         if stage is None or not stage.judged.tells_of(realm):
             return None
         return stage.judged.undeclared(realm)
+
+    def posture(self, realm: str | None) -> tuple[Posture, Registry] | None:
+        """Return how the credentials of a realm stand, where that is told here."""
+        stage = self._process.sentinel
+        return None if stage is None else stage.judged.posture(realm or self._realm)
 
     def uses(self, realm: str | None) -> KnownUses:
         """Return the uses of a realm that are remembered here, and say what is not."""

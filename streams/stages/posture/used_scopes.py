@@ -88,6 +88,10 @@ class UsedScopes:
         self._of: dict[Identifier, Usage] = {}
         self._heard: dict[str, int] = {}  # the last day of any use, by namespace
 
+    def usages(self) -> list[tuple[Identifier, Usage]]:
+        """Return what is known, by credential."""
+        return [*self._of.items()]
+
     def restore(self, name: Identifier, body: bytes) -> None:
         """Take up what was kept."""
         usage = self._of[name] = Usage.of(body)

@@ -16,6 +16,7 @@ from streams.observability.failpoints import failpoint
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from agents_registry.registry import Registry
     from streams.engines.kafka.facts.replica import RealmTables
     from streams.engines.kafka.records.poison import Poison
     from streams.engines.kafka.sentinel.owned_partition import OwnedPartition
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from streams.pipeline.facts_partition import Listed
     from streams.pipeline.realm import Realm
     from streams.stages.access.segment import Segment
+    from streams.stages.posture.posture import Posture
     from streams.stages.sentinel.unknown_agents import Shown
 
     Read = Mapping[OwnedPartition, Sequence[tuple[int, AccessRecord | Poison]]]
@@ -99,6 +101,13 @@ class JudgedPartitions:
     def uses(self, realm: str) -> dict[int, Iterable[Segment]]:
         """Remembered uses of a realm, of each partition that is read here."""
         return {each.number: each.uses(realm) for each in self.ours()}
+
+    def posture(self, realm: str) -> tuple[Posture, Registry] | None:
+        """Return how the credentials of a realm stand, and its table, if it is ours."""
+        for name, table, home in self._homes():
+            if name == realm and home is not None:
+                return home.postures.of(name), table.cascade.registry
+        return None
 
     def tells_of(self, realm: str) -> bool:
         """Whether findings about a realm itself are made here."""
