@@ -69,7 +69,7 @@ ISSUERS: Final = {
     "state": "partial", "actuators": [ENDS],
     "not_ended": [{
         "identifier": HOSTILE, "actuator": HOSTILE, "state": "failed",
-        "reason": HOSTILE, "changed": AT,
+        "reason": HOSTILE, "changed": AT, "act": HOSTILE,
     }],
 }  # fmt: skip
 NODE: Final = {
@@ -103,6 +103,7 @@ DATA: Final[dict[tuple[str, ...], dict[str, Any]]] = {
     ("revocations",): {"revocations": [ROW], "before": 3, "whole": False},
     ("revocations", "x"): REVOCATION,
     ("revocations", "x", "issuers"): ISSUERS,
+    ("actuators", HOSTILE): {"items": ISSUERS["not_ended"]},
     ("lineage",): {"nodes": [NODE], "total": {"below": 1}},
     ("plans", "x"): PLAN,
     ("approvals",): {"approvals": [PENDING]},

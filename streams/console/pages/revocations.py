@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 ROWS: Final = 50
 AROUND: Final = 300  # nodes that are asked for
 AFFECTED: Final = 100  # that are listed
+ACTUATORS: Final = 5  # whose ends are listed
+ENDS: Final = 20  # of each
 LOOKS: Final = 20  # at the table, until it has a fact
 PAUSE: Final = 0.1  # seconds
 STILL_DENIED: Final = (
@@ -68,12 +70,14 @@ async def _shown(
         page.api.get("revocations", page.name, "issuers"),
         page.api.get("lineage", of["identifier"], limit=AROUND),
     )
+    ends = await _ends(page, issuers)
     count = of["applied"] + len(of["fenced"]) + len(of["laggards"])
     values = {
         "of": of,
         "guards": count,
         "curve": ArrivalCurve(of["arrivals"]["curve"], count),
         "issuers": issuers,
+        "ends": ends,
         "around": around,
         "affected": affected(around.body)[:AFFECTED],
         "may_restore": page.person.may("restorer"),
@@ -84,6 +88,23 @@ async def _shown(
     title = f"{of['effect'].replace('_', ' ')} of {of['identifier']}"
     status = problem.status if problem else 200
     return Rendered("revocation.html", values, status, title)
+
+
+async def _ends(page: PageRequest, issuers: ApiAnswer) -> list[dict[str, Any]]:
+    """List what actuators end by it, the last changes first, with what probes said."""
+    rows = issuers.body.get("actuators", [])
+    names = [
+        row["actuator"]
+        for row in rows
+        if any(count for name, count in row.items() if name != "actuator")
+    ]
+    answers = await asyncio.gather(
+        *(
+            page.api.get("actuators", name, cause=page.name, limit=ENDS)
+            for name in names[:ACTUATORS]
+        )
+    )
+    return [end for each in answers for end in each.body.get("items", [])]
 
 
 def affected(lineage: dict[str, Any]) -> list[dict[str, Any]]:
