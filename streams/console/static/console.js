@@ -15,10 +15,22 @@
   if (!where || !window.EventSource) return;
   let stream = null;
   let wait = 0;
+  // A form that somebody fills in is not taken away from them.
+  const filling = () => {
+    const page = document.getElementById("page");
+    if (!page) return false;
+    const at = document.activeElement;
+    if (page.contains(at) && at.closest("form") && at.matches("input, textarea, select")) return true;
+    const changed = (field) => field.type === "checkbox" ? field.checked !== field.defaultChecked : field.value !== field.defaultValue;
+    return [...page.querySelectorAll("input, textarea")].some(changed);
+  };
   // Many consoles hear of a change at once: they do not all ask in the same moment.
   const refresh = () => {
     clearTimeout(wait);
-    wait = setTimeout(() => window.htmx.trigger(document.body, "rescind-changed"), Math.random() * 250);
+    wait = setTimeout(() => {
+      if (filling()) wait = setTimeout(refresh, 2000);
+      else window.htmx.trigger(document.body, "rescind-changed");
+    }, Math.random() * 250);
   };
   const open = () => {
     stream = new EventSource(where);
