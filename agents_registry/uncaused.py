@@ -90,7 +90,9 @@ class Uncaused:
 
     def _cause(self, number: _Find, fact: Cause) -> None:
         node = number(fact.target)
-        self._undo(self._registry.selected.get(node, node))
+        self._undo(node)
+        if (owner := self._registry.selected.get(node)) is not None:
+            self._undo(owner)
 
     def _holds(self, number: _Find, fact: Holds) -> None:
         self._undo(number(fact.node))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from agents_registry import clearance
-from agents_registry.clearing import FEW_CAUSES
+from agents_registry.clearing import FEW_CAUSES, clearing
 from agents_registry.closure import CLOSURE_LIMIT
 from agents_registry.facts import (
     SECOND,
@@ -38,6 +38,7 @@ from tests.counted import counting
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from agents_registry.steps import Steps
     from agents_registry.verdict import Judgement
 
 pytestmark = pytest.mark.unit
@@ -381,3 +382,31 @@ def test_a_check_costs_the_same_at_any_depth(
 
     assert len(set(costs)) == 1
     assert costs[0] < AT_MOST * once
+
+
+def test_a_walk_of_an_old_generation_leaves_no_mark() -> None:
+    """A clock went back meanwhile: what it found may be older than what is known."""
+    ann = person("ann")
+    names = [*map(name, range(600))]
+    end = Cause(target=ann, effect=Effect.NOT_BEFORE, at=1, not_before=1, **SAID)
+    top = [Edge(child=names[0], parent=ann, **SAID), end]
+    chain = [Edge(child=b, parent=a, **SAID) for a, b in pairwise(names)]
+    issued = [Node(node=each, issued_at=5, **SAID) for each in names]
+
+    def begun(steps: int) -> tuple[Registry, Steps[None]]:
+        table = Registry()
+        for fact in (*top, *chain, *issued):
+            table.apply(fact)
+        walk = clearing(table, table.lineage.find(names[-1]), NOW)
+        for _ in range(steps):
+            next(walk)
+        return table, walk
+
+    _, whole = begun(0)
+    count = sum(1 for _ in whole)
+    table, walk = begun(count)
+    table.clearance.begin()
+    before = list(table.clearance.marks)
+
+    assert list(walk) == []
+    assert list(table.clearance.marks) == before

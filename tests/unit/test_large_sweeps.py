@@ -10,7 +10,7 @@ from agents_registry.shown_way import SHOWN, shown_way
 from agents_registry.steps import finish
 from agents_registry.sweep import STEP, Sweep
 from agents_registry.uncaused import AT_ONCE, Uncaused
-from tests.property.cases import alias, edge, owned, revoke
+from tests.property.cases import alias, edge, owned, revoke, suspend
 
 pytestmark = pytest.mark.unit
 
@@ -82,3 +82,19 @@ def test_an_alias_that_was_taken_back_before_it_came_joins_nothing() -> None:
     known.note(alias(first, second))
 
     assert known.is_clear(asked)
+
+
+def test_a_cause_on_what_an_owner_has_is_no_clear_name() -> None:
+    """Neither the owner nor the name of what it has, which a condition named before."""
+    owner = Identifier("owner.of", str(TOP))
+    registry = Registry.build([
+        edge(below(1)[0], TOP), suspend(Identifier("label.t", "b"), where=(owner,)),
+    ])  # fmt: skip
+    known = Uncaused(registry)
+    nodes = [registry.lineage.find(name) for name in (owner, TOP)]
+    assert all(map(known.is_clear, nodes))
+    ends = suspend(owner)
+    registry.apply(ends)
+    known.note(ends)
+
+    assert not any(map(known.is_clear, nodes))
