@@ -30,6 +30,7 @@ ROLES = {
     "notify",
     "insights",
     "relay",
+    "console",
     "pdp",
     "agent",
     "topics",

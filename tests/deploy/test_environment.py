@@ -22,6 +22,7 @@ pytestmark = pytest.mark.contract
 
 COMPONENTS = (
     "embedded", "ingress", "registry", "sentinel", "notify", "insights", "relay", "pdp",
+    "console",
 )  # fmt: skip
 REGISTRY = "RESCIND_KAFKA_SCHEMA_REGISTRY__"
 
@@ -109,3 +110,16 @@ def test_what_is_no_secret_stays_a_literal(render: Render, name: str) -> None:
     """Names of files are none."""
     made = render({"embedded": {"extraEnv": [{"name": name, "value": "/a"}]}})
     assert made.environment("embedded")[name] == "/a"
+
+
+def test_the_console_asks_ingress_and_knows_nothing_of_kafka(render: Render) -> None:
+    """It is a client of the API: one pod, and no credential of a broker."""
+    secured = {"tls": {"existingSecret": "own", "caKey": "ca.crt"}}
+    made = render(kafka(console={"enabled": True}, **secured))
+    arguments = made.container("console")["args"]
+    at = arguments.index("--url")
+    assert arguments[at + 1] == "https://rel-rescind-ingress:8750"
+    assert arguments[at + 3] == "/etc/rescind/tls/ca.crt"
+    assert not [name for name in made.environment("console") if "KAFKA" in name]
+    volumes = {each["name"] for each in made.pod("console")["volumes"]}
+    assert "kafka-tls" not in volumes

@@ -34,7 +34,7 @@ def everything(**of_each: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Give values of both modes in which every component has some more."""
     alone = {"embedded": {**of_each}}
     others = {name: {**of_each} for name in COMPONENTS if name != "embedded"}
-    for name in ("insights", "relay", "pdp", "notify"):
+    for name in ("console", "insights", "relay", "pdp", "notify"):
         others[name]["enabled"] = True
     told = {"alerts": {"endpoints": {"soc": {"url": "https://soc.example"}}}}
     return alone, kafka(**others, settings={"tokens": [TOKEN], **told})

@@ -30,6 +30,10 @@ def kafka(**more: Any) -> dict[str, Any]:
     ("values", "says"),
     [
         (
+            {"console": {"enabled": True}},
+            "console.enabled needs Kafka: set kafka.bootstrapServers",
+        ),
+        (
             {"insights": {"enabled": True}},
             "insights.enabled needs Kafka: set kafka.bootstrapServers",
         ),

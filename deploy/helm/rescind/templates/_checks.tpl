@@ -7,7 +7,7 @@
 {{- include "rescind.checks.secrets" (dict "at" "settings" "value" .Values.settings) }}
 {{- include "rescind.checks.secrets" (dict "at" "pdp.settings" "value" .Values.pdp.settings) }}
 {{- include "rescind.checks.environment" (dict "at" "kafka" "given" $kafka.extraEnv) }}
-{{- range $name := list "embedded" "ingress" "registry" "sentinel" "notify" "insights" "relay" "pdp" "agent" }}
+{{- range $name := list "embedded" "ingress" "registry" "sentinel" "notify" "insights" "relay" "console" "pdp" "agent" }}
 {{- include "rescind.checks.environment" (dict "at" $name "given" (index $.Values $name).extraEnv) }}
 {{- end }}
 {{- include "rescind.checks.access" . }}
@@ -44,6 +44,9 @@
 {{- end }}
 {{- if .Values.relay.enabled }}
 {{- fail "relay.enabled needs Kafka: set kafka.bootstrapServers; the embedded server feeds guards itself" }}
+{{- end }}
+{{- if .Values.console.enabled }}
+{{- fail "console.enabled needs Kafka: set kafka.bootstrapServers; the embedded server has the console at /console" }}
 {{- end }}
 {{- if .Values.insights.enabled }}
 {{- fail "insights.enabled needs Kafka: set kafka.bootstrapServers; it counts what lies in the topics" }}

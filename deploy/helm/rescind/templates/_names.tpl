@@ -91,6 +91,7 @@ the scaler looks next. */}}
 {{- if .Values.notify.enabled }}{{ $names = append $names "notify" }}{{ end -}}
 {{- if .Values.insights.enabled }}{{ $names = append $names "insights" }}{{ end -}}
 {{- if .Values.relay.enabled }}{{ $names = append $names "relay" }}{{ end -}}
+{{- if .Values.console.enabled }}{{ $names = append $names "console" }}{{ end -}}
 {{- end -}}
 {{- if .Values.pdp.enabled }}{{ $names = append $names "pdp" }}{{ end -}}
 {{- toJson $names -}}

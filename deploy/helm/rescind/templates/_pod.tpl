@@ -66,6 +66,14 @@ only checks (`checks`) does not wait for a Secret that Strimzi has yet to make. 
 - --config
 - /etc/rescind/settings/rescind.yaml
 {{- end }}
+{{- if eq .component "console" }}
+- --url
+- {{ printf "%s://%s-ingress:%d" (include "rescind.scheme" .root) (include "rescind.fullname" .root) (int .root.Values.service.port) }}
+{{- if and .root.Values.tls.existingSecret .root.Values.tls.caKey }}
+- --ca
+- {{ printf "/etc/rescind/tls/%s" .root.Values.tls.caKey }}
+{{- end }}
+{{- end }}
 {{- if has .component (list "embedded" "registry" "sentinel" "notify") }}
 - --data-dir
 - /var/lib/rescind
@@ -80,7 +88,7 @@ only checks (`checks`) does not wait for a Secret that Strimzi has yet to make. 
 - name: POD_NAME
   valueFrom:
     fieldRef: {fieldPath: metadata.name}
-{{- if .root.Values.kafka.bootstrapServers }}
+{{- if and .root.Values.kafka.bootstrapServers (ne .component "console") }}
 {{ include "rescind.kafkaEnv" (dict "root" .root "component" .component "kafkaSecret" .values.kafkaSecret "checks" .checks) }}
 {{- end }}
 {{- if eq .component "embedded" }}
@@ -140,7 +148,7 @@ only checks (`checks`) does not wait for a Secret that Strimzi has yet to make. 
 {{- else }}
 {{- include "rescind.servedTlsEnv" .root }}
 {{- /* The image before has no such setting, and would not start. */}}
-{{- if include "rescind.waits" . | empty }}
+{{- if and (include "rescind.waits" . | empty) (ne .component "console") }}
 {{- include "rescind.peersEnv" .root }}
 {{- end }}
 {{- end }}
@@ -286,7 +294,9 @@ only checks (`checks`) does not wait for a Secret that Strimzi has yet to make. 
 - name: tls
   secret: {secretName: {{ .root.Values.tls.existingSecret }}, defaultMode: 0440}
 {{- end }}
+{{- if ne .component "console" }}
 {{- include "rescind.tlsVolume" .root }}
+{{- end }}
 {{- end }}
 
 {{- define "rescind.tlsVolume" -}}
@@ -325,7 +335,9 @@ only checks (`checks`) does not wait for a Secret that Strimzi has yet to make. 
 {{- else if .root.Values.tls.existingSecret }}
 - {name: tls, mountPath: /etc/rescind/tls, readOnly: true}
 {{- end }}
+{{- if ne .component "console" }}
 {{- include "rescind.tlsMount" .root }}
+{{- end }}
 {{- end }}
 
 {{- define "rescind.tlsMount" -}}
