@@ -40,6 +40,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 APART: Final = frozenset({
     "serve", "demo", "pdp", "worker", "ingress", "relay", "notify", "demo-kafka",
     "dev-kafka", "insights", "migrate", "topics", "conformance", "backup", "restore",
+    "console",
 })  # fmt: skip
 # Where a server, or what an operator's machine keeps, is named.
 PLACES: Final = frozenset({"kafka", "url", "worker", "base", "token_url", "push"})
