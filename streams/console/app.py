@@ -145,8 +145,8 @@ class Console:
         session = self._session(asked)
         if session is None:
             return respond.to_login(self.frame, asked)
-        realm = asked.query.get("realm")
-        if realm in session.holder.realms:
+        realm = asked.query.get("realm", "")
+        if session.holder.shows(realm):
             session.realm = realm
         api = self.api_of(session)
         if EXPORT in asked.query:
@@ -203,8 +203,9 @@ class Console:
             return respond.to_login(self.frame, asked)
         if not csrf.is_allowed(asked.headers, asked.form, session.csrf):
             return respond.not_ours(self.frame, asked)
-        if asked.form.get("realm") in session.holder.realms:
-            session.realm = asked.form["realm"]
+        realm = asked.form.get("realm", "")
+        if session.holder.shows(realm):
+            session.realm = realm
         return respond.to(BASE)
 
     def _known(self, request: web.Request, asked: Asked) -> ConsoleSession | None:

@@ -8,6 +8,8 @@ many of them.
 from __future__ import annotations
 
 import hashlib
+import hmac
+import re
 import secrets
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 ANY_REALM: Final = "*"
+_REALM: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 MOST_FLASHES: Final = 8
 
 
@@ -61,6 +64,12 @@ class Holder:
         own = {self.home, ANY_REALM} & set(self.roles)
         return (*([self.home] if own else []), *named)
 
+    def shows(self, realm: str) -> bool:
+        """Whether a realm can be shown; with roles everywhere each can be named."""
+        return realm in self.realms or (
+            ANY_REALM in self.roles and _REALM.fullmatch(realm) is not None
+        )
+
     def roles_in(self, realm: str) -> frozenset[str]:
         """Roles that are held in a realm."""
         here, all_over = self.roles.get(realm), self.roles.get(ANY_REALM)
@@ -73,7 +82,7 @@ class ConsoleSession:
 
     Attributes:
         credential: bearer token of the person.
-        csrf: what each of its forms sends back.
+        secret: of the tokens of its forms.
         began: ns.
         seen: its last request (ns).
         expires: when the credential ends (ns); None: it does not say.
@@ -83,7 +92,7 @@ class ConsoleSession:
 
     holder: Holder
     credential: str = field(repr=False)
-    csrf: str = field(repr=False)
+    secret: bytes = field(repr=False)
     began: int
     seen: int
     realm: str
@@ -100,9 +109,14 @@ class ConsoleSession:
             holder.person,
             holder.roles_in(realm),
             realm,
-            holder.realms,
+            tuple(dict.fromkeys((*holder.realms, realm))),
             self.csrf,
         )
+
+    @property
+    def csrf(self) -> str:
+        """What its forms send back: a form acts in the realm that it was shown in."""
+        return hmac.new(self.secret, self.realm.encode(), "sha256").hexdigest()
 
     def tell(self, text: str) -> str:
         """Keep a sentence for the next page; return its key."""
@@ -140,7 +154,7 @@ class ConsoleSessions:
         self._open[_digest(cookie)] = ConsoleSession(
             holder,
             credential,
-            secrets.token_urlsafe(32),
+            secrets.token_bytes(32),
             began=now,
             seen=now,
             realm=next(iter(holder.realms), holder.home),

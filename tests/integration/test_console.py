@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from typing import TYPE_CHECKING
 
+import aiohttp
 import pytest
+from structlog.testing import capture_logs
 
+from streams.apps.bootstrap import console_credential
+from streams.apps.embedded import serve
+from streams.apps.first_start import settings_of
+from streams.settings.access import StaticToken
 from tests.integration.console_browser import Browser, browsing
 from tests.integration.serving import until
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from streams.apps.embedded import Served
 
 pytestmark = pytest.mark.integration
 
@@ -83,6 +92,78 @@ async def test_a_form_without_its_token_does_nothing(tmp_path: Path) -> None:
             assert got.status == 403
             assert "Nothing was done" in got.text
         assert (await browser.get("")).status == 200
+
+
+async def test_a_form_acts_in_the_realm_that_it_was_shown_in(tmp_path: Path) -> None:
+    """Another page of the same session may show another realm by then."""
+    both = {
+        "name": "both", "roles": ["viewer"], "realms": ["default", "lab"],
+        "sha256": hashlib.sha256(b"both").hexdigest(),
+    }  # fmt: skip
+    async with browsing(tmp_path, tokens=[both]) as (_, browser):
+        first = await browser.login("both")
+        assert '<option value="default" selected>' in first.text
+        lab = await browser.act("/realm", realm="lab")
+        assert '<option value="lab" selected>' in lab.text
+        # The API says what the realm is, and it is not served here.
+        assert "no such realm" in lab.text
+        old = await browser.post("/logout", {"csrf": first.csrf})
+        assert old.status == 403
+        assert (await browser.post("/realm", {"csrf": lab.csrf})).status == 303
+
+
+def written(folder: Path) -> bytes:
+    """Give all that the files of a folder hold."""
+    return b"".join(each.read_bytes() for each in folder.iterdir() if each.is_file())
+
+
+async def test_a_link_opens_the_first_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, of the operator, to look and to deny; and nothing of it is written down."""
+    monkeypatch.delenv("RESCIND_REALM", raising=False)
+    settings = settings_of(None, tmp_path, "127.0.0.1:0", [], None, lambda _: None)
+    made = console_credential(settings)
+    assert made is not None
+    token, opening = made
+    operator = settings.tokens[0]
+    assert token.person == "operator"
+    assert token.roles == {"viewer", "revoker"}
+    assert operator.roles == {"viewer", "revoker", "restorer"}
+    own = settings.model_copy(update={"tokens": (*settings.tokens, token)})
+    stop = asyncio.Event()
+    started: asyncio.Future[Served] = asyncio.get_running_loop().create_future()
+    with capture_logs() as logs:
+        async with asyncio.TaskGroup() as tasks, aiohttp.ClientSession() as session:
+            tasks.create_task(
+                serve(own, stop=stop, started=started.set_result, opening=opening)
+            )
+            served = await started
+            link = served.console.removeprefix(f"{served.url}/console")
+            browser = Browser(served.url, session)
+            assert (await browser.get(link)).status == 303
+            first = await browser.get("?whole=1")
+            assert "operator-console" in first.text
+            assert "(revoker, viewer)" in first.text
+            again = await browser.get(link)
+            assert again.status == 403
+            assert "was used" in again.text
+            lift = {"identifier": "agent.id:x", "reason": "r"}
+            headers = {"Authorization": f"Bearer {opening}"}
+            async with session.post(
+                f"{served.url}/v1/lifts", json=lift, headers=headers
+            ) as got:
+                assert got.status == 403
+            stop.set()
+    key = link.partition("key=")[2]
+    kept = written(tmp_path)
+    for secret in (key, opening, *browser.cookies.values()):
+        assert secret not in f"{logs}{first.text}{again.text}"
+        assert secret.encode() not in kept
+    # Whoever has credentials of their own is given no link.
+    viewer = {"name": "v", "sha256": "0" * 64, "roles": frozenset({"revoker"})}
+    others = own.model_copy(update={"tokens": (StaticToken(**viewer),)})
+    assert console_credential(others) is None
 
 
 async def test_a_session_ends_with_its_credential(tmp_path: Path) -> None:

@@ -70,6 +70,14 @@ BUGS: Final = {
     "a page that asks by itself keeps a session": wrong(
         "sessions.py", "if not idle:", "if True:", PARTS
     ),
+    "a form acts in the realm that is shown by then": wrong(
+        "sessions.py", "hmac.new(self.secret, self.realm.encode(),",
+        "hmac.new(self.secret, b'',", PAGES,
+    ),
+    "a link may end a denial": Wrong(
+        Change("streams/apps/bootstrap.py", "roles=operator.roles & LINK_ROLES,",
+               "roles=operator.roles,"), PAGES,
+    ),
     "the credential is shown": wrong(
         "sessions.py", "credential: str = field(repr=False)", "credential: str", PARTS
     ),

@@ -161,6 +161,18 @@ def test_the_idlest_session_makes_room() -> None:
     assert found == [False, False, True, True, True]
 
 
+def test_realms_can_be_shown_where_roles_are_held() -> None:
+    """The server's own first; whoever has roles everywhere may name any."""
+    roles = {"b": frozenset({"viewer"}), "a": frozenset({"revoker"})}
+    some = Holder("x", "x", roles, "home")
+    assert some.realms == ("a", "b")
+    assert [some.shows(each) for each in ("a", "home", "c", "")] == [True, *[False] * 3]
+    every = Holder("x", "x", {**roles, "*": frozenset({"admin"})}, "home")
+    assert every.realms == ("home", "a", "b")
+    assert [every.shows(each) for each in ("c", "<b>", "")] == [True, False, False]
+    assert every.roles_in("a") == {"admin", "revoker"}
+
+
 def test_a_session_shows_no_secret() -> None:
     """Neither credential nor the token of its forms."""
     sessions = ConsoleSessions(SessionLimits(), Clock())
