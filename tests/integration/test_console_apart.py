@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
-LOCAL = {"listen": {"host": "127.0.0.1", "port": 0}}
+LOCAL: dict[str, Any] = {"listen": {"host": "127.0.0.1", "port": 0}}
 
 
 @asynccontextmanager
@@ -79,9 +79,9 @@ async def test_a_console_of_its_own_asks_a_server_over_tls(tmp_path: Path) -> No
             assert [*at_server.cookies] == ["__Host-rescind_console"]
         # Nobody signed it whom the system trusts.
         async with apart(url) as own, aiohttp.ClientSession() as session:
-            got = await Browser(own, session).post("/login", {"token": "viewer"})
-            assert got.status == 502
-            assert "Name the CA" in got.text
+            shown = await Browser(own, session).post("/login", {"token": "viewer"})
+            assert shown.status == 502
+            assert "Name the CA" in shown.text
 
 
 async def test_a_slow_server_is_waited_for_behind_a_frame() -> None:

@@ -24,7 +24,7 @@ def test_only_a_skeleton_fetches_its_content(
 ) -> None:
     """Whatever the values of a page are called: it did so for ever, at full speed."""
     frame = Frame(environment(assets()), KINDS, lambda: 0)
-    session = ConsoleSession(HOLDER, "t", "c", began=0, seen=0, realm="default")
+    session = ConsoleSession(HOLDER, "t", b"c", began=0, seen=0, realm="default")
     asked = Asked("GET", "/console", "", "", query, {}, {}, {}, False, "127.0.0.1")
     values = {"waiting": [1], "busy": True, "is_skeleton": True, "problem": None}
 
