@@ -24,6 +24,7 @@ from enforcement.conclusion import Conclusion
 from enforcement.feed import Feed
 from enforcement.judging import TableJudge
 from enforcement.names import Names, read_presented
+from enforcement.parting import let_go
 from enforcement.readiness import report, wait
 from enforcement.receipts import Receipts, Terms, signer
 from enforcement.sessions import Sessions
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 SECOND: Final = 1_000_000_000
 PROOF_LEASES: Final = 2  # for which a commit waits
 system_random: Final = secrets.SystemRandom().random
-
 
 OfStanding = TypeVar("OfStanding", bound=AnyStanding[Any, Any])
 OfFeed = TypeVar("OfFeed", bound=Feeding)
@@ -83,7 +83,7 @@ class AnyGuard(Conclusion, Generic[OfStanding, OfFeed]):
         self.standing = standing
         self.feed = feed
         self.time = SteadyClock(wall_clock, clock)
-        standing.witness = self.time.witness
+        standing.witness, standing.parting = self.time.witness, let_go
         # A method of an object is called in half the time that an object is.
         self._now = self.time.__call__
         self._policy = policy

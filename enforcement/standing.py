@@ -76,9 +76,11 @@ class AnyStanding(Generic[OfLease, OfReplica]):
         partition: of the log, as tokens name it.
         kept: tables of logs that are gone; what they deny stays denied.
         witness: takes the time that a server or a broker tells (ns since 1970).
+        parting: told of a table that is replaced, before it is dropped.
     """
 
     witness: Callable[[int], None] | None = None
+    parting: Callable[[Registry], object] | None = None
 
     def __init__(
         self,
@@ -140,6 +142,8 @@ class AnyStanding(Generic[OfLease, OfReplica]):
             return False
         if self.would_keep(replica):
             self.kept += (self.replica.registry,)
+        elif self.parting is not None:
+            self.parting(self.replica.registry)
         self.replica = replica
         self.sound, self._gone = True, False
         self.refresh()

@@ -19,6 +19,7 @@ COPIED: Final = (
     "pyproject.toml",
     "tests/conftest.py",
     "tests/unit/test_loop_guard.py",
+    "tests/unit/test_parting.py",
     "tests/unit/test_thread_tasks.py",
     "tests/unit/test_threaded_guard.py",
     "tests/unit/test_wsgi.py",
@@ -28,6 +29,11 @@ TASKS: Final = "enforcement/thread_tasks.py"
 WSGI: Final = "enforcement/wsgi.py"
 
 BUGS: Final = {
+    "a part of a table that somebody holds is emptied": Change(
+        "enforcement/parting.py",
+        "if sys.getrefcount(part := parts[-1]) > _OURS:",
+        "if (part := parts[-1]) is None:",
+    ),
     "a check goes on over facts that came between": Change(
         THREADS, "now = (table, table.changes, standing.kept)", "now = (table,)"
     ),
