@@ -12,6 +12,7 @@ answer), RFC 9700 (best practices), OpenID Connect RP-Initiated Logout 1.0.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -42,6 +43,8 @@ LIMITS: Final = RequestLimits(seconds=15.0, largest=1 << 20)
 BEGUN_SECONDS: Final = 600
 MOST_BEGUN: Final = 1000
 FRESH: Final = 3600 * SECOND  # for which a discovery document is believed
+AGAIN: Final = 5 * SECOND  # after which a provider that did not answer is asked anew
+LOGOUT_SECONDS: Final = 2.0  # that a page may wait for the provider's logout
 SKEW: Final = 60  # seconds that the clocks may differ
 OK: Final = 200
 _TYPES: Final = ("jwt", "")
@@ -121,6 +124,8 @@ class ProviderLogin:
     _clock: Callable[[], int]
     _begun: dict[str, BegunLogin] = field(factory=dict, init=False, repr=False)
     _known: tuple[int, dict[str, Any]] | None = field(default=None, init=False)
+    _failed: int | None = field(default=None, init=False)
+    _asking: asyncio.Lock = field(factory=asyncio.Lock, init=False)
 
     async def begin(self, to: str) -> tuple[str, str]:
         """Begin a login; return the provider's page, and the value of our cookie.
@@ -183,8 +188,9 @@ class ProviderLogin:
     async def logout_url(self) -> str:
         """Page of the provider that ends its own session; "" where it has none."""
         try:
-            where = (await self._document()).get("end_session_endpoint")
-        except LoginFailedError:
+            async with asyncio.timeout(LOGOUT_SECONDS):
+                where = (await self._document()).get("end_session_endpoint")
+        except (LoginFailedError, TimeoutError):
             return ""
         if not isinstance(where, str):
             return ""
@@ -282,10 +288,26 @@ class ProviderLogin:
         return found
 
     async def _document(self) -> dict[str, Any]:
-        """Discovery document of the provider (OpenID Connect Discovery 1.0)."""
-        now = self._clock()
-        if self._known is not None and now - self._known[0] < FRESH:
-            return self._known[1]
+        """Discovery document of the provider (OpenID Connect Discovery 1.0).
+
+        Strangers may ask for a login: of all at once one asks the provider, and none
+        for a while where it does not answer.
+        """
+        async with self._asking:
+            now = self._clock()
+            if self._known is not None and now - self._known[0] < FRESH:
+                return self._known[1]
+            if self._failed is not None and now - self._failed < AGAIN:
+                raise LoginFailedError("the provider did not answer a moment ago")
+            try:
+                found = await self._discovered()
+            except LoginFailedError:
+                self._failed = self._clock()
+                raise
+            self._known = now, found
+            return found
+
+    async def _discovered(self) -> dict[str, Any]:
         where = self.client.issuer.rstrip("/") + DISCOVERY
         try:
             got = (await self._http.request("GET", where, bounds=LIMITS)).ok().object()
@@ -293,7 +315,6 @@ class ProviderLogin:
             raise LoginFailedError("the provider cannot be asked") from error
         if got.get("issuer") != self.client.issuer:
             raise LoginFailedError("the discovery document is of another issuer")
-        self._known = now, got
         return got
 
 

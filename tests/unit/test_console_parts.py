@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+from typing import Any
 
 import pytest
 
 from streams.console import csrf
 from streams.console.assets import FOLDER, assets
 from streams.console.login import LoginAttempts, local, one_time_link
+from streams.console.oidc_login import LoginFailedError, ProviderClient, ProviderLogin
 from streams.console.sessions import ConsoleSessions, Holder, SessionLimits
 from streams.console.templates import environment, rendered, url
 from streams.console.text import csv_file, shown, visible
 from streams.model.times import SECOND
+from streams.outbound.answers import RequestError
 
 pytestmark = pytest.mark.unit
 
@@ -171,6 +175,35 @@ def test_realms_can_be_shown_where_roles_are_held() -> None:
     assert every.realms == ("home", "a", "b")
     assert [every.shows(each) for each in ("c", "<b>", "")] == [True, False, False]
     assert every.roles_in("a") == {"admin", "revoker"}
+
+
+async def test_a_provider_that_is_away_is_not_asked_by_everybody() -> None:
+    """Once for all who want to log in, and then not for some seconds."""
+    clock, asked = Clock(), 0
+
+    class Away:
+        async def request(self, *_: Any, **__: Any) -> Any:
+            nonlocal asked
+            asked += 1
+            raise RequestError("unreachable")
+
+    client = ProviderClient(
+        issuer="https://idp", client_id="c", redirect="", after="", title=""
+    )
+    nothing: Any = None
+    away: Any = Away()
+    login = ProviderLogin(client, away, nothing, clock)
+    for _ in range(3):
+        for done in await asyncio.gather(
+            *(login.begin("/console") for _ in range(10)), return_exceptions=True
+        ):
+            assert isinstance(done, LoginFailedError)
+    assert await login.logout_url() == ""
+    assert asked == 1
+    clock.turn(5)
+    with pytest.raises(LoginFailedError):
+        await login.begin("/console")
+    assert asked == 2
 
 
 def test_a_session_shows_no_secret() -> None:
