@@ -95,7 +95,7 @@ class Console:
         for path, work in posts:
             post(f"{BASE}/{path}", self._handler(work))
         for kind in self.kinds:
-            path = BASE + kind.path.rstrip("/").replace("{name}", "{name:.+}")
+            path = BASE + kind.path.rstrip("/").replace("{name}", "{name:(?s:.+)}")
             if kind.acts:
                 acts = "|".join(kind.acts)
                 handler = self._handler(functools.partial(self._act, kind))

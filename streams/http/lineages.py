@@ -40,8 +40,8 @@ class Lineages(TableQuestions):
 
     def add_to(self, app: web.Application) -> None:
         """Put the handlers behind their routes."""
-        app.router.add_get("/v1/lineage/{identifier:.+}", self.lineage)
-        app.router.add_get("/v1/nodes/{identifier:.+}", self.node)
+        app.router.add_get("/v1/lineage/{identifier:(?s:.+)}", self.lineage)
+        app.router.add_get("/v1/nodes/{identifier:(?s:.+)}", self.node)
 
     async def lineage(self, request: web.Request) -> web.Response:
         """Show what is around an identifier, and count what is left out."""

@@ -170,12 +170,14 @@ def _of_all_notify(method: str, path: str, merge: Merge) -> PeerRoute:
 
 
 ROUTES: Final = (
-    _of_table("GET", "/v1/why/{identifier:.+}", query=frozenset({"at"})),
-    _of_table("GET", "/v1/blast-radius/{identifier:.+}", query=frozenset({"limit"})),
+    _of_table("GET", "/v1/why/{identifier:(?s:.+)}", query=frozenset({"at"})),
     _of_table(
-        "GET", "/v1/lineage/{identifier:.+}", query=frozenset({"expand", "limit"})
+        "GET", "/v1/blast-radius/{identifier:(?s:.+)}", query=frozenset({"limit"})
     ),
-    _of_table("GET", "/v1/nodes/{identifier:.+}"),
+    _of_table(
+        "GET", "/v1/lineage/{identifier:(?s:.+)}", query=frozenset({"expand", "limit"})
+    ),
+    _of_table("GET", "/v1/nodes/{identifier:(?s:.+)}"),
     PeerRoute(
         "GET",
         USED,

@@ -39,8 +39,8 @@ class Queries(TableQuestions):
 
     def add_to(self, app: web.Application) -> None:
         """Put the handlers behind their routes."""
-        app.router.add_get("/v1/why/{identifier:.+}", self.why)
-        app.router.add_get("/v1/blast-radius/{identifier:.+}", self.blast_radius)
+        app.router.add_get("/v1/why/{identifier:(?s:.+)}", self.why)
+        app.router.add_get("/v1/blast-radius/{identifier:(?s:.+)}", self.blast_radius)
         app.router.add_get("/v1/inventory", self.inventory)
         app.router.add_get("/v1/table", self.table)
 

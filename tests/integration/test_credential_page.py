@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -148,3 +149,28 @@ async def test_names_that_others_chose_run_nothing(tmp_path: Path) -> None:
         narrow = await browser.get("/credentials/agent.id%3Atop?whole=1")
         assert "+300 below: 300 jwt.jti" in narrow.text
         assert narrow.text.count('<a class="node') == 21
+
+
+NAMES = (
+    "a/../b", "100%25", "?x#y", " lead", "end/", "a//b", "..", "a\nb", "\u202ex",
+    "a&b=c;d", "[", "'\"<>", "%",
+)  # fmt: skip
+
+
+async def test_every_name_has_a_page_that_links_lead_to(tmp_path: Path) -> None:
+    """Whatever stands in it: what splits an address, a line break, a mark."""
+    facts = [
+        {"identifier": f"jwt.jti:{name}", "parents": ["agent.id:top"]} for name in NAMES
+    ]
+    async with browsing(tmp_path) as (server, browser):
+        await told(server, *facts)
+        await browser.login("viewer")
+        top = await browser.get("/credentials/agent.id%3Atop?whole=1")
+        links = re.findall(r'<a class="node[^>]*href="([^"]+)"', top.text)
+        assert len(links) == len(NAMES) + 1
+
+        for link in links:
+            path = html.unescape(link).removeprefix("/console")
+            page = await browser.get(f"{path}?whole=1")
+            assert page.status == 200, link
+            assert "Lineage of" in page.text, link
