@@ -197,8 +197,8 @@ async def test_a_server_that_ends_once_it_has_decided_does_it_at_its_next_start(
     """With the time of the decision."""
     given, died, do = settings(repository), list[str](), ContainmentWorker._do
 
-    async def dies(_: object, decision: Any) -> None:
-        died.append(decision.key)
+    async def dies(_: object, decisions: Any) -> None:
+        died.append(decisions[0].key)
         raise NotWrittenError("the process ends once it has decided")
 
     monkeypatch.setattr(ContainmentWorker, "_do", dies)

@@ -63,8 +63,8 @@ async def test_another_ingress_does_what_the_first_had_decided(
 
     died: list[str] = []
 
-    async def dies(_: object, decision: Any) -> None:
-        died.append(decision.key)
+    async def dies(_: object, decisions: Any) -> None:
+        died.append(decisions[0].key)
         raise NotWrittenError("the process ends once it has decided")
 
     monkeypatch.setattr(Containment, "decide", noted)
