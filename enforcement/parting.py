@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 FEW: Final = 10_000  # names of a table that is freed at once
 PATIENCE: Final = 60.0  # seconds for which somebody may still judge by the table
 PAUSE: Final = 0.05  # seconds
-_OURS: Final = 3  # references to a part: the list of parts, a variable, the question
 _CONTAINERS: Final = (dict, list, set)
 
 
@@ -62,13 +61,21 @@ def free(parts: list[Any], rest: Rest) -> None:
     """Empty parts that nothing else holds, and drop all."""
     while parts:
         rest()
-        if sys.getrefcount(part := parts[-1]) > _OURS:
+        if _references(parts) > _OURS or not isinstance(parts[-1], _CONTAINERS):
             parts.pop()
-        elif isinstance(part, _CONTAINERS) and part:
-            parts += filter(_is_long, _taken(part))  # these come next
+        elif parts[-1]:
+            # What is long itself comes next; no variable may hold it meanwhile.
+            parts += filter(_is_long, _taken(parts[-1]))
         else:
             parts.pop()
-        del part
+
+
+def _references(parts: list[Any]) -> int:
+    """Count the references to the last part, with those that asking takes."""
+    return sys.getrefcount(parts[-1])
+
+
+_OURS: Final = _references([[]])  # of a part that nothing else holds; differs by Python
 
 
 def _taken(part: Any) -> list[Any]:

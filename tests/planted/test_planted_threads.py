@@ -31,8 +31,8 @@ WSGI: Final = "enforcement/wsgi.py"
 BUGS: Final = {
     "a part of a table that somebody holds is emptied": Change(
         "enforcement/parting.py",
-        "if sys.getrefcount(part := parts[-1]) > _OURS:",
-        "if (part := parts[-1]) is None:",
+        "if _references(parts) > _OURS or not",
+        "if not",
     ),
     "a check goes on over facts that came between": Change(
         THREADS, "now = (table, table.changes, standing.kept)", "now = (table,)"

@@ -62,6 +62,20 @@ def test_a_table_is_freed_with_many_rests() -> None:
     assert rests > 4 * MANY // 63  # owners, scopes, what is owned, names
 
 
+def test_a_long_row_is_freed_with_many_rests_too() -> None:
+    """A person may own a million agents."""
+    rests, parts = 0, list[Any]()
+    parts.append({1: list(range(MANY))})
+
+    def rest() -> None:
+        nonlocal rests
+        rests += 1
+
+    parting.free(parts, rest)
+    assert not parts
+    assert rests >= MANY // 63
+
+
 def test_what_something_else_holds_is_left_alone() -> None:
     """A part, a row of one, and the vocabulary of all tables."""
     registry = Registry.build(facts())
