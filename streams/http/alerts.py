@@ -19,6 +19,7 @@ from streams.stages.notify.deliveries import (
     Activity,
     AttemptOutcome,
     Delivery,
+    LastAttempts,
     ReceiverRoute,
 )
 from streams.stages.notify.trial import trial
@@ -35,6 +36,7 @@ class AlertDelivery(Protocol):
 
     state: DeliveryState
     routes: tuple[ReceiverRoute, ...]
+    last: dict[str, LastAttempts]
     post: Callable[[Delivery], Awaitable[AttemptOutcome]]
 
     async def buried(self) -> list[Buried]:
@@ -93,6 +95,7 @@ class Alerts:
                     "dead": sum(e.delivery.route == route.name for e in buried),
                     "disabled": rfc3339(state.disabled.get(route.name)),
                     "paused": rfc3339(_later(state.paused.get(route.name, 0), now)),
+                    **_last(self._desk.last.get(route.name, LastAttempts())),
                 }
                 for route in self._desk.routes
             ],
@@ -165,6 +168,14 @@ def _told(buried: Buried) -> dict[str, Any]:
         "kind": delivery.finding.kind.value,
         "severity": int(delivery.finding.severity),
         "identifier": str(delivery.finding.presented),
+    }
+
+
+def _last(known: LastAttempts) -> dict[str, Any]:
+    return {
+        "last_delivered": rfc3339(known.delivered),
+        "last_error": known.error or None,
+        "last_error_at": rfc3339(known.failed),
     }
 
 

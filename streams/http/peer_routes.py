@@ -142,8 +142,10 @@ def replayed(parts: Sequence[Any]) -> dict[str, Any]:
 def _receiver(seen: dict[str, Any], each: dict[str, Any]) -> dict[str, Any]:
     latest = {
         name: max(filter(None, (seen[name], each[name])), default=None)
-        for name in ("disabled", "paused")
+        for name in ("disabled", "paused", "last_delivered", "last_error_at")
     }
+    if latest["last_error_at"] == each["last_error_at"]:
+        latest["last_error"] = each["last_error"]
     counts = {name: seen[name] + each[name] for name in ("waiting", "dead")}
     return seen | latest | counts | {"failing": max(seen["failing"], each["failing"])}
 

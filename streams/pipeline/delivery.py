@@ -16,7 +16,12 @@ from enforcement.turns import in_turns
 from streams.observability.failpoints import failpoint
 from streams.ports.delivery import DeliveryChange
 from streams.stages.notify import notify
-from streams.stages.notify.deliveries import AttemptOutcome, Delivery, ReceiverRoute
+from streams.stages.notify.deliveries import (
+    AttemptOutcome,
+    Delivery,
+    LastAttempts,
+    ReceiverRoute,
+)
 from streams.stages.notify.state import (
     KEPT,
     Buried,
@@ -46,6 +51,7 @@ class DeliveryWorker:
     Attributes:
         state: of the notify stage; what is saved may be a little behind.
         silences: gives what is not told now.
+        last: how the last attempts ended, by receiver; not kept over a restart.
     """
 
     def __init__(
@@ -66,6 +72,7 @@ class DeliveryWorker:
         self.state = DeliveryState()
         self.routes = tuple(routes)
         self.post = post
+        self.last: dict[str, LastAttempts] = {}
         self.silences: Callable[[], Sequence[Silence]] = tuple
         self._engine = engine
         self._clock = clock
@@ -127,6 +134,8 @@ class DeliveryWorker:
     async def _attempt(self, delivery: Delivery) -> None:
         failpoint("notify.before_attempt")
         outcome = await self.post(delivery)
+        known = self.last.get(delivery.route, LastAttempts())
+        self.last[delivery.route] = known.after(outcome, self._clock())
         failpoint("notify.after_attempt")
         async with self._turning:
             before, now = self.state, self._clock()

@@ -27,7 +27,7 @@ OF_INSIGHTS: Final = frozenset({"GET /v1/insights"})
 # How far a log is, and when something was heard: of each process its own.
 OWN: Final = frozenset({
     "as_of", "end", "told_at", "last_event", "last_answer", "last_verification",
-    "lag_seconds",
+    "lag_seconds", "last_delivered", "last_error", "last_error_at",
 })  # fmt: skip
 # Of an order also its time, and what is made for it alone; and ingress has no table
 # that could say which names are unknown.

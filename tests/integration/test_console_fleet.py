@@ -21,7 +21,13 @@ from streams.console.pages import inventory as inventory_page
 from streams.model.times import DAY, SECOND, rfc3339
 from streams.services.inventory_rows import InventoryRows
 from tests.integration.console_browser import Browser, browsing
-from tests.integration.serving import receiving, until, webhook
+from tests.integration.serving import (
+    created_key,
+    receiving,
+    until,
+    used_key,
+    webhook,
+)
 from tests.integration.test_endings_faults import TOKEN, away, revoked
 
 if TYPE_CHECKING:
@@ -197,6 +203,44 @@ async def test_receivers_are_tested_and_sent_to_again(tmp_path: Path) -> None:
             receiver.statuses += [500]
             failed = await other.act("/receivers/test", endpoint="webhook")
             assert "webhook did not take it" in failed.text
+
+
+async def test_a_receiver_says_when_it_was_heard_and_what_failed(
+    tmp_path: Path,
+) -> None:
+    """The first attempt fails, the next one arrives."""
+    key, now = "AKIAIOSFODNN7EXAMPLE", [NOW]
+    async with receiving() as receiver:
+        receiver.statuses += [500]
+        more: dict[str, Any] = {"webhook": webhook(receiver)}
+        async with browsing(tmp_path, clock=lambda: now[0], **more) as (run, browser):
+            await browser.login("viewer")
+            assert (
+                "not since the start" in (await browser.get("/receivers?whole=1")).text
+            )
+            made = created_key(key, "ann", "2023-07-10T12:09:47Z", "e1")
+            await run.post("/v1/events/cloudtrail", "aws", made)
+            await run.post(
+                "/v1/revocations", "revoker", {"identifier": f"aws.access_key:{key}"}
+            )
+            now[0] += 1800 * SECOND
+            used = used_key(key, "ann", str(rfc3339(now[0])), "e2")
+            await run.post("/v1/events/cloudtrail", "aws", used)
+            await browser.login("viewer")  # half an hour ended the session
+
+            async def failed() -> Any:
+                shown = await browser.get("/receivers?whole=1")
+                return shown if "status 500" in shown.text else None
+
+            await until(failed)
+
+            async def arrived() -> Any:
+                now[0] += SECOND
+                shown = await browser.get("/receivers?whole=1")
+                return shown if "not since the start" not in shown.text else None
+
+            shown = await until(arrived)
+            assert "status 500" in shown.text
 
 
 async def test_the_chain_is_verified_in_front_of_the_reader(

@@ -11,6 +11,8 @@ from streams.console.api import ApiAnswer, ApiProblem
 from streams.console.charts import ceiling, lined, plain, stacked
 from streams.console.page import PageRequest, Person, Streamed
 from streams.console.pages import actuators, guards, insights, inventory, receivers
+from streams.http.peer_routes import alerts
+from streams.stages.notify.deliveries import AttemptOutcome, LastAttempts
 
 pytestmark = pytest.mark.unit
 
@@ -205,3 +207,26 @@ def test_everything_here_can_run_without_a_server() -> None:
     answer = ApiAnswer(503, {}, ApiProblem("busy", "", "", 503))
     shown = asyncio.run(guards.render(request(Asked(answer))))
     assert shown.values["problem"].title == "busy"
+
+
+def test_a_receiver_keeps_its_last_success_and_its_last_error() -> None:
+    """Of several processes the later one counts."""
+    known = LastAttempts().after(AttemptOutcome(status=500), 5)
+    known = known.after(AttemptOutcome(status=204), 7)
+    assert known == LastAttempts(delivered=7, failed=5, error="status 500")
+    assert known.after(AttemptOutcome(error="timeout"), 9).error == "timeout"
+    base = {"name": "hook", "waiting": 1, "failing": 0, "dead": 0, "disabled": None,
+            "paused": None, "last_delivered": "2027-01-01T00:00:00Z",
+            "last_error": "timeout",
+            "last_error_at": "2027-01-02T00:00:00Z"}  # fmt: skip
+    later = base | {"last_error": "status 500", "last_delivered": None,
+                    "last_error_at": "2027-01-03T00:00:00Z"}  # fmt: skip
+    for parts in ((base, later), (later, base)):
+        told = alerts([{"endpoints": [part], "dead_letters": []} for part in parts])
+        (merged,) = told["endpoints"]
+        assert (merged["last_error"], merged["last_delivered"], merged["waiting"]) == (
+            "status 500", "2027-01-01T00:00:00Z", 2,
+        )  # fmt: skip
+    never = base | {"last_error": None, "last_error_at": None}
+    (merged,) = alerts([{"endpoints": [base, never], "dead_letters": []}])["endpoints"]
+    assert merged["last_error"] == "timeout"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from streams.model.findings import Severity
 
@@ -178,6 +178,28 @@ class AttemptOutcome:
     def accepted(self) -> bool:
         """Whether the receiver has it: RFC 9110 section 15.3, any 2xx."""
         return self.status is not None and 200 <= self.status < 300  # noqa: PLR2004
+
+
+@frozen(kw_only=True)
+class LastAttempts:
+    """How the last attempts at one receiver ended, since this process began.
+
+    Attributes:
+        delivered: when it took one last (ns); None: none yet.
+        failed: when one failed last (ns); None: none yet.
+        error: what went wrong then: a constant name, or the status of the response.
+    """
+
+    delivered: int | None = None
+    failed: int | None = None
+    error: str = ""
+
+    def after(self, outcome: AttemptOutcome, now: int) -> LastAttempts:
+        """Return what is known once another attempt has ended."""
+        if outcome.accepted:
+            return evolve(self, delivered=now)
+        error = outcome.error or f"status {outcome.status}"
+        return evolve(self, failed=now, error=error)
 
 
 @frozen(kw_only=True)
