@@ -115,7 +115,11 @@ class Tab:
         safe = re.sub(r"[^a-z0-9]+", "-", name.lower().rstrip("/")).strip("-")
         height = self.page.evaluate("document.documentElement.scrollHeight")
         clip = {"x": 0, "y": 0, "width": 1280, "height": min(height, 3000)}
-        self.page.screenshot(path=PICTURES / f"{safe}.png", full_page=True, clip=clip)
+        # Else it hides the caret by a style of the field, which htmx would copy to the
+        # field that takes its place: that is against the policy.
+        self.page.screenshot(
+            path=PICTURES / f"{safe}.png", full_page=True, clip=clip, caret="initial"
+        )
 
     def login(self, token: str) -> None:
         """Log in by the form."""
