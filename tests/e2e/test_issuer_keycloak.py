@@ -102,10 +102,10 @@ async def test_what_is_ended_is_honoured_no_more() -> None:
         assert list(every) == await active(realm, *every)
 
         session = Identifier("session.id", realm.claims("first")["sid"])
-        await ended(actuator, EndTarget(session))
+        user = Identifier("keycloak.user", realm.users["ann"])
+        await ended(actuator, EndTarget(session, requires=(user,)))
         assert ["second", "bobs"] == await active(realm, *every)
 
-        user = Identifier("keycloak.user", realm.users["ann"])
         await ended(actuator, EndTarget(user, not_before=time.time_ns()))
         assert ["bobs"] == await active(realm, *every)
         await next_second()
