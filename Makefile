@@ -32,7 +32,7 @@ REST := conformance/*,enforcement/*,rescind_guard/*,schemas/*,streams/*
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo demo-kafka kafka go node browser test test-planted test-long \
-	test-browser test-all lint \
+	test-browser picture test-all lint \
 	format bench campaign coverage public-samples e2e-keycloak e2e-kubernetes e2e-issuers promtool test-image \
 	guard-wheel dist workflows clean
 
@@ -134,6 +134,10 @@ TRACED := $(RUN)/pytest --cov --cov-report= \
 test-browser: install kafka browser ## Look at every page of the console in a Chromium
 	@$(COMPILE)
 	$(RUN)/pytest -n 2 -m "browser and $(NOT_HERE)" tests/browser
+
+picture: install browser ## Draw the console anew for the README
+	@$(RUN)/pytest -q -p no:xdist -m browser tests/browser/test_picture.py
+	@mkdir -p docs/pictures && cp build/screenshots/console.png docs/pictures/console.png
 
 coverage: install kafka ## Measure the lines that tests run, and hold the limits
 	@rm -f .coverage .coverage.*

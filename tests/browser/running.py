@@ -85,9 +85,6 @@ def world(
         else:
             running = embedded(folder, given)
         served = servers.enter_context(running)
-        if not served.console:
-            own = loop.hold(lambda: consoled(served.api))
-            served = evolve(served, console=own)
         made = World(engine, served, loop, issuer, loop.hold(aiohttp.ClientSession))
         try:
             if tell is not None:

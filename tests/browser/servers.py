@@ -33,7 +33,7 @@ class Served:
     Attributes:
         api: its URL, that of ingress on Kafka.
         feed: where guards connect.
-        console: URL of the process with the console; empty: it has none.
+        console: URL of the process with the console.
         folder: with the logs of its processes.
     """
 
@@ -79,7 +79,9 @@ def fleet(
     with ExitStack() as stack:
         for role, port in roles.items():
             stack.enter_context(_role(folder, role, given, reach, port))
-        yield Served(url_of(ports.ingress), url_of(relay), "", folder)
+        api = url_of(ports.ingress)
+        pages = _role(folder, "console", {}, {}, 0, "--url", api)
+        yield Served(api, url_of(relay), stack.enter_context(pages), folder)
 
 
 @contextmanager
@@ -89,6 +91,7 @@ def _role(
     settings: dict[str, Any],
     reach: dict[str, str],
     port: int = 0,
+    *more: str,
 ) -> Iterator[str]:
     """Run a command of the program until the context ends; it must end with 0."""
     ready, config, log = (folder / f"{role}.{end}" for end in ("url", "json", "log"))
@@ -100,7 +103,7 @@ def _role(
     own = {k: v for k, v in os.environ.items() if not k.startswith("RESCIND_")}
     with log.open("a") as output:
         process = start(
-            role, "--config", config, *_named(role, folder),
+            role, "--config", config, *_named(role, folder), *more,
             cwd=folder, env=own | reach, stdout=output, stderr=output,
         )  # fmt: skip
     try:
