@@ -18,6 +18,7 @@ from streams.console.graph.svg import drawn, summary
 from streams.console.page import Exported, PageKind, Rendered
 from streams.console.templates import url
 from streams.console.text import visible
+from streams.model.findings import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,6 +73,7 @@ async def render(page: PageRequest) -> Rendered:
         "expanded": _expanded(page),
         "json": json.dumps,
         "word": _word,
+        "severity": Severity,
         "rows_shown": ROWS,
         **_picture(page, shown),
     }
