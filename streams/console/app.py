@@ -11,11 +11,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from aiohttp import web
-from attrs import define, field
+from attrs import define, evolve, field
 
 from streams.console import csrf, headers, respond
 from streams.console.api import ApiProblem
-from streams.console.asked import Asked, read
+from streams.console.asked import (
+    LARGEST,
+    OF_STRANGERS,
+    Asked,
+    body_of,
+    form_of,
+    read,
+)
 from streams.console.downloads import saved, sent
 from streams.console.frame import EXPORT, FRAGMENT, LIVE, TOLD, Frame
 from streams.console.login import local
@@ -39,6 +46,9 @@ if TYPE_CHECKING:
 YEAR: Final = 365 * 86_400  # seconds
 _FAULT: Final = ApiProblem(
     "The console failed", "", "Load it again; the log says more.", 500
+)
+_UNREADABLE: Final = ApiProblem(
+    "The form cannot be read", "", "Load the page again, and send it from there.", 422
 )
 _NOTHING: Final = ApiProblem(
     "There is no such page", "", "Go to the first page, and on from there.", 404
@@ -106,18 +116,23 @@ class Console:
 
     def _handler(self, work: Work) -> Any:
         async def handle(request: web.Request) -> web.StreamResponse:
-            asked = await read(request, secure=self.secure)
-            self._known(request, asked)
-            done = await self.aside(functools.partial(self._done, work, asked))
+            asked = read(request, secure=self.secure)
+            known = self._known(request, asked) is not None
+            body = await body_of(request, LARGEST if known else OF_STRANGERS)
+            done = await self.aside(functools.partial(self._done, work, asked, body))
             if isinstance(done, Streamed):
                 return await sent(request, done, self.aside)
             return done
 
         return handle
 
-    async def _done(self, work: Work, asked: Asked) -> Answer:
+    async def _done(self, work: Work, asked: Asked, body: bytes) -> Answer:
         try:
-            return await work(asked)
+            form = form_of(body)
+        except ValueError:
+            return respond.stop(self.frame, asked, _UNREADABLE)
+        try:
+            return await work(evolve(asked, form=form))
         except Exception:  # boundary: one bad request must not end the server
             log.exception("console_failed")
             return respond.stop(self.frame, asked, _FAULT)
@@ -135,7 +150,7 @@ class Console:
 
     async def _news(self, request: web.Request) -> web.StreamResponse:
         """Stream news to a page; whoever is not logged in leaves by an event."""
-        asked = await read(request, secure=self.secure)
+        asked = read(request, secure=self.secure)
         session = self._known(request, asked)
         if session is None or not csrf.is_own(asked.headers):
             return web.Response(status=401, headers=headers.PRIVATE)

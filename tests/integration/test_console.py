@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import threading
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -13,6 +14,7 @@ from structlog.testing import capture_logs
 from streams.apps.bootstrap import console_credential
 from streams.apps.embedded import serve
 from streams.apps.first_start import settings_of
+from streams.console import app, asked
 from streams.settings.access import StaticToken
 from tests.integration.console_browser import Browser, browsing
 from tests.integration.serving import until
@@ -205,3 +207,27 @@ async def test_failed_logins_have_to_wait(tmp_path: Path) -> None:
         late = await browser.post("/login", {"token": "viewer"})
         assert late.status == 429
         assert 0 < int(late.headers["Retry-After"]) <= 60
+
+
+async def test_a_large_form_holds_no_guard_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is taken apart beside the loop of guards, and a stranger sends a small one."""
+    threads: list[threading.Thread] = []
+    taken_apart = asked.form_of
+
+    def noted(body: bytes) -> dict[str, str]:
+        threads.append(threading.current_thread())
+        return taken_apart(body)
+
+    monkeypatch.setattr(app, "form_of", noted)
+    async with browsing(tmp_path) as (_, browser):
+        large = {"token": "%" * (asked.OF_STRANGERS // 3)}
+        assert (await browser.post("/login", large)).status == 413
+        assert not threads
+        await browser.login("viewer")
+        assert (await browser.post("/logout", large)).status == 403
+        many = {str(number): "" for number in range(2001)}
+        assert (await browser.post("/logout", many)).status == 422
+        assert len(threads) > 2
+        assert threading.main_thread() not in threads
