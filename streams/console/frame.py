@@ -73,7 +73,8 @@ class Frame:
     _templates: jinja2.Environment
     _kinds: Iterable[PageKind]
     _clock: Callable[[], int]
-    _late: dict[tuple[int, str], LatePage] = field(factory=dict, init=False)
+    # By the session itself, not by its number, which another one may have after it.
+    _late: dict[tuple[ConsoleSession, str], LatePage] = field(factory=dict, init=False)
 
     async def show(
         self, kind: PageKind, asked: Asked, session: ConsoleSession, api: Api
@@ -187,8 +188,8 @@ def theme_of(asked: Asked) -> str:
     return given if given in THEMES else THEMES[0]
 
 
-def _key(session: ConsoleSession, asked: Asked) -> tuple[int, str]:
-    return id(session), session.realm + _with(asked, {})
+def _key(session: ConsoleSession, asked: Asked) -> tuple[ConsoleSession, str]:
+    return session, f"{session.realm} {_with(asked, {})}"
 
 
 def _with(asked: Asked, more: Mapping[str, str]) -> str:

@@ -16,9 +16,11 @@ pytestmark = [pytest.mark.planted, pytest.mark.timeout(300)]
 
 COPIED: Final = (
     *PRODUCT, "pyproject.toml", "tests/conftest.py", "tests/integration",
-    "tests/unit/test_console_parts.py", "tests/unit/test_oidc.py",
+    "tests/unit/test_console_frame.py", "tests/unit/test_console_parts.py",
+    "tests/unit/test_oidc.py",
 )  # fmt: skip
 PARTS: Final = "tests/unit/test_console_parts.py"
+FRAME: Final = "tests/unit/test_console_frame.py"
 PAGES: Final = "tests/integration/test_console.py"
 LOGIN: Final = "tests/integration/test_console_oidc.py"
 NEWS: Final = "tests/integration/test_console_live.py"
@@ -77,6 +79,10 @@ BUGS: Final = {
     "a link may end a denial": Wrong(
         Change("streams/apps/bootstrap.py", "roles=operator.roles & LINK_ROLES,",
                "roles=operator.roles,"), PAGES,
+    ),
+    "late content goes to another session": wrong(
+        "frame.py", 'return session, f"{session.realm}', 'return None, f"{session.realm}',
+        FRAME,
     ),
     "the credential is shown": wrong(
         "sessions.py", "credential: str = field(repr=False)", "credential: str", PARTS

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 
+from streams.console.api import ApiProblem
 from streams.console.asked import Asked
 from streams.console.assets import assets
 from streams.console.frame import Frame
-from streams.console.page import Rendered
+from streams.console.page import PageKind, PageRequest, Rendered
 from streams.console.pages.catalogue import KINDS
 from streams.console.sessions import ConsoleSession, Holder
 from streams.console.templates import environment
@@ -31,3 +35,38 @@ def test_only_a_skeleton_fetches_its_content(
     _, body = frame.page(KINDS[0], asked, session, Rendered(template, values))
 
     assert (template == "skeleton.html") == (b'hx-trigger="load"' in body)
+
+
+async def test_content_that_comes_late_is_of_who_asked_for_it() -> None:
+    """Fetched once by that session, and begun anew for another one or another page."""
+    gate, begun = asyncio.Event(), 0
+
+    async def render(_: PageRequest) -> Rendered:
+        nonlocal begun
+        begun += 1
+        number = begun
+        await gate.wait()
+        problem = ApiProblem(f"content {number}", "", "", 200)
+        return Rendered("problem.html", {"problem": problem})
+
+    kind = PageKind(path="/slow", title="Slow", render=render)
+    frame = Frame(environment(assets()), (kind,), lambda: 0)
+    ann, bob = (
+        ConsoleSession(HOLDER, "t", b"c", began=0, seen=0, realm="default")
+        for _ in range(2)
+    )
+    api: Any = None
+
+    async def shown(session: ConsoleSession, target: str, **query: str) -> str:
+        asked = Asked("GET", target, "", "", query, {}, {}, {}, False, "127.0.0.1")
+        _, body = await frame.show(kind, asked, session, api)
+        return body.decode()
+
+    assert "The server is being asked" in await shown(ann, "/console/slow")
+    gate.set()
+    assert "content 2" in await shown(bob, "/console/slow", fragment="1")
+    ann.realm = "lab"
+    assert "content 3" in await shown(ann, "/console/slow", fragment="1")
+    ann.realm = "default"
+    assert "content 1" in await shown(ann, "/console/slow", fragment="1")
+    assert "content 4" in await shown(ann, "/console/slow", fragment="1")
