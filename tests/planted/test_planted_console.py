@@ -81,8 +81,7 @@ BUGS: Final = {
                "roles=operator.roles,"), PAGES,
     ),
     "late content goes to another session": wrong(
-        "frame.py", 'return session, f"{session.realm}', 'return None, f"{session.realm}',
-        FRAME,
+        "frame.py", 'return session, f"{session', 'return None, f"{session', FRAME,
     ),
     "the credential is shown": wrong(
         "sessions.py", "credential: str = field(repr=False)", "credential: str", PARTS
