@@ -24,6 +24,7 @@ COLUMN: Final = 272  # from one level to the next
 ROW: Final = 58  # from one row to the next
 FOLD: Final = 20  # of a row more, where something is left out at a box of it
 MARGIN: Final = 12
+OTHERS: Final = 40  # lines beside the tree; more of them would cover everything
 
 
 @frozen
@@ -51,10 +52,15 @@ class Line:
 
 @frozen
 class Layout:
-    """Where everything stands; sizes in pixels at the scale of 1."""
+    """Where everything stands; sizes in pixels at the scale of 1.
+
+    Attributes:
+        undrawn: edges beside the tree, where they are too many to be drawn.
+    """
 
     boxes: tuple[Box, ...]
     lines: tuple[Line, ...]
+    undrawn: int
     width: int
     height: int
 
@@ -63,7 +69,7 @@ def laid_out(shown: Neighbourhood) -> Layout:
     """Lay a neighbourhood out, in time n log n."""
     root = next((node for node in shown.nodes if node.depth == 0), None)
     if root is None:
-        return Layout((), (), 2 * MARGIN, 2 * MARGIN)
+        return Layout((), (), 0, 2 * MARGIN, 2 * MARGIN)
     children = _children(shown.nodes, root)
     rows = _rows(root.identifier, children[True])
     rows |= _rows(root.identifier, children[False])
@@ -77,9 +83,13 @@ def laid_out(shown: Neighbourhood) -> Layout:
         )
         for node in shown.nodes
     )
+    lines = _lines(shown.edges, {box.node.identifier: box for box in boxes})
+    tree = tuple(line for line in lines if line.of_tree)
+    undrawn = len(lines) - len(tree)
     return Layout(
         boxes,
-        _lines(shown.edges, {box.node.identifier: box for box in boxes}),
+        lines if undrawn <= OTHERS else tree,
+        0 if undrawn <= OTHERS else undrawn,
         width=max(box.x for box in boxes) + WIDTH + MARGIN,
         height=tops[-1] + MARGIN,
     )

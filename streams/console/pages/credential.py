@@ -163,7 +163,7 @@ def _asked(page: PageRequest) -> dict[str, Any]:
 def _picture(page: PageRequest, shown: Neighbourhood | None) -> dict[str, Any]:
     """Picture and table, with links that keep what is expanded."""
     if shown is None or not shown.known:
-        return {"picture": None, "rows": [], "summary": ""}
+        return {"picture": None, "rows": [], "summary": "", "undrawn": 0}
     expanded, limit = _expanded(page), page.query.get("limit")
 
     def more(node: ShownNode) -> str:
@@ -174,10 +174,10 @@ def _picture(page: PageRequest, shown: Neighbourhood | None) -> dict[str, Any]:
         at = page.query.get("at")
         return url("/credentials", page.name, expand=opened, limit=limit, at=at)
 
-    picture = drawn(
-        shown, laid_out(shown), clean=visible, node_link=_link, fold_link=more
-    )
+    layout = laid_out(shown)
+    picture = drawn(shown, layout, clean=visible, node_link=_link, fold_link=more)
     return {
+        "undrawn": layout.undrawn,
         "picture": Markup(picture),  # noqa: S704 - `drawn` escapes every text
         "rows": [(row, more(row.node)) for row in rows_of(shown)],
         "summary": summary(shown),
