@@ -9,6 +9,7 @@ import pytest
 
 from streams.console.api import ApiAnswer, ApiProblem
 from streams.console.charts import ceiling, lined, plain, stacked
+from streams.console.guard_standing import ORDER, standing_of
 from streams.console.page import PageRequest, Person, Streamed
 from streams.console.pages import actuators, guards, insights, inventory, receivers
 from streams.http.peer_routes import alerts
@@ -144,9 +145,9 @@ def test_guards_without_a_lease_have_words_of_their_own() -> None:
         ({"mode": "observe"}, "observe"), ({"standing": "silent"}, "silent"),
         ({"standing": "gone"}, "gone"), ({"standing": "other"}, "unknown"),
     ):  # fmt: skip
-        assert guards.standing_of(base | more) == word
+        assert standing_of(base | more) == word
         assert word in guards.WORDS
-    assert set(guards.WORDS) == set(guards.ORDER)
+    assert set(guards.WORDS) == set(ORDER)
 
 
 def test_receivers_have_a_word_for_what_is_worst() -> None:

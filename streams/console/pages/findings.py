@@ -134,19 +134,26 @@ def standing(finding: dict[str, Any]) -> str:
 
 async def exported(page: PageRequest) -> Exported | Rendered:
     """Save the findings of the filter as a table for a spreadsheet."""
-    answer = await page.api.get(
-        "findings", order="newest", limit=EXPORTED, **asked(page)
-    )
-    if answer.problem is not None:
-        return Rendered("problem.html", {"problem": answer.problem}, answer.status)
+    found: list[dict[str, Any]] = []
+    place, looked = None, 0
+    while True:
+        answer = await page.api.get(
+            "findings", order="newest", limit=EXPORTED - len(found), before=place,
+            **asked(page),
+        )  # fmt: skip
+        if answer.problem is not None:
+            return Rendered("problem.html", {"problem": answer.problem}, answer.status)
+        found += answer.body["findings"]
+        place, looked = answer.body.get("before"), looked + answer.body.get("looked", 0)
+        if place is None or len(found) >= EXPORTED or looked >= LOOKED_AT:
+            break
     names = (
         "id", "kind", "severity", "presented", "point", "count", "first_seen",
         "last_seen", "address", "user_agent", "owner", "agent", "authority", "message",
     )  # fmt: skip
-    rows = [
-        [standing(each), *(each.get(name) for name in names)]
-        for each in answer.body["findings"]
-    ]
+    rows = [[standing(each), *(each.get(name) for name in names)] for each in found]
+    if place is not None:
+        rows.append([f"NOT COMPLETE: {len(found)} rows; {looked} findings looked at"])
     body = csv_file(("state", *names), rows)
     return Exported("findings.csv", "text/csv; charset=utf-8", body)
 

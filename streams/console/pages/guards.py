@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from streams.console.guard_standing import NO_LEASE, ORDER, standing_of
 from streams.console.page import ActResult, PageKind, Rendered
 from streams.console.templates import url
 
@@ -13,12 +14,6 @@ if TYPE_CHECKING:
     from streams.console.page import PageRequest
 
 ROWS: Final = 50
-# What stands for a guard; the first ones need somebody first.
-NO_LEASE: Final = ("gone", "silent", "lapsed")
-ORDER: Final = {
-    name: place
-    for place, name in enumerate((*NO_LEASE, "unknown", "behind", "observe", "heard"))
-}
 WORDS: Final = {
     "gone": "It left without a word; it denies all, where it fails closed.",
     "silent": "It has not been heard for ten leases; it denies all by now, where it "
@@ -67,18 +62,6 @@ async def render(page: PageRequest) -> Rendered:
         "may_remove": page.person.may("restorer"),
     }
     return Rendered("guards.html", values)
-
-
-def standing_of(row: Mapping[str, Any]) -> str:
-    """Word for a guard: how it is, by what the API says of it."""
-    standing = str(row["standing"])
-    if standing != "heard":
-        return standing if standing in ORDER else "unknown"
-    if row["heard_ms_ago"] > row["lease_ms"]:
-        return "lapsed"
-    if row["mode"] == "observe":
-        return "observe"
-    return "behind" if row["behind"] else "heard"
 
 
 async def remove(page: PageRequest, form: Mapping[str, str]) -> ActResult | Rendered:

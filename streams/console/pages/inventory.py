@@ -307,12 +307,23 @@ async def _lines(
             await asyncio.sleep(0)
         after = body.get("after")
         if after is None:
+            if told := _cut(body):
+                yield csv_body([[f"NOT COMPLETE: {told}"]])
             return
         answer = await ask(after)
         if answer.problem is not None:
             told = f"NOT COMPLETE: {answer.problem.title}: {answer.problem.detail}"
             yield csv_body([[told]])
             return
+
+
+def _cut(body: Mapping[str, Any]) -> str:
+    """Why a list that has no further part is not whole; "" where it is."""
+    if "undeclared" not in body:
+        return ""
+    if body["undeclared"] is None:
+        return "this process does not know what is told of the realm"
+    return f"the first {UNKNOWN}" if len(body["undeclared"]) >= UNKNOWN else ""
 
 
 def csv_body(rows: Sequence[Sequence[object]]) -> bytes:

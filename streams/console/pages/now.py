@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
+from streams.console.guard_standing import NO_LEASE, standing_of
 from streams.console.page import PageKind, Rendered
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ LATEST: Final = 10  # revocations and findings that are shown
 MOST_OPEN: Final = 50
 ASKED: Final = 5  # revocations whose issuers are asked for
 SEVERITIES: Final = ("", "informational", "low", "medium", "high", "critical")
-WITHOUT_LEASE: Final = frozenset({"silent", "gone"})
 
 
 @frozen
@@ -54,7 +54,7 @@ async def render(page: PageRequest) -> Rendered:
     issuers: dict[str, Mapping[str, Any]] = {}
     if _rows(actuators, "actuators"):
         issuers = await _issuers(page, rows[:ASKED])
-    known = _rows(guards, "guards")
+    known = [one | {"shown": standing_of(one)} for one in _rows(guards, "guards")]
     told = _rows(findings, "findings")
     values = {
         "spread": [_spread(each, issuers.get(each["id"])) for each in rows],
@@ -63,12 +63,16 @@ async def render(page: PageRequest) -> Rendered:
         "open_count": _count(_rows(opened, "revocations"), MOST_OPEN),
         "findings": findings,
         "found": told[:LATEST],
-        "found_count": _count(told, MOST_OPEN),
+        "found_count": _counted(findings, told),
+        # The search looked for a moment, or the list is full: there may be more.
+        "found_more": findings.body.get("before") is not None,
+        "looked": findings.body.get("looked", 0),
         "worst": max((each["severity"] for each in told), default=0),
         "severities": SEVERITIES,
         "guards": guards,
         "guard_count": len(known),
-        "without_lease": [one for one in known if one["standing"] in WITHOUT_LEASE],
+        "without_lease": [one for one in known if one["shown"] in NO_LEASE],
+        "unknown": sum(one["shown"] == "unknown" for one in known),
         "sources": sources,
         "source_count": len(_rows(sources, "sources")),
         "silent": [one for one in _rows(sources, "sources") if not one["good"]],
@@ -108,6 +112,11 @@ def _once(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     found = {each["id"]: each for each in rows}
     newest = sorted(found.values(), key=lambda each: each["accepted_at"], reverse=True)
     return sorted(newest, key=lambda each: each["state"] not in ("pending", "partial"))
+
+
+def _counted(findings: ApiAnswer, told: list[dict[str, Any]]) -> str:
+    """How many findings are open; a search that stopped early found some of them."""
+    return f"{len(told)} or more" if findings.body.get("before") else str(len(told))
 
 
 def _count(rows: list[dict[str, Any]], most: int) -> str:
