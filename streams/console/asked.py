@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 LARGEST: Final = 256 << 10  # bytes of a form
 OF_STRANGERS: Final = 16 << 10  # of one without a session: a login
 FIELDS: Final = 2000
+LONGEST_ADDRESS: Final = 64  # characters
 FORM: Final = "application/x-www-form-urlencoded"
 
 
@@ -65,8 +66,15 @@ def read(request: web.Request, *, secure: bool = False) -> Asked:
         request.cookies,
         {},
         secure or request.secure,
-        request.remote or "",
+        _address(request, secure=secure),
     )
+
+
+def _address(request: web.Request, *, secure: bool) -> str:
+    """Where a request comes from; of a proxy before us its last word counts."""
+    named = request.headers.getall("X-Forwarded-For", []) if secure else []
+    last = named[-1].rpartition(",")[2].strip() if named else ""
+    return last[:LONGEST_ADDRESS] or request.remote or ""
 
 
 async def body_of(request: web.Request, largest: int) -> bytes:

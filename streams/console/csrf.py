@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,8 +20,14 @@ _OWN: Final = frozenset({"same-origin", "none"})
 
 
 def is_own(headers: Mapping[str, str]) -> bool:
-    """Whether no browser says that another site sent a request."""
-    return headers.get(_SITE, "same-origin") in _OWN
+    """Whether no browser says that another site sent a request.
+
+    Over plain HTTP it says so by Origin alone (RFC 6454), and by that of forms only.
+    """
+    if _SITE in headers:
+        return headers[_SITE] in _OWN
+    origin = headers.get("Origin")
+    return origin is None or urlsplit(origin).netloc == headers.get("Host")
 
 
 def is_from_elsewhere(headers: Mapping[str, str]) -> bool:

@@ -129,11 +129,14 @@ class Entry:
     async def _opened(self, asked: Asked, token: str, after: str) -> web.Response:
         if wait := self.attempts.wait(asked.address):
             return self._too_often(asked, wait)
+        # Before it is known: else any number may be tried at once.
+        counted = self.attempts.failed(asked.address)
         holder = await holder_of_token(self.api_for(token))
+        if not isinstance(holder, ApiProblem) or holder.status != REFUSED:
+            self.attempts.forget(counted)
         if isinstance(holder, ApiProblem):
             if holder.status != REFUSED:
                 return respond.stop(self.frame, asked, holder)
-            self.attempts.failed(asked.address)
             return await self._form(asked, "token", FORBIDDEN)
         response = respond.to(local(after))
         self._begin(response, asked, holder, token, None)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from streams.console.sessions import ConsoleSession
     from streams.process.aside import Aside
 
-    ApiOf = Callable[[ConsoleSession], Api]
+    ApiOf = Callable[[ConsoleSession, str], Api]
 
 LOOK_SECONDS: Final = 1.0
 TICK_SECONDS: Final = 5.0  # between two looks whether a reader is still there
@@ -81,7 +81,7 @@ class LiveHub:
     """All streams of a console, and the pollers behind them.
 
     Attributes:
-        api_of: makes the client of a session.
+        api_of: makes the client of a session, in a realm.
         aside: where the API is asked.
         alive: whether a session is not over.
     """
@@ -170,9 +170,9 @@ class LiveHub:
     async def _look_on(self, realm: str, watch: RealmWatch) -> None:
         """Look for changes until nobody wants to know."""
         while True:
-            session = _asking(watch)
+            session = _asking(watch, realm)
             if session is not None:
-                look = functools.partial(self._looked, session, watch.looks)
+                look = functools.partial(self._looked, session, realm, watch.looks)
                 try:
                     found = await self._aside(look)
                 except Exception:  # boundary: the next look may go well
@@ -182,9 +182,11 @@ class LiveHub:
                 watch.looks += 1
             await asyncio.sleep(self._every)
 
-    async def _looked(self, session: ConsoleSession, looks: int) -> dict[str, bytes]:
+    async def _looked(
+        self, session: ConsoleSession, realm: str, looks: int
+    ) -> dict[str, bytes]:
         """Ask the API; what counts of each answer, as a hash."""
-        api = self._api_of(session)
+        api = self._api_of(session, realm)
         found = {}
         for path, every, query, key, names in _LOOKS:
             if looks % every == 0:
@@ -205,12 +207,11 @@ class LiveHub:
                 reader.news.set()
 
 
-def _asking(watch: RealmWatch) -> ConsoleSession | None:
+def _asking(watch: RealmWatch, realm: str) -> ConsoleSession | None:
     """Session whose credential is asked with: of those that may look, any."""
     alive = [each.session for each in watch.readers if not each.session.over]
-    return next((each for each in alive if each.person.may("viewer")), None) or next(
-        iter(alive), None
-    )
+    may = (each for each in alive if {"viewer", "admin"} & each.holder.roles_in(realm))
+    return next(may, None) or next(iter(alive), None)
 
 
 def _digest(answer: ApiAnswer, key: str, names: tuple[str, ...]) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import secrets
@@ -82,9 +83,16 @@ class LoginAttempts:
         first = times[0] if len(times) >= OF_ADDRESS else self._failed[0][0]
         return max(1, -(-(first + WINDOW - now) // SECOND))
 
-    def failed(self, address: str) -> None:
-        """Count a failure."""
-        self._failed.append((self._clock(), _counted(address)))
+    def failed(self, address: str) -> tuple[int, str]:
+        """Count a failure; return what `forget` takes."""
+        counted = self._clock(), _counted(address)
+        self._failed.append(counted)
+        return counted
+
+    def forget(self, counted: tuple[int, str]) -> None:
+        """Count one no longer: it was none."""
+        with contextlib.suppress(ValueError):  # it is older than the window by now
+            self._failed.remove(counted)
 
 
 def _counted(address: str) -> str:

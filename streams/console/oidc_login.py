@@ -1,7 +1,7 @@
 """Login at an OpenID provider: authorization code with PKCE, state and nonce.
 
-- What was begun is known by a cookie of the browser that began it, so nobody can be
-  made to finish the login of somebody else.
+- What was begun is in a cookie of the browser that began it, so nobody can be made to
+  finish the login of somebody else, and nobody else can crowd it out.
 - The ID token is verified as any token is here: the algorithm is pinned to the key.
 - Tokens are in the memory of the session. None of them stands in a URL, a page, a log
   or a cookie, and no refresh token is asked for.
@@ -22,6 +22,7 @@ from urllib.parse import quote, urlencode
 
 from attrs import define, field, frozen
 
+from streams.console.templates import BASE
 from streams.model.times import SECOND
 from streams.outbound.answers import RequestError, UnreadableAnswerError
 from streams.outbound.client import RequestLimits
@@ -41,13 +42,18 @@ if TYPE_CHECKING:
 DISCOVERY: Final = "/.well-known/openid-configuration"
 LIMITS: Final = RequestLimits(seconds=15.0, largest=1 << 20)
 BEGUN_SECONDS: Final = 600
-MOST_BEGUN: Final = 1000
+MOST_DONE: Final = 1000
+LONGEST_PAGE: Final = 1500  # a browser keeps no cookie of more than 4096 bytes
 FRESH: Final = 3600 * SECOND  # for which a discovery document is believed
 AGAIN: Final = 5 * SECOND  # after which a provider that did not answer is asked anew
 LOGOUT_SECONDS: Final = 2.0  # that a page may wait for the provider's logout
 SKEW: Final = 60  # seconds that the clocks may differ
 OK: Final = 200
 _TYPES: Final = ("jwt", "")
+
+
+def _random() -> bytes:
+    return secrets.token_bytes(32)
 
 
 class LoginFailedError(Exception):
@@ -122,7 +128,8 @@ class ProviderLogin:
     _http: HttpClient
     _keys: JwksCache
     _clock: Callable[[], int]
-    _begun: dict[str, BegunLogin] = field(factory=dict, init=False, repr=False)
+    _secret: bytes = field(factory=_random, init=False, repr=False)
+    _done: dict[str, None] = field(factory=dict, init=False, repr=False)
     _known: tuple[int, dict[str, Any]] | None = field(default=None, init=False)
     _failed: int | None = field(default=None, init=False)
     _asking: asyncio.Lock = field(factory=asyncio.Lock, init=False)
@@ -134,17 +141,11 @@ class ProviderLogin:
             LoginFailedError: the provider cannot be asked.
         """
         where = await self._endpoint("authorization_endpoint")
-        cookie, now = secrets.token_urlsafe(32), self._clock()
-        made = BegunLogin(
-            secrets.token_urlsafe(32),
-            secrets.token_urlsafe(32),
-            secrets.token_urlsafe(48),
-            to,
-            now + BEGUN_SECONDS * SECOND,
-        )
-        while len(self._begun) >= MOST_BEGUN:
-            del self._begun[next(iter(self._begun))]
-        self._begun[_hashed(cookie)] = made
+        until = self._clock() + BEGUN_SECONDS * SECOND
+        page = to if len(to) <= LONGEST_PAGE else BASE
+        body = f"{secrets.token_urlsafe(32)}.{until}.{_packed(page.encode())}"
+        cookie = f"{body}.{self._derived('cookie', body)}"
+        made = self._made(body)
         asked = {
             "response_type": "code",
             "client_id": self.client.client_id,
@@ -169,13 +170,16 @@ class ProviderLogin:
         Raises:
             LoginFailedError: it is another login, or the provider refused.
         """
-        begun = self._begun.pop(_hashed(cookie), None)
-        if begun is None or self._clock() >= begun.until:
+        begun = self._begun(cookie)
+        if begun is None or self._clock() >= begun.until or begun.state in self._done:
             raise LoginFailedError("no login of this browser is under way")
         if not hmac.compare_digest(
             query.get("state", "").encode(), begun.state.encode()
         ):
             raise LoginFailedError("state is of another login")
+        while len(self._done) >= MOST_DONE:
+            del self._done[next(iter(self._done))]
+        self._done[begun.state] = None
         if query.get("iss", self.client.issuer) != self.client.issuer:
             raise LoginFailedError("iss is another provider")
         if "error" in query or "code" not in query:
@@ -199,6 +203,29 @@ class ProviderLogin:
             "post_logout_redirect_uri": self.client.after,
         }
         return where + ("&" if "?" in where else "?") + urlencode(asked)
+
+    def _begun(self, cookie: str) -> BegunLogin | None:
+        """Login of a cookie that we made."""
+        body, _, mark = cookie.rpartition(".")
+        own = self._derived("cookie", body)
+        if not hmac.compare_digest(mark.encode(errors="replace"), own.encode()):
+            return None
+        return self._made(body)
+
+    def _made(self, body: str) -> BegunLogin:
+        """Login of a seed, a time, and a page; its secrets are in no cookie."""
+        seed, until, page = body.split(".")
+        return BegunLogin(
+            self._derived("state", seed),
+            self._derived("nonce", seed),
+            self._derived("verifier", seed),
+            base64.urlsafe_b64decode(page + "=" * (-len(page) % 4)).decode(),
+            int(until),
+        )
+
+    def _derived(self, what: str, text: str) -> str:
+        said = f"{what} {text}".encode(errors="replace")
+        return _packed(hmac.digest(self._secret, said, "sha256"))
 
     def _presented(
         self, answer: Mapping[str, Any], claims: Mapping[str, Any]
@@ -319,9 +346,8 @@ class ProviderLogin:
 
 
 def _challenge(verifier: str) -> str:
-    digest = hashlib.sha256(verifier.encode()).digest()
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    return _packed(hashlib.sha256(verifier.encode()).digest())
 
 
-def _hashed(cookie: str) -> str:
-    return hashlib.sha256(cookie.encode(errors="surrogateescape")).hexdigest()
+def _packed(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

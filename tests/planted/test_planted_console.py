@@ -18,7 +18,9 @@ COPIED: Final = (
     *PRODUCT, "pyproject.toml", "tests/conftest.py", "tests/integration",
     "tests/unit/test_console_frame.py", "tests/unit/test_console_parts.py",
     "tests/unit/test_oidc.py",
+    "tests/unit/test_console_honesty.py", "tests/unit/test_console_incident_pages.py",
 )  # fmt: skip
+HONEST: Final = "tests/unit/test_console_honesty.py"
 PARTS: Final = "tests/unit/test_console_parts.py"
 FRAME: Final = "tests/unit/test_console_frame.py"
 PAGES: Final = "tests/integration/test_console.py"
@@ -98,6 +100,26 @@ BUGS: Final = {
     "a stranger's form is as large as any": wrong(
         "app.py", "LARGEST if known else OF_STRANGERS", "LARGEST", PAGES
     ),
+    "a guard without a lease is well": wrong(
+        "pages/now.py", 'one["shown"] in NO_LEASE', 'one["shown"] == "gone"', HONEST
+    ),
+    "a search that stopped is whole": wrong(
+        "pages/now.py", 'findings.body.get("before") is not None', "False", HONEST
+    ),
+    "a file that was cut is whole": wrong(
+        "pages/findings.py", "if place is not None:\n        rows",
+        "if None:\n        rows", HONEST,
+    ),
+    "a login at a provider ends twice": wrong(
+        "oidc_login.py", "self._done[begun.state] = None", "pass", PARTS
+    ),
+    "tries are counted when they failed": wrong(
+        "entry.py", "counted = self.attempts.failed(asked.address)",
+        'counted = 0, ""', PARTS,
+    ),
+    "a form of another origin is our own": wrong(
+        "csrf.py", "return origin is None or", "return True or", PARTS
+    ),
     "inline scripts run": wrong(
         "headers.py", "script-src 'self';", "script-src 'self' 'unsafe-inline';", PAGES
     ),
@@ -106,8 +128,8 @@ BUGS: Final = {
         LOGIN,
     ),
     "a code is bound to no browser": wrong(
-        "oidc_login.py", "begun = self._begun.pop(_hashed(cookie), None)",
-        "begun = next(iter(self._begun.values()), None)", LOGIN,
+        "oidc_login.py", "if not hmac.compare_digest(mark.encode", "if None and (mark",
+        PARTS,
     ),
     "a token of another login is taken": wrong(
         "oidc_login.py", 'raise LoginFailedError("the ID token is of another login")',

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from types import SimpleNamespace
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
 from streams.console import csrf
+from streams.console.api import ApiAnswer, ApiProblem
+from streams.console.asked import Asked
 from streams.console.assets import FOLDER, assets
+from streams.console.entry import Entry
 from streams.console.login import LoginAttempts, local, one_time_link
 from streams.console.oidc_login import LoginFailedError, ProviderClient, ProviderLogin
 from streams.console.sessions import ConsoleSessions, Holder, SessionLimits
@@ -246,6 +251,9 @@ def test_failed_logins_are_counted_by_address() -> None:
     ("headers", "form", "allowed"),
     [
         ({"Sec-Fetch-Site": "same-origin"}, {"csrf": "t"}, True),
+        ({"Host": "h:1", "Origin": "http://h:1"}, {"csrf": "t"}, True),
+        ({"Host": "h:1", "Origin": "http://h:2"}, {"csrf": "t"}, False),
+        ({"Host": "h:1", "Origin": "null"}, {"csrf": "t"}, False),
         ({}, {"csrf": "t"}, True),
         ({"X-CSRF-Token": "t"}, {}, True),
         ({}, {"csrf": "other"}, False),
@@ -268,3 +276,79 @@ def test_all_templates_can_be_read() -> None:
         made.get_template(name)
     text = rendered(made, "bounce.html", {"theme": "auto", "to": "/console?a=b&c=d"})
     assert b'content="0;url=/console?a=b&amp;c=d"' in text
+
+
+async def test_many_tries_at_once_are_counted() -> None:
+    """Before it is known that they fail; those that are none are forgotten."""
+    asked, left = 0, asyncio.Event()
+
+    async def caller() -> ApiAnswer:
+        nonlocal asked
+        asked += 1
+        await left.wait()
+        return ApiAnswer(401, {}, ApiProblem("no", "", "", 401))
+
+    def api(_: str) -> Any:
+        return SimpleNamespace(get=lambda _: caller())
+
+    frame = SimpleNamespace(bare=lambda *_, **__: b"")
+    entry = Entry(
+        sessions=ConsoleSessions(SessionLimits(), lambda: 0),
+        attempts=LoginAttempts(lambda: 0),
+        frame=frame,  # type: ignore[arg-type] # a fake
+        api_for=api,
+        clock=lambda: 0,
+    )
+    form = {"token": "guess"}
+    one = Asked("POST", "/console/login", "", "", {}, {}, {}, form, False, "192.0.2.1")
+    tries = [asyncio.ensure_future(entry.by_token(one)) for _ in range(30)]
+    await asyncio.sleep(0)
+    left.set()
+    statuses = [(await each).status for each in tries]
+    assert (statuses.count(403), statuses.count(429), asked) == (10, 20, 10)
+
+
+def test_a_try_that_was_none_is_forgotten() -> None:
+    """Who logs in well is never kept out for it."""
+    attempts = LoginAttempts(lambda: 0)
+    for _ in range(30):
+        assert attempts.wait("192.0.2.1") == 0
+        attempts.forget(attempts.failed("192.0.2.1"))
+    attempts.forget((0, "192.0.2.1"))
+
+
+async def test_strangers_crowd_no_login_out() -> None:
+    """What was begun is in the browser: others may begin as often as they like."""
+    login = ProviderLogin(
+        ProviderClient(
+            issuer="https://i.example", client_id="c", redirect="r", after="a",
+            title="t",
+        ),
+        None,  # type: ignore[arg-type] # nobody is asked
+        None,  # type: ignore[arg-type]
+        lambda: 0,
+    )  # fmt: skip
+    found = {
+        "issuer": "https://i.example", "authorization_endpoint": "https://i.example/a",
+    }  # fmt: skip
+    login._known = 0, found
+    where, cookie = await login.begin("/console/x")
+    for _ in range(1100):
+        await login.begin("/console")
+    state = parse_qs(where)["state"][0]
+    with pytest.raises(LoginFailedError, match="no code"):
+        await login.finish(cookie, {"state": state})
+    with pytest.raises(LoginFailedError, match="no login of this browser"):
+        await login.finish(cookie, {"state": state})  # once is enough
+    _, other = await login.begin("/console")
+    seed, until, page, mark = other.split(".")
+    for forged in (
+        f"{seed}.{until}0.{page}.{mark}", f"{seed}.{until}.{page}x.{mark}", other[:-1],
+        "", "...", ".", "\ud800.",
+    ):  # fmt: skip
+        with pytest.raises(LoginFailedError, match="no login of this browser"):
+            await login.finish(forged, {"state": state})
+    with pytest.raises(LoginFailedError, match="another login"):
+        await login.finish(other, {"state": state})
+    _, long = await login.begin("/console/" + "x" * 5000)
+    assert len(long) < 3000

@@ -74,10 +74,11 @@ class ServerReach:
         self._trust()
         return Api(self._client, self.url, credential)
 
-    def of(self, session: ConsoleSession) -> Api:
-        """Client of a session, in the realm that it shows."""
+    def of(self, session: ConsoleSession, realm: str | None = None) -> Api:
+        """Client of a session, in a realm; by default in the one that it shows."""
         self._trust()
-        realm = None if session.realm == session.holder.home else session.realm
+        shown = session.realm if realm is None else realm
+        realm = None if shown == session.holder.home else shown
         return Api(self._client, self.url, session.credential, realm, session.end)
 
     async def close(self) -> None:

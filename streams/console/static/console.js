@@ -15,6 +15,7 @@
   if (!where || !window.EventSource) return;
   let stream = null;
   let wait = 0;
+  let again = 0;
   // A form that somebody fills in is not taken away from them.
   const filling = () => {
     const page = document.getElementById("page");
@@ -44,8 +45,16 @@
     stream.addEventListener("over", () => { stream.close(); location.reload(); });
     stream.addEventListener("error", () => {
       offline(true);
-      // Refused, such as without a session: the next request of htmx says why.
-      if (stream.readyState === EventSource.CLOSED) setTimeout(refresh, 3000);
+      if (!stream || stream.readyState !== EventSource.CLOSED) return;
+      // Refused: without a session the next request of htmx says why. Where there are
+      // too many streams the page asks by itself until it gets one.
+      stream = null;
+      clearTimeout(again);
+      again = setTimeout(() => {
+        if (document.hidden || stream) return;
+        open();
+        refresh();
+      }, 5000 + Math.random() * 5000);
     });
   };
   document.addEventListener("visibilitychange", () => {
