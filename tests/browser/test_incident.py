@@ -78,8 +78,9 @@ def test_a_revocation_appears_by_itself(told: World, tabs: Callable[..., Tab]) -
         "identifier": "gateway.token:tok-sub-7", "reason": "seen live",
     })  # fmt: skip
     tab.page.wait_for_function(_SAYS, arg="tok-sub-7")
+    tab.page.wait_for_timeout(1500)  # a use within a second of the end is no finding
     log = Gateway()
-    log.use(0.5, "tok-leaf-7", "leaf", status=403)
+    log.use(0.1, "tok-leaf-7", "leaf", status=403)
     told.post("events/gateway", log.bytes(), "gateway")
     tab.page.wait_for_function(_SAYS, arg="tok-leaf-7")
     tab.picture(f"live-{told.engine}")
