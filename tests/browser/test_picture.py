@@ -28,7 +28,7 @@ def test_a_picture_of_a_lineage(tmp_path: Path, tabs: Callable[..., Tab]) -> Non
         tab = tabs(told.console, who="viewer", color_scheme="dark", viewport=SIZE)
         tab.go("/console/credentials/gateway.token:tok-planner")
         PICTURES.mkdir(parents=True, exist_ok=True)
-        tab.page.screenshot(path=PICTURES / "console.png")
+        tab.page.screenshot(path=PICTURES / "console.png", caret="initial")
 
     assert [] == tab.faults
     assert BYTES > (PICTURES / "console.png").stat().st_size
