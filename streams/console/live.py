@@ -36,6 +36,7 @@ TICK_SECONDS: Final = 5.0  # between two looks whether a reader is still there
 WRITE_SECONDS: Final = 10.0  # that a reader may take
 MOST: Final = 500
 OF_SESSION: Final = 8
+OF_PERSON: Final = 50  # in all sessions and realms
 RETRY: Final = b"retry: 3000\n\n"
 OVER: Final = b"event: over\ndata: \n\n"
 # What is looked at, every how many looks, and what of it counts.
@@ -103,7 +104,10 @@ class LiveHub:
         """Stream news to one page until it goes, is too slow, or its session ends."""
         watch = self.realms.setdefault(session.realm, RealmWatch())
         mine = sum(each.session is session for each in watch.readers)
-        if self.streams >= MOST or mine >= OF_SESSION:
+        readers = (each for of in self.realms.values() for each in of.readers)
+        person = session.holder.person
+        theirs = sum(each.session.holder.person == person for each in readers)
+        if self.streams >= MOST or mine >= OF_SESSION or theirs >= OF_PERSON:
             headers = {**PRIVATE, "Retry-After": "60"}
             return web.Response(status=503, headers=headers)
         reader = LiveReader(session)

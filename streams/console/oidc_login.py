@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from streams.clients.jwks_cache import JwksCache
     from streams.outbound.client import HttpClient
 
+NAMES_ITSELF: Final = "authorization_response_iss_parameter_supported"
 DISCOVERY: Final = "/.well-known/openid-configuration"
 LIMITS: Final = RequestLimits(seconds=15.0, largest=1 << 20)
 BEGUN_SECONDS: Final = 600
@@ -47,6 +48,7 @@ LONGEST_PAGE: Final = 1500  # a browser keeps no cookie of more than 4096 bytes
 FRESH: Final = 3600 * SECOND  # for which a discovery document is believed
 AGAIN: Final = 5 * SECOND  # after which a provider that did not answer is asked anew
 LOGOUT_SECONDS: Final = 2.0  # that a page may wait for the provider's logout
+LONGEST: Final = 10**9  # seconds that a token lasts: more is no time
 SKEW: Final = 60  # seconds that the clocks may differ
 OK: Final = 200
 _TYPES: Final = ("jwt", "")
@@ -180,7 +182,9 @@ class ProviderLogin:
         while len(self._done) >= MOST_DONE:
             del self._done[next(iter(self._done))]
         self._done[begun.state] = None
-        if query.get("iss", self.client.issuer) != self.client.issuer:
+        # A provider that says that it names itself has to (RFC 9207 section 2.4).
+        named = (await self._document()).get(NAMES_ITSELF) is True
+        if query.get("iss", "" if named else self.client.issuer) != self.client.issuer:
             raise LoginFailedError("iss is another provider")
         if "error" in query or "code" not in query:
             raise LoginFailedError("the provider sent no code")
@@ -236,7 +240,7 @@ class ProviderLogin:
         if not isinstance(token, str) or not token:
             raise LoginFailedError("the provider gave no access token")
         expires = None
-        if isinstance(lasts, int | float) and not isinstance(lasts, bool):
+        if isinstance(lasts, int | float) and 0 <= lasts <= LONGEST:
             expires = self._clock() + round(lasts * SECOND)
         return ProviderTokens(token, expires)
 

@@ -328,7 +328,7 @@ async def test_strangers_crowd_no_login_out() -> None:
         None,  # type: ignore[arg-type]
         lambda: 0,
     )  # fmt: skip
-    found = {
+    found: dict[str, Any] = {
         "issuer": "https://i.example", "authorization_endpoint": "https://i.example/a",
     }  # fmt: skip
     login._known = 0, found
@@ -350,5 +350,9 @@ async def test_strangers_crowd_no_login_out() -> None:
             await login.finish(forged, {"state": state})
     with pytest.raises(LoginFailedError, match="another login"):
         await login.finish(other, {"state": state})
+    found["authorization_response_iss_parameter_supported"] = True
+    where, cookie = await login.begin("/console")
+    with pytest.raises(LoginFailedError, match="iss is another"):
+        await login.finish(cookie, {"state": parse_qs(where)["state"][0]})
     _, long = await login.begin("/console/" + "x" * 5000)
     assert len(long) < 3000
