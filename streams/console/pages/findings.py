@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import frozen
 
 from streams.console.page import ActResult, Exported, PageKind, Rendered
+from streams.console.secret_names import SECRET_IN_URL, is_secret
 from streams.console.templates import below, url
 from streams.console.text import csv_file
 from streams.model.findings import FindingKind, Severity
@@ -67,6 +68,10 @@ def asked(page: PageRequest) -> dict[str, str]:
 
 async def render(page: PageRequest) -> Rendered:
     """List the findings that are looked for, the newest change first."""
+    if is_secret(page.query.get("identifier", "")):
+        return Rendered(
+            "problem.html", {"problem": SECRET_IN_URL}, SECRET_IN_URL.status
+        )
     before = page.query.get("before") or None
     answer, looked = await _looked(page, before)
     rows = answer.body.get("findings", [])
