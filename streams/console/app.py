@@ -24,7 +24,7 @@ from streams.console.asked import (
     read,
 )
 from streams.console.downloads import saved, sent
-from streams.console.frame import EXPORT, FRAGMENT, LIVE, TOLD, Frame
+from streams.console.frame import EXPORT, FRAGMENT, FRAME_OF, LIVE, TOLD, Frame
 from streams.console.login import local
 from streams.console.page import ActResult, Rendered, Streamed
 from streams.console.templates import BASE
@@ -163,6 +163,9 @@ class Console:
         realm = asked.query.get("realm", "")
         if session.holder.shows(realm):
             session.realm = realm
+        around = asked.query.get(FRAME_OF, session.realm)
+        if FRAGMENT in asked.query and around != session.realm:
+            return respond.anew()
         api = self.api_of(session)
         if EXPORT in asked.query:
             return await self._export(kind, asked, session, api)
@@ -175,11 +178,12 @@ class Console:
         export = kind.exports.get(asked.query[EXPORT])
         if export is None:
             return await self._nothing(asked)
-        made = await export(self.frame.request(asked, session, api))
+        page = self.frame.request(asked, session, api)
+        made = await export(page)
         if session.over:
             return self._ended(asked)
         if isinstance(made, Rendered):
-            status, body = self.frame.page(kind, asked, session, made)
+            status, body = self.frame.page(kind, asked, session, made, page.person)
             return respond.html(body, status)
         return made if isinstance(made, Streamed) else saved(made)
 
@@ -195,7 +199,7 @@ class Console:
             return self._ended(asked)
         if isinstance(done, ActResult):
             return respond.to(_after(session, done))
-        status, body = self.frame.page(kind, asked, session, done)
+        status, body = self.frame.page(kind, asked, session, done, page.person)
         return respond.html(body, status)
 
     async def _nothing(self, asked: Asked) -> web.Response:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from streams.console.api import Api
     from streams.console.asked import Asked
-    from streams.console.page import PageKind
+    from streams.console.page import PageKind, Person
     from streams.console.sessions import ConsoleSession
 
 SKELETON_SECONDS: Final = 0.15  # after which the frame is sent without its content
@@ -33,7 +33,8 @@ WHOLE: Final = "whole"
 EXPORT: Final = "export"
 TOLD: Final = "told"
 LIVE: Final = "live"  # value of ``fragment`` where nobody asked but the page itself
-_OF_FRAME: Final = frozenset({FRAGMENT, WHOLE, EXPORT, TOLD})
+FRAME_OF: Final = "frame_of"  # the realm that stands around a fragment
+_OF_FRAME: Final = frozenset({FRAGMENT, WHOLE, EXPORT, TOLD, FRAME_OF})
 _BROKEN: Final = ApiProblem(
     "This page failed",
     "It is a fault of the console and of nothing that you did.",
@@ -85,11 +86,11 @@ class Frame:
         seconds = None if asked.query.keys() & {FRAGMENT, WHOLE} else SKELETON_SECONDS
         await asyncio.wait({task}, timeout=seconds)
         if task.done():
-            return self.page(kind, asked, session, task.result())
-        self._keep(session, asked, task)
+            return self.page(kind, asked, session, task.result(), page.person)
+        self._keep(_key(session, asked, page), task)
         whole = _with(asked, {WHOLE: "1"})
         slow = Rendered(SKELETON, {"whole": whole})
-        return self.page(kind, asked, session, slow)
+        return self.page(kind, asked, session, slow, page.person)
 
     def request(self, asked: Asked, session: ConsoleSession, api: Api) -> PageRequest:
         """Request as a page gets it: without what the frame alone reads."""
@@ -104,22 +105,30 @@ class Frame:
         asked: Asked,
         session: ConsoleSession,
         of: Rendered,
+        person: Person | None = None,
     ) -> tuple[int, bytes]:
-        """Status and HTML of what a page gave."""
+        """Status and HTML of what a page gave.
+
+        ``person`` is whom it was made for: the session may show another realm by now.
+        """
+        person = person or session.person
+        around = {FRAME_OF: person.realm}
         alone = FRAGMENT in asked.query
         content = _with(asked, {})
         values = {
             "title": of.title or kind.title,
             "layout": templates.LAYOUT,
             "alone": alone,
-            "person": session.person,
+            "person": person,
             "menu": self._menu(kind),
             "theme": theme_of(asked),
             "now": self._clock(),
             "told": session.told(asked.query.get(TOLD, "")),
             "here": content,
-            "content_url": _with(asked, {FRAGMENT: "1"}),
-            "live_url": _with(asked, {FRAGMENT: LIVE}) if kind.watches else "",
+            "content_url": _with(asked, {FRAGMENT: "1", **around}),
+            "live_url": _with(asked, {FRAGMENT: LIVE, **around})
+            if kind.watches
+            else "",
             **of.values,
             # After what the page gives: content that fetches itself does so for ever.
             "is_skeleton": of.template == SKELETON,
@@ -157,21 +166,21 @@ class Frame:
         """Content that was begun for the frame, else begun now."""
         loop = asyncio.get_running_loop()
         if asked.query.get(FRAGMENT) not in (None, LIVE):
-            late = self._late.pop(_key(session, asked), None)
+            late = self._late.pop(_key(session, asked, page), None)
             if late is not None and loop.time() < late.until:
                 return late.task
         return loop.create_task(_content(kind, page))
 
     def _keep(
-        self, session: ConsoleSession, asked: Asked, task: asyncio.Task[Rendered]
+        self, key: tuple[ConsoleSession, str], task: asyncio.Task[Rendered]
     ) -> None:
         until = asyncio.get_running_loop().time() + KEPT_SECONDS
-        replaced = self._late.pop(_key(session, asked), None)
+        replaced = self._late.pop(key, None)
         if replaced is not None:
             replaced.task.cancel()
         while len(self._late) >= MOST_LATE:
             self._late.pop(next(iter(self._late))).task.cancel()
-        self._late[_key(session, asked)] = LatePage(task, until)
+        self._late[key] = LatePage(task, until)
 
 
 async def _content(kind: PageKind, page: PageRequest) -> Rendered:
@@ -188,8 +197,10 @@ def theme_of(asked: Asked) -> str:
     return given if given in THEMES else THEMES[0]
 
 
-def _key(session: ConsoleSession, asked: Asked) -> tuple[ConsoleSession, str]:
-    return session, f"{session.realm} {_with(asked, {})}"
+def _key(
+    session: ConsoleSession, asked: Asked, page: PageRequest
+) -> tuple[ConsoleSession, str]:
+    return session, f"{page.person.realm} {_with(asked, {})}"
 
 
 def _with(asked: Asked, more: Mapping[str, str]) -> str:

@@ -81,6 +81,11 @@ def ended(asked: Asked) -> web.Response:
     return response
 
 
+def anew() -> web.Response:
+    """Answer by which htmx loads the whole page: around it stands another realm."""
+    return web.Response(status=409, headers={**headers.PRIVATE, "HX-Refresh": "true"})
+
+
 def left_by_htmx() -> web.Response:
     """Answer by which htmx leaves the page for the login."""
     return web.Response(status=401, headers={**headers.PRIVATE, "HX-Redirect": OVER})

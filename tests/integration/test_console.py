@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import threading
+from html import unescape
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -109,6 +111,13 @@ async def test_a_form_acts_in_the_realm_that_it_was_shown_in(tmp_path: Path) -> 
         assert '<option value="lab" selected>' in lab.text
         # The API says what the realm is, and it is not served here.
         assert "no such realm" in lab.text
+        # A page that is open keeps its frame: it is loaded whole, and not renewed.
+        for shown, status in ((first, 409), (lab, 200)):
+            found = re.search(r'hx-get="/console([^"]+)"', shown.text)
+            assert found is not None
+            renewed = await browser.get(unescape(found[1]))
+            assert renewed.status == status
+            assert ("HX-Refresh" in renewed.headers) == (status == 409)
         old = await browser.post("/logout", {"csrf": first.csrf})
         assert old.status == 403
         assert (await browser.post("/realm", {"csrf": lab.csrf})).status == 303

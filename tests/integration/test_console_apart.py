@@ -111,7 +111,8 @@ async def test_a_slow_server_is_waited_for_behind_a_frame() -> None:
             frame = await browser.get("")
             assert time.monotonic() - began < 5  # the server would never answer
             assert "The server is being asked." in frame.text
-            assert 'hx-get="/console?fragment=1" hx-trigger="load"' in frame.text
+            around = "fragment=1&amp;frame_of=default"
+            assert f'hx-get="/console?{around}" hx-trigger="load"' in frame.text
             assert '<noscript><p><a href="/console?whole=1">' in frame.text
 
             late = asyncio.ensure_future(browser.get("?fragment=1"))

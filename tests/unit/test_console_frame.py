@@ -70,3 +70,24 @@ async def test_content_that_comes_late_is_of_who_asked_for_it() -> None:
     ann.realm = "default"
     assert "content 1" in await shown(ann, "/console/slow", fragment="1")
     assert "content 4" in await shown(ann, "/console/slow", fragment="1")
+
+
+async def test_a_page_is_of_the_realm_that_it_was_asked_in() -> None:
+    """Another page of the same session may show another one before it is made."""
+    holder = Holder("ann", "ann", dict.fromkeys(("a", "b"), frozenset({"viewer"})), "a")
+    session = ConsoleSession(holder, "t", b"c", began=0, seen=0, realm="a")
+    own = session.csrf
+
+    async def render(page: PageRequest) -> Rendered:
+        session.realm = "b"
+        problem = ApiProblem("nothing", "", "", 200)
+        return Rendered("problem.html", {"problem": problem})
+
+    kind = PageKind(path="/", title="T", render=render)
+    frame = Frame(environment(assets()), (kind,), lambda: 0)
+    asked = Asked("GET", "/console", "", "", {}, {}, {}, {}, False, "127.0.0.1")
+    api: Any = None
+    _, body = await frame.show(kind, asked, session, api)
+    assert b'<option value="a" selected>' in body
+    assert own.encode() in body
+    assert session.csrf.encode() not in body

@@ -107,7 +107,7 @@ async def test_a_worker_that_began_late_does_not_say_nothing_was_ended(
 async def test_a_secret_in_an_address_goes_no_further(
     kind: Any, name: str, query: dict[str, str]
 ) -> None:
-    """Nobody is asked with it, and no page repeats it."""
+    """Nobody is asked with it, and no page makes more of it."""
     nobody: Any = None
     made = await kind.render(PageRequest(nobody, query, name, 0, PERSON))
     assert made.status == 422

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from streams.console.page import ActResult, PageKind, Rendered
+from streams.console.secret_names import is_secret
 from streams.console.templates import below
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ ACTS: Final = {
 SPANS: Final = ("", "1h", "8h", "24h", "7d")
 FIRST: Final = 50
 APPLIED: Final = "applied already"
-SECRET: Final = "secret:"  # noqa: S105 - the kind of what is named by its value
 
 
 async def render(page: PageRequest) -> Rendered:
@@ -58,7 +58,7 @@ def _form(
 def _shown_names(text: str) -> str:
     """Names as they were typed, without those that are secrets."""
     lines = text.splitlines()
-    return "\n".join(e for e in lines if not e.strip().lower().startswith(SECRET))
+    return "\n".join(each for each in lines if not is_secret(each))
 
 
 async def plan(page: PageRequest, form: Form) -> ActResult | Rendered:
