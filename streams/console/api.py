@@ -6,12 +6,14 @@ and never an exception: the API's own problem documents, and what a connection d
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
 import orjson
 from attrs import Factory, define, field, frozen
 
+from streams.console.large_answers import LARGE, object_of
 from streams.outbound.answers import RequestError, UnreadableAnswerError
 from streams.outbound.client import RequestLimits
 
@@ -121,7 +123,9 @@ class Api:
             return unreached(error)
         if got.status == UNAUTHORIZED:
             self._refused()
-        return answer_of(got)
+        if len(got.body) < LARGE:
+            return answer_of(got)
+        return _answer(got.status, await asyncio.to_thread(object_of, got.body))
 
 
 def _target(
@@ -151,17 +155,22 @@ def unreached(error: RequestError) -> ApiAnswer:
 def answer_of(got: HttpAnswer) -> ApiAnswer:
     """Read an answer: an object, or a problem document (RFC 9457)."""
     try:
-        body = got.object()
+        return _answer(got.status, got.object())
     except UnreadableAnswerError:
+        return _answer(got.status, None)
+
+
+def _answer(status: int, body: dict[str, Any] | None) -> ApiAnswer:
+    if body is None:
         advice = "Check the address of the server that the console has."
         problem = ApiProblem("The answer is not Rescind's", "", advice, NO_ANSWER)
         return ApiAnswer(NO_ANSWER, problem=problem)
-    if got.status < ERRORS:
-        return ApiAnswer(got.status, body)
+    if status < ERRORS:
+        return ApiAnswer(status, body)
     problem = ApiProblem(
-        str(body.get("title") or f"status {got.status}"),
+        str(body.get("title") or f"status {status}"),
         str(body.get("detail") or ""),
-        _ADVICE.get(got.status, "Try again; the log of the server says more."),
-        got.status,
+        _ADVICE.get(status, "Try again; the log of the server says more."),
+        status,
     )
-    return ApiAnswer(got.status, body, problem)
+    return ApiAnswer(status, body, problem)

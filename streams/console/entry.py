@@ -27,6 +27,8 @@ REFUSED: Final = 401
 FORBIDDEN: Final = 403
 BACK_SECONDS: Final = 600
 
+_PREFETCHED: Final = ApiProblem("Open the link itself", "", "Load it again.", 503)
+
 log = structlog.get_logger()
 
 
@@ -66,6 +68,8 @@ class Entry:
         """Open the session of the one-time link."""
         if wait := self.attempts.wait(asked.address):
             return self._too_often(asked, wait)
+        if "prefetch" in asked.headers.get("Sec-Purpose", ""):
+            return respond.stop(self.frame, asked, _PREFETCHED)  # nobody is there yet
         given = asked.query.get("key", "")
         token = None if self.link is None else self.link.take(given, self.clock())
         if token is None:

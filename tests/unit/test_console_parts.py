@@ -356,3 +356,23 @@ async def test_strangers_crowd_no_login_out() -> None:
         await login.finish(cookie, {"state": parse_qs(where)["state"][0]})
     _, long = await login.begin("/console/" + "x" * 5000)
     assert len(long) < 3000
+
+
+async def test_a_link_that_is_fetched_ahead_is_not_used() -> None:
+    """By a browser that guesses what its person opens next."""
+    link, key = one_time_link("t", 0, 10)
+    frame = SimpleNamespace(bare=lambda *_, **__: b"")
+    entry = Entry(
+        sessions=ConsoleSessions(SessionLimits(), lambda: 0),
+        attempts=LoginAttempts(lambda: 0),
+        frame=frame,  # type: ignore[arg-type] # a fake
+        api_for=lambda _: None,  # type: ignore[arg-type, return-value]
+        clock=lambda: 0,
+        link=link,
+    )
+    ahead = {"Sec-Purpose": "prefetch;prerender"}
+    one = Asked(
+        "GET", "/console/link", "", "", {"key": key}, ahead, {}, {}, False, "192.0.2.1"
+    )
+    assert (await entry.by_link(one)).status == 503
+    assert link.take(key, 1) == "t"
