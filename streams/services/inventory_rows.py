@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 EXPIRING: Final = "expiring"
 OWNED: Final = "owned"
+LISTS: Final = (
+    "all", "excess", OWNED, "ownerless", "owners", "shared", "unmapped", EXPIRING,
+)  # fmt: skip
 STEP: Final = 63  # a mask: names that are looked at between two steps
 SHOWN: Final = 16  # owners, scopes or agents of a row; the row says how many there are
 ALLOWED, DENIED = "allowed", "denied"
@@ -85,12 +88,12 @@ class InventoryRows:
 
         A place is the number of what comes next.
         """
-        nodes, rows = self._nodes(), _LISTS[self._wanted.list]
+        nodes, rows = self._nodes(), self._rows_of()
         may = self._may()
         for place in range(start, len(nodes)):
             node = nodes[place]
             if may(node) and self._fits(node):
-                for row in rows(self, node):
+                for row in rows(node):
                     if row is None:
                         yield place, None
                     elif self._is_in_state(row):
@@ -132,6 +135,18 @@ class InventoryRows:
             yield
             rows.append(self._row(node) | {"expires_ns": expires[node]})
         return rows
+
+    def _rows_of(self) -> Callable[[int], Found]:
+        """Return what makes the rows of a node in the list."""
+        return {
+            "all": self._all,
+            "excess": self._excess,
+            OWNED: self._owned,
+            "ownerless": self._ownerless,
+            "owners": self._owners,
+            "shared": self._shared,
+            "unmapped": self._unmapped,
+        }[self._wanted.list]
 
     def _may(self) -> Callable[[int], object]:
         """Return a quick look that tells of which names the list holds none."""
@@ -249,18 +264,6 @@ class InventoryRows:
             if not count & STEP:
                 yield None
         return nodes
-
-
-_LISTS: Final[dict[str, Callable[[InventoryRows, int], Found]]] = {
-    "all": InventoryRows._all,  # noqa: SLF001 - its own
-    "excess": InventoryRows._excess,  # noqa: SLF001
-    OWNED: InventoryRows._owned,  # noqa: SLF001
-    "ownerless": InventoryRows._ownerless,  # noqa: SLF001
-    "owners": InventoryRows._owners,  # noqa: SLF001
-    "shared": InventoryRows._shared,  # noqa: SLF001
-    "unmapped": InventoryRows._unmapped,  # noqa: SLF001
-}
-LISTS: Final = (*_LISTS, EXPIRING)
 
 
 def _is_of(kind: str, wanted: str) -> bool:

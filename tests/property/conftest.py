@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from hypothesis import settings
+
 from tests.property.agreement import EXAMPLES, SEED
 
 if TYPE_CHECKING:
@@ -27,6 +29,11 @@ RANDOM_WORLDS: Final = {
     "test_kafka_notifier", "test_kafka_takeovers", "test_posture", "test_shared_table",
     "test_sweep", "test_verdict_dependencies",
 }  # fmt: skip
+
+
+# An example that takes long on a machine with other work is no wrong one.
+settings.register_profile("untimed", settings(), deadline=None)
+settings.load_profile("untimed")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -142,7 +142,7 @@ def test_realms_add_no_series() -> None:
 def test_a_chain_that_is_being_taken_up_is_as_old_as_its_process() -> None:
     """No start is an alert, and a head that never comes is one."""
     settings = KafkaSettings(bootstrap_servers="127.0.0.1:1")
-    nothing: Any = SimpleNamespace(dead_letters=0)
+    nothing: Any = SimpleNamespace(dead_letters=0, public_pem=str)
     embedded = AuditSigner(nothing, "r", nothing, lambda: NOW)
     staged = AuditStage(
         settings, WorkerSettings(), nothing, lambda: NOW, nothing, Sinks()
