@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
@@ -11,6 +12,9 @@ from streams.console import headers
 if TYPE_CHECKING:
     from streams.console.page import Exported, Streamed
     from streams.process.aside import Aside
+
+
+WRITE_SECONDS: Final = 60.0
 
 
 def saved(made: Exported) -> web.Response:
@@ -22,6 +26,8 @@ async def sent(
     request: web.Request, made: Streamed, aside: Aside
 ) -> web.StreamResponse:
     """Send the parts of a file as they are made; a browser that is slow is waited for.
+
+    One that takes nothing for `WRITE_SECONDS` is left.
 
     Args:
         request: that is answered.
@@ -39,8 +45,12 @@ async def sent(
     try:
         await response.prepare(request)
         while part := await aside(following):
-            await response.write(part)
+            async with asyncio.timeout(WRITE_SECONDS):
+                await response.write(part)
         await response.write_eof()
+    except TimeoutError:
+        if request.transport is not None:
+            request.transport.abort()
     finally:
         await aside(close)
     return response

@@ -53,6 +53,10 @@ BUGS: Final = {
         "if answer.problem is not None:\n            return\n            told =",
         "tests/unit/test_console_fleet_pages.py",
     ),
+    "waits for ever for a browser that takes nothing": (
+        "streams/console/downloads.py", "asyncio.timeout(WRITE_SECONDS)",
+        "asyncio.timeout(None)", "tests/unit/test_console_fleet_pages.py",
+    ),
     "goes on one row too far": (
         ROWS, "yield place + 1, row", "yield place + 2, row",
         "tests/unit/test_inventory_rows.py",

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiohttp import web
 
+from streams.console import downloads, templates
 from streams.console.api import ApiAnswer, ApiProblem
+from streams.console.assets import assets
 from streams.console.charts import ceiling, lined, plain, stacked
 from streams.console.guard_standing import ORDER, standing_of
 from streams.console.page import PageRequest, Person, Streamed
 from streams.console.pages import actuators, guards, insights, inventory, receivers
 from streams.http.peer_routes import alerts
+from streams.process.aside import here
 from streams.stages.notify.deliveries import AttemptOutcome, LastAttempts
+from tests.unit.test_console_incident_pages import FRAME
 
 pytestmark = pytest.mark.unit
 
@@ -231,3 +237,56 @@ def test_a_receiver_keeps_its_last_success_and_its_last_error() -> None:
     never = base | {"last_error": None, "last_error_at": None}
     (merged,) = alerts([{"endpoints": [base, never], "dead_letters": []}])["endpoints"]
     assert merged["last_error"] == "timeout"
+
+
+async def test_a_browser_that_takes_nothing_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What makes the file is closed, and the connection too."""
+    done: list[str] = []
+
+    class Stuck:
+        def __init__(self, **_: Any) -> None:
+            """Take nothing."""
+
+        async def prepare(self, _: Any) -> None:
+            """Begin."""
+
+        async def write(self, _: bytes) -> None:
+            """Never end."""
+            await asyncio.Event().wait()
+
+    async def parts() -> Any:
+        try:
+            while True:
+                yield b"x"
+        finally:
+            done.append("closed")
+
+    monkeypatch.setattr(web, "StreamResponse", Stuck)
+    monkeypatch.setattr(downloads, "WRITE_SECONDS", 0.01)
+    request: Any = SimpleNamespace(
+        transport=SimpleNamespace(abort=lambda: done.append("aborted"))
+    )
+    async with asyncio.timeout(5):
+        await downloads.sent(request, Streamed("x", "text/csv", parts()), here)
+    assert done == ["aborted", "closed"]
+
+
+def test_ends_that_are_not_looked_at_are_told() -> None:
+    """What waits behind the listed ones has no row: a sentence says so."""
+    item = {
+        "identifier": "a:b", "state": "pending", "wanted": "x", "act": "", "acts": 0,
+        "changed": None, "reason": "", "causes": ["c"],
+    }  # fmt: skip
+    values = FRAME | {
+        "person": request(Asked()).person, "problem": None, "one": "okta", "rows": [],
+        "one_problem": None, "items": [item], "listed": 1000, "found": 1200,
+        "given": {"state": "", "cause": ""}, "first": "", "waiting": [], "more": "",
+        "may_order": False, "shown": [],
+    }  # fmt: skip
+    made = templates.environment(assets())
+    text = templates.rendered(made, "actuators.html", values).decode()
+    assert "among the last 1000 of 1200 ends" in text
+    few = templates.rendered(made, "actuators.html", values | {"found": 1000})
+    assert "among the last" not in few.decode()
