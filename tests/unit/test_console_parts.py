@@ -9,10 +9,11 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+from aiohttp.test_utils import make_mocked_request
 
 from streams.console import csrf
 from streams.console.api import ApiAnswer, ApiProblem
-from streams.console.asked import Asked
+from streams.console.asked import Asked, read
 from streams.console.assets import FOLDER, assets
 from streams.console.entry import Entry
 from streams.console.login import LoginAttempts, local, one_time_link
@@ -376,3 +377,11 @@ async def test_a_link_that_is_fetched_ahead_is_not_used() -> None:
     )
     assert (await entry.by_link(one)).status == 503
     assert link.take(key, 1) == "t"
+
+
+def test_the_last_word_of_a_proxy_says_where_somebody_comes_from() -> None:
+    """Only where there is a proxy: anybody may write the header."""
+    named = {"X-Forwarded-For": "198.51.100.9, 192.0.2.7"}
+    request = make_mocked_request("GET", "/console", headers=named)
+    assert read(request, secure=True).address == "192.0.2.7"
+    assert "192.0.2" not in read(request).address
