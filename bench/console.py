@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import statistics
+import sys
 import tempfile
 import time
 from contextlib import asynccontextmanager, contextmanager
@@ -266,6 +267,19 @@ async def _until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.05)
 
 
+async def _cookie(session: aiohttp.ClientSession, url: str) -> str:
+    """Log in; a server that is asked by a hundred at once may need another try."""
+    form = {"token": WHO, "next": "/console"}
+    while True:
+        async with session.post(
+            f"{url}/console/login", data=form, allow_redirects=False
+        ) as answer:
+            for cookie in answer.cookies.values():
+                return f"{cookie.key}={cookie.value}"
+            print(f"a login was answered with {answer.status}", file=sys.stderr)
+        await asyncio.sleep(1)
+
+
 async def _console(
     session: aiohttp.ClientSession,
     url: str,
@@ -274,12 +288,7 @@ async def _console(
     heard: list[int],
 ) -> None:
     """Be one: log in, load the first page, wait for news, and load it again."""
-    form = {"token": WHO, "next": "/console"}
-    async with session.post(
-        f"{url}/console/login", data=form, allow_redirects=False
-    ) as answer:
-        (cookie,) = answer.cookies.values()
-    headers = {"Cookie": f"{cookie.key}={cookie.value}"}
+    headers = {"Cookie": await _cookie(session, url)}
 
     async def page(query: str) -> None:
         async with session.get(f"{url}/console?{query}", headers=headers) as answer:
