@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SEED = 7
-MOST = 40_000  # steps
+MOST = 100_000  # steps
 
 REGISTRY = "agents_registry/registry.py"
 CLEARANCE = "agents_registry/clearance.py"
@@ -263,8 +263,7 @@ TOPICS = {
     "lift": ("lifts",),
     "the time of issue that is presented": ("watermarks",),
     "nodes of a table that is gone": ("distrust",),
-    "marks of what an answer hangs on": ("aliases",),
-    "answers beyond what a fact may look at": ("expiry",),
+    "marks of what an answer hangs on": ("lineage",),
     "a credential of a circle that is too old": ("watermarks",),
     "a scope above what is only marked": ("scopes",),
     "node": ("watermarks",),

@@ -43,7 +43,7 @@ def test_a_wrong_line_is_caught(
 
     assert caught(
         run_tests(
-            tmp_path, f"tests/integration/{file}", "-k", test,
+            tmp_path, f"tests/integration/{file}", "-m", "", "-k", test,
             RESCIND_TEST_KAFKA_AT=kafka.bootstrap,
         )
     )  # fmt: skip

@@ -122,7 +122,8 @@ class Asking:
 
     def _lives_as_text(self, question: Question) -> bool:
         """Whether one name alone is known to live; what else is presented is not."""
-        if question.chain or question.issued_at or len(question.identifiers) != 1:
+        claims = question.chain or question.issued_at is not None
+        if claims or len(question.identifiers) != 1:
             return False
         text = str(question.identifiers[0])
         return text_lives(self.registry, text, question.now, question.scope)
