@@ -16,17 +16,18 @@ from array import array
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
+from agents_registry.registry import Registry
 from agents_registry.steps import ROWS
 from enforcement.table import Breaths
 
 if TYPE_CHECKING:
-    from agents_registry.registry import Registry
     from agents_registry.steps import Rest
 
 FEW: Final = 10_000  # names of a table that is freed at once
 PATIENCE: Final = 60.0  # seconds for which somebody may still judge by the table
 PAUSE: Final = 0.05  # seconds
 _CONTAINERS: Final = (dict, list, set)
+_CORE: Final = Registry.__module__.rpartition(".")[0]  # moved in a wheel
 
 
 def let_go(registry: Registry) -> threading.Thread | None:
@@ -95,7 +96,5 @@ def _parts(of: object) -> Iterator[Any]:
     for value in vars(of).values():
         if isinstance(value, (*_CONTAINERS, array, bytearray)):
             yield value
-        elif type(value).__module__.startswith("agents_registry") and hasattr(
-            value, "__dict__"
-        ):
+        elif type(value).__module__.startswith(_CORE) and hasattr(value, "__dict__"):
             yield from _parts(value)

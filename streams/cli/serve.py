@@ -89,8 +89,8 @@ def _serve(settings: Settings) -> None:
         url_file.write_text(f"{served.url}\n", "utf-8")
         sys.stdout.write(f"{served.url}\n")
         sys.stdout.flush()
-        if served.console:
-            _note(_invitation(served.console, opened=bool(opening)))
+        if opening:
+            _note(_invitation(served.console))
         keep_collections_short()
 
     async def until_a_signal() -> None:
@@ -109,10 +109,8 @@ def _serve(settings: Settings) -> None:
     url_file.unlink(missing_ok=True)
 
 
-def _invitation(address: str, *, opened: bool) -> str:
-    """Say where the console is; whether its address opens a session, once."""
-    if not opened:
-        return f"the console is at {address}"
+def _invitation(address: str) -> str:
+    """Say where the console is: a link that opens a session, once."""
     minutes = round(LINK_SECONDS / 60)
     return (
         f"the console opens once, within {minutes} minutes, to look and to revoke: "

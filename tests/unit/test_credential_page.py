@@ -70,7 +70,7 @@ def _answers() -> dict[str, dict[str, Any]]:
             ],
         },
         "revocations": {"id": CAUSE, "state": "pending"},
-        "findings": {"findings": [], "looked": 1},
+        "findings": {"findings": [], "looked": 1, "before": None},
         "audit/head": {"sequence": 7000},
         "audit/search": {"lines": [], "looked": {"first": 2001, "last": 7000}},
     }  # fmt: skip
