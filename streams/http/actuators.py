@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http
+import re
 from collections import Counter
 from heapq import nsmallest
 from typing import TYPE_CHECKING, Any, Final
@@ -35,6 +36,7 @@ MOST: Final = 1000  # items of one answer
 OPEN_SHOWN: Final = ("pending", "unreachable")
 NOT_ENDED: Final = 100  # identifiers that closure names
 BEHIND: Final = "another order on it is first: this one is carried out after that"
+_FACT_ID: Final = re.compile("[0-9a-f]{64}")  # anything else may be a secret, told back
 
 
 @define(eq=False)
@@ -97,6 +99,9 @@ class ActuatorPages:
         """Say how far the ends at issuers are of what a revocation reaches."""
         self._tokens.holder(request, "viewer", "revoker")
         cause = request.match_info["id"]
+        if not _FACT_ID.fullmatch(cause):
+            detail = "no revocation has this id: it is `id` in the answer to one"
+            raise not_found("no such revocation", detail)
         given = self._speakers.settings.actuators
         active = {name for name, each in given.items() if each.mode != "off"}
         planned = self._book.is_planned(cause, active)  # before what it ends is read

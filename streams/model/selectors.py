@@ -40,7 +40,7 @@ def label(key: str, value: str) -> Identifier:
         SelectorError: the key or the value cannot be one.
     """
     if _KEY.fullmatch(key) is None:
-        text = f"{key!r:.80} is no key of a label: write a-z, then a-z, 0-9, _ and -"
+        text = "no key of a label: write a-z, then a-z, 0-9, _ and -"
         raise SelectorError(text)
     return _checked(LABEL + key, value)
 
@@ -94,23 +94,22 @@ class Selector:
         """Read a selector.
 
         Raises:
-            SelectorError: it is none.
+            SelectorError: it is none; what was written is not told back.
         """
         found: dict[str, list[str]] = {}
         labels = []
-        for condition in _split(text):
+        for number, condition in enumerate(_split(text), 1):
             given, _, said = condition.partition("=")
             name, value = given.strip(), said.strip()
             if not (name and value):
-                told = f"{condition.strip()!r:.80} is no condition"
-                raise SelectorError(f"{told}: write it as {FORM}")
+                raise SelectorError(f"condition {number} is none: write it as {FORM}")
             if name.startswith(LABEL):
                 labels.append(label(name.removeprefix(LABEL), value))
             elif name in _NAMES:
                 found.setdefault(name, []).append(value)
             else:
-                told = f"{name!r:.80} is no condition: there are label.KEY"
-                raise SelectorError(f"{told}, owner, kind")
+                told = f"condition {number} is none: there are label.KEY, owner, kind"
+                raise SelectorError(told)
         return cls(
             labels,
             [_identifier(each) for each in found.get("owner", ())],
@@ -190,7 +189,7 @@ def _escaped(value: str) -> str:
 
 def _checked(kind: str, value: str) -> Identifier:
     if value != value.strip():
-        raise SelectorError(f"{value!r:.80} begins or ends with a space")
+        raise SelectorError("a value begins or ends with a space")
     try:
         return Identifier(kind, value).checked()
     except ValueError as error:
@@ -201,10 +200,11 @@ def _identifier(text: str) -> Identifier:
     try:
         return Identifier.parse(text)
     except ValueError as error:
-        raise SelectorError(f"owner: {error}") from error
+        told = "owner is not an identifier: write it as kind:value"
+        raise SelectorError(told) from error
 
 
 def _kind(text: str) -> str:
     if _KIND.fullmatch(text) is None:
-        raise SelectorError(f"{text!r:.80} is no kind: write it as github.token")
+        raise SelectorError("no kind: write it as github.token")
     return text

@@ -85,7 +85,7 @@ def duration(text: str) -> int:
     length = int(found[1]) * _LENGTHS[found[2]] if found else 0
     if not 0 < length <= _LONGEST_DURATION:
         raise ValueError(
-            f"{text!r} is no length of time: write it as 90s, 30m, 2h or 7d, up to 366d"
+            "no length of time: write it as 90s, 30m, 2h or 7d, up to 366d"
         )
     return length
 

@@ -64,6 +64,15 @@ class Loop:
             stop, ended = self._held.pop()
             self.loop.call_soon_threadsafe(stop.set)
             ended.result(SECONDS)
+        # Streams of pages that are open still; `asyncio.run` does the same.
+        self.run(_cancelled())
+
+
+async def _cancelled() -> None:
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for each in left:
+        each.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
 
 
 @contextmanager

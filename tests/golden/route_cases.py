@@ -143,7 +143,7 @@ QUESTIONS: Final = (
     get("guards", token="guard", status=403),
     Ask("DELETE /v1/guards/{name}", "/v1/guards/nobody", "restorer", status=404),
     get("revocations/none", "revocations/{id}", status=404),
-    get("revocations/none/issuers", "revocations/{id}/issuers"),
+    get(f"revocations/{'0' * 64}/issuers", "revocations/{id}/issuers"),
     get("actuators"),
     get("actuators/none", "actuators/{name}", status=404),
     get("sources"),

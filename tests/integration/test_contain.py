@@ -181,7 +181,7 @@ async def test_what_is_no_selector_is_refused(tmp_path: Path) -> None:
             ("suspensions", {"where": "kind=jwt.jti"}, "name a label or an owner"),
             ("suspensions", {"where": f"{TEAM},kind=jwt.jtj"}, "is it jwt.jti?"),
             ("suspensions", {"where": TEAM, "identifier": OTHER}, "and not both"),
-            ("suspensions", {"where": 5}, "is no condition"),
+            ("suspensions", {"where": 5}, "condition 1 is none"),
             ("suspensions", {"where": "authority=aws"}, "name a label that it sets"),
             ("suspensions", {"where": "owner=x.y:z"}, "no kind is called 'x.y'"),
             ("revocations", {"where": TEAM}, "names identifiers: suspend what is"),

@@ -280,7 +280,7 @@ def labelling(
 def _label(text: Any) -> Identifier:
     key, equals, value = text.partition("=") if isinstance(text, str) else ("", "", "")
     if not equals:
-        raise ActError(f"{text!r:.80} is no label: write it as team=payments")
+        raise ActError("no label: write it as team=payments")
     try:
         return label(key.strip(), value.strip())
     except SelectorError as error:

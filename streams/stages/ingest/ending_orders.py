@@ -182,7 +182,7 @@ def _end(act: str, body: Mapping[str, Any], begin: int) -> int | None:
         try:
             end = begin + duration(span if isinstance(span, str) else str(span))
         except ValueError as error:
-            raise ActError(f"for {error}") from error
+            raise ActError(f"for is {error}") from error
     else:
         end = time_of("until", until)
     if not begin < end <= begin + LONGEST:
