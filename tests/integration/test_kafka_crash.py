@@ -13,6 +13,7 @@ from streams.observability.failpoints import WORKER_POINTS
 from tests.campaigns import some
 from tests.integration.kafka_cluster import settings_of
 from tests.integration.kafka_crash_run import Run, arms
+from tests.integration.test_kafka_health import becomes
 from tests.integration.working import lay_out
 
 if TYPE_CHECKING:
@@ -108,6 +109,8 @@ async def test_a_broker_that_is_killed_and_comes_back(
     third = len(run.posts) // 3
     async with run.ingress() as ingress, run.worker(session=6) as worker:
         await run.send(ingress.url, range(third))
+        # A worker that is still starting without a broker ends, and is started again.
+        await becomes(worker.url, "ready", 200)
         cluster.nodes[0].kill()
         cluster.nodes[0].start()
         await run.send(ingress.url, range(third, 2 * third))
