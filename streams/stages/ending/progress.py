@@ -201,19 +201,20 @@ def held(item: EndingItem, reason: str, now: int) -> EndingItem:
     )
 
 
+def _untried(item: EndingItem) -> EndingItem:
+    """Item as it was before its first attempt."""
+    return attrs.evolve(
+        item, attempts=0, denied=0, rounds=0, acted_at=None, done=False, reason=""
+    )
+
+
 def asked_anew(item: EndingItem, now: int) -> EndingItem:
     """Item that was found dead, and that its issuer told of again since."""
     return attrs.evolve(
-        item,
+        _untried(item),
         state=EndingState.WAITING,
         due=now,
         changed=now,
-        attempts=0,
-        denied=0,
-        rounds=0,
-        acted_at=None,
-        done=False,
-        reason="",
     )
 
 
@@ -247,7 +248,7 @@ def condemned_anew(
         causes = tuple(dict.fromkeys((*item.causes, *found.causes)))
         return attrs.evolve(item, causes=causes, behind=found.behind)
     return attrs.evolve(
-        item,
+        _untried(item),
         wanted=found.wanted,
         not_before=found.not_before,
         causes=found.causes,
@@ -256,12 +257,6 @@ def condemned_anew(
         due=now,
         since=now,
         changed=now,
-        attempts=0,
-        denied=0,
-        rounds=0,
-        acted_at=None,
-        done=False,
-        reason="",
     )
 
 
