@@ -35,6 +35,14 @@ def copied(repository: Path, folder: Path, *names: str) -> Path:
     return folder
 
 
+def copied_with_shared(repository: Path, folder: Path, *names: str) -> Path:
+    """Copy what is there of these, and the modules that all tests share."""
+    there = [each for each in names if (repository / each).exists()]
+    shared = (repository / "tests").glob("*.py")
+    modules = [str(path.relative_to(repository)) for path in shared]
+    return copied(repository, folder, *there, *modules)
+
+
 class Change(NamedTuple):
     """A wrong line. A module that plants some lists them as its CHANGES.
 

@@ -10,7 +10,7 @@ from tests.planted.copies import (
     PRODUCT,
     Change,
     caught,
-    copied,
+    copied_with_shared,
     passed,
     plant,
     run_tests,
@@ -84,12 +84,7 @@ CHANGES: Final = [change(name) for name in BUGS]
 @pytest.fixture
 def copy(tmp_path: Path, repository: Path) -> Path:
     """Give a copy of the product and of the tests of neighbourhoods."""
-    names = [each for each in COPIED if (repository / each).exists()]
-    helpers = [
-        str(path.relative_to(repository))
-        for path in (repository / "tests").glob("*.py")
-    ]
-    return copied(repository, tmp_path, *names, *helpers)
+    return copied_with_shared(repository, tmp_path, *COPIED)
 
 
 def test_the_copy_as_it_is_passes(copy: Path) -> None:
