@@ -6,17 +6,13 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from streams.apps.pdp import guard_of
-from streams.cli.options import BROKEN, DONE, USAGE
-from streams.cli.output import complain
+from streams.cli.role import served
 from streams.observability.metrics import PDP
-from streams.observability.tracing import MissingError, traced_process
+from streams.observability.tracing import traced_process
 from streams.pdp.service import serve
 from streams.pdp.settings import PdpSettings, load
-from streams.process.lifecycle import configure_logging, first_error, heeding_signals
-from streams.settings.errors import explained
+from streams.process.lifecycle import heeding_signals
 from streams.settings.server import address
 
 if TYPE_CHECKING:
@@ -37,25 +33,16 @@ def run(config: Path | None, *, url: str | None, listen: str | None) -> int:
     Returns:
         The exit code: 0 stopped by a signal, 1 something broke, 2 a wrong setting.
     """
-    configure_logging()
-    try:
+
+    def work() -> None:
         overrides: dict[str, Any] = {} if url is None else {"url": url}
         if listen is not None:
             overrides["listen"] = address(listen)
         settings = load(config, **overrides)
         with traced_process(PDP):
             asyncio.run(_until_a_signal(settings, guard_of(settings)))
-    except KeyboardInterrupt:
-        return DONE
-    except ValidationError as error:
-        return complain("pdp", explained(error, PdpSettings, config), USAGE)
-    except FileNotFoundError as error:
-        return complain("pdp", f"there is no file {error.filename or error}", USAGE)
-    except (MissingError, ValueError, OSError) as error:
-        return complain("pdp", error, USAGE)
-    except BaseExceptionGroup as group:
-        return complain("pdp", _broken(group), BROKEN)
-    return DONE
+
+    return served("pdp", PdpSettings, config, work)
 
 
 async def _until_a_signal(settings: PdpSettings, guard: AnyGuard[Any, Any]) -> None:
@@ -67,8 +54,3 @@ async def _until_a_signal(settings: PdpSettings, guard: AnyGuard[Any, Any]) -> N
 def _say(deciding: Deciding) -> None:
     sys.stdout.write(f"{deciding.url}\n")
     sys.stdout.flush()
-
-
-def _broken(error: BaseException) -> str:
-    error = first_error(error)
-    return f"stopped by a fault of its own: {type(error).__name__}: {error}"

@@ -14,6 +14,7 @@ from streams.apps.embedded import serve
 from streams.apps.first_start import settings_of
 from streams.cli.options import BROKEN, DONE, USAGE
 from streams.cli.output import complain, to_stderr
+from streams.cli.role import own_fault
 from streams.clients.rescind import URL_FILE
 from streams.console.login import LINK_SECONDS
 from streams.engines.embedded.data_folder import LostLogError, StoreInUseError
@@ -122,7 +123,7 @@ def _broken(error: BaseException) -> str:
     error = first_error(error)
     if isinstance(error, sqlite3.Error | OSError):
         return _unreadable(error)
-    return f"stopped by a fault of its own: {type(error).__name__}: {error}"
+    return own_fault(error)
 
 
 def _unreadable(error: Exception) -> str:

@@ -14,7 +14,7 @@ from agents_registry.identifiers import NodeClass
 from enforcement import Lapse, Mode
 from enforcement.kafka import KafkaGuard
 from streams.apps.pdp import guard_of
-from streams.cli import pdp as pdp_command
+from streams.cli import role
 from streams.cli.pdp import run
 from streams.pdp.settings import load
 from tests.pdp import ISSUER, PEPPER, hashed
@@ -33,7 +33,7 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [each for each in os.environ if each.startswith("RESCIND_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(pdp_command, "configure_logging", lambda: None)
+    monkeypatch.setattr(role, "configure_logging", lambda: None)
 
 
 def test_file_environment_and_arguments(
