@@ -192,6 +192,13 @@ class CauseRows:
         self._at[row], self._marks[row] = at, mark
         self._versions[row], self._which[row] = version, self._last_number
 
+    def copy(self, row: int, to: int) -> None:
+        """Copy a row over another one of the same node."""
+        digest = slice(to * _DIGEST, (to + 1) * _DIGEST)
+        self._digests[digest] = self.digest(row)
+        for column in (self._at, self._marks, self._versions, self._which):
+            column[to] = column[row]
+
     def cause(self, row: int) -> RecordedCause:
         """Return the cause of a row."""
         return RecordedCause(

@@ -209,10 +209,15 @@ class CauseBook:
         standing = [] if first == ABSENT else [first, *further]
         left = [row for row in standing if rows.digest(row).hex() != fact_id]
         if len(left) < len(standing):
-            rows.begin(node, left[0] if left else ABSENT)
+            # They move up: targets are told in the order of their first rows, which
+            # a table taken up from a dump has as well.
+            for row, other in zip(standing, left, strict=False):
+                rows.copy(other, row)
+            kept = standing[: len(left)]
+            rows.begin(node, kept[0] if kept else ABSENT)
             self._further.pop(node, None)
-            if left[1:]:
-                self._further[node] = {rows.digest(row): row for row in left[1:]}
+            if kept[1:]:
+                self._further[node] = {rows.digest(row): row for row in kept[1:]}
             return True
         keys = self._lifted.get(node, [])
         for key in keys:

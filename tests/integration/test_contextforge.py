@@ -9,7 +9,7 @@ import pytest
 
 from bench.gateways.contextforge import ADMIN, ISSUER, gateway, signed
 from tests.integration.gateways import reserved_port
-from tests.integration.serving import running
+from tests.integration.serving import running, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +50,11 @@ async def test_a_gateway_stops_the_revoked(tmp_path: Path) -> None:
                 ):
                     return [tools.status, m.status]
 
-            assert await statuses() == [200, 200]
+            async def allowed() -> bool:
+                return await statuses() == [200, 200]
+
+            # An answer tells that the credential is declared; its guard hears of it.
+            await until(allowed)
             async with web.get("/sse") as stream:
                 assert b"event" in await stream.content.readline()
                 order = {"identifier": TEAM}

@@ -86,6 +86,21 @@ def test_a_cause_taken_back_leaves_nothing_that_a_file_would_not_have() -> None:
 
 
 @pytest.mark.property
+def test_a_first_cause_taken_back_leaves_its_target_where_a_file_would_have_it() -> (
+    None
+):
+    """In the order of targets, too, whatever came between its causes."""
+    first, other = revoke(t1), revoke(t2)
+    registry = Registry.build([first, other, revoke(t1, at=9)])
+    written = again(registry)
+
+    for table in (registry, written):
+        table.apply(withdraw(first))
+
+    assert state(registry) == state(written)
+
+
+@pytest.mark.property
 @pytest.mark.timeout(0)
 @seed(SEED)
 @share(0.2)
