@@ -230,7 +230,7 @@ def _done(answer: dict[str, Any], shown: list[str]) -> str:
     many = answer.get("count", len(shown))
     called = f"{many} identifiers"
     if "where" in answer:
-        called = f"what is where {clean(answer['where'])}"
+        called = f"what fits {clean(answer['where'])}"
     elif many == len(shown) <= SHOWN:
         called = ", ".join(map(clean, shown))
     said = _said(answer["effect"] if len(effects) <= 1 else "revoke", answer, called)

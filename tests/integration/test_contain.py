@@ -48,7 +48,7 @@ async def test_what_fits_is_contained_and_the_rest_is_not(tmp_path: Path) -> Non
         await declared(run)
         contain = ("contain", "--where", f"kind=jwt.jti,{TEAM}", "--for", "2h", *WHY)
         code, out = await command(run, "revoker", *contain)
-        said = f"Suspended what is where {TEAM},kind=jwt.jti, and what descends from it"
+        said = f"Suspended what fits {TEAM},kind=jwt.jti, and what descends from it"
         assert (code, out.startswith(said)) == (0, True), out
         assert await lives(run, PAYER)
         assert not await lives(run, TOKEN)
@@ -63,7 +63,7 @@ async def test_what_fits_is_contained_and_the_rest_is_not(tmp_path: Path) -> Non
         now[0] += 6 * SECOND
         lift = ("lift", "--where", f"{TEAM},kind=jwt.jti", *WHY)
         code, out = await command(run, "restorer", *lift)
-        assert (code, out.startswith(f"Written: lift what is where {TEAM}")) == (
+        assert (code, out.startswith(f"Written: lift what fits {TEAM}")) == (
             0,
             True,
         )
@@ -71,7 +71,7 @@ async def test_what_fits_is_contained_and_the_rest_is_not(tmp_path: Path) -> Non
         assert (await run.post("/v1/lifts", "restorer", suspend))[0] == 201
         assert await lives(run, TOKEN)
         _, audit = await run.get("/v1/audit?limit=1000")
-        assert f"suspend what is where {TEAM},kind=jwt.jti at" in str(audit)
+        assert f"suspend what fits {TEAM},kind=jwt.jti at" in str(audit)
 
 
 async def test_who_leaves_the_team_is_contained_no_more(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ async def test_what_is_no_selector_is_refused(tmp_path: Path) -> None:
             ("suspensions", {"where": 5}, "condition 1 is none"),
             ("suspensions", {"where": "authority=aws"}, "name a label that it sets"),
             ("suspensions", {"where": "owner=x.y:z"}, "no kind is called 'x.y'"),
-            ("revocations", {"where": TEAM}, "names identifiers: suspend what is"),
+            ("revocations", {"where": TEAM}, "names identifiers: name them"),
         )
         for act, body, says in wrongs:
             status, answer = await run.post(f"/v1/{act}", "revoker", body)

@@ -122,7 +122,7 @@ def test_a_selector_is_one_cause() -> None:
     }  # fmt: skip
     assert made.until == NOW + 2 * HOUR
     for act in ("revoke", "not_before"):
-        with pytest.raises(ActError, match="names identifiers: suspend what is"):
+        with pytest.raises(ActError, match="names identifiers: name them"):
             EndingOrder.read(act, {"where": where}, NOW)
     with pytest.raises(ActError, match="name a label that it sets"):
         EndingOrder.read("suspend", {"where": "authority=aws"}, NOW)

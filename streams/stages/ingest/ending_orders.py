@@ -94,7 +94,7 @@ class EndingOrder:
         liftable = EFFECTS[act] in (Effect.SUSPEND, Effect.NARROW)
         if where is not None and not liftable:
             raise ActError(
-                f"a {_called(act)} names identifiers: suspend what is where, or name it"
+                f"a {_called(act)} names identifiers: name them, or suspend what fits"
             )
         return cls(
             act=act,

@@ -38,7 +38,7 @@ def calling(names: Iterable[Identifier]) -> Steps[str]:
 
 def where_called(where: Selector) -> str:
     """Return what a selector means, as a line shows it."""
-    return f"what is where {where.text()}"
+    return f"what fits {where.text()}"
 
 
 def digest_of(texts: Iterable[str]) -> str:
