@@ -16,7 +16,8 @@ from agents_registry.identifiers import Identifier
 from agents_registry.presentation import Presented
 from agents_registry.verdict import Policy
 from enforcement import Guard, Lapse, Mode
-from enforcement.feed import PART, Feed, Link
+from enforcement.feed import Feed, Link
+from enforcement.frames import PART
 from enforcement.replica import MalformedError
 
 if TYPE_CHECKING:

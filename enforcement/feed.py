@@ -22,9 +22,10 @@ from attrs import define, field
 
 from agents_registry.table_form import SPOKEN
 from enforcement import tracing
+from enforcement.frames import PART, message_in
 from enforcement.reach import SecondPath, connecting
 from enforcement.reconnect import Reconnect
-from enforcement.replica import FeedBrokenError, MalformedError, Replica, number, text
+from enforcement.replica import MalformedError, Replica, number, text
 from enforcement.table import Breaths, ComingTable
 from enforcement.tasks import heed_cancellation
 from enforcement.turns import resting_tables
@@ -41,7 +42,6 @@ MILLISECOND: Final = 1_000_000
 SILENCE: Final = 5.0  # a connection without a frame for so long is dead
 GOODBYE: Final = 0.5  # seconds that a goodbye may take
 PER_LEASE: Final = 10  # receipts of one lease at most, however fast facts come
-PART: Final = object()  # the type of a binary frame; no JSON can claim it
 REBUILD_SPREAD: Final = 10.0  # all guards meet a correction at the same moment
 
 
@@ -215,7 +215,7 @@ class Feed:
             try:
                 while True:
                     link.path.waits = True
-                    message = await _frame(socket)
+                    message = await message_in(socket, SILENCE, self._decoded)
                     link.path.heard()
                     await self._receive(link, message)
                     if message.get("type") == "probe":
@@ -235,6 +235,9 @@ class Feed:
                 ping["time_ms"] = self._wall() // MILLISECOND
             await socket.send_json(ping)
             await asyncio.sleep(self._interval())
+
+    async def _decoded(self, text: str) -> Any:
+        return json.loads(text)
 
     async def _watch(self, link: Link, session: aiohttp.ClientSession) -> None:
         connect = connecting(session, self._url)
@@ -367,31 +370,6 @@ class Feed:
             self._spawn(tasks, session, Link(succeeds=True), self._jitter() * spread)
         self._progress.set()
         self._progress = asyncio.Event()
-
-
-async def _frame(socket: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:
-    """Next message.
-
-    Raises:
-        FeedBrokenError: the connection ended, or fell silent.
-        MalformedError: the frame is no JSON object.
-    """
-    try:
-        frame = await socket.receive(timeout=SILENCE)
-    except TimeoutError as error:
-        raise FeedBrokenError(f"nothing heard for {SILENCE} s") from error
-    if frame.type is aiohttp.WSMsgType.BINARY:
-        return {"type": PART, "bytes": frame.data}
-    if frame.type is not aiohttp.WSMsgType.TEXT:
-        why = f": {frame.extra}" if frame.extra else ""
-        raise FeedBrokenError(f"{frame.type.name} {socket.close_code}{why}")
-    try:
-        message = json.loads(frame.data)
-    except ValueError as error:
-        raise MalformedError(f"not JSON: {error}") from error
-    if not isinstance(message, dict):
-        raise MalformedError("not an object")
-    return message
 
 
 async def _in_slices(slices: Iterator[None]) -> None:

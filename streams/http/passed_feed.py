@@ -25,6 +25,7 @@ from enforcement.feed import SILENCE
 from streams.http.fact_sender import Connection, FactSender, next_message
 from streams.http.feed import HELLO_SECONDS, LONGEST_NAME, MAX_FRAME
 from streams.http.problems import forbidden, unauthorized, unavailable
+from streams.services.large_frames import LARGE, drop, is_of_facts, message_of
 
 if TYPE_CHECKING:
     import ssl
@@ -268,7 +269,7 @@ class _Passage:
             frame = await self._above.receive()
             self._spoke, self._waits, self._looks = True, False, 0
             if frame.type is WSMsgType.TEXT:
-                if (text := self._passed(frame.data)) is not None:
+                if (text := await self._passed(frame.data)) is not None:
                     await connection.send(text)
             elif frame.type is WSMsgType.BINARY:
                 if not self._carried:
@@ -284,17 +285,21 @@ class _Passage:
             async with asyncio.timeout(1.0):
                 await connection.socket.close(code=code, message=reason)
 
-    def _passed(self, text: str) -> str | None:
+    async def _passed(self, text: str) -> str | None:
         """Read a frame, and say what a guard gets of it; None: nothing.
 
         Raises:
             ConnectionError: the upstream has another log than its facts are of.
+            ValueError: it is no JSON.
         """
         if not self._carried:
             return text
-        message = orjson.loads(text)
+        if len(text) > LARGE and is_of_facts(text):
+            return None  # an upstream that does not know `facts: false`
+        message = await message_of(text)
         kind = message.get("type") if isinstance(message, dict) else None
         if kind in FACTS:
+            await drop(message.get("facts"))
             return None
         if kind != "pong":
             return text

@@ -7,6 +7,7 @@ import inspect
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import pytest
 
 from streams.engines.kafka.relay import fed_replica
@@ -22,6 +23,7 @@ from streams.http.passed_feed import _Passage
 from streams.services.spread_tail import SpreadTail
 from tests.unit import test_feed_for_relays as level
 from tests.unit import test_kafka_relay as relay
+from tests.unit import test_large_frames as large
 from tests.unit import test_passed_feed as passed
 from tests.unit import test_passed_log as passed_log
 from tests.unit import test_relayed_table as table
@@ -122,8 +124,8 @@ def takes_a_proof_of_any_log(patch: pytest.MonkeyPatch) -> None:
     """Pass every pong on, whatever log it is of."""
     right = _Passage._passed
 
-    def passed(passage: _Passage, text: str) -> str | None:
-        return text if '"pong"' in text else right(passage, text)
+    async def passed(passage: _Passage, text: str) -> str | None:
+        return text if '"pong"' in text else await right(passage, text)
 
     patch.setattr(_Passage, "_passed", passed)
 
@@ -163,6 +165,15 @@ def passes_facts_on_twice(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(passed_feed, "FACTS", frozenset())
 
 
+def reads_large_frames_at_once(patch: pytest.MonkeyPatch) -> None:
+    """Hold the loop while an upstream's frame is read."""
+
+    async def message_of(text: str) -> Any:
+        return orjson.loads(text)
+
+    patch.setattr(passed_feed, "message_of", message_of)
+
+
 BUGS: dict[Callable[[pytest.MonkeyPatch], None], Any] = {
     vouches_by_its_own_clock: relay.test_a_pong_carries_what_is_left_of_the_proof,
     serves_before_closure_can_know: relay.test_a_pong_carries_what_is_left_of_the_proof,
@@ -192,6 +203,9 @@ BUGS: dict[Callable[[pytest.MonkeyPatch], None], Any] = {
         )
     ),
     passes_facts_on_twice: passed.test_facts_come_once,
+    reads_large_frames_at_once: (
+        large.test_a_large_frame_that_has_to_be_read_does_not_hold_the_loop
+    ),
     packs_a_table_that_changes: (
         table.test_the_log_is_read_on_while_the_table_stands_still
     ),

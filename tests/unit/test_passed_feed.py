@@ -35,16 +35,16 @@ def pong(end: int, genesis: str = "g1") -> str:
     return orjson.dumps(plain | {"remaining_ms": 900}).decode()
 
 
-def test_a_pong_is_passed_on_as_it_is() -> None:
+async def test_a_pong_is_passed_on_as_it_is() -> None:
     """What is left of the proof is the upstream's to say."""
-    assert pong(7) == passage(7)._passed(pong(7))
-    assert pong(9) == passage(7)._passed(pong(9))
+    assert pong(7) == await passage(7)._passed(pong(7))
+    assert pong(9) == await passage(7)._passed(pong(9))
 
 
-def test_a_pong_of_another_log_ends_the_connection() -> None:
+async def test_a_pong_of_another_log_ends_the_connection() -> None:
     """The facts are of one log, and the proof of another."""
     with pytest.raises(ConnectionError):
-        passage(7)._passed(pong(7, "g2"))
+        await passage(7)._passed(pong(7, "g2"))
 
 
 def test_a_pong_below_what_was_sent_proves_nothing() -> None:
@@ -52,15 +52,15 @@ def test_a_pong_below_what_was_sent_proves_nothing() -> None:
 
     async def behind() -> None:
         guard = passage(7)
-        told = orjson.loads(guard._passed(pong(5)) or "")
+        told = orjson.loads(await guard._passed(pong(5)) or "")
         assert (7, 0) == (told["end"], told["remaining_ms"])
         await asyncio.sleep(LEASE / 2)
-        assert 0 == orjson.loads(guard._passed(pong(6)) or "")["remaining_ms"]
-        assert pong(7) == guard._passed(pong(7))
-        guard._passed(pong(6))
+        assert 0 == orjson.loads(await guard._passed(pong(6)) or "")["remaining_ms"]
+        assert pong(7) == await guard._passed(pong(7))
+        await guard._passed(pong(6))
         await asyncio.sleep(LEASE * 1.1)
         with pytest.raises(ConnectionError):
-            guard._passed(pong(6))
+            await guard._passed(pong(6))
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         runner.run(behind())
@@ -71,20 +71,20 @@ async def test_an_answer_that_facts_overtook_is_as_good_for_them() -> None:
     guard = passage(7)
     guard._ask({"type": "ping", "seq": 1})
     guard._connection.position = 9
-    told = orjson.loads(guard._passed(pong(8)) or "")
+    told = orjson.loads(await guard._passed(pong(8)) or "")
     assert (9, 900) == (told["end"], told["remaining_ms"])
-    assert 0 == orjson.loads(guard._passed(pong(8)) or "")["remaining_ms"], "once"
+    assert 0 == orjson.loads(await guard._passed(pong(8)) or "")["remaining_ms"], "once"
 
 
 async def test_an_upstream_that_lacks_what_was_sent_proves_nothing() -> None:
     """Nor does one that was asked before the guard was sent anything."""
     guard = passage(7)
     guard._ask({"type": "ping", "seq": 1})
-    assert 0 == orjson.loads(guard._passed(pong(6)) or "")["remaining_ms"]
+    assert 0 == orjson.loads(await guard._passed(pong(6)) or "")["remaining_ms"]
     guard = passage(0)
     guard._ask({"type": "ping", "seq": 1})
     guard._connection.position = 9
-    assert 0 == orjson.loads(guard._passed(pong(6)) or "")["remaining_ms"]
+    assert 0 == orjson.loads(await guard._passed(pong(6)) or "")["remaining_ms"]
 
 
 def test_pings_that_nobody_answers_take_no_memory() -> None:
@@ -156,15 +156,15 @@ def held(seconds: float, answers: Any, *, first_word: bool = True) -> float:
         return runner.run(hold())
 
 
-def test_facts_come_once() -> None:
+async def test_facts_come_once() -> None:
     """An upstream that does not know that it should send none sends them still."""
     for kind in ("delta", "snapshot", "table"):
         frame = orjson.dumps({"type": kind}).decode()
-        assert passage(7)._passed(frame) is None
-        assert frame == passage(7, carried=False)._passed(frame)
+        assert await passage(7)._passed(frame) is None
+        assert frame == await passage(7, carried=False)._passed(frame)
     for kind in ("registered", "probe", "of a later version"):
         frame = orjson.dumps({"type": kind}).decode()
-        assert frame == passage(7)._passed(frame)
+        assert frame == await passage(7)._passed(frame)
 
 
 class Log:

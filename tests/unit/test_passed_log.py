@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import Any
 
 import orjson
 import pytest
 from attrs import Factory, define
 
+from agents_registry.facts import Node, to_plain
+from agents_registry.identifiers import Identifier
 from enforcement.replica import GapError
 from streams.engines.upstream.passed_log import PassedLog, PassedTable
 from streams.engines.upstream.passed_table import PassedReplica
@@ -150,3 +153,22 @@ async def test_no_facts_are_kept() -> None:
     table = PassedTable(passed.log)
     assert table.loaded.is_set()
     assert 5 == table.applied
+
+
+def test_a_delta_of_very_many_facts_is_handed_on_in_steps() -> None:
+    """As it is, whoever made it so large."""
+    passed = Passed()
+    replica = passed.begin(5)
+    name = Identifier("vault.accessor", "a")
+    facts = [
+        to_plain(Node(authority="vault", version=at, received_at=at, node=name))
+        for at in range(1, 251)
+    ]
+    steps = replica.delta({"from": 5, "to": 300, "facts": facts})
+    assert 3 == sum(1 for _ in takewhile(lambda _: passed.log.end == 5, steps))
+    for _ in steps:
+        pass
+    frame = passed.log.frame(5)
+    assert frame is not None
+    assert facts == orjson.loads(frame.text)["facts"]
+    assert (300, 300) == (passed.log.end, replica.position)

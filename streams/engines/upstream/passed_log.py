@@ -18,6 +18,7 @@ from enforcement.turns import resting_tables
 from streams.engines.upstream.passed_table import PassedReplica, PassedStanding
 from streams.model.times import SECOND
 from streams.services.feed_frames import delta
+from streams.services.large_frames import drop, message_of
 from streams.services.spread_tail import SpreadTail
 
 if TYPE_CHECKING:
@@ -45,6 +46,13 @@ class _Trunk(Feed):
         hello = super().hello(link)
         del hello["guard"]
         return hello
+
+    async def _decoded(self, text: str) -> Any:
+        return await message_of(text)
+
+    async def _receive(self, link: Link, message: dict[str, Any]) -> None:
+        await super()._receive(link, message)
+        await drop(message.get("facts"))
 
 
 class PassedLog:

@@ -12,9 +12,10 @@ import orjson
 
 from enforcement.replica import GapError, Replica, number
 from enforcement.standing import Freshness
+from streams.services.feed_frames import AT_ONCE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
     from agents_registry.facts import Fact
 
@@ -70,11 +71,22 @@ class PassedReplica(Replica):
         start, end = number(message, "from"), number(message, "to")
         if start != self.position:
             raise GapError(f"the delta starts at {start}, not at {self.position}")
-        facts = orjson.dumps(message.get("facts")).decode()
+        facts = yield from _json(message.get("facts"))
         traces = message.get("traces")
         told = tuple(traces) if isinstance(traces, list) else ()
         self._passing(self, PassedDelta(start, end, facts, told))
         yield from super().delta(message)
+
+
+def _json(facts: Any) -> Generator[None, None, str]:
+    """JSON of the facts of a delta, which somebody else's may have very many of."""
+    if not isinstance(facts, list) or len(facts) <= AT_ONCE:
+        return orjson.dumps(facts).decode()
+    parts = []
+    for start in range(0, len(facts), AT_ONCE):
+        parts.append(orjson.dumps(facts[start : start + AT_ONCE])[1:-1])
+        yield
+    return f"[{b','.join(parts).decode()}]"
 
 
 class PassedStanding(Freshness):

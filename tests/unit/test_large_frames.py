@@ -1,0 +1,139 @@
+"""Frames of a feed of up to 16 MiB are read in turns, as the protocol allows them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from itertools import repeat
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import pytest
+
+from streams.engines.upstream.passed_log import PassedLog
+from streams.http.fact_sender import Connection
+from streams.http.passed_feed import _Passage
+from streams.services.large_frames import LARGE, drop, is_of_facts, message_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+pytestmark = pytest.mark.unit
+
+FACT: Final = {
+    "kind": "node", "node": f"vault.accessor:{7:064}", "authority": "vault.example.com",
+    "version": 1_767_225_600_000_000_000, "received_at": 1_767_225_600_000_000_000,
+    "issued_at": 1_767_225_600_000_000_000, "class": "credential",
+}  # fmt: skip
+SIZE: Final = 4 << 20  # a quarter of what a frame may have
+TURNS: Final = 3  # of others meanwhile, at least: each of ours is 4 ms long
+
+
+def large(*, first: str = "", last: str = "") -> str:
+    """Frame with many facts, and members before and after them."""
+    fact = json.dumps(FACT)
+    facts = ",".join(repeat(fact, SIZE // (len(fact) + 1)))
+    return "{" + ",".join(filter(None, [first, f'"facts":[{facts}]', last])) + "}"
+
+
+def passage() -> _Passage:
+    """Passage of a guard whose facts come another way."""
+    connection = Connection(cast("Any", None), "orders", lambda: None)
+    feed = cast("Any", SimpleNamespace(genesis=lambda: "g1"))
+    found = _Passage(feed, connection, cast("Any", None), 1.0)
+    found._carried = True
+    return found
+
+
+async def beside(work: Awaitable[Any]) -> tuple[Any, int]:
+    """Await a work; return its result, and how many turns others had meanwhile."""
+    turns = 0
+    doing = asyncio.ensure_future(work)
+    while not doing.done():
+        await asyncio.sleep(0)
+        turns += 1
+    return await doing, turns
+
+
+async def test_facts_that_a_guard_gets_elsewhere_are_not_read() -> None:
+    """Whatever an upstream sends that does not know that it should send none."""
+    for kind in ("snapshot", "delta", "table"):
+        frame = f'{{"type":"{kind}","facts":[' + "no JSON" * LARGE
+        assert await passage()._passed(frame) is None
+
+
+async def test_a_large_frame_that_has_to_be_read_does_not_hold_the_loop() -> None:
+    """Its type may stand behind what is large."""
+    dropped, turns = await beside(passage()._passed(large(last='"type":"delta"')))
+    assert dropped is None
+    assert turns > TURNS
+    frame = large(first='"type":"of a later version"')
+    passed, turns = await beside(passage()._passed(frame))
+    assert frame == passed
+    assert turns > TURNS
+
+
+async def test_what_a_relay_reads_for_all_its_guards_does_not_hold_its_loop() -> None:
+    """What is read is what is in it."""
+    log = PassedLog("http://above", "guard", "acme", 1.0, None, lambda: 0)
+    frame = large(first='"type":"snapshot","offset":9', last='"more":false')
+    told, turns = await beside(log.feed._decoded(frame))
+    assert turns > TURNS
+    assert ("snapshot", 9, False) == (told["type"], told["offset"], told["more"])
+    facts = told["facts"]
+    assert [FACT] * (SIZE // (len(json.dumps(FACT)) + 1)) == facts
+    await drop(facts)
+    assert [] == facts
+
+
+def padded(text: str) -> str:
+    """As large as what is read in turns; blanks mean nothing in JSON."""
+    return text + " " * LARGE
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a":"]"}',
+        "{}", " { } ", '{"a":[]}', '{ "a" : [ 1 , [ 2, {"b": []} ] ] , "c" : null }',
+        '{"a":1,"a":[2]}', '{"a":{"b":[1,2]},"c":"\\"[\\u00e9"}', "[1,2]", "[]", "7",
+        '"x"', "null", '{"a":[[],[[]]]}',
+    ],
+)  # fmt: skip
+async def test_it_is_read_as_any_other_frame(text: str) -> None:
+    """Small or large."""
+    assert json.loads(text) == await message_of(text) == await message_of(padded(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "{", "}", "[", '{"a"', '{"a":', '{"a":1', '{"a":1,', '{"a":1,}', "{,}",
+        '{"a":[', '{"a":[1', '{"a":[1,', '{"a":[1,]}', '{"a":[1 2]}', '{"a":[,1]}',
+        "{a:1}", "{1:1}", '{"a" 1}', "{} x", "{}{}", '{"a":[1}]', "[" * 100_000,
+        '{"a":[' + "[" * 100_000, "nul",
+    ],
+)  # fmt: skip
+async def test_what_is_no_json_is_refused(text: str) -> None:
+    """By the error that any other frame has."""
+    for each in (text, padded(text)):
+        with pytest.raises(ValueError):  # noqa: PT011 - of either decoder
+            await message_of(each)
+
+
+@pytest.mark.parametrize(
+    ("text", "are"),
+    [
+        ('{"type":"delta","facts":[]}', True),
+        ('{"type":"table","sections":[]}', True),
+        (' { "type" : "snapshot" }', True),
+        ('{"type":"snapshots"}', False),
+        ('{"type":"pong","facts":[]}', False),
+        ('{"facts":[],"type":"delta"}', False),
+        ('{"type":"delta', False),
+        ('["type","delta"]', False),
+    ],
+)
+def test_facts_are_told_by_how_a_frame_begins(text: str, *, are: bool) -> None:
+    """Where it begins otherwise it has to be read."""
+    assert are is is_of_facts(text)
