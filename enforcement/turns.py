@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 from weakref import WeakKeyDictionary
 
 from attrs import define, field
@@ -26,6 +26,16 @@ TURN_SECONDS: Final = 0.004
 TRIES: Final = 2  # of a walk that is disturbed, before facts wait for it
 
 
+class Precedence(Protocol):
+    """What goes before the works of an event loop, now and then."""
+
+    def taken(self) -> bool:
+        """Whether they are to rest now."""
+
+    async def over(self) -> None:
+        """Rest until they may go on."""
+
+
 @define(eq=False)
 class _Loop:
     """What the works of an event loop share.
@@ -38,12 +48,14 @@ class _Loop:
         tables: see `resting_tables`.
         walk: held by the one walk that facts wait for; the next ones queue behind the
             facts.
+        before: see `give_way_to`.
     """
 
     over: float = 0.0
     turn: asyncio.Lock = field(factory=asyncio.Lock)
     tables: asyncio.Lock = field(factory=asyncio.Lock)
     walk: asyncio.Lock = field(factory=asyncio.Lock)
+    before: Precedence | None = None
 
 
 _loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Loop] = WeakKeyDictionary()
@@ -61,6 +73,8 @@ async def in_turns(steps: Steps[Result]) -> Result:
     """Do work to its end, a turn at a time, and give its result."""
     loop = _this_loop()
     while True:
+        if loop.before is not None and loop.before.taken():
+            await loop.before.over()
         try:
             next(steps)
         except StopIteration as end:
@@ -70,6 +84,11 @@ async def in_turns(steps: Steps[Result]) -> Result:
             async with loop.turn:
                 await asyncio.sleep(0)
                 loop.over = time.monotonic() + TURN_SECONDS
+
+
+def give_way_to(before: Precedence) -> None:
+    """Have the works of this event loop rest whenever something goes before them."""
+    _this_loop().before = before
 
 
 def resting_tables() -> asyncio.Lock:

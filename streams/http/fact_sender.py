@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 UNREAD_SECONDS: Final = 20.0  # for a guard to take a frame; the slowest need less
 PARTING_SECONDS: Final = 1.0
+AWAITED_SECONDS: Final = 0.05  # for a guard that kept up to be sent what is new
 
 
 class UnreadError(ConnectionError):
@@ -82,7 +83,10 @@ class FactSender:
     Attributes:
         connections: the guards that are connected.
         pace: whether they keep up with what is written.
+        handed_on: called once each guard that kept up was sent what was added.
     """
+
+    handed_on: Callable[[], object] | None = None
 
     def __init__(
         self,
@@ -105,6 +109,8 @@ class FactSender:
         self._vocabulary = {kind: of.value for kind, of in vocabulary.items()}
         self.pace = Pace(lambda: self.end, lease_ms / 1000)
         self._pieces = Pieces(log)
+        self._told = log.end  # when guards were woken last
+        self._awaited: dict[Connection, float] = {}  # since when (s, of the loop)
         log.follow(self)
 
     @property
@@ -119,8 +125,28 @@ class FactSender:
 
     def wake(self) -> None:
         """Send what was added, in this turn of the event loop."""
+        now = asyncio.get_running_loop().time()
+        # Nobody waits for one that does not read, nor for one that was behind before.
+        self._awaited = {
+            each: since
+            for each, since in self._awaited.items()
+            if now - since < AWAITED_SECONDS
+        }
         for connection in self.connections:
             connection.news.set()
+            if not connection.relayed and connection.position >= self._told:
+                self._awaited.setdefault(connection, now)
+        self._told = self.end
+        self._hand_on()
+
+    def _reached(self, connection: Connection) -> None:
+        """Take note that a guard was sent all there is, or is gone."""
+        self._awaited.pop(connection, None)
+        self._hand_on()
+
+    def _hand_on(self) -> None:
+        if not self._awaited and self.handed_on is not None:
+            self.handed_on()
 
     def restart(self) -> None:
         """End every connection: the log is another one."""
@@ -162,9 +188,12 @@ class FactSender:
                 connection.news.clear()
                 while connection.position < self.end:
                     await self._catch_up(connection)
+                self._reached(connection)
                 await connection.news.wait()
         except ConnectionError:
             connection.end()  # pongs alone would keep it waiting for facts
+        finally:
+            self._reached(connection)
 
     async def _begin(self, connection: Connection, hello: dict[str, Any]) -> None:
         """Bring a guard without a position up to date, in the fastest form it reads."""

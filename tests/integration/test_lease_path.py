@@ -19,7 +19,9 @@ from enforcement.turns import resting_tables
 from streams.engines.embedded import fact_log
 from streams.engines.embedded import feed_log as frames
 from streams.engines.embedded.reading import Reading
+from streams.engines.embedded.right_of_way import LONGEST
 from streams.engines.embedded.stages import Stages
+from streams.http.fact_sender import FactSender
 from streams.pipeline.realm import Realm
 from streams.ports.fact_log import Encoded
 from streams.services.feed_frames import CHUNK, PIECE, SnapshotPiece
@@ -125,6 +127,39 @@ async def test_a_busy_analysis_costs_no_lease_and_delays_no_revocation(
         busy.enough.set()
         await until(lambda: server.served.stages.idle)
         assert not (await server.get(f"/v1/why/{AGENT}"))[1]["allowed"]
+
+
+async def test_guards_are_sent_a_cause_before_anybody_lists_what_it_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where that takes the feed a moment."""
+    done: list[str] = []
+    catch_up, note_dead = FactSender._catch_up, Realm.note_dead
+
+    async def sent(feed: FactSender, connection: Connection) -> None:
+        await asyncio.sleep(LONGEST / 2)
+        await catch_up(feed, connection)
+        done.append("sent")
+
+    def listed(realm: Realm, found: Any, as_of: int) -> Any:
+        done.append("listed")
+        return note_dead(realm, found, as_of)
+
+    async with (
+        running(tmp_path, lease_seconds=LEASE) as server,
+        beside(server.url, LEASE) as guard,
+    ):
+        await adopt(server, AGENT)
+        await until(lambda: server.served.stages.idle)
+        await until(lambda: guard.holds)
+        monkeypatch.setattr(FactSender, "_catch_up", sent)
+        monkeypatch.setattr(Realm, "note_dead", listed)
+        guard.watch(AGENT)
+        await server.post("/v1/revocations", "revoker", {"identifier": AGENT})
+        await until(lambda: AGENT in guard.denied)
+        await until(lambda: "listed" in done)
+
+    assert "sent" == done[0]
 
 
 async def test_a_restart_serves_leases_and_accepts_before_the_table_is_there(

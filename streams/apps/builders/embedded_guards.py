@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from enforcement.clocks import boottime
+from enforcement.turns import give_way_to
 from streams.apps.builders.embedded_metrics import ProbeMetrics
 from streams.apps.builders.sources import guard_names
 from streams.engines.embedded.closures import Closures
 from streams.engines.embedded.fact_log import StoredFactLog
 from streams.engines.embedded.feed_log import StoredLog
+from streams.engines.embedded.right_of_way import RightOfWay
 from streams.http.closure_metrics import ClosureMetrics
 from streams.http.feed import FeedServer
 from streams.http.guards import Enforcement
@@ -104,10 +106,12 @@ async def guard_parts(
         closures.roll, guard_keys, boottime, closures.refuse, tally.refused
     )
     lease_ms = int(settings.lease_seconds * 1000)
-    log = StoredLog(store, settings.realm, lease_ms)
+    way = RightOfWay()
+    await about.analysis.call(give_way_to, way)
+    log = StoredLog(store, settings.realm, lease_ms, way)
     tables = SharedTables(stages, log, aside)
     feed = FeedServer(log, vocabulary, lease_ms, receipts, tables)
-    feed.clock = clock
+    feed.clock, feed.handed_on = clock, way.give
     judging: tuple[Loop, ...] = ()
     if isinstance(clock, ServerClock):
         feed.votes, judging = clock, (clock.run,)

@@ -27,6 +27,11 @@ def call_in(loop: asyncio.AbstractEventLoop, function: Callable[[], object]) -> 
             loop.call_soon_threadsafe(function)
 
 
+def end_in_its_loop(future: asyncio.Future[None]) -> None:
+    """End a future of any event loop unless somebody did."""
+    call_in(future.get_loop(), _Done(future))
+
+
 class Bell(asyncio.Event):
     """An event of the event loop that made it, which any thread may set.
 
@@ -70,7 +75,7 @@ class Watermark:
             if due:
                 self._waiting = [each for each in self._waiting if each[0] > value]
         for future in due:
-            call_in(future.get_loop(), _Done(future))
+            end_in_its_loop(future)
 
     async def reached(self, value: int) -> None:
         """Wait until it is there."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from agents_registry.facts import Fact
     from streams.engines.embedded.reading import Reading
+    from streams.engines.embedded.right_of_way import RightOfWay
     from streams.engines.embedded.store import Commit, Store
     from streams.services.feed_ports import LogFollower
 
@@ -57,18 +58,22 @@ class StoredLog:
 
     partition: Final = 0
 
-    def __init__(self, store: Store, realm: str, lease_ms: int) -> None:
+    def __init__(
+        self, store: Store, realm: str, lease_ms: int, way: RightOfWay | None = None
+    ) -> None:
         """Hand a store's facts on.
 
         Args:
             store: holds the log.
             realm: whose facts these are.
             lease_ms: how long its end may be relied upon: it is the only writer.
+            way: is taken for causes, before anybody is told of them.
         """
         self.realm = realm
         self.end = store.end
         self._store = store
         self._lease_ms = lease_ms
+        self._way = way
         self._tail = DeltaTail()
         self._made: deque[DeltaFrame] = deque()  # of commits that are not told yet
         self._follower: LogFollower | None = None
@@ -120,6 +125,8 @@ class StoredLog:
     def _frame(self, start: int, facts: Sequence[Fact]) -> None:
         """Make the deltas of a commit; runs in the writer's thread."""
         if self._follower is not None and self._follower.watched:
+            if self._way is not None and any(isinstance(e, Cause) for e in facts):
+                self._way.take()
             self._made.extend(deltas(start, facts, _traces(facts)))
 
     def _on_commit(self, commit: Commit) -> None:

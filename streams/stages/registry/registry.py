@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from agents_registry.causes import reference
+from agents_registry.causes import CauseRef, reference
 from agents_registry.death import Death
 from agents_registry.facts import (
     Alias,
@@ -111,7 +111,7 @@ def condemned(
     ends = yield from sweep.ends()
     waned = (yield from sweep.under(sweep.waned)) if sweep.waned else ()
     found = []
-    names_of: dict[int, set[int]] = {}
+    deaths = _Deaths(registry)
     for count, node in enumerate(nodes):
         if not count % 16:
             yield
@@ -120,26 +120,54 @@ def condemned(
             continue
         identifier = registry.lineage.identifier(node)
         if not identifier.kind.startswith(ATTRIBUTE):
-            death = None
-            if end is not None:
-                names = names_of.get(end.target)
-                if names is None:
-                    names = set(registry.lineage.others(end.target))
-                    names_of[end.target] = names
-                death = _death(registry, node, end, direct=node in names)
+            death = None if end is None else deaths.of(node, identifier, end)
             found.append(Condemned(identifier, death))
     return found
 
 
-def _death(registry: Registry, node: int, end: End, *, direct: bool) -> Death:
-    way = list(dict.fromkeys((node, end.target)))
-    if not direct:
-        way = shown_way(registry, node, end.target)
-    return Death(
-        cause=reference(registry, end.cause),
-        path=tuple(map(registry.lineage.identifier, way)),
-        via="direct" if direct else "ancestor",
-    )
+class _SharedEnd(NamedTuple):
+    """What the deaths by one cause share.
+
+    Attributes:
+        names: of the target, as nodes.
+    """
+
+    cause: CauseRef
+    target: Identifier
+    names: frozenset[int]
+
+
+class _Deaths:
+    """Tells deaths; what those by one cause share is looked up once."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._shared: dict[int, _SharedEnd] = {}  # by the ends, which are kept
+
+    def of(self, node: int, identifier: Identifier, end: End) -> Death:
+        """Death of a node, of whose path only a short one is told."""
+        shared = self._shared.get(id(end))
+        if shared is None:
+            shared = self._shared[id(end)] = self._share(end)
+        cause, target, names = shared
+        if node in names:
+            path = (identifier,) if node == end.target else (identifier, target)
+            return Death(cause=cause, path=path, via="direct")
+        between = map(self._registry.lineage.identifier, self._between(node, end))
+        return Death(cause=cause, path=(identifier, *between, target), via="ancestor")
+
+    def _between(self, node: int, end: End) -> list[int]:
+        """Nodes on the way; none where a node hangs on the target, as most do."""
+        for parent, _ in self._registry.lineage.parents(node):
+            if parent == end.target:
+                return []
+        return shown_way(self._registry, node, end.target)[1:-1]
+
+    def _share(self, end: End) -> _SharedEnd:
+        lineage = self._registry.lineage
+        names = frozenset(lineage.others(end.target))
+        cause = reference(self._registry, end.cause)
+        return _SharedEnd(cause, lineage.identifier(end.target), names)
 
 
 def dead(found: Iterable[Condemned]) -> Iterator[tuple[Identifier, Death]]:

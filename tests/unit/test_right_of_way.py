@@ -1,0 +1,256 @@
+"""Long work rests from the commit of a cause until guards that kept up were sent it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from agents_registry.facts import Cause, Effect, Fact, Node
+from agents_registry.identifiers import Identifier
+from enforcement.turns import give_way_to, in_turns
+from streams.engines.embedded.feed_log import StoredLog
+from streams.engines.embedded.right_of_way import LONGEST, RightOfWay
+from streams.http.fact_sender import AWAITED_SECONDS, Connection, FactSender
+from tests.virtual import VirtualLoop
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from agents_registry.steps import Steps
+
+pytestmark = pytest.mark.unit
+
+NODE = Identifier("agent.id", "planner")
+CAUSE = Cause(
+    authority="operator", version=1, received_at=1, target=NODE,
+    effect=Effect.SUSPEND, at=1,
+)  # fmt: skip
+ISSUE = Node(authority="vault", version=1, received_at=1, node=NODE)
+
+
+class Clock:
+    """Seconds that a test sets."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        """Seconds."""
+        return self.now
+
+
+def in_virtual_time(work: Coroutine[Any, Any, Any]) -> Any:
+    """Do work in a loop whose time passes at once."""
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(work)
+
+
+def test_it_is_taken_until_it_is_given_back() -> None:
+    """Whoever looks in between rests."""
+    way = RightOfWay(Clock())
+    seen = [way.taken()]
+    way.take()
+    seen.append(way.taken())
+    way.give()
+
+    assert [False, True, False] == [*seen, way.taken()]
+
+
+def test_no_guard_holds_long_work_up() -> None:
+    """It goes on by itself, though nobody was sent anything."""
+    clock = Clock()
+    way = RightOfWay(clock)
+    way.take()
+    clock.now += LONGEST
+
+    assert not way.taken()
+
+
+@pytest.mark.parametrize("given_after", [0.01, 10.0])
+def test_long_work_has_half_of_the_time(given_after: float) -> None:
+    """However many causes come, and whether guards read them or not."""
+    clock = Clock()
+    way = RightOfWay(clock)
+    rested, millisecond = 0, 0.001
+    taken_at = 0.0
+    for _ in range(10_000):
+        if not way.taken():
+            way.take()
+            taken_at = clock.now
+        rested += way.taken()
+        clock.now += millisecond
+        if clock.now - taken_at >= given_after:
+            way.give()
+
+    assert 4_500 < rested <= 5_010
+
+
+def test_steps_of_a_loop_rest_until_it_is_given_back() -> None:
+    """And then go on at once."""
+    begun: list[float] = []
+
+    def steps(clock: Any) -> Steps[None]:
+        for _ in range(3):
+            begun.append(clock())
+            yield
+
+    async def main() -> float:
+        loop = asyncio.get_running_loop()
+        way = RightOfWay(loop.time)
+        give_way_to(way)
+        way.take()
+        loop.call_later(LONGEST / 2, way.give)
+        began = loop.time()
+        await in_turns(steps(loop.time))
+        return began
+
+    began = in_virtual_time(main())
+
+    assert [LONGEST / 2] * 3 == [pytest.approx(at - began) for at in begun]
+
+
+def test_steps_of_a_loop_rest_no_longer_than_they_may() -> None:
+    """Where nobody gives it back."""
+
+    def steps() -> Steps[None]:
+        yield
+
+    async def main() -> float:
+        loop = asyncio.get_running_loop()
+        way = RightOfWay(loop.time)
+        give_way_to(way)
+        way.take()
+        began = loop.time()
+        await in_turns(steps())
+        return loop.time() - began
+
+    assert LONGEST == pytest.approx(in_virtual_time(main()))
+
+
+class Sent(FactSender):
+    """Sends facts over sockets that are not there."""
+
+    def __init__(self, way: RightOfWay) -> None:
+        """Follow an empty log."""
+        log = StoredLog(cast("Any", EmptyStore()), "default", 1000, way)
+        super().__init__(log, {}, 1000)
+        self.log, self.handed_on = log, way.give
+
+    def commit(self, *facts: Fact) -> None:
+        """Tell of a commit, as the writer and then the loop are told."""
+        start = self.log.end
+        self.log._frame(start, facts)
+        commit: Any = EmptyStore()
+        commit.end, commit.facts = start + len(facts), facts
+        self.log._on_commit(commit)
+
+
+class EmptyStore:
+    """A store without facts."""
+
+    end = 0
+    facts: tuple[Fact, ...] = ()
+    genesis = "g"
+
+    def __init__(self) -> None:
+        """Start without listeners."""
+        self.listeners: list[Any] = []
+        self.framing: Any = None
+
+
+class Socket:
+    """A connection that takes frames after some seconds."""
+
+    def __init__(self, takes: float) -> None:
+        """Wait for so long with each frame."""
+        self.takes = takes
+
+    async def send_str(self, _: str) -> None:
+        """Take a frame."""
+        await asyncio.sleep(self.takes)
+
+
+async def rests(*takes: float, facts: tuple[Fact, ...] = (CAUSE,)) -> float:
+    """Seconds for which long work rests, beside guards that read so slowly."""
+    loop = asyncio.get_running_loop()
+    way = RightOfWay(loop.time)
+    feed = Sent(way)
+    async with asyncio.TaskGroup() as tasks:
+        pushing = []
+        for each in takes:
+            connection = Connection(cast("Any", Socket(each)), "g", lambda: None)
+            feed.connections.add(connection)
+            pushing.append(tasks.create_task(feed._push(connection, {}, 0)))
+        await asyncio.sleep(0)
+        feed.commit(*facts)
+        began = loop.time()
+        await way.over()
+        rested = loop.time() - began
+        for task in pushing:
+            task.cancel()
+    return rested
+
+
+def test_long_work_rests_until_the_last_guard_was_sent_a_cause() -> None:
+    """It goes on in the turn in which that one was."""
+    assert 0.02 == pytest.approx(in_virtual_time(rests(0.0, 0.02, 0.01)))
+
+
+def test_long_work_rests_for_causes_alone() -> None:
+    """What is issued may come a little later."""
+    assert 0.0 == in_virtual_time(rests(0.02, facts=(ISSUE,)))
+
+
+def test_long_work_does_not_rest_without_guards() -> None:
+    """There is nobody to be sent anything."""
+    assert 0.0 == in_virtual_time(rests())
+
+
+def test_a_guard_that_does_not_read_is_waited_for_once() -> None:
+    """The next causes find it behind."""
+
+    async def main() -> list[float]:
+        loop = asyncio.get_running_loop()
+        way = RightOfWay(loop.time)
+        feed = Sent(way)
+        found, pushing = [], []
+        async with asyncio.TaskGroup() as tasks:
+            for takes in (0.0, 1000.0):
+                connection = Connection(cast("Any", Socket(takes)), "g", lambda: None)
+                connection.end = lambda: None
+                feed.connections.add(connection)
+                push = feed._push(connection, {}, 0)
+                pushing.append(tasks.create_task(push))
+            await asyncio.sleep(0)
+            for _ in range(2):
+                feed.commit(CAUSE)
+                began = loop.time()
+                await way.over()
+                found.append(loop.time() - began)
+                await asyncio.sleep(2 * AWAITED_SECONDS)
+            for task in pushing:
+                task.cancel()
+        return found
+
+    assert [pytest.approx(LONGEST), 0.0] == in_virtual_time(main())
+
+
+def test_a_guard_that_goes_is_not_waited_for() -> None:
+    """Its connection may end in the middle of a frame."""
+
+    async def main() -> float:
+        loop = asyncio.get_running_loop()
+        way = RightOfWay(loop.time)
+        feed = Sent(way)
+        connection = Connection(cast("Any", Socket(1.0)), "g", lambda: None)
+        feed.connections.add(connection)
+        pushing = asyncio.create_task(feed._push(connection, {}, 0))
+        await asyncio.sleep(0)
+        feed.commit(CAUSE)
+        began = loop.time()
+        loop.call_later(0.01, pushing.cancel)
+        await way.over()
+        return loop.time() - began
+
+    assert 0.01 == pytest.approx(in_virtual_time(main()))
