@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from attrs import define
 
 from streams.http.answers import json_answer
 from streams.http.insights import span_of
 from streams.model.times import SECOND, rfc3339
-from streams.stages.closure.denials import DenialTimes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,8 +17,6 @@ if TYPE_CHECKING:
 
     from streams.http.auth import Tokens
     from streams.http.guards import Enforcement
-
-PAGE: Final = 200  # revocations that are read at once
 
 
 @define(eq=False, repr=False)
@@ -49,20 +45,10 @@ class DenialPages:
         self._tokens.holder(request, "viewer", any_realm=True)
         since, step = span_of(request, self._clock())
         of = self._enforcement(request.query.get("realm"))
-        times = DenialTimes(since * SECOND, step)
-        first, before = self._clock(), None
-        while first >= since * SECOND:
-            found = await of.latest(before, PAGE, is_open=False)
-            for result in found:
-                times.take(result)
-                first = min(first, result.cause.accepted_at)
-            if len(found) < PAGE:
-                break
-            before = found[-1].cause.offset
-            await asyncio.sleep(0)  # where all is in memory nothing else waits
-        short = not of.whole and first > since * SECOND
+        counted = await of.denials(since * SECOND, step)
+        kept = counted.kept_since
         return json_answer({
             "since": rfc3339(since * SECOND),
-            "kept_since": rfc3339(first) if short else None,
-            "denials": times.rows(),
+            "kept_since": None if kept is None else rfc3339(kept),
+            "denials": counted.rows,
         })  # fmt: skip

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from streams.http.auth import Tokens
     from streams.stages.closure.closure import RegisteredGuard
+    from streams.stages.closure.denials import DenialCounts
     from streams.stages.closure.results import Result
 
 MILLISECOND = 1_000_000
@@ -53,6 +54,7 @@ class Enforcement:
         arrivals: when guards showed that they had applied the one of an offset.
         whole: whether every revocation of the log is listed, and not only those that
             are open or were settled since this process followed the realm.
+        denials: counts how long it took until every guard denied.
         remove: lets a guard go for good and frees its name, on the word of somebody;
             tells whether there was one.
         connected: names of guards that are connected; None where none ever are.
@@ -68,6 +70,7 @@ class Enforcement:
     latest: LatestRevocations
     arrivals: Callable[[int], Mapping[str, int]]
     whole: bool
+    denials: DenialCounts
     remove: Callable[[str, str], Awaitable[bool]]
     connected: Collection[str] | None = None
     subscribers: Sequence[str] = ()

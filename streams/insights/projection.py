@@ -2,11 +2,13 @@
 
 By Faust's public API alone. Each start has the tables of the last one at once, and
 reads the topics from their beginning besides: what Faust lost comes again, and nothing
-counts twice, since every row has the key of its own event.
+counts twice, since every row has the key of its own event. Answers are counted as
+records come in: to read whole tables takes seconds.
 """
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,15 +20,19 @@ from streams.engines.kafka.records.accesses import OPEN
 from streams.engines.kafka.records.layout import INSIGHTS_TABLES, Topic, changelogs
 from streams.engines.kafka.topics.administration import connected, create
 from streams.model.times import SECOND
+from streams.process.aside import walked
 from streams.services.hourly_counts import (
     HOUR,
     CountedFinding,
     CountedRevocation,
     FindingState,
-    summary,
+    HourlyIndex,
+    HourlyTotals,
+    hour_of,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from streams.settings.insights import InsightsSettings
@@ -77,6 +83,7 @@ class Projection:
         register(in_force())
         self._app = app = faust.App(**_settings(kafka, folder))
         expires = timedelta(days=insights.days)
+        self._index = HourlyIndex(expires // timedelta(seconds=1))
 
         self._revocations, self._episodes = (
             app.Table(name, partitions=kafka.partitions) for name in INSIGHTS_TABLES
@@ -89,6 +96,7 @@ class Projection:
         @app.task  # type: ignore[untyped-decorator]
         async def recovered() -> None:
             """Faust starts its tasks once the tables are read back."""
+            await self._take_up()
             self.ready = True
 
     def _count_revocations(self, kafka: KafkaSettings, table: Any) -> None:
@@ -103,6 +111,7 @@ class Projection:
                         it["realm"], it["authority"], it["effect"], it["cause"]
                     )
                     causes[tuple(key)] = 1
+                    self._index.take_cause(key, hour_of(it["at"]))
 
     def _count_episodes(self, kafka: KafkaSettings, table: Any) -> None:
         episodes = table.relative_to(lambda event: event.value["first_seen"] / SECOND)
@@ -115,7 +124,9 @@ class Projection:
                     key = CountedFinding(
                         it["realm"], it["authority"] or "", it["kind"], it["id"]
                     )
-                    episodes[tuple(key)] = _state(event)
+                    state = _state(event)
+                    episodes[tuple(key)] = state
+                    self._index.take_finding(key, hour_of(it["first_seen"]), state)
 
     def _topic(self, kafka: KafkaSettings, name: str) -> Any:
         return self._app.topic(
@@ -154,10 +165,24 @@ class Projection:
         return [] if whole else [STAGE]
 
     async def answer(self, realm: str, since: int, step: int) -> dict[str, Any]:
-        """Count by so many hours since a time (s since 1970); see `summary`."""
-        return summary(
-            realm, self._revocations.items(), self._episodes.items(), since, step
-        )
+        """Count by so many hours since a time (s since 1970)."""
+        total = HourlyTotals(since, step)
+        await walked(self._index.summed(realm, total))
+        return await asyncio.to_thread(total.answer)
+
+    async def _take_up(self) -> None:
+        """Count what the tables hold; records that come meanwhile count as well."""
+
+        def steps() -> Iterator[None]:
+            for (key, (begin, _)), _value in [*self._revocations.items()]:
+                self._index.take_cause(CountedRevocation(*key), int(begin))
+                yield
+            for (key, (begin, _)), value in [*self._episodes.items()]:
+                state = FindingState(*value)
+                self._index.take_finding(CountedFinding(*key), int(begin), state)
+                yield
+
+        await walked(steps())
 
 
 def _changelogs(kafka: KafkaSettings, insights: InsightsSettings) -> list[Topic]:

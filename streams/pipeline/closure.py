@@ -151,6 +151,13 @@ class RealmCauses:
         found = (self._known(each, now, wall) for each in nlargest(limit, offsets))
         return [each for each in found if each is not None]
 
+    def known(self, now: int, wall: int) -> Iterator[Result]:
+        """Yield what is known of causes here, the oldest first; it may be paused."""
+        for offset in sorted({*self.open, *self.results}):
+            found = self._known(offset, now, wall)
+            if found is not None:
+                yield found
+
     def forget(self, result: Result) -> None:
         """Let a result go that is kept elsewhere or was kept for long enough."""
         offset, identity = result.cause.offset, result.cause.id

@@ -33,13 +33,14 @@ if TYPE_CHECKING:
     from agents_registry.identifiers import Vocabulary
     from streams.apps.builders.embedded_context import EmbeddedContext
     from streams.engines.embedded.stages import Stages
+    from streams.stages.closure.denials import DenialCounts
     from streams.stages.closure.guard_names import GuardKeys
 
     Loop = Callable[[], Coroutine[None, None, None]]
 
 
 def own_enforcement(
-    closures: Closures, feed: FeedServer, realm: str
+    closures: Closures, feed: FeedServer, realm: str, denials: DenialCounts
 ) -> Callable[[str | None], Enforcement]:
     """Return what finds the guards that this server feeds; it serves one realm."""
 
@@ -56,6 +57,7 @@ def own_enforcement(
             latest=closures.latest,
             arrivals=closures.closure.arrivals.of,
             whole=True,
+            denials=denials,
             remove=closures.roll.remove,
             connected={each.guard for each in feed.connections},
             subscribers=sorted(

@@ -11,7 +11,7 @@ from streams.apps.builders.status_lists import status_lists
 from streams.engines.embedded.current import CurrentTable
 from streams.engines.embedded.fact_lookup import LoggedFacts
 from streams.engines.embedded.findings_log import StoredDeadLetters, StoredFindings
-from streams.engines.embedded.hourly_counts import StoredCounts
+from streams.engines.embedded.hourly_counts import StoredCounts, StoredDenials
 from streams.engines.embedded.tables import StageTables
 from streams.http.alert_metrics import AlertMetrics
 from streams.http.containment_metrics import ContainmentMetrics
@@ -72,7 +72,8 @@ def embedded_pages(
     uses = OwnUses(tables.uses)
     reach = TableReach(tables, uses, speakers.clock, aside)
     taking.orders.plans.reach = reach
-    served = own_enforcement(guarding.closures, feed, settings.realm)
+    denials = StoredDenials(store, guarding.closures, aside)
+    served = own_enforcement(guarding.closures, feed, settings.realm, denials)
     app, refused = application(settings.max_body_bytes), RefusedFeeds()
     contained = ContainmentMetrics(containing, about.clock)
     for pages in (
@@ -86,7 +87,7 @@ def embedded_pages(
         DenialPages(tokens, served, about.clock),
         Insights(
             tokens,
-            StoredCounts(store, settings.realm),
+            StoredCounts(store, settings.realm, aside),
             settings.realm,
             about.clock,
         ),

@@ -12,9 +12,11 @@ from streams.engines.kafka.records.codec import partition_of
 from streams.engines.kafka.tables import away
 from streams.http.guards import Enforcement
 from streams.http.problems import unavailable
+from streams.process.aside import walked
+from streams.stages.closure.denials import CountedDenials, DenialTimes
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from streams.engines.kafka.closure.closure import ClosureStage
     from streams.engines.kafka.closure.closure_partition import ClosurePartition
@@ -45,6 +47,7 @@ class OwnRealm:
             latest=self.latest,
             arrivals=known.roll.closure.arrivals.of if known else lambda _: {},
             whole=False,
+            denials=self.denials,
             remove=self.remove,
         )
 
@@ -74,6 +77,28 @@ class OwnRealm:
             return []
         now = self.stage.rules.boottime()
         return of.causes.latest(before, limit, now, self.clock(), is_open=is_open)
+
+    async def denials(self, since: int, step: int) -> CountedDenials:
+        """Count how long it took until every guard denied, of what is known here.
+
+        Raises:
+            ProblemError: 503, what was accepted last is not read yet.
+        """
+        await self._read_up_to_now()
+        times, first = DenialTimes(since, step), self.clock()
+        of = self.followed.realms.get(self.name)
+
+        def steps() -> Iterator[None]:
+            nonlocal first
+            if of is not None:
+                now = self.stage.rules.boottime()
+                for each in of.causes.known(now, self.clock()):
+                    first = min(first, each.cause.accepted_at)
+                    times.take(each)
+                    yield
+
+        await walked(steps())
+        return CountedDenials(times.rows(), first if first > since else None)
 
     async def _read_up_to_now(self) -> None:
         if not await self.stage.read_up_to_now(self.followed):

@@ -84,6 +84,7 @@ class Closures:
         self._refusals = rows.GuardRefusals()
         self._unread: deque[Written] = deque()
         self._end = self._read = self._saved = store.end
+        self._saving = asyncio.Lock()
         self._news = asyncio.Event()
         clocks = clock, boottime
         self.roll = GuardRegistry(
@@ -172,6 +173,14 @@ class Closures:
             await asyncio.sleep(SAVE)
             changed = self.causes.results or self._signals or self.roll.unsaved
             if changed or self._is_due or self._read - self._saved > LOADED:
+                async with self._saving:
+                    await self._save()
+
+    async def save(self) -> None:
+        """Bring to disk what is known by now, for those who count there."""
+        await self._read_all()
+        async with self._saving:
+            if self.causes.results or self._read > self._saved:
                 await self._save()
 
     @property

@@ -7,7 +7,7 @@ import sqlite3
 from importlib import resources
 from typing import IO, TYPE_CHECKING, Final
 
-from streams.engines.embedded import dead_letters, kept_upgrade, short_rows
+from streams.engines.embedded import dead_letters, hour_rows, kept_upgrade, short_rows
 from streams.engines.embedded.chain import Chain
 from streams.observability.failpoints import failpoint
 from streams.process.whole_file import write_private
@@ -94,6 +94,7 @@ def make_tables(db: sqlite3.Connection) -> None:
     db.executescript(schema.read_text("utf-8"))
     dead_letters.upgrade(db)
     kept_upgrade.upgrade(db)
+    hour_rows.upgrade(db)
 
 
 def _recognise(path: Path, genesis: str) -> None:

@@ -1,48 +1,35 @@
-"""What was revoked and found, by hour, out of the file."""
+"""What was revoked, denied and found, by hour, out of the file."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from streams.engines.embedded import hour_rows
 from streams.model.times import SECOND
 from streams.ports.table_reader import UnknownRealmError
-from streams.services.hourly_counts import (
-    HOUR,
-    CountedFinding,
-    CountedRevocation,
-    FindingState,
-    summary,
-)
+from streams.services.hourly_counts import HourlyTotals
+from streams.stages.closure.denials import CountedDenials, DenialTimes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
+    from streams.engines.embedded.closures import Closures
+    from streams.engines.embedded.hour_rows import CountedRows
     from streams.engines.embedded.store import Store
-    from streams.services.hourly_counts import Row
-
-    _Rows = dict[tuple[Any, ...], Row]
-
-PAGE: Final = 2000
-# A row is written a moment after the time in it, and clocks are set now and then.
-SLACK: Final = 3600 * SECOND
-_CAUSES: Final = (
-    "SELECT offset, body FROM closures WHERE offset < ? ORDER BY offset DESC LIMIT ?"
-)
-_FINDINGS: Final = (
-    "SELECT changed, body FROM findings WHERE changed < ? ORDER BY changed DESC LIMIT ?"
-)
-_END: Final = 2**63 - 1
+    from streams.process.aside import Aside
 
 
 class StoredCounts:
-    """Counts of the one realm of a store; the last rows are read first."""
+    """Counts of the one realm of a store.
 
-    def __init__(self, store: Store, realm: str) -> None:
+    They are read where neither guards nor events wait: all of a file takes long.
+    """
+
+    def __init__(self, store: Store, realm: str, aside: Aside) -> None:
         self._store = store
         self._realm = realm
+        self._aside = aside
 
     def waiting(self, _: float) -> list[str]:
         """Nothing: the file is there."""
@@ -56,53 +43,49 @@ class StoredCounts:
         """
         if realm != self._realm:
             raise UnknownRealmError
-        causes = await self._read(_CAUSES, since * SECOND, self._causes)
-        findings = await self._read(_FINDINGS, since * SECOND, self._findings)
-        return await asyncio.to_thread(
-            summary, realm, causes.values(), findings.values(), since, step
-        )
 
-    async def _read(self, query: str, since: int, rows_of: Any) -> Any:
-        """Rows by their keys, as far back as one changed since a time."""
-        found: _Rows = {}
-        last = _END
-        while rows := await self._store.read(query, last, PAGE):
-            # Guards must get their pongs while many rows are decoded.
-            some, newest = await asyncio.to_thread(rows_of, [body for _, body in rows])
-            found |= some
-            if newest < since - SLACK:
-                break
-            last = rows[-1][0]
-        return found
+        async def counted() -> dict[str, Any]:
+            causes = await self._store.read(hour_rows.CAUSES, since)
+            findings = await self._store.read(hour_rows.FINDINGS, since)
+            total = HourlyTotals(since, step)
+            return await asyncio.to_thread(summed, total, causes, findings)
 
-    def _causes(self, bodies: Iterable[bytes]) -> tuple[_Rows, int]:
-        found: _Rows = {}
-        newest = 0
-        for cause in (orjson.loads(body)["cause"] for body in bodies):
-            key = CountedRevocation(
-                self._realm, cause["authority"] or "", cause["effect"], cause["id"]
-            )
-            found[key] = (key, _window(cause["at"])), 1
-            newest = max(newest, cause["accepted_at"])
-        return found, newest
-
-    def _findings(self, bodies: Iterable[bytes]) -> tuple[_Rows, int]:
-        found: _Rows = {}
-        newest = 0
-        for episode in map(orjson.loads, bodies):
-            it, touched = episode["finding"], episode["touched"]
-            key = CountedFinding(
-                self._realm, it["authority"] or "", it["kind"], it["id"]
-            )
-            seconds = max(0.0, (touched - it["first_seen"]) / SECOND)
-            state = FindingState(
-                episode["revision"], None if episode["open"] else round(seconds, 3)
-            )
-            found[key] = (key, _window(it["first_seen"])), state
-            newest = max(newest, touched)
-        return found, newest
+        return await self._aside(counted)
 
 
-def _window(at: int) -> tuple[float, float]:
-    begin = at // SECOND // HOUR * HOUR
-    return float(begin), begin + HOUR - 0.1
+class StoredDenials:
+    """How soon guards denied what a store has causes of."""
+
+    def __init__(self, store: Store, closures: Closures, aside: Aside) -> None:
+        self._store = store
+        self._closures = closures
+        self._aside = aside
+
+    async def __call__(self, since: int, step: int) -> CountedDenials:
+        """Count all that is known by now; the file has every cause."""
+        await self._closures.save()
+
+        async def counted() -> CountedDenials:
+            rows = await self._store.read(hour_rows.DENIALS, since // SECOND)
+            times = DenialTimes(since, step)
+            return CountedDenials(await asyncio.to_thread(timed, times, rows))
+
+        return await self._aside(counted)
+
+
+def summed(
+    total: HourlyTotals, causes: CountedRows, findings: CountedRows
+) -> dict[str, Any]:
+    """Answer that rows of `hour_rows` add up to."""
+    for row in causes:
+        total.add_causes(*row)
+    for hour, authority, kind, opened, closed in findings:
+        total.add_findings(hour, authority, kind, opened, orjson.loads(closed))
+    return total.answer()
+
+
+def timed(times: DenialTimes, rows: CountedRows) -> list[dict[str, Any]]:
+    """Rows of an answer that those of `hour_rows.DENIALS` add up to."""
+    for hour, authority, effect, state, seconds in rows:
+        times.add(hour * SECOND, authority, effect, state, orjson.loads(seconds))
+    return times.rows()

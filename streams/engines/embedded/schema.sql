@@ -51,3 +51,16 @@ CREATE INDEX IF NOT EXISTS closures_open ON closures (offset)
 CREATE TABLE IF NOT EXISTS kept (
   kind TEXT NOT NULL, name TEXT NOT NULL, body BLOB NOT NULL,
   PRIMARY KEY (kind, name)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS finding_hours (
+  id TEXT PRIMARY KEY, hour INTEGER NOT NULL, authority TEXT NOT NULL,
+  kind TEXT NOT NULL, seconds REAL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS finding_hours_counted
+  ON finding_hours (hour, authority, kind, seconds);
+CREATE TABLE IF NOT EXISTS cause_hours (
+  offset INTEGER PRIMARY KEY, hour INTEGER NOT NULL, accepted INTEGER NOT NULL,
+  authority TEXT NOT NULL, effect TEXT NOT NULL, state TEXT NOT NULL,
+  seconds REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS cause_hours_counted
+  ON cause_hours (hour, authority, effect);
+CREATE INDEX IF NOT EXISTS cause_hours_settled
+  ON cause_hours (accepted, authority, effect, state, seconds);

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
+from streams.engines.embedded import hour_rows
+
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Mapping
@@ -63,13 +65,15 @@ class StageRows:
         self._db.executemany(
             "INSERT OR REPLACE INTO findings VALUES (?, ?, ?, ?)", values
         )
+        hour_rows.put_findings(self._db, [(row[0], row[3]) for row in values])
         self.findings = self.findings or bool(values)
 
     def drop_findings(self, identities: Iterable[str]) -> None:
         """Drop findings; readers go on from the last change that they saw."""
         self.set_position("findings", self._last_change())
-        query = "DELETE FROM findings WHERE id = ?"
-        self._db.executemany(query, [(identity,) for identity in identities])
+        gone = [(identity,) for identity in identities]
+        self._db.executemany("DELETE FROM findings WHERE id = ?", gone)
+        hour_rows.drop_findings(self._db, gone)
 
     def _last_change(self) -> int:
         """Return the number of the last change, which may be of a dropped one."""
@@ -102,8 +106,10 @@ class StageRows:
 
     def put_closures(self, rows: Iterable[tuple[int, str, str, bytes]]) -> None:
         """Save what is known of causes: offset, id, state, body."""
+        values = [*rows]
         query = "INSERT OR REPLACE INTO closures VALUES (?, ?, ?, ?)"
-        self._db.executemany(query, rows)
+        self._db.executemany(query, values)
+        hour_rows.put_causes(self._db, [(row[0], row[1], row[3]) for row in values])
 
     def add_invalidations(self, rows: Iterable[tuple[str, str]], as_of: int) -> None:
         """Append (identifier, cause) pairs; a repeated pair is written once."""
