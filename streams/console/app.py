@@ -24,9 +24,11 @@ from streams.console.asked import (
     read,
 )
 from streams.console.downloads import saved, sent
+from streams.console.filters import LOOK, looked, without_secret
 from streams.console.frame import EXPORT, FRAGMENT, FRAME_OF, LIVE, TOLD, Frame
 from streams.console.login import local
 from streams.console.page import ActResult, Rendered, Streamed
+from streams.console.secret_names import SECRET_IN_URL
 from streams.console.templates import BASE
 
 if TYPE_CHECKING:
@@ -106,8 +108,8 @@ class Console:
             post(f"{BASE}/{path}", self._handler(work))
         for kind in self.kinds:
             path = BASE + kind.path.rstrip("/").replace("{name}", "{name:(?s:.+)}")
-            if kind.acts:
-                acts = "|".join(kind.acts)
+            acts = "|".join((*kind.acts, *((LOOK,) if kind.filters else ())))
+            if acts:
                 handler = self._handler(functools.partial(self._act, kind))
                 post(f"{path}/{{act:{acts}}}", handler)
             add(path, self._handler(functools.partial(self._page, kind)))
@@ -158,8 +160,13 @@ class Console:
 
     async def _page(self, kind: PageKind, asked: Asked) -> Answer:
         session = self._session(asked)
+        bare = without_secret(asked)
         if session is None:
-            return respond.to_login(self.frame, asked)
+            return respond.to_login(self.frame, bare or asked)
+        if bare is not None:
+            told = Rendered("problem.html", {"problem": SECRET_IN_URL}, 422)
+            status, body = self.frame.page(kind, bare, session, told)
+            return respond.html(body, status)
         realm = asked.query.get("realm", "")
         if session.holder.shows(realm):
             session.realm = realm
@@ -194,7 +201,8 @@ class Console:
         if not csrf.is_allowed(asked.headers, asked.form, session.csrf):
             return respond.not_ours(self.frame, asked)
         page = self.frame.request(asked, session, self.api_of(session))
-        done = await kind.acts[asked.act](page, asked.form)
+        act = kind.acts.get(asked.act) or functools.partial(looked, kind)
+        done = await act(page, asked.form)
         if session.over:
             return self._ended(asked)
         if isinstance(done, ActResult):

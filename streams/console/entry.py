@@ -9,8 +9,9 @@ from attrs import define
 
 from streams.console import csrf, headers, respond
 from streams.console.api import ApiProblem
+from streams.console.attempts import LoginAttempts
 from streams.console.frame import Frame
-from streams.console.login import LoginAttempts, OneTimeLink, holder_of_token, local
+from streams.console.login import OneTimeLink, holder_of_token, local
 from streams.console.oidc_login import LoginFailedError, ProviderLogin
 from streams.console.sessions import ConsoleSessions, Holder
 from streams.console.templates import BASE
@@ -27,6 +28,13 @@ REFUSED: Final = 401
 FORBIDDEN: Final = 403
 BACK_SECONDS: Final = 600
 
+BUSY_SECONDS: Final = 5
+_BUSY: Final = ApiProblem(
+    "Too many log in at this moment",
+    "Nobody looked at what you typed.",
+    "Try again in some seconds, or log in at your provider.",
+    503,
+)
 _PREFETCHED: Final = ApiProblem("Open the link itself", "", "Load it again.", 503)
 
 log = structlog.get_logger()
@@ -135,7 +143,11 @@ class Entry:
             return self._too_often(asked, wait)
         # Before it is known: else any number may be tried at once.
         counted = self.attempts.failed(asked.address)
-        holder = await holder_of_token(self.api_for(token))
+        async with self.attempts.turn(asked.address) as has_turn:
+            if not has_turn:
+                self.attempts.forget(counted)
+                return self._busy(asked)
+            holder = await holder_of_token(self.api_for(token))
         if not isinstance(holder, ApiProblem) or holder.status != REFUSED:
             self.attempts.forget(counted)
         if isinstance(holder, ApiProblem):
@@ -157,6 +169,7 @@ class Entry:
         self.sessions.end(asked.cookie(headers.SESSION))  # nobody fixes a session
         cookie = self.sessions.begin(holder, credential, expires)
         headers.set_cookie(response, headers.SESSION, cookie, secure=asked.secure)
+        self.attempts.good(asked.address)
         log.info("console_login", actor=holder.name, address=asked.address)
 
     async def _failed(self, asked: Asked, error: LoginFailedError) -> web.Response:
@@ -179,6 +192,11 @@ class Entry:
             "tokens": self.tokens,
         }
         return respond.bare(self.frame, "login.html", asked, status, **values)
+
+    def _busy(self, asked: Asked) -> web.Response:
+        response = respond.stop(self.frame, asked, _BUSY)
+        response.headers["Retry-After"] = str(BUSY_SECONDS)
+        return response
 
     def _too_often(self, asked: Asked, seconds: int) -> web.Response:
         problem = ApiProblem(

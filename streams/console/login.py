@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import hmac
 import secrets
-from collections import deque
-from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Final
 
 from attrs import define, field
@@ -16,16 +13,10 @@ from streams.console.sessions import Holder
 from streams.model.times import SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from streams.console.api import Api, ApiProblem
 
 LINK_SECONDS: Final = 900.0
-WINDOW: Final = 60 * SECOND  # in which failures are counted
-OF_ADDRESS: Final = 10
-OF_ALL: Final = 200
 NEXT: Final = "/console"
-_PREFIX_V6: Final = 64
 
 
 @define(eq=False)
@@ -62,48 +53,6 @@ def one_time_link(
 
 def _hash(key: str) -> bytes:
     return hashlib.sha256(key.encode(errors="surrogateescape")).digest()
-
-
-@define(eq=False)
-class LoginAttempts:
-    """Failed logins of the last minute, by address and together."""
-
-    _clock: Callable[[], int]
-    _failed: deque[tuple[int, str]] = field(factory=deque, init=False)
-
-    def wait(self, address: str) -> int:
-        """Seconds for which an address has to wait; 0: it may try."""
-        now, here = self._clock(), _counted(address)
-        while self._failed and now - self._failed[0][0] >= WINDOW:
-            self._failed.popleft()
-        times = [at for at, each in self._failed if each == here]
-        over = len(times) >= OF_ADDRESS or len(self._failed) >= OF_ALL
-        if not over:
-            return 0
-        first = times[0] if len(times) >= OF_ADDRESS else self._failed[0][0]
-        return max(1, -(-(first + WINDOW - now) // SECOND))
-
-    def failed(self, address: str) -> tuple[int, str]:
-        """Count a failure; return what `forget` takes."""
-        counted = self._clock(), _counted(address)
-        self._failed.append(counted)
-        return counted
-
-    def forget(self, counted: tuple[int, str]) -> None:
-        """Count one no longer: it was none."""
-        with contextlib.suppress(ValueError):  # it is older than the window by now
-            self._failed.remove(counted)
-
-
-def _counted(address: str) -> str:
-    """Address that failures count for; of IPv6 its /64."""
-    try:
-        found = ip_address(address)
-    except ValueError:
-        return address
-    if found.version == 4:  # noqa: PLR2004 - of the Internet Protocol
-        return address
-    return str(ip_network(f"{found}/{_PREFIX_V6}", strict=False))
 
 
 async def holder_of_token(api: Api) -> Holder | ApiProblem:

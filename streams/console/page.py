@@ -131,6 +131,7 @@ class PageKind:
         render: gives the page.
         acts: what its forms do, by the last part of the path that they are sent to.
         exports: files of it, by what ``?export=`` names.
+        filters: fields of its filter form, in the order of its address.
         watches: it is shown anew when something changes in the realm.
     """
 
@@ -144,4 +145,5 @@ class PageKind:
     exports: Mapping[
         str, Callable[[PageRequest], Awaitable[Exported | Streamed | Rendered]]
     ] = Factory(dict)
+    filters: tuple[str, ...] = ()
     watches: bool = False

@@ -1,12 +1,15 @@
-"""Secrets that somebody typed where they stand in an address."""
+"""Secrets that somebody typed where a name belongs, or where an address holds them."""
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
+from agents_registry.identifiers import Identifier
+from agents_registry.secret_shapes import HASHED_KINDS, has_secret
+from agents_registry.secret_shapes import is_secret as is_secret_name
 from streams.console.api import ApiProblem
 
-SECRET: Final = "secret:"  # noqa: S105 - the kind of what is named by its value
 SECRET_IN_URL: Final = ApiProblem(
     "A secret stands in the address",
     "The history of your browser has it by now, and maybe the log of a proxy.",
@@ -14,8 +17,21 @@ SECRET_IN_URL: Final = ApiProblem(
     "is posted, and follow the name that it has.",
     422,
 )
+# Hashes that begin so: what a pattern may say of them.
+_HASHES: Final = re.compile(r"[0-9a-f]{0,31}\*")
 
 
 def is_secret(text: str) -> bool:
-    """Whether a text names a secret by its value."""
-    return text.strip().lower().startswith(SECRET)
+    """Whether a text is a secret, names one by its value, or bears the mark of one."""
+    kind, _, value = as_named(text).partition(":")
+    named = bool(value) and is_secret_name(Identifier(kind, value))
+    return has_secret(text) or (named and not _HASHES.fullmatch(value))
+
+
+def as_named(text: str) -> str:
+    """Text as a person means it: the kind of a secret may be typed in capitals."""
+    kind, colon, value = text.strip().partition(":")
+    meant = kind.strip().lower()
+    return (
+        f"{meant}:{value.strip()}" if colon and meant in HASHED_KINDS else text.strip()
+    )

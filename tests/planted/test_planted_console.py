@@ -19,13 +19,16 @@ COPIED: Final = (
     "tests/unit/test_console_frame.py", "tests/unit/test_console_parts.py",
     "tests/unit/test_oidc.py",
     "tests/unit/test_console_honesty.py", "tests/unit/test_console_incident_pages.py",
-    "tests/unit/test_console_large_answers.py",
+    "tests/unit/test_console_large_answers.py", "tests/unit/test_console_attempts.py",
+    "tests/virtual.py",
 )  # fmt: skip
 LARGE: Final = "tests/unit/test_console_large_answers.py"
 HONEST: Final = "tests/unit/test_console_honesty.py"
 PARTS: Final = "tests/unit/test_console_parts.py"
 FRAME: Final = "tests/unit/test_console_frame.py"
 PAGES: Final = "tests/integration/test_console.py"
+TRIES: Final = "tests/unit/test_console_attempts.py"
+FILTERS: Final = "tests/integration/test_console_filters.py"
 LOGIN: Final = "tests/integration/test_console_oidc.py"
 NEWS: Final = "tests/integration/test_console_live.py"
 ROOM: Final = "streams/console"
@@ -62,7 +65,19 @@ BUGS: Final = {
     ),
     "a link lives for ever": wrong("login.py", "or now >= self.ends", "", PARTS),
     "logins may be tried without end": wrong(
-        "login.py", "if not over:", "if over or not over:", PARTS
+        "attempts.py", "if self._counts[prefix] >= most:", "if None:", TRIES
+    ),
+    "strangers keep others out": wrong(
+        "attempts.py", "bounds = [(origin.address, OF_ADDRESS)]",
+        "bounds = [(origin.address, OF_ADDRESS), (self._failed[0].origin.region, 200)]",
+        TRIES,
+    ),
+    "a crowd of strangers goes first": wrong(
+        "attempts.py", "first = min(self._waiting, key=_rank)",
+        "first = self._waiting[0]", TRIES,
+    ),
+    "any number of strangers is asked about": wrong(
+        "attempts.py", "self._free -= 1", "pass", TRIES
     ),
     "a login leads anywhere": wrong(
         "login.py", "return target if is_ours and", "return target if True or", PARTS
@@ -131,7 +146,17 @@ BUGS: Final = {
         FRAME,
     ),
     "a secret of an address is asked with": wrong(
-        "secret_names.py", "startswith(SECRET)", "startswith(' ')", HONEST
+        "app.py", "if bare is not None:", "if bare and None:", FILTERS
+    ),
+    "a login takes a secret of an address along": wrong(
+        "app.py", "respond.to_login(self.frame, bare or asked)",
+        "respond.to_login(self.frame, asked)", FILTERS,
+    ),
+    "a filter puts a secret into the address": wrong(
+        "filters.py", "if any(map(is_secret, given.values())):", "if None:", FILTERS
+    ),
+    "a name that nobody hashed is gone to": wrong(
+        "pages/find.py", "if is_secret(found):", "if None:", FILTERS
     ),
     "a provider need not name itself": wrong(
         "oidc_login.py", "get(NAMES_ITSELF) is True", "get(NAMES_ITSELF) is None", PARTS

@@ -11,8 +11,6 @@ from streams.console.api import ApiAnswer
 from streams.console.assets import assets
 from streams.console.page import Exported, PageRequest, Person, Streamed
 from streams.console.pages import (
-    audit,
-    credential,
     findings,
     inventory,
     now,
@@ -94,24 +92,6 @@ async def test_a_worker_that_began_late_does_not_say_nothing_was_ended(
     assert "since this worker follows the realm" in text
     for word in ("Nothing was revoked yet", "Nothing was ended yet"):
         assert word not in text
-
-
-@pytest.mark.parametrize(
-    ("kind", "name", "query"),
-    [
-        (findings.LIST, "", {"identifier": " Secret:hunter2"}),
-        (audit.KIND, "", {"identifier": "secret:hunter2"}),
-        (credential.KIND, "secret:hunter2", {}),
-    ],
-)
-async def test_a_secret_in_an_address_goes_no_further(
-    kind: Any, name: str, query: dict[str, str]
-) -> None:
-    """Nobody is asked with it, and no page makes more of it."""
-    nobody: Any = None
-    made = await kind.render(PageRequest(nobody, query, name, 0, PERSON))
-    assert made.status == 422
-    assert "hunter2" not in repr(made)
 
 
 async def saved(page: Any, *bodies: dict[str, Any], **query: str) -> list[str]:

@@ -15,8 +15,9 @@ from streams.console import csrf
 from streams.console.api import ApiAnswer, ApiProblem
 from streams.console.asked import Asked, read
 from streams.console.assets import FOLDER, assets
+from streams.console.attempts import FailedTry, LoginAttempts, LoginOrigin
 from streams.console.entry import Entry
-from streams.console.login import LoginAttempts, local, one_time_link
+from streams.console.login import local, one_time_link
 from streams.console.oidc_login import LoginFailedError, ProviderClient, ProviderLogin
 from streams.console.sessions import ConsoleSessions, Holder, SessionLimits
 from streams.console.templates import environment, rendered, url
@@ -315,7 +316,7 @@ def test_a_try_that_was_none_is_forgotten() -> None:
     for _ in range(30):
         assert attempts.wait("192.0.2.1") == 0
         attempts.forget(attempts.failed("192.0.2.1"))
-    attempts.forget((0, "192.0.2.1"))
+    attempts.forget(FailedTry(0, LoginOrigin.of("192.0.2.1")))
 
 
 async def test_strangers_crowd_no_login_out() -> None:

@@ -12,10 +12,11 @@ from streams.apps.builders.access import ConfigurationError, issuer_keys
 from streams.console.api import Api
 from streams.console.app import Console
 from streams.console.assets import assets
+from streams.console.attempts import LoginAttempts
 from streams.console.entry import Entry
 from streams.console.frame import Frame
 from streams.console.live import LiveHub
-from streams.console.login import LoginAttempts, OneTimeLink
+from streams.console.login import OneTimeLink
 from streams.console.oidc_login import ProviderClient, ProviderLogin
 from streams.console.pages.catalogue import KINDS
 from streams.console.sessions import ConsoleSessions, SessionLimits

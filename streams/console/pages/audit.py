@@ -10,7 +10,6 @@ import orjson
 from attrs import Factory, define
 
 from streams.console.page import ActResult, PageKind, Rendered, Streamed
-from streams.console.secret_names import SECRET_IN_URL, is_secret
 from streams.console.templates import url
 from streams.model.times import rfc3339
 from streams.process.aside import walked
@@ -95,9 +94,6 @@ class AuditPage:
 
     async def render(self, page: PageRequest) -> Rendered:
         """Show a check, or entries: the last ones, or those that are looked for."""
-        if is_secret(page.query.get("identifier", "")):
-            problem = {"problem": SECRET_IN_URL}
-            return Rendered("problem.html", problem, SECRET_IN_URL.status)
         given = {name: page.query[name] for name in FILTERS if page.query.get(name)}
         values: dict[str, Any] = {
             "given": dict.fromkeys(FILTERS, "") | given,
@@ -304,4 +300,5 @@ _PAGE: Final = AuditPage()
 KIND: Final = PageKind(
     path="/audit", title="Audit", nav=100, render=_PAGE.render,
     acts={"verify": _PAGE.verify}, exports={"lines": export},
+    filters=FILTERS,
 )  # fmt: skip

@@ -16,7 +16,6 @@ from streams.console.graph.rows import rows_of
 from streams.console.graph.states import state_of
 from streams.console.graph.svg import drawn, summary
 from streams.console.page import Exported, PageKind, Rendered
-from streams.console.secret_names import SECRET_IN_URL, is_secret
 from streams.console.templates import url
 from streams.console.text import visible
 from streams.model.findings import Severity
@@ -41,11 +40,6 @@ LOOKED: Final = 5000  # audit lines that are looked through, the latest ones
 
 async def render(page: PageRequest) -> Rendered:
     """Ask all about one node; each part stands for itself where another one fails."""
-    if is_secret(page.name):
-        values = {"problem": SECRET_IN_URL, "asked": ""}
-        return Rendered(
-            "find.html", values, SECRET_IN_URL.status, "Credential or agent"
-        )
     asked_at = page.query.get("at", "").strip()
     why, then, lineage, node = await asyncio.gather(
         page.api.get("why", page.name),
@@ -230,4 +224,5 @@ KIND: Final = PageKind(
     title="Credential or agent",
     render=render,
     exports={"svg": svg},
+    filters=("at", "expand", "limit"),
 )

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from streams.console.filters import SECRET_TYPED
 from streams.console.page import ActResult, PageKind, Rendered
+from streams.console.secret_names import as_named, is_secret
 from streams.console.templates import BASE, url
 
 if TYPE_CHECKING:
@@ -25,13 +27,16 @@ async def render(page: PageRequest) -> Rendered:
 
 async def find(page: PageRequest, form: Form) -> ActResult | Rendered:
     """Have the server name what was typed, and go to its page."""
-    text = form.get("identifier", "").strip()
+    text = as_named(form.get("identifier", ""))
     named = await page.api.post("names", body={"identifier": text})
     if named.problem is not None:
         # What was typed is not sent back: it may be a secret.
         values = {"problem": named.problem, "asked": ""}
         return Rendered(TEMPLATE, values, named.status)
     found = named.body["identifiers"][0]
+    if is_secret(found):
+        values = {"problem": SECRET_TYPED, "asked": ""}
+        return Rendered(TEMPLATE, values, SECRET_TYPED.status)
     return ActResult(url("/credentials", found).removeprefix(BASE))
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import frozen
 
 from streams.console.page import ActResult, Exported, PageKind, Rendered
-from streams.console.secret_names import SECRET_IN_URL, is_secret
 from streams.console.templates import below, url
 from streams.console.text import csv_file
 from streams.model.findings import FindingKind, Severity
@@ -68,10 +67,6 @@ def asked(page: PageRequest) -> dict[str, str]:
 
 async def render(page: PageRequest) -> Rendered:
     """List the findings that are looked for, the newest change first."""
-    if is_secret(page.query.get("identifier", "")):
-        return Rendered(
-            "problem.html", {"problem": SECRET_IN_URL}, SECRET_IN_URL.status
-        )
     before = page.query.get("before") or None
     answer, looked = await _looked(page, before)
     rows = answer.body.get("findings", [])
@@ -260,6 +255,7 @@ LIST: Final = PageKind(
     nav=20,
     render=render,
     exports={"csv": exported},
+    filters=("state", "severity", "kind", "authority", "identifier", "within"),
 )
 ONE: Final = PageKind(
     path="/findings/{name}",

@@ -75,5 +75,5 @@ async def remove(page: PageRequest, form: Mapping[str, str]) -> ActResult | Rend
 
 KIND: Final = PageKind(
     path="/guards", title="Guards", nav=60, render=render, acts={"remove": remove},
-    watches=True,
+    filters=("state", "text"), watches=True,
 )  # fmt: skip

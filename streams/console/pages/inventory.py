@@ -351,4 +351,5 @@ KIND: Final = PageKind(
     nav=50,
     render=render,
     exports={"csv": export},
+    filters=("list", *FILTERS),
 )

@@ -1,0 +1,59 @@
+"""Filter forms: posted, and shown at an address in which no secret stands.
+
+What a browser sends with GET is in its history and in the logs of proxies before
+anybody can look at it. So a filter is posted, looked at here, and the browser is sent
+to the address that holds it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from attrs import evolve
+
+from streams.console.api import ApiProblem
+from streams.console.page import ActResult, Rendered
+from streams.console.secret_names import as_named, is_secret
+from streams.console.templates import BASE, url
+
+if TYPE_CHECKING:
+    from streams.console.asked import Asked
+    from streams.console.page import Form, PageKind, PageRequest
+
+LOOK: Final = "look"  # the act of every filter form
+IDENTIFIER: Final = "identifier"  # the field whose secrets have a name
+_PATTERN: Final = frozenset("*?[")
+SECRET_TYPED: Final = ApiProblem(
+    "What you typed looks like a secret",
+    "Nobody was asked about it, and it stands in no address.",
+    "Go back and take it away. To look for one, type it as the identifier, or into the "
+    "page Credential or agent: there it is hashed.",
+    422,
+)
+
+
+async def looked(kind: PageKind, page: PageRequest, form: Form) -> ActResult | Rendered:
+    """Go to the page that a filter form asks for; a secret goes there by its hash."""
+    given = {name: form[name] for name in kind.filters if form.get(name, "").strip()}
+    text = as_named(given.get(IDENTIFIER, ""))
+    if is_secret(text) or (":" in text and not _PATTERN & {*text}):
+        # Which kinds hold secrets is set at the server.
+        named = await page.api.post("names", body={"identifier": text})
+        if named.problem is None:
+            given[IDENTIFIER] = named.body["identifiers"][0]
+        elif is_secret(text):
+            return Rendered("problem.html", {"problem": named.problem}, named.status)
+    if any(map(is_secret, given.values())):
+        return Rendered("problem.html", {"problem": SECRET_TYPED}, SECRET_TYPED.status)
+    names = [page.name] if "{name}" in kind.path else []
+    path = kind.path.replace("/{name}", "")
+    return ActResult(url(path, *names, **given).removeprefix(BASE))
+
+
+def without_secret(asked: Asked) -> Asked | None:
+    """Request without the secret that stands in its address; None: none does."""
+    if not any(map(is_secret, (asked.name, *asked.query.values()))):
+        return None
+    root = asked.target.removeprefix(BASE).lstrip("/").partition("/")[0]
+    where = f"{BASE}/{root.partition('?')[0]}".rstrip("/")
+    return evolve(asked, target=where, name="", query={})
