@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import Factory, define, field
 
-from agents_registry.facts import Cause, Edge, Effect, Lift, Node
+from agents_registry.facts import (
+    Cause,
+    Edge,
+    Effect,
+    Lift,
+    Node,
+    Withdraw,
+    fact_id,
+)
 from agents_registry.identifiers import VOCABULARY, Identifier
 from agents_registry.registry import Registry
 from streams.actuators.actuator import (
@@ -261,7 +269,17 @@ class World:
         """Accept a lift."""
         self.accept(Lift, target=target)
 
-    def accept(self, kind: type[Fact], **values: Any) -> None:
+    def withdraw(self, target: Identifier) -> None:
+        """Take back the last cause on something."""
+        cause = next(
+            each for each in reversed(self.accepted)
+            if isinstance(each, Cause) and each.target == target
+        )  # fmt: skip
+        taken = {"fact_id": fact_id(cause).hex(), "kind": Cause.NAME, "target": target}
+        self.accept(Withdraw, **taken)
+        self._ended.pop(target, None)
+
+    def accept(self, kind: type[Fact], /, **values: Any) -> None:
         """Make a fact durable."""
         now, self._number = self.clock(), self._number + 1
         given: dict[str, Any] = {"authority": "w", "version": now + self._number}

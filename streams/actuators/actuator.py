@@ -23,6 +23,7 @@ from streams.model.endings import EndStep as EndStep  # noqa: PLC0414
 from streams.model.endings import EndTarget as EndTarget  # noqa: PLC0414
 from streams.model.endings import NoWay as NoWay  # noqa: PLC0414
 from streams.model.endings import Probed as Probed  # noqa: PLC0414
+from streams.model.endings import RequestTurn as RequestTurn  # noqa: PLC0414
 from streams.model.endings import WantedEnd as WantedEnd  # noqa: PLC0414
 
 if TYPE_CHECKING:
@@ -89,6 +90,15 @@ class Actuator(ABC):
         """
         del step
         return None
+
+    def pace(self, turn: RequestTurn) -> bool:
+        """Have each request wait for its turn, also each page of a list.
+
+        Returns:
+            Whether it does; else a turn is waited for before each question and act.
+        """
+        del turn
+        return False
 
     def hear(self, answers: LateAnswers) -> None:  # noqa: B027 - many need none
         """Get what keeps the questions that are answered later."""

@@ -20,6 +20,7 @@ from streams.outbound.client import RequestLimits
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from streams.model.endings import RequestTurn
     from streams.outbound.client import HttpClient
 
     Sign = Callable[[str, str, Mapping[str, str], bytes], Mapping[str, str]]
@@ -107,6 +108,7 @@ class IssuerApi:
         headers: of each request.
         sign: gives headers that sign a request: of method, URL, headers and body.
         seconds: of one request.
+        turn: waited for before each request; None: nothing is.
     """
 
     client: HttpClient
@@ -114,6 +116,7 @@ class IssuerApi:
     headers: Mapping[str, str] = field(factory=dict, repr=False)
     sign: Sign | None = field(default=None, repr=False)
     seconds: float = 10.0
+    turn: RequestTurn | None = field(default=None, init=False)
 
     async def send(self, call: Call) -> HttpAnswer:
         """Make a call; its answer, whatever the status.
@@ -121,6 +124,8 @@ class IssuerApi:
         Raises:
             RequestError: there is none.
         """
+        if self.turn is not None:
+            await self.turn()
         sent = {"accept": JSON, **self.headers, **call.headers}
         body: bytes | None = None
         if call.json is not None:

@@ -31,7 +31,8 @@ class ActuatorSettings(Strict):
             operator approved; ``automatic``: needs an approval only for a cause that
             reaches more than `limit` identifiers at this issuer.
         limit: most identifiers of one cause at this issuer without an approval.
-        per_second: most requests in a second; fewer if the issuer asks to wait.
+        per_second: most requests to the issuer in a second, each page of a list too;
+            fewer if the issuer asks to wait.
         at_once: identifiers that are worked on at a time.
         timeout: seconds of one request.
         longest_wait: most seconds between two attempts.

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from agents_registry.identifiers import Identifier
     from streams.actuators.calls import IssuerApi
-    from streams.model.endings import EndTarget
+    from streams.model.endings import EndTarget, RequestTurn
     from streams.outbound.answers import HttpAnswer
 
 
@@ -92,6 +92,20 @@ class Way(ABC):
             target: that is to end.
             found: what the look before the act found.
         """
+
+    def kept(self, target: EndTarget, found: Mapping[str, Any]) -> str:
+        """Return what a later look needs to finish the calls; no secret.
+
+        Raises:
+            RequestError: it is too much to be stored.
+        """
+        del target, found
+        return ""
+
+    def untouched(self, target: EndTarget, found: Mapping[str, Any]) -> bool:
+        """Whether a look found nothing made of an act that was begun."""
+        del target, found
+        return False
 
     async def children(
         self, api: IssuerApi, target: EndTarget
@@ -185,6 +199,12 @@ class WayActuator(Actuator):
         """How each kind is ended there."""
         return {kind: way.ending for kind, way in self.ways.items()}
 
+    def pace(self, turn: RequestTurn) -> bool:
+        """Have each request wait, of whichever API."""
+        for api in (self.api, *self.others):
+            api.turn = turn
+        return True
+
     async def plan(self, target: EndTarget) -> EndStep | NoWay:
         """Look at it, and say which calls would follow."""
         way = self.ways[target.identifier.kind]
@@ -196,7 +216,8 @@ class WayActuator(Actuator):
         done = seen.alive is _aim(target)
         calls = () if done else tuple(way.calls(target, seen.found))
         text = ", then ".join(dict.fromkeys(call.name for call in calls))
-        return EndStep(target, text or "nothing: it is done already", calls)
+        kept = way.kept(target, seen.found) if calls else target.kept
+        return EndStep(target, text or "nothing: it is done already", calls, kept)
 
     async def act(self, step: EndStep) -> ActAnswer:
         """Make the calls of a step; the first that is not taken ends them."""
@@ -224,7 +245,8 @@ class WayActuator(Actuator):
         """Look at it again."""
         way = self.ways[target.identifier.kind]
         seen = await way.look(self.api, target)
-        return Probed(seen.alive, seen.reason)
+        untouched = way.untouched(target, seen.found)
+        return Probed(seen.alive, seen.reason, untouched=untouched)
 
     async def children(self, target: EndTarget) -> AsyncIterator[Identifier]:
         """Yield what the issuer says hangs on it."""

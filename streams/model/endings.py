@@ -6,13 +6,18 @@ by them what comes next.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attrs import field, frozen
 
 if TYPE_CHECKING:
     from agents_registry.identifiers import Identifier
+
+
+# Waits until another request to an issuer is within its limits.
+RequestTurn: TypeAlias = Callable[[], Awaitable[None]]
 
 
 class WantedEnd(Enum):
@@ -79,6 +84,7 @@ class EndTarget:
         requires: what it requires, by the names that are known here; only where its
             `Ending` is ``placed``.
         seen: an act on it was begun, so it was found there before.
+        kept: of an act that was begun: what is needed to finish it, see `EndStep.kept`.
     """
 
     identifier: Identifier
@@ -88,6 +94,7 @@ class EndTarget:
     above: tuple[EndTarget, ...] = ()
     requires: tuple[Identifier, ...] = ()
     seen: bool = False
+    kept: str = ""
 
 
 @frozen
@@ -98,11 +105,15 @@ class EndStep:
         act: what will be done, for people and the audit chain; no secret.
         data: what the actuator needs for it, in memory alone: it is never stored or
             logged.
+        kept: what a later look needs to finish the act, where only a part of it is
+            made; it is stored before the act, so it holds no secret. Empty: the act
+            can be repeated as a whole.
     """
 
     target: EndTarget
     act: str
     data: Any = field(default=None, repr=False)
+    kept: str = field(default="", repr=False)
 
 
 @frozen
@@ -139,6 +150,8 @@ class Probed:
         known_by: DEAD holds only if one of these, which were found there, has been
             known here for as long as the target: else its name may be one of another
             place.
+        untouched: nothing of an act that was begun is made, so nothing is to be
+            finished.
     """
 
     found: Alive
@@ -147,3 +160,4 @@ class Probed:
     answered: bool = True
     later: float | None = None
     known_by: frozenset[Identifier] | None = field(default=None, repr=False)
+    untouched: bool = False

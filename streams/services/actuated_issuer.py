@@ -7,6 +7,7 @@ and only the name of the error is told, since its text may quote what was sent.
 from __future__ import annotations
 
 import asyncio
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import structlog
@@ -14,13 +15,13 @@ from attrs import define, field
 
 from streams.model.endings import ActAnswer, Alive, NoWay, Probed
 from streams.model.times import SECOND
-from streams.outbound.answers import RequestError
+from streams.outbound.answers import OK, RequestError
 from streams.outbound.waits import LONGEST_WAIT, waiting
 from streams.stages.ending.progress import Patience
 from streams.stages.ingest.quota import Bucket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from agents_registry.identifiers import Identifier
     from streams.actuators.actuator import Actuator
@@ -36,7 +37,25 @@ LIMITED_TRIES: Final = 5
 SLOWEST: Final = 0.1  # requests a second
 FASTER: Final = 1.02
 
+NOT_ON: Final = "the rest of the act was left: its cause does not stand any more"
+
 log = structlog.get_logger()
+
+
+@define(eq=False)
+class ActTurns:
+    """Turns of the requests of one act.
+
+    Attributes:
+        still: whether a standing cause still reaches what is acted on.
+        first: the turn of the first request was waited for before the act began.
+    """
+
+    still: Callable[[], Awaitable[bool]]
+    first: bool = True
+
+
+_ACT: ContextVar[ActTurns | None] = ContextVar("act", default=None)
 
 
 @define(eq=False)
@@ -58,6 +77,7 @@ class ActuatedIssuer:
     paused: int = field(default=0, init=False)
     patience: Patience = field(init=False)
     _bucket: Bucket = field(init=False)
+    _paced: bool = field(init=False)
 
     @patience.default
     def _patience(self) -> Patience:
@@ -66,6 +86,10 @@ class ActuatedIssuer:
     @_bucket.default
     def _filled(self) -> Bucket:
         return Bucket(self.settings.per_second, 1.0)
+
+    @_paced.default
+    def _is_paced(self) -> bool:
+        return self.actuator.pace(self.request_turn)
 
     def ending(self, identifier: Identifier) -> Ending | None:
         """How it ends an identifier; None: it is another's, or there is no way."""
@@ -80,7 +104,25 @@ class ActuatedIssuer:
         """Wait until another request is within its limits."""
         while wait := self._wait():  # noqa: ASYNC110 - a time, no event
             await asyncio.sleep(wait)
-        self._bucket.take(1.0, self.clock() / SECOND)
+        bucket = self._bucket
+        bucket.take(1.0, self.clock() / SECOND)
+        bucket.rate = min(self.settings.per_second, bucket.rate * FASTER)
+
+    async def request_turn(self) -> None:
+        """Wait until a request of a question or of an act is within the limits.
+
+        Raises:
+            RequestError: it is one of an act that had to wait, and its cause does not
+                stand any more.
+        """
+        act = _ACT.get()
+        if act is not None and act.first:
+            act.first = False
+            return
+        waits = self._wait() > 0
+        await self.turn()
+        if act is not None and waits and not await act.still():
+            raise RequestError("stopped", NOT_ON, status=OK)
 
     def _wait(self) -> float:
         now = self.clock()
@@ -91,9 +133,21 @@ class ActuatedIssuer:
         """Plan the act; what a probe would say where there is no answer."""
         return await self._read(lambda: self.actuator.plan(target))
 
-    async def act(self, step: EndStep) -> ActAnswer:
-        """Make the act; whoever does it waited for its `turn`."""
-        found = await self._asked(self.actuator.act(step))
+    async def act(
+        self, step: EndStep, still: Callable[[], Awaitable[bool]]
+    ) -> ActAnswer:
+        """Make the act; whoever does it waited for its `turn`.
+
+        Args:
+            step: that was planned.
+            still: whether a standing cause still reaches its target; asked before the
+                further requests that have to wait.
+        """
+        token = _ACT.set(ActTurns(still))
+        try:
+            found = await self._asked(self.actuator.act(step))
+        finally:
+            _ACT.reset(token)
         if isinstance(found, Probed):
             found = ActAnswer(
                 done=False, said=found.reason, retry_after=found.retry_after
@@ -125,7 +179,8 @@ class ActuatedIssuer:
     async def _read(self, ask: Callable[[], Coroutine[Any, Any, T]]) -> T | Probed:
         """Ask, and again where only a limit is in the way."""
         for left in reversed(range(LIMITED_TRIES)):
-            await self.turn()
+            if not self._paced:
+                await self.turn()
             found = await self._asked(ask())
             asked = found.retry_after if isinstance(found, Probed) else None
             self._pace(asked)
@@ -153,12 +208,11 @@ class ActuatedIssuer:
         return Probed(Alive.UNKNOWN, str(error), asked, answered)
 
     def _pace(self, asked: float | None) -> None:
-        """Ask more seldom where the issuer asks to wait, and more often otherwise."""
-        bucket, most = self._bucket, self.settings.per_second
+        """Ask more seldom where the issuer asks to wait; each turn makes up for it."""
         if asked is None:
-            bucket.rate = min(most, bucket.rate * FASTER)
-        else:
-            bucket.rate = max(bucket.rate / 2, min(most, SLOWEST))
-            self.paused = max(
-                self.paused, self.clock() + int(min(asked, LONGEST_WAIT) * SECOND)
-            )
+            return
+        bucket, most = self._bucket, self.settings.per_second
+        bucket.rate = max(bucket.rate / 2, min(most, SLOWEST))
+        self.paused = max(
+            self.paused, self.clock() + int(min(asked, LONGEST_WAIT) * SECOND)
+        )

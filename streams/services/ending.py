@@ -34,6 +34,7 @@ from streams.stages.ending.progress import (
     held,
     no_more_condemned,
     no_way,
+    retried,
 )
 from streams.stages.ending.queue import EndingQueue
 
@@ -311,7 +312,7 @@ class EndingRounds:
         async for item in self._all():
             if item.state is EndingState.FAILED:
                 if item.changed < self._records.retried(item.actuator):
-                    yield item, _anew(item, now)
+                    yield item, retried(item, now)
             elif item.state is EndingState.WAITING:
                 issuer = self.issuers[item.actuator]
                 causes = [each for each in item.causes if each in standing]
@@ -334,15 +335,3 @@ def _is_planned(item: EndingItem, cause: str) -> bool:
     if item.state in (EndingState.STOPPED, EndingState.RESTORED):
         return False
     return cause in item.causes or (item.is_for_good and cause in item.behind)
-
-
-def _anew(item: EndingItem, now: int) -> EndingItem:
-    return evolve(
-        item,
-        state=EndingState.PENDING,
-        due=now,
-        changed=now,
-        attempts=0,
-        denied=0,
-        reason="",
-    )

@@ -149,6 +149,7 @@ class IssuerWork:
         if checked is not item or ending is None:
             return checked if ending else progress.no_way(item, "", self._clock())
         probed = await self._probed(await self._target(item, ending))
+        item = progress.with_kept(item, probed)
         if progress.reached(item, probed) or probed.found is Alive.UNKNOWN:
             return await self._after(item, probed, ending)
         patience = self._issuer.patience
@@ -169,18 +170,23 @@ class IssuerWork:
         if isinstance(step, Probed):
             return progress.unknown(item, step, patience, self._clock())
         await issuer.turn()
-        begun = progress.began(item, step.act, self._clock())
+        begun = progress.began(item, step.act, self._clock(), step.kept)
         await self._records.begin(begun)
         self._queue.hold(begun)
         checked = await self._condemned(begun)
         if checked is not begun:  # it was lifted while the act was prepared
             return await self._condemned(progress.not_acted(begun, item))
+
+        async def still() -> bool:
+            return await self._condemned(begun) is begun
+
         failpoint("actuator.before_act")
-        acted = await issuer.act(step)
+        acted = await issuer.act(step, still)
         failpoint("actuator.acted")
         self.acts += 1
         probed = await self._probed(target)
         now, begun = self._clock(), evolve(begun, done=acted.done)
+        begun = progress.with_kept(begun, probed)
         if progress.reached(begun, probed):
             return await self._after(begun, probed, ending)
         if not acted.done:

@@ -27,10 +27,16 @@ PROGRESS: Final = "streams/stages/ending/progress.py"
 ROUNDS: Final = "streams/services/ending.py"
 ITEMS: Final = "streams/stages/ending/items.py"
 QUEUE: Final = "streams/stages/ending/queue.py"
+ISSUER: Final = "streams/services/actuated_issuer.py"
+CALLS: Final = "streams/actuators/calls.py"
 TESTS: Final = "tests/unit/test_ending_rounds.py"
+ANEW: Final = "tests/unit/test_ending_anew.py"
+FINISHED: Final = "tests/unit/test_ending_finished.py"
+PACE: Final = "tests/unit/test_issuer_pace.py"
 COPIED: Final = (
     *PRODUCT, "conformance", "pyproject.toml", "rescind_guard", "tests/__init__.py",
     "tests/conftest.py", "tests/ending_world.py", "tests/virtual.py", "tests/unit",
+    "tests/issuers",
 )  # fmt: skip
 BUGS: Final = {
     "the status of an act decides": Change(
@@ -90,7 +96,32 @@ BUGS: Final = {
         PROGRESS, "if probed.retry_after is not None:", "if probed.retry_after == -1:"
     ),
 }
-CHANGES: Final = list(BUGS.values())
+OTHERS: Final = {
+    "an end of long ago proves what is condemned today": (
+        Change(PROGRESS, "return asked_anew(after, now) if old and",
+               "return after if old and"), ANEW
+    ),
+    "what is needed to finish an act is forgotten": (
+        Change(WORK, "self._clock(), step.kept)", "self._clock())"), FINISHED
+    ),
+    "what was refused is put back once somebody else deletes it": (
+        Change(PROGRESS, 'kept="") if probed.untouched and', 'kept="") if () and'),
+        FINISHED,
+    ),
+    "what was deleted is not put back after a lift": (
+        Change(PROGRESS, "if item.kept and found is None:", "if item.kept and found:"),
+        FINISHED,
+    ),
+    "the rest of an act is made after a lift": (
+        Change(ISSUER, "and waits and not await act.still():",
+               "and waits and act.first:"), PACE
+    ),
+    "a look counts as one request": (
+        Change(CALLS, "        if self.turn is not None:",
+               "        if self.turn and call.json:"), PACE
+    ),
+}  # fmt: skip
+CHANGES: Final = [*BUGS.values(), *(change for change, _ in OTHERS.values())]
 
 
 @pytest.fixture
@@ -111,3 +142,12 @@ def test_a_planted_bug_is_caught(copy: Path, name: str) -> None:
     plant(copy, BUGS[name])
 
     assert caught(run_tests(copy, TESTS, "-x"))
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_bug_is_caught_by_its_own_stories(copy: Path, name: str) -> None:
+    """Of another file, so that not all stories run for each."""
+    change, test = OTHERS[name]
+    plant(copy, change)
+
+    assert caught(run_tests(copy, test, "-x"))

@@ -57,8 +57,8 @@ BUGS: Final = {
                "        try:"), ALL
     ),
     "a probe believes what the act answered": Wrong(
-        Change(f"{ROOM}/ways.py", "        return Probed(seen.alive, seen.reason)",
-               "        return Probed(Alive.DEAD, seen.reason)"), ALL
+        Change(f"{ROOM}/ways.py", "return Probed(seen.alive, seen.reason,",
+               "return Probed(Alive.DEAD, seen.reason,"), ALL
     ),
     "a plan acts on what is done": Wrong(
         Change(f"{ROOM}/ways.py", "calls = () if done else", "calls = () if () else"),
@@ -88,8 +88,18 @@ BUGS: Final = {
     ),
     "a session of another realm is dead": Wrong(
         Change(f"{ROOM}/keycloak/ways.py",
-               "here = target.seen or await self.realm.has(api, target.requires)",
-               "here = await self.realm.has(api, target.requires) or 1"), PROOFS
+               "here = target.seen or await self.realm.has(api, names)",
+               "here = await self.realm.has(api, names) or 1"), PROOFS
+    ),
+    "a user that the realm does not have is dead": Wrong(
+        Change(f"{ROOM}/keycloak/ways.py",
+               "return await self.gone(api, target, NO_USER)", "return dead(NO_USER)"),
+        PROOFS,
+    ),
+    "a part that no client of the realm has is dead": Wrong(
+        Change(f"{ROOM}/keycloak/ways.py",
+               "return await self.gone(api, target, NO_PART)", "return dead(NO_PART)"),
+        PROOFS,
     ),
     "a user that a proxy does not know is dead": Wrong(
         Change(f"{ROOM}/litellm/ways.py",

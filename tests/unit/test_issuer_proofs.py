@@ -164,6 +164,62 @@ async def test_a_session_that_no_list_has_is_dead_only_if_it_was_of_this_realm(
     assert (await actuator.probe(evolve(target, seen=True))).found is Alive.DEAD
 
 
+USERS: list[tuple[str, Alive]] = [
+    (f"keycloak.realm:{REALM_ID}", Alive.DEAD),
+    ("jwt.sub:https://idp.example/realms/main|gone", Alive.DEAD),
+    ("agent.id:planner", Alive.UNKNOWN),
+    ("", Alive.UNKNOWN),
+    ("keycloak.realm:another", Alive.ALIVE),
+    ("jwt.sub:https://idp.example/realms/other|gone", Alive.ALIVE),
+]
+
+
+@pytest.mark.parametrize(("beside", "found"), USERS)
+async def test_a_user_that_the_realm_does_not_have_is_dead_only_if_it_was_of_it(
+    beside: str, found: Alive
+) -> None:
+    """What it requires tells that, or another name of it; its id does not."""
+    actuator, issuer = CASES["keycloak keycloak.user"].made()
+    beside_it = (Identifier.parse(beside),) if beside else ()
+    gone = EndTarget(Identifier("keycloak.user", "gone"))
+    for target in (evolve(gone, requires=beside_it), evolve(gone, names=beside_it)):
+        assert (await actuator.probe(target)).found is found
+        proven = found is not Alive.UNKNOWN
+        with nullcontext() if proven else pytest.raises(RequestError):
+            planned = await actuator.plan(target)
+            assert isinstance(planned, EndStep) is (found is Alive.DEAD)
+    assert issuer.acts() == []
+    assert (await actuator.probe(evolve(gone, seen=True))).found is Alive.DEAD
+    token = Identifier("jwt.sub", "https://idp.example/realms/main|gone")
+    assert (await actuator.probe(EndTarget(token))).found is Alive.DEAD
+    bare = EndTarget(Identifier("jwt.sub", "gone"))
+    assert (await actuator.probe(bare)).found is Alive.UNKNOWN
+
+
+PARTS: list[tuple[str, Alive]] = [
+    (f"keycloak.client:{REALM_ID}|batch", Alive.DEAD),
+    ("session.id:s", Alive.DEAD),
+    ("session.id:elsewhere", Alive.UNKNOWN),
+    ("", Alive.UNKNOWN),
+    ("keycloak.client:another|batch", Alive.ALIVE),
+]
+
+
+@pytest.mark.parametrize("client", ["batch", "gone"])
+@pytest.mark.parametrize(("above", "found"), PARTS)
+async def test_a_part_of_a_session_is_dead_only_if_it_was_of_this_realm(
+    above: str, found: Alive, client: str
+) -> None:
+    """Another realm may have a client of the same id."""
+    actuator, _ = CASES["keycloak session.id"].made()
+    requires = (Identifier.parse(above),) if above else ()
+    name = Identifier("keycloak.client_session", f"elsewhere|{client}")
+
+    target = EndTarget(name, requires=requires)
+
+    assert (await actuator.probe(target)).found is found
+
+
 async def test_an_issuer_that_is_given_tells_two_realms_of_one_name_apart() -> None:
     """Another Keycloak may have a realm of the same name."""
     case = CASES["keycloak jwt.sub"]

@@ -195,13 +195,13 @@ async def test_a_consent_from_after_the_cause_stands() -> None:
 async def test_a_part_of_a_session_has_no_way() -> None:
     """It is dead with its session."""
     actuator, issuer = made("keycloak session.id", FakeKeycloak)
-    target = named("keycloak.client_session:s|batch")
+    client = Identifier("keycloak.client", f"{REALM_ID}|batch")
+    target = named("keycloak.client_session:s|batch", requires=(client,))
     assert isinstance(await actuator.plan(target), NoWay)
     await acted(actuator, named("session.id:s"))
     assert (await actuator.probe(target)).found is Alive.DEAD
-    assert (await actuator.probe(named("keycloak.client_session:s|x"))).found is (
-        Alive.DEAD
-    )
+    gone = named("keycloak.client_session:s|x", requires=(client,))
+    assert (await actuator.probe(gone)).found is (Alive.DEAD)
     assert issuer.sessions == []
 
 
@@ -235,6 +235,82 @@ async def test_a_service_account_is_made_anew_as_it_was() -> None:
     assert found["metadata"]["annotations"] == {"a": "b", REPLACES: "u-1"}
     assert found["automountServiceAccountToken"] is False
     assert "secrets" not in found
+
+
+async def test_what_was_deleted_and_not_made_anew_is_finished() -> None:
+    """By what was stored before; the secret that a token was in is not in it."""
+    name = "kubernetes k8s.service_account up to a time"
+    actuator, issuer = made(name, FakeKubernetes)
+    target = CASES[name].target
+    step = await actuator.plan(target)
+    assert isinstance(step, EndStep)
+    del issuer.objects[ACCOUNT]
+    half = evolve(target, kept=step.kept)
+    issuer.now += 60 * SECOND
+    assert (await actuator.probe(half)).found is Alive.ALIVE
+
+    again = await acted(actuator, half)
+
+    assert again.kept == step.kept
+    assert issuer.acts() == [f"POST {SPACE}/serviceaccounts"]
+    assert issuer.objects[ACCOUNT]["metadata"]["annotations"][REPLACES] == "u-1"
+    issuer.now += 12 * SECOND
+    assert (await actuator.probe(half)).found is Alive.DEAD
+
+
+async def test_a_lift_makes_anew_what_was_deleted_for_that() -> None:
+    """And leaves alone what is there."""
+    name = "kubernetes k8s.service_account up to a time"
+    actuator, issuer = made(name, FakeKubernetes)
+    step = await actuator.plan(CASES[name].target)
+    assert isinstance(step, EndStep)
+    back = evolve(
+        CASES[name].target, not_before=None, kept=step.kept, wanted=WantedEnd.RESTORED
+    )
+    assert (await actuator.probe(back)).found is Alive.ALIVE
+    del issuer.objects[ACCOUNT]
+    assert (await actuator.probe(back)).found is Alive.DEAD
+    await acted(actuator, back)
+    assert (await actuator.probe(back)).found is Alive.ALIVE
+
+
+async def test_a_revoke_makes_nothing_anew() -> None:
+    """What is to end for good, and is gone, is dead."""
+    name = "kubernetes k8s.service_account up to a time"
+    actuator, issuer = made(name, FakeKubernetes)
+    step = await actuator.plan(CASES[name].target)
+    assert isinstance(step, EndStep)
+    del issuer.objects[ACCOUNT]
+    target = evolve(CASES[name].target, not_before=None, kept=step.kept)
+    await actuator.probe(target)
+    issuer.now += 12 * SECOND
+    assert (await actuator.probe(target)).found is Alive.DEAD
+
+
+async def test_nothing_is_finished_of_an_act_that_did_nothing() -> None:
+    """Unless the account is being deleted; another of its name says nothing."""
+    name = "kubernetes k8s.service_account up to a time"
+    actuator, issuer = made(name, FakeKubernetes)
+    step = await actuator.plan(CASES[name].target)
+    assert isinstance(step, EndStep)
+    target = evolve(CASES[name].target, kept=step.kept)
+    assert (await actuator.probe(target)).untouched
+    assert not (await actuator.probe(CASES[name].target)).untouched
+    metadata = issuer.objects[ACCOUNT]["metadata"]
+    metadata["deletionTimestamp"] = "2026-11-30T00:00:00Z"
+    assert not (await actuator.probe(target)).untouched
+    del metadata["deletionTimestamp"]
+    metadata["uid"] = "another"
+    assert not (await actuator.probe(target)).untouched
+
+
+async def test_an_account_too_large_to_be_stored_is_not_deleted() -> None:
+    """It could not be made anew after a crash."""
+    name = "kubernetes k8s.service_account up to a time"
+    actuator, issuer = made(name, FakeKubernetes)
+    issuer.objects[ACCOUNT]["metadata"]["annotations"] = {"a": "b" * (64 << 10)}
+    with pytest.raises(RequestError, match="by hand"):
+        await actuator.plan(CASES[name].target)
 
 
 async def test_its_successor_in_the_same_second_is_another_one() -> None:

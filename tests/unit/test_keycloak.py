@@ -483,6 +483,25 @@ def test_the_servers_log_tells_the_same(line: str) -> None:
     )  # fmt: skip
 
 
+def test_what_is_gone_hangs_on_what_tells_its_realm() -> None:
+    """The ids of users and of parts of sessions do not; nobody can be asked later."""
+    found = read(
+        admin_event("DELETE", "USER", "users/u-1"),
+        user_event("DELETE_ACCOUNT"),
+        user_event("REVOKE_GRANT", refresh_token_id="t-1"),
+    )
+    assert [
+        ("keycloak.user:u-1", REALM_NAME),
+        ("keycloak.user:u-1", REALM_NAME),
+        ("keycloak.client_session:s-1|app", CLIENT),
+    ] == [
+        (str(tie.child), str(tie.parent))
+        for each in found
+        if isinstance(each, Lifecycle)
+        for tie in each.ties
+    ]
+
+
 def test_admin_events_in_the_log_and_its_other_lines() -> None:
     """What is no event is passed over; a failed one changes nothing."""
     start = "2026-03-02 09:00:00,123 INFO [org.keycloak.events] (x) "

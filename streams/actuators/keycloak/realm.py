@@ -19,6 +19,7 @@ PAGE: Final = 100
 MOST: Final = 20_000  # sessions of one client that are looked through
 REALM: Final = "keycloak.realm"
 USER: Final = "keycloak.user"
+SESSION: Final = "session.id"
 CLIENT: Final = "keycloak.client"
 CLIENT_UUID: Final = "keycloak.client_uuid"
 
@@ -67,7 +68,7 @@ class KeycloakRealm:
                 here = self.issues(name)
             elif name.kind in (REALM, CLIENT, CLIENT_UUID):
                 here = name.value.partition("|")[0] == await self._own_id(api)
-            elif name.kind == USER and await self.user(api, name.value) is not None:
+            elif await self._knows(api, name):
                 here = True
             else:
                 continue
@@ -75,6 +76,16 @@ class KeycloakRealm:
                 return True
             told = False
         return told
+
+    async def _knows(self, api: IssuerApi, name: Identifier) -> bool:
+        """Whether the realm has a user, or a session, of a name without a realm."""
+        if name.kind == USER:
+            return await self.user(api, name.value) is not None
+        for offline in (False, True) if name.kind == SESSION else ():
+            async for one in self.sessions(api, offline=offline):
+                if one.get("id") == name.value:
+                    return True
+        return False
 
     async def check(self, api: IssuerApi, realm_id: str) -> None:
         """Make sure that a name is of this realm.

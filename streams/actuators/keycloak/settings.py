@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from pydantic import Field
+
 from streams.actuators.calls import IssuerApi, path
-from streams.actuators.keycloak.realm import CLIENT, CLIENT_UUID, USER, KeycloakRealm
+from streams.actuators.keycloak.realm import (
+    CLIENT,
+    CLIENT_UUID,
+    SESSION,
+    USER,
+    KeycloakRealm,
+)
 from streams.actuators.keycloak.ways import (
     BY_ITSELF,
     CLIENT_SESSION,
     EXCHANGE,
     GRANT,
-    SESSION,
     SUB,
     SUBJECT_TOKEN,
     TOKEN,
@@ -50,6 +57,7 @@ class KeycloakActuator(ServerSettings):
 
     vendor: Literal["keycloak"]
     realm: str
+    per_second: float = Field(default=100.0, gt=0)  # one for each client's sessions
     client_id: str
     client_secret: SharedSecret
     client_realm: str = ""

@@ -2,8 +2,9 @@
 
 Rules:
 
-- A session is deleted. It is dead once no list of sessions has it, online or offline,
-  and if it was one of this realm: what it requires tells that, its id does not.
+- A session is deleted. It is dead once no list of sessions has it, online or offline.
+- What the realm does not have is dead if it was one of this realm. The ids of users and
+  sessions do not tell that: what they require does, or another name.
 - A user is disabled, and enabled again after a lift. What ends it for good logs it out
   too; what ends all that is older logs it out alone, which sets its not-before.
 - A client is disabled, or gets a not-before. A suspend notes at the client which of the
@@ -26,7 +27,7 @@ from urllib.parse import quote
 
 from agents_registry.identifiers import Identifier
 from streams.actuators.calls import Call
-from streams.actuators.keycloak.realm import CLIENT, CLIENT_UUID
+from streams.actuators.keycloak.realm import CLIENT, CLIENT_UUID, SESSION
 from streams.actuators.ways import Look, Way, alive, dead, never, unknown
 from streams.model.endings import Alive, Ending, WantedEnd
 from streams.model.times import SECOND
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from streams.actuators.keycloak.realm import KeycloakRealm
     from streams.model.endings import EndTarget
 
-SESSION: Final = "session.id"
 TOKEN: Final = "jwt.jti"  # noqa: S105 - a kind
 BY_ITSELF: Final = (
     "Keycloak's admin API ends no token; end its session, its user or its client"
@@ -52,10 +52,11 @@ EXCHANGED: Final = (
 CLIENT_SESSION: Final = "keycloak.client_session"
 GRANT: Final = "keycloak.grant"
 ELSEWHERE: Final = "its name is of another realm"
-UNPLACED: Final = (
-    "no list of sessions has it, and nothing that it requires tells that it was one of "
-    "this realm"
-)
+NO_SESSION: Final = "no list of sessions has it"
+NO_USER: Final = "the realm has no such user"
+NO_CLIENT: Final = "the realm has no such client"
+NO_PART: Final = "the client has no part of such a session"
+UNPLACED: Final = "{}, and nothing that it requires tells that it was one of this realm"
 DISABLED: Final = "rescind.disabled"  # attribute of a client: what we disabled of it
 RESTORED: Final = "restored"
 PART: Final = (
@@ -78,6 +79,14 @@ class KeycloakWay(Way):
     def __init__(self, realm: KeycloakRealm) -> None:
         self.realm = realm
 
+    async def gone(self, api: IssuerApi, target: EndTarget, reason: str) -> Look:
+        """Look whether what the realm does not have was ever one of it."""
+        names = (target.identifier, *target.names, *target.requires)
+        here = target.seen or await self.realm.has(api, names)
+        if here:
+            return dead(reason)
+        return never(ELSEWHERE) if here is False else unknown(UNPLACED.format(reason))
+
 
 class KeycloakSessionWay(KeycloakWay):
     """A session, online or offline."""
@@ -92,15 +101,8 @@ class KeycloakSessionWay(KeycloakWay):
             if await _has(sessions, target.identifier.value):
                 found[place] = True
         if not found:
-            return await self._gone(api, target)
+            return await self.gone(api, target, NO_SESSION)
         return alive(f"it is {' and '.join(found)}", **found)
-
-    async def _gone(self, api: IssuerApi, target: EndTarget) -> Look:
-        """Look whether it was one of this realm: its id does not tell."""
-        here = target.seen or await self.realm.has(api, target.requires)
-        if here:
-            return dead("no list of sessions has it")
-        return unknown(UNPLACED) if here is None else never(ELSEWHERE)
 
     def calls(self, target: EndTarget, found: Mapping[str, Any]) -> Iterable[Call]:
         """Delete it where it was seen."""
@@ -122,8 +124,9 @@ class KeycloakUserWay(KeycloakWay):
     """A user, also the one of a service account."""
 
     ending: ClassVar[Ending] = Ending(
-        "disable the user and log it out", mints=True, suspends=True, dated=True
-    )
+        "disable the user and log it out",
+        mints=True, suspends=True, dated=True, placed=True,
+    )  # fmt: skip
 
     async def look(self, api: IssuerApi, target: EndTarget) -> Look:
         """Read whether it is enabled, its not-before and its sessions."""
@@ -131,7 +134,7 @@ class KeycloakUserWay(KeycloakWay):
             return never(ELSEWHERE)
         found = await self.realm.user(api, user_of(target.identifier))
         if found is None:
-            return dead("the realm has no such user")
+            return await self.gone(api, target, NO_USER)
         if found.get("enabled") is False:
             return dead("the user is disabled")
         if target.not_before is None:
@@ -188,7 +191,7 @@ class KeycloakClientWay(KeycloakWay):
         """Read whether it is enabled, its not-before, and its service account's."""
         found = await self.realm.client(api, target.identifier)
         if found is None:
-            return dead("the realm has no such client")
+            return dead(NO_CLIENT)
         uuid, since = str(found.get("id")), target.not_before
         account = await self.account(api, found)
         user = str(account.get("id")) if account else ""
@@ -321,7 +324,7 @@ class KeycloakGrantWay(KeycloakWay):
         client_id, _, user = rest.rpartition("|")
         await self.realm.check(api, realm_id)
         if await self.realm.user(api, user) is None:
-            return dead("the realm has no such user")
+            return dead(NO_USER)
         below = self.realm.path("users", user, "consents")
         until = _until(target)
         for one in await api.objects(Call("list its consents", "GET", below)):
@@ -346,19 +349,21 @@ class KeycloakGrantWay(KeycloakWay):
 class KeycloakPartWay(KeycloakWay):
     """A client's part of a session: it can be looked at, and not ended alone."""
 
-    ending: ClassVar[Ending] = Ending("it ends with its session", dated=True)
+    ending: ClassVar[Ending] = Ending(
+        "it ends with its session", dated=True, placed=True
+    )
 
     async def look(self, api: IssuerApi, target: EndTarget) -> Look:
         """Look for the session among those of the client."""
         session, _, client_id = target.identifier.value.partition("|")
         client = await self.realm.client_named(api, client_id)
         if client is None:
-            return dead("the realm has no such client")
+            return await self.gone(api, target, NO_CLIENT)
         for offline in (False, True):
             own = self.realm.client_sessions(api, str(client["id"]), offline=offline)
             if await _has(own, session):
                 return never(PART)
-        return dead("the client has no part of such a session")
+        return await self.gone(api, target, NO_PART)
 
     def calls(self, target: EndTarget, found: Mapping[str, Any]) -> Iterable[Call]:
         """Return none."""

@@ -6,7 +6,8 @@ Rules:
   Where that is deleted and made anew under its name, older tokens are dead and the name
   lives on: that is the end of what was issued up to a time.
 - A service account is deleted by its UID, and made anew with its labels, annotations
-  and pull secrets where its name is to live on.
+  and pull secrets where its name is to live on. These are stored before it is deleted,
+  so that a restart makes it anew.
 - A token secret and a pod are deleted by their UID. Of them the metadata alone is asked
   for, so no secret comes here.
 - A token itself cannot be ended: it is dead with its pod, its secret or its account, if
@@ -22,12 +23,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+import orjson
 from attrs import define, field
 
 from streams.actuators.calls import Call, object_of, path
-from streams.actuators.ways import Way, alive, dead, never
-from streams.model.endings import Ending
+from streams.actuators.ways import Look, Way, alive, dead, never
+from streams.model.endings import Alive, Ending, WantedEnd
 from streams.model.times import SECOND, sound_time
+from streams.outbound.answers import OK, RequestError
 from streams.sources.reading.fields import mapping
 
 if TYPE_CHECKING:
@@ -35,7 +38,6 @@ if TYPE_CHECKING:
 
     from agents_registry.identifiers import Identifier
     from streams.actuators.calls import IssuerApi
-    from streams.actuators.ways import Look
     from streams.model.endings import EndTarget
     from streams.outbound.answers import HttpAnswer
 
@@ -49,6 +51,12 @@ MOST_MISSED: Final = 10_000
 CONFLICT: Final = frozenset({409})
 BY_ITSELF: Final = (
     "Kubernetes ends no token by itself; end its service account, pod or secret"
+)
+MOST_KEPT: Final = 64 << 10  # characters
+HALF: Final = "it was deleted, and not made anew yet"
+TOO_LONG: Final = (
+    "its labels and annotations are too long to be stored until it is made anew: "
+    "delete it, and make it anew, by hand"
 )
 ELSEWHERE: Final = "its name is not one of this cluster"
 
@@ -114,13 +122,18 @@ class KubernetesWay(Way):
         call = Call(f"read the {self.noun}", "GET", place, headers=headers)
         found = await api.object(call, missing)
         if found is None:
-            return self._settling.missed(name)
+            return self.half_done(target, place) or self._settling.missed(name)
         metadata = mapping(found.get("metadata"))
         since, made = target.not_before, sound_time(metadata.get("creationTimestamp"))
         if since is not None and made is not None and _is_later(metadata, made, since):
             return self._settling.since(made, "it was made anew since")
         self._settling.seen(name)
         return alive("it is there", place=place, uid=metadata.get("uid"), object=found)
+
+    def half_done(self, target: EndTarget, place: str) -> Look | None:
+        """Look at what is gone, if an act of ours is to put it back."""
+        del target, place
+        return None
 
     def calls(self, target: EndTarget, found: Mapping[str, Any]) -> Iterable[Call]:
         """Delete the object that was seen, and none that has its name by now."""
@@ -174,13 +187,44 @@ class ServiceAccountWay(KubernetesWay):
 
     def calls(self, target: EndTarget, found: Mapping[str, Any]) -> Iterable[Call]:
         """Delete it; make it anew where its name is to live on."""
-        yield from super().calls(target, found)
-        if target.not_before is not None and "place" in found:
+        anew = found.get("anew")
+        if anew is None:
+            yield from super().calls(target, found)
+            if target.not_before is not None and "place" in found:
+                anew = _anew(found["object"])
+        if anew is not None:
             yield Call(
                 "make the service account anew", "POST",
-                found["place"].rpartition("/")[0], json=_anew(found["object"]),
-                also=CONFLICT,
+                found["place"].rpartition("/")[0], json=anew, also=CONFLICT,
             )  # fmt: skip
+
+    def half_done(self, target: EndTarget, place: str) -> Look | None:
+        """Look at one that was deleted, and not made anew yet."""
+        back = target.wanted is WantedEnd.RESTORED
+        if not target.kept or (target.not_before is None and not back):
+            return None
+        found = {"place": place, "anew": orjson.loads(target.kept)}
+        return Look(Alive.DEAD if back else Alive.ALIVE, HALF, found)
+
+    def kept(self, target: EndTarget, found: Mapping[str, Any]) -> str:
+        """Return the account as it is made anew."""
+        if "anew" in found:
+            return target.kept
+        if target.not_before is None or "object" not in found:
+            return ""
+        kept = orjson.dumps(_anew(found["object"])).decode()
+        if len(kept) > MOST_KEPT:
+            raise RequestError("too_long", TOO_LONG, status=OK)
+        return kept
+
+    def untouched(self, target: EndTarget, found: Mapping[str, Any]) -> bool:
+        """Whether the account that was to be deleted is there, and stays."""
+        if not target.kept or "object" not in found:
+            return False
+        metadata = mapping(found["object"].get("metadata"))
+        annotations = orjson.loads(target.kept)["metadata"]["annotations"]
+        leaves = "deletionTimestamp" in metadata
+        return metadata.get("uid") == annotations[REPLACES] and not leaves
 
 
 def _anew(found: Mapping[str, Any]) -> dict[str, Any]:

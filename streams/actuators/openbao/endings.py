@@ -40,7 +40,7 @@ from streams.sources.openbao.tokens import ENTITY
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from streams.actuators.actuator import EndTarget
+    from streams.actuators.actuator import EndTarget, RequestTurn
     from streams.actuators.openbao.tokens import TokenNames
     from streams.actuators.openbao.vault import VaultRequests
     from streams.outbound.answers import HttpAnswer
@@ -70,6 +70,11 @@ class OpenBaoEndings(Actuator):
     def kinds(self) -> Mapping[str, Ending]:
         """Tokens, leases and entities."""
         return KINDS
+
+    def pace(self, turn: RequestTurn) -> bool:
+        """Have each request wait, also those for the names of tokens."""
+        self._asked.turn = turn
+        return True
 
     async def plan(self, target: EndTarget) -> EndStep | NoWay:
         """Find the accessor, or what is to be sent."""

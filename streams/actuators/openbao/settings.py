@@ -35,6 +35,7 @@ class OpenBaoActuator(ServerSettings):
 
     vendor: Literal["openbao"]
     token: SharedSecret
+    per_second: float = Field(default=200.0, gt=0)  # the name of each token is one
     device: str = Field(default="file", pattern=r"^[^/?#%]+$")
     hmac_accessor: bool = True
     namespace: str = ""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
+    from streams.model.endings import RequestTurn
     from streams.outbound.answers import HttpAnswer
 
 NOT_FOUND: Final = 404
@@ -23,13 +24,18 @@ MOST_ERROR: Final = 200  # characters of what the vault says
 
 @define(eq=False, repr=False)
 class VaultRequests:
-    """Asks one cluster; connections are kept until it is closed."""
+    """Asks one cluster; connections are kept until it is closed.
+
+    Attributes:
+        turn: waited for before each request; None: nothing is.
+    """
 
     _base: str = field(kw_only=True)
     _token: Callable[[], str] = field(kw_only=True)
     _namespace: str = field(kw_only=True, default="")
     _seconds: float = field(kw_only=True, default=10.0)
     _tls: ssl.SSLContext | None = field(kw_only=True, default=None)
+    turn: RequestTurn | None = field(init=False, default=None)
     _client: HttpClient | None = field(init=False, default=None)
 
     async def call(
@@ -40,6 +46,8 @@ class VaultRequests:
         Raises:
             RequestError: there is no answer, or no token to ask with.
         """
+        if self.turn is not None:
+            await self.turn()
         try:
             # Read each time: whoever renews the token writes the file anew.
             headers = {"X-Vault-Token": self._token()}

@@ -27,7 +27,7 @@ from streams.outbound.waits import waiting
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from streams.model.endings import Ending, EndTarget, NoWay
+    from streams.model.endings import Ending, EndTarget, NoWay, RequestTurn
     from streams.model.late_answers import LateAnswers
     from streams.outbound.answers import HttpAnswer
     from streams.outbound.client import HttpClient
@@ -68,10 +68,16 @@ class WebhookEndings(Actuator):
     seconds: float = 10.0
     waits: float = 0.0
     _late: LateAnswers | None = field(default=None, init=False)
+    _turn: RequestTurn | None = field(default=None, init=False)
 
     def kinds(self) -> Mapping[str, Ending]:
         """Those of the settings."""
         return self.ends
+
+    def pace(self, turn: RequestTurn) -> bool:
+        """Have each message wait; a look for a late answer is none."""
+        self._turn = turn
+        return True
 
     async def plan(self, target: EndTarget) -> EndStep | NoWay:
         """Plan to tell the receiver; it decides how it ends it."""
@@ -127,6 +133,8 @@ class WebhookEndings(Actuator):
     async def _post(
         self, url: str, kind: str, message_id: str, target: EndTarget
     ) -> HttpAnswer:
+        if self._turn is not None:
+            await self._turn()
         now = self.clock()
         body = message(kind, target, now)
         headers = {

@@ -18,6 +18,7 @@ from streams.sources.reading.fields import (
     nested,
     requires,
     text,
+    tied,
 )
 
 if TYPE_CHECKING:
@@ -74,7 +75,10 @@ def _user(event: _Event) -> Iterator[Record]:
             for position, record in enumerate(_enabled(event, target)):
                 yield record if position else _held(event, record)
         case "DELETE", None:
-            yield event.change("delete_subject", *target)
+            # Of what is gone nobody else can tell of which realm it was.
+            top = realm(event.heard.body)
+            ties = tied(target[0] if target else None, top)
+            yield event.change("delete_subject", *target, ties=ties)
         case "ACTION", "logout":
             yield event.change("not_before", *target)
         case (("ACTION" | "DELETE"), "credentials") if len(event.path) == 4:  # noqa: PLR2004

@@ -225,12 +225,16 @@ def _revoke(event: _Event) -> Iterator[Lifecycle]:
     """
     tokens = named(event.token("token_id"), event.token("refresh_token_id"))
     if tokens:
+        body = event.heard.body
         for token in tokens:
             yield event.change("revoke", token)
         others = text(event.detail("token_exchange_revoked_clients")) or ""
         for name in (None, *_NAMES.findall(others)):
             if event.session is not None:
-                yield event.change("not_before", event.client_session(name))
+                part, own = event.client_session(name), name or body.get("clientId")
+                # The client's name tells the realm, which the part's does not.
+                ties = tied(part, client(body, own))
+                yield event.change("not_before", part, ties=ties)
         exchanged = event.pair("keycloak.exchange")
         if exchanged is not None:
             yield event.change("not_before", exchanged, reason="source_still_honours")
@@ -244,7 +248,9 @@ def _suspended(event: _Event) -> Iterator[Lifecycle]:
 
 
 def _deleted(event: _Event) -> Iterator[Lifecycle]:
-    yield event.change("delete_subject", *event.users)
+    # Of what is gone nobody else can tell of which realm it was.
+    ties = tied(event.users[0] if event.users else None, realm(event.heard.body))
+    yield event.change("delete_subject", *event.users, ties=ties)
 
 
 def _client_deleted(event: _Event) -> Iterator[Lifecycle]:

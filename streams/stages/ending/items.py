@@ -46,6 +46,7 @@ class EndingState(Enum):
 
 OPEN: Final = frozenset({EndingState.PENDING, EndingState.ACTING})
 _DONE: Final = frozenset({EndingState.ENDED, EndingState.RESTORED, EndingState.STOPPED})
+_LATER: Final = ("behind", "kept")
 Key = tuple[str, Identifier]  # the actuator, and what is to be ended
 
 
@@ -73,6 +74,7 @@ class EndingItem:
         suspended: an act that suspended it there was begun, and it is not given back.
         marked: all that was issued under it up to then was found ended (ns).
         rehearsed: what waits was probed and planned, by a dry run where there is one.
+        kept: what is needed to finish an act that was begun; no secret.
         how: what the act is or was, for people.
         reason: of the state, for people.
     """
@@ -100,6 +102,7 @@ class EndingItem:
     suspended: bool = False
     marked: int | None = None
     rehearsed: bool = False
+    kept: str = ""
     how: str = ""
     reason: str = ""
 
@@ -118,7 +121,7 @@ class EndingItem:
         """What the actuator is asked about."""
         return EndTarget(
             self.identifier, self.names, self.wanted, self.not_before,
-            seen=self.acts > 0,
+            seen=self.acts > 0, kept=self.kept,
         )  # fmt: skip
 
     @property
@@ -158,8 +161,9 @@ class EndingItem:
             "wanted": self.wanted.value,
             "state": self.state.value,
         }
-        if not self.behind:  # an older process reads what it knows
-            del plain["behind"]
+        for name in _LATER:  # an older process reads what it knows
+            if not plain[name]:
+                del plain[name]
         return orjson.dumps(plain)
 
     @classmethod

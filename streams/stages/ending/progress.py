@@ -29,6 +29,7 @@ FIRST_WAIT: Final = 1.0  # seconds
 LONGEST_ASKED: Final = 3600.0  # seconds that an issuer may ask to wait
 MOST_DENIED: Final = 3
 MOST_DOUBLED: Final = 20
+FRESH: Final = 60 * SECOND  # age of a probe that another cause may rely on
 AGAIN: Final = SECOND  # between two questions for what something made
 LIFTED: Final = "what ended it was lifted or withdrawn"
 OVER: Final = frozenset({EndingState.STOPPED, EndingState.RESTORED})  # without an end
@@ -64,6 +65,7 @@ def ended(item: EndingItem, probed: Probed, now: int) -> EndingItem:
         unanswered=None,
         suspended=item.wanted is WantedEnd.SUSPENDED and item.suspended,
         marked=item.marked if item.not_before is None else item.not_before,
+        kept="",
         reason=_text(probed.reason),
     )
 
@@ -153,8 +155,8 @@ def refused(
     )
 
 
-def began(item: EndingItem, how: str, now: int) -> EndingItem:
-    """Item whose act begins now."""
+def began(item: EndingItem, how: str, now: int, kept: str = "") -> EndingItem:
+    """Item whose act begins now, with what is needed to finish it."""
     suspends = item.wanted is WantedEnd.SUSPENDED
     return attrs.evolve(
         item,
@@ -165,7 +167,16 @@ def began(item: EndingItem, how: str, now: int) -> EndingItem:
         done=False,
         changed=now,
         how=_text(how),
+        kept=kept,
     )
+
+
+def with_kept(item: EndingItem, probed: Probed) -> EndingItem:
+    """Item with nothing to finish where a probe found nothing made of its act.
+
+    Else what somebody deletes later would be put back.
+    """
+    return attrs.evolve(item, kept="") if probed.untouched and item.kept else item
 
 
 def rehearsed(item: EndingItem, how: str, said: str) -> EndingItem:
@@ -187,6 +198,7 @@ def not_acted(item: EndingItem, before: EndingItem) -> EndingItem:
         acts=before.acts,
         acted_at=before.acted_at,
         suspended=before.suspended,
+        kept=before.kept,
     )
 
 
@@ -209,7 +221,10 @@ def _untried(item: EndingItem) -> EndingItem:
 
 
 def asked_anew(item: EndingItem, now: int) -> EndingItem:
-    """Item that was found dead, and that its issuer told of again since."""
+    """Item that was found dead, and may not be any more.
+
+    Its issuer told of it again, or a later cause needs a proof of its own time.
+    """
     return attrs.evolve(
         _untried(item),
         state=EndingState.WAITING,
@@ -218,8 +233,18 @@ def asked_anew(item: EndingItem, now: int) -> EndingItem:
     )
 
 
+def retried(item: EndingItem, now: int) -> EndingItem:
+    """Item that was given up, and that an operator has tried again."""
+    return attrs.evolve(_untried(item), state=EndingState.PENDING, due=now, changed=now)
+
+
 def to_give_back(item: EndingItem, found: Condemnation | None) -> bool:
-    """Whether what was suspended there is given back before anything else."""
+    """Whether what was suspended there is given back before anything else.
+
+    What an act took away that was to put it back, and did not, is given back too.
+    """
+    if item.kept and found is None:
+        return True
     if not item.suspended:
         return False
     return found is None or found.not_before is not None
@@ -241,12 +266,13 @@ def condemned_anew(
         behind = (*found.causes, *found.behind)
         return attrs.evolve(item if back else _given_back(item, now), behind=behind)
     same = (found.wanted, found.not_before) == (item.wanted, item.not_before)
-    over = item.state is EndingState.ENDED and item.wanted is WantedEnd.ENDED
-    if over and item.not_before is None:
+    old = item.state is EndingState.ENDED and now - item.changed > FRESH
+    if item.state is EndingState.ENDED and item.is_for_good and not old:
         same = True  # nothing ends it any further
     if same and item.state not in OVER:
         causes = tuple(dict.fromkeys((*item.causes, *found.causes)))
-        return attrs.evolve(item, causes=causes, behind=found.behind)
+        after = attrs.evolve(item, causes=causes, behind=found.behind)
+        return asked_anew(after, now) if old and causes != item.causes else after
     return attrs.evolve(
         _untried(item),
         wanted=found.wanted,
@@ -276,17 +302,13 @@ def no_more_condemned(item: EndingItem, now: int) -> EndingItem:
 
 def _given_back(item: EndingItem, now: int) -> EndingItem:
     return attrs.evolve(
-        item,
+        _untried(item),
         wanted=WantedEnd.RESTORED,
         not_before=None,
         behind=(),
         state=EndingState.PENDING,
         due=now,
         changed=now,
-        attempts=0,
-        denied=0,
-        acted_at=None,
-        done=False,
         reason=LIFTED,
     )
 
