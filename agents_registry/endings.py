@@ -15,7 +15,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agents_registry.facts import Effect, Reach
-from agents_registry.limited import Selection, first_limited
+from agents_registry.limited import Selection, first_limited, reduced_limits
 from agents_registry.lineage import ALWAYS, CAUSED, CREDENTIAL, NONE, UNKNOWN_TIME
 from agents_registry.watermarks import (
     ENDED,
@@ -128,9 +128,10 @@ class Endings:
             rank: the nodes of R(n), the nearest with the lowest.
         """
         hits = [hit for hit in self._subtree if hit.node in rank]
-        for limit, limited in self._limited.items():
+        for limit, limited in (yield from self._reduced()).items():
+            nearest = yield from self._nearest_by(limit, rank)
             for hit in limited:
-                node = yield from self.nearest_of(limit, hit.node, rank)
+                node = nearest.get(NONE if limit.of_owner else hit.node)
                 if node is not None:
                     hits.append(hit._replace(node=node))
         for node, causes in self._selves.items():
@@ -147,8 +148,18 @@ class Endings:
             stands: where the cause stands.
             rank: the nodes of R(n), the nearest with the lowest.
         """
+        reduced = yield from self._selection.reduced(limit)
+        if reduced is None:
+            return None
+        nearest = yield from self._nearest_by(reduced, rank)
+        return nearest.get(NONE if limit.of_owner else stands)
+
+    def _nearest_by(
+        self, limit: CauseLimit, rank: Mapping[int, int]
+    ) -> Steps[dict[int, int]]:
+        """Nearest node of R(n) that a reduced limit chooses, by where causes stand."""
         if limit not in self._nearest:
-            chosen = yield from self._selection.of(limit)
+            chosen = self._selection.of(limit)
             ranks = {node: rank[node] for node in chosen if node in rank}
             by_rank = {of: node for node, of in ranks.items()}
             nearest = ranks
@@ -157,7 +168,10 @@ class Endings:
             elif ranks:
                 nearest = {NONE: min(by_rank)}
             self._nearest[limit] = {at: by_rank[of] for at, of in nearest.items()}
-        return self._nearest[limit].get(NONE if limit.of_owner else stands)
+        return self._nearest[limit]
+
+    def _reduced(self) -> Steps[dict[CauseLimit, list[Hit]]]:
+        return reduced_limits(self._selection, self._limited)
 
     def personal(self, presented: Iterable[int], rank: Mapping[int, int]) -> list[Hit]:
         """Causes that end the presentation alone."""
@@ -284,9 +298,9 @@ class Endings:
             ended = yield from first_marks(self._closure, marks, issued, self._spares)
             for node, place in ended.items():
                 _end(ends.inherited, node, age(marks[place][0]))
-        for limit, hits in self._limited.items():
+        for limit, hits in (yield from self._reduced()).items():
             marks = _by_age(hits)
-            chosen = yield from self._selection.of(limit)
+            chosen = self._selection.of(limit)
             ended = yield from first_limited(self._closure, chosen, limit, marks)
             for node, place in ended.items():
                 _end(ends.inherited, node, age(marks[place][0]))

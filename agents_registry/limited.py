@@ -11,18 +11,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from agents_registry.cause_rows import CauseLimit
 from agents_registry.identifiers import owner_in
 from agents_registry.lineage import NONE, OWNED
 from agents_registry.ownership import Graph
 from agents_registry.watermarks import STEP, UNKNOWN_ISSUE, first_marks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from agents_registry.cause_rows import CauseLimit, RecordedCause
+    from agents_registry.cause_rows import RecordedCause
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
-    from agents_registry.steps import Steps
+    from agents_registry.steps import Row, Steps
 
 
 class NamedGraph(Graph, Protocol):
@@ -38,42 +39,76 @@ class NamedGraph(Graph, Protocol):
 
 
 class Selection:
-    """The nodes of a graph that limits let a cause act on."""
+    """The nodes of a graph that limits let a cause act on.
+
+    Very many limits may stand on one label, and most of them mean nothing of a graph:
+    they are left out without a walk. What others have in common is found once.
+    """
 
     def __init__(self, registry: Registry, graph: NamedGraph) -> None:
         """Start with nothing found; the graph is to be complete by then."""
         self._registry = registry
         self._lineage = registry.lineage
         self._graph = graph
+        self._of_kind: dict[str, set[int]] = {}
+        self._owned: list[int] | None = None
         self._meeting: dict[Identifier, set[int]] = {}
         self._chosen: dict[CauseLimit, list[int]] = {}
+        self._first: dict[tuple[bool, frozenset[int]], CauseLimit] = {}
 
-    def of(self, limit: CauseLimit) -> Steps[list[int]]:
-        """Find the nodes, apart from that they require the target, once."""
-        if limit not in self._chosen:
-            self._chosen[limit] = yield from self._choose(limit)
+    def reduced(self, limit: CauseLimit) -> Steps[CauseLimit | None]:
+        """Find one for all limits that mean the same of this graph; None: nothing."""
+        kinds, where, of_owner = limit
+        if kinds:
+            if not self._of_kind:
+                yield from self._sort_by_kind()
+            kinds = tuple(kind for kind in kinds if kind in self._of_kind)
+            if not kinds:
+                return None
+        for name in where:
+            if name not in self._meeting:
+                yield from self._meet(name)
+            if not self._meeting[name]:
+                return None
+        less = CauseLimit(kinds, where, of_owner)
+        if less in self._chosen:
+            return less
+        chosen = yield from self._choose(less)
+        if not chosen:
+            return None
+        first = self._first.setdefault((of_owner, frozenset(chosen)), less)
+        self._chosen[first] = chosen
+        return first
+
+    def of(self, limit: CauseLimit) -> list[int]:
+        """Nodes of a reduced limit, apart from that they require the target."""
         return self._chosen[limit]
 
     def _choose(self, limit: CauseLimit) -> Steps[list[int]]:
-        kinds, found = frozenset(limit.kinds), list[int]()
-        for name in limit.where:
-            yield from self._meet(name)
-        sets = sorted((self._meeting[name] for name in limit.where), key=len)
-        for count, node in enumerate(sets[0] if sets else self._graph.nodes):
+        sets = [self._meeting[name] for name in limit.where]
+        if limit.kinds:
+            sets.append(set().union(*(self._of_kind[kind] for kind in limit.kinds)))
+        sets.sort(key=len)
+        found = list[int]()
+        for count, node in enumerate(sets[0]):
             if not count & STEP:
                 yield
-            if (not kinds or not kinds.isdisjoint(self._graph.kinds(node))) and all(
-                node in some for some in sets[1:]
-            ):
+            if all(node in some for some in sets[1:]):
                 found.append(node)
         return found
 
+    def _sort_by_kind(self) -> Steps[None]:
+        for count, node in enumerate(self._graph.nodes):
+            if not count & STEP:
+                yield
+            for kind in self._graph.kinds(node):
+                self._of_kind.setdefault(kind, set()).add(node)
+
     def _meet(self, name: Identifier) -> Steps[None]:
-        """Find what meets a condition, once."""
-        if name not in self._meeting:
-            owner = owner_in(name)
-            meeting = self._below(name) if owner is None else self._owned_by(owner)
-            self._meeting[name] = yield from meeting
+        """Find what meets a condition."""
+        owner = owner_in(name)
+        meeting = self._below(name) if owner is None else self._owned_by(owner)
+        self._meeting[name] = yield from meeting
 
     def _below(self, name: Identifier) -> Steps[set[int]]:
         """Find what requires a name."""
@@ -93,21 +128,41 @@ class Selection:
         """Find what an owner owns by any of its names, with its other names."""
         lineage, owners = self._lineage, self._registry.owners
         found, node = set[int](), lineage.find(owner)
-        names = set[int]()
-        if node != NONE:
-            names.update((yield from lineage.others_in_steps(node)))
-        for count, each in enumerate(self._graph.nodes if names else ()):
+        if node == NONE:
+            return found
+        if self._owned is None:
+            self._owned = yield from self._find_owned()
+        names = set((yield from lineage.others_in_steps(node)))
+        for count, each in enumerate(self._owned):
             if not count & STEP:
                 yield
-            if (
-                each >= 0
-                and lineage.flags[each] & OWNED
-                and each not in found
-                and not all(map(names.isdisjoint, owners.of(each)))
-            ):
+            if each not in found and not all(map(names.isdisjoint, owners.of(each))):
                 found.update((yield from lineage.others_in_steps(each)))
         found.intersection_update(self._graph.nodes)
         return found.union(self._graph.standing_for(found))
+
+    def _find_owned(self) -> Steps[list[int]]:
+        found, flags = list[int](), self._lineage.flags
+        for count, node in enumerate(self._graph.nodes):
+            if not count & STEP:
+                yield
+            if node >= 0 and flags[node] & OWNED:
+                found.append(node)
+        return found
+
+
+def reduced_limits(
+    selection: Selection, limited: Mapping[CauseLimit, Sequence[Row]]
+) -> Steps[dict[CauseLimit, list[Row]]]:
+    """Put together what limits stand for that mean the same; leave out what is none."""
+    found: dict[CauseLimit, list[Row]] = {}
+    for count, (limit, rows) in enumerate(limited.items()):
+        if not count & STEP:
+            yield
+        reduced = yield from selection.reduced(limit)
+        if reduced is not None:
+            found.setdefault(reduced, []).extend(rows)
+    return found
 
 
 def first_limited(

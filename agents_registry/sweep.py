@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from agents_registry.endings import age
 from agents_registry.facts import Effect, Reach
 from agents_registry.life import Reason
-from agents_registry.limited import Selection, first_limited
+from agents_registry.limited import Selection, first_limited, reduced_limits
 from agents_registry.lineage import (
     ALWAYS,
     CAUSED,
@@ -275,9 +275,10 @@ class Sweep:
     def _find_limited(self) -> Steps[None]:
         """Find what causes end that are limited."""
         selection = Selection(self.registry, self)
-        for limit, marks in self._limited.items():
+        limited = yield from reduced_limits(selection, self._limited)
+        for limit, marks in limited.items():
             marks.sort(key=lambda mark: age(mark.cause))
-            chosen = yield from selection.of(limit)
+            chosen = selection.of(limit)
             ended = yield from first_limited(self, chosen, limit, marks)
             for count, (node, place) in enumerate(ended.items()):
                 if not count & STEP:

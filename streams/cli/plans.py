@@ -136,11 +136,11 @@ def _notes(answer: Mapping[str, Any]) -> Iterable[str]:
 
 
 def _changes(changes: Mapping[str, Any]) -> Iterable[str]:
-    for name, verb in (("added", "Came"), ("removed", "Went")):
+    for name, now in (("added", "also"), ("removed", "no longer")):
         group = changes.get(name)
         if group and group["total"]:
             names = _few(group["first"], group["total"])
-            yield f"{verb} since: {_counted(group)}: {names}."
+            yield f"It would {now} end {_counted(group)}: {names}."
 
 
 def _counted(group: Mapping[str, Any]) -> str:

@@ -245,7 +245,7 @@ class Plans:
         if changes["changed"]:
             added, removed = changes["added"]["total"], changes["removed"]["total"]
             detail = (
-                f"new in what it would end: {added}; no longer in it: {removed} "
+                f"{added:,} more would end, {removed:,} no longer "
                 f"(planned at {rfc3339(plan.made_at)}): {_ANYWAY}"
             )
             raise _conflict("changed since the plan", detail, changes=changes)

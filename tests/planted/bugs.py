@@ -385,15 +385,22 @@ BUGS = (
     bug(
         "one of several conditions is enough",
         "limited.py",
-        "not kinds.isdisjoint(self._graph.kinds(node))) and all(",
-        "not kinds.isdisjoint(self._graph.kinds(node))) and any(",
+        "if all(node in some for some in sets[1:]):",
+        "if any(node in some for some in sets):",
+        topics=("selectors",),
+    ),
+    bug(
+        "limits that choose other nodes are taken for one",
+        "limited.py",
+        "self._first.setdefault((of_owner, frozenset(chosen)), less)",
+        "self._first.setdefault((of_owner, frozenset()), less)",
         topics=("selectors",),
     ),
     bug(
         "what an owner has is told by one of its names alone",
         "limited.py",
-        "names.update((yield from lineage.others_in_steps(node)))",
-        "names.add(node)",
+        "names = set((yield from lineage.others_in_steps(node)))",
+        "names = {node}",
         topics=("selectors",),
     ),
     bug(
@@ -420,7 +427,7 @@ BUGS = (
     bug(
         "an owner of some kind survives a cause that is limited to it",
         "endings.py",
-        "for limit, hits in self._limited.items():",
+        "for limit, hits in (yield from self._reduced()).items():",
         "for limit, hits in ():",
         topics=("kinds",),
     ),

@@ -16,7 +16,7 @@ from agents_registry.cause_rows import RecordedCause
 from agents_registry.facts import Effect
 from agents_registry.identifiers import ATTRIBUTE, LABEL, owner_in
 from agents_registry.life import Reason
-from agents_registry.limited import Selection
+from agents_registry.limited import Selection, reduced_limits
 from agents_registry.lineage import CAUSED, NONE
 from agents_registry.reach import downs
 from agents_registry.sweep import Sweep
@@ -159,7 +159,10 @@ def _matching(
                 yield
                 found.update(sweep.children(node))
             continue
-        chosen = yield from selection.of(limit)
+        reduced = yield from selection.reduced(limit)
+        if reduced is None:
+            continue
+        chosen = selection.of(reduced)
         below = None if limit.of_owner else (yield from _below(sweep, targets))
         for count, node in enumerate(chosen):
             if not count & STEP:
@@ -218,18 +221,21 @@ def limited(sweep: ActSweep, now: int) -> Steps[Collection[int]]:
     registry = sweep.registry
     flags, book = registry.lineage.flags, registry.causes
     starts: set[int] = set()
-    by_limit: dict[CauseLimit, set[int]] = {}
+    by_limit: dict[CauseLimit, list[int]] = {}
     for count, node in enumerate(sweep.nodes):
         if not count & STEP:
             yield
         for cause in registry.causes_of(node) if flags[node] & CAUSED else ():
             if cause.effect is Effect.NARROW and book.in_force(cause, now=now):
                 limit = cause.limit
-                of = starts if limit is None else by_limit.setdefault(limit, set())
-                of.add(node)
+                if limit is None:
+                    starts.add(node)
+                else:
+                    by_limit.setdefault(limit, []).append(node)
     selection = Selection(registry, sweep)
-    for limit, targets in by_limit.items():
-        chosen = yield from selection.of(limit)
+    reduced_by = yield from reduced_limits(selection, by_limit)
+    for limit, targets in reduced_by.items():
+        chosen = selection.of(limit)
         below = chosen if limit.of_owner else (yield from _below(sweep, targets))
         starts.update(node for node in chosen if node in below)
     return (yield from _below(sweep, starts))
