@@ -14,23 +14,23 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from attrs import define, evolve, field
+from attrs import define, evolve
 
-from agents_registry.death import Fate
 from agents_registry.deaths import Deaths
 from agents_registry.facts import Cause, Effect, Lift
 from agents_registry.identifiers import Identifier
 from agents_registry.inventory import affected, excess_scopes
-from agents_registry.lineage import KNOWN, NONE, UNKNOWN_TIME
+from agents_registry.lineage import KNOWN, UNKNOWN_TIME
 from agents_registry.steps import finish
 from streams.model.findings import SEVERITY, Finding, FindingKind, episode_id
 from streams.model.times import ABSURD
+from streams.services.backtest_answers import BacktestAnswers
 from streams.services.backtest_report import LivingHit, RuleReport, reported
 from streams.services.hunt import REALM, Hunt
 from streams.services.hunt_excerpts import DENIED
 from streams.stages.access.agent_kinds import ActingKinds
 from streams.stages.access.uses import seen
-from streams.stages.containment.containment import Containment, reach_of
+from streams.stages.containment.containment import Containment
 from streams.stages.ingest.entitlement import CONTAINMENT
 from streams.stages.ingest.ingress import Origin
 from streams.stages.sentinel.acting import acting_agent, is_declared
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from agents_registry.identifiers import NodeClass
-    from agents_registry.registry import Registry
-    from agents_registry.steps import Steps
     from streams.model.records import Access, Lifecycle
     from streams.services.hunt import Report, Reuse
     from streams.stages.containment.decision import ContainmentDecision
@@ -56,7 +54,6 @@ TOLD_BY_LOGS: Final = frozenset({
     FindingKind.SCOPE_ESCALATION,
 })  # fmt: skip
 _NEVER: Final = int(np.iinfo(np.int64).max)
-_FINAL: Final = (Effect.REVOKE, Effect.NOT_BEFORE)
 
 
 @define(eq=False)
@@ -226,7 +223,10 @@ class Backtest(Hunt):
     def _decide(
         self, rules: Sequence[ContainmentRule], findings: Iterable[Finding]
     ) -> list[tuple[Identifier, ContainmentDecision]]:
-        stage = Containment(tuple(rules), ended=_ended_then, reach=_Reaches().of)
+        known = BacktestAnswers()
+        stage = Containment(
+            tuple(rules), ended=known.ended, reach=known.reach, subject=known.subject
+        )
         decided: list[tuple[Identifier, ContainmentDecision]] = []
         for finding in findings:
             for each in finish(
@@ -329,20 +329,6 @@ class Backtest(Hunt):
         return LivingHit(name, owner, *hit.plain, other, name == about)
 
 
-@define(eq=False)
-class _Reaches:
-    """Remembers what names reach, in a table that stands still."""
-
-    _known: dict[tuple[Identifier, int], int] = field(factory=dict)
-
-    def of(self, registry: Registry, name: Identifier, limit: int) -> Steps[int]:
-        """Count as the stage does, each name once."""
-        key = (name, limit)
-        if key not in self._known:
-            self._known[key] = yield from reach_of(registry, name, limit)
-        return self._known[key]
-
-
 def _stands(decision: ContainmentDecision, time: int) -> bool:
     return decision.at < time and (decision.until is None or time < decision.until)
 
@@ -368,11 +354,3 @@ def _facts_of(decision: ContainmentDecision) -> Iterator[Cause | Lift]:
         yield Lift(
             **said, version=decision.until, target=decision.target, aspect=decision.key
         )
-
-
-def _ended_then(registry: Registry, name: Identifier, at: int) -> Steps[bool]:
-    """Whether a name had ended for good at a time, whatever came later."""
-    if registry.lineage.find(name) == NONE:
-        return False
-    causes = yield from Fate(registry, name).causing(at=at, inclusive=True)
-    return any(each.effect in _FINAL for each in causes)

@@ -7,6 +7,7 @@ for what is contained already, and for what was decided before.
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
@@ -62,12 +63,16 @@ class Containment:
         ended: tells whether a name has ended for good by a time (ns).
         reach: counts what ending a name may reach beside it, to one above a limit.
         speaks: tells whether an authority is entitled to a name.
+        subject: finds the name of a finding that a rule contains.
     """
 
     rules: tuple[ContainmentRule, ...]
     _ended: Callable[[Registry, Identifier, int], Steps[bool]] = denied_for_good
     _reach: Callable[[Registry, Identifier, int], Steps[int]] = reach_of
     _speaks: Callable[[str, Identifier], bool] = lambda *_: True
+    _subject: Callable[[Finding, ContainmentRule, Registry], Identifier | None] = (
+        subject_of
+    )
     _decided: dict[str, ContainmentDecision] = field(factory=dict, init=False)
     _of_target: dict[tuple[str, Identifier], list[ContainmentDecision]] = field(
         factory=lambda: defaultdict(list), init=False
@@ -83,7 +88,7 @@ class Containment:
         if known is not None or not decision.contains or decision.target is None:
             return
         self._of_target[decision.rule, decision.target].append(decision)
-        self._acted[decision.rule].append(decision.at)
+        insort(self._acted[decision.rule], decision.at)
 
     def wanted(self, finding: Finding) -> bool:
         """Whether a rule has to decide on a finding."""
@@ -136,7 +141,7 @@ class Containment:
     def _decision(
         self, rule: ContainmentRule, finding: Finding, registry: Registry, now: int
     ) -> Steps[ContainmentDecision | None]:
-        target = subject_of(finding, rule, registry)
+        target = self._subject(finding, rule, registry)
         result, reach, limit = ContainmentResult.UNNAMED, 0, 0
         if target is not None:
             if rule.labels and not (yield from labelled(target, rule.labels, registry)):
@@ -184,7 +189,8 @@ class Containment:
         reach = yield from self._reach(registry, target, rule.blast_limit)
         if reach > rule.blast_limit:
             return ContainmentResult.OVER_BLAST_LIMIT, reach, rule.blast_limit
-        if sum(now - at < HOUR for at in self._acted[rule.name]) >= rule.per_hour:
+        acted = self._acted[rule.name]
+        if len(acted) - bisect_right(acted, now - HOUR) >= rule.per_hour:
             return ContainmentResult.OVER_RATE, reach, rule.per_hour
         return ContainmentResult.CONTAINED, reach, 0
 
