@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from streams.devkafka.broker import Cluster, prepare
-from streams.devkafka.distribution import BrokerError
+from streams.devkafka.distribution import BrokerError, missing
 from streams.devkafka.launch import Processes
 from streams.engines.kafka.topics.topics import apply
 from streams.process.lifecycle import configure_logging
@@ -39,6 +39,8 @@ def run(nodes: int, port: int, data: Path | None, *, only_prepare: bool) -> int:
     try:
         with ExitStack() as stack:
             scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            if note := missing():
+                sys.stderr.write(f"rescind dev-kafka: {note}\n")
             distribution = prepare(scratch / "learn")
             if only_prepare:
                 return 0

@@ -26,6 +26,8 @@ KAFKA: Final = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}"
 LOGGING: Final = "org.apache.logging.log4j:log4j-slf4j-impl:2.25.5"
 # Over the names and the contents of all jars, see `digest`.
 JARS_SHA256: Final = "bda063de6f84a36e8fa0e31196934eba54905640b2dddd4e50f6a64c8fe4ffec"
+# File of the cache folder with the paths of the jars.
+LISTING: Final = "jars.list"
 # Small and quick to start: two or three brokers share a laptop with the product.
 FLAGS: Final = (
     "-Xms64m",
@@ -81,6 +83,14 @@ def only_one(folder: Path) -> Iterator[None]:
         yield
 
 
+def missing() -> str:
+    """Text about the download that `find` is going to need, or an empty one."""
+    folder = cache_folder()
+    if _listed(folder / LISTING):
+        return ""
+    return f"getting Apache Kafka {KAFKA_VERSION}, once: about 45 MB, into {folder}"
+
+
 def find() -> KafkaDistribution:
     """Find the runtime and the jars, downloaded on first use (about 45 MB).
 
@@ -109,7 +119,7 @@ def _verified(folder: Path) -> tuple[Path, ...]:
 
     That client unlinks and links them anew each time, under whoever runs from them.
     """
-    listing = folder / "jars.list"
+    listing = folder / LISTING
     jars = _listed(listing)
     if digest(jars) == JARS_SHA256:
         return jars

@@ -75,9 +75,24 @@ def test_only_a_tag_publishes() -> None:
     (build,) = [
         s for _, s in steps("release.yml") if "--provenance" in s.get("run", "")
     ]
-    pushes, _, keeps = build["run"].partition("else")
-    assert "push=true" in pushes.partition('[ "$GITHUB_EVENT_NAME" = push ]')[2]
-    assert "push" not in keeps
+    built, _, pushed = build["run"].partition('if [ "$GITHUB_EVENT_NAME" = push ]')
+    pushed, _, kept = pushed.partition("\nfi\n")
+    assert "push=true" in pushed
+    assert "push" not in built + kept
+    assert "wheels/attested.py" in built
+
+
+def test_what_makes_an_image_is_named_by_digest() -> None:
+    """Base, builder and scanner: a tag in a registry of others may be moved."""
+    text = (ROOT / ".github/workflows/release.yml").read_text("utf-8")
+    images = set(re.findall(r"vars\.(IMAGE_\w+)", text))
+    (checked,) = [
+        step["run"]
+        for _, step in steps("release.yml")
+        if "@sha256:" in step.get("run", "")
+    ]
+    assert images == {"IMAGE_BASE", "IMAGE_BUILDER", "IMAGE_SCANNER"}
+    assert set(re.findall(r'(IMAGE_\w+)="\$', checked)) == images
 
 
 def test_an_expression_never_stands_in_a_script() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from streams.devkafka import distribution
-from streams.devkafka.distribution import BrokerError, digest, find
+from streams.devkafka.distribution import BrokerError, digest, find, missing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,6 +47,14 @@ def test_jars_are_linked_once(maven: Maven) -> None:
     """Whoever comes later runs from what is there."""
     assert [maven.jars] * 2 == [find().jars, find().jars]
     assert maven.asked == 1
+
+
+def test_a_download_says_so_first(maven: Maven, tmp_path: Path) -> None:
+    """A slow network would look like a program that hangs."""
+    assert f"about 45 MB, into {tmp_path / 'rescind'}" in missing()
+    find()
+    assert maven.asked == 1
+    assert missing() == ""
 
 
 @pytest.mark.parametrize("lost", [True, False])
