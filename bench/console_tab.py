@@ -17,22 +17,25 @@ MOST_NODES: Final = 300
 MOST_BYTES: Final = 2_000_000
 # Notes when the content was there and had been painted.
 _WATCH: Final = """
+    const painted = (name) => requestAnimationFrame(() => requestAnimationFrame(() => {
+        window[name] ||= performance.now();
+    }));
     const look = () => {
-        if (window.usefulAt || !document.querySelector('#page')
-            || document.querySelector('[aria-busy=true]')) return;
-        requestAnimationFrame(() => requestAnimationFrame(() => {
-            window.usefulAt ||= performance.now();
-        }));
+        const page = document.querySelector('#page');
+        if (!page || page.getAttribute('aria-busy')) return;
+        if (!window.usefulAt) painted('usefulAt');
+        if (!window.wholeAt && !page.querySelector('[aria-busy=true]')) painted('wholeAt');
     };
     new MutationObserver(look).observe(
         document, {childList: true, subtree: true, attributes: true});
     addEventListener('DOMContentLoaded', look);
 """
-_PAINTED: Final = """() => window.usefulAt
+_PAINTED: Final = """() => window.usefulAt && window.wholeAt
     && performance.getEntriesByName('first-contentful-paint').length"""
 _SEEN: Final = """() => ({
     useful: Math.max(window.usefulAt, performance.getEntriesByName(
         'first-contentful-paint')[0].startTime) / 1000,
+    whole: window.wholeAt / 1000,
     first: performance.getEntriesByName('first-contentful-paint')[0].startTime / 1000,
     nodes: document.querySelectorAll('svg [data-node], svg .node').length,
     size: new Blob([document.documentElement.outerHTML]).size,
@@ -45,13 +48,15 @@ class Visit:
 
     Attributes:
         first: something was painted.
-        useful: its content was painted.
+        useful: its content was painted, maybe but for a part that takes long.
+        whole: all of it was.
         nodes: of its graph.
         size: of its HTML, in bytes.
     """
 
     first: float
     useful: float
+    whole: float
     nodes: int
     size: int
 

@@ -15,7 +15,7 @@ from streams.console.headers import THEME, THEMES
 from streams.console.page import PageRequest, Rendered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     import jinja2
 
@@ -86,11 +86,16 @@ class Frame:
         seconds = None if asked.query.keys() & {FRAGMENT, WHOLE} else SKELETON_SECONDS
         await asyncio.wait({task}, timeout=seconds)
         if task.done():
-            return self.page(kind, asked, session, task.result(), page.person)
+            made = task.result()
+            if made.rest is not None:
+                rest = asyncio.get_running_loop().create_task(_whole(kind, made.rest))
+                if WHOLE in asked.query or asked.query.get(FRAGMENT) == LIVE:
+                    made = await rest
+                else:
+                    self._keep(_key(session, asked, page), rest)
+            return self.page(kind, asked, session, made, page.person)
         self._keep(_key(session, asked, page), task)
-        whole = _with(asked, {WHOLE: "1"})
-        slow = Rendered(SKELETON, {"whole": whole})
-        return self.page(kind, asked, session, slow, page.person)
+        return self.page(kind, asked, session, Rendered(SKELETON), page.person)
 
     def request(self, asked: Asked, session: ConsoleSession, api: Api) -> PageRequest:
         """Request as a page gets it: without what the frame alone reads."""
@@ -132,6 +137,8 @@ class Frame:
             **of.values,
             # After what the page gives: content that fetches itself does so for ever.
             "is_skeleton": of.template == SKELETON,
+            "has_rest": of.rest is not None,
+            "whole": _with(asked, {WHOLE: "1"}),
         }
         try:
             body = templates.rendered(self._templates, of.template, values)
@@ -183,12 +190,16 @@ class Frame:
         self._late[key] = LatePage(task, until)
 
 
-async def _content(kind: PageKind, page: PageRequest) -> Rendered:
+async def _whole(kind: PageKind, rest: Awaitable[Rendered]) -> Rendered:
     try:
-        return await kind.render(page)
+        return await rest
     except Exception:  # boundary: the person sees a page, whatever one of them does
         log.exception("console_page_failed", page=kind.path)
         return Rendered("problem.html", {"problem": _BROKEN}, 500)
+
+
+async def _content(kind: PageKind, page: PageRequest) -> Rendered:
+    return await _whole(kind, kind.render(page))
 
 
 def theme_of(asked: Asked) -> str:

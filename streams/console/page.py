@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from attrs import Factory, frozen
+from attrs import Factory, field, frozen
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
     from streams.console.api import Api
@@ -78,12 +79,14 @@ class Rendered:
         template: file in ``templates``.
         values: for it.
         title: of this page, where it is not the kind's.
+        rest: the whole page, where something of it takes long; this is shown till then.
     """
 
     template: str
     values: Mapping[str, Any] = Factory(dict)
     status: int = 200
     title: str = ""
+    rest: asyncio.Task[Rendered] | None = field(default=None, eq=False)
 
 
 @frozen

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 SHOWN: Final = 100
 MOST_SHOWN: Final = 300
 MOST_EXPANDED: Final = 32
+MOST_LATE: Final = 32
 
 
 @define(eq=False, repr=False)
@@ -50,10 +51,10 @@ class Lineages(TableQuestions):
         limit = number_of(request, "limit", SHOWN)
         if not 0 < limit <= MOST_SHOWN:
             raise unreadable(f"limit is a number from 1 to {MOST_SHOWN}")
-        expand = await self._expanded(request)
+        expand, late = await self._expanded(request), _late(request)
 
         async def looked(table: Table) -> dict[str, Any]:
-            shown = await self._around(request, table, identifier, expand, limit)
+            shown = await self._around(request, table, identifier, expand, late, limit)
             return {
                 "identifier": str(identifier),
                 "as_of": table.as_of,
@@ -87,6 +88,7 @@ class Lineages(TableQuestions):
         table: Table,
         identifier: Identifier,
         expand: list[Identifier],
+        late: frozenset[bytes],
         limit: int,
     ) -> dict[str, Any]:
         registry = table.registry
@@ -97,7 +99,20 @@ class Lineages(TableQuestions):
         shortlist = await in_turns(shortlisting(around, expand))
         prints = await in_turns(printing(around, shortlist.places))
         uses, missing = await self._uses(request, prints)
-        looked, now = WalkWithUses(around, shortlist, prints, uses), self._clock()
+        looked = WalkWithUses(around, shortlist, prints, uses, late)
+        now = self._clock()
         told = await undisturbed(registry, lambda: telling(looked, limit, now))
         incomplete = [{"of": "uses", "detail": missing}] if missing else []
         return {"known": True, **told, "incomplete": incomplete}
+
+
+def _late(request: web.Request) -> frozenset[bytes]:
+    """Read which revocations are not at every guard yet: whoever asks knows that.
+
+    Raises:
+        ProblemError: 422, these are no ids of revocations.
+    """
+    try:
+        return frozenset(map(bytes.fromhex, texts_of(request, "late", MOST_LATE)))
+    except ValueError as error:
+        raise unreadable("late holds ids of revocations") from error

@@ -112,6 +112,8 @@ QUESTIONS: Final = (
     get(f"blast-radius/{KEY}?limit=5", "blast-radius/{identifier}"),
     get(f"lineage/{KEY}", "lineage/{identifier}"),
     get(f"lineage/{KEY}?limit=2&expand={KEY}", "lineage/{identifier}"),
+    get(f"lineage/{KEY}?late={'0a' * 32}", "lineage/{identifier}"),
+    get(f"lineage/{KEY}?late=x", "lineage/{identifier}", status=422),
     get(f"lineage/{KEY}?limit=301", "lineage/{identifier}", status=422),
     get("lineage/agent.id:nobody", "lineage/{identifier}"),
     get(f"nodes/{KEY}", "nodes/{identifier}"),

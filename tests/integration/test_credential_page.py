@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import html
 import json
@@ -10,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from streams.http.lineages import Lineages
 from tests.integration.console_browser import browsing
 from tests.integration.serving import created_key, deleted_key, until, used_key
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from aiohttp import web
 
     from tests.integration.serving import Server
 
@@ -174,3 +178,32 @@ async def test_every_name_has_a_page_that_links_lead_to(tmp_path: Path) -> None:
             page = await browser.get(f"{path}?whole=1")
             assert page.status == 200, link
             assert "Lineage of" in page.text, link
+
+
+async def test_a_large_lineage_comes_after_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The verdict is there at once, the picture by itself, and it is counted once."""
+    gate, asked, own = asyncio.Event(), 0, Lineages.lineage
+
+    async def slow(of: Lineages, request: web.Request) -> web.Response:
+        nonlocal asked
+        asked += 1
+        await gate.wait()
+        return await own(of, request)
+
+    monkeypatch.setattr(Lineages, "lineage", slow)
+    async with browsing(tmp_path) as (server, browser):
+        await told(server)
+        await browser.login("viewer")
+        first = await browser.get(f"{AT}?fragment=1")
+        assert "A guard denies it." in first.text
+        assert "is being counted" in first.text
+        assert first.text.count('hx-trigger="load"') == 1
+        asked_again = asyncio.ensure_future(browser.get(f"{AT}?fragment=1"))
+        gate.set()
+        rest = await asked_again
+        assert "is being counted" not in rest.text
+        assert "Save as SVG" in rest.text
+        assert 'hx-trigger="load"' not in rest.text
+        assert asked == 1

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agents_registry.death import death
-from agents_registry.facts import SECOND, Cause, Edge, Effect, Node, OwnerSet
+from agents_registry.facts import SECOND, Cause, Edge, Effect, Node, OwnerSet, fact_id
 from agents_registry.identifiers import Identifier
 from agents_registry.lineage import NONE
 from agents_registry.presentation import Presented
@@ -36,6 +36,7 @@ def answer(
     *,
     expand: Iterable[Identifier] = (),
     used: Mapping[Identifier, int] | None = None,
+    late: Iterable[bytes] = (),
 ) -> dict[str, Any]:
     """Give the neighbourhood of an identifier, with last uses at these times."""
     around = finish(walking(registry, asked, registry.lineage.find(asked)))
@@ -43,7 +44,8 @@ def answer(
     prints = finish(printing(around, shortlist.places))
     at = {prints_of(name)[0]: time for name, time in (used or {}).items()}
     uses = np.array([at.get(each, 0) for each in prints.tolist()], I64)
-    return finish(telling(WalkWithUses(around, shortlist, prints, uses), limit, now))
+    looked = WalkWithUses(around, shortlist, prints, uses, frozenset(late))
+    return finish(telling(looked, limit, now))
 
 
 def ways(
@@ -185,7 +187,9 @@ def ranks_wrongly(seed: int) -> str:
         for name in random.sample(names, len(names) // 3)
     }
     expand = random.sample(names, min(2, len(names)))
-    told = answer(registry, asked, limit, now, expand=expand, used=used)
+    ends = [fact_id(fact) for fact in facts if isinstance(fact, Cause)]
+    late = set(random.sample(ends, len(ends) // 2))
+    told = answer(registry, asked, limit, now, expand=expand, used=used, late=late)
     wrong = adds_up(told, limit)
     if wrong:
         return wrong
@@ -195,6 +199,9 @@ def ranks_wrongly(seed: int) -> str:
         truly = died is not None and seen is not None and seen > died.cause.at
         if node["used_since_end"] != truly:
             return f"{node} was used at {seen}, and died of {died}"
+        is_late = died is not None and bytes.fromhex(died.cause.fact_id) in late
+        if node["late"] != (is_late and not truly):
+            return f"{node} died of {died}"
     # What is urgent and one step away is there, as long as it is half of the picture.
     urgent = told["left_out"]["used_since_end"]
     shown = sum(node["used_since_end"] for node in told["nodes"])

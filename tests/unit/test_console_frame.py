@@ -91,3 +91,65 @@ async def test_a_page_is_of_the_realm_that_it_was_asked_in() -> None:
     assert b'<option value="a" selected>' in body
     assert own.encode() in body
     assert session.csrf.encode() not in body
+
+
+async def test_what_takes_long_of_a_page_comes_after_the_rest_of_it() -> None:
+    """The page fetches it once; who waits for the whole page gets it at once."""
+    gate, begun = asyncio.Event(), 0
+
+    def told(text: str) -> dict[str, Any]:
+        return {"problem": ApiProblem(text, "", "", 200)}
+
+    async def whole() -> Rendered:
+        await gate.wait()
+        return Rendered("problem.html", told("all of it"))
+
+    async def render(_: PageRequest) -> Rendered:
+        nonlocal begun
+        begun += 1
+        rest = asyncio.ensure_future(whole())
+        return Rendered("problem.html", told("the first of it"), rest=rest)
+
+    kind = PageKind(path="/slow", title="Slow", render=render)
+    frame = Frame(environment(assets()), (kind,), lambda: 0)
+    session = ConsoleSession(HOLDER, "t", b"c", began=0, seen=0, realm="default")
+    api: Any = None
+
+    async def shown(**query: str) -> str:
+        asked = Asked("GET", "/console/slow", "", "", query, {}, {}, {}, False, "a")
+        _, body = await frame.show(kind, asked, session, api)
+        return body.decode()
+
+    first = await shown()
+    assert "the first of it" in first
+    assert first.count('hx-trigger="load"') == 1
+    assert "whole=1" in first
+    waits = asyncio.ensure_future(shown(fragment="1"))
+    await asyncio.sleep(0)
+    assert not waits.done()
+    gate.set()
+    assert "all of it" in await waits
+    assert 'hx-trigger="load"' not in await waits
+    assert begun == 1
+    for query in ({"whole": "1"}, {"fragment": "live"}):
+        assert "all of it" in await shown(**query)
+
+
+async def test_a_rest_that_fails_is_a_problem_on_the_page() -> None:
+    """As where the first of it fails."""
+
+    async def fails() -> Rendered:
+        raise LookupError
+
+    async def render(_: PageRequest) -> Rendered:
+        return Rendered("problem.html", rest=asyncio.ensure_future(fails()))
+
+    kind = PageKind(path="/slow", title="Slow", render=render)
+    frame = Frame(environment(assets()), (kind,), lambda: 0)
+    session = ConsoleSession(HOLDER, "t", b"c", began=0, seen=0, realm="default")
+    query = {"whole": "1"}
+    asked = Asked("GET", "/console/slow", "", "", query, {}, {}, {}, False, "a")
+    api: Any = None
+    status, body = await frame.show(kind, asked, session, api)
+    assert status == 500
+    assert b"This page failed" in body

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from agents_registry.facts import Alias, Cause, Edge, Effect, Fact, Node, OwnerSet
+from agents_registry.facts import (
+    Alias,
+    Cause,
+    Edge,
+    Effect,
+    Fact,
+    Node,
+    OwnerSet,
+    fact_id,
+)
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
@@ -141,6 +150,25 @@ def test_what_was_used_since_its_end_is_shown_among_many() -> None:
     assert not answer(registry, TOP, 20, NOW, used={used: S})["left_out"][
         "used_since_end"
     ]
+
+
+def test_what_is_not_at_every_guard_yet_comes_before_what_is() -> None:
+    """Though it is the oldest among thousands that ended; what was used comes first."""
+    facts = dead()
+    registry = Registry.build(facts)
+    (cause,) = (
+        each
+        for each in facts
+        if isinstance(each, Cause) and each.target == Identifier("secret", "n00002")
+    )
+
+    told = answer(registry, TOP, 2, NOW, late=[fact_id(cause)])
+    late = [each["identifier"] for each in told["nodes"] if each["late"]]
+    assert late == [str(cause.target)]
+    assert not [n for n in answer(registry, TOP, 2, NOW)["nodes"] if n["late"]]
+    used = {Identifier("secret", "n00003"): 2 * S}
+    told = answer(registry, TOP, 2, NOW, late=[fact_id(cause)], used=used)
+    assert [each["used_since_end"] for each in told["nodes"]] == [False, True]
 
 
 def test_the_end_of_a_long_chain_is_shown_from_there_upwards() -> None:

@@ -111,8 +111,9 @@ def _children(
     return children
 
 
-def _order(node: ShownNode) -> tuple[bool, bool, str]:
-    return (not node.used_since_end, node.state.shape == "lives", node.identifier)
+def _order(node: ShownNode) -> tuple[bool, bool, bool, str]:
+    lives = node.state.shape == "lives"
+    return not node.used_since_end, not node.late, lives, node.identifier
 
 
 def _rows(root: str, children: Mapping[str, list[str]]) -> dict[str, int]:

@@ -47,6 +47,7 @@ class ShownNode:
         via: the shown node that leads to it; empty for the one asked about.
         last_use: RFC 3339, empty where none is known.
         used_since_end: it was used after it had ended.
+        late: it ended, and not every guard denies it yet.
         above, below: what is left out there.
     """
 
@@ -60,6 +61,7 @@ class ShownNode:
     expires_at: str
     last_use: str
     used_since_end: bool
+    late: bool
     other_names: tuple[str, ...]
     above: LeftOut
     below: LeftOut
@@ -80,6 +82,7 @@ class ShownNode:
             expires_at=plain["expires_at"] or "",
             last_use=plain["last_use"] or "",
             used_since_end=plain["used_since_end"],
+            late=plain.get("late", False),  # older servers rank none
             other_names=tuple(each for each in plain["names"] if each != name),
             above=LeftOut.read(plain["above"]),
             below=LeftOut.read(plain["below"]),

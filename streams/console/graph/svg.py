@@ -190,6 +190,8 @@ class _Drawing:
 
 
 def _word(node: ShownNode) -> str:
+    if node.late:
+        return f"{node.state.word}, not everywhere"
     return node.state.word + (", used since" if node.used_since_end else "")
 
 

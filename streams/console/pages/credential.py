@@ -31,41 +31,44 @@ SHOWN: Final = LIMITS[1]
 MOST_EXPANDED: Final = 8
 LONGEST_EXPANDED: Final = 1000  # characters: a link stands at many nodes
 CAUSES: Final = 8  # of the picture, of which it is asked how far they are
+LATE: Final = 32  # revocations that spread, of which nodes stand in front
 NAMES: Final = 16  # of a node, by which its uses are found
 ROWS: Final = 50
 FOUND: Final = 20  # findings, and audit lines
 FORBIDDEN: Final = 403
+PATIENCE: Final = 0.1  # seconds, from the request on, for which all waits for lineage
 LOOKED: Final = 5000  # audit lines that are looked through, the latest ones
 
 
 async def render(page: PageRequest) -> Rendered:
-    """Ask all about one node; each part stands for itself where another one fails."""
+    """Ask all about one node; each part stands for itself where another one fails.
+
+    A lineage of very many nodes takes seconds: what is known before is shown first.
+    """
     asked_at = page.query.get("at", "").strip()
-    why, then, lineage, node = await asyncio.gather(
+    loop = asyncio.get_running_loop()
+    began, looking = loop.time(), loop.create_task(_looked(page))
+    why, then, node, findings, audit = await asyncio.gather(
         page.api.get("why", page.name),
         _then(page, asked_at),
-        page.api.get("lineage", page.name, **_asked(page)),
         page.api.get("nodes", page.name),
+        _findings(page),
+        _audit(page),
     )
     if why.problem is not None and why.problem.status in {404, 422}:
+        looking.cancel()
         values = {"problem": why.problem, "asked": page.name}
         return Rendered("find.html", values, why.status, "Credential or agent")
-    shown = None if lineage.problem else Neighbourhood.read(lineage.body)
-    uses, closures, findings, audit = await asyncio.gather(
-        _uses(page, node), _closures(page, why, shown), _findings(page), _audit(page)
-    )
+    uses = await _uses(page, node)
     values = {
         "name": page.name,
         "why": why,
         "state": _state(why, node),
         "at": asked_at,
         "then": then,
-        "lineage": lineage,
-        "shown": shown,
         "node": node,
         "uses": uses,
         "scopes": _scopes(node, uses),
-        "closures": closures,
         "findings": findings,
         "audit": audit,
         "limit": _limit(page),
@@ -75,20 +78,45 @@ async def render(page: PageRequest) -> Rendered:
         "word": _word,
         "severity": Severity,
         "rows_shown": ROWS,
-        **_picture(page, shown),
     }
-    return Rendered("credential.html", values, title=page.name)
+
+    async def whole() -> Rendered:
+        lineage = await looking
+        shown = None if lineage.problem else Neighbourhood.read(lineage.body)
+        more = {
+            "lineage": lineage,
+            "shown": shown,
+            "closures": await _closures(page, why, shown),
+            **_picture(page, shown),
+        }
+        return Rendered("credential.html", values | more, title=page.name)
+
+    rest = loop.create_task(whole())
+    await asyncio.wait({rest}, timeout=max(0.0, began + PATIENCE - loop.time()))
+    if rest.done():
+        return rest.result()
+    closures = await _closures(page, why, None)
+    first = {"lineage": None, "shown": None, "closures": closures}
+    return Rendered("credential.html", values | first, title=page.name, rest=rest)
 
 
 async def svg(page: PageRequest) -> Exported | Rendered:
     """Save the picture as a file that is whole by itself."""
-    lineage = await page.api.get("lineage", page.name, **_asked(page))
+    lineage = await _looked(page)
     if lineage.problem is not None:
         problem = {"problem": lineage.problem}
         return Rendered("problem.html", problem, lineage.status)
     shown = Neighbourhood.read(lineage.body)
     picture = drawn(shown, laid_out(shown), clean=visible)
     return Exported("lineage.svg", "image/svg+xml", picture.encode("utf-8", "replace"))
+
+
+async def _looked(page: PageRequest) -> ApiAnswer:
+    """Ask for what is around the node; what is not at every guard yet comes early."""
+    spread = await page.api.get("revocations", state="open", limit=LATE)
+    late = [each["id"] for each in spread.body.get("revocations", ())]
+    given = _asked(page) | {"late": json.dumps(late) if late else None}
+    return await page.api.get("lineage", page.name, **given)
 
 
 async def _then(page: PageRequest, at: str) -> ApiAnswer | None:

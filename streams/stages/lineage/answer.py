@@ -12,7 +12,7 @@ from agents_registry.lineage import KNOWN, RELATIONS, UNKNOWN_TIME
 from agents_registry.presentation import Presented
 from agents_registry.verdict import judging
 from streams.model.times import rfc3339
-from streams.stages.lineage.ranking import USED, choosing, folding, standing
+from streams.stages.lineage.ranking import LATE, USED, choosing, folding, standing
 from streams.stages.plans.last_uses import UNUSED
 
 if TYPE_CHECKING:
@@ -40,12 +40,14 @@ class WalkWithUses:
         shortlist: what is looked at closely.
         prints: of the names of that.
         uses: the last one (ns) of each print.
+        late: ids of causes that are not at every guard yet.
     """
 
     around: NeighbourhoodWalk
     shortlist: Shortlist
     prints: Numbers
     uses: Numbers
+    late: frozenset[bytes] = frozenset()
 
 
 def telling(looked: WalkWithUses, limit: int, now: int) -> Steps[dict[str, Any]]:
@@ -58,7 +60,7 @@ def telling(looked: WalkWithUses, limit: int, now: int) -> Steps[dict[str, Any]]
     """
     around, shortlist = looked.around, looked.shortlist
     found = yield from standing(
-        around, shortlist.places, looked.prints, looked.uses, now
+        around, shortlist.places, looked.prints, looked.uses, now, looked.late
     )
     shown = yield from choosing(around, shortlist, found, limit)
     left = yield from folding(around, shown, found)
@@ -136,6 +138,7 @@ def _node(
         "expires_at": _time(min(expires)),
         "last_use": None if how.last_use == UNUSED else rfc3339(how.last_use),
         "used_since_end": how.rank == USED,
+        "late": how.rank == LATE,
     }
 
 

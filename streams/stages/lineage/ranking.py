@@ -1,15 +1,18 @@
 """Which of very many nodes a page shows, and what it leaves out, counted.
 
-What was used since its end comes first, then what a node hangs on, then what ended
-last, what lives, the nearest and newest first, and what expired. Nothing is shown
-without the way to it, so that every line that is drawn has two ends. Of one node no
-more than some children are shown unless it is expanded, or all fit.
+What was used since its end comes first, then what ended and is not denied at every
+guard yet, then what a node hangs on, then what ended last, what lives, the nearest and
+newest first, and what expired. Nothing is shown without the way to it, so that every
+line that is drawn has two ends. Of one node no more than some children are shown unless
+it is expanded, or all fit.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections import Counter
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -18,7 +21,7 @@ from attrs import frozen
 from agents_registry.life import Reason
 from agents_registry.lineage import CAUSED, NONE, UNKNOWN_TIME
 from agents_registry.sweep import Sweep
-from streams.stages.access.columns import U64, prints_of
+from streams.stages.access.columns import U64
 from streams.stages.plans.last_uses import UNUSED
 
 if TYPE_CHECKING:
@@ -37,14 +40,14 @@ MOST_ON_WAYS: Final = 4 * MOST  # with those that lead to them
 CHILDREN: Final = 20  # that are shown of one node which is not expanded
 NEAR: Final = 6  # levels around the node, or around one that is expanded
 _EXPIRED: Final = {Reason.EXPIRED}
-USED, ENDED, LIVES, OVER = range(4)
+USED, LATE, ENDED, LIVES, OVER = range(5)
 
 
 class Standing(NamedTuple):
     """How a place stands, for its rank.
 
     Attributes:
-        rank: USED, ENDED, LIVES or OVER.
+        rank: USED, LATE, ENDED, LIVES or OVER.
         when: of the use or of the end (ns); 0 where neither counts.
         last_use: ns, or UNUSED.
     """
@@ -136,11 +139,11 @@ def shortlisting(
 
 def printing(around: NeighbourhoodWalk, places: Iterable[int]) -> Steps[Numbers]:
     """Return the prints of all names of some places, sorted, each once."""
-    name, found = around.registry.lineage.identifier, set[int]()
+    found = set[int]()
     for place in places:
         for each in around.names_at(place):
             yield
-            found.add(prints_of(name(each))[0])
+            found.add(around.print_of(each))
     return np.array(sorted(found), U64)
 
 
@@ -150,6 +153,7 @@ def standing(
     prints: Numbers,
     uses: Numbers,
     now: int,
+    late: Collection[bytes] = (),
 ) -> Steps[dict[int, Standing]]:
     """Judge how places stand; the table must not change meanwhile.
 
@@ -159,6 +163,7 @@ def standing(
         prints: of their names, as `printing` gives them.
         uses: the last one (ns) of each print.
         now: ns.
+        late: ids of causes that are not at every guard yet.
     """
     places, lineage = list(places), around.registry.lineage
     sweep = Sweep(around.registry, now)
@@ -171,11 +176,13 @@ def standing(
         used = UNUSED
         for each in around.names_at(place):
             yield
-            used = max(used, last[prints_of(lineage.identifier(each))[0]])
+            used = max(used, last[around.print_of(each)])
         node = around.nodes[place]
         why = reasons.get(node)
-        ended = _ended_at(ends.get(node), why, lineage.expires[node])
-        found[place] = _standing(why, ended, used)
+        end = ends.get(node)
+        ended = _ended_at(end, why, lineage.expires[node])
+        is_late = end is not None and end.cause.digest in late
+        found[place] = _standing(why, ended, used, is_late=is_late)
     return found
 
 
@@ -187,13 +194,17 @@ def _ended_at(end: End | None, why: set[Reason] | None, expires: int) -> int | N
     return min(times, default=None)
 
 
-def _standing(why: set[Reason] | None, ended: int | None, used: int) -> Standing:
+def _standing(
+    why: set[Reason] | None, ended: int | None, used: int, *, is_late: bool
+) -> Standing:
     if not why:
         return Standing(LIVES, 0, used)
     if ended is not None and used > ended:
         return Standing(USED, used, used)
     if why == _EXPIRED:
         return Standing(OVER, 0, used)
+    if is_late:
+        return Standing(LATE, ended or 0, used)
     return Standing(ENDED, ended or 0, used)
 
 
@@ -205,13 +216,24 @@ def ranking(
     for place in shortlist.places:
         yield
         how, up = found[place], around.depth[place] < 0
-        group = how.rank if how.rank == USED else (0.5 if up else how.rank)
+        group = LATE + 0.5 if up and how.rank > LATE else how.rank
         issued = around.issued_at(place)
         newest = 0 if issued == UNKNOWN_TIME else -issued
         near = shortlist.distance[place]
-        keys.append((group, -how.when, near, newest, around.called(place), place))
+        keys.append(((group, -how.when, near, newest), place))
     keys.sort()
-    return [key[-1] for key in keys]
+    ranked: list[int] = []
+    # To read all names would take as long as all the rest.
+    for _, alike in groupby(keys, itemgetter(0)):
+        places = [place for _, place in alike]
+        if len(places) > 1:
+            named = []
+            for place in places:
+                yield
+                named.append((around.called(place), place))
+            places = [place for _, place in sorted(named)]
+        ranked += places
+    return ranked
 
 
 class _Chosen:

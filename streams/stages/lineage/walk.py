@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from agents_registry.lineage import NONE, UNKNOWN_TIME
+from streams.stages.access.columns import prints_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -55,6 +56,7 @@ class NeighbourhoodWalk:
         self.above = 0
         self.several: dict[int, list[int]] = {}
         self._called: dict[int, Identifier] = {0: asked}
+        self._prints: dict[int, int] = {}
         # The system gives these zeros when they are touched: most never are.
         self._size = len(registry.lineage)
         self._places = np.zeros(self._size, np.int32).data
@@ -87,6 +89,14 @@ class NeighbourhoodWalk:
             return self._called[place].kind
         names = self.several.get(place)
         return kind(self.nodes[place]) if names is None else min(map(kind, names))
+
+    def print_of(self, node: int) -> int:
+        """Print of a name, by which its uses are found."""
+        found = self._prints.get(node)
+        if found is None:
+            name = self.registry.lineage.identifier(node)
+            found = self._prints[node] = prints_of(name)[0]
+        return found
 
     def issued_at(self, place: int) -> int:
         """Earliest time at which a place was issued (ns), or UNKNOWN_TIME."""
