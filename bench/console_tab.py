@@ -24,7 +24,8 @@ _WATCH: Final = """
         const page = document.querySelector('#page');
         if (!page || page.getAttribute('aria-busy')) return;
         if (!window.usefulAt) painted('usefulAt');
-        if (!window.wholeAt && !page.querySelector('[aria-busy=true]')) painted('wholeAt');
+        const rest = page.querySelector('[aria-busy=true]');
+        if (!window.wholeAt && !rest) painted('wholeAt');
     };
     new MutationObserver(look).observe(
         document, {childList: true, subtree: true, attributes: true});

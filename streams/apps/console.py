@@ -68,7 +68,7 @@ async def show(
         app = web.Application(middlewares=[problems])
         pages.add_to(app)
         Probes(lambda _: (), lambda _: ()).add_to(app)
-        Metrics(metrics.CONSOLE, held).add_to(app)
+        Metrics(metrics.CONSOLE, held, pages.tally).add_to(app)
         bound = await running.enter_async_context(accepting(app, settings, entry))
         log.info("showing", url=bound, server=reach.url)
         if started is not None:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from streams.console.live import LiveHub
     from streams.console.page import PageKind
     from streams.console.sessions import ConsoleSession, ConsoleSessions
+    from streams.console.tally import ConsoleTally
     from streams.process.aside import Aside
 
     Answer = web.Response | Streamed
@@ -70,6 +71,7 @@ class Console:
         live: streams of news.
         aside: where pages are made.
         proved: told of connections on which a session was shown.
+        tally: of pages, logins and sessions.
         secure: browsers come by HTTPS, whatever this process serves.
     """
 
@@ -82,6 +84,7 @@ class Console:
     live: LiveHub
     aside: Aside
     proved: Callable[[web.Request, str], None]
+    tally: ConsoleTally
     secure: bool = False
     _by_path: dict[str, ConsoleAsset] = field(init=False)
 

@@ -14,6 +14,8 @@ from streams.console.frame import Frame
 from streams.console.login import OneTimeLink, holder_of_token, local
 from streams.console.oidc_login import LoginFailedError, ProviderLogin
 from streams.console.sessions import ConsoleSessions, Holder
+from streams.console.tally import HELD_BACK, LET_IN
+from streams.console.tally import REFUSED as REFUSED_LOGIN
 from streams.console.templates import BASE
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ class Entry:
         provider: OpenID provider; None: there is none.
         link: that opens the first session; None: there is none.
         tokens: a token of the API may be typed in.
+        count: told what came of each try, by the words of `streams.console.tally`.
     """
 
     sessions: ConsoleSessions
@@ -58,6 +61,7 @@ class Entry:
     provider: ProviderLogin | None = None
     link: OneTimeLink | None = None
     tokens: bool = True
+    count: Callable[[str], None] = lambda _: None
 
     async def form(self, asked: Asked) -> web.Response:
         """Show the ways in."""
@@ -82,6 +86,7 @@ class Entry:
         token = None if self.link is None else self.link.take(given, self.clock())
         if token is None:
             self.attempts.failed(asked.address)
+            self.count(REFUSED_LOGIN)
             return await self._form(asked, "link", FORBIDDEN)
         return await self._opened(asked, token, BASE)
 
@@ -153,6 +158,7 @@ class Entry:
         if isinstance(holder, ApiProblem):
             if holder.status != REFUSED:
                 return respond.stop(self.frame, asked, holder)
+            self.count(REFUSED_LOGIN)
             return await self._form(asked, "token", FORBIDDEN)
         response = respond.to(local(after))
         self._begin(response, asked, holder, token, None)
@@ -170,13 +176,16 @@ class Entry:
         cookie = self.sessions.begin(holder, credential, expires)
         headers.set_cookie(response, headers.SESSION, cookie, secure=asked.secure)
         self.attempts.good(asked.address)
+        self.count(LET_IN)
         log.info("console_login", actor=holder.name, address=asked.address)
 
     async def _failed(self, asked: Asked, error: LoginFailedError) -> web.Response:
+        self.count(REFUSED_LOGIN)
         log.warning("console_login_failed", why=str(error))
         return await self._form(asked, "oidc", FORBIDDEN)
 
     def _not_let_in(self, asked: Asked, problem: ApiProblem) -> web.Response:
+        self.count(REFUSED_LOGIN)
         log.warning("console_login_refused", why=problem.detail or problem.title)
         return respond.stop(self.frame, asked, problem)
 
@@ -194,6 +203,7 @@ class Entry:
         return respond.bare(self.frame, "login.html", asked, status, **values)
 
     def _busy(self, asked: Asked) -> web.Response:
+        self.count(HELD_BACK)
         response = respond.stop(self.frame, asked, _BUSY)
         response.headers["Retry-After"] = str(BUSY_SECONDS)
         return response
@@ -202,6 +212,7 @@ class Entry:
         problem = ApiProblem(
             "Too many failed logins", "", f"Wait for {seconds} s and try again.", 429
         )
+        self.count(HELD_BACK)
         response = respond.stop(self.frame, asked, problem)
         response.headers["Retry-After"] = str(seconds)
         return response

@@ -69,11 +69,13 @@ class Frame:
     Attributes:
         kinds: all pages.
         clock: ns.
+        count: told of each content that was made: path, status, seconds.
     """
 
     _templates: jinja2.Environment
     _kinds: Iterable[PageKind]
     _clock: Callable[[], int]
+    _count: Callable[[str, int, float], None] = lambda *_: None
     # By the session itself, not by its number, which another one may have after it.
     _late: dict[tuple[ConsoleSession, str], LatePage] = field(factory=dict, init=False)
 
@@ -176,7 +178,14 @@ class Frame:
             late = self._late.pop(_key(session, asked, page), None)
             if late is not None and loop.time() < late.until:
                 return late.task
-        return loop.create_task(_content(kind, page))
+        return loop.create_task(self._content(kind, page))
+
+    async def _content(self, kind: PageKind, page: PageRequest) -> Rendered:
+        time = asyncio.get_running_loop().time
+        began = time()
+        made = await _whole(kind, kind.render(page))
+        self._count(kind.path, made.status, time() - began)
+        return made
 
     def _keep(
         self, key: tuple[ConsoleSession, str], task: asyncio.Task[Rendered]
@@ -196,10 +205,6 @@ async def _whole(kind: PageKind, rest: Awaitable[Rendered]) -> Rendered:
     except Exception:  # boundary: the person sees a page, whatever one of them does
         log.exception("console_page_failed", page=kind.path)
         return Rendered("problem.html", {"problem": _BROKEN}, 500)
-
-
-async def _content(kind: PageKind, page: PageRequest) -> Rendered:
-    return await _whole(kind, kind.render(page))
 
 
 def theme_of(asked: Asked) -> str:

@@ -61,6 +61,14 @@ class Metrics:
         return web.Response(body=body, headers={hdrs.CONTENT_TYPE: content_type})
 
 
+def collect_also(app: web.Application, *collectors: Collector) -> None:
+    """Have the page of an application tell more."""
+    page = app[PAGE]
+    assert isinstance(page, Metrics)  # noqa: S101 - as it was put there
+    for collector in collectors:
+        page.registry.register(collector)
+
+
 async def listen_apart(app: web.Application, where: Listen) -> Listening:
     """Listen for `PATH` of an application at a port of its own, in plain HTTP.
 

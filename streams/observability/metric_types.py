@@ -23,7 +23,7 @@ class _Named:
     Attributes:
         name: as it is registered; a counter is told with ``_total``.
         text: one sentence for a person.
-        labels: each of `streams.observability.metrics.LABELS`.
+        labels: each of `streams.observability.metric_labels.LABELS`.
         roles: who tells it.
     """
 

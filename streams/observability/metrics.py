@@ -10,20 +10,14 @@ values that nobody configured become `OTHER`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from prometheus_client import disable_created_metrics
 
+from streams.observability.metric_labels import LABELS
 from streams.observability.metric_types import AnyMetric, Count, Distribution, Gauge
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a series for each counter
-
-OTHER: Final = "other"
-MOST_KINDS: Final = 50
 
 # Who tells what: the processes by their commands.
 SERVER: Final = "serve"
@@ -35,37 +29,11 @@ RELAY: Final = "relay"
 INSIGHTS: Final = "insights"
 CONSOLE: Final = "console"
 
-LABELS: Final[Mapping[str, str]] = {
-    "act": "held, proposed",
-    "actuator": "actuators in the settings",
-    "authority": "authorities in the settings",
-    "ending": "ended, pending, failed, unreachable, no_way",
-    "issuer": "issuers in the settings",
-    "kind": "kinds of findings: 20",
-    "lease": "held, lapsed",
-    "loop": "main, analysis",
-    "mode": "fail_closed, fail_open, observe",
-    "outcome": "allow, deny, observe",
-    "partition": "partitions of a topic, fixed for life",
-    "reason": "words of the product: at most 30",
-    "receiver": "receivers of alerts in the settings",
-    "report": f"kinds of identifiers: at most {MOST_KINDS}, the rest is `{OTHER}`",
-    "result": "words of the product: at most 8",
-    "role": "serve, ingress, worker, notify, pdp, relay, insights, console",
-    "rule": "containment rules in the settings",
-    "rule_mode": "shadow, warn, enforce",
-    "source": "sources in the settings, and one for all others",
-    "stage": "stages, notify, registry, replica, sentinel, standby, closure, audit",
-    "state": "closed, partial, unknown",
-    "surface": "check, authzen, introspect",
-    "version": "the version that runs",
-}
-
-
 _ALL = (SERVER, INGRESS, WORKER, NOTIFY, PDP, RELAY, INSIGHTS, CONSOLE)
 _GUARDED = (SERVER, WORKER)
 _SOURCES = (SERVER, INGRESS)
 _ALERTS = (SERVER, NOTIFY)
+_CONSOLES = (SERVER, CONSOLE)
 _STAGES = (SERVER, WORKER, NOTIFY)
 
 BUILD: Final = Gauge(
@@ -248,6 +216,31 @@ PASSED_ON: Final = Count(
     "Requests that another process had to answer, by result.",
     ("result",),
     roles=(INGRESS, WORKER, NOTIFY, INSIGHTS),
+)
+
+# The console.
+CONSOLE_PAGES: Final = Count(
+    "rescind_console_pages",
+    "Pages that were asked for, by what came of them (`failed`: 5xx).",
+    ("page", "result"),
+    roles=_CONSOLES,
+)
+CONSOLE_PAGE_SECONDS: Final = Distribution(
+    "rescind_console_page_seconds",
+    "Time until the content of a page was made, or the first part of it.",
+    roles=_CONSOLES,
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 10.0),
+)
+CONSOLE_LOGINS: Final = Count(
+    "rescind_console_logins",
+    "Tries to log in (`held_back`: not looked at, too many failed before).",
+    ("result",),
+    roles=_CONSOLES,
+)
+CONSOLE_SESSIONS: Final = Gauge(
+    "rescind_console_sessions",
+    "Sessions that are open.",
+    roles=_CONSOLES,
 )
 
 # Alerts.

@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 from streams.http.metrics import Metrics as Told
 from streams.model.times import SECOND
 from streams.observability import metrics
-from streams.observability.metrics import MOST_KINDS, OTHER
+from streams.observability.metric_labels import MOST_KINDS, OTHER
 from streams.process.loop_hold import LoopHold
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ import promql_parser
 
 from streams.model.findings import FindingKind
 from streams.observability import metrics
+from streams.observability.metric_labels import LABELS
 from streams.observability.metric_types import Distribution
 from streams.stages.closure.closure import GuardMode, ProofState
 from streams.stages.containment.rules import ContainmentMode
@@ -34,8 +35,8 @@ VALUES: Mapping[str, frozenset[str]] = {
     "lease": frozenset({"held", "lapsed", "gone"}),
     "mode": frozenset(each.value for each in GuardMode),
     "rule_mode": frozenset(each.value for each in ContainmentMode),
-    "role": frozenset(metrics.LABELS["role"].split(", ")),
-    "stage": frozenset(metrics.LABELS["stage"].split(", ")),
+    "role": frozenset(LABELS["role"].split(", ")),
+    "stage": frozenset(LABELS["stage"].split(", ")),
     "state": frozenset(each.value for each in ProofState) - {"pending"},
     "le": frozenset(map(str, metrics.PROPAGATION.buckets)) | {"+Inf"},
 }

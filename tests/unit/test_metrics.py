@@ -21,8 +21,9 @@ from streams.http.closure_metrics import REFUSALS, ClosureMetrics
 from streams.http.order_metrics import OrderMetrics
 from streams.http.sources import SourceMetrics
 from streams.model.times import SECOND
+from streams.observability.metric_labels import LABELS, MOST_KINDS, OTHER
 from streams.observability.metric_types import Count, Distribution
-from streams.observability.metrics import LABELS, METRICS, MOST_KINDS, OTHER, table
+from streams.observability.metrics import METRICS, table
 from streams.pdp.decider import Decision
 from streams.pdp.metrics import DecisionMetrics as PdpMetrics
 from streams.services.audit_sinks import Sinks

@@ -20,6 +20,7 @@ from streams.console.login import OneTimeLink
 from streams.console.oidc_login import ProviderClient, ProviderLogin
 from streams.console.pages.catalogue import KINDS
 from streams.console.sessions import ConsoleSessions, SessionLimits
+from streams.console.tally import ConsoleTally
 from streams.console.templates import environment
 from streams.http.connections import prove
 from streams.outbound.client import HttpClient
@@ -128,7 +129,8 @@ def console(
         own.idle_seconds, own.session_seconds, own.sessions_of_person, own.sessions
     )
     sessions = ConsoleSessions(limits, clock)
-    frame = Frame(environment(files), KINDS, clock)
+    tally = ConsoleTally(sessions, [each.path for each in KINDS])
+    frame = Frame(environment(files), KINDS, clock, tally.page)
     return Console(
         kinds=KINDS,
         sessions=sessions,
@@ -141,6 +143,7 @@ def console(
             provider=_provider(settings, clock),
             link=link,
             tokens=own.token_login,
+            count=tally.login,
         ),
         frame=frame,
         files=files,
@@ -148,6 +151,7 @@ def console(
         live=LiveHub(reach.of, aside, sessions.is_alive),
         aside=aside,
         proved=_prove,
+        tally=tally,
         secure=own.behind_https,
     )
 

@@ -10,6 +10,7 @@ from streams.apps.builders.console import ServerReach, console
 from streams.console.login import one_time_link
 from streams.console.templates import BASE
 from streams.engines.embedded.analysis import Analysis
+from streams.http.metrics import collect_also
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -53,7 +54,9 @@ async def embedded_console(
 
     async with thread.running():
         try:
-            console(settings, reach, thread.run, clock, link).add_to(app)
+            made = console(settings, reach, thread.run, clock, link)
+            made.add_to(app)
+            collect_also(app, made.tally)
             yield at
         finally:
             await thread.run(reach.close)
