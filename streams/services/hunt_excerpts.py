@@ -7,6 +7,7 @@ compared between them, so they depend on the seed of the process's strings alone
 from __future__ import annotations
 
 import marshal
+import re
 from array import array
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -17,7 +18,10 @@ from streams.model.records import Access, DeadLetter, Lifecycle, Outcome
 from streams.services.event_id_conflicts import OF_REQUESTS, content_hash, mark
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from streams.model.records import Record
+    from streams.model.use_batch import BatchCall, BatchCaller, UseBatch
 
 LIFECYCLE: Final = -1  # in the place of what is presented
 TIMELESS: Final = -2  # an access without a time
@@ -27,6 +31,7 @@ MOST_RECORDS: Final = 1 << 12  # of an excerpt
 INNER, OPENS, ALONE = range(3)  # a record's place in its event
 _CODE: Final = {outcome: code for code, outcome in enumerate(OUTCOMES)}
 _ABSENT: Final = "\0"
+_HEX: Final = re.compile(r"[0-9A-Fa-f-]*")  # no secret's mark is made of these
 _MOST_HELD: Final = 8192  # records; each keeps the objects of one caller
 # (content, place in its event, who, time, outcome, event id, key)
 _Row = tuple[int, int, int, int, int, str | None, int]
@@ -87,6 +92,28 @@ class _Caller:
     denied: int = -1
 
 
+class _Call(NamedTuple):
+    """What the uses by one call have in common.
+
+    Attributes:
+        content: hash of it.
+        outcome: a place in OUTCOMES.
+        of_type: the type, where it tells events of one id apart.
+    """
+
+    content: int
+    outcome: int
+    of_type: str
+
+
+def _of_call(
+    event_type: str, outcome: Outcome | None, reason: str | None, point: str
+) -> int:
+    """Hash of what a use says of its call."""
+    told = _ABSENT if reason is None else reason
+    return hash((event_type, _CODE[outcome], told, point))
+
+
 class ExcerptWriter:
     """Takes records one by one."""
 
@@ -101,6 +128,8 @@ class ExcerptWriter:
         self._callers: dict[tuple[object, ...], _Caller] = {}
         self._met: dict[tuple[object, ...], _Caller] = {}  # by addresses of objects
         self._held: list[Access] = []  # so that no other object gets their addresses
+        self._of_batches: dict[BatchCaller, _Caller | None] = {}
+        self._calls: dict[BatchCall, _Call | None] = {}
         self._stated: set[int] = set()
         self._source: str | None = None
         self._offset: int | None = None
@@ -145,9 +174,8 @@ class ExcerptWriter:
             who = self._who(record, caller)
         # None has another hash in each process before Python 3.12.
         content = hash((
-            caller.content, event_type, point, _CODE[outcome],
+            caller.content, _of_call(event_type, outcome, reason, point),
             _ABSENT if event_id is None else event_id,
-            _ABSENT if reason is None else reason,
             _ABSENT if address is None else address,
             _ABSENT if user_agent is None else user_agent,
             -1 if time is None else time,
@@ -170,6 +198,64 @@ class ExcerptWriter:
         self._rows.append(
             (content, place, who, time, _CODE[outcome], event_id, mark_key)
         )
+
+    def add_batch(self, batch: UseBatch, conceal: Callable[[Record], Record]) -> None:
+        """Take the uses of a batch in, each as `add` does.
+
+        Args:
+            batch: of a source.
+            conceal: gives another record where a use holds a secret.
+        """
+        self.close_event()
+        self._offset = None
+        hexed = _HEX.fullmatch("".join([row[2] for row in batch.rows])) is not None
+        callers, calls, append = self._of_batches, self._calls, self._rows.append
+        for row in batch.rows:
+            caller, call, event_id, time, address, user_agent, _ = row
+            try:
+                known, made = callers[caller], calls[call]
+            except KeyError:
+                known, made = self._look_at(batch.record(row), caller, call, conceal)
+            if known is None or made is None or not hexed:
+                self.add(conceal(batch.record(row)))
+                continue
+            call_content, outcome, of_type = made
+            who = known.denied if outcome == DENIED else known.allowed
+            if who < 0:
+                who = self._who(batch.record(row), known)
+            content = hash((
+                known.content, call_content, event_id, address, user_agent, time,
+                -1, -1,
+            ))  # fmt: skip
+            key = hash((caller.source, event_id, of_type))
+            append((content, ALONE, who, time, outcome, event_id, key))
+
+    def _look_at(
+        self,
+        use: Access,
+        caller: BatchCaller,
+        call: BatchCall,
+        conceal: Callable[[Record], Record],
+    ) -> tuple[_Caller | None, _Call | None]:
+        """Remember caller and call of a use; None of what holds a secret."""
+        for seen in (self._of_batches, self._calls):
+            if len(seen) >= _MOST_HELD:
+                seen.clear()
+        if caller not in self._of_batches:
+            who = use._replace(event_id=None, event_type="", reason=None, point="")
+            known = self._caller(use) if conceal(who) is who else None
+            self._of_batches[caller] = known
+        if call not in self._calls:
+            what = use._replace(
+                event_id=None, identifiers=(), parents=(), owner=None, actor=()
+            )
+            made = _Call(
+                _of_call(use.event_type, use.outcome, use.reason, use.point),
+                _CODE[use.outcome],
+                "" if use.source in OF_REQUESTS else use.event_type,
+            )
+            self._calls[call] = made if conceal(what) is what else None
+        return self._of_batches[caller], self._calls[call]
 
     def _add_other(self, record: Record) -> None:
         if isinstance(record, Lifecycle):

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from attrs import define, field
 
 from streams.model.keyed_names import LEAST_BYTES
+from streams.model.use_batch import UseBatch
 from streams.services.hunt_excerpts import (
     MOST_RECORDS,
     Excerpt,
@@ -115,12 +116,18 @@ class LogShare:
 
     def read(self, part: FilePart, *, cut: bool = False) -> Iterator[Excerpt]:
         """Excerpts of a part; see `LogReader.read`."""
-        writer = self._writer
+        writer, count = self._writer, 0
         add, conceal = writer.add, self._names.conceal
-        for count, record in enumerate(self._reader.read(part, cut=cut), 1):
-            add(conceal(record))
-            if not count % MOST_RECORDS:
+        for item in self._reader.batches(part, cut=cut):
+            if isinstance(item, UseBatch):
+                writer.add_batch(item, conceal)
+                count += len(item.rows)
+            else:
+                add(conceal(item))
+                count += 1
+            if count >= MOST_RECORDS:
                 yield writer.take()
+                count = 0
         writer.close_event()
         yield writer.take()
 

@@ -11,7 +11,7 @@ import os
 import secrets
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
 from attrs import define, field
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from streams.model.records import Record
+    from streams.model.use_batch import UseBatch
     from streams.sources import Source
     from streams.sources.stream import Stream
 
@@ -37,6 +38,9 @@ NO_SOURCE: Final = (
     "unknown_source: the content tells no source; name it with --source or --mapping"
 )
 UNREADABLE: Final = "unreadable_file: {}; give read access, then read it again"
+
+
+_Item = TypeVar("_Item", bound="Record | UseBatch")
 
 
 class UnreadPiece(NamedTuple):
@@ -202,6 +206,24 @@ class LogReader:
         Raises:
             OSError: a file that was named cannot be opened.
         """
+        return self._read(part, self._feed, cut=cut)
+
+    def batches(
+        self, part: FilePart, *, cut: bool = False
+    ) -> Iterator[Record | UseBatch]:
+        """Return what `read` does, uses in batches; nothing is compared."""
+        return self._read(part, _batches, cut=cut)
+
+    def _feed(self, stream: Stream, data: bytes, base: int) -> Iterable[Record]:
+        return self._compare(stream.feed(data, base))
+
+    def _read(
+        self,
+        part: FilePart,
+        feed: Callable[[Stream, bytes, int], Iterable[Any]],
+        *,
+        cut: bool,
+    ) -> Iterator[Any]:
         file, self.left, self.in_order, self.lines = part.file, [], False, 0
         places = _Places(str(file), self._tally)
         try:
@@ -224,7 +246,7 @@ class LogReader:
                     self.in_order = True
                     return
                 self._enter(stream, places, data, base)
-                yield from places.noted(self._compare(stream.feed(data, base)))
+                yield from places.noted(feed(stream, data, base))
                 if broken:
                     letter = DeadLetter(UNKNOWN, base + len(data), 0, broken)
                     yield from places.noted((letter,))
@@ -261,6 +283,10 @@ class LogReader:
             self._tally.unknown.update(stream.unknown)
 
 
+def _batches(stream: Stream, data: bytes, base: int) -> Iterator[Record | UseBatch]:
+    return stream.batches(data, base)
+
+
 class _Places:
     """Finds the lines of dead letters in the blocks of a file; they mostly ascend."""
 
@@ -276,7 +302,7 @@ class _Places:
         self._data, self._base, self._at = data, base, 0
         self._begin = self._line
 
-    def noted(self, records: Iterable[Record]) -> Iterator[Record]:
+    def noted(self, records: Iterable[_Item]) -> Iterator[_Item]:
         """Return records; the dead letters among them are counted where they lie."""
         for record in records:
             # Of two contents of one id both were read.

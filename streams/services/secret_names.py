@@ -72,6 +72,8 @@ class SecretNames:
     _harmless: set[tuple[object, ...]] = field(
         factory=set, init=False, eq=False, repr=False
     )
+    # Names and texts in which there is no secret.
+    _clean: set[object] = field(factory=set, init=False, eq=False, repr=False)
     # The same callers by the addresses of their objects, which the values hold.
     _met: dict[tuple[object, ...], object] = field(
         factory=dict, init=False, eq=False, repr=False
@@ -229,17 +231,33 @@ class SecretNames:
         return False
 
     def _look_through(self, record: Record) -> bool:
-        identifiers = tuple(_named(record))
-        if any(
-            each.kind in self.kinds and self.is_secret(each) for each in identifiers
-        ):
-            return True
-        texts = [*_TEXTS_OF[type(record)](record)]
-        texts += [text for each in identifiers for text in each]
+        event_id, *texts = _TEXTS_OF[type(record)](record)
+        if event_id is not None and not _HEX_ID.fullmatch(event_id):
+            texts.append(event_id)
         if not isinstance(record, DeadLetter):
             texts += record.scope or ()
-        # In one go: hardly any record has one.
-        return has_secret("\n".join(text for text in texts if isinstance(text, str)))
+        if len(self._clean) >= _MOST_KNOWN:
+            self._clean.clear()
+        return any(map(self._is_bad_name, _named(record))) or any(
+            map(self._is_bad_text, texts)
+        )
+
+    # Names come again, in records of all kinds; a text holds a secret by itself.
+    def _is_bad_name(self, name: Identifier) -> bool:
+        if name in self._clean:
+            return False
+        bad = self.is_secret(name)
+        if not bad and len(name.value) <= _SHORT:
+            self._clean.add(name)
+        return bad
+
+    def _is_bad_text(self, text: object) -> bool:
+        if not isinstance(text, str) or text in self._clean:
+            return False
+        bad = has_secret(text)
+        if not bad and len(text) <= _SHORT:
+            self._clean.add(text)
+        return bad
 
 
 _TEXTS: Final = (
@@ -261,6 +279,7 @@ _WHAT: Final = itemgetter(*map(
     Access._fields.index, ("event_type", "reason", "point")
 ))  # fmt: skip
 _MOST_KNOWN: Final = 8192
+_SHORT: Final = 256  # characters of a text that is remembered
 
 
 def _named(record: Record) -> Iterator[Identifier]:

@@ -10,6 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from streams.model.records import moved
+from streams.model.use_batch import Batching, UseBatch
 from streams.sources.reading.envelope import Event, events
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ class Stream(Protocol):
 
     def feed(self, data: bytes, base: int = 0) -> Iterator[Record]:
         """Return the records of a piece of whole events that stands at ``base``."""
+
+    def batches(self, data: bytes, base: int = 0) -> Iterator[Record | UseBatch]:
+        """Return what `feed` does, uses in batches where the source gives some."""
 
     def close(self) -> Iterator[Record]:
         """Return the records that still waited for their other half."""
@@ -102,6 +106,16 @@ class _Plain:
             return records
         return (moved(record, base) for record in records)
 
+    def batches(self, data: bytes, base: int = 0) -> Iterator[Record | UseBatch]:
+        if not isinstance(self._source, Batching):
+            yield from self.feed(data, base)
+            return
+        for item in self._source.batches(data):
+            if isinstance(item, UseBatch):
+                yield item._replace(base=base)
+            else:
+                yield moved(item, base) if base else item
+
     def close(self) -> Iterator[Record]:
         return iter(())
 
@@ -129,6 +143,9 @@ class _Paired:
             else:
                 self._broken += item.pieces
                 yield moved(item, base)
+
+    def batches(self, data: bytes, base: int = 0) -> Iterator[Record]:
+        return self.feed(data, base)
 
     def close(self) -> Iterator[Record]:
         return self._parser.close()

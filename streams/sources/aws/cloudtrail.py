@@ -27,12 +27,15 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from streams.model.records import ENDING_EFFECTS, Access, DeadLetter
+from streams.model.use_batch import UseBatch
 from streams.sources.aws.effects import EFFECTS, AwsCall, Mapping, login_profile
 from streams.sources.aws.errors import outcome_of
 from streams.sources.aws.identity import AwsCallers
-from streams.sources.aws.vendor import DIGEST
+from streams.sources.aws.use_batches import PlainUses
+from streams.sources.aws.vendor import DIGEST, NAME
 from streams.sources.reading.dialect import read_time
 from streams.sources.reading.envelope import Event, events
+from streams.sources.reading.event_batches import EventBatch, event_batches
 from streams.sources.reading.fields import text
 
 if TYPE_CHECKING:
@@ -42,7 +45,6 @@ if TYPE_CHECKING:
     from streams.model.records import Outcome, Record
     from streams.sources.aws.identity import AwsCaller
 
-NAME: Final = "cloudtrail"
 NO_TIME: Final = "no_time: the event has no readable eventTime; look at the source"
 NO_TARGET: Final = "no_target: {} names nothing to act on; look at the event"
 NOT_OURS: Final = (
@@ -68,6 +70,7 @@ class CloudTrail:
         self._callers = AwsCallers()
         self._types: dict[tuple[Any, Any], _Type] = {}
         self._points: dict[Any, str] = {}
+        self._plain = PlainUses(self._callers)
 
     @property
     def unknown(self) -> Counter[str]:
@@ -87,6 +90,43 @@ class CloudTrail:
             else:
                 self.read += 1
                 yield item
+
+    def batches(self, data: bytes) -> Iterator[Record | UseBatch]:
+        """Return what `records` does, the uses of plain events in batches."""
+        for item in event_batches(data, NAME):
+            if isinstance(item, EventBatch):
+                yield from self._batch(item)
+            elif isinstance(item, DeadLetter):
+                self.read += 1
+                yield item
+            elif DIGEST not in item.body:
+                self.read += 1
+                yield from self._read(item)
+
+    def _batch(self, batch: EventBatch) -> Iterator[Record | UseBatch]:
+        found: list[Record] = []
+
+        def alone(place: int) -> None:
+            item = batch.event(place)
+            if DIGEST not in item.body:
+                self.read += 1
+                records = self._read(item)
+                found.extend(records)
+                self._learn(item.body, records)
+
+        rows = self._plain.read(batch, alone)
+        self.read += len(rows)
+        yield from found
+        if rows:
+            yield UseBatch(rows, batch.starts)
+
+    def _learn(self, event: dict[str, Any], records: list[Record]) -> None:
+        """Remember an event that may come again in other lines."""
+        match records:
+            case [Access() as use] if use.event_type != CONSOLE_LOGIN:
+                kind = self._types.get((event["eventSource"], event["eventName"]))
+                if kind is not None and kind.mapping is None:
+                    self._plain.learn(event, use, kind.idle)
 
     def _read(self, item: Event) -> list[Record]:
         offset, length, event = item
@@ -137,9 +177,8 @@ class CloudTrail:
             presented = presented or _password(caller)
         elif event.get("errorCode"):
             outcome, reason = outcome_of(event, session=caller.issued_at is not None)
-        if not (presented or records) and caller.principal is not None:
-            presented = (caller.principal,)  # its key is not told
-            parents = tuple(p for p in parents if p.identifier != caller.principal)
+        if not (presented or records):
+            presented, parents = caller.alone()
         if presented:
             records.append(
                 Access._make((

@@ -15,6 +15,7 @@ S3's error responses; IAM user guide, "Troubleshoot access denied error messages
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from streams.sources.reading.fields import mapping, text
@@ -35,6 +36,7 @@ _BY_POLICY: Final = frozenset({
     "notauthorized", "unauthorized", "unauthorizedaccess",
 })  # fmt: skip
 _ENDINGS: Final = ("exception", "fault", "error")
+_MOST: Final = 128  # characters; no code that is looked for has as many
 _EXPLICIT: Final = "explicit deny"
 
 
@@ -60,14 +62,15 @@ def outcome_of(
 
 def refuses(code: str) -> bool:
     """Whether an errorCode says that the credential was not accepted."""
-    return _is_among(code, _NOT_ACCEPTED)
+    return _is_among(code[-_MOST:], _NOT_ACCEPTED)
 
 
 def _denied_explicitly(event: dict[str, Any], code: str) -> bool:
     said = text(event.get("errorMessage")) or ""
-    return _EXPLICIT in said and _is_among(code, _BY_POLICY)
+    return _EXPLICIT in said and _is_among(code[-_MOST:], _BY_POLICY)
 
 
+@lru_cache(1024)  # a log repeats its codes
 def _is_among(code: str, codes: frozenset[str]) -> bool:
     name = code.rsplit(".", 1)[-1].rsplit(":", 1)[-1].casefold()
     return name in codes or any(

@@ -46,6 +46,16 @@ class AwsCaller(NamedTuple):
     service: Identifier | None = None
     issued_at: int | None = None
 
+    def alone(self) -> tuple[tuple[Identifier, ...], tuple[Parent, ...]]:
+        """Return what a call presents that says nothing else, and its parents.
+
+        Where its key is not told the principal stands for it.
+        """
+        if self.presented or self.principal is None:
+            return self.presented, self.parents
+        parents = (p for p in self.parents if p.identifier != self.principal)
+        return (self.principal,), tuple(parents)
+
 
 NOBODY: Final = AwsCaller()
 

@@ -6,11 +6,12 @@ from typing import Final
 
 from streams.sources.descriptor import Descriptor
 
+NAME: Final = "cloudtrail"
 DIGEST: Final = "digestStartTime"  # CloudTrail's digest files lie beside its logs
 
 
 VENDOR = Descriptor(
-    name="cloudtrail",
+    name=NAME,
     reader="streams.sources.aws.cloudtrail:CloudTrail",
     speaks=lambda body: (
         ("eventName" in body and "eventSource" in body) or DIGEST in body

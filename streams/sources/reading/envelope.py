@@ -101,11 +101,14 @@ def events(data: bytes, source: str) -> Iterator[Item]:
         data: the bytes of a file, a request body or a block of whole lines.
         source: the name that the dead letters carry.
     """
-    return _Reader(data, source).items()
+    return EnvelopeReader(data, source).items()
 
 
-class _Reader:
+class EnvelopeReader:
+    """Reads one input; what it makes of lines is another thing in a batch."""
+
     def __init__(self, data: bytes, source: str) -> None:
+        """Start at the first byte; see `events`."""
         self.data = data
         self.source = source
         self._may_lose = max(_MOST_LOST, len(data))
@@ -115,7 +118,8 @@ class _Reader:
         # Behind it there is nothing: what breaks off here was cut, not malformed.
         self.end = max(0, len(data) - _TAIL) + len(data[-_TAIL:].rstrip(_BETWEEN))
 
-    def items(self) -> Iterator[Item]:
+    def items(self) -> Iterator[Any]:
+        """Return events and dead letters in their order."""
         data = self.data
         start = len(_BOM) if data.startswith(_BOM) else 0
         if not data[start:].strip():
@@ -144,7 +148,7 @@ class _Reader:
             letter = self._dead(offset, length, MALFORMED)
             yield letter._replace(pieces=self._passed, span=self._last - offset)
 
-    def _choose(self, start: int) -> Iterator[Item]:
+    def _choose(self, start: int) -> Iterator[Any]:
         data = self.data
         start = len(data) - len(data[start:].lstrip())
         if _first_line_is_json(data, start):
@@ -186,12 +190,15 @@ class _Reader:
             letter = self._dead(offset, length, TABLE)
             yield letter._replace(pieces=len(plain), span=plain[-1][0] - offset)
 
-    def _lines(self, start: int) -> Iterator[Item]:
+    def _lines(self, start: int) -> Iterator[Any]:
+        return self.single_lines(start, len(self.data))
+
+    def single_lines(self, start: int, stop: int) -> Iterator[Item]:
+        """Read the lines that begin in a range, one by one."""
         data = self.data
-        stop = len(data)
         loads, find, bare = orjson.loads, data.find, WRAPPING.isdisjoint
         while start < stop:
-            end = find(b"\n", start)
+            end = find(b"\n", start, stop)
             if end < 0:
                 end = stop
             if self._unexplained <= 0 and end > start and self._pass_line(start, end):
