@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from bench.load_fleet import Fleet, Slot
 
-LOOK: Final = 0.1
+LOOK: Final = 0.5  # seconds; how long it took is said by closure itself
 DEADLINE: Final = 120.0
 # Closure lets a guard go that says nothing for ten leases; it is back a moment later.
 SETTLED: Final = 5.0  # seconds

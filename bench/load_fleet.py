@@ -302,7 +302,9 @@ async def fleet(slots: list[Slot], tree: Path | None = None) -> AsyncIterator[Fl
     for slot in slots:
         slot.tree = tree
     timeout = aiohttp.ClientTimeout(total=15)
-    async with aiohttp.ClientSession(timeout=timeout) as session:
+    # Whoever asks a process that is away must not keep others from the rest of them.
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
         try:
             async with asyncio.TaskGroup() as tasks:
                 for slot in slots:

@@ -11,6 +11,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
+from enforcement.verdict import NotReadyError
+
 if TYPE_CHECKING:
     from enforcement.standing import AnyStanding, Feeding
 
@@ -19,10 +21,6 @@ LOOKS: Final = 2  # in a lease
 
 # The guard lives in a customer's process, which has no structlog.
 _log = logging.getLogger("rescind_guard")  # noqa: TID251
-
-
-class NotReadyError(Exception):
-    """The guard holds no lease; the text says why, without the credential."""
 
 
 async def wait(

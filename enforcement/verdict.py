@@ -32,6 +32,10 @@ class Mode(Enum):
     OBSERVE = "observe"
 
 
+class NotReadyError(Exception):
+    """The guard holds no lease; the text says why, without the credential."""
+
+
 class Lapse(Enum):
     """Why a guard denies though no fact says so."""
 

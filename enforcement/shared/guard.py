@@ -23,7 +23,6 @@ from agents_registry.verdict import DEFAULT_POLICY, LIVES, Judgement, Policy
 from enforcement.clocks import boottime
 from enforcement.conclusion import UNEXPIRED, Conclusion
 from enforcement.names import Names, read_presented
-from enforcement.readiness import NotReadyError
 from enforcement.shared import host
 from enforcement.shared.host import NO_BOOT
 from enforcement.shared.judging import judged_by
@@ -42,7 +41,7 @@ from enforcement.shared.layout import (
 )
 from enforcement.shared.viewing import MappedTable
 from enforcement.token import Token
-from enforcement.verdict import Mode, Verdict
+from enforcement.verdict import Mode, NotReadyError, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -113,6 +112,8 @@ class SharedGuard(Conclusion):
         modes = [mode, *(routes or {}).values()]
         self._opens = Mode.FAIL_OPEN in modes
         self._table: MappedTable | None = None
+        self._alone: MappedTable | None = None  # the same, where it is the only one
+        self._granted = self._routes[None][1]
         self._open()
 
     def check(
@@ -129,9 +130,8 @@ class SharedGuard(Conclusion):
             KeyError: no route of this name was declared.
             ValueError: ``at_least`` is not a token.
         """
-        mode, granted = self._routes[route]
-        table = self._table
-        if at_least is None and table is not None and not table.kept:
+        table = self._alone
+        if table is not None and at_least is None:
             words = table.words
             deadline = words[DEADLINE]  # before anything else is read
             if type(presented) is str and scope is None:
@@ -149,6 +149,9 @@ class SharedGuard(Conclusion):
                         and value & _CLEAR == words[GENERATION] | NAMED
                         and now < deadline <= now + table.lease
                     ):
+                        granted = (
+                            self._granted if route is None else self._routes[route][1]
+                        )
                         self.counters.allowed += 1
                         return granted
             elif (
@@ -157,8 +160,10 @@ class SharedGuard(Conclusion):
                 and table.is_clear(presented, self._clock() + words[CLOCK], scope)
                 and (now := self._clock()) < deadline <= now + table.lease
             ):
+                granted = self._routes[route][1]
                 self.counters.allowed += 1
                 return granted
+        mode, granted = self._routes[route]
         return self._looked_up(presented, scope, at_least, mode, granted)
 
     def judge(self, presented: Presented, scope: str | None = None) -> Judgement | None:
@@ -285,6 +290,7 @@ class SharedGuard(Conclusion):
             self.trouble = f"{type(error).__name__}: {error}"
             return
         self._table, self.trouble = table, None
+        self._alone = None if table.kept else table
 
 
 _HOST: Final = host.described()

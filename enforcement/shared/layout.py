@@ -15,7 +15,6 @@ import json
 import mmap
 import os
 import re
-import secrets
 from contextlib import contextmanager, suppress
 from stat import S_ISVTX, S_IWOTH
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -222,7 +221,7 @@ class SharedFile:
 
 def beside(path: Path) -> Path:
     """Choose a name in the folder of a table, for a file of its agent."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    return path.with_name(f".{path.name}.{os.urandom(4).hex()}")
 
 
 def put(file: Path, path: Path) -> None:

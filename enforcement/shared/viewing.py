@@ -19,7 +19,7 @@ from agents_registry.causes import CauseBook, cause_of
 from agents_registry.clear import lives
 from agents_registry.clearance import NAMED
 from agents_registry.identifiers import NodeClass
-from agents_registry.lineage import NONE, Lineage
+from agents_registry.lineage import Lineage
 from agents_registry.registry import Registry
 from enforcement.shared.clearing import NoSets
 from enforcement.shared.finding import NameFinder
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from agents_registry.presentation import Presented
 
 MOST_ROWS: Final = 32  # kept after they were read
-MOST_KNOWN: Final = 1024  # texts
 MOST_STEPS: Final = 1 << 17  # along rings, in one verdict
 
 Content = TypeVar("Content")
@@ -289,7 +288,7 @@ class MappedTable(Registry):
         known: numbers by text, of names that were found.
         log: genesis and partition.
         lease: how far ahead its deadline is at most (ns).
-        find_text: see `NameFinder`.
+        find: number of a text, kept in `known`; see `NameFinder.by_text`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -314,7 +313,7 @@ class MappedTable(Registry):
         self.selecting = {}  # its causes stand in the row of the owner
         finder = NameFinder(self.file, [])
         self.lineage = _Lineage(self.file, rows, finder)
-        self.find_text = finder.find_text
+        self.find = finder.by_text(self.known)
         said = self.file.description
         self.log = (str(said["genesis"]), int(said["partition"]))
         self.lease = int(said["lease"])
@@ -322,15 +321,6 @@ class MappedTable(Registry):
         self.clearance = clearance
         self._kinds = 0
         self.begin()
-
-    def find(self, text: str) -> int:
-        """Return the number of a ``kind:value``; see `NameFinder.find_text`."""
-        node = self.find_text(text)
-        if node != NONE:
-            if len(self.known) >= MOST_KNOWN:
-                self.known.clear()
-            self.known[text] = node
-        return node
 
     def is_clear(self, presented: Presented, now: int, scope: str | None) -> bool:
         """Whether it is known that nothing denies a presentation.
@@ -372,7 +362,7 @@ class MappedTable(Registry):
         if kinds != self._kinds:
             finder = NameFinder(self.file, self._rows.text(kinds))
             self.lineage.names = finder  # type: ignore[assignment]
-            self.find_text = finder.find_text
+            self.find = finder.by_text(self.known)
             self._kinds = kinds
         return changes - changes % 2
 

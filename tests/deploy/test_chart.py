@@ -38,6 +38,7 @@ ROLES = {
     "check-embedded",
     "check-ingress",
     "check-pdp",
+    "check-relay",
 }
 
 

@@ -22,7 +22,7 @@ import attrs
 
 from agents_registry import clearance, clearing
 from agents_registry.registry import Registry
-from enforcement.shared import host, judging, viewing, writing
+from enforcement.shared import finding, host, judging, writing
 from enforcement.shared.agent import LookAhead
 from enforcement.shared.guard import SharedGuard
 from enforcement.shared.judging import judged_by
@@ -305,7 +305,7 @@ def walked(
         patch.object(writing, "SPARE_NAMES", 4096),
         patch.object(writing, "MOST_AGAIN", (0, 1, 3, 8)[seed % 4]),
         patch.object(writing, "CHUNK", random.choice((1, 3))),
-        patch.object(viewing, "MOST_KNOWN", random.choice((1, 8192))),
+        patch.object(finding, "MOST_KNOWN", random.choice((1, 8192))),
     ):
         waiting = arrival(world.facts, random)
         sharing = sharing_of(world, random, folder)

@@ -14,7 +14,8 @@ from prometheus_client import CollectorRegistry
 
 from enforcement.counters import Counters
 from enforcement.prometheus import GuardCollector
-from enforcement.readiness import NotReadyError, report, wait
+from enforcement.readiness import report, wait
+from enforcement.verdict import NotReadyError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -42,8 +42,8 @@
 {{- if .Values.strimzi.enabled }}
 {{- fail "strimzi.enabled needs Kafka: set kafka.bootstrapServers" }}
 {{- end }}
-{{- if .Values.relay.enabled }}
-{{- fail "relay.enabled needs Kafka: set kafka.bootstrapServers; the embedded server feeds guards itself" }}
+{{- if and .Values.relay.enabled (not .Values.relay.upstream.url) }}
+{{- fail "relay.enabled needs Kafka, or another feed: set kafka.bootstrapServers, or relay.upstream.url; the embedded server feeds guards itself" }}
 {{- end }}
 {{- if .Values.console.enabled }}
 {{- fail "console.enabled needs Kafka: set kafka.bootstrapServers; the embedded server has the console at /console" }}
@@ -111,7 +111,38 @@
 {{- end }}
 {{- end }}
 {{- end }}
+{{- include "rescind.checks.upstream" . }}
 {{- include "rescind.checks.kinds" . }}
+{{- end }}
+
+{{/* Relays of a region: they read another feed, and nothing else runs beside them. */}}
+{{- define "rescind.checks.upstream" -}}
+{{- $upstream := .Values.relay.upstream -}}
+{{- if $upstream.url }}
+{{- if not .Values.relay.enabled }}
+{{- fail "relay.upstream.url is what a relay reads: set relay.enabled" }}
+{{- end }}
+{{- if .Values.kafka.bootstrapServers }}
+{{- fail "relay.upstream.url and kafka.bootstrapServers are both set: relays beside Kafka read Kafka; make a region's relays a release of their own, without Kafka" }}
+{{- end }}
+{{- if not $upstream.existingTokenSecret.name }}
+{{- fail "the relay reads its upstream with a guard's token: make a Secret, and name it in relay.upstream.existingTokenSecret.name" }}
+{{- end }}
+{{- if and $upstream.existingCaSecret.name (not (hasPrefix "https://" $upstream.url)) }}
+{{- fail "relay.upstream.existingCaSecret checks a certificate, and relay.upstream.url is not https: change one of them" }}
+{{- end }}
+{{- if .Values.relay.existingTokenSecret.name }}
+{{- fail "relay.existingTokenSecret is for relays that start from one another's tables: with relay.upstream.url each starts from the upstream's; leave it empty" }}
+{{- end }}
+{{- if not (or .Values.settings.tokens .Values.existingSettingsSecret.name) }}
+{{- fail "the relays would feed nobody: set settings.tokens to those of the guards here, as the upstream has them, or existingSettingsSecret.name" }}
+{{- end }}
+{{- if .Values.canary.existingTokenSecret.name }}
+{{- fail "canary revokes, and a relay takes no revocations: test where the upstream's server runs, and leave canary.existingTokenSecret empty" }}
+{{- end }}
+{{- else if or $upstream.existingTokenSecret.name $upstream.existingCaSecret.name }}
+{{- fail "relay.upstream names Secrets and no url: set relay.upstream.url" }}
+{{- end }}
 {{- end }}
 
 {{/* Kinds of others' operators; rendered without a cluster there are none. */}}

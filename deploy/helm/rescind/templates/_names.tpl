@@ -83,10 +83,23 @@ the scaler looks next. */}}
 {{ .root.Values.kafka.prefix }}-{{ .component }}
 {{- end }}
 
+{{/* Whether the release is relays alone, which read the feed of another region. */}}
+{{- define "rescind.passesOn" -}}
+{{- if and .Values.relay.enabled .Values.relay.upstream.url }}yes{{ end -}}
+{{- end }}
+
+{{/* The Service that feeds guards. */}}
+{{- define "rescind.feedName" -}}
+{{- $relay := or .Values.kafka.bootstrapServers (include "rescind.passesOn" .) -}}
+{{ include "rescind.fullname" . }}{{ if $relay }}-relay{{ end }}
+{{- end }}
+
 {{/* The components that this release runs: a list in JSON. */}}
 {{- define "rescind.components" -}}
 {{- $names := list "embedded" -}}
-{{- if .Values.kafka.bootstrapServers -}}
+{{- if include "rescind.passesOn" . -}}
+{{- $names = list "relay" -}}
+{{- else if .Values.kafka.bootstrapServers -}}
 {{- $names = list "ingress" "registry" "sentinel" -}}
 {{- if .Values.notify.enabled }}{{ $names = append $names "notify" }}{{ end -}}
 {{- if .Values.insights.enabled }}{{ $names = append $names "insights" }}{{ end -}}
@@ -124,4 +137,10 @@ let out by the network policy: a list in words, empty where something is let out
 {{- end -}}
 {{- end -}}
 {{- $ports | uniq | toJson -}}
+{{- end }}
+
+{{/* The port of the upstream, which its URL names or means. */}}
+{{- define "rescind.upstreamPort" -}}
+{{- $url := urlParse .Values.relay.upstream.url -}}
+{{- regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host) | default (ternary "443" "80" (eq $url.scheme "https")) -}}
 {{- end }}

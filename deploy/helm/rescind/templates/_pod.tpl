@@ -108,6 +108,15 @@ only checks (`checks`) does not wait for a Secret that Strimzi has yet to make. 
 - {name: RESCIND_WORKER_STAGES, value: '["sentinel"]'}
 - {name: RESCIND_WORKER_STANDBY, value: {{ .values.standby | quote }}}
 {{- else if eq .component "relay" }}
+{{- with .values.upstream }}
+{{- if .url }}
+- {name: RESCIND_RELAY_UPSTREAM, value: {{ .url | quote }}}
+- {name: RESCIND_RELAY_UPSTREAM_TOKEN, value: {{ printf "/etc/rescind/upstream/%s" .existingTokenSecret.key | quote }}}
+{{- if .existingCaSecret.name }}
+- {name: RESCIND_RELAY_UPSTREAM_CA, value: {{ printf "/etc/rescind/upstream-ca/%s" .existingCaSecret.key | quote }}}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- if include "rescind.startsFromPeers" . }}
 - {name: RESCIND_RELAY_PEERS, value: {{ list (printf "%s://%s-relay:%d" (include "rescind.scheme" .root) (include "rescind.fullname" .root) (int .root.Values.service.port)) | toJson | squote }}}
 - {name: RESCIND_RELAY_PEERS_TOKEN, value: {{ printf "/etc/rescind/guard/%s" .values.existingTokenSecret.key }}}
@@ -192,9 +201,9 @@ only checks (`checks`) does not wait for a Secret that Strimzi has yet to make. 
 {{- end }}
 {{- end }}
 
-{{/* Where the one server is called. */}}
+{{/* Where the one server is called, or the relays of a region. */}}
 {{- define "rescind.url" -}}
-{{ printf "%s://%s:%d" (include "rescind.scheme" .) (include "rescind.fullname" .) (int .Values.service.port) }}
+{{ printf "%s://%s:%d" (include "rescind.scheme" .) (include "rescind.feedName" .) (int .Values.service.port) }}
 {{- end }}
 
 {{/* Where the processes are that answer what one of them does not: all pods of a role. */}}
@@ -253,6 +262,16 @@ only checks (`checks`) does not wait for a Secret that Strimzi has yet to make. 
 {{- end }}
 {{- end }}
 
+{{/* What a relay needs for its upstream, by the volume: name and key, in JSON. */}}
+{{- define "rescind.upstreamSecrets" -}}
+{{- $secrets := dict -}}
+{{- with .Values.relay.upstream }}
+{{- if .url }}{{ $_ := set $secrets "upstream" .existingTokenSecret }}{{ end }}
+{{- if and .url .existingCaSecret.name }}{{ $_ := set $secrets "upstream-ca" .existingCaSecret }}{{ end }}
+{{- end }}
+{{- toJson $secrets }}
+{{- end }}
+
 {{/* Of a component; `checks` is what the names of its settings end with besides. */}}
 {{- define "rescind.volumes" -}}
 - name: tmp
@@ -281,6 +300,15 @@ only checks (`checks`) does not wait for a Secret that Strimzi has yet to make. 
 {{- if include "rescind.startsFromPeers" . }}
 - name: guard
   secret: {secretName: {{ .root.Values.relay.existingTokenSecret.name }}, defaultMode: 0440}
+{{- end }}
+{{- if eq .component "relay" }}
+{{- range $name, $of := include "rescind.upstreamSecrets" .root | fromJson }}
+- name: {{ $name }}
+  secret:
+    secretName: {{ $of.name }}
+    defaultMode: 0440
+    items: [{key: {{ $of.key }}, path: {{ $of.key }}}]
+{{- end }}
 {{- end }}
 {{- range .root.Values.secretMounts }}
 - name: secret-{{ . }}
@@ -324,6 +352,11 @@ only checks (`checks`) does not wait for a Secret that Strimzi has yet to make. 
 {{- end }}
 {{- if include "rescind.startsFromPeers" . }}
 - {name: guard, mountPath: /etc/rescind/guard, readOnly: true}
+{{- end }}
+{{- if eq .component "relay" }}
+{{- range $name, $of := include "rescind.upstreamSecrets" .root | fromJson }}
+- {name: {{ $name }}, mountPath: /etc/rescind/{{ $name }}, readOnly: true}
+{{- end }}
 {{- end }}
 {{- range .root.Values.secretMounts }}
 - {name: secret-{{ . }}, mountPath: /etc/rescind/secrets/{{ . }}, readOnly: true}

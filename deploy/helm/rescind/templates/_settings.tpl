@@ -45,7 +45,8 @@ annotations:
 {{- define "rescind.checked" -}}
 {{- $names := list -}}
 {{- range $name := include "rescind.components" . | fromJsonArray -}}
-{{- if or (has $name (list "embedded" "ingress" "pdp")) (index $.Values $name).extraEnv -}}
+{{- $first := ternary "relay" "ingress" (ne (include "rescind.passesOn" $) "") -}}
+{{- if or (has $name (list "embedded" $first "pdp")) (index $.Values $name).extraEnv -}}
 {{- $names = append $names $name -}}
 {{- end -}}
 {{- end -}}
