@@ -51,11 +51,11 @@ def rows(
     Args:
         scale: size, where the others are 0.
         rate: revocations a second.
-        seconds: how long.
+        seconds: how long; of a fleet, how long killing it may take.
         engine: kafka, embedded, or fleet: see `bench.load_everywhere`.
     """
     if engine == "fleet":
-        return list(everywhere(scale, rate))
+        return list(everywhere(scale, rate, seconds))
     rate, seconds = rate or RATE[scale], seconds or SECONDS[scale]
     tally = measured(rate, seconds, engine, signals=(signal.SIGTERM,), anew=True)
     return list(lines(tally, f"{rate:,}/s for {seconds} s, {engine}"))

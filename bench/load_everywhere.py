@@ -69,17 +69,18 @@ class Everywhere:
         return [slot for slot in self.slots if slot.role in {"guard", "pdp"}]
 
 
-def rows(scale: str, rate: int = 0) -> Iterator[Row]:
+def rows(scale: str, rate: int = 0, seconds: int = 0) -> Iterator[Row]:
     """Run the load, and give the lines of the table."""
     rate = rate or RATE[scale]
-    return lines(measured(rate), f"{rate:,}/s, fleet")
+    return lines(measured(rate, seconds or MOST), f"{rate:,}/s, fleet")
 
 
-def measured(rate: int, *, flaw: str = "") -> Everywhere:
+def measured(rate: int, seconds: int = MOST, *, flaw: str = "") -> Everywhere:
     """Run the load until every process was killed.
 
     Args:
         rate: revocations a second.
+        seconds: that killing all of them may take.
         flaw: of one guard more; see `bench.load_guard`.
     """
     order = {"lives": LIVES}
@@ -92,7 +93,7 @@ def measured(rate: int, *, flaw: str = "") -> Everywhere:
             fleet(slots) as running,
         ):
             found = Everywhere(slots, Allows(LEASE), Closures(running), tally)
-            await _Load(found, running, rate).run()
+            await _Load(found, running, rate, seconds).run()
         return found
 
     with tempfile.TemporaryDirectory() as folder:
@@ -102,17 +103,20 @@ def measured(rate: int, *, flaw: str = "") -> Everywhere:
 class _Load:
     """The load, in the order in which it runs."""
 
-    def __init__(self, found: Everywhere, running: Fleet, rate: int) -> None:
+    def __init__(
+        self, found: Everywhere, running: Fleet, rate: int, seconds: int
+    ) -> None:
         self.found = found
         self.running = running
         self.rate = rate
+        self.seconds = seconds
         self.guards = [each for each in found.slots if isinstance(each, GuardSlot)]
         self.sources = Sources(running)
         self.rolled = asyncio.Event()
 
     async def run(self) -> None:
         """Declare, revoke while all are killed, and ask once more in the end."""
-        count, tally = self.rate * MOST, self.found.tally
+        count, tally = self.rate * self.seconds, self.found.tally
         await self.sources.births(count, LIVES, BIRTHS)
         for guard in self.guards:
             await known(guard, count - 1)

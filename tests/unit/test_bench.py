@@ -10,7 +10,7 @@ import pytest
 from bench.fanout_parts import DELTA, Seen, Subscriber
 from bench.load_allows import Allows
 from bench.load_closures import Answered, unnamed
-from bench.load_fleet import Slot
+from bench.load_fleet import Slot, fleet
 from bench.rounds import Rounds
 
 pytestmark = pytest.mark.unit
@@ -91,3 +91,10 @@ def test_closure_names_each_guard_that_served_at_the_acceptance() -> None:
     assert [(10.0, "a")] == missing(accepted=10.0, listed=one)
     assert 1 == len(missing(accepted=10.0, applied=1))
     assert [(10.0, "a"), (10.0, "b")] == missing(accepted=10.0, state="partial")
+
+
+async def test_a_process_that_is_away_takes_no_connection_from_the_others() -> None:
+    """Closures are asked of one by the hundred, while revocations go to the rest."""
+    async with fleet([]) as running:
+        assert running.session.connector is not None
+        assert 0 == running.session.connector.limit
