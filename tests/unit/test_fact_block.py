@@ -7,7 +7,13 @@ import zlib
 
 import pytest
 
-from streams.engines.embedded.fact_block import BlockError, PlacedFact, pack, unpack
+from streams.engines.embedded.fact_block import (
+    BlockError,
+    PlacedFact,
+    pack,
+    unpack,
+    unpack_values,
+)
 from streams.engines.embedded.sealed_facts import print_of
 
 pytestmark = pytest.mark.unit
@@ -27,6 +33,8 @@ IDS, BODY = pack(FACTS, 10)
 def test_facts_come_back_in_their_places() -> None:
     """Also those of an empty value; places without a fact stay empty."""
     assert unpack(IDS, BODY) == FACTS
+    values = [(place, fact.value) for place, fact in FACTS.items()]
+    assert unpack_values(IDS, BODY) == values
     assert len(IDS) == 320
     assert unpack(*pack({}, 3)) == {}
 

@@ -6,10 +6,11 @@ which sees the file at one point in time.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from streams.engines.embedded.fact_block import PLACES, unpack
+from streams.engines.embedded.fact_block import PLACES, unpack, unpack_values
 from streams.engines.embedded.short_rows import ID
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ _BOTH: Final = (
     " UNION ALL SELECT * FROM (SELECT start, ids, body FROM fact_blocks"
     " WHERE start > ? AND start + places > ? AND start < ? ORDER BY start LIMIT ?)"
 )
+
+# Who reads on finds the rest of the block that it had a part of.
+_unpack = lru_cache(maxsize=4)(unpack)
+_values = lru_cache(maxsize=8)(unpack_values)
 
 
 class FactRow(NamedTuple):
@@ -95,7 +100,7 @@ def _window(
     if len(packed) == blocks:
         last, ids, _ = packed[-1]
         seen = min(seen, last + len(ids) // ID)
-    found = (*rows, *_unpacked(packed))
+    found = (*_unpacked(packed, keys=of_rows[0]), *rows)
     return (row for row in found if start <= row.offset < seen), seen
 
 
@@ -106,7 +111,13 @@ def _row(text: str) -> FactRow:
     return FactRow(int(offset), whole, bytes.fromhex(value))
 
 
-def _unpacked(packed: list[tuple[int, bytes, bytes]]) -> Iterator[FactRow]:
-    for start, ids, body in packed:
-        for place, fact in unpack(ids, body).items():
-            yield FactRow(start + place, fact.key, fact.value)
+def _unpacked(
+    packed: list[tuple[int, bytes, bytes]], *, keys: bool
+) -> Iterator[FactRow]:
+    for start, *block in packed:
+        if keys:
+            for place, fact in _unpack(*block).items():
+                yield FactRow(start + place, fact.key, fact.value)
+        else:
+            for place, value in _values(*block):
+                yield FactRow(start + place, b"", value)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
 LARGEST: Final = 256 << 10  # bytes of values: who reads one fact unpacks them all
-ROWS: Final = 4 * PLACES  # looked at in a step: the writer has other work too
+ROWS: Final = 2 * PLACES  # looked at in a step: the writer has other work too
 ENTRIES: Final = 5_000  # of the chain, likewise; few of them have rows still
 _HASH_BITS: Final = 43
 _HOUR_BITS: Final = 20
