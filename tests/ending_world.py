@@ -46,6 +46,7 @@ from streams.stages.ingest.entitlement import Grant
 
 if TYPE_CHECKING:
     from agents_registry.facts import Fact
+    from streams.services.ending_ports import Confirmation
     from tests.virtual import VirtualLoop
 
 BEGIN = 1_700_000_000 * SECOND
@@ -203,6 +204,7 @@ class World:
     outside: list[EndTarget] = Factory(list)
     approved: dict[str, frozenset[str]] = Factory(dict)
     again: dict[str, int] = Factory(dict)
+    said: dict[str, dict[Identifier, Confirmation]] = Factory(dict)
     issuers: dict[str, FakeIssuer] = Factory(dict)
     modes: dict[str, FakeSettings] = Factory(dict)
     registry: Registry = field(init=False)
@@ -374,6 +376,10 @@ class World:
     def retried(self, actuator: str) -> int:
         """Return when somebody asked to try again."""
         return self.again.get(actuator, 0)
+
+    def confirmed(self, actuator: str) -> Mapping[Identifier, Confirmation]:
+        """Return what an operator confirmed."""
+        return self.said.get(actuator, {})
 
     def items(self) -> dict[Identifier, EndingItem]:
         """Items as they are kept."""

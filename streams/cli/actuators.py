@@ -16,10 +16,13 @@ if TYPE_CHECKING:
 
 NOT_ENDED: Final = 1
 ASKED_EVERY: Final = 0.5  # seconds
-PROVEN: Final = frozenset({"ended", "off"})
-SETTLED: Final = frozenset({"ended", "partial", "off"})
+PROVEN: Final = frozenset({"ended", "confirmed", "off"})
+SETTLED: Final = PROVEN | {"partial"}
 WELL: Final = frozenset({"off", "well"})
-STATES: Final = ("ended", "pending", "failed", "unreachable", "no_way")
+STATES: Final = (
+    "ended", "pending", "failed", "unreachable", "no_way", "left_to_guards",
+    "confirmed",
+)  # fmt: skip
 NONE: Final = (
     "No actuators are set up: what is dead here lives on at its issuer unless somebody "
     "ends it there."
@@ -101,6 +104,31 @@ def retry(
     return DONE
 
 
+@asking(endings_app, "confirm", "endings confirm")
+def confirm(
+    client: Client,
+    name: ActuatorName,
+    identifier: Annotated[
+        str, typer.Argument(help="What is ended there.", metavar="ID")
+    ],
+    *,
+    reason: WhyText,
+    output: Plain = "table",
+) -> int:
+    """Say that something is ended at its issuer, where no probe could prove it.
+
+    It shows as confirmed by you, not as ended. 1: a second person has to approve it.
+    """
+    body = {"identifier": identifier, "reason": reason}
+    answer = client.post(f"actuators/{quote(name, safe='')}/confirmations", body)
+    if answer.get("accepted") is False:
+        show(answer, f"Not confirmed yet: {clean(answer['detail'])}.", output)
+        return NOT_ENDED
+    text = f"Confirmed that {clean(identifier)} is ended at {clean(name)}."
+    show(answer, text, output)
+    return DONE
+
+
 @asking(actuators_app, "closure")
 def closure(
     client: Client,
@@ -149,17 +177,22 @@ def issuers_line(found: dict[str, Any]) -> str:
     """Say how far the ends at issuers are, and what is not ended by name."""
     if found["state"] == "off":
         return "OFF: no actuator is set up, so nothing is ended there."
-    parts = [f"{found[state]} {state}" for state in STATES if found[state]]
+    parts = [f"{found[state]} {_words(state)}" for state in STATES if found.get(state)]
     lines = [f"{found['state'].upper()}: {', '.join(parts) or 'nothing to end there'}."]
     named = found["not_ended"]
     lines += [
-        f"  {clean(each['identifier'])}: {each['state']} at {clean(each['actuator'])}"
+        f"  {clean(each['identifier'])}: {_words(each['state'])} at "
+        f"{clean(each['actuator'])}"
         + (f" ({clean(each['reason'])})" if each["reason"] else "")
         for each in named[:SHOWN]
     ]
     if len(named) > SHOWN:
         lines.append(f"  and {len(named) - SHOWN} more")
     return "\n".join(lines)
+
+
+def _words(state: str) -> str:
+    return "left to guards" if state == "left_to_guards" else state
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
@@ -169,7 +202,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
         [
             (
                 each["name"], each["vendor"], each["authority"], each["mode"],
-                each["health"], *(each[state] for state in STATES),
+                each["health"], *(each.get(state, 0) for state in STATES),
                 each["last_error"] or "",
             )
             for each in rows

@@ -12,16 +12,27 @@ import orjson
 from aiohttp import web
 from attrs import define
 
+from agents_registry.identifiers import Identifier
 from schemas.entries import Act
 from streams.actuators.catalogue import actuators
 from streams.http.answers import json_answer
 from streams.http.bodies import json_object
+from streams.http.decisions import take, waits
 from streams.http.problems import not_found, unreadable
 from streams.model.times import rfc3339
 from streams.ports.keyed_store import ENDING_ORDER, Put, part
 from streams.services.ending_book import SHOWN
 from streams.stages.ending.items import EndingItem, EndingState
-from streams.stages.ingest.acts import MAX_REASON
+from streams.stages.ending.progress import NO_SUSPEND
+from streams.stages.ingest.acts import (
+    MAX_REASON,
+    ActError,
+    KeptDecision,
+    OperatorAct,
+    reason_of,
+)
+from streams.stages.ingest.approvals import Pending
+from streams.stages.ingest.entitlement import OPERATORS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,12 +40,17 @@ if TYPE_CHECKING:
     from streams.actuators.settings import ActuatorSettings
     from streams.http.auth import CredentialHolder, Tokens
     from streams.http.events import Speakers
+    from streams.services.approval_queue import ApprovalQueue
     from streams.services.ending_book import EndingBook
     from streams.services.ingest import Intake
 
 MOST: Final = 1000  # items of one answer
 OPEN_SHOWN: Final = ("pending", "unreachable")
 NOT_ENDED: Final = 100  # identifiers that closure names
+UNCONFIRMED: Final = (
+    "only what was given up (failed) or has no way there can be confirmed: `rescind "
+    "actuators` lists it"
+)
 BEHIND: Final = "another order on it is first: this one is carried out after that"
 _FACT_ID: Final = re.compile("[0-9a-f]{64}")  # anything else may be a secret, told back
 
@@ -48,12 +64,14 @@ class ActuatorPages:
         speakers: have the settings, and the clock.
         book: what is known of each end.
         log: gets orders, with a line of the audit chain.
+        desk: takes what may need a second person.
     """
 
     _tokens: Tokens
     _speakers: Speakers
     _book: EndingBook
     _log: Intake
+    _desk: ApprovalQueue
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes."""
@@ -62,6 +80,7 @@ class ActuatorPages:
         router.add_get(name, self.items, allow_head=False)
         router.add_post(f"{name}/approvals", self.approve)
         router.add_post(f"{name}/retries", self.retry)
+        router.add_post(f"{name}/confirmations", self.confirm)
         path = "/v1/revocations/{id}/issuers"
         router.add_get(path, self.issuers, allow_head=False)
 
@@ -177,6 +196,36 @@ class ActuatorPages:
         answer = {"actuator": name, "retried": failed}
         return web.json_response(answer, status=http.HTTPStatus.CREATED)
 
+    async def confirm(self, request: web.Request) -> web.Response:
+        """Take an operator's word that something is ended, where no probe can tell."""
+        holder = self._tokens.holder(request, "restorer")
+        name, _ = self._named(request)
+        body = await json_object(request, holder)
+        if unknown := set(body) - {"identifier", "reason"}:
+            raise unreadable(f"unknown fields: {', '.join(sorted(unknown))}")
+        try:
+            identifier, reason = Identifier.parse(body["identifier"]), reason_of(body)
+        except ActError as error:
+            raise unreadable(str(error)) from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise unreadable("identifier is a text such as `kind:value`") from error
+        item = self._book.get(name, identifier)
+        if item is None or not item.may_be_confirmed:
+            raise not_found("nothing to confirm", UNCONFIRMED)
+        order = {"actuator": name, "identifier": str(identifier), "reason": reason}
+        kept = KeptDecision(
+            ENDING_ORDER, f"{part(name)}/confirmed/{part(str(identifier))}",
+            orjson.dumps(order).decode(),
+        )  # fmt: skip
+        summary = f"confirmed that {identifier} is ended at {name}"
+        act = OperatorAct("confirm", summary, reason, (), kept=kept)
+        origin = self._speakers.origin(OPERATORS, holder.name)
+        taken = await take(self._desk, act, origin, holder)
+        if isinstance(taken, Pending):
+            return waits(taken)
+        answer = {"actuator": name, "identifier": str(identifier), "confirmed": True}
+        return web.json_response(answer, status=http.HTTPStatus.CREATED)
+
     async def _order(
         self,
         holder: CredentialHolder,
@@ -231,7 +280,9 @@ class ActuatorPages:
 def _state(found: set[str], *, planned: bool) -> str:
     if not planned or found.intersection(OPEN_SHOWN):
         return "pending"
-    return "ended" if found <= {"ended"} else "partial"
+    if found <= {"ended"}:
+        return "ended"
+    return "confirmed" if found <= {"ended", "confirmed"} else "partial"
 
 
 def _newest(item: EndingItem) -> tuple[int, str]:
@@ -255,6 +306,8 @@ def _item(item: EndingItem) -> dict[str, Any]:
 def _item_of(item: EndingItem, cause: str) -> dict[str, Any]:
     """Item as closure of a cause shows it."""
     shown = _item(item) | {"state": item.shown_to(cause)}
+    if item.leaves(cause):
+        return shown | {"reason": NO_SUSPEND}
     return shown | {"reason": BEHIND} if item.waits_for(cause) else shown
 
 

@@ -241,6 +241,7 @@ ROUTES: Final = (
     ),
     _of_ingress("POST", "/v1/actuators/{name}/approvals", again=False),
     _of_ingress("POST", "/v1/actuators/{name}/retries", again=False),
+    _of_ingress("POST", "/v1/actuators/{name}/confirmations", again=False),
     _of_ingress("POST", "/v1/actuators/{name}/callbacks", proof="own", again=False),
     _of_ingress("GET", "/v1/revocations/{id}/issuers"),
     _of_ingress("GET", "/v1/approvals"),

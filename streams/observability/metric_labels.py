@@ -14,7 +14,7 @@ LABELS: Final[Mapping[str, str]] = {
     "act": "held, proposed",
     "actuator": "actuators in the settings",
     "authority": "authorities in the settings",
-    "ending": "ended, pending, failed, unreachable, no_way",
+    "ending": "ended, pending, failed, unreachable, no_way, left_to_guards, confirmed",
     "issuer": "issuers in the settings",
     "kind": "kinds of findings: 20",
     "lease": "held, lapsed",

@@ -19,8 +19,8 @@ from agents_registry.facts import fact_id
 from enforcement.turns import in_turns
 from schemas import entries
 from streams.model.times import SECOND
-from streams.ports.keyed_store import PENDING, SCHEDULE
-from streams.services.intake import NotWrittenError, tell
+from streams.ports.keyed_store import PENDING, SCHEDULE, Put
+from streams.services.intake import Acceptance, NotWrittenError, tell
 from streams.services.order_parts import (
     IncompleteError,
     keep_parts,
@@ -48,10 +48,9 @@ if TYPE_CHECKING:
     from agents_registry.steps import Steps
     from streams.ports.keyed_store import KeyedStore
     from streams.services.ingest import Intake
-    from streams.services.intake import Acceptance
     from streams.services.schedule import Schedule
     from streams.settings.access import Approvals
-    from streams.stages.ingest.acts import OperatorAct
+    from streams.stages.ingest.acts import KeptDecision, OperatorAct
 
 SWEEP_SECONDS: Final = 30.0
 MOST_WAITING: Final = 1000  # acts, and as many held revocations of one authority
@@ -117,6 +116,8 @@ class ApprovalQueue:
                 await self.schedule.keep(order, actor, names)
                 return Scheduled(order)
             said = f"{act.summary}: {act.reason}" if act.reason else act.summary
+            if act.kept is not None:
+                return await self._decide(act.kept, actor, person, said)
             return await self._log.facts(act.facts, origin, actor=actor, action=said)
         if len(act.facts) > MOST_FACTS and not names:
             what = f"this states {len(act.facts)} facts, and one approval covers"
@@ -152,7 +153,18 @@ class ApprovalQueue:
             names=len(names),
             digest=digest,
             due_at=act.due_at,
+            kept=act.kept,
         )
+
+    async def _decide(
+        self, kept: KeptDecision, actor: str, by: str, said: str
+    ) -> Acceptance:
+        """Keep a decision that is no fact, with its line of the audit chain."""
+        now = self._clock()
+        act = entries.Act(realm=self._realm, at=now, actor=actor, action=said, facts=())
+        put = Put(kept.kind, kept.name, kept.decided(now, by))
+        await self._log.record_act(act, [put])
+        return Acceptance(accepted=1, dead_letters=0, facts=0, token="")
 
     async def keep(
         self, pending: Pending, actor: str, names: Sequence[Identifier] = ()
@@ -226,6 +238,11 @@ class ApprovalQueue:
                 await self.schedule.keep(order, actor)
                 await self._settled(pending, names_too=False)
                 return Scheduled(order)
+            if pending.kept is not None:
+                both = f"{pending.person} and {person}"
+                decided = await self._decide(pending.kept, actor, both, action)
+                await self._settled(pending)
+                return decided
             facts = await self._facts(pending, origin.received_at)
             written = await self._log.facts(facts, origin, actor=actor, action=action)
             # After a crash in between it can be approved again: the same facts.

@@ -30,7 +30,9 @@ from streams.services.ending_work import PLANNED, IssuerWork
 from streams.stages.ending.condemned import condemnation, reachable, standing_causes
 from streams.stages.ending.items import OPEN, EndingItem, EndingState
 from streams.stages.ending.progress import (
+    NO_SUSPEND,
     condemned_anew,
+    confirmed,
     held,
     no_more_condemned,
     no_way,
@@ -45,7 +47,11 @@ if TYPE_CHECKING:
     from agents_registry.cause_rows import RecordedCause
     from agents_registry.identifiers import Identifier
     from streams.services.actuated_issuer import ActuatedIssuer
-    from streams.services.ending_ports import CurrentFacts, EndingRecords
+    from streams.services.ending_ports import (
+        Confirmation,
+        CurrentFacts,
+        EndingRecords,
+    )
     from streams.stages.ending.condemned import Reachable
 
 LOOK_SECONDS: Final = 0.5
@@ -160,7 +166,10 @@ class EndingRounds:
         """
         await self._table.catch_up()
         registry, records = self._table.registry, self._records
-        orders = [(records.approvals(n), records.retried(n)) for n in self.issuers]
+        orders = [
+            (records.approvals(name), records.retried(name), records.confirmed(name))
+            for name in self.issuers
+        ]
         now = self._clock()
         # A cause may end by the clock alone.
         news = self.queue.news  # what stood behind something else may be next
@@ -270,6 +279,7 @@ class EndingRounds:
         if known is not None:
             after = condemned_anew(known, due, EndingState.WAITING, now)
             return None if after == known else after
+        state = EndingState.LEFT if due.is_left else EndingState.WAITING
         item = EndingItem(
             actuator=issuer.name,
             identifier=identifier,
@@ -278,14 +288,17 @@ class EndingRounds:
             not_before=due.not_before,
             causes=due.causes,
             behind=due.behind,
+            left=() if due.is_left else due.left,
             rank=found.depth,
             mints=by.mints,
-            how=by.how,
+            state=state,
+            how="" if due.is_left else by.how,
+            reason=NO_SUSPEND if due.is_left else "",
             due=now,
             since=now,
             changed=now,
         )
-        if ending is None:
+        if ending is None and not due.is_left:
             return no_way(item, NONE_THERE.format(identifier.kind), now)
         return item
 
@@ -310,7 +323,10 @@ class EndingRounds:
         """Yield items that may be acted on from now on, and those tried again."""
         now = self._clock()
         async for item in self._all():
-            if item.state is EndingState.FAILED:
+            said = self._records.confirmed(item.actuator).get(item.identifier)
+            if said is not None and _is_confirmed(item, said):
+                yield item, confirmed(item, said.by, said.reason, now)
+            elif item.state is EndingState.FAILED:
                 if item.changed < self._records.retried(item.actuator):
                     yield item, retried(item, now)
             elif item.state is EndingState.WAITING:
@@ -330,8 +346,14 @@ class EndingRounds:
         return acts and item.wanted is WantedEnd.RESTORED
 
 
+def _is_confirmed(item: EndingItem, said: Confirmation) -> bool:
+    """Whether an operator confirmed the end of what was given up before that."""
+    return item.may_be_confirmed and item.changed < said.at
+
+
 def _is_planned(item: EndingItem, cause: str) -> bool:
     """Whether nothing more is to be found out of an item for a cause."""
     if item.state in (EndingState.STOPPED, EndingState.RESTORED):
         return False
-    return cause in item.causes or (item.is_for_good and cause in item.behind)
+    known = cause in item.causes or cause in item.left
+    return known or (item.is_for_good and cause in item.behind)

@@ -15,16 +15,20 @@ from attrs import define, field
 
 from streams.ports.keyed_store import ENDING, ENDING_CAUSE
 from streams.services.ending_ports import LOOKED
-from streams.stages.ending.items import OPEN, EndingItem, EndingState
+from streams.stages.ending.items import OPEN, EndingItem, EndingState, item_name
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from collections.abc import Set as AbstractSet
 
+    from agents_registry.identifiers import Identifier
     from streams.ports.keyed_store import KeyedStore
 
 STEP: Final = 255  # a mask: items looked at between two turns of others
-SHOWN: Final = ("ended", "pending", "failed", "unreachable", "no_way")
+SHOWN: Final = (
+    "ended", "pending", "failed", "unreachable", "no_way", "left_to_guards",
+    "confirmed",
+)  # fmt: skip
 
 log = structlog.get_logger()
 
@@ -43,6 +47,10 @@ class EndingBook:
         """Hear all that is kept and will be."""
         kept.follow(ENDING, self._heard)
         kept.follow(ENDING_CAUSE, self._note_planned)
+
+    def get(self, actuator: str, identifier: Identifier) -> EndingItem | None:
+        """Item of an actuator; None: it ends nothing of the name."""
+        return self._items.get(item_name(actuator, identifier))
 
     async def items(self, actuator: str) -> AsyncIterator[EndingItem]:
         """Yield items of an actuator, and let others have their turns."""

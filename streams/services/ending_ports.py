@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from agents_registry.identifiers import Identifier
@@ -13,6 +13,19 @@ if TYPE_CHECKING:
     from streams.stages.ending.items import EndingItem
 
 LOOKED: Final = "looked"  # name of what tells which actuators were looked for
+
+
+class Confirmation(NamedTuple):
+    """What an operator says is ended at its issuer.
+
+    Attributes:
+        at: when (ns).
+        by: who; both persons where it takes two.
+    """
+
+    at: int
+    by: str
+    reason: str
 
 
 class CurrentFacts(Protocol):
@@ -96,3 +109,6 @@ class EndingRecords(Protocol):
 
     def retried(self, actuator: str) -> int:
         """When an operator last asked to try again what was given up (ns); 0: never."""
+
+    def confirmed(self, actuator: str) -> Mapping[Identifier, Confirmation]:
+        """Return what operators say is ended there, the last word on each."""

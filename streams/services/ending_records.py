@@ -14,10 +14,11 @@ import structlog
 from attrs import define, field
 
 from agents_registry.facts import Relation
+from agents_registry.identifiers import Identifier
 from schemas.entries import Act
 from streams.model.records import Lifecycle, Parent
 from streams.ports.keyed_store import ENDING, ENDING_CAUSE, ENDING_ORDER, Put
-from streams.services.ending_ports import LOOKED
+from streams.services.ending_ports import LOOKED, Confirmation
 from streams.services.intake import IntakeBatch, Speaker, tell
 from streams.stages.ending.items import EndingItem
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
     from typing import TypeVar
 
-    from agents_registry.identifiers import Identifier
     from streams.ports.keyed_store import KeyedStore
     from streams.services.ingest import Intake
     from streams.stages.ingest.ingress import Origin
@@ -62,6 +62,9 @@ class KeptEndings:
     _loop: asyncio.AbstractEventLoop = field(init=False)
     _approved: dict[str, frozenset[str]] = field(factory=dict, init=False)
     _retried: dict[str, int] = field(factory=dict, init=False)
+    _confirmed: dict[str, dict[Identifier, Confirmation]] = field(
+        factory=dict, init=False
+    )
 
     @_loop.default
     def _here(self) -> asyncio.AbstractEventLoop:
@@ -151,6 +154,10 @@ class KeptEndings:
         """When an operator last asked to try again what was given up (ns); 0: never."""
         return self._retried.get(actuator, 0)
 
+    def confirmed(self, actuator: str) -> Mapping[Identifier, Confirmation]:
+        """Return what operators say is ended there, the last word on each."""
+        return self._confirmed.get(actuator, {})
+
     def _heard(self, name: str, body: bytes | None) -> None:
         del name
         if body is None:
@@ -160,6 +167,10 @@ class KeptEndings:
         if order.get("cause"):
             before = self.approvals(actuator)
             self._approved[actuator] = before | {order["cause"]}
+        elif order.get("identifier"):
+            said = Confirmation(order["at"], order["by"], order["reason"])
+            of = Identifier.parse(order["identifier"])
+            self._confirmed[actuator] = {**self._confirmed.get(actuator, {}), of: said}
         else:
             self._retried[actuator] = max(self.retried(actuator), order["at"])
 

@@ -256,7 +256,7 @@ class IssuerWork:
         for each in [lineage.identifier(one) for one in dict.fromkeys(above)]:
             own = self._issuer.ending(each)
             due = None if own is None else await self._judged(each, own)
-            if own is None or due is None:
+            if own is None or due is None or due.is_left:
                 continue
             # What may have been issued after the time does not end with it.
             if due.not_before is None or latest <= due.not_before:
@@ -305,14 +305,15 @@ class IssuerWork:
         ending = self._issuer.ending(made)
         if known is not None and known.state not in progress.OVER:
             since = maker.since if maker.acted_at is None else maker.acted_at
-            over = known.state is EndingState.ENDED and known.changed < since
+            over = known.state in progress.PROVEN and known.changed < since
             if ending is None or not over:
                 return True
             await self._ask_anew(known)
         if ending is None:
             return False
         await self._table.catch_up()
-        return await self._judged(made, ending) is not None
+        found = await self._judged(made, ending)
+        return found is not None and not found.is_left
 
     async def _ask_anew(self, known: EndingItem) -> None:
         anew = progress.asked_anew(known, self._clock())
@@ -342,7 +343,8 @@ class IssuerWork:
             return progress.condemned_anew(item, found, EndingState.WAITING, now)
         if found is None:
             return progress.no_more_condemned(item, now)
-        if (found.wanted, found.not_before) != (item.wanted, item.not_before):
+        wish = found.wanted, found.not_before
+        if found.is_left or wish != (item.wanted, item.not_before):
             return progress.condemned_anew(item, found, EndingState.WAITING, now)
         return item
 

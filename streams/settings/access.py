@@ -10,7 +10,9 @@ from pydantic import Field, model_validator
 from streams.model.strict import Strict
 
 Role = Literal["ingest", "viewer", "revoker", "restorer", "admin", "guard"]
-Act = Literal["lift", "withdraw", "distrust", "owners", "labels", "adopt"]
+Act = Literal[
+    "lift", "withdraw", "distrust", "owners", "labels", "adopt", "confirm",
+]  # fmt: skip
 GuardPatterns = tuple[Annotated[str, Field(min_length=1, max_length=128)], ...]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 

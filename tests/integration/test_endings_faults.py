@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import signal
 import socket
@@ -15,7 +16,7 @@ import pytest
 
 from streams.observability.failpoints import ACTUATOR_POINTS, VARIABLE
 from tests.integration.cli_server import DEADLINE, environment, run, serving
-from tests.integration.serving import Server, running, until
+from tests.integration.serving import Server, running, until, values
 from tests.integration.test_endings_engine import bao as bao  # noqa: PLC0414 - fixture
 from tests.integration.test_endings_engine import lives, made, name_of
 
@@ -41,11 +42,11 @@ def away(**more: Any) -> dict[str, Any]:
     return {"actuators": {"ours": ours | more}}
 
 
-async def revoked(server: Server) -> str:
+async def revoked(server: Server, token: str = TOKEN) -> str:
     """Declare a token and revoke it; give the id."""
-    declared = {"credentials": [{"identifier": TOKEN, "root": True}]}
+    declared = {"credentials": [{"identifier": token, "root": True}]}
     assert 201 == (await server.post("/v1/adopt", "restorer", declared))[0]
-    body = {"identifier": TOKEN}
+    body = {"identifier": token}
     status, answer = await server.post("/v1/revocations", "revoker", body)
     assert 201 == status
     return str(answer["id"])
@@ -103,6 +104,54 @@ async def test_orders_on_what_waits(tmp_path: Path) -> None:
     assert [403, 404, 404, 201, 201, 422] == [status for status, _ in answers]
     assert {"actuator": "ours", "cause": cause, "approved": 1} == answers[3][1]
     assert "approved 1 ends at ours" in json.dumps(audit)
+
+
+async def test_an_end_is_confirmed_by_two_persons(tmp_path: Path) -> None:
+    """Closure names them, and never says that it was probed."""
+    # A name that is a hash, where the settings say there are none: never provable.
+    hashed = "vault.accessor:hmac-sha256:" + "0" * 64
+    digest = hashlib.sha256(b"restorer2").hexdigest()
+    other_one = {"name": "restorer2", "sha256": digest, "roles": ["restorer"]}
+    tokens = [*values(tmp_path)["tokens"], other_one]
+    more = {"approvals": {"acts": ["confirm"]}, "tokens": tokens}
+    given = away(attempts=1) | more
+    path, word = "/v1/actuators/ours/confirmations", {"identifier": hashed}
+    async with running(tmp_path, **given) as server:
+        cause = await revoked(server, hashed)
+        early = await server.post(path, "restorer", word | {"reason": "seen"})
+
+        async def is_(state: str) -> dict[str, Any] | None:
+            _, found = await server.get(f"/v1/revocations/{cause}/issuers")
+            return found if found[state] == 1 else None
+
+        await until(lambda: is_("failed"))
+        answers = [
+            await server.post(path, "revoker", word | {"reason": "seen"}),
+            await server.post(path, "restorer", word),
+            await server.post(path, "restorer", {"identifier": "x", "reason": "seen"}),
+            await server.post(
+                path, "restorer", {"identifier": TOKEN, "reason": "seen"}
+            ),
+            await server.post(path, "restorer", word | {"reason": "seen"}),
+        ]
+        waits = answers[-1][1]["pending"][0]
+        approve = f"/v1/approvals/{waits['id']}/approve"
+        own, _ = await server.post(approve, "restorer", {})
+        still = await is_("failed")
+        other, _ = await server.post(approve, "restorer2", {})
+        found = await until(lambda: is_("confirmed"))
+        _, audit = await server.get("/v1/audit")
+
+    assert 404 == early[0]
+    assert [403, 422, 422, 404, 202] == [status for status, _ in answers]
+    assert (403, 201) == (own, other)
+    assert still is not None
+    assert ("confirmed", 0) == (found["state"], found["ended"])
+    (item,) = found["not_ended"]
+    assert ("confirmed", "confirmed by restorer and restorer2: seen") == (
+        item["state"], item["reason"],
+    )  # fmt: skip
+    assert f"confirmed that {hashed} is ended at ours" in json.dumps(audit)
 
 
 @pytest.mark.long

@@ -88,6 +88,7 @@ ROUTES: dict[str, Any] = {
     "GET /v1/actuators/{name}": WATCHERS,
     "POST /v1/actuators/{name}/approvals": {"restorer"},
     "POST /v1/actuators/{name}/retries": {"restorer"},
+    "POST /v1/actuators/{name}/confirmations": {"restorer"},
     "GET /v1/revocations/{id}/issuers": WATCHERS,
     "GET /v1/approvals": WATCHERS | {"restorer"},
     "POST /v1/approvals/{id}/approve": {"restorer"},

@@ -32,6 +32,7 @@ CALLS: Final = "streams/actuators/calls.py"
 TESTS: Final = "tests/unit/test_ending_rounds.py"
 ANEW: Final = "tests/unit/test_ending_anew.py"
 FINISHED: Final = "tests/unit/test_ending_finished.py"
+LEFT: Final = "tests/unit/test_ending_left.py"
 PACE: Final = "tests/unit/test_issuer_pace.py"
 COPIED: Final = (
     *PRODUCT, "conformance", "pyproject.toml", "rescind_guard", "tests/__init__.py",
@@ -119,6 +120,21 @@ OTHERS: Final = {
     "a look counts as one request": (
         Change(CALLS, "        if self.turn is not None:",
                "        if self.turn and call.json:"), PACE
+    ),
+    "a suspend that nobody does is not told of": (
+        Change(CONDEMNED, "if left and not marks:", "if left and marks is None:"), LEFT
+    ),
+    "what is left to guards counts for the limit": (
+        Change(QUEUE, "in (EndingState.NO_WAY, EndingState.LEFT)",
+               "in (EndingState.NO_WAY,)"), LEFT
+    ),
+    "a word of before confirms what is given up later": (
+        Change(ROUNDS, "item.may_be_confirmed and item.changed < said.at",
+               "item.may_be_confirmed"), LEFT
+    ),
+    "what is tried still can be confirmed": (
+        Change(ITEMS, "return over and self.wanted is not WantedEnd.RESTORED",
+               "return self.wanted is not WantedEnd.RESTORED"), LEFT
     ),
 }  # fmt: skip
 CHANGES: Final = [*BUGS.values(), *(change for change, _ in OTHERS.values())]

@@ -28,7 +28,9 @@ pytestmark = pytest.mark.property
 WORLDS: Final = int(os.environ.get("RESCIND_ENDING_WORLDS", "300"))
 ROOT: Final = Identifier("agent.id", "root")
 NAMED: Final = frozenset({EndingState.FAILED, EndingState.NO_WAY})
-OVER: Final = NAMED | {EndingState.ENDED, EndingState.STOPPED, EndingState.RESTORED}
+OVER: Final = NAMED | {
+    EndingState.ENDED, EndingState.STOPPED, EndingState.RESTORED, EndingState.LEFT,
+}  # fmt: skip
 
 
 def grown(world: World, count: int) -> list[Identifier]:
@@ -118,6 +120,8 @@ def judge(world: World) -> None:
             elif effect is Effect.SUSPEND and KINDS[name.kind].suspends:
                 dead = not issuer.usable(name)
                 assert dead or state in NAMED, (name, items.get(name))
+            elif effect is Effect.SUSPEND:
+                assert state is EndingState.LEFT, (name, items.get(name))
             elif effect is None:
                 assert issuer.usable(name) or state in NAMED, (name, items.get(name))
     for name, item in items.items():

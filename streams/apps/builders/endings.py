@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from streams.http.auth import Tokens
     from streams.http.events import Speakers
     from streams.ports.keyed_store import KeyedStore
+    from streams.services.approval_queue import ApprovalQueue
     from streams.services.ending_ports import CurrentFacts
     from streams.services.ingest import Intake
 
@@ -70,6 +71,7 @@ def endings(
     log: Intake,
     kept: KeyedStore,
     vocabulary: Vocabulary,
+    desk: ApprovalQueue,
 ) -> IssuerEndings:
     """Put it together, in the event loop that accepts.
 
@@ -98,7 +100,7 @@ def endings(
     )
     book = EndingBook()
     book.listen(kept)
-    pages = ActuatorPages(tokens, speakers, book, log)
+    pages = ActuatorPages(tokens, speakers, book, log, desk)
     collector = ActuatorMetrics(book, tuple(settings.actuators))
     callbacks = _callbacks(settings.actuators, issuers, kept, clock)
     return IssuerEndings(

@@ -174,23 +174,25 @@ def inputs(
     resources = KeptResources(kept, intake)
     around = Surroundings(intake, speakers.speaker, ports.keeper, clock, fresh_id)
     write = partial(intake.records, patient=True)
+    given_orders = orders(
+        tokens=tokens,
+        speakers=speakers,
+        log=intake,
+        kept=kept,
+        vocabulary=given.vocabulary,
+        vaults=ports.vaults,
+        fresh_id=fresh_id,
+        owner=ports.owner,
+    )
+    desk = given_orders.desk
     return Inputs(
         described=given,
         ports=ports,
         access=entry,
         tokens=tokens,
         speakers=speakers,
-        orders=orders(
-            tokens=tokens,
-            speakers=speakers,
-            log=intake,
-            kept=kept,
-            vocabulary=given.vocabulary,
-            vaults=ports.vaults,
-            fresh_id=fresh_id,
-            owner=ports.owner,
-        ),
-        endings=endings(tokens, speakers, intake, kept, given.vocabulary),
+        orders=given_orders,
+        endings=endings(tokens, speakers, intake, kept, given.vocabulary, desk),
         counts=counts,
         receivers=receivers(settings, tokens, speakers, intake, counts),
         scim=scim_server(settings, tokens, speakers, resources, fresh_id),

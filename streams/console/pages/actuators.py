@@ -17,7 +17,11 @@ LISTED: Final = 1000  # ends that the API lists at most
 ORDER: Final = {
     name: place for place, name in enumerate(("unreachable", "failing", "off", "well"))
 }
-COUNTED: Final = ("pending", "unreachable", "failed", "no_way", "ended")
+COUNTED: Final = (
+    "pending", "unreachable", "failed", "no_way", "left_to_guards", "confirmed",
+    "ended",
+)  # fmt: skip
+UNPROVEN: Final = frozenset({"failed", "no_way"})
 
 
 async def render(page: PageRequest) -> Rendered:
@@ -63,6 +67,7 @@ async def _one(page: PageRequest, mode: str) -> dict[str, Any]:
         "given": {"state": "", "cause": ""} | given,
         "first": url("/actuators", page.name, **given) if page.place() else "",
         "waiting": sorted(waiting)[:ROWS],
+        "unproven": UNPROVEN,
         "more": url("/actuators", page.name, **given, after=start + ROWS)
         if later
         else "",
@@ -83,6 +88,18 @@ async def retry(page: PageRequest, form: Mapping[str, str]) -> ActResult | Rende
         page, "retries", _reason(form),
         lambda told: f"{told['retried']} ends are tried again at {told['actuator']}.",
     )  # fmt: skip
+
+
+async def confirm(page: PageRequest, form: Mapping[str, str]) -> ActResult | Rendered:
+    """Say that something is ended there, where no probe could prove it."""
+
+    def words(told: Mapping[str, Any]) -> str:
+        if told.get("accepted") is False:
+            return "Not confirmed yet: another person has to approve it."
+        return f"{told['identifier']} was confirmed as ended at {told['actuator']}."
+
+    body = {"identifier": form.get("identifier", ""), **_reason(form)}
+    return await _ordered(page, "confirmations", body, words)
 
 
 async def _ordered(
@@ -118,5 +135,5 @@ KIND: Final = PageKind(
 )
 ONE: Final = PageKind(
     path="/actuators/{name}", title="Actuator", render=render,
-    acts={"approve": approve, "retry": retry}, watches=True,
+    acts={"approve": approve, "retry": retry, "confirm": confirm}, watches=True,
 )  # fmt: skip

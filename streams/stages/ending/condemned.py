@@ -59,12 +59,19 @@ class Condemnation(NamedTuple):
     Attributes:
         not_before: of a name that lives on: what was issued under it up to then (ns).
         behind: causes that want something else of it, which waits.
+        left: causes that suspend it, which its issuer cannot do.
     """
 
     wanted: WantedEnd
     causes: tuple[str, ...]
     not_before: int | None = None
     behind: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+
+    @property
+    def is_left(self) -> bool:
+        """Whether nothing of it is to be done: guards alone deny it."""
+        return bool(self.left) and self.causes == self.left
 
 
 def standing_causes(registry: Registry, now: int) -> Steps[list[RecordedCause]]:
@@ -151,12 +158,16 @@ def condemnation(  # noqa: PLR0913 - each by name
         behind = _ids([*marks, *suspends])
         return Condemnation(WantedEnd.ENDED, _ids(final), behind=behind)
     suspending = _ids(suspends) if ending.suspends else ()
+    left = () if ending.suspends else _ids(suspends)
     ends = Condemnation(
         WantedEnd.ENDED,
         _ids(marks),
         max((cause.mark for cause in marks), default=0),
         suspending,
+        left,
     )
+    if left and not marks:
+        return Condemnation(WantedEnd.SUSPENDED, left, left=left)
     if suspending and (not marks or _suspend_first(known, ends, may_act)):
         return Condemnation(
             WantedEnd.SUSPENDED, suspending, behind=_ids(_left(known, marks))

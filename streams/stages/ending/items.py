@@ -32,6 +32,8 @@ class EndingState(Enum):
         FAILED: it was given up; the reason says why.
         NO_WAY: the issuer cannot end it.
         STOPPED: its causes do not stand any more, and nothing was done.
+        LEFT: it is to be suspended, which its issuer cannot do: guards deny it.
+        CONFIRMED: an operator says that it is ended there; no probe found that.
     """
 
     WAITING = "waiting"
@@ -42,11 +44,15 @@ class EndingState(Enum):
     FAILED = "failed"
     NO_WAY = "no_way"
     STOPPED = "stopped"
+    LEFT = "left_to_guards"
+    CONFIRMED = "confirmed"
 
 
 OPEN: Final = frozenset({EndingState.PENDING, EndingState.ACTING})
-_DONE: Final = frozenset({EndingState.ENDED, EndingState.RESTORED, EndingState.STOPPED})
-_LATER: Final = ("behind", "kept")
+_DONE: Final = frozenset({
+    EndingState.ENDED, EndingState.RESTORED, EndingState.STOPPED, EndingState.CONFIRMED,
+})  # fmt: skip
+_LATER: Final = ("behind", "kept", "left")
 Key = tuple[str, Identifier]  # the actuator, and what is to be ended
 
 
@@ -60,6 +66,7 @@ class EndingItem:
         not_before: only what was issued under it up to then is to end.
         causes: ids of the causes that end it.
         behind: ids of causes that want something else of it, which waits.
+        left: ids of causes that suspend it, which its issuer cannot do.
         rank: steps from what the first cause names; lower ones are ended first.
         mints: it can make others.
         due: when it is looked at next.
@@ -86,6 +93,7 @@ class EndingItem:
     not_before: int | None = None
     causes: tuple[str, ...] = ()
     behind: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
     rank: int = 0
     mints: bool = False
     state: EndingState = EndingState.WAITING
@@ -114,7 +122,7 @@ class EndingItem:
     @property
     def name(self) -> str:
         """Name under which it is kept."""
-        return f"{quote(self.actuator, safe='')}/{quote(str(self.identifier), safe='')}"
+        return item_name(self.actuator, self.identifier)
 
     @property
     def target(self) -> EndTarget:
@@ -134,21 +142,34 @@ class EndingItem:
     @property
     def concerns(self) -> tuple[str, ...]:
         """Ids of all causes that want something of it."""
-        return tuple(dict.fromkeys((*self.causes, *self.behind)))
+        return tuple(dict.fromkeys((*self.causes, *self.behind, *self.left)))
 
     @property
     def is_for_good(self) -> bool:
         """Whether it is to end itself: then no cause wants any more of it."""
         return self.wanted is WantedEnd.ENDED and self.not_before is None
 
+    @property
+    def may_be_confirmed(self) -> bool:
+        """Whether an operator may say that it is ended: no probe will."""
+        over = self.state in (EndingState.FAILED, EndingState.NO_WAY)
+        return over and self.wanted is not WantedEnd.RESTORED
+
     def shown_to(self, cause: str) -> str:
         """State as closure of a cause shows it: what waits behind is not done."""
+        if self.leaves(cause):
+            return EndingState.LEFT.value
         waits = self.waits_for(cause) and self.state in _DONE
         return "pending" if waits else self.shown
 
     def waits_for(self, cause: str) -> bool:
         """Whether what a cause wants of it waits behind something else."""
-        return cause not in self.causes and not self.is_for_good
+        other = cause not in self.causes and not self.leaves(cause)
+        return other and not self.is_for_good
+
+    def leaves(self, cause: str) -> bool:
+        """Whether what a cause wants of it is left to the guards."""
+        return cause in self.left and cause not in self.causes and not self.is_for_good
 
     def dump(self) -> bytes:
         """Item as JSON."""
@@ -178,7 +199,8 @@ class EndingItem:
             plain["identifier"] = Identifier.parse(plain["identifier"])
             plain["names"] = tuple(map(Identifier.parse, plain["names"]))
             plain["causes"] = tuple(plain["causes"])
-            plain["behind"] = tuple(plain.get("behind", ()))
+            for name in ("behind", "left"):
+                plain[name] = tuple(plain.get(name, ()))
             plain["wanted"] = WantedEnd(plain["wanted"])
             plain["state"] = EndingState(plain["state"])
             if "suspended" not in plain:  # of a version that judged by its acts
@@ -187,3 +209,8 @@ class EndingItem:
             return cls(**plain)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not an item of an ending: {error}") from error
+
+
+def item_name(actuator: str, identifier: Identifier) -> str:
+    """Name under which an item is kept."""
+    return f"{quote(actuator, safe='')}/{quote(str(identifier), safe='')}"

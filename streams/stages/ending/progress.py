@@ -33,6 +33,8 @@ FRESH: Final = 60 * SECOND  # age of a probe that another cause may rely on
 AGAIN: Final = SECOND  # between two questions for what something made
 LIFTED: Final = "what ended it was lifted or withdrawn"
 OVER: Final = frozenset({EndingState.STOPPED, EndingState.RESTORED})  # without an end
+NO_SUSPEND: Final = "its issuer cannot suspend it, so it works there: guards deny it"
+PROVEN: Final = frozenset({EndingState.ENDED, EndingState.CONFIRMED})
 LIES: Final = "the issuer says that it is done, and the probe finds it alive"
 
 
@@ -266,23 +268,56 @@ def condemned_anew(
         behind = (*found.causes, *found.behind)
         return attrs.evolve(item if back else _given_back(item, now), behind=behind)
     same = (found.wanted, found.not_before) == (item.wanted, item.not_before)
-    old = item.state is EndingState.ENDED and now - item.changed > FRESH
-    if item.state is EndingState.ENDED and item.is_for_good and not old:
+    proven = item.state in PROVEN
+    old = proven and now - item.changed > FRESH
+    if proven and item.is_for_good and not old:
         same = True  # nothing ends it any further
-    if same and item.state not in OVER:
+    if same and item.state not in OVER and (proven or not found.is_left):
         causes = tuple(dict.fromkeys((*item.causes, *found.causes)))
-        after = attrs.evolve(item, causes=causes, behind=found.behind)
+        after = attrs.evolve(item, causes=causes, behind=found.behind, left=found.left)
         return asked_anew(after, now) if old and causes != item.causes else after
+    if found.is_left:
+        return _left_to_guards(item, found, now)
     return attrs.evolve(
         _untried(item),
         wanted=found.wanted,
         not_before=found.not_before,
         causes=found.causes,
         behind=found.behind,
+        left=found.left,
         state=state,
         due=now,
         since=now,
         changed=now,
+    )
+
+
+def _left_to_guards(item: EndingItem, found: Condemnation, now: int) -> EndingItem:
+    known = item.state is EndingState.LEFT
+    return attrs.evolve(
+        item if known else _untried(item),
+        wanted=found.wanted,
+        not_before=None,
+        causes=found.causes,
+        behind=(),
+        left=(),
+        state=EndingState.LEFT,
+        since=item.since if known else now,
+        changed=item.changed if known else now,
+        reason=NO_SUSPEND,
+    )
+
+
+def confirmed(item: EndingItem, by: str, reason: str, now: int) -> EndingItem:
+    """Item that an operator says is ended there, where no probe could tell."""
+    return attrs.evolve(
+        item,
+        state=EndingState.CONFIRMED,
+        changed=now,
+        unanswered=None,
+        marked=item.marked if item.not_before is None else item.not_before,
+        kept="",
+        reason=_text(f"confirmed by {by}: {reason}"),
     )
 
 
@@ -293,10 +328,10 @@ def no_more_condemned(item: EndingItem, now: int) -> EndingItem:
     """
     if to_give_back(item, None):
         return _given_back(item, now)
-    if item.state is EndingState.ENDED:
+    if item.state in PROVEN:
         return item
     return attrs.evolve(
-        item, state=EndingState.STOPPED, behind=(), reason=LIFTED, changed=now
+        item, state=EndingState.STOPPED, behind=(), left=(), reason=LIFTED, changed=now
     )
 
 
@@ -306,6 +341,7 @@ def _given_back(item: EndingItem, now: int) -> EndingItem:
         wanted=WantedEnd.RESTORED,
         not_before=None,
         behind=(),
+        left=(),
         state=EndingState.PENDING,
         due=now,
         changed=now,

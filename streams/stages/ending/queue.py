@@ -67,9 +67,7 @@ class EndingQueue:
         """Count what a cause ends at an issuer, or ended."""
         keys = self._of_cause.get(cause, ())
         return sum(
-            self._items[key].state is not EndingState.NO_WAY
-            for key in keys
-            if key[0] == actuator
+            _may_end(self._items[key], cause) for key in keys if key[0] == actuator
         )
 
     def put(self, item: EndingItem) -> None:
@@ -185,6 +183,11 @@ class EndingQueue:
 def _waits_anew(before: EndingItem | None, item: EndingItem) -> bool:
     waits = item.state is EndingState.WAITING
     return waits and before is not None and before.state is not EndingState.WAITING
+
+
+def _may_end(item: EndingItem, cause: str) -> bool:
+    never = item.state in (EndingState.NO_WAY, EndingState.LEFT)
+    return not never and not item.leaves(cause)
 
 
 def _untried(item: EndingItem) -> bool:

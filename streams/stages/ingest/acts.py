@@ -9,8 +9,9 @@ of the same authority.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import orjson
 from attrs import evolve, frozen
 
 from agents_registry.facts import (
@@ -53,18 +54,37 @@ class ActError(ValueError):
     """What an operator asks for cannot be done; the text says what to change."""
 
 
+class KeptDecision(NamedTuple):
+    """What an operator decided on something that is no fact.
+
+    Attributes:
+        kind: under which it is kept; name: under which, of this kind.
+        body: a JSON object; ``at`` (ns) and ``by`` are those of the decision.
+    """
+
+    kind: str
+    name: str
+    body: str
+
+    def decided(self, at: int, by: str) -> bytes:
+        """Body to keep, with when it was decided and by whom."""
+        return orjson.dumps(orjson.loads(self.body) | {"at": at, "by": by})
+
+
 @frozen
 class OperatorAct:
     """What an operator decided.
 
     Attributes:
-        kind: lift, withdraw, distrust, owners, labels or adopt; or of one that ends.
+        kind: lift, withdraw, distrust, owners, labels, adopt or confirm; or of one that
+            ends.
         summary: one line for people.
         reason: why, as the operator says.
         facts: what it writes.
         order: a unique id, where the facts are one statement on several names.
         due_at: when it is to be carried out (ns); None: now.
         over: what it reaches, where that is too much for one person.
+        kept: what is kept once it is decided, in place of facts.
     """
 
     kind: str
@@ -74,6 +94,7 @@ class OperatorAct:
     order: str = ""
     due_at: int | None = None
     over: str = ""
+    kept: KeptDecision | None = None
 
 
 def reason_of(body: Mapping[str, Any]) -> str:

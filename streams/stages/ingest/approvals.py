@@ -18,6 +18,7 @@ from attrs import frozen
 from agents_registry.facts import Cause, Lift, from_plain, to_plain
 from agents_registry.steps import finish
 from streams.model.times import rfc3339
+from streams.stages.ingest.acts import KeptDecision
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,6 +62,7 @@ class Pending:
         names: how many these are; 0: the facts are all here.
         digest: of these names, see `streams.stages.ingest.order_names.digest_of`.
         due_at: when it is to be carried out (ns); None: as soon as it may be.
+        kept: what is kept once it is approved, in place of facts.
         approved: another person approved it, so no limit holds it again.
     """
 
@@ -77,6 +79,7 @@ class Pending:
     names: int = 0
     digest: str = ""
     due_at: int | None = None
+    kept: KeptDecision | None = None
     approved: bool = False
 
     @property
@@ -87,6 +90,7 @@ class Pending:
     def dump(self) -> bytes:
         """Bytes to keep."""
         plain = attrs.asdict(self, recurse=False)
+        plain["kept"] = list(self.kept or ())
         for name in _LATER:  # an older process reads what it knows
             if not plain[name]:
                 del plain[name]
@@ -102,7 +106,8 @@ class Pending:
         try:
             plain: dict[str, Any] = orjson.loads(body)
             facts = tuple(from_plain(one) for one in plain["facts"])
-            return cls(**plain | {"facts": facts})
+            kept = KeptDecision(*plain["kept"]) if plain.get("kept") else None
+            return cls(**plain | {"facts": facts, "kept": kept})
         except (KeyError, TypeError) as error:
             raise ValueError("not a pending act") from error
 
@@ -174,7 +179,7 @@ class Scheduled:
     order: Pending
 
 
-_LATER: Final = ("names", "digest", "due_at", "approved")
+_LATER: Final = ("names", "digest", "due_at", "kept", "approved")
 
 
 def in_parts(facts: Sequence[Fact]) -> tuple[Identifier, ...]:

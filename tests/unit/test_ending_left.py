@@ -1,0 +1,181 @@
+"""What an issuer cannot do or show: left to the guards, or confirmed by a person."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agents_registry.facts import Effect, Node, fact_id
+from agents_registry.identifiers import Identifier
+from streams.services.ending_ports import Confirmation
+from streams.stages.ending.items import EndingItem, EndingState
+from streams.stages.ending.progress import NO_SUSPEND
+from tests.ending_world import BEGIN, until
+from tests.unit.test_ending_rounds import AGENT, KEY, LEASE, TOKEN, states, told
+
+if TYPE_CHECKING:
+    from tests.ending_world import World
+
+pytestmark = pytest.mark.unit
+
+LEFT = EndingState.LEFT
+STUCK = Identifier("vault.entity", "e")  # of a kind that the fake has no way for
+
+
+def last_cause(world: World) -> str:
+    """Id of what was accepted last."""
+    return fact_id(world.accepted[-1]).hex()
+
+
+async def left(world: World, name: Identifier) -> EndingItem:
+    """Wait until something is left to the guards."""
+    await until(world, lambda: states(world).get(name) is LEFT)
+    return world.items()[name]
+
+
+def test_a_suspend_that_the_issuer_cannot_do_is_left_to_the_guards() -> None:
+    """It has an item of its own, with the reason; what can be suspended is."""
+
+    async def story(world: World) -> None:
+        world.end(AGENT, Effect.SUSPEND)
+        item = await left(world, LEASE)
+        assert NO_SUSPEND == item.reason
+        assert "left_to_guards" == item.shown == item.shown_to(last_cause(world))
+        await until(world, lambda: states(world).get(TOKEN) is EndingState.ENDED)
+
+    world = told(story)
+
+    assert ("suspended", TOKEN) in world.issuers["vault"].acts
+    assert LEASE not in [name for _, name in world.issuers["vault"].acts]
+
+
+def test_a_suspend_of_a_kind_without_a_way_is_left_to_the_guards() -> None:
+    """A revoke of it has no way there."""
+
+    async def story(world: World) -> None:
+        world.accept(Node, node=STUCK)
+        world.end(STUCK, Effect.SUSPEND)
+        await left(world, STUCK)
+        world.end(STUCK)
+        await until(world, lambda: states(world)[STUCK] is EndingState.NO_WAY)
+
+    told(story)
+
+
+def test_what_is_left_stops_with_the_lift_and_ends_with_a_revoke() -> None:
+    """Another suspend finds it left again."""
+
+    async def story(world: World) -> None:
+        world.end(LEASE, Effect.SUSPEND)
+        await left(world, LEASE)
+        world.lift(LEASE)
+        await until(world, lambda: states(world)[LEASE] is EndingState.STOPPED)
+        world.end(TOKEN, Effect.SUSPEND)
+        item = await left(world, LEASE)
+        assert (last_cause(world),) == item.causes
+        world.end(LEASE, Effect.SUSPEND)
+        await until(world, lambda: 2 == len(world.items()[LEASE].causes))
+        assert LEFT is states(world)[LEASE]
+        world.end(LEASE)
+        await until(world, lambda: states(world)[LEASE] is EndingState.ENDED)
+
+    world = told(story)
+
+    assert ("ended", LEASE) in world.issuers["vault"].acts
+
+
+def test_what_is_left_counts_for_no_limit() -> None:
+    """Nothing is done there, so nobody has to approve it."""
+
+    async def story(world: World) -> None:
+        world.end(AGENT, Effect.SUSPEND)
+        await left(world, LEASE)
+        await until(world, lambda: states(world).get(TOKEN) is EndingState.ENDED)
+
+    world = told(story, limit=2)  # the token and its child can be suspended
+
+    assert TOKEN in world.issuers["vault"].suspended
+
+
+def test_a_watermark_shows_beside_a_suspend_that_is_left() -> None:
+    """Each cause has its own answer for one name."""
+    item = EndingItem(
+        actuator="a", identifier=KEY, not_before=5, causes=("mark",), left=("lent",),
+        state=EndingState.ENDED,
+    )  # fmt: skip
+
+    assert ("ended", "left_to_guards") == (item.shown_to("mark"), item.shown_to("lent"))
+    assert not item.waits_for("lent")
+    assert {"mark", "lent"} == set(item.concerns)
+    assert item == EndingItem.load(item.dump())
+
+
+async def given_up(world: World) -> EndingItem:
+    """Have the end of a key given up."""
+    world.issuers["aws"].lies[KEY] = 1000
+    world.end(KEY)
+    await until(world, lambda: states(world).get(KEY) is EndingState.FAILED)
+    return world.items()[KEY]
+
+
+def said(world: World, at: int, by: str = "ann") -> None:
+    """Confirm the end of the key."""
+    world.said["aws"] = {KEY: Confirmation(at, by, "deleted in the console")}
+
+
+def test_an_operator_confirms_what_no_probe_can_tell() -> None:
+    """It shows as confirmed by a name, never as ended."""
+
+    async def story(world: World) -> None:
+        await given_up(world)
+        said(world, world.clock())
+        await until(world, lambda: states(world)[KEY] is EndingState.CONFIRMED)
+        item = world.items()[KEY]
+        assert ("confirmed", "confirmed by ann: deleted in the console") == (
+            item.shown, item.reason,
+        )  # fmt: skip
+        await until(world, lambda: not world.signals[-1]["detail"])
+
+    told(story)
+
+
+def test_a_confirmation_says_nothing_of_what_is_given_up_later() -> None:
+    """A new cause is probed anew, and its failure needs a word of its own."""
+
+    async def story(world: World) -> None:
+        await given_up(world)
+        said(world, world.clock())
+        await until(world, lambda: states(world)[KEY] is EndingState.CONFIRMED)
+        await asyncio.sleep(120)
+        world.end(AGENT)
+        await until(world, lambda: states(world)[KEY] is EndingState.FAILED)
+        await asyncio.sleep(60)
+        assert EndingState.FAILED is states(world)[KEY]
+
+    told(story)
+
+
+def test_a_confirmation_of_before_is_not_one() -> None:
+    """It was given for another failure."""
+
+    async def story(world: World) -> None:
+        said(world, BEGIN)
+        await given_up(world)
+        await asyncio.sleep(30)
+
+    assert EndingState.FAILED is states(told(story))[KEY]
+
+
+@pytest.mark.parametrize("state", EndingState)
+def test_only_what_was_given_up_can_be_confirmed(state: EndingState) -> None:
+    """What is still tried is told by the probe, and what is to be given back too."""
+    given: dict[str, Any] = {"actuator": "a", "identifier": KEY, "state": state}
+    back = EndingItem.load(
+        EndingItem(**given).dump().replace(b'"wanted":"ended"', b'"wanted":"restored"')
+    )
+
+    over = state in (EndingState.FAILED, EndingState.NO_WAY)
+    assert over is EndingItem(**given).may_be_confirmed
+    assert not back.may_be_confirmed
