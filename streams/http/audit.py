@@ -12,6 +12,7 @@ from streams.http.answers import json_answer
 from streams.http.problems import unreadable
 from streams.http.query_values import limit_of, number_of, time_of
 from streams.model.times import SECOND, rfc3339
+from streams.ports.findings_log import SkippingError
 from streams.process.aside import Aside, here, packed
 from streams.services.audit_heads import peek
 from streams.stages.audit.search import EntryFilter
@@ -87,15 +88,21 @@ class AuditPages:
     async def search(self, request: web.Request) -> web.Response:
         """Entries that somebody looks for, of the next ones that there is time for.
 
-        The answer says which entries were read: what lies behind them was not.
+        The answer says which entries were read: what lies behind them was not. A chain
+        that is only read forward may not be read up to there yet: then none was, and
+        ``read`` says how far it is.
         """
         self._let_in(request)
         wanted, limit = _wanted(request), limit_of(request)
         after, realm = number_of(request, "after", 0), request.query.get("realm")
 
         async def told() -> bytes:
-            found, last, more = await self._looked(wanted, after, limit, realm)
-            looked = {"first": after + 1, "last": last}
+            try:
+                found, last, more = await self._looked(wanted, after, limit, realm)
+                read = last
+            except SkippingError as error:
+                found, last, more, read = [], after, after, error.at
+            looked = {"first": after + 1, "last": last, "read": read}
             return await packed({"lines": found, "looked": looked, "after": more})
 
         body = await self._aside(told)
@@ -110,7 +117,12 @@ class AuditPages:
         found: list[Any] = []
         last, more = after, after
         while True:
-            lines, following = await self._audit.page(more, PIECE, realm)
+            try:
+                lines, following = await self._audit.page(more, PIECE, realm)
+            except SkippingError:
+                if more == after:
+                    raise
+                return found, last, more
             for count, line in enumerate(lines):
                 if not count % 32:
                     await asyncio.sleep(0)

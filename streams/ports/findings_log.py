@@ -20,6 +20,21 @@ class BehindError(Exception):
     """A view does not hold all yet that lay in its log; the text says what to do."""
 
 
+class SkippingError(BehindError):
+    """A chain that is only read forward is not read up to where a page begins.
+
+    Attributes:
+        at: entry that it is read up to; who asks again goes on from there.
+    """
+
+    def __init__(self, at: int) -> None:
+        """Say how far it is."""
+        super().__init__(
+            f"the chain is read from its beginning, {at} entries so far: ask again"
+        )
+        self.at = at
+
+
 class ListedFinding(NamedTuple):
     """A finding as it was told last.
 

@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from streams.engines.kafka.audit import pages
 from streams.engines.kafka.audit.pages import MOST, AuditExports
-from streams.ports.findings_log import BehindError
+from streams.ports.findings_log import BehindError, SkippingError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -113,3 +113,19 @@ async def test_what_cannot_be_read_is_no_end() -> None:
         await exports(topic).page(0, 99)
 
     assert 0 == topic.open
+
+
+async def test_a_page_far_in_a_chain_is_reached_in_several_goes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each says how far it is and goes on where the last one was; no request hangs."""
+    monkeypatch.setattr(pages, "SKIP_SECONDS", 0.0)
+    monkeypatch.setattr(pages, "TURN_SECONDS", -1.0)
+    topic = Topic(CHAIN)
+    made = exports(topic)
+    for at in (1, 2, 2, 2):
+        with pytest.raises(SkippingError, match=f"{at} entries so far") as error:
+            await made.page(3, 9)
+        assert error.value.at == at
+    assert ([{"sequence": 4}, {"head": "four"}], None) == await made.page(3, 9)
+    assert (1, 0) == (topic.begun, topic.open)

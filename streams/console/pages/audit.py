@@ -195,7 +195,7 @@ async def _entries(page: PageRequest, given: Mapping[str, str]) -> dict[str, Any
         after = str(max(0, head.body["sequence"] - ROWS))
     place: Any = after or "0"
     rows: list[Any] = []
-    first = last = None
+    first = last = skipping = None
     for _ in range(MOST_ASKED):
         answer = await page.api.get(
             "audit/search", after=place, limit=ROWS - len(rows), **given
@@ -204,6 +204,9 @@ async def _entries(page: PageRequest, given: Mapping[str, str]) -> dict[str, Any
             return _no_entries() | {"problem": answer.problem}
         rows += answer.body["lines"]
         looked, place = answer.body["looked"], answer.body["after"]
+        if looked["last"] < looked["first"] and place is not None:
+            skipping = looked.get("read", 0)
+            continue
         first, last = first or looked["first"], looked["last"]
         if place is None or rows:
             break
@@ -211,7 +214,8 @@ async def _entries(page: PageRequest, given: Mapping[str, str]) -> dict[str, Any
         rows.reverse()  # the last one is what most look for
     return _no_entries() | {
         "rows": [_row(line) for line in rows],
-        "looked": (first, last),
+        "looked": (first, last) if first else None,
+        "skipping": skipping if first is None else None,
         "newest": not given and "after" not in page.query,
         "earlier": url("/audit", after=max(0, int(first or 1) - 1 - ROWS))
         if not given and first and first > 1
@@ -223,8 +227,8 @@ async def _entries(page: PageRequest, given: Mapping[str, str]) -> dict[str, Any
 
 def _no_entries() -> dict[str, Any]:
     return {
-        "problem": None, "rows": [], "looked": None, "newest": False, "earlier": "",
-        "more": "", "whole": False, "gone": False,
+        "problem": None, "rows": [], "looked": None, "skipping": None, "newest": False,
+        "earlier": "", "more": "", "whole": False, "gone": False,
     }  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """Exports of audit chains, page by page: each goes on where its last page ended.
 
 A chain is only read forward, and held against ``facts`` on the way. So the reader of a
-page waits for the next one for a while; who comes later reads from the beginning again.
+page waits for the next one for a while; who comes later reads from the beginning again,
+for some seconds at a time.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from attrs import define, field
 
 from schemas.errors import SchemaError
 from streams.engines.kafka.audit.export import exported, last_head
-from streams.ports.findings_log import BehindError
+from streams.ports.findings_log import BehindError, SkippingError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 MOST: Final = 4  # readers that wait for a next page
 KEPT_SECONDS: Final = 60.0
+SKIP_SECONDS: Final = 2.0  # for which a page waits that begins far in a chain
 TURN_SECONDS: Final = 0.005  # then others of the event loop have theirs
 
 
@@ -37,24 +39,32 @@ class _Export:
     Attributes:
         ahead: the line that begins the next page.
         used_at: by a steady clock.
+        reached: the last entry that was read.
     """
 
     lines: AsyncGenerator[Line, None]
     ahead: Line | None = None
     used_at: float = 0.0
+    reached: int = 0
 
     async def page(self, after: int, limit: int) -> tuple[list[Line], int | None]:
-        """Return the lines of so many entries, and the last one if there are more."""
+        """Return the lines of so many entries, and the last one if there are more.
+
+        Raises:
+            SkippingError: it is not there yet; ask again.
+        """
         found: list[Line] = []
         entries, last = 0, after
         begun = not after or self.ahead is not None
         turn = time.monotonic() + TURN_SECONDS
+        until = time.monotonic() + SKIP_SECONDS
         while True:
             line = self.ahead or await anext(self.lines, None)
             self.ahead = None
             if line is None:
                 return found, None
             sequence = line.get("sequence", 0)
+            self.reached = max(self.reached, sequence)
             if sequence > last and entries == limit:
                 self.ahead = line
                 return found, last
@@ -64,6 +74,8 @@ class _Export:
                 found.append(line)
             begun = begun or sequence == after
             if time.monotonic() > turn:
+                if not begun and time.monotonic() > until:
+                    raise SkippingError(self.reached)
                 await asyncio.sleep(0)
                 turn = time.monotonic() + TURN_SECONDS
 
@@ -84,6 +96,7 @@ class AuditExports:
 
         Raises:
             BehindError: the topics cannot be read, or not all of them by this version.
+            SkippingError: the page is not reached yet; ask again.
         """
         realm = realm or self.realm
         export = self._waiting.pop((realm, after), None)
@@ -92,16 +105,27 @@ class AuditExports:
         more = None
         try:
             lines, more = await export.page(after, limit)
+        except SkippingError:
+            more = after
+            await self._keep(realm, more, export)
+            raise
         except (KafkaError, OSError, SchemaError) as error:
             raise BehindError(f"the audit topics: {error}") from error
         finally:
             if more is None:
                 await export.lines.aclose()
         if more is not None:
-            export.used_at = time.monotonic()
-            self._waiting[realm, more] = export
-            await self._close(len(self._waiting) - MOST)
+            await self._keep(realm, more, export)
         return lines, more
+
+    async def _keep(self, realm: str, after: int, export: _Export) -> None:
+        """Have a reader wait for a page behind an entry."""
+        replaced = self._waiting.pop((realm, after), None)
+        if replaced is not None:
+            await replaced.lines.aclose()
+        export.used_at = time.monotonic()
+        self._waiting[realm, after] = export
+        await self._close(len(self._waiting) - MOST)
 
     async def last_head(self, realm: str | None = None) -> str | None:
         """Return the last head that a worker has noted.
