@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,62 +82,28 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """
     from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - where it runs
 
+    from tests.shares import share  # noqa: PLC0415 - copies of the tree lack it
+
     scheduling = LoadScopeScheduling(config, log)
-    scheduling._split_scope = _share
-    config.option.loadscopereorder = False  # see `_order`
+    scheduling._split_scope = share
+    config.option.loadscopereorder = False  # see `tests.shares`
     return scheduling
 
 
-def _share(nodeid: str) -> str:
-    """Name what is dealt out together with a test."""
-    file = nodeid.partition("::")[0]
-    return file if _together(ROOT / file) else nodeid
-
-
-def _order(items: list[pytest.Item]) -> list[pytest.Item]:
-    """Mix what waits, for brokers and leases, with what computes all the time.
-
-    So no core has nothing to do while all processes wait. A process takes three tests
-    ahead: what takes least comes last, so that none has long ones left then.
-    """
-    shares: dict[str, list[pytest.Item]] = {}
-    for item in items:
-        shares.setdefault(_share(item.nodeid), []).append(item)
-    places = []
-    for kind, end in _SPREAD.items():
-        of_kind = [each for each in shares.values() if _kind(each[0]) == kind]
-        of_kind.sort(key=len, reverse=True)
-        places += [(end * n / len(of_kind), share) for n, share in enumerate(of_kind)]
-    places.sort(key=lambda place: place[0])
-    return [item for _, share in places for item in share]
-
-
-# How far each kind is spread over all that is dealt out.
-_SPREAD = {"kafka": 0.9, "integration": 0.95, "unit": 0.95, "other": 1.0}
-
-
-def _kind(item: pytest.Item) -> str:
-    tier = item.path.parent.name
-    if tier != "unit" and ("kafka" in item.nodeid or "engines" in item.nodeid):
-        return "kafka"
-    tier = "integration" if tier == "e2e" else tier
-    return tier if tier in _SPREAD else "other"
-
-
-@cache
-def _together(path: Path) -> bool:
-    """Tell whether a module's tests share a fixture, or take milliseconds."""
-    read = [each.read_text("utf-8") for each in (path, path.parent / "conftest.py")
-            if each.is_file()]  # fmt: skip
-    return path.parent.name == "unit" or any('scope="module"' in text for text in read)
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Let `make test-long` run again what tries random examples, with more of them."""
+    if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+        item.add_marker("worlds")
 
 
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
     """Leave out the tier of public samples where no folder of them is named."""
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        items[:] = _order(items)
+    if hasattr(config, "workerinput") or config.getoption("forks", 0):
+        from tests.shares import in_order  # noqa: PLC0415 - copies of the tree lack it
+
+        items[:] = in_order(items)
     if os.environ.get(PUBLIC_SAMPLES):
         return
     out = {item for item in items if item.get_closest_marker("public_samples")}
