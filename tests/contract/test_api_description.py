@@ -29,7 +29,7 @@ API: dict[str, Any] = yaml.load(DESCRIPTION.read_text(), yaml.CSafeLoader)
 METHODS = ("get", "post", "put", "patch", "delete")
 STATUS_LISTS = ("/v1/status-entries", "/statuslists/")  # where they are configured
 KEY, ROOT = "aws.access_key:AKIAIOSFODNN7EXAMPLE", "aws.access_key:AKIAEXAMPLEROOT00001"
-EXAMPLES = max(6, int(os.environ.get("RESCIND_EXAMPLES", "0")) // 400)  # a route
+EXAMPLES = max(3, int(os.environ.get("RESCIND_EXAMPLES", "0")) // 400)  # a route
 NAMED = [KEY, ROOT, "secret:s1"]
 
 

@@ -285,6 +285,7 @@ def test_its_kafka_part_brings_its_own_schemas(
     ]
 
 
+@pytest.mark.long
 def test_the_public_api_is_typed(customer: Customer, tmp_path: Path) -> None:
     """A type checker sees the types in the customer's environment."""
     module = tmp_path / "orders.py"

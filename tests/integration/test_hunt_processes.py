@@ -79,6 +79,7 @@ def test_what_no_process_can_read_is_told_as_ever(tmp_path: Path) -> None:
         assert str(tmp_path / name) in result.stderr
 
 
+@pytest.mark.long
 def test_a_process_that_dies_is_an_error_that_names_its_file(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,6 +100,7 @@ def test_a_process_that_dies_is_an_error_that_names_its_file(
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.long
 def test_an_interrupted_hunt_leaves_no_process(folder: Path) -> None:
     """Whenever it comes."""
 

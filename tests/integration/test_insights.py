@@ -70,6 +70,7 @@ async def counted(
     return told if found == wanted else None
 
 
+@pytest.mark.long
 async def test_lost_tables_are_built_again_to_the_same_numbers(
     tmp_path: Path, kafka_settings: KafkaSettings
 ) -> None:

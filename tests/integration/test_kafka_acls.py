@@ -167,6 +167,7 @@ async def test_rights_suffice_and_nothing_more_is_allowed(
         assert wrong == []
 
 
+@pytest.mark.long
 async def test_every_role_can_assert_the_layout_at_its_start(
     start_kafka: StartKafka,
 ) -> None:

@@ -123,6 +123,7 @@ async def adopt(url: str) -> None:
     await order(url, "adopt", "restorer", {"credentials": [{"identifier": LIVING}]})
 
 
+@pytest.mark.long
 async def test_a_stopped_guard_is_fenced_and_one_that_fails_open_is_waited_for(
     tmp_path: Path, kafka_settings: KafkaSettings, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -283,6 +284,7 @@ async def elsewhere(url: str) -> bool:
     return bool(answer.get("worker") == "w0")
 
 
+@pytest.mark.long
 async def test_no_registration_no_lease_and_a_clear_error(
     start_kafka: StartKafka,
 ) -> None:

@@ -213,6 +213,7 @@ async def test_a_position_that_the_log_does_not_have_is_read_from_the_start(
         assert guard.check(OTHER).reason is Reason.REVOKED
 
 
+@pytest.mark.long
 async def test_a_guard_needs_no_more_than_its_listed_rights(
     start_kafka: StartKafka,
 ) -> None:

@@ -424,6 +424,7 @@ async def receiver_of(take: Any) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
+@pytest.mark.long
 async def test_a_dead_letter_that_is_refused_ends_the_process(
     tmp_path: Path, kafka_settings: KafkaSettings
 ) -> None:

@@ -65,6 +65,7 @@ async def test_without_topics_a_worker_does_not_start(
         assert "rescind topics plan" in running.log.read_text()
 
 
+@pytest.mark.long
 async def test_a_refused_produce_ends_the_worker_with_70(
     tmp_path: Path, kafka_settings: KafkaSettings
 ) -> None:

@@ -206,6 +206,7 @@ async def test_a_revocation_is_denied_and_its_closure_names_the_guard(
         assert isinstance(guard.check(OTHER).reason, Lapse)
 
 
+@pytest.mark.long
 async def test_a_killed_relay_costs_the_lease_and_another_one_loses_nothing(
     tmp_path: Path, kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -127,6 +127,7 @@ async def put_topics_back(release: Path, kafka: KafkaSettings) -> None:
         await producer.stop()
 
 
+@pytest.mark.long
 async def test_the_topics_of_a_release_are_taken_up(
     release: Path, tmp_path: Path, kafka_settings: KafkaSettings
 ) -> None:

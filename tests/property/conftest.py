@@ -25,14 +25,18 @@ UNMEASURED: Final = {
 # RESCIND_EXAMPLES says how many; `make test-long` runs them again, with more.
 RANDOM_WORLDS: Final = {
     "test_agreement", "test_arrivals", "test_cause_book", "test_clearance",
+    "test_console_graph", "test_containment", "test_containment_worlds",
     "test_dead_bits", "test_deaths", "test_fast_join", "test_interned_names",
-    "test_kafka_notifier", "test_kafka_takeovers", "test_posture", "test_shared_table",
-    "test_sweep", "test_verdict_dependencies",
+    "test_kafka_notifier", "test_kafka_takeovers", "test_lineages", "test_plans",
+    "test_posture", "test_shared_table", "test_sweep", "test_verdict_dependencies",
 }  # fmt: skip
 
 
-# An example that takes long on a machine with other work is no wrong one.
-settings.register_profile("untimed", settings(), deadline=None)
+# An example that takes long on a machine with other work is no wrong one. `make test`
+# has fewer, and `make test-long` runs every test with examples again.
+settings.register_profile(
+    "untimed", settings(), deadline=None, max_examples=min(100, max(40, EXAMPLES // 10))
+)
 settings.load_profile("untimed")
 
 

@@ -38,6 +38,7 @@ from streams.settings.worker import WorkerSettings
 from streams.stages.audit.chain import BrokenChainError
 from streams.stages.audit.portion import from_a_head, until_a_head
 from streams.stages.audit.proof import ChainVerifier
+from tests.campaigns import some
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -367,7 +368,7 @@ def run(seed: int, monkeypatch: pytest.MonkeyPatch) -> World:
     return world
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", some(range(60), range(20), pytest.mark.long))
 def test_the_chain_holds_every_fact_once(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -375,7 +376,7 @@ def test_the_chain_holds_every_fact_once(
     run(seed, monkeypatch)
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", some(range(40), range(13), pytest.mark.long))
 def test_what_strangers_write_stops_no_chain(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,7 @@ from streams.stages.closure.closure import (
     Registration,
 )
 from tests.planted.copies import Change
+from tests.property.agreement import EXAMPLES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -190,7 +191,7 @@ steps = st.builds(
 histories = st.lists(steps, min_size=10, max_size=60)
 
 
-@settings(max_examples=300)
+@settings(max_examples=max(60, EXAMPLES // 4))
 @given(histories)
 def test_says_what_the_pairs_say(history: list[Step]) -> None:
     """At every step: the changes, who left, and every cause that still waits."""

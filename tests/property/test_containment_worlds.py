@@ -11,11 +11,19 @@ import attrs
 import pytest
 
 from agents_registry.facts import FUTURE_TOLERANCE, Lift
-from tests.property.agreement import SEED, answer, arrival, complaint, differs, table
+from tests.property.agreement import (
+    EXAMPLES,
+    SEED,
+    answer,
+    arrival,
+    complaint,
+    differs,
+    table,
+)
 from tests.property.worlds import CONTAINED, EVERY_TOPIC, STEP, Maker, World
 
 pytestmark = [pytest.mark.property, pytest.mark.timeout(0)]
-WORLDS = 300
+WORLDS = max(60, EXAMPLES // 4)
 MANY = 10_000
 ONLY = "this cause alone"  # an aspect
 

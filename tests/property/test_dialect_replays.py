@@ -71,8 +71,8 @@ def test_twice_reversed_and_shuffled_give_the_same_state(name: str) -> None:
         assert expected == table(Registry.build(again), NOW)
 
 
-def cuts(dialect: Dialect, every: int) -> None:
-    """Tear events, the first at each byte, the others at every so many bytes."""
+def cuts(dialect: Dialect, *, first: int, every: int) -> None:
+    """Tear events, the first one and the others at every so many bytes."""
 
     def read(data: bytes) -> list[Record]:
         return list(dialect.source().records(data))
@@ -83,7 +83,7 @@ def cuts(dialect: Dialect, every: int) -> None:
     for number, event in enumerate(made[2:]):
         piece = dialect.write([event])
         whole = stated(read(sound + piece)) | stated(read(piece + b"\n" + sound))
-        for cut in range(number % every, len(piece), every if number else 1):
+        for cut in range(number % every, len(piece), every if number else first):
             head, tail = piece[:cut], piece[cut:]
             for data in (sound + head, head + b"\n" + sound, tail + sound):
                 found = read(data)
@@ -93,13 +93,20 @@ def cuts(dialect: Dialect, every: int) -> None:
                 assert letters <= 2 or data.startswith(tail), data
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", DIALECTS)
 def test_a_cut_at_any_byte_costs_only_what_it_cuts(name: str) -> None:
     """What stands before the cut and behind it is read; nothing is made up.
 
     The cut ends the input, ends a line within it, or begins the input.
     """
-    cuts(DIALECTS[name], every=61)
+    cuts(DIALECTS[name], first=1, every=61)
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_a_cut_costs_only_what_it_cuts(name: str) -> None:
+    """The same at a few bytes."""
+    cuts(DIALECTS[name], first=5, every=307)
 
 
 @pytest.mark.parametrize("name", [n for n in DIALECTS if DIALECTS[n].write is as_lines])
@@ -125,7 +132,7 @@ def test_a_cut_array_keeps_the_events_before_the_cut(name: str) -> None:
 @pytest.mark.parametrize("name", DIALECTS)
 def test_a_cut_at_any_byte_of_any_event(name: str) -> None:
     """The same at each byte of every event."""
-    cuts(DIALECTS[name], every=1)
+    cuts(DIALECTS[name], first=1, every=1)
 
 
 def test_a_scim_request_cut_at_any_byte_changes_nothing() -> None:

@@ -16,6 +16,7 @@ from streams.sources.scim.scim import records as scim_records
 from streams.stages.ingest.ingress import Origin, facts_of
 from tests.generators.samples import DIALECTS, SCIM, Dialect
 from tests.generators.samples.signals import keycloak_lines
+from tests.property.agreement import EXAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,7 +27,9 @@ NOW = 1_800_000_000_000_000_000
 ORIGIN = Origin("issuer", "realm", received_at=NOW)
 # A busy machine is no finding.
 QUICK = settings(
-    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=min(50, max(10, EXAMPLES // 20)),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 KEYS = st.sampled_from(["id", "type", "code", "value", "user", "0", "ü", "\x00"])
 VALUES = st.recursive(

@@ -12,6 +12,7 @@ from agents_registry.identifiers import Identifier
 from streams.model.records import Access, Lifecycle
 from streams.services.hunt import Hunt, Report
 from streams.sources.aws.cloudtrail import CloudTrail
+from tests.campaigns import some
 from tests.generators.cloudtrail import World, as_lines, generate
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.property
 
-SEEDS = range(8)
+SEEDS = some(range(8), range(3), pytest.mark.long)
 
 
 def report_of(events: list[dict[str, Any]]) -> Report:
