@@ -48,7 +48,10 @@ BUGS: Final = {
         WAY, "self._until > 0.0 and self._clock() < self._until", "self._until > 0.0"
     ),
     "causes without end leave analysis no time": Change(
-        WAY, "self._next = now + (now - self._since)", "self._next = now"
+        WAY, "self._next = until + (until - self._since)", "self._next = until"
+    ),
+    "analysis begins beside guards that take a cause up": Change(
+        WAY, "until = self._clock() + TAKEN_UP", "until = self._clock()"
     ),
 }
 CHANGES: Final = tuple(BUGS.values())

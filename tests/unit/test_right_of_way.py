@@ -11,7 +11,7 @@ from agents_registry.facts import Cause, Effect, Fact, Node
 from agents_registry.identifiers import Identifier
 from enforcement.turns import give_way_to, in_turns
 from streams.engines.embedded.feed_log import StoredLog
-from streams.engines.embedded.right_of_way import LONGEST, RightOfWay
+from streams.engines.embedded.right_of_way import LONGEST, TAKEN_UP, RightOfWay
 from streams.http.fact_sender import AWAITED_SECONDS, Connection, FactSender
 from tests.virtual import VirtualLoop
 
@@ -47,14 +47,19 @@ def in_virtual_time(work: Coroutine[Any, Any, Any]) -> Any:
 
 
 def test_it_is_taken_until_it_is_given_back() -> None:
-    """Whoever looks in between rests."""
-    way = RightOfWay(Clock())
+    """Whoever looks in between rests, and for a moment more."""
+    clock = Clock()
+    way = RightOfWay(clock)
     seen = [way.taken()]
     way.take()
     seen.append(way.taken())
     way.give()
+    clock.now += 0.9 * TAKEN_UP
+    seen.append(way.taken())
+    way.give()  # of another commit, which ends nothing
+    clock.now += 0.1 * TAKEN_UP
 
-    assert [False, True, False] == [*seen, way.taken()]
+    assert [False, True, True, False] == [*seen, way.taken()]
 
 
 def test_no_guard_holds_long_work_up() -> None:
@@ -87,7 +92,7 @@ def test_long_work_has_half_of_the_time(given_after: float) -> None:
 
 
 def test_steps_of_a_loop_rest_until_it_is_given_back() -> None:
-    """And then go on at once."""
+    """And for a moment more, then they go on."""
     begun: list[float] = []
 
     def steps(clock: Any) -> Steps[None]:
@@ -100,14 +105,14 @@ def test_steps_of_a_loop_rest_until_it_is_given_back() -> None:
         way = RightOfWay(loop.time)
         give_way_to(way)
         way.take()
-        loop.call_later(LONGEST / 2, way.give)
+        loop.call_later(0.01, way.give)
         began = loop.time()
         await in_turns(steps(loop.time))
         return began
 
     began = in_virtual_time(main())
 
-    assert [LONGEST / 2] * 3 == [pytest.approx(at - began) for at in begun]
+    assert [0.01 + TAKEN_UP] * 3 == [pytest.approx(at - began) for at in begun]
 
 
 def test_steps_of_a_loop_rest_no_longer_than_they_may() -> None:
@@ -193,8 +198,8 @@ async def rests(*takes: float, facts: tuple[Fact, ...] = (CAUSE,)) -> float:
 
 
 def test_long_work_rests_until_the_last_guard_was_sent_a_cause() -> None:
-    """It goes on in the turn in which that one was."""
-    assert 0.02 == pytest.approx(in_virtual_time(rests(0.0, 0.02, 0.01)))
+    """And until that one had a moment to take it up."""
+    assert 0.02 + TAKEN_UP == pytest.approx(in_virtual_time(rests(0.0, 0.02, 0.01)))
 
 
 def test_long_work_rests_for_causes_alone() -> None:
@@ -233,7 +238,7 @@ def test_a_guard_that_does_not_read_is_waited_for_once() -> None:
                 task.cancel()
         return found
 
-    assert [pytest.approx(LONGEST), 0.0] == in_virtual_time(main())
+    assert [LONGEST, TAKEN_UP] == [pytest.approx(e) for e in in_virtual_time(main())]
 
 
 def test_a_guard_that_goes_is_not_waited_for() -> None:
@@ -253,4 +258,4 @@ def test_a_guard_that_goes_is_not_waited_for() -> None:
         await way.over()
         return loop.time() - began
 
-    assert 0.01 == pytest.approx(in_virtual_time(main()))
+    assert 0.01 + TAKEN_UP == pytest.approx(in_virtual_time(main()))

@@ -3,7 +3,8 @@
 All threads of a process share one lock of the interpreter. Beside a thread that
 computes, each system call of the feed costs it a wait for that lock, and more where the
 other thread is put aside while it holds it. So long work of the analysis rests from the
-commit of a cause until the feed has handed it on to each guard that kept up.
+commit of a cause until the feed has handed it on to each guard that kept up, and for
+`TAKEN_UP` more: guards on the same machine need its cores to apply it.
 
 It rests for `LONGEST` at most, however slow a guard is, and then works for as long as
 it rested: causes without end at most halve it.
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LONGEST: Final = 0.05  # seconds
+TAKEN_UP: Final = 0.02
 
 
 class RightOfWay:
@@ -39,6 +41,7 @@ class RightOfWay:
         self._since = 0.0
         self._until = 0.0
         self._next = 0.0  # before then it is not taken again
+        self._given = False
         self._resting: list[asyncio.Future[None]] = []
 
     def take(self) -> None:
@@ -47,16 +50,18 @@ class RightOfWay:
             now = self._clock()
             if now >= self._next:
                 self._since, self._until = now, now + LONGEST
+                self._given = False
                 self._next = self._until + LONGEST
 
     def give(self) -> None:
-        """Let long work go on."""
+        """Let long work go on, once guards had a moment for what they were sent."""
         with self._lock:
-            now = self._clock()
-            if now >= self._until:
+            until = self._clock() + TAKEN_UP
+            if self._given or until >= self._until:
                 return
-            self._next = now + (now - self._since)
-            self._until = 0.0
+            self._given = True
+            self._next = until + (until - self._since)
+            self._until = until
             resting, self._resting = self._resting, []
         for future in resting:
             end_in_its_loop(future)
