@@ -204,6 +204,39 @@ async def test_facts_are_packed_step_by_step_and_say_the_same(
     assert count(folder, "audit_chain") < 25
 
 
+async def test_the_last_fact_stays_a_row_behind_any_number_of_acts(
+    folder: Path,
+) -> None:
+    """By it a restart knows the next offset."""
+
+    def acts(tx: Any) -> None:
+        for _ in range(20):
+            tx.audit.add_act(at=1, actor="ana", action="look", detail={})
+
+    async with opened(folder) as store:
+        await store.write(acts)
+        await Sealing(store).catch_up()
+        end = store.end
+    assert count(folder, "recent_facts") >= 1
+    async with opened(folder) as store:
+        assert end == store.end
+        await holds(store)
+
+
+async def test_a_print_that_is_taken_hides_no_fact(folder: Path) -> None:
+    """One fact by two keys in one hour is two records, packed or not."""
+    others = [evolve(fact, ingress_key="other") for fact in FACTS]
+    async with opened(folder) as store:
+        await Sealing(store).catch_up()
+        assert len(others) == await write(store, others)
+        await Sealing(store).catch_up()
+        assert 0 == await write(store, others)
+        assert 0 == await write(store, FACTS)
+        assert FACTS + others == await all_of(store)
+    assert count(folder, "recent_facts") <= 9
+    verified(lines(folder))
+
+
 async def packed(folder: Path) -> None:
     """Pack a folder's facts."""
     async with opened(folder) as store:

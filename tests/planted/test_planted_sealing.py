@@ -30,9 +30,6 @@ BUGS: Final = {
     "blocks behind the last that was read are passed over": Change(
         ROWS, "        seen = min(seen, last + len(ids) // ID)", "        pass"
     ),
-    "rows behind the last that was read are passed over": Change(
-        ROWS, "if len(rows) < count or count == limit:", "if False:"
-    ),
     "copies of what is packed are written": Change(
         SEALED, "if each in taken and self._holds(key, each)", "if False"
     ),
