@@ -173,12 +173,16 @@ class Tags(HTMLParser):
 
 
 async def shown(
-    name: str, api: Answers, roles: frozenset[str] = ALL
+    name: str,
+    api: Answers,
+    roles: frozenset[str] = ALL,
+    query: Mapping[str, str] | None = None,
 ) -> tuple[Rendered, str]:
     """Render a page as the frame does; give what it said, and the HTML."""
-    kind, query, of = PAGES[name]
+    kind, own, of = PAGES[name]
     person = Person(HOSTILE, HOSTILE + "me", roles, "r", ("r", HOSTILE), "csrf")
-    page = PageRequest(api, query, of, 1, person)  # type: ignore[arg-type] # a fake
+    given = own if query is None else query
+    page = PageRequest(api, given, of, 1, person)  # type: ignore[arg-type] # a fake
     made = await kind.render(page)
     assert not made.values.keys() & {*FRAME, "person"}
     made_of = templates.environment(assets())
@@ -225,7 +229,8 @@ async def test_a_reader_has_no_form_that_acts(name: str) -> None:
     """Only theme, realm, logout and the filter."""
     _, text = await shown(name, told(DATA), frozenset({"viewer"}))
     acts = {*re.findall(r'<form method="post" action="([^"]*)"', text)}
-    assert acts <= {"/console/theme", "/console/realm", "/console/logout"}
+    own = {"/console/theme", "/console/realm", "/console/logout"}
+    assert acts <= own | {"/console/findings/look"}
 
 
 async def test_a_rare_finding_is_looked_for_further_back() -> None:
@@ -247,3 +252,19 @@ async def test_a_rare_finding_is_looked_for_further_back() -> None:
     assert made.values["looked"] == 32_000
     assert "None of the 32000 findings" in text
     assert 'rel="next"' in text
+
+
+async def test_what_waits_is_all_there_page_by_page() -> None:
+    """Each list has a place of its own in the address."""
+    many = [PENDING | {"id": f"p{number:03}"} for number in range(120)]
+    data = DATA | {("approvals",): {"approvals": many}}
+    seen: list[str] = []
+    for start in (0, 50, 100):
+        query = {"after": str(start)} if start else {}
+        _, text = await shown("approvals", told(data), query=query)
+        seen += sorted({*re.findall(r'name="id" value="(p\d+)"', text)})
+        assert ("after=" + str(start + 50) in text) == (start < 100)
+        assert ('rel="prev"' in text) == bool(start)
+    assert seen == [each["id"] for each in many]
+    _, text = await shown("approvals", told(data), query={"after": "500"})
+    assert "Nothing stands here any more." in text

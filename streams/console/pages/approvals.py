@@ -6,13 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from streams.console.page import ActResult, PageKind, Rendered
-from streams.console.templates import below
+from streams.console.templates import below, url
 
 if TYPE_CHECKING:
     from streams.console.api import ApiAnswer, ApiProblem
     from streams.console.page import Form, PageRequest
 
 ROWS: Final = 50
+PROPOSALS, ORDERS = "after", "orders"  # where each list is, in the address
 
 
 async def render(page: PageRequest) -> Rendered:
@@ -30,11 +31,13 @@ async def _shown(
     orders = schedule.body.get("schedule", [])
     values = {
         "approvals": approvals,
-        "proposals": waiting[:ROWS],
-        "proposals_more": len(waiting) - ROWS,
+        "proposals": _part(page, PROPOSALS, waiting),
+        "proposals_pages": _pages(page, PROPOSALS, len(waiting)),
+        "proposals_total": len(waiting),
         "schedule": schedule,
-        "orders": orders[:ROWS],
-        "orders_more": len(orders) - ROWS,
+        "orders": _part(page, ORDERS, orders),
+        "orders_pages": _pages(page, ORDERS, len(orders)),
+        "orders_total": len(orders),
         "me": page.person.person,
         "may_decide": page.person.may("restorer"),
         "may_cancel": page.person.may("revoker", "restorer"),
@@ -42,6 +45,22 @@ async def _shown(
         "problem": problem,
     }
     return Rendered("approvals.html", values, problem.status if problem else 200)
+
+
+def _part(page: PageRequest, name: str, rows: list[Any]) -> list[Any]:
+    start = page.place(name)
+    return rows[start : start + ROWS]
+
+
+def _pages(page: PageRequest, name: str, count: int) -> tuple[str, str]:
+    """Addresses of the pages before and after; "" where there is none."""
+    start = page.place(name)
+
+    def at(place: int) -> str:
+        return url("/approvals", **{**page.query, name: place})
+
+    before = at(max(0, start - ROWS)) if start else ""
+    return before, at(start + ROWS) if start + ROWS < count else ""
 
 
 async def approve(page: PageRequest, form: Form) -> ActResult | Rendered:
