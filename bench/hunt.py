@@ -22,7 +22,8 @@ from streams.services.hunt_processes import (
     LogChoice,
     read_alone,
 )
-from streams.sources.aws.cloudtrail import CloudTrail
+from streams.services.log_blocks import FilePart
+from streams.services.parse import LogReader, ParseTally
 from tests.generators.cloudtrail import ACCOUNT, as_lines, generate
 
 ROUNDS: Final = 5
@@ -44,16 +45,17 @@ class Split(NamedTuple):
 
 def rows(scale: str) -> list[Row]:
     """Measure logs of many accounts in which none, few and all end credentials."""
-    found, log = [], b""
+    found: list[Row] = []
     gc.disable()  # as the command does
     try:
-        for what, of_ten in ENDING.items():
-            log = _log(ACCOUNTS[scale], EVENTS[scale], of_ten)
-            found += _hunting(what, log)
         with TemporaryDirectory() as folder:
-            file = Path(folder) / "log"
-            file.write_bytes(log)
-            found.append(_command(file, log.count(b"\n"), scale))
+            file, count = Path(folder) / "log", 0
+            for what, of_ten in ENDING.items():
+                log = _log(ACCOUNTS[scale], EVENTS[scale], of_ten)
+                file.write_bytes(log)
+                count = log.count(b"\n")
+                found += _hunting(what, file, log)
+            found.append(_command(file, count, scale))
     finally:
         gc.enable()
     return found
@@ -69,15 +71,15 @@ def _log(accounts: int, events: int, of_ten: int) -> bytes:
     return b"".join(parts)
 
 
-def _hunting(what: str, log: bytes) -> list[Row]:
+def _hunting(what: str, file: Path, log: bytes) -> list[Row]:
     """Compare with the plainest reader: JSON, and times in lists by access key."""
     count = log.count(b"\n")
-    _hunt(log)
+    _hunt(file)
     splits, ratios, peers = [], [], []
     for _ in range(ROUNDS):
         first, other, again, last = (
-            _hunt(log), cpu_of(lambda: _read(log)), cpu_of(lambda: _read(log)),
-            _hunt(log),
+            _hunt(file), cpu_of(lambda: _read(log)), cpu_of(lambda: _read(log)),
+            _hunt(file),
         )  # fmt: skip
         splits += [first, last]
         peers.append((other + again) / 2)
@@ -104,18 +106,16 @@ def _hunting(what: str, log: bytes) -> list[Row]:
     ]
 
 
-def _hunt(log: bytes) -> Split:
-    """Hunt as the command does: records are dropped as soon as they are added."""
-    parse = cpu_of(lambda: deque(CloudTrail().records(log), maxlen=0))
-    started = time.process_time_ns()
+def _hunt(file: Path) -> Split:
+    """Hunt as the command does in one process: secrets are looked for, ids compared."""
+    reader = LogReader("cloudtrail", [file], ParseTally())
+    parse = cpu_of(lambda: deque(reader.batches(FilePart(file)), maxlen=0))
     hunt = Hunt()
-    for record in CloudTrail().records(log):
-        hunt.add(record)
-    read = time.process_time_ns()
+    whole = cpu_of(lambda: read_alone([file], _choice(file), hunt, None))
+    started = time.process_time_ns()
     report = hunt.report()
-    judge = (time.process_time_ns() - read) / 1e9
-    add = (read - started) / 1e9 - parse
-    return Split(parse, add, judge, len(report.causes), len(report.findings))
+    judge = (time.process_time_ns() - started) / 1e9
+    return Split(parse, whole - parse, judge, len(report.causes), len(report.findings))
 
 
 def _choice(file: Path) -> LogChoice:
@@ -123,10 +123,7 @@ def _choice(file: Path) -> LogChoice:
 
 
 def _command(file: Path, count: int, scale: str) -> Row:
-    """Compare two processes, which read a file in parts, with one; by the clock.
-
-    What the command does besides is in it: secrets are looked for, ids compared.
-    """
+    """Compare two processes, which read a file in parts, with one; by the clock."""
     two, one, ratios = [], [], []
     for _ in range(1 if scale == "tiny" else ROUNDS):
         sides = _wall(file, 1), _wall(file, 2), _wall(file, 2), _wall(file, 1)

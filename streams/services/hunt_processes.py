@@ -131,6 +131,11 @@ class LogShare:
         writer.close_event()
         yield writer.take()
 
+    def left(self) -> list[FilePart]:
+        """Take what of the file is to be read apart, once the first block is begun."""
+        left, self._reader.left = self._reader.left, []
+        return left
+
     def done(self, part: FilePart) -> PartRead:
         """Return what else there is to say at the end of a part."""
         unread, self.tally.unread = self.tally.unread, {}
@@ -171,6 +176,8 @@ def work(pipe: Connection, choice: LogChoice) -> None:
         while (task := pipe.recv()) is not None:
             part, cut = task
             for excerpt in share.read(part, cut=cut):
+                if left := share.left():
+                    pipe.send(left)
                 pipe.send(excerpt)
             pipe.send(share.done(part))
         pipe.send(share.close())
@@ -311,9 +318,11 @@ class HuntProcesses:
         match message:
             case Excerpt():
                 self._hunt.merge(message, reader.places)
+            case list():
+                # Before other files: the end of a large file is not left to the last.
+                self._waiting.extendleft(reversed(message))
             case PartRead():
                 reader.parts.popleft()
-                # Before other files: the end of a large file is not left to the last.
                 self._waiting.extendleft(reversed(message.left))
                 if message.in_order:
                     self._in_order.append(message.part)

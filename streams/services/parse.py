@@ -154,7 +154,8 @@ class LogReader:
     """Reads files one after the other.
 
     Attributes:
-        left: what of the last file is to be read apart, where files may be cut.
+        left: what of the last file is to be read apart, where files may be cut; known
+            with the first record.
         in_order: the last file was not read: its source pairs lines, over all files.
         lines: line ends in the last part.
     """
@@ -246,6 +247,10 @@ class LogReader:
                     self.in_order = True
                     return
                 self._enter(stream, places, data, base)
+                first = cut and plain and not base and len(data) < size
+                if first:  # told before the block is read: others may begin
+                    name = next(n for n, s in self._streams.items() if s is stream)
+                    self.left = list(cuts(opened, part, len(data), size, name or None))
                 yield from places.noted(feed(stream, data, base))
                 if broken:
                     letter = DeadLetter(UNKNOWN, base + len(data), 0, broken)
@@ -253,9 +258,7 @@ class LogReader:
                 if self._progress is not None and opened.seekable():
                     before, at = at, base + len(data) if plain else opened.tell()
                     self._progress(file, at - before, size)
-                if cut and plain and not base and len(data) < size:
-                    name = next(n for n, s in self._streams.items() if s is stream)
-                    self.left = list(cuts(opened, part, len(data), size, name or None))
+                if first:
                     return
 
     def _stream(self, name: str) -> Stream:

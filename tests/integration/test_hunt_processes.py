@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import signal
+from collections import Counter
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -60,6 +61,28 @@ def test_three_processes_find_what_one_finds(folder: Path) -> None:
     assert right.unread == tally.unread
     assert set(files) == set(news)
     assert not multiprocessing.active_children()
+
+
+def test_two_processes_read_one_large_file(tmp_path: Path) -> None:
+    """In parts, of which the second begins before the first is read."""
+    events = generate(Random(2), 90).events
+    file = tmp_path / "large"
+    lines = as_lines(events).splitlines()
+    file.write_bytes(b"\n".join(line.ljust(900_000) for line in lines))
+    choice = LogChoice.of(None, None, [file])
+    alone, together = Hunt(), Hunt()
+    right = read_alone([file], choice, alone, None)
+    done: Counter[Path] = Counter()
+
+    def progress(file: Path, more: int, size: int) -> None:
+        assert file.stat().st_size == size
+        done[file] += more
+
+    tally = HuntProcesses(choice, together, progress).run([file], 2)
+
+    assert alone.report() == together.report()
+    assert (len(events), right) == (tally.read, tally)
+    assert {file: file.stat().st_size} == done
 
 
 def hunted(folder: Path, *options: str) -> Result:

@@ -113,3 +113,24 @@ def test_the_report_is_the_same_whoever_reads_what(
     monkeypatch.setattr(hunt_uses, "AT_ONCE", 60)
     monkeypatch.setattr(hunt_uses, "IN_MEMORY", 5_000)
     assert (report, told(tally.unread)) == read_by_three(random, files, choice)
+
+
+def test_others_may_begin_before_the_first_block_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is to be read apart is known with the first excerpt, and told once."""
+    monkeypatch.setattr(streams.services.log_blocks, "BLOCK", 7_000)
+    monkeypatch.setattr(hunt_processes, "MOST_RECORDS", 1)
+    file = tmp_path / "log"
+    file.write_bytes(as_lines(generate(Random(1), 60).events))
+    share = LogShare(LogChoice(None, None, [file], PEPPER))
+    excerpts = share.read(FilePart(file), cut=True)
+    next(excerpts)
+    left = share.left()
+
+    assert len(left) > 1
+    assert next(excerpts, None) is not None  # the block goes on
+    assert [] == share.left()
+    assert list(excerpts)
+    assert () == tuple(share.done(FilePart(file)).left)
+    assert file.stat().st_size > left[-1].start > left[0].start > 0
