@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from streams.sources.reading.envelope import Item
 
-WINDOW: Final = 1 << 18  # bytes of a batch: what is made of them stays in the caches
+WINDOW: Final = 1 << 16  # bytes of a batch: what is made of them stays in the caches
 
 
 class EventBatch(NamedTuple):
