@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 from attrs import field, frozen
-from helm_python.chart import Chart
+
+from tests.deploy import helm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+    from helm_python.chart import Chart
 
     Render = Callable[[Mapping[str, Any]], "Rendered"]
 
@@ -77,7 +80,7 @@ def chart_folder(repository: Path) -> Path:
 @pytest.fixture(scope="module")
 def chart(chart_folder: Path) -> Iterator[Chart]:
     """Give the chart, loaded by Helm."""
-    with Chart.load(chart_folder) as loaded:
+    with helm.load(chart_folder) as loaded:
         yield loaded
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from helm_python.errors import HelmError
 
+from tests.deploy import helm
 from tests.deploy.test_refusals import kafka
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def test_a_secret_is_no_literal_anywhere(render: Render, where: str) -> None:
 def refuses(render: Render, where: str, name: str) -> None:
     """Hold that a literal is refused, by a sentence without it."""
     literal = {"extraEnv": [{"name": name, "value": "hunter2"}]}
-    with pytest.raises(HelmError, match=r"use valueFrom\.secretKeyRef") as refused:
+    with pytest.raises(helm.error(), match=r"use valueFrom\.secretKeyRef") as refused:
         render(kafka(**{where: literal}))
     assert f"{where}.extraEnv: {name}" in str(refused.value)
     assert "hunter2" not in str(refused.value)
@@ -99,7 +99,7 @@ def test_a_secret_within_a_document_is_none_either(render: Render) -> None:
     whole = '{"username": "u", "password": "hunter2"}'
     for value in (whole, f"[{whole}]"):
         extra = [{"name": "RESCIND_KAFKA_SASL", "value": value}]
-        with pytest.raises(HelmError, match="password is a secret in plain text"):
+        with pytest.raises(helm.error(), match="password is a secret in plain text"):
             render(kafka(ingress={"extraEnv": extra}))
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from helm_python.errors import HelmError
 
 from streams.pdp.settings import load as load_pdp
 from streams.settings.server import Settings
+from tests.deploy import helm
 from tests.deploy.test_chart import values_of
 from tests.deploy.test_egress import policies
 from tests.deploy.test_environment import COMPONENTS
@@ -90,7 +90,7 @@ def test_a_scaled_component_never_has_one_pod(render: Render, by: str) -> None:
     made = render(kafka(**more))
     assert {made.pods[name]["spec"]["replicas"] for name in scaled} == {3}
     for name in scaled:
-        with pytest.raises(HelmError, match="minimum"):
+        with pytest.raises(helm.error(), match="minimum"):
             render(kafka(**{name: {by: {"enabled": True, "minReplicas": 1}}}))
 
 

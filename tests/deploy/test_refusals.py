@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from helm_python.errors import HelmError
+
+from tests.deploy import helm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -226,7 +227,7 @@ def test_what_cannot_work_is_refused(
     render: Render, values: dict[str, Any], says: str
 ) -> None:
     """The sentence names the value and what to do about it."""
-    with pytest.raises(HelmError, match=says) as refused:
+    with pytest.raises(helm.error(), match=says) as refused:
         render(values)
     assert "hunter2" not in str(refused.value)
 
@@ -251,7 +252,7 @@ def test_the_schema_is_closed(
     render: Render, values: dict[str, Any], names: str
 ) -> None:
     """A value that nobody reads, or that is out of range, is an error."""
-    with pytest.raises(HelmError, match=names):
+    with pytest.raises(helm.error(), match=names):
         render(values)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from helm_python.errors import HelmError
 
 from enforcement.shared.command import _arguments
 from streams.settings.relay import RelaySettings
+from tests.deploy import helm
 from tests.deploy.test_chart import values_of
 from tests.deploy.test_egress import policies
 from tests.deploy.test_refusals import kafka
@@ -150,5 +150,5 @@ def test_values_that_cannot_work_say_what_to_do(
     render: Render, values: dict[str, Any], says: str
 ) -> None:
     """At render, before anything runs."""
-    with pytest.raises(HelmError, match=says):
+    with pytest.raises(helm.error(), match=says):
         render(values)
