@@ -86,7 +86,8 @@ def _of_findings(rows: Iterable[tuple[str, bytes]]) -> Iterator[tuple[Any, ...]]
         if not episode["open"]:
             seconds = round(seconds_between(it["first_seen"], episode["touched"]), 3)
         hour = hour_of(it["first_seen"])
-        yield identity, hour, it["authority"] or "", it["kind"], seconds
+        # Earlier versions named no authority.
+        yield identity, hour, it.get("authority") or "", it["kind"], seconds
 
 
 def _of_causes(rows: Iterable[tuple[int, str, bytes]]) -> Iterator[tuple[Any, ...]]:
@@ -97,5 +98,5 @@ def _of_causes(rows: Iterable[tuple[int, str, bytes]]) -> Iterator[tuple[Any, ..
         seconds = round(seconds_between(accepted, plain["settled_at"]), 3)
         yield (
             identity, offset, offset, hour_of(it["at"]), hour_of(accepted),
-            it["authority"] or "", it["effect"], state, seconds,
+            it.get("authority") or "", it["effect"], state, seconds,
         )  # fmt: skip
