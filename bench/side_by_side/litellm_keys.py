@@ -1,6 +1,7 @@
 """LiteLLM's key cache: a second proxy after the first one deleted the keys.
 
-A proxy as a whole cannot be run from packages: none has the engine of its Prisma. So
+Packages have the engine of a proxy's Prisma as WebAssembly alone (see
+`tests/integration/litellm_proxy.py`), which costs other than Prisma's program does. So
 neither CPU time nor memory is told.
 """
 

@@ -7,6 +7,6 @@ from streams.actuators.descriptor import ActuatorDescriptor
 ACTUATOR = ActuatorDescriptor(
     name="litellm",
     settings="streams.actuators.litellm.settings:LiteLlmActuator",
-    proven="fake",
+    proven="server",
     page="issuers.md",
 )
