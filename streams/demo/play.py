@@ -71,8 +71,8 @@ async def _grow(stage: Stage, recording: Recording) -> Family:
     below = frozenset(name for name in names if _hangs(names[name], labels))
     verdicts = stage.guard.verdicts
     await stage.until(
-        lambda: stage.guard.allows([fallen]) and len(verdicts) == len(names),
-        f"the guard allows {FALLEN}",
+        lambda: stage.guard.allows([fallen]) and stage.guard.judges(names),
+        f"the guard allows {FALLEN}, and judges all others",
     )
     dead = frozenset(name for name in names if not verdicts[name].allowed)
     return Family(parents, fallen, below - dead, dead)

@@ -75,6 +75,15 @@ class WatchedGuard:
         return all(name in self.verdicts and self.verdicts[name].allowed
                    for name in names)  # fmt: skip
 
+    def judges(self, names: Iterable[Identifier]) -> bool:
+        """Whether the guard allows each of these, or names a cause.
+
+        Without a lease it denies all names, which says nothing of them.
+        """
+        told = [self.verdicts.get(name) for name in names]
+        return all(each is not None and (each.allowed or each.cause is not None)
+                   for each in told)  # fmt: skip
+
 
 @define
 class Stage:
