@@ -149,6 +149,7 @@ def _starting(folder: Path) -> list[Row]:
 def _checking(one: Any, told: Any, revocations: int) -> list[Row]:
     wrong = sum(each["wrong"] for each in told)
     denied = sum(each["denied"] for each in told)
+    lapsed = sum(each["lapsed"] for each in told)
     asked = "given as texts"
     return [
         Row(
@@ -169,7 +170,7 @@ def _checking(one: Any, told: Any, revocations: int) -> list[Row]:
             cpu=sum(each["cpu"] for each in told),
         ),
         Row(
-            what=f"  wrong verdicts, {denied:,} denials among them",
+            what=f"  wrong verdicts; of {denied:,} denials {lapsed:,} for want of a lease",
             value=f"{wrong}",
             target="0",
             met=wrong == 0,

@@ -23,6 +23,7 @@ START: Final = time.clock_gettime_ns(time.CLOCK_MONOTONIC)  # before our own imp
 from bench.credentials import CHAIN, token_hmac  # noqa: E402
 from enforcement.clocks import boottime  # noqa: E402
 from enforcement.shared.guard import SharedGuard  # noqa: E402
+from enforcement.verdict import Lapse  # noqa: E402
 
 BATCHES: Final = 201
 BATCH: Final = 100
@@ -81,20 +82,22 @@ def _read(
     took = array("q")
     for _ in range(checks):  # pages come to a process as it reads them first
         guard.check(str(token_hmac(random.randrange(count // CHAIN * CHAIN))))
-    wrong = denied = 0
+    wrong = denied = lapsed = 0
     used = time.process_time()
     for at in range(checks):
         number = random.randrange(count // CHAIN * CHAIN)
         name = str(token_hmac(number))
         began = boottime()
-        allowed = guard.check(name).allowed
+        verdict = guard.check(name)
         over = boottime()
         if not at % SAMPLE:  # all of them would be most of the memory
             took.append(over - began)
         chain = number // CHAIN
-        denied += not allowed
-        if allowed:
+        denied += not verdict.allowed
+        if verdict.allowed:
             wrong += 0 < truth.done[chain] < began
+        elif verdict.reason is Lapse.NO_LEASE:  # the agent got no time to renew it
+            lapsed += 1
         else:
             wrong += not 0 < truth.begun[chain] <= over
     used = time.process_time() - used
@@ -102,7 +105,7 @@ def _read(
     half, late = took[len(took) // 2], took[len(took) * 99 // 100]
     return {
         "alone": _alone(guard, random, count),
-        "wrong": wrong, "denied": denied, "p50": half, "p99": late, "cpu": used,
+        "wrong": wrong, "denied": denied, "lapsed": lapsed, "p50": half, "p99": late, "cpu": used,
         "private": _private(os.getpid()),
     }  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 import tomllib
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,9 @@ def extension(
     vendors.cache_clear()
     yield folder
     vendors.cache_clear()
+    # Else the next test would look for the rest of the package in this one's folder.
+    for name in [each for each in sys.modules if each.split(".")[0] == "acme_rescind"]:
+        del sys.modules[name]
 
 
 def test_its_log_is_recognised_and_read(extension: Path) -> None:

@@ -100,7 +100,8 @@ async def test_the_audit_chain_is_searched_and_says_what_it_looked_at(
         first, act = found["lines"]
         assert ("cause", KEYS[0]) == (first["fact"]["fact"], first["fact"]["target"])
         assert act["entry"]["action"].endswith("lost")
-        whole = {"first": 1, "last": told["sequence"]}
+        end = told["sequence"]
+        whole = {"first": 1, "last": end, "read": end}
         assert (whole, None) == (found["looked"], found["after"])
         _, part = await run.get("/v1/audit/search?actor=operators&limit=2")
         assert 2 == len(part["lines"])
