@@ -170,7 +170,7 @@ def _checking(one: Any, told: Any, revocations: int) -> list[Row]:
             cpu=sum(each["cpu"] for each in told),
         ),
         Row(
-            what=f"  wrong verdicts; of {denied:,} denials {lapsed:,} for want of a lease",
+            what=f"  wrong verdicts; {denied:,} denials, {lapsed:,} without a lease",
             value=f"{wrong}",
             target="0",
             met=wrong == 0,

@@ -105,7 +105,8 @@ def _read(
     half, late = took[len(took) // 2], took[len(took) * 99 // 100]
     return {
         "alone": _alone(guard, random, count),
-        "wrong": wrong, "denied": denied, "lapsed": lapsed, "p50": half, "p99": late, "cpu": used,
+        "wrong": wrong, "denied": denied, "lapsed": lapsed,
+        "p50": half, "p99": late, "cpu": used,
         "private": _private(os.getpid()),
     }  # fmt: skip
 
