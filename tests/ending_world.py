@@ -77,6 +77,7 @@ class FakeIssuer:
         away: times (s) between which nobody answers.
         limit: requests a second before it asks to wait.
         lies: what it says is ended, and is not, that many times more.
+        unsure: of what it does not say whether it can be used.
         known_by: names that a probe which finds something dead goes by.
         marks: up to when what was issued under a name is ended.
         mints: what it makes on the way, when it is asked to end the maker.
@@ -92,6 +93,7 @@ class FakeIssuer:
     marks: dict[Identifier, int] = Factory(dict)
     known_by: frozenset[Identifier] | None = None
     lies: dict[Identifier, int] = Factory(dict)
+    unsure: set[Identifier] = Factory(set)
     mints: dict[Identifier, list[Identifier]] = Factory(dict)
     made: dict[Identifier, list[Identifier]] = Factory(lambda: defaultdict(list))
     slow: float = 0.0
@@ -170,6 +172,8 @@ class FakeActuator(Actuator):
     async def probe(self, target: EndTarget) -> Probed:
         """Tell the truth, where it answers."""
         await self.issuer.answers()
+        if target.identifier in self.issuer.unsure:
+            return Probed(Alive.UNKNOWN, answered=True, reason="not told")
         usable = self.issuer.usable(target.identifier)
         if target.not_before is not None:
             usable &= self.issuer.marks.get(target.identifier, 0) < target.not_before

@@ -48,8 +48,8 @@ MOST: Final = 1000  # items of one answer
 OPEN_SHOWN: Final = ("pending", "unreachable")
 NOT_ENDED: Final = 100  # identifiers that closure names
 UNCONFIRMED: Final = (
-    "only what was given up (failed) or has no way there can be confirmed: `rescind "
-    "actuators` lists it"
+    "only what was given up because no probe could tell (failed), or has no way there, "
+    "can be confirmed; what a probe finds alive can be tried again: `rescind actuators`"
 )
 BEHIND: Final = "another order on it is first: this one is carried out after that"
 _FACT_ID: Final = re.compile("[0-9a-f]{64}")  # anything else may be a secret, told back
@@ -213,6 +213,8 @@ class ActuatorPages:
         if item is None or not item.may_be_confirmed:
             raise not_found("nothing to confirm", UNCONFIRMED)
         order = {"actuator": name, "identifier": str(identifier), "reason": reason}
+        # The word is about this failure, also where the second person comes later.
+        order |= {"changed": item.changed, "causes": list(item.causes)}
         kept = KeptDecision(
             ENDING_ORDER, f"{part(name)}/confirmed/{part(str(identifier))}",
             orjson.dumps(order).decode(),

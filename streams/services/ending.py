@@ -347,8 +347,9 @@ class EndingRounds:
 
 
 def _is_confirmed(item: EndingItem, said: Confirmation) -> bool:
-    """Whether an operator confirmed the end of what was given up before that."""
-    return item.may_be_confirmed and item.changed < said.at
+    """Whether an operator confirmed the end of just this failure, for its causes."""
+    same = item.changed == said.changed and said.causes.issuperset(item.causes)
+    return item.may_be_confirmed and same
 
 
 def _is_planned(item: EndingItem, cause: str) -> bool:

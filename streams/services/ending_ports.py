@@ -19,11 +19,13 @@ class Confirmation(NamedTuple):
     """What an operator says is ended at its issuer.
 
     Attributes:
-        at: when (ns).
+        changed: when what they looked at had been given up (ns).
+        causes: that it was to end for then.
         by: who; both persons where it takes two.
     """
 
-    at: int
+    changed: int
+    causes: frozenset[str]
     by: str
     reason: str
 

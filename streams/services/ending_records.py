@@ -168,7 +168,8 @@ class KeptEndings:
             before = self.approvals(actuator)
             self._approved[actuator] = before | {order["cause"]}
         elif order.get("identifier"):
-            said = Confirmation(order["at"], order["by"], order["reason"])
+            causes, by = frozenset(order["causes"]), order["by"]
+            said = Confirmation(order["changed"], causes, by, order["reason"])
             of = Identifier.parse(order["identifier"])
             self._confirmed[actuator] = {**self._confirmed.get(actuator, {}), of: said}
         else:

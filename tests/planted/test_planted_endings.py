@@ -129,12 +129,19 @@ OTHERS: Final = {
                "in (EndingState.NO_WAY,)"), LEFT
     ),
     "a word of before confirms what is given up later": (
-        Change(ROUNDS, "item.may_be_confirmed and item.changed < said.at",
-               "item.may_be_confirmed"), LEFT
+        Change(ROUNDS, "return item.may_be_confirmed and same",
+               "return item.may_be_confirmed"), LEFT
     ),
     "what is tried still can be confirmed": (
-        Change(ITEMS, "return over and self.wanted is not WantedEnd.RESTORED",
-               "return self.wanted is not WantedEnd.RESTORED"), LEFT
+        Change(ITEMS, "return over and not self.kept", "return not self.kept"), LEFT
+    ),
+    "what a probe finds alive can be confirmed": (
+        Change(ITEMS, "self.state is EndingState.FAILED and self.unproven",
+               "self.state is EndingState.FAILED"), LEFT
+    ),
+    "a confirmation outlives a lift": (
+        Change(PROGRESS, "if item.state is EndingState.ENDED:",
+               "if item.state in PROVEN:"), LEFT
     ),
 }  # fmt: skip
 CHANGES: Final = [*BUGS.values(), *(change for change, _ in OTHERS.values())]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
 from agents_registry.facts import Effect, Node, fact_id
@@ -114,24 +115,30 @@ def test_a_watermark_shows_beside_a_suspend_that_is_left() -> None:
 
 async def given_up(world: World) -> EndingItem:
     """Have the end of a key given up."""
-    world.issuers["aws"].lies[KEY] = 1000
+    world.issuers["aws"].unsure.add(KEY)
     world.end(KEY)
     await until(world, lambda: states(world).get(KEY) is EndingState.FAILED)
     return world.items()[KEY]
 
 
-def said(world: World, at: int, by: str = "ann") -> None:
-    """Confirm the end of the key."""
-    world.said["aws"] = {KEY: Confirmation(at, by, "deleted in the console")}
+def said(world: World, item: EndingItem, by: str = "ann") -> None:
+    """Confirm the end of the key, as it was given up."""
+    causes = frozenset(item.causes)
+    word = Confirmation(item.changed, causes, by, "deleted in the console")
+    world.said["aws"] = {KEY: word}
+
+
+async def confirmed(world: World) -> None:
+    """Have the end of a key given up and confirmed."""
+    said(world, await given_up(world))
+    await until(world, lambda: states(world)[KEY] is EndingState.CONFIRMED)
 
 
 def test_an_operator_confirms_what_no_probe_can_tell() -> None:
     """It shows as confirmed by a name, never as ended."""
 
     async def story(world: World) -> None:
-        await given_up(world)
-        said(world, world.clock())
-        await until(world, lambda: states(world)[KEY] is EndingState.CONFIRMED)
+        await confirmed(world)
         item = world.items()[KEY]
         assert ("confirmed", "confirmed by ann: deleted in the console") == (
             item.shown, item.reason,
@@ -145,9 +152,7 @@ def test_a_confirmation_says_nothing_of_what_is_given_up_later() -> None:
     """A new cause is probed anew, and its failure needs a word of its own."""
 
     async def story(world: World) -> None:
-        await given_up(world)
-        said(world, world.clock())
-        await until(world, lambda: states(world)[KEY] is EndingState.CONFIRMED)
+        await confirmed(world)
         await asyncio.sleep(120)
         world.end(AGENT)
         await until(world, lambda: states(world)[KEY] is EndingState.FAILED)
@@ -157,15 +162,44 @@ def test_a_confirmation_says_nothing_of_what_is_given_up_later() -> None:
     told(story)
 
 
-def test_a_confirmation_of_before_is_not_one() -> None:
-    """It was given for another failure."""
+@pytest.mark.parametrize("other", [{"changed": BEGIN}, {"causes": ()}])
+def test_a_confirmation_of_another_failure_is_none(other: dict[str, Any]) -> None:
+    """Nor is one that was given before another cause wanted the same."""
 
     async def story(world: World) -> None:
-        said(world, BEGIN)
-        await given_up(world)
+        said(world, attrs.evolve(await given_up(world), **other))
         await asyncio.sleep(30)
 
     assert EndingState.FAILED is states(told(story))[KEY]
+
+
+def test_what_a_probe_finds_alive_is_not_confirmed() -> None:
+    """The issuer says that it is done: nobody's word makes that true."""
+
+    async def story(world: World) -> None:
+        world.issuers["aws"].lies[KEY] = 1000
+        world.end(KEY)
+        await until(world, lambda: states(world).get(KEY) is EndingState.FAILED)
+        said(world, world.items()[KEY])
+        await asyncio.sleep(30)
+
+    assert EndingState.FAILED is states(told(story))[KEY]
+
+
+def test_a_lift_ends_a_confirmation() -> None:
+    """What comes later is probed, and needs a word of its own."""
+
+    async def story(world: World) -> None:
+        world.issuers["aws"].unsure.add(KEY)
+        world.end(KEY, Effect.SUSPEND)
+        await until(world, lambda: states(world).get(KEY) is EndingState.FAILED)
+        item = world.items()[KEY]
+        said(world, attrs.evolve(item, suspended=False))
+        await until(world, lambda: states(world)[KEY] is EndingState.CONFIRMED)
+        world.lift(KEY)
+        await until(world, lambda: states(world)[KEY] is not EndingState.CONFIRMED)
+
+    told(story)
 
 
 @pytest.mark.parametrize("state", EndingState)
@@ -177,5 +211,8 @@ def test_only_what_was_given_up_can_be_confirmed(state: EndingState) -> None:
     )
 
     over = state in (EndingState.FAILED, EndingState.NO_WAY)
-    assert over is EndingItem(**given).may_be_confirmed
+    unproven = attrs.evolve(EndingItem(**given), unproven=True)
+    assert over is unproven.may_be_confirmed
+    assert (state is EndingState.NO_WAY) is EndingItem(**given).may_be_confirmed
+    assert not attrs.evolve(unproven, kept="half").may_be_confirmed
     assert not back.may_be_confirmed

@@ -52,7 +52,7 @@ OPEN: Final = frozenset({EndingState.PENDING, EndingState.ACTING})
 _DONE: Final = frozenset({
     EndingState.ENDED, EndingState.RESTORED, EndingState.STOPPED, EndingState.CONFIRMED,
 })  # fmt: skip
-_LATER: Final = ("behind", "kept", "left")
+_LATER: Final = ("behind", "kept", "left", "unproven")
 Key = tuple[str, Identifier]  # the actuator, and what is to be ended
 
 
@@ -82,6 +82,7 @@ class EndingItem:
         marked: all that was issued under it up to then was found ended (ns).
         rehearsed: what waits was probed and planned, by a dry run where there is one.
         kept: what is needed to finish an act that was begun; no secret.
+        unproven: it was given up because no probe could tell whether it is dead.
         how: what the act is or was, for people.
         reason: of the state, for people.
     """
@@ -111,6 +112,7 @@ class EndingItem:
     marked: int | None = None
     rehearsed: bool = False
     kept: str = ""
+    unproven: bool = False
     how: str = ""
     reason: str = ""
 
@@ -151,9 +153,15 @@ class EndingItem:
 
     @property
     def may_be_confirmed(self) -> bool:
-        """Whether an operator may say that it is ended: no probe will."""
-        over = self.state in (EndingState.FAILED, EndingState.NO_WAY)
-        return over and self.wanted is not WantedEnd.RESTORED
+        """Whether an operator may say that it is ended: no probe will.
+
+        What a probe finds alive is not ended, whoever says so, and a half act that is
+        to be finished would be forgotten.
+        """
+        over = self.state is EndingState.NO_WAY or (
+            self.state is EndingState.FAILED and self.unproven
+        )
+        return over and not self.kept and self.wanted is not WantedEnd.RESTORED
 
     def shown_to(self, cause: str) -> str:
         """State as closure of a cause shows it: what waits behind is not done."""

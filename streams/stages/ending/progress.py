@@ -218,8 +218,9 @@ def held(item: EndingItem, reason: str, now: int) -> EndingItem:
 def _untried(item: EndingItem) -> EndingItem:
     """Item as it was before its first attempt."""
     return attrs.evolve(
-        item, attempts=0, denied=0, rounds=0, acted_at=None, done=False, reason=""
-    )
+        item, attempts=0, denied=0, rounds=0, acted_at=None, done=False, reason="",
+        unproven=False,
+    )  # fmt: skip
 
 
 def asked_anew(item: EndingItem, now: int) -> EndingItem:
@@ -269,7 +270,9 @@ def condemned_anew(
         return attrs.evolve(item if back else _given_back(item, now), behind=behind)
     same = (found.wanted, found.not_before) == (item.wanted, item.not_before)
     proven = item.state in PROVEN
-    old = proven and now - item.changed > FRESH
+    # A word was given for the causes of its time, a probe holds for a while.
+    said = item.state is EndingState.CONFIRMED
+    old = proven and (said or now - item.changed > FRESH)
     if proven and item.is_for_good and not old:
         same = True  # nothing ends it any further
     if same and item.state not in OVER and (proven or not found.is_left):
@@ -316,7 +319,6 @@ def confirmed(item: EndingItem, by: str, reason: str, now: int) -> EndingItem:
         changed=now,
         unanswered=None,
         marked=item.marked if item.not_before is None else item.not_before,
-        kept="",
         reason=_text(f"confirmed by {by}: {reason}"),
     )
 
@@ -324,11 +326,12 @@ def confirmed(item: EndingItem, by: str, reason: str, now: int) -> EndingItem:
 def no_more_condemned(item: EndingItem, now: int) -> EndingItem:
     """Item that no standing cause ends any more.
 
-    What was suspended there is given back. What was ended for good stays so.
+    What was suspended there is given back. What was ended for good stays so. What a
+    person confirmed is over: their word is none about a cause that comes later.
     """
     if to_give_back(item, None):
         return _given_back(item, now)
-    if item.state in PROVEN:
+    if item.state is EndingState.ENDED:
         return item
     return attrs.evolve(
         item, state=EndingState.STOPPED, behind=(), left=(), reason=LIFTED, changed=now
@@ -353,7 +356,8 @@ def _tried(
     item: EndingItem, probed: Probed, patience: Patience, now: int
 ) -> EndingItem:
     if item.attempts + 1 >= patience.attempts:
-        return _given_up(item, probed.reason, now)
+        unproven = probed.found is Alive.UNKNOWN
+        return attrs.evolve(_given_up(item, probed.reason, now), unproven=unproven)
     wait = _wait(item.attempts, probed.retry_after, patience)
     return attrs.evolve(
         item,
