@@ -25,7 +25,6 @@ from agents_registry.registry import Registry
 from schemas.codec import bundled, decode_fact
 from streams.engines.embedded.backup_archive import DATABASE
 from streams.engines.embedded.data_folder import MOVED_FILE, make_tables
-from streams.engines.embedded.fact_rows import all_facts
 from streams.engines.embedded.restore import alone
 from streams.engines.kafka.client.log_reader import reading
 from streams.engines.kafka.client.publisher import Publisher
@@ -305,8 +304,8 @@ class Migration:
 
 
 def _facts_of(db: sqlite3.Connection) -> Iterator[Fact]:
-    for row in all_facts(db):
-        yield decode_fact(row.value, bundled())
+    for (value,) in db.execute("SELECT value FROM facts ORDER BY offset"):
+        yield decode_fact(value, bundled())
 
 
 def _id(record: Any) -> bytes:

@@ -17,7 +17,6 @@ POINTS: Final = (
     "store.before_begin",
     "store.after_begin",
     "store.fact_written",
-    "store.block_written",
     "store.before_commit",
     "store.after_commit",
     "store.before_answer",
@@ -44,8 +43,6 @@ POINTS: Final = (
 ACTUATOR_POINTS: Final = ("actuator.before_act", "actuator.acted")
 # Of a table that is written into a file.
 TABLE_POINTS: Final = ("table.writing", "table.written")
-# Of a data folder of an earlier version.
-UPGRADE_POINTS: Final = ("start.renamed",)
 # Of an order whose time has come.
 SCHEDULE_POINTS: Final = ("schedule.claimed",)
 # Of the worker on Kafka, in the order in which a batch meets them.
@@ -69,8 +66,7 @@ def arm(text: str) -> None:
     """
     name, _, count = text.partition(":")
     stages = WORKER_POINTS + AUDIT_POINTS + NOTIFY_POINTS + SCHEDULE_POINTS
-    others = TABLE_POINTS + UPGRADE_POINTS
-    if name and name not in POINTS + others + ACTUATOR_POINTS + stages:
+    if name and name not in POINTS + TABLE_POINTS + ACTUATOR_POINTS + stages:
         raise ValueError(f"no failpoint is called {name!r}")
     _armed[:] = [(name, int(count or 1))] if name else []
 

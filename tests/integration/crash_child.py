@@ -7,7 +7,7 @@ import logging
 from typing import Any
 
 from streams.apps.embedded import serve
-from streams.engines.embedded import kept_table, sealed_facts, sealing
+from streams.engines.embedded import kept_table
 from streams.observability import failpoints
 from streams.process.lifecycle import configure_logging
 from streams.settings.server import Settings
@@ -23,9 +23,4 @@ def main(values: dict[str, Any], failpoint: str) -> None:
     configure_logging(logging.CRITICAL)
     failpoints.arm(failpoint)
     kept_table.KEEP_AFTER = 3  # type: ignore[misc]
-    # Facts are packed behind their writers, a few at once.
-    for module in (sealed_facts, sealing):
-        module.PLACES = 4  # type: ignore[attr-defined]
-    sealing.KEEP = 3  # type: ignore[misc]
-    sealing.LOOK_SECONDS = 0.02  # type: ignore[misc]
     asyncio.run(serve(Settings(**values)))

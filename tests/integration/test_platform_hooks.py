@@ -153,7 +153,8 @@ async def dies(server: Server, identifier: str) -> str:
 
 async def facts(server: Server) -> int:
     """Count the facts."""
-    return server.served.stages.store.end
+    rows = await server.served.stages.store.read("SELECT count(*) FROM facts")
+    return int(rows[0][0])
 
 
 async def letters(server: Server) -> str:

@@ -30,7 +30,7 @@ BUGS: Final = {
         FILE, 'if head["fits"] != _fits(genesis, vocabulary):', "if 0:"
     ),
     "the entry of the chain is not compared": Change(
-        KEPT, "entry[:3] == (sequence, last, position - 1)", "entry[2] is not None"
+        KEPT, "== [(last, position - 1)]", "!= []"
     ),
     "what was pruned is not compared": Change(
         KEPT, 'about["pruned"] != self._pruned', "False"

@@ -91,7 +91,7 @@ def _manifest(copy: Path, members: dict[str, Path], product: str, at: int) -> Ma
         meta = dict(db.execute("SELECT name, value FROM meta"))
         facts, latest = db.execute(
             "SELECT coalesce(max(offset) + 1, 0), coalesce(max(received_at), 0)"
-            " FROM recent_facts"
+            " FROM facts"
         ).fetchone()
         sequence, last = _end_of_chain(db)
     return Manifest(

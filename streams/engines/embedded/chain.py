@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from agents_registry.facts import fact_id
 from schemas.codec import decode_fact
-from streams.engines.embedded.chain_entries import entry_of_act
-from streams.engines.embedded.chain_pruning import prune
 from streams.engines.embedded.short_rows import (
+    GENESIS,
     HASH,
     ShortenedRows,
     is_short,
@@ -20,6 +20,7 @@ from streams.engines.embedded.short_rows import (
 from streams.stages.audit.chain import (
     START,
     RecordPlace,
+    act_entry,
     fact_entry,
     hash_of,
     pruning,
@@ -36,6 +37,16 @@ LAST: Final = (
     " ORDER BY sequence DESC LIMIT 1"
 )
 _INSERT: Final = "INSERT INTO audit_chain VALUES (?, ?, ?, ?, ?)"
+# The last fact stays: by it a restart knows the next offset.
+_GOING: Final = (
+    f"SELECT c.sequence, {GENESIS}, c.fact, f.key, f.value,"  # noqa: S608 - constant
+    f" (SELECT {HASH.format('hash')} FROM audit_chain WHERE sequence = c.sequence - 1)"
+    " FROM audit_chain c JOIN facts f ON f.offset = c.fact"
+    " WHERE c.fact IN (SELECT value FROM json_each(?))"
+    " AND c.fact < (SELECT max(offset) FROM facts) ORDER BY c.sequence"
+)
+
+
 _TEXT: Final = (
     "SELECT sequence, genesis, hash FROM audit_chain"
     " WHERE sequence >= ? AND sequence < ?"
@@ -112,8 +123,7 @@ class Chain:
     def catch_up(self) -> None:
         """Add what a version without a chain wrote: facts, then acts."""
         query = (
-            "SELECT offset, key, value FROM recent_facts"
-            " WHERE offset > coalesce((SELECT fact"
+            "SELECT offset, key, value FROM facts WHERE offset > coalesce((SELECT fact"
             " FROM audit_chain WHERE fact NOT NULL ORDER BY sequence DESC LIMIT 1), -1)"
             " ORDER BY offset"
         )
@@ -145,14 +155,41 @@ class Chain:
         """
         sequence, last = self.last()
         head = sign(sequence, last)
-        sequences, ids = prune(self._db, self._realm, offsets)
+        sequences, ids = self._prune(offsets)
         if sequences:
             self.put_head(sequence, head)
             self.add_act(**act, detail=pruning(sequences, ids, head))
 
+    def _prune(self, offsets: Iterable[int]) -> tuple[list[int], list[str]]:
+        """Delete facts and keep their entries; give the entries' numbers and the ids.
+
+        An act says so, else the chain does not hold any more.
+        """
+        kept, gone, ids = [], [], []
+        rows = self._db.execute(_GOING, (orjson.dumps(list(offsets)),)).fetchall()
+        for sequence, genesis, offset, key, value, previous in rows:
+            fact = decode_fact(value)
+            place = RecordPlace(genesis, self._realm, offset)
+            told = key_text(self._realm, key)
+            entry = fact_entry(previous or START, place, told, value, fact)
+            kept.append((sequence, orjson.dumps(entry)))
+            gone.append((offset,))
+            ids.append(fact_id(fact).hex())
+        self._db.executemany("INSERT INTO audit_pruned VALUES (?, ?)", kept)
+        self._db.executemany("DELETE FROM facts WHERE offset = ?", gone)
+        return [sequence for sequence, _ in kept], ids
+
     def last(self) -> tuple[int, str]:
         """Return the number and hash of the last entry."""
         return self._db.execute(LAST).fetchone() or (0, START)
+
+
+def entry_of_act(
+    previous: str, place: RecordPlace, at: int, actor: str, action: str, detail: bytes
+) -> dict[str, Any]:
+    """Entry of an act as its row has it; see `act_entry`."""
+    said = orjson.loads(detail)
+    return act_entry(previous, place, at=at, actor=actor, action=action, detail=said)
 
 
 def _bytes(told: str | bytes) -> bytes:

@@ -19,12 +19,6 @@ FILE: Final = "rescind.db"
 LOCK: Final = "lock"
 GENESIS_FILE: Final = "genesis"
 MOVED_FILE: Final = "moved"
-# An earlier version would take the last facts, which are a table, for the whole log. It
-# finds this sentence in the place of its table, whatever it does with the file.
-_REFUSAL: Final = (
-    'CREATE VIEW facts AS SELECT * FROM "this data folder was written by a newer'
-    ' Rescind: start that version or a later one"'
-)
 
 
 class StoreInUseError(Exception):
@@ -82,7 +76,7 @@ def prepare_log(db: sqlite3.Connection, path: Path, realm: str, genesis: str) ->
         short_rows.begin(db, held)
         # What was accepted before receipts were kept, nobody can vouch for.
         start = "INSERT OR IGNORE INTO positions VALUES ('closure', ?)"
-        db.execute(start, (next_offset(db, "recent_facts"),))
+        db.execute(start, (next_offset(db, "facts"),))
     meta: dict[str, str] = dict(db.execute("SELECT name, value FROM meta"))
     if meta["realm"] != realm:
         message = f"{path} is the log of realm {meta['realm']!r}"
@@ -96,28 +90,11 @@ def prepare_log(db: sqlite3.Connection, path: Path, realm: str, genesis: str) ->
 
 def make_tables(db: sqlite3.Connection) -> None:
     """Make the tables where there are none, of those of earlier versions."""
-    _rename(db)
     schema = resources.files("streams.engines.embedded").joinpath("schema.sql")
     db.executescript(schema.read_text("utf-8"))
     dead_letters.upgrade(db)
     kept_upgrade.upgrade(db)
     hour_rows.upgrade(db)
-
-
-def _rename(db: sqlite3.Connection) -> None:
-    """Let the facts of an earlier version be the last ones, see the schema.
-
-    That version finds a sentence in their place then, and does not start.
-    """
-    query = "SELECT type FROM sqlite_master WHERE name = 'facts'"
-    if (there := db.execute(query).fetchone()) == ("view",):
-        return
-    db.execute("BEGIN IMMEDIATE")
-    with db:
-        if there is not None:
-            db.execute("ALTER TABLE facts RENAME TO recent_facts")
-            failpoint("start.renamed")
-        db.execute(_REFUSAL)
 
 
 def _recognise(path: Path, genesis: str) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from enforcement.turns import resting_tables
-from streams.engines.embedded.chain_entries import entry_at, entry_of_fact
+from streams.engines.embedded.short_rows import HASH
 from streams.pipeline import table_file
 from streams.pipeline.table_file import RealmSnapshot
 
@@ -31,6 +31,14 @@ BUSY: Final = 4  # as above, while facts come in: a file costs as much as its na
 
 log = structlog.get_logger()
 
+_ENTRY: Final = (
+    f"SELECT sequence, {HASH.format('hash')} FROM audit_chain WHERE fact = ?"  # noqa: S608 - constant
+    " ORDER BY sequence DESC LIMIT 1"
+)
+_AT: Final = (
+    f"SELECT {HASH.format('hash')}, fact FROM audit_chain"  # noqa: S608 - constant
+    " WHERE sequence = ?"
+)
 _PRUNED: Final = "SELECT count(*) FROM audit_pruned"
 
 
@@ -80,10 +88,7 @@ class KeptTable:
         What was pruned since is still in the file: it would never be forgotten.
         """
         position, (sequence, last) = about["position"], about["entry"]
-        entry = await self._store.study(
-            lambda read: entry_at(read, self._realm, sequence)
-        )
-        same = entry is not None and entry[:3] == (sequence, last, position - 1)
+        same = await self._store.read(_AT, sequence) == [(last, position - 1)]
         if not same or about["pruned"] != self._pruned:
             log.warning("snapshot_of_another_log", file=self._path.name)
             return False
@@ -107,13 +112,11 @@ class KeptTable:
     async def keep(self, facts: FactsPartition) -> None:
         """Pack the table while no fact is applied; it is written while work goes on."""
         realm, position = facts.realm(self._realm), facts.position
-        entry = await self._store.study(
-            lambda read: entry_of_fact(read, self._realm, position - 1)
-        )
+        entry = await self._store.read(_ENTRY, position - 1)
         self.position = position
-        if entry is None:
+        if not entry:
             return  # nothing would tell this log from another one
-        about = {"position": position, "entry": entry[:2], "pruned": self._pruned}
+        about = {"position": position, "entry": entry[0], "pruned": self._pruned}
         snapshot = RealmSnapshot(
             self._realm, realm.cascade.registry, realm.accepted, realm.known.turns()
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing, contextmanager
+from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import asdict
@@ -26,13 +27,7 @@ from streams.engines.embedded.backup_archive import (
     unpack,
 )
 from streams.engines.embedded.chain import Chain
-from streams.engines.embedded.data_folder import (
-    GENESIS_FILE,
-    LOCK,
-    lock_folder,
-    make_tables,
-)
-from streams.engines.embedded.fact_rows import all_facts
+from streams.engines.embedded.data_folder import GENESIS_FILE, LOCK, lock_folder
 from streams.observability.failpoints import failpoint
 from streams.stages.audit.chain import BrokenChainError
 from streams.stages.audit.proof import ChainVerifier
@@ -41,11 +36,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from streams.engines.embedded.fact_rows import FactRow
     from streams.stages.audit.chain import Head
 
 # The public key of the heads in the backup: a new server has a key of its own.
 OLD_PUBLIC_KEY: Final = "audit.restored.pub"
+_UNCHAINED: Final = (
+    "SELECT offset FROM facts WHERE offset NOT IN"
+    " (SELECT fact FROM audit_chain WHERE fact IS NOT NULL) LIMIT 1"
+)
 
 
 def restore(
@@ -108,29 +106,16 @@ def _check(
         (found,) = db.execute("PRAGMA integrity_check(1)").fetchone()
         if found != "ok":
             raise BackupError(f"{DATABASE} is damaged: {found}")
-        make_tables(db)
-        chained = iter(all_facts(db))
+        schema = resources.files("streams.engines.embedded").joinpath("schema.sql")
+        db.executescript(schema.read_text("utf-8"))
         for line in lines_of(db, manifest.realm):
             verifier.take(line)
-            if "fact" in line:
-                _hold_next(chained, line["entry"]["offset"])
         if (verifier.sequence, verifier.hash) != (manifest.sequence, manifest.hash):
             raise BrokenChainError("truncated: it does not end where the backup says")
         verifier.hold_all()
         # A version without a chain wrote none of them.
-        for row in chained if verifier.sequence else ():
-            raise _put_in(row.offset)
-
-
-def _hold_next(facts: Iterator[FactRow], offset: int) -> None:
-    """See that the next fact of the log is the next one of the chain."""
-    row = next(facts, None)
-    if row is not None and row.offset != offset:
-        raise _put_in(min(row.offset, offset))
-
-
-def _put_in(offset: int) -> BrokenChainError:
-    return BrokenChainError(f"the fact at {offset} has no entry: it was put in")
+        for (offset,) in db.execute(_UNCHAINED) if verifier.sequence else ():
+            raise BrokenChainError(f"the fact at {offset} has no entry: it was put in")
 
 
 def _begin_anew(path: Path, manifest: Manifest, genesis: str, at: int) -> None:

@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agents_registry.facts import Fact
-    from streams.engines.embedded.fact_rows import Read
     from streams.ports.keyed_store import Put
 
 T = TypeVar("T")
@@ -166,7 +165,7 @@ class Store:
         db = self._reader.db
         self.genesis = prepare_log(db, self.path, realm, genesis)
         self._realm = realm
-        self.end = next_offset(db, "recent_facts")
+        self.end = next_offset(db, "facts")
         self.access_end = next_offset(db, "access")
         self.signals_end = next_offset(db, "signals")
 
@@ -263,10 +262,6 @@ class Store:
     async def facts(self, start: int, limit: int) -> list[Stored]:
         """Facts from an offset on, at most ``limit``."""
         return await self._aside(lambda reader: facts_of(reader, start, limit))
-
-    async def study(self, function: Callable[[Read], T]) -> T:
-        """Have a function read what takes several queries, or long, in a thread."""
-        return await self._aside(lambda reader: function(reader.read))
 
     async def look(self, function: Callable[[Reading], T]) -> T:
         """Read for guards that start or fell behind, in a thread."""
