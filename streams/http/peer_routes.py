@@ -177,7 +177,9 @@ ROUTES: Final = (
         "GET", "/v1/blast-radius/{identifier:(?s:.+)}", query=frozenset({"limit"})
     ),
     _of_table(
-        "GET", "/v1/lineage/{identifier:(?s:.+)}", query=frozenset({"expand", "late", "limit"})
+        "GET",
+        "/v1/lineage/{identifier:(?s:.+)}",
+        query=frozenset({"expand", "late", "limit"}),
     ),
     _of_table("GET", "/v1/nodes/{identifier:(?s:.+)}"),
     PeerRoute(

@@ -212,5 +212,11 @@ def ranks_wrongly(seed: int) -> str:
 
 
 def _is_flat(registry: Registry, asked: Identifier) -> bool:
+    """Whether all that is around a node is one step away."""
     around = reached(registry, asked)
-    return not any(ways(registry, name)[1] for of in around["below"] for name in of)
+    return not any(
+        ways(registry, name)[place]
+        for place, side in enumerate(("above", "below"))
+        for of in around[side]
+        for name in of
+    )
