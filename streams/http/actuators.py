@@ -212,9 +212,11 @@ class ActuatorPages:
         item = self._book.get(name, identifier)
         if item is None or not item.may_be_confirmed:
             raise not_found("nothing to confirm", UNCONFIRMED)
-        order = {"actuator": name, "identifier": str(identifier), "reason": reason}
         # The word is about this failure, also where the second person comes later.
-        order |= {"changed": item.changed, "causes": list(item.causes)}
+        order = {
+            "actuator": name, "identifier": str(identifier), "reason": reason,
+            "changed": item.changed, "causes": list(item.causes),
+        }  # fmt: skip
         kept = KeptDecision(
             ENDING_ORDER, f"{part(name)}/confirmed/{part(str(identifier))}",
             orjson.dumps(order).decode(),
