@@ -13,7 +13,7 @@ from attrs import evolve
 
 from streams.console.api import ApiProblem
 from streams.console.page import ActResult, Rendered
-from streams.console.secret_names import as_named, is_secret
+from streams.console.secret_names import as_named, is_hash_pattern, is_secret
 from streams.console.templates import BASE, url
 
 if TYPE_CHECKING:
@@ -36,18 +36,24 @@ async def looked(kind: PageKind, page: PageRequest, form: Form) -> ActResult | R
     """Go to the page that a filter form asks for; a secret goes there by its hash."""
     given = {name: form[name] for name in kind.filters if form.get(name, "").strip()}
     text = as_named(given.get(IDENTIFIER, ""))
-    if is_secret(text) or (":" in text and not _PATTERN & {*text}):
-        # Which kinds hold secrets is set at the server.
+    if is_secret(text) or ":" in text:
+        # Which kinds hold secrets is set at the server: what it did not name may be one.
         named = await page.api.post("names", body={"identifier": text})
-        if named.problem is None:
-            given[IDENTIFIER] = named.body["identifiers"][0]
-        elif is_secret(text):
-            return Rendered("problem.html", {"problem": named.problem}, named.status)
+        if named.problem is not None:
+            return _refused(named.problem)
+        name = named.body["identifiers"][0]
+        if name != text and _PATTERN & {*text} and not is_hash_pattern(text):
+            return _refused(SECRET_TYPED)  # of a secret there is no pattern
+        given[IDENTIFIER] = text if _PATTERN & {*text} else name
     if any(map(is_secret, given.values())):
-        return Rendered("problem.html", {"problem": SECRET_TYPED}, SECRET_TYPED.status)
+        return _refused(SECRET_TYPED)
     names = [page.name] if "{name}" in kind.path else []
     path = kind.path.replace("/{name}", "")
     return ActResult(url(path, *names, **given).removeprefix(BASE))
+
+
+def _refused(problem: ApiProblem) -> Rendered:
+    return Rendered("problem.html", {"problem": problem}, problem.status)
 
 
 def without_secret(asked: Asked) -> Asked | None:

@@ -25,7 +25,12 @@ def is_secret(text: str) -> bool:
     """Whether a text is a secret, names one by its value, or bears the mark of one."""
     kind, _, value = as_named(text).partition(":")
     named = bool(value) and is_secret_name(Identifier(kind, value))
-    return has_secret(text) or (named and not _HASHES.fullmatch(value))
+    return has_secret(text) or (named and not is_hash_pattern(text))
+
+
+def is_hash_pattern(text: str) -> bool:
+    """Whether a text is a pattern of names that are hashes."""
+    return _HASHES.fullmatch(text.partition(":")[2].strip()) is not None
 
 
 def as_named(text: str) -> str:

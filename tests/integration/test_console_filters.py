@@ -70,6 +70,28 @@ async def test_a_secret_without_a_name_is_refused(tmp_path: Path) -> None:
         assert "pepper" in got.text
 
 
+async def test_a_secret_of_a_kind_of_the_settings_stands_in_no_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor a pattern of one, nor where the server that knows the kinds says nothing."""
+    pepper = {"value": base64.b64encode(bytes(32)).decode()}
+    given = {"peppers": {"p1": pepper}, "hashed_kinds": ["acme.token"]}
+    async with browsing(tmp_path, **given) as (_, browser):
+        await browser.login("viewer")
+        form = {"csrf": browser.csrf, "identifier": f"acme.token:{PLAIN}*"}
+        got = await browser.post("/audit/look", form)
+        assert (422, None) == (got.status, got.headers.get("Location"))
+
+        def fails(*_: object) -> None:
+            raise RuntimeError
+
+        monkeypatch.setattr(SecretNames, "plain", fails)
+        form["identifier"] = f"acme.token:{PLAIN}"
+        got = await browser.post("/audit/look", form)
+        assert (500, None) == (got.status, got.headers.get("Location"))
+        assert PLAIN not in got.text
+
+
 async def test_what_nobody_hashed_stands_in_no_address(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
