@@ -82,8 +82,12 @@ class Entry:
             return self._too_often(asked, wait)
         if "prefetch" in asked.headers.get("Sec-Purpose", ""):
             return respond.stop(self.frame, asked, _PREFETCHED)  # nobody is there yet
-        given = asked.query.get("key", "")
-        token = None if self.link is None else self.link.take(given, self.clock())
+        # A turn bounds how many failures there are to keep.
+        async with self.attempts.turn(asked.address) as has_turn:
+            if not has_turn:
+                return self._busy(asked)
+            given = asked.query.get("key", "")
+            token = None if self.link is None else self.link.take(given, self.clock())
         if token is None:
             self.attempts.failed(asked.address)
             self.count(REFUSED_LOGIN)

@@ -37,7 +37,7 @@ async def looked(kind: PageKind, page: PageRequest, form: Form) -> ActResult | R
     given = {name: form[name] for name in kind.filters if form.get(name, "").strip()}
     text = as_named(given.get(IDENTIFIER, ""))
     if is_secret(text) or ":" in text:
-        # Which kinds hold secrets is set at the server: what it did not name may be one.
+        # Which kinds hold secrets is set at the server: what it names none may be one.
         named = await page.api.post("names", body={"identifier": text})
         if named.problem is not None:
             return _refused(named.problem)

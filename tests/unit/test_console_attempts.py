@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from streams.console import attempts as limits
+from streams.console.asked import Asked
 from streams.console.attempts import LoginAttempts, LoginOrigin
+from streams.console.entry import Entry
+from streams.console.sessions import ConsoleSessions, SessionLimits
 from streams.model.times import SECOND
 from tests.virtual import VirtualLoop, run
 
@@ -200,3 +204,31 @@ def test_nobody_waits_for_ever() -> None:
         await asyncio.gather(*held)
 
     run(main)
+
+
+def test_wrong_links_take_turns() -> None:
+    """From ever other addresses, too: each failure is kept for a minute."""
+
+    async def story() -> list[int]:
+        entry = Entry(
+            sessions=ConsoleSessions(SessionLimits(), lambda: 0),
+            attempts=attempts(),
+            frame=SimpleNamespace(bare=lambda *_, **__: b""),  # type: ignore[arg-type]
+            api_for=lambda _: None,  # type: ignore[arg-type, return-value]
+            clock=lambda: 0,
+        )
+        tries = [
+            entry.by_link(
+                Asked(
+                    "GET", "/console/link", "", "", {"key": "x"}, {}, {}, {}, False,
+                    f"2001:db8:{each:x}::1",
+                )
+            )
+            for each in range(1000)
+        ]  # fmt: skip
+        return [answer.status for answer in await asyncio.gather(*tries)]
+
+    statuses = run(lambda _: story())
+    looked_at = statuses.count(403)
+    assert 0 < looked_at <= limits.AT_ONCE + limits.MOST_WAITING
+    assert len(statuses) - looked_at == statuses.count(503)
