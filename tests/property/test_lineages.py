@@ -20,3 +20,8 @@ def test_large_lineages_add_up_and_urgent_nodes_come_first() -> None:
     """Wide, deep and with diamonds; what was used since its end is not hidden."""
     for seed in range(SEED, SEED + EXAMPLES // 40):
         assert not ranks_wrongly(seed), f"RESCIND_SEED={seed}"
+
+
+def test_an_expiry_counts_whichever_of_its_names_a_node_has_it_by() -> None:
+    """What a node is called depends on the order of its facts."""
+    assert not shows_wrongly(168685560)

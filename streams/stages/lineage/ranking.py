@@ -173,24 +173,28 @@ def standing(
     last = dict(zip(prints.tolist(), uses.tolist(), strict=True))
     found = {}
     for place in places:
-        used = UNUSED
+        used, expiries = UNUSED, list[int]()
         for each in around.names_at(place):
             yield
             used = max(used, last[around.print_of(each)])
+            if lineage.expires[each] != UNKNOWN_TIME:
+                expiries.append(lineage.expires[each])
         node = around.nodes[place]
         why = reasons.get(node)
         end = ends.get(node)
-        ended = _ended_at(end, why, lineage.expires[node])
+        ended = _ended_at(end, why, expiries)
         is_late = end is not None and end.cause.digest in late
         found[place] = _standing(why, ended, used, is_late=is_late)
     return found
 
 
-def _ended_at(end: End | None, why: set[Reason] | None, expires: int) -> int | None:
-    """When a node ended, by a cause or by its own expiry (ns)."""
+def _ended_at(
+    end: End | None, why: set[Reason] | None, expiries: Iterable[int]
+) -> int | None:
+    """When a node ended, by a cause or by the expiry of one of its names (ns)."""
     times = [] if end is None or why is None or why == _EXPIRED else [end.cause.at]
-    if why is not None and Reason.EXPIRED in why and expires != UNKNOWN_TIME:
-        times.append(expires)
+    if why is not None and Reason.EXPIRED in why:
+        times += expiries
     return min(times, default=None)
 
 
