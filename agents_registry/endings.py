@@ -162,11 +162,10 @@ class Endings:
             chosen = self._selection.of(limit)
             ranks = {node: rank[node] for node in chosen if node in rank}
             by_rank = {of: node for node, of in ranks.items()}
-            nearest = ranks
-            if not limit.of_owner:
+            if limit.of_owner:
+                nearest = {NONE: min(by_rank)} if by_rank else {}
+            else:
                 nearest = yield from oldest_below(self._closure, ranks)
-            elif ranks:
-                nearest = {NONE: min(by_rank)}
             self._nearest[limit] = {at: by_rank[of] for at, of in nearest.items()}
         return self._nearest[limit]
 

@@ -58,6 +58,7 @@ async def threaded(server: Server) -> AsyncIterator[ThreadedGuard]:
         await asyncio.to_thread(guard.close)
 
 
+@pytest.mark.no_cover  # a tracer takes the time of the guard's thread
 async def test_each_thread_is_answered_and_a_running_piece_of_work_is_ended(
     server: Server,
 ) -> None:
@@ -113,6 +114,7 @@ if label == "parent":
 """
 
 
+@pytest.mark.no_cover  # a tracer takes the time of the guard's thread
 async def test_a_busy_process_and_its_fork_keep_their_leases(server: Server) -> None:
     """Two leases without a pause, in a thread that never waits; then the end."""
     process = await asyncio.create_subprocess_exec(

@@ -140,3 +140,22 @@ def test_selectors_that_mean_the_same_stand_each_by_itself(lifted: int) -> None:
     assert judge(registry, Presented((OTHER,)), NOW).allowed
     registry.apply(Lift(target=TEAM, aspect=str(lifted), **later))
     assert judge(registry, Presented((TOKEN,)), NOW).allowed
+
+
+def test_two_narrows_of_one_limit_are_both_found() -> None:
+    """What the limit chooses is looked for once, and each of them acts on it."""
+    limit: Limits = {
+        "kinds": (TOKEN.kind,),
+        "effect": Effect.NARROW,
+        "scopes": ("a|r",),
+    }
+    registry = table()
+    for aspect in ("one", "other"):
+        cause = Cause(target=TEAM, at=1, aspect=aspect, **SAID, **limit)
+        registry.apply(cause)
+
+    verdicts = [
+        judge(registry, Presented((TOKEN,)), NOW, scope=scope).allowed
+        for scope in ("a|r", "a|w")
+    ]
+    assert [True, False] == verdicts
