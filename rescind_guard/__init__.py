@@ -7,6 +7,8 @@ so is the guard that reads Kafka itself, `rescind_guard.kafka` (extra ``kafka``)
 
 from typing import TYPE_CHECKING
 
+from enforcement.lazily import looked_up
+
 if TYPE_CHECKING:
     from enforcement import (
         DeniedError,
@@ -41,19 +43,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    """Look a name of the package up, when it is first asked for: see `enforcement`.
-
-    Raises:
-        AttributeError: there is none of it.
-    """
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from enforcement import public  # noqa: PLC0415 - not before it is asked for
-
-    found: object = getattr(public, name)
-    globals()[name] = found
-    return found
+__getattr__ = looked_up(globals())
 
 
 def __dir__() -> list[str]:
