@@ -14,6 +14,7 @@ from enforcement.kafka import KafkaGuard
 from schemas.placement import partition_of
 from streams.engines.kafka.records.codec import fact_record
 from streams.engines.kafka.topics.acls import acls
+from streams.engines.kafka.topics.topics import Kind
 from tests.integration.kafka_cluster import settings_of
 from tests.integration.kafka_guards import (
     CHILD,
@@ -32,7 +33,7 @@ from tests.integration.kafka_guards import (
 from tests.integration.serving import until
 from tests.integration.test_kafka_acls import add
 from tests.integration.test_kafka_genesis import renew
-from tests.integration.test_kafka_topics import administer, put
+from tests.integration.test_kafka_topics import administer, put, until_planned
 from tests.integration.working import lay_out
 
 if TYPE_CHECKING:
@@ -243,6 +244,7 @@ async def test_waits_for_the_topic_and_refuses_one_whose_realms_moved(
             topic = kafka_settings.topic("facts")
             more = {topic: NewPartitions(kafka_settings.partitions + 1)}
             await administer(kafka_settings, "create_partitions", more)
+            await until_planned(kafka_settings, {(topic, Kind.PARTITIONS)})
             async with guard_of(kafka_settings) as late:
                 # It lies in the new partition now, or in an old one.
                 await until(lambda: "NoLogError" in str(late.feed.last_error))
