@@ -206,6 +206,8 @@ class World:
     audit: list[tuple[str, ...]] = Factory(list)
     signals: list[dict[str, Any]] = Factory(list)
     outside: list[EndTarget] = Factory(list)
+    planned: set[str] = Factory(set)
+    looked: frozenset[str] = frozenset()
     approved: dict[str, frozenset[str]] = Factory(dict)
     again: dict[str, int] = Factory(dict)
     said: dict[str, dict[Identifier, Confirmation]] = Factory(dict)
@@ -348,9 +350,11 @@ class World:
         self.kept |= {each.name: each.dump() for each in items}
 
     async def note_planned(
-        self, causes: Sequence[str], actuators: Sequence[str]
+        self, causes: Sequence[str], actuators: Sequence[str] | None
     ) -> None:
-        """Nobody waits for it here."""
+        """Note for which causes, and at which issuers, all was looked for."""
+        self.planned |= set(causes)
+        self.looked = self.looked if actuators is None else frozenset(actuators)
 
     async def forget(self, items: Sequence[EndingItem]) -> None:
         """Forget."""

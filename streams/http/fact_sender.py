@@ -83,10 +83,11 @@ class FactSender:
     Attributes:
         connections: the guards that are connected.
         pace: whether they keep up with what is written.
-        handed_on: called once each guard that kept up was sent what was added.
+        handed_on: called with the end of the log as guards were told of it, once each
+            guard that kept up was sent all below.
     """
 
-    handed_on: Callable[[], object] | None = None
+    handed_on: Callable[[int], object] | None = None
 
     def __init__(
         self,
@@ -146,7 +147,7 @@ class FactSender:
 
     def _hand_on(self) -> None:
         if not self._awaited and self.handed_on is not None:
-            self.handed_on()
+            self.handed_on(self._told)
 
     def restart(self) -> None:
         """End every connection: the log is another one."""

@@ -76,6 +76,7 @@ class ActuatedIssuer:
     clock: Callable[[], int]
     paused: int = field(default=0, init=False)
     patience: Patience = field(init=False)
+    _turns: asyncio.Lock = field(factory=asyncio.Lock, init=False)
     _bucket: Bucket = field(init=False)
     _paced: bool = field(init=False)
 
@@ -101,12 +102,13 @@ class ActuatedIssuer:
         return any(grant.covers(identifier) for grant in self.grants)
 
     async def turn(self) -> None:
-        """Wait until another request is within its limits."""
-        while wait := self._wait():  # noqa: ASYNC110 - a time, no event
-            await asyncio.sleep(wait)
-        bucket = self._bucket
-        bucket.take(1.0, self.clock() / SECOND)
-        bucket.rate = min(self.settings.per_second, bucket.rate * FASTER)
+        """Wait until another request is within its limits; who came first is first."""
+        async with self._turns:
+            while wait := self._wait():  # noqa: ASYNC110 - a time, no event
+                await asyncio.sleep(wait)
+            bucket = self._bucket
+            bucket.take(1.0, self.clock() / SECOND)
+            bucket.rate = min(self.settings.per_second, bucket.rate * FASTER)
 
     async def request_turn(self) -> None:
         """Wait until a request of a question or of an act is within the limits.
@@ -119,7 +121,7 @@ class ActuatedIssuer:
         if act is not None and act.first:
             act.first = False
             return
-        waits = self._wait() > 0
+        waits = self._turns.locked() or self._wait() > 0
         await self.turn()
         if act is not None and waits and not await act.still():
             raise RequestError("stopped", NOT_ON, status=OK)

@@ -61,7 +61,9 @@ AT_ONCE: Final = 256  # items kept together
 MOST_NAMES: Final = 17
 WAITED_FOR: Final = DAY  # causes for which somebody may wait
 KEPT: Final = 7 * DAY  # that an item without news is kept
-LOOKED_FOR: Final = OPEN | {EndingState.WAITING}
+# Kept for as long as a cause stands: what is not over, and a person's word, which no
+# probe would find again.
+LASTING: Final = OPEN | {EndingState.WAITING, EndingState.CONFIRMED}
 NONE_THERE: Final = "no way to end a {} there"
 WAITS: Final = {
     "plan": PLANNED,
@@ -93,7 +95,8 @@ class EndingRounds:
     _clock: Callable[[], int]
     queue: EndingQueue = field(factory=EndingQueue, init=False)
     _seen: object = field(default=None, init=False)
-    _left: bool = field(default=False, init=False)
+    _left: set[str] = field(factory=set, init=False)  # causes; "": by none alone
+    _before: set[str] | None = field(default=None, init=False)  # of earlier processes
     _faults: IssuerFaults = field(init=False)
 
     @_faults.default
@@ -176,21 +179,38 @@ class EndingRounds:
         seen = (id(registry), registry.changes, orders, now // LOOK_ANYWAY, news)
         if seen == self._seen:
             return
-        self._left = False
+        self._left.clear()
         causes = await undisturbed(registry, lambda: standing_causes(registry, now))
         standing = {cause.digest.hex() for cause in causes}
         await self._keep([each async for each in self._lifted(standing)])
         for cause in causes:
-            await self._keep([each async for each in self._planned(cause)])
+            changes = [each async for each in self._planned(cause)]
+            await self._keep(changes, cause.digest.hex())
         await self._keep([each async for each in self._admitted(standing)])
-        recent = self._clock() - WAITED_FOR
-        named = [(each.digest.hex(), each.at) for each in causes]
-        waited = [n for n, at in named if at >= recent or self.queue.ends_by(n)]
-        if self._left:  # somebody works on it: it is planned by the next look
-            return
-        await self._records.note_planned(waited, list(self.issuers))
+        await self._note_planned(causes)
         await self._sweep()
-        self._seen = seen
+        if not self._left:
+            self._seen = seen
+
+    async def _note_planned(self, causes: Sequence[RecordedCause]) -> None:
+        """Note which causes are planned, for who waits for them.
+
+        Others, on which somebody works, are planned by the next look. They keep nobody
+        waiting but who waits for them: there may be new ones at every look.
+        """
+        recent, left = self._clock() - WAITED_FOR, self._left
+        named = [(each.digest.hex(), each.at) for each in causes]
+        if self._before is None:
+            self._before = {name for name, _ in named}
+        # Noted by a process before, with other actuators maybe: first all of them.
+        self._before &= left
+        waited = [
+            name
+            for name, at in named
+            if name not in left and (at >= recent or self.queue.ends_by(name))
+        ]
+        looked = None if self._before else list(self.issuers)
+        await self._records.note_planned(waited, looked)
 
     async def _sweep(self) -> None:
         """Forget what is over for long; what is condemned still is probed anew."""
@@ -198,18 +218,21 @@ class EndingRounds:
         old = [
             item
             async for item in self._all()
-            if item.state not in LOOKED_FOR and item.changed < before
+            if item.state not in LASTING
+            and item.changed < before
+            and not self.queue.is_taken(item.key)
         ]
         await self._records.forget(old)
         for item in old:
             self.queue.drop(item)
 
-    async def _keep(self, changes: Sequence[Change]) -> None:
+    async def _keep(self, changes: Sequence[Change], cause: str = "") -> None:
         """Keep what changed, unless it is worked on meanwhile, and let it be."""
         for start in range(0, len(changes), AT_ONCE):
             some = changes[start : start + AT_ONCE]
             claimed = [item for seen, item in some if self.queue.claim(item.key, seen)]
-            self._left |= len(claimed) < len(some)
+            if len(claimed) < len(some):
+                self._left.add(cause)
             try:
                 await self._records.keep(claimed)
             except BaseException:
@@ -250,7 +273,8 @@ class EndingRounds:
                 if not issuer.speaks_of(each.identifier):
                     continue
                 if self.queue.is_taken(key):
-                    self._left = True
+                    if known is None or identity not in known.behind:
+                        self._left.add(identity)
                     continue
                 item = await self._item(issuer, each, known)
                 if item is not None:
@@ -356,5 +380,5 @@ def _is_planned(item: EndingItem, cause: str) -> bool:
     """Whether nothing more is to be found out of an item for a cause."""
     if item.state in (EndingState.STOPPED, EndingState.RESTORED):
         return False
-    known = cause in item.causes or cause in item.left
+    known = cause in item.causes or cause in item.left or item.is_past(cause)
     return known or (item.is_for_good and cause in item.behind)

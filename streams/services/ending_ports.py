@@ -63,13 +63,14 @@ class EndingRecords(Protocol):
         """
 
     async def note_planned(
-        self, causes: Sequence[str], actuators: Sequence[str]
+        self, causes: Sequence[str], actuators: Sequence[str] | None
     ) -> None:
         """Note that all that causes reach is planned, for whoever waits for that.
 
         Args:
             causes: ids.
-            actuators: at which all standing causes are planned, these and others.
+            actuators: at which all causes that were noted are planned; None: it is not
+                known yet of those that were noted earlier.
 
         Raises:
             NotWrittenError: it is not noted.

@@ -90,13 +90,15 @@ class KeptEndings:
         await self._outside(self._put(ENDING, bodies))
 
     async def note_planned(
-        self, causes: Sequence[str], actuators: Sequence[str]
+        self, causes: Sequence[str], actuators: Sequence[str] | None
     ) -> None:
         """Note that all that causes reach is planned."""
         new = [each for each in causes if self._kept.get(ENDING_CAUSE, each) is None]
         if new:
             body = orjson.dumps({"at": self._own().received_at})
             await self._outside(self._put(ENDING_CAUSE, [(each, body) for each in new]))
+        if actuators is None:
+            return
         looked = orjson.dumps({"by": sorted(actuators)})
         if self._kept.get(ENDING_CAUSE, LOOKED) != looked:
             await self._outside(self._put(ENDING_CAUSE, [(LOOKED, looked)]))

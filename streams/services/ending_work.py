@@ -259,12 +259,11 @@ class IssuerWork:
             if own is None or due is None or due.is_left:
                 continue
             # What may have been issued after the time does not end with it.
-            if due.not_before is None or latest <= due.not_before:
+            until = None if due.not_before is None else due.latest
+            if until is None or latest <= until:
                 known = self._queue.get((self._issuer.name, each))
                 seen = known is not None and known.acts > 0
-                one = EndTarget(
-                    each, wanted=due.wanted, not_before=due.not_before, seen=seen
-                )
+                one = EndTarget(each, wanted=due.wanted, not_before=until, seen=seen)
                 one = self._placed(one, own)
                 found.append(await self._with_above(one, own, depth - 1))
         return evolve(target, above=tuple(found))

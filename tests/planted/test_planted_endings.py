@@ -31,6 +31,7 @@ ISSUER: Final = "streams/services/actuated_issuer.py"
 CALLS: Final = "streams/actuators/calls.py"
 TESTS: Final = "tests/unit/test_ending_rounds.py"
 ANEW: Final = "tests/unit/test_ending_anew.py"
+FLOODS: Final = "tests/unit/test_ending_floods.py"
 FINISHED: Final = "tests/unit/test_ending_finished.py"
 LEFT: Final = "tests/unit/test_ending_left.py"
 PACE: Final = "tests/unit/test_issuer_pace.py"
@@ -138,6 +139,23 @@ OTHERS: Final = {
     "what a probe finds alive can be confirmed": (
         Change(ITEMS, "self.state is EndingState.FAILED and self.unproven",
                "self.state is EndingState.FAILED"), LEFT
+    ),
+    "a later watermark stops the one that is being carried out": (
+        Change(CONDEMNED, "if known is None or known.state not in OPEN or",
+               "if known is None or known.state in OPEN or"), FLOODS
+    ),
+    "an approval of a watermark lets later ones act": (
+        Change(CONDEMNED, "_ids(_undone(known, first) or first)", "_ids(first)"), FLOODS
+    ),
+    "what is planned for one cause waits for all others": (
+        Change(ROUNDS, "if name not in left and", "if not left and"), FLOODS
+    ),
+    "whoever asked last has the next turn": (
+        Change(ISSUER, "async with self._turns:", "if self._turns:"), PACE
+    ),
+    "a confirmation is forgotten while its cause stands": (
+        Change(ROUNDS, "{EndingState.WAITING, EndingState.CONFIRMED}",
+               "{EndingState.WAITING}"), LEFT
     ),
     "a confirmation outlives a lift": (
         Change(PROGRESS, "if item.state is EndingState.ENDED:",

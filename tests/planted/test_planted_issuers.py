@@ -150,7 +150,7 @@ BUGS: Final = {
     ),
     "a token of later ends with what ended before": Wrong(
         Change("streams/services/ending_work.py",
-               "latest <= due.not_before:", "latest:"), ABOVE
+               "latest <= until:", "latest:"), ABOVE
     ),
     "a token is dead with whoever lives": Wrong(
         Change(f"{ROOM}/ways.py",

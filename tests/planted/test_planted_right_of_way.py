@@ -33,7 +33,9 @@ BUGS: Final = {
         "if False:",
     ),
     "a commit of a cause lets analysis go on": Change(
-        LOG, "                self._way.take()", "                pass"
+        LOG,
+        "                self._way.take(start + len(facts))",
+        "                pass",
     ),
     "analysis goes on before the last guard was sent a cause": Change(
         SENDER, "if not self._awaited and self.handed_on", "if self.handed_on"
@@ -49,6 +51,9 @@ BUGS: Final = {
     ),
     "causes without end leave analysis no time": Change(
         WAY, "self._next = until + (until - self._since)", "self._next = until"
+    ),
+    "a commit of before lets analysis go on": Change(
+        WAY, "or end < self._offset or", "or"
     ),
     "analysis begins beside guards that take a cause up": Change(
         WAY, "until = self._clock() + TAKEN_UP", "until = self._clock()"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from agents_registry.facts import Effect, Node
+from agents_registry.facts import Cause, Effect, Node
 from agents_registry.identifiers import Identifier
 from streams.stages.ending.items import EndingState
 from tests import virtual
@@ -150,12 +150,86 @@ def test_each_is_probed_dead_or_named(seed: int) -> None:
     judge(run(seed, count=25, kills=2))
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_watermarks_of_a_flood_are_done_or_named(seed: int) -> None:
+    """Users that get one ever again, faster than their issuer is asked."""
+    judge_marks(flooded(seed, count=4))
+
+
 @pytest.mark.long
 @pytest.mark.timeout(3000)
 def test_many_worlds() -> None:
     """Three hundred of them."""
     for seed in range(1000, 1000 + WORLDS):
         judge(run(seed, count=40, kills=4))
+        judge_marks(flooded(seed, count=4))
+
+
+def flooded(seed: int, count: int) -> World:
+    """Live through a world in which each process does some ends amid the flood."""
+
+    async def main(loop: virtual.VirtualLoop) -> World:
+        world = World(loop, Random(seed))
+        random = world.random
+        world.issuer("aws", at_once=2, per_second=5)
+        users = [Identifier("aws.user", f"u{n}") for n in range(count)]
+        for each in users:
+            world.node(each, None, alive=True)
+        troubled(world, users)
+        world.issuers["aws"].away = (0.0, 0.0)
+
+        async def flood() -> None:
+            while True:
+                now = world.clock()
+                world.end(random.choice(users), Effect.NOT_BEFORE, not_before=now)
+                await asyncio.sleep(random.random() / count)
+
+        flooding = asyncio.create_task(flood())
+        for _ in range(3):
+            before = dict(world.issuers["aws"].marks)
+            working = asyncio.create_task(world.rounds().run())
+            await until(world, lambda b=before: progressed(world, users, b), 2000)
+            working.cancel()
+            await asyncio.wait([working])
+        flooding.cancel()
+        working = asyncio.create_task(world.rounds().run())
+        await asyncio.sleep(5)
+        await until(world, lambda: settled(world), 100_000, every=3)
+        working.cancel()
+        return world
+
+    world: World = virtual.run(main)
+    return world
+
+
+def progressed(
+    world: World, users: list[Identifier], before: dict[Identifier, int]
+) -> bool:
+    """Whether each user has a later watermark at its issuer, or was given up."""
+    marks, items = world.issuers["aws"].marks, world.items()
+    return all(
+        each in items
+        and (marks.get(each, 0) > before.get(each, 0) or items[each].state in NAMED)
+        for each in users
+    )
+
+
+def judge_marks(world: World) -> None:
+    """Each user's last watermark is done, or named as not."""
+    assert [] == world.outside
+    last = {
+        each.target: each.not_before
+        for each in world.accepted
+        if isinstance(each, Cause) and each.effect is Effect.NOT_BEFORE
+    }
+    items = world.items()
+    assert last.keys() == items.keys()
+    for name, mark in last.items():
+        done = world.issuers["aws"].marks.get(name)
+        assert done == mark or items[name].state in NAMED, items[name]
+        if items[name].state is EndingState.ENDED:
+            assert done == mark
+            assert {items[name].shown_to(c) for c in items[name].concerns} == {"ended"}
 
 
 @pytest.mark.long

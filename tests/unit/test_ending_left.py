@@ -10,6 +10,8 @@ import pytest
 
 from agents_registry.facts import Effect, Node, fact_id
 from agents_registry.identifiers import Identifier
+from streams.model.times import SECOND
+from streams.services import ending
 from streams.services.ending_ports import Confirmation
 from streams.stages.ending.items import EndingItem, EndingState
 from streams.stages.ending.progress import NO_SUSPEND
@@ -158,6 +160,26 @@ def test_a_confirmation_says_nothing_of_what_is_given_up_later() -> None:
         await until(world, lambda: states(world)[KEY] is EndingState.FAILED)
         await asyncio.sleep(60)
         assert EndingState.FAILED is states(world)[KEY]
+
+    told(story)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_confirmation_is_kept_for_as_long_as_its_cause_stands(
+    monkeypatch: pytest.MonkeyPatch, *, again: bool
+) -> None:
+    """No probe would find it again; whoever withdraws the cause ends it."""
+    monkeypatch.setattr(ending, "KEPT", 60 * SECOND)
+
+    async def story(world: World) -> None:
+        await confirmed(world)
+        if again:
+            world.withdraw(KEY)
+            await until(world, lambda: KEY not in states(world))
+            return
+        before = world.items()[KEY]
+        await asyncio.sleep(200)
+        assert before == world.items()[KEY]
 
     told(story)
 

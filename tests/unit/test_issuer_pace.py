@@ -150,6 +150,27 @@ def test_an_act_that_is_still_due_is_made_whole() -> None:
     assert times[-1] - times[-2] >= 0.09
 
 
+def test_whoever_waits_first_has_the_first_turn() -> None:
+    """Nobody who asks again at once goes before those who wait."""
+    had: list[int] = []
+
+    async def main(loop: VirtualLoop) -> None:
+        actuator, _ = CASES["keycloak session.id"].made()
+        issuer = paced(actuator, loop, 3.0)
+
+        async def ask(number: int) -> None:
+            for _ in range(20):
+                await issuer.turn()
+                had.append(number)
+                await asyncio.sleep(0)
+
+        await asyncio.gather(*(ask(number) for number in range(7)))
+
+    virtual.run(main)
+
+    assert had == [*range(7)] * 20
+
+
 class Vault:
     """Many tokens, whose names are a request each."""
 

@@ -51,22 +51,40 @@ def test_it_is_taken_until_it_is_given_back() -> None:
     clock = Clock()
     way = RightOfWay(clock)
     seen = [way.taken()]
-    way.take()
+    way.take(1)
     seen.append(way.taken())
-    way.give()
+    way.give(1)
     clock.now += 0.9 * TAKEN_UP
     seen.append(way.taken())
-    way.give()  # of another commit, which ends nothing
+    way.give(2)  # of another commit, which ends nothing
     clock.now += 0.1 * TAKEN_UP
 
     assert [False, True, True, False] == [*seen, way.taken()]
+
+
+def test_a_commit_of_before_gives_nothing_back() -> None:
+    """The feed hands it on when the cause behind it is on the disk, and not told of."""
+    clock = Clock()
+    way = RightOfWay(clock)
+    way.take(7)
+    way.give(6)
+    clock.now += TAKEN_UP
+    before = way.taken()
+    way.take(9)  # of a second cause, meanwhile
+    way.give(7)
+    clock.now += 0.9 * TAKEN_UP
+    between = way.taken()
+    way.give(9)
+    clock.now += TAKEN_UP
+
+    assert [True, True, False] == [before, between, way.taken()]
 
 
 def test_no_guard_holds_long_work_up() -> None:
     """It goes on by itself, though nobody was sent anything."""
     clock = Clock()
     way = RightOfWay(clock)
-    way.take()
+    way.take(1)
     clock.now += LONGEST
 
     assert not way.taken()
@@ -81,12 +99,12 @@ def test_long_work_has_half_of_the_time(given_after: float) -> None:
     taken_at = 0.0
     for _ in range(10_000):
         if not way.taken():
-            way.take()
+            way.take(1)
             taken_at = clock.now
         rested += way.taken()
         clock.now += millisecond
         if clock.now - taken_at >= given_after:
-            way.give()
+            way.give(1)
 
     assert 4_500 < rested <= 5_010
 
@@ -104,8 +122,8 @@ def test_steps_of_a_loop_rest_until_it_is_given_back() -> None:
         loop = asyncio.get_running_loop()
         way = RightOfWay(loop.time)
         give_way_to(way)
-        way.take()
-        loop.call_later(0.01, way.give)
+        way.take(1)
+        loop.call_later(0.01, way.give, 1)
         began = loop.time()
         await in_turns(steps(loop.time))
         return began
@@ -125,7 +143,7 @@ def test_steps_of_a_loop_rest_no_longer_than_they_may() -> None:
         loop = asyncio.get_running_loop()
         way = RightOfWay(loop.time)
         give_way_to(way)
-        way.take()
+        way.take(1)
         began = loop.time()
         await in_turns(steps())
         return loop.time() - began
@@ -144,10 +162,13 @@ class Sent(FactSender):
 
     def commit(self, *facts: Fact) -> None:
         """Tell of a commit, as the writer and then the loop are told."""
-        start = self.log.end
-        self.log._frame(start, facts)
+        self.log._frame(self.log.end, facts)
+        self.told(self.log.end + len(facts))
+
+    def told(self, end: int) -> None:
+        """Tell the loop of a commit that the writer made."""
         commit: Any = EmptyStore()
-        commit.end, commit.facts = start + len(facts), facts
+        commit.end, commit.facts = end, (ISSUE,)
         self.log._on_commit(commit)
 
 
@@ -200,6 +221,31 @@ async def rests(*takes: float, facts: tuple[Fact, ...] = (CAUSE,)) -> float:
 def test_long_work_rests_until_the_last_guard_was_sent_a_cause() -> None:
     """And until that one had a moment to take it up."""
     assert 0.02 + TAKEN_UP == pytest.approx(in_virtual_time(rests(0.0, 0.02, 0.01)))
+
+
+def test_a_commit_that_is_told_late_gives_no_cause_back() -> None:
+    """The writer is ahead of the loop that tells of its commits."""
+
+    async def main() -> bool:
+        loop = asyncio.get_running_loop()
+        way = RightOfWay(loop.time)
+        feed = Sent(way)
+        connection = Connection(cast("Any", Socket(0.0)), "g", lambda: None)
+        feed.connections.add(connection)
+        async with asyncio.TaskGroup() as tasks:
+            pushing = tasks.create_task(feed._push(connection, {}, 0))
+            await asyncio.sleep(0)
+            feed.log._frame(0, (ISSUE,))
+            feed.log._frame(1, (CAUSE,))
+            feed.told(1)
+            await asyncio.sleep(1.1 * TAKEN_UP)
+            rests = way.taken()
+            feed.told(2)
+            await asyncio.sleep(1.1 * TAKEN_UP)
+            pushing.cancel()
+        return rests and not way.taken()
+
+    assert in_virtual_time(main())
 
 
 def test_long_work_rests_for_causes_alone() -> None:

@@ -126,7 +126,7 @@ class StoredLog:
         """Make the deltas of a commit; runs in the writer's thread."""
         if self._follower is not None and self._follower.watched:
             if self._way is not None and any(isinstance(e, Cause) for e in facts):
-                self._way.take()
+                self._way.take(start + len(facts))
             self._made.extend(deltas(start, facts, _traces(facts)))
 
     def _on_commit(self, commit: Commit) -> None:

@@ -6,8 +6,9 @@ other thread is put aside while it holds it. So long work of the analysis rests 
 commit of a cause until the feed has handed it on to each guard that kept up, and for
 `TAKEN_UP` more: guards on the same machine need its cores to apply it.
 
-It rests for `LONGEST` at most, however slow a guard is, and then works for as long as
-it rested: causes without end at most halve it.
+What the feed has handed on is told by its offset: a commit that came before the cause
+gives nothing back. It rests for `LONGEST` at most, however slow a guard is, and then
+works for as long as it rested: causes without end at most halve it.
 """
 
 from __future__ import annotations
@@ -42,22 +43,32 @@ class RightOfWay:
         self._until = 0.0
         self._next = 0.0  # before then it is not taken again
         self._given = False
+        self._offset = 0  # below which guards have to be sent all
         self._resting: list[asyncio.Future[None]] = []
 
-    def take(self) -> None:
-        """Have long work rest from now on, where it had its turn since."""
+    def take(self, end: int) -> None:
+        """Have long work rest from now on, where it had its turn since.
+
+        Args:
+            end: offset behind what guards wait for.
+        """
         with self._lock:
             now = self._clock()
+            self._offset = max(self._offset, end)
             if now >= self._next:
                 self._since, self._until = now, now + LONGEST
                 self._given = False
                 self._next = self._until + LONGEST
 
-    def give(self) -> None:
-        """Let long work go on, once guards had a moment for what they were sent."""
+    def give(self, end: int) -> None:
+        """Let long work go on, once guards had a moment for what they were sent.
+
+        Args:
+            end: offset below which each guard that kept up was sent all.
+        """
         with self._lock:
             until = self._clock() + TAKEN_UP
-            if self._given or until >= self._until:
+            if self._given or end < self._offset or until >= self._until:
                 return
             self._given = True
             self._next = until + (until - self._since)

@@ -8,6 +8,10 @@ an issuer cannot be taken back.
 A name may be wanted suspended, and all that was issued under it up to a time ended. One
 of the two is done first, and the other one waits behind it: the watermark is first,
 unless it may not be acted on or does not get done, and the suspend may.
+
+A watermark that is being carried out is carried out, whatever later ones come
+meanwhile: they wait behind it. Else those that come faster than an issuer can be asked
+would let none ever be done.
 """
 
 from __future__ import annotations
@@ -60,6 +64,7 @@ class Condemnation(NamedTuple):
         not_before: of a name that lives on: what was issued under it up to then (ns).
         behind: causes that want something else of it, which waits.
         left: causes that suspend it, which its issuer cannot do.
+        latest: as `not_before`, with the later ones that wait (ns).
     """
 
     wanted: WantedEnd
@@ -67,6 +72,7 @@ class Condemnation(NamedTuple):
     not_before: int | None = None
     behind: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
+    latest: int | None = None
 
     @property
     def is_left(self) -> bool:
@@ -159,16 +165,18 @@ def condemnation(  # noqa: PLR0913 - each by name
         return Condemnation(WantedEnd.ENDED, _ids(final), behind=behind)
     suspending = _ids(suspends) if ending.suspends else ()
     left = () if ending.suspends else _ids(suspends)
+    first, later = _in_order(known, marks)
     ends = Condemnation(
         WantedEnd.ENDED,
-        _ids(marks),
-        max((cause.mark for cause in marks), default=0),
-        suspending,
+        _ids(_undone(known, first) or first),
+        max((cause.mark for cause in first), default=0),
+        (*_ids(later), *suspending),
         left,
+        max((cause.mark for cause in marks), default=0),
     )
     if left and not marks:
         return Condemnation(WantedEnd.SUSPENDED, left, left=left)
-    if suspending and (not marks or _suspend_first(known, ends, may_act)):
+    if suspending and (not marks or _suspend_first(known, ends, suspending, may_act)):
         return Condemnation(
             WantedEnd.SUSPENDED, suspending, behind=_ids(_left(known, marks))
         )
@@ -198,11 +206,34 @@ def _left(known: EndingItem | None, marks: list[RecordedCause]) -> list[Recorded
     return [cause for cause in marks if done is None or cause.mark > done]
 
 
+def _in_order(
+    known: EndingItem | None, marks: list[RecordedCause]
+) -> tuple[list[RecordedCause], list[RecordedCause]]:
+    """Watermarks to be carried out now, and later ones that wait until that is over."""
+    if known is None or known.state not in OPEN or known.not_before is None:
+        return marks, []
+    first = [cause for cause in marks if cause.mark <= known.not_before]
+    if max((cause.mark for cause in first), default=0) < known.not_before:
+        return marks, []  # the one that is being carried out was withdrawn
+    return first, [cause for cause in marks if cause.mark > known.not_before]
+
+
+def _undone(
+    known: EndingItem | None, marks: list[RecordedCause]
+) -> list[RecordedCause]:
+    """Watermarks that no probe found done: what may be done for those is done."""
+    past = () if known is None else known.past
+    return [cause for cause in marks if cause.digest.hex() not in past]
+
+
 def _suspend_first(
-    known: EndingItem | None, ends: Condemnation, may_act: MayAct
+    known: EndingItem | None,
+    ends: Condemnation,
+    suspending: tuple[str, ...],
+    may_act: MayAct,
 ) -> bool:
     """Whether a suspend is next, or stands, where there is a watermark too."""
-    suspend, mark = may_act(ends.behind), may_act(ends.causes)
+    suspend, mark = may_act(suspending), may_act(ends.causes)
     if known is None:
         return suspend and not mark
     done = known.marked is not None and known.marked >= (ends.not_before or 0)

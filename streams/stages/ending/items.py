@@ -52,7 +52,7 @@ OPEN: Final = frozenset({EndingState.PENDING, EndingState.ACTING})
 _DONE: Final = frozenset({
     EndingState.ENDED, EndingState.RESTORED, EndingState.STOPPED, EndingState.CONFIRMED,
 })  # fmt: skip
-_LATER: Final = ("behind", "kept", "left", "unproven")
+_LATER: Final = ("behind", "kept", "left", "past", "unproven")
 Key = tuple[str, Identifier]  # the actuator, and what is to be ended
 
 
@@ -67,6 +67,7 @@ class EndingItem:
         causes: ids of the causes that end it.
         behind: ids of causes that want something else of it, which waits.
         left: ids of causes that suspend it, which its issuer cannot do.
+        past: ids of the watermarks that a probe found done; later ones are in `causes`.
         rank: steps from what the first cause names; lower ones are ended first.
         mints: it can make others.
         due: when it is looked at next.
@@ -95,6 +96,7 @@ class EndingItem:
     causes: tuple[str, ...] = ()
     behind: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
+    past: tuple[str, ...] = ()
     rank: int = 0
     mints: bool = False
     state: EndingState = EndingState.WAITING
@@ -144,7 +146,8 @@ class EndingItem:
     @property
     def concerns(self) -> tuple[str, ...]:
         """Ids of all causes that want something of it."""
-        return tuple(dict.fromkeys((*self.causes, *self.behind, *self.left)))
+        found = (*self.causes, *self.behind, *self.left, *self.past)
+        return tuple(dict.fromkeys(found))
 
     @property
     def is_for_good(self) -> bool:
@@ -167,13 +170,19 @@ class EndingItem:
         """State as closure of a cause shows it: what waits behind is not done."""
         if self.leaves(cause):
             return EndingState.LEFT.value
+        if self.is_past(cause):
+            return EndingState.ENDED.value
         waits = self.waits_for(cause) and self.state in _DONE
         return "pending" if waits else self.shown
 
     def waits_for(self, cause: str) -> bool:
         """Whether what a cause wants of it waits behind something else."""
         other = cause not in self.causes and not self.leaves(cause)
-        return other and not self.is_for_good
+        return other and not self.is_for_good and not self.is_past(cause)
+
+    def is_past(self, cause: str) -> bool:
+        """Whether what a cause wants of it was found done, and others came since."""
+        return cause in self.past and cause not in self.causes
 
     def leaves(self, cause: str) -> bool:
         """Whether what a cause wants of it is left to the guards."""
@@ -207,7 +216,7 @@ class EndingItem:
             plain["identifier"] = Identifier.parse(plain["identifier"])
             plain["names"] = tuple(map(Identifier.parse, plain["names"]))
             plain["causes"] = tuple(plain["causes"])
-            for name in ("behind", "left"):
+            for name in ("behind", "left", "past"):
                 plain[name] = tuple(plain.get(name, ()))
             plain["wanted"] = WantedEnd(plain["wanted"])
             plain["state"] = EndingState(plain["state"])

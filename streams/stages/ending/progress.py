@@ -60,8 +60,10 @@ def reached(item: EndingItem, probed: Probed) -> bool:
 def ended(item: EndingItem, probed: Probed, now: int) -> EndingItem:
     """Item that a probe found as it is wanted."""
     given_back = item.wanted is WantedEnd.RESTORED
+    past = () if item.not_before is None else item.causes
     return attrs.evolve(
         item,
+        past=tuple(dict.fromkeys((*item.past, *past))),
         state=EndingState.RESTORED if given_back else EndingState.ENDED,
         changed=now,
         unanswered=None,

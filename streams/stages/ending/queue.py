@@ -28,7 +28,7 @@ class EndingQueue:
 
     Attributes:
         version: grows with each change.
-        news: grows with each item that is given back, or that waits anew.
+        news: grows with each item after which something else may be next.
     """
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ class EndingQueue:
             for cause in before.concerns:
                 self._of_cause[cause].pop(item.key, None)
         self._items[item.key] = item
-        self.news += item.state is EndingState.RESTORED or _waits_anew(before, item)
+        self.news += _is_news(before, item)
         self._note(item, 1)
         for cause in item.concerns:
             self._of_cause[cause][item.key] = None
@@ -180,9 +180,13 @@ class EndingQueue:
                 del ranks[item.rank]
 
 
-def _waits_anew(before: EndingItem | None, item: EndingItem) -> bool:
-    waits = item.state is EndingState.WAITING
-    return waits and before is not None and before.state is not EndingState.WAITING
+def _is_news(before: EndingItem | None, item: EndingItem) -> bool:
+    """Whether an item was given back, waits anew, or frees what stands behind it."""
+    if item.state is EndingState.WAITING:
+        return before is not None and before.state is not EndingState.WAITING
+    if item.state is EndingState.RESTORED:
+        return True
+    return item.state not in OPEN and bool(item.behind) and not item.is_for_good
 
 
 def _may_end(item: EndingItem, cause: str) -> bool:
