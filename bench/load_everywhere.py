@@ -5,6 +5,9 @@ again and again for what is being revoked, and tells of each check that allows. 
 lease after a revocation was accepted none may. All processes but the broker are killed
 (SIGKILL) and started again, one after the other; the load goes on until that is over.
 Some revocations are an operator's, whose closure has to name every guard that serves.
+
+It ends whatever happens: each part has a time (`bench.load_bounds`), and what it could
+not do stands in the table.
 """
 
 from __future__ import annotations
@@ -14,27 +17,28 @@ import signal
 import tempfile
 import time
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import define
-
 from bench.load_allows import AFTER, BEFORE, END, Allows
-from bench.load_closures import CLOSED, Closures, unnamed
+from bench.load_bounds import Restarts, bounded
+from bench.load_closures import DEADLINE as CLOSING
+from bench.load_closures import Closures
 from bench.load_fleet import DEADLINE, GuardSlot, fleet
+from bench.load_fleet_table import Everywhere, lines
 from bench.load_guard import child
 from bench.load_languages import fleet_slots
-from bench.load_tally import Tally, alerts_lost, receiving, sent_accepted
+from bench.load_tally import Tally, receiving
 from bench.load_traffic import Sources
-from bench.report import Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bench.load_fleet import Fleet, Slot
+    from bench.report import Row
 
 RATE: Final = {"tiny": 20, "small": 50, "full": 100}  # revocations a second
 MOST: Final = 300  # seconds that killing all of them may take
+BACK: Final = 60.0  # seconds after which the next one is killed, back or not
 CALM: Final = 3.0  # seconds of load before the first is killed, and after the last
 BATCH: Final = 10  # revocations in a request
 BIRTHS: Final = 250  # families in a request: there are many other processes
@@ -47,28 +51,6 @@ AHEAD: Final = 1.0  # seconds before they are revoked guards are asked for them
 LIVES: Final = 1_000
 
 
-@define(eq=False)
-class Everywhere:
-    """What was found.
-
-    Attributes:
-        slots: the processes.
-        allows: what the guards allowed.
-        closures: of what an operator revoked.
-        tally: of the alerts, and of the acceptance.
-    """
-
-    slots: list[Slot]
-    allows: Allows
-    closures: Closures
-    tally: Tally
-
-    @property
-    def guards(self) -> list[Slot]:
-        """Places of all that closure has to name."""
-        return [slot for slot in self.slots if slot.role in {"guard", "pdp"}]
-
-
 def rows(scale: str, rate: int = 0, seconds: int = 0) -> Iterator[Row]:
     """Run the load, and give the lines of the table."""
     rate = rate or RATE[scale]
@@ -76,7 +58,7 @@ def rows(scale: str, rate: int = 0, seconds: int = 0) -> Iterator[Row]:
 
 
 def measured(rate: int, seconds: int = MOST, *, flaw: str = "") -> Everywhere:
-    """Run the load until every process was killed.
+    """Run the load until every process was killed, or its time is over.
 
     Args:
         rate: revocations a second.
@@ -90,10 +72,13 @@ def measured(rate: int, seconds: int = MOST, *, flaw: str = "") -> Everywhere:
         async with (
             receiving(tally) as url,
             fleet_slots(folder, url, order, flaw) as slots,
-            fleet(slots) as running,
         ):
-            found = Everywhere(slots, Allows(LEASE), Closures(running), tally)
-            await _Load(found, running, rate, seconds).run()
+            found = Everywhere(slots, Allows(LEASE), tally)
+            async with (
+                bounded(found.given_up, "the fleet"),
+                fleet(slots, given_up=found.given_up) as running,
+            ):
+                await _Load(found, running, rate, seconds).run()
         return found
 
     with tempfile.TemporaryDirectory() as folder:
@@ -112,55 +97,89 @@ class _Load:
         self.seconds = seconds
         self.guards = [each for each in found.slots if isinstance(each, GuardSlot)]
         self.sources = Sources(running)
+        self.closures = Closures(running, found.answers)
         self.rolled = asyncio.Event()
+        self.restarts = Restarts(found.given_up)
 
     async def run(self) -> None:
         """Declare, revoke while all are killed, and ask once more in the end."""
-        count, tally = self.rate * self.seconds, self.found.tally
-        await self.sources.births(count, LIVES, BIRTHS)
-        for guard in self.guards:
+        count, given_up = self.rate * self.seconds, self.found.given_up
+        async with bounded(given_up, "declare what will be revoked", DEADLINE):
+            await self.sources.births(count, LIVES, BIRTHS)
+        await asyncio.gather(*[self._known(guard, count) for guard in self.guards])
+        try:
+            async with bounded(given_up, "revoke", self.seconds + 2 * CLOSING):
+                await self._revoke(count)
+            async with bounded(given_up, "follow closures", CLOSING + CHECKED):
+                await self.closures.settled()
+            await self._ask_all_again()
+        finally:
+            await self.restarts.end()
+        self.found.tally.repeated = self.sources.repeated
+
+    async def _known(self, guard: GuardSlot, count: int) -> None:
+        """Wait until a guard knows what was declared last; hear it from then on."""
+        async with bounded(self.found.given_up, f"feed {guard.name}", DEADLINE):
             await known(guard, count - 1)
-            guard.hear = self.found.allows.hearer(guard.name)
-        await self._revoke(count)
-        await self.found.closures.settled()
-        for guard in self.guards:
+        guard.waiting.clear()
+        guard.hear = self.found.allows.hearer(guard.name)
+
+    async def _ask_all_again(self) -> None:
+        given_up, tally = self.found.given_up, self.found.tally
+
+        async def ask(guard: GuardSlot) -> None:
             guard.ask(what=END, range=[0, tally.revoked], settled=True)
-        await tally.told(DEADLINE)
-        for guard in self.guards:
-            await guard.answered()
-        tally.repeated = self.sources.repeated
+            async with bounded(given_up, f"answers of {guard.name}", DEADLINE):
+                await guard.answered()
+
+        await asyncio.gather(tally.told(DEADLINE), *map(ask, self.guards))
 
     async def _revoke(self, count: int) -> None:
         """Revoke batch by batch until all were killed and started again."""
         tally = self.found.tally
         start = tally.began = time.monotonic() + AHEAD
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._kill())
-            for first in range(0, count, BATCH):
-                if self.rolled.is_set():
-                    break
-                due = start + first / self.rate
-                await asyncio.sleep(due - AHEAD - time.monotonic())
-                tasks.create_task(self._batch(range(first, first + BATCH), due))
-                tally.revoked = first + BATCH
-        assert self.rolled.is_set(), "the load was over before all were killed"
-        tally.over = time.monotonic()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._kill(start + self.seconds - CALM))
+                for first in range(0, count, BATCH):
+                    if self.rolled.is_set():
+                        break
+                    due = start + first / self.rate
+                    await asyncio.sleep(due - AHEAD - time.monotonic())
+                    numbers = range(first, min(first + BATCH, count))
+                    tasks.create_task(self._batch(numbers, due))
+                    tally.revoked = numbers.stop
+                tally.over = time.monotonic()
+        finally:
+            tally.over = tally.over or time.monotonic()
 
-    async def _kill(self) -> None:
+    async def _kill(self, until: float) -> None:
+        """Kill one after the other; whoever is not back in time keeps no other."""
         await asyncio.sleep(AHEAD + CALM)
-        await self.running.roll((signal.SIGKILL,))
+        slots = self.found.slots
+        await self.restarts.each(slots, self._restart, until, BACK)
         self.found.tally.rolled = time.monotonic()
         await asyncio.sleep(CALM)
         self.rolled.set()
 
+    async def _restart(self, slot: Slot) -> None:
+        session = self.running.session
+        slot.ended.append(await slot.restart(signal.SIGKILL, session))
+
     async def _batch(self, numbers: range, due: float) -> None:
         self._ask(BEFORE, numbers)
         await asyncio.sleep(due - time.monotonic())
+        self.found.tally.late.append(time.monotonic() - due)
+        try:
+            await self._revoke_batch(numbers)
+        except TimeoutError:  # never accepted, so nothing is promised
+            self.found.untaken += 1
+
+    async def _revoke_batch(self, numbers: range) -> None:
         sent, turn = time.monotonic(), numbers.start // BATCH
-        self.found.tally.late.append(sent - due)
         if turn % FOLLOWED == 0:
             last, numbers = numbers[-1:], numbers[:-1]
-            accepted = await self.found.closures.follow(last.start)
+            accepted = await self.closures.follow(last.start)
             self._ask(AFTER, last, accepted=accepted, until=accepted + CHECKED)
             sent = time.monotonic()
         accepted = await self.sources.end(numbers)
@@ -186,82 +205,3 @@ async def known(guard: GuardSlot, number: int) -> None:
             allowed.clear()
             guard.ask(what="known", range=[number, number + 1])
             await guard.answered()
-
-
-def lines(found: Everywhere, load: str) -> Iterator[Row]:
-    """Give the lines of the table: what must be so, and how long it took."""
-    yield _late(found.allows, load)
-    for name, said in found.allows.guards.items():
-        seconds = sorted(said.last.values())
-        at = ", ".join(f"{1e3 * each:.0f}" for each in _quantiles(seconds))
-        checks, lapsed = _living(found, name)
-        yield Row(
-            what=f"  {name}: accepted -> last allowed, ms, p50, p99, most",
-            value=at or "never allowed after it",
-            peer=f"{len(said.last):,} names; no lease in {lapsed:,} of {checks:,}",
-        )
-    lost = sum(len(said.lost) for said in found.allows.guards.values())
-    ended = sum(said.ended for said in found.allows.guards.values())
-    yield Row(
-        what="  allowed when all was over",
-        value=f"{lost:,} of {ended + lost:,}",
-        target="0",
-        met=not lost and ended > 0,
-    )
-    yield _named(found)
-    yield alerts_lost(found.tally)
-    yield sent_accepted(found.tally)
-    yield _killed(found)
-
-
-def _late(allows: Allows, load: str) -> Row:
-    late = len(list(allows.late()))
-    proven = sum(said.proven for said in allows.guards.values())
-    lapsed = sum(said.lapsed for said in allows.guards.values())
-    return Row(
-        what=f"allowed one lease after the acceptance, {load}",
-        value=f"{late:,} of {proven + lapsed + late:,}",
-        peer=f"{lapsed:,} of them denied for want of a lease",
-        target="0",
-        met=late == 0 and proven > 0,
-    )
-
-
-def _named(found: Everywhere) -> Row:
-    answers = found.closures.answers
-    closed = [each.seconds for each in answers if each.state == CLOSED]
-    missing = list(unnamed(answers, found.guards))
-    fenced = sum(len(each.fenced) for each in answers)
-    took = f"{median(closed):.2f} s, {max(closed):.2f} s at most" if closed else "never"
-    return Row(
-        what=f"closed, and each of {len(found.guards)} guards named that served",
-        value=f"{len(closed):,} of {len(answers):,}, {len(missing)} not named",
-        peer=f"{took}; fenced {fenced:,} times",
-        target="all",
-        met=bool(answers) and len(closed) == len(answers) and not missing,
-    )
-
-
-def _killed(found: Everywhere) -> Row:
-    times = [each for slot in found.slots for each in slot.ended]
-    return Row(
-        what=f"killed and started again, of {len(found.slots)} processes",
-        value=f"{len(times)}, {max(times, default=0.0):.1f} s at most",
-        peer=f"{found.tally.over - found.tally.began:.0f} s of load",
-        target="each",
-        met=len(times) == len(found.slots),
-    )
-
-
-def _living(found: Everywhere, name: str) -> tuple[int, int]:
-    (slot,) = (each for each in found.slots if each.name == name)
-    assert isinstance(slot, GuardSlot)
-    checks, lapsed = zip(*slot.lapses, strict=True)
-    return sum(checks), sum(lapsed)
-
-
-def _quantiles(ordered: list[float]) -> list[float]:
-    if not ordered:
-        return []
-    last = len(ordered) - 1
-    return [ordered[round(part * last)] for part in (0.5, 0.99, 1.0)]

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from asyncio import FIRST_COMPLETED
 from collections import deque
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ DEADLINE: Final = 300.0  # seconds for anything that must happen
 LOOK: Final = 0.05
 SAMPLE: Final = 1.0  # seconds between two looks at the memory
 SETTLING: Final = 10.0  # seconds in which one that is ready does what was left for then
+STOPPING: Final = 30.0  # seconds from SIGTERM, then it is killed
 PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 HERE: Final = Path(__file__).resolve().parents[1]
 PROGRAM: Final = (sys.executable, "-c", "from streams.cli.main import main; main()")
@@ -86,7 +88,11 @@ class Slot:
             )
 
     async def ready(self, session: aiohttp.ClientSession) -> None:
-        """Wait until it says that it is ready."""
+        """Wait until it says that it is ready.
+
+        Raises:
+            AssertionError: it ended, or said nothing else for too long.
+        """
         end = time.monotonic() + DEADLINE
         while not await self._serves(session):
             self.assert_running()
@@ -117,14 +123,19 @@ class Slot:
             return False
         return bool(self.url)
 
-    async def end(self, number: signal.Signals) -> int:
-        """Send a signal, and wait until it is gone; give the exit code."""
+    async def end(self, number: signal.Signals, seconds: float = DEADLINE) -> int:
+        """Send a signal, and wait until it is gone; give the exit code.
+
+        Raises:
+            TimeoutError: it is still there.
+        """
         assert self.process is not None
         self.url = ""
         if self.served:
             self.served[-1] = (self.served[-1][0], time.monotonic())
-        self.process.send_signal(number)
-        return await asyncio.wait_for(self.process.wait(), DEADLINE)
+        if self.process.returncode is None:
+            self.process.send_signal(number)
+        return await asyncio.wait_for(self.process.wait(), seconds)
 
     async def restart(
         self, number: signal.Signals, session: aiohttp.ClientSession
@@ -192,12 +203,21 @@ class GuardSlot(Slot):
             self._say({"number": number, **question})
 
     async def ready(self, session: aiohttp.ClientSession) -> None:
-        """Wait until it holds a lease; hear what it says from now on."""
+        """Wait until it holds a lease; hear what it says from now on.
+
+        Raises:
+            AssertionError: it ended, or got none for too long.
+        """
         del session
         assert self._tasks is not None
         self.lapses.append((0, 0))
         self._hearing = self._tasks.create_task(self._hear())
-        await asyncio.wait_for(self._ready.wait(), DEADLINE)
+        lease = asyncio.create_task(self._ready.wait())
+        either = {lease, self._hearing}  # that ends with the process
+        await asyncio.wait(either, timeout=DEADLINE, return_when=FIRST_COMPLETED)
+        lease.cancel()
+        if not self._ready.is_set():
+            raise AssertionError(f"{self.name} got no lease\n{self.log()}")
         self.served.append((time.monotonic(), math.inf))
 
     def ask(self, **question: Any) -> None:
@@ -227,6 +247,8 @@ class GuardSlot(Slot):
         assert self.process is not None
         assert self.process.stdout is not None
         async for line in self.process.stdout:
+            if not line.endswith(b"\n"):
+                return  # it was killed in the middle of a line
             told = json.loads(line)
             if "ready" in told:
                 self._ready.set()
@@ -240,10 +262,15 @@ class GuardSlot(Slot):
 
 @define(eq=False)
 class Fleet:
-    """All processes of the load."""
+    """All processes of the load.
+
+    Attributes:
+        given_up: what could not be done though it had to be, in words.
+    """
 
     slots: list[Slot]
     session: aiohttp.ClientSession
+    given_up: list[str] = field(factory=list)
     _turns: deque[Slot] = field(factory=deque)
 
     def of(self, role: str) -> list[Slot]:
@@ -279,6 +306,14 @@ class Fleet:
             for slot in self.slots:
                 slot.ended.append(await slot.restart(number, self.session))
 
+    async def stop(self, slot: Slot) -> None:
+        """End one by SIGTERM; one that does not end is named, and killed."""
+        try:
+            await slot.end(signal.SIGTERM, STOPPING)
+        except TimeoutError:
+            self.given_up.append(f"{slot.name}: runs {STOPPING:.0f} s after SIGTERM")
+            await slot.end(signal.SIGKILL)
+
     async def weigh(self, roles: Collection[str]) -> None:
         """See what each process takes that was restarted when nothing more comes."""
         for slot in self.slots:
@@ -297,8 +332,16 @@ class Fleet:
 
 
 @asynccontextmanager
-async def fleet(slots: list[Slot], tree: Path | None = None) -> AsyncIterator[Fleet]:
-    """Run all, as a version, until the context ends; each ends by its own handle."""
+async def fleet(
+    slots: list[Slot], tree: Path | None = None, given_up: list[str] | None = None
+) -> AsyncIterator[Fleet]:
+    """Run all until the context ends; each ends by its own handle.
+
+    Args:
+        slots: their places.
+        tree: the version that runs.
+        given_up: takes the names of those that do not end.
+    """
     for slot in slots:
         slot.tree = tree
     timeout = aiohttp.ClientTimeout(total=15)
@@ -310,13 +353,13 @@ async def fleet(slots: list[Slot], tree: Path | None = None) -> AsyncIterator[Fl
                 for slot in slots:
                     if isinstance(slot, GuardSlot):
                         slot.within(tasks)
-                run = Fleet(slots, session)
+                run = Fleet(slots, session, [] if given_up is None else given_up)
                 await run.start()
                 watching = tasks.create_task(run.watch())
                 yield run
                 watching.cancel()
                 for slot in reversed(slots):
-                    await slot.end(signal.SIGTERM)
+                    await run.stop(slot)
         finally:
             for slot in slots:
                 if slot.process is not None and slot.process.returncode is None:

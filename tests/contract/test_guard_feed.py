@@ -11,6 +11,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from agents_registry.identifiers import Identifier
 from agents_registry.life import Reason
+from agents_registry.verdict import Policy
 from enforcement import Guard, Lapse, Mode, Token, Verdict, reconnect
 from tests.contract.feed_server import CREDENTIAL, ScriptedFeed
 from tests.contract.guard_cases import (
@@ -18,6 +19,7 @@ from tests.contract.guard_cases import (
     FAMILY,
     GRACE,
     LEASE,
+    OTHER,
     PARENT,
     allows,
     connect,
@@ -59,6 +61,27 @@ async def test_denies_a_descendant_once_its_ancestor_is_revoked(
     verdict = guard.check(CHILD)
     assert verdict.reason is Reason.REVOKED
     assert verdict.path == (CHILD, PARENT)
+
+
+async def test_the_first_day_denies_what_is_revoked_and_counts_what_is_unknown(
+    server: ScriptedFeed,
+) -> None:
+    """An observing guard counts it; a lenient one allows it, and denies the dead."""
+    lenient = Policy(unknown={OTHER.kind: "allow_and_report"})
+    async with (
+        Guard(server.url, CREDENTIAL, name="one", mode=Mode.OBSERVE) as observing,
+        Guard(server.url, CREDENTIAL, name="two", policy=lenient) as enforcing,
+    ):
+        assert await observing.ready(5)
+        assert await enforcing.ready(5)
+
+        assert observing.check(OTHER).allowed
+        assert {"unknown_credential": 1} == observing.counters.observed
+        verdict = enforcing.check(OTHER)
+        assert (True, ("unknown vault.accessor",)) == (verdict.allowed, verdict.report)
+        token = await server.append(revoke(PARENT))
+        assert await enforcing.wait_for(token, 5)
+        assert enforcing.check(CHILD).reason is Reason.REVOKED
 
 
 async def test_waiting_for_a_fact_that_does_not_come_ends(guard: Guard) -> None:

@@ -17,6 +17,7 @@ import httpx2
 import jwt
 import pytest
 
+from tests.integration.openbao_server import OpenBaoServer
 from tests.integration.serving import running, until
 
 if TYPE_CHECKING:
@@ -72,8 +73,10 @@ async def revoke(server: Server) -> None:
 
 
 @asynccontextmanager
-async def example(repository: Path, name: str, server: Server) -> AsyncIterator[str]:
-    """Run an example until the context ends; give its URL."""
+async def example(
+    repository: Path, name: str, server: Server, **more: str
+) -> AsyncIterator[str]:
+    """Run an example, with more variables, until the context ends; give its URL."""
     settings = {
         "RESCIND_URL": server.url,
         "RESCIND_GUARD_TOKEN": "guard",
@@ -81,6 +84,7 @@ async def example(repository: Path, name: str, server: Server) -> AsyncIterator[
         "PORT": "0",
         "PYTHONPATH": str(repository),
         "PYTHONUNBUFFERED": "1",
+        **more,
     }
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -273,3 +277,46 @@ async def test_a_subscription_of_the_mcp_example_ends_with_its_token(
         assert "acknowledged" in await anext(lines)
         await revoke(server)
         assert "refused: revoked" in "".join([line async for line in lines])
+
+
+@pytest.mark.long
+async def test_the_example_for_vault_stops_a_token_that_vault_revoked(
+    repository: Path, tmp_path: Path
+) -> None:
+    """Its parent is revoked at a real vault, whose answer the service remembers."""
+    (tmp_path / "bao").mkdir()
+    with OpenBaoServer(tmp_path / "bao") as bao:
+        watch = {"path": str(bao.audit_log), "source": "vault", "authority": "vault",
+                 "poll_seconds": 0.01}  # fmt: skip
+
+        async def made(caller: str, path: str = "create", **body: object) -> str:
+            path = f"auth/token/{path}"
+            answer = await asyncio.to_thread(bao.call, "POST", path, caller, body)
+            return str(answer.body.get("auth", {}).get("client_token"))
+
+        async with (
+            running(tmp_path, watch=[watch]) as server,
+            example(
+                repository,
+                "vault_app.py",
+                server,
+                VAULT_ADDR=bao.url,
+                VAULT_TOKEN=bao.root_token,
+                AUDIT_DEVICE="main",
+            ) as url,
+            aiohttp.ClientSession(url) as web,
+        ):
+            parent = await made(bao.root_token, policies=["root"])
+            child = {"X-Vault-Token": await made(parent, policies=["default"])}
+
+            async def answered(status: int, **headers: str) -> bool:
+                async with web.get("/orders", headers=headers) as got:
+                    return got.status == status
+
+            assert await answered(401)
+            assert await answered(401, **{"X-Vault-Token": "no-token"})
+            await until(lambda: answered(200, **child))
+            await made(bao.root_token, "revoke", token=parent)
+            await until(lambda: answered(401, **child))
+            async with web.get("/orders", headers=child) as got:
+                assert (await got.json())["reason"] == "revoked"

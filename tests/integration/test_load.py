@@ -12,8 +12,8 @@ import pytest
 
 from bench.load import measured
 from bench.load_closures import unnamed
-from bench.load_everywhere import lines as everywhere_lines
 from bench.load_everywhere import measured as everywhere
+from bench.load_fleet_table import lines as everywhere_lines
 from bench.load_tally import Tally, lines
 
 if TYPE_CHECKING:
@@ -64,8 +64,9 @@ async def test_a_fleet_whose_every_process_is_killed_allows_nothing_too_late() -
         assert said.before > 0
         assert said.proven > 0
         assert said.lost == []
-    assert found.closures.answers
-    assert [] == [*unnamed(found.closures.answers, found.guards)]
+    assert found.answers
+    assert [] == [*unnamed(found.answers, found.guards)]
+    assert [] == found.given_up
     assert found.tally.missing() == set()
     assert found.tally.planted
     assert all(row.value for row in everywhere_lines(found, ""))
