@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qs, urlencode
 
 import structlog
 from aiohttp import web
@@ -29,7 +30,7 @@ from streams.console.frame import EXPORT, FRAGMENT, FRAME_OF, LIVE, TOLD, Frame
 from streams.console.login import local
 from streams.console.page import ActResult, Rendered, Streamed
 from streams.console.secret_names import SECRET_IN_URL
-from streams.console.templates import BASE
+from streams.console.templates import BASE, REALM, shown_in, url
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
     from streams.console.assets import ConsoleAsset
     from streams.console.entry import Entry
     from streams.console.live import LiveHub
-    from streams.console.page import PageKind
+    from streams.console.page import PageKind, PageRequest, Person
+    from streams.console.roles import RoleCheck
     from streams.console.sessions import ConsoleSession, ConsoleSessions
     from streams.console.tally import ConsoleTally
     from streams.process.aside import Aside
@@ -67,8 +69,9 @@ class Console:
     Attributes:
         kinds: the pages.
         entry: lets people in and out.
-        api_of: makes the client of a session.
+        api_of: makes the client of a session, in a realm.
         live: streams of news.
+        roles: asks what a person may, now and then.
         aside: where pages are made.
         proved: told of connections on which a session was shown.
         tally: of pages, logins and sessions.
@@ -80,8 +83,9 @@ class Console:
     entry: Entry
     frame: Frame
     files: Mapping[str, ConsoleAsset]
-    api_of: Callable[[ConsoleSession], Api]
+    api_of: Callable[[ConsoleSession, str], Api]
     live: LiveHub
+    roles: RoleCheck
     aside: Aside
     proved: Callable[[web.Request, str], None]
     tally: ConsoleTally
@@ -159,36 +163,39 @@ class Console:
         session = self._known(request, asked)
         if session is None or not csrf.is_own(asked.headers):
             return web.Response(status=401, headers=headers.PRIVATE)
-        return await self.live.serve(request, session)
+        return await self.live.serve(request, session, _realm_of(asked, session))
 
     async def _page(self, kind: PageKind, asked: Asked) -> Answer:
         session = self._session(asked)
-        bare = without_secret(asked)
         if session is None:
+            bare = without_secret(asked)
             return respond.to_login(self.frame, bare or asked)
-        if bare is not None:
-            told = Rendered("problem.html", {"problem": SECRET_IN_URL}, 422)
-            status, body = self.frame.page(kind, bare, session, told)
-            return respond.html(body, status)
-        realm = asked.query.get("realm", "")
-        if session.holder.shows(realm):
-            session.realm = realm
-        around = asked.query.get(FRAME_OF, session.realm)
-        if FRAGMENT in asked.query and around != session.realm:
+        await self.roles.look(session)
+        bare = without_secret(asked, session.holder.hashed_kinds)
+        person = session.person_in(_realm_of(bare or asked, session))
+        with shown_in(_named_realm(person)):
+            if bare is not None:
+                return self._secret(kind, bare, session, person)
+            return await self._shown(kind, asked, session, person)
+
+    async def _shown(
+        self, kind: PageKind, asked: Asked, session: ConsoleSession, person: Person
+    ) -> Answer:
+        around = asked.query.get(FRAME_OF, person.realm)
+        if FRAGMENT in asked.query and around != person.realm:
             return respond.anew()
-        api = self.api_of(session)
+        page = self._request(asked, session, person)
         if EXPORT in asked.query:
-            return await self._export(kind, asked, session, api)
-        status, body = await self.frame.show(kind, asked, session, api)
+            return await self._export(kind, asked, session, page)
+        status, body = await self.frame.show(kind, asked, session, page)
         return self._ended(asked) if session.over else respond.html(body, status)
 
     async def _export(
-        self, kind: PageKind, asked: Asked, session: ConsoleSession, api: Api
+        self, kind: PageKind, asked: Asked, session: ConsoleSession, page: PageRequest
     ) -> Answer:
         export = kind.exports.get(asked.query[EXPORT])
         if export is None:
             return await self._nothing(asked)
-        page = self.frame.request(asked, session, api)
         made = await export(page)
         if session.over:
             return self._ended(asked)
@@ -198,19 +205,39 @@ class Console:
         return made if isinstance(made, Streamed) else saved(made)
 
     async def _act(self, kind: PageKind, asked: Asked) -> web.Response:
+        """Do what a form says, in the realm of the page that it stood on."""
         session = self._session(asked)
         if session is None:
             return respond.to_login(self.frame, asked)
-        if not csrf.is_allowed(asked.headers, asked.form, session.csrf):
+        realm = self._realm_of_form(asked, session)
+        if realm is None:
             return respond.not_ours(self.frame, asked)
-        page = self.frame.request(asked, session, self.api_of(session))
-        act = kind.acts.get(asked.act) or functools.partial(looked, kind)
-        done = await act(page, asked.form)
-        if session.over:
-            return self._ended(asked)
-        if isinstance(done, ActResult):
-            return respond.to(_after(session, done))
-        status, body = self.frame.page(kind, asked, session, done, page.person)
+        await self.roles.act(session)
+        person = session.person_in(realm)
+        with shown_in(_named_realm(person)):
+            bare = without_secret(asked, person.hashed_kinds)
+            if bare is not None:
+                return self._secret(kind, bare, session, person)
+            page = self._request(asked, session, person)
+            act = kind.acts.get(asked.act) or functools.partial(looked, kind)
+            done = await act(page, asked.form)
+            if session.over:
+                return self._ended(asked)
+            if isinstance(done, ActResult):
+                return respond.to(_after(session, person, done))
+            status, body = self.frame.page(kind, asked, session, done, person)
+            return respond.html(body, status)
+
+    def _request(
+        self, asked: Asked, session: ConsoleSession, person: Person
+    ) -> PageRequest:
+        return self.frame.request(asked, person, self.api_of(session, person.realm))
+
+    def _secret(
+        self, kind: PageKind, bare: Asked, session: ConsoleSession, person: Person
+    ) -> web.Response:
+        told = Rendered("problem.html", {"problem": SECRET_IN_URL}, 422)
+        status, body = self.frame.page(kind, bare, session, told, person)
         return respond.html(body, status)
 
     async def _nothing(self, asked: Asked) -> web.Response:
@@ -231,12 +258,19 @@ class Console:
         session = self._session(asked)
         if session is None:
             return respond.to_login(self.frame, asked)
-        if not csrf.is_allowed(asked.headers, asked.form, session.csrf):
+        if self._realm_of_form(asked, session) is None:
             return respond.not_ours(self.frame, asked)
-        realm = asked.form.get("realm", "")
-        if session.holder.shows(realm):
-            session.realm = realm
-        return respond.to(BASE)
+        chosen = session.person_in(asked.form.get(REALM, ""))
+        known = session.holder.shows(chosen.realm)
+        return respond.to(
+            url("/", realm=_named_realm(chosen) or None) if known else BASE
+        )
+
+    def _realm_of_form(self, asked: Asked, session: ConsoleSession) -> str | None:
+        """Realm in which a form acts; None: it is not of this session."""
+        realm = csrf.realm_of(asked.headers, asked.form)
+        wanted = session.csrf_in(realm)
+        return realm if csrf.is_allowed(asked.headers, asked.form, wanted) else None
 
     def _known(self, request: web.Request, asked: Asked) -> ConsoleSession | None:
         session = self.sessions.find(asked.cookie(headers.SESSION), idle=True)
@@ -256,9 +290,25 @@ class Console:
 CONSOLE: Final = web.AppKey("console", Console)
 
 
-def _after(session: ConsoleSession, done: ActResult) -> str:
-    """Address of the page after an act, with the key of what is told there."""
+def _realm_of(asked: Asked, session: ConsoleSession) -> str:
+    """Realm that an address names; the person's first one where it names none."""
+    named = asked.query.get(REALM, "")
+    return named if session.holder.shows(named) else session.holder.first
+
+
+def _named_realm(person: Person) -> str:
+    """Realm that addresses have to name; "" where they mean it without."""
+    return person.realm if person.elsewhere else ""
+
+
+def _after(session: ConsoleSession, person: Person, done: ActResult) -> str:
+    """Address of the page after an act, with its realm and the key of what is told."""
     where = BASE + done.to.rstrip("/")
-    if not done.told:
+    more = {}
+    if person.elsewhere and REALM not in parse_qs(where.partition("?")[2]):
+        more[REALM] = person.realm
+    if done.told:
+        more[TOLD] = session.tell(done.told)
+    if not more:
         return where
-    return where + ("&" if "?" in where else "?") + f"{TOLD}={session.tell(done.told)}"
+    return where + ("&" if "?" in where else "?") + urlencode(more)

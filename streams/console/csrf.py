@@ -35,10 +35,19 @@ def is_from_elsewhere(headers: Mapping[str, str]) -> bool:
     return headers.get(_SITE, "none") in ("cross-site", "same-site")
 
 
+def realm_of(headers: Mapping[str, str], form: Mapping[str, str]) -> str:
+    """Realm that a form says it is of; `is_allowed` has to hold for it."""
+    return _given(headers, form).partition(".")[2]
+
+
 def is_allowed(
     headers: Mapping[str, str], form: Mapping[str, str], wanted: str
 ) -> bool:
     """Whether a form may act for the session whose token is ``wanted``."""
-    given = form.get(FIELD) or headers.get(HEADER, "")
+    given = _given(headers, form)
     same = hmac.compare_digest(given.encode(errors="replace"), wanted.encode())
     return is_own(headers) and same
+
+
+def _given(headers: Mapping[str, str], form: Mapping[str, str]) -> str:
+    return form.get(FIELD) or headers.get(HEADER, "")

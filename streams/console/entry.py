@@ -77,22 +77,21 @@ class Entry:
         return await self._opened(asked, token, asked.form.get("next", BASE))
 
     async def by_link(self, asked: Asked) -> web.Response:
-        """Open the session of the one-time link."""
-        if wait := self.attempts.wait(asked.address):
-            return self._too_often(asked, wait)
+        """Open the session of the one-time link.
+
+        Nobody guesses its key, so the right one waits for nobody.
+        """
         if "prefetch" in asked.headers.get("Sec-Purpose", ""):
             return respond.stop(self.frame, asked, _PREFETCHED)  # nobody is there yet
-        # A turn bounds how many failures there are to keep.
-        async with self.attempts.turn(asked.address) as has_turn:
-            if not has_turn:
-                return self._busy(asked)
-            given = asked.query.get("key", "")
-            token = None if self.link is None else self.link.take(given, self.clock())
-        if token is None:
-            self.attempts.failed(asked.address)
-            self.count(REFUSED_LOGIN)
-            return await self._form(asked, "link", FORBIDDEN)
-        return await self._opened(asked, token, BASE)
+        given = asked.query.get("key", "")
+        token = None if self.link is None else self.link.take(given, self.clock())
+        if token is not None:
+            return await self._let_in(asked, token, BASE)
+        if wait := self.attempts.wait(asked.address):
+            return self._too_often(asked, wait)
+        self.attempts.failed_link(asked.address)
+        self.count(REFUSED_LOGIN)
+        return await self._form(asked, "link", FORBIDDEN)
 
     async def start(self, asked: Asked) -> web.Response:
         """Send a browser to the provider."""
@@ -139,7 +138,8 @@ class Entry:
         cookie = asked.cookie(headers.SESSION)
         session = self.sessions.find(cookie)
         if session is not None:
-            if not csrf.is_allowed(asked.headers, asked.form, session.csrf):
+            wanted = session.csrf_in(csrf.realm_of(asked.headers, asked.form))
+            if not csrf.is_allowed(asked.headers, asked.form, wanted):
                 return respond.not_ours(self.frame, asked)
             self.sessions.end(cookie)
             log.info("console_logout", actor=session.holder.name)
@@ -148,6 +148,9 @@ class Entry:
         return response
 
     async def _opened(self, asked: Asked, token: str, after: str) -> web.Response:
+        """Try a token, in its turn; one that is known to be good waits for none."""
+        if self.attempts.knows(token):
+            return await self._let_in(asked, token, after)
         if wait := self.attempts.wait(asked.address):
             return self._too_often(asked, wait)
         # Before it is known: else any number may be tried at once.
@@ -159,11 +162,25 @@ class Entry:
             holder = await holder_of_token(self.api_for(token))
         if not isinstance(holder, ApiProblem) or holder.status != REFUSED:
             self.attempts.forget(counted)
+        return await self._answered(asked, token, after, holder)
+
+    async def _let_in(self, asked: Asked, token: str, after: str) -> web.Response:
+        """Open a session with a token that is no guess."""
+        holder = await holder_of_token(self.api_for(token))
+        if isinstance(holder, ApiProblem) and holder.status == REFUSED:
+            self.attempts.refused(token)
+            self.attempts.failed(asked.address)
+        return await self._answered(asked, token, after, holder)
+
+    async def _answered(
+        self, asked: Asked, token: str, after: str, holder: Holder | ApiProblem
+    ) -> web.Response:
         if isinstance(holder, ApiProblem):
             if holder.status != REFUSED:
                 return respond.stop(self.frame, asked, holder)
             self.count(REFUSED_LOGIN)
             return await self._form(asked, "token", FORBIDDEN)
+        self.attempts.let_in(token)
         response = respond.to(local(after))
         self._begin(response, asked, holder, token, None)
         return response

@@ -35,8 +35,9 @@ SECRET_TYPED: Final = ApiProblem(
 async def looked(kind: PageKind, page: PageRequest, form: Form) -> ActResult | Rendered:
     """Go to the page that a filter form asks for; a secret goes there by its hash."""
     given = {name: form[name] for name in kind.filters if form.get(name, "").strip()}
-    text = as_named(given.get(IDENTIFIER, ""))
-    if is_secret(text) or ":" in text:
+    kinds = page.person.hashed_kinds
+    text = as_named(given.get(IDENTIFIER, ""), kinds)
+    if is_secret(text, kinds) or ":" in text:
         # Which kinds hold secrets is set at the server: what it names none may be one.
         named = await page.api.post("names", body={"identifier": text})
         if named.problem is not None:
@@ -45,7 +46,7 @@ async def looked(kind: PageKind, page: PageRequest, form: Form) -> ActResult | R
         if name != text and _PATTERN & {*text} and not is_hash_pattern(text):
             return _refused(SECRET_TYPED)  # of a secret there is no pattern
         given[IDENTIFIER] = text if _PATTERN & {*text} else name
-    if any(map(is_secret, given.values())):
+    if any(is_secret(each, kinds) for each in given.values()):
         return _refused(SECRET_TYPED)
     names = [page.name] if "{name}" in kind.path else []
     path = kind.path.replace("/{name}", "")
@@ -56,9 +57,10 @@ def _refused(problem: ApiProblem) -> Rendered:
     return Rendered("problem.html", {"problem": problem}, problem.status)
 
 
-def without_secret(asked: Asked) -> Asked | None:
+def without_secret(asked: Asked, kinds: frozenset[str] = frozenset()) -> Asked | None:
     """Request without the secret that stands in its address; None: none does."""
-    if not any(map(is_secret, (asked.name, *asked.query.values()))):
+    texts = (asked.name, *asked.query, *asked.query.values())
+    if not any(is_secret(each, kinds) for each in texts):
         return None
     root = asked.target.removeprefix(BASE).lstrip("/").partition("/")[0]
     where = f"{BASE}/{root.partition('?')[0]}".rstrip("/")

@@ -80,10 +80,13 @@ class Frame:
     _late: dict[tuple[ConsoleSession, str], LatePage] = field(factory=dict, init=False)
 
     async def show(
-        self, kind: PageKind, asked: Asked, session: ConsoleSession, api: Api
+        self,
+        kind: PageKind,
+        asked: Asked,
+        session: ConsoleSession,
+        page: PageRequest,
     ) -> tuple[int, bytes]:
         """Status and HTML of a page, or of its content alone."""
-        page = self.request(asked, session, api)
         task = self._begun(kind, asked, session, page)
         seconds = None if asked.query.keys() & {FRAGMENT, WHOLE} else SKELETON_SECONDS
         await asyncio.wait({task}, timeout=seconds)
@@ -99,12 +102,12 @@ class Frame:
         self._keep(_key(session, asked, page), task)
         return self.page(kind, asked, session, Rendered(SKELETON), page.person)
 
-    def request(self, asked: Asked, session: ConsoleSession, api: Api) -> PageRequest:
+    def request(self, asked: Asked, person: Person, api: Api) -> PageRequest:
         """Request as a page gets it: without what the frame alone reads."""
         query = {
             name: value for name, value in asked.query.items() if name not in _OF_FRAME
         }
-        return PageRequest(api, query, asked.name, self._clock(), session.person)
+        return PageRequest(api, query, asked.name, self._clock(), person)
 
     def page(
         self,
@@ -112,13 +115,9 @@ class Frame:
         asked: Asked,
         session: ConsoleSession,
         of: Rendered,
-        person: Person | None = None,
+        person: Person,
     ) -> tuple[int, bytes]:
-        """Status and HTML of what a page gave.
-
-        ``person`` is whom it was made for: the session may show another realm by now.
-        """
-        person = person or session.person
+        """Status and HTML of what a page gave, for the person in the realm of it."""
         around = {FRAME_OF: person.realm}
         alone = FRAGMENT in asked.query
         content = _with(asked, {})

@@ -99,10 +99,10 @@ class LiveHub:
         return sum(len(each.readers) for each in self.realms.values())
 
     async def serve(
-        self, request: web.Request, session: ConsoleSession
+        self, request: web.Request, session: ConsoleSession, realm: str
     ) -> web.StreamResponse:
         """Stream news to one page until it goes, is too slow, or its session ends."""
-        watch = self.realms.setdefault(session.realm, RealmWatch())
+        watch = self.realms.setdefault(realm, RealmWatch())
         mine = sum(each.session is session for each in watch.readers)
         readers = (each for of in self.realms.values() for each in of.readers)
         person = session.holder.person
@@ -114,13 +114,13 @@ class LiveHub:
         watch.readers.add(reader)
         if watch.task is None:
             loop = asyncio.get_running_loop()
-            watch.task = loop.create_task(self._look_on(session.realm, watch))
+            watch.task = loop.create_task(self._look_on(realm, watch))
         try:
             return await self._stream(request, reader)
         finally:
             watch.readers.discard(reader)
             if not watch.readers:
-                self._stop(session.realm, watch)
+                self._stop(realm, watch)
 
     def _stop(self, realm: str, watch: RealmWatch) -> None:
         if watch.task is not None:

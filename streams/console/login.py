@@ -62,7 +62,9 @@ async def holder_of_token(api: Api) -> Holder | ApiProblem:
         return answer.problem
     body = answer.body
     roles = {realm: frozenset(each) for realm, each in body["roles"].items()}
-    return Holder(body["name"], body["person"], roles, body["realm"])
+    # A server of an earlier version does not say it.
+    kinds = frozenset(body.get("hashed_kinds", ()))
+    return Holder(body["name"], body["person"], roles, body["realm"], kinds)
 
 
 def local(target: str) -> str:

@@ -34,6 +34,8 @@ class Person:
         realm: that is shown.
         realms: that may be chosen.
         csrf: token that each form sends back.
+        elsewhere: an address that names no realm means another one than this.
+        hashed_kinds: of the server, whose values are keyed hashes of secrets.
     """
 
     name: str
@@ -42,6 +44,8 @@ class Person:
     realm: str
     realms: tuple[str, ...]
     csrf: str
+    elsewhere: bool = False
+    hashed_kinds: frozenset[str] = frozenset()
 
     def may(self, *roles: str) -> bool:
         """Whether one of some roles is held in the realm that is shown."""

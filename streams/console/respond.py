@@ -53,7 +53,7 @@ def not_ours(frame: Frame, asked: Asked) -> web.Response:
     """Refusal of a form that is not of the session."""
     problem = ApiProblem(
         "This form is not of your session",
-        "Or it was shown in another realm. Nothing was done.",
+        "Nothing was done.",
         "Load the page again, and send it from there.",
         403,
     )

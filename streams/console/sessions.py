@@ -50,12 +50,19 @@ class Holder:
     Attributes:
         roles: by realm; ``*`` is everywhere.
         home: the realm of the server.
+        hashed_kinds: whose values are keyed hashes of secrets there.
     """
 
     name: str
     person: str
     roles: Mapping[str, frozenset[str]]
     home: str
+    hashed_kinds: frozenset[str] = frozenset()
+
+    @property
+    def first(self) -> str:
+        """Realm of an address that names none."""
+        return next(iter(self.realms), self.home)
 
     @property
     def realms(self) -> tuple[str, ...]:
@@ -78,7 +85,7 @@ class Holder:
 
 @define(eq=False)
 class ConsoleSession:
-    """One login.
+    """One login, whose pages may show several realms at once.
 
     Attributes:
         credential: bearer token of the person.
@@ -86,7 +93,7 @@ class ConsoleSession:
         began: ns.
         seen: its last request (ns).
         expires: when the credential ends (ns); None: it does not say.
-        realm: that is shown.
+        roles_at: when its roles were asked for (ns).
         over: the server does not take the credential any more.
     """
 
@@ -95,28 +102,35 @@ class ConsoleSession:
     secret: bytes = field(repr=False)
     began: int
     seen: int
-    realm: str
     expires: int | None = None
+    roles_at: int = field(init=False)
     over: bool = False
     _told: dict[str, str] = field(factory=dict, init=False)
 
-    @property
-    def person(self) -> Person:
-        """Who is logged in, in the realm that is shown."""
-        holder, realm = self.holder, self.realm
+    def __attrs_post_init__(self) -> None:
+        self.roles_at = self.began
+
+    def person_in(self, realm: str) -> Person:
+        """Who is logged in, on a page of a realm."""
+        holder = self.holder
         return Person(
             holder.name,
             holder.person,
             holder.roles_in(realm),
             realm,
             tuple(dict.fromkeys((*holder.realms, realm))),
-            self.csrf,
+            self.csrf_in(realm),
+            realm != holder.first,
+            holder.hashed_kinds,
         )
 
-    @property
-    def csrf(self) -> str:
-        """What its forms send back: a form acts in the realm that it was shown in."""
-        return hmac.new(self.secret, self.realm.encode(), "sha256").hexdigest()
+    def csrf_in(self, realm: str) -> str:
+        """Token that forms of a realm's pages send back: they act in that one alone.
+
+        The realm stands in it, so that each form says which one it is of.
+        """
+        mark = hmac.new(self.secret, realm.encode(), "sha256").hexdigest()
+        return f"{mark}.{realm}"
 
     def tell(self, text: str) -> str:
         """Keep a sentence for the next page; return its key."""
@@ -157,7 +171,6 @@ class ConsoleSessions:
             secrets.token_bytes(32),
             began=now,
             seen=now,
-            realm=next(iter(holder.realms), holder.home),
             expires=expires,
         )
         return cookie

@@ -10,6 +10,7 @@ A guard that cannot begin with the table gets facts over its own connection, too
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
@@ -25,7 +26,7 @@ from enforcement.feed import SILENCE
 from streams.http.fact_sender import Connection, FactSender, next_message
 from streams.http.feed import HELLO_SECONDS, LONGEST_NAME, MAX_FRAME
 from streams.http.problems import forbidden, unauthorized, unavailable
-from streams.services.large_frames import LARGE, drop, is_of_facts, message_of
+from streams.process.large_json import LARGE, decoded, free
 
 if TYPE_CHECKING:
     import ssl
@@ -45,8 +46,10 @@ ABNORMAL: Final = 1006
 MOST_PINGS: Final = 64  # of one guard that are not answered; others prove nothing
 LOOKS: Final = 4  # in a lease, whether a ping waits for an answer
 SILENT: Final = 2 * LOOKS  # of these in a row: the way to the upstream is gone
+LONGEST_START: Final = 1 << 12  # characters in which a frame says its type
 REGISTERING: Final = 10 * LOOKS  # before its first word: it may be making a table
 PROTOCOL: Final = 1002
+_FACTS: Final = re.compile(r'\s*\{\s*"type"\s*:\s*"(?:snapshot|delta|table)"\s*[,}]')
 NOT_FED: Final = (aiohttp.ClientError, OSError, TimeoutError)
 
 log = structlog.get_logger()
@@ -185,6 +188,11 @@ class PassedFeed(FactSender):
         return self._log.genesis
 
 
+def is_of_facts(text: str) -> bool:
+    """Whether a frame begins as those that bring facts, which say their type first."""
+    return _FACTS.match(text[:LONGEST_START]) is not None
+
+
 def _logged_name(hello: dict[str, Any], token: str) -> str:
     """Name for the log; what no guard can be called is the upstream's to refuse."""
     name = hello.get("guard")
@@ -296,12 +304,13 @@ class _Passage:
             return text
         if len(text) > LARGE and is_of_facts(text):
             return None  # an upstream that does not know `facts: false`
-        message = await message_of(text)
+        message = await decoded(text)
         kind = message.get("type") if isinstance(message, dict) else None
         if kind in FACTS:
-            await drop(message.get("facts"))
+            await free(message)
             return None
         if kind != "pong":
+            await free(message)
             return text
         if message.get("genesis") != self._feed.genesis():
             raise ConnectionError("the upstream has another log")

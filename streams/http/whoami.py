@@ -9,6 +9,8 @@ from attrs import define
 from streams.http.answers import json_answer
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from aiohttp import web
 
     from streams.http.auth import Tokens
@@ -18,11 +20,14 @@ if TYPE_CHECKING:
 class CallerRoute:
     """Handler of ``/v1/caller``; any good credential may ask who it is.
 
-    ``realm`` is that of this server.
+    Attributes:
+        realm: of this server.
+        hashed_kinds: whose values are keyed hashes of secrets.
     """
 
     _tokens: Tokens
     _realm: str
+    _hashed_kinds: Collection[str]
 
     def add_to(self, app: web.Application) -> None:
         """Put the handler behind its route."""
@@ -38,5 +43,6 @@ class CallerRoute:
                 "person": holder.person,
                 "roles": roles,
                 "realm": self._realm,
+                "hashed_kinds": sorted(self._hashed_kinds),
             }
         )

@@ -111,16 +111,22 @@ async def test_a_form_acts_in_the_realm_that_it_was_shown_in(tmp_path: Path) -> 
         assert '<option value="lab" selected>' in lab.text
         # The API says what the realm is, and it is not served here.
         assert "no such realm" in lab.text
-        # A page that is open keeps its frame: it is loaded whole, and not renewed.
-        for shown, status in ((first, 409), (lab, 200)):
+        # A page that is open is renewed in its own realm, and in no other one.
+        for shown, other in ((first, "lab"), (lab, "default")):
             found = re.search(r'hx-get="/console([^"]+)"', shown.text)
             assert found is not None
             renewed = await browser.get(unescape(found[1]))
-            assert renewed.status == status
-            assert ("HX-Refresh" in renewed.headers) == (status == 409)
-        old = await browser.post("/logout", {"csrf": first.csrf})
-        assert old.status == 403
-        assert (await browser.post("/realm", {"csrf": lab.csrf})).status == 303
+            assert renewed.status == 200
+            assert ("no such realm" in renewed.text) == (shown is lab)
+            of = re.sub("frame_of=[a-z]+", f"frame_of={other}", unescape(found[1]))
+            whole = await browser.get(of)
+            assert (whole.status, whole.headers["HX-Refresh"]) == (409, "true")
+        for tab in (lab, first):
+            form = {"csrf": tab.csrf, "realm": "default"}
+            assert (await browser.post("/realm", form)).status == 303
+        mixed = f"{first.csrf.partition('.')[0]}.lab"
+        assert (await browser.post("/logout", {"csrf": mixed})).status == 403
+        assert (await browser.post("/logout", {"csrf": first.csrf})).status == 303
 
 
 def written(folder: Path) -> bytes:

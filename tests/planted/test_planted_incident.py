@@ -52,8 +52,8 @@ BUGS: Final = {
         "silence_is",
     ),
     "shows a secret that was typed": (
-        CONTAIN, '"names": _shown_names(given.get("names", "")),',
-        '"names": given.get("names", ""),', CONSOLE, "cannot_be_made",
+        CONTAIN, "**_without_secrets(given, page.person.hashed_kinds),",
+        "**given,", CONSOLE, "cannot_be_made",
     ),
     "puts text of others out as it is": (
         "streams/console/templates.py", "autoescape=True", "autoescape=False", CONSOLE,

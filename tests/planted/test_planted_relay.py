@@ -168,10 +168,10 @@ def passes_facts_on_twice(patch: pytest.MonkeyPatch) -> None:
 def reads_large_frames_at_once(patch: pytest.MonkeyPatch) -> None:
     """Hold the loop while an upstream's frame is read."""
 
-    async def message_of(text: str) -> Any:
+    async def decoded(text: str) -> Any:
         return orjson.loads(text)
 
-    patch.setattr(passed_feed, "message_of", message_of)
+    patch.setattr(passed_feed, "decoded", decoded)
 
 
 BUGS: dict[Callable[[pytest.MonkeyPatch], None], Any] = {

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from streams.console import attempts as limits
+from streams.console.api import ApiAnswer, ApiProblem
 from streams.console.asked import Asked
 from streams.console.attempts import LoginAttempts, LoginOrigin
 from streams.console.entry import Entry
+from streams.console.login import one_time_link
 from streams.console.sessions import ConsoleSessions, SessionLimits
 from streams.model.times import SECOND
 from tests.virtual import VirtualLoop, run
@@ -206,29 +209,197 @@ def test_nobody_waits_for_ever() -> None:
     run(main)
 
 
-def test_wrong_links_take_turns() -> None:
-    """From ever other addresses, too: each failure is kept for a minute."""
+def entry(
+    tries: LoginAttempts, known: Callable[[str], bool], link: Any = None
+) -> Entry:
+    """Ways into a console whose API knows some tokens."""
 
-    async def story() -> list[int]:
-        entry = Entry(
-            sessions=ConsoleSessions(SessionLimits(), lambda: 0),
-            attempts=attempts(),
-            frame=SimpleNamespace(bare=lambda *_, **__: b""),  # type: ignore[arg-type]
-            api_for=lambda _: None,  # type: ignore[arg-type, return-value]
-            clock=lambda: 0,
-        )
-        tries = [
-            entry.by_link(
-                Asked(
-                    "GET", "/console/link", "", "", {"key": "x"}, {}, {}, {}, False,
-                    f"2001:db8:{each:x}::1",
-                )
-            )
-            for each in range(1000)
-        ]  # fmt: skip
-        return [answer.status for answer in await asyncio.gather(*tries)]
+    async def caller(token: str) -> ApiAnswer:
+        if not known(token):
+            return ApiAnswer(401, {}, ApiProblem("no", "", "", 401))
+        roles = {"default": ["viewer"]}
+        who = {"name": "ann", "person": "ann", "roles": roles, "realm": "default"}
+        return ApiAnswer(200, who)
 
-    statuses = run(lambda _: story())
-    looked_at = statuses.count(403)
-    assert 0 < looked_at <= limits.AT_ONCE + limits.MOST_WAITING
-    assert len(statuses) - looked_at == statuses.count(503)
+    def api(token: str) -> Any:
+        return SimpleNamespace(get=lambda _: caller(token))
+
+    return Entry(
+        sessions=ConsoleSessions(SessionLimits(), lambda: 0),
+        attempts=tries,
+        frame=SimpleNamespace(bare=lambda *_, **__: b""),  # type: ignore[arg-type]
+        api_for=api,
+        clock=lambda: 0,
+        link=link,
+    )
+
+
+def asked(address: str, query: dict[str, str], form: dict[str, str]) -> Asked:
+    """One request from an address."""
+    return Asked("GET", "/console/x", "", "", query, {}, {}, form, False, address)
+
+
+async def held(tries: LoginAttempts, seed: int = 1) -> list[asyncio.Task[None]]:
+    """Fill all turns and the queue from 50 regions; whoever leaves comes again."""
+    drawn = random.Random(seed)
+
+    async def stranger(number: int) -> None:
+        while True:
+            site, host = drawn.randrange(4), drawn.randrange(250)
+            address = f"{11 + number % 50}.7.{site}.{host}"
+            counted = tries.failed(address)
+            async with tries.turn(address) as has_turn:
+                if not has_turn:
+                    tries.forget(counted)
+            await asyncio.sleep(0.4)
+
+    count = limits.AT_ONCE + limits.MOST_WAITING
+    tasks = [asyncio.ensure_future(stranger(each)) for each in range(count)]
+    await asyncio.sleep(0.04)
+    assert len(tries._waiting) == limits.MOST_WAITING
+    return tasks
+
+
+async def left(tasks: list[asyncio.Task[None]]) -> None:
+    """Send the strangers home."""
+    for each in tasks:
+        each.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def seeded(loop: VirtualLoop) -> LoginAttempts:
+    """Count by a loop's time, and draw the same lots each time."""
+    lots = random.Random(7)
+    return LoginAttempts(
+        lambda: round(loop.time() * SECOND), lambda: lots.getrandbits(64)
+    )
+
+
+async def let_in(loop: VirtualLoop, tries: LoginAttempts, address: str) -> int:
+    """Count in how many of five tries an address has a turn."""
+    found = 0
+    for _ in range(5):
+        began, counted = loop.time(), tries.failed(address)
+        async with tries.turn(address) as has_turn:
+            found += has_turn
+        assert loop.time() - began < limits.PATIENCE
+        tries.forget(counted)
+        await asyncio.sleep(0.1)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("address", "least"), [("198.51.100.7", 5), ("11.7.251.9", 3)],
+    ids=["elsewhere", "in a region of theirs"],
+)  # fmt: skip
+def test_a_full_queue_keeps_nobody_out(address: str, least: int) -> None:
+    """Who comes last is not the one who has to go, nor the last one to be heard."""
+
+    async def main(loop: VirtualLoop) -> None:
+        tries = seeded(loop)
+        tasks = await held(tries)
+        assert await let_in(loop, tries, address) >= least
+        await left(tasks)
+
+    run(main)
+
+
+def test_failures_near_somebody_do_not_keep_them_out() -> None:
+    """A stranger who fails in one's region, and then fills the queue from others."""
+
+    async def main(loop: VirtualLoop) -> None:
+        tries = seeded(loop)
+        tasks = await held(tries)
+        for number in range(400):
+            tries.failed(f"198.51.{number % 40}.{number}")
+        assert await let_in(loop, tries, "198.51.100.7") >= 4
+        await left(tasks)
+
+    run(main)
+
+
+def test_addresses_of_both_kinds_are_counted_apart() -> None:
+    """A region of IPv6 has as many bits as an address of IPv4."""
+    six, four = LoginOrigin.of("c000:0201::1"), LoginOrigin.of("192.0.2.1")
+    assert not {*six} & {*four}
+
+
+def test_a_good_link_waits_for_nobody() -> None:
+    """Not in a queue that others hold, nor where somebody failed often."""
+
+    async def main(loop: VirtualLoop) -> None:
+        tries = seeded(loop)
+        link, key = one_time_link("the token", 0)
+        ways = entry(tries, "the token".__eq__, link)
+        tasks = await held(tries)
+        for number in range(2 * limits.MOST_LINKS):
+            address = f"2001:db8:{number:x}::1"
+            await ways.by_link(asked(address, {"key": "x"}, {}))
+        assert limits.MOST_LINKS <= len(tries._failed) < limits.MOST_LINKS + 1000
+        statuses = [
+            (await ways.by_link(asked(GOOD, {"key": "x"}, {}))).status
+            for _ in range(20)
+        ]
+        assert 429 in statuses or len(tries._failed) >= limits.MOST_LINKS
+        began = loop.time()
+        assert (await ways.by_link(asked(GOOD, {"key": key}, {}))).status == 303
+        assert began == loop.time()
+        assert (
+            await ways.by_link(asked("203.0.113.1", {"key": key}, {}))
+        ).status != 303
+        await left(tasks)
+
+    run(main)
+
+
+def test_wrong_links_of_an_address_have_to_wait() -> None:
+    """The right one does not."""
+
+    async def main(loop: VirtualLoop) -> None:
+        tries = seeded(loop)
+        link, key = one_time_link("the token", 0)
+        ways = entry(tries, "the token".__eq__, link)
+        wrong = [await ways.by_link(asked(GOOD, {"key": "x"}, {})) for _ in range(12)]
+        assert [each.status for each in wrong] == [403] * 10 + [429] * 2
+        assert (await ways.by_link(asked(GOOD, {"key": key}, {}))).status == 303
+
+    run(main)
+
+
+def test_a_token_that_let_somebody_in_is_no_guess() -> None:
+    """It waits for nothing, from wherever it comes, until the API refuses it."""
+
+    async def main(loop: VirtualLoop) -> None:
+        tries, good = seeded(loop), {"the token"}
+        ways = entry(tries, good.__contains__)
+
+        async def status(token: str, address: str) -> int:
+            return (await ways.by_token(asked(address, {}, {"token": token}))).status
+
+        assert await status("the token", GOOD) == 303
+        tasks = await held(tries)
+        for address in ("203.0.113.1", "11.7.0.1"):
+            for _ in range(limits.OF_ADDRESS):
+                tries.failed(address)
+            began = loop.time()
+            assert await status("the token", address) == 303
+            assert began == loop.time()
+            assert await status("another", address) == 429
+        assert not any(b"token" in each for each in tries._tokens)
+        good.clear()
+        assert await status("the token", "203.0.113.2") == 403
+        assert not tries.knows("the token")
+        await left(tasks)
+
+    run(main)
+
+
+def test_known_tokens_are_bounded() -> None:
+    """The one that was not used for longest is forgotten."""
+    tries = attempts()
+    for number in range(limits.MOST_GOOD + 1):
+        tries.let_in(str(number))
+        tries.let_in("often")
+    assert len(tries._tokens) == limits.MOST_GOOD
+    assert tries.knows("often")
+    assert not tries.knows("0")

@@ -14,10 +14,11 @@ from streams.console.frame import Frame
 from streams.console.page import PageKind, PageRequest, Rendered
 from streams.console.pages.catalogue import KINDS
 from streams.console.sessions import ConsoleSession, Holder
-from streams.console.templates import environment
+from streams.console.templates import environment, shown_in
 
 pytestmark = pytest.mark.unit
 
+API: Any = None
 HOLDER = Holder("ann", "ann", {"default": frozenset({"viewer"})}, "default")
 
 
@@ -28,11 +29,17 @@ def test_only_a_skeleton_fetches_its_content(
 ) -> None:
     """Whatever the values of a page are called: it did so for ever, at full speed."""
     frame = Frame(environment(assets()), KINDS, lambda: 0)
-    session = ConsoleSession(HOLDER, "t", b"c", began=0, seen=0, realm="default")
+    session = ConsoleSession(HOLDER, "t", b"c", began=0, seen=0)
     asked = Asked("GET", "/console", "", "", query, {}, {}, {}, False, "127.0.0.1")
     values = {"waiting": [1], "busy": True, "is_skeleton": True, "problem": None}
 
-    _, body = frame.page(KINDS[0], asked, session, Rendered(template, values))
+    _, body = frame.page(
+        KINDS[0],
+        asked,
+        session,
+        Rendered(template, values),
+        session.person_in("default"),
+    )
 
     assert (template == "skeleton.html") == (b'hx-trigger="load"' in body)
 
@@ -51,46 +58,45 @@ async def test_content_that_comes_late_is_of_who_asked_for_it() -> None:
 
     kind = PageKind(path="/slow", title="Slow", render=render)
     frame = Frame(environment(assets()), (kind,), lambda: 0)
-    ann, bob = (
-        ConsoleSession(HOLDER, "t", b"c", began=0, seen=0, realm="default")
-        for _ in range(2)
-    )
-    api: Any = None
+    ann, bob = (ConsoleSession(HOLDER, "t", b"c", began=0, seen=0) for _ in range(2))
 
-    async def shown(session: ConsoleSession, target: str, **query: str) -> str:
+    async def shown(
+        session: ConsoleSession, target: str, realm: str = "default", **query: str
+    ) -> str:
         asked = Asked("GET", target, "", "", query, {}, {}, {}, False, "127.0.0.1")
-        _, body = await frame.show(kind, asked, session, api)
+        page = frame.request(asked, session.person_in(realm), API)
+        _, body = await frame.show(kind, asked, session, page)
         return body.decode()
 
     assert "The server is being asked" in await shown(ann, "/console/slow")
     gate.set()
     assert "content 2" in await shown(bob, "/console/slow", fragment="1")
-    ann.realm = "lab"
-    assert "content 3" in await shown(ann, "/console/slow", fragment="1")
-    ann.realm = "default"
+    assert "content 3" in await shown(ann, "/console/slow", "lab", fragment="1")
     assert "content 1" in await shown(ann, "/console/slow", fragment="1")
     assert "content 4" in await shown(ann, "/console/slow", fragment="1")
 
 
 async def test_a_page_is_of_the_realm_that_it_was_asked_in() -> None:
-    """Another page of the same session may show another one before it is made."""
+    """Its frame, forms and links, whatever another page of the session shows."""
     holder = Holder("ann", "ann", dict.fromkeys(("a", "b"), frozenset({"viewer"})), "a")
-    session = ConsoleSession(holder, "t", b"c", began=0, seen=0, realm="a")
-    own = session.csrf
+    session = ConsoleSession(holder, "t", b"c", began=0, seen=0)
 
-    async def render(page: PageRequest) -> Rendered:
-        session.realm = "b"
-        problem = ApiProblem("nothing", "", "", 200)
-        return Rendered("problem.html", {"problem": problem})
+    async def render(_: PageRequest) -> Rendered:
+        return Rendered("problem.html", {"problem": ApiProblem("nothing", "", "", 200)})
 
     kind = PageKind(path="/", title="T", render=render)
     frame = Frame(environment(assets()), (kind,), lambda: 0)
     asked = Asked("GET", "/console", "", "", {}, {}, {}, {}, False, "127.0.0.1")
-    api: Any = None
-    _, body = await frame.show(kind, asked, session, api)
-    assert b'<option value="a" selected>' in body
-    assert own.encode() in body
-    assert session.csrf.encode() not in body
+    for realm, named in (("a", ""), ("b", "?realm=b")):
+        page = frame.request(asked, session.person_in(realm), API)
+        with shown_in(realm if page.person.elsewhere else ""):
+            _, body = await frame.show(kind, asked, session, page)
+        text = body.decode()
+        assert f'<option value="{realm}" selected>' in text
+        assert session.csrf_in(realm) in text
+        assert session.csrf_in("b" if realm == "a" else "a") not in text
+        assert f'href="/console{named}"' in text
+        assert f'action="/console/logout{named}"' in text
 
 
 async def test_what_takes_long_of_a_page_comes_after_the_rest_of_it() -> None:
@@ -112,12 +118,12 @@ async def test_what_takes_long_of_a_page_comes_after_the_rest_of_it() -> None:
 
     kind = PageKind(path="/slow", title="Slow", render=render)
     frame = Frame(environment(assets()), (kind,), lambda: 0)
-    session = ConsoleSession(HOLDER, "t", b"c", began=0, seen=0, realm="default")
-    api: Any = None
+    session = ConsoleSession(HOLDER, "t", b"c", began=0, seen=0)
 
     async def shown(**query: str) -> str:
         asked = Asked("GET", "/console/slow", "", "", query, {}, {}, {}, False, "a")
-        _, body = await frame.show(kind, asked, session, api)
+        page = frame.request(asked, session.person_in("default"), API)
+        _, body = await frame.show(kind, asked, session, page)
         return body.decode()
 
     first = await shown()
@@ -146,10 +152,10 @@ async def test_a_rest_that_fails_is_a_problem_on_the_page() -> None:
 
     kind = PageKind(path="/slow", title="Slow", render=render)
     frame = Frame(environment(assets()), (kind,), lambda: 0)
-    session = ConsoleSession(HOLDER, "t", b"c", began=0, seen=0, realm="default")
+    session = ConsoleSession(HOLDER, "t", b"c", began=0, seen=0)
     query = {"whole": "1"}
     asked = Asked("GET", "/console/slow", "", "", query, {}, {}, {}, False, "a")
-    api: Any = None
-    status, body = await frame.show(kind, asked, session, api)
+    page = frame.request(asked, session.person_in("default"), API)
+    status, body = await frame.show(kind, asked, session, page)
     assert status == 500
     assert b"This page failed" in body

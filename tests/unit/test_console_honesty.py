@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 
 from streams.console import templates
-from streams.console.api import ApiAnswer
+from streams.console.api import ApiAnswer, ApiProblem
 from streams.console.assets import assets
 from streams.console.page import Exported, PageRequest, Person, Streamed
 from streams.console.pages import (
@@ -74,6 +74,45 @@ async def test_a_search_that_stopped_found_not_all() -> None:
     text = await first_page(findings=some)
     assert "<strong>1 or more</strong>" in text
     assert "of those looked at" in text
+
+
+async def test_what_is_under_way_is_never_missing_without_a_word() -> None:
+    """Nor are the ends at issuers: a dash stands where there are none."""
+    closed = {
+        "id": "f", "identifier": "agent.id:x", "effect": "revoke", "state": "closed",
+        "by": "", "authority": "", "reason": "", "accepted_at": "", "seconds": None,
+        "applied": 1, "fenced": 0, "laggards": 0,
+    }  # fmt: skip
+    latest = {"revocations": [closed], "before": None, "whole": True}
+    busy = ApiAnswer(503, {}, ApiProblem("too busy", "", "Again.", 503))
+
+    async def shown(failing: str, rows: dict[str, Any]) -> str:
+        lists = iter((busy if failing == "opened" else ApiAnswer(200, rows), None))
+
+        def answer(path: tuple[str, ...]) -> ApiAnswer:
+            if path[0] == "revocations":
+                return next(lists) or ApiAnswer(200, rows)
+            return busy if path[0] == failing else ApiAnswer(200, NOW[path[0]])
+
+        made = await now.render(_request(Answers(answer)))
+        values = FRAME | {"person": PERSON} | {**made.values}
+        made_by = templates.environment(assets())
+        return templates.rendered(made_by, made.template, values).decode()
+
+    for rows in (latest, NOW["revocations"]):
+        text = await shown("opened", rows)
+        assert "could not be asked for, and may be missing: too busy" in text
+        assert "Nothing was revoked yet" not in text
+    assert "<td>could not be asked</td>" in await shown("actuators", latest)
+    assert "could not be asked" not in await shown("none", latest)
+
+
+async def test_ends_that_an_actuator_does_not_tell_are_missed() -> None:
+    """The page of a revocation says that its list is not whole."""
+    busy = ApiAnswer(503, {}, ApiProblem("too busy", "", "Again.", 503))
+    issuers = ApiAnswer(200, {"actuators": [{"actuator": "a", "ended": 1}]})
+    page = _request(Answers(lambda _: busy))
+    assert await revocations._ends(page, issuers) == ([], busy.problem)
 
 
 @pytest.mark.parametrize("page", [now.KIND, revocations.LIST])

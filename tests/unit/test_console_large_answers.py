@@ -1,18 +1,17 @@
-"""Large answers of the API are read like small ones, in a thread that lets go."""
+"""Large answers of the API are read like small ones, in turns."""
 
 from __future__ import annotations
 
-import threading
 from types import SimpleNamespace
 from typing import Any
 
 import orjson
 import pytest
 
-from streams.console import api as client
 from streams.console.api import Api
-from streams.console.large_answers import LARGE, object_of
 from streams.outbound.answers import HttpAnswer
+from streams.process.large_json import LARGE
+from tests.unit.test_large_json import LEAST_TURNS, beside
 
 pytestmark = pytest.mark.unit
 
@@ -27,30 +26,23 @@ def answering(body: bytes, status: int = 200) -> Api:
     return Api(http, "http://127.0.0.1", "t")
 
 
-async def test_a_large_answer_is_taken_apart_elsewhere(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_large_answer_is_taken_apart_in_turns() -> None:
     """And says the same; one call on it would hold the loop of guards up."""
-    threads: list[threading.Thread] = []
-
-    def noted(body: bytes) -> dict[str, Any] | None:
-        threads.append(threading.current_thread())
-        return object_of(body)
-
-    monkeypatch.setattr(client, "object_of", noted)
     row = {"a": 'ü\u202e"\\', "b": [1, -2.5, None, True], "c": {}}
-    small, large = {"rows": [row]}, {"rows": [row] * (LARGE // 40)}
-    assert (await answering(orjson.dumps(small)).get("x")).body == small
-    assert not threads
-    answer = await answering(orjson.dumps(large)).get("x")
-    assert (answer.body, answer.problem) == (large, None)
-    assert threads
-    assert threading.current_thread() not in threads
+    small, large = {"rows": [row]}, {"rows": [row] * (LARGE // 10)}
+    for body, least in ((small, 0), (large, LEAST_TURNS)):
+        answer, turns = await beside(answering(orjson.dumps(body)).get("x"))
+        assert (answer.body, answer.problem) == (body, None)
+        assert turns > least
 
 
 @pytest.mark.parametrize(
-    "body", [b"[" + b"1," * LARGE + b"1]", b"{" * LARGE, b"\xff" * LARGE]
-)
+    "body",
+    [
+        b"[" + b"1," * LARGE + b"1]", b"{" * LARGE, b"\xff" * LARGE,
+        b'{"a":NaN}' + b" " * LARGE, b'{"a":1e400}' + b" " * LARGE,
+    ],
+)  # fmt: skip
 async def test_what_is_no_answer_is_a_problem(body: bytes) -> None:
     """However large it is."""
     answer = await answering(body).get("x")

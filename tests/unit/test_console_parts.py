@@ -221,7 +221,7 @@ def test_a_session_shows_no_secret() -> None:
     assert session is not None
     for text in (repr(session), repr(sessions)):
         assert "the-credential" not in text
-        assert session.csrf not in text
+        assert session.csrf_in("default") not in text
         assert cookie not in text
 
 

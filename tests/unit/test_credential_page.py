@@ -127,6 +127,22 @@ async def test_a_revocation_that_is_not_everywhere_is_said_at_each_node() -> Non
     assert "not at every guard yet" not in await html(FakeApi(everywhere))
 
 
+async def test_where_nobody_knows_what_spreads_nothing_looks_arrived() -> None:
+    """Neither beside the verdict, nor at a node, nor in the file that is saved."""
+    api = FakeApi(failing=frozenset({"revocations"}))
+    text = await html(api)
+    assert "not at every guard yet could not be asked: not ready" in text
+    assert "It could not be asked: not ready." in text
+    assert text.count("unknown at which guards") == 21
+    made = await credential.svg(page(api, str(TOP)))
+    assert isinstance(made, Rendered)
+    assert (made.status, made.values["problem"]) == (503, AWAY)
+
+    more = answers()
+    more["revocations"]["before"] = "7"
+    assert "More revocations spread still than" in await html(FakeApi(more))
+
+
 @pytest.mark.parametrize(
     "part",
     ["why", "lineage", "nodes", "uses", "findings", "audit/search", "audit/head"],

@@ -12,8 +12,8 @@ import pytest
 
 from streams.engines.upstream.passed_log import PassedLog
 from streams.http.fact_sender import Connection
-from streams.http.passed_feed import _Passage
-from streams.services.large_frames import LARGE, drop, is_of_facts, message_of
+from streams.http.passed_feed import _Passage, is_of_facts
+from streams.process.large_json import LARGE, drop
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -86,41 +86,6 @@ async def test_what_a_relay_reads_for_all_its_guards_does_not_hold_its_loop() ->
     assert [] == facts
 
 
-def padded(text: str) -> str:
-    """As large as what is read in turns; blanks mean nothing in JSON."""
-    return text + " " * LARGE
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        '{"a":"]"}',
-        "{}", " { } ", '{"a":[]}', '{ "a" : [ 1 , [ 2, {"b": []} ] ] , "c" : null }',
-        '{"a":1,"a":[2]}', '{"a":{"b":[1,2]},"c":"\\"[\\u00e9"}', "[1,2]", "[]", "7",
-        '"x"', "null", '{"a":[[],[[]]]}',
-    ],
-)  # fmt: skip
-async def test_it_is_read_as_any_other_frame(text: str) -> None:
-    """Small or large."""
-    assert json.loads(text) == await message_of(text) == await message_of(padded(text))
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "", "{", "}", "[", '{"a"', '{"a":', '{"a":1', '{"a":1,', '{"a":1,}', "{,}",
-        '{"a":[', '{"a":[1', '{"a":[1,', '{"a":[1,]}', '{"a":[1 2]}', '{"a":[,1]}',
-        "{a:1}", "{1:1}", '{"a" 1}', "{} x", "{}{}", '{"a":[1}]', "[" * 100_000,
-        '{"a":[' + "[" * 100_000, "nul",
-    ],
-)  # fmt: skip
-async def test_what_is_no_json_is_refused(text: str) -> None:
-    """By the error that any other frame has."""
-    for each in (text, padded(text)):
-        with pytest.raises(ValueError):  # noqa: PT011 - of either decoder
-            await message_of(each)
-
-
 @pytest.mark.parametrize(
     ("text", "are"),
     [
@@ -132,6 +97,7 @@ async def test_what_is_no_json_is_refused(text: str) -> None:
         ('{"facts":[],"type":"delta"}', False),
         ('{"type":"delta', False),
         ('["type","delta"]', False),
+        (" " * LARGE + '{"type":"delta"}', False),
     ],
 )
 def test_facts_are_told_by_how_a_frame_begins(text: str, *, are: bool) -> None:

@@ -19,6 +19,7 @@ from streams.console.live import LiveHub
 from streams.console.login import OneTimeLink
 from streams.console.oidc_login import ProviderClient, ProviderLogin
 from streams.console.pages.catalogue import KINDS
+from streams.console.roles import RoleCheck
 from streams.console.sessions import ConsoleSessions, SessionLimits
 from streams.console.tally import ConsoleTally
 from streams.console.templates import environment
@@ -76,12 +77,11 @@ class ServerReach:
         self._trust()
         return Api(self._client, self.url, credential)
 
-    def of(self, session: ConsoleSession, realm: str | None = None) -> Api:
-        """Client of a session, in a realm; by default in the one that it shows."""
+    def of(self, session: ConsoleSession, realm: str) -> Api:
+        """Client of a session, in a realm."""
         self._trust()
-        shown = session.realm if realm is None else realm
-        realm = None if shown == session.holder.home else shown
-        return Api(self._client, self.url, session.credential, realm, session.end)
+        named = None if realm == session.holder.home else realm
+        return Api(self._client, self.url, session.credential, named, session.end)
 
     async def close(self) -> None:
         """Close the connections; to be called in the loop that asked."""
@@ -149,6 +149,7 @@ def console(
         files=files,
         api_of=reach.of,
         live=LiveHub(reach.of, aside, sessions.is_alive),
+        roles=RoleCheck(reach.of, clock),
         aside=aside,
         proved=_prove,
         tally=tally,

@@ -93,7 +93,11 @@ class Inputs:
     def add_to(self, app: web.Application) -> None:
         """Add the routes."""
         self.access.guard(app)
-        CallerRoute(self.tokens, self.described.settings.realm).add_to(app)
+        realm, kinds = (
+            self.described.settings.realm,
+            self.orders.log.stated.secrets.kinds,
+        )
+        CallerRoute(self.tokens, realm, kinds).add_to(app)
         self.orders.add_to(app)
         self.endings.add_to(app)
         self.receivers.add_to(app)

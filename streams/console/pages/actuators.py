@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from streams.console.page import ActResult, PageKind, Rendered
-from streams.console.templates import url
+from streams.console.templates import below, url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,9 +108,7 @@ async def _ordered(
     answer = await page.api.post("actuators", page.name, order, body=body)
     if answer.problem is not None:
         return Rendered("problem.html", {"problem": answer.problem}, answer.status)
-    return ActResult(
-        url("/actuators", page.name).removeprefix(url("")), words(answer.body)
-    )
+    return ActResult(below("/actuators", page.name), words(answer.body))
 
 
 def _reason(form: Mapping[str, str]) -> dict[str, str]:

@@ -47,7 +47,7 @@ def _form(
         "spans": SPANS,
         "given": {
             "act": "suspend", "where": "", "for": "", "scopes": "", "reason": "",
-            "finding": "", **given, "names": _shown_names(given.get("names", "")),
+            "finding": "", **_without_secrets(given, page.person.hashed_kinds),
         },
         "problem": problem,
         "may_end": page.person.may("revoker"),
@@ -55,10 +55,14 @@ def _form(
     return Rendered("contain.html", values, problem.status if problem else 200)
 
 
-def _shown_names(text: str) -> str:
-    """Names as they were typed, without those that are secrets."""
-    lines = text.splitlines()
-    return "\n".join(each for each in lines if not is_secret(each))
+def _without_secrets(given: Mapping[str, str], kinds: frozenset[str]) -> dict[str, str]:
+    """Return what was filled in, without the lines in which a secret stands."""
+    return {
+        name: "\n".join(
+            each for each in text.splitlines() if not is_secret(each, kinds)
+        )
+        for name, text in ({"names": ""} | dict(given)).items()
+    }
 
 
 async def plan(page: PageRequest, form: Form) -> ActResult | Rendered:

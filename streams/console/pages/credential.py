@@ -7,6 +7,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from attrs import frozen
 from markupsafe import Markup
 
 from streams.console.api import ApiAnswer
@@ -16,6 +17,7 @@ from streams.console.graph.rows import rows_of
 from streams.console.graph.states import state_of
 from streams.console.graph.svg import drawn, summary
 from streams.console.page import Exported, PageKind, Rendered
+from streams.console.secret_names import is_secret
 from streams.console.templates import url
 from streams.console.text import visible
 from streams.model.findings import Severity
@@ -23,6 +25,7 @@ from streams.model.findings import Severity
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from streams.console.api import ApiProblem
     from streams.console.graph.neighbourhood import ShownNode
     from streams.console.page import PageRequest
 
@@ -36,8 +39,36 @@ NAMES: Final = 16  # of a node, by which its uses are found
 ROWS: Final = 50
 FOUND: Final = 20  # findings, and audit lines
 FORBIDDEN: Final = 403
+MISSING: Final = 404
 PATIENCE: Final = 0.1  # seconds, from the request on, for which all waits for lineage
 LOOKED: Final = 5000  # audit lines that are looked through, the latest ones
+
+
+@frozen
+class NodeSurroundings:
+    """What is around a node, and whether it is marked where an end spreads still.
+
+    Attributes:
+        unread: why nobody knows which revocations spread still; None: it was read.
+        more_spread: there are more of them than were read.
+    """
+
+    lineage: ApiAnswer
+    unread: ApiProblem | None
+    more_spread: bool
+
+
+@frozen
+class Spread:
+    """How far the revocations of a page are.
+
+    Attributes:
+        by: answer of each that closure knows, by its id.
+        unread: those that could not be asked about, by their ids.
+    """
+
+    by: dict[str, dict[str, Any]]
+    unread: dict[str, ApiProblem]
 
 
 async def render(page: PageRequest) -> Rendered:
@@ -81,12 +112,14 @@ async def render(page: PageRequest) -> Rendered:
     }
 
     async def whole() -> Rendered:
-        lineage = await looking
+        around = await looking
+        lineage = around.lineage
         shown = None if lineage.problem else Neighbourhood.read(lineage.body)
         more = {
             "lineage": lineage,
+            "around": around,
             "shown": shown,
-            "closures": await _closures(page, why, shown),
+            "spread": await _spread(page, why, shown),
             **_picture(page, shown),
         }
         return Rendered("credential.html", values | more, title=page.name)
@@ -95,28 +128,34 @@ async def render(page: PageRequest) -> Rendered:
     await asyncio.wait({rest}, timeout=max(0.0, began + PATIENCE - loop.time()))
     if rest.done():
         return rest.result()
-    closures = await _closures(page, why, None)
-    first = {"lineage": None, "shown": None, "closures": closures}
+    spread = await _spread(page, why, None)
+    first = {"lineage": None, "around": None, "shown": None, "spread": spread}
     return Rendered("credential.html", values | first, title=page.name, rest=rest)
 
 
 async def svg(page: PageRequest) -> Exported | Rendered:
-    """Save the picture as a file that is whole by itself."""
-    lineage = await _looked(page)
-    if lineage.problem is not None:
-        problem = {"problem": lineage.problem}
-        return Rendered("problem.html", problem, lineage.status)
+    """Save the picture as a file that is whole by itself.
+
+    One without the marks of what spreads still would say that all of it has arrived.
+    """
+    around = await _looked(page)
+    lineage = around.lineage
+    problem = lineage.problem or around.unread
+    if problem is not None:
+        return Rendered("problem.html", {"problem": problem}, problem.status)
     shown = Neighbourhood.read(lineage.body)
     picture = drawn(shown, laid_out(shown), clean=visible)
     return Exported("lineage.svg", "image/svg+xml", picture.encode("utf-8", "replace"))
 
 
-async def _looked(page: PageRequest) -> ApiAnswer:
+async def _looked(page: PageRequest) -> NodeSurroundings:
     """Ask for what is around the node; what is not at every guard yet comes early."""
     spread = await page.api.get("revocations", state="open", limit=LATE)
     late = [each["id"] for each in spread.body.get("revocations", ())]
     given = _asked(page) | {"late": json.dumps(late) if late else None}
-    return await page.api.get("lineage", page.name, **given)
+    lineage = await page.api.get("lineage", page.name, **given)
+    more = spread.body.get("before") is not None
+    return NodeSurroundings(lineage, spread.problem, more)
 
 
 async def _then(page: PageRequest, at: str) -> ApiAnswer | None:
@@ -130,17 +169,22 @@ async def _uses(page: PageRequest, node: ApiAnswer) -> ApiAnswer:
     return await page.api.get("uses", identifier=json.dumps(asked))
 
 
-async def _closures(
+async def _spread(
     page: PageRequest, why: ApiAnswer, shown: Neighbourhood | None
-) -> dict[str, dict[str, Any]]:
+) -> Spread:
     """How far the revocations are that a picture shows, by their causes."""
     causes = [why.body.get("cause") if why.problem is None else None]
     causes += [node.cause for node in shown.nodes] if shown else []
     ids = list(dict.fromkeys(cause["id"] for cause in causes if cause))[:CAUSES]
     answers = await asyncio.gather(*(page.api.get("revocations", each) for each in ids))
-    # Of an old one closure knows nothing any more; its page says so.
-    told = zip(ids, answers, strict=True)
-    return {each: answer.body for each, answer in told if answer.problem is None}
+    found = Spread({}, {})
+    for each, answer in zip(ids, answers, strict=True):
+        if answer.problem is None:
+            found.by[each] = answer.body
+        # Of an old one closure knows nothing any more; its page says so.
+        elif answer.problem.status != MISSING:
+            found.unread[each] = answer.problem
+    return found
 
 
 async def _findings(page: PageRequest) -> ApiAnswer | None:
@@ -177,7 +221,9 @@ def _expanded(page: PageRequest) -> list[str]:
     except ValueError:
         return []
     texts = given if isinstance(given, list) else []
-    return [each for each in texts if isinstance(each, str)][-MOST_EXPANDED:]
+    kinds = page.person.hashed_kinds
+    names = (each for each in texts if isinstance(each, str))
+    return [each for each in names if not is_secret(each, kinds)][-MOST_EXPANDED:]
 
 
 def _asked(page: PageRequest) -> dict[str, Any]:

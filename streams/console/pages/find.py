@@ -27,14 +27,15 @@ async def render(page: PageRequest) -> Rendered:
 
 async def find(page: PageRequest, form: Form) -> ActResult | Rendered:
     """Have the server name what was typed, and go to its page."""
-    text = as_named(form.get("identifier", ""))
+    kinds = page.person.hashed_kinds
+    text = as_named(form.get("identifier", ""), kinds)
     named = await page.api.post("names", body={"identifier": text})
     if named.problem is not None:
         # What was typed is not sent back: it may be a secret.
         values = {"problem": named.problem, "asked": ""}
         return Rendered(TEMPLATE, values, named.status)
     found = named.body["identifiers"][0]
-    if is_secret(found):
+    if is_secret(found, kinds):
         values = {"problem": SECRET_TYPED, "asked": ""}
         return Rendered(TEMPLATE, values, SECRET_TYPED.status)
     return ActResult(url("/credentials", found).removeprefix(BASE))

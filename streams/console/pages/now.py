@@ -30,13 +30,15 @@ class SpreadRow:
         row: as the API lists it.
         denied: guards that enforce it, or can allow nothing without it.
         guards: that count for it.
-        issuers: how far its ends at issuers are; None: it was not asked.
+        issuers: how far its ends at issuers are; None: it is not known.
+        unread: they could not be asked for.
     """
 
     row: Mapping[str, Any]
     denied: int
     guards: int
     issuers: Mapping[str, Any] | None
+    unread: bool
 
 
 async def render(page: PageRequest) -> Rendered:
@@ -52,12 +54,17 @@ async def render(page: PageRequest) -> Rendered:
     )
     rows = _once([*_rows(opened, "revocations"), *_rows(latest, "revocations")])
     issuers: dict[str, Mapping[str, Any]] = {}
+    unread = {each["id"] for each in rows} if actuators.problem else set()
     if _rows(actuators, "actuators"):
         issuers = await _issuers(page, rows[:ASKED])
+        unread = {each["id"] for each in rows[:ASKED]} - issuers.keys()
     known = [one | {"shown": standing_of(one)} for one in _rows(guards, "guards")]
     told = _rows(findings, "findings")
     values = {
-        "spread": [_spread(each, issuers.get(each["id"])) for each in rows],
+        "spread": [
+            _spread(each, issuers.get(each["id"]), unread=each["id"] in unread)
+            for each in rows
+        ],
         "revocations": latest,
         "opened": opened,
         "open_count": _count(_rows(opened, "revocations"), MOST_OPEN),
@@ -95,9 +102,11 @@ async def _issuers(
     }
 
 
-def _spread(row: Mapping[str, Any], issuers: Mapping[str, Any] | None) -> SpreadRow:
+def _spread(
+    row: Mapping[str, Any], issuers: Mapping[str, Any] | None, *, unread: bool
+) -> SpreadRow:
     denied = row["applied"] + row["fenced"]
-    return SpreadRow(row, denied, denied + row["laggards"], issuers)
+    return SpreadRow(row, denied, denied + row["laggards"], issuers, unread)
 
 
 def _rows(answer: ApiAnswer, name: str) -> list[dict[str, Any]]:

@@ -70,7 +70,7 @@ async def _shown(
         page.api.get("revocations", page.name, "issuers"),
         page.api.get("lineage", of["identifier"], limit=AROUND),
     )
-    ends = await _ends(page, issuers)
+    ends, ends_problem = await _ends(page, issuers)
     count = of["applied"] + len(of["fenced"]) + len(of["laggards"])
     values = {
         "of": of,
@@ -78,6 +78,7 @@ async def _shown(
         "curve": ArrivalCurve(of["arrivals"]["curve"], count),
         "issuers": issuers,
         "ends": ends,
+        "ends_problem": ends_problem,
         "around": around,
         "affected": affected(around.body)[:AFFECTED],
         "may_restore": page.person.may("restorer"),
@@ -90,8 +91,13 @@ async def _shown(
     return Rendered("revocation.html", values, status, title)
 
 
-async def _ends(page: PageRequest, issuers: ApiAnswer) -> list[dict[str, Any]]:
-    """List what actuators end by it, the last changes first, with what probes said."""
+async def _ends(
+    page: PageRequest, issuers: ApiAnswer
+) -> tuple[list[dict[str, Any]], ApiProblem | None]:
+    """List what actuators end by it, the last changes first, with what probes said.
+
+    Beside it: why those of an actuator are missing.
+    """
     rows = issuers.body.get("actuators", [])
     names = [
         row["actuator"]
@@ -104,7 +110,9 @@ async def _ends(page: PageRequest, issuers: ApiAnswer) -> list[dict[str, Any]]:
             for name in names[:ACTUATORS]
         )
     )
-    return [end for each in answers for end in each.body.get("items", [])]
+    problems = (each.problem for each in answers if each.problem is not None)
+    ends = [end for each in answers for end in each.body.get("items", [])]
+    return ends, next(problems, None)
 
 
 def affected(lineage: dict[str, Any]) -> list[dict[str, Any]]:

@@ -17,8 +17,8 @@ from enforcement.guard import system_random
 from enforcement.turns import resting_tables
 from streams.engines.upstream.passed_table import PassedReplica, PassedStanding
 from streams.model.times import SECOND
+from streams.process.large_json import decoded, drop
 from streams.services.feed_frames import delta
-from streams.services.large_frames import drop, message_of
 from streams.services.spread_tail import SpreadTail
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class _Trunk(Feed):
         return hello
 
     async def _decoded(self, text: str) -> Any:
-        return await message_of(text)
+        return await decoded(text)
 
     async def _receive(self, link: Link, message: dict[str, Any]) -> None:
         await super()._receive(link, message)
