@@ -18,7 +18,7 @@ from enforcement.turns import resting_tables
 from streams.process.aside import Aside, here
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
     from contextlib import AbstractAsyncContextManager
 
     from agents_registry.registry import Registry
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 FROM_FACTS: Final = 5000  # a shorter log is sent as facts, which any guard can read
 KEPT_SECONDS: Final = 10.0
 CATCH_UP_SECONDS: Final = 2.0
+LOADING_SECONDS: Final = 60.0  # a start from facts takes a guard longer than the load
 PART: Final = 256 << 10  # bytes of a frame: pongs go out in between
 
 
@@ -58,7 +59,8 @@ class SharedTables:
     """Makes the table as bytes where that is worth it, and keeps it for a moment.
 
     ``aside`` gets to the table, and ``resting`` has it stand still. A log that is
-    shorter than ``from_facts`` needs no table.
+    shorter than ``from_facts`` needs no table. ``loading`` ends with the load of the
+    table at a start; without it, guards that come before get the facts.
     """
 
     _source: TableSource
@@ -66,6 +68,7 @@ class SharedTables:
     _aside: Aside = here
     _resting: Callable[[], AbstractAsyncContextManager[None]] = resting_tables
     _from_facts: int | None = None
+    _loading: Callable[[], Awaitable[None]] | None = None
     _kept: Packed | None = field(default=None, init=False)
     _making: asyncio.Lock = field(factory=asyncio.Lock, init=False)
 
@@ -78,7 +81,13 @@ class SharedTables:
         """
         source = self._source
         least = FROM_FACTS if self._from_facts is None else self._from_facts
-        if self._log.end < least or not source.loaded.is_set():
+        if self._log.end < least:
+            return None
+        if self._loading is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOADING_SECONDS):
+                    await self._loading()
+        if not source.loaded.is_set():
             return None
         async with self._making:
             with suppress(TimeoutError):

@@ -254,11 +254,38 @@ class MovingTable:
     async def wait_applied(self, offset: int) -> None:
         """All is applied."""
 
+    async def loading(self) -> None:
+        """Wait until it is loaded."""
+        await self.loaded.wait()
+
 
 def shared(source: MovingTable, aside: Aside = here) -> tables.SharedTables:
     """Give what packs a table for guards."""
     log = SimpleNamespace(end=source.applied)
-    return tables.SharedTables(source, log, aside)
+    return tables.SharedTables(source, log, aside, loading=source.loading)
+
+
+async def test_a_guard_that_comes_while_the_table_is_loaded_waits_for_it() -> None:
+    """A million facts would take it a minute, and the server that loads them too."""
+    source = MovingTable(*FAMILY)
+    source.loaded.clear()
+    waiting = [asyncio.create_task(shared(source).current()) for _ in range(2)]
+    await asyncio.sleep(0)
+
+    assert not any(each.done() for each in waiting)
+    source.loaded.set()
+    assert all([await each for each in waiting])
+
+
+async def test_a_guard_gets_the_facts_where_the_load_takes_too_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is denied meanwhile, so it waits for no load that may never end."""
+    source = MovingTable(*FAMILY)
+    source.loaded.clear()
+    monkeypatch.setattr(tables, "LOADING_SECONDS", 0)
+
+    assert await shared(source).current() is None
 
 
 async def test_a_table_holds_nothing_that_came_while_it_was_packed(

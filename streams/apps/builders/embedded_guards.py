@@ -111,7 +111,7 @@ async def guard_parts(
     way = RightOfWay()
     await about.analysis.call(give_way_to, way)
     log = StoredLog(store, settings.realm, lease_ms, way)
-    tables = SharedTables(stages, log, aside)
+    tables = SharedTables(stages, log, aside, loading=stages.loaded.wait)
     feed = FeedServer(log, vocabulary, lease_ms, receipts, tables)
     feed.clock, feed.handed_on = clock, way.give
     judging: tuple[Loop, ...] = ()
