@@ -84,7 +84,7 @@ class Clearance:
         since: values hold for clocks from this time on (ns): causes are over by then.
     """
 
-    def __init__(self, lineage: Lineage, owned: Mapping[int, Iterable[int]]) -> None:
+    def __init__(self, lineage: Lineage, owned: Mapping[int, Collection[int]]) -> None:
         """Start with nothing known; a table that nobody asks pays nothing."""
         self.values = array("q")
         self.marks = array("q")
@@ -245,6 +245,8 @@ class Clearance:
         }
         found = list(seen)
         for node in found:
+            if looks + self._counted(node) > most:
+                return None  # a label of very many needs no look to say so
             for below in self._downs(node):
                 looks += 1
                 if looks > most:
@@ -263,6 +265,10 @@ class Clearance:
     def _size(self) -> int:
         """Count the nodes that there are values for."""
         return len(self.values)
+
+    def _counted(self, node: int) -> int:
+        """Count the nodes below one, as far as that takes no look at them."""
+        return self._lineage.counted_children(node) + len(self._owned.get(node, ()))
 
     def _downs(self, node: int) -> Iterable[int]:
         """Nodes that hang on a node directly, and the next one of its names."""

@@ -373,6 +373,11 @@ class Lineage:
         for member in self._labelled.get(node, ()):
             yield member if node in self.labels.get(member, ()) else node
 
+    def counted_children(self, node: int) -> int:
+        """Count the names of `children`, as far as that takes no walk over them."""
+        further = self._more_children.get(node, ())
+        return len(further) + len(self._labelled.get(node, ()))
+
 
 def _invert(
     told: Mapping[int, list[int]], by_other: dict[int, list[int]], rest: Rest

@@ -40,7 +40,7 @@ class SharedClearance(Clearance):
     def __init__(
         self,
         lineage: Lineage,
-        owned: Mapping[int, Iterable[int]],
+        owned: Mapping[int, Collection[int]],
         file: SharedFile,
     ) -> None:
         """Begin a generation."""

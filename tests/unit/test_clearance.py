@@ -21,6 +21,7 @@ from agents_registry.facts import (
     Effect,
     Fact,
     Holds,
+    LabelSet,
     Lift,
     Node,
     OwnerSet,
@@ -304,6 +305,22 @@ def test_where_much_hangs_below_all_is_found_out_anew(revoked: bool) -> None:
     assert not registry.clearance.answers
     assert is_kept(registry, name(0)) is not revoked
     assert ask(registry, name(0)).allowed is not revoked
+
+
+@pytest.mark.parametrize("top", [Identifier("label.team", "top"), name("top")])
+def test_what_is_known_to_be_very_much_is_not_looked_at(top: Identifier) -> None:
+    """A cause on a label costs the same however many members the label has."""
+    registry = table(
+        LabelSet(node=name(i), labels=(top,), **SAID)
+        if top.kind.startswith("label.")
+        else OwnerSet(node=name(i), owners=(top,), **SAID)
+        for i in range(clearance.UNDONE_AT_ONCE + 1)
+    )
+    ask(registry, name(0))
+    before = registry.clearance.generation
+
+    assert effort(lambda: registry.apply(revoke(top))) < clearance.UNDONE_AT_ONCE
+    assert before < registry.clearance.generation
 
 
 def living(depth: int) -> list[Fact]:
