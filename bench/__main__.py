@@ -15,7 +15,7 @@ EMBEDDED: Final = (
     "check", "cascade", "memory", "hunt", "propagation", "guard_check", "guard_start",
     "bulk_import", "enforced", "fanout", "ssf_flood", "mappers", "alert_isolation",
     "alert_priority", "lease_path", "steps", "shared_guard",
-    "contain", "relay_hops",
+    "contain", "relay_hops", "backtest",
 )  # fmt: skip
 KAFKA: Final = (
     "kafka_propagation", "kafka_takeover", "kafka_throughput", "kafka_recovery", "join",

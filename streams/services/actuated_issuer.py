@@ -17,6 +17,7 @@ from streams.model.endings import ActAnswer, Alive, NoWay, Probed
 from streams.model.times import SECOND
 from streams.outbound.answers import OK, RequestError
 from streams.outbound.waits import LONGEST_WAIT, waiting
+from streams.ports.findings_log import BehindError
 from streams.stages.ending.progress import Patience
 from streams.stages.ingest.quota import Bucket
 
@@ -144,6 +145,9 @@ class ActuatedIssuer:
             step: that was planned.
             still: whether a standing cause still reaches its target; asked before the
                 further requests that have to wait.
+
+        Raises:
+            BehindError: whether it does is not known, so the rest was not made.
         """
         token = _ACT.set(ActTurns(still))
         try:
@@ -195,6 +199,8 @@ class ActuatedIssuer:
             return await asked
         except RequestError as error:
             return self._doubt(error)
+        except BehindError:  # of `still`: no fault of the issuer, so no attempt
+            raise
         except Exception as error:  # noqa: BLE001 - boundary: code of a vendor
             name = type(error).__name__
             log.warning("actuator_fault", actuator=self.name, error=name)

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         EndingRecords,
     )
     from streams.stages.ending.condemned import Reachable
+    from streams.stages.ending.items import Key
 
 LOOK_SECONDS: Final = 0.5
 LOOK_ANYWAY: Final = 15 * SECOND
@@ -96,6 +97,7 @@ class EndingRounds:
     queue: EndingQueue = field(factory=EndingQueue, init=False)
     _seen: object = field(default=None, init=False)
     _left: set[str] = field(factory=set, init=False)  # causes; "": by none alone
+    _behind: set[Key] = field(factory=set, init=False)  # looked at in this look
     _before: set[str] | None = field(default=None, init=False)  # of earlier processes
     _faults: IssuerFaults = field(init=False)
 
@@ -180,6 +182,7 @@ class EndingRounds:
         if seen == self._seen:
             return
         self._left.clear()
+        self._behind.clear()
         causes = await undisturbed(registry, lambda: standing_causes(registry, now))
         standing = {cause.digest.hex() for cause in causes}
         await self._keep([each async for each in self._lifted(standing)])
@@ -276,6 +279,11 @@ class EndingRounds:
                     if known is None or identity not in known.behind:
                         self._left.add(identity)
                     continue
+                # All that wait behind something wait for the same: one look is enough.
+                if known is not None and identity in known.behind:
+                    if key in self._behind:
+                        continue
+                    self._behind.add(key)
                 item = await self._item(issuer, each, known)
                 if item is not None:
                     yield known, item

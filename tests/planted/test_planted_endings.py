@@ -141,8 +141,12 @@ OTHERS: Final = {
                "self.state is EndingState.FAILED"), LEFT
     ),
     "a later watermark stops the one that is being carried out": (
-        Change(CONDEMNED, "if known is None or known.state not in OPEN or",
-               "if known is None or known.state in OPEN or"), FLOODS
+        Change(CONDEMNED, "return failed or known.state in OPEN", "return failed"),
+        FLOODS
+    ),
+    "a failure is forgotten with each later watermark": (
+        Change(CONDEMNED, "return failed or known.state in OPEN",
+               "return known.state in OPEN"), FLOODS
     ),
     "an approval of a watermark lets later ones act": (
         Change(CONDEMNED, "_ids(_undone(known, first) or first)", "_ids(first)"), FLOODS

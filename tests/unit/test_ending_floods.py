@@ -29,19 +29,21 @@ def mark(world: World, name: Identifier = USER) -> str:
     return fact_id(world.accepted[-1]).hex()
 
 
-async def flood(world: World, *names: Identifier) -> None:
+async def flood(world: World, *names: Identifier, every: float) -> None:
     """Accept a watermark on each, ever again."""
     while True:
         for name in names:
             mark(world, name)
-        await asyncio.sleep(1)
+        await asyncio.sleep(every)
 
 
-async def beside_a_flood(world: World, *names: Identifier) -> asyncio.Task[None]:
+async def beside_a_flood(
+    world: World, *names: Identifier, every: float = 1.0
+) -> asyncio.Task[None]:
     """Begin a flood on users that live."""
     for name in names:
         world.node(name, AGENT, alive=True)
-    flooding = asyncio.create_task(flood(world, *names))
+    flooding = asyncio.create_task(flood(world, *names, every=every))
     await until(world, lambda: set(names) <= world.items().keys())
     return flooding
 
@@ -114,6 +116,25 @@ def test_a_flood_is_given_up_where_the_issuer_does_nothing() -> None:
         flooding.cancel()
 
     told(story)
+
+
+def test_a_flood_that_fails_is_told_and_tried_again_later() -> None:
+    """Nobody hears of a failure that each later one forgets."""
+
+    async def story(world: World) -> None:
+        vendor = world.issuers["aws"]
+        vendor.unsure.add(USER)
+        flooding = await beside_a_flood(world, USER, every=5.0)
+        await until(world, lambda: states(world)[USER] is EndingState.FAILED, 600)
+        await asyncio.sleep(60)
+        assert EndingState.FAILED is states(world)[USER]
+        assert "did not end" in world.signals[-1]["detail"]
+        vendor.unsure.clear()
+        await until(world, lambda: USER in vendor.marks, 600)
+        flooding.cancel()
+        await until(world, lambda: not world.signals[-1]["detail"], 60)
+
+    told(story, attempts=3)
 
 
 def test_an_approval_of_one_watermark_lets_no_later_one_act() -> None:

@@ -15,6 +15,7 @@ from streams.actuators.webhook.settings import WebhookActuator
 from streams.model.endings import Alive, EndStep, EndTarget
 from streams.model.times import SECOND
 from streams.outbound.answers import HttpAnswer
+from streams.ports.findings_log import BehindError
 from streams.services.actuated_issuer import NOT_ON, ActuatedIssuer
 from tests import virtual
 from tests.ending_world import FakeSettings
@@ -130,6 +131,23 @@ def test_the_rest_of_an_act_waits_and_is_left_where_its_cause_is_lifted() -> Non
     times = run(story).times
 
     assert most_in_a_second(times) <= 11
+
+
+def test_the_rest_of_an_act_waits_for_a_table_that_is_behind() -> None:
+    """Facts without end are no failure of the issuer."""
+
+    async def still() -> bool:
+        raise BehindError
+
+    async def story(issuer: ActuatedIssuer, realm: LargeKeycloak) -> None:
+        step = await issuer.plan(USER)
+        assert isinstance(step, EndStep)
+        await issuer.turn()
+        with pytest.raises(BehindError):
+            await issuer.act(step, still)
+        assert 1 == len(realm.acts())
+
+    run(story)
 
 
 def test_an_act_that_is_still_due_is_made_whole() -> None:

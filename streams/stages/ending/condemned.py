@@ -25,6 +25,7 @@ from agents_registry.life import Reason
 from agents_registry.lineage import NONE
 from agents_registry.verdict import finding_flaws
 from streams.model.endings import WantedEnd
+from streams.model.times import SECOND
 from streams.stages.ending.items import OPEN, EndingState
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 STEP: Final = 127  # a mask: nodes walked between two yields
 TRIES: Final = 2  # of a watermark, before a suspend goes first
+GIVEN_UP: Final = 300 * SECOND  # for which one that failed keeps later ones waiting
 _FOR_GOOD: Final = frozenset({Reason.REVOKED, Reason.NOT_BEFORE})
 _ENDING: Final = frozenset({Effect.REVOKE, Effect.SUSPEND, Effect.NOT_BEFORE})
 _STUCK: Final = frozenset({EndingState.FAILED, EndingState.NO_WAY})
@@ -165,7 +167,7 @@ def condemnation(  # noqa: PLR0913 - each by name
         return Condemnation(WantedEnd.ENDED, _ids(final), behind=behind)
     suspending = _ids(suspends) if ending.suspends else ()
     left = () if ending.suspends else _ids(suspends)
-    first, later = _in_order(known, marks)
+    first, later = _in_order(known, marks, now)
     ends = Condemnation(
         WantedEnd.ENDED,
         _ids(_undone(known, first) or first),
@@ -207,15 +209,23 @@ def _left(known: EndingItem | None, marks: list[RecordedCause]) -> list[Recorded
 
 
 def _in_order(
-    known: EndingItem | None, marks: list[RecordedCause]
+    known: EndingItem | None, marks: list[RecordedCause], now: int
 ) -> tuple[list[RecordedCause], list[RecordedCause]]:
-    """Watermarks to be carried out now, and later ones that wait until that is over."""
-    if known is None or known.state not in OPEN or known.not_before is None:
+    """Watermarks to be carried out now, and later ones that wait until that is over.
+
+    What failed is told for a while, before a later one has it tried again.
+    """
+    if known is None or known.not_before is None or not _goes_on(known, now):
         return marks, []
     first = [cause for cause in marks if cause.mark <= known.not_before]
     if max((cause.mark for cause in first), default=0) < known.not_before:
         return marks, []  # the one that is being carried out was withdrawn
     return first, [cause for cause in marks if cause.mark > known.not_before]
+
+
+def _goes_on(known: EndingItem, now: int) -> bool:
+    failed = known.state in _STUCK and now - known.changed < GIVEN_UP
+    return failed or known.state in OPEN
 
 
 def _undone(
