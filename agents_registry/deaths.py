@@ -76,9 +76,12 @@ class Dying(Protocol):
 
     Attributes:
         first: it lives before this time (ns).
+        lasting: from this time on (ns) it is dead, and of one death; NEVER where that
+            is not known.
     """
 
     first: int
+    lasting: int
 
     def __call__(self, at: int) -> Death | None:
         """Death as of a time (ns)."""
@@ -128,8 +131,9 @@ class Deaths:
         return known
 
     def _dying(self, node: int, above: _Above, claimed: int | None) -> Dying | None:
-        issued = self.issued(node, claimed)
-        mark = self._first(above.over, above.marked, issued)
+        issued, mark = self.issued(node, claimed), above.mark
+        if issued != self.issued(node):
+            mark = self._first(above.over, above.marked, issued)
         if mark is None and not above.ends:
             return None
         return _Below(self, node, issued, above, mark)
@@ -139,11 +143,12 @@ class Deaths:
         known, opened, todo = self._above, set[int](), [start]
         while todo:
             node = todo[-1]
-            parents = [parent for parent, _ in self._lineage.parents(node)]
-            open_ones = [parent for parent in parents if parent not in known]
             if node in known:
                 todo.pop()
-            elif not open_ones:
+                continue
+            parents = [parent for parent, _ in self._lineage.parents(node)]
+            open_ones = [parent for parent in parents if parent not in known]
+            if not open_ones:
                 known[node] = self._join(node, parents)
             elif node in opened:  # it requires itself
                 known[node] = None
@@ -278,7 +283,9 @@ class _Below:
         self._node = node
         self._issued = issued
         self._causes = _until_final({*above.ends, mark}) if mark else above.ends
-        self.first = self._causes[0][0]
+        self.first, _, first = self._causes[0]
+        final = first.effect is not Effect.SUSPEND
+        self.lasting = self.first + 1 - deaths.inclusive if final else NEVER
         self._owned = above.owned
         self._back: dict[int, int] = {}
         self._known: dict[bytes, Death] = {}
@@ -361,6 +368,7 @@ class _Walked:
         self._inclusive = inclusive
         self._turns = fate.turning_points()
         self.first = self._turns[0] if self._turns else NEVER
+        self.lasting = NEVER
         self._known: dict[tuple[int, int], Death | None] = {}
 
     def __call__(self, at: int) -> Death | None:

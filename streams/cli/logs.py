@@ -293,8 +293,7 @@ class ReadingBars:
         self._done: Counter[Path] = Counter()
 
     def __enter__(self) -> Self:
-        self._shown.start()
-        return self
+        return self  # shown with the first bar: a fork must have no other thread
 
     def __exit__(self, *_: object) -> None:
         self._shown.stop()
@@ -307,6 +306,7 @@ class ReadingBars:
                 self._shown.remove_task(self._tasks.pop(file))
             return
         if file not in self._tasks:
+            self._shown.start()
             self._tasks[file] = self._shown.add_task(escape(file.name), total=size)
         self._shown.update(self._tasks[file], completed=self._done[file])
 

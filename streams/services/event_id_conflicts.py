@@ -194,6 +194,10 @@ def mark(
     key = hash((last.source, last.event_id, kind))
     if len(event) == 1:
         return key, contents[0]
+    if list(map(type, event)) == [Lifecycle, Access] and (
+        event[0].event_id == last.event_id
+    ):
+        return key, hash((contents[1], contents[0]))  # as below, for most events
     told = {
         (type(one).__name__, one.effect or "", one.identifiers[:1]): content
         for one, content in zip(reversed(event), reversed(contents), strict=True)

@@ -9,7 +9,8 @@ time: a use between a suspend and its lift is found, one after the lift is not.
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
 from attrs import define, frozen
@@ -37,11 +38,15 @@ if TYPE_CHECKING:
     from array import array
     from collections.abc import Iterator, Mapping
 
+    from numpy.typing import NDArray
+
+    from agents_registry.deaths import Dying
     from agents_registry.facts import Fact
     from agents_registry.identifiers import NodeClass
     from agents_registry.presentation import Presented
     from streams.model.records import Outcome, Record
     from streams.services.hunt_excerpts import Excerpt
+    from streams.services.hunt_uses import UseBlock
 
 REALM: Final = "hunt"
 OPERATOR: Final = "operator"
@@ -49,6 +54,7 @@ OPERATOR: Final = "operator"
 
 _Found = tuple[int, str | None, int, Death]  # time, event id, outcome by its place
 _Key = tuple[int, bool, str]  # place of the names, denied, id of the cause
+_TIME: Final = itemgetter(0)
 
 
 class Use(NamedTuple):
@@ -241,7 +247,6 @@ class Hunt:
 
     def _dead_uses(self, *, inclusive: bool) -> dict[_Key, list[_Found]]:
         """Count the records and find the uses of what was dead, by finding."""
-        found: dict[_Key, list[_Found]] = defaultdict(list)
         duplicates, conflicts, repeated = self._uses.compare()
         self._repeated = repeated
         counts = self.counts
@@ -249,28 +254,14 @@ class Hunt:
         counts.access = counts.lifecycle = 0
         deaths = Deaths(self.registry, inclusive=inclusive)
         dying = [deaths.of(each) for each in self._presented] if self._causes else []
-        first = np.array([NEVER if one is None else one.first for one in dying])
-        names = self._names() if dying else []
+        found = _DeadUses(dying, self._names() if dying else [])
         for block, who in self._uses.kept(repeated):
             access, lifecycle = counted(who)
             counts.access += access
             counts.lifecycle += lifecycle
-            if not dying:
-                continue
-            rows = np.flatnonzero(who >= 0)
-            times = self._uses.column(block, "times")
-            rows = rows[times[rows] >= first[who[rows]]]
-            if not len(rows):
-                continue
-            event_ids = self._uses.event_ids(block)
-            outcomes = self._uses.column(block, "outcomes")
-            columns = (column[rows].tolist() for column in (who, times, outcomes))
-            for row, who_, time, outcome in zip(rows.tolist(), *columns, strict=True):
-                dead = dying[who_](time)
-                if dead is not None:
-                    key = names[who_], outcome == DENIED, dead.cause.fact_id
-                    found[key].append((time, event_ids[row], outcome, dead))
-        return found
+            if dying:
+                found.look_at(self._uses, block, who)
+        return found.uses
 
     def _names(self) -> list[int]:
         """Place of the first presentation with the same names, for each."""
@@ -302,13 +293,63 @@ class Hunt:
         )
 
 
+class _DeadUses:
+    """Uses of what was dead, by finding."""
+
+    def __init__(self, dying: list[Dying | None], names: list[int]) -> None:
+        self.uses: dict[_Key, list[_Found]] = defaultdict(list)
+        self._dying, self._names = dying, names
+        self._first, self._lasting = (
+            np.array([NEVER if one is None else getattr(one, name) for one in dying])
+            for name in ("first", "lasting")
+        )
+        # Once death lasts: by who, and whether the use was denied.
+        self._known: dict[tuple[int, bool], tuple[list[_Found], Death]] = {}
+
+    def look_at(self, log: UseLog, block: UseBlock, who: NDArray[Any]) -> None:
+        """Take the dead uses of a block; ``who`` as `UseLog.kept` gives it."""
+        rows = np.flatnonzero(who >= 0)
+        times = log.column(block, "times")
+        rows = rows[times[rows] >= self._first[who[rows]]]
+        if not len(rows):
+            return
+        event_ids, known = log.event_ids(block), self._known
+        outcomes = log.column(block, "outcomes")[rows]
+        columns = (rows, who[rows], times[rows], outcomes, outcomes == DENIED,
+                   times[rows] >= self._lasting[who[rows]])  # fmt: skip
+        listed = (column.tolist() for column in columns)
+        for row, who_, time, outcome, denied, lasts in zip(*listed, strict=True):
+            found = known.get((who_, denied)) if lasts else None
+            if found is None:
+                found = self._of(who_, time, denied)
+                if found is None:
+                    continue
+                if lasts:
+                    known[who_, denied] = found
+            found[0].append((time, event_ids[row], outcome, found[1]))
+
+    def _of(
+        self,
+        who: int,
+        time: int,
+        denied: bool,  # noqa: FBT001
+    ) -> tuple[list[_Found], Death] | None:
+        dying = self._dying[who]
+        dead = None if dying is None else dying(time)
+        if dead is None:
+            return None
+        return self.uses[self._names[who], denied, dead.cause.fact_id], dead
+
+
 def _reuse(
     identifiers: tuple[Identifier, ...],
     denied: bool,  # noqa: FBT001
     uses: list[_Found],
 ) -> Reuse:
     """Make the finding of all dead uses of one name by one cause."""
-    uses.sort(key=_order)
+    uses.sort(key=_TIME)
+    if len(set(map(_TIME, uses))) < len(uses):
+        uses.sort(key=_order)  # takes most of the time of a finding
     first, last = (Use(t, OUTCOMES[o], i) for t, i, o, _ in (uses[0], uses[-1]))
     return Reuse(
         kind=FindingKind.BLOCKED_ATTEMPT

@@ -4,8 +4,9 @@ The main process hands out parts of files and merges excerpts as they come; exce
 wait in pipes, so a process that is ahead waits too. What a source that pairs lines
 wrote is read by one process, in the order of its files.
 
-Processes are spawned. They share the seed of the hashes of strings, by which the main
-process recognises repeats, and the pepper of the run.
+Processes are forks where that is safe, else they are spawned. They share the seed of
+the hashes of strings, by which the main process recognises repeats, and the pepper of
+the run.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import multiprocessing
 import os
 import secrets
 import signal
+import sys
+import threading
 from collections import deque
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
     from array import array
     from collections.abc import Collection, Iterator, Sequence
     from multiprocessing.connection import Connection
+    from multiprocessing.context import ForkContext, SpawnContext
     from multiprocessing.process import BaseProcess
 
     from streams.services.hunt import Hunt
@@ -87,7 +91,7 @@ class PartRead(NamedTuple):
 
     Attributes:
         unread: what could not be read; lines count from the beginning of the part.
-        lines: line ends in it.
+        lines: line ends in it, where its file may be cut.
         left: parts of the same file that are to be read apart.
         in_order: nothing was read: the file must be read after those before it.
     """
@@ -166,9 +170,25 @@ def read_alone(
     return share.tally
 
 
-def work(pipe: Connection, choice: LogChoice) -> None:
-    """Read what the main process hands out, until it closes the pipe or says None."""
+def start_context() -> ForkContext | SpawnContext:
+    """How processes start: as forks on Linux, while there is no other thread."""
+    if sys.platform == "linux" and threading.active_count() == 1:
+        return multiprocessing.get_context("fork")
+    return multiprocessing.get_context("spawn")
+
+
+def work(pipe: Connection, choice: LogChoice, others: Sequence[Connection]) -> None:
+    """Read what the main process hands out, until it closes the pipe or says None.
+
+    Args:
+        pipe: to the main process.
+        choice: how the logs are read.
+        others: its ends of pipes, which a fork has too; while they are open here, no
+            process notices the end of the main one.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process ends the others
+    for other in others:
+        other.close()
     gc.disable()  # millions of small objects in no cycle: a third of the time
     pipe.send(hash(_PROBE))
     try:
@@ -269,14 +289,16 @@ class HuntProcesses:
         return self._tally
 
     def _start(self, jobs: int) -> None:
-        context = multiprocessing.get_context("spawn")
+        context = start_context()
         before = os.environ.get(_SEED)
         os.environ[_SEED] = str(secrets.randbelow(1 << 32))
         try:
             for _ in range(jobs):
                 ours, theirs = context.Pipe()
+                open_ones = [*(reader.pipe for reader in self._readers), ours]
+                others = open_ones if context.get_start_method() == "fork" else []
                 process = context.Process(
-                    target=work, args=(theirs, self._choice), daemon=True
+                    target=work, args=(theirs, self._choice, others), daemon=True
                 )
                 process.start()
                 theirs.close()

@@ -157,7 +157,7 @@ class LogReader:
         left: what of the last file is to be read apart, where files may be cut; known
             with the first record.
         in_order: the last file was not read: its source pairs lines, over all files.
-        lines: line ends in the last part.
+        lines: line ends in the last part, where files may be cut.
     """
 
     def __init__(
@@ -247,6 +247,7 @@ class LogReader:
                     self.in_order = True
                     return
                 self._enter(stream, places, data, base)
+                self.lines += data.count(b"\n") if cut else 0
                 first = cut and plain and not base and len(data) < size
                 if first:  # told before the block is read: others may begin
                     name = next(n for n, s in self._streams.items() if s is stream)
@@ -268,7 +269,6 @@ class LogReader:
         return self._streams[name]
 
     def _enter(self, stream: Stream, places: _Places, data: bytes, base: int) -> None:
-        self.lines += data.count(b"\n")
         places.enter(data, base)
         if stream.pairs:
             fed = self._fed.setdefault(id(stream), [])

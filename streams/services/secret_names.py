@@ -232,31 +232,26 @@ class SecretNames:
 
     def _look_through(self, record: Record) -> bool:
         event_id, *texts = _TEXTS_OF[type(record)](record)
+        said = _named(record)
+        said.update(texts)
         if event_id is not None and not _HEX_ID.fullmatch(event_id):
-            texts.append(event_id)
+            said.add(event_id)
         if not isinstance(record, DeadLetter):
-            texts += record.scope or ()
+            said.update(record.scope or ())
+        said -= self._clean
         if len(self._clean) >= _MOST_KNOWN:
             self._clean.clear()
-        return any(map(self._is_bad_name, _named(record))) or any(
-            map(self._is_bad_text, texts)
-        )
+        said.discard(None)
+        return any(map(self._is_bad, said))
 
     # Names come again, in records of all kinds; a text holds a secret by itself.
-    def _is_bad_name(self, name: Identifier) -> bool:
-        if name in self._clean:
-            return False
-        bad = self.is_secret(name)
-        if not bad and len(name.value) <= _SHORT:
-            self._clean.add(name)
-        return bad
-
-    def _is_bad_text(self, text: object) -> bool:
-        if not isinstance(text, str) or text in self._clean:
-            return False
-        bad = has_secret(text)
+    def _is_bad(self, said: tuple[str, str] | str) -> bool:
+        if isinstance(said, str):
+            bad, text = has_secret(said), said
+        else:
+            bad, text = self.is_secret(Identifier(*said)), said[1]
         if not bad and len(text) <= _SHORT:
-            self._clean.add(text)
+            self._clean.add(said)
         return bad
 
 
@@ -282,19 +277,17 @@ _MOST_KNOWN: Final = 8192
 _SHORT: Final = 256  # characters of a text that is remembered
 
 
-def _named(record: Record) -> Iterator[Identifier]:
-    yield from record.actor
+def _named(record: Record) -> set[Any]:
+    """Names in a record; an identifier is equal to the tuple of its kind and value."""
+    found: set[Any] = {*record.actor}
     if isinstance(record, DeadLetter):
-        return
-    yield from record.identifiers
-    for parent in record.parents:
-        yield parent.identifier
+        return found
+    found.update(record.identifiers, [each[:2] for each in record.parents])
     for tie in record.ties:
-        yield tie.child
-        yield tie.parent
+        found.update(tie[:2])
     if isinstance(record, Lifecycle):
-        yield from record.owners
-        yield from record.labels or ()
+        found.update(record.owners, record.labels or ())
+    return found
 
 
 def _ends(record: Lifecycle | Access) -> bool:

@@ -9,6 +9,7 @@ import signal
 from collections import Counter
 from pathlib import Path
 from random import Random
+from threading import Event
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,10 +17,12 @@ from typer.testing import CliRunner
 
 from streams.cli import logs
 from streams.cli.main import app
+from streams.services import hunt_processes
 from streams.services.hunt import Hunt
 from streams.services.hunt_processes import HuntProcesses, LogChoice, read_alone
 from streams.services.parse import files_of
 from tests.generators.cloudtrail import as_archive, as_lines, generate
+from tests.integration.cli_server import until
 
 if TYPE_CHECKING:
     from typer.testing import Result
@@ -44,8 +47,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_three_processes_find_what_one_finds(folder: Path) -> None:
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_three_processes_find_what_one_finds(
+    method: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Counts, causes, findings, and what could not be read, where it lies."""
+    context = multiprocessing.get_context(method)
+    monkeypatch.setattr(hunt_processes, "start_context", lambda: context)
     files = files_of([folder])
     choice = LogChoice.of(None, None, [folder])
     alone, together = Hunt(), Hunt()
@@ -100,6 +108,50 @@ def test_what_no_process_can_read_is_told_as_ever(tmp_path: Path) -> None:
     assert 2 == json.loads(result.stdout)["records"]["dead_letter"]
     for name in ("a", "b"):
         assert str(tmp_path / name) in result.stderr
+
+
+def hunt_until_killed(folder: Path, told: Path) -> None:
+    """Hunt in two processes; write their numbers once they read, and go no further."""
+
+    def stop(file: Path, more: int, size: int) -> None:
+        pids = [str(each.pid) for each in multiprocessing.active_children()]
+        told.with_suffix(".new").write_text(" ".join(pids))
+        told.with_suffix(".new").rename(told)
+        Event().wait()
+
+    choice = LogChoice.of(None, None, [folder])
+    HuntProcesses(choice, Hunt(), stop).run(files_of([folder]), 2)
+
+
+def test_no_process_outlives_a_main_one_that_is_killed(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Forks hold no end of a pipe open that would hide it."""
+    told = tmp_path_factory.mktemp("told") / "pids"
+    main = multiprocessing.get_context("fork").Process(
+        target=hunt_until_killed, args=(folder, told)
+    )
+    main.start()
+    until(told.exists)
+    main.kill()
+    main.join()
+
+    pids = [int(pid) for pid in told.read_text().split()]
+    assert 2 == len(pids)
+    try:
+        until(lambda: not any(map(runs, pids)))
+    finally:
+        for pid in filter(runs, pids):
+            os.kill(pid, signal.SIGKILL)
+
+
+def runs(pid: int) -> bool:
+    """Tell whether a process is there and has not ended."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"  # nobody may have asked how it ended
 
 
 @pytest.mark.long

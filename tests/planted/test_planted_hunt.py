@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from tests.campaigns import some
-from tests.planted.copies import PRODUCT, Change, caught, copied, plant, run_tests
+from tests.planted.copies import (
+    PRODUCT,
+    Change,
+    caught,
+    copied,
+    copied_with_shared,
+    plant,
+    run_tests,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +29,9 @@ COPIED: Final = (
     "tests/generators",
     "tests/unit",
 )
+TIERS: Final = (
+    "examples/openbao", "tests/property", "tests/integration", "tests/samples",
+)  # fmt: skip
 USES: Final = "streams/sources/aws/use_batches.py"
 EXCERPTS: Final = "streams/services/hunt_excerpts.py"
 LINES: Final = "streams/sources/reading/event_batches.py"
@@ -30,6 +41,9 @@ BUGS: Final = {
         USES, "if seen != identity:", "if seen is None:"
     ),
     "a digest is a use": Change(USES, "or DIGEST in event", "or False"),
+    "a call that changes something is a use": Change(
+        USES, "elif idle is None:", "elif False:"
+    ),
     "a call that failed was allowed": Change(
         USES, 'if event.get("errorCode"):', 'if event.get("errorcode"):'
     ),
@@ -47,7 +61,21 @@ BUGS: Final = {
         LINES, "or not all(map(WRAPPING.isdisjoint, bodies))", ""
     ),
 }  # fmt: skip
-CHANGES: Final = tuple(BUGS.values())
+BESIDE: Final = {  # by the test that catches it
+    "tests/property/test_deaths.py": Change(
+        "agents_registry/deaths.py",
+        "self.first + 1 - deaths.inclusive if final else NEVER",
+        "self.first + 1 - deaths.inclusive",
+    ),
+    "tests/property/test_hunt_processes.py": Change(
+        "streams/services/hunt_processes.py",
+        "self._waiting.extendleft(reversed(message))", "pass",
+    ),
+    "tests/integration/test_hunt_processes.py": Change(
+        "streams/services/hunt_processes.py", "other.close()", "pass"
+    ),
+}  # fmt: skip
+CHANGES: Final = (*BUGS.values(), *BESIDE.values())
 QUICK: Final = ("a caller is known by its key alone",)
 
 
@@ -58,3 +86,14 @@ def test_a_wrong_line_is_caught(repository: Path, tmp_path: Path, name: str) -> 
     plant(tmp_path, BUGS[name])
 
     assert caught(run_tests(tmp_path, TEST, "-m", "unit"))
+
+
+@pytest.mark.parametrize("test", some(BESIDE, ()))
+def test_a_wrong_line_beside_it_is_caught(
+    repository: Path, tmp_path: Path, test: str
+) -> None:
+    """In deaths of many uses, and in what processes read and leave behind."""
+    copied_with_shared(repository, tmp_path, *COPIED, *TIERS)
+    plant(tmp_path, BESIDE[test])
+
+    assert caught(run_tests(tmp_path, test, "-m", "not long"))

@@ -100,6 +100,9 @@ def test_deaths_are_those_of_a_walk(share: int) -> None:
                 right = fate.death(at=at, inclusive=inclusive)
                 found = None if dying is None else dying(at)
                 assert right == found, f"world {number}: {presented}, {at}"
+                if dying is not None and dying.lasting <= at:
+                    assert found is not None
+                    assert dying(dying.lasting) == found, f"world {number}"
 
 
 def test_a_lineage_that_is_too_large_is_walked() -> None:

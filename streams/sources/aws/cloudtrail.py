@@ -125,8 +125,9 @@ class CloudTrail:
         match records:
             case [Access() as use] if use.event_type != CONSOLE_LOGIN:
                 kind = self._types.get((event["eventSource"], event["eventName"]))
-                if kind is not None and kind.mapping is None:
-                    self._plain.learn(event, use, kind.idle)
+                if kind is not None:
+                    idle = kind.idle if kind.mapping is None else None
+                    self._plain.learn(event, use, idle)
 
     def _read(self, item: Event) -> list[Record]:
         offset, length, event = item

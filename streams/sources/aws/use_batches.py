@@ -4,7 +4,7 @@ Most events of a log are calls that change nothing, by callers and of types that
 before. Of these only the id, the time, the address and the user agent are read anew;
 whatever is not plain is left to the reader of single events. What is remembered is
 used only where it says the same: a userIdentity that is equal, a type that has no
-meaning here, a minute that was read.
+meaning here or a call that failed, a minute that was read.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class PlainUses:
         """Start with none; callers are read by ``callers``."""
         self._named = callers
         self._callers: dict[Any, tuple[dict[str, Any], BatchCaller]] = {}
-        # With the count of the events of their type.
-        self._calls: dict[Any, tuple[BatchCall, list[int]]] = {}
+        # With the count of the events of their type; None: they may change something.
+        self._calls: dict[Any, tuple[BatchCall, list[int] | None]] = {}
         self._failures: dict[tuple[BatchCall, Outcome, str | None], BatchCall] = {}
         self._minutes: dict[Any, int] = {}
 
@@ -82,7 +82,11 @@ class PlainUses:
                 continue
             if event.get("errorCode"):
                 call = self._failure(event, call, caller)
-            idle[0] += 1
+            elif idle is None:
+                alone(place)
+                continue
+            if idle is not None:
+                idle[0] += 1
             rows.append((caller, call, event_id, at, address, agent, place))
         return rows
 
@@ -110,13 +114,14 @@ class PlainUses:
             self._failures[call, outcome, reason] = known
         return known
 
-    def learn(self, event: dict[str, Any], use: Access, idle: list[int]) -> None:
+    def learn(self, event: dict[str, Any], use: Access, idle: list[int] | None) -> None:
         """Remember what was read of an event alone.
 
         Args:
-            event: one of a type that has no meaning here.
+            event: a call that changed nothing.
             use: all that it says.
-            idle: the count of the events of its type.
+            idle: the count of the events of its type; None where the type has a
+                meaning: then a call that failed changes nothing.
         """
         text = event["eventTime"]
         called = tuple(map(event.get, _CALLED))

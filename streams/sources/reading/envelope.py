@@ -69,6 +69,7 @@ _LIST: Final = re.compile(
     ))?\[""",
     re.VERBOSE,
 )
+_SAID: Final = re.compile(rb"\S")  # to strip a block copies it
 _BETWEEN: Final = b" \t\r\n,"
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff", b"{\0", b"[\0", b"\0{\0", b"\0[\0")
 _BOM: Final = b"\xef\xbb\xbf"
@@ -122,7 +123,7 @@ class EnvelopeReader:
         """Return events and dead letters in their order."""
         data = self.data
         start = len(_BOM) if data.startswith(_BOM) else 0
-        if not data[start:].strip():
+        if _SAID.search(data, start) is None:
             yield self._dead(0, len(data), EMPTY)
         elif data.startswith(_UTF16):
             yield self._dead(0, len(data), ENCODING)
