@@ -9,16 +9,19 @@ watermarks are (`agents_registry.watermarks`).
 
 from __future__ import annotations
 
+from itertools import chain
+from operator import mul
 from typing import TYPE_CHECKING, Protocol
 
 from agents_registry.cause_rows import CauseLimit
 from agents_registry.identifiers import owner_in
 from agents_registry.lineage import NONE, OWNED
 from agents_registry.ownership import Graph
+from agents_registry.steps import in_runs
 from agents_registry.watermarks import STEP, UNKNOWN_ISSUE, first_marks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from agents_registry.cause_rows import RecordedCause
     from agents_registry.identifiers import Identifier
@@ -53,8 +56,9 @@ class Selection:
         self._of_kind: dict[str, set[int]] = {}
         self._owned: list[int] | None = None
         self._meeting: dict[Identifier, set[int]] = {}
-        self._chosen: dict[CauseLimit, list[int]] = {}
-        self._first: dict[tuple[bool, frozenset[int]], CauseLimit] = {}
+        self._chosen: dict[CauseLimit, dict[int, None]] = {}
+        # By what equal nodes have in common: how many, their sum, that of squares.
+        self._alike: dict[tuple[bool, int, int, int], list[CauseLimit]] = {}
 
     def reduced(self, limit: CauseLimit) -> Steps[CauseLimit | None]:
         """Find one for all limits that mean the same of this graph; None: nothing."""
@@ -76,26 +80,53 @@ class Selection:
         chosen = yield from self._choose(less)
         if not chosen:
             return None
-        first = self._first.setdefault((of_owner, frozenset(chosen)), less)
-        self._chosen[first] = chosen
+        first = yield from self._first_alike(less, chosen)
+        if first is less:
+            self._chosen[less] = chosen
         return first
 
-    def of(self, limit: CauseLimit) -> list[int]:
+    def of(self, limit: CauseLimit) -> Collection[int]:
         """Nodes of a reduced limit, apart from that they require the target."""
-        return self._chosen[limit]
+        return self._chosen[limit].keys()
 
-    def _choose(self, limit: CauseLimit) -> Steps[list[int]]:
-        sets = [self._meeting[name] for name in limit.where]
-        if limit.kinds:
-            sets.append(set().union(*(self._of_kind[kind] for kind in limit.kinds)))
-        sets.sort(key=len)
-        found = list[int]()
-        for count, node in enumerate(sets[0]):
+    def _choose(self, limit: CauseLimit) -> Steps[dict[int, None]]:
+        """Find what meets all conditions and is of one of the kinds, if any."""
+        meeting = sorted((self._meeting[name] for name in limit.where), key=len)
+        of_kinds = [self._of_kind[kind] for kind in limit.kinds]
+        few, kinds = meeting[:1], of_kinds
+        if of_kinds and not (few and len(few[0]) <= sum(map(len, of_kinds))):
+            few, kinds = of_kinds, []
+        found: dict[int, None] = {}
+        for count, node in enumerate(chain(*few)):
             if not count & STEP:
                 yield
-            if all(node in some for some in sets[1:]):
-                found.append(node)
+            if all(node in each for each in meeting) and (
+                not kinds or any(node in each for each in kinds)
+            ):
+                found[node] = None
         return found
+
+    def _first_alike(
+        self, limit: CauseLimit, chosen: dict[int, None]
+    ) -> Steps[CauseLimit]:
+        """Limit that chose the same nodes before; where there is none, this one."""
+        total = squares = 0
+        for run in in_runs(chosen):
+            yield
+            total += sum(run)
+            squares += sum(map(mul, run, run))
+        key = limit.of_owner, len(chosen), total, squares
+        alike = self._alike.setdefault(key, [])
+        for other in alike:
+            before = self._chosen[other].keys()
+            for run in in_runs(chosen):
+                yield
+                if not before >= set(run):
+                    break
+            else:
+                return other
+        alike.append(limit)
+        return limit
 
     def _sort_by_kind(self) -> Steps[None]:
         for count, node in enumerate(self._graph.nodes):
@@ -137,9 +168,10 @@ class Selection:
             if not count & STEP:
                 yield
             if each not in found and not all(map(names.isdisjoint, owners.of(each))):
-                found.update((yield from lineage.others_in_steps(each)))
-        found.intersection_update(self._graph.nodes)
-        return found.union(self._graph.standing_for(found))
+                others = yield from lineage.others_in_steps(each)
+                found.update(filter(self._graph.nodes.__contains__, others))
+        found.update([*self._graph.standing_for(found)])
+        return found
 
     def _find_owned(self) -> Steps[list[int]]:
         found, flags = list[int](), self._lineage.flags
@@ -185,7 +217,12 @@ def first_limited(
     Returns:
         The place of the cause, by the node.
     """
+    # Where the owner is the condition, whatever is chosen is ended by the first mark.
+    value = 0 if limit.of_owner else UNKNOWN_ISSUE  # before every mark
+    issued: dict[int, int] = {}
+    for run in in_runs(chosen):
+        yield
+        issued.update(dict.fromkeys(run, value))
     if limit.of_owner:
-        return dict.fromkeys(chosen, 0)
-    issued = dict.fromkeys(chosen, UNKNOWN_ISSUE)  # before every mark
+        return issued
     return (yield from first_marks(graph, marks, issued, lambda *_: False))

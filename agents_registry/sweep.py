@@ -11,6 +11,7 @@ have their turn. No fact may be applied before the sweep is over.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agents_registry.endings import age
@@ -28,6 +29,7 @@ from agents_registry.lineage import (
     UNKNOWN_TIME,
 )
 from agents_registry.ownership import ALIVE, NEVER, proving
+from agents_registry.steps import in_runs
 from agents_registry.watermarks import UNKNOWN_ISSUE, first_marks
 
 if TYPE_CHECKING:
@@ -86,13 +88,18 @@ class Sweep:
         self._inherited: list[tuple[Reason, int, End | None]] = []
         self._personal: list[tuple[Reason, int, End | None]] = []
         self._limited: dict[CauseLimit, list[End]] = {}
+        self._owned = False  # whether one of the nodes has owners
 
     def include(self, nodes: Iterable[int]) -> Steps[None]:
         """Collect nodes, and all that their life may hang on."""
         known, below = self.nodes, self._below
         flags, owners = self._lineage.flags, self.registry.owners
-        todo = [node for node in dict.fromkeys(nodes) if node not in known]
-        known.update(dict.fromkeys(todo))
+        todo: list[int] = []
+        for run in in_runs(nodes):
+            yield
+            new = [node for node in dict.fromkeys(run) if node not in known]
+            known.update(dict.fromkeys(new))
+            todo += new
         for count, node in enumerate(todo):
             if not count & STEP:
                 yield
@@ -100,6 +107,7 @@ class Sweep:
             for up in above:
                 below.setdefault(up, []).append(node)
             if flags[node] & OWNED:
+                self._owned = True
                 above = [*above, *(one for some in owners.of(node) for one in some)]
             for up in above:
                 if up not in known:
@@ -143,9 +151,7 @@ class Sweep:
     def ends(self) -> Steps[dict[int, End]]:
         """Find what ends each node first, where a cause does."""
         ends: dict[int, End] = {}
-        caused = [
-            (age(end.cause), node, end) for _, node, end in self._inherited if end
-        ]
+        caused = [(age(e.cause), node, e) for _, node, e in self._inherited if e]
         caused.sort(key=lambda each: each[0])
         count = 0
         for _, start, end in caused:
@@ -168,11 +174,10 @@ class Sweep:
         found: dict[int, set[Reason]] = {}
         starts: dict[Reason, list[int]] = {}
         count = 0
-        for reason, node, _ in self._inherited:
-            count += 1
-            if not count & STEP:
-                yield
-            starts.setdefault(reason, []).append(node)
+        for run in in_runs(self._inherited):
+            yield
+            for reason, node, _ in run:
+                starts.setdefault(reason, []).append(node)
         for reason, nodes in starts.items():
             seen = set(nodes)
             todo = list(seen)
@@ -185,11 +190,10 @@ class Sweep:
                     if child not in seen:
                         seen.add(child)
                         todo.append(child)
-        for reason, node, _ in self._personal:
-            count += 1
-            if not count & STEP:
-                yield
-            found.setdefault(node, set()).add(reason)
+        for run in in_runs(self._personal):
+            yield
+            for reason, node, _ in run:
+                found.setdefault(node, set()).add(reason)
         return found
 
     def under(self, starts: Iterable[int]) -> Steps[set[int]]:
@@ -269,8 +273,9 @@ class Sweep:
                 known = self._lineage.issued[node] != UNKNOWN_TIME
                 issued[node] = self._earliest_issue(node) if known else UNKNOWN_ISSUE
         ended = yield from first_marks(self, marks, issued, self._spares)
-        for node, place in ended.items():
-            self._inherited.append((Reason.NOT_BEFORE, node, marks[place]))
+        for run in in_runs(ended.items()):
+            yield
+            self._inherited += [(Reason.NOT_BEFORE, n, marks[at]) for n, at in run]
 
     def _find_limited(self) -> Steps[None]:
         """Find what causes end that are limited."""
@@ -280,11 +285,11 @@ class Sweep:
             marks.sort(key=lambda mark: age(mark.cause))
             chosen = selection.of(limit)
             ended = yield from first_limited(self, chosen, limit, marks)
-            for count, (node, place) in enumerate(ended.items()):
-                if not count & STEP:
-                    yield
-                reason = _REASON[marks[place].cause.effect]
-                self._inherited.append((reason, node, marks[place]))
+            for run in in_runs(ended.items()):
+                yield
+                for node, place in run:
+                    reason = _REASON[marks[place].cause.effect]
+                    self._inherited.append((reason, node, marks[place]))
 
     def standing_for(self, nodes: set[int]) -> Iterable[int]:  # noqa: ARG002
         """Nothing: every node has a name here."""
@@ -315,8 +320,11 @@ class Sweep:
 
     def _find_expired(self, now: int) -> Steps[None]:
         expires, lineage = self._lineage.expires, self._lineage
-        dead = {node for node in self.nodes if expires[node] <= now}
-        todo = list(dead)
+        dead, todo = set[int](), list[int]()
+        for run in in_runs(self.nodes):
+            yield
+            todo += (expired := [node for node in run if expires[node] <= now])
+            dead.update(expired)
         count = 0
         for node in todo:
             self._personal.append((Reason.EXPIRED, node, None))
@@ -337,41 +345,35 @@ class Sweep:
         horizon, lineage = self.registry.horizon, self._lineage
         if horizon is None:
             return
-        flags = lineage.flags
+        flags, issued = lineage.flags, lineage.issued
         for count, node in enumerate(self.nodes):
             if not count & STEP:
                 yield
+            unknown = issued[node] == UNKNOWN_TIME
             if (
                 flags[node] & (CREDENTIAL | ROOT) == CREDENTIAL
-                and not self._younger(node, horizon)
+                and (unknown or self._earliest_issue(node) < horizon)
                 and any(not flags[up] & KNOWN for up, _ in lineage.told_parents(node))
             ):
                 self._inherited.append((Reason.BEYOND_HORIZON, node, None))
 
-    def _younger(self, node: int, horizon: int) -> bool:
-        """Whether a credential is known to be no older than the horizon."""
-        own = self._lineage.issued[node]
-        return own != UNKNOWN_TIME and horizon <= self._earliest_issue(node)
-
     def _find_orphans(self) -> Steps[None]:
         """Find the owner sets that no living owner meets, and what took the last."""
-        if not any(self._lineage.flags[node] & OWNED for node in self.nodes):
+        if not self._owned:
             return
         unmet = last = yield from self._unmet(caused=False)
         if unmet and self._now is not None:
             # Doubts and expiry end owners too, but are no causes to name.
             last = yield from self._unmet(caused=True)
         by_age: dict[Age, End] = {}
-        for count, (_, _, end) in enumerate((*self._inherited, *self._personal)):
-            if not count & STEP:
-                yield
-            if end is not None:
-                by_age[age(end.cause)] = end
-        for count, node in enumerate(unmet):
-            if not count & STEP:
-                yield
-            end = by_age.get(last.get(node, NEVER))
-            self._inherited.append((Reason.NO_LIVING_OWNER, node, end))
+        for run in in_runs(chain(self._inherited, self._personal)):
+            yield
+            by_age.update((age(end.cause), end) for _, _, end in run if end)
+        for nodes in in_runs(unmet):
+            yield
+            for node in nodes:
+                end = by_age.get(last.get(node, NEVER))
+                self._inherited.append((Reason.NO_LIVING_OWNER, node, end))
 
     def _unmet(self, *, caused: bool) -> Steps[dict[int, Age]]:
         """Find the owned nodes without a living owner, and the end of the last one."""

@@ -8,11 +8,13 @@ only where something is left to be ended. The cost is near linear in the lineage
 
 from __future__ import annotations
 
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush, merge
 from typing import TYPE_CHECKING, Final
 
+from agents_registry.steps import in_runs
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from agents_registry.cause_rows import RecordedCause
     from agents_registry.ownership import Graph
@@ -35,7 +37,10 @@ def oldest_below(graph: Graph, issued: Mapping[int, int]) -> Steps[dict[int, int
     """
     oldest: dict[int, int] = {}
     count = 0
-    for credential in sorted(issued, key=issued.__getitem__):
+    for credential in (yield from _by_issue(issued)):
+        count += 1
+        if not count & STEP:
+            yield
         todo = [] if credential in oldest else [credential]
         for node in todo:
             count += 1
@@ -45,6 +50,16 @@ def oldest_below(graph: Graph, issued: Mapping[int, int]) -> Steps[dict[int, int
                 oldest[node] = issued[credential]
                 todo += graph.parents(node)
     return oldest
+
+
+def _by_issue(issued: Mapping[int, int]) -> Steps[Iterable[int]]:
+    """Credentials in the order of their issue, of which few are sorted at once."""
+    runs: list[list[int]] = []
+    for run in in_runs(issued):
+        yield
+        run.sort(key=issued.__getitem__)
+        runs.append(run)
+    return runs[0] if len(runs) == 1 else merge(*runs, key=issued.__getitem__)
 
 
 def first_marks(
@@ -112,10 +127,13 @@ class _Walk:
                 oldest[node] = ENDED
                 taken.append([])
                 continue
-            taken.append(self._take(node, mark))
+            taken.append((yield from self._take(node, mark)))
             heap = self._below[node]
             left = min(left, own, heap[0][0] if heap else ENDED)
             for child in taken[-1]:
+                self._count += 1
+                if not self._count & STEP:
+                    yield
                 if child not in seen:
                     seen.add(child)
                     todo.append(child)
@@ -125,19 +143,19 @@ class _Walk:
                 yield
             if node not in self.ended:
                 # Of a ring no name comes last: what is left of all is right for each.
-                oldest[node] = max(left, self._put_back(node, children))
+                below = yield from self._put_back(node, children)
+                oldest[node] = max(left, below)
 
-    def _take(self, node: int, mark: int) -> list[int]:
+    def _take(self, node: int, mark: int) -> Steps[list[int]]:
         """Take the children below which something may be left that is old enough."""
         heap = self._below.get(node)
         if heap is None:
-            known = self._oldest
-            children = self._graph.children(node)
-            heap = [(known[child], child) for child in children if child in known]
-            heapify(heap)
-            self._below[node] = heap
+            heap = self._below[node] = yield from self._heap(node)
         taken = []
         while heap and heap[0][0] <= mark:
+            self._count += 1
+            if not self._count & STEP:
+                yield
             _, child = heappop(heap)
             left = self._oldest[child]
             if left <= mark:
@@ -146,10 +164,24 @@ class _Walk:
                 heappush(heap, (left, child))
         return taken
 
-    def _put_back(self, node: int, children: list[int]) -> int:
+    def _heap(self, node: int) -> Steps[list[tuple[int, int]]]:
+        """Make the heap of a node's children; a million at once takes 250 ms."""
+        heap: list[tuple[int, int]] = []
+        for child in self._graph.children(node):
+            self._count += 1
+            if not self._count & STEP:
+                yield
+            if (oldest := self._oldest.get(child)) is not None:
+                heappush(heap, (oldest, child))
+        return heap
+
+    def _put_back(self, node: int, children: list[int]) -> Steps[int]:
         """Put children back; give the oldest that is left below."""
         heap = self._below[node]
         for child in children:
+            self._count += 1
+            if not self._count & STEP:
+                yield
             if (left := self._oldest[child]) < ENDED:
                 heappush(heap, (left, child))
         own = self._issued.get(node, ENDED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from agents_registry.registry import Registry
+from enforcement.parting import let_go
 from streams.pipeline.realm import Realm
 from streams.stages.registry.cascade import Cascade
 
@@ -97,5 +98,9 @@ class FactsPartition:
         """
         for name, of_realm in facts.items():
             registry = yield from Registry.building(of_realm, self._vocabulary)
-            self.realms[name].cascade.replace(registry)
-            self.realms[name].known.rebuilt(self.position)
+            realm = self.realms[name]
+            before = realm.cascade.registry
+            realm.cascade.replace(registry)
+            realm.known.rebuilt(self.position)
+            let_go(before)
+            del before

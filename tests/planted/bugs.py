@@ -385,15 +385,17 @@ BUGS = (
     bug(
         "one of several conditions is enough",
         "limited.py",
-        "if all(node in some for some in sets[1:]):",
-        "if any(node in some for some in sets):",
+        "if all(node in each for each in meeting) and (",
+        "if any(node in each for each in (*meeting, *few)) and (",
         topics=("selectors",),
     ),
     bug(
         "limits that choose other nodes are taken for one",
         "limited.py",
-        "self._first.setdefault((of_owner, frozenset(chosen)), less)",
-        "self._first.setdefault((of_owner, frozenset()), less)",
+        "key = limit.of_owner, len(chosen), total, squares",
+        "key = limit.of_owner, 0, 0, 0",
+        "if not before >= set(run):",
+        "if False:",
         topics=("selectors",),
     ),
     bug(

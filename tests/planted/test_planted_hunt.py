@@ -48,14 +48,18 @@ BUGS: Final = {
         USES, 'if event.get("errorCode"):', 'if event.get("errorcode"):'
     ),
     "a caller with a secret is told as it is": Change(
-        EXCERPTS, "self._caller(use) if conceal(who) is who else None",
-        "self._caller(use)",
+        EXCERPTS, "self._caller(who) if conceal(who) is who else None",
+        "self._caller(who)",
     ),
     "a call with a secret is told as it is": Change(
         EXCERPTS, "made if conceal(what) is what else None", "made"
     ),
     "an id that is a secret is told as it is": Change(
-        EXCERPTS, "or made is None or not hexed", "or made is None"
+        EXCERPTS, 'or not _HEX.fullmatch("".join(ids))', ""
+    ),
+    "who used a credential first is told of all of its uses": Change(
+        EXCERPTS, "each.denied if outcomes[place] == DENIED else each.allowed",
+        "max(each.denied, each.allowed)",
     ),
     "what carries events is one": Change(
         LINES, "or not all(map(WRAPPING.isdisjoint, bodies))", ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -386,7 +387,9 @@ def test_progress_is_shown_by_file_and_on_a_terminal_alone(
     for terminal in (False, True):
         if terminal:
             monkeypatch.setenv("FORCE_COLOR", "1")
+        before = threading.active_count()
         with logs.ReadingBars() as bars:
+            assert before == threading.active_count()  # the forks come before it
             for name, more in (("first", 6), ("second", 10), ("first", 3)):
                 bars(tmp_path / name, more, 10)
         shown = capsys.readouterr()

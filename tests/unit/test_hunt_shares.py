@@ -134,3 +134,17 @@ def test_others_may_begin_before_the_first_block_is_read(
     assert list(excerpts)
     assert () == tuple(share.done(FilePart(file)).left)
     assert file.stat().st_size > left[-1].start > left[0].start > 0
+
+
+@pytest.mark.parametrize(
+    ("platform", "threads", "method"),
+    [("linux", 1, "fork"), ("linux", 2, "spawn"), ("darwin", 1, "spawn")],
+)
+def test_processes_are_forks_where_a_fork_is_whole(
+    platform: str, threads: int, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fork lacks the threads of its parent, and macOS does not like it."""
+    monkeypatch.setattr("sys.platform", platform)
+    monkeypatch.setattr("threading.active_count", lambda: threads)
+
+    assert method == hunt_processes.start_context().get_start_method()

@@ -187,6 +187,29 @@ def test_no_excerpt_of_a_batch_holds_a_secret(place: str, tmp_path: Path) -> Non
     assert (len(events), len(events)) == (counts.access, counts.duplicate)
 
 
+def test_a_refused_use_hides_no_lineage_of_the_next_one(tmp_path: Path) -> None:
+    """Both are of one new credential, in one batch."""
+    use = next(
+        event for event in generate(Random(3), 60, quiet=True).events
+        if event["eventName"] == "GetObject"
+    )  # fmt: skip
+    ann = {"type": "IAMUser", "arn": "arn:aws:iam::1:user/ann", "accessKeyId": "AKIA1"}
+    events = [
+        use,
+        use | {"eventID": "a", "userIdentity": ann, "errorCode": "ExpiredToken"},
+        use | {"eventID": "b", "userIdentity": ann},
+        use | {"eventID": "c", "userIdentity": ann},
+    ]
+    file = tmp_path / "log"
+    file.write_bytes(b"\n".join(map(orjson.dumps, events)))
+    share = LogShare(LogChoice("cloudtrail", None, [file], PEPPER))
+    excerpts = list(share.read(FilePart(file)))
+
+    said = [record for excerpt in excerpts for record in excerpt.said]
+    (stated,) = [each for each in said if each.identifiers[0].value == "AKIA1"]
+    assert "arn:aws:iam::1:user/ann" == stated.parents[0].value
+
+
 def test_a_batch_is_read_where_lines_are_plain() -> None:
     """One wrong line costs its own batch alone, and no event."""
     line = orjson.dumps({"eventSource": "s3.amazonaws.com", "eventName": "x"})
