@@ -8,15 +8,16 @@ time: a use between a suspend and its lift is found, one after the lift is not.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Callable
+from functools import partial
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import numpy as np
 from attrs import define, frozen
 
 from agents_registry.death import Death
-from agents_registry.deaths import NEVER, Deaths
+from agents_registry.deaths import Deaths
 from agents_registry.facts import Cause, Effect, Reach, fact_id
 from agents_registry.identifiers import Identifier
 from agents_registry.lineage import CREDENTIAL
@@ -24,8 +25,8 @@ from agents_registry.registry import Registry
 from streams.model.findings import FindingKind
 from streams.model.records import Access, Lifecycle
 from streams.model.times import ABSURD
+from streams.services.hunt_dead_uses import DeadUses
 from streams.services.hunt_excerpts import (
-    DENIED,
     MOST_RECORDS,
     OUTCOMES,
     ExcerptWriter,
@@ -38,22 +39,18 @@ if TYPE_CHECKING:
     from array import array
     from collections.abc import Iterator, Mapping
 
-    from numpy.typing import NDArray
-
-    from agents_registry.deaths import Dying
     from agents_registry.facts import Fact
     from agents_registry.identifiers import NodeClass
     from agents_registry.presentation import Presented
     from streams.model.records import Outcome, Record
+    from streams.services.hunt_dead_uses import FindingKey, FoundUse
     from streams.services.hunt_excerpts import Excerpt
-    from streams.services.hunt_uses import UseBlock
 
 REALM: Final = "hunt"
 OPERATOR: Final = "operator"
 
 
-_Found = tuple[int, str | None, int, Death]  # time, event id, outcome by its place
-_Key = tuple[int, bool, str]  # place of the names, denied, id of the cause
+Spread = Callable[[Callable[[int, int], list["Reuse"]]], list["Reuse"]]
 _TIME: Final = itemgetter(0)
 
 
@@ -122,12 +119,22 @@ class Report:
     findings: tuple[Reuse, ...]
 
 
+def judge_alone(judge: Callable[[int, int], list[Reuse]]) -> list[Reuse]:
+    """Have the whole judged here."""
+    return judge(0, 1)
+
+
 class Hunt:
-    """Collect excerpts of logs, then report; their order has no say."""
+    """Collect excerpts of logs, then report; their order has no say.
+
+    Attributes:
+        spread: has all shares of the uses judged; several processes may do it.
+    """
 
     def __init__(self, vocabulary: Mapping[str, NodeClass] | None = None) -> None:
         self.registry = Registry(vocabulary) if vocabulary else Registry()
         self.counts = HuntCounts()
+        self.spread: Spread = judge_alone
         self._causes: dict[str, NamedCause] = {}
         self._presented: dict[Presented, int] = {}
         self._uses = UseLog()
@@ -189,9 +196,10 @@ class Hunt:
         """
         self._own.close_event()
         self.merge(self._own.take(), self._own_places)
-        found = self._dead_uses(inclusive=inclusive)
+        self._count()
+        deaths = Deaths(self.registry, inclusive=inclusive)
         findings = sorted(
-            self._reuses(found),
+            self.spread(partial(self._judge, deaths)) if self._causes else [],
             key=lambda reuse: (
                 reuse.first.time, reuse.identifiers, reuse.kind.value,
                 reuse.death.cause.fact_id,
@@ -245,23 +253,30 @@ class Hunt:
         if identifiers < known.identifiers:
             self._causes[identity] = named
 
-    def _dead_uses(self, *, inclusive: bool) -> dict[_Key, list[_Found]]:
-        """Count the records and find the uses of what was dead, by finding."""
-        duplicates, conflicts, repeated = self._uses.compare()
-        self._repeated = repeated
+    def _count(self) -> None:
+        """Count the records, and find what came more than once."""
+        duplicates, conflicts, self._repeated = self._uses.compare()
         counts = self.counts
         counts.duplicate, counts.dead_letter = duplicates, self._letters + conflicts
         counts.access = counts.lifecycle = 0
-        deaths = Deaths(self.registry, inclusive=inclusive)
-        dying = [deaths.of(each) for each in self._presented] if self._causes else []
-        found = _DeadUses(dying, self._names() if dying else [])
-        for block, who in self._uses.kept(repeated):
+        for _, who in self._uses.kept(self._repeated):
             access, lifecycle = counted(who)
             counts.access += access
             counts.lifecycle += lifecycle
-            if dying:
-                found.look_at(self._uses, block, who)
-        return found.uses
+
+    def _judge(self, deaths: Deaths, share: int, shares: int) -> list[Reuse]:
+        """Find the dead uses of a share of what is presented."""
+        names = self._names()
+        found = DeadUses(
+            [
+                deaths.of(each) if place % shares == share else None
+                for place, each in zip(names, self._presented, strict=True)
+            ],
+            names,
+        )
+        for block, who in self._uses.kept(self._repeated):
+            found.look_at(self._uses, block, who)
+        return list(self._reuses(found.uses))
 
     def _names(self) -> list[int]:
         """Place of the first presentation with the same names, for each."""
@@ -271,7 +286,7 @@ class Hunt:
             for place, each in enumerate(self._presented)
         ]
 
-    def _reuses(self, found: dict[_Key, list[_Found]]) -> Iterator[Reuse]:
+    def _reuses(self, found: dict[FindingKey, list[FoundUse]]) -> Iterator[Reuse]:
         """Make the findings of dead uses."""
         presented = list(self._presented)
         for (names, denied, cause), uses in found.items():
@@ -293,58 +308,10 @@ class Hunt:
         )
 
 
-class _DeadUses:
-    """Uses of what was dead, by finding."""
-
-    def __init__(self, dying: list[Dying | None], names: list[int]) -> None:
-        self.uses: dict[_Key, list[_Found]] = defaultdict(list)
-        self._dying, self._names = dying, names
-        self._first, self._lasting = (
-            np.array([NEVER if one is None else getattr(one, name) for one in dying])
-            for name in ("first", "lasting")
-        )
-        # Once death lasts: by who, and whether the use was denied.
-        self._known: dict[tuple[int, bool], tuple[list[_Found], Death]] = {}
-
-    def look_at(self, log: UseLog, block: UseBlock, who: NDArray[Any]) -> None:
-        """Take the dead uses of a block; ``who`` as `UseLog.kept` gives it."""
-        rows = np.flatnonzero(who >= 0)
-        times = log.column(block, "times")
-        rows = rows[times[rows] >= self._first[who[rows]]]
-        if not len(rows):
-            return
-        event_ids, known = log.event_ids(block), self._known
-        outcomes = log.column(block, "outcomes")[rows]
-        columns = (rows, who[rows], times[rows], outcomes, outcomes == DENIED,
-                   times[rows] >= self._lasting[who[rows]])  # fmt: skip
-        listed = (column.tolist() for column in columns)
-        for row, who_, time, outcome, denied, lasts in zip(*listed, strict=True):
-            found = known.get((who_, denied)) if lasts else None
-            if found is None:
-                found = self._of(who_, time, denied)
-                if found is None:
-                    continue
-                if lasts:
-                    known[who_, denied] = found
-            found[0].append((time, event_ids[row], outcome, found[1]))
-
-    def _of(
-        self,
-        who: int,
-        time: int,
-        denied: bool,  # noqa: FBT001
-    ) -> tuple[list[_Found], Death] | None:
-        dying = self._dying[who]
-        dead = None if dying is None else dying(time)
-        if dead is None:
-            return None
-        return self.uses[self._names[who], denied, dead.cause.fact_id], dead
-
-
 def _reuse(
     identifiers: tuple[Identifier, ...],
     denied: bool,  # noqa: FBT001
-    uses: list[_Found],
+    uses: list[FoundUse],
 ) -> Reuse:
     """Make the finding of all dead uses of one name by one cause."""
     uses.sort(key=_TIME)
@@ -365,7 +332,7 @@ def _reuse(
     )
 
 
-def _order(use: _Found) -> tuple[int, str, int, tuple[Identifier, ...]]:
+def _order(use: FoundUse) -> tuple[int, str, int, tuple[Identifier, ...]]:
     """Order of dead uses: of one time and id, whatever tells them apart."""
     time, event_id, outcome, death = use
     return time, event_id or "", outcome, death.path

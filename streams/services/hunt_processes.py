@@ -16,9 +16,8 @@ import multiprocessing
 import os
 import secrets
 import signal
-import sys
-import threading
 from collections import deque
+from functools import partial
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -33,6 +32,7 @@ from streams.services.hunt_excerpts import (
     ExcerptWriter,
     places,
 )
+from streams.services.hunt_forks import judge_in_forks, may_fork
 from streams.services.log_blocks import FilePart
 from streams.services.parse import (
     LogReader,
@@ -171,8 +171,8 @@ def read_alone(
 
 
 def start_context() -> ForkContext | SpawnContext:
-    """How processes start: as forks on Linux, while there is no other thread."""
-    if sys.platform == "linux" and threading.active_count() == 1:
+    """How processes start: as forks where these are whole."""
+    if may_fork():
         return multiprocessing.get_context("fork")
     return multiprocessing.get_context("spawn")
 
@@ -286,6 +286,7 @@ class HuntProcesses:
         self._read.sort(key=lambda read: (order[read.part.file], read.part.start))
         waited = PartRead(FilePart(Path()), self._tally.unread)
         self._tally.unread = joined([*self._read, waited])
+        self._hunt.spread = partial(judge_in_forks, shares=jobs)
         return self._tally
 
     def _start(self, jobs: int) -> None:

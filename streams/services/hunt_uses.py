@@ -9,6 +9,7 @@ bytes for each content that was read more than once.
 from __future__ import annotations
 
 import marshal
+import os
 import weakref
 from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -69,7 +70,8 @@ class UseLog:
 
     def __init__(self) -> None:
         """Start empty."""
-        self._file: Any = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - until the end
+        self._most = IN_MEMORY
+        self._file: Any = SpooledTemporaryFile(self._most)  # noqa: SIM115 - until the end
         self._blocks: list[UseBlock] = []
         self._end = 0
         weakref.finalize(self, self._file.close)
@@ -165,6 +167,9 @@ class UseLog:
         return np.frombuffer(found, np.int64).reshape(-1, 2)
 
     def _read(self, start: int, size: int) -> bytes:
+        if self._end > self._most:  # forks share the position of a file
+            self._file.flush()
+            return os.pread(self._file.fileno(), size, start)
         self._file.seek(start)
         found: bytes = self._file.read(size)
         return found

@@ -17,14 +17,17 @@ from typer.testing import CliRunner
 
 from streams.cli import logs
 from streams.cli.main import app
-from streams.services import hunt_processes
+from streams.services import hunt_forks, hunt_processes
 from streams.services.hunt import Hunt
+from streams.services.hunt_forks import judge_in_forks
 from streams.services.hunt_processes import HuntProcesses, LogChoice, read_alone
 from streams.services.parse import files_of
 from tests.generators.cloudtrail import as_archive, as_lines, generate
 from tests.integration.cli_server import until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from typer.testing import Result
 
 pytestmark = pytest.mark.integration
@@ -114,9 +117,7 @@ def hunt_until_killed(folder: Path, told: Path) -> None:
     """Hunt in two processes; write their numbers once they read, and go no further."""
 
     def stop(file: Path, more: int, size: int) -> None:
-        pids = [str(each.pid) for each in multiprocessing.active_children()]
-        told.with_suffix(".new").write_text(" ".join(pids))
-        told.with_suffix(".new").rename(told)
+        write_children(told)
         Event().wait()
 
     choice = LogChoice.of(None, None, [folder])
@@ -128,9 +129,48 @@ def test_no_process_outlives_a_main_one_that_is_killed(
 ) -> None:
     """Forks hold no end of a pipe open that would hide it."""
     told = tmp_path_factory.mktemp("told") / "pids"
-    main = multiprocessing.get_context("fork").Process(
-        target=hunt_until_killed, args=(folder, told)
-    )
+    end_with_main(told, lambda: hunt_until_killed(folder, told))
+
+
+def test_no_fork_that_judges_outlives_a_main_one_that_is_killed(tmp_path: Path) -> None:
+    """Though it has more to say than a pipe holds."""
+    end_with_main(tmp_path / "pids", lambda: judge_until_killed(tmp_path / "pids"))
+
+
+def judge_until_killed(told: Path) -> None:
+    """Judge in two forks; write their numbers, and go no further."""
+
+    def judge(share: int, _: int) -> list[bytes]:
+        if not share:
+            write_children(told)
+            Event().wait()
+        return [bytes(1 << 22)]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hunt_forks, "may_fork", lambda: True)
+        judge_in_forks(judge, shares=3)
+
+
+@pytest.mark.parametrize("forks", [True, False])
+def test_what_a_fork_lost_is_judged_here(
+    forks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where memory is short; and where no fork is whole, all of it."""
+    monkeypatch.setattr(hunt_forks, "may_fork", lambda: forks)
+    here = os.getpid()
+
+    def judge(share: int, shares: int) -> list[int]:
+        if share == 1 and os.getpid() != here:
+            os._exit(1)
+        return [*range(10)][share::shares]
+
+    assert [*range(10)] == sorted(judge_in_forks(judge, shares=3))
+    assert not multiprocessing.active_children()
+
+
+def end_with_main(told: Path, work: Callable[[], None]) -> None:
+    """Kill a process in its work; the two that it made have to end."""
+    main = multiprocessing.get_context("fork").Process(target=work)
     main.start()
     until(told.exists)
     main.kill()
@@ -143,6 +183,13 @@ def test_no_process_outlives_a_main_one_that_is_killed(
     finally:
         for pid in filter(runs, pids):
             os.kill(pid, signal.SIGKILL)
+
+
+def write_children(told: Path) -> None:
+    """Write the numbers of this process's own."""
+    pids = [str(each.pid) for each in multiprocessing.active_children()]
+    told.with_suffix(".new").write_text(" ".join(pids))
+    told.with_suffix(".new").rename(told)
 
 
 def runs(pid: int) -> bool:
