@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 REALM: Final = "hunt"
 OPERATOR: Final = "operator"
+NEIGHBOURS: Final = 64  # presentations
 
 
 Spread = Callable[[Callable[[int, int], list["Reuse"]]], list["Reuse"]]
@@ -197,9 +198,9 @@ class Hunt:
         self._own.close_event()
         self.merge(self._own.take(), self._own_places)
         self._count()
-        deaths = Deaths(self.registry, inclusive=inclusive)
+        judge = self._judging(inclusive=inclusive)
         findings = sorted(
-            self.spread(partial(self._judge, deaths)) if self._causes else [],
+            self.spread(judge) if self._causes else [],
             key=lambda reuse: (
                 reuse.first.time, reuse.identifiers, reuse.kind.value,
                 reuse.death.cause.fact_id,
@@ -264,19 +265,34 @@ class Hunt:
             counts.access += access
             counts.lifecycle += lifecycle
 
-    def _judge(self, deaths: Deaths, share: int, shares: int) -> list[Reuse]:
-        """Find the dead uses of a share of what is presented."""
-        names = self._names()
-        found = DeadUses(
-            [
-                deaths.of(each) if place % shares == share else None
-                for place, each in zip(names, self._presented, strict=True)
-            ],
-            names,
-        )
+    def _judging(self, *, inclusive: bool) -> Callable[[int, int], list[Reuse]]:
+        """Judge of a share of what is presented.
+
+        A fork copies the memory that it touches. So what is made of all is made before,
+        and a share has neighbours.
+        """
+        deaths = Deaths(self.registry, inclusive=inclusive)
+        return partial(self._judge, deaths, self._names(), list(self._presented))
+
+    def _judge(
+        self,
+        deaths: Deaths,
+        names: list[int],
+        presented: list[Presented],
+        share: int,
+        shares: int,
+    ) -> list[Reuse]:
+        """Make the findings of a share of what is presented."""
+        dying = [
+            deaths.of(presented[place])
+            if name // NEIGHBOURS % shares == share
+            else None
+            for place, name in enumerate(names)
+        ]
+        found = DeadUses(dying, names)
         for block, who in self._uses.kept(self._repeated):
             found.look_at(self._uses, block, who)
-        return list(self._reuses(found.uses))
+        return list(self._reuses(found.uses, presented))
 
     def _names(self) -> list[int]:
         """Place of the first presentation with the same names, for each."""
@@ -286,9 +302,10 @@ class Hunt:
             for place, each in enumerate(self._presented)
         ]
 
-    def _reuses(self, found: dict[FindingKey, list[FoundUse]]) -> Iterator[Reuse]:
+    def _reuses(
+        self, found: dict[FindingKey, list[FoundUse]], presented: list[Presented]
+    ) -> Iterator[Reuse]:
         """Make the findings of dead uses."""
-        presented = list(self._presented)
         for (names, denied, cause), uses in found.items():
             named = self._causes.get(cause)
             own = None if named is None else named.event_id

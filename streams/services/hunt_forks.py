@@ -6,13 +6,14 @@ import multiprocessing
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.connection import Connection
     from multiprocessing.context import ForkProcess
 
+MOST_SHARES: Final = 4
 Found = TypeVar("Found")
 
 
@@ -28,10 +29,9 @@ def judge_in_forks(
 
     Args:
         judge: takes the number of a share and how many there are.
-        shares: how many.
+        shares: how many; of more than MOST_SHARES each would mostly look for its own.
     """
-    if not may_fork():
-        return judge(0, 1)
+    shares = min(shares, MOST_SHARES) if may_fork() else 1
     context = multiprocessing.get_context("fork")
     forks: list[tuple[ForkProcess, Connection]] = []
     try:
