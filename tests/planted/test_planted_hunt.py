@@ -65,21 +65,37 @@ BUGS: Final = {
         LINES, "or not all(map(WRAPPING.isdisjoint, bodies))", ""
     ),
 }  # fmt: skip
-BESIDE: Final = {  # by the test that catches it
-    "tests/property/test_deaths.py": Change(
+DEATHS_TEST: Final = "tests/property/test_deaths.py"
+ALIKE_TEST: Final = "tests/property/test_hunt_processes.py"
+PROCESSES_TEST: Final = "tests/integration/test_hunt_processes.py"
+PROCESSES: Final = "streams/services/hunt_processes.py"
+FORKS: Final = "streams/services/hunt_forks.py"
+BESIDE: Final = {  # with the test that catches it
+    "a suspend lasts": (DEATHS_TEST, Change(
         "agents_registry/deaths.py",
         "self.first + 1 - deaths.inclusive if final else NEVER",
         "self.first + 1 - deaths.inclusive",
-    ),
-    "tests/property/test_hunt_processes.py": Change(
-        "streams/services/hunt_processes.py",
-        "self._waiting.extendleft(reversed(message))", "pass",
-    ),
-    "tests/integration/test_hunt_processes.py": Change(
-        "streams/services/hunt_processes.py", "other.close()", "pass"
-    ),
+    )),
+    "the rest of a file is read by nobody": (ALIKE_TEST, Change(
+        PROCESSES, "self._waiting.extendleft(reversed(message))", "pass"
+    )),
+    "a share is judged by nobody": (ALIKE_TEST, Change(
+        FORKS, "for share in range(1, shares):", "for share in range(2, shares):"
+    )),
+    "forks read by one position of a file": ("tests/unit/test_hunt_uses.py", Change(
+        "streams/services/hunt_uses.py", "if self._end > self._most:", "if False:"
+    )),
+    "a fork that reads holds the pipes of others": (PROCESSES_TEST, Change(
+        PROCESSES, "other.close()", "pass"
+    )),
+    "a fork that judges holds the pipes of others": (PROCESSES_TEST, Change(
+        FORKS, "other.close()", "pass"
+    )),
+    "what a fork lost is judged by nobody": (PROCESSES_TEST, Change(
+        FORKS, "found += judge(share, shares)", "pass"
+    )),
 }  # fmt: skip
-CHANGES: Final = (*BUGS.values(), *BESIDE.values())
+CHANGES: Final = (*BUGS.values(), *(change for _, change in BESIDE.values()))
 QUICK: Final = ("a caller is known by its key alone",)
 
 
@@ -92,12 +108,13 @@ def test_a_wrong_line_is_caught(repository: Path, tmp_path: Path, name: str) -> 
     assert caught(run_tests(tmp_path, TEST, "-m", "unit"))
 
 
-@pytest.mark.parametrize("test", some(BESIDE, ()))
+@pytest.mark.parametrize("name", some(BESIDE, ()))
 def test_a_wrong_line_beside_it_is_caught(
-    repository: Path, tmp_path: Path, test: str
+    repository: Path, tmp_path: Path, name: str
 ) -> None:
-    """In deaths of many uses, and in what processes read and leave behind."""
+    """In deaths of many uses, and in what processes read, judge and leave behind."""
     copied_with_shared(repository, tmp_path, *COPIED, *TIERS)
-    plant(tmp_path, BESIDE[test])
+    test, change = BESIDE[name]
+    plant(tmp_path, change)
 
     assert caught(run_tests(tmp_path, test, "-m", "not long"))

@@ -11,7 +11,7 @@ import pytest
 
 import streams.services.log_blocks
 from streams.cli.logs import as_json
-from streams.services import hunt
+from streams.services import hunt, hunt_uses
 from streams.services.hunt import Hunt
 from streams.services.hunt_processes import HuntProcesses, LogChoice, read_alone
 from tests.campaigns import some
@@ -52,6 +52,7 @@ def test_many_processes_report_what_one_does(
     block = random.choice((9_000, 1 << 25))
     monkeypatch.setattr(streams.services.log_blocks, "BLOCK", block)
     monkeypatch.setattr(hunt, "NEIGHBOURS", random.choice((1, 64)))
+    monkeypatch.setattr(hunt_uses, "IN_MEMORY", random.choice((9_000, 1 << 25)))
     files = logs_of(random, tmp_path)
     choice = LogChoice.of(None, None, files)
     alone, together = Hunt(), Hunt()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import gc
+import os
 import tracemalloc
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import pytest
 
 from agents_registry.facts import Relation
@@ -107,3 +109,17 @@ def test_memory_does_not_grow_with_the_uses(monkeypatch: pytest.MonkeyPatch) -> 
     (kept, peak), (more_kept, more_peak) = taken
     assert OF_AN_EVENT > (more_kept - kept) / 5_000
     assert OF_AN_EVENT > (more_peak - peak) / 5_000
+
+
+def test_forks_that_read_do_not_move_each_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They share the position in the file."""
+    monkeypatch.setattr(hunt, "MOST_RECORDS", 500)
+    monkeypatch.setattr(hunt_uses, "IN_MEMORY", 1 << 14)
+    log = hunted(uses(2_500))._uses
+    descriptor = log._file.fileno()
+    before = os.lseek(descriptor, 0, os.SEEK_CUR)
+    assert [500] * 5 == [len(who) for _, who in log.kept(np.empty(0, np.int64))]
+
+    assert before == os.lseek(descriptor, 0, os.SEEK_CUR)
