@@ -8,8 +8,9 @@ work itself knows neither a clock nor an event loop.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
+from heapq import merge
 from itertools import islice
-from typing import Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 Result = TypeVar("Result")
 Row = TypeVar("Row")
@@ -17,7 +18,7 @@ Steps: TypeAlias = Generator[None, None, Result]
 # Called often, amid what must not be cut by others: it may let other threads go on.
 Rest: TypeAlias = Callable[[], object]
 
-RUN: Final = 4096  # rows of a list that is sorted, hashed or copied at once
+RUN: Final = 1024  # rows of a list that is sorted, hashed or copied at once
 ROWS: Final = 63  # a mask: rows between two calls of a rest
 BYTES: Final = 1 << 18  # the same of what C copies at once
 
@@ -45,10 +46,20 @@ def rested(rows: Iterable[Row], rest: Rest) -> Iterator[Row]:
 
 
 def in_runs(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """Yield rows in lists that C works through in half a millisecond."""
+    """Yield rows in lists that are worked through in a millisecond."""
     left = iter(rows)
     while run := list(islice(left, RUN)):
         yield run
+
+
+def in_order(rows: Iterable[Row], key: Callable[[Row], Any]) -> Steps[Iterable[Row]]:
+    """Rows in the order of a key, of which few are sorted at once."""
+    runs: list[list[Row]] = []
+    for run in in_runs(rows):
+        yield
+        run.sort(key=key)
+        runs.append(run)
+    return runs[0] if len(runs) == 1 else merge(*runs, key=key)
 
 
 def pieces(column: bytes | bytearray, rest: Rest) -> Iterator[memoryview]:

@@ -12,6 +12,7 @@ have their turn. No fact may be applied before the sweep is over.
 from __future__ import annotations
 
 from itertools import chain
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agents_registry.endings import age
@@ -29,7 +30,7 @@ from agents_registry.lineage import (
     UNKNOWN_TIME,
 )
 from agents_registry.ownership import ALIVE, NEVER, proving
-from agents_registry.steps import in_runs
+from agents_registry.steps import in_order, in_runs
 from agents_registry.watermarks import UNKNOWN_ISSUE, first_marks
 
 if TYPE_CHECKING:
@@ -151,22 +152,23 @@ class Sweep:
     def ends(self) -> Steps[dict[int, End]]:
         """Find what ends each node first, where a cause does."""
         ends: dict[int, End] = {}
-        caused = [(age(e.cause), node, e) for _, node, e in self._inherited if e]
-        caused.sort(key=lambda each: each[0])
+        aged = ((age(e.cause) if e else NEVER, n, e) for _, n, e in self._inherited)
         count = 0
-        for _, start, end in caused:
-            todo = [] if start in ends else [start]
+        for _, start, end in (yield from in_order(aged, itemgetter(0))):
+            todo = [start]
             for node in todo:
                 count += 1
                 if not count & STEP:
                     yield
-                if node not in ends:
+                if end and node not in ends:
                     ends[node] = end
                     todo += self.children(node)
-        for _, node, other in self._personal:
-            first = ends.get(node)
-            if other and (not first or age(other.cause) < age(first.cause)):
-                ends[node] = other
+        for run in in_runs(self._personal):
+            yield
+            for _, node, other in run:
+                first = ends.get(node)
+                if other and (not first or age(other.cause) < age(first.cause)):
+                    ends[node] = other
         return ends
 
     def reasons(self) -> Steps[dict[int, set[Reason]]]:
@@ -179,8 +181,7 @@ class Sweep:
             for reason, node, _ in run:
                 starts.setdefault(reason, []).append(node)
         for reason, nodes in starts.items():
-            seen = set(nodes)
-            todo = list(seen)
+            todo = list(seen := set(nodes))
             for node in todo:
                 count += 1
                 if not count & STEP:
@@ -198,8 +199,7 @@ class Sweep:
 
     def under(self, starts: Iterable[int]) -> Steps[set[int]]:
         """Find what hangs on nodes by lineage or ownership."""
-        seen = set(starts)
-        todo = list(seen)
+        todo = list(seen := set(starts))
         owned = self.registry.owned
         for count, node in enumerate(todo):
             if not count & STEP:
@@ -345,11 +345,11 @@ class Sweep:
         horizon, lineage = self.registry.horizon, self._lineage
         if horizon is None:
             return
-        flags, issued = lineage.flags, lineage.issued
+        flags = lineage.flags
         for count, node in enumerate(self.nodes):
             if not count & STEP:
                 yield
-            unknown = issued[node] == UNKNOWN_TIME
+            unknown = lineage.issued[node] == UNKNOWN_TIME
             if (
                 flags[node] & (CREDENTIAL | ROOT) == CREDENTIAL
                 and (unknown or self._earliest_issue(node) < horizon)

@@ -8,13 +8,13 @@ only where something is left to be ended. The cost is near linear in the lineage
 
 from __future__ import annotations
 
-from heapq import heappop, heappush, merge
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Final
 
-from agents_registry.steps import in_runs
+from agents_registry.steps import in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from agents_registry.cause_rows import RecordedCause
     from agents_registry.ownership import Graph
@@ -37,7 +37,7 @@ def oldest_below(graph: Graph, issued: Mapping[int, int]) -> Steps[dict[int, int
     """
     oldest: dict[int, int] = {}
     count = 0
-    for credential in (yield from _by_issue(issued)):
+    for credential in (yield from in_order(issued, issued.__getitem__)):
         count += 1
         if not count & STEP:
             yield
@@ -50,16 +50,6 @@ def oldest_below(graph: Graph, issued: Mapping[int, int]) -> Steps[dict[int, int
                 oldest[node] = issued[credential]
                 todo += graph.parents(node)
     return oldest
-
-
-def _by_issue(issued: Mapping[int, int]) -> Steps[Iterable[int]]:
-    """Credentials in the order of their issue, of which few are sorted at once."""
-    runs: list[list[int]] = []
-    for run in in_runs(issued):
-        yield
-        run.sort(key=issued.__getitem__)
-        runs.append(run)
-    return runs[0] if len(runs) == 1 else merge(*runs, key=issued.__getitem__)
 
 
 def first_marks(
