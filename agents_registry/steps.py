@@ -59,7 +59,14 @@ def in_order(rows: Iterable[Row], key: Callable[[Row], Any]) -> Steps[Iterable[R
         yield
         run.sort(key=key)
         runs.append(run)
-    return runs[0] if len(runs) == 1 else merge(*runs, key=key)
+    return runs[0] if len(runs) == 1 else merge(*map(_drained, runs), key=key)
+
+
+def _drained(rows: list[Row]) -> Iterator[Row]:
+    # To free what very many rows hold at once takes long, too.
+    rows.reverse()
+    while rows:
+        yield rows.pop()
 
 
 def pieces(column: bytes | bytearray, rest: Rest) -> Iterator[memoryview]:
