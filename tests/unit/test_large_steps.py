@@ -22,6 +22,8 @@ from tests.property.test_watermarks import mark
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from agents_registry.steps import Steps
+
 pytestmark = pytest.mark.unit
 
 MANY: Final = 5_000
@@ -56,12 +58,14 @@ class Fan:
 @pytest.mark.parametrize("at", [1, MANY // 2, MANY])
 def test_a_watermark_above_very_many_takes_many_steps(at: int) -> None:
     """Whether it ends few, half of them, or all."""
-    graph, issued = Fan(), {node: node for node in range(1, MANY)}
-    found, taken = cost(
-        first_marks(graph, [(mark(1, 0, at), 0)], issued, lambda node, _: node == 1)
-    )
+    issued = {node: node for node in range(1, MANY)}
 
-    assert dict.fromkeys(range(2, min(at + 1, MANY)), 0) == found
+    def work() -> Steps[dict[int, int]]:
+        marks = [(mark(1, 0, at), 0)]
+        return first_marks(Fan(), marks, issued, lambda node, _: node == 1)
+
+    found, taken = cost(work())
+    assert dict.fromkeys(range(2, min(at + 1, MANY)), 0) == found == finish(work())
     assert taken.longest < STEP_COST < taken.total
 
 
