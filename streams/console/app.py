@@ -225,7 +225,10 @@ class Console:
                 return self._ended(asked)
             if isinstance(done, ActResult):
                 return respond.to(_after(session, person, done))
-            status, body = self.frame.page(kind, asked, session, done, person)
+            # What is renewed, and where a theme leads back to, is the page of the form.
+            path = asked.target.partition("?")[0].removesuffix(f"/{asked.act}")
+            around = evolve(asked, target=path)
+            status, body = self.frame.page(kind, around, session, done, person)
             return respond.html(body, status)
 
     def _request(

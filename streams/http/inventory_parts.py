@@ -105,7 +105,8 @@ async def _behind(rows: InventoryRows, after: str, limit: int) -> dict[str, Any]
             if row is not None:
                 found.append(row)
             yield
-            if len(found) == limit or time() > until:
+            # A part that got nowhere would look like the end of the list.
+            if len(found) == limit or (place > start and time() > until):
                 more = True
                 return
 

@@ -90,6 +90,10 @@ class InventoryRows:
         """
         nodes, rows = self._nodes(), self._rows_of()
         may = self._may()
+        # The first verdict would make room for what is known of all names at once.
+        room = self._registry.clearance
+        for _ in room.growing(room.values):
+            yield start, None
         for place in range(start, len(nodes)):
             node = nodes[place]
             if may(node) and self._fits(node):

@@ -115,6 +115,7 @@ async def test_buttons_go_with_the_role(monkeypatch: pytest.MonkeyPatch) -> None
         assert refused.status == 403
         assert "Your credential may not end anything." in refused.text
         assert "not allowed" in refused.text
+        assert 'name="back" value="/console/contain"' in refused.text
         assert "Show what that would end" not in (await browser.get("/contain")).text
 
         monkeypatch.setattr(roles, "FRESH", 0)
