@@ -19,7 +19,7 @@ EMBEDDED: Final = (
 )  # fmt: skip
 KAFKA: Final = (
     "kafka_propagation", "kafka_takeover", "kafka_throughput", "kafka_recovery", "join",
-    "notify_churn", "kafka_heartbeats",
+    "notify_churn", "kafka_heartbeats", "relay_fanout",
 )  # fmt: skip
 NAMES: Final = EMBEDDED + KAFKA
 # Take minutes of all cores, so only who names one gets it.

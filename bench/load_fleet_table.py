@@ -110,12 +110,13 @@ def _named(found: Everywhere) -> Row:
 
 
 def _killed(found: Everywhere) -> Row:
-    times = [each for slot in found.slots for each in slot.ended]
+    times = [(each, slot.name) for slot in found.slots for each in slot.ended]
+    most, slowest = max(times, default=(0.0, "none"))
     away = found.away
     load = f"{found.tally.over - found.tally.began:.0f} s of load"
     return Row(
         what=f"killed and started again, of {len(found.slots)} processes",
-        value=f"{len(times)}, {max(times, default=0.0):.1f} s at most",
+        value=f"{len(times)}, {most:.1f} s at most ({slowest})",
         peer=f"{load}; not back: {', '.join(away)}" if away else load,
         target="each",
         met=not away and len(times) == len(found.slots),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from contextlib import suppress
 from importlib import import_module
+from itertools import cycle
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,6 +35,8 @@ SALT: Final = 16  # bytes
 PLACE: Final = 4  # bytes of the hash
 MOST_BYTES: Final = 1024  # of a name
 MOST_KNOWN: Final = 512  # texts
+ONE_OF: Final = 8  # texts that are found is kept
+NO_VALUE: Final = 0  # less than any that is clear
 _ENDED: Final = b"\xff"
 # A third of what hashlib's takes, which asks OpenSSL for it each time.
 sha256: Final = _own_sha256() or hashlib.sha256
@@ -81,35 +84,49 @@ class NameFinder:
             return ABSENT
         return self._look(value.encode("utf-8", "surrogatepass") + ending)
 
-    def by_text(self, known: dict[str, int]) -> Callable[[str], int]:
-        """Return what finds the number of a ``kind:value``, and keeps it in a dict.
+    def value_of(
+        self, known: dict[str, int], values: Sequence[int]
+    ) -> Callable[[str], int]:
+        """Return what finds the value of a ``kind:value``, or NO_VALUE.
 
         A function of its own with all it needs at hand, and `_look` written out: a
-        check calls nothing else of ours. Its answer ABSENT may also mean "read it".
+        check calls nothing else of ours. Most of it is waiting for memory, so what does
+        not depend on what is waited for comes next: a value is read beside the place of
+        its name, and counts if the name is the one. NO_VALUE may also mean "read it".
+
+        Args:
+            known: takes the numbers of some texts, one of so many that are found: what
+                is asked for often is there soon, and what is asked for once seldom
+                pushes it out.
+            values: by number.
         """
         ends, salt, buckets, mask = self._endings, self._salt, self._buckets, self._mask
         names, begin, starts, after = self._names, self._begin, self._starts, self._next
+        keeps = cycle([True] + [False] * (ONE_OF - 1)).__next__
 
         def find(text: str) -> int:
             kind, _, value = text.partition(":")
             try:
                 name = value.encode() + ends[kind]
             except (KeyError, UnicodeEncodeError):
-                return ABSENT
+                return NO_VALUE
             size = len(name)
             if size > MAX_VALUE_BYTES:
-                return ABSENT
+                return NO_VALUE
             (place,) = _place_in(sha256(salt + name).digest())
             found: int = buckets[place & mask]
+            is_kept = keeps()
             while found:
-                start = begin + starts[found - 1]
+                number = found - 1
+                said, start = values[number], begin + starts[number]
                 if names[start : start + size] == name:
-                    if len(known) >= MOST_KNOWN:
-                        known.clear()
-                    known[text] = found - 1
-                    return found - 1
-                found = after[found - 1]
-            return ABSENT
+                    if is_kept:
+                        if len(known) >= MOST_KNOWN:
+                            known.clear()
+                        known[text] = number
+                    return said
+                found = after[number]
+            return NO_VALUE
 
         return find
 

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Final
 from attrs import frozen
 
 from agents_registry.clearance import CURRENT, FINE, MARKED, NAMED
-from agents_registry.lineage import NONE
 from agents_registry.presentation import Presented
 from agents_registry.verdict import DEFAULT_POLICY, LIVES, Judgement, Policy
 from enforcement.clocks import boottime
@@ -136,24 +135,19 @@ class SharedGuard(Conclusion):
             deadline = words[DEADLINE]  # before anything else is read
             if type(presented) is str and scope is None:
                 node = table.known.get(presented)
-                if node is None:
-                    node = table.find(presented)
-                if node != NONE:
-                    value = table.values[node]
-                    now = self._clock()
-                    wall = now + words[CLOCK]
-                    # The generation last: what it begins with undoes `SINCE` after it.
-                    if (
-                        value > wall | FINE
-                        and wall >= words[SINCE]
-                        and value & _CLEAR == words[GENERATION] | NAMED
-                        and now < deadline <= now + table.lease
-                    ):
-                        granted = (
-                            self._granted if route is None else self._routes[route][1]
-                        )
-                        self.counters.allowed += 1
-                        return granted
+                value = table.find(presented) if node is None else table.values[node]
+                now = self._clock()
+                wall = now + words[CLOCK]
+                # The generation last: what it begins with undoes `SINCE` after it.
+                if (
+                    value > wall | FINE
+                    and wall >= words[SINCE]
+                    and value & _CLEAR == words[GENERATION] | NAMED
+                    and now < deadline <= now + table.lease
+                ):
+                    granted = self._granted if route is None else self._routes[route][1]
+                    self.counters.allowed += 1
+                    return granted
             elif (
                 type(presented) is Presented
                 and presented.is_bounded()

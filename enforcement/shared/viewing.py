@@ -288,7 +288,7 @@ class MappedTable(Registry):
         known: numbers by text, of names that were found.
         log: genesis and partition.
         lease: how far ahead its deadline is at most (ns).
-        find: number of a text, kept in `known`; see `NameFinder.by_text`.
+        find: value of a text; see `NameFinder.value_of`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -313,7 +313,7 @@ class MappedTable(Registry):
         self.selecting = {}  # its causes stand in the row of the owner
         finder = NameFinder(self.file, [])
         self.lineage = _Lineage(self.file, rows, finder)
-        self.find = finder.by_text(self.known)
+        self.find = finder.value_of(self.known, self.values)
         said = self.file.description
         self.log = (str(said["genesis"]), int(said["partition"]))
         self.lease = int(said["lease"])
@@ -362,7 +362,7 @@ class MappedTable(Registry):
         if kinds != self._kinds:
             finder = NameFinder(self.file, self._rows.text(kinds))
             self.lineage.names = finder  # type: ignore[assignment]
-            self.find = finder.by_text(self.known)
+            self.find = finder.value_of(self.known, self.values)
             self._kinds = kinds
         return changes - changes % 2
 

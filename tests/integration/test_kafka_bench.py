@@ -14,6 +14,7 @@ from bench import (
     kafka_takeover,
     kafka_throughput,
     notify_churn,
+    relay_fanout,
 )
 from bench.__main__ import KAFKA
 
@@ -31,7 +32,9 @@ pytestmark = [
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("bench", [kafka_propagation, kafka_takeover, notify_churn])
+@pytest.mark.parametrize(
+    "bench", [kafka_propagation, kafka_takeover, notify_churn, relay_fanout]
+)
 def test_those_with_a_broker_of_their_own_give_rows(bench: ModuleType) -> None:
     """At a tiny size they end, and have something to tell."""
     rows = bench.rows("tiny")
@@ -44,7 +47,7 @@ def test_none_is_left_out() -> None:
     """Whatever runs on Kafka is run by one of these tests."""
     run = {
         join, kafka_propagation, kafka_recovery, kafka_takeover, kafka_throughput,
-        notify_churn, kafka_heartbeats,
+        notify_churn, kafka_heartbeats, relay_fanout,
     }  # fmt: skip
 
     assert {bench.__name__ for bench in run} == {f"bench.{name}" for name in KAFKA}

@@ -33,6 +33,7 @@ VIEWING = "enforcement/shared/viewing.py"
 JUDGING = "enforcement/shared/judging.py"
 GUARD = "enforcement/shared/guard.py"
 AGENT = "enforcement/shared/agent.py"
+FINDING = "enforcement/shared/finding.py"
 PUBLISHING = "enforcement/shared/publishing.py"
 LAYOUT = "enforcement/shared/layout.py"
 
@@ -126,6 +127,14 @@ NARROW = {
     ),
     "the lease of another clock counts, where the table is walked": Change(
         GUARD, "if deadline > self._clock() + table.lease:", "if False:"
+    ),
+    "the value of another name of the bucket counts": Change(
+        FINDING,
+        "if names[start : start + size] == name:\n                    if is_kept:",
+        "if True:\n                    if is_kept:",
+    ),
+    "the number of another name is kept": Change(
+        FINDING, "known[text] = number", "known[text] = number ^ 1"
     ),
     "any file beside the table is a leftover": Change(
         LAYOUT, "if ours.fullmatch(file.name):", "if True:"

@@ -306,6 +306,7 @@ def walked(
         patch.object(writing, "MOST_AGAIN", (0, 1, 3, 8)[seed % 4]),
         patch.object(writing, "CHUNK", random.choice((1, 3))),
         patch.object(finding, "MOST_KNOWN", random.choice((1, 8192))),
+        patch.object(finding, "ONE_OF", random.choice((1, 2, 8))),
     ):
         waiting = arrival(world.facts, random)
         sharing = sharing_of(world, random, folder)

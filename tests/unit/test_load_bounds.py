@@ -111,6 +111,7 @@ def test_the_table_names_who_is_away_and_what_was_given_up() -> None:
     table = list(lines(found, "50/s"))
 
     (killed,) = (row for row in table if row.what.startswith("killed"))
+    assert killed.value == "1, 2.0 s at most (relay-0)"
     assert "not back: relay-1" in killed.peer
     (given_up,) = (row for row in table if row.what.startswith("parts"))
     assert given_up.value == "1, 3"

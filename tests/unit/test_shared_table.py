@@ -27,8 +27,8 @@ from agents_registry.life import Reason
 from agents_registry.presentation import Presented
 from agents_registry.registry import Registry
 from agents_registry.verdict import DEFAULT_POLICY, judge
+from enforcement.shared import finding, host, viewing, writing
 from enforcement.shared import guard as guards
-from enforcement.shared import host, viewing, writing
 from enforcement.shared.agent import LookAhead
 from enforcement.shared.guard import SharedGuard
 from enforcement.shared.judging import judged_by
@@ -164,6 +164,23 @@ def test_a_withdraw_frees_what_an_owner_has_in_a_shared_table(shared: Host) -> N
     )
 
     assert shared.guard().check(TOKEN).allowed
+
+
+def test_names_of_one_bucket_are_told_apart(shared: Host) -> None:
+    """A dead one beside a living one, asked for the first time and again."""
+    names = [Identifier("session.id", f"n{number}") for number in range(600)]
+    shared.merge(*[said(Node, 1, node=name) for name in names])
+    dead = set(names[::2])
+    shared.merge(*[suspended(name, 2) for name in dead])
+    shared.look_ahead()
+    guard = shared.guard()
+
+    for times in (1, finding.ONE_OF):
+        for _ in range(times):
+            allowed = [name for name in names if guard.check(str(name)).allowed]
+            assert allowed == names[1::2]
+        names = names[:100]
+    assert guard.check("session.id:n600").reason is Reason.UNKNOWN_CREDENTIAL
 
 
 def test_a_lift_on_what_no_owner_has_stops_no_writer(shared: Host) -> None:
