@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from attrs import define, evolve, field
+from attrs import define, field
 
 from agents_registry.identifiers import NodeClass
 from enforcement.turns import in_turns, undisturbed
@@ -24,19 +23,16 @@ from streams.model.endings import Ending, WantedEnd
 from streams.model.times import DAY, SECOND
 from streams.ports.fact_log import NotWrittenError
 from streams.ports.findings_log import BehindError
-from streams.services.ending_admission import may_act_for
+from streams.services.ending_admission import EndingAdmission
 from streams.services.ending_faults import IssuerFaults
-from streams.services.ending_work import PLANNED, IssuerWork
-from streams.stages.ending.condemned import condemnation, reachable, standing_causes
+from streams.services.ending_work import IssuerWork
+from streams.stages.ending.condemned import reachable, standing_causes
 from streams.stages.ending.items import OPEN, EndingItem, EndingState
 from streams.stages.ending.progress import (
     NO_SUSPEND,
     condemned_anew,
-    confirmed,
-    held,
     no_more_condemned,
     no_way,
-    retried,
 )
 from streams.stages.ending.queue import EndingQueue
 
@@ -47,8 +43,8 @@ if TYPE_CHECKING:
     from agents_registry.cause_rows import RecordedCause
     from agents_registry.identifiers import Identifier
     from streams.services.actuated_issuer import ActuatedIssuer
+    from streams.services.ending_admission import Change
     from streams.services.ending_ports import (
-        Confirmation,
         CurrentFacts,
         EndingRecords,
     )
@@ -66,15 +62,9 @@ KEPT: Final = 7 * DAY  # that an item without news is kept
 # probe would find again.
 LASTING: Final = OPEN | {EndingState.WAITING, EndingState.CONFIRMED}
 NONE_THERE: Final = "no way to end a {} there"
-WAITS: Final = {
-    "plan": PLANNED,
-    "approve": "waits for an approval",
-    "automatic": "waits for an approval: its cause reaches more than the limit",
-}
 _BY_KIND: Final = Ending("")  # of kinds that no actuator ends
 
 STEP: Final = 255  # a mask: items looked at between two turns of others
-Change = tuple[EndingItem | None, EndingItem]  # as it was seen, and as it is to be
 
 log = structlog.get_logger()
 
@@ -100,10 +90,17 @@ class EndingRounds:
     _behind: set[Key] = field(factory=set, init=False)  # looked at in this look
     _before: set[str] | None = field(default=None, init=False)  # of earlier processes
     _faults: IssuerFaults = field(init=False)
+    _admission: EndingAdmission = field(init=False)
 
     @_faults.default
     def _no_faults(self) -> IssuerFaults:
         return IssuerFaults(self.issuers, self.queue, self._records, self._clock)
+
+    @_admission.default
+    def _by_mode(self) -> EndingAdmission:
+        return EndingAdmission(
+            self.issuers, self.queue, self._table, self._records, self._clock
+        )
 
     async def run(self) -> None:
         """Look and work until cancelled."""
@@ -119,8 +116,9 @@ class EndingRounds:
 
     def works(self) -> list[IssuerWork]:
         """Work of each issuer."""
+        by = self._admission, self._clock
         return [
-            IssuerWork(issuer, self.queue, self._table, self._records, self._clock)
+            IssuerWork(issuer, self.queue, self._table, self._records, *by)
             for issuer in self.issuers.values()
         ]
 
@@ -135,19 +133,8 @@ class EndingRounds:
             else:
                 for item in items:
                     if item.actuator in self.issuers:
-                        self.queue.put(self._admitted_still(item))
+                        self.queue.put(self._admission.admitted_still(item))
                 return
-
-    def _admitted_still(self, item: EndingItem) -> EndingItem:
-        """Item as the mode of today lets it be."""
-        issuer = self.issuers[item.actuator]
-        if item.state not in OPEN or issuer.settings.mode == "automatic":
-            return item
-        if item.wanted is WantedEnd.RESTORED and issuer.settings.mode == "approve":
-            return item
-        if may_act_for(issuer, self.queue, self._records, item.causes):
-            return item
-        return held(item, "", self._clock())
 
     async def _look_for_ever(self) -> None:
         while True:
@@ -189,7 +176,8 @@ class EndingRounds:
         for cause in causes:
             changes = [each async for each in self._planned(cause)]
             await self._keep(changes, cause.digest.hex())
-        await self._keep([each async for each in self._admitted(standing)])
+        admitted = self._admission.changes(self._all(), standing)
+        await self._keep([each async for each in admitted])
         await self._note_planned(causes)
         await self._sweep()
         if not self._left:
@@ -292,20 +280,13 @@ class EndingRounds:
         self, issuer: ActuatedIssuer, found: Reachable, known: EndingItem | None
     ) -> EndingItem | None:
         """Item of something that a cause reaches; None: it is not to be ended."""
-        registry, now = self._table.registry, self._clock()
+        now = self._clock()
         identifier, ending = found.identifier, issuer.ending(found.identifier)
         names = self._names(identifier)
         if ending is None and not self._lacks(issuer, identifier, names):
             return None
-        by, named, own = ending or _BY_KIND, identifier, issuer.settings.authority
-        may_act = partial(may_act_for, issuer, self.queue, self._records)
-        due = await undisturbed(
-            registry,
-            lambda: condemnation(
-                registry, named, now=now, ending=by, own=own, may_act=may_act,
-                known=known,
-            ),
-        )  # fmt: skip
+        by = ending or _BY_KIND
+        due = await self._admission.judged(issuer, identifier, by)
         if due is None:
             return None
         if known is not None:
@@ -350,38 +331,6 @@ class EndingRounds:
         if of is None or of is NodeClass.CONTAINER:
             return False
         return not any(issuer.ending(name) for name in names)
-
-    async def _admitted(self, standing: AbstractSet[str]) -> AsyncIterator[Change]:
-        """Yield items that may be acted on from now on, and those tried again."""
-        now = self._clock()
-        async for item in self._all():
-            said = self._records.confirmed(item.actuator).get(item.identifier)
-            if said is not None and _is_confirmed(item, said):
-                yield item, confirmed(item, said.by, said.reason, now)
-            elif item.state is EndingState.FAILED:
-                if item.changed < self._records.retried(item.actuator):
-                    yield item, retried(item, now)
-            elif item.state is EndingState.WAITING:
-                issuer = self.issuers[item.actuator]
-                causes = [each for each in item.causes if each in standing]
-                allowed = may_act_for(issuer, self.queue, self._records, causes)
-                if allowed or self._to_give_back(issuer, item):
-                    opened = evolve(item, state=EndingState.PENDING, due=now, reason="")
-                    yield item, opened
-                elif not item.reason:
-                    why = WAITS[issuer.settings.mode]
-                    yield item, evolve(item, reason=why)
-
-    @staticmethod
-    def _to_give_back(issuer: ActuatedIssuer, item: EndingItem) -> bool:
-        acts = issuer.settings.mode in ("approve", "automatic")
-        return acts and item.wanted is WantedEnd.RESTORED
-
-
-def _is_confirmed(item: EndingItem, said: Confirmation) -> bool:
-    """Whether an operator confirmed the end of just this failure, for its causes."""
-    same = item.changed == said.changed and said.causes.issuperset(item.causes)
-    return item.may_be_confirmed and same
 
 
 def _is_planned(item: EndingItem, cause: str) -> bool:

@@ -2,14 +2,119 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from attrs import define, evolve
+
+from enforcement.turns import undisturbed
+from streams.model.endings import WantedEnd
+from streams.stages.ending.condemned import condemnation
+from streams.stages.ending.items import OPEN, EndingItem, EndingState
+from streams.stages.ending.progress import condemned_anew, confirmed, held, retried
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+    from collections.abc import Set as AbstractSet
 
+    from agents_registry.identifiers import Identifier
+    from streams.model.endings import Ending
     from streams.services.actuated_issuer import ActuatedIssuer
-    from streams.services.ending_ports import EndingRecords
+    from streams.services.ending_ports import (
+        Confirmation,
+        CurrentFacts,
+        EndingRecords,
+    )
+    from streams.stages.ending.condemned import Condemnation
     from streams.stages.ending.queue import EndingQueue
+
+PLANNED: Final = "planned: the mode is plan"
+WAITS: Final = {
+    "plan": PLANNED,
+    "approve": "waits for an approval",
+    "automatic": "waits for an approval: its cause reaches more than the limit",
+}
+Change = tuple[EndingItem | None, EndingItem]  # as it was seen, and as it is to be
+
+
+@define(eq=False)
+class EndingAdmission:
+    """Lets issuers be acted on for what waits, or not.
+
+    Attributes:
+        issuers: by the names of their actuators; none whose mode is off.
+    """
+
+    issuers: Mapping[str, ActuatedIssuer]
+    _queue: EndingQueue
+    _table: CurrentFacts
+    _records: EndingRecords
+    _clock: Callable[[], int]
+
+    def admitted_still(self, item: EndingItem) -> EndingItem:
+        """Item as the mode of today lets it be."""
+        issuer = self.issuers[item.actuator]
+        if item.state not in OPEN or issuer.settings.mode == "automatic":
+            return item
+        if item.wanted is WantedEnd.RESTORED and issuer.settings.mode == "approve":
+            return item
+        if may_act_for(issuer, self._queue, self._records, item.causes):
+            return item
+        return held(item, "", self._clock())
+
+    async def judged(
+        self, issuer: ActuatedIssuer, identifier: Identifier, ending: Ending
+    ) -> Condemnation | None:
+        """Judge by the table whether something is to be ended at an issuer, now."""
+        registry, now = self._table.registry, self._clock()
+        known = self._queue.get((issuer.name, identifier))
+        may_act = partial(may_act_for, issuer, self._queue, self._records)
+        return await undisturbed(
+            registry,
+            lambda: condemnation(
+                registry, identifier, now=now, ending=ending,
+                own=issuer.settings.authority, may_act=may_act, known=known,
+            ),
+        )  # fmt: skip
+
+    async def changes(
+        self, items: AsyncIterator[EndingItem], standing: AbstractSet[str]
+    ) -> AsyncIterator[Change]:
+        """Yield items that may be acted on from now on, and those tried again."""
+        now = self._clock()
+        async for item in items:
+            said = self._records.confirmed(item.actuator).get(item.identifier)
+            if said is not None and _is_confirmed(item, said):
+                yield item, confirmed(item, said.by, said.reason, now)
+            elif item.state is EndingState.FAILED:
+                if item.changed < self._records.retried(item.actuator):
+                    yield item, retried(item, now)
+            elif item.state is EndingState.WAITING:
+                after = await self._admitted(item, standing, now)
+                if after is not item:
+                    yield item, after
+
+    async def _admitted(
+        self, item: EndingItem, standing: AbstractSet[str], now: int
+    ) -> EndingItem:
+        """Item that waits, or its next state where it need not wait any more."""
+        issuer = self.issuers[item.actuator]
+        wanted = [each for each in item.causes if each in standing]
+        allowed = may_act_for(issuer, self._queue, self._records, wanted)
+        ending = issuer.ending(item.identifier)
+        after = item
+        if allowed and item.not_before is not None and len(item.causes) > 1 and ending:
+            # What is allowed may be an earlier time than what it waits for.
+            due = await self.judged(issuer, item.identifier, ending)
+            if due is None:
+                return item
+            after = condemned_anew(item, due, EndingState.WAITING, now)
+            allowed = may_act_for(issuer, self._queue, self._records, due.deciding)
+        if allowed or _to_give_back(issuer, item):
+            return evolve(after, state=EndingState.PENDING, due=now, reason="")
+        if not item.reason:
+            return evolve(item, reason=WAITS[issuer.settings.mode])
+        return item
 
 
 def may_act_for(
@@ -31,3 +136,14 @@ def may_act_for(
         )
         for cause in causes
     )
+
+
+def _to_give_back(issuer: ActuatedIssuer, item: EndingItem) -> bool:
+    acts = issuer.settings.mode in ("approve", "automatic")
+    return acts and item.wanted is WantedEnd.RESTORED
+
+
+def _is_confirmed(item: EndingItem, said: Confirmation) -> bool:
+    """Whether an operator confirmed the end of just this failure, for its causes."""
+    same = item.changed == said.changed and said.causes.issuperset(item.causes)
+    return item.may_be_confirmed and same

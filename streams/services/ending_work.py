@@ -14,23 +14,22 @@ import structlog
 from attrs import define, evolve, field
 
 from agents_registry.lineage import NONE, UNKNOWN_TIME
-from enforcement.turns import undisturbed
 from streams.model.endings import Alive, EndTarget, NoWay, Probed, WantedEnd
 from streams.model.times import SECOND
 from streams.observability.failpoints import failpoint
 from streams.ports.fact_log import NotWrittenError
 from streams.ports.findings_log import BehindError
-from streams.services.ending_admission import may_act_for
+from streams.services.ending_admission import PLANNED, may_act_for
 from streams.stages.ending import progress
-from streams.stages.ending.condemned import condemnation
 from streams.stages.ending.items import EndingItem, EndingState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from agents_registry.identifiers import Identifier
     from streams.model.endings import Ending
     from streams.services.actuated_issuer import ActuatedIssuer
+    from streams.services.ending_admission import EndingAdmission
     from streams.services.ending_ports import CurrentFacts, EndingRecords
     from streams.stages.ending.condemned import Condemnation
     from streams.stages.ending.queue import EndingQueue
@@ -42,7 +41,6 @@ MOST_ROUNDS: Final = 100
 MOST_NAMES: Final = 17
 STEP: Final = 255  # a mask: witnesses looked at between two turns of others
 DEEPEST: Final = 3  # steps up that an actuator is told of
-PLANNED: Final = "planned: the mode is plan"
 NO_WITNESS: Final = (
     "nothing that was found there has a name that is known here for as long: what the "
     "names are made of (the audit device) may be another one; compare the settings"
@@ -64,6 +62,7 @@ class IssuerWork:
     _queue: EndingQueue
     _table: CurrentFacts
     _records: EndingRecords
+    _admission: EndingAdmission
     _clock: Callable[[], int]
     acts: int = field(default=0, init=False)
     _witness: Identifier | None = field(default=None, init=False)
@@ -345,21 +344,15 @@ class IssuerWork:
         wish = found.wanted, found.not_before
         if found.is_left or wish != (item.wanted, item.not_before):
             return progress.condemned_anew(item, found, EndingState.WAITING, now)
+        if self._issuer.settings.mode == "approve" and not self._may_act(found):
+            return progress.held(item, "", now)  # what was approved was withdrawn
         return item
 
     async def _judged(
         self, identifier: Identifier, ending: Ending
     ) -> Condemnation | None:
-        registry, now = self._table.registry, self._clock()
-        own = self._issuer.settings.authority
-        known = self._queue.get((self._issuer.name, identifier))
-        return await undisturbed(
-            registry,
-            lambda: condemnation(
-                registry, identifier, now=now, ending=ending, own=own,
-                may_act=self._may_act, known=known,
-            ),
-        )  # fmt: skip
+        return await self._admission.judged(self._issuer, identifier, ending)
 
-    def _may_act(self, causes: Iterable[str]) -> bool:
-        return may_act_for(self._issuer, self._queue, self._records, causes)
+    def _may_act(self, found: Condemnation) -> bool:
+        by = found.deciding
+        return may_act_for(self._issuer, self._queue, self._records, by)

@@ -25,6 +25,7 @@ WORK: Final = "streams/services/ending_work.py"
 CONDEMNED: Final = "streams/stages/ending/condemned.py"
 PROGRESS: Final = "streams/stages/ending/progress.py"
 ROUNDS: Final = "streams/services/ending.py"
+ADMISSION: Final = "streams/services/ending_admission.py"
 ITEMS: Final = "streams/stages/ending/items.py"
 QUEUE: Final = "streams/stages/ending/queue.py"
 ISSUER: Final = "streams/services/actuated_issuer.py"
@@ -32,6 +33,7 @@ CALLS: Final = "streams/actuators/calls.py"
 TESTS: Final = "tests/unit/test_ending_rounds.py"
 ANEW: Final = "tests/unit/test_ending_anew.py"
 FLOODS: Final = "tests/unit/test_ending_floods.py"
+APPROVED: Final = "tests/unit/test_ending_approved.py"
 FINISHED: Final = "tests/unit/test_ending_finished.py"
 LEFT: Final = "tests/unit/test_ending_left.py"
 PACE: Final = "tests/unit/test_issuer_pace.py"
@@ -69,9 +71,6 @@ BUGS: Final = {
     ),
     "a watermark of one device ends all of a user": Change(
         CONDEMNED, "and cause.device is None", "and cause.device != ''"
-    ),
-    "what another mode let in is acted on in mode approve": Change(
-        ROUNDS, 'or issuer.settings.mode == "automatic"', "or issuer.settings.mode"
     ),
     "a watermark that nobody approves keeps a suspend away": Change(
         CONDEMNED,
@@ -130,7 +129,7 @@ OTHERS: Final = {
                "in (EndingState.NO_WAY,)"), LEFT
     ),
     "a word of before confirms what is given up later": (
-        Change(ROUNDS, "return item.may_be_confirmed and same",
+        Change(ADMISSION, "return item.may_be_confirmed and same",
                "return item.may_be_confirmed"), LEFT
     ),
     "what is tried still can be confirmed": (
@@ -149,7 +148,26 @@ OTHERS: Final = {
                "return known.state in OPEN"), FLOODS
     ),
     "an approval of a watermark lets later ones act": (
-        Change(CONDEMNED, "_ids(_undone(known, first) or first)", "_ids(first)"), FLOODS
+        Change(CONDEMNED, "_undone(known, first) or first", "first"), FLOODS
+    ),
+    "what another mode let in does not wait in mode approve": (
+        Change(ADMISSION, 'or issuer.settings.mode == "automatic"',
+               "or issuer.settings.mode"), APPROVED
+    ),
+    "an approval lets all that waits with it act": (
+        Change(ADMISSION, "and len(item.causes) > 1", "and not item.causes"), APPROVED
+    ),
+    "what nobody approved takes the place of what was withdrawn": (
+        Change(CONDEMNED, "if may_act((cause.digest.hex(),)):", "if may_act:"),
+        APPROVED,
+    ),
+    "an approval outlives its cause": (
+        Change(WORK, 'mode == "approve" and not self._may_act(found)',
+               'mode == "approve" and not found'), APPROVED
+    ),
+    "what was never tried shows as failed": (
+        Change(ITEMS, "OPEN - {EndingState.WAITING}",
+               "OPEN - {EndingState.WAITING, EndingState.FAILED}"), APPROVED
     ),
     "what is planned for one cause waits for all others": (
         Change(ROUNDS, "if name not in left and", "if not left and"), FLOODS

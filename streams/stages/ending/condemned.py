@@ -11,7 +11,8 @@ unless it may not be acted on or does not get done, and the suspend may.
 
 A watermark that is being carried out is carried out, whatever later ones come
 meanwhile: they wait behind it. Else those that come faster than an issuer can be asked
-would let none ever be done.
+would let none ever be done. Of several, the latest is carried out that may be acted on:
+it wants all of the earlier ones too, and later ones wait behind it.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ class Condemnation(NamedTuple):
         behind: causes that want something else of it, which waits.
         left: causes that suspend it, which its issuer cannot do.
         latest: as `not_before`, with the later ones that wait (ns).
+        deciding: causes one of which must let it be acted on: of the time `not_before`.
     """
 
     wanted: WantedEnd
@@ -75,6 +77,7 @@ class Condemnation(NamedTuple):
     behind: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     latest: int | None = None
+    deciding: tuple[str, ...] = ()
 
     @property
     def is_left(self) -> bool:
@@ -163,24 +166,28 @@ def condemnation(  # noqa: PLR0913 - each by name
         and flaw.cause.authority != own
     ]
     if final:
-        behind = _ids([*marks, *suspends])
-        return Condemnation(WantedEnd.ENDED, _ids(final), behind=behind)
+        causes, behind = _ids(final), _ids([*marks, *suspends])
+        return Condemnation(WantedEnd.ENDED, causes, behind=behind, deciding=causes)
     suspending = _ids(suspends) if ending.suspends else ()
     left = () if ending.suspends else _ids(suspends)
-    first, later = _in_order(known, marks, now)
+    until = yield from _until(known, marks, now, may_act)
+    first = [cause for cause in marks if cause.mark <= until]
+    carried = _undone(known, first) or first
     ends = Condemnation(
         WantedEnd.ENDED,
-        _ids(_undone(known, first) or first),
-        max((cause.mark for cause in first), default=0),
-        (*_ids(later), *suspending),
+        _ids(carried),
+        until,
+        (*_ids([cause for cause in marks if cause.mark > until]), *suspending),
         left,
-        max((cause.mark for cause in marks), default=0),
+        _latest(marks),
+        _ids([cause for cause in carried if cause.mark == _latest(carried)]),
     )
     if left and not marks:
-        return Condemnation(WantedEnd.SUSPENDED, left, left=left)
+        return Condemnation(WantedEnd.SUSPENDED, left, left=left, deciding=left)
     if suspending and (not marks or _suspend_first(known, ends, suspending, may_act)):
+        behind = _ids(_left(known, marks))
         return Condemnation(
-            WantedEnd.SUSPENDED, suspending, behind=_ids(_left(known, marks))
+            WantedEnd.SUSPENDED, suspending, behind=behind, deciding=suspending
         )
     return ends if marks else None
 
@@ -208,19 +215,29 @@ def _left(known: EndingItem | None, marks: list[RecordedCause]) -> list[Recorded
     return [cause for cause in marks if done is None or cause.mark > done]
 
 
-def _in_order(
-    known: EndingItem | None, marks: list[RecordedCause], now: int
-) -> tuple[list[RecordedCause], list[RecordedCause]]:
-    """Watermarks to be carried out now, and later ones that wait until that is over.
+def _until(
+    known: EndingItem | None, marks: list[RecordedCause], now: int, may_act: MayAct
+) -> Steps[int]:
+    """Find the time up to which watermarks are carried out now: later ones wait (ns).
 
-    What failed is told for a while, before a later one has it tried again.
+    What failed is told for a while, before a later one has it tried again. Where none
+    may be acted on, all of them wait for that together.
     """
-    if known is None or known.not_before is None or not _goes_on(known, now):
-        return marks, []
-    first = [cause for cause in marks if cause.mark <= known.not_before]
-    if max((cause.mark for cause in first), default=0) < known.not_before:
-        return marks, []  # the one that is being carried out was withdrawn
-    return first, [cause for cause in marks if cause.mark > known.not_before]
+    going = known.not_before if known is not None and _goes_on(known, now) else None
+    # Else the one that is being carried out was withdrawn.
+    if going is not None and any(cause.mark == going for cause in marks):
+        return going
+    undone = _undone(known, marks)
+    done = _latest([cause for cause in marks if cause not in undone])
+    for cause in sorted(undone, key=lambda each: each.mark, reverse=True):
+        yield
+        if may_act((cause.digest.hex(),)):
+            return max(cause.mark, done)
+    return _latest(marks)
+
+
+def _latest(marks: list[RecordedCause]) -> int:
+    return max((cause.mark for cause in marks), default=0)
 
 
 def _goes_on(known: EndingItem, now: int) -> bool:
@@ -243,7 +260,7 @@ def _suspend_first(
     may_act: MayAct,
 ) -> bool:
     """Whether a suspend is next, or stands, where there is a watermark too."""
-    suspend, mark = may_act(suspending), may_act(ends.causes)
+    suspend, mark = may_act(suspending), may_act(ends.deciding)
     if known is None:
         return suspend and not mark
     done = known.marked is not None and known.marked >= (ends.not_before or 0)

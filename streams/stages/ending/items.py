@@ -49,9 +49,7 @@ class EndingState(Enum):
 
 
 OPEN: Final = frozenset({EndingState.PENDING, EndingState.ACTING})
-_DONE: Final = frozenset({
-    EndingState.ENDED, EndingState.RESTORED, EndingState.STOPPED, EndingState.CONFIRMED,
-})  # fmt: skip
+_OVER: Final = frozenset(EndingState) - OPEN - {EndingState.WAITING}
 _LATER: Final = ("behind", "kept", "left", "past", "unproven")
 Key = tuple[str, Identifier]  # the actuator, and what is to be ended
 
@@ -167,12 +165,15 @@ class EndingItem:
         return over and not self.kept and self.wanted is not WantedEnd.RESTORED
 
     def shown_to(self, cause: str) -> str:
-        """State as closure of a cause shows it: what waits behind is not done."""
+        """State as closure of a cause shows it.
+
+        What waits behind is not done, and what was never tried did not fail.
+        """
         if self.leaves(cause):
             return EndingState.LEFT.value
         if self.is_past(cause):
             return EndingState.ENDED.value
-        waits = self.waits_for(cause) and self.state in _DONE
+        waits = self.waits_for(cause) and self.state in _OVER
         return "pending" if waits else self.shown
 
     def waits_for(self, cause: str) -> bool:
