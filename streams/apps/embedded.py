@@ -27,6 +27,7 @@ from streams.apps.builders.sources import check_embedded, configured_guard_keys
 from streams.engines.embedded.analysis import Analysis
 from streams.engines.embedded.current import CurrentTable, StageLimit
 from streams.engines.embedded.dead_letters import DeadLetterRetention
+from streams.engines.embedded.packing import Packing
 from streams.engines.embedded.reader_process import ReaderProcess
 from streams.engines.embedded.short_rows import Shortening
 from streams.engines.embedded.store import Store
@@ -168,6 +169,7 @@ def _loops(
     yield from taking.alone().values()
     yield DeadLetterRetention(about.store, kept, letters.most, about.clock).run
     yield Shortening(about.store, about.settings.realm).run
+    yield Packing(about.store, about.settings.realm).run
     yield from (functools.partial(aside, each) for each in analysed.loops())
     if taking.endings.issuers:
         table = CurrentTable(analysed.stages, about.store)

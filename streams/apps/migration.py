@@ -25,6 +25,7 @@ from agents_registry.registry import Registry
 from schemas.codec import bundled, decode_fact
 from streams.engines.embedded.backup_archive import DATABASE
 from streams.engines.embedded.data_folder import MOVED_FILE, make_tables
+from streams.engines.embedded.fact_rows import all_facts
 from streams.engines.embedded.restore import alone
 from streams.engines.kafka.client.log_reader import reading
 from streams.engines.kafka.client.publisher import Publisher
@@ -304,8 +305,8 @@ class Migration:
 
 
 def _facts_of(db: sqlite3.Connection) -> Iterator[Fact]:
-    for (value,) in db.execute("SELECT value FROM facts ORDER BY offset"):
-        yield decode_fact(value, bundled())
+    for row in all_facts(db):
+        yield decode_fact(row.value, bundled())
 
 
 def _id(record: Any) -> bytes:

@@ -11,12 +11,19 @@ import signal
 from typing import Final
 
 VARIABLE: Final = "RESCIND_FAILPOINT"
+# Where older facts are packed into blocks.
+PACKING_POINTS: Final = (
+    "store.block_written",
+    "store.block_printed",
+    "store.rows_packed",
+)
 # Of the embedded engine.
 POINTS: Final = (
     "store.job_queued",
     "store.before_begin",
     "store.after_begin",
     "store.fact_written",
+    *PACKING_POINTS,
     "store.before_commit",
     "store.after_commit",
     "store.before_answer",
@@ -43,6 +50,8 @@ POINTS: Final = (
 ACTUATOR_POINTS: Final = ("actuator.before_act", "actuator.acted")
 # Of a table that is written into a file.
 TABLE_POINTS: Final = ("table.writing", "table.written")
+# Of a data folder of an earlier version.
+UPGRADE_POINTS: Final = ("start.renamed",)
 # Of an order whose time has come.
 SCHEDULE_POINTS: Final = ("schedule.claimed",)
 # Of the worker on Kafka, in the order in which a batch meets them.
@@ -66,7 +75,8 @@ def arm(text: str) -> None:
     """
     name, _, count = text.partition(":")
     stages = WORKER_POINTS + AUDIT_POINTS + NOTIFY_POINTS + SCHEDULE_POINTS
-    if name and name not in POINTS + TABLE_POINTS + ACTUATOR_POINTS + stages:
+    others = TABLE_POINTS + UPGRADE_POINTS
+    if name and name not in POINTS + others + ACTUATOR_POINTS + stages:
         raise ValueError(f"no failpoint is called {name!r}")
     _armed[:] = [(name, int(count or 1))] if name else []
 

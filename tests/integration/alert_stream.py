@@ -51,6 +51,7 @@ POINTS = tuple(
     for point in failpoints.POINTS
     if point.partition(".")[0] in ("store", "ingress", "stages", "notify")
     and point != "stages.after_signals"
+    and point not in failpoints.PACKING_POINTS
 )
 MOST_CRASHES = 4
 LINES = 12  # in one request, at most

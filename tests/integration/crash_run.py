@@ -9,7 +9,7 @@ import random
 import signal
 import sqlite3
 from collections import defaultdict
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -21,6 +21,7 @@ from agents_registry.identifiers import Identifier
 from agents_registry.inventory import table
 from agents_registry.registry import Registry
 from schemas.codec import decode_fact
+from streams.engines.embedded.fact_rows import all_facts
 from streams.http.table_answers import table_row
 from streams.model.times import SECOND
 from streams.observability.failpoints import POINTS
@@ -370,9 +371,11 @@ class Run:
 
     def facts(self) -> list[Fact]:
         """Read the log; offsets have no gaps."""
-        rows = self.query("SELECT offset, value FROM facts ORDER BY offset")
-        assert [offset for offset, _ in rows] == list(range(len(rows)))
-        return [decode_fact(value) for _, value in rows]
+        path = self.folder / "data" / "rescind.db"
+        with closing(sqlite3.connect(path)) as database:
+            rows = list(all_facts(database))
+        assert [row.offset for row in rows] == list(range(len(rows)))
+        return [decode_fact(row.value) for row in rows]
 
     def admitted(self) -> Admission:
         """Say what all the events of the script mean."""

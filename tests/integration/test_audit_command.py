@@ -58,7 +58,7 @@ def test_an_act_is_exported_proved_and_cannot_be_changed(tmp_path: Path) -> None
         )
 
         with closing(sqlite3.connect(server.folder / "data/rescind.db")) as file, file:
-            file.execute("UPDATE facts SET key = CAST(key || 'x' AS BLOB)")
+            file.execute("UPDATE recent_facts SET key = CAST(key || 'x' AS BLOB)")
         code, out, _ = server.ask("audit", "verify")
         assert (1, "BROKEN: entry 1 was changed: it has another hash\n") == (code, out)
 
@@ -224,7 +224,9 @@ async def test_a_pruning_says_so_and_the_chain_goes_on(tmp_path: Path) -> None:
     await store.write(_write("a", "b", "c", "d"))
     audit = AuditSigner(store, "r", key, lambda: 10**18)
     await audit.prune([0, 1, 3], actor="ann", action="prune what expired")
-    assert [(2,), (3,)] == await store.read("SELECT offset FROM facts ORDER BY offset")
+    assert [(2,), (3,)] == await store.read(
+        "SELECT offset FROM recent_facts ORDER BY offset"
+    )
     assert 6 == (await _verified(store, key)).sequence
     await audit.prune([0], actor="ann", action="prune what is gone already")
     lines, _ = await audit.page(0, 100)
@@ -234,7 +236,7 @@ async def test_a_pruning_says_so_and_the_chain_goes_on(tmp_path: Path) -> None:
     assert 5 == public(act["head"]).sequence
 
     def forget(tx: Transaction) -> None:
-        tx._db.execute("DELETE FROM facts WHERE offset = 2")
+        tx._db.execute("DELETE FROM recent_facts WHERE offset = 2")
 
     await store.write(forget)
     with pytest.raises(BrokenChainError, match="entry 3: what it speaks of is gone"):

@@ -231,11 +231,11 @@ def sign(content: dict[str, bytes]) -> None:
 @pytest.mark.parametrize(
     ("query", "why"),
     [
-        ("DELETE FROM facts WHERE offset = 1", "gone from the log"),
-        ("INSERT INTO facts VALUES (99, 'default/x', x'00', 1)", "put in"),
+        ("DELETE FROM recent_facts WHERE offset = 1", "gone from the log"),
+        ("INSERT INTO recent_facts VALUES (99, 'default/x', x'00', 1)", "put in"),
         ("DELETE FROM audit_chain WHERE sequence = 2", "removed"),
         ("DELETE FROM audit_chain WHERE sequence > 2", "does not end"),
-        ("UPDATE facts SET value = zeroblob(20) WHERE offset = 0", "unreadable"),
+        ("UPDATE recent_facts SET value = zeroblob(20) WHERE offset = 0", "unreadable"),
     ],
 )
 def test_a_changed_log_is_not_restored(

@@ -283,8 +283,8 @@ async def test_the_chain_is_verified_in_front_of_the_reader(
         assert "nonsense</textarea>" in wrong.text
 
         with closing(sqlite3.connect(tmp_path / "data/rescind.db")) as file, file:
-            change = "UPDATE facts SET key = CAST(key || 'x' AS BLOB) WHERE offset = 50"
-            assert file.execute(change).rowcount == 1
+            change = "UPDATE recent_facts SET key = CAST(key || 'x' AS BLOB)"
+            assert file.execute(f"{change} WHERE offset = 50").rowcount == 1
         broken = await browser.act("/audit/verify")
         assert "The chain does not hold" in broken.text
         assert "entry 51 was changed" in broken.text

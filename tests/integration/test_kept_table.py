@@ -54,7 +54,7 @@ pytestmark = pytest.mark.integration
 
 KNOWN: Final = Node(node=TOP, **COMMON)
 OTHER: Final = Node(node=TOKEN, **COMMON)
-PRUNED: Final = "DELETE FROM facts WHERE offset = 0"
+PRUNED: Final = "DELETE FROM recent_facts WHERE offset = 0"
 
 
 @pytest.fixture(autouse=True)

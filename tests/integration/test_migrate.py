@@ -121,7 +121,7 @@ async def test_all_that_decides_is_on_kafka(
     moved = await migrated(data, kafka_settings)
 
     with closing(sqlite3.connect(data / "rescind.db")) as db:
-        (count,) = db.execute("SELECT count(*) FROM facts").fetchone()
+        (count,) = db.execute("SELECT count(*) FROM recent_facts").fetchone()
     assert (moved.facts, moved.there) == (count, 0)
     assert len(await facts_of(kafka_settings)) == count
     beats = [each.key for each in await records(kafka_settings, "facts")]

@@ -232,9 +232,9 @@ async def test_entra_is_read_in_windows_that_overlap(tmp_path: Path) -> None:
                 entra_event("Disable account", "late", "user-late", ago(600))
             )
             await until(lambda: dead(server, "entra.user:user-late"))
-            facts = await server.served.stages.store.read("SELECT count(*) FROM facts")
+            facts = server.served.stages.store.end
             await rounds(vendor)
-            again = await server.served.stages.store.read("SELECT count(*) FROM facts")
+            again = server.served.stages.store.end
     assert vendor.tokens >= 2
     assert facts == again
 
@@ -348,7 +348,7 @@ async def test_a_whole_system_log_comes_through_a_poll(
         vendor.events = orjson.loads((samples / "okta/system-log.json").read_bytes())
         vendor.limit = 3
         settings = polling(vendor, "okta", first=20 * 365 * 86_400)
-        query = "SELECT count(*) FROM facts WHERE substr(key, 1, 1) = x'07'"  # causes
+        query = "SELECT count(*) FROM recent_facts WHERE key >= x'07' AND key < x'08'"
         async with running(tmp_path, **settings) as server:
             store = server.served.stages.store
 

@@ -185,7 +185,7 @@ async def test_a_message_that_was_not_deleted_comes_again_and_changes_nothing(
             await dies(server, "AKIATWICE")
             await until(lambda: not fake.waiting)
             _, found = await server.get("/v1/dlq")
-            count = "SELECT count(*) FROM facts"
+            count = "SELECT count(*) FROM recent_facts"
             facts = await server.served.stages.store.read(count)
         assert 3 == len(fake.asked)
         again = tmp_path / "again"

@@ -75,7 +75,7 @@ async def folder(tmp_path: Path) -> Path:
             assert 1 == await write(store, [fact])
     with closing(sqlite3.connect(tmp_path / "rescind.db")) as db, db:
         db.create_function("text", 1, lambda key: key_text(REALM, key))
-        db.execute("UPDATE facts SET key = text(key)")
+        db.execute("UPDATE recent_facts SET key = text(key)")
         db.execute(
             "UPDATE audit_chain SET hash = lower(hex(hash)),"
             " genesis = (SELECT value FROM meta WHERE name = 'genesis')"
@@ -87,7 +87,7 @@ async def folder(tmp_path: Path) -> Path:
 def forms(folder: Path) -> tuple[set[str], set[str], set[int]]:
     """Give the types of keys and of hashes, and the lengths of a genesis."""
     with closing(sqlite3.connect(folder / "rescind.db")) as db:
-        keys = {form for (form,) in db.execute("SELECT typeof(key) FROM facts")}
+        keys = {form for (form,) in db.execute("SELECT typeof(key) FROM recent_facts")}
         query = "SELECT typeof(hash), length(genesis) FROM audit_chain"
         entries = db.execute(query).fetchall()
     return keys, {form for form, _ in entries}, {size for _, size in entries}

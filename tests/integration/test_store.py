@@ -182,7 +182,7 @@ async def test_a_file_that_cannot_be_written_fails_the_request_alone(
     """The request gets the error, nothing is half there, later ones work."""
     async with opened(tmp_path) as store:
         blocker = sqlite3.connect(store.path, isolation_level=None)
-        blocker.execute("CREATE TRIGGER full BEFORE INSERT ON facts"
+        blocker.execute("CREATE TRIGGER full BEFORE INSERT ON recent_facts"
                         " BEGIN SELECT RAISE(ABORT, 'disk full'); END")  # fmt: skip
         with pytest.raises(sqlite3.Error):
             await store.write(adding(encoded("a")), urgent=True)

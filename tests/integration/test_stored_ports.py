@@ -105,8 +105,8 @@ class OnFile:
     async def entries(self) -> list[str]:
         """Read the audit chain, in which both facts and acts are."""
         rows = self._read(
-            "SELECT coalesce(facts.key, 'act') FROM audit_chain LEFT JOIN facts"
-            " ON facts.offset = audit_chain.fact ORDER BY sequence"
+            "SELECT coalesce(f.key, 'act') FROM audit_chain"
+            " LEFT JOIN recent_facts f ON f.offset = fact ORDER BY sequence"
         )
         return [key_text(REALM, key) for (key,) in rows]
 

@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import orjson
-
-from schemas.codec import decode_fact
-from schemas.errors import SchemaError
-from streams.engines.embedded.chain import LAST, entry_of_act
-from streams.engines.embedded.short_rows import GENESIS, HASH, key_text
+from streams.engines.embedded.chain import LAST
+from streams.engines.embedded.chain_pages import read_page
 from streams.model.times import SECOND
 from streams.services.audit_sinks import Sinks
-from streams.stages.audit.chain import (
-    START,
-    Head,
-    RecordPlace,
-    act_line,
-    fact_entry,
-    fact_line,
-)
+from streams.stages.audit.chain import START, Head
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection
 
     from streams.engines.embedded.store import Store
     from streams.engines.embedded.transaction import Transaction
@@ -32,16 +20,6 @@ if TYPE_CHECKING:
     from streams.stages.audit.chain import Line
 
 HEAD_SECONDS: Final = 60.0
-_PAGE: Final = (
-    f"SELECT c.sequence, {GENESIS}, {HASH.format('c.hash')}, c.fact, f.key, f.value,"  # noqa: S608 - constant
-    " a.offset, a.at, a.actor, a.action, a.detail, p.entry, h.head,"
-    f" (SELECT {HASH.format('hash')} FROM audit_chain WHERE sequence = c.sequence - 1)"
-    " FROM audit_chain c LEFT JOIN facts f ON f.offset = c.fact"
-    " LEFT JOIN audit a ON a.offset = c.act"
-    " LEFT JOIN audit_pruned p ON p.sequence = c.sequence"
-    " LEFT JOIN audit_heads h ON h.sequence = c.sequence"
-    " WHERE c.sequence > ? ORDER BY c.sequence LIMIT ?"
-)
 
 
 class AuditSigner:
@@ -128,17 +106,15 @@ class AuditSigner:
         """
         if realm not in {None, self.realm}:
             return [], None
-        rows = await self._store.read(_PAGE, after, limit + 1)
         # Guards must get their pongs while many facts are read.
-        lines = await asyncio.to_thread(self._lines, rows[:limit])
-        lines += await self._unchained(after, rows[:limit])
-        if len(rows) > limit:
-            return lines, rows[limit - 1][0]
+        page = await self._store.study(
+            lambda read: read_page(read, self.realm, after, limit)
+        )
+        if page.more:
+            return page.lines, page.last[0]
+        lines = page.lines
         if not lines or "head" not in lines[-1]:
-            if rows:
-                last = (rows[-1][0], rows[-1][2])
-            else:
-                last = await self._last()
+            last = page.last if page.last[0] > after else await self._last()
             lines.append({"head": self._signed(*last)})
         return lines, None
 
@@ -157,56 +133,3 @@ class AuditSigner:
         at = self._clock() // SECOND
         head = Head(self.realm, self._store.genesis, sequence, last, at)
         return self._key.sign(head)
-
-    async def _unchained(self, after: int, rows: list[tuple[Any, ...]]) -> list[Line]:
-        """Name the facts between those of a page that have no entry."""
-        chained = [row[3] for row in rows if row[3] is not None]
-        if not chained:
-            return []
-        query = (
-            "SELECT coalesce(max(fact), -1) FROM (SELECT fact FROM audit_chain"
-            " WHERE sequence <= ? AND fact NOT NULL ORDER BY sequence DESC LIMIT 1)"
-        )
-        ((before,),) = await self._store.read(query, after)
-        query = "SELECT offset, key FROM facts WHERE offset > ? AND offset < ?"
-        found = await self._store.read(query, before, chained[-1])
-        known = set(chained)
-        return [
-            {"unchained": {"offset": offset, "key": key_text(self.realm, key)}}
-            for offset, key in found
-            if offset not in known
-        ]
-
-    def _lines(self, rows: list[tuple[Any, ...]]) -> list[Line]:
-        return [line for row in rows for line in _told(self.realm, row)]
-
-
-def lines_of(db: sqlite3.Connection, realm: str) -> Iterator[Line]:
-    """All lines of the chain of a file that no server has open."""
-    for row in db.execute(_PAGE, (0, -1)):
-        yield from _told(realm, row)
-
-
-def _told(realm: str, row: tuple[Any, ...]) -> Iterator[Line]:
-    """Line of an entry, and that of the head which signs it."""
-    sequence, genesis, hash_, offset, key, value, *act, bare, head, previous = row
-    previous = previous or START
-    if key is not None:
-        place = RecordPlace(genesis, realm, offset)
-        try:
-            fact = decode_fact(value)
-        except SchemaError:
-            yield act_line(sequence, None, hash_)
-        else:
-            told = key_text(realm, key)
-            entry = fact_entry(previous, place, told, value, fact)
-            yield fact_line(sequence, entry, hash_, value, fact)
-    elif act[0] is not None:
-        entry = entry_of_act(previous, RecordPlace(genesis, realm, act[0]), *act[1:])
-        yield act_line(sequence, entry, hash_)
-    else:
-        # Pruned, or gone without a word.
-        kept = None if bare is None else orjson.loads(bare)
-        yield act_line(sequence, kept, hash_)
-    if head is not None:
-        yield {"head": head}

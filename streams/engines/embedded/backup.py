@@ -23,6 +23,11 @@ from streams.engines.embedded.backup_archive import (
     sync,
 )
 from streams.engines.embedded.chain import LAST
+from streams.engines.embedded.data_folder import (
+    is_of_earlier_version,
+    next_fact,
+    next_offset,
+)
 from streams.observability.failpoints import failpoint
 
 if TYPE_CHECKING:
@@ -89,10 +94,7 @@ def _copy(source: Path, target: Path) -> None:
 def _manifest(copy: Path, members: dict[str, Path], product: str, at: int) -> Manifest:
     with closing(sqlite3.connect(copy)) as db:
         meta = dict(db.execute("SELECT name, value FROM meta"))
-        facts, latest = db.execute(
-            "SELECT coalesce(max(offset) + 1, 0), coalesce(max(received_at), 0)"
-            " FROM facts"
-        ).fetchone()
+        facts, latest = _end_of_facts(db)
         sequence, last = _end_of_chain(db)
     return Manifest(
         format=FORMAT,
@@ -106,6 +108,15 @@ def _manifest(copy: Path, members: dict[str, Path], product: str, at: int) -> Ma
         at=at,
         files={name: digest_of(path) for name, path in members.items()},
     )
+
+
+def _end_of_facts(db: sqlite3.Connection) -> tuple[int, int]:
+    """Next offset, and when the last fact was received; also of an earlier version."""
+    table = "facts" if is_of_earlier_version(db) else "recent_facts"
+    query = f"SELECT coalesce(max(received_at), 0) FROM {table}"  # noqa: S608 - constant
+    (latest,) = db.execute(query).fetchone()
+    end = next_offset(db, table) if table == "facts" else next_fact(db)
+    return end, latest
 
 
 def _end_of_chain(db: sqlite3.Connection) -> tuple[int, str]:

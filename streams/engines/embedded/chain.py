@@ -8,6 +8,8 @@ import orjson
 
 from agents_registry.facts import fact_id
 from schemas.codec import decode_fact
+from streams.engines.embedded.fact_rows import facts_between
+from streams.engines.embedded.packed_facts import PackedFacts
 from streams.engines.embedded.short_rows import (
     GENESIS,
     HASH,
@@ -41,11 +43,10 @@ _INSERT: Final = "INSERT INTO audit_chain VALUES (?, ?, ?, ?, ?)"
 _GOING: Final = (
     f"SELECT c.sequence, {GENESIS}, c.fact, f.key, f.value,"  # noqa: S608 - constant
     f" (SELECT {HASH.format('hash')} FROM audit_chain WHERE sequence = c.sequence - 1)"
-    " FROM audit_chain c JOIN facts f ON f.offset = c.fact"
+    " FROM audit_chain c LEFT JOIN recent_facts f ON f.offset = c.fact"
     " WHERE c.fact IN (SELECT value FROM json_each(?))"
-    " AND c.fact < (SELECT max(offset) FROM facts) ORDER BY c.sequence"
+    " AND c.fact < (SELECT max(offset) FROM recent_facts) ORDER BY c.sequence"
 )
-
 
 _TEXT: Final = (
     "SELECT sequence, genesis, hash FROM audit_chain"
@@ -123,7 +124,8 @@ class Chain:
     def catch_up(self) -> None:
         """Add what a version without a chain wrote: facts, then acts."""
         query = (
-            "SELECT offset, key, value FROM facts WHERE offset > coalesce((SELECT fact"
+            "SELECT offset, key, value FROM recent_facts"
+            " WHERE offset > coalesce((SELECT fact"
             " FROM audit_chain WHERE fact NOT NULL ORDER BY sequence DESC LIMIT 1), -1)"
             " ORDER BY offset"
         )
@@ -167,17 +169,30 @@ class Chain:
         """
         kept, gone, ids = [], [], []
         rows = self._db.execute(_GOING, (orjson.dumps(list(offsets)),)).fetchall()
-        for sequence, genesis, offset, key, value, previous in rows:
+        for sequence, genesis, offset, *stored, previous in rows:
+            found = stored if stored[0] is not None else self._packed(offset)
+            if found is None:
+                continue  # it is gone already
+            key, value = found
             fact = decode_fact(value)
             place = RecordPlace(genesis, self._realm, offset)
             told = key_text(self._realm, key)
             entry = fact_entry(previous or START, place, told, value, fact)
             kept.append((sequence, orjson.dumps(entry)))
-            gone.append((offset,))
+            gone.append(offset)
             ids.append(fact_id(fact).hex())
         self._db.executemany("INSERT INTO audit_pruned VALUES (?, ?)", kept)
-        self._db.executemany("DELETE FROM facts WHERE offset = ?", gone)
+        query = "DELETE FROM recent_facts WHERE offset = ?"
+        self._db.executemany(query, [(offset,) for offset in gone])
+        PackedFacts(self._db).forget(gone)
         return [sequence for sequence, _ in kept], ids
+
+    def _packed(self, offset: int) -> tuple[bytes | str, bytes] | None:
+        found = facts_between(self._read, offset, offset + 1, 1, keys=True)
+        return found[0][1:] if found else None
+
+    def _read(self, query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        return self._db.execute(query, values).fetchall()
 
     def last(self) -> tuple[int, str]:
         """Return the number and hash of the last entry."""

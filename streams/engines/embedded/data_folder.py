@@ -9,6 +9,8 @@ from typing import IO, TYPE_CHECKING, Final
 
 from streams.engines.embedded import dead_letters, hour_rows, kept_upgrade, short_rows
 from streams.engines.embedded.chain import Chain
+from streams.engines.embedded.fact_rows import NEXT_OFFSET
+from streams.engines.embedded.packed_facts import PRINT_KEY
 from streams.observability.failpoints import failpoint
 from streams.process.whole_file import write_private
 
@@ -19,6 +21,12 @@ FILE: Final = "rescind.db"
 LOCK: Final = "lock"
 GENESIS_FILE: Final = "genesis"
 MOVED_FILE: Final = "moved"
+# An earlier version would take the last facts, which are a table, for the whole log. It
+# finds this sentence in the place of its table, whatever it does with the file.
+_REFUSAL: Final = (
+    'CREATE VIEW facts AS SELECT * FROM "this data folder was written by a newer'
+    ' Rescind: start that version or a later one"'
+)
 
 
 class StoreInUseError(Exception):
@@ -76,7 +84,7 @@ def prepare_log(db: sqlite3.Connection, path: Path, realm: str, genesis: str) ->
         short_rows.begin(db, held)
         # What was accepted before receipts were kept, nobody can vouch for.
         start = "INSERT OR IGNORE INTO positions VALUES ('closure', ?)"
-        db.execute(start, (next_offset(db, "facts"),))
+        db.execute(start, (next_fact(db),))
     meta: dict[str, str] = dict(db.execute("SELECT name, value FROM meta"))
     if meta["realm"] != realm:
         message = f"{path} is the log of realm {meta['realm']!r}"
@@ -90,11 +98,38 @@ def prepare_log(db: sqlite3.Connection, path: Path, realm: str, genesis: str) ->
 
 def make_tables(db: sqlite3.Connection) -> None:
     """Make the tables where there are none, of those of earlier versions."""
+    _rename(db)
     schema = resources.files("streams.engines.embedded").joinpath("schema.sql")
     db.executescript(schema.read_text("utf-8"))
     dead_letters.upgrade(db)
     kept_upgrade.upgrade(db)
     hour_rows.upgrade(db)
+    # See `packed_facts`: nobody who sends facts may know it.
+    query = "INSERT OR IGNORE INTO meta VALUES (?, lower(hex(randomblob(16))))"
+    with db:
+        db.execute(query, (PRINT_KEY,))
+
+
+def _rename(db: sqlite3.Connection) -> None:
+    """Let the facts of an earlier version be the last ones, see the schema.
+
+    That version finds a sentence in their place then, and does not start.
+    """
+    query = "SELECT 1 FROM sqlite_master WHERE name = 'facts' AND type = 'view'"
+    if db.execute(query).fetchone():
+        return
+    db.execute("BEGIN IMMEDIATE")
+    with db:
+        if is_of_earlier_version(db):
+            db.execute("ALTER TABLE facts RENAME TO recent_facts")
+            failpoint("start.renamed")
+        db.execute(_REFUSAL)
+
+
+def is_of_earlier_version(db: sqlite3.Connection) -> bool:
+    """Whether a file holds all facts as rows of the table of earlier versions."""
+    query = "SELECT 1 FROM sqlite_master WHERE name = 'facts' AND type = 'table'"
+    return db.execute(query).fetchone() is not None
 
 
 def _recognise(path: Path, genesis: str) -> None:
@@ -114,6 +149,12 @@ def _recognise(path: Path, genesis: str) -> None:
         raise LostLogError(message)
     if not known:
         write_private(note, f"{genesis}\n")
+
+
+def next_fact(db: sqlite3.Connection) -> int:
+    """Where the next fact goes."""
+    ((offset,),) = db.execute(NEXT_OFFSET)
+    return int(offset)
 
 
 def next_offset(db: sqlite3.Connection, table: str) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from agents_registry.facts import Cause, fact_id
 from schemas.codec import decode_fact
+from streams.engines.embedded.fact_rows import facts_between
 from streams.engines.embedded.short_rows import keys_below
 from streams.observability import tracing
 from streams.services.feed_frames import (
@@ -34,17 +35,10 @@ if TYPE_CHECKING:
 
 CORRECTIONS: Final = ("withdraw", "distrust")
 
-# One row for all of a piece. Python lets go of its lock at each row and waits for it
-# again: beside an analysis that computes, a thousand rows took longer than a lease.
-_READ: Final = (
-    "SELECT count(*), group_concat(offset || ' ' || hex(value))"
-    " FILTER (WHERE size <= ? OR size = length(value)) FROM"
-    " (SELECT offset, value, sum(length(value)) OVER (ORDER BY offset) AS size FROM"
-    " (SELECT offset, value FROM facts WHERE offset >= ? AND offset < ?"
-    " ORDER BY offset LIMIT ?))"
-)
+# Facts of these kinds are never packed, see `fact_block`.
 _TAKEN_BACK: Final = (
-    "SELECT offset, value FROM facts WHERE key >= ? AND key < ? ORDER BY key LIMIT 1000"
+    "SELECT offset, value FROM recent_facts WHERE key >= ? AND key < ?"
+    " ORDER BY key LIMIT 1000"
 )
 
 
@@ -139,16 +133,16 @@ class StoredLog:
 
 
 def _piece(reader: Reading, position: int, end: int) -> SnapshotPiece:
-    ((count, joined),) = reader.read(_READ, (PIECE, position, end, CHUNK))
-    values: dict[int, bytes] = {}
-    for row in joined.split(",") if joined else ():
-        offset, _, value = row.partition(" ")
-        values[int(offset)] = bytes.fromhex(value)
-    whole = len(values) == count < CHUNK
-    last = end - 1 if whole else max(values)
-    # SQLite does not promise in which order it joins rows.
-    facts = facts_json(decode_fact(values[each]) for each in sorted(values))
-    return SnapshotPiece(position, last + 1, facts)
+    rows = facts_between(reader.read, position, end, CHUNK, size=PIECE)
+    size, most = 0, len(rows)
+    for number, row in enumerate(rows):
+        size += len(row.value)
+        if number and size > PIECE:
+            most = number
+            break
+    last = rows[most - 1].offset + 1 if rows else end
+    facts = facts_json(decode_fact(row.value) for row in rows[:most])
+    return SnapshotPiece(position, last, facts)
 
 
 def _traces(facts: Sequence[Fact]) -> dict[int, str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
+from streams.engines.embedded.packed_facts import PackedFacts
 from streams.engines.embedded.short_rows import DONE, ShortenedRows
 from streams.observability.failpoints import failpoint
 
@@ -15,12 +16,16 @@ if TYPE_CHECKING:
 
     from agents_registry.facts import Fact
     from streams.engines.embedded.chain import Chain
+    from streams.engines.embedded.packed_facts import PreparedBlock
     from streams.ports.fact_log import Encoded
 
 
-_HAS: Final = "SELECT 1 FROM facts WHERE key = ?"
+_HAS: Final = "SELECT 1 FROM recent_facts WHERE key = ?"
+_ADD: Final = (
+    "INSERT INTO recent_facts VALUES (?, ?, ?, ?) ON CONFLICT (key) DO NOTHING"
+)
 _TEXT: Final = (
-    "SELECT offset, key FROM facts WHERE offset >= ? AND offset < ?"
+    "SELECT offset, key FROM recent_facts WHERE offset >= ? AND offset < ?"
     " AND typeof(key) = 'text'"
 )
 
@@ -69,14 +74,15 @@ class LogRows:
             How many were new.
         """
         before, chained = self.end, []
-        mixed = self._chain.mixed
-        for key, value, fact in facts:
+        mixed, some = self._chain.mixed, list(facts)
+        short = [self._chain.short(key) for key, *_ in some]
+        packed = PackedFacts(self._db).held(short)
+        for stored, (key, value, fact) in zip(short, some, strict=True):
+            if stored in packed:
+                continue
             if mixed and self._db.execute(_HAS, (key,)).fetchone():
                 continue
-            cursor = self._db.execute(
-                "INSERT INTO facts VALUES (?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
-                (self.end, self._chain.short(key), value, fact.received_at),
-            )
+            cursor = self._db.execute(_ADD, (self.end, stored, value, fact.received_at))
             if cursor.rowcount:
                 self.written.append(Written(self.end, fact))
                 chained.append((self.end, key, value, fact))
@@ -86,12 +92,17 @@ class LogRows:
             self._chain.add_facts(chained)
         return self.end - before
 
+    def put_block(self, made: PreparedBlock) -> bool:
+        """Have a block in the place of rows; see `PackedFacts.put`."""
+        return PackedFacts(self._db).put(made, self._chain.short)
+
     def shorten(self, start: int, count: int) -> ShortenedRows:
         """Write keys in bytes that are text, of some offsets from one on."""
         end = start + count
         rows = self._db.execute(_TEXT, (start, end)).fetchall()
         short = [(self._chain.short(key), offset) for offset, key in rows]
-        self._db.executemany("UPDATE facts SET key = ? WHERE offset = ?", short)
+        query = "UPDATE recent_facts SET key = ? WHERE offset = ?"
+        self._db.executemany(query, short)
         return ShortenedRows(end if end < self.end else None, len(short))
 
     def note_short(self) -> None:

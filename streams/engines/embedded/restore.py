@@ -9,13 +9,11 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing, contextmanager
-from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import asdict
 
 from schemas.codec import decode_fact
-from streams.engines.embedded.audit import lines_of
 from streams.engines.embedded.backup_archive import (
     DATABASE,
     PUBLIC_KEY,
@@ -27,7 +25,13 @@ from streams.engines.embedded.backup_archive import (
     unpack,
 )
 from streams.engines.embedded.chain import Chain
-from streams.engines.embedded.data_folder import GENESIS_FILE, LOCK, lock_folder
+from streams.engines.embedded.chain_pages import lines_of
+from streams.engines.embedded.data_folder import (
+    GENESIS_FILE,
+    LOCK,
+    lock_folder,
+    make_tables,
+)
 from streams.observability.failpoints import failpoint
 from streams.stages.audit.chain import BrokenChainError
 from streams.stages.audit.proof import ChainVerifier
@@ -40,10 +44,6 @@ if TYPE_CHECKING:
 
 # The public key of the heads in the backup: a new server has a key of its own.
 OLD_PUBLIC_KEY: Final = "audit.restored.pub"
-_UNCHAINED: Final = (
-    "SELECT offset FROM facts WHERE offset NOT IN"
-    " (SELECT fact FROM audit_chain WHERE fact IS NOT NULL) LIMIT 1"
-)
 
 
 def restore(
@@ -106,16 +106,21 @@ def _check(
         (found,) = db.execute("PRAGMA integrity_check(1)").fetchone()
         if found != "ok":
             raise BackupError(f"{DATABASE} is damaged: {found}")
-        schema = resources.files("streams.engines.embedded").joinpath("schema.sql")
-        db.executescript(schema.read_text("utf-8"))
+        make_tables(db)
+        put_in = []
         for line in lines_of(db, manifest.realm):
-            verifier.take(line)
+            if "unchained" in line:
+                put_in.append(line["unchained"])
+            else:
+                verifier.take(line)
         if (verifier.sequence, verifier.hash) != (manifest.sequence, manifest.hash):
             raise BrokenChainError("truncated: it does not end where the backup says")
         verifier.hold_all()
-        # A version without a chain wrote none of them.
-        for (offset,) in db.execute(_UNCHAINED) if verifier.sequence else ():
-            raise BrokenChainError(f"the fact at {offset} has no entry: it was put in")
+        for each in put_in:
+            raise BrokenChainError(
+                f"the fact at {each['offset']} has no entry: it was put in "
+                f"({each['key']})"
+            )
 
 
 def _begin_anew(path: Path, manifest: Manifest, genesis: str, at: int) -> None:

@@ -1,7 +1,12 @@
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS facts (
+-- The last facts, and those that are never packed; the others are in blocks.
+CREATE TABLE IF NOT EXISTS recent_facts (
   offset INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, value BLOB NOT NULL,
   received_at INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS fact_blocks (
+  start INTEGER PRIMARY KEY, ids BLOB NOT NULL, tails BLOB NOT NULL, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS fact_prints (
+  print INTEGER PRIMARY KEY, offset INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS access (
   offset INTEGER PRIMARY KEY, received_at INTEGER NOT NULL, block BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS signals (offset INTEGER PRIMARY KEY, body BLOB NOT NULL);

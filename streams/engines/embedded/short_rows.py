@@ -28,6 +28,7 @@ KINDS: Final = tuple(
         known.Distrust, known.Horizon, known.LabelSet,
     )
 )  # fmt: skip
+_CODES: Final = {kind: bytes([code]) for code, kind in enumerate(KINDS)}
 ID: Final = 32  # bytes of a fact's id
 HOURS: Final = 4
 LEAST: Final = 1 + ID + HOURS
@@ -52,13 +53,22 @@ class ShortenedRows(NamedTuple):
 def short_key(realm: str, key: str) -> bytes | str:
     """Key as the file holds it: code of the kind, id, hour, ingress key."""
     start = f"{realm}/"
-    try:
-        kind, told, hour, ingress = key.removeprefix(start).split("/", 3)
-        short = bytes([KINDS.index(kind)]) + bytes.fromhex(told)
-        short += int(hour).to_bytes(HOURS, "big") + ingress.encode()
-    except (ValueError, OverflowError):
+    if not key.startswith(start):
         return key
-    return short if key_text(realm, short) == key else key
+    try:
+        kind, told, hour, ingress = key[len(start) :].split("/", 3)
+        code, fact, at, tail = (
+            _CODES[kind],
+            bytes.fromhex(told),
+            int(hour),
+            ingress.encode(),
+        )
+        short = code + fact + at.to_bytes(HOURS, "big") + tail
+    except (LookupError, ValueError, OverflowError):
+        return key
+    # What bytes say in another way, too, would not come back as it was.
+    same = len(fact) == ID and fact.hex() == told and str(at) == hour
+    return short if same else key
 
 
 def key_text(realm: str, key: bytes | str) -> str:
@@ -104,7 +114,7 @@ def begin(db: sqlite3.Connection, genesis: str) -> None:
         (count,) = db.execute(query, (f"{NUMBERED}%",)).fetchone()
         row = (f"{NUMBERED}{count + 1}", genesis)
         db.execute("INSERT INTO meta VALUES (?, ?)", row)
-    empty = not db.execute("SELECT 1 FROM facts LIMIT 1").fetchone()
+    empty = not db.execute("SELECT 1 FROM recent_facts LIMIT 1").fetchone()
     if empty and not db.execute("SELECT 1 FROM audit_chain LIMIT 1").fetchone():
         db.execute("INSERT OR IGNORE INTO meta VALUES (?, '')", (DONE,))
 

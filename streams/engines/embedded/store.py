@@ -28,6 +28,7 @@ from streams.engines.embedded.data_folder import (
     FILE,
     LOCK,
     lock_folder,
+    next_fact,
     next_offset,
     prepare_log,
 )
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agents_registry.facts import Fact
+    from streams.engines.embedded.fact_rows import Read
     from streams.ports.keyed_store import Put
 
 T = TypeVar("T")
@@ -165,7 +167,7 @@ class Store:
         db = self._reader.db
         self.genesis = prepare_log(db, self.path, realm, genesis)
         self._realm = realm
-        self.end = next_offset(db, "facts")
+        self.end = next_fact(db)
         self.access_end = next_offset(db, "access")
         self.signals_end = next_offset(db, "signals")
 
@@ -262,6 +264,16 @@ class Store:
     async def facts(self, start: int, limit: int) -> list[Stored]:
         """Facts from an offset on, at most ``limit``."""
         return await self._aside(lambda reader: facts_of(reader, start, limit))
+
+    async def study(self, function: Callable[[Read], T]) -> T:
+        """Have a function read what takes several short queries, or work, in a thread.
+
+        No request waits for what is read here.
+        """
+        reader = self._patient_reader
+        with self._waiting():
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(reader.threads, function, reader.read)
 
     async def look(self, function: Callable[[Reading], T]) -> T:
         """Read for guards that start or fell behind, in a thread."""

@@ -1,0 +1,163 @@
+"""A block gives back the facts that it was made of, or says that it cannot."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import zlib
+
+import pytest
+
+from streams.engines.embedded import fact_block
+from streams.engines.embedded.fact_block import (
+    LARGE,
+    MOST_BYTES,
+    PLACES,
+    BlockError,
+    FactBlock,
+    PlacedFact,
+    is_packable,
+    key_at,
+    keys_of,
+    pack,
+    unpack,
+)
+from streams.engines.embedded.packed_facts import print_of
+
+pytestmark = pytest.mark.unit
+
+
+def placed(number: int) -> PlacedFact:
+    """Give some fact."""
+    told = hashlib.sha256(bytes([number])).digest()
+    key = bytes([number % 3]) + told + b"\x00\x00\x00\x07" + b"hook" * (number % 2)
+    return PlacedFact(key, b"value" * number)
+
+
+FACTS = {place: placed(place) for place in (0, 1, 4, 5, 9)}
+BLOCK = pack(FACTS, 10)
+IDS, TAILS, BODY = BLOCK
+PLAIN = zlib.decompress(BODY)
+TAIL = b"\x00\x05\x00\x00\x00\x00\x07"  # of place 0
+
+
+def with_tails(tails: bytes) -> FactBlock:
+    """Give the block with other tails."""
+    return BLOCK._replace(tails=tails)
+
+
+def with_content(plain: bytes) -> FactBlock:
+    """Give the block with other values."""
+    return BLOCK._replace(body=zlib.compress(plain))
+
+
+def test_facts_come_back_in_their_places() -> None:
+    """Also those of an empty value; places without a fact stay empty."""
+    assert unpack(BLOCK) == FACTS
+    keys = {place: fact.key for place, fact in FACTS.items()}
+    assert keys == keys_of(BLOCK)
+    at = {place: key_at(BLOCK, place) for place in range(-1, 12)}
+    assert keys == {place: key for place, key in at.items() if key is not None}
+    assert (len(IDS), BLOCK.places) == (320, 10)
+    assert unpack(pack({}, 3)) == {}
+    assert FactBlock.of(*BLOCK) == BLOCK
+
+
+def test_the_largest_block_comes_back() -> None:
+    """Its places, its values and its keys are all that they may be."""
+    size, more = divmod(MOST_BYTES, PLACES)
+    facts = {
+        place: PlacedFact(
+            b"\x00" + hashlib.sha256(bytes([place])).digest() + bytes([0, 0, place, 7]),
+            hashlib.shake_128(bytes([place])).digest(size + (more if place else 0)),
+        )
+        for place in range(PLACES)
+    }
+    left = dict(list(facts.items())[: PLACES - more])
+    block = pack(left, PLACES)
+    assert unpack(FactBlock.of(*block)) == left
+    assert sum(map(len, block)) < fact_block.STORED_BYTES
+
+
+def test_the_form_of_a_block_is_that_of_every_file() -> None:
+    """A form that moves would make nothing of what is written."""
+    told = hashlib.sha256(IDS + TAILS + PLAIN).hexdigest()
+    assert told[:16] == "0df8ee6c8a311904"
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        (None, TAILS, BODY),
+        (IDS, TAILS, "text"),
+        (IDS, 7, BODY),
+        (b"", TAILS, BODY),
+        (IDS[:-1], TAILS, BODY),
+        (bytes(32 * (PLACES + 1)), TAILS, BODY),
+    ],
+)
+def test_what_is_no_row_of_a_block_is_refused(columns: tuple[object, ...]) -> None:
+    """Of another type, cut off, or longer than any."""
+    with pytest.raises(BlockError):
+        FactBlock.of(*columns)
+
+
+BROKEN = {
+    "a place less": BLOCK._replace(ids=IDS[:-32]),
+    "a place more": BLOCK._replace(ids=IDS + IDS[:32]),
+    "an empty place more": BLOCK._replace(ids=IDS + bytes(32)),
+    "an id for no fact": BLOCK._replace(ids=IDS[:64] + IDS[:32] + IDS[96:]),
+    "no id for a fact": BLOCK._replace(ids=bytes(32) + IDS[32:]),
+    "no tails": with_tails(b"\x01"),
+    "a later version": with_tails(b"\x02" + TAILS[1:]),
+    "fewer tails": with_tails(TAILS[:1] + b"\x01" + TAILS[2:]),
+    "more tails": with_tails(TAILS[:1] + b"\xff" + TAILS[2:]),
+    "tails cut off": with_tails(TAILS[:-1]),
+    "behind the tails": with_tails(TAILS + b"\x00"),
+    "a tail of no fact": with_tails(
+        TAILS[:1] + bytes([TAILS[1] + 1]) + TAILS[2:] + TAIL[:6] + b"x"
+    ),
+    "a tail twice": with_tails(TAILS[:1] + bytes([TAILS[1] + 1]) + TAILS[2:] + TAIL),
+    "a fact hidden": with_tails(TAILS[:2] + b"\xff" + TAILS[3:]),
+    "a fact of no kind": with_tails(TAILS.replace(TAIL, b"\x00\x05\x63" + TAIL[3:])),
+    "a key cut off": with_tails(TAILS.replace(TAIL, b"\x00\x04" + TAIL[2:6])),
+    "one that takes back": with_tails(TAILS.replace(TAIL, b"\x00\x05\x09" + TAIL[3:])),
+    "no body": BLOCK._replace(body=b"\x00"),
+    "a body cut off": BLOCK._replace(body=BODY[:-1]),
+    "behind the body": BLOCK._replace(body=BODY + b"\x00"),
+    "a second body behind it": BLOCK._replace(body=BODY + BODY),
+    "no content": with_content(b""),
+    "content cut off": with_content(PLAIN[:-1]),
+    "behind the content": with_content(PLAIN + b"x"),
+    "larger than any": with_content(PLAIN + bytes(2 * MOST_BYTES)),
+    "a size beyond it": with_content(struct.pack(">I", 2**31) + PLAIN[4:]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_is_no_block_is_refused(name: str) -> None:
+    """Cut off, changed, or of a later version: nothing is read that may be wrong."""
+    with pytest.raises(BlockError):
+        unpack(BROKEN[name])
+
+
+def test_what_takes_facts_back_is_never_packed() -> None:
+    """Nor what is too large, or has no key in bytes."""
+    key = placed(1).key
+    assert is_packable(key, LARGE)
+    assert is_packable(key[:37], 0)
+    for other in ("r/node/x", key[:36], b"\x63" + key[1:], b"\x09" + key[1:],
+                  b"\x0a" + key[1:], key[:1] + bytes(32) + key[33:],
+                  key + bytes(2**16)):  # fmt: skip
+        assert not is_packable(other, 1)
+    assert not is_packable(key, LARGE + 1)
+
+
+def test_prints_of_an_hour_lie_side_by_side_and_follow_from_a_secret() -> None:
+    """A print is a positive number of 63 bits; nobody can choose it."""
+    now, then = (b"\x00" + b"\xff" * 32 + bytes([0, 0, 0, n]) for n in (7, 8))
+    assert [7, 8] == [print_of(key, b"a") >> 43 for key in (now, then)]
+    last = b"\x00" + b"\xff" * 32 + (2**20 - 1).to_bytes(4, "big")
+    assert 0 <= print_of(last, b"a") < 2**63
+    assert print_of(now, b"a") != print_of(now, b"b")
+    assert print_of(now, b"a") != print_of(now + b"x", b"a")
