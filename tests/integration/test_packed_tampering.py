@@ -208,6 +208,7 @@ def test_each_byte_of_a_block_is_held(image: bytes) -> None:
         ).fetchall()
     for start, *columns in blocks:
         for name, column in zip(COLUMNS, columns, strict=True):
+            query = f"UPDATE fact_blocks SET {name} = ? WHERE start = ?"  # noqa: S608
             places = sorted(draw.sample(range(len(column)), min(60, len(column))))
             for at in {0, 1, 2, len(column) - 1, *places}:
                 turned = bytes([column[at] ^ 1 << draw.randrange(8)])
@@ -220,7 +221,6 @@ def test_each_byte_of_a_block_is_held(image: bytes) -> None:
                     column[:at] + bytes(size) + column[at:],
                     column[:at] + column[other : other + size] + column[at + size :],
                 ]
-                query = f"UPDATE fact_blocks SET {name} = ? WHERE start = ?"  # noqa: S608
                 tally.hold(query, (draw.choice(changes), start))
                 tally.hold(query, (changes[0], start))
             for end in (b"\x00", b"\xff", column, bytes(32)):

@@ -13,7 +13,7 @@ from agents_registry.facts import Cause, Distrust, Effect, Fact, Node, Withdraw,
 from agents_registry.identifiers import Identifier
 from schemas.codec import decode_fact
 from streams.engines.embedded import short_rows
-from streams.engines.embedded.audit import lines_of
+from streams.engines.embedded.chain_pages import lines_of
 from streams.engines.embedded.fact_lookup import LoggedFacts
 from streams.engines.embedded.feed_log import StoredLog
 from streams.engines.embedded.short_rows import Shortening, key_text

@@ -65,7 +65,7 @@ BUGS: Final = {
     "what takes back is packed": Change(
         BLOCK, "        and key[0] not in STAY\n", ""
     ),
-    "large facts are packed": Change(BLOCK, "        and size <= LARGE\n", ""),
+    "large facts are packed": Change(BLOCK, "        and len(value) <= LARGE\n", ""),
     "copies of what is packed are written": Change(
         PACKED, "if each in taken and self._holds(key, each)", "if False"
     ),

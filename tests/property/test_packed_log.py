@@ -53,6 +53,7 @@ def small_blocks() -> Iterator[None]:
         for module in (packed_facts, packing):
             patch.setattr(module, "LARGE", LARGE)
         patch.setattr(packing, "MOST_BYTES", 500)
+        patch.setattr(packing, "TAIL_BYTES", 25)
         patch.setattr(packing, "SPAN", 11)
         patch.setattr(fact_block, "LARGE", LARGE)
         patch.setattr(fact_rows, "AT_ONCE", 7)
@@ -175,7 +176,7 @@ OPERATIONS = st.one_of(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.lists(OPERATIONS, max_size=18), st.integers(0, 50), st.integers(0, MOST),
     st.integers(1, 20),

@@ -8,11 +8,12 @@ import zlib
 
 import pytest
 
-from streams.engines.embedded import fact_block
 from streams.engines.embedded.fact_block import (
     LARGE,
+    LONG,
     MOST_BYTES,
     PLACES,
+    STORED_BYTES,
     BlockError,
     FactBlock,
     PlacedFact,
@@ -76,7 +77,7 @@ def test_the_largest_block_comes_back() -> None:
     left = dict(list(facts.items())[: PLACES - more])
     block = pack(left, PLACES)
     assert unpack(FactBlock.of(*block)) == left
-    assert sum(map(len, block)) < fact_block.STORED_BYTES
+    assert block.size < STORED_BYTES
 
 
 def test_the_form_of_a_block_is_that_of_every_file() -> None:
@@ -144,13 +145,14 @@ def test_what_is_no_block_is_refused(name: str) -> None:
 def test_what_takes_facts_back_is_never_packed() -> None:
     """Nor what is too large, or has no key in bytes."""
     key = placed(1).key
-    assert is_packable(key, LARGE)
-    assert is_packable(key[:37], 0)
+    assert is_packable(key, bytes(LARGE))
+    assert is_packable(key[:37], b"")
     for other in ("r/node/x", key[:36], b"\x63" + key[1:], b"\x09" + key[1:],
                   b"\x0a" + key[1:], key[:1] + bytes(32) + key[33:],
-                  key + bytes(2**16)):  # fmt: skip
-        assert not is_packable(other, 1)
-    assert not is_packable(key, LARGE + 1)
+                  key + bytes(LONG)):  # fmt: skip
+        assert not is_packable(other, b"")
+    assert not is_packable(key, bytes(LARGE + 1))
+    assert not is_packable(key, "text")
 
 
 def test_prints_of_an_hour_lie_side_by_side_and_follow_from_a_secret() -> None:

@@ -15,7 +15,7 @@ import sqlite3
 import struct
 import zlib
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeGuard
 
 from agents_registry.facts import Distrust, Withdraw
 from streams.engines.embedded.short_rows import HOURS, ID, KINDS, LEAST
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 PLACES: Final = 250
 MOST_BYTES: Final = 128 << 10  # of values: who reads one fact unpacks them all
 MOST_TAILS: Final = 255
-LARGE: Final = 16 << 10  # bytes of a value that stays a row
+TAIL_BYTES: Final = 32 << 10  # of all tails
+# Above these a fact stays a row: bytes of a value and of a key.
+LARGE: Final = 16 << 10
+LONG: Final = 1 << 10
 STORED_BYTES: Final = 2 * MOST_BYTES  # of a row in the file, whatever its values are
 FORMAT: Final = 1
 # They are few, and each guard that starts asks for all of them: they stay rows.
@@ -36,7 +39,6 @@ _GONE: Final = 255  # in the place of a tail
 _NOBODY: Final = bytes(ID)
 _HEAD: Final = struct.Struct(">BB")
 _SIZE: Final = struct.Struct(">H")
-_LONGEST: Final = 2**16 - 1  # bytes of a tail
 
 
 class BlockError(sqlite3.DatabaseError):
@@ -83,6 +85,11 @@ class FactBlock(NamedTuple):
         return block
 
     @property
+    def size(self) -> int:
+        """Bytes in the file."""
+        return sum(map(len, self))
+
+    @property
     def places(self) -> int:
         """How many offsets it covers."""
         return len(self.ids) // ID
@@ -93,15 +100,16 @@ def tail_of(key: bytes) -> bytes:
     return key[:1] + key[1 + ID :]
 
 
-def is_packable(key: bytes | str, size: int) -> bool:
-    """Whether a fact of a key and a size may be in a block."""
+def is_packable(key: Any, value: Any) -> TypeGuard[bytes]:
+    """Whether a fact of a key and a value may be in a block."""
     return (
         isinstance(key, bytes)
-        and LEAST <= len(key) <= _LONGEST
+        and isinstance(value, bytes)
+        and LEAST <= len(key) <= LONG
         and key[0] < len(KINDS)
         and key[0] not in STAY
         and key[1 : 1 + ID] != _NOBODY
-        and size <= LARGE
+        and len(value) <= LARGE
     )
 
 
@@ -110,7 +118,7 @@ def pack(facts: Mapping[int, PlacedFact], places: int) -> FactBlock:
 
     Args:
         facts: by their places, from 0; such as `is_packable` lets through, of
-            `MOST_BYTES` and `MOST_TAILS` at most.
+            `MOST_BYTES`, and `MOST_TAILS` of `TAIL_BYTES`, at most.
         places: how many, with those that hold no fact.
     """
     codes, ids = bytearray([_GONE]) * places, [_NOBODY] * places

@@ -92,7 +92,7 @@ def facts_between(
     end: int,
     limit: int,
     *,
-    size: int = READ_BYTES,
+    size: int | None = None,
     keys: bool = False,
 ) -> list[FactRow]:
     """Facts of some offsets, in their order.
@@ -102,15 +102,17 @@ def facts_between(
         start: the first offset.
         end: no offset from this one on.
         limit: so many at most; none are given only where there are none.
-        size: about so many bytes of values, or a single larger one.
+        size: about so many bytes of values, or a single larger one; `READ_BYTES` where
+            none is given.
         keys: with their keys; else those of rows are empty.
 
     Raises:
         BlockError: a block cannot be read, or there are two facts at one offset.
     """
     found: list[FactRow] = []
+    most = READ_BYTES if size is None else size
     while start < end and not found:
-        some, start = _window(read, (start, end), limit, (keys, size))
+        some, start = _window(read, (start, end), limit, (keys, most))
         found = sorted(some, key=attrgetter("offset"))[:limit]
     return found
 
@@ -165,5 +167,5 @@ def _unpacked(blocks: Sequence[tuple[Any, ...]], most: int, size: int) -> _Windo
 def _row(text: str) -> FactRow:
     offset, form, key, value = text.split(" ")
     told = bytes.fromhex(key)
-    whole = told.decode() if form == "text" else told
+    whole = told.decode("utf-8", "replace") if form == "text" else told
     return FactRow(int(offset), whole, bytes.fromhex(value))

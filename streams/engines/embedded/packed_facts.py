@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from streams.engines.embedded.fact_rows import Read
+
 PRINT_KEY: Final = "print_key"
 PROBES: Final = 64  # prints side by side; more are in no file that was not changed
 _HASH_BITS: Final = 43
@@ -68,11 +70,13 @@ class PreparedBlock(NamedTuple):
         start: the first offset of it.
         block: what the file gets.
         facts: that are in it, by their places.
+        prints: of them, each with its offset, in their order.
     """
 
     start: int
     block: FactBlock
     facts: Mapping[int, PlacedFact]
+    prints: Sequence[tuple[int, int]]
 
     @property
     def end(self) -> int:
@@ -86,6 +90,15 @@ def print_of(key: bytes, secret: bytes) -> int:
     told = hashlib.blake2b(key, digest_size=8, key=secret).digest()
     hashed = int.from_bytes(told, "big") >> (64 - _HASH_BITS)
     return (hour % 2**_HOUR_BITS) << _HASH_BITS | hashed
+
+
+def prints_of(
+    read: Read, start: int, facts: Mapping[int, PlacedFact]
+) -> list[tuple[int, int]]:
+    """Return the prints of the facts of a block, under the secret of the file."""
+    ((secret, _),) = read(_KEYED, (PRINT_KEY,))
+    key = _secret(secret)
+    return sorted((print_of(f.key, key), start + place) for place, f in facts.items())
 
 
 class PackedFacts:
@@ -102,9 +115,10 @@ class PackedFacts:
         A block that cannot be read holds none: to write a fact twice changes nothing,
         and to drop it for a block that nobody can read would lose it.
         """
-        secret, any_there = self._secret()
+        told, any_there = self._db.execute(_KEYED, (PRINT_KEY,)).fetchone()
         if not any_there:
             return set()
+        secret = _secret(told)
         prints = [(print_of(k, secret), k) for k in keys if isinstance(k, bytes)]
         wanted = orjson.dumps([each for each, _ in prints])
         taken = {each for (each,) in self._db.execute(_TAKEN, (wanted,))}
@@ -134,7 +148,7 @@ class PackedFacts:
             return False
         self._insert(made.start, made.block)
         failpoint("store.block_written")
-        self._print(made)
+        self._print(made.prints)
         failpoint("store.block_printed")
         offsets = [made.start + place for place in sorted(made.facts)]
         self._db.executemany(_FORGET_ROWS, _runs(offsets))
@@ -167,10 +181,6 @@ class PackedFacts:
         query = "INSERT INTO fact_blocks VALUES (?, ?, ?, ?)"
         self._db.execute(query, (start, *block))
 
-    def _secret(self) -> tuple[bytes, bool]:
-        secret, any_there = self._db.execute(_KEYED, (PRINT_KEY,)).fetchone()
-        return str(secret).encode()[:64], bool(any_there)
-
     def _holds(self, key: bytes, wanted: int) -> bool:
         for each in range(wanted, wanted + PROBES):
             row = self._db.execute(_OFFSET, (each,)).fetchone()
@@ -202,20 +212,19 @@ class PackedFacts:
             self._last = row[0], FactBlock.of(*row[1:])
         return self._last if _covers(*self._last, offset) else None
 
-    def _print(self, made: PreparedBlock) -> None:
-        secret, _ = self._secret()
-        wanted = sorted(
-            (print_of(fact.key, secret), made.start + place)
-            for place, fact in made.facts.items()
-        )
-        if self._db.executemany(_PRINT, wanted).rowcount == len(wanted):
+    def _print(self, prints: Sequence[tuple[int, int]]) -> None:
+        if self._db.executemany(_PRINT, prints).rowcount == len(prints):
             return
-        for first, offset in wanted:
+        for first, offset in prints:
             for each in range(first, first + PROBES):
                 if self._db.execute(_PRINT, (each, offset)).rowcount:
                     break
                 if self._db.execute(_OFFSET, (each,)).fetchone() == (offset,):
                     break
+
+
+def _secret(told: object) -> bytes:
+    return str(told).encode()[:64]
 
 
 def _covers(start: int, block: FactBlock, offset: int) -> bool:

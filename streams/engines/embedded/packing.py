@@ -20,6 +20,9 @@ from streams.engines.embedded.fact_block import (
     MOST_BYTES,
     MOST_TAILS,
     PLACES,
+    STORED_BYTES,
+    TAIL_BYTES,
+    FactBlock,
     PlacedFact,
     is_packable,
     pack,
@@ -27,7 +30,7 @@ from streams.engines.embedded.fact_block import (
     unpack,
 )
 from streams.engines.embedded.fact_rows import END
-from streams.engines.embedded.packed_facts import PreparedBlock
+from streams.engines.embedded.packed_facts import PreparedBlock, prints_of
 from streams.engines.embedded.short_rows import short_key
 
 if TYPE_CHECKING:
@@ -159,8 +162,8 @@ def next_block(read: Read, *, realm: str, span: tuple[int, int], most: int) -> P
     if len(facts) == len(found) and not near and start + PLACES > upto:
         return Packable(start, None, more=False)  # others will fill it
     block = pack(facts, max(facts) + 1)
-    made = PreparedBlock(start, block, facts)
-    same = unpack(block) == facts
+    made = PreparedBlock(start, block, facts, prints_of(read, start, facts))
+    same = unpack(FactBlock.of(*block)) == facts and block.size <= STORED_BYTES
     return Packable(made.end, made if same else None, more=True)
 
 
@@ -170,7 +173,7 @@ def _packable(
     found = []
     for offset, stored, value in rows:
         key = short_key(realm, stored) if isinstance(stored, str) else stored
-        if isinstance(key, bytes) and is_packable(key, len(value)):
+        if is_packable(key, value):
             found.append((offset, PlacedFact(key, value)))
     return found
 
@@ -181,15 +184,16 @@ def _fitting(
     """Take as many of some facts as go into one block, by their places."""
     facts: dict[int, PlacedFact] = {}
     tails: set[bytes] = set()
-    start, size = found[0][0], 0
+    start, size, told = found[0][0], 0, 0
     for offset, fact in found:
-        tails.add(tail_of(fact.key))
+        tail = tail_of(fact.key)
+        told += 0 if tail in tails else len(tail)
+        tails.add(tail)
         size += len(fact.value)
         if (
             len(facts) == most
             or offset >= start + PLACES
-            or len(tails) > MOST_TAILS
-            or size > MOST_BYTES
+            or max(size / MOST_BYTES, len(tails) / MOST_TAILS, told / TAIL_BYTES) > 1
         ):
             break
         facts[offset - start] = fact
