@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 KEEP: Final = 1_000  # facts that stay rows: they are read most
 LEAST_FACTS: Final = 16  # of a block, where the file is slow
 SPAN: Final = 1_000  # offsets that one read looks through
-HELD_SECONDS: Final = 0.005  # of the writer: the next block is half as large
+HELD_SECONDS: Final = 0.01  # of the writer: the next block is half as large
 REST_SECONDS: Final = 0.02
 LOOK_SECONDS: Final = 1.0
 _FIRST: Final = (
