@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from attrs import evolve
 
-from agents_registry.facts import Cause, Distrust, Effect, Fact, Node, Withdraw, fact_id
+from agents_registry.facts import (
+    Cause,
+    Distrust,
+    Effect,
+    Fact,
+    Node,
+    Withdraw,
+    fact_id,
+    fact_key,
+)
 from agents_registry.identifiers import Identifier
 from schemas.codec import decode_fact
 from streams.apps.migration import _facts_of
@@ -35,7 +44,7 @@ from streams.engines.embedded.feed_log import StoredLog
 from streams.engines.embedded.packed_facts import PreparedBlock
 from streams.engines.embedded.packing import Packing
 from streams.engines.embedded.restore import restore
-from streams.engines.embedded.short_rows import key_text
+from streams.engines.embedded.short_rows import key_text, short_key
 from streams.engines.embedded.store import Store
 from streams.observability import failpoints
 from streams.services.audit_heads import head_reader
@@ -603,6 +612,29 @@ async def test_a_print_that_leads_nowhere_hides_no_fact(folder: Path) -> None:
             new = [evolve(fact, version=10 + number) for fact in FACTS]
             assert len(new) == await write(store, new)
             assert 0 == await write(store, new)
+
+
+async def test_facts_of_one_print_are_both_kept(folder: Path) -> None:
+    """A print stands for no fact: the other one is written, packed, and found again."""
+    await packed(folder)
+    new = [evolve(fact, version=77) for fact in FACTS[:4]]
+    keys = [short_key(REALM, fact_key(REALM, fact)) for fact in new]
+    with closing(sqlite3.connect(folder / "rescind.db")) as db, db:
+        query = "SELECT value FROM meta WHERE name = 'print_key'"
+        ((secret,),) = db.execute(query).fetchall()
+        for key in keys:
+            assert isinstance(key, bytes)
+            told = packed_facts.print_of(key, secret.encode())
+            rows = [(told, 0), (told + 1, 2)]
+            db.executemany("INSERT INTO fact_prints VALUES (?, ?)", rows)
+    async with opened(folder) as store:
+        assert len(new) == await write(store, new)
+        more = [evolve(fact, version=78) for fact in FACTS[:9]]
+        assert len(more) == await write(store, more)
+        await Packing(store, REALM).catch_up()
+        assert 0 == await write(store, [*new, *FACTS])
+        assert FACTS + new + more == await all_of(store)
+    assert not count(folder, f"recent_facts WHERE offset = {len(FACTS)}")
 
 
 async def test_what_changed_since_it_was_made_stays_as_it_is(folder: Path) -> None:
