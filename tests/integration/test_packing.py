@@ -39,6 +39,7 @@ from streams.engines.embedded import (
 )
 from streams.engines.embedded.audit import AuditSigner
 from streams.engines.embedded.chain_pages import lines_of
+from streams.engines.embedded.fact_block import pack
 from streams.engines.embedded.fact_lookup import LoggedFacts
 from streams.engines.embedded.feed_log import StoredLog
 from streams.engines.embedded.packed_facts import PreparedBlock
@@ -659,6 +660,11 @@ async def test_what_changed_since_it_was_made_stays_as_it_is(folder: Path) -> No
         block = await made(0, 20)
         assert await put(block)
         assert not await put(block)
+        # Nor has one offset a place in two blocks.
+        after = await made(4, 20)
+        facts = {place + 1: fact for place, fact in after.facts.items()}
+        over = pack(facts, max(facts) + 1)
+        assert not await put(PreparedBlock(3, over, facts, after.prints))
         # By the last fact a restart knows the next offset.
         assert not await put(await made(store.end - 4, store.end))
         assert await put(await made(store.end - 5, store.end))
