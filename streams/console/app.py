@@ -15,6 +15,7 @@ from aiohttp import web
 from attrs import define, evolve, field
 
 from streams.console import csrf, headers, respond
+from streams.console.addresses import local
 from streams.console.api import ApiProblem
 from streams.console.asked import (
     LARGEST,
@@ -27,7 +28,6 @@ from streams.console.asked import (
 from streams.console.downloads import saved, sent
 from streams.console.filters import LOOK, looked, without_secret
 from streams.console.frame import EXPORT, FRAGMENT, FRAME_OF, LIVE, TOLD, Frame
-from streams.console.login import local
 from streams.console.page import ActResult, Rendered, Streamed
 from streams.console.secret_names import SECRET_IN_URL
 from streams.console.templates import BASE, REALM, shown_in, url
@@ -168,8 +168,7 @@ class Console:
     async def _page(self, kind: PageKind, asked: Asked) -> Answer:
         session = self._session(asked)
         if session is None:
-            bare = without_secret(asked)
-            return respond.to_login(self.frame, bare or asked)
+            return self._to_login(asked)
         await self.roles.look(session)
         bare = without_secret(asked, session.holder.hashed_kinds)
         person = session.person_in(_realm_of(bare or asked, session))
@@ -208,7 +207,7 @@ class Console:
         """Do what a form says, in the realm of the page that it stood on."""
         session = self._session(asked)
         if session is None:
-            return respond.to_login(self.frame, asked)
+            return self._to_login(asked)
         realm = self._realm_of_form(asked, session)
         if realm is None:
             return respond.not_ours(self.frame, asked)
@@ -250,7 +249,8 @@ class Console:
 
     async def _theme(self, asked: Asked) -> web.Response:
         chosen = asked.form.get("theme", "")
-        response = respond.to(local(asked.form.get("back", BASE)))
+        back = asked.form.get("back", BASE)
+        response = respond.to(local(back, self.sessions.kinds))
         if chosen in headers.THEMES and csrf.is_own(asked.headers):
             headers.set_cookie(
                 response, headers.THEME, chosen, secure=asked.secure, seconds=YEAR
@@ -260,7 +260,7 @@ class Console:
     async def _realm(self, asked: Asked) -> web.Response:
         session = self._session(asked)
         if session is None:
-            return respond.to_login(self.frame, asked)
+            return self._to_login(asked)
         if self._realm_of_form(asked, session) is None:
             return respond.not_ours(self.frame, asked)
         chosen = session.person_in(asked.form.get(REALM, ""))
@@ -284,6 +284,9 @@ class Console:
     def _session(self, asked: Asked) -> ConsoleSession | None:
         is_live = asked.query.get(FRAGMENT) == LIVE
         return self.sessions.find(asked.cookie(headers.SESSION), idle=is_live)
+
+    def _to_login(self, asked: Asked) -> web.Response:
+        return respond.to_login(self.frame, asked, self.sessions.kinds)
 
     def _ended(self, asked: Asked) -> web.Response:
         self.sessions.end(asked.cookie(headers.SESSION))

@@ -8,10 +8,11 @@ import structlog
 from attrs import define
 
 from streams.console import csrf, headers, respond
+from streams.console.addresses import local
 from streams.console.api import ApiProblem
 from streams.console.attempts import LoginAttempts
 from streams.console.frame import Frame
-from streams.console.login import OneTimeLink, holder_of_token, local
+from streams.console.login import OneTimeLink, holder_of_token
 from streams.console.oidc_login import LoginFailedError, ProviderLogin
 from streams.console.sessions import ConsoleSessions, Holder
 from streams.console.tally import HELD_BACK, LET_IN
@@ -83,10 +84,12 @@ class Entry:
         """
         if "prefetch" in asked.headers.get("Sec-Purpose", ""):
             return respond.stop(self.frame, asked, _PREFETCHED)  # nobody is there yet
-        given = asked.query.get("key", "")
-        token = None if self.link is None else self.link.take(given, self.clock())
-        if token is not None:
-            return await self._let_in(asked, token, BASE)
+        link, given = self.link, asked.query.get("key", "")
+        if link is not None and link.opens(given, self.clock()) is not None:
+            async with link.turn:
+                token = link.opens(given, self.clock())
+                if token is not None:
+                    return await self._let_in(asked, token, BASE, link.use_up)
         if wait := self.attempts.wait(asked.address):
             return self._too_often(asked, wait)
         self.attempts.failed_link(asked.address)
@@ -99,7 +102,7 @@ class Entry:
             return await self._form(asked, "")
         try:
             where, cookie = await self.provider.begin(
-                local(asked.query.get("next", ""))
+                local(asked.query.get("next", ""), self.sessions.kinds)
             )
         except LoginFailedError as error:
             return await self._failed(asked, error)
@@ -164,9 +167,17 @@ class Entry:
             self.attempts.forget(counted)
         return await self._answered(asked, token, after, holder)
 
-    async def _let_in(self, asked: Asked, token: str, after: str) -> web.Response:
-        """Open a session with a token that is no guess."""
+    async def _let_in(
+        self,
+        asked: Asked,
+        token: str,
+        after: str,
+        opened: Callable[[], None] = lambda: None,
+    ) -> web.Response:
+        """Open a session with a token that is no guess; call ``opened`` if it is."""
         holder = await holder_of_token(self.api_for(token))
+        if isinstance(holder, Holder):
+            opened()
         if isinstance(holder, ApiProblem) and holder.status == REFUSED:
             self.attempts.refused(token)
             self.attempts.failed(asked.address)
@@ -181,7 +192,7 @@ class Entry:
             self.count(REFUSED_LOGIN)
             return await self._form(asked, "token", FORBIDDEN)
         self.attempts.let_in(token)
-        response = respond.to(local(after))
+        response = respond.to(local(after, self.sessions.kinds))
         self._begin(response, asked, holder, token, None)
         return response
 
@@ -214,9 +225,10 @@ class Entry:
         provider, away = self.provider, ""
         if provider is not None and why == "out":
             away = await provider.logout_url()
+        after = asked.form.get("next") or asked.query.get("next") or BASE
         values: dict[str, Any] = {
             "why": why,
-            "next": local(asked.form.get("next") or asked.query.get("next") or BASE),
+            "next": local(after, self.sessions.kinds),
             "oidc": "" if provider is None else provider.client.title,
             "away": away,
             "tokens": self.tokens,

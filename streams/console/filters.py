@@ -11,9 +11,15 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import evolve
 
+from streams.console.addresses import root
 from streams.console.api import ApiProblem
 from streams.console.page import ActResult, Rendered
-from streams.console.secret_names import as_named, is_hash_pattern, is_secret
+from streams.console.secret_names import (
+    as_named,
+    is_hash_pattern,
+    is_secret,
+    is_secret_address,
+)
 from streams.console.templates import BASE, url
 
 if TYPE_CHECKING:
@@ -59,9 +65,6 @@ def _refused(problem: ApiProblem) -> Rendered:
 
 def without_secret(asked: Asked, kinds: frozenset[str] = frozenset()) -> Asked | None:
     """Request without the secret that stands in its address; None: none does."""
-    texts = (asked.name, *asked.query, *asked.query.values())
-    if not any(is_secret(each, kinds) for each in texts):
+    if not (is_secret(asked.name, kinds) or is_secret_address(asked.target, kinds)):
         return None
-    root = asked.target.removeprefix(BASE).lstrip("/").partition("/")[0]
-    where = f"{BASE}/{root.partition('?')[0]}".rstrip("/")
-    return evolve(asked, target=where, name="", query={})
+    return evolve(asked, target=root(asked.target, kinds), name="", query={})

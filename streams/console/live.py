@@ -5,7 +5,7 @@ content with its own person's credential. So nobody is shown what another one ma
 
 - Nothing is sent while nothing changes, and nothing is asked while nobody looks.
 - Streams are bounded, together and of each session. One that does not read is dropped.
-- A stream ends with its session.
+- A stream ends with its session, and with the last role of its person in the realm.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from attrs import define, field
 from streams.console.headers import PRIVATE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from streams.console.api import Api, ApiAnswer
     from streams.console.sessions import ConsoleSession
@@ -58,11 +58,13 @@ class LiveReader:
 
     Attributes:
         session: whose it is.
+        realm: that it shows.
         news: set where something changed that it was not told.
         what: that changed.
     """
 
     session: ConsoleSession
+    realm: str
     news: asyncio.Event = field(factory=asyncio.Event)
     what: set[str] = field(factory=set)
 
@@ -85,11 +87,13 @@ class LiveHub:
         api_of: makes the client of a session, in a realm.
         aside: where the API is asked.
         alive: whether a session is not over.
+        look: has the roles of a session be those of the last seconds.
     """
 
     _api_of: ApiOf
     _aside: Aside
     _alive: Callable[[ConsoleSession], bool]
+    _look: Callable[[ConsoleSession], Coroutine[Any, Any, None]]
     _every: float = LOOK_SECONDS
     realms: dict[str, RealmWatch] = field(factory=dict, init=False)
 
@@ -110,7 +114,7 @@ class LiveHub:
         if self.streams >= MOST or mine >= OF_SESSION or theirs >= OF_PERSON:
             headers = {**PRIVATE, "Retry-After": "60"}
             return web.Response(status=503, headers=headers)
-        reader = LiveReader(session)
+        reader = LiveReader(session, realm)
         watch.readers.add(reader)
         if watch.task is None:
             loop = asyncio.get_running_loop()
@@ -162,14 +166,21 @@ class LiveHub:
             transport = request.transport
             if transport is None or transport.is_closing():
                 raise ConnectionResetError
-            if not self._alive(reader.session):
+            if not self._may_hear(reader):
                 return False
             try:
                 async with asyncio.timeout(TICK_SECONDS):
                     await reader.news.wait()
             except TimeoutError:
                 continue
-        return self._alive(reader.session)
+        # Whoever is told nothing costs no look; whoever is, may not be any more.
+        await self._aside(functools.partial(self._look, reader.session))
+        return self._may_hear(reader)
+
+    def _may_hear(self, reader: LiveReader) -> bool:
+        """Whether a reader's session is open, and has a role in its realm still."""
+        session = reader.session
+        return self._alive(session) and _has_role(session, reader.realm)
 
     async def _look_on(self, realm: str, watch: RealmWatch) -> None:
         """Look for changes until nobody wants to know."""
@@ -213,9 +224,15 @@ class LiveHub:
 
 def _asking(watch: RealmWatch, realm: str) -> ConsoleSession | None:
     """Session whose credential is asked with: of those that may look, any."""
-    alive = [each.session for each in watch.readers if not each.session.over]
+    open_ = (each.session for each in watch.readers if not each.session.over)
+    alive = [each for each in open_ if _has_role(each, realm)]
     may = (each for each in alive if {"viewer", "admin"} & each.holder.roles_in(realm))
     return next(may, None) or next(iter(alive), None)
+
+
+def _has_role(session: ConsoleSession, realm: str) -> bool:
+    holder = session.holder
+    return holder.shows(realm) and bool(holder.roles_in(realm))
 
 
 def _digest(answer: ApiAnswer, key: str, names: tuple[str, ...]) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import secrets
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from streams.console.api import Api, ApiProblem
 
 LINK_SECONDS: Final = 900.0
-NEXT: Final = "/console"
 
 
 @define(eq=False)
@@ -26,21 +26,25 @@ class OneTimeLink:
     Attributes:
         key: 256 random bits; forgotten but for their hash once the link is made.
         ends: ns.
+        turn: of whoever tries it; the others wait, so that it opens one session.
     """
 
     _credential: str = field(repr=False)
     _digest: bytes = field(repr=False)
     ends: int
-    _used: bool = False
+    turn: asyncio.Lock = field(factory=asyncio.Lock, init=False, repr=False)
+    _used: bool = field(default=False, init=False)
 
-    def take(self, key: str, now: int) -> str | None:
-        """Credential of the session; None: wrong, used or too old."""
+    def opens(self, key: str, now: int) -> str | None:
+        """Credential of the session that a key opens; None: wrong, used or too old."""
         same = hmac.compare_digest(_hash(key), self._digest)
         if not same or self._used or now >= self.ends:
             return None
-        self._used = True
-        credential, self._credential = self._credential, ""
-        return credential
+        return self._credential
+
+    def use_up(self) -> None:
+        """Note that the session is open: the key opens no other one."""
+        self._used, self._credential = True, ""
 
 
 def one_time_link(
@@ -65,9 +69,3 @@ async def holder_of_token(api: Api) -> Holder | ApiProblem:
     # A server of an earlier version does not say it.
     kinds = frozenset(body.get("hashed_kinds", ()))
     return Holder(body["name"], body["person"], roles, body["realm"], kinds)
-
-
-def local(target: str) -> str:
-    """Page to show after a login; of any other address the first page."""
-    is_ours = target == NEXT or target.startswith((f"{NEXT}/", f"{NEXT}?"))
-    return target if is_ours and "\\" not in target and target.isprintable() else NEXT

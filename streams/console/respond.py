@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 
 from streams.console import csrf, headers
+from streams.console.addresses import local
 from streams.console.api import ApiProblem
 from streams.console.frame import FRAGMENT
-from streams.console.login import local
 from streams.console.templates import BASE, url
 
 if TYPE_CHECKING:
@@ -60,11 +60,11 @@ def not_ours(frame: Frame, asked: Asked) -> web.Response:
     return stop(frame, asked, problem)
 
 
-def to_login(frame: Frame, asked: Asked) -> web.Response:
+def to_login(frame: Frame, asked: Asked, kinds: frozenset[str] | None) -> web.Response:
     """Way to the login, and back to the page that was asked for."""
     if FRAGMENT in asked.query:
         return left_by_htmx()
-    after = local(asked.target) if asked.method == "GET" else BASE
+    after = local(asked.target, kinds) if asked.method == "GET" else BASE
     if asked.method == "GET" and csrf.is_from_elsewhere(asked.headers):
         # A strict cookie does not come with a link of another site. Asked for once
         # more by this page itself, it does.

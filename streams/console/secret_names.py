@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import Final
+import unicodedata
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl, unquote_plus
 
 from agents_registry.identifiers import Identifier
 from agents_registry.secret_shapes import HASHED_KINDS, has_secret
@@ -12,6 +14,9 @@ from agents_registry.secret_shapes import is_secret as is_secret_name
 from streams.console.api import ApiProblem
 from streams.sources.openbao.call import HASHED, OPEN_KINDS
 from streams.sources.openbao.call import HASHED_KINDS as OF_VAULTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SECRET_IN_URL: Final = ApiProblem(
     "A secret stands in the address",
@@ -24,6 +29,9 @@ _NONE: Final[frozenset[str]] = frozenset()
 _BY_HMAC: Final = frozenset(OF_VAULTS) - OPEN_KINDS
 # Hashes that begin so: what a pattern may say of them.
 _HASHES: Final = re.compile(r"[0-9a-f]{0,31}\*")
+_CODED: Final = 3  # times that a text may be percent-encoded
+# Also those that chats and editors make of plain ones.
+_QUOTES: Final = "\"'`\\\\\u2018-\u201f\u00ab\u00bb"
 
 
 def is_secret(text: str, kinds: frozenset[str] = _NONE) -> bool:
@@ -33,13 +41,46 @@ def is_secret(text: str, kinds: frozenset[str] = _NONE) -> bool:
         text: as somebody typed it; names may stand anywhere in it.
         kinds: further ones whose values are keyed hashes, as the server says.
     """
+    return any(_is_secret(each, kinds) for each in _decoded(text))
+
+
+def is_secret_address(address: str, kinds: frozenset[str] | None) -> bool:
+    """Whether a secret may stand in a path or in its query, under whatever name.
+
+    Args:
+        address: path and query, as a browser sends them.
+        kinds: further ones whose values are keyed hashes; None: nobody knows which
+            they are, so any name may be one.
+    """
+    if kinds is None:
+        names_any = any(":" in each for each in _decoded(address))
+        return names_any or is_secret_address(address, _NONE)
+    path, _, query = address.partition("?")
+    given = parse_qsl(query, keep_blank_values=True)
+    texts = [*path.split("/"), *(text for pair in given for text in pair)]
+    return any(is_secret(each, kinds) for each in texts)
+
+
+def _decoded(text: str) -> Iterator[str]:
+    """Text as it was typed, and as what it was copied from may have meant it."""
+    yield text
+    for _ in range(_CODED):
+        meant = unicodedata.normalize("NFKC", unquote_plus(text))
+        if meant == text:
+            return
+        text = meant
+        yield text
+
+
+def _is_secret(text: str, kinds: frozenset[str]) -> bool:
     if has_secret(text):
         return True
     kind, _, value = as_named(text, kinds).partition(":")
     if value and _is_value(kind, value, kinds):
         return True
     found = _naming(kinds).finditer(text)
-    return any(_is_value(each[1].lower(), each[2], kinds) for each in found)
+    named = (([text for text in each.groups() if text]) for each in found)
+    return any(_is_value(kind.lower(), value, kinds) for kind, value in named)
 
 
 def is_hash_pattern(text: str) -> bool:
@@ -67,8 +108,17 @@ def _is_value(kind: str, value: str, kinds: frozenset[str]) -> bool:
 
 @functools.lru_cache(maxsize=8)  # there is one set of kinds, and the default one
 def _naming(kinds: frozenset[str]) -> re.Pattern[str]:
-    """Pattern of a name of these kinds within a text: its kind, and its value."""
+    """Pattern of a name of these kinds within a text: its kind, and its value.
+
+    Also as JSON, as a shell and as a language write them: the kind in quotes, as the
+    first one of two texts, or beside a field for the value.
+    """
     listed = "|".join(map(re.escape, sorted(kinds | HASHED_KINDS | _BY_HMAC)))
+    quotes = f"[{_QUOTES}]*+"
+    value = rf"""[\s\[{_QUOTES}]*+([^\s,;\]}}{_QUOTES}]+)"""
+    field = rf"{quotes}\s*+[,;&|]\s*+{quotes}value{quotes}\s*+[:=]"
     return re.compile(
-        rf"""(?<![\w.-])({listed})\s*:[\s"'\[]*([^\s"',;\]}}]+)""", re.IGNORECASE
+        rf"(?<![\w.-])({listed})(?:{field}|{quotes}\s*+(?:[:=]+>?|->)){value}"
+        rf"|[{_QUOTES}]({listed})[{_QUOTES}]{quotes}\s*+,\s*+[{_QUOTES}]{value}",
+        re.IGNORECASE,
     )

@@ -151,10 +151,16 @@ class ConsoleSession:
 
 @define(eq=False)
 class ConsoleSessions:
-    """All sessions of this process."""
+    """All sessions of this process.
+
+    Attributes:
+        kinds: whose values are keyed hashes at the server, as far as anybody heard;
+            None: nobody was told yet.
+    """
 
     limits: SessionLimits
     clock: Callable[[], int]
+    kinds: frozenset[str] | None = None
     _open: dict[str, ConsoleSession] = field(factory=dict, init=False, repr=False)
 
     def __len__(self) -> int:
@@ -162,6 +168,7 @@ class ConsoleSessions:
 
     def begin(self, holder: Holder, credential: str, expires: int | None = None) -> str:
         """Open a session; return the value of its cookie."""
+        self.kinds = (self.kinds or frozenset()) | holder.hashed_kinds
         now = self.clock()
         self._make_room(holder.person, now)
         cookie = secrets.token_urlsafe(32)

@@ -16,9 +16,10 @@ from aiohttp import web
 from attrs import define, field
 from structlog.testing import capture_logs
 
-from streams.console import roles
+from streams.console import live, roles
 from streams.console.pages.catalogue import KINDS
 from tests.integration.console_browser import Browser
+from tests.integration.serving import until
 from tests.integration.test_console_apart import apart
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class NotingApi:
 
     roles: dict[str, list[str]] = field(factory=lambda: dict(BOTH))
     asked: list[str] = field(factory=list)
+    denied: int = 403
 
     async def answer(self, request: web.Request) -> web.Response:
         """Answer, and note what was asked."""
@@ -47,8 +49,8 @@ class NotingApi:
         realm = request.query.get("realm", "default")
         if request.path == "/v1/plans" and "revoker" in self.roles.get(realm, ()):
             return web.json_response({"id": "p1"}, status=201)
-        problem = {"title": "not allowed", "detail": "revoker", "status": 403}
-        return web.json_response(problem, status=403)
+        problem = {"title": "not allowed", "detail": "revoker", "status": self.denied}
+        return web.json_response(problem, status=self.denied)
 
 
 @asynccontextmanager
@@ -128,6 +130,15 @@ async def test_buttons_go_with_the_role(monkeypatch: pytest.MonkeyPatch) -> None
         assert 'value="lab"' not in (await browser.get("/contain")).text
 
 
+# As JSON, shells, languages, chats and addresses write a name of a secret.
+QUOTED = (
+    f'{{"secret": "{PLAIN}"}}', f"{{'Secret':'{PLAIN}'}}", f"secret = {PLAIN}",
+    f"secret%3A{PLAIN}", f"secret%253A{PLAIN}", f'["secret", "{PLAIN}"]',
+    f'{{\\"secret\\": \\"{PLAIN}\\"}}', f"secret => {PLAIN}", f"`secret`=`{PLAIN}`",
+    f"\u201csecret\u201d: \u201c{PLAIN}\u201d", f"secret\uff1a{PLAIN}",
+    f"kind=secret,value={PLAIN}", f'{{"kind":"acme.token","value":"{PLAIN}"}}',
+    f'"acme.token":{{"is": "{PLAIN}"}}', f"%7B%22secret%22%3A+%22{PLAIN}%22%7D",
+)  # fmt: skip
 FILTERS = [
     (kind.path.replace("{name}", "agent.id%3Aa"), name)
     for kind in KINDS for name in kind.filters if name != "identifier"
@@ -140,7 +151,7 @@ async def test_a_secret_in_any_filter_goes_no_further() -> None:
     texts = (
         f"acme.token:{PLAIN}", f"ACME.Token : {PLAIN}", f"used by secret:{PLAIN} now",
         f"secret:{PLAIN}", f'["agent.id:x", "acme.token:{PLAIN}"]',
-        f"vault.token_hmac:{PLAIN}",
+        f"vault.token_hmac:{PLAIN}", *QUOTED,
     )  # fmt: skip
     async with noting() as (api, browser):
         with capture_logs() as logs:
@@ -164,6 +175,86 @@ async def test_a_secret_in_any_filter_goes_no_further() -> None:
                 ]
         assert PLAIN not in str(logs)
         hashed = "acme.token:" + "0a" * 16
-        for text in (hashed, f'["{hashed}"]', "acme.token:0a*", "acme.token", "a:b"):
+        for text in (
+            hashed, f'["{hashed}"]', "acme.token:0a*", "acme.token", "a:b",
+            "secret rotation", 'the "secret", they say', f'{{"secret": "{"0a" * 16}"}}',
+        ):  # fmt: skip
             form = {"csrf": browser.csrf, "text": text}
             assert (await browser.post("/inventory/look", form)).status == 303, text
+
+
+async def test_no_secret_is_taken_along_to_another_address() -> None:
+    """To the login, through it or back from a theme, whichever of the values it is."""
+    marked = "ghp_" + "x" * 36
+    quoted = urlencode({"actor": QUOTED[0]})
+    addresses = (
+        f"/audit?actor=x&actor={marked}", f"/audit?actor={marked}", f"/audit?{quoted}",
+        f"/audit?actor=acme.token:{PLAIN}", f"/audit?{marked}", f"/audit/{marked}?a=b",
+    )  # fmt: skip
+    async with noting() as (api, browser):
+        api.asked.clear()
+        stranger = Browser(browser.url, browser.session)
+        for address in addresses:
+            where = f"/console{address}"
+            for got in (
+                await stranger.get(address),
+                await stranger.get(f"/login?{urlencode({'next': where})}"),
+                await stranger.post("/theme", {"theme": "dark", "back": where}),
+                await Browser(browser.url, browser.session).post(
+                    "/login", {"token": "t", "next": where}
+                ),
+                await browser.get(address),
+            ):
+                told = f"{got.text}{got.headers}"
+                assert marked not in told, address
+                assert PLAIN not in told, address
+        both = f"{addresses[0]}&whole=1"
+        assert "A secret stands in the address" in (await browser.get(both)).text
+        assert not api.asked
+        where = "/console/credentials/agent.id%3Ax?limit=50"
+        got = await stranger.post("/theme", {"theme": "dark", "back": where})
+        assert got.headers["Location"] == where
+
+
+async def test_a_console_that_heard_of_no_kind_takes_no_name_along() -> None:
+    """Any of them may be a secret of a kind that the server's settings name."""
+    async with apart("http://127.0.0.1:1") as own, aiohttp.ClientSession() as session:
+        stranger = Browser(own, session)
+        got = await stranger.get(f"/audit?actor=acme.token:{PLAIN}")
+        assert got.headers["Location"] == "/console/login?next=%2Fconsole%2Faudit"
+        got = await stranger.get("/audit?actor=ann")
+        assert got.headers["Location"].endswith("%2Faudit%3Factor%3Dann")
+
+
+async def test_news_of_a_realm_end_with_the_last_role_in_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Though others hear of it still, and though no page was loaded since."""
+    monkeypatch.setattr(live, "TICK_SECONDS", 0.05)
+    async with noting() as (api, browser):
+
+        def looks(realm: str) -> int:
+            asked = [each for each in api.asked if "/v1/revocations?" in each]
+            return sum(("realm=lab" in each) == (realm == "lab") for each in asked)
+
+        async def hearing(realm: str) -> aiohttp.ClientResponse:
+            cookies = "; ".join(f"{k}={v}" for k, v in browser.cookies.items())
+            url = f"{browser.url}/console/live?realm={realm}"
+            got = await browser.session.get(url, headers={"Cookie": cookies})
+            assert (await got.content.readline()).startswith(b"retry")
+            await got.content.readline()
+            return got
+
+        async with await hearing("lab") as lab, await hearing("default") as own:
+            await until(lambda: min(looks("lab"), looks("default")) > 1)
+            del api.roles["lab"]
+            monkeypatch.setattr(roles, "FRESH", 0)
+            monkeypatch.setattr(roles, "LOOK_SECONDS", 10.0)
+            api.denied = 404  # what everybody hears of
+            assert await lab.content.readline() == b"event: over\n"
+            assert await own.content.readline() == b"event: changed\n"
+
+        api.roles["lab"] = []
+        await browser.get("/contain")
+        async with await hearing("lab") as lab:
+            assert await lab.content.readline() == b"event: over\n"

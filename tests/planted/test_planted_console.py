@@ -66,7 +66,13 @@ BUGS: Final = {
         "headers.py", 'same_site: str = "Strict"', 'same_site: str = "Lax"', PAGES
     ),
     "a link opens many sessions": wrong(
-        "login.py", "self._used = True", "self._used = False", PARTS
+        "login.py", 'self._used, self._credential = True, ""', "pass", PARTS
+    ),
+    "a link that let nobody in is used up": wrong(
+        "entry.py", "if isinstance(holder, Holder):", "if True:", TRIES
+    ),
+    "two tries at once of a link open two sessions": wrong(
+        "entry.py", "async with link.turn:", "if True:", TRIES
     ),
     "a link lives for ever": wrong("login.py", "or now >= self.ends", "", PARTS),
     "logins may be tried without end": wrong(
@@ -94,8 +100,8 @@ BUGS: Final = {
         "entry.py", "self.attempts.refused(token)", "pass", TRIES
     ),
     "a good link waits for strangers": wrong(
-        "entry.py", "if token is not None:\n            return await self._let_in(",
-        "if token is not None:\n            return await self._opened(", TRIES,
+        "entry.py", "await self._let_in(asked, token, BASE, link.use_up)",
+        "await self._opened(asked, token, BASE)", TRIES,
     ),
     "wrong links fill the memory": wrong(
         "attempts.py", "if len(self._failed) < MOST_LINKS:", "if True:", TRIES
@@ -108,7 +114,8 @@ BUGS: Final = {
         "attempts.py", "self._free -= 1", "pass", TRIES
     ),
     "a login leads anywhere": wrong(
-        "login.py", "return target if is_ours and", "return target if True or", PARTS
+        "addresses.py", "whole = target if is_ours and",
+        "whole = target if True or", PARTS,
     ),
     "a session outlives its credential": wrong(
         "api.py", "if got.status == UNAUTHORIZED:", "if None:", PAGES
@@ -209,8 +216,18 @@ BUGS: Final = {
         "pages/now.py", '"opened": opened,', '"opened": latest,', HONEST
     ),
     "a login takes a secret of an address along": wrong(
-        "app.py", "respond.to_login(self.frame, bare or asked)",
-        "respond.to_login(self.frame, asked)", FILTERS,
+        "addresses.py", "if is_secret_address(whole, kinds) else", "if None else",
+        FILTERS,
+    ),
+    "a secret that stands second is none": wrong(
+        "filters.py", "is_secret_address(asked.target, kinds)",
+        "any(is_secret(each, kinds) for each in asked.query.values())", REALMS,
+    ),
+    "a kind in quotes names no secret": wrong(
+        "secret_names.py", "|{quotes}\\s*+(?:[:=]", "|\\s*+(?:[:=]", REALMS
+    ),
+    "a name of no known kind goes to the login": wrong(
+        "secret_names.py", "return names_any or", "return", REALMS
     ),
     "a filter puts a secret into the address": wrong(
         "filters.py", "if any(is_secret(each, kinds) for each in given.values()):",
@@ -281,7 +298,15 @@ BUGS: Final = {
         "live.py", "or mine >= OF_SESSION or", "or mine < 0 or", NEWS
     ),
     "a stream outlives its session": wrong(
-        "live.py", "if not self._alive(reader.session):", "if None:", NEWS
+        "live.py", "return self._alive(session) and", "return", NEWS
+    ),
+    "a stream outlives the role": wrong(
+        "live.py", "return self._alive(session) and _has_role(session, reader.realm)",
+        "return self._alive(session)", REALMS,
+    ),
+    "nobody asks whether news may be heard still": wrong(
+        "live.py", "await self._aside(functools.partial(self._look, reader.session))",
+        "pass", REALMS,
     ),
     "a page that does not read holds its place": wrong(
         "live.py", "                    async with asyncio.timeout(WRITE_SECONDS):",

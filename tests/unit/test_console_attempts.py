@@ -352,6 +352,38 @@ def test_a_good_link_waits_for_nobody() -> None:
     run(main)
 
 
+def test_a_link_that_let_nobody_in_is_not_used_up() -> None:
+    """The server had no answer; of two tries at once one opens a session."""
+
+    async def main(_: VirtualLoop) -> None:
+        link, key = one_time_link("the token", 0)
+        ways = entry(attempts(), "the token".__eq__, link)
+        answers, well = iter((503, 401, 200, 200)), ways.api_for
+
+        async def caller(token: str) -> ApiAnswer:
+            await asyncio.sleep(1)
+            status = next(answers)
+            if status == 200:
+                return await well(token).get("caller")
+            return ApiAnswer(status, {}, ApiProblem("busy", "", "", status))
+
+        def api(token: str) -> Any:
+            return SimpleNamespace(get=lambda _: caller(token))
+
+        ways.api_for = api
+
+        async def tried() -> int:
+            return (await ways.by_link(asked(GOOD, {"key": key}, {}))).status
+
+        assert await tried() == 503
+        assert await tried() == 403
+        assert sorted(await asyncio.gather(tried(), tried())) == [303, 403]
+        assert len(ways.sessions) == 1
+        assert next(answers) == 200  # nobody was asked about the other one
+
+    run(main)
+
+
 def test_wrong_links_of_an_address_have_to_wait() -> None:
     """The right one does not."""
 

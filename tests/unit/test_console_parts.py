@@ -12,12 +12,13 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from streams.console import csrf
+from streams.console.addresses import local
 from streams.console.api import ApiAnswer, ApiProblem
 from streams.console.asked import Asked, read
 from streams.console.assets import FOLDER, assets
 from streams.console.attempts import FailedTry, LoginAttempts, LoginOrigin
 from streams.console.entry import Entry
-from streams.console.login import local, one_time_link
+from streams.console.login import one_time_link
 from streams.console.oidc_login import LoginFailedError, ProviderClient, ProviderLogin
 from streams.console.sessions import ConsoleSessions, Holder, SessionLimits
 from streams.console.templates import environment, rendered, url
@@ -129,7 +130,7 @@ def test_addresses_are_quoted(
 )
 def test_a_login_leads_to_a_page_of_ours(target: str, page: str) -> None:
     """And never to another site."""
-    assert page == local(target)
+    assert page == local(target, frozenset())
 
 
 def test_a_session_ends_when_it_is_idle_old_or_expired() -> None:
@@ -228,10 +229,11 @@ def test_a_session_shows_no_secret() -> None:
 def test_a_link_works_once_and_not_for_long() -> None:
     """Nor with another key."""
     link, key = one_time_link("t", 0, 10)
-    assert link.take("x" + key, 1) is None
-    assert link.take(key, 10 * SECOND) is None
-    assert link.take(key, 9 * SECOND) == "t"
-    assert link.take(key, 9 * SECOND) is None
+    assert link.opens("x" + key, 1) is None
+    assert link.opens(key, 10 * SECOND) is None
+    assert link.opens(key, 9 * SECOND) == "t"
+    link.use_up()
+    assert link.opens(key, 9 * SECOND) is None
     assert key not in repr(link)
     assert "'t'" not in repr(link)
 
@@ -377,7 +379,7 @@ async def test_a_link_that_is_fetched_ahead_is_not_used() -> None:
         "GET", "/console/link", "", "", {"key": key}, ahead, {}, {}, False, "192.0.2.1"
     )
     assert (await entry.by_link(one)).status == 503
-    assert link.take(key, 1) == "t"
+    assert link.opens(key, 1) == "t"
 
 
 def test_the_last_word_of_a_proxy_says_where_somebody_comes_from() -> None:

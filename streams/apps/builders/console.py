@@ -111,6 +111,7 @@ def console(
     aside: Aside,
     clock: Callable[[], int],
     link: OneTimeLink | None = None,
+    kinds: frozenset[str] | None = None,
 ) -> Console:
     """Put a console together.
 
@@ -120,6 +121,7 @@ def console(
         aside: where pages are made.
         clock: gives the time (ns).
         link: opens the first session.
+        kinds: whose values are keyed hashes at the server; None: it will say.
 
     Raises:
         ConfigurationError: the login of the settings cannot be used.
@@ -128,9 +130,10 @@ def console(
     limits = SessionLimits(
         own.idle_seconds, own.session_seconds, own.sessions_of_person, own.sessions
     )
-    sessions = ConsoleSessions(limits, clock)
+    sessions = ConsoleSessions(limits, clock, kinds)
     tally = ConsoleTally(sessions, [each.path for each in KINDS])
     frame = Frame(environment(files), KINDS, clock, tally.page)
+    roles = RoleCheck(reach.of, clock)
     return Console(
         kinds=KINDS,
         sessions=sessions,
@@ -148,8 +151,8 @@ def console(
         frame=frame,
         files=files,
         api_of=reach.of,
-        live=LiveHub(reach.of, aside, sessions.is_alive),
-        roles=RoleCheck(reach.of, clock),
+        live=LiveHub(reach.of, aside, sessions.is_alive, roles.look),
+        roles=roles,
         aside=aside,
         proved=_prove,
         tally=tally,

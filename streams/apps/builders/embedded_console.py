@@ -54,7 +54,8 @@ async def embedded_console(
 
     async with thread.running():
         try:
-            made = console(settings, reach, thread.run, clock, link)
+            kinds = frozenset(settings.hashed_kinds)
+            made = console(settings, reach, thread.run, clock, link, kinds)
             made.add_to(app)
             collect_also(app, made.tally)
             yield at
