@@ -261,14 +261,16 @@ class EndingRounds:
                 known = self.queue.get(key)
                 if known is not None and _is_planned(known, identity):
                     continue
+                # Those that wait behind something, or were found done long ago, want
+                # the same of it: one look is enough.
+                same = known is not None and _is_one_of_many(known, cause)
                 if not issuer.speaks_of(each.identifier):
                     continue
                 if self.queue.is_taken(key):
                     if known is None or identity not in known.behind:
                         self._left.add(identity)
                     continue
-                # All that wait behind something wait for the same: one look is enough.
-                if known is not None and identity in known.behind:
+                if same:
                     if key in self._behind:
                         continue
                     self._behind.add(key)
@@ -337,5 +339,10 @@ def _is_planned(item: EndingItem, cause: str) -> bool:
     """Whether nothing more is to be found out of an item for a cause."""
     if item.state in (EndingState.STOPPED, EndingState.RESTORED):
         return False
-    known = cause in item.causes or cause in item.left or item.is_past(cause)
-    return known or (item.is_for_good and cause in item.behind)
+    return item.is_planned_for(cause) or (item.is_for_good and cause in item.behind)
+
+
+def _is_one_of_many(item: EndingItem, cause: RecordedCause) -> bool:
+    """Whether a cause waits behind others, or is one of those found done long ago."""
+    settled = item.settled is not None and 0 < cause.mark <= item.settled
+    return settled or cause.digest.hex() in item.behind

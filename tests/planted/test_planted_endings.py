@@ -33,6 +33,7 @@ CALLS: Final = "streams/actuators/calls.py"
 TESTS: Final = "tests/unit/test_ending_rounds.py"
 ANEW: Final = "tests/unit/test_ending_anew.py"
 FLOODS: Final = "tests/unit/test_ending_floods.py"
+MANY: Final = "tests/unit/test_ending_many.py"
 APPROVED: Final = "tests/unit/test_ending_approved.py"
 FINISHED: Final = "tests/unit/test_ending_finished.py"
 LEFT: Final = "tests/unit/test_ending_left.py"
@@ -148,7 +149,7 @@ OTHERS: Final = {
                "return known.state in OPEN"), FLOODS
     ),
     "an approval of a watermark lets later ones act": (
-        Change(CONDEMNED, "_undone(known, first) or first", "first"), FLOODS
+        Change(CONDEMNED, "(done if over else undone)", "(undone)"), FLOODS
     ),
     "what another mode let in does not wait in mode approve": (
         Change(ADMISSION, 'or issuer.settings.mode == "automatic"',
@@ -168,6 +169,16 @@ OTHERS: Final = {
     "what was never tried shows as failed": (
         Change(ITEMS, "OPEN - {EndingState.WAITING}",
                "OPEN - {EndingState.WAITING, EndingState.FAILED}"), APPROVED
+    ),
+    "what was found done long ago is done again": (
+        Change(CONDEMNED, "over = cause.mark <= settled or", "over = "), MANY
+    ),
+    "what was found done is kept for ever": (
+        Change(PROGRESS, "if found.past is not None:", "if found.past is None:"), MANY
+    ),
+    "very many watermarks hold the loop": (
+        Change(CONDEMNED, "    yield  # however little hangs on it",
+               "    # however little hangs on it"), MANY
     ),
     "what is planned for one cause waits for all others": (
         Change(ROUNDS, "if name not in left and", "if not left and"), FLOODS

@@ -125,7 +125,7 @@ def test_a_flood_that_fails_is_told_and_tried_again_later() -> None:
         vendor = world.issuers["aws"]
         vendor.unsure.add(USER)
         flooding = await beside_a_flood(world, USER, every=5.0)
-        await until(world, lambda: states(world)[USER] is EndingState.FAILED, 600)
+        await until(world, lambda: 2 == world.items()[USER].failures, 600)
         await asyncio.sleep(60)
         assert EndingState.FAILED is states(world)[USER]
         assert "did not end" in world.signals[-1]["detail"]
@@ -216,3 +216,32 @@ def test_a_suspend_that_waits_behind_a_watermark_is_next_at_once() -> None:
     told(story)
 
     assert done[0] < 5
+
+
+def test_a_watermark_after_a_failure_is_tried_at_once() -> None:
+    """The issuer may be well again; who is told of the failure was told."""
+
+    async def story(world: World) -> None:
+        vendor = world.issuers["aws"]
+        vendor.lies[USER] = 100
+        world.node(USER, AGENT, alive=True)
+        first = mark(world)
+        await until(world, lambda: shown(world, first) == "failed", 600)
+        vendor.lies.clear()
+        later = mark(world)
+        await until(world, lambda: shown(world, later) is not None, 60, every=0.01)
+        assert "pending" == shown(world, later)
+        await until(world, lambda: shown(world, later) == "ended", 30)
+        assert 0 == world.items()[USER].failures
+
+    told(story)
+
+
+def test_what_was_never_tried_does_not_show_as_failed() -> None:
+    """It waits behind what failed."""
+    item = EndingItem(
+        actuator="a", identifier=USER, not_before=SECOND, causes=("first",),
+        behind=("later",), state=EndingState.FAILED,
+    )  # fmt: skip
+
+    assert ("failed", "pending") == (item.shown_to("first"), item.shown_to("later"))

@@ -17,13 +17,16 @@ it wants all of the earlier ones too, and later ones wait behind it.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from agents_registry.facts import Effect
 from agents_registry.life import Reason
 from agents_registry.lineage import NONE
+from agents_registry.steps import in_runs
 from agents_registry.verdict import finding_flaws
 from streams.model.endings import WantedEnd
 from streams.model.times import SECOND
@@ -40,8 +43,9 @@ if TYPE_CHECKING:
     from streams.stages.ending.items import EndingItem
 
 STEP: Final = 127  # a mask: nodes walked between two yields
+MOST_PAST: Final = 256  # watermarks found done whose names are kept
 TRIES: Final = 2  # of a watermark, before a suspend goes first
-GIVEN_UP: Final = 300 * SECOND  # for which one that failed keeps later ones waiting
+GIVEN_UP: Final = 300 * SECOND  # for which the second failure keeps later ones waiting
 _FOR_GOOD: Final = frozenset({Reason.REVOKED, Reason.NOT_BEFORE})
 _ENDING: Final = frozenset({Effect.REVOKE, Effect.SUSPEND, Effect.NOT_BEFORE})
 _STUCK: Final = frozenset({EndingState.FAILED, EndingState.NO_WAY})
@@ -69,6 +73,9 @@ class Condemnation(NamedTuple):
         left: causes that suspend it, which its issuer cannot do.
         latest: as `not_before`, with the later ones that wait (ns).
         deciding: causes one of which must let it be acted on: of the time `not_before`.
+        past: watermarks in force that a probe found done, the latest of them; None: as
+            they were.
+        settled: all of them up to then that are not in `past` are done (ns).
     """
 
     wanted: WantedEnd
@@ -78,6 +85,8 @@ class Condemnation(NamedTuple):
     left: tuple[str, ...] = ()
     latest: int | None = None
     deciding: tuple[str, ...] = ()
+    past: tuple[str, ...] | None = None
+    settled: int | None = None
 
     @property
     def is_left(self) -> bool:
@@ -101,6 +110,7 @@ def reachable(registry: Registry, start: int) -> Steps[list[Reachable]]:
 
     Facts may be merged between two steps: what they add is found by the next walk.
     """
+    yield  # however little hangs on it, others may have their turn
     lineage = registry.lineage
     depth = {start: 0}
     for holder in list(registry.holders.get(start, ())):
@@ -157,7 +167,7 @@ def condemnation(  # noqa: PLR0913 - each by name
         return None
     flaws = yield from finding_flaws(registry, identifier, now)
     final = [f.cause for f in flaws if f.cause is not None and f.reason in _FOR_GOOD]
-    marks = _marks(registry, node, now) if ending.dated else []
+    marks = (yield from _marks(registry, node, now)) if ending.dated else []
     suspends = [
         flaw.cause
         for flaw in flaws
@@ -170,17 +180,23 @@ def condemnation(  # noqa: PLR0913 - each by name
         return Condemnation(WantedEnd.ENDED, causes, behind=behind, deciding=causes)
     suspending = _ids(suspends) if ending.suspends else ()
     left = () if ending.suspends else _ids(suspends)
-    until = yield from _until(known, marks, now, may_act)
-    first = [cause for cause in marks if cause.mark <= until]
-    carried = _undone(known, first) or first
+    done, undone = yield from _parted(known, marks)
+    until = yield from _until(known, done, undone, now, may_act)
+    carried, later = yield from _split(undone, until)
+    if not carried:  # what was found done, and given up since: the last one tells
+        carried = [cause for cause in done if cause.mark == until]
+    past, settled = _past(known, done)
+    causes, behind = (yield from _named(carried)), (yield from _named(later))
     ends = Condemnation(
         WantedEnd.ENDED,
-        _ids(carried),
+        causes,
         until,
-        (*_ids([cause for cause in marks if cause.mark > until]), *suspending),
+        (*behind, *suspending),
         left,
         _latest(marks),
         _ids([cause for cause in carried if cause.mark == _latest(carried)]),
+        past,
+        settled,
     )
     if left and not marks:
         return Condemnation(WantedEnd.SUSPENDED, left, left=left, deciding=left)
@@ -192,21 +208,26 @@ def condemnation(  # noqa: PLR0913 - each by name
     return ends if marks else None
 
 
-def _marks(registry: Registry, node: int, now: int) -> list[RecordedCause]:
-    """Watermarks in force of all that was issued under a name.
+def _marks(registry: Registry, node: int, now: int) -> Steps[list[RecordedCause]]:
+    """Watermarks in force of all that was issued under a name, the latest last.
 
     What is limited, to a device or a tenant too, is left to the guards: an issuer would
     end more than it names.
     """
-    return [
-        cause
-        for cause in registry.causes_of(node)
-        if cause.effect is Effect.NOT_BEFORE
-        and cause.device is None
-        and cause.tenant is None
-        and cause.limit is None
-        and registry.causes.in_force(cause, now=now)
-    ]
+    found = []
+    for count, cause in enumerate(registry.causes_of(node)):
+        if not count & STEP:
+            yield
+        if (
+            cause.effect is Effect.NOT_BEFORE
+            and cause.device is None
+            and cause.tenant is None
+            and cause.limit is None
+            and registry.causes.in_force(cause, now=now)
+        ):
+            found.append(cause)
+    yield
+    return sorted(found, key=attrgetter("mark"))
 
 
 def _left(known: EndingItem | None, marks: list[RecordedCause]) -> list[RecordedCause]:
@@ -216,41 +237,84 @@ def _left(known: EndingItem | None, marks: list[RecordedCause]) -> list[Recorded
 
 
 def _until(
-    known: EndingItem | None, marks: list[RecordedCause], now: int, may_act: MayAct
+    known: EndingItem | None,
+    done: list[RecordedCause],
+    undone: list[RecordedCause],
+    now: int,
+    may_act: MayAct,
 ) -> Steps[int]:
     """Find the time up to which watermarks are carried out now: later ones wait (ns).
 
-    What failed is told for a while, before a later one has it tried again. Where none
-    may be acted on, all of them wait for that together.
+    A later one has what failed tried again at once. What fails once more is told for a
+    while first. Where none may be acted on, all of them wait for that together.
     """
     going = known.not_before if known is not None and _goes_on(known, now) else None
-    # Else the one that is being carried out was withdrawn.
-    if going is not None and any(cause.mark == going for cause in marks):
-        return going
-    undone = _undone(known, marks)
-    done = _latest([cause for cause in marks if cause not in undone])
-    for cause in sorted(undone, key=lambda each: each.mark, reverse=True):
+    if going is not None and _has(undone, going) | _has(done, going):
+        return going  # else it was withdrawn
+    proven = _latest(done)
+    for cause in reversed(undone):
         yield
         if may_act((cause.digest.hex(),)):
-            return max(cause.mark, done)
-    return _latest(marks)
+            return max(cause.mark, proven)
+    return max(_latest(undone), proven)
+
+
+def _has(marks: list[RecordedCause], time: int) -> bool:
+    place = bisect_left(marks, time, key=attrgetter("mark"))
+    return place < len(marks) and marks[place].mark == time
 
 
 def _latest(marks: list[RecordedCause]) -> int:
-    return max((cause.mark for cause in marks), default=0)
+    """Time of the latest of watermarks in order; 0: there is none (ns)."""
+    return marks[-1].mark if marks else 0
+
+
+def _split(
+    marks: list[RecordedCause], until: int
+) -> Steps[tuple[list[RecordedCause], list[RecordedCause]]]:
+    """Part watermarks in order by a time."""
+    yield
+    place = bisect_right(marks, until, key=attrgetter("mark"))
+    return marks[:place], marks[place:]
 
 
 def _goes_on(known: EndingItem, now: int) -> bool:
-    failed = known.state in _STUCK and now - known.changed < GIVEN_UP
+    # The first failure may be over: a later one tells.
+    again = known.failures > 1 and known.state in _STUCK
+    failed = again and now - known.changed < GIVEN_UP
     return failed or known.state in OPEN
 
 
-def _undone(
+def _parted(
     known: EndingItem | None, marks: list[RecordedCause]
-) -> list[RecordedCause]:
-    """Watermarks that no probe found done: what may be done for those is done."""
-    past = () if known is None else known.past
-    return [cause for cause in marks if cause.digest.hex() not in past]
+) -> Steps[tuple[list[RecordedCause], list[RecordedCause]]]:
+    """Part watermarks into those that a probe found done, and the others.
+
+    What may be done for those is done.
+    """
+    if known is None:
+        return [], marks
+    done: list[RecordedCause] = []
+    undone: list[RecordedCause] = []
+    past, settled = frozenset(known.past), known.settled or 0
+    for count, cause in enumerate(marks):
+        if not count & STEP:
+            yield
+        over = cause.mark <= settled or cause.digest.hex() in past
+        (done if over else undone).append(cause)
+    return done, undone
+
+
+def _past(
+    known: EndingItem | None, done: list[RecordedCause]
+) -> tuple[tuple[str, ...], int | None]:
+    """Names of watermarks found done, as many as are kept, and what is of the rest."""
+    settled = None if known is None else known.settled
+    kept = [cause for cause in done[-MOST_PAST:] if cause.mark > (settled or 0)]
+    if len(kept) < MOST_PAST or len(done) == MOST_PAST:
+        return _ids(kept), settled
+    settled = max(settled or 0, done[-MOST_PAST - 1].mark)
+    return _ids([cause for cause in kept if cause.mark > settled]), settled
 
 
 def _suspend_first(
@@ -282,3 +346,12 @@ def _is_stuck(known: EndingItem) -> bool:
 
 def _ids(causes: list[RecordedCause]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(cause.digest.hex() for cause in causes))
+
+
+def _named(causes: list[RecordedCause]) -> Steps[tuple[str, ...]]:
+    """Return the ids of causes, of which there may be very many."""
+    found: list[str] = []
+    for run in in_runs(causes):
+        yield
+        found += _ids(run)
+    return tuple(found)

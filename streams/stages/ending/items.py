@@ -7,6 +7,7 @@ found, and by nothing that an act answered.
 from __future__ import annotations
 
 from enum import Enum
+from functools import cached_property
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -17,6 +18,7 @@ from attrs import frozen
 from agents_registry.identifiers import Identifier
 from streams.model.endings import EndTarget, WantedEnd
 
+FEW: Final = 16  # causes that are looked through without a set of them
 MOST_REASON: Final = 300  # characters of what an issuer says
 
 
@@ -50,7 +52,9 @@ class EndingState(Enum):
 
 OPEN: Final = frozenset({EndingState.PENDING, EndingState.ACTING})
 _OVER: Final = frozenset(EndingState) - OPEN - {EndingState.WAITING}
-_LATER: Final = ("behind", "kept", "left", "past", "unproven")
+_LATER: Final = (
+    "behind", "failures", "kept", "left", "past", "settled", "unproven",
+)  # fmt: skip
 Key = tuple[str, Identifier]  # the actuator, and what is to be ended
 
 
@@ -66,12 +70,14 @@ class EndingItem:
         behind: ids of causes that want something else of it, which waits.
         left: ids of causes that suspend it, which its issuer cannot do.
         past: ids of the watermarks that a probe found done; later ones are in `causes`.
+        settled: those up to then that are not in `past` any more were found done (ns).
         rank: steps from what the first cause names; lower ones are ended first.
         mints: it can make others.
         due: when it is looked at next.
         since: when it was planned; changed: when its state changed last.
         attempts: that were answered and did not end it, since the last news.
         acts: that were begun, ever.
+        failures: times that watermarks were given up, since one was found done.
         denied: acts that the issuer said were done while probes find it alive.
         acted_at: when the last act was begun.
         done: the issuer said that the last act was done.
@@ -95,6 +101,7 @@ class EndingItem:
     behind: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     past: tuple[str, ...] = ()
+    settled: int | None = None
     rank: int = 0
     mints: bool = False
     state: EndingState = EndingState.WAITING
@@ -103,6 +110,7 @@ class EndingItem:
     changed: int = 0
     attempts: int = 0
     acts: int = 0
+    failures: int = 0
     denied: int = 0
     acted_at: int | None = None
     done: bool = False
@@ -140,6 +148,16 @@ class EndingItem:
         if self.state in OPEN:
             return "pending" if self.unanswered is None else "unreachable"
         return "pending" if self.state is EndingState.WAITING else self.state.value
+
+    @cached_property
+    def _planned(self) -> frozenset[str]:
+        return frozenset((*self.causes, *self.left, *self.past))
+
+    def is_planned_for(self, cause: str) -> bool:
+        """Whether what a cause wants of it is done, carried out or left to guards."""
+        if len(self.causes) + len(self.left) + len(self.past) <= FEW:
+            return cause in self.causes or cause in self.left or cause in self.past
+        return cause in self._planned
 
     @property
     def concerns(self) -> tuple[str, ...]:

@@ -67,6 +67,7 @@ def ended(item: EndingItem, probed: Probed, now: int) -> EndingItem:
         state=EndingState.RESTORED if given_back else EndingState.ENDED,
         changed=now,
         unanswered=None,
+        failures=0,
         suspended=item.wanted is WantedEnd.SUSPENDED and item.suspended,
         marked=item.marked if item.not_before is None else item.not_before,
         kept="",
@@ -258,7 +259,11 @@ def to_give_back(item: EndingItem, found: Condemnation | None) -> bool:
 def no_way(item: EndingItem, reason: str, now: int) -> EndingItem:
     """Item that the issuer cannot end."""
     return attrs.evolve(
-        item, state=EndingState.NO_WAY, reason=_text(reason), changed=now
+        item,
+        state=EndingState.NO_WAY,
+        failures=_failures(item),
+        reason=_text(reason),
+        changed=now,
     )
 
 
@@ -266,6 +271,8 @@ def condemned_anew(
     item: EndingItem, found: Condemnation, state: EndingState, now: int
 ) -> EndingItem:
     """Item whose causes, or whose end, are others than before."""
+    if found.past is not None:
+        item = attrs.evolve(item, past=found.past, settled=found.settled)
     if to_give_back(item, found):
         back = item.wanted is WantedEnd.RESTORED
         behind = (*found.causes, *found.behind)
@@ -373,8 +380,16 @@ def _tried(
 
 def _given_up(item: EndingItem, reason: str, now: int) -> EndingItem:
     return attrs.evolve(
-        item, state=EndingState.FAILED, reason=_text(reason), changed=now
+        item,
+        state=EndingState.FAILED,
+        failures=_failures(item),
+        reason=_text(reason),
+        changed=now,
     )
+
+
+def _failures(item: EndingItem) -> int:
+    return item.failures + (item.not_before is not None)
 
 
 def _wait(doubled: int, asked: float | None, patience: Patience) -> int:
