@@ -180,24 +180,7 @@ def condemnation(  # noqa: PLR0913 - each by name
         return Condemnation(WantedEnd.ENDED, causes, behind=behind, deciding=causes)
     suspending = _ids(suspends) if ending.suspends else ()
     left = () if ending.suspends else _ids(suspends)
-    done, undone = yield from _parted(known, marks)
-    until = yield from _until(known, done, undone, now, may_act)
-    carried, later = yield from _split(undone, until)
-    if not carried:  # what was found done, and given up since: the last one tells
-        carried = [cause for cause in done if cause.mark == until]
-    past, settled = _past(known, done)
-    causes, behind = (yield from _named(carried)), (yield from _named(later))
-    ends = Condemnation(
-        WantedEnd.ENDED,
-        causes,
-        until,
-        (*behind, *suspending),
-        left,
-        _latest(marks),
-        _ids([cause for cause in carried if cause.mark == _latest(carried)]),
-        past,
-        settled,
-    )
+    ends = yield from _dated(known, marks, suspending, left, now, may_act)
     if left and not marks:
         return Condemnation(WantedEnd.SUSPENDED, left, left=left, deciding=left)
     if suspending and (not marks or _suspend_first(known, ends, suspending, may_act)):
@@ -228,6 +211,35 @@ def _marks(registry: Registry, node: int, now: int) -> Steps[list[RecordedCause]
             found.append(cause)
     yield
     return sorted(found, key=attrgetter("mark"))
+
+
+def _dated(
+    known: EndingItem | None,
+    marks: list[RecordedCause],
+    suspending: tuple[str, ...],
+    left: tuple[str, ...],
+    now: int,
+    may_act: MayAct,
+) -> Steps[Condemnation]:
+    """Judge what watermarks want: some are carried out, others wait."""
+    done, undone = yield from _parted(known, marks)
+    until = yield from _until(known, done, undone, now, may_act)
+    carried, later = yield from _split(undone, until)
+    if not carried:  # what was found done, and given up since: the last one tells
+        carried = [cause for cause in done if cause.mark == until]
+    past, settled = _past(known, done)
+    causes, behind = (yield from _named(carried)), (yield from _named(later))
+    return Condemnation(
+        WantedEnd.ENDED,
+        causes,
+        until,
+        (*behind, *suspending),
+        left,
+        _latest(marks),
+        _ids([cause for cause in carried if cause.mark == _latest(carried)]),
+        past,
+        settled,
+    )
 
 
 def _left(known: EndingItem | None, marks: list[RecordedCause]) -> list[RecordedCause]:

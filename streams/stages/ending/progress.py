@@ -258,13 +258,7 @@ def to_give_back(item: EndingItem, found: Condemnation | None) -> bool:
 
 def no_way(item: EndingItem, reason: str, now: int) -> EndingItem:
     """Item that the issuer cannot end."""
-    return attrs.evolve(
-        item,
-        state=EndingState.NO_WAY,
-        failures=_failures(item),
-        reason=_text(reason),
-        changed=now,
-    )
+    return _over(item, EndingState.NO_WAY, reason, now)
 
 
 def condemned_anew(
@@ -379,17 +373,14 @@ def _tried(
 
 
 def _given_up(item: EndingItem, reason: str, now: int) -> EndingItem:
+    return _over(item, EndingState.FAILED, reason, now)
+
+
+def _over(item: EndingItem, state: EndingState, reason: str, now: int) -> EndingItem:
+    failures = item.failures + (item.not_before is not None)
     return attrs.evolve(
-        item,
-        state=EndingState.FAILED,
-        failures=_failures(item),
-        reason=_text(reason),
-        changed=now,
+        item, state=state, failures=failures, reason=_text(reason), changed=now
     )
-
-
-def _failures(item: EndingItem) -> int:
-    return item.failures + (item.not_before is not None)
 
 
 def _wait(doubled: int, asked: float | None, patience: Patience) -> int:
