@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
 import orjson
-from attrs import Factory, define, field, frozen
+from attrs import Factory, define, evolve, field, frozen
 
 from streams.outbound.answers import RequestError, UnreadableAnswerError
 from streams.outbound.client import RequestLimits
@@ -59,6 +59,14 @@ class ApiProblem:
     detail: str
     advice: str
     status: int
+
+
+NOT_OURS: Final = ApiProblem(
+    "The answer is not Rescind's",
+    "",
+    "Check the address of the server that the console has.",
+    NO_ANSWER,
+)
 
 
 @frozen
@@ -124,7 +132,7 @@ class Api:
             self._refused()
         if len(got.body) < LARGE:
             return answer_of(got)
-        return _answer(got.status, await _object(got.body))
+        return await _large_answer(got)
 
 
 def _target(
@@ -144,17 +152,17 @@ def _plain(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-async def _object(body: bytes) -> dict[str, Any] | None:
-    """Read an object in turns; None: it is none.
+async def _large_answer(got: HttpAnswer) -> ApiAnswer:
+    """Read an answer in turns; one that is none says why.
 
     One call on 8 MB keeps the interpreter for 120 ms, and in `rescind serve` the loop
     that feeds guards with it.
     """
     try:
-        found = await decoded(body.decode())
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None
+        found = await decoded(got.body.decode())
+    except ValueError as error:
+        return ApiAnswer(NO_ANSWER, problem=evolve(NOT_OURS, detail=str(error)))
+    return _answer(got.status, found if isinstance(found, dict) else None)
 
 
 def unreached(error: RequestError) -> ApiAnswer:
@@ -174,9 +182,7 @@ def answer_of(got: HttpAnswer) -> ApiAnswer:
 
 def _answer(status: int, body: dict[str, Any] | None) -> ApiAnswer:
     if body is None:
-        advice = "Check the address of the server that the console has."
-        problem = ApiProblem("The answer is not Rescind's", "", advice, NO_ANSWER)
-        return ApiAnswer(NO_ANSWER, problem=problem)
+        return ApiAnswer(NO_ANSWER, problem=NOT_OURS)
     if status < ERRORS:
         return ApiAnswer(status, body)
     problem = ApiProblem(

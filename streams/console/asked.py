@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
@@ -17,6 +18,7 @@ LARGEST: Final = 256 << 10  # bytes of a form
 OF_STRANGERS: Final = 16 << 10  # of one without a session: a login
 FIELDS: Final = 2000
 LONGEST_ADDRESS: Final = 64  # characters
+_BRACKETED: Final = re.compile(r"\[([^\[\]]*)\](?::[0-9]*)?")
 FORM: Final = "application/x-www-form-urlencoded"
 
 
@@ -74,7 +76,15 @@ def _address(request: web.Request, *, secure: bool) -> str:
     """Where a request comes from; of a proxy before us its last word counts."""
     named = request.headers.getall("X-Forwarded-For", []) if secure else []
     last = named[-1].rpartition(",")[2].strip() if named else ""
-    return last[:LONGEST_ADDRESS] or request.remote or ""
+    return _without_port(last)[:LONGEST_ADDRESS] or request.remote or ""
+
+
+def _without_port(address: str) -> str:
+    """Address without the port that some proxies name: each connection has its own."""
+    if found := _BRACKETED.fullmatch(address):
+        return found[1]
+    host, colon, port = address.partition(":")
+    return host if colon and port.isdecimal() and port.isascii() else address
 
 
 async def body_of(request: web.Request, largest: int) -> bytes:

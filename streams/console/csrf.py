@@ -45,7 +45,10 @@ def is_allowed(
 ) -> bool:
     """Whether a form may act for the session whose token is ``wanted``."""
     given = _given(headers, form)
-    same = hmac.compare_digest(given.encode(errors="replace"), wanted.encode())
+    # A header may hold any bytes, which stand in its text as surrogates.
+    same = hmac.compare_digest(
+        given.encode(errors="surrogatepass"), wanted.encode(errors="surrogatepass")
+    )
     return is_own(headers) and same
 
 

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import define, field
 
+from streams.console.api import NOT_OURS, ApiProblem
 from streams.console.sessions import Holder
 from streams.model.times import SECOND
 
 if TYPE_CHECKING:
-    from streams.console.api import Api, ApiProblem
+    from streams.console.api import Api
 
 LINK_SECONDS: Final = 900.0
 
@@ -65,7 +66,10 @@ async def holder_of_token(api: Api) -> Holder | ApiProblem:
     if answer.problem is not None:
         return answer.problem
     body = answer.body
-    roles = {realm: frozenset(each) for realm, each in body["roles"].items()}
-    # A server of an earlier version does not say it.
-    kinds = frozenset(body.get("hashed_kinds", ()))
-    return Holder(body["name"], body["person"], roles, body["realm"], kinds)
+    try:
+        roles = {realm: frozenset(each) for realm, each in body["roles"].items()}
+        # A server of an earlier version does not say it.
+        kinds = frozenset(body.get("hashed_kinds", ()))
+        return Holder(body["name"], body["person"], roles, body["realm"], kinds)
+    except (KeyError, TypeError, AttributeError):
+        return NOT_OURS

@@ -7,6 +7,7 @@ person may as far as the console knows, and that grows old with the session.
 from __future__ import annotations
 
 import asyncio
+import functools
 from typing import TYPE_CHECKING, Final
 
 from attrs import define, evolve, field
@@ -38,29 +39,41 @@ class RoleCheck:
     _api_of: Callable[[ConsoleSession, str], Api]
     _clock: Callable[[], int]
     _asking: dict[ConsoleSession, asyncio.Task[None]] = field(factory=dict, init=False)
+    _tasks: set[asyncio.Task[None]] = field(factory=set, init=False)
+    _asked_for: int = field(default=0, init=False)
 
     async def look(self, session: ConsoleSession) -> None:
         """Have the roles of a session be those of the last seconds."""
         if self._clock() - session.roles_at >= FRESH:
-            await self._asked(session, LOOK_SECONDS)
+            task = self._asking.get(session) or self._begun(session)
+            await asyncio.wait({task}, timeout=LOOK_SECONDS)
 
     async def act(self, session: ConsoleSession) -> None:
-        """Have the roles of a session be those of now."""
-        await self._asked(session, ACT_SECONDS)
+        """Have the roles of a session be those of now: no earlier answer will do."""
+        await asyncio.wait({self._begun(session)}, timeout=ACT_SECONDS)
 
-    async def _asked(self, session: ConsoleSession, seconds: float) -> None:
-        task = self._asking.get(session)
-        if task is None:
-            session.roles_at = self._clock()
-            task = asyncio.get_running_loop().create_task(self._ask(session))
-            self._asking[session] = task
-            task.add_done_callback(lambda _: self._asking.pop(session, None))
-        await asyncio.wait({task}, timeout=seconds)
+    def _begun(self, session: ConsoleSession) -> asyncio.Task[None]:
+        session.roles_at = self._clock()
+        self._asked_for += 1
+        asking = self._ask(session, self._asked_for)
+        task = asyncio.get_running_loop().create_task(asking)
+        self._asking[session] = task
+        self._tasks.add(task)
+        task.add_done_callback(functools.partial(self._done, session))
+        return task
 
-    async def _ask(self, session: ConsoleSession) -> None:
+    def _done(self, session: ConsoleSession, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if self._asking.get(session) is task:
+            del self._asking[session]
+
+    async def _ask(self, session: ConsoleSession, number: int) -> None:
         known = session.holder
         found = await holder_of_token(self._api_of(session, known.home))
         # Without an answer the API refuses what it has to, as ever.
-        if not isinstance(found, ApiProblem) and found.name == known.name:
+        if isinstance(found, ApiProblem) or found.name != known.name:
+            return
+        if number > session.roles_of:  # an answer that was overtaken is of earlier
+            session.roles_of = number
             kinds = found.hashed_kinds
             session.holder = evolve(known, roles=found.roles, hashed_kinds=kinds)

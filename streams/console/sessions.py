@@ -94,6 +94,7 @@ class ConsoleSession:
         seen: its last request (ns).
         expires: when the credential ends (ns); None: it does not say.
         roles_at: when its roles were asked for (ns).
+        roles_of: number of the request that they are the answer of.
         over: the server does not take the credential any more.
     """
 
@@ -104,6 +105,7 @@ class ConsoleSession:
     seen: int
     expires: int | None = None
     roles_at: int = field(init=False)
+    roles_of: int = field(default=0, init=False)
     over: bool = False
     _told: dict[str, str] = field(factory=dict, init=False)
 
@@ -129,7 +131,8 @@ class ConsoleSession:
 
         The realm stands in it, so that each form says which one it is of.
         """
-        mark = hmac.new(self.secret, realm.encode(), "sha256").hexdigest()
+        text = realm.encode(errors="surrogatepass")
+        mark = hmac.new(self.secret, text, "sha256").hexdigest()
         return f"{mark}.{realm}"
 
     def tell(self, text: str) -> str:

@@ -2,12 +2,17 @@
 
 A decoder in C takes 100 ms for 16 MiB, and keeps the interpreter meanwhile, also in a
 thread. So what is large is read in small pieces, each by that decoder, and others have
-their turn in between. Whatever stands in it, no step is longer than a piece: names,
-texts, numbers and blanks have no length, and containers no number of members, that one
-step would be as long as.
+their turn in between. Whatever stands in it, no step is longer than some pieces are:
+names, texts and blanks have no length that one step would be as long as.
 
-It is read as what is small is read: the same values, the same errors, the same 1,024
-levels at most.
+It is read as what is small is read, the same values and the same errors, but for three
+bounds that what is small has not. Beyond one of them it is refused, and says so:
+
+- 64 levels. Each level that is larger than a piece takes as long as many values, and
+  without a bound some texts take 25 times as long as by one call.
+- 262,144 members of one object. It grows all at once: a larger one for 10 ms and more.
+  A list has no such bound.
+- 16,384 digits of a number in a row: before the point, behind it, or of the exponent.
 
 - `decoded` reads a text, whatever its size.
 - `drop` and `free` take what was read apart in turns: all at once takes as long.
@@ -23,15 +28,19 @@ import orjson
 from enforcement.turns import in_turns
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from agents_registry.steps import Steps
 
 LARGE: Final = 1 << 19  # characters: less takes some 4 ms
 PIECE: Final = 1 << 14  # characters that are read at once: some 0.1 ms
 TOGETHER: Final = 16  # values between two looks at the clock
-DEEPEST: Final = 1024  # levels, as the decoder has it
+DEEPEST: Final = 64  # levels; the decoder has 1,024
+MEMBERS: Final = 1 << 18  # of one object
 TRIES: Final = 4  # where a piece may end, until one value is read by itself
 MOST_MISSED: Final = 63
 _CLOSES: Final = {"[": "]", "{": "}"}
+_HOLDS: Final = (list, dict)
 _BLANK: Final = re.compile(rf"[ \t\n\r]{{0,{PIECE}}}")
 _SHORT: Final = re.compile(rf'"[^"\\\x00-\x1f]{{0,{PIECE}}}"')
 _PART: Final = re.compile(
@@ -41,7 +50,8 @@ _PART: Final = re.compile(
 )
 _SCALAR: Final = re.compile(
     r"true|false|null"
-    r"|-?(?:0|[1-9][0-9]{0,999}+)(?:\.[0-9]{1,999}+)?(?:[eE][+-]?[0-9]{1,9}+)?"
+    rf"|-?(?:0|[1-9][0-9]{{0,{PIECE - 1}}}+)(?:\.[0-9]{{1,{PIECE}}}+)?"
+    rf"(?:[eE][+-]?[0-9]{{1,{PIECE}}}+)?(?P<more>[0-9])?"
 )
 
 
@@ -140,7 +150,7 @@ class _Reader:
             return *_scalar(text, at), True
         levels = DEEPEST - len(self._open)
         if not levels:
-            raise ValueError("too many levels")
+            raise _too_deep(at)
         if self._may_try():
             if (small := _small(text, at, levels)) is not None:
                 self._missed = 0
@@ -171,6 +181,7 @@ class _Reader:
             into.append(found)
         else:
             into[self._names[-1]] = found
+            _bound(into, at)
         return (yield from _past_blank(self._text, at))
 
     def _closed(self) -> Any:
@@ -223,22 +234,46 @@ def _several(text: str, at: int, into: Any, levels: int) -> int | None:
         if cut <= at:
             continue
         end = cut + behind
-        if not _is_flat(text, at, end, levels):
-            continue
         try:
             found = orjson.loads(opened + text[at:end] + closed)
         except ValueError:
             continue
         if not found:
             return None
-        into.extend(found) if isinstance(into, list) else into.update(found)
+        members = found.values() if isinstance(found, dict) else found
+        if not _is_flat(text[at:end], members, levels):
+            raise _too_deep(at)
+        if isinstance(into, list):
+            into.extend(found)
+        else:
+            into.update(found)
+            _bound(into, at)
         return end
     return None
 
 
-def _is_flat(text: str, at: int, end: int, levels: int) -> bool:
-    """Whether a piece cannot have more levels than there may be."""
-    return text.count("[", at, end) + text.count("{", at, end) <= levels
+def _is_flat(piece: str, members: Iterable[Any], levels: int) -> bool:
+    """Whether what was read of a piece has no more levels than there may be."""
+    if piece.count("[") + piece.count("{") <= levels:
+        return True
+    level = [each for each in members if isinstance(each, _HOLDS)]
+    for _ in range(levels):
+        if not level:
+            break
+        inner = (each.values() if isinstance(each, dict) else each for each in level)
+        level = [one for each in inner for one in each if isinstance(one, _HOLDS)]
+    return not level
+
+
+def _bound(members: dict[str, Any], at: int) -> None:
+    if len(members) > MEMBERS:
+        raise ValueError(
+            f"an object of more than {MEMBERS:,} members at {at}; send a list"
+        )
+
+
+def _too_deep(at: int) -> ValueError:
+    return ValueError(f"more than {DEEPEST} levels at {at}")
 
 
 def _small(text: str, at: int, levels: int) -> tuple[Any, int] | None:
@@ -246,12 +281,15 @@ def _small(text: str, at: int, levels: int) -> tuple[Any, int] | None:
     end, closes = at, _CLOSES[text[at]]
     for _ in range(TRIES):
         end = text.find(closes, end + 1, at + PIECE)
-        if end < 0 or not _is_flat(text, at, end, levels):
+        if end < 0:
             return None
         try:
-            return orjson.loads(text[at : end + 1]), end + 1
+            found = orjson.loads(text[at : end + 1])
         except ValueError:
             continue
+        if not _is_flat(text[at : end + 1], [found], levels):
+            raise _too_deep(at)
+        return found, end + 1
     return None
 
 
@@ -274,6 +312,8 @@ def _scalar(text: str, at: int) -> tuple[Any, int]:
     found = _SCALAR.match(text, at)
     if found is None:
         raise ValueError(f"no value at {at}")
+    if found["more"]:
+        raise ValueError(f"a number of more than {PIECE:,} digits in a row at {at}")
     return orjson.loads(found[0]), found.end()
 
 

@@ -107,6 +107,35 @@ async def test_what_is_under_way_is_never_missing_without_a_word() -> None:
     assert "could not be asked" not in await shown("none", latest)
 
 
+async def test_a_dash_stands_for_no_issuer_that_nobody_asked() -> None:
+    """Of many revocations the last ones say where that is told."""
+    row = {
+        "identifier": "agent.id:x", "effect": "revoke", "state": "closed",
+        "by": "", "authority": "", "reason": "", "accepted_at": "", "seconds": None,
+        "applied": 1, "fenced": 0, "laggards": 0,
+    }  # fmt: skip
+    rows = [row | {"id": f"c{number}"} for number in range(now.ASKED + 2)]
+    data = NOW | {
+        "revocations": {"revocations": rows, "before": None, "whole": True},
+        "actuators": {"actuators": [{"actuator": "a"}]},
+    }
+
+    async def shown(**changed: Any) -> str:
+        def answer(path: tuple[str, ...]) -> ApiAnswer:
+            if path[-1] == "issuers":
+                return ApiAnswer(200, {"state": "pending", "ended": 1})
+            return ApiAnswer(200, (data | changed)[path[0]])
+
+        made = await now.render(_request(Answers(answer)))
+        values = FRAME | {"person": PERSON} | {**made.values}
+        made_by = templates.environment(assets())
+        return templates.rendered(made_by, made.template, values).decode()
+
+    text = await shown()
+    assert (text.count("1 ended"), text.count(">on its page</a>")) == (now.ASKED, 2)
+    assert "on its page" not in await shown(actuators={"actuators": []})
+
+
 async def test_ends_that_an_actuator_does_not_tell_are_missed() -> None:
     """The page of a revocation says that its list is not whole."""
     busy = ApiAnswer(503, {}, ApiProblem("too busy", "", "Again.", 503))

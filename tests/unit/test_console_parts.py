@@ -388,3 +388,10 @@ def test_the_last_word_of_a_proxy_says_where_somebody_comes_from() -> None:
     request = make_mocked_request("GET", "/console", headers=named)
     assert read(request, secure=True).address == "192.0.2.7"
     assert "192.0.2" not in read(request).address
+    for text, address in (
+        ("192.0.2.7:50123", "192.0.2.7"), ("[2001:db8::1]:443", "2001:db8::1"),
+        ("[2001:db8::1]", "2001:db8::1"), ("2001:db8::1", "2001:db8::1"),
+        ("::1", "::1"), ("2001:db8::1:443", "2001:db8::1:443"), ("_x", "_x"),
+    ):  # fmt: skip
+        request = make_mocked_request("GET", "/", headers={"X-Forwarded-For": text})
+        assert read(request, secure=True).address == address

@@ -141,6 +141,9 @@ async def test_where_nobody_knows_what_spreads_nothing_looks_arrived() -> None:
     more = answers()
     more["revocations"]["before"] = "7"
     assert "More revocations spread still than" in await html(FakeApi(more))
+    made = await credential.svg(page(FakeApi(more), str(TOP)))
+    assert isinstance(made, Exported)
+    assert f">{credential.MORE_SPREAD}</text></svg>".encode() in made.body
 
 
 @pytest.mark.parametrize(
@@ -189,6 +192,7 @@ async def test_a_file_is_a_picture_or_says_why_there_is_none() -> None:
     made = await credential.svg(page(FakeApi(), str(TOP)))
     assert isinstance(made, Exported)
     assert made.body.startswith(b"<svg ")
+    assert b"spread still" not in made.body
 
     away = await credential.svg(page(FakeApi(failing=frozenset({"lineage"})), "a:b"))
     assert isinstance(away, Rendered)

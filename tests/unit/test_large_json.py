@@ -12,7 +12,15 @@ import orjson
 import pytest
 
 from streams.process import large_json
-from streams.process.large_json import DEEPEST, LARGE, PIECE, decoded, free, reading
+from streams.process.large_json import (
+    DEEPEST,
+    LARGE,
+    MEMBERS,
+    PIECE,
+    decoded,
+    free,
+    reading,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator
@@ -39,7 +47,9 @@ def padded(text: str) -> str:
         '{"a":1,"a":[2]}', '{"a":{"b":[1,2]},"c":"\\"[\\u00e9"}', "[1,2]", "[]", "7",
         '"x"', "null", '{"a":[[],[[]]]}', "[-0,-0.5e-3,1E+2,0]", '{"":{"":""}}',
         "[1e-400,18446744073709551616,-1.5]", '"\\ud83d\\ude00\\uFFFF\\/"', "[ ]",
-        "[true , false\t,\n null]", "[" * 200 + "]" * 200,
+        "[true , false\t,\n null]", "[" * DEEPEST + "]" * DEEPEST,
+        "[1e-1000000000,1e0000000001,0e999]", f"[0.{'1' * 1000}]", f"[1{'0' * 300}.0]",
+        f"[0.{'0' * PIECE}]", f"[1e-{'1' * PIECE}]",
     ],
 )  # fmt: skip
 async def test_it_is_read_as_what_is_small(text: str) -> None:
@@ -58,8 +68,8 @@ async def test_it_is_read_as_what_is_small(text: str) -> None:
         '{"a":[' + "[" * 100_000, "nul", "[1,,2]", '{"a":1,,"b":2}', "[1],", "\u00a01",
         "NaN", "[NaN]", "-Infinity", "Infinity", "1e400", '{"a":-1e400}', "01", "1.",
         ".5", "+1", "1e", "0x1", '"\\ud800"', '"\\ude00\\ud83d"', '"\\x"', '"\t"',
-        "'a'", "tru", "truex", '["a" "b"]', '{"a":"b}', '"', '"\\"', "[" * (DEEPEST + 1)
-        + "]" * (DEEPEST + 1),
+        "'a'", "tru", "truex", '["a" "b"]', '{"a":"b}', '"', '"\\"', "[" * 1025
+        + "]" * 1025,
     ],
 )  # fmt: skip
 async def test_what_is_no_json_is_refused(text: str) -> None:
@@ -69,13 +79,61 @@ async def test_what_is_no_json_is_refused(text: str) -> None:
             await decoded(each)
 
 
-async def test_levels_are_counted_as_in_what_is_small() -> None:
-    """A piece is no way around it."""
+async def test_levels_are_counted() -> None:
+    """A piece is no way around it, nor are brackets within texts levels."""
     for text in (
         "[" * DEEPEST + "]" * DEEPEST,
         '{"a":' * DEEPEST + "1" + "}" * DEEPEST,
     ):
         assert len(await decoded(padded(text))) == len(orjson.loads(text)) == 1
+        for each in (
+            f"[{text}]", f"[1,{text},2]", f'{{"a":1,"b":{text},"c":3}}',
+            f"[{'1,' * PIECE}{text}]", f'[{{"a":[1]}},{{"a":{text}}},7]',
+        ):  # fmt: skip
+            assert orjson.loads(each)
+            with pytest.raises(ValueError, match="more than 64 levels"):
+                await decoded(padded(each))
+    text = orjson.dumps([{"a": "[{" * DEEPEST}] * 9).decode()
+    assert await decoded(padded(text)) == orjson.loads(text)
+
+
+def refused(text: str) -> tuple[str, float, float]:
+    """Why a text is refused, and the CPU time (s) of all and of its longest step."""
+    steps, worst, began = reading(text), 0.0, time.thread_time()
+    try:
+        while True:
+            before = time.thread_time()
+            next(steps)
+            worst = max(worst, time.thread_time() - before)
+    except ValueError as error:
+        return str(error), time.thread_time() - began, worst
+
+
+@pytest.mark.usefixtures("_uncollected")
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("[" + ("[" * 1000 + "]" * 1000 + ",") * 8000 + "1]", "64 levels at"),
+        ('{"a":{' + ",".join(f'"{n:x}":1' for n in range(500_000)) + "}}",
+         "262,144 members at"),
+        ('{"a":{' + ",".join(f'"{n:x}":[{{"b":"{"x" * 32}"}}]' for n in range(300_000))
+         + "}}", "262,144 members at"),
+        (f"[{'1' * (PIECE + 1)}]", "16,384 digits in a row at"),
+        (f"[0.{'1' * (PIECE + 1)}]", "16,384 digits in a row at"),
+    ],
+)  # fmt: skip
+def test_what_would_take_long_is_refused_and_says_why(text: str, why: str) -> None:
+    """Before it did, and in short steps."""
+    said, took, worst = refused(text)
+    assert why in said
+    assert took < 1
+    assert worst < LONGEST
+
+
+async def test_members_are_counted_once() -> None:
+    """As many as there may be, and a name that comes again is none more."""
+    text = ",".join(f'"{n:x}":1' for n in [*range(MEMBERS), *range(9)])
+    assert len(await decoded(f"{{{text}}}")) == MEMBERS
 
 
 ROW: Final = {
@@ -93,7 +151,7 @@ HOSTILE: Final = {
     "numbers": "[" + "1," * (SIZE // 2) + "1]",
     "lists": "[" + "[]," * (SIZE // 9) + "1]",
     "an object": '{"a":{"b":{"c":[' + '{"d":{"e":1}},' * (SIZE // 40) + "1]}}}",
-    "levels": "[" + ("[" * 900 + "]" * 900 + ",") * (SIZE // 20_000) + "1]",
+    "levels": "[" + ("[" * 60 + "]" * 60 + ",") * (SIZE // 1000) + "1]",
     "large leaves": "[" + ('[{"a":"' + "x" * PIECE + '"}],') * (SIZE // PIECE) + "1]",
     "commas in texts": "[" + '"\\",",' * (SIZE // 24) + "1]",
     "rows": json.dumps({"rows": [ROW] * (SIZE // 300)}),
@@ -127,9 +185,7 @@ def test_no_step_is_long(what: str) -> None:
     """Whatever is large: to read it, and to take it apart again."""
     found, took = longest(reading(HOSTILE[what]))
     assert took < LONGEST
-    plain = orjson.loads(HOSTILE[what])
-    # Python compares no 900 levels.
-    assert len(plain) == len(found) if what == "levels" else plain == found
+    assert orjson.loads(HOSTILE[what]) == found
     _, took = longest(large_json._freeing(found))
     assert took < LONGEST
     assert not found

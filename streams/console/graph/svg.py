@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 LABEL: Final = 26  # characters of a line of a box
 TOLD: Final = 240  # characters of what a screen reader says
+NOTE_WIDE: Final = 360
+NOTE_HIGH: Final = 28
 _CUT: Final = "…"
 _COLOURS: Final = {
     "lives": "#1a7f37",
@@ -45,6 +47,7 @@ def drawn(
     clean: Callable[[str], str],
     node_link: Callable[[ShownNode], str] | None = None,
     fold_link: Callable[[ShownNode], str] | None = None,
+    note: str = "",
 ) -> str:
     """Draw a neighbourhood.
 
@@ -54,13 +57,17 @@ def drawn(
         clean: makes what a screen cannot show visible, in any text.
         node_link: URL of a node; None draws a file, without links.
         fold_link: URL that shows more of what hangs on a node.
+        note: stands below it, whatever room a box has.
     """
     drawing = _Drawing(clean, node_link, fold_link)
     title = drawing.text(summary(shown))
-    size = f'width="{layout.width}" height="{layout.height}"'
+    wide, high = layout.width, layout.height
+    if note:
+        wide, high = max(wide, NOTE_WIDE), high + NOTE_HIGH
+    size = f'width="{wide}" height="{high}"'
     head = (
         '<svg xmlns="http://www.w3.org/2000/svg" class="lineage" role="group"'
-        f' aria-label="{title}" viewBox="0 0 {layout.width} {layout.height}" {size}'
+        f' aria-label="{title}" viewBox="0 0 {wide} {high}" {size}'
         ' font-family="system-ui, sans-serif" font-size="13">'
     )
     parts = [head, f"<title>{title}</title>"]
@@ -69,6 +76,9 @@ def drawn(
     parts += map(drawing.line, layout.lines)
     for box in layout.boxes:
         parts += drawing.box(box)
+    if note:
+        place = f'class="note" x="10" y="{high - NOTE_HIGH // 2}"'
+        parts.append(f'<text {place} fill="#8a5a00">{drawing.text(note)}</text>')
     return "".join((*parts, "</svg>"))
 
 

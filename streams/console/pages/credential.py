@@ -40,6 +40,7 @@ ROWS: Final = 50
 FOUND: Final = 20  # findings, and audit lines
 FORBIDDEN: Final = 403
 MISSING: Final = 404
+MORE_SPREAD: Final = "More revocations spread still than are marked."
 PATIENCE: Final = 0.1  # seconds, from the request on, for which all waits for lineage
 LOOKED: Final = 5000  # audit lines that are looked through, the latest ones
 
@@ -136,7 +137,8 @@ async def render(page: PageRequest) -> Rendered:
 async def svg(page: PageRequest) -> Exported | Rendered:
     """Save the picture as a file that is whole by itself.
 
-    One without the marks of what spreads still would say that all of it has arrived.
+    One without the marks of what spreads still would say that all of it has arrived; so
+    it says where there are more than are marked.
     """
     around = await _looked(page)
     lineage = around.lineage
@@ -144,7 +146,8 @@ async def svg(page: PageRequest) -> Exported | Rendered:
     if problem is not None:
         return Rendered("problem.html", {"problem": problem}, problem.status)
     shown = Neighbourhood.read(lineage.body)
-    picture = drawn(shown, laid_out(shown), clean=visible)
+    note = MORE_SPREAD if around.more_spread else ""
+    picture = drawn(shown, laid_out(shown), clean=visible, note=note)
     return Exported("lineage.svg", "image/svg+xml", picture.encode("utf-8", "replace"))
 
 

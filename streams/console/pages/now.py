@@ -32,6 +32,7 @@ class SpreadRow:
         guards: that count for it.
         issuers: how far its ends at issuers are; None: it is not known.
         unread: they could not be asked for.
+        left: they were not asked for, as it is not among the first ones.
     """
 
     row: Mapping[str, Any]
@@ -39,6 +40,7 @@ class SpreadRow:
     guards: int
     issuers: Mapping[str, Any] | None
     unread: bool
+    left: bool
 
 
 async def render(page: PageRequest) -> Rendered:
@@ -55,14 +57,21 @@ async def render(page: PageRequest) -> Rendered:
     rows = _once([*_rows(opened, "revocations"), *_rows(latest, "revocations")])
     issuers: dict[str, Mapping[str, Any]] = {}
     unread = {each["id"] for each in rows} if actuators.problem else set()
+    left: set[str] = set()
     if _rows(actuators, "actuators"):
         issuers = await _issuers(page, rows[:ASKED])
         unread = {each["id"] for each in rows[:ASKED]} - issuers.keys()
+        left = {each["id"] for each in rows[ASKED:]}
     known = [one | {"shown": standing_of(one)} for one in _rows(guards, "guards")]
     told = _rows(findings, "findings")
     values = {
         "spread": [
-            _spread(each, issuers.get(each["id"]), unread=each["id"] in unread)
+            _spread(
+                each,
+                issuers.get(each["id"]),
+                unread=each["id"] in unread,
+                left=each["id"] in left,
+            )
             for each in rows
         ],
         "revocations": latest,
@@ -103,10 +112,14 @@ async def _issuers(
 
 
 def _spread(
-    row: Mapping[str, Any], issuers: Mapping[str, Any] | None, *, unread: bool
+    row: Mapping[str, Any],
+    issuers: Mapping[str, Any] | None,
+    *,
+    unread: bool,
+    left: bool,
 ) -> SpreadRow:
     denied = row["applied"] + row["fenced"]
-    return SpreadRow(row, denied, denied + row["laggards"], issuers, unread)
+    return SpreadRow(row, denied, denied + row["laggards"], issuers, unread, left)
 
 
 def _rows(answer: ApiAnswer, name: str) -> list[dict[str, Any]]:
