@@ -106,7 +106,7 @@ class EndingAdmission:
         if allowed and item.not_before is not None and len(item.causes) > 1 and ending:
             # What is allowed may be an earlier time than what it waits for.
             due = await self.judged(issuer, item.identifier, ending)
-            if due is None:
+            if due is None or due.is_left:
                 return item
             after = condemned_anew(item, due, EndingState.WAITING, now)
             allowed = may_act_for(issuer, self._queue, self._records, due.deciding)

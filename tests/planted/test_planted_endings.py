@@ -170,6 +170,9 @@ OTHERS: Final = {
         Change(ITEMS, "OPEN - {EndingState.WAITING}",
                "OPEN - {EndingState.WAITING, EndingState.FAILED}"), APPROVED
     ),
+    "one failure keeps all later ones waiting": (
+        Change(CONDEMNED, "known.failures > 1", "known.failures > 0"), FLOODS
+    ),
     "what was found done long ago is done again": (
         Change(CONDEMNED, "over = cause.mark <= settled or", "over = "), MANY
     ),
