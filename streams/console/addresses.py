@@ -7,6 +7,7 @@ from typing import Final
 from streams.console.secret_names import is_secret_address
 
 NEXT: Final = "/console"
+LONGEST: Final = 8190  # characters: no server takes a longer one
 
 
 def local(target: str, kinds: frozenset[str] | None) -> str:
@@ -16,6 +17,8 @@ def local(target: str, kinds: frozenset[str] | None) -> str:
         target: path and query, as a browser gave them.
         kinds: whose values are keyed hashes at the server; None: it is not known.
     """
+    if len(target) > LONGEST:
+        return NEXT
     is_ours = target == NEXT or target.startswith((f"{NEXT}/", f"{NEXT}?"))
     whole = target if is_ours and "\\" not in target and target.isprintable() else NEXT
     return root(whole, kinds) if is_secret_address(whole, kinds) else whole

@@ -29,6 +29,13 @@ if TYPE_CHECKING:
 LOOK: Final = "look"  # the act of every filter form
 IDENTIFIER: Final = "identifier"  # the field whose secrets have a name
 _PATTERN: Final = frozenset("*?[")
+LONGEST: Final = 4000  # characters of a filter: it has to stand in an address
+TOO_LONG: Final = ApiProblem(
+    "The filter is too long",
+    "It stands in the address of the page, which has no room for it.",
+    f"Go back and make it shorter than {LONGEST:,} characters.",
+    422,
+)
 SECRET_TYPED: Final = ApiProblem(
     "What you typed looks like a secret",
     "Nobody was asked about it, and it stands in no address.",
@@ -41,13 +48,18 @@ SECRET_TYPED: Final = ApiProblem(
 async def looked(kind: PageKind, page: PageRequest, form: Form) -> ActResult | Rendered:
     """Go to the page that a filter form asks for; a secret goes there by its hash."""
     given = {name: form[name] for name in kind.filters if form.get(name, "").strip()}
+    if sum(map(len, given.values())) > LONGEST:
+        return _refused(TOO_LONG)  # also, to look for secrets in 256 kB takes 0.2 s
     kinds = page.person.hashed_kinds
     text = as_named(given.get(IDENTIFIER, ""), kinds)
     if is_secret(text, kinds) or ":" in text:
         # Which kinds hold secrets is set at the server: what it names none may be one.
         named = await page.api.post("names", body={"identifier": text})
         if named.problem is not None:
-            return _refused(named.problem)
+            # It may hold what was typed, and that a secret that is no identifier.
+            told = f"{named.problem.title} {named.problem.detail}"
+            is_told = is_secret(text, kinds) and is_secret(told, kinds)
+            return _refused(SECRET_TYPED if is_told else named.problem)
         name = named.body["identifiers"][0]
         if name != text and _PATTERN & {*text} and not is_hash_pattern(text):
             return _refused(SECRET_TYPED)  # of a secret there is no pattern

@@ -52,6 +52,19 @@ async def test_a_filter_is_in_the_address_and_no_secret_is(tmp_path: Path) -> No
             assert MARKED not in shown
             assert "looks like a secret" in shown
 
+        status, where, shown = await looked("/findings", identifier="x" * 4001)
+        assert (422, "") == (status, where)
+        assert "The filter is too long" in shown
+        for text in (
+            f"secret = {PLAIN}",
+            f'["secret", "{PLAIN}"]',
+            f"secret%3A{PLAIN}",
+        ):
+            status, where, shown = await looked("/findings", identifier=text)
+            assert (422, "") == (status, where)
+            assert PLAIN not in shown
+            assert "looks like a secret" in shown
+
         for text in (f"secret:{PLAIN}", f"SECRET: {PLAIN}"):
             found = await browser.act("/credentials/find", identifier=text)
             assert found.status == 200

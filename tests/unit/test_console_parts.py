@@ -126,6 +126,8 @@ def test_addresses_are_quoted(
         ("/consoleevil", "/console"),
         ("/console\\..\\x", "/console"),
         ("/console/\r\nSet-Cookie: a", "/console"),
+        ("/console/audit?actor=" + "x" * 8190, "/console"),
+        ("/console/audit?actor=secret:x", "/console/audit"),
     ],
 )
 def test_a_login_leads_to_a_page_of_ours(target: str, page: str) -> None:
