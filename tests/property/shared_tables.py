@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from tests.property.worlds import Question, World
 
 ASKED = 3  # questions between two facts
+LOOKS = 50  # amid writes at least: of a few all may be torn
 # Scopes are declared at several levels, and little else denies.
 LAYERED: dict[str, float] = {
     "edge": 25, "node": 25, "scope_set": 30, "cause": 0, "not_before": 0,
@@ -337,14 +338,14 @@ def campaign(
     *topics: str,
     sharing_of: Callable[..., Sharing] = Sharing,
 ) -> tuple[int, float, str | None]:
-    """Go through worlds until so many steps.
+    """Go through worlds until so many steps, and enough looks to say how many are torn.
 
     Returns:
         The steps, the part of looks amid writes that gave no verdict, a complaint.
     """
     random, taken, topics = Random(seed), 0, topics or tuple(TOPICS)
     looks = torn = 0
-    while taken < steps:
+    while taken < steps or looks < LOOKS:
         topic, number = random.choice(topics), random.randrange(1 << 48)
         maker = Maker(Random(number), topic)
         maker.weights |= random.choice(WEIGHTS.get(topic, MIXED))
