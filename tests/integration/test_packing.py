@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, closing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import pytest
 from attrs import evolve
 
@@ -23,6 +24,7 @@ from agents_registry.facts import (
     Withdraw,
     fact_id,
     fact_key,
+    from_plain,
 )
 from agents_registry.identifiers import Identifier
 from schemas.codec import decode_fact
@@ -39,7 +41,13 @@ from streams.engines.embedded import (
 )
 from streams.engines.embedded.audit import AuditSigner
 from streams.engines.embedded.chain_pages import lines_of
-from streams.engines.embedded.fact_block import pack
+from streams.engines.embedded.fact_block import (
+    BlockError,
+    FactBlock,
+    PlacedFact,
+    pack,
+    unpack,
+)
 from streams.engines.embedded.fact_lookup import LoggedFacts
 from streams.engines.embedded.feed_log import StoredLog
 from streams.engines.embedded.packed_facts import PreparedBlock
@@ -455,6 +463,94 @@ async def test_a_block_that_cannot_be_read_is_no_part_of_a_shorter_log(
             await store.facts(0, 10)
 
 
+SHORTER = (
+    "UPDATE fact_blocks SET ids = x'' WHERE start = 0",
+    "UPDATE fact_blocks SET ids = x'' WHERE start = 8",
+    "UPDATE fact_blocks SET ids = CAST(ids AS TEXT)",
+    "UPDATE fact_blocks SET ids = substr(ids, 1, 32) WHERE start = 8",
+    "UPDATE fact_blocks SET tails = x'' WHERE start = 0",
+    "UPDATE fact_blocks SET start = -4 WHERE start = 0",
+    "UPDATE fact_blocks SET start = start + (1 << 40) WHERE start = 8",
+    "DELETE FROM fact_blocks WHERE start = 0",
+    "DELETE FROM fact_blocks WHERE start = 8",
+    "DELETE FROM recent_facts WHERE offset = 6",
+)
+
+
+@pytest.mark.parametrize("query", SHORTER)
+async def test_no_reader_goes_on_without_a_fact(query: str, folder: Path) -> None:
+    """It may be a revocation. Wherever a read begins, it is right, or there is none."""
+    await packed(folder)
+    with closing(sqlite3.connect(folder / "rescind.db")) as db, db:
+        assert db.execute(query).rowcount
+    refused = 0
+    async with opened(folder) as store:
+        log = StoredLog(store, REALM, 1000)
+        for start in range(len(FACTS)):
+            for read in (rest_of(store, start), pieces(log, start, store.end)):
+                try:
+                    assert await read == FACTS[start:]
+                except BlockError:
+                    refused += 1
+    assert refused
+    db = sqlite3.connect(folder / "rescind.db")
+    with closing(db), pytest.raises(BlockError):
+        list(fact_rows.all_facts(db))
+
+
+async def rest_of(store: Store, start: int) -> list[Fact]:
+    """Read facts as a start of the server does."""
+    found: list[Fact] = []
+    while some := await store.facts(start, 5):
+        found += [each.fact for each in some]
+        start = some[-1].offset + 1
+    return found
+
+
+async def pieces(log: StoredLog, start: int, end: int) -> list[Fact]:
+    """Read facts as a guard does that starts."""
+    found: list[Fact] = []
+    while start < end:
+        piece = await log.piece(start, end)
+        found += map(from_plain, orjson.loads(piece.facts))
+        start = piece.end
+    return found
+
+
+async def test_a_copy_of_what_nobody_can_read_is_written(folder: Path) -> None:
+    """Its source was told that it is there, and says it again for good reason."""
+    await packed(folder)
+    async with opened(folder) as store:
+        assert 0 == await write(store, FACTS)
+    with closing(sqlite3.connect(folder / "rescind.db")) as db, db:
+        db.execute(
+            "UPDATE fact_blocks SET body ="
+            " CAST(substr(body, 1, 9) || x'00' || substr(body, 11) AS BLOB)"
+            " WHERE start = 0"
+        )
+    async with opened(folder) as store:
+        assert 4 == await write(store, FACTS)
+
+
+async def test_no_copy_is_looked_for_where_a_block_was_changed(folder: Path) -> None:
+    """Nobody is told that nothing is known of what was not read."""
+    await packed(folder)
+    for column in ("ids", "tails"):
+        query = f"UPDATE fact_blocks SET {column} = CAST({column} AS TEXT)"  # noqa: S608
+        with closing(sqlite3.connect(folder / "rescind.db")) as db, db:
+            db.execute(query)
+        async with opened(folder) as store:
+            logged = LoggedFacts(store, REALM)
+            with pytest.raises(sqlite3.DatabaseError):
+                await logged.has(
+                    evolve(GONE, fact_id=fact_id(FACTS[0]).hex(), kind="node")
+                )
+            with pytest.raises(sqlite3.DatabaseError):
+                await logged.has_said(
+                    Distrust(suspect_key="x", received_from=0, ingress_key="", **STOLEN)
+                )
+
+
 async def test_two_facts_at_one_offset_are_not_read(folder: Path) -> None:
     """Nobody could say which of them is the log's: a row and a block, or two blocks."""
     await packed(folder)
@@ -531,7 +627,10 @@ async def test_what_one_read_holds_is_bounded_by_bytes(
 async def test_the_writer_only_puts_what_was_made_elsewhere(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither packing, nor a look for copies or for a distrust, works in its thread."""
+    """Neither packing nor a look for a distrust works in its thread.
+
+    To look for copies it unpacks each block once, however many there are of its facts.
+    """
     seen: dict[str, set[str]] = {}
 
     def noting(module: Any, name: str) -> None:
@@ -546,12 +645,20 @@ async def test_the_writer_only_puts_what_was_made_elsewhere(
     async with opened(folder) as store:
         noting(packing, "pack")
         noting(packing, "unpack")
-        noting(packed_facts, "unpack")
         await Packing(store, REALM).catch_up()
-        assert 0 == await write(store, FACTS)
+        unpacked: list[FactBlock] = []
+
+        def noted(block: FactBlock) -> dict[int, PlacedFact]:
+            unpacked.append(block)
+            return unpack(block)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(packed_facts, "unpack", noted)
+            assert 0 == await write(store, FACTS)
         noting(fact_lookup, "decode_fact")
         asked = Distrust(suspect_key="hook", received_from=0, **STOLEN)
         assert await LoggedFacts(store, REALM).has_said(asked)
+    assert len(unpacked) == len({*unpacked}) == count(folder, "fact_blocks")
     names = {name.rpartition("_")[0] for each in seen.values() for name in each}
     assert names == {"patient-reader"}
     assert seen.keys() == {"pack", "unpack", "decode_fact"}

@@ -25,6 +25,7 @@ COPIED: Final = (
 )
 BLOCK: Final = "streams/engines/embedded/fact_block.py"
 ROWS: Final = "streams/engines/embedded/fact_rows.py"
+LOOKUP: Final = "streams/engines/embedded/fact_lookup.py"
 PACKED: Final = "streams/engines/embedded/packed_facts.py"
 PACKING: Final = "streams/engines/embedded/packing.py"
 PAGES: Final = "streams/engines/embedded/chain_pages.py"
@@ -39,6 +40,26 @@ BUGS: Final = {
     ),
     "two facts at one offset are read": Change(
         ROWS, "if len({each.offset for each in found}) != len(found):", "if False:"
+    ),
+    "readers go on without a fact": Change(
+        ROWS, "if last < EVER and missing > 0 and", "if last < EVER and False and"
+    ),
+    "what was pruned is missed": Change(
+        ROWS, "_pruned(read, start, last) != missing", "missing"
+    ),
+    "a block says by its ids alone whether it is read": Change(
+        ROWS, "({END} > ?3 OR {CHANGED})", "{END} > ?3"
+    ),
+    "no copy is found where a block was changed": Change(
+        LOOKUP, "(instr({{0}}, ?) OR {CHANGED})", "instr({{0}}, ?)"
+    ),
+    "a copy of what nobody can read is dropped": Change(
+        PACKED,
+        "            facts = unpack(block)\n"
+        "            self._keys[start] = "
+        "{place: each.key for place, each in facts.items()}",
+        "            from streams.engines.embedded.fact_block import keys_of\n\n"
+        "            self._keys[start] = keys_of(block)",
     ),
     "a read holds as many bytes as there are": Change(
         ROWS, "most = READ_BYTES if size is None else size", "most = EVER"

@@ -18,7 +18,6 @@ from streams.engines.embedded.fact_block import (
     FactBlock,
     PlacedFact,
     is_packable,
-    key_at,
     keys_of,
     pack,
     unpack,
@@ -57,8 +56,6 @@ def test_facts_come_back_in_their_places() -> None:
     assert unpack(BLOCK) == FACTS
     keys = {place: fact.key for place, fact in FACTS.items()}
     assert keys == keys_of(BLOCK)
-    at = {place: key_at(BLOCK, place) for place in range(-1, 12)}
-    assert keys == {place: key for place, key in at.items() if key is not None}
     assert (len(IDS), BLOCK.places) == (320, 10)
     assert unpack(pack({}, 3)) == {}
     assert FactBlock.of(*BLOCK) == BLOCK

@@ -152,19 +152,6 @@ def keys_of(block: FactBlock) -> dict[int, bytes]:
     return keys
 
 
-def key_at(block: FactBlock, place: int) -> bytes | None:
-    """Key of the fact at a place, where there is one.
-
-    Raises:
-        BlockError: the keys do not fit together, or are of a later version.
-    """
-    codes, tails = _tails(block)
-    if not 0 <= place < block.places or codes[place] == _GONE:
-        return None
-    kind, rest = tails[codes[place]]
-    return kind + block.ids[place * ID : place * ID + ID] + rest
-
-
 def unpack(block: FactBlock) -> dict[int, PlacedFact]:
     """Facts of a block by their places.
 

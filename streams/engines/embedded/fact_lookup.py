@@ -10,7 +10,7 @@ from attrs import astuple, frozen
 from agents_registry.facts import HOUR
 from schemas.codec import decode_fact
 from streams.engines.embedded.fact_block import FactBlock, keys_of, unpack
-from streams.engines.embedded.fact_rows import COLUMNS
+from streams.engines.embedded.fact_rows import CHANGED, COLUMNS
 from streams.engines.embedded.short_rows import HOURS, ID, LEAST, keys_below
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _SAID: Final = (
 )
 _BLOCKS: Final = (
     f"SELECT start, {COLUMNS} FROM fact_blocks WHERE start >= ? AND start < ?"  # noqa: S608 - constant
-    " AND instr({0}, ?) ORDER BY start LIMIT ?"
+    f" AND (instr({{0}}, ?) OR {CHANGED}) ORDER BY start LIMIT ?"
 )
 _WITH_ID: Final = _BLOCKS.replace("{0}", "ids")
 _WITH_TAIL: Final = _BLOCKS.replace("{0}", "tails")

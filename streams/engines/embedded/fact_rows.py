@@ -12,6 +12,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from streams.engines.embedded.fact_block import (
+    FORMAT,
     PLACES,
     STORED_BYTES,
     BlockError,
@@ -39,8 +40,14 @@ COLUMNS: Final = ", ".join(
 )
 # Where a block ends follows from its ids alone.
 END: Final = "start + length(ids) / 32"
+# One that was changed may say that it ends sooner: it is read, and then refused.
+CHANGED: Final = (
+    f"({_WRITTEN} AND length(ids) AND length(ids) % 32 = 0"
+    f" AND hex(substr(tails, 1, 1)) = '{FORMAT:02}' AND length(body)) IS NOT TRUE"
+)
 _NEXT: Final = (
-    f"FROM fact_blocks WHERE start > ?6 AND {END} > ?3 AND start < ?4 ORDER BY start"
+    f"FROM fact_blocks WHERE start > ?6 AND ({END} > ?3 OR {CHANGED}) AND start < ?4"
+    " ORDER BY start"
 )
 # One row for all facts that are rows. Python lets go of its lock at each row and waits
 # for it again: beside an analysis that computes, a thousand took longer than a lease.
@@ -55,6 +62,10 @@ _BOTH: Final = (
     f" AND offset < coalesce((SELECT start {_NEXT} LIMIT 1 OFFSET ?7 - 1), ?4)"
     " ORDER BY offset LIMIT ?5)) CROSS JOIN recent_facts USING (offset)"
     f" UNION ALL SELECT * FROM (SELECT start, {COLUMNS} {_NEXT} LIMIT ?7)"
+)
+_PRUNED: Final = (
+    "SELECT count(DISTINCT fact) FROM audit_pruned"
+    " CROSS JOIN audit_chain USING (sequence) WHERE fact >= ? AND fact < ?"
 )
 # Where the next fact goes, as far as facts say it.
 NEXT_OFFSET: Final = (
@@ -117,14 +128,47 @@ def facts_between(
     return found
 
 
+def whole_facts(
+    read: Read,
+    start: int,
+    end: int,
+    limit: int,
+    *,
+    size: int | None = None,
+    keys: bool = False,
+) -> list[FactRow]:
+    """Facts of some offsets without a gap, but for those that were pruned.
+
+    See `facts_between`. A fact that is in no row and in no block may be a revocation:
+    whoever reads on without it allows what it denies.
+
+    Raises:
+        BlockError: a block cannot be read, or a fact is missing.
+    """
+    found = facts_between(read, start, end, limit, size=size, keys=keys)
+    last = found[-1].offset + 1 if found else end
+    missing = last - start - len(found)
+    if last < EVER and missing > 0 and _pruned(read, start, last) != missing:
+        raise BlockError(
+            f"facts are missing between the offsets {start} and {last}: the file was"
+            " changed or is damaged; run `rescind audit verify`, and restore a backup"
+        )
+    return found
+
+
+def _pruned(read: Read, start: int, end: int) -> int:
+    ((count,),) = read(_PRUNED, (start, end))
+    return int(count)
+
+
 def all_facts(db: sqlite3.Connection) -> Iterator[FactRow]:
-    """All facts of a file, with their keys, in their order."""
+    """All facts of a file, with their keys, in their order; see `whole_facts`."""
 
     def read(query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         return db.execute(query, values).fetchall()
 
     start = 0
-    while some := facts_between(read, start, EVER, AT_ONCE, keys=True):
+    while some := whole_facts(read, start, EVER, AT_ONCE, keys=True):
         yield from some
         start = some[-1].offset + 1
 

@@ -4,7 +4,7 @@ A fact has a print, which leads from its key to its offset: the hour of its acce
 and a hash of the key under a secret of the file, so that nobody can choose facts whose
 prints meet. Facts of an hour lie side by side: the prints of earlier hours are never
 touched again. Where the print of a fact is taken, it has the next free one. A print
-only says where to look: the key itself is compared, which unpacks nothing.
+only says where to look: the key itself is compared, in a block that can be unpacked.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from streams.engines.embedded.fact_block import (
     BlockError,
     FactBlock,
     PlacedFact,
-    key_at,
     pack,
     unpack,
 )
@@ -48,6 +47,7 @@ _TAKEN: Final = (
 )
 _OFFSET: Final = "SELECT CAST(offset AS INTEGER) FROM fact_prints WHERE print = ?"
 _PRINT: Final = "INSERT INTO fact_prints VALUES (?, ?) ON CONFLICT DO NOTHING"
+_START_AT: Final = "SELECT max(start) FROM fact_blocks WHERE start <= ?"
 _BLOCK_AT: Final = (
     f"SELECT start, {COLUMNS} FROM fact_blocks"  # noqa: S608 - constant
     " WHERE start <= ? ORDER BY start DESC LIMIT 1"
@@ -106,14 +106,15 @@ class PackedFacts:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-        self._last: tuple[int, FactBlock] | None = None
+        self._keys: dict[int, Mapping[int, bytes]] = {}
         self._warned = False
 
     def held(self, keys: Iterable[bytes | str]) -> set[bytes]:
         """Return those of some keys whose facts are in blocks.
 
         A block that cannot be read holds none: to write a fact twice changes nothing,
-        and to drop it for a block that nobody can read would lose it.
+        and to drop it for a block that nobody can read would lose it. So each block is
+        unpacked, once in a transaction.
         """
         told, any_there = self._db.execute(_KEYED, (PRINT_KEY,)).fetchone()
         if not any_there:
@@ -173,7 +174,7 @@ class PackedFacts:
             facts = unpack(block)
             left = {place: facts[place] for place in facts if place not in gone}
             self._db.execute("DELETE FROM fact_blocks WHERE start = ?", (start,))
-            self._last = None
+            self._keys.pop(start, None)
             if left:
                 self._insert(start, pack(left, block.places))
 
@@ -200,17 +201,23 @@ class PackedFacts:
         self._warned = True
 
     def _key_at(self, offset: int) -> bytes | None:
-        found = self._block_at(offset)
-        return None if found is None else key_at(found[1], offset - found[0])
+        (start,) = self._db.execute(_START_AT, (offset,)).fetchone()
+        if start not in self._keys:
+            found = self._block_at(offset)
+            if found is None:
+                return None
+            start, block = found
+            facts = unpack(block)
+            self._keys[start] = {place: each.key for place, each in facts.items()}
+        return self._keys[start].get(offset - start)
 
     def _block_at(self, offset: int) -> tuple[int, FactBlock] | None:
         """Block that has a place for an offset, and where it begins."""
-        if self._last is None or not _covers(*self._last, offset):
-            row = self._db.execute(_BLOCK_AT, (offset,)).fetchone()
-            if row is None:
-                return None
-            self._last = row[0], FactBlock.of(*row[1:])
-        return self._last if _covers(*self._last, offset) else None
+        row = self._db.execute(_BLOCK_AT, (offset,)).fetchone()
+        if row is None:
+            return None
+        start, block = row[0], FactBlock.of(*row[1:])
+        return (start, block) if offset < start + block.places else None
 
     def _print(self, prints: Sequence[tuple[int, int]]) -> None:
         if self._db.executemany(_PRINT, prints).rowcount == len(prints):
@@ -225,10 +232,6 @@ class PackedFacts:
 
 def _secret(told: object) -> bytes:
     return str(told).encode()[:64]
-
-
-def _covers(start: int, block: FactBlock, offset: int) -> bool:
-    return start <= offset < start + block.places
 
 
 def _bytes(key: bytes | str, short: Callable[[str], bytes | str]) -> bytes | str:
