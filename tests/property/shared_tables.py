@@ -354,7 +354,8 @@ def campaign(
         taken, looks = taken + sharing.steps, looks + sharing.looks
         torn += sharing.torn
         if sharing.complaint is not None:
-            return taken, torn / looks, f"{topic}, world {number}: {sharing.complaint}"
+            found = f"{topic}, world {number}: {sharing.complaint}"
+            return taken, torn / max(1, looks), found
     return taken, torn / looks, None
 
 

@@ -7,7 +7,9 @@ import json
 from itertools import repeat
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, cast
+from unittest.mock import Mock, patch
 
+import orjson
 import pytest
 
 from streams.engines.upstream.passed_log import PassedLog
@@ -64,9 +66,12 @@ async def test_facts_that_a_guard_gets_elsewhere_are_not_read() -> None:
 
 async def test_a_large_frame_that_has_to_be_read_does_not_hold_the_loop() -> None:
     """Its type may stand behind what is large."""
-    dropped, turns = await beside(passage()._passed(large(last='"type":"delta"')))
+    with patch.object(orjson, "loads", Mock(wraps=orjson.loads)) as loads:
+        dropped, turns = await beside(passage()._passed(large(last='"type":"delta"')))
     assert dropped is None
     assert turns > TURNS
+    # To be freed takes turns too: what is read at once is looked at by itself.
+    assert all(len(call.args[0]) <= LARGE for call in loads.call_args_list)
     frame = large(first='"type":"of a later version"')
     passed, turns = await beside(passage()._passed(frame))
     assert frame == passed
