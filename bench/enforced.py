@@ -9,6 +9,7 @@ child.
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import sys
 import tempfile
@@ -222,7 +223,7 @@ async def _tell(
     """Send events."""
     body = "\n".join(map(json.dumps, events)).encode()
     async with session.post(
-        "/v1/events/bench", data=body, headers=_bearer("bench")
+        "/v1/events/bench", data=io.BytesIO(body), headers=_bearer("bench")
     ) as answer:
         told = await answer.json()
         assert answer.status == 202, told
