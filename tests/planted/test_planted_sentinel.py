@@ -12,6 +12,7 @@ from streams.stages.sentinel.acted import Acted
 from streams.stages.sentinel.episodes import Episodes
 from streams.stages.sentinel.evidence import kind_of
 from streams.stages.sentinel.liveness_index import LivenessIndex
+from streams.stages.sentinel.node_bits import SETTLED
 from streams.stages.sentinel.points import EnforcementPoints, PointGuard
 from streams.stages.sentinel.revocation_offsets import RevocationOffsets
 from streams.stages.sentinel.scope_recheck import ScopeRecheck
@@ -27,6 +28,7 @@ from tests.unit import test_unknown_agents as agents
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agents_registry.identifiers import Identifier
     from agents_registry.steps import Steps
 
 pytestmark = pytest.mark.planted
@@ -203,6 +205,15 @@ def takes_all_for_settled(patch: Patch) -> None:
     )
 
 
+def settles_what_no_fact_undoes(patch: Patch) -> None:
+    """Ask no more of a dead token, before it was noted what that hangs on."""
+
+    def settle(bits: LivenessIndex, name: Identifier) -> None:
+        bits._bits[bits.registry.lineage.find(name)] |= SETTLED
+
+    patch.setattr(LivenessIndex, "settle", settle)
+
+
 def floods_the_first_day(patch: Patch) -> None:
     """Tell of each agent although nobody is declared."""
 
@@ -306,7 +317,11 @@ BUGS: list[tuple[Callable[[Patch], None], Callable[[], None]]] = [
     ),
     (
         takes_all_for_settled,
-        lambda: agents.test_what_is_known_in_bulk_hides_nobody(1),
+        lambda: agents.test_what_is_known_in_bulk_hides_nobody(6),
+    ),
+    (
+        settles_what_no_fact_undoes,
+        agents.test_of_a_dead_token_nothing_is_settled_that_no_fact_would_undo,
     ),
     (
         floods_the_first_day,

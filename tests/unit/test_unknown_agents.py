@@ -9,7 +9,7 @@ import attrs
 import orjson
 import pytest
 
-from agents_registry.facts import Alias, Edge, Node
+from agents_registry.facts import Alias, Cause, Edge, Effect, Fact, Node
 from agents_registry.identifiers import Identifier, extend
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
@@ -17,6 +17,7 @@ from streams.model.findings import FindingKind
 from streams.sinks import wording
 from streams.stages.access.agent_kinds import ActingKinds, Choice
 from streams.stages.access.caller import Caller
+from streams.stages.access.columns import AccessColumns
 from streams.stages.access.uses import AccessEvent
 from streams.stages.posture.posture import Limits
 from streams.stages.sentinel import acted as acted_module
@@ -24,8 +25,10 @@ from streams.stages.sentinel import saved_episodes
 from streams.stages.sentinel import unknown_agents as unknown_agents_module
 from streams.stages.sentinel.acted import Acted, AgentUse
 from streams.stages.sentinel.episode import Episode
+from streams.stages.sentinel.liveness_index import LivenessIndex
 from streams.stages.sentinel.sentinel import Sentinel
 from streams.stages.sentinel.tolerances import Tolerances
+from streams.stages.sentinel.undeclared import Unknown, UnknownCredentials
 from tests.noted import note
 
 if TYPE_CHECKING:
@@ -78,10 +81,14 @@ class Watch:
         for each in names:
             self.tell(Node(node=each, **COMMON))
 
-    def tell(self, fact: Node | Edge | Alias) -> None:
+    def tell(self, fact: Fact) -> None:
         """Apply a fact."""
         self.registry.apply(fact)
         note(self.sentinel, fact, 0)
+
+    def end(self, target: Identifier, effect: Effect = Effect.REVOKE) -> None:
+        """End something, or limit it, as of now."""
+        self.tell(Cause(target=target, effect=effect, at=self.now, **COMMON))
 
     def use(
         self,
@@ -240,6 +247,59 @@ def test_a_nearer_agent_that_comes_later_is_asked_about() -> None:
     watch.use(token(3))
     watch.wait()
     assert watch.told() == unknown([name(3)])
+
+
+def test_of_a_dead_token_it_is_asked_once_until_it_hangs_on_something_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Someone goes on with it, for thousands of lines, and nobody declares it anew."""
+    watch, asked = Watch(), list[AccessEvent]()
+    unknown_of = UnknownCredentials.unknown
+
+    def counted(
+        own: UnknownCredentials, use: AccessEvent, registry: Registry
+    ) -> Unknown | None:
+        asked.append(use)
+        return unknown_of(own, use, registry)
+
+    monkeypatch.setattr(UnknownCredentials, "unknown", counted)
+    watch.declare(token(1), token(2))
+    watch.tell(Edge(child=token(1), parent=token(2), **COMMON))
+    watch.end(token(1))
+    watch.use(token(1))
+    assert asked
+    asked.clear()
+    for _ in range(5):
+        watch.use(token(1))
+    assert asked == []
+
+    watch.tell(Edge(child=token(2), parent=name(3), **COMMON))
+    watch.use(token(1))
+    watch.wait()
+    assert unknown([name(3)])[0] in watch.told()
+
+
+def test_of_a_dead_token_nothing_is_settled_that_no_fact_would_undo() -> None:
+    """What it hangs on is noted once its death is looked at, and not before."""
+    watch = Watch()
+    watch.declare(token(1))
+    watch.end(token(1))
+    bits = LivenessIndex(watch.registry)
+    lines = AccessColumns.of([AccessEvent((token(1),), "door", None, S, None)])
+
+    def declared() -> bool:
+        return bool(finish(bits.look(lines, 0, lambda _: False)).declared[0])
+
+    assert not declared()
+    bits.settle(token(1))
+    assert not declared()
+    finish(bits.death(token(1), S, S))
+    bits.settle(token(1))
+    assert declared()
+    hung = Edge(child=token(1), parent=name(1), **COMMON)
+    watch.tell(hung)
+    bits.note(hung)
+    assert not declared()
 
 
 def test_what_is_held_survives_a_restart_and_is_told_once() -> None:
@@ -458,16 +518,18 @@ def test_what_is_known_in_bulk_hides_nobody(seed: int) -> None:
     )
     tokens, agents = [token(n) for n in range(6)], [name(n) for n in range(3)]
     above = [*tokens, *agents, name(7, "aws.user"), name(8, "aws.role"), ANN]
-    told, tried = 0, 0
+    told, tried, counted = 0, 0, dict[str, int]()
     for _ in range(60):
         one, other = random.choice(above), random.choice(above)
-        match random.randrange(5):
+        match random.randrange(6):
             case 0:
                 watch.declare(one)
             case 1 if one != other and not one.kind.startswith("agent"):
                 watch.tell(Edge(child=one, parent=other, **COMMON))
             case 2 if one.kind == other.kind == "jwt.jti" and one != other:
                 watch.tell(Alias(first=one, second=other, **COMMON))
+            case 3:
+                watch.end(one, random.choice([*Effect][:3]))
             case _:
                 names = tuple(random.sample(above, random.choice([1, 1, 2])))
                 by = None if random.random() < 0.7 else Caller(agent=str(one))
@@ -478,7 +540,14 @@ def test_what_is_known_in_bulk_hides_nobody(seed: int) -> None:
                 outputs = finish(
                     watch.sentinel.observe([use], watch.registry, watch.now)
                 )
-                found = bool(outputs.acted or outputs.episodes)
+                counts = {
+                    each.finding.id: each.finding.count
+                    for each in outputs.episodes.values()
+                    if each.finding.kind is FindingKind.UNKNOWN_CREDENTIAL
+                }
+                more = counts.items() - counted.items()  # others are but related anew
+                found = bool(outputs.acted or more)
+                counted |= counts
                 assert found is (alone is not None)
                 told, tried = told + found, tried + 1
     assert 0 < told < tried

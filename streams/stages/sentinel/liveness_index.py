@@ -104,10 +104,11 @@ class LivenessIndex(NodeBits):
     def settle(self, name: Identifier) -> None:
         """Note that a name, and whoever acts with it, are declared.
 
-        That holds until a fact changes what it hangs on.
+        That holds until a fact changes what it hangs on; of that a node that is
+        neither quiet nor timed takes no note, so it is asked about again.
         """
         node = self.registry.lineage.find(name)
-        if node != NONE and node < len(self._bits) and self._is_quiet(node):
+        if NONE != node < len(self._bits) and self._bits[node] & (QUIET | TIMED):
             self._bits[node] |= SETTLED
 
     def _settle_all(

@@ -30,7 +30,12 @@ if TYPE_CHECKING:
 
 
 def of_use(
-    kind: FindingKind, use: AccessEvent, why: Death, first: int, times: int
+    kind: FindingKind,
+    use: AccessEvent,
+    why: Death,
+    first: int,
+    times: int,
+    **more: Any,
 ) -> Sighting:
     """Details of a dead credential's use.
 
@@ -40,6 +45,7 @@ def of_use(
         why: it is dead.
         first: when the first of them was (ns).
         times: how many they are.
+        more: what else is told of it, by the fields of a sighting.
     """
     return _of(
         kind,
@@ -51,6 +57,7 @@ def of_use(
         cause=why.cause.fact_id,
         cause_at=why.cause.at,
         cause_effect=why.cause.effect.value,
+        **more,
     )
 
 

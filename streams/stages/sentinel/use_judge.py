@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
-from attrs import evolve
+from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.identifiers import Identifier
 from agents_registry.lineage import NONE
@@ -81,19 +79,8 @@ class UseJudge:
                     telling.outputs.in_flight += times
                 continue
             self.uses.mark(piece, row, REPORTED)
-            told = of_use(kind, use, why, first, times)
-            if accepted is not None:
-                told = evolve(
-                    told,
-                    detail=self.points.behind(use.point, evidence.as_of, use.at)
-                    if kind is FindingKind.ENFORCEMENT_LAG
-                    else "",
-                    told_at=accepted.at,
-                    late_by=late_by(kind, evidence, self._tolerances),
-                    ended_by=accepted.actor,
-                    authority=accepted.authority,
-                    reason=accepted.reason,
-                )
+            end = self._end_of(use, kind, evidence, accepted)
+            told = of_use(kind, use, why, first, times, **end)
             episode = telling.see_use(told, use, registry)
             # One that was told before may be closed, or of another kind.
             as_told = episode.finding.kind
@@ -155,6 +142,28 @@ class UseJudge:
             None if accepted is None else accepted.at,
             self.known.as_of(why, accepted),
         )
+
+    def _end_of(
+        self,
+        use: AccessEvent,
+        kind: FindingKind,
+        evidence: Evidence,
+        accepted: Accepted | None,
+    ) -> dict[str, Any]:
+        """Fields of a sighting that tell how the end was accepted, if it is known."""
+        if accepted is None:
+            return {}
+        lag = kind is FindingKind.ENFORCEMENT_LAG
+        return {
+            "detail": self.points.behind(use.point, evidence.as_of, use.at)
+            if lag
+            else "",
+            "told_at": accepted.at,
+            "late_by": late_by(kind, evidence, self._tolerances),
+            "ended_by": accepted.actor,
+            "authority": accepted.authority,
+            "reason": accepted.reason,
+        }
 
     def _name(self, evidence: Evidence, point: str) -> FindingKind:
         skew, grace = self._tolerances.skew, self._tolerances.grace
