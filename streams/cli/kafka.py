@@ -198,15 +198,16 @@ def _run(
     """
     import asyncio
 
-    from pydantic import ValidationError
+    with loading():
+        from pydantic import ValidationError
 
-    from streams.engines.kafka.checkpoints.checkpoint import CheckpointInUseError
-    from streams.engines.kafka.client.errors import KafkaError, failure_text
-    from streams.engines.kafka.topics.topics import LayoutError
-    from streams.observability.tracing import MissingError, traced_process
-    from streams.process.lifecycle import configure_logging
-    from streams.process.private_folder import OpenFolderError
-    from streams.settings.errors import explained_either
+        from streams.engines.kafka.checkpoints.checkpoint import CheckpointInUseError
+        from streams.engines.kafka.client.errors import KafkaError, failure_text
+        from streams.engines.kafka.topics.topics import LayoutError
+        from streams.observability.tracing import MissingError, traced_process
+        from streams.process.lifecycle import configure_logging
+        from streams.process.private_folder import OpenFolderError
+        from streams.settings.errors import explained_either
 
     configure_logging()
     try:

@@ -224,8 +224,11 @@ def loading() -> Iterator[None]:
 
     That was a tenth of the start of a server, in which its guards deny.
     """
+    from streams.observability import structlog_alone
+
     gc.disable()
     try:
+        structlog_alone.load()
         yield
     finally:
         gc.freeze()

@@ -11,12 +11,13 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 import yaml
-from pydantic import BaseModel
+
+from streams.model.by_vendor import models_in
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Sequence
+    from collections.abc import Container, Iterable, Sequence
 
-    from pydantic import ValidationError
+    from pydantic import BaseModel, ValidationError
     from pydantic_core import ErrorDetails
 
     Place = Sequence[int | str]
@@ -105,10 +106,10 @@ def line_of(file: str, text: str, place: Place) -> str:
 
 def _plain(model: type[BaseModel], place: Place) -> Place:
     """Leave out of a place the steps that only tell which of several models it is."""
-    steps, models = [], list(_models(model))
+    steps, models = [], list(models_in(model))
     after = True  # a field: then comes a name that is free
     for step in place:
-        found = [inner for each in models for inner in _models(_inner(each, step))]
+        found = [inner for each in models for inner in models_in(_inner(each, step))]
         field = any(step in each.model_fields for each in models)
         if not field and not after and any(step in _tags(each) for each in models):
             continue
@@ -178,9 +179,9 @@ def _no_setting(name: str, names: Iterable[str]) -> str:
 
 def known(model: Any, place: Place) -> list[str]:
     """Names of the settings at a place, as far as the models tell them."""
-    models = list(_models(model))
+    models = list(models_in(model))
     for step in place:
-        found = [inner for each in models for inner in _models(_inner(each, step))]
+        found = [inner for each in models for inner in models_in(_inner(each, step))]
         models = found or models  # a step that only tells which of several it is
     return [
         field.alias or name
@@ -192,14 +193,6 @@ def known(model: Any, place: Place) -> list[str]:
 def _inner(model: type[BaseModel], step: int | str) -> Any:
     field = model.model_fields.get(str(step))
     return None if field is None else field.annotation
-
-
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    """Yield the models that an annotation speaks of."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for inner in get_args(annotation):
-        yield from _models(inner)
 
 
 def _tree(text: str) -> yaml.Node | None:

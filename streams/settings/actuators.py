@@ -7,34 +7,25 @@ are never logged.
 
 from __future__ import annotations
 
-from functools import reduce
-from operator import or_
-from typing import TYPE_CHECKING, Annotated, Any
-
-from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator
+from typing import TYPE_CHECKING, Annotated
 
 from streams.actuators.catalogue import actuators, own_actuators
-from streams.model.extensions import loaded
+from streams.actuators.settings import ActuatorSettings
+from streams.model.by_vendor import ByVendor
 
 if TYPE_CHECKING:
-    from streams.actuators.settings import ActuatorSettings
+    from collections.abc import Mapping
 
 
-def _of_vendor(value: Any, ours: ValidatorFunctionWrapHandler) -> Any:
-    """Read settings by the model of their vendor, also of a brought one."""
-    vendor = value.get("vendor") if isinstance(value, dict) else None
-    if isinstance(vendor, str) and vendor not in own_actuators():
-        brought = actuators().get(vendor)
-        if brought is not None:
-            return loaded(brought.settings).model_validate(value)
-    return ours(value)
+def _own() -> Mapping[str, str]:
+    return {name: each.settings for name, each in own_actuators().items()}
+
+
+def _every() -> Mapping[str, str]:
+    return {name: each.settings for name, each in actuators().items()}
 
 
 if TYPE_CHECKING:
     AnyActuator = ActuatorSettings
 else:
-    _MODELS = [loaded(each.settings) for _, each in sorted(own_actuators().items())]
-    _OURS = Annotated[reduce(or_, _MODELS), Field(discriminator="vendor")]
-    AnyActuator = Annotated[
-        _OURS if len(_MODELS) > 1 else _MODELS[0], WrapValidator(_of_vendor)
-    ]
+    AnyActuator = Annotated[ActuatorSettings, ByVendor(_own, _every)]

@@ -6,33 +6,22 @@ vendor are a model in its folder, which its descriptor names.
 
 from __future__ import annotations
 
-from functools import reduce
-from operator import or_
-from typing import TYPE_CHECKING, Annotated, Any
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator
-
-from streams.model.extensions import loaded
+from streams.model.by_vendor import ByVendor
 from streams.sources.catalogue import offered, own
+from streams.sources.polling.settings import PollSettings
 
 if TYPE_CHECKING:
-    from streams.sources.polling.settings import PollSettings
+    from collections.abc import Mapping
 
 
-def _of_vendor(value: Any, ours: ValidatorFunctionWrapHandler) -> Any:
-    """Read the settings of a poll by the model of its vendor, also of a brought one."""
-    vendor = value.get("vendor") if isinstance(value, dict) else None
-    if isinstance(vendor, str) and vendor not in offered("polls", own()):
-        brought = offered("polls").get(vendor)
-        if brought is not None:
-            return loaded(brought).model_validate(value)
-    return ours(value)
+def _own() -> Mapping[str, str]:
+    return offered("polls", own())
 
 
 if TYPE_CHECKING:
     AnyPoll = PollSettings
 else:
-    _MODELS = [loaded(each) for _, each in sorted(offered("polls", own()).items())]
-    AnyPoll = Annotated[
-        reduce(or_, _MODELS), Field(discriminator="vendor"), WrapValidator(_of_vendor)
-    ]
+    AnyPoll = Annotated[PollSettings, ByVendor(_own, partial(offered, "polls"))]

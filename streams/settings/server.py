@@ -14,14 +14,17 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, SecretStr, field_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
     YamlConfigSettingsSource,
 )
 
+from streams.model.by_vendor import whole
 from streams.model.settings_files import hold_settings
 from streams.model.shared_secret import SharedSecret
 from streams.model.strict import Strict
@@ -181,6 +184,18 @@ class ClosureSettings(Strict):
     signed_receipts: bool | None = None
 
 
+class _Environment(EnvSettingsSource):
+    """Variables, which need the models of all vendors to tell a text from JSON."""
+
+    def next_field(
+        self, field: Any, key: str, case_sensitive: Any = None
+    ) -> FieldInfo | None:
+        """Find the field of a name."""
+        if not isinstance(field, FieldInfo):
+            field = whole(field)
+        return super().next_field(field, key, case_sensitive)
+
+
 class FileSettings(BaseSettings):
     """Settings of a process: a YAML or JSON file, or the environment."""
 
@@ -194,9 +209,9 @@ class FileSettings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Let arguments win over the environment, and that over the file."""
-        del dotenv_settings, file_secret_settings
-        file = YamlConfigSettingsSource(settings_cls)
-        return init_settings, env_settings, file
+        del env_settings, dotenv_settings, file_secret_settings
+        environment = _Environment(settings_cls)
+        return init_settings, environment, YamlConfigSettingsSource(settings_cls)
 
 
 class Settings(FileSettings):

@@ -69,6 +69,36 @@ def test_who_joins_no_accesses_needs_no_numpy() -> None:
     assert done.returncode == 0, done.stderr
 
 
+LOADED: Final = """
+import importlib, json, sys
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+    print(json.dumps(sorted(sys.modules)))
+"""
+OF_OTHER_ROLES: Final = {"jinja2", "pygments", "rich"}
+
+
+def test_no_role_loads_what_its_settings_do_not_name() -> None:
+    """Actuators by their settings alone, and what prints colours by none."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED, "streams.apps.worker", "streams.apps.embedded"],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    worker, server = map(json.loads, done.stdout.splitlines())
+    unused = [
+        name
+        for name in server
+        if name.startswith("streams.actuators.")
+        and name.count(".") > 2  # of a vendor
+        and not name.endswith(".vendor")
+    ]
+
+    assert unused == []
+    assert {"pygments", "rich"}.isdisjoint(server)
+    assert OF_OTHER_ROLES.isdisjoint(worker)
+    assert [name for name in worker if name.startswith("streams.console.")] == []
+
+
 # What servers need and a command that asks one does not: half a second of CPU and more.
 OF_SERVERS: Final = {
     "aiohttp", "aiokafka", "asyncio", "cryptography", "fastavro", "numpy",

@@ -25,6 +25,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from streams.model.by_vendor import whole
 from streams.settings.server import Settings
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def _rows(
 
 def _inner(annotation: Any, below: str = "") -> Iterator[tuple[type[BaseModel], str]]:
     """Yield the models of a setting, each with how a path leads into it."""
+    annotation = whole(annotation)
     if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
         yield annotation, below
         return
