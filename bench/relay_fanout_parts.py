@@ -5,18 +5,24 @@ hello, pings four times in a lease, and keeps a lease by the pongs whose end it 
 sent, as docs/feed-protocol.md has it. The process says ``ready`` once all hold a lease.
 At the end of its input, which names the last number, it says when the last one had each
 number, what was lost of leases, and its CPU-seconds. Times are of CLOCK_MONOTONIC.
+
+One loop reads and writes plain sockets: a guard brings its own host, and thousands of
+them in a process must not be what is measured.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
+import os
 import re
+import select
+import socket
 import sys
 import time
 from collections import Counter
 from typing import Any, Final
 
+import orjson
 from attrs import Factory, define
 
 from bench.fanout_parts import UPGRADE
@@ -24,13 +30,15 @@ from bench.fanout_parts import UPGRADE
 DEADLINE: Final = 120.0
 PER_LEASE: Final = 4  # pings
 AT_ONCE: Final = 25  # that connect; as many more follow once these hold a lease
+TICK: Final = 0.005  # s; pings that are due within one go out together
 HEAD: Final = b"\r\n\r\n"
 NUMBER: Final = re.compile(r"bench\.key:r(\d+)")
+PIECE: Final = 256 << 10  # bytes
 
 
 def framed(message: dict[str, Any]) -> bytes:
     """One short text frame of a client, masked with zeros (RFC 6455 section 5.3)."""
-    body = json.dumps(message).encode()
+    body = orjson.dumps(message)
     assert len(body) < 126
     return bytes((0x81, 0x80 | len(body), 0, 0, 0, 0)) + body
 
@@ -67,52 +75,50 @@ class Told:
     rest: float = 1e9
 
 
-class Subscriber(asyncio.Protocol):
+class Subscriber:
     """One connection."""
 
-    def __init__(self, told: Told, name: str, lease: float) -> None:
-        """Set up.
+    def __init__(
+        self, told: Told, name: str, lease: float, connection: socket.socket
+    ) -> None:
+        """Ask for everything, and for a proof.
 
         Args:
             told: takes what it sees.
             name: of this guard.
             lease: seconds.
+            connection: to the relay.
         """
         self._told = told
         self._name = name
         self._lease = lease
+        self._connection = connection
         self._data = b""
         self._talks = b""  # the end of the answer's head, once it came
         self._sent: dict[int, float] = {}
         self._seq = 0
         self._position = -1
         self._proofs: list[tuple[int, float]] = []
-        self._transport: asyncio.Transport
         self.deadline = 0.0
-        self.ended = ""
-        self.holds = asyncio.Event()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Ask for everything."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        hello = framed({"type": "hello", "guard": self._name, "genesis": None,
+        hello = framed({"type": "hello", "guard": name, "genesis": None,
                         "position": None})  # fmt: skip
-        transport.write(UPGRADE.encode() + hello)
-
-    def connection_lost(self, _: Exception | None) -> None:
-        """Say so to who waits for a lease; nothing proves another one."""
-        self.ended = self._data[:200].decode(errors="replace") or "nothing"
-        self.holds.set()
+        connection.sendall(UPGRADE.encode() + hello)
+        self.ping()
 
     def ping(self) -> None:
         """Ask for a proof."""
         self._seq += 1
         self._sent[self._seq] = time.monotonic()
-        self._transport.write(framed({"type": "ping", "seq": self._seq}))
+        self._connection.sendall(framed({"type": "ping", "seq": self._seq}))
 
-    def data_received(self, data: bytes) -> None:
+    def read(self) -> None:
         """Take what came."""
+        data = self._connection.recv(PIECE)
+        assert data, f"the relay ended {self._name}: {self._data[:200]!r}"
+        self.take(data)
+
+    def take(self, data: bytes) -> None:
+        """Take bytes of the relay."""
         self._data += data
         if not self._talks:
             _, self._talks, rest = self._data.partition(HEAD)
@@ -121,10 +127,10 @@ class Subscriber(asyncio.Protocol):
             self._data = rest
         frames, self._data = frames_in(self._data)
         for frame in frames:
-            self._take(json.loads(frame))
+            self._read(orjson.loads(frame))
         self._prove()
 
-    def _take(self, message: dict[str, Any]) -> None:
+    def _read(self, message: dict[str, Any]) -> None:
         kind = message["type"]
         if kind == "pong":
             sent = self._sent.pop(message["seq"])
@@ -152,52 +158,91 @@ class Subscriber(asyncio.Protocol):
                     if now > self.deadline:
                         self._told.lost.append(now - self.deadline)
                 self.deadline = until
-                self.holds.set()
         self._proofs = waiting
 
 
-async def run(url: str, name: str, count: int, lease: float) -> None:
+class Subscribers:
+    """All connections of the process; `turn` reads what came and pings who is due."""
+
+    def __init__(self, told: Told, port: int, lease: float) -> None:
+        """Start without any.
+
+        Args:
+            told: takes what they see.
+            port: of the relay, on this host.
+            lease: seconds.
+        """
+        self._told, self._port, self._lease = told, port, lease
+        self._events = select.epoll()
+        self._by_file: dict[int, Subscriber] = {}
+        self._open: list[socket.socket] = []
+        self._began = time.monotonic()
+        self._pinged = 0  # of this round
+        self.all: list[Subscriber] = []
+
+    def add(self, name: str) -> None:
+        """Connect one more."""
+        connection = socket.create_connection(("127.0.0.1", self._port))
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._open.append(connection)
+        one = Subscriber(self._told, name, self._lease, connection)
+        self._by_file[connection.fileno()] = one
+        self._events.register(connection, select.EPOLLIN)
+        self.all.append(one)
+
+    def turn(self) -> None:
+        """Wait a moment for what comes, take it, and ping."""
+        for file, _ in self._events.poll(TICK):
+            self._by_file[file].read()
+        between = self._lease / PER_LEASE
+        now = time.monotonic()
+        due = min(len(self.all), int((now - self._began) / between * len(self.all)) + 1)
+        for each in self.all[self._pinged : due]:
+            each.ping()
+        self._pinged = due
+        if now - self._began >= between:
+            self._began, self._pinged = self._began + between, 0
+
+
+def run(url: str, name: str, count: int, lease: float) -> None:
     """Run them until the end of input, and say what they saw."""
-    told, port = Told(), int(url.rpartition(":")[2])
-    loop = asyncio.get_running_loop()
-    subscribers: list[Subscriber] = []
-
-    async def pings() -> None:
-        """Have each ping in turn, all of them four times in a lease."""
-        while True:
-            began = loop.time()
-            for number, each in enumerate([*subscribers]):
-                due = began + number * lease / PER_LEASE / max(count, 1)
-                await asyncio.sleep(max(0.0, due - loop.time()))
-                each.ping()
-            rest = began + lease / PER_LEASE - loop.time()
-            await asyncio.sleep(max(0.001, rest))
-
-    pinging = asyncio.create_task(pings())
+    told = Told()
+    each_of = Subscribers(told, int(url.rpartition(":")[2]), lease)
     for first in range(0, count, AT_ONCE):
         for number in range(first, min(first + AT_ONCE, count)):
-            one = Subscriber(told, f"{name}-{number}", lease)
-            await loop.create_connection(lambda one=one: one, "127.0.0.1", port)  # type: ignore[misc]
-            subscribers.append(one)
-        async with asyncio.timeout(DEADLINE):
-            for one in subscribers[first:]:
-                await one.holds.wait()
-                assert not one.ended, f"the relay answered and ended it: {one.ended}"
+            each_of.add(f"{name}-{number}")
+        until = time.monotonic() + DEADLINE
+        while not all(one.deadline for one in each_of.all[first:]):
+            assert time.monotonic() < until, "the relay gave no lease"
+            each_of.turn()
     told.lost.clear()  # the start of so many at once is another matter
     told.rest, used = 1e9, time.process_time()
     print("ready", flush=True)
-    last = int(await asyncio.to_thread(sys.stdin.read))
-    async with asyncio.timeout(DEADLINE):
-        while told.count[last] < count:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    _run_to_end(each_of, told, count)
     now = time.monotonic()
-    told.lost += [now - each.deadline for each in subscribers if each.deadline < now]
-    pinging.cancel()
+    told.lost += [now - each.deadline for each in each_of.all if each.deadline < now]
     print(json.dumps({
         "last": told.last, "count": told.count, "lost": told.lost, "rest": told.rest,
         "cpu": time.process_time() - used,
     }))  # fmt: skip
 
 
+def _run_to_end(each_of: Subscribers, told: Told, count: int) -> None:
+    """Go on until the input ended and all have the number that it named."""
+    given, until = b"", float("inf")
+    os.set_blocking(sys.stdin.fileno(), False)
+    while until == float("inf") or told.count[int(given)] < count:
+        each_of.turn()
+        assert time.monotonic() < until, "a revocation did not reach all"
+        if until == float("inf"):
+            try:
+                piece = os.read(sys.stdin.fileno(), 64)
+            except BlockingIOError:
+                continue
+            given += piece
+            if not piece:
+                until = time.monotonic() + DEADLINE
+
+
 if __name__ == "__main__":
-    asyncio.run(run(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])))
+    run(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]))

@@ -30,6 +30,8 @@ HEAD_BYTES: Final = 192 << 10  # before a request is whole, its first pieces inc
 FIRST_SECONDS: Final = 10.0  # until the first request is whole, the handshake included
 UNREAD_SECONDS: Final = 30.0  # that an answer may lie unread
 SWEEP_SECONDS: Final = 1.0
+HEAD_ENDS: Final = b"\r\n\r\n"
+LONGEST_REST: Final = 1 << 10  # bytes kept of what came behind a head
 OF_CALLER: Final = 256  # places of a credential beside those of strangers
 STREAM: Final = "text/event-stream"
 OF_GUARD: Final = 4096  # the same of a credential of guards
@@ -53,6 +55,8 @@ class ConnectionEntry:
         head: bytes that came while none was.
         unread: how much of answers lay unread at the last look, and since when.
         caller: whose credential it showed.
+        rest: what came behind the head of a request, where all of that is known.
+        look: sees first what comes, and gives what is to be handed on.
     """
 
     address: str
@@ -65,6 +69,8 @@ class ConnectionEntry:
     head: int = 0
     unread: tuple[int, float] = (0, 0.0)
     caller: str | None = None
+    rest: bytes | None = None
+    look: Callable[[bytes], bytes] | None = None
 
 
 @define
@@ -125,6 +131,22 @@ class Connections:
         entry.caller = caller
         self._callers[caller] += 1
         self._no_stranger(entry)
+
+    def first_look(
+        self, request: web.Request, look: Callable[[bytes], bytes]
+    ) -> bytes | None:
+        """Have what comes on a connection looked at first, from now on.
+
+        Returns:
+            What came behind the head of the request already; None: that is not known,
+            and nothing is looked at.
+        """
+        transport = request.transport
+        entry = None if transport is None else self._by_transport.get(transport)
+        if entry is None or entry.rest is None or entry.look is not None:
+            return None
+        entry.look = look
+        return entry.rest
 
     def sweep(self, now: float) -> None:
         """End the connections that kept us waiting for too long."""
@@ -201,6 +223,12 @@ def prove(request: web.Request, caller: str, *, guard: bool = False) -> None:
         connections.prove(request, caller, guard=guard)
 
 
+def first_look(request: web.Request, look: Callable[[bytes], bytes]) -> bytes | None:
+    """Have what comes on a connection looked at first; see `Connections.first_look`."""
+    connections = request.config_dict.get(CONNECTIONS)
+    return None if connections is None else connections.first_look(request, look)
+
+
 class Piecewise(asyncio.BufferedProtocol):
     """Hands what comes to a protocol of aiohttp, in pieces, and within bounds."""
 
@@ -229,14 +257,21 @@ class Piecewise(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Pass a piece on, unless the head of a request is too long."""
-        entry = self._entry
+        entry, data = self._entry, bytes(self._buffer[:nbytes])
+        if entry.look is not None:
+            if data := entry.look(data):
+                self._inner.data_received(data)
+            return
         if not entry.busy and entry.caller is None:
             entry.head += nbytes
             if entry.head > HEAD_BYTES and entry.transport is not None:
                 entry.transport.write(_TOO_LONG)
                 entry.transport.close()
                 return
-        self._inner.data_received(bytes(self._buffer[:nbytes]))
+        head = data.rfind(HEAD_ENDS)
+        rest = data[head + len(HEAD_ENDS) :] if head >= 0 else None
+        entry.rest = rest if rest is None or len(rest) <= LONGEST_REST else None
+        self._inner.data_received(data)
 
     def eof_received(self) -> bool | None:
         """Pass the end on."""

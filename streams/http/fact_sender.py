@@ -3,21 +3,24 @@
 Every connection pulls from its own position, so a slow guard costs no memory: what has
 left the tail is read from the log again. What keeps up never waits for that. Deltas go
 out in the same turn of the event loop that learns of them.
+
+Guards that kept up and read what they are sent are written to directly, without their
+tasks, and get bytes that are made once for all of them. Very many are written to in
+several turns, between which pings are answered.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
-from aiohttp import WSMsgType, web
-from attrs import define, field
-
 from agents_registry.table_form import SPOKEN
 from streams.http.frames import Pieces
+from streams.http.guard_connection import send
 from streams.http.pacing import Pace
+from streams.http.shared_frames import SharedFrames
 from streams.observability.failpoints import failpoint
 from streams.services.feed_frames import SnapshotPiece, delta, with_facts
 
@@ -25,56 +28,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agents_registry.identifiers import Vocabulary
-    from streams.http.receipts import Session
+    from streams.http.guard_connection import Connection
     from streams.http.tables import Packed, SharedTables
     from streams.services.feed_ports import FedLog
 
-UNREAD_SECONDS: Final = 20.0  # for a guard to take a frame; the slowest need less
 PARTING_SECONDS: Final = 1.0
 AWAITED_SECONDS: Final = 0.05  # for a guard that kept up to be sent what is new
-
-
-class UnreadError(ConnectionError):
-    """A guard does not read what it is sent."""
-
-
-@define(eq=False)
-class Connection:
-    """One guard; it was sent all facts below its position.
-
-    Attributes:
-        end: cuts it.
-        holder: of the credential.
-        moved: when its position did last (s, of the loop).
-        session: of a guard that sends receipts.
-        relayed: a relay sends it the facts, and says how far.
-    """
-
-    socket: web.WebSocketResponse
-    guard: str
-    end: Callable[[], None]
-    holder: str = ""
-    position: int = 0
-    moved: float = 0.0
-    session: Session | None = None
-    relayed: bool = False
-    news: asyncio.Event = field(factory=asyncio.Event)
-
-    async def send(self, data: str | bytes) -> None:
-        """Send a frame; who does not read costs no more than that one.
-
-        Raises:
-            UnreadError: it was not taken in time; the connection is cut.
-            ConnectionError: the connection ended.
-        """
-        socket = self.socket
-        sent = socket.send_str if isinstance(data, str) else socket.send_bytes
-        try:
-            async with asyncio.timeout(UNREAD_SECONDS):
-                await sent(data)  # type: ignore[arg-type]
-        except TimeoutError as error:
-            self.end()
-            raise UnreadError(f"nothing read for {UNREAD_SECONDS:.0f} s") from error
+TURN_SECONDS: Final = 0.005  # for which guards are written to at once
 
 
 class FactSender:
@@ -112,6 +72,9 @@ class FactSender:
         self._pieces = Pieces(log)
         self._told = log.end  # when guards were woken last
         self._awaited: dict[Connection, float] = {}  # since when (s, of the loop)
+        self._frames = SharedFrames(log)
+        self._due: deque[Connection] = deque()
+        self._spreading: asyncio.Handle | None = None
         log.follow(self)
 
     @property
@@ -134,11 +97,47 @@ class FactSender:
             if now - since < AWAITED_SECONDS
         }
         for connection in self.connections:
-            connection.news.set()
             if not connection.relayed and connection.position >= self._told:
                 self._awaited.setdefault(connection, now)
+            if not connection.ready or connection.path is None:
+                connection.news.set()
+            elif not connection.due:
+                connection.due = True
+                self._due.append(connection)
         self._told = self.end
+        if self._spreading is None:
+            self._spread()
+
+    def _spread(self) -> None:
+        """Write to guards for a moment, and to the others in the next turns."""
+        self._spreading = None
+        loop = asyncio.get_running_loop()
+        until = loop.time() + TURN_SECONDS
+        while self._due:
+            connection = self._due.popleft()
+            connection.due = False
+            if news := self._news(connection):
+                connection.write(news)
+            if connection.position < self.end:
+                connection.news.set()  # its task sends the rest
+            if loop.time() > until:
+                break
+        if self._due:
+            self._spreading = loop.call_soon(self._spread)
         self._hand_on()
+
+    def _news(self, connection: Connection) -> bytes:
+        """Frames to be written directly of what a guard lacks; it has them then."""
+        if not connection.direct or connection.position >= self.end:
+            return b""
+        frames, end = self._frames.since(connection.position)
+        if frames:
+            failpoint("feed.before_delta")
+            connection.position = end
+            connection.moved = asyncio.get_running_loop().time()
+        if end >= self.end:
+            self._awaited.pop(connection, None)
+        return frames
 
     def _reached(self, connection: Connection) -> None:
         """Take note that a guard was sent all there is, or is gone."""
@@ -152,6 +151,7 @@ class FactSender:
     def restart(self) -> None:
         """End every connection: the log is another one."""
         self._pieces.drop()
+        self._frames.drop()
         for connection in tuple(self.connections):
             connection.end()
 
@@ -161,7 +161,7 @@ class FactSender:
         async def part(connection: Connection) -> None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(PARTING_SECONDS):
-                    await connection.socket.close(code=1001, message=b"restarting")
+                    await connection.close(1001, b"restarting")
                     return
             connection.end()
 
@@ -190,10 +190,13 @@ class FactSender:
                 while connection.position < self.end:
                     await self._catch_up(connection)
                 self._reached(connection)
+                connection.ready = True
                 await connection.news.wait()
+                connection.ready = False
         except ConnectionError:
             connection.end()  # pongs alone would keep it waiting for facts
         finally:
+            connection.ready = False
             self._reached(connection)
 
     async def _begin(self, connection: Connection, hello: dict[str, Any]) -> None:
@@ -262,28 +265,3 @@ class FactSender:
         await connection.send(frame.text)
         connection.position = frame.end
         connection.moved = asyncio.get_running_loop().time()
-
-
-async def send(connection: Connection, message: dict[str, Any]) -> None:
-    """Send a message.
-
-    Raises:
-        UnreadError: it was not taken in time; the connection is cut.
-        ConnectionError: the connection ended.
-    """
-    await connection.send(orjson.dumps(message).decode())
-
-
-async def next_message(socket: web.WebSocketResponse) -> dict[str, Any] | None:
-    """Return the next message, None at the end of the connection.
-
-    Raises:
-        ValueError: the frame is no JSON object.
-    """
-    frame = await socket.receive()
-    if frame.type is not WSMsgType.TEXT:
-        return None
-    message = orjson.loads(frame.data)
-    if not isinstance(message, dict):
-        raise ValueError("a message is an object")  # noqa: TRY004 - of the peer
-    return message

@@ -8,21 +8,27 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
 import structlog
-from aiohttp import web
 
 from agents_registry.secret_shapes import has_secret
-from streams.http.fact_sender import Connection, FactSender, next_message, send
+from streams.http.fact_sender import TURN_SECONDS, FactSender
+from streams.http.guard_connection import connected, send
 from streams.http.receipts import ReceiptError
+from streams.http.text_frames import text_frame
 from streams.observability.failpoints import failpoint
 from streams.services.intake import NotWrittenError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from aiohttp import web
+
     from agents_registry.identifiers import Vocabulary
+    from streams.http.guard_connection import Connection
     from streams.http.receipts import ReceiptIntake
     from streams.http.tables import SharedTables
     from streams.process.server_clock import ServerClock
@@ -31,7 +37,6 @@ if TYPE_CHECKING:
 
 HELLO_SECONDS: Final = 10.0
 ADVANCE_SECONDS: Final = 0.9  # then a guard is sent on over offsets without facts
-MAX_FRAME: Final = 64 << 10  # bytes of a frame that a guard sends
 LEVEL: Final = 0.1  # part of a lease for which a relay's guard waits for our end
 LONGEST_NAME: Final = 128
 LONGEST_REASON: Final = 123  # bytes (RFC 6455 section 5.5.1)
@@ -80,22 +85,15 @@ class FeedServer(FactSender):
             request: opens it.
             bearer: whose credential the request carries.
         """
-        socket = web.WebSocketResponse(
-            compress=False, max_msg_size=MAX_FRAME, heartbeat=None
-        )
-        await socket.prepare(request)
-
-        def end() -> None:
-            if request.transport is not None:
-                request.transport.abort()
-
-        connection = Connection(socket, bearer.name, end, bearer.name)
+        connection = await connected(request, bearer)
+        socket = connection.socket
         try:
             async with asyncio.timeout(HELLO_SECONDS):
-                hello = await next_message(socket)
+                hello = await connection.next()
             if hello is None or hello.get("type") != "hello":
-                await socket.close(code=1002, message=b"hello first")
+                await connection.close(1002, b"hello first")
                 return socket
+            connection.handled()
             connection.guard = _name(hello, bearer.name)
             self._receipts.admit(connection.guard, bearer)
             # Before it gets any pong: a revocation that does not wait for this guard
@@ -107,12 +105,11 @@ class FeedServer(FactSender):
             text = str(refused.exceptions[0])
             by = {"guard": connection.guard, "holder": bearer.name}
             log.warning("guard_refused", why=text, **by)
-            await socket.close(
-                code=1008, message=text.encode("ascii", "replace")[:LONGEST_REASON]
-            )
+            reason = text.encode("ascii", "replace")[:LONGEST_REASON]
+            await connection.close(1008, reason)
         except* (TimeoutError, ConnectionError, ValueError, NotWrittenError):
             # What a guard or the network does ends its connection and nothing else.
-            await socket.close(code=1002)
+            await connection.close(1002)
         finally:
             self.connections.discard(connection)
             self.pace.forget(connection)
@@ -148,34 +145,72 @@ class FeedServer(FactSender):
                 pushing.cancel()
 
     async def _answer(self, connection: Connection) -> None:
-        """Answer pings and take receipts as long as the guard sends any."""
-        while (message := await next_message(connection.socket)) is not None:
-            kind, session = message.get("type"), connection.session
-            if session is not None:
-                self._receipts.heard(session)
-                if kind == "receipt":
-                    self._receipts.take(session, message.get("receipt"))
-                elif kind == "goodbye":
-                    self._receipts.goodbye(session, message.get("receipt"))
-                elif kind == "probed" and self.probed is not None:
-                    self.probed(connection, message)
-            if kind == "ping":
-                sent = message.get("sent")
-                if connection.relayed and type(sent) is int:
-                    connection.position = max(0, sent)
-                    await self._reach(connection)
-                self.pace.hear(connection, message.get("position"))
-                if self.votes is not None:
-                    told = message.get("time_ms")
-                    self.votes.hear(connection.holder, connection.guard, told)
+        """Take what the guard says as long as it says anything, and answer pings."""
+        if connection.path is not None and not connection.relayed:
+            connection.path.answer = partial(self._at_once, connection)
+        time = asyncio.get_running_loop().time
+        until = time() + TURN_SECONDS
+        while (message := await connection.next()) is not None:
+            if self._take(connection, message):
+                if connection.relayed:
+                    await self._reach(connection, message.get("sent"))
                 await self._pong(connection, message.get("seq"))
+            connection.handled()
+            if time() > until:  # of very many messages none is waited for
+                await asyncio.sleep(0)
+                until = time() + TURN_SECONDS
 
-    async def _reach(self, connection: Connection) -> None:
-        """Wait a moment for what a relay has sent already.
+    def _at_once(self, connection: Connection, text: bytes) -> bytes | None:
+        """Take a message; give the frames to answer it with. None: on the long way.
+
+        It goes there where the guard does not read: it gets no answers to be kept, and
+        is read no further.
+        """
+        path = connection.path
+        if path is None or not path.free:
+            return None
+        try:
+            message = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            return None
+        if not isinstance(message, dict):
+            return None
+        if not self._take(connection, message):
+            return b""
+        news = self._news(connection) if self._lacks(connection) else b""
+        if self._lacks(connection):
+            connection.news.set()  # its task sends the rest
+        proof = self._proof(connection, message.get("seq"))
+        return news + text_frame(orjson.dumps(proof))
+
+    def _take(self, connection: Connection, message: dict[str, Any]) -> bool:
+        """Take what the guard says; whether it is a ping, which is to be answered."""
+        kind, session = message.get("type"), connection.session
+        if session is not None:
+            self._receipts.heard(session)
+            if kind == "receipt":
+                self._receipts.take(session, message.get("receipt"))
+            elif kind == "goodbye":
+                self._receipts.goodbye(session, message.get("receipt"))
+            elif kind == "probed" and self.probed is not None:
+                self.probed(connection, message)
+        if kind != "ping":
+            return False
+        self.pace.hear(connection, message.get("position"))
+        if self.votes is not None:
+            told = message.get("time_ms")
+            self.votes.hear(connection.holder, connection.guard, told)
+        return True
+
+    async def _reach(self, connection: Connection, sent: Any) -> None:
+        """Wait a moment for what a relay has sent already, as it says in a ping.
 
         It may have that from another one of us, which is ahead. An end below would
         prove nothing to the guard, while facts come, however little is missing here.
         """
+        if type(sent) is not int:
+            return
+        connection.position = max(0, sent)
         with suppress(TimeoutError):
             async with asyncio.timeout(self._level):
                 while self._log.end < connection.position:
@@ -183,22 +218,37 @@ class FeedServer(FactSender):
                     await connection.news.wait()
 
     async def _pong(self, connection: Connection, seq: Any) -> None:
+        """Answer a ping on the long way."""
+        if self._lacks(connection):
+            connection.news.set()  # nothing else tells of offsets without facts
+        await send(connection, self._proof(connection, seq))
+
+    def _lacks(self, connection: Connection) -> bool:
+        """Whether a guard is to be sent on: it lacks facts, or stood for a while."""
+        position, end = connection.position, self._log.end
+        if position < self._log.end_from(position):
+            return True
+        now = asyncio.get_running_loop().time()
+        return position < end and now - connection.moved > ADVANCE_SECONDS
+
+    def _proof(self, connection: Connection, seq: Any) -> dict[str, Any]:
+        """Pong: the end and what is left of its proof, made for one ping that came.
+
+        The guard counts from the sending of its ping. So what is left is never shared:
+        an answer that was made before another ping came would lengthen its lease.
+        """
         failpoint("feed.before_pong")
         session, log = connection.session, self._log
-        end = log.end_from(connection.position)
         since, lease = (0, 0) if session is None else self._receipts.since(session)
-        late = asyncio.get_running_loop().time() - connection.moved > ADVANCE_SECONDS
-        if connection.position < end or (late and connection.position < log.end):
-            connection.news.set()  # nothing else tells of offsets without facts
         # The end goes with what is left of its proof; nothing may come between them.
-        await send(connection, {
+        return {
             "type": "pong",
             "seq": seq,
             "genesis": log.genesis,
-            "end": end,
+            "end": log.end_from(connection.position),
             "remaining_ms": log.remaining(since, lease),
             **({} if self.clock is None else {"time_ms": self.clock() // 1_000_000}),
-        })  # fmt: skip
+        }
 
 
 def _name(hello: dict[str, Any], token: str) -> str:

@@ -18,20 +18,24 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 import orjson
 import structlog
-from aiohttp import WSMsgType, hdrs, web
+from aiohttp import WSMsgType, hdrs
 from attrs import define
 
 from agents_registry.secret_shapes import has_secret
 from enforcement.feed import SILENCE
-from streams.http.fact_sender import Connection, FactSender, next_message
-from streams.http.feed import HELLO_SECONDS, LONGEST_NAME, MAX_FRAME
+from streams.http.fact_sender import FactSender
+from streams.http.feed import HELLO_SECONDS, LONGEST_NAME
+from streams.http.guard_connection import connected
 from streams.http.problems import forbidden, unauthorized, unavailable
 from streams.process.large_json import LARGE, decoded, free
 
 if TYPE_CHECKING:
     import ssl
 
+    from aiohttp import web
+
     from agents_registry.identifiers import Vocabulary
+    from streams.http.guard_connection import Connection
     from streams.http.tables import SharedTables
     from streams.services.feed_ports import FedLog
     from streams.stages.closure.guard_names import Bearer
@@ -134,22 +138,22 @@ class PassedFeed(FactSender):
             raise forbidden("no token", detail)
         # Before the guard is answered: it looks elsewhere while nobody answers.
         above = await self._upstream.reach(credential, self._log.realm)
-        socket = web.WebSocketResponse(
-            compress=False, max_msg_size=MAX_FRAME, heartbeat=None
-        )
-
-        def end() -> None:
-            if request.transport is not None:
-                request.transport.abort()
-
-        connection = Connection(socket, bearer.name, end, bearer.name)
         try:
-            await socket.prepare(request)
+            return await self._hold(request, bearer, above)
+        finally:
+            await above.close()
+
+    async def _hold(
+        self, request: web.Request, bearer: Bearer, above: Upstream
+    ) -> web.StreamResponse:
+        connection = await connected(request, bearer)
+        socket = connection.socket
+        try:
             self.connections.add(connection)
             async with asyncio.timeout(HELLO_SECONDS):
-                hello = await next_message(socket)
+                hello = await connection.next()
             if hello is None or hello.get("type") != "hello":
-                await socket.close(code=PROTOCOL, message=b"hello first")
+                await connection.close(PROTOCOL, b"hello first")
                 return socket
             connection.guard = _logged_name(hello, bearer.name)
             log.info("guard_connected", guard=connection.guard, holder=bearer.name)
@@ -159,7 +163,6 @@ class PassedFeed(FactSender):
         finally:
             self.connections.discard(connection)
             self.pace.forget(connection)
-            await above.close()
             log.info("guard_gone", guard=connection.guard)
         return socket
 
@@ -240,7 +243,7 @@ class _Passage:
 
     async def _up(self) -> None:
         """Pass on what the guard says; it knows not how far it was sent the log."""
-        while (message := await next_message(self._connection.socket)) is not None:
+        while (message := await self._connection.next()) is not None:
             if message.get("type") == "ping":
                 self._feed.pace.hear(self._connection, message.get("position"))
                 if self._carried:
@@ -291,7 +294,7 @@ class _Passage:
         reason = str(frame.extra or "").encode("ascii", "replace")
         with suppress(TimeoutError):
             async with asyncio.timeout(1.0):
-                await connection.socket.close(code=code, message=reason)
+                await connection.close(code, reason)
 
     async def _passed(self, text: str) -> str | None:
         """Read a frame, and say what a guard gets of it; None: nothing.

@@ -27,8 +27,8 @@ from streams.stages.ingest.ingress import Origin
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from streams.http.fact_sender import Connection
     from streams.http.feed import FeedServer
+    from streams.http.guard_connection import Connection
     from streams.ports.fact_log import FactLog
     from streams.services.feed_ports import TableSource
     from streams.stages.closure.results import Revocation

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streams.http.feed import MAX_FRAME
+from streams.http.guard_connection import MAX_FRAME
 from tests.integration.beside import guarded
 from tests.integration.serving import until
 

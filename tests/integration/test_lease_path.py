@@ -23,6 +23,7 @@ from streams.engines.embedded.reading import Reading
 from streams.engines.embedded.stages import Stages
 from streams.http import fact_sender
 from streams.http.fact_sender import FactSender
+from streams.http.guard_connection import Connection
 from streams.pipeline.realm import Realm
 from streams.ports.fact_log import Encoded
 from streams.services.feed_frames import CHUNK, PIECE, SnapshotPiece
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
     from agents_registry.facts import Fact
     from streams.engines.embedded.transaction import Transaction
-    from streams.http.fact_sender import Connection
     from streams.ports.fact_log import LogBatch
 
 pytestmark = pytest.mark.integration
@@ -156,6 +156,7 @@ async def test_guards_are_sent_a_cause_before_anybody_lists_what_it_ended(
         # Times that a busy machine does not use up.
         monkeypatch.setattr(right_of_way, "LONGEST", DEADLINE)
         monkeypatch.setattr(fact_sender, "AWAITED_SECONDS", DEADLINE)
+        monkeypatch.setattr(Connection, "direct", False)
         monkeypatch.setattr(FactSender, "_catch_up", sent)
         monkeypatch.setattr(Realm, "note_dead", listed)
         guard.watch(AGENT)
@@ -335,7 +336,7 @@ async def test_subscribers_that_never_read_are_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each holds no more than a piece meanwhile; a guard beside them loses nothing."""
-    monkeypatch.setattr("streams.http.fact_sender.UNREAD_SECONDS", LEASE / 2)
+    monkeypatch.setattr("streams.http.guard_connection.UNREAD_SECONDS", LEASE / 2)
     async with running(tmp_path, lease_seconds=LEASE) as server:
         await fill(server, LARGE)
         feed = server.served.feed

@@ -184,6 +184,67 @@ def test_a_head_without_end_is_refused() -> None:
     assert transport.ended
 
 
+def looked_at(*pieces: bytes) -> tuple[bytes | None, list[bytes], list[int]]:
+    """Have a connection looked at when these came, and another piece after them.
+
+    Give what came behind the request, what was looked at, and what was handed on.
+    """
+    register = Connections(ConnectionSettings())
+    entry, transport = connection(register)
+    parser, buffer = Parser(), memoryview(bytearray(PIECE))
+    protocol = Piecewise(parser, entry, register, buffer)
+
+    def come(data: bytes) -> None:
+        buffer[: len(data)] = data
+        protocol.buffer_updated(len(data))
+
+    for piece in pieces:
+        come(piece)
+    seen: list[bytes] = []
+
+    def look(data: bytes) -> bytes:
+        seen.append(data)
+        return data[1:]
+
+    request: Any = Request(transport)
+    rest = register.first_look(request, look)
+    come(b"later")
+    come(b"1")
+    return rest, seen, parser.pieces
+
+
+ASKED = b"GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n"
+
+
+@pytest.mark.parametrize("behind", [b"", b"hello"])
+def test_what_comes_behind_a_request_is_looked_at_first(behind: bytes) -> None:
+    """And only what is left of it is handed on."""
+    rest, seen, handed = looked_at(ASKED + behind)
+
+    assert behind == rest
+    assert [b"later", b"1"] == seen
+    assert [len(ASKED + behind), len(b"ater")] == handed
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (ASKED, b"hello"),
+        (ASKED[:-1], ASKED[-1:]),
+        (ASKED + b"x" * 2000,),
+    ],
+)
+def test_where_a_request_ended_is_known_or_nothing_is_looked_at(
+    pieces: tuple[bytes, ...],
+) -> None:
+    """Else frames would be looked for where none begins."""
+    rest, seen, handed = looked_at(*pieces)
+
+    assert rest is None
+    assert [] == seen
+    assert [*map(len, pieces), 5, 1] == handed
+
+
 @pytest.mark.parametrize(
     ("peer", "address"),
     [

@@ -10,8 +10,8 @@ import orjson
 import pytest
 from aiohttp import WSMsgType
 
-from streams.http.fact_sender import Connection
 from streams.http.feed import FeedServer
+from streams.http.guard_connection import Connection
 from tests.virtual import VirtualLoop
 
 pytestmark = pytest.mark.unit

@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from streams.engines.upstream.passed_log import PassedLog
-from streams.http.fact_sender import Connection
+from streams.http.guard_connection import Connection
 from streams.http.passed_feed import _Passage, is_of_facts
 from streams.process.large_json import LARGE, drop
 

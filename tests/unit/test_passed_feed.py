@@ -10,7 +10,7 @@ import orjson
 import pytest
 from aiohttp import WSMsgType
 
-from streams.http.fact_sender import Connection
+from streams.http.guard_connection import Connection
 from streams.http.passed_feed import PassedFeed, _Passage
 from tests.virtual import VirtualLoop
 

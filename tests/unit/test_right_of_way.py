@@ -12,7 +12,8 @@ from agents_registry.identifiers import Identifier
 from enforcement.turns import give_way_to, in_turns
 from streams.engines.embedded.feed_log import StoredLog
 from streams.engines.embedded.right_of_way import LONGEST, TAKEN_UP, RightOfWay
-from streams.http.fact_sender import AWAITED_SECONDS, Connection, FactSender
+from streams.http.fact_sender import AWAITED_SECONDS, FactSender
+from streams.http.guard_connection import Connection
 from tests.virtual import VirtualLoop
 
 if TYPE_CHECKING:

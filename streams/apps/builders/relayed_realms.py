@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
     from streams.http.auth import Tokens
-    from streams.http.fact_sender import Connection
+    from streams.http.guard_connection import Connection
     from streams.settings.server import Settings
 
 READY_SECONDS: Final = 0.5  # that a guard waits for a realm; then it comes again
