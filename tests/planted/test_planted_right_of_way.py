@@ -44,7 +44,9 @@ BUGS: Final = {
         SENDER, "if now - since < AWAITED_SECONDS", "if since >= 0"
     ),
     "a guard that is gone is waited for": Change(
-        SENDER, "        finally:\n            self._reached(connection)\n", ""
+        SENDER,
+        "            connection.ready = False\n            self._reached(connection)\n",
+        "            connection.ready = False\n",
     ),
     "analysis rests as long as guards do not read": Change(
         WAY, "self._until > 0.0 and self._clock() < self._until", "self._until > 0.0"
