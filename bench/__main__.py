@@ -29,6 +29,8 @@ HOSTILE: Final = "hostile"
 PEERS: Final = "peers"
 # Needs a browser, which `make browser` fetches.
 CONSOLE: Final = "console"
+# A log of ten million facts takes a quarter of an hour to write and to read.
+STARTS: Final = "starts"
 # Makes environments for gateways of others.
 GATEWAYS: Final = "gateways"
 OPTIONS: Final = {
@@ -36,6 +38,7 @@ OPTIONS: Final = {
     HOSTILE: ("rate", "seconds", "callers", "engine"),
     CONSOLE: (),
     GATEWAYS: (),
+    STARTS: ("credentials",),
     PEERS: ("folder", "only", "runs", "credentials"),
 }
 MODULES: Final = {GATEWAYS: "bench.gateways.table"}
@@ -61,10 +64,11 @@ def main() -> None:
     load.add_argument(
         "--callers", nargs="+", default=(), help="of hostile, instead of all"
     )
+    sized = parser.add_argument_group(f"{PEERS} and {STARTS}", about)
+    sized.add_argument("--credentials", nargs="+", type=int, default=())
     peers = parser.add_argument_group(PEERS)
     peers.add_argument("--folder", default="", help="instead of build/peers")
     peers.add_argument("--only", nargs="+", default=(), choices=PRODUCTS)
-    peers.add_argument("--credentials", nargs="+", type=int, default=())
     peers.add_argument("--runs", type=int, default=0, help="instead of the scale's")
     arguments = parser.parse_args()
     unknown = set(arguments.names) - set(known)

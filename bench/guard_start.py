@@ -37,10 +37,10 @@ def rows(scale: str) -> list[Row]:
         folder = Path(name)
         fill(folder / "data", count)
         with serving(folder) as url:
-            _loaded(url)
+            loaded(url)
             # The first of a burst waits until the table is packed, later ones do not.
             told = [
-                {form: _start(url, form, count) for form in (TABLE, FACTS)}
+                {form: guard_started(url, form, count) for form in (TABLE, FACTS)}
                 for _ in range(ROUNDS[scale])
             ]
     return list(_report(count, told))
@@ -75,7 +75,8 @@ def _report(count: int, told: list[dict[str, dict[str, float]]]) -> Iterator[Row
     )
 
 
-def _start(url: str, form: str, count: int) -> dict[str, float]:
+def guard_started(url: str, form: str, count: int) -> dict[str, float]:
+    """Start a guard in a process of its own, and wait for what it tells."""
     command = [sys.executable, "-m", "bench.guard_process", url, form, str(count)]
     started = time.monotonic()
     done = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -84,9 +85,9 @@ def _start(url: str, form: str, count: int) -> dict[str, float]:
     return told
 
 
-def _loaded(url: str) -> None:
+def loaded(url: str, seconds: float = DEADLINE) -> None:
     """Wait until the server's own table is there."""
-    deadline = time.monotonic() + DEADLINE
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
             with urllib.request.urlopen(f"{url}/healthz/ready"):  # noqa: S310 - http
