@@ -10,6 +10,10 @@ apart, and says by its bits where a name goes when the segment is split. One tha
 `MOST` names is split in two by one more bit, and nothing else moves: so a table,
 however large, never takes longer to grow than that. Python's hash is keyed anew in each
 process: nobody can choose names that meet. See docs/adr/0091-names-in-bytes.md.
+
+A table that is taken up has only the numbers of each segment at first. Who asks for a
+name of one looks at all of its names, and makes its chains: so a start takes a third of
+the time. See docs/adr/0144-chains-of-names-are-made-when-asked-for.md.
 """
 
 from __future__ import annotations
@@ -24,13 +28,14 @@ from agents_registry.identifiers import MAX_VALUE_BYTES, Identifier
 from agents_registry.steps import rested, restless
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from agents_registry.steps import Rest
 
 ABSENT: Final = -1
 BLOCK: Final = 64
 MOST: Final = 255  # names in a segment: a byte tells them apart
+FULL: Final = 190  # that one has on average at the start, at most
 SPARSEST: Final = 32  # names that a segment has on average, at least
 MOST_TEXTS: Final = 4096  # that were found: who presents one mostly does again
 RECENT: Final = 1024  # names that the facts of the same credential soon name again
@@ -51,7 +56,8 @@ class _Segment(NamedTuple):
         heads: by the highest byte of a hash, the place of the last name that has it.
         nexts: by place, that of the name before it in its chain; 0 ends the chain.
         numbers: by place, that of the name.
-        splits: by place, the byte of the hash that holds the first bit that may differ.
+        splits: by place, the byte of the hash that holds the first bit that may differ;
+            at place 0, whether the chains are still to be made.
         bits: how many agree.
     """
 
@@ -65,6 +71,29 @@ class _Segment(NamedTuple):
     def empty(cls, bits: int) -> _Segment:
         """Make one without names."""
         return cls(bytearray(256), bytearray(1), array("i", (0,)), bytearray(1), bits)
+
+    @classmethod
+    def unchained(cls, numbers: array[int], bits: int) -> _Segment:
+        """Make one that knows no more than its numbers; the first is no name's."""
+        return cls(bytearray(256), bytearray(1), numbers, bytearray((1,)), bits)
+
+    def chain(self, places: Iterable[int]) -> None:
+        """Make the chains.
+
+        Args:
+            places: hashes of all names, in the order of their numbers.
+        """
+        heads, nexts, splits = bytearray(256), bytearray(), bytearray()
+        for at, place in enumerate(places, 1):
+            own = place >> HIGHEST & _BYTE
+            nexts.append(heads[own])
+            heads[own] = at
+            splits.append(place >> (self.bits & -8) & _BYTE)
+        # In this order: another thread may be looking.
+        self.nexts[1:] = nexts
+        self.splits[1:] = splits
+        self.heads[:] = heads
+        self.splits[0] = 0
 
 
 class NameTable:
@@ -89,6 +118,7 @@ class NameTable:
         self._segments = [_Segment.empty(0)]
         self._mask = 0
         self._crowded: dict[bytes, int] = {}  # names without a place
+        self._unchained: set[int] = set()  # ids of the numbers of segments
         self.recent: dict[Identifier, int] = {}
         self.texts: dict[str, int] = {}
 
@@ -107,9 +137,10 @@ class NameTable:
         except UnicodeEncodeError:
             name = _encoded(value) + ending
         place = self._hashed(name)
-        heads, nexts, numbers, splits, bits = self._segments[place & self._mask]
-        at = heads[place >> HIGHEST & _BYTE]
-        split = place >> (bits & -8) & _BYTE
+        segment = self._segments[place & self._mask]
+        heads, nexts, numbers, splits, bits = segment
+        own, split = place >> HIGHEST & _BYTE, place >> (bits & -8) & _BYTE
+        at = head = heads[own]
         while at:
             if splits[at] == split:
                 number = numbers[at]
@@ -118,6 +149,8 @@ class NameTable:
                 if block[start : start + len(name)] == name:
                     return number
             at = nexts[at]
+        if splits[0] or heads[own] != head:
+            return self._missed(name, segment)
         return self._crowded.get(name, ABSENT) if self._crowded else ABSENT
 
     def find_text(self, text: str) -> int:
@@ -147,7 +180,8 @@ class NameTable:
         except UnicodeEncodeError:
             name = _encoded(value) + ending
         place = self._hashed(name)
-        heads, nexts, numbers, splits, bits = self._segments[place & self._mask]
+        segment = self._segments[place & self._mask]
+        heads, nexts, numbers, splits, bits = segment
         own, split = place >> HIGHEST & _BYTE, place >> (bits & -8) & _BYTE
         at = head = heads[own]
         while at:
@@ -159,16 +193,19 @@ class NameTable:
                     break
             at = nexts[at]
         else:
-            number = self._crowded.get(name) if self._crowded else None
-            if number is None:
+            if splits[0] or heads[own] != head:
+                number = self._missed(name, segment)
+            else:
+                number = self._crowded.get(name, ABSENT) if self._crowded else ABSENT
+            if number == ABSENT:
                 number = self._add(name)
                 at = len(numbers)
-                if at > MOST:
+                if at > MOST or splits[0]:
                     self._put(place, number, name)
                 else:
                     numbers.append(number)
                     splits.append(split)
-                    nexts.append(head)
+                    nexts.append(heads[own])
                     heads[own] = at  # last: another thread may be looking
         if len(self.recent) == RECENT:
             self.recent.clear()
@@ -213,18 +250,52 @@ class NameTable:
         for start in range(0, len(names), _PIECE):
             rest()
             count += names.count(_END, start, start + _PIECE)
-        bits = (count // MOST).bit_length()
-        segments = rested(range(1 << bits), rest)
-        self._segments = [_Segment.empty(bits) for _ in segments]
-        self._mask = (1 << bits) - 1
+        bits = (count // FULL).bit_length()
+        self._mask = mask = (1 << bits) - 1
+        numbers = [array("i", (0,)) for _ in rested(range(1 << bits), rest)]
+        adds = [each.append for each in rested(numbers, rest)]
         for block in _blocks_of(names):
             rest()
             first = len(self._starts)
             self._blocks.append(b"".join(block))
             self._starts.extend(accumulate(map(len, block[:-1]), initial=0))
-            self._put_all(block, first)
+            for number, place in enumerate(map(self._hashed, block), first):
+                adds[place & mask](number)
         if self._blocks:
             self._blocks[-1] = bytearray(self._blocks[-1])
+        self._segments = [_Segment.empty(bits)] * len(numbers)
+        for at, each in enumerate(rested(numbers, rest)):
+            self._take(at, each, bits, rest)
+
+    def _take(self, at: int, numbers: array[int], bits: int, rest: Rest) -> None:
+        """Take up the numbers of a segment; what it has no place for goes elsewhere."""
+        further = numbers[MOST + 1 :]
+        del numbers[MOST + 1 :]
+        self._segments[at] = segment = _Segment.unchained(numbers, bits)
+        self._unchained.add(id(numbers))
+        if further:
+            self._chain(segment)
+        for number in rested(further, rest):
+            name = self.encoded(number)
+            self._put(self._hashed(name), number, name)
+
+    def _chain(self, segment: _Segment) -> None:
+        """Make the chains of a segment, where no other thread is doing so."""
+        _, _, numbers, _, _ = segment
+        try:
+            self._unchained.remove(id(numbers))
+        except KeyError:
+            return
+        segment.chain(map(self._hashed, map(self.encoded, numbers[1:])))
+
+    def _missed(self, name: bytes, segment: _Segment) -> int:
+        """Look for a name that no chain led to, at whatever moment chains are made."""
+        self._chain(segment)
+        starts, blocks = self._starts, self._blocks
+        for number in segment.numbers[1:]:
+            if blocks[number // BLOCK].startswith(name, starts[number]):
+                return number
+        return self._crowded.get(name, ABSENT)
 
     def _ending(self, kind: str) -> bytes:
         code = chr(len(self._kinds)).encode("utf-8", "surrogatepass")
@@ -247,7 +318,9 @@ class NameTable:
         """Index a new name by its hash."""
         heads, nexts, numbers, splits, bits = self._segments[place & self._mask]
         at = len(numbers)
-        if at <= MOST:
+        if splits[0]:  # another thread makes its chains
+            self._crowded[name] = number
+        elif at <= MOST:
             own = place >> HIGHEST & _BYTE
             numbers.append(number)
             splits.append(place >> (bits & -8) & _BYTE)
@@ -257,23 +330,6 @@ class NameTable:
             self._put(place, number, name)
         else:
             self._crowded[name] = number
-
-    def _put_all(self, block: list[bytes], first: int) -> None:
-        """Index the names of a block, as `_put` does it; this takes half the time."""
-        segments, mask = self._segments, self._mask
-        places = map(self._hashed, block)
-        for number, (name, place) in enumerate(zip(block, places, strict=True), first):
-            heads, nexts, numbers, splits, bits = segments[place & mask]
-            at = len(numbers)
-            if at <= MOST:
-                own = place >> HIGHEST & _BYTE
-                numbers.append(number)
-                splits.append(place >> (bits & -8) & _BYTE)
-                nexts.append(heads[own])
-                heads[own] = at
-            else:
-                self._put(place, number, name)
-                segments, mask = self._segments, self._mask
 
     def _split(self, place: int) -> bool:
         """Put two segments in the place of the one of a hash.

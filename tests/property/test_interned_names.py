@@ -136,3 +136,49 @@ def test_names_are_found_in_the_middle_of_a_write(
 
     assert len({id(of) for of in names._segments}) > 8
     assert asked > 50 * len(known)
+
+
+def _taken_up(count: int) -> tuple[NameTable, list[Identifier]]:
+    known = [Identifier("jwt.jti", str(number)) for number in range(count)]
+    before, names = NameTable(), NameTable()
+    for name in known:
+        before.intern(name)
+    names.restore(before.dump())
+    return names, known
+
+
+@pytest.mark.parametrize("adds", [False, True])
+def test_names_keep_their_numbers_while_chains_are_made(*, adds: bool) -> None:
+    """At whatever step of the thread that makes them another one asks, or adds one."""
+    late, step, more = Identifier("jwt.jti", "late"), 0, True
+    while more:
+        names, known = _taken_up(6)
+        seen = 0
+
+        def other(frame: FrameType, event: str, _: object) -> Any:
+            nonlocal seen
+            frame.f_trace_opcodes = True
+            if event == "opcode":
+                seen += 1
+                if seen == step + 1:  # noqa: B023 - it is called in this round
+                    found = [*map(names.find, known)]  # noqa: B023
+                    assert found == [*range(len(known))]  # noqa: B023
+                    if adds:
+                        assert names.intern(late) == len(known)  # noqa: B023
+                    names.recent.clear()  # noqa: B023
+            return other
+
+        before = sys.gettrace()
+        sys.settrace(other)
+        try:
+            assert names.find(known[3]) == 3
+        finally:
+            sys.settrace(before)
+        more = seen > step
+        step += 1
+        assert names.intern(late) == len(known), step
+        assert [*map(names.find, known)] == [*range(len(known))], step
+        assert len(names) == len(known) + 1
+        assert not any(of.splits[0] for of in names._segments)
+
+    assert step > 200

@@ -174,20 +174,18 @@ def test_room_for_names_is_made_a_little_at_a_time(
         names.intern(Identifier("jwt.jti", str(number)))
     segment, since, longest = names_of_a_table._Segment, 0, 0
 
-    def empty(bits: int) -> Any:
+    def unchained(numbers: array[int], bits: int) -> Any:
         nonlocal since, longest
         since += 1
         longest = max(longest, since)
-        return segment(
-            bytearray(256), bytearray(1), array("i", (0,)), bytearray(1), bits
-        )
+        return segment(bytearray(256), bytearray(1), numbers, bytearray((1,)), bits)
 
     def rest() -> None:
         nonlocal since
         since = 0
 
-    monkeypatch.setattr(segment, "empty", empty)
-    monkeypatch.setattr(names_of_a_table, "MOST", 10)
+    monkeypatch.setattr(segment, "unchained", unchained)
+    monkeypatch.setattr(names_of_a_table, "FULL", 10)
     taken = names_of_a_table.NameTable()
     taken.restore(names.dump(), rest)
 
