@@ -41,7 +41,9 @@ BUGS: Final = {
         "        self.nexts[1:] = nexts\n        self.splits[1:] = splits\n",
     ),
     "two threads make the same chains": Change(
-        NAMES, "except KeyError:\n            return\n", "except KeyError:\n            pass\n"
+        NAMES,
+        "except KeyError:\n            return\n",
+        "except KeyError:\n            pass\n",
     ),
     "a name is put into chains that another thread makes": Change(
         NAMES, "if splits[0]:  # another", "if False:  # another"

@@ -182,3 +182,16 @@ def test_names_keep_their_numbers_while_chains_are_made(*, adds: bool) -> None:
         assert not any(of.splits[0] for of in names._segments)
 
     assert step > 200
+
+
+def test_a_name_finds_a_place_before_another_thread_has_made_the_chains() -> None:
+    """That thread may not come to its end for long."""
+    names, known = _taken_up(6)
+    names._unchained.clear()  # it has taken the right to
+
+    assert [*map(names.find, known)] == [*range(6)]
+    late = Identifier("jwt.jti", "late")
+    assert [*map(names.intern, (late, *known))] == [6, *range(6)]
+    names.recent.clear()
+    assert [*map(names.intern, (late, *known))] == [6, *range(6)]
+    assert len(names) == 7
