@@ -263,21 +263,18 @@ class NameTable:
                 adds[place & mask](number)
         if self._blocks:
             self._blocks[-1] = bytearray(self._blocks[-1])
-        self._segments = [_Segment.empty(bits)] * len(numbers)
-        for at, each in enumerate(rested(numbers, rest)):
-            self._take(at, each, bits, rest)
-
-    def _take(self, at: int, numbers: array[int], bits: int, rest: Rest) -> None:
-        """Take up the numbers of a segment; what it has no place for goes elsewhere."""
-        further = numbers[MOST + 1 :]
-        del numbers[MOST + 1 :]
-        self._segments[at] = segment = _Segment.unchained(numbers, bits)
-        self._unchained.add(id(numbers))
-        if further:
-            self._chain(segment)
+        self._segments = segments = list[_Segment]()
+        self._unchained.update(map(id, rested(numbers, rest)))
+        further: list[int] = []  # for which their segments have no place
+        for each in rested(numbers, rest):
+            further += each[MOST + 1 :]
+            del each[MOST + 1 :]
+            segments.append(_Segment.unchained(each, bits))
         for number in rested(further, rest):
             name = self.encoded(number)
-            self._put(self._hashed(name), number, name)
+            place = self._hashed(name)
+            self._chain(self._segments[place & self._mask])
+            self._put(place, number, name)
 
     def _chain(self, segment: _Segment) -> None:
         """Make the chains of a segment, where no other thread is doing so."""

@@ -195,3 +195,17 @@ def test_a_name_finds_a_place_before_another_thread_has_made_the_chains() -> Non
     names.recent.clear()
     assert [*map(names.intern, (late, *known))] == [6, *range(6)]
     assert len(names) == 7
+
+
+def test_segments_that_are_too_full_are_split_when_a_table_is_taken_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However many of them there are, and whichever comes first."""
+    monkeypatch.setattr("agents_registry.names.MOST", 8)
+    monkeypatch.setattr("agents_registry.names.FULL", 20)
+    monkeypatch.setattr("agents_registry.names.SPARSEST", 1)
+    names, known = _taken_up(600)
+
+    assert [*map(names.find, known)] == [*range(600)]
+    assert [*map(names.intern, known)] == [*range(600)]
+    assert max(of.bits for of in names._segments) > 5 + 1
