@@ -47,6 +47,7 @@ from streams.stages.ingest.entitlement import Grant
 if TYPE_CHECKING:
     from agents_registry.facts import Fact
     from streams.services.ending_ports import Confirmation
+    from streams.stages.ending.groups import Membership
     from tests.virtual import VirtualLoop
 
 BEGIN = 1_700_000_000 * SECOND
@@ -207,6 +208,7 @@ class World:
     signals: list[dict[str, Any]] = Factory(list)
     outside: list[EndTarget] = Factory(list)
     planned: set[str] = Factory(set)
+    grouped: dict[str, Membership] = Factory(dict)
     looked: frozenset[str] = frozenset()
     approved: dict[str, frozenset[str]] = Factory(dict)
     again: dict[str, int] = Factory(dict)
@@ -304,6 +306,13 @@ class World:
         elif isinstance(fact, Lift) and ended.get(fact.target) == Effect.SUSPEND:
             del ended[fact.target]
 
+    def ends_by(self, name: Identifier, effects: set[Effect]) -> None:
+        """Note which effects of causes on a name are left."""
+        self._ended.pop(name, None)
+        if effects:
+            final = Effect.REVOKE in effects
+            self._ended[name] = Effect.REVOKE if final else Effect.SUSPEND
+
     def condemned(self, name: Identifier) -> Effect | None:
         """Find what ends something by all that was accepted: a walk up."""
         above, ended = self._above, self._ended
@@ -348,6 +357,14 @@ class World:
         """Keep after a moment."""
         await asyncio.sleep(self.random.random() * 0.01)
         self.kept |= {each.name: each.dump() for each in items}
+
+    async def note_groups(self, causes: Mapping[str, Membership]) -> None:
+        """Note the groups of causes."""
+        self.grouped |= causes
+
+    def was_planned(self, cause: str) -> bool:
+        """Whether it was noted so."""
+        return cause in self.planned
 
     async def note_planned(
         self, causes: Sequence[str], actuators: Sequence[str] | None

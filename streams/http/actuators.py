@@ -105,7 +105,7 @@ class ActuatorPages:
         async for each in self._book.items(name):
             if state is not None and each.shown != state:
                 continue
-            if cause is not None and cause not in each.concerns:
+            if cause is not None and not self._book.concerns(each, cause):
                 continue
             total += 1
             last.append(each)

@@ -27,6 +27,7 @@ from streams.services.ending_admission import EndingAdmission
 from streams.services.ending_faults import IssuerFaults
 from streams.services.ending_work import IssuerWork
 from streams.stages.ending.condemned import reachable, standing_causes
+from streams.stages.ending.groups import grouped
 from streams.stages.ending.items import OPEN, EndingItem, EndingState
 from streams.stages.ending.progress import (
     NO_SUSPEND,
@@ -57,6 +58,8 @@ REST: Final = 9  # times that a look took, before the next one
 AT_ONCE: Final = 256  # items kept together
 MOST_NAMES: Final = 17
 WAITED_FOR: Final = DAY  # causes for which somebody may wait
+MOST_KEPT: Final = 12_000  # names of an item: a record of Kafka holds no more
+TOO_LARGE: Final = "too many different causes end it: it is left to the guards"
 KEPT: Final = 7 * DAY  # that an item without news is kept
 # Kept for as long as a cause stands: what is not over, and a person's word, which no
 # probe would find again.
@@ -172,8 +175,11 @@ class EndingRounds:
         self._behind.clear()
         causes = await undisturbed(registry, lambda: standing_causes(registry, now))
         standing = {cause.digest.hex() for cause in causes}
+        await self._group(causes)
         await self._keep([each async for each in self._lifted(standing)])
         for cause in causes:
+            if cause.digest.hex() in self.queue.groups.members:
+                continue  # a later one of the group reaches all that it does
             changes = [each async for each in self._planned(cause)]
             await self._keep(changes, cause.digest.hex())
         admitted = self._admission.changes(self._all(), standing)
@@ -182,6 +188,18 @@ class EndingRounds:
         await self._sweep()
         if not self._left:
             self._seen = seen
+
+    async def _group(self, causes: Sequence[RecordedCause]) -> None:
+        """Find the causes that items do not name; noted before any item forgets them.
+
+        Else nobody would find what they end.
+        """
+        registry, was_planned = self._table.registry, self._records.was_planned
+        groups = await undisturbed(
+            registry, lambda: grouped(registry, causes, was_planned)
+        )
+        await self._records.note_groups(groups.members)
+        self.queue.groups = groups
 
     async def _note_planned(self, causes: Sequence[RecordedCause]) -> None:
         """Note which causes are planned, for who waits for them.
@@ -195,13 +213,21 @@ class EndingRounds:
             self._before = {name for name, _ in named}
         # Noted by a process before, with other actuators maybe: first all of them.
         self._before &= left
+        for group, names in self.queue.groups.named.items():
+            if not left.isdisjoint(names):
+                left.add(group)
         waited = [
             name
             for name, at in named
-            if name not in left and (at >= recent or self.queue.ends_by(name))
+            if not self._is_left(name) and (at >= recent or self.queue.ends_by(name))
         ]
         looked = None if self._before else list(self.issuers)
         await self._records.note_planned(waited, looked)
+
+    def _is_left(self, cause: str) -> bool:
+        """Whether more of what a cause reaches is to be planned."""
+        of = self.queue.groups.members.get(cause)
+        return cause in self._left or (of is not None and of.group in self._left)
 
     async def _sweep(self) -> None:
         """Forget what is over for long; what is condemned still is probed anew."""
@@ -221,9 +247,16 @@ class EndingRounds:
         """Keep what changed, unless it is worked on meanwhile, and let it be."""
         for start in range(0, len(changes), AT_ONCE):
             some = changes[start : start + AT_ONCE]
-            claimed = [item for seen, item in some if self.queue.claim(item.key, seen)]
+            claimed = [
+                item
+                for seen, item in some
+                if item.many <= MOST_KEPT and self.queue.claim(item.key, seen)
+            ]
             if len(claimed) < len(some):
                 self._left.add(cause)
+                large = [item for _, item in some if item.many > MOST_KEPT]
+                if large:
+                    log.error("ending_too_large", item=large[0].name, say=TOO_LARGE)
             try:
                 await self._records.keep(claimed)
             except BaseException:
@@ -249,8 +282,21 @@ class EndingRounds:
             if item.wanted is WantedEnd.RESTORED or item.state is EndingState.STOPPED:
                 continue
             after = no_more_condemned(item, now)
+            if item.more:  # one that it does not name may stand
+                after = await self._judged_anew(item, after, now)
             if after != item:
                 yield item, after
+
+    async def _judged_anew(
+        self, item: EndingItem, over: EndingItem, now: int
+    ) -> EndingItem:
+        """Item as the table wants it; the other one where that wants nothing of it."""
+        issuer = self.issuers[item.actuator]
+        by = issuer.ending(item.identifier) or _BY_KIND
+        due = await self._admission.judged(issuer, item.identifier, by)
+        return (
+            over if due is None else condemned_anew(item, due, EndingState.WAITING, now)
+        )
 
     async def _planned(self, cause: RecordedCause) -> AsyncIterator[Change]:
         """Yield new and changed items of what one cause reaches."""
@@ -304,6 +350,8 @@ class EndingRounds:
             causes=due.causes,
             behind=due.behind,
             left=() if due.is_left else due.left,
+            more=due.more,
+            carried=due.carried,
             rank=found.depth,
             mints=by.mints,
             state=state,

@@ -74,6 +74,7 @@ class EndingAdmission:
             lambda: condemnation(
                 registry, identifier, now=now, ending=ending,
                 own=issuer.settings.authority, may_act=may_act, known=known,
+                groups=self._queue.groups,
             ),
         )  # fmt: skip
 
@@ -101,10 +102,13 @@ class EndingAdmission:
         issuer = self.issuers[item.actuator]
         wanted = [each for each in item.causes if each in standing]
         allowed = may_act_for(issuer, self._queue, self._records, wanted)
+        allowed = allowed or self._may_act_more(issuer, item)
         ending = issuer.ending(item.identifier)
         after = item
-        if allowed and item.not_before is not None and len(item.causes) > 1 and ending:
-            # What is allowed may be an earlier time than what it waits for.
+        dated = item.not_before is not None and len(item.causes) > 1
+        if allowed and (dated or item.more) and ending:
+            # What is allowed may be an earlier time than what it waits for, or by a
+            # cause that it does not name.
             due = await self.judged(issuer, item.identifier, ending)
             if due is None or due.is_left:
                 return item
@@ -115,6 +119,23 @@ class EndingAdmission:
         if not item.reason:
             return evolve(item, reason=WAITS[issuer.settings.mode])
         return item
+
+    def _may_act_more(self, issuer: ActuatedIssuer, item: EndingItem) -> bool:
+        """Whether one of the causes that an item does not name may let it be acted on.
+
+        Of which of them that is so, the table tells.
+        """
+        if not item.more or issuer.settings.mode in ("off", "plan"):
+            return False
+        members = self._queue.groups.members
+        approved = self._records.approvals(issuer.name)
+        known = [members[each] for each in approved if each in members]
+        groups = {each.group for each in item.more}
+        if any(each.group in groups for each in known):
+            return True
+        limit = issuer.settings.limit
+        automatic = issuer.settings.mode == "automatic"
+        return automatic and self._queue.has_small(issuer.name, groups, limit)
 
 
 def may_act_for(
@@ -127,15 +148,11 @@ def may_act_for(
     mode = issuer.settings.mode
     if mode in ("off", "plan"):
         return False
-    approved = records.approvals(issuer.name)
-    return any(
-        cause in approved
-        or (
-            mode == "automatic"
-            and queue.count(issuer.name, cause) <= issuer.settings.limit
-        )
-        for cause in causes
-    )
+    named = list(causes)
+    if not records.approvals(issuer.name).isdisjoint(named):
+        return True
+    limit = issuer.settings.limit
+    return mode == "automatic" and queue.is_within(issuer.name, named, limit)
 
 
 def _to_give_back(issuer: ActuatedIssuer, item: EndingItem) -> bool:

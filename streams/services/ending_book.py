@@ -14,7 +14,8 @@ import structlog
 from attrs import define, field
 
 from streams.ports.keyed_store import ENDING, ENDING_CAUSE
-from streams.services.ending_ports import LOOKED
+from streams.services.ending_ports import GROUPED, LOOKED
+from streams.stages.ending.groups import Membership
 from streams.stages.ending.items import OPEN, EndingItem, EndingState, item_name
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class EndingBook:
 
     _items: dict[str, EndingItem] = field(factory=dict, init=False)
     _of_cause: dict[str, dict[str, None]] = field(factory=dict, init=False)
+    _grouped: dict[str, Membership] = field(factory=dict, init=False)
     _planned: set[str] = field(factory=set, init=False)
     _looked: frozenset[str] = field(factory=frozenset, init=False)
     _counts: Counter[tuple[str, str]] = field(factory=Counter, init=False)
@@ -59,10 +61,22 @@ class EndingBook:
                 yield each
 
     async def of_cause(self, cause: str) -> AsyncIterator[EndingItem]:
-        """Yield items that a cause wants to end and that were not stopped, in turns."""
-        async for each in self._each(list(self._of_cause.get(cause, ()))):
-            if each.state is not EndingState.STOPPED:
-                yield each
+        """Yield items that a cause wants to end and that were not stopped, in turns.
+
+        They have the cause by its name, as if it were of no group.
+        """
+        of = self._grouped.get(cause)
+        found = self._of_cause.get(cause, {})
+        if of is not None:
+            found = found | self._of_cause.get(of.group, {})
+        async for each in self._each(list(found)):
+            item = each.naming(cause, of)
+            if item is not None and item.state is not EndingState.STOPPED:
+                yield item
+
+    def concerns(self, item: EndingItem, cause: str) -> bool:
+        """Whether a cause wants something of an item."""
+        return item.naming(cause, self._grouped.get(cause)) is not None
 
     async def _each(self, names: list[str]) -> AsyncIterator[EndingItem]:
         for count, name in enumerate(names):
@@ -93,13 +107,19 @@ class EndingBook:
         if name == LOOKED:
             self._looked = frozenset(() if body is None else orjson.loads(body)["by"])
             return
+        if name.startswith(GROUPED):
+            if body is not None:
+                self._grouped[name.removeprefix(GROUPED)] = Membership(
+                    *orjson.loads(body)
+                )
+            return
         (self._planned.discard if body is None else self._planned.add)(name)
 
     def _heard(self, name: str, body: bytes | None) -> None:
         before = self._items.pop(name, None)
         if before is not None:
             self._counts[before.actuator, before.shown] -= 1
-            for cause in before.concerns:
+            for cause in before.found_by:
                 self._of_cause.get(cause, {}).pop(name, None)
         if body is None:
             return
@@ -110,7 +130,7 @@ class EndingBook:
             return
         self._items[name] = item
         self._counts[item.actuator, item.shown] += 1
-        for cause in item.concerns:
+        for cause in item.found_by:
             self._of_cause.setdefault(cause, {})[name] = None
 
 

@@ -10,9 +10,11 @@ if TYPE_CHECKING:
 
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
+    from streams.stages.ending.groups import Membership
     from streams.stages.ending.items import EndingItem
 
 LOOKED: Final = "looked"  # name of what tells which actuators were looked for
+GROUPED: Final = "grouped:"  # before the id of a cause: of which group it is
 
 
 class Confirmation(NamedTuple):
@@ -61,6 +63,16 @@ class EndingRecords(Protocol):
         Raises:
             NotWrittenError: not all of them are kept.
         """
+
+    async def note_groups(self, causes: Mapping[str, Membership]) -> None:
+        """Note of which groups causes (ids) are that items do not name.
+
+        Raises:
+            NotWrittenError: it is not noted.
+        """
+
+    def was_planned(self, cause: str) -> bool:
+        """Whether it was noted that all that a cause reaches is planned."""
 
     async def note_planned(
         self, causes: Sequence[str], actuators: Sequence[str] | None

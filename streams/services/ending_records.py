@@ -18,7 +18,7 @@ from agents_registry.identifiers import Identifier
 from schemas.entries import Act
 from streams.model.records import Lifecycle, Parent
 from streams.ports.keyed_store import ENDING, ENDING_CAUSE, ENDING_ORDER, Put
-from streams.services.ending_ports import LOOKED, Confirmation
+from streams.services.ending_ports import GROUPED, LOOKED, Confirmation
 from streams.services.intake import IntakeBatch, Speaker, tell
 from streams.stages.ending.items import EndingItem
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from streams.ports.keyed_store import KeyedStore
     from streams.services.ingest import Intake
+    from streams.stages.ending.groups import Membership
     from streams.stages.ingest.ingress import Origin
 
     T = TypeVar("T")
@@ -88,6 +89,19 @@ class KeptEndings:
         """Keep the states of items."""
         bodies = [(each.name, each.dump()) for each in items]
         await self._outside(self._put(ENDING, bodies))
+
+    async def note_groups(self, causes: Mapping[str, Membership]) -> None:
+        """Note of which groups causes are."""
+        kept, bodies = self._kept, list[tuple[str, bytes | None]]()
+        for name, of in causes.items():
+            body = orjson.dumps([of.group, of.mark])
+            if kept.get(ENDING_CAUSE, GROUPED + name) != body:
+                bodies.append((GROUPED + name, body))
+        await self._outside(self._put(ENDING_CAUSE, bodies))
+
+    def was_planned(self, cause: str) -> bool:
+        """Whether all that a cause reaches was planned once."""
+        return self._kept.get(ENDING_CAUSE, cause) is not None
 
     async def note_planned(
         self, causes: Sequence[str], actuators: Sequence[str] | None

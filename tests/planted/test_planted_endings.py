@@ -23,6 +23,9 @@ pytestmark = [pytest.mark.planted, pytest.mark.timeout(300)]
 
 WORK: Final = "streams/services/ending_work.py"
 CONDEMNED: Final = "streams/stages/ending/condemned.py"
+WATERMARKS: Final = "streams/stages/ending/watermarks.py"
+GROUPS: Final = "streams/stages/ending/groups.py"
+BOOK: Final = "streams/services/ending_book.py"
 PROGRESS: Final = "streams/stages/ending/progress.py"
 ROUNDS: Final = "streams/services/ending.py"
 ADMISSION: Final = "streams/services/ending_admission.py"
@@ -33,6 +36,8 @@ CALLS: Final = "streams/actuators/calls.py"
 TESTS: Final = "tests/unit/test_ending_rounds.py"
 ANEW: Final = "tests/unit/test_ending_anew.py"
 FLOODS: Final = "tests/unit/test_ending_floods.py"
+BY_GROUP: Final = "tests/unit/test_ending_groups.py"
+OF_BOOK: Final = "tests/unit/test_ending_book.py"
 MANY: Final = "tests/unit/test_ending_many.py"
 APPROVED: Final = "tests/unit/test_ending_approved.py"
 FINISHED: Final = "tests/unit/test_ending_finished.py"
@@ -71,15 +76,15 @@ BUGS: Final = {
         PROGRESS, "if not item.suspended:", "if item.acts:"
     ),
     "a watermark of one device ends all of a user": Change(
-        CONDEMNED, "and cause.device is None", "and cause.device != ''"
+        WATERMARKS, "and cause.device is None", "and cause.device != ''"
     ),
     "a watermark that nobody approves keeps a suspend away": Change(
-        CONDEMNED,
+        WATERMARKS,
         "return chosen or not mark or _is_stuck(known)",
         "return chosen or _is_stuck(known)",
     ),
     "a watermark that does not get done keeps a suspend away": Change(
-        CONDEMNED,
+        WATERMARKS,
         "return chosen or not mark or _is_stuck(known)",
         "return chosen or not mark",
     ),
@@ -88,7 +93,7 @@ BUGS: Final = {
     ),
     "what waits behind another order counts for no limit": Change(
         QUEUE,
-        "for cause in item.concerns:\n            self._of_cause[cause][item.key]",
+        "for cause in item.found_by:\n            self._of_cause[cause][item.key]",
         "for cause in item.causes:\n            self._of_cause[cause][item.key]",
     ),
     "an old end proves what is told of again": Change(
@@ -123,11 +128,12 @@ OTHERS: Final = {
                "        if self.turn and call.json:"), PACE
     ),
     "a suspend that nobody does is not told of": (
-        Change(CONDEMNED, "if left and not marks:", "if left and marks is None:"), LEFT
+        Change(CONDEMNED, "if wish.left and not marks:",
+               "if wish.left and marks is None:"), LEFT
     ),
     "what is left to guards counts for the limit": (
-        Change(QUEUE, "in (EndingState.NO_WAY, EndingState.LEFT)",
-               "in (EndingState.NO_WAY,)"), LEFT
+        Change(QUEUE, "= (EndingState.NO_WAY, EndingState.LEFT)",
+               "= (EndingState.NO_WAY,)"), LEFT
     ),
     "a word of before confirms what is given up later": (
         Change(ADMISSION, "return item.may_be_confirmed and same",
@@ -141,15 +147,15 @@ OTHERS: Final = {
                "self.state is EndingState.FAILED"), LEFT
     ),
     "a later watermark stops the one that is being carried out": (
-        Change(CONDEMNED, "return failed or known.state in OPEN", "return failed"),
+        Change(WATERMARKS, "return failed or known.state in OPEN", "return failed"),
         FLOODS
     ),
     "a failure is forgotten with each later watermark": (
-        Change(CONDEMNED, "return failed or known.state in OPEN",
+        Change(WATERMARKS, "return failed or known.state in OPEN",
                "return known.state in OPEN"), FLOODS
     ),
     "an approval of a watermark lets later ones act": (
-        Change(CONDEMNED, "(done if over else undone)", "(undone)"), FLOODS
+        Change(WATERMARKS, "(done if over else undone)", "(undone)"), FLOODS
     ),
     "what another mode let in does not wait in mode approve": (
         Change(ADMISSION, 'or issuer.settings.mode == "automatic"',
@@ -159,7 +165,7 @@ OTHERS: Final = {
         Change(ADMISSION, "and len(item.causes) > 1", "and not item.causes"), APPROVED
     ),
     "what nobody approved takes the place of what was withdrawn": (
-        Change(CONDEMNED, "if may_act((cause.digest.hex(),)):", "if may_act:"),
+        Change(WATERMARKS, "if may_act((cause.digest.hex(),)):", "if may_act:"),
         APPROVED,
     ),
     "an approval outlives its cause": (
@@ -171,10 +177,10 @@ OTHERS: Final = {
                "OPEN - {EndingState.WAITING, EndingState.FAILED}"), APPROVED
     ),
     "one failure keeps all later ones waiting": (
-        Change(CONDEMNED, "known.failures > 1", "known.failures > 0"), FLOODS
+        Change(WATERMARKS, "known.failures > 1", "known.failures > 0"), FLOODS
     ),
     "what was found done long ago is done again": (
-        Change(CONDEMNED, "over = cause.mark <= settled or", "over = "), MANY
+        Change(WATERMARKS, "over = cause.mark <= settled or", "over = "), MANY
     ),
     "what was found done is kept for ever": (
         Change(PROGRESS, "if found.past is not None:", "if found.past is None:"), MANY
@@ -183,8 +189,43 @@ OTHERS: Final = {
         Change(CONDEMNED, "    yield  # however little hangs on it",
                "    # however little hangs on it"), MANY
     ),
+    "what is suspended by many is given back with those that are named": (
+        Change(ROUNDS, "if item.more:  # one", "if not item.more:  # one"), BY_GROUP
+    ),
+    "a cause that comes late is proven by an old probe": (
+        Change(GROUPS, "return [*latest, *new]", "return latest"), BY_GROUP
+    ),
+    "what is limited is of a group with what is not": (
+        Change(GROUPS, "is Reach.SUBTREE and not part", "is Reach.SUBTREE or not part"),
+        BY_GROUP,
+    ),
+    "what an item does not name is forgotten by closure": (
+        Change(BOOK, "found = found | self", "found or self"), OF_BOOK
+    ),
+    "what an item does not name counts for no limit": (
+        Change(QUEUE, "groups.add(of.group)", "return True"), BY_GROUP
+    ),
+    "watermarks without a name that were found done are done again": (
+        Change(PROGRESS, "settled=item.settled_by_end,", ""), BY_GROUP
+    ),
+    "an item forgets names before their groups are noted": (
+        Change(ROUNDS, "await self._records.note_groups(groups.members)", ""), BY_GROUP
+    ),
+    "an approval of what is not named is not heard": (
+        Change(ADMISSION, "if not item.more or", "if item.more or"), BY_GROUP
+    ),
+    "an approval of a group outlives its cause": (
+        Change(ADMISSION, "if allowed and (dated or item.more) and ending:",
+               "if allowed and dated and ending:"), BY_GROUP
+    ),
+    "a watermark ends what was issued after it": (
+        Change(ITEMS, "and each.since <= of.mark:", "and of:"), BY_GROUP
+    ),
+    "one item that is too large stops all others": (
+        Change(ROUNDS, "if item.many <= MOST_KEPT and", "if"), BY_GROUP
+    ),
     "what is planned for one cause waits for all others": (
-        Change(ROUNDS, "if name not in left and", "if not left and"), FLOODS
+        Change(ROUNDS, "if not self._is_left(name) and", "if not left and"), FLOODS
     ),
     "whoever asked last has the next turn": (
         Change(ISSUER, "async with self._turns:", "if self._turns:"), PACE

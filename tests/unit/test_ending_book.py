@@ -13,6 +13,7 @@ from streams.model.endings import Alive, Probed
 from streams.model.times import SECOND
 from streams.ports.keyed_store import ENDING, ENDING_CAUSE
 from streams.services.ending_book import EndingBook
+from streams.stages.ending.groups import MoreCauses, Role
 from streams.stages.ending.items import EndingItem, EndingState
 from streams.stages.ending.progress import Patience, unknown
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.unit
 
 CAUSE = "c" * 64
+CAUSES = (CAUSE, "d" * 64, "e" * 64)
 
 
 class Heard:
@@ -112,3 +114,25 @@ def test_no_issuer_may_ask_to_be_left_alone_for_years(answered: bool) -> None:
     probed = Probed(Alive.UNKNOWN, retry_after=1e9, answered=answered)
 
     assert unknown(item, probed, Patience(), 0).due == 3600 * SECOND
+
+
+async def test_causes_of_a_group_are_found_with_what_has_the_group() -> None:
+    """They are shown as if the item named them."""
+    heard, found = book()
+    item = EndingItem(
+        actuator="vault",
+        identifier=Identifier("vault.lease", "l"),
+        causes=(CAUSE,),
+        more=(MoreCauses("g" * 32, Role.CARRIED, 0),),
+        state=EndingState.ENDED,
+    )
+    heard.put(ENDING, item.name, item.dump())
+    heard.put(ENDING_CAUSE, "grouped:" + "d" * 64, orjson.dumps(["g" * 32, 0]))
+
+    of = {cause: [each async for each in found.of_cause(cause)] for cause in CAUSES}
+
+    assert [item] == of[CAUSES[0]]
+    assert [(*item.causes, CAUSES[1])] == [each.causes for each in of[CAUSES[1]]]
+    assert [] == of[CAUSES[2]]
+    assert [True, True, False] == [found.concerns(item, cause) for cause in CAUSES]
+    assert not found.is_planned("d" * 64, set())

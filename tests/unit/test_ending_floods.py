@@ -69,7 +69,8 @@ def test_watermarks_without_end_are_carried_out() -> None:
 def shown(world: World, cause: str, name: Identifier = USER) -> str | None:
     """Return what closure of a cause shows of a name."""
     item = world.items().get(name)
-    return item.shown_to(cause) if item and cause in item.concerns else None
+    named = item.naming(cause, world.grouped.get(cause)) if item else None
+    return named.shown_to(cause) if named else None
 
 
 def test_a_flood_on_one_name_keeps_no_other_waiting() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from enum import Enum
 from functools import cached_property
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import attrs
@@ -17,6 +17,10 @@ from attrs import frozen
 
 from agents_registry.identifiers import Identifier
 from streams.model.endings import EndTarget, WantedEnd
+from streams.stages.ending.groups import MoreCauses, Role
+
+if TYPE_CHECKING:
+    from streams.stages.ending.groups import Membership
 
 FEW: Final = 16  # causes that are looked through without a set of them
 MOST_REASON: Final = 300  # characters of what an issuer says
@@ -53,7 +57,8 @@ class EndingState(Enum):
 OPEN: Final = frozenset({EndingState.PENDING, EndingState.ACTING})
 _OVER: Final = frozenset(EndingState) - OPEN - {EndingState.WAITING}
 _LATER: Final = (
-    "behind", "failures", "kept", "left", "past", "settled", "unproven",
+    "behind", "carried", "failures", "kept", "left", "more", "past", "settled",
+    "unproven",
 )  # fmt: skip
 Key = tuple[str, Identifier]  # the actuator, and what is to be ended
 
@@ -71,6 +76,8 @@ class EndingItem:
         left: ids of causes that suspend it, which its issuer cannot do.
         past: ids of the watermarks that a probe found done; later ones are in `causes`.
         settled: those up to then that are not in `past` any more were found done (ns).
+        more: causes of groups that it has and does not name.
+        carried: latest watermark of those that it carries out without its name (ns).
         rank: steps from what the first cause names; lower ones are ended first.
         mints: it can make others.
         due: when it is looked at next.
@@ -102,6 +109,8 @@ class EndingItem:
     left: tuple[str, ...] = ()
     past: tuple[str, ...] = ()
     settled: int | None = None
+    more: tuple[MoreCauses, ...] = ()
+    carried: int | None = None
     rank: int = 0
     mints: bool = False
     state: EndingState = EndingState.WAITING
@@ -166,6 +175,44 @@ class EndingItem:
         return tuple(dict.fromkeys(found))
 
     @property
+    def found_by(self) -> tuple[str, ...]:
+        """Ids of the causes that it names, and of the groups of the others."""
+        return (*self.concerns, *dict.fromkeys(each.group for each in self.more))
+
+    @property
+    def many(self) -> int:
+        """Count the names of causes and the groups that it is kept with."""
+        named = len(self.causes) + len(self.behind) + len(self.left) + len(self.past)
+        return named + len(self.more)
+
+    @property
+    def settled_by_end(self) -> int | None:
+        """Time up to which watermarks are done once the one carried out is (ns)."""
+        if self.not_before is None or self.carried is None:
+            return self.settled
+        return max(self.settled or 0, min(self.carried, self.not_before))
+
+    def naming(self, cause: str, of: Membership | None) -> EndingItem | None:
+        """Item with a cause of a group by its name; None: it has not the cause."""
+        if of is None or cause in self.concerns:
+            return self if cause in self.concerns else None
+        for each in self.more:
+            if each.group == of.group and each.since <= of.mark:
+                place = self._place(each.role, of.mark)
+                return attrs.evolve(self, **{place: (*getattr(self, place), cause)})
+        return None
+
+    def _place(self, role: Role, mark: int) -> str:
+        if role is not Role.DATED:
+            places = {Role.CARRIED: "causes", Role.BEHIND: "behind", Role.LEFT: "left"}
+            return places[role]
+        if mark <= (self.settled or 0):
+            return "past"
+        if self.not_before is None:
+            return "past" if mark <= (self.marked or 0) else "behind"
+        return "causes" if mark <= self.not_before else "behind"
+
+    @property
     def is_for_good(self) -> bool:
         """Whether it is to end itself: then no cause wants any more of it."""
         return self.wanted is WantedEnd.ENDED and self.not_before is None
@@ -217,6 +264,7 @@ class EndingItem:
             "names": [str(name) for name in self.names],
             "wanted": self.wanted.value,
             "state": self.state.value,
+            "more": [(one.group, one.role.value, one.since) for one in self.more],
         }
         for name in _LATER:  # an older process reads what it knows
             if not plain[name]:
@@ -237,6 +285,8 @@ class EndingItem:
             plain["causes"] = tuple(plain["causes"])
             for name in ("behind", "left", "past"):
                 plain[name] = tuple(plain.get(name, ()))
+            more = plain.get("more", ())
+            plain["more"] = tuple(MoreCauses(g, Role(r), at) for g, r, at in more)
             plain["wanted"] = WantedEnd(plain["wanted"])
             plain["state"] = EndingState(plain["state"])
             if "suspended" not in plain:  # of a version that judged by its acts

@@ -64,6 +64,7 @@ def ended(item: EndingItem, probed: Probed, now: int) -> EndingItem:
     return attrs.evolve(
         item,
         past=tuple(dict.fromkeys((*item.past, *past))),
+        settled=item.settled_by_end,
         state=EndingState.RESTORED if given_back else EndingState.ENDED,
         changed=now,
         unanswered=None,
@@ -267,6 +268,7 @@ def condemned_anew(
     """Item whose causes, or whose end, are others than before."""
     if found.past is not None:
         item = attrs.evolve(item, past=found.past, settled=found.settled)
+    item = attrs.evolve(item, more=found.more, carried=found.carried)
     if to_give_back(item, found):
         back = item.wanted is WantedEnd.RESTORED
         behind = (*found.causes, *found.behind)
@@ -279,9 +281,11 @@ def condemned_anew(
     if proven and item.is_for_good and not old:
         same = True  # nothing ends it any further
     if same and item.state not in OVER and (proven or not found.is_left):
-        causes = tuple(dict.fromkeys((*item.causes, *found.causes)))
+        before = [each for each in item.causes if each not in found.groups.members]
+        causes = tuple(dict.fromkeys((*before, *found.causes)))
         after = attrs.evolve(item, causes=causes, behind=found.behind, left=found.left)
-        return asked_anew(after, now) if old and causes != item.causes else after
+        new = not set(causes).issubset(item.causes)
+        return asked_anew(after, now) if old and new else after
     if found.is_left:
         return _left_to_guards(item, found, now)
     return attrs.evolve(
@@ -337,8 +341,9 @@ def no_more_condemned(item: EndingItem, now: int) -> EndingItem:
     if item.state is EndingState.ENDED:
         return item
     return attrs.evolve(
-        item, state=EndingState.STOPPED, behind=(), left=(), reason=LIFTED, changed=now
-    )
+        item, state=EndingState.STOPPED, behind=(), left=(), more=(), reason=LIFTED,
+        changed=now,
+    )  # fmt: skip
 
 
 def _given_back(item: EndingItem, now: int) -> EndingItem:
@@ -348,6 +353,7 @@ def _given_back(item: EndingItem, now: int) -> EndingItem:
         not_before=None,
         behind=(),
         left=(),
+        more=(),
         state=EndingState.PENDING,
         due=now,
         changed=now,

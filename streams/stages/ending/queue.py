@@ -12,15 +12,18 @@ import itertools
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Final
 
+from streams.stages.ending.groups import CauseGroups, Role
 from streams.stages.ending.items import OPEN, EndingItem, EndingState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from agents_registry.identifiers import Identifier
     from streams.stages.ending.items import Key
 
 LOOKED_AT: Final = 64  # items that wait for others, before others get their turn
+_NEVER: Final = (EndingState.NO_WAY, EndingState.LEFT)
+_CARRIED: Final = (Role.CARRIED, Role.DATED)
 
 
 class EndingQueue:
@@ -29,6 +32,7 @@ class EndingQueue:
     Attributes:
         version: grows with each change.
         news: grows with each item after which something else may be next.
+        groups: causes that items have by their groups; others they name.
     """
 
     def __init__(self) -> None:
@@ -41,6 +45,10 @@ class EndingQueue:
         self._taken: set[Key] = set()
         self._unrehearsed: dict[str, dict[Key, None]] = defaultdict(dict)
         self._count = itertools.count()
+        self._counted: dict[
+            tuple[str, str], tuple[int, int]
+        ] = {}  # of a group: version, count
+        self.groups = CauseGroups()
         self.version = 0
         self.news = 0
 
@@ -56,12 +64,13 @@ class EndingQueue:
         return self._items.get(key)
 
     def of_cause(self, cause: str) -> list[EndingItem]:
-        """Items that a cause ends."""
+        """Items that a cause ends, by its name."""
         return [self._items[key] for key in self._of_cause.get(cause, ())]
 
     def ends_by(self, cause: str) -> bool:
         """Whether a cause ends anything."""
-        return bool(self._of_cause.get(cause))
+        of = self.groups.members.get(cause)
+        return bool(self._of_cause.get(cause) or (of and self._of_cause.get(of.group)))
 
     def count(self, actuator: str, cause: str) -> int:
         """Count what a cause ends at an issuer, or ended."""
@@ -70,18 +79,44 @@ class EndingQueue:
             _may_end(self._items[key], cause) for key in keys if key[0] == actuator
         )
 
+    def is_within(self, actuator: str, causes: Iterable[str], limit: int) -> bool:
+        """Whether one of some causes ends no more at an issuer than a limit."""
+        groups: set[str] = set()
+        for cause in causes:
+            of = self.groups.members.get(cause)
+            if of is not None:
+                groups.add(of.group)
+            elif self.count(actuator, cause) <= limit:
+                return True
+        return self.has_small(actuator, groups, limit)
+
+    def has_small(self, actuator: str, groups: Iterable[str], limit: int) -> bool:
+        """Whether one of some groups of causes ends no more at an issuer than that."""
+        return any(self._count_group(actuator, each) <= limit for each in groups)
+
+    def _count_group(self, actuator: str, group: str) -> int:
+        known = self._counted.get((actuator, group))
+        if known is not None and known[0] == self.version:
+            return known[1]
+        items = [self._items[key] for key in self._of_cause.get(group, ())]
+        found = sum(
+            each.actuator == actuator and _may_end_more(each, group) for each in items
+        )
+        self._counted[actuator, group] = self.version, found
+        return found
+
     def put(self, item: EndingItem) -> None:
         """Take an item in, or its next state; whoever had taken it gives it back."""
         self.version += 1
         before = self._items.get(item.key)
         if before is not None:
             self._note(before, -1)
-            for cause in before.concerns:
+            for cause in before.found_by:
                 self._of_cause[cause].pop(item.key, None)
         self._items[item.key] = item
         self.news += _is_news(before, item)
         self._note(item, 1)
-        for cause in item.concerns:
+        for cause in item.found_by:
             self._of_cause[cause][item.key] = None
         self._taken.discard(item.key)
         unrehearsed = self._unrehearsed[item.actuator]
@@ -116,7 +151,7 @@ class EndingQueue:
         """Forget an item that is over."""
         del self._items[item.key]
         self._unrehearsed[item.actuator].pop(item.key, None)
-        for cause in item.concerns:
+        for cause in item.found_by:
             self._of_cause[cause].pop(item.key, None)
 
     def hold(self, item: EndingItem) -> None:
@@ -166,14 +201,14 @@ class EndingQueue:
         """Whether something that may have made it was not tried yet."""
         return any(
             rank < item.rank
-            for cause in item.causes
+            for cause in _carried(item)
             for rank in self._first.get(cause, ())
         )
 
     def _note(self, item: EndingItem, by: int) -> None:
         if not item.mints or not _untried(item):
             return
-        for cause in item.causes:
+        for cause in _carried(item):
             ranks = self._first[cause]
             ranks[item.rank] += by
             if not ranks[item.rank]:
@@ -189,9 +224,19 @@ def _is_news(before: EndingItem | None, item: EndingItem) -> bool:
     return item.state not in OPEN and bool(item.behind) and not item.is_for_good
 
 
+def _carried(item: EndingItem) -> Iterator[str]:
+    """Yield the causes and groups that an item carries out."""
+    yield from item.causes
+    yield from (each.group for each in item.more if each.role in _CARRIED)
+
+
+def _may_end_more(item: EndingItem, group: str) -> bool:
+    left = any(each.group == group and each.role is Role.LEFT for each in item.more)
+    return item.state not in _NEVER and (not left or item.is_for_good)
+
+
 def _may_end(item: EndingItem, cause: str) -> bool:
-    never = item.state in (EndingState.NO_WAY, EndingState.LEFT)
-    return not never and not item.leaves(cause)
+    return item.state not in _NEVER and not item.leaves(cause)
 
 
 def _untried(item: EndingItem) -> bool:
