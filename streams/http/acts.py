@@ -142,7 +142,9 @@ class Acts:
             raise _no_such()
         if isinstance(receipt, Scheduled):
             return later(receipt.order)
-        return written(receipt.facts, receipt.token, id=identity)
+        facts, token = receipt.receipt.facts, receipt.receipt.token
+        more = {} if receipt.cause is None else {"revocation": receipt.cause}
+        return written(facts, token, id=identity, **more)
 
     async def reject(self, request: web.Request) -> web.Response:
         """Drop what waits; nothing of it is written."""

@@ -196,6 +196,7 @@ class Plans:
             order = await self._endings.given(
                 plan.act, dict(body), self._names(plan), holder, claim
             )
+            _check_effect(order, self._clock())
             if not anyway:
                 await self._assert_unchanged(request, plan, order.causes)
         except BaseException:
@@ -313,6 +314,18 @@ def _given(body: Mapping[str, Any]) -> tuple[bool, str | None]:
     if reason is not None and (not isinstance(reason, str) or len(reason) > MAX_REASON):
         raise unreadable(f"reason is a text of at most {MAX_REASON} characters")
     return anyway, reason
+
+
+def _check_effect(order: GivenOrder, now: int) -> None:
+    """Refuse what would have ended by itself by now: nobody is to rely on it.
+
+    Raises:
+        ProblemError: 409.
+    """
+    until = order.ending.until
+    if until is not None and until <= now:
+        detail = f"it would have ended at {rfc3339(until)}: plan it anew"
+        raise _conflict("no effect", detail)
 
 
 def _conflict(title: str, detail: str, **more: Any) -> ProblemError:

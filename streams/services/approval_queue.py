@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 import structlog
-from attrs import define, field
+from attrs import define, field, frozen
 
-from agents_registry.facts import fact_id
+from agents_registry.facts import Cause, fact_id
 from enforcement.turns import in_turns
 from schemas import entries
 from streams.model.times import SECOND
@@ -59,6 +59,19 @@ MOST_NAMED: Final = 16  # facts that an audit line on a proposal names
 SYSTEM: Final = "rescind"
 
 log = structlog.get_logger()
+
+
+@frozen
+class Approved:
+    """What was written of an act that another person proposed.
+
+    Attributes:
+        receipt: of the log.
+        cause: id of the one cause that it is; None: it is none, or several.
+    """
+
+    receipt: Acceptance
+    cause: str | None = None
 
 
 class FullError(Exception):
@@ -213,7 +226,7 @@ class ApprovalQueue:
 
     async def approve(
         self, identity: str, actor: str, person: str
-    ) -> Acceptance | Scheduled | None:
+    ) -> Approved | Scheduled | None:
         """Write an act that waits, or keep it for its time; None: there is none.
 
         Raises:
@@ -242,7 +255,7 @@ class ApprovalQueue:
                 both = f"{pending.person} and {person}"
                 decided = await self._decide(pending.kept, actor, both, action)
                 await self._settled(pending)
-                return decided
+                return Approved(decided)
             facts = await self._facts(pending, origin.received_at)
             written = await self._log.facts(facts, origin, actor=actor, action=action)
             # After a crash in between it can be approved again: the same facts.
@@ -250,14 +263,16 @@ class ApprovalQueue:
                 text = "it does not fit the log's schema, and nothing is written"
                 raise UndecidedError(f"{text}: reject it")
             await self._settled(pending)
-            return written
+            alone = facts[0] if len(facts) == 1 else None
+            cause = fact_id(alone).hex() if isinstance(alone, Cause) else None
+            return Approved(written, cause)
 
     async def _facts(self, pending: Pending, now: int) -> Sequence[Fact]:
         try:
             names = await in_turns(names_of(self._kept, pending))
         except IncompleteError as error:
             raise UndecidedError(str(error)) from error
-        return await in_turns(pending.writing(now, names))
+        return await in_turns(pending.accepted(now, names))
 
     async def reject(self, identity: str, actor: str, reason: str) -> Pending | None:
         """Drop an act that waits; its proposer may, too. None: there is none.

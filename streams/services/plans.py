@@ -8,6 +8,8 @@ A plan is claimed before it is ordered. Of several claims the one that was heard
 counts, and all processes hear them in one order. It is void after `CLAIM_SECONDS`,
 since who claimed may be gone; whoever claims it then gives the same order again, of the
 same time: what was written before the crash is repeated, and repeats are harmless.
+Later than `SAME_SECONDS` it is a new order, of a time of its own: one of long ago would
+spare what was issued since, and what ends by itself after a while may be over.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ MOST_BYTES: Final = 64 << 20  # of all plans together: they lie in memory
 NAMES: Final = 1000  # in a part
 PRINTS: Final = 160 << 10  # bytes in a part; to pack so many for a log takes 5 ms
 CLAIM_SECONDS: Final = 30.0
+SAME_SECONDS: Final = 120.0  # for which who takes a claim over gives the same order
 _UNTIL: Final = 8  # hex digits of an id: the second from which on it is void
 
 log = structlog.get_logger()
@@ -279,7 +282,9 @@ def _may_follow(claim: PlanClaim, before: PlanClaim) -> bool:
 
 
 def _taken_over(before: PlanClaim, claim: PlanClaim) -> PlanClaim:
-    """Claim of somebody else on the order that was given first."""
+    """Claim of somebody else on the order that was given first, if not long ago."""
+    if claim.at - before.at > int(SAME_SECONDS * SECOND):
+        return claim
     return attrs.evolve(before, by=claim.by, claimed_at=claim.claimed_at)
 
 

@@ -44,6 +44,7 @@ from streams.services.approval_queue import (
     MOST_FACTS,
     MOST_WAITING,
     ApprovalQueue,
+    Approved,
     FullError,
 )
 from streams.services.ingest import Intake
@@ -65,6 +66,7 @@ CAUSE = Cause(
     at=1, ingress_key="hook",
 )  # fmt: skip
 PROPOSED, ENDS = 1000, 2000
+MINUTE = 60_000_000_000
 WIDE = "".join(chr(ord(each) + 0xFEE0) for each in "alice")  # full-width letters
 SPELLINGS = st.sampled_from(["alice", "Alice", " alice ", "ALICE\t", WIDE])
 
@@ -618,3 +620,52 @@ def test_a_selector_that_very_much_meets_counts_all_below(
     assert selected(50, 40)
     assert selected(50, 4)
     assert not selected(50, 1)
+
+
+SUSPEND = attrs.evolve(CAUSE, effect=Effect.SUSPEND, authority="operators")
+
+
+def test_a_suspend_is_in_force_once_it_is_approved() -> None:
+    """A lift that was given while it waited was of something else."""
+    waits = pending(kind="suspend", authority="operators", facts=(SUSPEND,))
+    for effect in (Effect.SUSPEND, Effect.NARROW):
+        kept = attrs.evolve(
+            waits, facts=(attrs.evolve(SUSPEND, effect=effect, scopes=("a|b",)),)
+        )
+        (cause,) = finish(kept.accepted(PROPOSED + 5 * MINUTE))
+        registry = Registry()
+        registry.apply(
+            Lift(
+                authority="operators", event_id="l", version=PROPOSED + MINUTE,
+                stamped=True, received_at=PROPOSED + MINUTE, target=NAME,
+            )
+        )  # fmt: skip
+        registry.apply(cause)
+        (found,) = registry.causes.all()
+        assert registry.causes.in_force(found, now=PROPOSED + 5 * MINUTE)
+
+
+def test_what_was_proposed_with_a_time_of_its_own_keeps_it() -> None:
+    """An end, what a source said, and what begins later."""
+    later = PROPOSED + 9 * MINUTE
+    for fact, authority in (
+        (attrs.evolve(CAUSE, authority="operators"), "operators"),
+        (attrs.evolve(SUSPEND, authority="okta"), "okta"),
+        (attrs.evolve(SUSPEND, version=later), "operators"),
+        (LIFT, "operators"),
+    ):
+        waits = pending(authority=authority, facts=(fact,))
+        (written,) = finish(waits.accepted(PROPOSED + MINUTE))
+        assert fact_id(written) == fact_id(fact)
+
+
+async def test_who_approves_is_told_the_id_of_what_was_written() -> None:
+    """By which closure is asked for; none where it is several, or no cause."""
+    for fact, has in ((SUSPEND, True), (LIFT, False)):
+        made, shelf, log = desk()
+        kept = pending(authority="operators", facts=(fact,))
+        await shelf.put(PENDING, kept.id, kept.dump())
+        done = await made.approve(kept.id, "bobs", "bob")
+        ((_, _, written),) = log.written
+        assert isinstance(done, Approved)
+        assert done.cause == (fact_id(written).hex() if has else None)

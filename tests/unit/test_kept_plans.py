@@ -149,6 +149,27 @@ async def test_one_process_alone_orders_a_plan() -> None:
     assert await restarted.claim(plan, "o6") == again
 
 
+async def test_a_claim_of_long_ago_is_no_order_of_today() -> None:
+    """What ends by itself would be over, and what was issued since would be spared."""
+    desk = Desk()
+    plan = await desk.keep()
+    one, two = (KeptPlans(desk.bodies, lambda: desk.now, name) for name in "ab")
+    assert await one.claim(plan, "o1")
+    desk.now += int(module.SAME_SECONDS * S) + 1
+
+    claim = await two.claim(plan, "o2")
+
+    assert claim is not None
+    assert (claim.order, claim.at) == ("o2", desk.now)
+    assert claim == await two.claim(plan, "o3")
+    restarted = KeptPlans(desk.bodies, lambda: desk.now, "b")
+    assert claim == await restarted.claim(plan, "o4")
+    desk.now += int(module.SAME_SECONDS * S) + 1
+    anew = await two.claim(plan, "o5")  # the same process, which lives on
+    assert anew is not None
+    assert (anew.order, anew.at) == ("o5", desk.now)
+
+
 async def test_a_claim_that_is_given_back_leaves_nothing() -> None:
     """The next one is an order of its own."""
     desk = Desk()

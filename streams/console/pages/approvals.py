@@ -72,7 +72,7 @@ async def approve(page: PageRequest, form: Form) -> ActResult | Rendered:
         return await _shown(page, form, answer.problem)
     if not answer.body.get("accepted"):
         return ActResult("/approvals", str(answer.body.get("detail", "")))
-    revocation = _revocation(before, name)
+    revocation = answer.body.get("revocation") or _revocation(before, name)
     if revocation is None:
         return ActResult("/approvals", "It is approved and done.")
     return ActResult(below("/revocations", revocation), "It is approved and done.")

@@ -2,7 +2,9 @@
 
 An act is kept as the facts that it will write, so what is approved is what was
 proposed, whatever happened to the settings since. The facts keep their versions: a
-lift that was proposed before a suspend does not end it. Approving twice, at two
+lift that was proposed before a suspend does not end it. One exception is an operator's
+suspend or narrow: it is accepted with its approval, so no lift of before ends it.
+Approving twice, at two
 processes, writes the same facts twice, which is harmless.
 """
 
@@ -15,10 +17,11 @@ import attrs
 import orjson
 from attrs import frozen
 
-from agents_registry.facts import Cause, Lift, from_plain, to_plain
+from agents_registry.facts import Cause, Effect, Lift, from_plain, to_plain
 from agents_registry.steps import finish
 from streams.model.times import rfc3339
 from streams.stages.ingest.acts import KeptDecision
+from streams.stages.ingest.entitlement import OPERATORS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -170,6 +173,28 @@ class Pending:
             )
             yield
         return tuple(found)
+
+    def accepted(
+        self, now: int, names: Sequence[Identifier] = ()
+    ) -> Steps[tuple[Fact, ...]]:
+        """Make the facts of `written` as they are once a second person approved them.
+
+        What a source suspended keeps the source's version: its own lift may be newer.
+        """
+        facts = yield from self.writing(now, names)
+        if self.authority != OPERATORS:
+            return facts
+        found: list[Fact] = []
+        for fact in facts:
+            yield
+            found.append(_of_now(fact, now))
+        return tuple(found)
+
+
+def _of_now(fact: Fact, now: int) -> Fact:
+    if isinstance(fact, Cause) and fact.effect in (Effect.SUSPEND, Effect.NARROW):
+        return attrs.evolve(fact, version=max(fact.version, now))
+    return fact
 
 
 @frozen
