@@ -19,6 +19,10 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from attrs import evolve, field, frozen
 
+from agents_registry.identifiers import Identifier
+from agents_registry.secret_shapes import HASHED_KINDS, has_secret, is_secret
+from streams.model.secret_texts import has_secret_beside
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -32,6 +36,11 @@ TIMEOUT: Final = 60.0  # seconds; an inventory of a million names takes some
 SETTLED: Final = 5.0  # seconds that the table may take to hold a fact
 POLL: Final = 0.02
 REFUSED: Final = 2
+NO_URL: Final = (
+    "what you typed looks like a secret, and would stand in a URL: nobody was asked; "
+    "name what you look for by its id, or a secret as `secret:VALUE` where an "
+    "identifier is asked for"
+)
 UNREACHABLE: Final = 3
 
 
@@ -76,6 +85,7 @@ class Client:
         Raises:
             ClientError: refused, or no server there.
         """
+        _refuse_secrets(name, *query.values())
         target = f"/v1/{path}" + (f"/{quote(name, safe='')}" if name else "")
         given = {key: value for key, value in query.items() if value is not None}
         return self._call("GET", target + (f"?{urlencode(given)}" if given else ""))
@@ -94,6 +104,7 @@ class Client:
         Raises:
             ClientError: refused, or no server there.
         """
+        _refuse_secrets(name)
         return self._call("DELETE", f"/v1/{path}/{quote(name, safe='')}")
 
     def _call(self, method: str, target: str, body: bytes = b"") -> dict[str, Any]:
@@ -137,6 +148,23 @@ class Client:
         broken = status >= HTTPStatus.INTERNAL_SERVER_ERROR
         text = f"the server says: {title}" + (f": {detail}" if detail else "")
         raise ClientError(text, UNREACHABLE if broken else REFUSED, document)
+
+
+def _refuse_secrets(*texts: object) -> None:
+    """Hold what was typed against the marks of secrets: a URL stands in many logs.
+
+    Raises:
+        ClientError: it looks like one.
+    """
+    for text in texts:
+        if isinstance(text, str) and _is_secret(text):
+            raise ClientError(NO_URL, REFUSED)
+
+
+def _is_secret(text: str) -> bool:
+    kind, _, value = text.strip().partition(":")
+    named = value and is_secret(Identifier(kind.lower(), value))
+    return bool(named) or has_secret(text) or has_secret_beside(text, HASHED_KINDS)
 
 
 def _connection(

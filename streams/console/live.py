@@ -5,7 +5,8 @@ content with its own person's credential. So nobody is shown what another one ma
 
 - Nothing is sent while nothing changes, and nothing is asked while nobody looks.
 - Streams are bounded, together and of each session. One that does not read is dropped.
-- A stream ends with its session, and with the last role of its person in the realm.
+- A stream ends with its session, and with the last role of its person in the realm,
+  within `TICK_SECONDS` and an answer of the API, also while there is no news.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import hashlib
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
     ApiOf = Callable[[ConsoleSession, str], Api]
 
 LOOK_SECONDS: Final = 1.0
-TICK_SECONDS: Final = 5.0  # between two looks whether a reader is still there
+TICK_SECONDS: Final = 5.0  # between two looks whether a reader still may hear
+ASKED_AT_ONCE: Final = 50  # sessions whose roles are asked for together
 WRITE_SECONDS: Final = 10.0  # that a reader may take
 MOST: Final = 500
 OF_SESSION: Final = 8
@@ -74,7 +77,7 @@ class RealmWatch:
     """The poller of one realm, and the pages that it works for."""
 
     readers: set[LiveReader] = field(factory=set)
-    task: asyncio.Task[None] | None = None
+    tasks: list[asyncio.Task[None]] = field(factory=list)
     looks: int = 0
     seen: dict[str, bytes] = field(factory=dict)
 
@@ -88,12 +91,14 @@ class LiveHub:
         aside: where the API is asked.
         alive: whether a session is not over.
         look: has the roles of a session be those of the last seconds.
+        ask: has them be those of now.
     """
 
     _api_of: ApiOf
     _aside: Aside
     _alive: Callable[[ConsoleSession], bool]
     _look: Callable[[ConsoleSession], Coroutine[Any, Any, None]]
+    _ask: Callable[[ConsoleSession], Coroutine[Any, Any, None]]
     _every: float = LOOK_SECONDS
     realms: dict[str, RealmWatch] = field(factory=dict, init=False)
 
@@ -116,9 +121,10 @@ class LiveHub:
             return web.Response(status=503, headers=headers)
         reader = LiveReader(session, realm)
         watch.readers.add(reader)
-        if watch.task is None:
+        if not watch.tasks:
             loop = asyncio.get_running_loop()
-            watch.task = loop.create_task(self._look_on(realm, watch))
+            both = self._look_on(realm, watch), self._part_on(realm, watch)
+            watch.tasks = [loop.create_task(each) for each in both]
         try:
             return await self._stream(request, reader)
         finally:
@@ -127,8 +133,8 @@ class LiveHub:
                 self._stop(realm, watch)
 
     def _stop(self, realm: str, watch: RealmWatch) -> None:
-        if watch.task is not None:
-            watch.task.cancel()
+        for task in watch.tasks:
+            task.cancel()
         if self.realms.get(realm) is watch:
             del self.realms[realm]
 
@@ -196,6 +202,25 @@ class LiveHub:
                     self._tell(watch, found)
                 watch.looks += 1
             await asyncio.sleep(self._every)
+
+    async def _part_on(self, realm: str, watch: RealmWatch) -> None:
+        """Part with readers that may hear no more, though there is no news."""
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            sessions = iter({each.session for each in watch.readers})
+            while some := list(islice(sessions, ASKED_AT_ONCE)):
+                try:
+                    await self._aside(functools.partial(self._asked, some))
+                except Exception:  # boundary: the next one may be answered
+                    log.exception("console_roles_not_asked", realm=realm)
+            for count, reader in enumerate(list(watch.readers)):
+                if not count % ASKED_AT_ONCE:
+                    await asyncio.sleep(0)
+                if not self._may_hear(reader):
+                    reader.news.set()
+
+    async def _asked(self, sessions: list[ConsoleSession]) -> None:
+        await asyncio.gather(*map(self._ask, sessions))
 
     async def _looked(
         self, session: ConsoleSession, realm: str, looks: int

@@ -59,6 +59,8 @@ async def test_a_filter_is_in_the_address_and_no_secret_is(tmp_path: Path) -> No
             f"secret = {PLAIN}",
             f'["secret", "{PLAIN}"]',
             f"secret%3A{PLAIN}",
+            f"secret {PLAIN}",
+            f"github.hashed_token  {PLAIN}",
         ):
             status, where, shown = await looked("/findings", identifier=text)
             assert (422, "") == (status, where)
@@ -141,6 +143,8 @@ async def test_a_secret_in_an_address_goes_no_further(tmp_path: Path) -> None:
             f"/audit?actor={MARKED}",
             f"/inventory?text=x&kind={MARKED}&export=csv",
             f"/credentials/secret:{PLAIN}",
+            f"/audit?actor=secret+{PLAIN}",
+            f"/inventory?text=secret%20{PLAIN}",
             f"/credentials/x.y:{MARKED}?whole=1",
         ):
             page = await browser.get(path)

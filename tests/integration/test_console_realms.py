@@ -5,6 +5,7 @@ The API is a door that notes what it is asked.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -38,9 +39,12 @@ class NotingApi:
     roles: dict[str, list[str]] = field(factory=lambda: dict(BOTH))
     asked: list[str] = field(factory=list)
     denied: int = 403
+    refused: bool = False
 
     async def answer(self, request: web.Request) -> web.Response:
         """Answer, and note what was asked."""
+        if request.path == "/v1/caller" and self.refused:
+            return web.json_response({"title": "no", "status": 401}, status=401)
         if request.path == "/v1/caller":
             who = {"name": "ann", "person": "ann", "realm": "default"}
             more = {"roles": self.roles, "hashed_kinds": ["acme.token", "secret"]}
@@ -258,3 +262,23 @@ async def test_news_of_a_realm_end_with_the_last_role_in_it(
         await browser.get("/contain")
         async with await hearing("lab") as lab:
             assert await lab.content.readline() == b"event: over\n"
+
+
+@pytest.mark.parametrize("what", ["role", "credential"])
+async def test_a_stream_ends_without_news(
+    monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Within a look of its hub, once its person has no role there, or no credential."""
+    monkeypatch.setattr(live, "TICK_SECONDS", 0.2)
+    async with noting() as (api, browser):
+        cookies = "; ".join(f"{k}={v}" for k, v in browser.cookies.items())
+        url = f"{browser.url}/console/live?realm=lab"
+        async with browser.session.get(url, headers={"Cookie": cookies}) as lab:
+            assert (await lab.content.readline()).startswith(b"retry")
+            await lab.content.readline()
+            if what == "role":
+                del api.roles["lab"]
+            else:
+                api.refused = True
+            async with asyncio.timeout(10):
+                assert await lab.content.readline() == b"event: over\n"

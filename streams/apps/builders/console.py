@@ -151,7 +151,7 @@ def console(
         frame=frame,
         files=files,
         api_of=reach.of,
-        live=LiveHub(reach.of, aside, sessions.is_alive, roles.look),
+        live=LiveHub(reach.of, aside, sessions.is_alive, roles.look, roles.act),
         roles=roles,
         aside=aside,
         proved=_prove,

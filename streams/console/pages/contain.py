@@ -6,6 +6,7 @@ was planned. Somebody who sends a form twice orders once.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
@@ -27,6 +28,8 @@ ACTS: Final = {
 }
 SPANS: Final = ("", "1h", "8h", "24h", "7d")
 FIRST: Final = 50
+AT_ONCE: Final = 8 << 10  # characters that are looked through between two turns
+OF_LINE: Final = 64  # that a line counts beside its own
 APPLIED: Final = "applied already"
 
 
@@ -36,10 +39,10 @@ async def render(page: PageRequest) -> Rendered:
         return await _planned(page, page.query["plan"], {})
     names = page.query.get("names") or page.query.get("identifier") or ""
     given = {"act": "suspend", **page.query, "names": names}
-    return _form(page, given)
+    return await _form(page, given)
 
 
-def _form(
+async def _form(
     page: PageRequest, given: Mapping[str, str], problem: ApiProblem | None = None
 ) -> Rendered:
     values = {
@@ -47,7 +50,7 @@ def _form(
         "spans": SPANS,
         "given": {
             "act": "suspend", "where": "", "for": "", "scopes": "", "reason": "",
-            "finding": "", **_without_secrets(given, page.person.hashed_kinds),
+            "finding": "", **await _without_secrets(given, page.person.hashed_kinds),
         },
         "problem": problem,
         "may_end": page.person.may("revoker"),
@@ -55,21 +58,29 @@ def _form(
     return Rendered("contain.html", values, problem.status if problem else 200)
 
 
-def _without_secrets(given: Mapping[str, str], kinds: frozenset[str]) -> dict[str, str]:
+async def _without_secrets(
+    given: Mapping[str, str], kinds: frozenset[str]
+) -> dict[str, str]:
     """Return what was filled in, without the lines in which a secret stands."""
-    return {
-        name: "\n".join(
-            each for each in text.splitlines() if not is_secret(each, kinds)
-        )
-        for name, text in ({"names": ""} | dict(given)).items()
-    }
+    found: dict[str, list[str]] = {"names": []}
+    left = AT_ONCE
+    for name, text in given.items():
+        found[name] = []
+        for line in text.splitlines():
+            if left < 0:
+                await asyncio.sleep(0)  # there may be ten thousand, or long ones
+                left = AT_ONCE
+            left -= OF_LINE + len(line)
+            if not is_secret(line, kinds):
+                found[name].append(line)
+    return {name: "\n".join(lines) for name, lines in found.items()}
 
 
 async def plan(page: PageRequest, form: Form) -> ActResult | Rendered:
     """Look what an order would reach; nothing is ended by that."""
     answer = await page.api.post("plans", body=order_of(form))
     if answer.problem is not None:
-        return _form(page, form, answer.problem)
+        return await _form(page, form, answer.problem)
     query = {"plan": answer.body["id"]}
     if form.get("finding"):
         query["finding"] = form["finding"]
@@ -104,7 +115,7 @@ async def _planned(
     """Show a plan; with ``refused`` why it was not applied."""
     answer = await page.api.get("plans", name)
     if answer.problem is not None:
-        return _form(page, form, answer.problem)
+        return await _form(page, form, answer.problem)
     problem = None if refused is None else refused.problem
     values = {
         "plan": answer.body,
