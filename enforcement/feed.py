@@ -13,7 +13,6 @@ connection ends, so a rebuild costs no lease unless the correction demands it.
 from __future__ import annotations
 
 import asyncio
-import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +22,7 @@ from attrs import define, field
 from agents_registry.table_form import SPOKEN
 from enforcement import tracing
 from enforcement.frames import PART, message_in
+from enforcement.large_json import decoded, drop
 from enforcement.reach import SecondPath, connecting
 from enforcement.reconnect import Reconnect
 from enforcement.replica import MalformedError, Replica, number, text
@@ -237,7 +237,7 @@ class Feed:
             await asyncio.sleep(self._interval())
 
     async def _decoded(self, text: str) -> Any:
-        return json.loads(text)
+        return await decoded(text)
 
     async def _watch(self, link: Link, session: aiohttp.ClientSession) -> None:
         connect = connecting(session, self._url)
@@ -306,11 +306,13 @@ class Feed:
         elif kind == "delta":
             async with resting_tables():
                 await _in_slices(link.replica.delta(message))
+            await drop(message["facts"])
             if isinstance(traces := message.get("traces"), list):
                 tracing.applied(traces, self._name)
         elif kind == "snapshot":
             self._renew(link, message)
             await _in_slices(link.replica.snapshot(message))
+            await drop(message["facts"])
         elif kind == "table" or kind is PART:
             try:
                 await self._take_table(link, message)

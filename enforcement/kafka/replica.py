@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, Self
 
 from agents_registry.facts import Fact
 from agents_registry.identifiers import VOCABULARY
+from agents_registry.steps import finish
 from enforcement.replica import SLICE, PastEndError, Replica
 from schemas.codec import bundled
 from schemas.entries import GENESIS, HEARTBEAT, Heartbeat, read_entry, realm_of
@@ -121,7 +122,7 @@ class LogReplica(Replica):
             target: where it ends now; the table is complete once that is reached.
         """
         vocabulary = {kind: of.value for kind, of in self._vocabulary.items()}
-        self._open(genesis, {"vocabulary": vocabulary}, [])
+        finish(self._open(genesis, {"vocabulary": vocabulary}, []))
         self.next = start
         self._target = target
         self._move(start)

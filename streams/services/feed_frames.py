@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from agents_registry.facts import Fact
+    from agents_registry.steps import Steps
 
 CHUNK: Final = 1000  # facts in one frame
 AT_ONCE: Final = 100  # facts in a frame of a commit: a guard proves what it has of it
@@ -113,6 +114,16 @@ def with_facts(message: Mapping[str, Any], facts: str) -> str:
 def facts_json(facts: Iterable[Fact]) -> str:
     """JSON list of facts as guards get them."""
     return orjson.dumps([_of_guards(fact) for fact in facts]).decode()
+
+
+def facts_texts(facts: Sequence[Fact]) -> Steps[str]:
+    """Make the JSON list of facts as guards get them, in steps."""
+    texts: list[str] = []
+    for start in range(0, len(facts), AT_ONCE):
+        yield
+        some = facts[start : start + AT_ONCE]
+        texts += (orjson.dumps(_of_guards(fact)).decode() for fact in some)
+    return f"[{','.join(texts)}]"
 
 
 def _of_guards(fact: Fact) -> dict[str, Any]:

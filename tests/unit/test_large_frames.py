@@ -12,6 +12,10 @@ from unittest.mock import Mock, patch
 import orjson
 import pytest
 
+from enforcement import large_json
+from enforcement.feed import Feed, Link
+from enforcement.replica import SLICE, Replica
+from enforcement.standing import Freshness
 from streams.engines.upstream.passed_log import PassedLog
 from streams.http.guard_connection import Connection
 from streams.http.passed_feed import _Passage, is_of_facts
@@ -23,10 +27,12 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.unit
 
 FACT: Final = {
-    "kind": "node", "node": f"vault.accessor:{7:064}", "authority": "vault.example.com",
+    "fact": "node", "event_id": "e", "node": f"vault.accessor:{7:064}",
+    "authority": "vault.example.com",
     "version": 1_767_225_600_000_000_000, "received_at": 1_767_225_600_000_000_000,
-    "issued_at": 1_767_225_600_000_000_000, "class": "credential",
+    "issued_at": 1_767_225_600_000_000_000,
 }  # fmt: skip
+MANY: Final = 2_000
 SIZE: Final = 4 << 20  # a quarter of what a frame may have
 TURNS: Final = 3  # of others meanwhile, at least: each of ours is 4 ms long
 
@@ -36,6 +42,12 @@ def large(*, first: str = "", last: str = "") -> str:
     fact = json.dumps(FACT)
     facts = ",".join(repeat(fact, SIZE // (len(fact) + 1)))
     return "{" + ",".join(filter(None, [first, f'"facts":[{facts}]', last])) + "}"
+
+
+def guards_feed() -> Feed:
+    """Feed of a guard that is not connected."""
+    standing = cast("Any", Mock(spec=Freshness))
+    return Feed("http://s", "t", name="g", standing=standing, jitter=float)
 
 
 def passage() -> _Passage:
@@ -108,3 +120,46 @@ async def test_what_a_relay_reads_for_all_its_guards_does_not_hold_its_loop() ->
 def test_facts_are_told_by_how_a_frame_begins(text: str, *, are: bool) -> None:
     """Where it begins otherwise it has to be read."""
     assert are is is_of_facts(text)
+
+
+async def test_a_guard_reads_a_large_frame_in_turns() -> None:
+    """Its pings and its checks are not kept waiting for it."""
+    feed = guards_feed()
+    with patch.object(large_json, "_DECODER", Mock(wraps=large_json._DECODER)) as by:
+        message, turns = await beside(feed._decoded(large(last='"type":"delta"')))
+    assert message["facts"][-1] == FACT
+    assert turns > TURNS
+    assert all(len(call.args[0]) <= LARGE for call in by.decode.call_args_list)
+
+
+async def test_a_guard_takes_a_large_frame_apart_in_turns() -> None:
+    """All at once takes as long as to read it."""
+    feed = guards_feed()
+    link = Link(succeeds=False)
+    facts = [dict(FACT) for _ in range(MANY)]
+    message = {
+        "type": "snapshot", "genesis": "g", "offset": MANY, "more": False,
+        "facts": facts,
+    }  # fmt: skip
+    await beside(feed._receive(link, message))
+    assert link.replica.position == MANY
+    assert not facts
+
+
+async def test_many_corrections_are_merged_in_turns() -> None:
+    """They come in one frame, and a guard that gets it may hold a lease."""
+    taken = {
+        "fact": "withdraw", "authority": "operators", "event_id": "e", "version": 1,
+        "received_at": 2, "kind": "cause", "target": "agent.id:a",
+    }  # fmt: skip
+    facts = [taken | {"fact_id": f"{each:064x}"} for each in range(MANY)]
+    message = {
+        "type": "snapshot", "genesis": "g", "offset": 0, "more": False, "facts": facts,
+    }  # fmt: skip
+    replica = Replica()
+    steps = replica.snapshot(message)
+    opened = sum(1 for _ in steps)
+
+    assert replica.position == 0
+    assert len(replica.corrections) == MANY
+    assert opened > 4 * MANY / SLICE  # read, noted, built, merged

@@ -11,21 +11,15 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 import pytest
 
-from streams.process import large_json
-from streams.process.large_json import (
-    DEEPEST,
-    LARGE,
-    MEMBERS,
-    PIECE,
-    decoded,
-    free,
-    reading,
-)
+from enforcement import large_json
+from enforcement.large_json import DEEPEST, MEMBERS, PIECE
+from streams.process.large_json import LARGE, decoded, free, reading
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator
 
     from agents_registry.steps import Steps
+    from enforcement.large_json import Loads
 
 pytestmark = pytest.mark.unit
 
@@ -180,10 +174,13 @@ def _uncollected() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_uncollected")
+@pytest.mark.parametrize(
+    "loads", [orjson.loads, large_json.loads], ids=["server", "guard"]
+)
 @pytest.mark.parametrize("what", HOSTILE)
-def test_no_step_is_long(what: str) -> None:
+def test_no_step_is_long(what: str, loads: Loads) -> None:
     """Whatever is large: to read it, and to take it apart again."""
-    found, took = longest(reading(HOSTILE[what]))
+    found, took = longest(large_json.reading(HOSTILE[what], loads))
     assert took < LONGEST
     assert orjson.loads(HOSTILE[what]) == found
     _, took = longest(large_json._freeing(found))
@@ -224,3 +221,12 @@ async def test_others_have_their_turn() -> None:
     _, turns = await beside(free([found, *([[n] for n in range(50_000)])]))
     assert turns > LEAST_TURNS
     assert not found
+
+
+@pytest.mark.parametrize("text", ["NaN", "[Infinity]", '{"a":-Infinity}', "[" * 9999])
+async def test_what_only_the_standard_library_reads_is_none(text: str) -> None:
+    """A guard reads JSON as every other reader does."""
+    for each in (text, padded(text)):
+        with pytest.raises(ValueError):  # noqa: PT011 - of either
+            await large_json.decoded(each)
+    assert {"a": [1.5, "x"]} == await large_json.decoded(padded('{"a":[1.5,"x"]}'))

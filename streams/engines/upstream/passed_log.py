@@ -17,7 +17,7 @@ from enforcement.guard import system_random
 from enforcement.turns import resting_tables
 from streams.engines.upstream.passed_table import PassedReplica, PassedStanding
 from streams.model.times import SECOND
-from streams.process.large_json import decoded, drop
+from streams.process.large_json import decoded
 from streams.services.feed_frames import delta
 from streams.services.spread_tail import SpreadTail
 
@@ -49,10 +49,6 @@ class _Trunk(Feed):
 
     async def _decoded(self, text: str) -> Any:
         return await decoded(text)
-
-    async def _receive(self, link: Link, message: dict[str, Any]) -> None:
-        await super()._receive(link, message)
-        await drop(message.get("facts"))
 
 
 class PassedLog:

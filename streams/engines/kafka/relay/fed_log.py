@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Final, cast
 from enforcement.clocks import boottime
 from enforcement.guard import system_random
 from enforcement.kafka.feed import LogFeed
+from enforcement.turns import in_turns
 from schemas.codec import in_force
 from streams.engines.kafka.records.codec import partition_of
 from streams.engines.kafka.records.layout import FACTS
 from streams.engines.kafka.records.schema_registry import learn
 from streams.engines.kafka.relay.fed_replica import FedReplica, FedStanding
 from streams.model.times import SECOND
-from streams.services.feed_frames import SnapshotPiece, facts_json
+from streams.services.feed_frames import SnapshotPiece, facts_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -180,7 +181,8 @@ class RelayedLog:
 
     async def taken_back(self) -> SnapshotPiece:
         """Facts that take facts back."""
-        return SnapshotPiece(0, 0, facts_json(self.replica.corrections))
+        facts = list(self.replica.corrections)
+        return SnapshotPiece(0, 0, await in_turns(facts_texts(facts)))
 
     def _wanted(self) -> bool:
         return self._follower is not None and self._follower.watched
