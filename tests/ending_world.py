@@ -45,6 +45,8 @@ from streams.stages.ending.items import EndingItem
 from streams.stages.ingest.entitlement import Grant
 
 if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
     from agents_registry.facts import Fact
     from streams.services.ending_ports import Confirmation
     from streams.stages.ending.groups import Membership
@@ -306,7 +308,7 @@ class World:
         elif isinstance(fact, Lift) and ended.get(fact.target) == Effect.SUSPEND:
             del ended[fact.target]
 
-    def ends_by(self, name: Identifier, effects: set[Effect]) -> None:
+    def ends_by(self, name: Identifier, effects: AbstractSet[Effect]) -> None:
         """Note which effects of causes on a name are left."""
         self._ended.pop(name, None)
         if effects:

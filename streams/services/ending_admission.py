@@ -25,8 +25,8 @@ if TYPE_CHECKING:
         CurrentFacts,
         EndingRecords,
     )
-    from streams.stages.ending.condemned import Condemnation
     from streams.stages.ending.queue import EndingQueue
+    from streams.stages.ending.wanted import Condemnation
 
 PLANNED: Final = "planned: the mode is plan"
 WAITS: Final = {

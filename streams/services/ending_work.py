@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from streams.services.actuated_issuer import ActuatedIssuer
     from streams.services.ending_admission import EndingAdmission
     from streams.services.ending_ports import CurrentFacts, EndingRecords
-    from streams.stages.ending.condemned import Condemnation
     from streams.stages.ending.queue import EndingQueue
+    from streams.stages.ending.wanted import Condemnation
 
 IDLE_SECONDS: Final = 0.25
 AGAIN: Final = SECOND  # after something of ours could not be asked or kept

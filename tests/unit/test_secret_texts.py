@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from agents_registry.secret_shapes import HASHED_KINDS
 from streams.clients.rescind import Client, ClientError
 from streams.console.secret_names import LONGEST, is_secret, is_secret_address
 from streams.model.secret_texts import has_secret_beside
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.unit
 
@@ -100,11 +105,12 @@ def test_what_is_too_long_is_refused_unread(text: str) -> None:
 def test_a_command_sends_no_secret_in_an_address(text: str) -> None:
     """Neither as a part of the path nor in the query; no server is asked."""
     client = Client("http://127.0.0.1:9", "t")
-    for ask in (
+    asks: list[Callable[[], object]] = [
         lambda: client.get("revocations", text),
         lambda: client.get("findings", order=text),
         lambda: client.delete("alerts/silences", text),
-    ):
+    ]
+    for ask in asks:
         with pytest.raises(ClientError, match="looks like a secret") as refused:
             ask()
         assert text not in str(refused.value)

@@ -199,7 +199,8 @@ class EndingItem:
         for each in self.more:
             if each.group == of.group and each.since <= of.mark:
                 place = self._place(each.role, of.mark)
-                return attrs.evolve(self, **{place: (*getattr(self, place), cause)})
+                given: dict[str, Any] = {place: (*getattr(self, place), cause)}
+                return attrs.evolve(self, **given)
         return None
 
     def _place(self, role: Role, mark: int) -> str:

@@ -23,7 +23,7 @@ from streams.stages.ending.items import MOST_REASON, EndingItem, EndingState
 
 if TYPE_CHECKING:
     from streams.model.endings import Ending, Probed
-    from streams.stages.ending.condemned import Condemnation
+    from streams.stages.ending.wanted import Condemnation
 
 FIRST_WAIT: Final = 1.0  # seconds
 LONGEST_ASKED: Final = 3600.0  # seconds that an issuer may ask to wait
