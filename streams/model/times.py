@@ -22,6 +22,8 @@ _RFC3339: Final = re.compile(
     re.ASCII,
 )
 _ZONE: Final = re.compile(r"(?:[Zz]|UTC|[+-]\d\d:?\d\d)$", re.ASCII)
+# RFC 3339 section 5.6: hours to 23 and minutes to 59; some logs write others.
+_NO_OFFSET: Final = re.compile(r"[+-](?:2[4-9]|[3-9]\d|\d\d:?[6-9]\d)(?::?\d\d)?$")
 AS: Final = "write it as RFC 3339, such as 2026-01-31T09:00:00Z"
 # CloudTrail's credentials.expiration and createDate (Java's medium format; the older
 # form has no second comma, newer JDKs put U+202F before AM and PM).
@@ -70,6 +72,8 @@ def typed_time(value: Any) -> int:
         raise ValueError("has a space for a +: in a URL, + is %2B")
     if time is None:
         raise ValueError(f"is not a time: {AS}")
+    if _RFC3339.fullmatch(text) and _NO_OFFSET.search(text[19:]):
+        raise ValueError(f"has an offset of a day or more, or no minutes: {AS}")
     if _RFC3339.fullmatch(text) and not _ZONE.search(text):
         raise ValueError(f"has no zone: {AS}, or with +02:00 for the Z")
     return time

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from streams.stages.ending.groups import MOST_NAMED
 from tests.integration.cli_server import DEADLINE, environment
 from tests.integration.forked_program import run_to_end
 from tests.integration.openbao_server import OpenBaoServer
@@ -124,6 +125,35 @@ async def test_an_orphan_of_a_dead_token_ends_at_the_vault(
     assert row["ended"] >= 3  # its log tells of what other tests ended, too
     assert "ended" == json.loads(done.stdout)["issuers"]["state"]
     assert bao.root_token not in done.stdout
+
+
+async def test_an_end_is_shown_to_each_of_very_many_orders(
+    bao: OpenBaoServer, tmp_path: Path
+) -> None:
+    """Its item names the latest of them, and a start anew finds the others."""
+    token = made(bao, bao.root_token, policies=["default"])
+    name = name_of(bao, token)
+    async with running(tmp_path, **settings(bao)) as server:
+        await known(server, name)
+        orders = [await revoked(server, name) for _ in range(2 * MOST_NAMED)]
+
+        async def ended() -> bool:
+            found = [await issuers(server, each) for each in orders]
+            return {("ended", 1)} == {(each["state"], each["ended"]) for each in found}
+
+        await until(ended)
+        _, listed = await server.get("/v1/actuators/ours")
+        (item,) = [each for each in listed["items"] if each["identifier"] == name]
+        path = f"/v1/actuators/ours?cause={orders[0]}"
+        _, of_first = await server.get(path)
+    # The vault's log tells of the end, too.
+    assert MOST_NAMED + 1 >= len(item["causes"])
+    assert 1 == of_first["total"]
+    async with running(tmp_path, **settings(bao)) as server:
+        await until(ended)
+        _, again = await server.get("/v1/actuators/ours")
+        acts = {each["identifier"]: each["acts"] for each in again["items"]}
+        assert acts[name] == item["acts"] == 1
 
 
 async def test_what_nobody_told_of_is_asked_for_declared_and_ended(

@@ -222,6 +222,8 @@ REQUESTS: Final[list[Request]] = [
      ("at lies ahead", "leave at out")),
     ("POST", REVOKE, "revoker", _json(identifier=KEY, at="2026-01-01T00:00:00"), 422,
      ("at has no zone", "00Z", "+02:00")),
+    ("POST", REVOKE, "revoker", _json(identifier=KEY, at="2026-01-01T00:00:00+25:00"),
+     422, ("at has an offset", "RFC 3339")),
     ("POST", REVOKE, "revoker", _json(identifier=KEY, at=1767225600), 422,
      ("at is not a time", "RFC 3339")),
     ("POST", f"{REVOKE}?dry_run=true", "revoker", _json(identifier=KEY), 422,
