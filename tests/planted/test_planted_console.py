@@ -21,6 +21,7 @@ COPIED: Final = (
     "tests/unit/test_console_honesty.py", "tests/unit/test_console_incident_pages.py",
     "tests/unit/test_console_large_answers.py", "tests/unit/test_console_attempts.py",
     "tests/virtual.py", "tests/unit/test_large_json.py",
+    "tests/unit/test_large_frames.py", "tests/unit/test_secret_texts.py",
     "tests/unit/test_credential_page.py", "tests/unit/test_lineage_steps.py",
     "tests/property",
 )  # fmt: skip
@@ -28,6 +29,8 @@ NODE: Final = "tests/unit/test_credential_page.py"
 ROLES: Final = "tests/unit/test_console_roles.py"
 REALMS: Final = "tests/integration/test_console_realms.py"
 LARGE_JSON: Final = "tests/unit/test_large_json.py"
+FRAMES: Final = "tests/unit/test_large_frames.py"
+TEXTS: Final = "tests/unit/test_secret_texts.py"
 LARGE: Final = "tests/unit/test_console_large_answers.py"
 HONEST: Final = "tests/unit/test_console_honesty.py"
 PARTS: Final = "tests/unit/test_console_parts.py"
@@ -258,6 +261,37 @@ BUGS: Final = {
     ),
     "a link is used before it is opened": wrong(
         "entry.py", 'if "prefetch" in asked', 'if "none" in asked', PARTS
+    ),
+    "a secret behind a blank is none": wrong(
+        "secret_names.py", "if has_secret_beside(text, _listed(kinds)):", "if None:",
+        TEXTS,
+    ),
+    "a sentence about a secret is one": Wrong(
+        Change("streams/model/secret_texts.py",
+               "return len(value) > LONGEST_WORD or not (cased or",
+               "return not (not cased or"), TEXTS,
+    ),
+    "a text of any length is looked through": wrong(
+        "secret_names.py", "if len(text) > LONGEST:", "if None:", TEXTS
+    ),
+    "a command sends a secret in an address": Wrong(
+        Change("streams/clients/rescind.py",
+               "if isinstance(text, str) and _is_secret(text):", "if None:"), TEXTS,
+    ),
+    "a guard reads a large frame by one call": Wrong(
+        Change("enforcement/large_json.py",
+               "return await in_turns(reading(text, loads))", "return loads(text)"),
+        FRAMES,
+    ),
+    "a guard takes a large frame apart by one call": Wrong(
+        Change("enforcement/feed.py",
+               '.snapshot(message))\n            await drop(message["facts"])',
+               ".snapshot(message))"), FRAMES,
+    ),
+    "many corrections hold the loop of a guard": Wrong(
+        Change("enforcement/replica.py",
+               "self.registry = yield from Registry.building(",
+               "self.registry = Registry.build("), FRAMES,
     ),
     "a large answer is taken apart by one call": wrong(
         "api.py", "if len(got.body) < LARGE:", "if True:", LARGE

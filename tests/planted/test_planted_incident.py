@@ -52,7 +52,7 @@ BUGS: Final = {
         "silence_is",
     ),
     "shows a secret that was typed": (
-        CONTAIN, "**_without_secrets(given, page.person.hashed_kinds),",
+        CONTAIN, "**await _without_secrets(given, page.person.hashed_kinds),",
         "**given,", CONSOLE, "cannot_be_made",
     ),
     "puts text of others out as it is": (

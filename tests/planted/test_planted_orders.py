@@ -59,6 +59,24 @@ BUGS: Final = {
         "self._claims.pop(name, None)",
         "tests/unit/test_kept_plans.py::test_one_process_alone",
     ),
+    "a plan of a crash long ago is an order of then": (
+        PLANS,
+        "if claim.at - before.at > int(SAME_SECONDS * SECOND):",
+        "if claim == before:",
+        "tests/unit/test_kept_plans.py::test_a_claim_of_long_ago",
+    ),
+    "a lift of before voids what is approved": (
+        APPROVALS,
+        "return attrs.evolve(fact, version=max(fact.version, now))",
+        "return fact",
+        "tests/unit/test_approvals.py::test_a_suspend_is_in_force_once",
+    ),
+    "what a source suspended outlives its own lift": (
+        APPROVALS,
+        "if self.authority != OPERATORS:",
+        "if not self.authority:",
+        "tests/unit/test_approvals.py::test_what_was_proposed_with_a_time",
+    ),
     "an order is cancelled and carried out": (
         SCHEDULE,
         "if not await self._is_cancelled(order):",
