@@ -18,6 +18,7 @@ import structlog
 from attrs import define, field
 
 from agents_registry.identifiers import NodeClass
+from agents_registry.steps import in_runs
 from enforcement.turns import in_turns, undisturbed
 from streams.model.endings import Ending, WantedEnd
 from streams.model.times import DAY, SECOND
@@ -26,7 +27,12 @@ from streams.ports.findings_log import BehindError
 from streams.services.ending_admission import EndingAdmission
 from streams.services.ending_faults import IssuerFaults
 from streams.services.ending_work import IssuerWork
-from streams.stages.ending.condemned import reachable, standing_causes
+from streams.stages.ending.condemned import (
+    is_one_of_many,
+    is_planned,
+    reachable,
+    standing_causes,
+)
 from streams.stages.ending.groups import grouped
 from streams.stages.ending.items import OPEN, EndingItem, EndingState
 from streams.stages.ending.progress import (
@@ -51,6 +57,8 @@ if TYPE_CHECKING:
     )
     from streams.stages.ending.condemned import Reachable
     from streams.stages.ending.items import Key
+
+    _Run = list[RecordedCause]
 
 LOOK_SECONDS: Final = 0.5
 LOOK_ANYWAY: Final = 15 * SECOND
@@ -174,7 +182,9 @@ class EndingRounds:
         self._left.clear()
         self._behind.clear()
         causes = await undisturbed(registry, lambda: standing_causes(registry, now))
-        standing = {cause.digest.hex() for cause in causes}
+        standing: set[str] = set()
+        async for run in _pieces(causes):
+            standing |= {cause.digest.hex() for cause in run}
         await self._group(causes)
         await self._keep([each async for each in self._lifted(standing)])
         for cause in causes:
@@ -208,19 +218,20 @@ class EndingRounds:
         waiting but who waits for them: there may be new ones at every look.
         """
         recent, left = self._clock() - WAITED_FOR, self._left
-        named = [(each.digest.hex(), each.at) for each in causes]
-        if self._before is None:
-            self._before = {name for name, _ in named}
-        # Noted by a process before, with other actuators maybe: first all of them.
-        self._before &= left
         for group, names in self.queue.groups.named.items():
             if not left.isdisjoint(names):
                 left.add(group)
-        waited = [
-            name
-            for name, at in named
-            if not self._is_left(name) and (at >= recent or self.queue.ends_by(name))
-        ]
+        first, waited = self._before is None, list[str]()
+        before = {each for each in self._before or () if self._is_left(each)}
+        async for run in _pieces(causes):
+            for each in run:
+                name = each.digest.hex()
+                if self._is_left(name):
+                    # Noted by a process before, with other actuators maybe.
+                    before |= {name} if first else set()
+                elif each.at >= recent or self.queue.ends_by(name):
+                    waited.append(name)
+        self._before = before
         looked = None if self._before else list(self.issuers)
         await self._records.note_planned(waited, looked)
 
@@ -305,11 +316,11 @@ class EndingRounds:
             for issuer in self.issuers.values():
                 key = (issuer.name, each.identifier)
                 known = self.queue.get(key)
-                if known is not None and _is_planned(known, identity):
+                if known is not None and is_planned(known, identity):
                     continue
                 # Those that wait behind something, or were found done long ago, want
                 # the same of it: one look is enough.
-                same = known is not None and _is_one_of_many(known, cause)
+                same = known is not None and is_one_of_many(known, cause)
                 if not issuer.speaks_of(each.identifier):
                     continue
                 if self.queue.is_taken(key):
@@ -383,14 +394,8 @@ class EndingRounds:
         return not any(issuer.ending(name) for name in names)
 
 
-def _is_planned(item: EndingItem, cause: str) -> bool:
-    """Whether nothing more is to be found out of an item for a cause."""
-    if item.state in (EndingState.STOPPED, EndingState.RESTORED):
-        return False
-    return item.is_planned_for(cause) or (item.is_for_good and cause in item.behind)
-
-
-def _is_one_of_many(item: EndingItem, cause: RecordedCause) -> bool:
-    """Whether a cause waits behind others, or is one of those found done long ago."""
-    settled = item.settled is not None and 0 < cause.mark <= item.settled
-    return settled or cause.digest.hex() in item.behind
+async def _pieces(causes: Sequence[RecordedCause]) -> AsyncIterator[_Run]:
+    """Yield causes in lists, and let others of the loop have their turns."""
+    for run in in_runs(causes):
+        await asyncio.sleep(0)
+        yield run

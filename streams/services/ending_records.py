@@ -15,6 +15,8 @@ from attrs import define, field
 
 from agents_registry.facts import Relation
 from agents_registry.identifiers import Identifier
+from agents_registry.steps import in_runs
+from enforcement.turns import in_turns
 from schemas.entries import Act
 from streams.model.records import Lifecycle, Parent
 from streams.ports.keyed_store import ENDING, ENDING_CAUSE, ENDING_ORDER, Put
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
     from typing import TypeVar
 
+    from agents_registry.steps import Steps
     from streams.ports.keyed_store import KeyedStore
     from streams.services.ingest import Intake
     from streams.stages.ending.groups import Membership
@@ -92,12 +95,20 @@ class KeptEndings:
 
     async def note_groups(self, causes: Mapping[str, Membership]) -> None:
         """Note of which groups causes are."""
-        kept, bodies = self._kept, list[tuple[str, bytes | None]]()
-        for name, of in causes.items():
-            body = orjson.dumps([of.group, of.mark])
-            if kept.get(ENDING_CAUSE, GROUPED + name) != body:
-                bodies.append((GROUPED + name, body))
+        bodies = await in_turns(self._new_groups(causes))
         await self._outside(self._put(ENDING_CAUSE, bodies))
+
+    def _new_groups(
+        self, causes: Mapping[str, Membership]
+    ) -> Steps[list[tuple[str, bytes | None]]]:
+        found: list[tuple[str, bytes | None]] = []
+        for run in in_runs(causes.items()):
+            yield
+            for name, of in run:
+                body = orjson.dumps([of.group, of.mark])
+                if self._kept.get(ENDING_CAUSE, GROUPED + name) != body:
+                    found.append((GROUPED + name, body))
+        return found
 
     def was_planned(self, cause: str) -> bool:
         """Whether all that a cause reaches was planned once."""

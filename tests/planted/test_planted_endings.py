@@ -225,7 +225,7 @@ OTHERS: Final = {
         Change(ROUNDS, "if item.many <= MOST_KEPT and", "if"), BY_GROUP
     ),
     "what is planned for one cause waits for all others": (
-        Change(ROUNDS, "if not self._is_left(name) and", "if not left and"), FLOODS
+        Change(ROUNDS, "if self._is_left(name):", "if left:"), FLOODS
     ),
     "whoever asked last has the next turn": (
         Change(ISSUER, "async with self._turns:", "if self._turns:"), PACE

@@ -232,15 +232,30 @@ def judge_marks(world: World) -> None:
             assert {items[name].shown_to(c) for c in items[name].concerns} == {"ended"}
 
 
+def at_once(world: World) -> None:
+    """End all of it by one cause."""
+    world.end(ROOT)
+
+
 @pytest.mark.long
 @pytest.mark.timeout(1200)
 def test_ten_thousand_descendants() -> None:
     """One revoke, all issuers in trouble, and four kills."""
-
-    def at_once(world: World) -> None:
-        world.end(ROOT)
-
     judge(large(7, 10_000, at_once))
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(0)
+def test_ten_thousand_descendants_again_and_again() -> None:
+    """As many such worlds as `RESCIND_ENDING_WORLDS` says, each by its seed."""
+    for seed in range(2000, 2000 + WORLDS):
+        judge(large(seed, 10_000, at_once))
+
+
+def random_limit(world: World) -> int:
+    """Choose the requests a second of an issuer with very much to end."""
+    random = world.random
+    return random.choice((100, 300, 1_000_000))
 
 
 def large(seed: int, count: int, begin: Callable[[World], None]) -> World:
@@ -254,7 +269,7 @@ def large(seed: int, count: int, begin: Callable[[World], None]) -> World:
         names = grown(world, count)
         troubled(world, names)
         for issuer in world.issuers.values():
-            issuer.limit = 1_000_000
+            issuer.limit = random_limit(world)
         begin(world)
         working = asyncio.create_task(world.rounds().run())
         for _ in range(4):

@@ -13,7 +13,7 @@ from streams.model.endings import Alive, Probed
 from streams.model.times import SECOND
 from streams.ports.keyed_store import ENDING, ENDING_CAUSE
 from streams.services.ending_book import EndingBook
-from streams.stages.ending.groups import MoreCauses, Role
+from streams.stages.ending.groups import GroupRole, MoreCauses
 from streams.stages.ending.items import EndingItem, EndingState
 from streams.stages.ending.progress import Patience, unknown
 
@@ -123,7 +123,7 @@ async def test_causes_of_a_group_are_found_with_what_has_the_group() -> None:
         actuator="vault",
         identifier=Identifier("vault.lease", "l"),
         causes=(CAUSE,),
-        more=(MoreCauses("g" * 32, Role.CARRIED, 0),),
+        more=(MoreCauses("g" * 32, GroupRole.CARRIED, 0),),
         state=EndingState.ENDED,
     )
     heard.put(ENDING, item.name, item.dump())

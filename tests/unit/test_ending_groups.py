@@ -12,7 +12,7 @@ from agents_registry.facts import Cause, Effect, Withdraw, fact_id
 from agents_registry.identifiers import Identifier
 from streams.model.times import SECOND
 from streams.stages.ending import groups
-from streams.stages.ending.groups import MOST_NAMED, Membership, MoreCauses, Role
+from streams.stages.ending.groups import MOST_NAMED, GroupRole, Membership, MoreCauses
 from streams.stages.ending.items import EndingItem, EndingState
 from tests.ending_world import until
 from tests.unit.test_ending_floods import mark, shown
@@ -233,7 +233,7 @@ def test_what_is_too_large_keeps_nothing_else_waiting(
 
 def test_a_cause_of_a_group_that_an_item_has_not_is_none_of_it() -> None:
     """Neither is a watermark before what it was issued."""
-    more = (MoreCauses("g", Role.CARRIED, 5),)
+    more = (MoreCauses("g", GroupRole.CARRIED, 5),)
     item = EndingItem(actuator="a", identifier=KEY, causes=("c",), more=more)
 
     assert item.naming("x", Membership("other", 9)) is None

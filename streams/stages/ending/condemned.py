@@ -20,8 +20,9 @@ from agents_registry.life import Reason
 from agents_registry.lineage import NONE
 from agents_registry.verdict import finding_flaws
 from streams.model.endings import WantedEnd
-from streams.stages.ending.groups import Role, all_names, by_name
-from streams.stages.ending.wanted import ALL_NAMED, Condemnation, Wish
+from streams.stages.ending.groups import GroupRole, all_names, by_name
+from streams.stages.ending.items import EndingItem, EndingState
+from streams.stages.ending.wanted import ALL_NAMED, Condemnation, WantingCauses
 from streams.stages.ending.watermarks import (
     dated,
     left_undone,
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from agents_registry.steps import Steps
     from streams.model.endings import Ending
     from streams.stages.ending.groups import CauseGroups
-    from streams.stages.ending.items import EndingItem
     from streams.stages.ending.wanted import MayAct
 
 STEP: Final = 127  # a mask: nodes walked between two yields
@@ -140,23 +140,25 @@ def condemnation(  # noqa: PLR0913 - each by name
         and flaw.reason is Reason.SUSPENDED
         and flaw.cause.authority != own
     ]
-    wish = Wish(final, marks, suspends, groups)
+    wish = WantingCauses(final, marks, suspends, groups)
     if final:
         return (yield from _ended(wish))
     if suspends and not ending.suspends:
         wish = wish._replace(suspends=[], left=suspends)
     ends = yield from dated(known, wish, now, may_act)
     if wish.left and not marks:
-        return (yield from _suspended(known, wish, wish.left, Role.LEFT))
+        return (yield from _suspended(known, wish, wish.left, GroupRole.LEFT))
     suspending = yield from all_names(wish.suspends)
     if suspending and (not marks or suspend_first(known, ends, suspending, may_act)):
-        return (yield from _suspended(known, wish, wish.suspends, Role.CARRIED))
+        return (yield from _suspended(known, wish, wish.suspends, GroupRole.CARRIED))
     return ends if marks else None
 
 
-def _ended(wish: Wish) -> Steps[Condemnation]:
+def _ended(wish: WantingCauses) -> Steps[Condemnation]:
     others = [*wish.marks, *wish.suspends]
-    more = yield from wish.more((wish.final, Role.CARRIED), (others, Role.BEHIND))
+    more = yield from wish.more(
+        (wish.final, GroupRole.CARRIED), (others, GroupRole.BEHIND)
+    )
     return Condemnation(
         WantedEnd.ENDED,
         (yield from by_name(wish.final, wish.groups)),
@@ -169,9 +171,9 @@ def _ended(wish: Wish) -> Steps[Condemnation]:
 
 def _suspended(
     known: EndingItem | None,
-    wish: Wish,
+    wish: WantingCauses,
     suspends: Sequence[RecordedCause],
-    role: Role,
+    role: GroupRole,
 ) -> Steps[Condemnation]:
     """Judge something that is suspended, or left to the guards; watermarks wait."""
     causes = yield from by_name(suspends, wish.groups)
@@ -179,8 +181,21 @@ def _suspended(
         WantedEnd.SUSPENDED,
         causes,
         behind=(yield from by_name(left_undone(known, wish.marks), wish.groups)),
-        left=causes if role is Role.LEFT else (),
+        left=causes if role is GroupRole.LEFT else (),
         deciding=(yield from all_names(suspends)),
-        more=(yield from wish.more((suspends, role), (wish.marks, Role.DATED))),
+        more=(yield from wish.more((suspends, role), (wish.marks, GroupRole.DATED))),
         groups=wish.groups,
     )
+
+
+def is_planned(item: EndingItem, cause: str) -> bool:
+    """Whether nothing more is to be found out of an item for a cause."""
+    if item.state in (EndingState.STOPPED, EndingState.RESTORED):
+        return False
+    return item.is_planned_for(cause) or (item.is_for_good and cause in item.behind)
+
+
+def is_one_of_many(item: EndingItem, cause: RecordedCause) -> bool:
+    """Whether a cause waits behind others, or is one of those found done long ago."""
+    settled = item.settled is not None and 0 < cause.mark <= item.settled
+    return settled or cause.digest.hex() in item.behind

@@ -38,7 +38,7 @@ class Membership(NamedTuple):
     mark: int
 
 
-class Role(Enum):
+class GroupRole(Enum):
     """What an item does for the causes of a group that it does not name."""
 
     CARRIED = "carried"
@@ -55,7 +55,7 @@ class MoreCauses(NamedTuple):
     """
 
     group: str
-    role: Role
+    role: GroupRole
     since: int
 
 
@@ -166,7 +166,7 @@ def all_names(causes: Sequence[RecordedCause]) -> Steps[tuple[str, ...]]:
 
 
 def by_group(
-    causes: Sequence[RecordedCause], role: Role, groups: CauseGroups
+    causes: Sequence[RecordedCause], role: GroupRole, groups: CauseGroups
 ) -> Steps[tuple[MoreCauses, ...]]:
     """Return the groups of the causes that an item does not name."""
     since: dict[str, int] = {}

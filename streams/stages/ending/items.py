@@ -17,7 +17,7 @@ from attrs import frozen
 
 from agents_registry.identifiers import Identifier
 from streams.model.endings import EndTarget, WantedEnd
-from streams.stages.ending.groups import MoreCauses, Role
+from streams.stages.ending.groups import GroupRole, MoreCauses
 
 if TYPE_CHECKING:
     from streams.stages.ending.groups import Membership
@@ -203,9 +203,13 @@ class EndingItem:
                 return attrs.evolve(self, **given)
         return None
 
-    def _place(self, role: Role, mark: int) -> str:
-        if role is not Role.DATED:
-            places = {Role.CARRIED: "causes", Role.BEHIND: "behind", Role.LEFT: "left"}
+    def _place(self, role: GroupRole, mark: int) -> str:
+        if role is not GroupRole.DATED:
+            places = {
+                GroupRole.CARRIED: "causes",
+                GroupRole.BEHIND: "behind",
+                GroupRole.LEFT: "left",
+            }
             return places[role]
         if mark <= (self.settled or 0):
             return "past"
@@ -287,7 +291,7 @@ class EndingItem:
             for name in ("behind", "left", "past"):
                 plain[name] = tuple(plain.get(name, ()))
             more = plain.get("more", ())
-            plain["more"] = tuple(MoreCauses(g, Role(r), at) for g, r, at in more)
+            plain["more"] = tuple(MoreCauses(g, GroupRole(r), at) for g, r, at in more)
             plain["wanted"] = WantedEnd(plain["wanted"])
             plain["state"] = EndingState(plain["state"])
             if "suspended" not in plain:  # of a version that judged by its acts

@@ -12,7 +12,7 @@ import itertools
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Final
 
-from streams.stages.ending.groups import CauseGroups, Role
+from streams.stages.ending.groups import CauseGroups, GroupRole
 from streams.stages.ending.items import OPEN, EndingItem, EndingState
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 LOOKED_AT: Final = 64  # items that wait for others, before others get their turn
 _NEVER: Final = (EndingState.NO_WAY, EndingState.LEFT)
-_CARRIED: Final = (Role.CARRIED, Role.DATED)
+_CARRIED: Final = (GroupRole.CARRIED, GroupRole.DATED)
 
 
 class EndingQueue:
@@ -231,7 +231,9 @@ def _carried(item: EndingItem) -> Iterator[str]:
 
 
 def _may_end_more(item: EndingItem, group: str) -> bool:
-    left = any(each.group == group and each.role is Role.LEFT for each in item.more)
+    left = any(
+        each.group == group and each.role is GroupRole.LEFT for each in item.more
+    )
     return item.state not in _NEVER and (not left or item.is_for_good)
 
 

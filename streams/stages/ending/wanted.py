@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from streams.stages.ending.groups import CauseGroups, MoreCauses, Role, by_group
+from streams.stages.ending.groups import CauseGroups, GroupRole, MoreCauses, by_group
 
 if TYPE_CHECKING:
     from agents_registry.cause_rows import RecordedCause
@@ -55,7 +55,7 @@ class Condemnation(NamedTuple):
         return bool(self.left) and self.causes == self.left
 
 
-class Wish(NamedTuple):
+class WantingCauses(NamedTuple):
     """Causes in force on something, by what they want of it.
 
     Attributes:
@@ -71,7 +71,7 @@ class Wish(NamedTuple):
     left: Sequence[RecordedCause] = ()
 
     def more(
-        self, *of: tuple[Sequence[RecordedCause], Role]
+        self, *of: tuple[Sequence[RecordedCause], GroupRole]
     ) -> Steps[tuple[MoreCauses, ...]]:
         """Return the groups of causes that are not named, by what is done for them."""
         found: dict[str, MoreCauses] = {}

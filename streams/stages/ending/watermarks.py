@@ -17,7 +17,7 @@ from agents_registry.steps import in_order, in_runs
 from streams.model.endings import WantedEnd
 from streams.model.times import SECOND
 from streams.stages.ending.groups import (
-    Role,
+    GroupRole,
     all_names,
     by_name,
     latest_unnamed,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
     from streams.stages.ending.items import EndingItem
-    from streams.stages.ending.wanted import MayAct, Wish
+    from streams.stages.ending.wanted import MayAct, WantingCauses
 
 STEP: Final = 127  # a mask: causes looked at between two yields
 MOST_PAST: Final = 256  # watermarks found done whose names are kept
@@ -65,7 +65,7 @@ def watermarks(registry: Registry, node: int, now: int) -> Steps[list[RecordedCa
 
 
 def dated(
-    known: EndingItem | None, wish: Wish, now: int, may_act: MayAct
+    known: EndingItem | None, wish: WantingCauses, now: int, may_act: MayAct
 ) -> Steps[Condemnation]:
     """Judge what watermarks want: some are carried out, others wait."""
     marks, groups = wish.marks, wish.groups
@@ -90,9 +90,9 @@ def dated(
         settled,
         (
             yield from wish.more(
-                (marks, Role.DATED),
-                (wish.suspends, Role.BEHIND),
-                (wish.left, Role.LEFT),
+                (marks, GroupRole.DATED),
+                (wish.suspends, GroupRole.BEHIND),
+                (wish.left, GroupRole.LEFT),
             )
         ),
         latest_unnamed(carried, groups),
