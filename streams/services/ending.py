@@ -265,9 +265,8 @@ class EndingRounds:
             ]
             if len(claimed) < len(some):
                 self._left.add(cause)
-                large = [item for _, item in some if item.many > MOST_KEPT]
-                if large:
-                    log.error("ending_too_large", item=large[0].name, say=TOO_LARGE)
+            for name in (item.name for _, item in some if item.many > MOST_KEPT):
+                log.error("ending_too_large", item=name, say=TOO_LARGE)
             try:
                 await self._records.keep(claimed)
             except BaseException:

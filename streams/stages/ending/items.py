@@ -60,6 +60,9 @@ _LATER: Final = (
     "behind", "carried", "failures", "kept", "left", "more", "past", "settled",
     "unproven",
 )  # fmt: skip
+_PLACES: Final = {
+    GroupRole.CARRIED: "causes", GroupRole.BEHIND: "behind", GroupRole.LEFT: "left",
+}  # fmt: skip
 Key = tuple[str, Identifier]  # the actuator, and what is to be ended
 
 
@@ -205,12 +208,7 @@ class EndingItem:
 
     def _place(self, role: GroupRole, mark: int) -> str:
         if role is not GroupRole.DATED:
-            places = {
-                GroupRole.CARRIED: "causes",
-                GroupRole.BEHIND: "behind",
-                GroupRole.LEFT: "left",
-            }
-            return places[role]
+            return _PLACES[role]
         if mark <= (self.settled or 0):
             return "past"
         if self.not_before is None:
