@@ -7,13 +7,13 @@ import json
 from itertools import repeat
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, cast
-from unittest.mock import Mock, patch
+from unittest.mock import AsyncMock, Mock, patch
 
 import orjson
 import pytest
 
 from enforcement import large_json
-from enforcement.feed import Feed, Link
+from enforcement.feed import MOST_PROBED, Feed, Link
 from enforcement.replica import SLICE, Replica
 from enforcement.standing import Freshness
 from streams.engines.upstream.passed_log import PassedLog
@@ -144,6 +144,21 @@ async def test_a_guard_takes_a_large_frame_apart_in_turns() -> None:
     await beside(feed._receive(link, message))
     assert link.replica.position == MANY
     assert not facts
+
+
+async def test_a_probe_of_very_many_is_answered_for_some() -> None:
+    """They are looked at in one go, as of one position."""
+    asked: list[str] = []
+    standing = cast("Any", Mock(spec=Freshness))
+    standing.applied.return_value = ("g", 7)
+    feed = Feed(
+        "http://s", "t", name="g", standing=standing, jitter=float,
+        allows=lambda name: bool(asked.append(name)),
+    )  # fmt: skip
+    socket = Mock(send_json=AsyncMock())
+    await feed._probed(socket, {"identifiers": ["agent.id:a"] * MANY, "probe": 1})
+    assert len(asked) == MOST_PROBED
+    assert socket.send_json.call_args.args[0]["allowed"] == []
 
 
 async def test_many_corrections_are_merged_in_turns() -> None:
