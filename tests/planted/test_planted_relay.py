@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from streams.engines.kafka.relay import fed_replica
+from agents_registry.steps import finish
+from streams.engines.kafka.relay import fed_replica, relayed_roll
 from streams.engines.kafka.relay.fed_log import RelayedLog
 from streams.engines.kafka.relay.fed_replica import FedReplica
 from streams.engines.kafka.relay.peer_table import PeerTable
@@ -60,6 +61,15 @@ def outlives_a_short_lease(patch: pytest.MonkeyPatch) -> None:
 def keeps_members_over_a_lapse(patch: pytest.MonkeyPatch) -> None:
     """Serve whom closure may have let go."""
     patch.setattr(RelayedRoll, "_stands", lambda _, member, now: now < member.until)
+
+
+def signs_for_all_in_one_turn(patch: pytest.MonkeyPatch) -> None:
+    """Hold the loop for as long as there are guards with something to say."""
+
+    async def at_once(steps: Any) -> Any:
+        return finish(steps)
+
+    patch.setattr(relayed_roll, "in_turns", at_once)
 
 
 def sends_what_is_not_proven(patch: pytest.MonkeyPatch) -> None:
@@ -179,6 +189,9 @@ BUGS: dict[Callable[[pytest.MonkeyPatch], None], Any] = {
     serves_before_closure_can_know: relay.test_a_pong_carries_what_is_left_of_the_proof,
     outlives_a_short_lease: relay.test_a_shorter_lease_runs_from_the_question_too,
     keeps_members_over_a_lapse: relay.test_a_proof_that_lapsed_ends_the_membership_too,
+    signs_for_all_in_one_turn: (
+        relay.test_receipts_of_very_many_guards_are_made_in_turns
+    ),
     sends_what_is_not_proven: relay.test_a_frame_beyond_what_is_proven_is_not_sent,
     passes_over_facts: relay.test_every_position_leads_to_the_end_over_shared_frames,
     takes_the_table_of_any_log: table.test_a_table_of_another_log_is_left,

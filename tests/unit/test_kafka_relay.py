@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 import pytest
@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agents_registry.facts import Cause, Effect, Node
 from agents_registry.identifiers import Identifier
+from enforcement import turns
 from schemas.codec import bundled
 from streams.engines.kafka.client.batcher import NotAckedError
 from streams.engines.kafka.records.codec import fact_record
@@ -418,6 +419,36 @@ async def test_receipts_are_written_where_they_cover_facts_or_are_waited_for() -
     await on.roll.flush()
     assert [("applied", 4, 9), ("goodbye", 8, 0)] == on.publisher.statuses()[2:]
     assert on.roll.since("pay-1") is None
+
+
+async def receipts_of_many() -> int:
+    """Write receipts of many guards; give how many turns others of the loop had."""
+    on, many = Registering(), 50
+    senders = [await on.register(f"pay-{number}") for number in range(many)]
+    on.read(1, raw(0))
+    turns_ = 0
+
+    async def other() -> None:
+        nonlocal turns_
+        while True:
+            turns_ += 1
+            await asyncio.sleep(0)
+
+    for sender in senders:
+        sender.sequence = 2
+        on.roll.applied(cast("Any", sender), GENESIS, 1, None)
+    beside = asyncio.create_task(other())
+    await on.roll.flush()
+    beside.cancel()
+    assert 2 * many == len(on.publisher.written)
+    return turns_
+
+
+def test_receipts_of_very_many_guards_are_made_in_turns() -> None:
+    """All of them apply the same fact at the same time, and each receipt is signed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(turns, "TURN_SECONDS", 0.0)
+        assert asyncio.run(receipts_of_many()) >= 50
 
 
 async def test_who_would_not_report_for_long_is_asked_to_come_anew() -> None:

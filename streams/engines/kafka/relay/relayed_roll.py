@@ -20,6 +20,7 @@ from attrs import define, frozen
 
 from enforcement.kafka.receipts import signed_record
 from enforcement.kafka.reporter import REGISTERED_LEASES
+from enforcement.turns import in_turns
 from schemas.codec import in_force
 from streams.engines.kafka.client.batcher import NotAckedError
 from streams.engines.kafka.records.codec import Outgoing
@@ -31,6 +32,7 @@ from streams.services.intake import NotWrittenError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from agents_registry.steps import Steps
     from enforcement.receipts import Sign
     from streams.engines.kafka.client.publisher import Publisher
     from streams.engines.kafka.relay.fed_log import RelayedLog
@@ -283,9 +285,18 @@ class RelayedRoll:
             del self._members[guard]
 
     async def _write(self, said: Iterable[tuple[Registration, _Said]]) -> None:
-        records = [[self._record(terms, each)] for terms, each in said]
-        if records:
+        if records := await in_turns(self._records(said)):
             await self._publisher.publish(self._topic, records)
+
+    def _records(
+        self, said: Iterable[tuple[Registration, _Said]]
+    ) -> Steps[list[list[Outgoing]]]:
+        """Encode and sign: thousands of guards apply the same fact at the same time."""
+        made = []
+        for terms, each in said:
+            made.append([self._record(terms, each)])
+            yield
+        return made
 
     def _record(self, terms: Registration, said: _Said) -> Outgoing:
         signing, realm = self._signing, self._log.realm
