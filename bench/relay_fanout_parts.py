@@ -1,8 +1,9 @@
 """The subscribers of the benchmark ``relay_fanout``: guards that keep no table.
 
-Run as a module with ``URL NAME COUNT LEASE``: so many connections, each of which says
-hello, pings four times in a lease, and keeps a lease by the pongs whose end it has been
-sent, as docs/feed-protocol.md has it. The process says ``ready`` once all hold a lease.
+Run as a module with ``URL NAME COUNT LEASE [receipts]``: so many connections, each of
+which says hello, pings four times in a lease, and keeps a lease by the pongs whose end
+it has been sent, as docs/feed-protocol.md has it. With ``receipts`` it is registered,
+and says what it has applied. The process says ``ready`` once all hold a lease.
 At the end of its input, which names the last number, it says when the last one had each
 number, what was lost of leases, and its CPU-seconds. Times are of CLOCK_MONOTONIC.
 
@@ -29,6 +30,7 @@ from bench.fanout_parts import UPGRADE
 
 DEADLINE: Final = 120.0
 PER_LEASE: Final = 4  # pings
+PER_REPORT: Final = 10  # receipts in a lease at most
 AT_ONCE: Final = 25  # that connect; as many more follow once these hold a lease
 TICK: Final = 0.005  # s; pings that are due within one go out together
 HEAD: Final = b"\r\n\r\n"
@@ -37,10 +39,12 @@ PIECE: Final = 256 << 10  # bytes
 
 
 def framed(message: dict[str, Any]) -> bytes:
-    """One short text frame of a client, masked with zeros (RFC 6455 section 5.3)."""
+    """One text frame of a client, masked with zeros (RFC 6455 section 5.3)."""
     body = orjson.dumps(message)
-    assert len(body) < 126
-    return bytes((0x81, 0x80 | len(body), 0, 0, 0, 0)) + body
+    size = len(body)
+    if size < 126:
+        return bytes((0x81, 0x80 | size, 0, 0, 0, 0)) + body
+    return bytes((0x81, 0x80 | 126)) + size.to_bytes(2) + bytes(4) + body
 
 
 def frames_in(data: bytes) -> tuple[list[bytes], bytes]:
@@ -79,7 +83,13 @@ class Subscriber:
     """One connection."""
 
     def __init__(
-        self, told: Told, name: str, lease: float, connection: socket.socket
+        self,
+        told: Told,
+        name: str,
+        lease: float,
+        connection: socket.socket,
+        *,
+        receipts: bool = False,
     ) -> None:
         """Ask for everything, and for a proof.
 
@@ -88,6 +98,7 @@ class Subscriber:
             name: of this guard.
             lease: seconds.
             connection: to the relay.
+            receipts: it is registered, and says what it has applied.
         """
         self._told = told
         self._name = name
@@ -99,17 +110,47 @@ class Subscriber:
         self._seq = 0
         self._position = -1
         self._proofs: list[tuple[int, float]] = []
+        self._receipts = receipts
+        self._genesis = ""
+        self._reported = (-1, 0.0)  # position, and when
+        self._sequence = 1
         self.deadline = 0.0
-        hello = framed({"type": "hello", "guard": name, "genesis": None,
-                        "position": None})  # fmt: skip
-        connection.sendall(UPGRADE.encode() + hello)
+        hello: dict[str, Any] = {
+            "type": "hello", "guard": name, "genesis": None, "position": None,
+        }  # fmt: skip
+        if receipts:
+            hello["receipt"] = self._receipt(
+                "registered", lease_ms=round(1000 * lease), mode="fail_closed",
+                routes=[], live_sessions=False,
+            )  # fmt: skip
+        connection.sendall(UPGRADE.encode() + framed(hello))
         self.ping()
 
     def ping(self) -> None:
-        """Ask for a proof."""
+        """Ask for a proof; say what is applied where that is due."""
+        now = time.monotonic()
         self._seq += 1
-        self._sent[self._seq] = time.monotonic()
-        self._connection.sendall(framed({"type": "ping", "seq": self._seq}))
+        self._sent[self._seq] = now
+        told = self._report(now, self._lease / 2)
+        self._connection.sendall(told + framed({"type": "ping", "seq": self._seq}))
+
+    def _receipt(self, status: str, **more: Any) -> dict[str, Any]:
+        common = {"guard": self._name, "instance": self._name, "status": status}
+        return common | {"sequence": self._sequence} | more
+
+    def _report(self, now: float, silent: float) -> bytes:
+        """Receipt of what is applied, if it is news and not too soon, or too late."""
+        position, at = self._reported
+        since, moved = now - at, self._position > position
+        soon = moved and since >= self._lease / PER_REPORT
+        if not self._receipts or self._position < 0 or not (soon or since >= silent):
+            return b""
+        self._reported = self._position, now
+        self._sequence += 1
+        receipt = self._receipt(
+            "applied", genesis=self._genesis, applied=self._position
+        )
+        return framed({"type": "receipt", "receipt": receipt})
 
     def read(self) -> None:
         """Take what came."""
@@ -129,6 +170,8 @@ class Subscriber:
         for frame in frames:
             self._read(orjson.loads(frame))
         self._prove()
+        if told := self._report(time.monotonic(), self._lease):
+            self._connection.sendall(told)
 
     def _read(self, message: dict[str, Any]) -> None:
         kind = message["type"]
@@ -145,7 +188,7 @@ class Subscriber:
                     self._told.last[number] = now
                     self._told.count[number] += 1
         elif kind == "snapshot" and not message["more"]:
-            self._position = message["offset"]
+            self._position, self._genesis = message["offset"], message["genesis"]
 
     def _prove(self) -> None:
         now, waiting = time.monotonic(), []
@@ -164,15 +207,17 @@ class Subscriber:
 class Subscribers:
     """All connections of the process; `turn` reads what came and pings who is due."""
 
-    def __init__(self, told: Told, port: int, lease: float) -> None:
+    def __init__(self, told: Told, port: int, lease: float, *, receipts: bool) -> None:
         """Start without any.
 
         Args:
             told: takes what they see.
             port: of the relay, on this host.
             lease: seconds.
+            receipts: they are registered, and say what they have applied.
         """
         self._told, self._port, self._lease = told, port, lease
+        self._receipts = receipts
         self._events = select.epoll()
         self._by_file: dict[int, Subscriber] = {}
         self._open: list[socket.socket] = []
@@ -185,7 +230,9 @@ class Subscribers:
         connection = socket.create_connection(("127.0.0.1", self._port))
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._open.append(connection)
-        one = Subscriber(self._told, name, self._lease, connection)
+        one = Subscriber(
+            self._told, name, self._lease, connection, receipts=self._receipts
+        )
         self._by_file[connection.fileno()] = one
         self._events.register(connection, select.EPOLLIN)
         self.all.append(one)
@@ -204,10 +251,11 @@ class Subscribers:
             self._began, self._pinged = self._began + between, 0
 
 
-def run(url: str, name: str, count: int, lease: float) -> None:
+def run(url: str, name: str, count: int, lease: float, *, receipts: bool) -> None:
     """Run them until the end of input, and say what they saw."""
     told = Told()
-    each_of = Subscribers(told, int(url.rpartition(":")[2]), lease)
+    port = int(url.rpartition(":")[2])
+    each_of = Subscribers(told, port, lease, receipts=receipts)
     for first in range(0, count, AT_ONCE):
         for number in range(first, min(first + AT_ONCE, count)):
             each_of.add(f"{name}-{number}")
@@ -245,4 +293,5 @@ def _run_to_end(each_of: Subscribers, told: Told, count: int) -> None:
 
 
 if __name__ == "__main__":
-    run(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]))
+    url, name, count, lease, *more = sys.argv[1:]
+    run(url, name, int(count), float(lease), receipts="receipts" in more)
