@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import orjson
 import pytest
 
+from bench import relay_fanout_parts
 from bench.fanout_parts import DELTA, Seen, Subscriber
 from bench.load_allows import Allows
 from bench.load_closures import Answered, unnamed
@@ -32,6 +34,38 @@ def test_a_subscriber_counts_each_revocation_of_a_delta() -> None:
         subscriber.data_received(piece)
 
     assert {3: 1, 4: 1} == dict(seen.count)
+
+
+class Wire:
+    """A connection that keeps what is sent."""
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self.sent = b""
+
+    def sendall(self, data: bytes) -> None:
+        """Keep it."""
+        self.sent += data
+
+
+def test_a_subscriber_of_a_relay_holds_what_is_proven_of_what_it_has() -> None:
+    """It counts from its ping, and a pong waits for the facts below its end."""
+    told, wire = relay_fanout_parts.Told(), Wire()
+    one = relay_fanout_parts.Subscriber(told, "g", 4.0, cast("Any", wire))
+    began = one._sent[1]
+
+    def come(*messages: dict[str, Any]) -> None:
+        texts = [orjson.dumps(each) for each in messages]
+        one.take(b"".join(bytes((0x81, len(text))) + text for text in texts))
+
+    one.take(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
+    come({"type": "snapshot", "more": False, "offset": 3, "genesis": "g"})
+    come({"type": "pong", "seq": 1, "end": 5, "remaining_ms": 900})
+    before = one.deadline
+    come({"type": "delta", "from": 3, "to": 5, "facts": []})
+
+    assert 0.0 == before
+    assert pytest.approx(began + 0.9) == one.deadline
 
 
 def test_what_a_guard_allows_a_lease_after_the_acceptance_is_late() -> None:
