@@ -29,6 +29,7 @@ from streams.http.feed import FeedServer
 from tests.conformance.export import mixed
 from tests.contract.feed_server import ScriptedFeed
 from tests.contract.test_guard_table import packed
+from tests.core_lives import compare
 from tests.integration.cli_server import environment, serving, until
 from tests.integration.node_guard import (
     BUILD_SECONDS,
@@ -50,6 +51,7 @@ pytestmark = pytest.mark.integration
 
 CREDENTIAL = "guard-credential-of-the-tests"
 LEASE = 1.0  # seconds
+OPERATIONS = 20_000
 PARENT, CHILD, OTHER = (f"vault.accessor:{n}" for n in ("parent", "child", "other"))
 
 
@@ -102,6 +104,16 @@ def test_it_is_safe_in_many_random_worlds(*, tabled: bool) -> None:
         tally = run(TableDriver(program) if tabled else program, worlds)
 
     assert passes(tally, "core"), report(tally, "core")
+
+
+@pytest.mark.long
+async def test_it_allows_nothing_that_the_guard_in_python_denies() -> None:
+    """In random lives; ``python -m tests.core_lives`` runs more of them."""
+    with Program([NODE, str(FOLDER / "driver.ts")]) as program:
+        tally = await compare(program, OPERATIONS)
+
+    assert OPERATIONS / 3 < tally.checks
+    assert tally.allowed > tally.checks / 40
 
 
 def test_it_asks_for_facts_where_it_refused_a_table() -> None:
