@@ -138,6 +138,7 @@ def _rows(what: str, subscribers: int, seen: Seen) -> list[Row]:
     last = [*map(seen.last, seen.numbers)]
     lost = [gap for each in seen.told for gap in each["lost"]]
     a_second = seen.used / seen.seconds / subscribers
+    ended = sum(each["ended"] for each in seen.told)
     rest = min(each["rest"] for each in seen.told)
     part_of_core = seen.used / seen.seconds
     took = [(end - begin) / 1e6 for begin, end in zip(seen.sent, last, strict=True)]
@@ -151,8 +152,8 @@ def _rows(what: str, subscribers: int, seen: Seen) -> list[Row]:
         ),
         Row(what="  accepted -> the last", value=_ms(seen.accepted, last)),
         Row(
-            what="  leases lost",
-            value=f"{len(lost):,}, {sum(lost) * 1e3:.0f} ms",
+            what="  leases lost; connections ended",
+            value=f"{len(lost):,}, {sum(lost) * 1e3:.0f} ms; {ended:,}",
             peer=f"shortest rest {rest * 1e3:.0f} ms",
             target="none",
             met=not lost,

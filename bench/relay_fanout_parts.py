@@ -21,6 +21,7 @@ import socket
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from typing import Any, Final
 
 import orjson
@@ -71,56 +72,59 @@ class Told:
         count: how many had it.
         lost: seconds without a lease once there was one, an entry each time.
         rest: seconds that were left of a lease when the next proof came, at least.
+        ended: connections that the relay ended; they are made anew.
     """
 
     last: dict[int, int] = Factory(dict)
     count: Counter[int] = Factory(Counter)
     lost: list[float] = Factory(list)
     rest: float = 1e9
+    ended: int = 0
 
 
 class Subscriber:
     """One connection."""
 
     def __init__(
-        self,
-        told: Told,
-        name: str,
-        lease: float,
-        connection: socket.socket,
-        *,
-        receipts: bool = False,
+        self, told: Told, name: str, lease: float, *, receipts: bool = False
     ) -> None:
-        """Ask for everything, and for a proof.
+        """Set up.
 
         Args:
             told: takes what it sees.
             name: of this guard.
             lease: seconds.
-            connection: to the relay.
             receipts: it is registered, and says what it has applied.
         """
         self._told = told
         self._name = name
         self._lease = lease
-        self._connection = connection
-        self._data = b""
-        self._talks = b""  # the end of the answer's head, once it came
+        self._receipts = receipts
+        self._connection: socket.socket
+        self._data = self._talks = b""
         self._sent: dict[int, float] = {}
         self._seq = 0
         self._position = -1
         self._proofs: list[tuple[int, float]] = []
-        self._receipts = receipts
         self._genesis = ""
         self._reported = (-1, 0.0)  # position, and when
         self._sequence = 1
         self.deadline = 0.0
+
+    def connect(self, connection: socket.socket) -> None:
+        """Ask for what is missing, and for a proof."""
+        self._connection = connection
+        self._data = b""
+        self._talks = b""  # the end of the answer's head, once it came
+        known = self._position >= 0
         hello: dict[str, Any] = {
-            "type": "hello", "guard": name, "genesis": None, "position": None,
+            "type": "hello", "guard": self._name,
+            "genesis": self._genesis if known else None,
+            "position": self._position if known else None,
         }  # fmt: skip
-        if receipts:
+        if self._receipts:
             hello["receipt"] = self._receipt(
-                "registered", lease_ms=round(1000 * lease), mode="fail_closed",
+                "registered", lease_ms=round(1000 * self._lease), mode="fail_closed",
                 routes=[], live_sessions=False,
             )  # fmt: skip
         connection.sendall(UPGRADE.encode() + framed(hello))
@@ -153,9 +157,14 @@ class Subscriber:
         return framed({"type": "receipt", "receipt": receipt})
 
     def read(self) -> None:
-        """Take what came."""
+        """Take what came.
+
+        Raises:
+            ConnectionError: the relay ended the connection.
+        """
         data = self._connection.recv(PIECE)
-        assert data, f"the relay ended {self._name}: {self._data[:200]!r}"
+        if not data:
+            raise ConnectionResetError("ended")
         self.take(data)
 
     def take(self, data: bytes) -> None:
@@ -171,7 +180,8 @@ class Subscriber:
             self._read(orjson.loads(frame))
         self._prove()
         if told := self._report(time.monotonic(), self._lease):
-            self._connection.sendall(told)
+            with suppress(ConnectionError):
+                self._connection.sendall(told)
 
     def _read(self, message: dict[str, Any]) -> None:
         kind = message["type"]
@@ -220,32 +230,42 @@ class Subscribers:
         self._receipts = receipts
         self._events = select.epoll()
         self._by_file: dict[int, Subscriber] = {}
-        self._open: list[socket.socket] = []
+        self._open: dict[int, socket.socket] = {}
         self._began = time.monotonic()
         self._pinged = 0  # of this round
         self.all: list[Subscriber] = []
 
     def add(self, name: str) -> None:
         """Connect one more."""
+        one = Subscriber(self._told, name, self._lease, receipts=self._receipts)
+        self.all.append(one)
+        self._connect(one)
+
+    def _connect(self, one: Subscriber) -> None:
         connection = socket.create_connection(("127.0.0.1", self._port))
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._open.append(connection)
-        one = Subscriber(
-            self._told, name, self._lease, connection, receipts=self._receipts
-        )
+        self._open[connection.fileno()] = connection
         self._by_file[connection.fileno()] = one
         self._events.register(connection, select.EPOLLIN)
-        self.all.append(one)
+        one.connect(connection)
 
     def turn(self) -> None:
         """Wait a moment for what comes, take it, and ping."""
         for file, _ in self._events.poll(TICK):
-            self._by_file[file].read()
+            one = self._by_file[file]
+            try:
+                one.read()
+            except ConnectionError:
+                self._told.ended += 1
+                self._events.unregister(file)
+                self._open.pop(file).close()
+                self._connect(one)
         between = self._lease / PER_LEASE
         now = time.monotonic()
         due = min(len(self.all), int((now - self._began) / between * len(self.all)) + 1)
         for each in self.all[self._pinged : due]:
-            each.ping()
+            with suppress(ConnectionError):  # it is connected anew when that is read
+                each.ping()
         self._pinged = due
         if now - self._began >= between:
             self._began, self._pinged = self._began + between, 0
@@ -264,14 +284,14 @@ def run(url: str, name: str, count: int, lease: float, *, receipts: bool) -> Non
             assert time.monotonic() < until, "the relay gave no lease"
             each_of.turn()
     told.lost.clear()  # the start of so many at once is another matter
-    told.rest, used = 1e9, time.process_time()
+    told.rest, told.ended, used = 1e9, 0, time.process_time()
     print("ready", flush=True)
     _run_to_end(each_of, told, count)
     now = time.monotonic()
     told.lost += [now - each.deadline for each in each_of.all if each.deadline < now]
     print(json.dumps({
         "last": told.last, "count": told.count, "lost": told.lost, "rest": told.rest,
-        "cpu": time.process_time() - used,
+        "ended": told.ended, "cpu": time.process_time() - used,
     }))  # fmt: skip
 
 

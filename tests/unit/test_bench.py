@@ -51,7 +51,8 @@ class Wire:
 def test_a_subscriber_of_a_relay_holds_what_is_proven_of_what_it_has() -> None:
     """It counts from its ping, and a pong waits for the facts below its end."""
     told, wire = relay_fanout_parts.Told(), Wire()
-    one = relay_fanout_parts.Subscriber(told, "g", 4.0, cast("Any", wire))
+    one = relay_fanout_parts.Subscriber(told, "g", 4.0)
+    one.connect(cast("Any", wire))
     began = one._sent[1]
 
     def come(*messages: dict[str, Any]) -> None:
