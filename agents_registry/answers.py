@@ -12,9 +12,11 @@ paths: what is dead is so for the same ancestors, mostly.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-import attrs
+from attrs import Factory, define, evolve, frozen
+
+from agents_registry.kept import Seals
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
@@ -28,9 +30,11 @@ OF_AN_ANSWER: Final = 512  # bytes, without names
 _OF_A_NAME: Final = 72  # bytes, without its value
 _OF_A_SHARED: Final = 100  # bytes beside it, of a name that paths share
 _OF_A_PLACE: Final = 8  # bytes, in a path
+_OF_A_NODE: Final = 120  # bytes, in what was asked and where it is noted
 
 
-class Answer(NamedTuple):
+@frozen
+class Answer:
     """What was found out of one presentation.
 
     Attributes:
@@ -49,7 +53,8 @@ class Answer(NamedTuple):
     made: int
 
 
-class _Half(NamedTuple):
+@define
+class _Half:
     """Answers by what was asked.
 
     Attributes:
@@ -57,9 +62,9 @@ class _Half(NamedTuple):
         shared: names of the paths.
     """
 
-    answers: dict[Hashable, Answer]
-    touched: dict[int, int]
-    shared: dict[Identifier, Identifier]
+    answers: dict[Hashable, Answer] = Factory(dict)
+    touched: dict[int, int] = Factory(dict)
+    shared: dict[Identifier, Identifier] = Factory(dict)
 
     def size_of(self, path: Iterable[Identifier]) -> int:
         """Bytes that a path would take, about."""
@@ -77,12 +82,15 @@ class KeptAnswers:
 
     Attributes:
         made: counts the facts that touched something.
+        era: ends where all of them are dropped, see `agents_registry.kept`.
+        seals: of the nodes that kept verdicts are about.
     """
 
     def __init__(self) -> None:
         """Start with none."""
         self.made = 0
-        self._young, self._old = _Half({}, {}, {}), _Half({}, {}, {})
+        self.era, self.seals = object(), Seals()
+        self._young, self._old = _Half(), _Half()
         self._bytes = 0
 
     def __len__(self) -> int:
@@ -98,11 +106,10 @@ class KeptAnswers:
             answer = half.answers.get(asked)
             if answer is None:
                 return None
-        _, since, until, nodes, made = answer
-        if not since <= now < until:
+        if not answer.since <= now < answer.until:
             return None
-        touched = half.touched
-        for node in nodes:
+        touched, made = half.touched, answer.made
+        for node in answer.asked:
             if touched[node] > made:
                 return None
         return answer
@@ -120,24 +127,25 @@ class KeptAnswers:
         path = () if settled is None else settled.path
         takes = size + self._young.size_of(path)
         if self._bytes + takes > MOST_BYTES:
-            young = _Half({}, {}, {})
+            young = _Half()
             takes = size + young.size_of(path)
             if takes > MOST_BYTES:
                 return
             self._old, self._young, self._bytes = self._young, young, 0
         self._bytes += takes
-        answers, touched, shared = self._young
+        half = self._young
         if settled is not None and path:
-            path = tuple([shared.setdefault(name, name) for name in path])
-            answer = answer._replace(settled=attrs.evolve(settled, path=path))
-        answers[key] = answer
+            path = tuple([half.shared.setdefault(name, name) for name in path])
+            answer = evolve(answer, settled=evolve(settled, path=path))
+        half.answers[key] = answer
         for node in answer.asked:
-            touched.setdefault(node, 0)
+            half.touched.setdefault(node, 0)
 
     def touch(self, nodes: Sequence[int]) -> None:
         """Note that a fact touched what hangs on nodes: their answers hold no more."""
         self.made += 1
-        for _, touched, _ in (self._young, self._old):
+        self.seals.end(nodes)
+        for touched in (self._young.touched, self._old.touched):
             if touched:
                 for node in nodes:
                     if node in touched:
@@ -145,14 +153,15 @@ class KeptAnswers:
 
     def drop(self) -> None:
         """Keep none any more."""
-        self._young, self._old = _Half({}, {}, {}), _Half({}, {}, {})
+        self.era, self.seals = object(), Seals()
+        self._young, self._old = _Half(), _Half()
         self._bytes = 0
 
 
 def size_of(presented: Presented, scope: str | None) -> int:
     """Bytes that an answer takes without its path, about."""
     size = OF_AN_ANSWER + (0 if scope is None else scope.__sizeof__())
-    return size + sum(map(_size, presented.identifiers + presented.chain))
+    return size + _OF_A_NODE * (len(presented.identifiers) + len(presented.chain))
 
 
 def _size(name: Identifier) -> int:

@@ -18,6 +18,7 @@ from agents_registry.clearance import (
     SIZE,
     UNDATED,
 )
+from agents_registry.kept import NOT_KEPT
 from agents_registry.limits import is_declared, is_young, within
 from agents_registry.lineage import KNOWN, NONE
 from agents_registry.presentation import FoundNodes, Presented
@@ -42,9 +43,9 @@ def lives(
     """
     clearance = registry.clearance
     try:
-        table, nodes, node, wanted = presented.found
+        _, table, nodes, node, wanted, _ = presented.found
         if table is not clearance.token:
-            _, nodes, node, wanted = _found(registry, presented)
+            _, _, nodes, node, wanted, _ = _found(registry, presented)
         current = clearance.current
         if node >= 0:
             bits = clearance.values[node]
@@ -142,7 +143,9 @@ def _found(registry: Registry, presented: Presented) -> FoundNodes:
     is_dated = presented.issued_at is None and len(nodes) == 1
     wanted = CURRENT | (UNDATED if is_dated else MARKED)
     only = nodes[0] if len(nodes) == 1 else NONE
-    found = FoundNodes(registry.clearance.token, nodes, only, wanted)
+    asked = only if is_dated else (presented.issued_at, nodes, len(names))
+    token = registry.clearance.token
+    found = (NOT_KEPT, token, nodes, only, wanted, asked)
     if presented.is_bounded():
         note(presented, found)
     return found

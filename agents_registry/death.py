@@ -20,8 +20,8 @@ from agents_registry.lineage import NONE
 from agents_registry.presentation import (
     Presented,
     claims_of,
-    identifiers_of,
     is_credential,
+    naming,
 )
 from agents_registry.steps import finish
 
@@ -140,7 +140,7 @@ class Fate:
         way = yield from life.path(flaw)
         return Death(
             cause=reference(registry, cause),
-            path=identifiers_of(registry, way),
+            path=(yield from naming(registry, way)),
             via="direct" if flaw.target in own else "ancestor",
         )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from agents_registry.flaws import flaws_of
 from agents_registry.identifiers import (
     ATTRIBUTE,
     LABEL,
@@ -17,7 +18,7 @@ from agents_registry.identifiers import (
 from agents_registry.lineage import KNOWN, NONE, OWNED, SCOPED, UNKNOWN_TIME
 from agents_registry.presentation import Presented
 from agents_registry.scope import escalates
-from agents_registry.verdict import Policy, UnknownPolicy, flaws_of, judge
+from agents_registry.verdict import Policy, UnknownPolicy, judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -10,6 +10,7 @@ name: `agents_registry.names`.
 from __future__ import annotations
 
 from array import array
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.facts import Relation
@@ -372,6 +373,16 @@ class Lineage:
         yield from self._more_children.get(node, ())
         for member in self._labelled.get(node, ()):
             yield member if node in self.labels.get(member, ()) else node
+
+    def add_children(self, node: int, names: list[int], most: int) -> None:
+        """Add what `children` yields to some names, until these are more than most."""
+        if node in self._more_children or node in self._labelled:
+            names += islice(self.children(node), most + 1)
+            return
+        child = self._first_child[node]
+        while child != NONE and len(names) <= most:
+            names.append(child)
+            child = self._next_child[child]
 
     def counted_children(self, node: int) -> int:
         """Count the names of `children`, as far as that takes no walk over them."""

@@ -2,39 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from attrs import field, frozen
 
-from agents_registry.closure import PRESENTED, Claims
+from agents_registry.closure import PRESENTED, STEP, Claims
 from agents_registry.identifiers import Identifier, NodeClass, class_of
+from agents_registry.kept import NOT_KEPT
 from agents_registry.lineage import NONE
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from agents_registry.kept import KeptVerdict
     from agents_registry.registry import Registry
+    from agents_registry.steps import Steps
 
 
 MOST_IDENTIFIERS: Final = 64  # of one presentation
 MOST_ACTORS: Final = 32
 
 
-class FoundNodes(NamedTuple):
-    """The nodes of what is presented. Numbers of a table stay: they are noted.
-
-    Attributes:
-        table: its token.
-        nodes: of all names.
-        only: the node, where it is one; NONE of several.
-        wanted: bits of its value that say whether something more must be asked.
-    """
-
-    table: object
-    nodes: tuple[int, ...]
-    only: int
-    wanted: int
-
-
-NOWHERE: Final = FoundNodes(None, (), NONE, 0)
+# The nodes of what is presented; numbers of a table stay, so they are noted. Its parts:
+# - the last verdict;
+# - the token of the table;
+# - the nodes of all names;
+# - the node, where it is one; NONE of several;
+# - bits of its value that say whether something more must be asked;
+# - all that a verdict depends on: the node, where nothing else is presented.
+FoundNodes: TypeAlias = (
+    "tuple[KeptVerdict, object, tuple[int, ...], int, int, Hashable]"
+)
+KEPT: Final = 0
+TABLE: Final = 1
+NODES: Final = 2
+NOWHERE: Final[FoundNodes] = (NOT_KEPT, None, (), NONE, 0, NONE)
 
 
 @frozen
@@ -54,7 +56,7 @@ class Presented:
     identifiers: tuple[Identifier, ...]
     issued_at: int | None = None
     chain: tuple[Identifier, ...] = ()
-    # Where the names were found last: `agents_registry.clear`.
+    # Where the names were found last, and the last verdict: `agents_registry.clear`.
     found: FoundNodes = field(default=NOWHERE, init=False, eq=False, repr=False)
 
     def is_bounded(self) -> bool:
@@ -88,6 +90,16 @@ def claims_of(registry: Registry, presented: Presented) -> Claims:
         named[0], presented.issued_at, named[1], frozenset(credentials),
         kinds=tuple(kinds),
     )  # fmt: skip
+
+
+def naming(registry: Registry, nodes: list[int]) -> Steps[tuple[Identifier, ...]]:
+    """Turn nodes into names in steps; see `identifiers_of`."""
+    names = list[Identifier]()
+    for start in range(0, len(nodes), STEP):
+        if start:
+            yield
+        names += identifiers_of(registry, nodes[start : start + STEP])
+    return tuple(names)
 
 
 def identifiers_of(registry: Registry, nodes: list[int]) -> tuple[Identifier, ...]:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from agents_registry.flaws import flaws_of
 from agents_registry.identifiers import Identifier
 from agents_registry.life import Reason
 from agents_registry.lineage import CREDENTIAL, KNOWN
-from agents_registry.verdict import flaws_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

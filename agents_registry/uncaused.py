@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     _Find = Callable[[Identifier], int]
 
-AT_ONCE: Final = 4096  # nodes undone one by one; of more all are undone
+AT_ONCE: Final = 2048  # nodes undone one by one; of more all are undone
 CLEAR: Final = 1
 NOT_CLEAR: Final = 2
 
@@ -157,17 +157,19 @@ class Uncaused:
 
     def _undo(self, start: int) -> None:
         """Undo a node and all whose life may hang on it; below others none is clear."""
-        bits, registry = self._bits, self._registry
-        lineage = registry.lineage
+        bits, lineage = self._bits, self._registry.lineage
+        ring, owned = lineage.ring, self._registry.owned
         nodes = [start]
         named: set[int] = set()
         for node in nodes:
             if not 0 <= node < len(bits) or bits[node] != CLEAR:
                 continue
             bits[node] = 0
-            nodes += islice(lineage.children(node), AT_ONCE + 1)
-            nodes += islice(registry.owned.get(node, ()), AT_ONCE + 1)
-            nodes += lineage.names_once(node, named)
+            lineage.add_children(node, nodes, AT_ONCE)
+            if node in owned:
+                nodes += islice(owned[node], AT_ONCE + 1)
+            if ring[node] != node:  # a call takes as long as all of this
+                nodes += lineage.names_once(node, named)
             if len(nodes) > AT_ONCE:
                 self._bits = bytearray(bits.translate(_UNDONE))
                 return

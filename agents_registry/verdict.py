@@ -20,13 +20,17 @@ from agents_registry.clearing import clearing
 from agents_registry.closure import STEP, Requirements
 from agents_registry.endings import age
 from agents_registry.identifiers import LABEL, Identifier, NodeClass
+from agents_registry.keeping import keep_answer, keep_clear
+from agents_registry.kept import ANY
 from agents_registry.life import PRECEDENCE, Flaw, Life, Moment, Reason
 from agents_registry.lineage import CAUSED, KNOWN, NONE
 from agents_registry.presentation import (
+    KEPT,
+    TABLE,
     Presented,
     claims_of,
-    identifiers_of,
     is_credential,
+    naming,
 )
 from agents_registry.scope import covers
 from agents_registry.steps import finish
@@ -95,21 +99,55 @@ def judge(
         scope: the requested ``namespace|value``; None is denied only under a narrow.
         policy: what to do with unknown credentials.
     """
-    if lives(registry, presented, now, scope):
-        return LIVES
-    return judge_further(registry, presented, now, scope, policy)
+    era, seal, second, since, until, asked, verdict, others = presented.found[KEPT]
+    if (
+        era is registry.clearance.answers.era
+        and seal.stands
+        and second.stands
+        and (asked is ANY or asked == scope)
+        and since <= now < until
+    ):
+        if not others:
+            return verdict
+        for other in others:
+            if not other.stands:
+                break
+        else:
+            return verdict
+    return _anew(registry, presented, now, scope, policy)
 
 
-def judge_further(
+def judged_before(
+    registry: Registry, text: str, now: int, scope: str | None
+) -> Judgement | None:
+    """Judge what is presented as one text by what was found out of it before.
+
+    Returns:
+        None where it has to be read, and judged by `judge`.
+    """
+    node = registry.lineage.names.texts.get(text)
+    answer = registry.clearance.answers.find((scope, node), now)
+    return None if answer is None else answer.settled
+
+
+def _anew(
     registry: Registry,
     presented: Presented,
     now: int,
     scope: str | None,
     policy: Policy,
 ) -> Judgement:
-    """Judge a presentation of which `lives` does not hold; see `judge`."""
-    answer = registry.clearance.answers.find(_asked(presented, scope), now)
+    """Judge a presentation of which no verdict is kept; see `judge`."""
+    clearance = registry.clearance
+    comes_again = presented.found[TABLE] is clearance.token
+    if lives(registry, presented, now, scope):
+        if comes_again:
+            keep_clear(registry, presented, now, scope, LIVES)
+        return LIVES
+    answer = clearance.answers.find(_asked(registry, presented, scope), now)
     if answer is not None and answer.settled is not None:
+        if comes_again:
+            keep_answer(registry, presented, now, scope, answer)
         return answer.settled
     return finish(_found_out(registry, presented, answer, now, scope, policy))
 
@@ -125,7 +163,8 @@ def judging(
     """Judge a presentation in steps; see `judge`. The table must not change."""
     if lives(registry, presented, now, scope):
         return LIVES
-    answer = registry.clearance.answers.find(_asked(presented, scope), now)
+    answers = registry.clearance.answers
+    answer = answers.find(_asked(registry, presented, scope), now)
     if answer is not None and answer.settled is not None:
         return answer.settled
     return (yield from _found_out(registry, presented, answer, now, scope, policy))
@@ -174,9 +213,15 @@ def judging_closely(
     return verdict, rests_on
 
 
-def _asked(presented: Presented, scope: str | None) -> tuple[object, ...]:
-    """All that a verdict depends on, apart from facts, the time and the policy."""
-    return (scope, presented.issued_at, presented.identifiers, presented.chain)
+def _asked(
+    registry: Registry, presented: Presented, scope: str | None
+) -> tuple[object, ...] | None:
+    """All that a verdict depends on, apart from facts, the time and the policy.
+
+    None where that is not noted, see `Presented.found`: then no answer is kept.
+    """
+    _, table, _, _, _, asked = presented.found
+    return (scope, asked) if table is registry.clearance.token else None
 
 
 def _found_out(
@@ -216,7 +261,10 @@ def _looked_up(
     closure = yield from Requirements(registry, None, claims).collect()
     life = Life(registry, closure, Moment(now))
     verdict = yield from _judged(registry, life, scope)
-    if NONE not in nodes and registry.changes == changes:
+    if len(verdict.path) > STEP:
+        yield  # to keep a long one takes a while
+    key = _asked(registry, presented, scope)
+    if key is not None and registry.changes == changes:
         flags, names = registry.lineage.flags, nodes[: len(presented.identifiers)]
         told = zip(presented.identifiers, names, strict=True)
         known = bool(names) and all(_is_known(flags, *each) for each in told)
@@ -225,7 +273,7 @@ def _looked_up(
         span = max(since, life.since), min(until, life.until)
         answers, asked = registry.clearance.answers, tuple(set(nodes))
         answers.keep(
-            _asked(presented, scope),
+            key,
             Answer(settled, *span, asked, answers.made),
             size_of(presented, scope),
         )
@@ -260,25 +308,6 @@ def _is_known(flags: Sequence[int], identifier: Identifier, node: int) -> bool:
     return bool(flags[node] & KNOWN) and not identifier.kind.startswith(LABEL)
 
 
-def flaws_of(registry: Registry, identifier: Identifier, now: int) -> list[Flaw]:
-    """Every flaw that kills an identifier now, nearest first.
-
-    Of a lineage that is too large it gives the causes among the nearest nodes alone.
-    """
-    return finish(finding_flaws(registry, identifier, now))
-
-
-def finding_flaws(
-    registry: Registry, identifier: Identifier, now: int
-) -> Steps[list[Flaw]]:
-    """Every flaw that kills an identifier, in steps; see `flaws_of`."""
-    node = registry.lineage.find(identifier)
-    if node == NONE:
-        return []
-    closure = yield from Requirements(registry, node).collect()
-    return (yield from Life(registry, closure, Moment(now)).judge()).flaws
-
-
 def _closely(
     registry: Registry, closure: Requirements, now: int, scope: str | None
 ) -> Steps[Judgement]:
@@ -297,7 +326,7 @@ def _judged(registry: Registry, life: Life, scope: str | None) -> Steps[Judgemen
         return Judgement(
             allowed=False,
             reason=flaw.reason,
-            path=identifiers_of(registry, way),
+            path=(yield from naming(registry, way)),
             cause=None if flaw.cause is None else reference(registry, flaw.cause),
         )
     return (yield from _scoped(registry, life, scope))
@@ -329,7 +358,7 @@ def _scoped(registry: Registry, life: Life, scope: str | None) -> Steps[Judgemen
         return Judgement(
             allowed=False,
             reason=Reason.NARROWED,
-            path=identifiers_of(registry, way),
+            path=(yield from naming(registry, way)),
             cause=reference(registry, cause),
         )
     for count, node in enumerate(() if scope is None else required):
@@ -338,7 +367,7 @@ def _scoped(registry: Registry, life: Life, scope: str | None) -> Steps[Judgemen
         declared = registry.scopes.of(node)
         if scope is not None and not all(covers(each, scope) for each in declared):
             way = yield from closure.way(closure.start, node)
-            path = identifiers_of(registry, way)
+            path = yield from naming(registry, way)
             return Judgement(allowed=False, reason=Reason.SCOPE, path=path)
     return LIVES
 

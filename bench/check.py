@@ -7,6 +7,7 @@ import hmac
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from agents_registry.presentation import Presented
 from agents_registry.verdict import LIVES, judge
 from bench.check_shapes import (
     CLOCK,
@@ -25,7 +26,6 @@ from enforcement.guard import Guard
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from agents_registry.presentation import Presented
     from agents_registry.registry import Registry
     from enforcement.verdict import Verdict
 
@@ -78,9 +78,16 @@ def _guarding(registry: Registry, presented: Sequence[Presented]) -> Iterator[Ro
     def checked(asked: Sequence[Presented | str]) -> list[Verdict]:
         return [guard.check(each) for each in asked]
 
-    for what, asked in (("", presented), (", given as texts", texts)):
+    def checked_anew() -> list[Verdict]:
+        return [guard.check(Presented(each.identifiers)) for each in presented]
+
+    for what, check in (
+        ("", partial(checked, presented)),
+        (", given as texts", partial(checked, texts)),
+        (", each time a new object", checked_anew),
+    ):
         measured = interleave(
-            partial(checked, asked),
+            check,
             lambda: [judge(registry, each, now=CLOCK) for each in presented],
             ROUNDS,
         )

@@ -83,10 +83,17 @@ class Conclusion:
                 self.counters.allowed += 1
                 return granted
             if not judged.allowed and mode is not Mode.OBSERVE:
-                self.counters.denied[judged.reason.value] += 1
-                return refusal(judged, mode)
+                return self._refused(judged, mode)
         lapse = _lapse(standing, mode, at_least, stale=stale)
         return self._answer(standing, mode, stale=stale, lapse=lapse, judged=judged)
+
+    def _refused(self, judged: Judgement, mode: Mode) -> Verdict:
+        """Refuse by a rule, while the lease runs, and count."""
+        self.counters.denied[judged.reason._value_] += 1
+        told: Verdict | None = judged.told
+        if told is not None and told.mode is mode:
+            return told
+        return refusal(judged, mode)
 
     def _answer(
         self,

@@ -15,20 +15,21 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Final, Self
 
-from agents_registry.clear import lives, text_lives
-from agents_registry.verdict import DEFAULT_POLICY, LIVES, Policy, judge_further
+from agents_registry.kept import ANY, stand
+from agents_registry.presentation import KEPT, Presented
+from agents_registry.verdict import DEFAULT_POLICY, LIVES, Policy
+from enforcement.awaiting import Awaiting, OfFeed, OfStanding
 from enforcement.clocks import boottime, wall
-from enforcement.conclusion import Conclusion
 from enforcement.feed import Feed
 from enforcement.judging import TableJudge
-from enforcement.names import Names, read_presented
+from enforcement.names import ONE, Names, read_presented
 from enforcement.parting import let_go
-from enforcement.readiness import report, wait
+from enforcement.readiness import report
 from enforcement.receipts import Receipts, Terms, signer
 from enforcement.sessions import Sessions
-from enforcement.standing import AnyStanding, Feeding, Freshness
+from enforcement.standing import Freshness
 from enforcement.steady import SteadyClock
 from enforcement.tasks import AllowedTask, DeniedError, while_allowed
 from enforcement.token import Token
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextlib import AbstractAsyncContextManager
 
-    from agents_registry.presentation import Presented
     from agents_registry.steps import Steps
     from enforcement.watchlist import LiveSession
 
@@ -46,11 +46,8 @@ SECOND: Final = 1_000_000_000
 PROOF_LEASES: Final = 2  # for which a commit waits
 system_random: Final = secrets.SystemRandom().random
 
-OfStanding = TypeVar("OfStanding", bound=AnyStanding[Any, Any])
-OfFeed = TypeVar("OfFeed", bound=Feeding)
 
-
-class AnyGuard(Conclusion, Generic[OfStanding, OfFeed]):
+class AnyGuard(Awaiting[OfStanding, OfFeed]):
     """A replica of one realm, kept current, that judges presented credentials.
 
     An async context manager: it feeds itself between entry and exit.
@@ -88,6 +85,7 @@ class AnyGuard(Conclusion, Generic[OfStanding, OfFeed]):
         self._now = self.time.__call__
         self._policy = policy
         self._tables = TableJudge(standing, self._now, policy)
+        self._read = self._tables.recent.read
         self.sessions = Sessions(
             standing, self._tables.judge, clock=clock, wall_clock=self.time
         )
@@ -129,22 +127,33 @@ class AnyGuard(Conclusion, Generic[OfStanding, OfFeed]):
             ValueError: ``at_least`` is not a token.
         """
         mode, granted = self._routes[route]
-        standing, judged = self.standing, None
+        standing, read = self.standing, None
         if at_least is None and not standing.kept:
-            # As `TableJudge` and `_concluded`; a text of what lives is not even read.
-            table, now = standing.replica.registry, self._now()
-            if type(presented) is str and text_lives(table, presented, now, scope):
-                judged = LIVES
-            elif (read := read_presented(presented)) is not None:
-                if lives(table, read, now, scope):
-                    judged = LIVES
-                else:
-                    judged = judge_further(table, read, now, scope, self._policy)
-            if judged is LIVES and self._clock() < standing.deadline:  # the clock last
-                self.counters.allowed += 1
-                return granted
-        elif (read := read_presented(presented)) is not None:
-            judged = self._tables.judge(read, scope)
+            if type(presented) is Presented:
+                read = presented
+            elif type(presented) in ONE:
+                read = self._read.get(presented)
+            if read is not None:
+                era, seal, second, since, until, asked, kept, others = read.found[KEPT]
+                # As `judge`. The clock comes last, and so it serves lease and expiry.
+                if (
+                    era is standing.replica.registry.clearance.answers.era
+                    and seal.stands
+                    and second.stands
+                    and (asked is ANY or asked == scope)
+                    and (not others or stand(others))
+                    and (clock := self._clock()) < standing.deadline
+                    and since <= self.time.at(clock) < until
+                ):
+                    if kept is LIVES:
+                        self.counters.allowed += 1
+                        return granted
+                    if mode is not Mode.OBSERVE:
+                        return self._refused(kept, mode)
+        judged = self._tables.judged(presented if read is None else read, scope)
+        if judged is LIVES and at_least is None and self._clock() < standing.deadline:
+            self.counters.allowed += 1
+            return granted
         return self._concluded(standing, judged, mode, granted, at_least)
 
     async def check_in_turns(
@@ -261,57 +270,6 @@ class AnyGuard(Conclusion, Generic[OfStanding, OfFeed]):
     ) -> AbstractAsyncContextManager[AllowedTask]:
         """Run the body of ``async with`` while allowed; see `while_allowed`."""
         return while_allowed(self, presented, scope=scope, route=route)
-
-    async def wait_for(self, token: Token | str, timeout: float) -> bool:  # noqa: ASYNC109
-        """Wait until the facts of a token are applied; tell whether they are.
-
-        Args:
-            token: what the server answered to the revocation.
-            timeout: seconds.
-
-        Raises:
-            ValueError: it is not a token.
-        """
-        wanted = Token.parse(token) if isinstance(token, str) else token
-        return await self._until(lambda: self.standing.covers(wanted), timeout)
-
-    async def proven(self, timeout: float) -> bool:  # noqa: ASYNC109
-        """Wait until all is applied that was accepted so far; tell whether it is.
-
-        Args:
-            timeout: seconds.
-        """
-        # A lease ends one length after the moment of which it proves anything.
-        enough = self._clock() + self.standing.lease.length
-        return await self._until(lambda: self.standing.deadline >= enough, timeout)
-
-    async def _until(self, reached: Callable[[], bool], seconds: float) -> bool:
-        try:
-            async with asyncio.timeout(seconds):
-                while not reached():
-                    await self.feed.progress()
-        except TimeoutError:
-            return False
-        return True
-
-    def applied(self) -> Token | None:
-        """Token of the last applied offset; ask before `check`, for its log."""
-        applied = self.standing.applied()
-        if applied is None:
-            return None
-        return Token(applied[0], self.standing.partition, applied[1])
-
-    async def ready(self, timeout: float, *, required: bool = True) -> bool:  # noqa: ASYNC109
-        """Wait until the guard holds a lease; tell whether it does.
-
-        Args:
-            timeout: seconds.
-            required: raise where it does not.
-
-        Raises:
-            NotReadyError: it does not, and is required to.
-        """
-        return await wait(self.standing, self.feed, timeout, required=required)
 
     def _allows(self, name: str) -> bool:
         """Answer a probe of the server, which is no use and so is not counted."""

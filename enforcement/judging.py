@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from agents_registry.clear import text_lives
+from agents_registry.identifiers import Identifier
 from agents_registry.steps import finish
-from agents_registry.verdict import judge, judging
+from agents_registry.verdict import LIVES, judge, judged_before, judging
 from enforcement.conclusion import UNEXPIRED
+from enforcement.names import RecentNames, read_presented
 from enforcement.turns import undisturbed
 
 if TYPE_CHECKING:
@@ -20,11 +23,16 @@ if TYPE_CHECKING:
     from agents_registry.presentation import Presented
     from agents_registry.steps import Steps
     from agents_registry.verdict import Judgement, Policy
+    from enforcement.names import Names
     from enforcement.standing import AnyStanding
 
 
 class TableJudge:
-    """Asks the tables of a standing."""
+    """Asks the tables of a standing.
+
+    Attributes:
+        recent: what names were read as.
+    """
 
     def __init__(
         self, standing: AnyStanding[Any, Any], time: Callable[[], int], policy: Policy
@@ -33,6 +41,31 @@ class TableJudge:
         self._standing = standing
         self._time = time
         self._policy = policy
+        self.recent = RecentNames()
+
+    def judged(
+        self, presented: Presented | Names, scope: str | None
+    ) -> Judgement | None:
+        """Judge what a guard was given; None where it cannot be read."""
+        standing = self._standing
+        if not standing.kept and type(presented) is str:
+            table = standing.replica.registry
+            comes_again = presented in table.lineage.names.texts
+            now = self._time()
+            # A text of what lives need not be read.
+            judged = (
+                LIVES
+                if text_lives(table, presented, now, scope)
+                else judged_before(table, presented, now, scope)
+            )
+            if comes_again:
+                self.recent.note(presented)
+            if judged is not None:
+                return judged
+        elif type(presented) is Identifier:
+            self.recent.note(presented)
+        read = read_presented(presented)
+        return None if read is None else self.judge(read, scope)
 
     def judge(self, presented: Presented, scope: str | None) -> Judgement:
         """Judge at once."""

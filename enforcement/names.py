@@ -11,6 +11,8 @@ from agents_registry.identifiers import Identifier
 from agents_registry.presentation import MOST_IDENTIFIERS, NOWHERE, Presented
 
 Names: TypeAlias = Identifier | str | Iterable[Identifier | str]
+PATIENCE: Final = 32  # times so many other names, until those that stay are forgotten
+ONE: Final = {Identifier, str}  # types of a single name
 PREPARED: Final = 4_096  # presentations of one name, for those that come again
 
 
@@ -28,6 +30,33 @@ def read_presented(presented: Presented | Names) -> Presented | None:
         # What is not even a text comes from the token that was presented.
         return None
     return Presented(names) if len(names) <= MOST_IDENTIFIERS else None
+
+
+class RecentNames:
+    """What single names were read as, for who asks about the same ones again.
+
+    Where there is no room left, those stay that are there, until many others came.
+
+    Attributes:
+        read: presentations by name.
+    """
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self.read: dict[object, Presented] = {}
+        self._without_room = 0
+
+    def note(self, name: Presented | Names) -> None:
+        """Read a name that came again, where there is room."""
+        if len(self.read) >= PREPARED:
+            self._without_room += 1
+            if self._without_room < PREPARED * PATIENCE:
+                return
+            self.read.clear()
+            self._without_room = 0
+        read = read_presented(name)
+        if read is not None:
+            self.read[name] = read
 
 
 @lru_cache(PREPARED)

@@ -75,6 +75,13 @@ class SteadyClock:
         """Time that counts (ns)."""
         boottime = self._boottime()
         if 0 < (passed := boottime - self._weighed_at) < GLANCE:
+            self._latest = now = self._weighed + passed  # as below, without a call
+            return now
+        return self.at(boottime)
+
+    def at(self, boottime: int) -> int:
+        """Time that counts (ns), by the clock of the lease as it was just read."""
+        if 0 < (passed := boottime - self._weighed_at) < GLANCE:
             self._latest = now = self._weighed + passed
             return now
         now = self._weigh()

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import define, field
 
 from agents_registry.facts import Alias, Edge, Node, OwnerSet, Renewal, ScopeSet
+from agents_registry.flaws import flaws_of
 from agents_registry.identifiers import Identifier
 from agents_registry.registry import Registry
-from agents_registry.verdict import flaws_of
 from streams.model.declared_entry import PARENTS
 from streams.model.records import DeadLetter, Lifecycle
 from streams.model.times import rfc3339

@@ -13,10 +13,10 @@ import pytest
 from attrs import field, frozen
 
 from agents_registry.facts import HOUR, Cause, Effect, Fact, Node
+from agents_registry.flaws import flaws_of
 from agents_registry.identifiers import Identifier
 from agents_registry.lineage import NONE
 from agents_registry.registry import Registry
-from agents_registry.verdict import flaws_of
 from schemas.entries import Act
 from streams.model.findings import Finding, FindingKind, Severity
 from streams.model.records import DeadLetter

@@ -45,6 +45,23 @@ BUGS = {
     "lease by the wall clock": Bug(
         "conclusion", "now = self._clock()", "now = self.time._wall() - 900 * 10**9"
     ),
+    "lease of a kept verdict": Bug(
+        "guard",
+        "(clock := self._clock()) < standing.deadline",
+        "(clock := self._clock()) is not None",
+    ),
+    "clock of a kept verdict read before the table": Bug(
+        "guard",
+        "            if read is not None:\n                era,",
+        "            clock = self._clock()\n            if read is not None:\n"
+        "                self._clock = lambda clock=clock: clock\n                era,",
+    ),
+    "a kept verdict beside the table of a log that is gone": Bug(
+        "guard", "at_least is None and not standing.kept:", "at_least is None:"
+    ),
+    "a kept verdict for who asks for more": Bug(
+        "guard", "if at_least is None and not standing", "if not standing"
+    ),
     "gap check skipped": Bug("replica", "if start != self.position:", "if False:"),
     "gap keeps the lease": Bug("standing", "isinstance(error, GapError)", "False"),
     "genesis of the pong ignored": Bug(

@@ -29,7 +29,7 @@ BUGS = {
         "and session.mode is not Mode.OBSERVE",
     ),
     "a commit takes a proof that is older": Change(
-        "enforcement/guard.py", "enough = self._clock() + ", "enough = 0 * "
+        "enforcement/awaiting.py", "enough = self._clock() + ", "enough = 0 * "
     ),
     "a commit without a proof passes": Change(
         "enforcement/guard.py", "Mode.FAIL_CLOSED and not proven:", "not mode:"

@@ -17,13 +17,15 @@ from unittest.mock import patch
 
 import attrs
 
-from agents_registry import answers, clearance, clearing, names, verdict
+from agents_registry import answers, clearance, clearing, kept, names, verdict
 from agents_registry.clear import text_lives
 from agents_registry.closure import closure_of
 from agents_registry.presentation import Presented, claims_of
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
 from agents_registry.verdict import LIVES, Judgement, Policy, judge, judging
+from enforcement import names as given
+from enforcement.guard import Guard
 from tests.property.agreement import LENIENT, again, arrival
 from tests.property.worlds import STEP, TOPICS, Maker
 
@@ -31,9 +33,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from agents_registry.facts import Fact
+    from agents_registry.identifiers import Identifier
     from tests.property.worlds import Question, World
 
-ASKED = 4  # questions between two facts
+ASKED = (2, 4, 10)  # questions between two facts
+UP = 1 << 40  # by the clock of the lease
 MIXED: tuple[dict[str, float], ...] = (
     {},
     {},
@@ -75,7 +79,12 @@ class Asking:
         self.facts: list[Fact] = []
         self.registry = Registry()
         self.steps = 0
-        self.asked: dict[Question, Presented] = {}
+        self.asked: dict[object, Presented] = {}
+        self.last = random.choice(world.questions)
+        self.guard = Guard(
+            "http://localhost", "", name="g", clock=lambda: UP, wall_clock=lambda: 0
+        )
+        self.guard.standing.deadline = UP + 1
         self._wrap_soon()
 
     def _wrap_soon(self) -> None:
@@ -98,7 +107,9 @@ class Asking:
     def complaint(self) -> str | None:
         """Ask something; tell where the answer is not the rules'."""
         self.steps += 1
-        question = self.random.choice(self.questions)
+        if self.random.random() < 0.5:
+            self.last = self.random.choice(self.questions)
+        question = self.last
         if self.random.random() < 0.2:
             names, chain = question.identifiers, question.chain
             names, chain = (names + chain, ()) if chain else (names[:1], names[1:])
@@ -107,18 +118,38 @@ class Asking:
             now = self.random.randint(0, 9) * STEP + self.random.randint(-1, 1)
             question = attrs.evolve(question, now=now)
         as_text = self._lives_as_text(question)
-        kept = judge(
+        # The same object at each time and for each scope, as an application holds it.
+        same = (question.identifiers, question.issued_at, question.chain)
+        presented = self.asked.setdefault(same, presented_in(question))
+        told = self._of_the_guard(question, presented)
+        found = judge(
             self.registry,
-            self.asked.setdefault(question, presented_in(question)),
+            presented,
             now=question.now,
             scope=question.scope,
             policy=policy_of(question),
         )
         right = by_the_rules(self.registry, question)
-        if kept == right and (right == LIVES or not as_text):
+        if found == right and (right == LIVES or not as_text) and told is None:
             return None
-        said = f"{question}\nkept: {kept}, as text: {as_text}\nright: {right}"
-        return f"{said}\nafter {self.facts}"
+        said = f"{question}\nkept: {found}, as text: {as_text}\nright: {right}"
+        return f"{said}\nof the guard: {told}\nafter {self.facts}"
+
+    def _of_the_guard(self, question: Question, presented: Presented) -> str | None:
+        """Ask a guard; tell where it does not say what the rules do."""
+        guard, alone = self.guard, question.identifiers[0]
+        guard.standing.replica.registry = self.registry
+        guard.time._weighed, guard.time._weighed_at = question.now - 1, UP - 1
+        asked: list[Presented | Identifier | str] = [presented]
+        if presented == Presented((alone,)):
+            asked += [alone, str(alone)]
+        each = self.random.choice(asked)
+        found = guard.check(each, scope=question.scope)
+        right = by_the_rules(self.registry, attrs.evolve(question, lenient=False))
+        said = (found.allowed, found.reason, found.path, found.cause)
+        if said == (right.allowed, right.reason, right.path, right.cause):
+            return None
+        return f"{found} to {each!r}"
 
     def _lives_as_text(self, question: Question) -> bool:
         """Whether one name alone is known to live; what else is presented is not."""
@@ -165,6 +196,10 @@ def walked(world: World, seed: int) -> tuple[int, str | None]:
         patch.object(clearance, "MOST_SETS", random.choice((0, 1, 1 << 16))),
         patch.object(names, "MOST_TEXTS", random.choice((1, 4096))),
         patch.object(answers, "MOST_BYTES", random.choice((2000, 1 << 22))),
+        patch.object(kept, "MOST_SEALS", random.choice((2, 1 << 15))),
+        patch.object(kept, "MOST_REFUSED", random.choice((2, 1 << 20))),
+        patch.object(given, "PREPARED", random.choice((2, 4096))),
+        patch.object(given, "PATIENCE", random.choice((2, 32))),
         patch.object(clearing, "STEP", 0),
         patch.object(clearing, "FEW_SCOPES", seed % 2 * clearing.FEW_SCOPES),
     ):
@@ -180,7 +215,7 @@ def walked(world: World, seed: int) -> tuple[int, str | None]:
             else:
                 for fact in some:
                     asking.merge(fact)
-            for _ in range(ASKED):
+            for _ in range(random.choice(ASKED)):
                 if (found := asking.complaint()) is not None:
                     return asking.steps, found
             if random.random() < 0.05:

@@ -9,13 +9,13 @@ import pytest
 
 from agents_registry.closure import closure_of
 from agents_registry.death import Fate, death
+from agents_registry.flaws import flaws_of
 from agents_registry.identifiers import ATTRIBUTE, VOCABULARY
 from agents_registry.lineage import CAUSED
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
 from agents_registry.sweep import Sweep
 from agents_registry.uncaused import Uncaused
-from agents_registry.verdict import flaws_of
 from streams.stages.registry import registry as stage
 from streams.stages.registry.cascade import Cascade
 from tests.property.agreement import EXAMPLES, SEED

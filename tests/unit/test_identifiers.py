@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from agents_registry.facts import Node, from_plain, to_plain
+from agents_registry.flaws import flaws_of
 from agents_registry.identifiers import (
     VOCABULARY,
     Identifier,
@@ -14,7 +15,6 @@ from agents_registry.identifiers import (
     extend,
 )
 from agents_registry.registry import Registry
-from agents_registry.verdict import flaws_of
 
 pytestmark = pytest.mark.unit
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,7 +11,12 @@ from agents_registry.causes import CauseRef
 from agents_registry.death import Death
 from agents_registry.facts import Effect, OwnerSet, Reach, Withdraw
 from agents_registry.identifiers import Identifier
-from streams.stages.sentinel.revocation_offsets import Accepted, RevocationOffsets
+from streams.stages.sentinel.revocation_offsets import (
+    AT_ONCE,
+    Accepted,
+    RevocationOffsets,
+)
+from tests.counted import operations
 
 pytestmark = pytest.mark.unit
 
@@ -61,6 +67,24 @@ def test_what_is_forgotten_counts_from_the_last_forgotten_one() -> None:
     first, last = (Identifier("agent.id", str(number)) for number in (0, 9))
     assert 19 == known.as_of(death(last, A), None)
     assert 10 <= known.as_of(death(first, A), None) <= 19
+
+
+def test_old_ones_are_forgotten_bit_by_bit() -> None:
+    """However many there are: what notes one holds the loop for no longer."""
+    known, costs = RevocationOffsets(most=20_000), list[int]()
+    for number in range(21_000):
+        name = Identifier("agent.id", str(number))
+        said: dict[str, Any] = {"authority": "a", "version": 1, "received_at": 1}
+        turn = OwnerSet(node=name, owners=(A,), **said)
+        note = partial(known.note, [(name, "c")], number)
+        if number < 20_000:
+            known.turn(turn, number)
+            note()
+        else:
+            costs += [operations(partial(known.turn, turn, number)), operations(note)]
+
+    assert len(known) <= 20_000
+    assert max(costs) < 50 * AT_ONCE
 
 
 def test_what_was_taken_back_makes_all_of_it_doubtful() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from agents_registry import verdict
 from agents_registry.facts import (
     Cause,
     Effect,
@@ -18,13 +20,31 @@ from agents_registry.facts import (
 from agents_registry.identifiers import Identifier
 from agents_registry.life import Reason
 from agents_registry.registry import Registry
-from enforcement import Guard, Lapse, Mode, Policy, Presented, Token, Verdict
+from enforcement import (
+    Guard,
+    Lapse,
+    Mode,
+    Policy,
+    Presented,
+    Token,
+    Verdict,
+    judging,
+    names,
+)
 from enforcement import guard as guards
 from enforcement.replica import GapError, GenesisError, Replica
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 pytestmark = pytest.mark.unit
 
 SECOND = 1_000_000_000
+OFTEN = 4  # times, after which a verdict is kept
+PARTS = [
+    (0, "judge", judging), (1, "lives", verdict), (1, "text_lives", judging),
+    (OFTEN, "stand", guards),
+]  # fmt: skip
 NOW = 1_000 * SECOND
 ALIVE = Identifier("vault.accessor", "alive")
 DEAD = Identifier("vault.accessor", "dead")
@@ -361,20 +381,26 @@ def test_a_verdict_has_no_truth_value(serving: Guard) -> None:
         bool(serving.check(DEAD))
 
 
-@pytest.mark.parametrize("part", ["judge_further", "lives", "text_lives"])
+@pytest.mark.parametrize(("before", "part", "where"), PARTS)
 def test_a_pause_while_it_judges_counts(
-    serving: Guard, clock: Clock, monkeypatch: pytest.MonkeyPatch, part: str
+    serving: Guard,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    before: int,
+    part: str,
+    where: ModuleType,
 ) -> None:
     """A process may be stopped, or its machine sleep, in the middle of a check."""
-    quick = getattr(guards, part)
+    quick = getattr(where, part)
 
     def slow(*told: Any) -> Any:
         clock.now += 3600 * SECOND
         return quick(*told)
 
-    presented = str(ALIVE) if part == "text_lives" else ALIVE
-    assert part == "judge_further" or serving.check(presented).allowed
-    monkeypatch.setattr(guards, part, slow)
+    presented = str(ALIVE) if part == "text_lives" else Presented((ALIVE,) * 3)
+    for _ in range(before):
+        assert serving.check(presented).allowed
+    monkeypatch.setattr(where, part, slow)
     assert serving.standing.deadline > clock.now
     verdict = serving.check(presented)
 
@@ -396,13 +422,75 @@ def test_what_a_log_that_is_gone_denied_stays_denied(serving: Guard) -> None:
     for _ in fresh.snapshot(message):
         pass
     serving.standing.offer(fresh)
-    assert serving.check(DEAD).allowed
+    for _ in range(OFTEN):
+        assert serving.check(DEAD).allowed
 
     serving.standing.kept = (Registry(), gone)
 
     assert serving.check(DEAD).reason is Reason.REVOKED
     assert serving.check(ALIVE).allowed
     assert serving.check(unknown).allowed
+
+
+@pytest.mark.parametrize("form", [str, Identifier._make, lambda one: Presented((one,))])
+@pytest.mark.parametrize("mode", Mode)
+def test_what_was_asked_often_is_asked_of_lease_and_facts_each_time(
+    serving: Guard, clock: Clock, wall: Clock, mode: Mode, form: Any
+) -> None:
+    """A verdict that is kept is one of the table alone, and for a time."""
+    alive, dead = map(form, (ALIVE, DEAD))
+    observes, route = mode is Mode.OBSERVE, mode.value
+    ask = partial(serving.check, route=route)
+    for _ in range(OFTEN):
+        assert ask(alive) == Verdict(allowed=True, reason=Reason.LIVES, mode=mode)
+        denied = ask(dead)
+        assert (denied.allowed, denied.observed) == (observes, observes)
+        assert (denied.reason, denied.path, denied.mode) == (
+            Reason.REVOKED, (DEAD,), mode,
+        )  # fmt: skip
+        assert denied.cause is not None
+    counters = serving.counters
+    counted = counters.observed if observes else counters.denied
+    assert {Reason.REVOKED.value: OFTEN} == counted
+    assert counters.allowed == OFTEN
+
+    missing = serving.check(alive, at_least=Token("g1", 0, 11), route=route)
+    assert missing.reason is Lapse.NOT_YET_APPLIED
+    serving.standing.replica.registry.apply(
+        Renewal(**SAID, node=ALIVE, expires_at=NOW + 9 * SECOND)
+    )
+    for _ in range(OFTEN):
+        assert ask(alive).reason is Reason.LIVES
+    clock.now += SECOND  # the lease is over
+    assert ask(alive).allowed is (mode is not Mode.FAIL_CLOSED)
+    assert ask(alive).stale
+    assert ask(dead).stale
+    answer(serving)
+    assert not ask(alive).stale
+    wall.now += 9 * SECOND
+    assert ask(alive).reason is Reason.EXPIRED
+
+
+def test_names_that_come_again_are_noted_in_a_bounded_number(
+    serving: Guard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What callers present takes no more room, and makes room in the end."""
+    monkeypatch.setattr(names, "PREPARED", 2)
+    monkeypatch.setattr(names, "PATIENCE", 4)
+    noted, table = serving._tables.recent.read, serving.standing.replica.registry
+    some = [Identifier("jwt.jti", str(number)) for number in range(4)]
+    for each in some:
+        table.apply(Node(**SAID, node=each, issued_at=NOW))
+    for form in (str, Identifier._make):
+        noted.clear()
+        for each in some:
+            for _ in range(2):
+                assert serving.check(form(each)).allowed
+            serving.check("no-colon")
+        assert [*map(form, some[:2])] == [*noted]
+    for _ in range(6):
+        serving.check(ALIVE)
+    assert [ALIVE] == [*noted]
 
 
 def test_what_a_log_that_is_gone_narrowed_outlives_its_expiry(

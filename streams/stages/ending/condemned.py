@@ -16,9 +16,9 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agents_registry.facts import Effect
+from agents_registry.flaws import finding_flaws
 from agents_registry.life import Reason
 from agents_registry.lineage import NONE
-from agents_registry.verdict import finding_flaws
 from streams.model.endings import WantedEnd
 from streams.stages.ending.groups import GroupRole, all_names, by_name
 from streams.stages.ending.items import EndingItem, EndingState

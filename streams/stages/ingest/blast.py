@@ -26,10 +26,10 @@ from agents_registry.facts import (
     Renewal,
     fact_id,
 )
+from agents_registry.flaws import finding_flaws
 from agents_registry.identifiers import Identifier, owner_in
 from agents_registry.life import Reason, nothing_ends
 from agents_registry.lineage import NONE
-from agents_registry.verdict import finding_flaws
 from streams.model.findings import FindingKind
 from streams.stages.ingest.approvals import HELD, Pending
 

@@ -12,6 +12,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.closure import CLOSURE_LIMIT
+from agents_registry.flaws import finding_flaws
 from agents_registry.identifiers import ATTRIBUTE, NodeClass
 from agents_registry.life import Reason
 from agents_registry.lineage import (
@@ -24,7 +25,6 @@ from agents_registry.lineage import (
     SCOPED,
 )
 from agents_registry.scope import escalates
-from agents_registry.verdict import finding_flaws
 from streams.stages.access.agent_kinds import is_account, is_agent
 from streams.stages.posture.view import View
 

@@ -81,7 +81,13 @@ def is_declared(registry: Registry, name: Identifier) -> bool:
     node = lineage.find(name)
     if node == NONE:
         return False
-    return any(lineage.flags[other] & KNOWN for other in lineage.others(node))
+    flags, ring = lineage.flags, lineage.ring
+    other = node
+    while not flags[other] & KNOWN:
+        other = ring[other]
+        if other == node:
+            return False
+    return True
 
 
 def _first(

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from agents_registry.flaws import finding_flaws
 from agents_registry.identifiers import ATTRIBUTE
 from agents_registry.life import Reason, nothing_ends
 from agents_registry.lineage import NONE
-from agents_registry.verdict import finding_flaws
 from streams.model.findings import LASTING, POSTURE, FindingKind
 from streams.model.times import DAY
 

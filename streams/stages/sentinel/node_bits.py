@@ -167,14 +167,16 @@ class NodeBits:
         a node that is not.
         """
         bits, lineage = self._bits, self.registry.lineage
-        owned = self.registry.owned
+        ring, owned = lineage.ring, self.registry.owned
         named: set[int] = set()
         for node in nodes:
             if node < len(bits) and bits[node] & MET:
                 bits[node] &= SHARED
-                nodes += islice(lineage.children(node), UNDONE_AT_ONCE + 1)
-                nodes += lineage.names_once(node, named)
-                nodes += islice(owned.get(node, ()), UNDONE_AT_ONCE + 1)
+                lineage.add_children(node, nodes, UNDONE_AT_ONCE)
+                if ring[node] != node:  # a call takes as long as all of this
+                    nodes += lineage.names_once(node, named)
+                if node in owned:
+                    nodes += islice(owned[node], UNDONE_AT_ONCE + 1)
             if len(nodes) > UNDONE_AT_ONCE:
                 self._undo_all()
                 return

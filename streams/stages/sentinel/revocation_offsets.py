@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from agents_registry.death import Death
 
 MOST: Final = 100_000  # pairs of identifier and cause
+AT_ONCE: Final = 512  # that are forgotten, in less than a millisecond
 TURNS: Final = frozenset(
     {OwnerSet, LabelSet, Withdraw}
 )  # they may let a credential live again
@@ -96,6 +97,7 @@ class RevocationOffsets:
         self._floor = floor
         self._rebuilt = 0
         self._most = most
+        self._at_once = min(AT_ONCE, most // 2)
         self._first: dict[tuple[Identifier, str], int] = {}
         self._last: dict[Identifier, int] = {}
         self._turned: dict[Identifier, int] = {}
@@ -112,7 +114,7 @@ class RevocationOffsets:
             self._turned.pop(name, None)  # the latest stand last
             self._turned[name] = offset + 1
             if len(self._turned) > self._most:
-                for old in list(itertools.islice(self._turned, self._most // 2)):
+                for old in list(itertools.islice(self._turned, self._at_once)):
                     self._turned_floor = self._turned.pop(old)
 
     def turns(self) -> Turns:
@@ -135,9 +137,9 @@ class RevocationOffsets:
         for identifier, cause in found:
             self._first.setdefault((identifier, cause), as_of)
             self._last[identifier] = as_of
-        if len(self._first) > self._most:
-            # Half at once: to look for the oldest each time would cost as much.
-            for pair in list(itertools.islice(self._first, self._most // 2)):
+        if (more := len(self._first) - self._most) > 0:
+            # To look for the oldest one each time would take as long as for some.
+            for pair in list(itertools.islice(self._first, more + self._at_once)):
                 last = self._last.pop(pair[0], 0)
                 self._floor = max(self._floor, last, self._first.pop(pair))
 

@@ -1,0 +1,78 @@
+"""Keeping: notes a verdict in what was presented; see `agents_registry.kept`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agents_registry.clear import note
+from agents_registry.clearance import FINE, SCOPES_ABOVE
+from agents_registry.kept import ANY, LONGEST_PATH, stand
+from agents_registry.lineage import UNKNOWN_TIME
+from agents_registry.presentation import NODES
+
+if TYPE_CHECKING:
+    from agents_registry.answers import Answer
+    from agents_registry.presentation import Presented
+    from agents_registry.registry import Registry
+    from agents_registry.verdict import Judgement
+
+
+def keep_clear(
+    registry: Registry,
+    presented: Presented,
+    now: int,
+    scope: str | None,
+    verdict: Judgement,
+) -> None:
+    """Keep a verdict on what `lives` holds of.
+
+    Args:
+        registry: the table; its nodes are noted already.
+        presented: was asked about.
+        now: the clock (ns).
+        scope: was asked for.
+        verdict: that it lives.
+    """
+    clearance = registry.clearance
+    bits, until = 0, UNKNOWN_TIME
+    for node in presented.found[NODES]:
+        value = clearance.values[node]
+        bits |= value
+        until = min(until, value)
+    span = clearance.since, until & ~FINE
+    asked = scope if bits & SCOPES_ABOVE else ANY
+    _keep(registry, presented, now, asked, span, verdict)
+
+
+def keep_answer(
+    registry: Registry,
+    presented: Presented,
+    now: int,
+    scope: str | None,
+    answer: Answer,
+) -> None:
+    """Keep the verdict of an answer that holds; see `keep_clear`."""
+    settled = answer.settled
+    if settled is not None and len(settled.path) <= LONGEST_PATH:
+        span = answer.since, answer.until
+        _keep(registry, presented, now, scope, span, settled)
+
+
+def _keep(
+    registry: Registry,
+    presented: Presented,
+    now: int,
+    scope: object,
+    span: tuple[int, int],
+    verdict: Judgement,
+) -> None:
+    answers = registry.clearance.answers
+    kept, token, nodes, only, wanted, asked = presented.found
+    era, first, second, since, until, _, _, others = kept
+    if era is answers.era and since <= now < until and stand((first, second, *others)):
+        return  # it is of another scope: who asks for several in turn keeps the first
+    seals = answers.seals.of(nodes)
+    if seals is not None:
+        second, others = seals[min(1, len(seals) - 1)], seals[2:]
+        kept = (answers.era, seals[0], second, *span, scope, verdict, others)
+        note(presented, (kept, token, nodes, only, wanted, asked))

@@ -1,0 +1,103 @@
+"""Kept verdicts: the last one of a presentation, for who presents that object again.
+
+It is kept by the object that was presented, not by the table: so one look finds it, and
+it takes memory as long as somebody holds that object. A verdict stands while
+
+- the *era* of the table lasts: no other table was put in its place, no generation
+  began, its answers were not dropped;
+- the *seals* of all nodes that were presented stand. A fact that touches what a node
+  hangs on ends its seal, as it undoes what else is known of the node;
+- the clock is within the span of time for which it was found out.
+
+A table has a bounded number of seals. Those that are there stay, until very many others
+were asked for in vain.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agents_registry.verdict import Judgement
+
+ANY: Final = object()  # whatever scope is asked for
+MOST_SEALS: Final = 1 << 15  # some 150 bytes each
+MOST_REFUSED: Final = 1 << 20  # until all are ended
+LONGEST_PATH: Final = 128  # names of a verdict that is kept
+
+
+class Seal:
+    """Stands for a node until a fact touches what that hangs on.
+
+    Attributes:
+        stands: whether none did.
+    """
+
+    __slots__ = ("stands",)
+    stands: bool
+
+
+# What was found out of one presentation. Its parts:
+# - the era of the table;
+# - the seals of the first node and of the second, the same one twice where it is alone;
+# - the first time at which the verdict is the same (ns);
+# - the first time after which it may be another one (ns);
+# - the scope that was asked for; ANY where the verdict is the same for each;
+# - the verdict, which is the same whatever the policy;
+# - the seals of further nodes.
+# A plain tuple: to take one with names apart takes thrice the time.
+KeptVerdict: TypeAlias = (
+    "tuple[object, Seal, Seal, int, int, object, Judgement, tuple[Seal, ...]]"
+)
+_NOTHING: Any = None
+NOT_KEPT: Final[KeptVerdict] = (None, _NOTHING, _NOTHING, 0, 0, None, _NOTHING, ())
+
+
+def stand(seals: Iterable[Seal]) -> bool:
+    """Whether all of some seals stand."""
+    return all(seal.stands for seal in seals)
+
+
+class Seals:
+    """The seals of a table, by node."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._by_node: dict[int, Seal] = {}
+        self._refused = 0
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._by_node)
+
+    def of(self, nodes: Iterable[int]) -> tuple[Seal, ...] | None:
+        """Return the seals of nodes; None where there would be too many."""
+        by_node, seals = self._by_node, []
+        for node in nodes:
+            seal = by_node.get(node)
+            if seal is None:
+                if len(by_node) >= MOST_SEALS:
+                    self._refuse()
+                    return None
+                seal = by_node[node] = Seal()
+                seal.stands = True
+            seals.append(seal)
+        return tuple(seals)
+
+    def end(self, nodes: Iterable[int]) -> None:
+        """End those of some nodes."""
+        if not self._by_node:
+            return
+        for node in nodes:
+            seal = self._by_node.pop(node, None)
+            if seal is not None:
+                seal.stands = False
+
+    def _refuse(self) -> None:
+        """End all where most are asked for in vain: nobody may hold them any more."""
+        self._refused += 1
+        if self._refused >= MOST_REFUSED:
+            self._refused = 0
+            self.end([*self._by_node])
