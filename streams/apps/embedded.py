@@ -170,6 +170,7 @@ def _loops(
     yield DeadLetterRetention(about.store, kept, letters.most, about.clock).run
     yield Shortening(about.store, about.settings.realm).run
     yield Packing(about.store, about.settings.realm).run
+    yield about.log_check.run
     yield from (functools.partial(aside, each) for each in analysed.loops())
     if taking.endings.issuers:
         table = CurrentTable(analysed.stages, about.store)

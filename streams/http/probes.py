@@ -27,11 +27,14 @@ class Probes:
         still: names what stands still, by the event loop's time.
         waiting: names what it waits for before it can serve.
         wrong: says what is wrong with its clock.
+        notes: what else there is to say of its state, a line each; no reason not to
+            be ready.
     """
 
     _still: Missing
     _waiting: Missing
     _wrong: Callable[[], Sequence[str]] = tuple
+    _notes: Callable[[], Sequence[str]] = tuple
     _started: bool = field(default=False, init=False)
 
     def add_to(self, app: web.Application) -> None:
@@ -48,7 +51,7 @@ class Probes:
         """Answer 200 while it can serve."""
         missing = self._waiting(asyncio.get_running_loop().time())
         self._started |= not missing
-        return _answer("ready", [*missing, *self._wrong()])
+        return _answer("ready", [*missing, *self._wrong()], self._notes())
 
     async def startup(self, request: web.Request) -> web.Response:
         """Answer 200 from when it was ready for the first time."""
@@ -57,8 +60,12 @@ class Probes:
         return _answer("started", () if self._started else ["not ready yet"])
 
 
-def _answer(word: str, missing: Sequence[str]) -> web.Response:
+def _answer(
+    word: str, missing: Sequence[str], notes: Sequence[str] = ()
+) -> web.Response:
+    more = "".join(f"{note}\n" for note in notes)
     if not missing:
-        return web.Response(text=f"{word}\n")
+        return web.Response(text=f"{word}\n{more}")
     status = http.HTTPStatus.SERVICE_UNAVAILABLE
-    return web.Response(text=f"not {word}: {', '.join(missing)}\n", status=status)
+    text = f"not {word}: {', '.join(missing)}\n{more}"
+    return web.Response(text=text, status=status)

@@ -16,6 +16,8 @@ PACKING_POINTS: Final = (
     "store.block_written",
     "store.block_printed",
     "store.rows_packed",
+    "store.blocks_merging",
+    "store.blocks_merged",
 )
 # Of the embedded engine.
 POINTS: Final = (

@@ -14,6 +14,7 @@ LABELS: Final[Mapping[str, str]] = {
     "act": "held, proposed",
     "actuator": "actuators in the settings",
     "authority": "authorities in the settings",
+    "check": "read, unread, unreadable",
     "ending": "ended, pending, failed, unreachable, no_way, left_to_guards, confirmed",
     "issuer": "issuers in the settings",
     "kind": "kinds of findings: 20",

@@ -326,6 +326,13 @@ AUDIT_HEAD: Final = Gauge(
     "Time of the last signed head at the end of the audit chain; first: the start.",
     roles=_GUARDED,
 )
+LOG_BLOCKS: Final = Gauge(
+    "rescind_log_blocks",
+    "Blocks of packed facts by whether they were read since the start; unreadable: "
+    "places of the log that cannot be read, also of missing facts.",
+    ("check",),
+    roles=(SERVER,),
+)
 
 # The decision point.
 PDP_LEASE: Final = Gauge(

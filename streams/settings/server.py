@@ -238,6 +238,8 @@ class Settings(FileSettings):
         audit_key: file of the private key (Ed25519, PEM) that signs the audit chain;
             else one is made in the data folder.
         audit_sinks: where its signed heads are kept outside.
+        log_check_hours: between two looks at the whole log of the embedded server,
+            which find what cannot be read; 0 has one look, after the start.
     """
 
     model_config = SettingsConfigDict(
@@ -301,6 +303,7 @@ class Settings(FileSettings):
     relay_keys: dict[str, Path] = Field(default_factory=dict)
     audit_key: Path | None = None
     audit_sinks: tuple[AuditSink, ...] = ()
+    log_check_hours: float = Field(default=24.0, ge=0, le=10_000)
 
     @field_validator("authorities")
     @classmethod

@@ -17,6 +17,7 @@ import pytest
 from agents_registry.facts import Distrust, Fact, Node, Withdraw, fact_id
 from agents_registry.identifiers import Identifier
 from schemas.codec import decode_fact
+from streams.engines.embedded import packed_copies
 from streams.engines.embedded.chain import Chain
 from streams.engines.embedded.chain_pages import lines_of
 from streams.engines.embedded.data_folder import make_tables, next_fact
@@ -28,7 +29,7 @@ from streams.engines.embedded.fact_block import (
     unpack,
 )
 from streams.engines.embedded.fact_lookup import _packed_copy, _said_in_blocks
-from streams.engines.embedded.fact_rows import FactRow, whole_facts
+from streams.engines.embedded.fact_rows import FactRow, facts_between
 from streams.engines.embedded.log_rows import LogRows
 from streams.engines.embedded.packing import next_block
 from streams.engines.embedded.short_rows import keys_below
@@ -87,6 +88,12 @@ def written(db: sqlite3.Connection, facts: list[Encoded]) -> int:
     return rows.add_facts(facts)
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the writer look for all copies itself."""
+    monkeypatch.setattr(packed_copies, "LOOK_SECONDS", 60.0)
+
+
 @pytest.fixture(scope="module")
 def image() -> bytes:
     """Give a file with blocks."""
@@ -119,7 +126,7 @@ class Answers(NamedTuple):
 
 def whole_rows(read: Any, start: int, limit: int = 200) -> Iterator[FactRow]:
     """Read a log from an offset on, as a guard does."""
-    while start < COUNT and (rows := whole_facts(read, start, COUNT, limit)):
+    while start < COUNT and (rows := facts_between(read, start, COUNT, limit)):
         yield from rows
         start = rows[-1].offset + 1
 

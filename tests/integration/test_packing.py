@@ -36,7 +36,9 @@ from streams.engines.embedded import (
     fact_block,
     fact_lookup,
     fact_rows,
+    packed_copies,
     packed_facts,
+    packed_prints,
     packing,
 )
 from streams.engines.embedded.audit import AuditSigner
@@ -50,6 +52,7 @@ from streams.engines.embedded.fact_block import (
 )
 from streams.engines.embedded.fact_lookup import LoggedFacts
 from streams.engines.embedded.feed_log import StoredLog
+from streams.engines.embedded.packed_copies import CopiesAsideError, look_aside
 from streams.engines.embedded.packed_facts import PreparedBlock
 from streams.engines.embedded.packing import Packing
 from streams.engines.embedded.restore import restore
@@ -92,7 +95,7 @@ STOLEN: dict[str, Any] = {
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let blocks and steps be small."""
-    for module in (fact_rows, packed_facts, packing):
+    for module in (fact_lookup, fact_rows, packed_facts, packing):
         monkeypatch.setattr(module, "PLACES", 4)
     monkeypatch.setattr(packing, "KEEP", 3)
     monkeypatch.setattr(packing, "SPAN", 9)
@@ -115,7 +118,11 @@ async def opened(folder: Path) -> AsyncIterator[Store]:
 async def write(store: Store, facts: list[Fact]) -> int:
     """Append facts; give how many were new."""
     some = encode(facts, ORIGIN, Admission())
-    return await store.write(lambda tx: tx.log.add_facts(some))
+    try:
+        return await store.write(lambda tx: tx.log.add_facts(some))
+    except CopiesAsideError as error:
+        known = await look_aside(store, error.keys)
+    return await store.write(lambda tx: tx.log.add_facts(some, known))
 
 
 @pytest.fixture
@@ -653,7 +660,7 @@ async def test_the_writer_only_puts_what_was_made_elsewhere(
             return unpack(block)
 
         with monkeypatch.context() as patched:
-            patched.setattr(packed_facts, "unpack", noted)
+            patched.setattr(packed_copies, "unpack", noted)
             assert 0 == await write(store, FACTS)
         noting(fact_lookup, "decode_fact")
         asked = Distrust(suspect_key="hook", received_from=0, **STOLEN)
@@ -732,7 +739,7 @@ async def test_facts_of_one_print_are_both_kept(folder: Path) -> None:
         ((secret,),) = db.execute(query).fetchall()
         for key in keys:
             assert isinstance(key, bytes)
-            told = packed_facts.print_of(key, secret.encode())
+            told = packed_prints.print_of(key, secret.encode())
             rows = [(told, 0), (told + 1, 2)]
             db.executemany("INSERT INTO fact_prints VALUES (?, ?)", rows)
     async with opened(folder) as store:

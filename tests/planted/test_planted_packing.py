@@ -31,6 +31,13 @@ PACKING: Final = "streams/engines/embedded/packing.py"
 PAGES: Final = "streams/engines/embedded/chain_pages.py"
 FOLDER: Final = "streams/engines/embedded/data_folder.py"
 CHAIN: Final = "streams/engines/embedded/chain.py"
+PROOF: Final = "streams/engines/embedded/block_proof.py"
+COPIES: Final = "streams/engines/embedded/packed_copies.py"
+PRINTS: Final = "streams/engines/embedded/packed_prints.py"
+LOGS: Final = "streams/engines/embedded/log_rows.py"
+TRANSACTION: Final = "streams/engines/embedded/transaction.py"
+CHECK: Final = "streams/engines/embedded/log_check.py"
+MERGING: Final = "streams/engines/embedded/merging.py"
 BUGS: Final = {
     "blocks behind the last that was read are passed over": Change(
         ROWS, "            return _Window(found, start)", "            break"
@@ -42,27 +49,96 @@ BUGS: Final = {
         ROWS, "if len({each.offset for each in found}) != len(found):", "if False:"
     ),
     "readers go on without a fact": Change(
-        ROWS, "if last < EVER and missing > 0 and", "if last < EVER and False and"
+        ROWS, "if end < EVER and missing > 0 and", "if end < EVER and False and"
+    ),
+    "readers go on without a fact unless they ask": Change(
+        ROWS, "    gaps: bool = False,", "    gaps: bool = True,"
+    ),
+    "the audit ends where a fact is missing": Change(
+        PAGES, "keys=True, gaps=True)", "keys=True)"
     ),
     "what was pruned is missed": Change(
-        ROWS, "_pruned(read, start, last) != missing", "missing"
+        ROWS, "_pruned(read, start, end) != missing", "missing"
     ),
     "a block says by its ids alone whether it is read": Change(
         ROWS, "({END} > ?3 OR {CHANGED})", "{END} > ?3"
     ),
-    "no copy is found where a block was changed": Change(
-        LOOKUP, "(instr({{0}}, ?) OR {CHANGED})", "instr({{0}}, ?)"
+    "pruned facts are looked for behind their entries": Change(
+        ROWS, "low = int(found[0][0]) + 1", "low = int(found[0][0]) + 2"
+    ),
+    "keys are read whatever their checksum": Change(
+        BLOCK, "    if summed != _sum_of(", "    if False and summed != _sum_of("
+    ),
+    "that there is none is said of keys that were changed": Change(
+        LOOKUP, "            hold_keys(each)\n", "            pass\n"
+    ),
+    "that there is none is said of keys without a checksum": Change(
+        LOOKUP, "            proven_facts(each)\n", "            pass\n"
+    ),
+    "a fact is found by a key that is not its own": Change(
+        PROOF, "    if said != (", "    if False and said != ("
+    ),
+    "a copy is known by a key that is not its own": Change(
+        COPIES, "        proven_fact(*fact)\n", ""
     ),
     "a copy of what nobody can read is dropped": Change(
-        PACKED,
-        "            facts = unpack(block)\n"
-        "            self._keys[start] = "
-        "{place: each.key for place, each in facts.items()}",
+        COPIES,
+        "            self._facts[start] = unpack(block)\n",
         "            from streams.engines.embedded.fact_block import keys_of\n\n"
-        "            self._keys[start] = keys_of(block)",
+        "            self._facts[start] = keys_of(block)\n",
+    ),
+    "the writer looks for copies as long as it takes": Change(
+        COPIES, "limit is not None and limit.is_over()", "False"
+    ),
+    "each job has time of its own to look for copies": Change(
+        LOGS, "held(short, known, self._looking)", "held(short, known, LookTime())"
+    ),
+    "a job that looked aside finds nothing": Change(
+        COPIES, "prints[k] in taken and k in known.held}", "k in ()}"
+    ),
+    "a damaged block fails all jobs of a group": Change(
+        TRANSACTION, "except BlockError as error:", "except KeyError as error:"
     ),
     "a read holds as many bytes as there are": Change(
-        ROWS, "most = READ_BYTES if size is None else size", "most = EVER"
+        ROWS, "READ_BYTES if size is None else size", "EVER"
+    ),
+    "what was not read is well": Change(
+        CHECK, "        if self.whole_at is None:", "        if False:"
+    ),
+    "nothing is left to read from the first slice on": Change(
+        CHECK, "max(blocks - passed, 0) if first else 0", "0"
+    ),
+    "a place that cannot be read is passed over": Change(
+        CHECK, "                if not broken:", "                if False:"
+    ),
+    "what was found is forgotten when the next look begins": Change(
+        CHECK, "for each in (*before, *found)", "for each in found"
+    ),
+    "a look has a count and no time": Change(
+        CHECK, " or timer() >= until:", " or False:"
+    ),
+    "keys without a checksum are not compared by a look": Change(
+        CHECK, "        proven_facts(FactBlock.of(*columns))", "        pass"
+    ),
+    "blocks are merged that were changed meanwhile": Change(
+        PACKED, "        if there != [", "        if False and there != ["
+    ),
+    "a merged block is put beside its parts": Change(
+        PACKED,
+        'self._db.execute("DELETE FROM fact_blocks WHERE start BETWEEN ? AND ?", span)',
+        "pass",
+    ),
+    "a row has no place in a merged block": Change(
+        MERGING, "if not within and is_packable(key, value):", "if False:"
+    ),
+    "a merge takes a key for its fact's": Change(
+        MERGING, "found = proven_facts(block)", "found = unpack(block)"
+    ),
+    "who looks while blocks are merged misses one": Change(
+        LOOKUP, "(start - PLACES, start + SLICE,", "(start - 1, start + SLICE,"
+    ),
+    "small blocks stay small": Change(
+        MERGING, "        if len(run) > 1:", "        if False:"
     ),
     "a block of text is read": Change(
         ROWS, "typeof(ids) || typeof(tails) || typeof(body) = 'blobblobblob'", "1"
@@ -88,16 +164,16 @@ BUGS: Final = {
     ),
     "large facts are packed": Change(BLOCK, "        and len(value) <= LARGE\n", ""),
     "copies of what is packed are written": Change(
-        PACKED, "if each in taken and self._holds(key, each)", "if False"
+        COPIES, "if self._holds(key, prints[key]):", "if False:"
     ),
     "a print stands for its fact": Change(
-        PACKED, "if self._key_at(row[0]) == key:", "if self._key_at(row[0]):"
+        COPIES, "if fact is None or fact.key != key:", "if fact is None:"
     ),
     "prints have no secret": Change(
-        PACKED, "digest_size=8, key=secret", "digest_size=8"
+        PRINTS, "digest_size=8, key=secret", "digest_size=8"
     ),
     "a block that cannot be read fails who writes": Change(
-        PACKED, "except BlockError as error:", "except KeyError as error:"
+        COPIES, "except BlockError as error:", "except KeyError as error:"
     ),
     "rows are not compared with their block": Change(
         PACKED, "if not same or over", "if over"
@@ -129,6 +205,20 @@ BUGS: Final = {
     ),
 }  # fmt: skip
 CHANGES: Final = tuple(BUGS.values())
+LOG: Final = ("tests/integration/test_packing.py", "tests/property/test_packed_log.py")
+MERGED: Final = "tests/integration/test_merged_blocks.py"
+COPIED_FACTS: Final = "tests/integration/test_packed_copies.py"
+# Tests that are the nearest, and go first.
+AREAS: Final = {
+    CHECK: ("tests/integration/test_log_check.py",),
+    MERGING: (MERGED,),
+    PACKED: (MERGED,),
+    LOOKUP: (COPIED_FACTS, MERGED),
+    PROOF: (COPIED_FACTS,),
+    COPIES: (COPIED_FACTS,),
+    LOGS: (COPIED_FACTS,),
+    TRANSACTION: (COPIED_FACTS,),
+}
 QUICK: Final = ("blocks behind the last that was read are passed over",)
 
 
@@ -140,9 +230,6 @@ def test_a_fact_that_is_lost_or_doubled_is_caught(
     copied(repository, tmp_path, *COPIED)
     plant(tmp_path, BUGS[name])
 
-    tests = (
-        "tests/unit/test_fact_block.py",
-        "tests/integration/test_packing.py",
-        "tests/property/test_packed_log.py",
-    )
+    near = AREAS.get(BUGS[name].file, ())
+    tests = (*near, "tests/unit/test_fact_block.py", *LOG)
     assert caught(run_tests(tmp_path, *tests, "-x"))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +19,18 @@ from streams.engines.embedded import (
     chain_pages,
     fact_block,
     fact_rows,
+    merging,
+    packed_copies,
     packed_facts,
     packing,
 )
 from streams.engines.embedded.chain import Chain
 from streams.engines.embedded.chain_pages import lines_of, read_page
 from streams.engines.embedded.data_folder import make_tables
-from streams.engines.embedded.fact_rows import all_facts, facts_between
+from streams.engines.embedded.fact_block import BlockError
+from streams.engines.embedded.fact_rows import EVER, all_facts, facts_between
 from streams.engines.embedded.log_rows import LogRows
+from streams.engines.embedded.merging import next_merge
 from streams.engines.embedded.packing import next_block
 from streams.services.audit_heads import head_reader
 from streams.services.intake import encode
@@ -48,12 +53,15 @@ LARGE = 150  # bytes of a fact that stays a row
 def small_blocks() -> Iterator[None]:
     """Let blocks be small, and reads and pages as well."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (chain_pages, fact_rows, packed_facts, packing):
+        for module in (chain_pages, fact_rows, merging, packed_facts, packing):
             patch.setattr(module, "PLACES", PLACES)
-        for module in (packed_facts, packing):
+        for module in (merging, packed_facts, packing):
             patch.setattr(module, "LARGE", LARGE)
-        patch.setattr(packing, "MOST_BYTES", 500)
-        patch.setattr(packing, "TAIL_BYTES", 25)
+        for module in (merging, packing):
+            patch.setattr(module, "MOST_BYTES", 500)
+            patch.setattr(module, "TAIL_BYTES", 25)
+        patch.setattr(merging, "SEEN", 5)
+        patch.setattr(packed_copies, "LOOK_SECONDS", 60.0)
         patch.setattr(packing, "SPAN", 11)
         patch.setattr(fact_block, "LARGE", LARGE)
         patch.setattr(fact_rows, "AT_ONCE", 7)
@@ -128,6 +136,16 @@ class Log:
             rows = LogRows(self.db, self.chain, (self.end, 0, 0))
             assert rows.put_block(look.made)
 
+    def merge(self) -> None:
+        """Merge what is packed: then no two neighbours in a row are one block."""
+        after, more = 0, True
+        while more:
+            after, made, more = next_merge(self.read, realm=REALM, span=(after, EVER))
+            if made is not None:
+                rows = LogRows(self.db, self.chain, (self.end, 0, 0))
+                assert rows.put_merged(made)
+                assert not rows.put_merged(made)
+
     def restart(self) -> None:
         """Forget how far facts were packed."""
         self.after = 0
@@ -167,11 +185,36 @@ class Log:
         places = [start + each for start, size in rows for each in range(size)]
         assert len(places) == len({*places})
 
+    def tells(self, start: int, end: int, limit: int, size: int) -> None:
+        """See that a read gives the facts of some offsets, and none where one is gone.
+
+        Only who asks for it reads on without a fact that was not pruned.
+        """
+        read = partial(facts_between, self.read, start, end, limit, size=size)
+        left = [(o, self.facts[o]) for o in sorted(self.facts) if start <= o < end]
+        told = read()
+        found = [(row.offset, decode_fact(row.value)) for row in told]
+        assert found == left[: len(found)]
+        assert bool(found) == bool(left)
+        assert len(found) <= limit
+        assert told == read(gaps=True)
+        query = "SELECT offset FROM recent_facts WHERE offset BETWEEN ? AND ?"
+        for (gone,) in self.read(query, (start, found[-1][0] if found else -1)):
+            self.db.execute("SAVEPOINT gone")
+            self.db.execute("DELETE FROM recent_facts WHERE offset = ?", (gone,))
+            with suppress(BlockError):
+                assert all(row.offset < gone for row in read())
+            try:
+                assert gone not in {row.offset for row in read(gaps=True)}
+            finally:
+                self.db.execute("ROLLBACK TO gone")
+                self.db.execute("RELEASE gone")
+
 
 OPERATIONS = st.one_of(
     st.tuples(st.just("add"), st.lists(st.integers(0, MOST), min_size=1, max_size=9)),
     st.tuples(st.just("pack"), st.integers(1, 6)),
-    st.tuples(st.sampled_from(["act", "head", "restart"])),
+    st.tuples(st.sampled_from(["act", "head", "restart", "merge"])),
     st.tuples(st.just("prune"), st.lists(st.integers(0, MOST), max_size=5)),
 )
 
@@ -191,13 +234,8 @@ def test_a_packed_log_is_the_log(
             getattr(log, name)(*values)
             log.holds()
 
-        left = [(o, log.facts[o]) for o in sorted(log.facts) if start <= o < start + 30]
         for size in (fact_rows.EVER, 300):
-            rows = facts_between(log.read, start, start + 30, limit, size=size)
-            found = [(row.offset, decode_fact(row.value)) for row in rows]
-            assert found == left[: len(found)]
-            assert bool(found) == bool(left)
-            assert len(found) <= limit
+            log.tells(start, min(start + 30, log.end), limit, size)
         page = read_page(log.read, REALM, after, limit)
         told = [line for line in page.lines if "head" not in line]
         assert [n for n in log.lines if n > after][: len(told)] == [

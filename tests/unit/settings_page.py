@@ -59,6 +59,7 @@ EXAMPLES: Final = {
     "console": "console: {idle_seconds: 900}",
     "closure": "closure: {deadline: 30}", "dead_letters": "dead_letters: {}",
     "audit_key": "audit_key: /etc/rescind/audit.key",
+    "log_check_hours": "log_check_hours: 24",
 }  # fmt: skip
 _KINDS: Final = {
     "int": "whole number", "float": "number", "bool": "`true` or `false`",

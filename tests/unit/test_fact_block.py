@@ -5,10 +5,17 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
+from typing import Any
 
 import pytest
 
+from agents_registry.facts import Node, fact_key
+from agents_registry.identifiers import Identifier
+from schemas.codec import encode_fact
+from streams.engines.embedded.block_proof import proven_fact, proven_facts
 from streams.engines.embedded.fact_block import (
+    FIRST_FORMAT,
+    FORMAT,
     LARGE,
     LONG,
     MOST_BYTES,
@@ -17,12 +24,14 @@ from streams.engines.embedded.fact_block import (
     BlockError,
     FactBlock,
     PlacedFact,
+    hold_keys,
     is_packable,
     keys_of,
     pack,
     unpack,
 )
-from streams.engines.embedded.packed_facts import print_of
+from streams.engines.embedded.packed_prints import print_of
+from streams.engines.embedded.short_rows import short_key
 
 pytestmark = pytest.mark.unit
 
@@ -34,8 +43,22 @@ def placed(number: int) -> PlacedFact:
     return PlacedFact(key, b"value" * number)
 
 
+def of_first_form(block: FactBlock) -> FactBlock:
+    """Give a block as the first form had it: its keys have no checksum."""
+    tails = bytes([FIRST_FORMAT]) + block.tails[1:2] + block.tails[6:]
+    return block._replace(tails=tails)
+
+
+def summed(block: FactBlock) -> FactBlock:
+    """Give a block of the first form as this form has it, whatever it says."""
+    head, rest = bytes([FORMAT]) + block.tails[1:2], block.tails[2:]
+    told = zlib.crc32(head + block.ids + rest).to_bytes(4, "big")
+    return block._replace(tails=head + told + rest)
+
+
 FACTS = {place: placed(place) for place in (0, 1, 4, 5, 9)}
-BLOCK = pack(FACTS, 10)
+WHOLE = pack(FACTS, 10)
+BLOCK = of_first_form(WHOLE)
 IDS, TAILS, BODY = BLOCK
 PLAIN = zlib.decompress(BODY)
 TAIL = b"\x00\x05\x00\x00\x00\x00\x07"  # of place 0
@@ -59,6 +82,9 @@ def test_facts_come_back_in_their_places() -> None:
     assert (len(IDS), BLOCK.places) == (320, 10)
     assert unpack(pack({}, 3)) == {}
     assert FactBlock.of(*BLOCK) == BLOCK
+    assert unpack(WHOLE) == FACTS
+    assert summed(BLOCK) == WHOLE
+    assert (WHOLE.is_summed, BLOCK.is_summed) == (True, False)
 
 
 def test_the_largest_block_comes_back() -> None:
@@ -81,6 +107,8 @@ def test_the_form_of_a_block_is_that_of_every_file() -> None:
     """A form that moves would make nothing of what is written."""
     told = hashlib.sha256(IDS + TAILS + PLAIN).hexdigest()
     assert told[:16] == "0df8ee6c8a311904"
+    told = hashlib.sha256(WHOLE.tails).hexdigest()
+    assert told[:16] == "dc1cfad4a064df54"
 
 
 @pytest.mark.parametrize(
@@ -107,7 +135,6 @@ BROKEN = {
     "an id for no fact": BLOCK._replace(ids=IDS[:64] + IDS[:32] + IDS[96:]),
     "no id for a fact": BLOCK._replace(ids=bytes(32) + IDS[32:]),
     "no tails": with_tails(b"\x01"),
-    "a later version": with_tails(b"\x02" + TAILS[1:]),
     "fewer tails": with_tails(TAILS[:1] + b"\x01" + TAILS[2:]),
     "more tails": with_tails(TAILS[:1] + b"\xff" + TAILS[2:]),
     "tails cut off": with_tails(TAILS[:-1]),
@@ -134,9 +161,57 @@ BROKEN = {
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_what_is_no_block_is_refused(name: str) -> None:
-    """Cut off, changed, or of a later version: nothing is read that may be wrong."""
-    with pytest.raises(BlockError):
-        unpack(BROKEN[name])
+    """Cut off or changed, in either form: nothing is read that may be wrong."""
+    for block in (BROKEN[name], summed(BROKEN[name])):
+        with pytest.raises(BlockError):
+            unpack(block)
+
+
+def test_a_key_that_was_not_written_is_refused() -> None:
+    """Whichever bit is turned, a key may be that of a fact that nobody ever said."""
+    for column in ("ids", "tails"):
+        written = getattr(WHOLE, column)
+        for at in range(len(written)):
+            for bit in range(8):
+                turned = bytearray(written)
+                turned[at] ^= 1 << bit
+                changed = WHOLE._replace(**{column: bytes(turned)})
+                with pytest.raises(BlockError):
+                    hold_keys(changed)
+    hold_keys(WHOLE)
+    for tails in (b"", bytes([FORMAT]), WHOLE.tails[:5], b"\x03" + WHOLE.tails[1:]):
+        with pytest.raises(BlockError):
+            hold_keys(WHOLE._replace(tails=tails))
+
+
+SAID: dict[str, Any] = {
+    "authority": "vault",
+    "version": 5,
+    "received_at": 7_200 * 10**9,
+    "ingress_key": "hook",
+}
+NODE = Node(node=Identifier("vault.accessor", "n"), **SAID)
+KEY = short_key("acme", fact_key("acme", NODE))
+VALUE = encode_fact(NODE)
+
+
+def test_a_fact_is_known_by_what_it_says() -> None:
+    """A key of another kind, id, hour or ingress key is no key of it."""
+    assert isinstance(KEY, bytes)
+    assert proven_fact(KEY, VALUE) == NODE
+    wrong = [
+        KEY[:at] + bytes([KEY[at] ^ 1]) + KEY[at + 1 :] for at in (0, 1, 32, 36, 37)
+    ]
+    for key in (*wrong, KEY[:-1], KEY + b"x"):
+        with pytest.raises(BlockError, match="key of another"):
+            proven_fact(key, VALUE)
+    with pytest.raises(BlockError, match="cannot be read"):
+        proven_fact(KEY, b"junk")
+    good = {2: PlacedFact(KEY, VALUE)}
+    bad = {2: PlacedFact(wrong[1], VALUE)}
+    assert proven_facts(pack(good, 3)) == proven_facts(of_first_form(pack(good, 3)))
+    with pytest.raises(BlockError, match="key of another"):
+        proven_facts(of_first_form(pack(bad, 3)))
 
 
 def test_what_takes_facts_back_is_never_packed() -> None:

@@ -122,6 +122,10 @@ def test_what_kafka_does_not_serve_is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"closure\.probe_seconds: only"):
         check_kafka(asked)
 
+    asked = Settings(log_check_hours=24)
+    with pytest.raises(ConfigurationError, match="log_check_hours: only"):
+        check_kafka(asked)
+
     check_kafka(Settings(closure={"probe_seconds": 0}))
     check_kafka(Settings())
 

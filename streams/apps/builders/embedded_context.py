@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import Factory, field, frozen
 
 from streams.engines.embedded.keyed_store import StoredBodies
+from streams.engines.embedded.log_check import LogCheck
 from streams.process.loop_hold import ANALYSIS, LoopHold
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class EmbeddedContext:
         fresh_id: gives unique ids.
         held: how long the two event loops are.
         kept: the bodies beside the log.
+        log_check: reads all of the log in the background.
     """
 
     settings: Settings
@@ -38,6 +40,12 @@ class EmbeddedContext:
     reading: ReaderProcess
     held: LoopHold = Factory(lambda: LoopHold(ANALYSIS))
     kept: KeyedStore = field()
+
+    log_check: LogCheck = field()
+
+    @log_check.default
+    def _log_check(self) -> LogCheck:
+        return LogCheck(self.store, self.clock, self.settings.log_check_hours)
 
     @kept.default
     def _kept(self) -> KeyedStore:

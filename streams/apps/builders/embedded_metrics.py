@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
     from streams.engines.embedded.audit import AuditSigner
+    from streams.engines.embedded.log_check import LogCheck
     from streams.engines.embedded.stages import Stages
     from streams.engines.embedded.store import Store
     from streams.http.feed import FeedServer
@@ -58,6 +59,24 @@ class StoreMetrics(Collector):
         """One value each."""
         yield metrics.DEAD_LETTERS.of(self._store.dead_letters)
         yield metrics.AUDIT_HEAD.of(self._audit.signed_at / SECOND)
+
+
+@define(eq=False)
+class LogMetrics(Collector):
+    """What the look over the whole log found."""
+
+    _check: LogCheck
+
+    def collect(self) -> Iterator[Metric]:
+        """Blocks that were read and that were not, and places that cannot be."""
+        check = self._check
+        yield metrics.LOG_BLOCKS.each(
+            {
+                ("read",): check.blocks - check.unread,
+                ("unread",): check.unread,
+                ("unreadable",): len(check.unreadable),
+            }
+        )
 
 
 @define(eq=False)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from enforcement.clocks import boottime
 from streams.apps.builders.embedded_guards import own_enforcement
-from streams.apps.builders.embedded_metrics import ServerState, StoreMetrics
+from streams.apps.builders.embedded_metrics import LogMetrics, ServerState, StoreMetrics
 from streams.apps.builders.status_lists import status_lists
 from streams.engines.embedded.current import CurrentTable
 from streams.engines.embedded.fact_lookup import LoggedFacts
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from streams.apps.builders.embedded_context import EmbeddedContext
     from streams.apps.builders.embedded_guards import GuardParts
     from streams.apps.builders.inputs import Inputs
+    from streams.engines.embedded.log_check import LogCheck
     from streams.http.publication import Publication
     from streams.services.containment import ContainmentWorker
 
@@ -97,7 +98,7 @@ def embedded_pages(
         Revocations(tokens, served, boottime, about.clock),
         _findings(about, taking, analysed),
         DeadLetterPages(tokens, StoredDeadLetters(store)),
-        _probes(guarding, analysed),
+        _probes(guarding, analysed, about.log_check),
         _metrics(about, taking, guarding, analysed, [refused.counter, contained]),
     ):
         pages.add_to(app)
@@ -137,13 +138,18 @@ def _metrics(
         *taking.collectors,
         AlertMetrics(analysed.notifier, analysed.attempts, about.clock),
         StoreMetrics(about.store, analysed.audit),
+        LogMetrics(about.log_check),
         about.held,
         *more,
     )
 
 
-def _probes(guarding: GuardParts, analysed: AnalysisParts) -> Probes:
-    """Live while every loop gets on, ready once the table is complete."""
+def _probes(guarding: GuardParts, analysed: AnalysisParts, check: LogCheck) -> Probes:
+    """Live while every loop gets on, ready once the table is complete.
+
+    What of the log was not read, or cannot be, is said beside it: a server that is not
+    ready would take away what it still denies.
+    """
     votes, loaded = guarding.feed.votes, analysed.stages.loaded
 
     def waiting(_: float) -> list[str]:
@@ -152,4 +158,4 @@ def _probes(guarding: GuardParts, analysed: AnalysisParts) -> Probes:
     def wrong() -> list[str]:
         return [] if votes is None or votes.fault is None else [votes.fault]
 
-    return Probes(analysed.watch.stalled, waiting, wrong)
+    return Probes(analysed.watch.stalled, waiting, wrong, check.notes)

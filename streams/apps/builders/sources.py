@@ -200,6 +200,9 @@ def check_kafka(settings: Settings) -> None:
     if closure.probe_seconds and "probe_seconds" in closure.model_fields_set:
         text = "only `rescind serve` probes guards: leave it out, or set it to 0"
         raise ConfigurationError(f"closure.probe_seconds: {text}")
+    if "log_check_hours" in settings.model_fields_set:
+        text = "only `rescind serve` has a log of its own to read: leave it out"
+        raise ConfigurationError(f"log_check_hours: {text}")
 
 
 def _check_tokens(settings: Settings) -> None:

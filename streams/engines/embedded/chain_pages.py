@@ -146,7 +146,7 @@ def _found(read: Read, start: int, end: int) -> _Found:
     facts: dict[int, FactRow] = {}
     size = 0
     try:
-        while some := facts_between(read, start, end, AT_ONCE, keys=True):
+        while some := _facts(read, start, end, AT_ONCE):
             facts |= {row.offset: row for row in some}
             size += sum(len(row.value) for row in some)
             start = some[-1].offset + 1
@@ -162,11 +162,16 @@ def _found_before(read: Read, found: _Found, end: int) -> _Found:
     facts, start, error = found
     for offset in range(start, min(end, start + AT_ONCE + PLACES)):
         try:
-            some = facts_between(read, offset, offset + 1, 1, keys=True)
+            some = _facts(read, offset, offset + 1, 1)
         except BlockError:
             return _Found(facts, offset, error)
         facts |= {row.offset: row for row in some}
     return _Found(facts, start, error)
+
+
+def _facts(read: Read, start: int, end: int, limit: int) -> list[FactRow]:
+    """Facts, also behind one that is missing: the line of its entry names it."""
+    return facts_between(read, start, end, limit, keys=True, gaps=True)
 
 
 def _lines(

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Final
 from streams.engines.embedded import dead_letters, hour_rows, kept_upgrade, short_rows
 from streams.engines.embedded.chain import Chain
 from streams.engines.embedded.fact_rows import NEXT_OFFSET
-from streams.engines.embedded.packed_facts import PRINT_KEY
+from streams.engines.embedded.packed_prints import PRINT_KEY
 from streams.observability.failpoints import failpoint
 from streams.process.whole_file import write_private
 
@@ -104,7 +104,7 @@ def make_tables(db: sqlite3.Connection) -> None:
     dead_letters.upgrade(db)
     kept_upgrade.upgrade(db)
     hour_rows.upgrade(db)
-    # See `packed_facts`: nobody who sends facts may know it.
+    # See `packed_prints`: nobody who sends facts may know it.
     query = "INSERT OR IGNORE INTO meta VALUES (?, lower(hex(randomblob(16))))"
     with db:
         db.execute(query, (PRINT_KEY,))

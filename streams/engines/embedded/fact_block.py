@@ -6,7 +6,9 @@ are, so that a fact is searched for without unpacking any.
 
 A block has a place for each offset from its start on, and as many as it has ids:
 nothing else says where it ends. A place without a fact belongs to one that was pruned,
-or that stays a row. What does not fit together to the last byte is no block.
+or that stays a row. What does not fit together to the last byte is no block: values
+have the checksum of zlib, and keys one of their own. Blocks of the first form have none
+of their keys; see `block_proof`.
 """
 
 from __future__ import annotations
@@ -31,13 +33,15 @@ TAIL_BYTES: Final = 32 << 10  # of all tails
 LARGE: Final = 16 << 10
 LONG: Final = 1 << 10
 STORED_BYTES: Final = 2 * MOST_BYTES  # of a row in the file, whatever its values are
-FORMAT: Final = 1
+FORMAT: Final = 2
+FIRST_FORMAT: Final = 1  # without a checksum of keys
 # They are few, and each guard that starts asks for all of them: they stay rows.
 STAY: Final = frozenset(KINDS.index(kind) for kind in (Withdraw.NAME, Distrust.NAME))
 _LEVEL: Final = 6
 _GONE: Final = 255  # in the place of a tail
 _NOBODY: Final = bytes(ID)
 _HEAD: Final = struct.Struct(">BB")
+_SUM: Final = struct.Struct(">I")
 _SIZE: Final = struct.Struct(">H")
 
 
@@ -94,6 +98,11 @@ class FactBlock(NamedTuple):
         """How many offsets it covers."""
         return len(self.ids) // ID
 
+    @property
+    def is_summed(self) -> bool:
+        """Whether its keys have a checksum."""
+        return self.tails[:1] != bytes([FIRST_FORMAT])
+
 
 def tail_of(key: bytes) -> bytes:
     """Return all of a key but its id: many facts share it."""
@@ -129,9 +138,27 @@ def pack(facts: Mapping[int, PlacedFact], places: int) -> FactBlock:
     values = [facts[place].value for place in sorted(facts)]
     sizes = struct.pack(f">{len(values)}I", *map(len, values))
     told = b"".join(_SIZE.pack(len(tail)) + tail for tail in tails)
-    head = _HEAD.pack(FORMAT, len(tails)) + codes + told
+    head, rest, joined = _HEAD.pack(FORMAT, len(tails)), codes + told, b"".join(ids)
+    summed = _SUM.pack(_sum_of(joined, head, rest))
     body = zlib.compress(sizes + b"".join(values), _LEVEL)
-    return FactBlock(b"".join(ids), head, body)
+    return FactBlock(joined, head + summed + rest, body)
+
+
+def hold_keys(block: FactBlock) -> None:
+    """Compare the keys of a block with their checksum, where it has one.
+
+    Raises:
+        BlockError: they are not those that were written, or of a later version.
+    """
+    told = block.tails
+    if not block.is_summed:
+        return
+    first = _HEAD.size + _SUM.size
+    if told[:1] != bytes([FORMAT]) or len(told) < first:
+        raise BlockError("a block of facts was changed, or is of a later version")
+    (summed,) = _SUM.unpack_from(told, _HEAD.size)
+    if summed != _sum_of(block.ids, told[: _HEAD.size], told[first:]):
+        raise BlockError("a block of facts has other keys than were written")
 
 
 def keys_of(block: FactBlock) -> dict[int, bytes]:
@@ -166,12 +193,18 @@ def unpack(block: FactBlock) -> dict[int, PlacedFact]:
     }
 
 
+def _sum_of(ids: bytes, head: bytes, rest: bytes | bytearray) -> int:
+    return zlib.crc32(rest, zlib.crc32(ids, zlib.crc32(head)))
+
+
 def _tails(block: FactBlock) -> tuple[bytes, list[tuple[bytes, bytes]]]:
     """Code of each place, and the tails: the kind, and what stands behind the id."""
-    told, at = block.tails, _HEAD.size + block.places
-    if len(told) < at or told[0] != FORMAT:
+    hold_keys(block)
+    first = _HEAD.size + (_SUM.size if block.is_summed else 0)
+    told, at = block.tails, first + block.places
+    if len(told) < at:
         raise BlockError("a block of facts was changed, or is of a later version")
-    codes, count = told[_HEAD.size : at], told[1]
+    codes, count = told[first:at], told[1]
     tails: list[tuple[bytes, bytes]] = []
     while len(tails) < count and at + _SIZE.size <= len(told):
         (size,) = _SIZE.unpack_from(told, at)

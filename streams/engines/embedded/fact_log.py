@@ -9,24 +9,31 @@ import asyncio
 import functools
 import sqlite3
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from agents_registry.facts import Cause, Node, fact_key
+from streams.engines.embedded.packed_copies import (
+    NOTHING,
+    CopiesAsideError,
+    look_aside,
+)
 from streams.observability.failpoints import failpoint
 from streams.ports.fact_log import Appended, NotWrittenError, token_of
 from streams.services.intake import MANY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
     from contextlib import AbstractAsyncContextManager
 
+    from streams.engines.embedded.packed_copies import KnownCopies
     from streams.engines.embedded.store import Store
     from streams.engines.embedded.transaction import Transaction
     from streams.ports.fact_log import Encoded, LogBatch
     from streams.stages.access.uses import AccessEvent
 
+    Write = Callable[..., Awaitable[Any]]
 BLOCK: Final = 100  # access lines in one block
 SLICE: Final = 250  # facts in one commit: not more than a slow guard may be behind
 
@@ -67,14 +74,23 @@ class StoredFactLog:
         try:
             new = 0
             for each in first:
+                job = functools.partial(_facts, each)
                 async with self._room_for(each):
-                    new += await write(functools.partial(_facts, each), urgent=True)
+                    new += await self._write(write, job)
+            end_job = functools.partial(_rest, batch, rest, blocks)
             async with self._room_for(rest):
-                job = functools.partial(_rest, batch, rest, blocks)
-                last, end = await write(job, urgent=True)
+                last, end = await self._write(write, end_job)
         except sqlite3.Error as error:
             raise NotWrittenError(str(error)) from error
         return Appended(new + last, token_of(self._store.genesis, end))
+
+    async def _write(self, write: Write, job: Callable[..., Any]) -> Any:
+        """Run a job; where its facts are copies of many blocks, look for them first."""
+        try:
+            return await write(job, urgent=True)
+        except CopiesAsideError as error:
+            known = await look_aside(self._store, error.keys)
+        return await write(functools.partial(job, known=known), urgent=True)
 
     def _room_for(self, facts: Sequence[Encoded]) -> AbstractAsyncContextManager[None]:
         """Wait for guards that are behind; what ends something never waits."""
@@ -83,15 +99,22 @@ class StoredFactLog:
         return self._room(len(facts))
 
 
-def _facts(facts: Sequence[Encoded], tx: Transaction) -> int:
-    return tx.log.add_facts(facts)
+def _facts(
+    facts: Sequence[Encoded], tx: Transaction, *, known: KnownCopies = NOTHING
+) -> int:
+    return tx.log.add_facts(facts, known)
 
 
 def _rest(
-    batch: LogBatch, facts: Sequence[Encoded], blocks: list[bytes], tx: Transaction
+    batch: LogBatch,
+    facts: Sequence[Encoded],
+    blocks: list[bytes],
+    tx: Transaction,
+    *,
+    known: KnownCopies = NOTHING,
 ) -> tuple[int, int]:
     """Write the last facts and all else; give how many were new, and the end."""
-    origin, new = batch.origin, tx.log.add_facts(facts)
+    origin, new = batch.origin, tx.log.add_facts(facts, known)
     for block in blocks:
         tx.log.add_access(block, origin.received_at)
     letters, at = batch.dead_letters, origin.received_at

@@ -12,6 +12,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from streams.engines.embedded.fact_block import (
+    FIRST_FORMAT,
     FORMAT,
     PLACES,
     STORED_BYTES,
@@ -43,7 +44,8 @@ END: Final = "start + length(ids) / 32"
 # One that was changed may say that it ends sooner: it is read, and then refused.
 CHANGED: Final = (
     f"({_WRITTEN} AND length(ids) AND length(ids) % 32 = 0"
-    f" AND hex(substr(tails, 1, 1)) = '{FORMAT:02}' AND length(body)) IS NOT TRUE"
+    f" AND hex(substr(tails, 1, 1)) IN ('{FIRST_FORMAT:02}', '{FORMAT:02}')"
+    " AND length(body)) IS NOT TRUE"
 )
 _NEXT: Final = (
     f"FROM fact_blocks WHERE start > ?6 AND ({END} > ?3 OR {CHANGED}) AND start < ?4"
@@ -63,9 +65,15 @@ _BOTH: Final = (
     " ORDER BY offset LIMIT ?5)) CROSS JOIN recent_facts USING (offset)"
     f" UNION ALL SELECT * FROM (SELECT start, {COLUMNS} {_NEXT} LIMIT ?7)"
 )
+# Entries are in the order of their facts: so the first one of an offset is soon found.
+_ENTRY: Final = (
+    "SELECT sequence, fact FROM audit_chain WHERE sequence >= ?"
+    " AND typeof(fact) = 'integer' ORDER BY sequence LIMIT 1"
+)
+_ENTRIES: Final = "SELECT coalesce(max(sequence), 0) + 1 FROM audit_chain"
 _PRUNED: Final = (
-    "SELECT count(DISTINCT fact) FROM audit_pruned"
-    " CROSS JOIN audit_chain USING (sequence) WHERE fact >= ? AND fact < ?"
+    "SELECT count(DISTINCT fact) FROM audit_pruned CROSS JOIN audit_chain"
+    " USING (sequence) WHERE sequence >= ? AND sequence < ? AND fact >= ? AND fact < ?"
 )
 # Where the next fact goes, as far as facts say it.
 NEXT_OFFSET: Final = (
@@ -97,7 +105,7 @@ class _Window(NamedTuple):
     end: int
 
 
-def facts_between(
+def facts_between(  # noqa: PLR0913 - each reader has bounds of its own
     read: Read,
     start: int,
     end: int,
@@ -105,8 +113,12 @@ def facts_between(
     *,
     size: int | None = None,
     keys: bool = False,
+    gaps: bool = False,
 ) -> list[FactRow]:
-    """Facts of some offsets, in their order.
+    """Facts of some offsets, in their order, without a gap but for those pruned.
+
+    A fact that is in no row and in no block may be a revocation: whoever reads on
+    without it allows what it denies.
 
     Args:
         read: runs a query.
@@ -116,59 +128,70 @@ def facts_between(
         size: about so many bytes of values, or a single larger one; `READ_BYTES` where
             none is given.
         keys: with their keys; else those of rows are empty.
+        gaps: go on where facts are missing. Only for who names each fact that is, as
+            the audit does.
 
     Raises:
-        BlockError: a block cannot be read, or there are two facts at one offset.
+        BlockError: a block cannot be read, there are two facts at one offset, or one
+            is missing.
     """
+    found = _found(
+        read, (start, end), limit, (keys, READ_BYTES if size is None else size)
+    )
+    if not gaps:
+        _hold_whole(read, start, found[-1].offset + 1 if found else end, len(found))
+    return found
+
+
+def _found(
+    read: Read, span: tuple[int, int], limit: int, of_rows: tuple[bool, int]
+) -> list[FactRow]:
+    start, end = span
     found: list[FactRow] = []
-    most = READ_BYTES if size is None else size
     while start < end and not found:
-        some, start = _window(read, (start, end), limit, (keys, most))
+        some, start = _window(read, (start, end), limit, of_rows)
         found = sorted(some, key=attrgetter("offset"))[:limit]
     return found
 
 
-def whole_facts(
-    read: Read,
-    start: int,
-    end: int,
-    limit: int,
-    *,
-    size: int | None = None,
-    keys: bool = False,
-) -> list[FactRow]:
-    """Facts of some offsets without a gap, but for those that were pruned.
-
-    See `facts_between`. A fact that is in no row and in no block may be a revocation:
-    whoever reads on without it allows what it denies.
-
-    Raises:
-        BlockError: a block cannot be read, or a fact is missing.
-    """
-    found = facts_between(read, start, end, limit, size=size, keys=keys)
-    last = found[-1].offset + 1 if found else end
-    missing = last - start - len(found)
-    if last < EVER and missing > 0 and _pruned(read, start, last) != missing:
+def _hold_whole(read: Read, start: int, end: int, count: int) -> None:
+    """See that what is not among the facts of some offsets was pruned."""
+    missing = end - start - count
+    if end < EVER and missing > 0 and _pruned(read, start, end) != missing:
         raise BlockError(
-            f"facts are missing between the offsets {start} and {last}: the file was"
+            f"facts are missing between the offsets {start} and {end}: the file was"
             " changed or is damaged; run `rescind audit verify`, and restore a backup"
         )
-    return found
 
 
 def _pruned(read: Read, start: int, end: int) -> int:
-    ((count,),) = read(_PRUNED, (start, end))
+    """How many facts of some offsets were pruned, as the audit chain says it."""
+    entries = _entry_of(read, start), _entry_of(read, end)
+    ((count,),) = read(_PRUNED, (*entries, start, end))
     return int(count)
 
 
+def _entry_of(read: Read, offset: int) -> int:
+    """Find the number of the first entry of a fact from an offset on."""
+    low, ((high,),) = 0, read(_ENTRIES, ())
+    while low < high:
+        middle = (low + high) // 2
+        found = read(_ENTRY, (middle,))
+        if found and found[0][1] < offset:
+            low = int(found[0][0]) + 1
+        else:
+            high = middle
+    return low
+
+
 def all_facts(db: sqlite3.Connection) -> Iterator[FactRow]:
-    """All facts of a file, with their keys, in their order; see `whole_facts`."""
+    """All facts of a file, with their keys, in their order; see `facts_between`."""
 
     def read(query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         return db.execute(query, values).fetchall()
 
     start = 0
-    while some := whole_facts(read, start, EVER, AT_ONCE, keys=True):
+    while some := facts_between(read, start, EVER, AT_ONCE, keys=True):
         yield from some
         start = some[-1].offset + 1
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from agents_registry.facts import Cause, fact_id
 from schemas.codec import decode_fact
-from streams.engines.embedded.fact_rows import whole_facts
+from streams.engines.embedded.fact_rows import facts_between
 from streams.engines.embedded.short_rows import keys_below
 from streams.observability import tracing
 from streams.services.feed_frames import (
@@ -133,7 +133,7 @@ class StoredLog:
 
 
 def _piece(reader: Reading, position: int, end: int) -> SnapshotPiece:
-    rows = whole_facts(reader.read, position, end, CHUNK, size=PIECE)
+    rows = facts_between(reader.read, position, end, CHUNK, size=PIECE)
     size, most = 0, len(rows)
     for number, row in enumerate(rows):
         size += len(row.value)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
+from streams.engines.embedded.packed_copies import NOTHING, LookTime, PackedCopies
 from streams.engines.embedded.packed_facts import PackedFacts
 from streams.engines.embedded.short_rows import DONE, ShortenedRows
 from streams.observability.failpoints import failpoint
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
     from agents_registry.facts import Fact
     from streams.engines.embedded.chain import Chain
-    from streams.engines.embedded.packed_facts import PreparedBlock
+    from streams.engines.embedded.packed_copies import KnownCopies
+    from streams.engines.embedded.packed_facts import MergedBlock, PreparedBlock
     from streams.ports.fact_log import Encoded
 
 
@@ -57,6 +59,7 @@ class LogRows:
         self.end, self.access_end, self.signals_end = ends
         self.start = self.end
         self.written: list[Written] = []
+        self._looking = LookTime()
 
     def ends(self) -> tuple[int, int, int]:
         """Next offsets of facts, access and signals."""
@@ -67,16 +70,23 @@ class LogRows:
         del self.written[ends[0] - self.start :]
         self.end, self.access_end, self.signals_end = ends
 
-    def add_facts(self, facts: Iterable[Encoded]) -> int:
+    def add_facts(self, facts: Iterable[Encoded], known: KnownCopies = NOTHING) -> int:
         """Append facts; a copy whose key the log holds is not written twice.
+
+        Args:
+            facts: with their keys and values.
+            known: which of them were looked for among packed facts.
 
         Returns:
             How many were new.
+
+        Raises:
+            CopiesAsideError: they are to be looked for elsewhere first.
         """
         before, chained = self.end, []
         mixed, some = self._chain.mixed, list(facts)
         short = [self._chain.short(key) for key, *_ in some]
-        packed = PackedFacts(self._db).held(short)
+        packed = PackedCopies(self._read).held(short, known, self._looking)
         for stored, (key, value, fact) in zip(short, some, strict=True):
             if stored in packed:
                 continue
@@ -92,9 +102,16 @@ class LogRows:
             self._chain.add_facts(chained)
         return self.end - before
 
+    def _read(self, query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        return self._db.execute(query, values).fetchall()
+
     def put_block(self, made: PreparedBlock) -> bool:
         """Have a block in the place of rows; see `PackedFacts.put`."""
         return PackedFacts(self._db).put(made, self._chain.short)
+
+    def put_merged(self, made: MergedBlock) -> bool:
+        """Have a block in the place of its neighbours; see `PackedFacts.merge`."""
+        return PackedFacts(self._db).merge(made)
 
     def shorten(self, start: int, count: int) -> ShortenedRows:
         """Write keys in bytes that are text, of some offsets from one on."""

@@ -3,6 +3,7 @@
 A block is made in a thread, of what a read found, and unpacked again to see that it
 says the same. The writer only compares the rows with it and puts it in their place. It
 may be killed at any point: a fact is a row or in a block, never both, never neither.
+Small blocks are merged later, see `merging`.
 Rows of an earlier version are packed like those of this one.
 """
 
@@ -30,7 +31,9 @@ from streams.engines.embedded.fact_block import (
     unpack,
 )
 from streams.engines.embedded.fact_rows import END
-from streams.engines.embedded.packed_facts import PreparedBlock, prints_of
+from streams.engines.embedded.merging import Merging
+from streams.engines.embedded.packed_facts import PreparedBlock
+from streams.engines.embedded.packed_prints import prints_of
 from streams.engines.embedded.short_rows import short_key
 
 if TYPE_CHECKING:
@@ -95,11 +98,13 @@ class Packing:
         self._clock = clock
         self._after = 0
         self._most = LEAST_FACTS
+        self._merging = Merging(store, realm)
 
     async def run(self) -> None:
         """Pack whatever comes, for ever."""
         while True:
             await self.catch_up()
+            await self._merging.catch_up(self._after)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def catch_up(self) -> None:
@@ -185,16 +190,15 @@ def _fitting(
     facts: dict[int, PlacedFact] = {}
     tails: set[bytes] = set()
     start, size, told = found[0][0], 0, 0
-    for offset, fact in found:
+    end = start + PLACES
+    for offset, fact in found[:most]:
         tail = tail_of(fact.key)
-        told += 0 if tail in tails else len(tail)
-        tails.add(tail)
+        if tail not in tails:  # most have that of the fact before
+            tails.add(tail)
+            told += len(tail)
         size += len(fact.value)
-        if (
-            len(facts) == most
-            or offset >= start + PLACES
-            or max(size / MOST_BYTES, len(tails) / MOST_TAILS, told / TAIL_BYTES) > 1
-        ):
+        full = size > MOST_BYTES or told > TAIL_BYTES or len(tails) > MOST_TAILS
+        if full or offset >= end:
             break
         facts[offset - start] = fact
     return facts

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agents_registry.facts import Fact
 from schemas.codec import decode_fact
-from streams.engines.embedded.fact_rows import EVER, whole_facts
+from streams.engines.embedded.fact_rows import EVER, facts_between
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,7 +45,7 @@ class Reading:
 
 def facts_of(reader: Reading, start: int, limit: int) -> list[Stored]:
     """Facts from an offset on, at most ``limit``, and fewer where they are large."""
-    rows = whole_facts(reader.read, start, EVER, limit)
+    rows = facts_between(reader.read, start, EVER, limit)
     return [Stored(row.offset, decode_fact(row.value)) for row in rows]
 
 

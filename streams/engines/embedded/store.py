@@ -321,7 +321,7 @@ class Store:
         try:
             db.execute("BEGIN IMMEDIATE")
             failpoint("store.after_begin")
-            answers.extend((each.future, *_run(tx, each.job)) for each in batch)
+            answers.extend((each.future, *tx.run(each.job)) for each in batch)
             failpoint("store.before_commit")
             db.execute("COMMIT")
         except sqlite3.Error as error:
@@ -383,17 +383,3 @@ def _end(future: asyncio.Future[Any], answer: Any, error: BaseException | None) 
         future.set_result(answer)
     else:
         future.set_exception(error)
-
-
-def _run(tx: Transaction, job: Job) -> tuple[Any, BaseException | None]:
-    """Run one job so that its failure leaves the others of the group alone."""
-    mark = tx.mark()
-    try:
-        answer = job(tx)
-    except sqlite3.Error:
-        raise  # the file itself fails: the whole group does
-    except Exception as error:  # noqa: BLE001 - boundary: goes to the job's caller
-        tx.back_to(mark)
-        return None, error
-    tx.release()
-    return answer, None

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import sqlite3
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from streams.engines.embedded import dead_letters
+from streams.engines.embedded.fact_block import BlockError
 from streams.engines.embedded.log_rows import LogRows
 from streams.engines.embedded.stage_rows import StageRows
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from streams.engines.embedded.chain import Chain
     from streams.model.records import DeadLetter
@@ -49,6 +50,32 @@ class Transaction:
         self.audit = chain
         self.kept: list[Put] = []
         self.dead_letters = 0
+
+    def run(
+        self, job: Callable[[Transaction], Any]
+    ) -> tuple[Any, BaseException | None]:
+        """Run one job so that its failure leaves the others of the group alone.
+
+        Returns:
+            What it answers, and why it failed, where it did.
+
+        Raises:
+            sqlite3.Error: the file itself fails: the whole group does.
+        """
+        mark = self.mark()
+        try:
+            answer = job(self)
+        except BlockError as error:
+            # A block that is damaged is the affair of who needs it.
+            self.back_to(mark)
+            return None, error
+        except sqlite3.Error:
+            raise
+        except Exception as error:  # noqa: BLE001 - boundary: goes to the job's caller
+            self.back_to(mark)
+            return None, error
+        self.release()
+        return answer, None
 
     def mark(self) -> Mark:
         """Set a savepoint."""
