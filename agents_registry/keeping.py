@@ -12,7 +12,7 @@ from agents_registry.presentation import NODES
 
 if TYPE_CHECKING:
     from agents_registry.answers import Answer
-    from agents_registry.presentation import Presented
+    from agents_registry.presentation import FoundNodes, Presented
     from agents_registry.registry import Registry
     from agents_registry.verdict import Judgement
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 def keep_clear(
     registry: Registry,
     presented: Presented,
+    found: FoundNodes,
     now: int,
     scope: str | None,
     verdict: Judgement,
@@ -27,26 +28,29 @@ def keep_clear(
     """Keep a verdict on what `lives` holds of.
 
     Args:
-        registry: the table; its nodes are noted already.
+        registry: the table.
         presented: was asked about.
+        found: what this table noted of it. Another one may note what it found at any
+            moment, in another thread.
         now: the clock (ns).
         scope: was asked for.
         verdict: that it lives.
     """
     clearance = registry.clearance
     bits, until = 0, UNKNOWN_TIME
-    for node in presented.found[NODES]:
+    for node in found[NODES]:
         value = clearance.values[node]
         bits |= value
         until = min(until, value)
     span = clearance.since, until & ~FINE
     asked = scope if bits & SCOPES_ABOVE else ANY
-    _keep(registry, presented, now, asked, span, verdict)
+    _keep(registry, presented, found, now, asked, span, verdict)
 
 
 def keep_answer(
     registry: Registry,
     presented: Presented,
+    found: FoundNodes,
     now: int,
     scope: str | None,
     answer: Answer,
@@ -55,19 +59,20 @@ def keep_answer(
     settled = answer.settled
     if settled is not None and len(settled.path) <= LONGEST_PATH:
         span = answer.since, answer.until
-        _keep(registry, presented, now, scope, span, settled)
+        _keep(registry, presented, found, now, scope, span, settled)
 
 
 def _keep(
     registry: Registry,
     presented: Presented,
+    found: FoundNodes,
     now: int,
     scope: object,
     span: tuple[int, int],
     verdict: Judgement,
 ) -> None:
     answers = registry.clearance.answers
-    kept, token, nodes, only, wanted, asked = presented.found
+    kept, token, nodes, only, wanted, asked = found
     era, first, second, since, until, _, _, others = kept
     if era is answers.era and since <= now < until and stand((first, second, *others)):
         return  # it is of another scope: who asks for several in turn keeps the first

@@ -139,15 +139,17 @@ def _anew(
 ) -> Judgement:
     """Judge a presentation of which no verdict is kept; see `judge`."""
     clearance = registry.clearance
-    comes_again = presented.found[TABLE] is clearance.token
+    # Read once: another table may note what it found, in another thread.
+    found = presented.found
+    comes_again = found[TABLE] is clearance.token
     if lives(registry, presented, now, scope):
         if comes_again:
-            keep_clear(registry, presented, now, scope, LIVES)
+            keep_clear(registry, presented, found, now, scope, LIVES)
         return LIVES
     answer = clearance.answers.find(_asked(registry, presented, scope), now)
     if answer is not None and answer.settled is not None:
         if comes_again:
-            keep_answer(registry, presented, now, scope, answer)
+            keep_answer(registry, presented, found, now, scope, answer)
         return answer.settled
     return finish(_found_out(registry, presented, answer, now, scope, policy))
 

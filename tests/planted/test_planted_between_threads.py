@@ -1,4 +1,4 @@
-"""Bugs planted into the chains of names, which threads share, are caught."""
+"""Bugs planted into what threads share without a lock are caught."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.planted, pytest.mark.timeout(300)]
 
 NAMES: Final = "agents_registry/names.py"
-TESTS: Final = "tests/property/test_interned_names.py"
+KEEPING: Final = "agents_registry/keeping.py"
+CHAINS: Final = "tests/property/test_interned_names.py"
+NOTES: Final = "tests/property/test_presented_of_two_tables.py"
 COPIED: Final = (
     *PRODUCT, "pyproject.toml", "tests/conftest.py", "tests/__init__.py",
     "tests/property",
@@ -53,19 +55,25 @@ BUGS: Final = {
         "        if splits[0] or heads[own] != head:\n            return self._missed",
         "        if splits[0]:\n            return self._missed",
     ),
+    "a verdict is kept of what another table found": Change(
+        KEEPING, "for node in found[NODES]:", "for node in presented.found[NODES]:"
+    ),
+    "a verdict is kept beside what another table found": Change(
+        KEEPING, "wanted, asked = found\n", "wanted, asked = presented.found\n"
+    ),
 }  # fmt: skip
 CHANGES: Final = [*BUGS.values()]
 
 
 @pytest.fixture
 def copy(tmp_path: Path, repository: Path) -> Path:
-    """Give a copy of the product and of the tests of names."""
+    """Give a copy of the product and of the tests."""
     return copied_with_shared(repository, tmp_path, *COPIED)
 
 
 def test_the_copy_as_it_is_passes(copy: Path) -> None:
     """Else a bug would seem to be caught."""
-    assert passed(run_tests(copy, TESTS))
+    assert passed(run_tests(copy, CHAINS, NOTES))
 
 
 @pytest.mark.parametrize("name", BUGS)
@@ -73,4 +81,4 @@ def test_a_wrong_line_is_caught(copy: Path, name: str) -> None:
     """The tests fail on the changed copy."""
     plant(copy, BUGS[name])
 
-    assert caught(run_tests(copy, TESTS))
+    assert caught(run_tests(copy, CHAINS, NOTES))
