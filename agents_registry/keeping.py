@@ -8,7 +8,7 @@ from agents_registry.clear import note
 from agents_registry.clearance import FINE, SCOPES_ABOVE
 from agents_registry.kept import ANY, LONGEST_PATH, stand
 from agents_registry.lineage import UNKNOWN_TIME
-from agents_registry.presentation import NODES
+from agents_registry.presentation import KEPT, NODES
 
 if TYPE_CHECKING:
     from agents_registry.answers import Answer
@@ -36,6 +36,8 @@ def keep_clear(
         scope: was asked for.
         verdict: that it lives.
     """
+    if _keeps(registry, found, now):
+        return
     clearance = registry.clearance
     bits, until = 0, UNKNOWN_TIME
     for node in found[NODES]:
@@ -44,7 +46,7 @@ def keep_clear(
         until = min(until, value)
     span = clearance.since, until & ~FINE
     asked = scope if bits & SCOPES_ABOVE else ANY
-    _keep(registry, presented, found, now, asked, span, verdict)
+    _keep(registry, presented, found, asked, span, verdict)
 
 
 def keep_answer(
@@ -57,25 +59,36 @@ def keep_answer(
 ) -> None:
     """Keep the verdict of an answer that holds; see `keep_clear`."""
     settled = answer.settled
+    if _keeps(registry, found, now):
+        return
     if settled is not None and len(settled.path) <= LONGEST_PATH:
         span = answer.since, answer.until
-        _keep(registry, presented, found, now, scope, span, settled)
+        _keep(registry, presented, found, scope, span, settled)
+
+
+def _keeps(registry: Registry, found: FoundNodes, now: int) -> bool:
+    """Whether a verdict is kept that holds.
+
+    It is of another scope: who asks for several in turn keeps the first.
+    """
+    era, first, second, since, until, _, _, others = found[KEPT]
+    return (
+        era is registry.clearance.answers.era
+        and since <= now < until
+        and stand((first, second, *others))
+    )
 
 
 def _keep(
     registry: Registry,
     presented: Presented,
     found: FoundNodes,
-    now: int,
     scope: object,
     span: tuple[int, int],
     verdict: Judgement,
 ) -> None:
     answers = registry.clearance.answers
-    kept, token, nodes, only, wanted, asked = found
-    era, first, second, since, until, _, _, others = kept
-    if era is answers.era and since <= now < until and stand((first, second, *others)):
-        return  # it is of another scope: who asks for several in turn keeps the first
+    _, token, nodes, only, wanted, asked = found
     seals = answers.seals.of(nodes)
     if seals is not None:
         second, others = seals[min(1, len(seals) - 1)], seals[2:]

@@ -59,7 +59,8 @@ BUGS: Final = {
         KEEPING, "for node in found[NODES]:", "for node in presented.found[NODES]:"
     ),
     "a verdict is kept beside what another table found": Change(
-        KEEPING, "wanted, asked = found\n", "wanted, asked = presented.found\n"
+        KEEPING, "only, wanted, asked = found\n",
+        "only, wanted, asked = presented.found\n",
     ),
 }  # fmt: skip
 CHANGES: Final = [*BUGS.values()]
