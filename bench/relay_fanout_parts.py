@@ -34,6 +34,7 @@ PER_LEASE: Final = 4  # pings
 PER_REPORT: Final = 10  # receipts in a lease at most
 AT_ONCE: Final = 25  # that connect; as many more follow once these hold a lease
 TICK: Final = 0.005  # s; pings that are due within one go out together
+TEXT: Final = 0x81
 HEAD: Final = b"\r\n\r\n"
 NUMBER: Final = re.compile(r"bench\.key:r(\d+)")
 PIECE: Final = 256 << 10  # bytes
@@ -49,7 +50,7 @@ def framed(message: dict[str, Any]) -> bytes:
 
 
 def frames_in(data: bytes) -> tuple[list[bytes], bytes]:
-    """Whole frames of a server, and the rest."""
+    """Texts of whole frames of a server, and the rest."""
     frames, at = [], 0
     while len(data) >= at + 2:
         size, begin = data[at + 1], at + 2
@@ -58,7 +59,8 @@ def frames_in(data: bytes) -> tuple[list[bytes], bytes]:
             size = int.from_bytes(data[at + 2 : begin])
         if len(data) < begin + size:
             break
-        frames.append(data[begin : begin + size])
+        if data[at] == TEXT:  # a farewell is followed by the end
+            frames.append(data[begin : begin + size])
         at = begin + size
     return frames, data[at:]
 
