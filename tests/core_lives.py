@@ -147,8 +147,8 @@ class CoreLife(Life):
     async def _right(self, request: dict[str, Any]) -> dict[str, Any]:
         """Answer of the guard in Python that has the same facts, and a lease."""
         # Whoever sets the wall clock back revives nothing.
-        now = max(self._wall, self._began + self._clock)
-        common = {"clock": self._clock, "wall": now}
+        carried = self._began + self._clock
+        common = {"clock": self._clock, "wall": carried}  # as at its start
 
         async def ask(do: str, **content: Any) -> dict[str, Any]:
             return await self._judge.answer(common | {"do": do} | content)
@@ -167,7 +167,8 @@ class CoreLife(Life):
             }  # fmt: skip
             told = await ask("receive", connection=1, frame=json.dumps(pong))
             assert not told["closed"]
-        return await self._judge.answer(request | common | {"at_least": None})
+        wall = max(self._wall, carried)
+        return await self._judge.answer(request | {"wall": wall, "at_least": None})
 
     def _built(self, facts: list[Fact]) -> list[dict[str, str]]:
         """Frames of the table of facts, in which no order leaves a doubt."""
