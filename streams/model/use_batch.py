@@ -41,32 +41,51 @@ class BatchCall:
     point: str
 
 
-# Who and what, then event id, time (ns), address, user agent, place in the batch.
-BatchRow = tuple[BatchCaller, BatchCall, str, int, str, str, int]
+@define(eq=False)
+class BatchUse:
+    """What the uses by one kind of call from one place have in common; see `Access`."""
+
+    call: BatchCall
+    address: str
+    user_agent: str
 
 
 class UseBatch(NamedTuple):
-    """Uses of events that say nothing else, in the order of their lines.
+    """Uses of events that say nothing else, in any order of their lines: columns.
 
     Attributes:
-        rows: one for each use.
+        callers: who, of each use.
+        uses: what it has in common with others.
+        event_ids: id of each event.
+        times: when it was (ns).
+        places: of each event, among all that were read together.
         starts: offset of each event, by its place.
         base: where the offsets begin.
     """
 
-    rows: list[BatchRow]
+    callers: Sequence[BatchCaller]
+    uses: Sequence[BatchUse]
+    event_ids: Sequence[str]
+    times: Sequence[int]
+    places: Sequence[int]
     starts: Sequence[int]
     base: int = 0
 
-    def record(self, row: BatchRow) -> Access:
-        """Return the use of a row as a record."""
-        caller, call, event_id, time, address, user_agent, place = row
+    def record(self, row: int) -> Access:
+        """Return a use as a record, by its place in the columns."""
+        caller, use = self.callers[row], self.uses[row]
+        call = use.call
         return Access(
-            caller.source, event_id, call.event_type, time, caller.identifiers,
-            self.starts[place] + self.base, call.outcome,
-            caller.parents, caller.owner, caller.actor, None, None, call.reason,
-            call.point, (), caller.issued_at, None, address, user_agent,
+            caller.source, self.event_ids[row], call.event_type, self.times[row],
+            caller.identifiers, self.starts[self.places[row]] + self.base,
+            call.outcome, caller.parents, caller.owner, caller.actor, None, None,
+            call.reason, call.point, (), caller.issued_at, None, use.address,
+            use.user_agent,
         )  # fmt: skip
+
+    def records(self) -> Iterator[Access]:
+        """Return all uses as records."""
+        return map(self.record, range(len(self.callers)))
 
 
 @runtime_checkable

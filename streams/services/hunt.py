@@ -32,6 +32,7 @@ from streams.services.hunt_excerpts import (
     ExcerptWriter,
     places,
 )
+from streams.services.hunt_lineage import state_lineage
 from streams.services.hunt_uses import UseLog, counted
 from streams.stages.ingest.ingress import Origin, facts_of
 
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from array import array
     from collections.abc import Iterator, Mapping
 
-    from agents_registry.facts import Fact
     from agents_registry.identifiers import NodeClass
     from agents_registry.presentation import Presented
     from streams.model.records import Outcome, Record
@@ -142,7 +142,6 @@ class Hunt:
         self._repeated = np.empty(0, np.int64)  # hashes of contents, once compared
         self._letters = 0
         self._issued: set[Identifier] = set()
-        self._derived: set[int] = set()
         self._origins: dict[str, Origin] = {}
         self._own, self._own_places = ExcerptWriter(), places()
         self._added = 0
@@ -219,24 +218,26 @@ class Hunt:
     def _lifecycle(self, record: Lifecycle) -> None:
         if record.effect == "issue" and record.identifiers:
             self._issued.add(record.identifiers[0])
-        for fact in self._facts(record):
+        origin = self._said_by(record.source)
+        if state_lineage(self.registry, record, origin):
+            return
+        for fact in facts_of(record, origin):
             self.registry.apply(fact)
             if isinstance(fact, Cause):
                 self._name(fact, record.identifiers, record.event_id, record.source)
 
     def _lineage(self, record: Access) -> None:
-        content = hash(record)
-        if content not in self._derived:
-            self._derived.add(content)
-            for fact in self._facts(record):
+        origin = self._said_by(record.source)
+        if not state_lineage(self.registry, record, origin):
+            for fact in facts_of(record, origin):
                 self.registry.apply(fact)
 
-    def _facts(self, record: Lifecycle | Access) -> tuple[Fact, ...]:
-        """Return the facts of a record; to be known, as by an issuer, ends nothing."""
-        origin = self._origins.get(record.source)
+    def _said_by(self, source: str) -> Origin:
+        """Where a record came from; to be known, as by an issuer, ends nothing."""
+        origin = self._origins.get(source)
         if origin is None:
-            origin = self._origins[record.source] = self._origin(record.source)
-        return facts_of(record, origin)
+            origin = self._origins[source] = self._origin(source)
+        return origin
 
     def _origin(self, source: str) -> Origin:
         return Origin(authority=source, realm=REALM, received_at=ABSURD)

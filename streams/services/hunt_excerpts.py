@@ -11,17 +11,17 @@ import re
 from array import array
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from attrs import define
+from attrs import define, field
 
 from agents_registry.presentation import Presented
 from streams.model.records import Access, DeadLetter, Lifecycle, Outcome
 from streams.services.event_id_conflicts import OF_REQUESTS, content_hash, mark
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from streams.model.records import Record
-    from streams.model.use_batch import BatchCall, BatchCaller, UseBatch
+    from streams.model.use_batch import BatchCall, BatchCaller, BatchUse, UseBatch
 
 LIFECYCLE: Final = -1  # in the place of what is presented
 TIMELESS: Final = -2  # an access without a time
@@ -29,14 +29,13 @@ OUTCOMES: Final[tuple[Outcome | None, ...]] = (None, "allowed", "denied")
 DENIED: Final = OUTCOMES.index("denied")
 MOST_RECORDS: Final = 1 << 12  # of an excerpt
 INNER, OPENS, ALONE = range(3)  # a record's place in its event
+_ALONE: Final = bytes((ALONE,))
 _CODE: Final = {outcome: code for code, outcome in enumerate(OUTCOMES)}
 _ABSENT: Final = "\0"
 _HEX: Final = re.compile(r"[0-9A-Fa-f-]*")  # no secret's mark is made of these
 _new: Final = tuple.__new__
 _EXPIRY: Final = Lifecycle._fields.index("expires_at")
 _MOST_HELD: Final = 8192  # records; each keeps the objects of one caller
-# (content, place in its event, who, time, outcome, event id, key)
-_Row = tuple[int, int, int, int, int, str | None, int]
 
 
 class Excerpt(NamedTuple):
@@ -85,27 +84,52 @@ class _Caller:
 
     Attributes:
         content: hash of it.
-        allowed: place of what is presented; -1 until an access that is not denied.
-        denied: the same of one that is.
+        places: of what is presented, by outcome; -1 until an access of that outcome.
     """
 
     content: int
-    allowed: int = -1
-    denied: int = -1
+    places: list[int] = field(factory=lambda: [-1] * len(OUTCOMES))
 
 
-class _Call(NamedTuple):
-    """What the uses by one call have in common.
+class _Use(NamedTuple):
+    """What the uses by one call from one place have in common.
 
     Attributes:
         content: hash of it.
         outcome: a place in OUTCOMES.
+        source: of the log.
         of_type: the type, where it tells events of one id apart.
     """
 
     content: int
     outcome: int
+    source: str
     of_type: str
+
+
+class _Rows:
+    """Columns of records; see `Excerpt`."""
+
+    def __init__(self) -> None:
+        self.contents = array("q")
+        self.opens = bytearray()
+        self.who = array("i")
+        self.times = array("q")
+        self.outcomes = bytearray()
+        self.event_ids: list[str | None] = []
+        self.keys = array("q")
+
+    def add(
+        self, content: int, opens: int, who: int, time: int, outcome: int,
+        event_id: str | None, key: int,
+    ) -> None:  # fmt: skip
+        self.contents.append(content)
+        self.opens.append(opens)
+        self.who.append(who)
+        self.times.append(time)
+        self.outcomes.append(outcome)
+        self.event_ids.append(event_id)
+        self.keys.append(key)
 
 
 def _without_expiry(record: Lifecycle) -> Lifecycle:
@@ -113,12 +137,17 @@ def _without_expiry(record: Lifecycle) -> Lifecycle:
     return _new(Lifecycle, (*record[:_EXPIRY], None, *record[_EXPIRY + 1 :]))
 
 
-def _of_call(
-    event_type: str, outcome: Outcome | None, reason: str | None, point: str
-) -> int:
-    """Hash of what a use says of its call."""
-    told = _ABSENT if reason is None else reason
-    return hash((event_type, _CODE[outcome], told, point))
+def _of_use(use: Access) -> int:
+    """Hash of what a use says of its call, and of where it came from."""
+    # None has another hash in each process before Python 3.12.
+    address, agent = use.address, use.user_agent
+    expires_at, applied = use.expires_at, use.applied
+    return hash((
+        use.event_type, _CODE[use.outcome],
+        _ABSENT if use.reason is None else use.reason, use.point,
+        _ABSENT if address is None else address, _ABSENT if agent is None else agent,
+        -1 if expires_at is None else expires_at, -1 if applied is None else applied,
+    ))  # fmt: skip
 
 
 class ExcerptWriter:
@@ -126,7 +155,7 @@ class ExcerptWriter:
 
     def __init__(self) -> None:
         """Start with nothing read."""
-        self._rows: list[_Row] = []
+        self._rows = _Rows()
         self._marks = array("q")
         self._new: list[Presented] = []
         self._said: list[Lifecycle | Access] = []
@@ -135,8 +164,9 @@ class ExcerptWriter:
         self._callers: dict[tuple[object, ...], _Caller] = {}
         self._met: dict[tuple[object, ...], _Caller] = {}  # by addresses of objects
         self._held: list[Access] = []  # so that no other object gets their addresses
-        self._of_batches: dict[BatchCaller, _Caller | None] = {}
-        self._calls: dict[BatchCall, _Call | None] = {}
+        self._of_batches: dict[BatchCaller, tuple[int, list[int]] | None] = {}
+        self._of_uses: dict[BatchUse, _Use | None] = {}
+        self._calls: dict[BatchCall, bool] = {}  # whether no secret is in it
         self._stated: set[int] = set()
         self._source: str | None = None
         self._offset: int | None = None
@@ -146,16 +176,20 @@ class ExcerptWriter:
 
     def take(self) -> Excerpt:
         """Return what was added since the last excerpt."""
-        columns: Any = zip(*self._rows, strict=True) if self._rows else [()] * 7
-        contents, opens, who, times, outcomes, event_ids, keys = columns
+        rows = self._rows
         found = Excerpt(
-            array("q", contents), bytes(opens), array("i", who), array("q", times),
-            bytes(outcomes), marshal.dumps(event_ids), array("q", keys), self._marks,
-            self._new, self._said, self._dead_letters,
+            rows.contents, bytes(rows.opens), rows.who, rows.times,
+            bytes(rows.outcomes), marshal.dumps(rows.event_ids), rows.keys,
+            self._marks, self._new, self._said, self._dead_letters,
         )  # fmt: skip
-        self._rows, self._marks = [], array("q")
+        self._rows, self._marks = _Rows(), array("q")
         self._new, self._said, self._dead_letters = [], [], 0
         return found
+
+    def add_all(self, records: Iterable[Record]) -> None:
+        """Take records in, in their order."""
+        for record in records:
+            self.add(record)
 
     def add(self, record: Record) -> None:
         """Take one record in."""
@@ -164,8 +198,7 @@ class ExcerptWriter:
             return
         (
             source, event_id, event_type, time, identifiers, offset, outcome, parents,
-            owner, actor, scope, expires_at, reason, point, ties, issued_at, applied,
-            address, user_agent,
+            owner, actor, scope, _, _, _, ties, issued_at, *_,
         ) = record  # fmt: skip
         # Sources give the same objects for the same caller again: their addresses are
         # hashed in less time than what they hold.
@@ -176,18 +209,13 @@ class ExcerptWriter:
         caller = self._met.get(met)
         if caller is None:
             caller = self._met[met] = self._caller(record)
-        who = caller.denied if outcome == "denied" else caller.allowed
+        code = _CODE[outcome]
+        who = caller.places[code]
         if who < 0:
-            who = self._who(record, caller)
-        # None has another hash in each process before Python 3.12.
+            who = self._who(record, caller.places)
         content = hash((
-            caller.content, _of_call(event_type, outcome, reason, point),
-            _ABSENT if event_id is None else event_id,
-            _ABSENT if address is None else address,
-            _ABSENT if user_agent is None else user_agent,
-            -1 if time is None else time,
-            -1 if expires_at is None else expires_at,
-            -1 if applied is None else applied,
+            caller.content, _of_use(record),
+            _ABSENT if event_id is None else event_id, -1 if time is None else time,
         ))  # fmt: skip
         place, mark_key = ALONE, content
         if offset == self._offset:
@@ -202,9 +230,7 @@ class ExcerptWriter:
         self._offset = None
         if time is None:
             who, time = TIMELESS, 0
-        self._rows.append(
-            (content, place, who, time, _CODE[outcome], event_id, mark_key)
-        )
+        self._rows.add(content, place, who, time, code, event_id, mark_key)
 
     def add_batch(self, batch: UseBatch, conceal: Callable[[Record], Record]) -> None:
         """Take the uses of a batch in, each as `add` does.
@@ -215,51 +241,46 @@ class ExcerptWriter:
         """
         self.close_event()
         self._offset = None
-        rows = batch.rows
-        callers, calls = self._of_batches, self._calls
-        for seen in (callers, calls):
+        callers, uses = batch.callers, batch.uses
+        for seen in (self._of_batches, self._of_uses, self._calls):
             if len(seen) >= _MOST_HELD:
                 seen.clear()
-        for row in rows:
-            if row[0] not in callers:
-                self._look_at_caller(row[0], conceal)
-            if row[1] not in calls:
-                self._look_at_call(batch.record(row), row[1], conceal)
-        who, call, ids, times, addresses, agents, _ = zip(*rows, strict=True)
-        known, made = [*map(callers.get, who)], [*map(calls.get, call)]
-        if None in known or None in made or not _HEX.fullmatch("".join(ids)):
-            for row in rows:
-                self.add(conceal(batch.record(row)))
+        known = [*map(self._of_batches.get, callers)]
+        if None in known:
+            for caller in callers:
+                if caller not in self._of_batches:
+                    self._look_at_caller(caller, conceal)
+            known = [*map(self._of_batches.get, callers)]
+        made = [*map(self._of_uses.get, uses)]
+        if None in made:
+            for row, use in enumerate(uses):
+                if use not in self._of_uses:
+                    self._look_at_use(batch.record(row), use, conceal)
+            made = [*map(self._of_uses.get, uses)]
+        if None in known or None in made or not _HEX.fullmatch("".join(batch.event_ids)):
+            for record in batch.records():
+                self.add(conceal(record))
             return
-        self._extend(batch, known, made, (ids, times, addresses, agents))
+        self._extend(batch, known, made)
 
-    def _extend(
-        self,
-        batch: UseBatch,
-        known: list[Any],
-        made: list[Any],
-        columns: tuple[tuple[Any, ...], ...],
-    ) -> None:
-        """Add rows without a secret, column by column: a loop takes twice the time."""
-        ids, times, addresses, agents = columns
-        of_calls, outcomes, of_types = zip(*made, strict=True)
-        who = [
-            each.denied if outcome == DENIED else each.allowed
-            for each, outcome in zip(known, outcomes, strict=True)
-        ]
+    def _extend(self, batch: UseBatch, known: list[Any], made: list[Any]) -> None:
+        """Add uses without a secret, column by column: a loop takes twice the time."""
+        rows, ids = self._rows, batch.event_ids
+        of_callers, whose = zip(*known, strict=True)
+        of_uses, outcomes, sources, types = zip(*made, strict=True)
+        who = [of[outcome] for of, outcome in zip(whose, outcomes, strict=True)]
         while -1 in who:
-            place = who.index(-1)
-            each, row = known[place], batch.rows[place]
-            found = each.denied if outcomes[place] == DENIED else each.allowed
-            who[place] = self._who(batch.record(row), each) if found < 0 else found
-        of_callers = [each.content for each in known]
-        sources = [row[0].source for row in batch.rows]
-        nothing, alone = [-1] * len(who), [ALONE] * len(who)
-        said = (of_callers, of_calls, ids, addresses, agents, times, nothing, nothing)
-        contents = map(hash, zip(*said, strict=True))
-        keys = map(hash, zip(sources, ids, of_types, strict=True))
-        rows = zip(contents, alone, who, times, outcomes, ids, keys, strict=True)
-        self._rows.extend(rows)
+            row = who.index(-1)
+            found = whose[row][outcomes[row]]
+            who[row] = self._who(batch.record(row), whose[row]) if found < 0 else found
+        said = zip(of_callers, of_uses, ids, batch.times, strict=True)
+        rows.contents.extend(map(hash, said))
+        rows.keys.extend(map(hash, zip(sources, ids, types, strict=True)))
+        rows.opens += _ALONE * len(who)
+        rows.who.fromlist(who)
+        rows.times.extend(batch.times)
+        rows.outcomes += bytes(outcomes)
+        rows.event_ids += ids
 
     def _look_at_caller(
         self, caller: BatchCaller, conceal: Callable[[Record], Record]
@@ -270,28 +291,30 @@ class ExcerptWriter:
             caller.parents, caller.owner, caller.actor, issued_at=caller.issued_at,
         )  # fmt: skip
         known = self._caller(who) if conceal(who) is who else None
-        self._of_batches[caller] = known
+        told = None if known is None else (known.content, known.places)
+        self._of_batches[caller] = told
 
-    def _look_at_call(
-        self, use: Access, call: BatchCall, conceal: Callable[[Record], Record]
+    def _look_at_use(
+        self, use: Access, what: BatchUse, conceal: Callable[[Record], Record]
     ) -> None:
-        """Remember the call of a use; None of one that holds a secret."""
-        what = use._replace(
-            event_id=None, identifiers=(), parents=(), owner=None, actor=()
-        )
-        made = _Call(
-            _of_call(use.event_type, use.outcome, use.reason, use.point),
-            _CODE[use.outcome],
+        """Remember what a use says of its call; None where that holds a secret."""
+        call = what.call
+        if call not in self._calls:
+            bare = use._replace(
+                event_id=None, identifiers=(), parents=(), owner=None, actor=()
+            )
+            self._calls[call] = conceal(bare) is bare
+        self._of_uses[what] = _Use(
+            _of_use(use), _CODE[use.outcome], use.source,
             "" if use.source in OF_REQUESTS else use.event_type,
-        )
-        self._calls[call] = made if conceal(what) is what else None
+        ) if self._calls[call] else None  # fmt: skip
 
     def _add_other(self, record: Record) -> None:
         if isinstance(record, Lifecycle):
             content = content_hash(record)
             opens = self._opens(record.source, record.offset, content)
             self._note(record, content)
-            self._rows.append((content, opens, LIFECYCLE, 0, 0, record.event_id, 0))
+            self._rows.add(content, opens, LIFECYCLE, 0, 0, record.event_id, 0)
             if content not in self._stated:
                 self._stated.add(content)
                 if record.expires_at is not None:
@@ -353,7 +376,7 @@ class ExcerptWriter:
             caller = self._callers[said] = _Caller(hash(said))
         return caller
 
-    def _who(self, record: Access, caller: _Caller) -> int:
+    def _who(self, record: Access, places: list[int]) -> int:
         """Place of what an access presents; note the lineage that it states first."""
         name = (record.identifiers, record.issued_at)
         who = self._presented.get(name)
@@ -361,9 +384,9 @@ class ExcerptWriter:
             who = self._presented[name] = len(self._presented)
             self._new.append(Presented(*name))
         if record.outcome == "denied":  # what else it says is of no use there
-            caller.denied = who
+            places[DENIED] = who
             return who
-        caller.allowed = who
+        places[:DENIED] = [who] * DENIED
         bare = (
             record.source, None, "", None, record.identifiers, 0, record.outcome,
             record.parents, None, record.actor, None, None, None, "", record.ties,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -231,18 +232,18 @@ class SecretNames:
         return False
 
     def _look_through(self, record: Record) -> bool:
+        clean = self._clean
+        if len(clean) >= _MOST_KNOWN:
+            clean.clear()
         event_id, *texts = _TEXTS_OF[type(record)](record)
-        said = _named(record)
-        said.update(texts)
         if event_id is not None and not _HEX_ID.fullmatch(event_id):
-            said.add(event_id)
+            texts.append(event_id)
         if not isinstance(record, DeadLetter):
-            said.update(record.scope or ())
-        said -= self._clean
-        if len(self._clean) >= _MOST_KNOWN:
-            self._clean.clear()
-        said.discard(None)
-        return any(map(self._is_bad, said))
+            texts += record.scope or ()
+        return any(
+            said is not None and said not in clean and self._is_bad(said)
+            for said in chain(texts, _named(record))
+        )
 
     # Names come again, in records of all kinds; a text holds a secret by itself.
     def _is_bad(self, said: tuple[str, str] | str) -> bool:
@@ -277,17 +278,19 @@ _MOST_KNOWN: Final = 8192
 _SHORT: Final = 256  # characters of a text that is remembered
 
 
-def _named(record: Record) -> set[Any]:
+def _named(record: Record) -> Iterator[tuple[str, str]]:
     """Names in a record; an identifier is equal to the tuple of its kind and value."""
-    found: set[Any] = {*record.actor}
+    yield from record.actor
     if isinstance(record, DeadLetter):
-        return found
-    found.update(record.identifiers, [each[:2] for each in record.parents])
+        return
+    yield from record.identifiers
+    for parent in record.parents:
+        yield parent[:2]
     for tie in record.ties:
-        found.update(tie[:2])
+        yield from tie[:2]
     if isinstance(record, Lifecycle):
-        found.update(record.owners, record.labels or ())
-    return found
+        yield from record.owners
+        yield from record.labels or ()
 
 
 def _ends(record: Lifecycle | Access) -> bool:

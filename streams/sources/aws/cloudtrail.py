@@ -27,11 +27,12 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from streams.model.records import ENDING_EFFECTS, Access, DeadLetter
-from streams.model.use_batch import UseBatch
+from streams.model.use_batch import BatchCall, UseBatch
 from streams.sources.aws.effects import EFFECTS, AwsCall, Mapping, login_profile
 from streams.sources.aws.errors import outcome_of
 from streams.sources.aws.identity import AwsCallers
-from streams.sources.aws.use_batches import PlainUses
+from streams.sources.aws.use_batches import PlainUses, count
+from streams.sources.aws.use_lines import LineUses
 from streams.sources.aws.vendor import DIGEST, NAME
 from streams.sources.reading.dialect import read_time
 from streams.sources.reading.envelope import Event, events
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from agents_registry.identifiers import Identifier
     from streams.model.records import Outcome, Record
     from streams.sources.aws.identity import AwsCaller
+    from streams.sources.aws.use_batches import AwsColumns, KnownCall
+    from streams.sources.aws.use_lines import PlainLines
 
 NO_TIME: Final = "no_time: the event has no readable eventTime; look at the source"
 NO_TARGET: Final = "no_target: {} names nothing to act on; look at the event"
@@ -70,7 +73,8 @@ class CloudTrail:
         self._callers = AwsCallers()
         self._types: dict[tuple[Any, Any], _Type] = {}
         self._points: dict[Any, str] = {}
-        self._plain = PlainUses(self._callers)
+        self._plain = PlainUses(self._callers, self._call)
+        self._lines = LineUses(self._plain)
 
     @property
     def unknown(self) -> Counter[str]:
@@ -93,7 +97,7 @@ class CloudTrail:
 
     def batches(self, data: bytes) -> Iterator[Record | UseBatch]:
         """Return what `records` does, the uses of plain events in batches."""
-        for item in event_batches(data, NAME):
+        for item in event_batches(data, NAME, self._lines.look):
             if isinstance(item, EventBatch):
                 yield from self._batch(item)
             elif isinstance(item, DeadLetter):
@@ -103,31 +107,37 @@ class CloudTrail:
                 self.read += 1
                 yield from self._read(item)
 
-    def _batch(self, batch: EventBatch) -> Iterator[Record | UseBatch]:
+    def _batch(self, batch: EventBatch[PlainLines]) -> Iterator[Record | UseBatch]:
         found: list[Record] = []
 
         def alone(place: int) -> None:
             item = batch.event(place)
             if DIGEST not in item.body:
                 self.read += 1
-                records = self._read(item)
-                found.extend(records)
-                self._learn(item.body, records)
+                found.extend(self._read(item))
 
-        rows = self._plain.read(batch, alone)
-        self.read += len(rows)
+        look = batch.look
+        rows = self._plain.read(batch.bodies, look.changing, alone)
         yield from found
+        if look.columns is not None:
+            yield self._counted(look.columns, batch.starts)
         if rows:
-            yield UseBatch(rows, batch.starts)
+            callers, uses, ids, times, places = zip(*rows, strict=True)
+            yield self._counted((callers, uses, ids, times, places), batch.starts)
 
-    def _learn(self, event: dict[str, Any], records: list[Record]) -> None:
-        """Remember an event that may come again in other lines."""
-        match records:
-            case [Access() as use] if use.event_type != CONSOLE_LOGIN:
-                kind = self._types.get((event["eventSource"], event["eventName"]))
-                if kind is not None:
-                    idle = kind.idle if kind.mapping is None else None
-                    self._plain.learn(event, use, idle)
+    def _counted(self, columns: AwsColumns, starts: list[int]) -> UseBatch:
+        count(columns[1])
+        self.read += len(columns[1])
+        return UseBatch(*columns, starts)
+
+    def _call(self, service: str, name: str, account: str) -> KnownCall | None:
+        """Call as a batch holds it; None of a login, and of what names no event."""
+        event = {"eventSource": service, "eventName": name}
+        kind = self._types.get((service, name)) or self._new_type(event)
+        if kind is None or kind.name == CONSOLE_LOGIN:
+            return None
+        call = BatchCall(kind.name, "allowed", None, self._point(account))
+        return call, kind.idle if kind.mapping is None else None
 
     def _read(self, item: Event) -> list[Record]:
         offset, length, event = item

@@ -4,94 +4,139 @@ Most events of a log are calls that change nothing, by callers and of types that
 before. Of these only the id, the time, the address and the user agent are read anew;
 whatever is not plain is left to the reader of single events. What is remembered is
 used only where it says the same: a userIdentity that is equal, a type that has no
-meaning here or a call that failed, a minute that was read.
+meaning here or a call that failed.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from streams.model.times import SECOND
-from streams.model.use_batch import BatchCall, BatchCaller
+from attrs import define
+
+from streams.model.times import sound_time
+from streams.model.use_batch import BatchCall, BatchCaller, BatchUse
 from streams.sources.aws.errors import outcome_of
 from streams.sources.aws.vendor import DIGEST, NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container, Iterable, Mapping
 
-    from streams.model.records import Access, Outcome
-    from streams.model.use_batch import BatchRow
+    from streams.model.records import Outcome
     from streams.sources.aws.identity import AwsCallers
-    from streams.sources.reading.event_batches import EventBatch
 
 _FIELDS: Final = itemgetter(
     "eventSource", "eventName", "recipientAccountId", "eventID", "eventTime",
     "userIdentity", "sourceIPAddress", "userAgent",
 )  # fmt: skip
 _CALLED: Final = ("eventSource", "eventName", "recipientAccountId")
-_MINUTE: Final = len("2026-01-01T00:00:")
+_FROM: Final = ("sourceIPAddress", "userAgent")
 _NOBODY: Final[tuple[None, None]] = (None, None)
-_SECONDS: Final = {f"{second:02}Z": second * SECOND for second in range(60)}
-_MOST: Final = 20_000  # callers, calls and minutes; about 2 KB each caller
+_MOST: Final = 20_000  # callers, calls and uses; about 2 KB each caller
+
+
+@define(eq=False)
+class CountedUse(BatchUse):
+    """What uses have in common, and the count of the events of their type.
+
+    Attributes:
+        idle: the count; None where events of the type may change something.
+    """
+
+    idle: list[int] | None
+
+
+# With the count of the events of its type; None: they may change something.
+KnownCall = tuple[BatchCall, list[int] | None]
+# Who and what, then event id, time (ns), place.
+AwsRow = tuple[BatchCaller, CountedUse, str, int, int]
+AwsColumns = tuple[
+    Sequence[BatchCaller], Sequence[CountedUse], Sequence[str], Sequence[int],
+    Sequence[int],
+]  # fmt: skip
 
 
 class PlainUses:
-    """Callers, calls and minutes that came before."""
+    """Callers and calls that came before."""
 
-    def __init__(self, callers: AwsCallers) -> None:
-        """Start with none; callers are read by ``callers``."""
-        self._named = callers
+    def __init__(
+        self, callers: AwsCallers, named: Callable[[str, str, str], KnownCall | None]
+    ) -> None:
+        """Start with none.
+
+        Args:
+            callers: reads who calls.
+            named: makes a call of its service, its name and its account.
+        """
+        self._named, self._new_call = callers, named
         self._callers: dict[Any, tuple[dict[str, Any], BatchCaller]] = {}
-        # With the count of the events of their type; None: they may change something.
-        self._calls: dict[Any, tuple[BatchCall, list[int] | None]] = {}
+        self._calls: dict[Any, KnownCall] = {}
         self._failures: dict[tuple[BatchCall, Outcome, str | None], BatchCall] = {}
-        self._minutes: dict[Any, int] = {}
+        self._uses: dict[tuple[BatchCall, str, str], CountedUse] = {}
 
-    def read(self, batch: EventBatch, alone: Callable[[int], object]) -> list[BatchRow]:
+    def read(
+        self,
+        events: Mapping[int, dict[str, Any]],
+        changing: Container[int],
+        alone: Callable[[int], object],
+    ) -> list[AwsRow]:
         """Return the uses of plain events.
 
         Args:
-            batch: events, each of which is counted by its type where it is plain.
+            events: by their places.
+            changing: places of events that need no look, since they are not plain.
             alone: reads any other one, by its place.
         """
-        callers, calls, minutes = self._callers, self._calls, self._minutes
-        rows: list[BatchRow] = []
-        for place, event in enumerate(batch.bodies):
+        callers, rows = self._callers, list[AwsRow]()
+        for place, event in events.items():
+            if place in changing:
+                alone(place)
+                continue
             try:
                 service, what, account, event_id, time, identity, address, agent = (
                     _FIELDS(event)
                 )
-                call, idle = calls[service, what, account]
                 get = identity.get
                 name = get("accessKeyId") or get("arn") or get("invokedBy")
                 seen, caller = callers.get(name, _NOBODY)
-                at = minutes[time[:_MINUTE]] + _SECONDS[time[_MINUTE:]]
+                known = self._call(service, what, account)
             except (AttributeError, KeyError, TypeError):
                 alone(place)
                 continue
+            at = sound_time(time) if type(time) is str else None
             if seen != identity:
-                caller = self._caller(name, identity)
+                caller = self.caller(identity)
             if (
-                caller is None
+                caller is None or known is None or at is None
                 or not (type(event_id) is type(address) is type(agent) is str)
                 or not (address and agent)
                 or DIGEST in event
-            ):
+            ):  # fmt: skip
                 alone(place)
                 continue
+            call, idle = known
             if event.get("errorCode"):
-                call = self._failure(event, call, caller)
+                session = caller.issued_at is not None
+                call = self._failure(event, call, session=session)
             elif idle is None:
                 alone(place)
                 continue
-            if idle is not None:
-                idle[0] += 1
-            rows.append((caller, call, event_id, at, address, agent, place))
+            use = self._use(call, address, agent, idle)
+            rows.append((caller, use, event_id, at, place))
         return rows
 
-    def _caller(self, name: Any, identity: dict[str, Any]) -> BatchCaller | None:
+    def caller(self, identity: dict[str, Any]) -> BatchCaller | None:
         """Caller whose uses carry its name; None where they carry none."""
+        get = identity.get
+        name = get("accessKeyId") or get("arn") or get("invokedBy")
+        try:
+            seen, known = self._callers.get(name, _NOBODY)
+        except TypeError:  # no text
+            return None
+        if known is not None and seen == identity:
+            return known
         found = self._named.of(identity)
         presented, parents = found.alone()
         if not presented:
@@ -102,35 +147,72 @@ class PlainUses:
         _remember(self._callers, name, (identity, caller))
         return caller
 
-    def _failure(
-        self, event: dict[str, Any], call: BatchCall, caller: BatchCaller
-    ) -> BatchCall:
-        outcome, reason = outcome_of(event, session=caller.issued_at is not None)
-        known = self._failures.get((call, outcome, reason))
-        if known is None:
-            if len(self._failures) >= _MOST:
-                self._failures.clear()
-            known = BatchCall(call.event_type, outcome, reason, call.point)
-            self._failures[call, outcome, reason] = known
-        return known
-
-    def learn(self, event: dict[str, Any], use: Access, idle: list[int] | None) -> None:
-        """Remember what was read of an event alone.
+    def uses(
+        self, event: dict[str, Any]
+    ) -> tuple[CountedUse, CountedUse] | tuple[()] | None:
+        """Use that an event is by a key, and by a session.
 
         Args:
-            event: a call that changed nothing.
-            use: all that it says.
-            idle: the count of the events of its type; None where the type has a
-                meaning: then a call that failed changes nothing.
+            event: its call, where it came from, and its failure.
+
+        Returns:
+            Nothing of an event that may change something; None where it is not plain.
         """
-        text = event["eventTime"]
-        called = tuple(map(event.get, _CALLED))
-        if all(type(each) is str for each in called) and called not in self._calls:
-            call = BatchCall(use.event_type, "allowed", None, use.point)
-            _remember(self._calls, called, (call, idle))
-        if type(text) is str and text[_MINUTE:] in _SECONDS and use.occurred_at:
-            begun = use.occurred_at - _SECONDS[text[_MINUTE:]]
-            _remember(self._minutes, text[:_MINUTE], begun)
+        get = event.get
+        address, agent = map(get, _FROM)
+        if not (type(address) is type(agent) is str and address and agent):
+            return None
+        known = self._call(*map(get, _CALLED))
+        if known is None:
+            return None
+        call, idle = known
+        if not get("errorCode"):
+            if idle is None:
+                return ()
+            plain = self._use(call, address, agent, idle)
+            return plain, plain
+        by_key, by_session = (
+            self._use(self._failure(event, call, session=each), address, agent, idle)
+            for each in (False, True)
+        )
+        return by_key, by_session
+
+    def _call(self, service: Any, name: Any, account: Any) -> KnownCall | None:
+        """Find the call that a service, a name and an account are."""
+        if not (type(service) is type(name) is type(account) is str):
+            return None
+        known = self._calls.get((service, name, account))
+        if known is None:
+            known = self._new_call(service, name, account)
+            if known is not None:
+                _remember(self._calls, (service, name, account), known)
+        return known
+
+    def _use(
+        self, call: BatchCall, address: str, agent: str, idle: list[int] | None
+    ) -> CountedUse:
+        known = self._uses.get((call, address, agent))
+        if known is None:
+            known = CountedUse(call, address, agent, idle)
+            _remember(self._uses, (call, address, agent), known)
+        return known
+
+    def _failure(
+        self, event: dict[str, Any], call: BatchCall, *, session: bool
+    ) -> BatchCall:
+        outcome, reason = outcome_of(event, session=session)
+        known = self._failures.get((call, outcome, reason))
+        if known is None:
+            known = BatchCall(call.event_type, outcome, reason, call.point)
+            _remember(self._failures, (call, outcome, reason), known)
+        return known
+
+
+def count(uses: Iterable[CountedUse]) -> None:
+    """Count events by their type."""
+    for use, number in Counter(uses).items():
+        if use.idle is not None:
+            use.idle[0] += number
 
 
 def _remember(known: dict[Any, Any], key: Any, value: object) -> None:

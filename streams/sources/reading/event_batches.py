@@ -2,12 +2,15 @@
 
 What is made of a line is the same as in `envelope`: a batch holds lines of which each
 is one event, in no envelope. Lines that stand beside any other are read one by one.
+
+A source may know what a line says before it is decoded (`LineLook`). Only the lines
+that it leaves are decoded here.
 """
 
 from __future__ import annotations
 
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 import orjson
 
@@ -15,42 +18,74 @@ from streams.sources.reading.envelope import LIMIT, EnvelopeReader, Event
 from streams.sources.reading.wrapping import WRAPPING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from streams.sources.reading.envelope import Item
 
-WINDOW: Final = 1 << 16  # bytes of a batch: what is made of them stays in the caches
+WINDOW: Final = 1 << 18  # bytes of a batch: what is made of them stays in the caches
 
 
-class EventBatch(NamedTuple):
+class LineLook(Protocol):
+    """What a source knows of lines before they are decoded.
+
+    Attributes:
+        left: places of the lines that must be decoded. Every other line is a plain
+            event: JSON of no more than `LIMIT` bytes, in no envelope.
+    """
+
+    @property
+    def left(self) -> Sequence[int]:
+        """Places of the lines that must be decoded."""
+
+
+Look = TypeVar("Look", bound=LineLook)
+
+
+class EventBatch(NamedTuple, Generic[Look]):
     """Events of consecutive lines.
 
     Attributes:
         starts: offset of each line, and where one behind the last would begin.
-        bodies: the events.
+        look: what the source said of them.
+        bodies: the events that it left, by their places.
     """
 
     starts: list[int]
-    bodies: list[dict[str, Any]]
+    look: Look
+    bodies: dict[int, dict[str, Any]]
 
     def event(self, place: int) -> Event:
-        """Return the event of a line, by its place in the batch."""
+        """Return the event of a line that was left, by its place in the batch."""
         offset, behind = self.starts[place : place + 2]
         return Event(offset, behind - 1 - offset, self.bodies[place])
 
 
-def event_batches(data: bytes, source: str) -> Iterator[Item | EventBatch]:
-    """Return what `envelope.events` does, lines of plain events in batches."""
-    return _BatchReader(data, source).items()
+def event_batches(
+    data: bytes, source: str, look: Callable[[list[bytes]], Look]
+) -> Iterator[Item | EventBatch[Look]]:
+    """Return what `envelope.events` does, lines of plain events in batches.
+
+    Args:
+        data: as `envelope.events` takes it.
+        source: the name that the dead letters carry.
+        look: tells which of some lines must be decoded. Its answer may come to nothing.
+    """
+    return _BatchReader(data, source, look).items()
 
 
-class _BatchReader(EnvelopeReader):
-    def _lines(self, start: int) -> Iterator[Item | EventBatch]:
+class _BatchReader(EnvelopeReader, Generic[Look]):
+    def __init__(
+        self, data: bytes, source: str, look: Callable[[list[bytes]], Look]
+    ) -> None:
+        super().__init__(data, source)
+        self._look = look
+
+    def _lines(self, start: int) -> Iterator[Item | EventBatch[Look]]:
         data, stop = self.data, len(self.data)
         while start < stop:
             end = data.rfind(b"\n", start, start + WINDOW) + 1
             end = end or data.find(b"\n", start) + 1 or stop
-            batch = _batch(data[start:end], start)
+            batch = _batch(data[start:end], start, self._look)
             if batch is None:
                 yield from self.single_lines(start, end)
             else:
@@ -58,20 +93,26 @@ class _BatchReader(EnvelopeReader):
             start = end
 
 
-def _batch(data: bytes, start: int) -> EventBatch | None:
+def _batch(
+    data: bytes, start: int, look: Callable[[list[bytes]], Look]
+) -> EventBatch[Look] | None:
     """Read whole lines; None where not all of them are plain events."""
     lines = data.split(b"\n")
     if not lines[-1]:
         lines.pop()
+    lengths = list(map(len, lines))
+    if max(lengths) > LIMIT:
+        return None
+    seen = look(lines)
     try:
-        bodies = list(map(orjson.loads, lines))
+        bodies = {place: orjson.loads(lines[place]) for place in seen.left}
     except orjson.JSONDecodeError:
         return None
-    if (
-        set(map(type, bodies)) != {dict}
-        or max(map(len, lines)) > LIMIT
-        or not all(map(WRAPPING.isdisjoint, bodies))
-    ):
+    events = bodies.values()
+    if not ({dict}.issuperset(map(type, events)) and all(map(_is_bare, events))):
         return None
-    lengths = map((1).__add__, map(len, lines))
-    return EventBatch(list(accumulate(lengths, initial=start)), bodies)
+    starts = accumulate(map((1).__add__, lengths), initial=start)
+    return EventBatch(list(starts), seen, bodies)
+
+
+_is_bare: Final = WRAPPING.isdisjoint

@@ -319,7 +319,13 @@ def _of_use(record: Access, origin: Origin) -> Iterator[Fact]:
 
 
 def shown_agents(record: Lifecycle | Access, origin: Origin) -> Iterator[Node]:
-    """Facts that declare the acting agents, from the words of the issuer's own log.
+    """Facts that declare the acting agents; see `shown_names`."""
+    for name in shown_names(record, origin):
+        yield Node(node=name, **said_by(origin))
+
+
+def shown_names(record: Lifecycle | Access, origin: Origin) -> Iterator[Identifier]:
+    """Acting agents that the words of the issuer's own log declare.
 
     That is whoever made the call, and what its credential hangs on. A kind of a mapping
     is taken for one that may act: its credentials are its log's own, too. What ends
@@ -333,4 +339,4 @@ def shown_agents(record: Lifecycle | Access, origin: Origin) -> Iterator[Node]:
     for name in dict.fromkeys((*record.actor, *above)):
         known = name in record.identifiers
         if not known and (may_act(name.kind) or name.kind not in VOCABULARY):
-            yield Node(node=name, **said_by(origin))
+            yield name
