@@ -52,25 +52,57 @@ BUGS: Final = {
         "self._caller(who)",
     ),
     "a call with a secret is told as it is": Change(
-        EXCERPTS, "made if conceal(what) is what else None", "made"
+        EXCERPTS, "self._calls[call] = conceal(bare) is bare", "self._calls[call] = True"
     ),
     "an id that is a secret is told as it is": Change(
-        EXCERPTS, 'or not _HEX.fullmatch("".join(ids))', ""
+        EXCERPTS, 'or not _HEX.fullmatch("".join(batch.event_ids))', ""
     ),
     "who used a credential first is told of all of its uses": Change(
-        EXCERPTS, "each.denied if outcomes[place] == DENIED else each.allowed",
-        "max(each.denied, each.allowed)",
+        EXCERPTS, "places[DENIED] = who", "places[:] = [who] * len(places)"
     ),
     "what carries events is one": Change(
-        LINES, "or not all(map(WRAPPING.isdisjoint, bodies))", ""
+        LINES, "and all(map(_is_bare, events))", ""
     ),
 }  # fmt: skip
+PIECES_TEST: Final = "tests/property/test_line_pieces.py"
+LINEAGE_TEST: Final = "tests/property/test_hunt_lineage.py"
+WHOLE: Final = "streams/sources/aws/use_lines.py"
+LINEAGE: Final = "streams/services/hunt_lineage.py"
 DEATHS_TEST: Final = "tests/property/test_deaths.py"
 ALIKE_TEST: Final = "tests/property/test_hunt_processes.py"
 PROCESSES_TEST: Final = "tests/integration/test_hunt_processes.py"
 PROCESSES: Final = "streams/services/hunt_processes.py"
 FORKS: Final = "streams/services/hunt_forks.py"
 BESIDE: Final = {  # with the test that catches it
+    "a time ends where it is known": (PIECES_TEST, Change(
+        WHOLE, "if not (call.startswith(_END) and account.startswith(_END)):",
+        "if not account.startswith(_END):",
+    )),
+    "an id has no escapes": (PIECES_TEST, Change(
+        WHOLE, "if not (_IDS.fullmatch(every) and", "if not ("
+    )),
+    "the first of two names counts": (PIECES_TEST, Change(
+        WHOLE, "said = before | behind", "said = behind | before"
+    )),
+    "who calls is all that stands before the time": (PIECES_TEST, Change(
+        WHOLE, "said.keys() != _WHO_ALONE", "_WHO not in said"
+    )),
+    "no request matters": (PIECES_TEST, Change(
+        WHOLE, "if uses and caller and self._says_nothing(request):",
+        "if uses and caller:",
+    )),
+    "what envelopes are named by is no name": (PIECES_TEST, Change(
+        WHOLE, "if not _CALL.issuperset(said):", "if False:"
+    )),
+    "a lineage hides owners": (LINEAGE_TEST, Change(
+        LINEAGE, "and not (record.owners or record.attributes)", ""
+    )),
+    "a log that issues makes nobody known": (LINEAGE_TEST, Change(
+        LINEAGE, "record.issued_at, origin.issuer_log", "record.issued_at, False"
+    )),
+    "a secret without a mark of its own": ("tests/property/test_secret_shapes.py", Change(
+        "agents_registry/secret_shapes.py", ' or "AIza" in text', ""
+    )),
     "a suspend lasts": (DEATHS_TEST, Change(
         "agents_registry/deaths.py",
         "self.first + 1 - deaths.inclusive if final else NEVER",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -75,12 +76,18 @@ def changed(random: Random, event: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
+def spaced(event: dict[str, Any]) -> bytes:
+    """Write an event as Python does."""
+    return json.dumps(event).encode()
+
+
 def log_of(seed: int) -> bytes:
     """Write a world with wrong events, repeats, and lines that are no events."""
     random = Random(seed)
     events = generate(Random(seed), 300).events
     events += random.sample(events, 40)
-    lines = [orjson.dumps(changed(random, event)) for event in events]
+    written = orjson.dumps if seed < 2 else spaced  # these cannot be cut in pieces
+    lines = [written(changed(random, event)) for event in events]
     for _ in range(random.choice((0, 3, 20))):
         between = BETWEEN if seed % 2 else CARRIED  # all are JSON
         lines.insert(random.randrange(len(lines)), random.choice(between))
@@ -208,6 +215,19 @@ def test_a_refused_use_hides_no_lineage_of_the_next_one(tmp_path: Path) -> None:
     said = [record for excerpt in excerpts for record in excerpt.said]
     (stated,) = [each for each in said if each.identifiers[0].value == "AKIA1"]
     assert "arn:aws:iam::1:user/ann" == stated.parents[0].value
+
+
+@pytest.mark.parametrize("written", [orjson.dumps, spaced])
+def test_one_key_may_be_of_several_callers(
+    written: Callable[[dict[str, Any]], bytes],
+) -> None:
+    """Each line says whose it is, though its key came before."""
+    ann = {"type": "IAMUser", "accessKeyId": "AKIA1", "arn": "arn:aws:iam::1:user/ann"}
+    bob = ann | {"arn": "arn:aws:iam::1:user/bob"}
+    events = [EVENT | {"userIdentity": each} for each in (ann, bob, ann, bob)]
+    log = b"\n".join(map(written, events))
+
+    assert list(CloudTrail().records(log)) == flat(CloudTrail().batches(log))
 
 
 def test_a_batch_is_read_where_lines_are_plain() -> None:

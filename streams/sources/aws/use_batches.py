@@ -48,6 +48,7 @@ class CountedUse(BatchUse):
     idle: list[int] | None
 
 
+CHANGES: Final = ()  # in the place of uses: the event may change something
 # With the count of the events of its type; None: they may change something.
 KnownCall = tuple[BatchCall, list[int] | None]
 # Who and what, then event id, time (ns), place.
@@ -156,7 +157,7 @@ class PlainUses:
             event: its call, where it came from, and its failure.
 
         Returns:
-            Nothing of an event that may change something; None where it is not plain.
+            CHANGES where it may change something, None where it is not plain.
         """
         get = event.get
         address, agent = map(get, _FROM)
@@ -168,7 +169,7 @@ class PlainUses:
         call, idle = known
         if not get("errorCode"):
             if idle is None:
-                return ()
+                return CHANGES
             plain = self._use(call, address, agent, idle)
             return plain, plain
         by_key, by_session = (

@@ -14,13 +14,9 @@ from typing import TYPE_CHECKING, Final
 from attrs import define, field
 
 from streams.model.times import SECOND, sound_time
+from streams.sources.aws.use_batches import CHANGES
 from streams.sources.aws.vendor import DIGEST
-from streams.sources.reading.fragments import (
-    AFTER_TEXT,
-    BEFORE_KEY,
-    Fragments,
-    joined,
-)
+from streams.sources.reading.fragments import AFTER_TEXT, BEFORE_KEY, Fragments
 from streams.sources.reading.wrapping import WRAPPING
 
 if TYPE_CHECKING:
@@ -50,7 +46,6 @@ _SHORT: Final = 512  # bytes of a request that is remembered
 
 # Of a call by a key, and by a session: they differ in what a failure means.
 _Uses = tuple["CountedUse", "CountedUse"]
-_CHANGES: Final = ()  # in the place of uses: the call may change something
 _What = tuple[bytes, bytes]  # what stands behind the time, and behind the id
 _Row = tuple["BatchCaller", "CountedUse", bytes, int, bytes, int]
 _Cut = tuple[bytes, _What, bytes, bytes, int, bytes, int]
@@ -98,7 +93,7 @@ class LineUses:
             number, _, rest = rest.partition(_ID)
             what = call[_TIME_LENGTH:], rest[_ID_LENGTH:]
             uses, minute = known(what), call[:_MINUTE]
-            if uses == _CHANGES:
+            if uses is CHANGES:
                 found.changing.add(place)
                 found.left.append(place)
                 continue
@@ -130,7 +125,7 @@ class LineUses:
             rows.append((caller, use, event_id, at, number, place))
             return
         found.left.append(place)
-        if uses == _CHANGES:
+        if uses is CHANGES:
             found.changing.add(place)
 
     def _called(self, what: _What) -> _Uses | tuple[()] | None:
@@ -138,11 +133,12 @@ class LineUses:
         call, account = what
         if not (call.startswith(_END) and account.startswith(_END)):
             return None  # the time or the id goes on
-        said = joined(
-            self._pieces.members(AFTER_TEXT + call + BEFORE_KEY),
-            self._pieces.members(AFTER_TEXT + account),
-        )
-        if said is None or not _CALL.issuperset(said):
+        before = self._pieces.members(AFTER_TEXT + call + BEFORE_KEY)
+        behind = self._pieces.members(AFTER_TEXT + account)
+        if before is None or behind is None:
+            return None
+        said = before | behind
+        if not _CALL.issuperset(said):
             return None
         uses = self._plain.uses(said)
         if uses is not None:
@@ -182,9 +178,8 @@ def _take_sound(rows: list[_Row], found: PlainLines) -> None:
     if not rows:
         return
     callers, uses, ids, times, numbers, places = zip(*rows, strict=True)
-    every = b"".join(ids)
-    whole = len(every) == _ID_LENGTH * len(ids) and min(map(len, ids)) == _ID_LENGTH
-    if not (whole and _IDS.fullmatch(every) and _PLAIN.fullmatch(b"".join(numbers))):
+    every = b"".join(ids)  # each has its length: behind it stands the end of a text
+    if not (_IDS.fullmatch(every) and _PLAIN.fullmatch(b"".join(numbers))):
         found.left += [row[-1] for row in rows if not _is_sound(row)]
         _take_sound([row for row in rows if _is_sound(row)], found)
         return
@@ -195,5 +190,4 @@ def _take_sound(rows: list[_Row], found: PlainLines) -> None:
 
 def _is_sound(row: _Row) -> bool:
     _, _, event_id, _, number, _ = row
-    sound = len(event_id) == _ID_LENGTH and _IDS.fullmatch(event_id)
-    return bool(sound and _PLAIN.fullmatch(number))
+    return bool(_IDS.fullmatch(event_id) and _PLAIN.fullmatch(number))

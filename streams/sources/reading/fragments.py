@@ -3,23 +3,22 @@
 Most lines of a log are other lines with another id and time. Cut at these, the pieces
 between come again, so each is decoded once, and a line of known pieces is not decoded.
 
-Why that is right. A JSON text is read from left to right, and what the reader knows of
-the text behind it is its state: inside a string, behind a value of an object, and so
-on. Each piece is decoded between a text that brings the reader into the state in which
-the piece begins, and one that can be read only in the state in which the next one
-begins:
+Why that is right: a JSON text is read from left to right, and what the reader knows of
+the text behind it is its state, as "in a text" or "behind a value of the event". So a
+piece may be decoded with another text before it that leads to the same state, and with
+another one behind it that can be read in no other state than the rest of the line:
 
-- Where a piece follows a text value, it begins with the quote that closes that text:
-  ``{"":"`` before it opens one.
-- Where a key is cut off behind a piece, ``,"":0}`` stands behind it instead. In a string
-  its first quote would end the string, and a string that was opened behind it is not
-  closed; in a list the colon is wrong; in an object within the event the brace closes
-  that object, and not the event.
-- What stands between pieces is a key as it is written here, and a text without a quote,
-  a backslash, a control character or a byte above 0x7f.
+- A piece that follows a text begins with the quote that ends it. `AFTER_TEXT` begins an
+  object and a text.
+- Behind a piece that a comma and a key follow stands `BEFORE_KEY`. It ends the object
+  where the reader is behind one of its values. In a text it is a part of the text, in a
+  list it is wrong, and in an object within the object it ends that one: then the text
+  breaks off.
+- What stands between two pieces is a key as it is written here, and a text without a
+  quote, a backslash, a control character or a byte above 0x7f.
 
-Members of the event are those of its pieces, a later one of a name in the place of an
-earlier one. So a name that matters may stand in one piece only.
+The members of the event are those of its pieces, in their order: as in one text, the
+last of one name counts.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 AFTER_TEXT: Final = b'{"":"'  # before a piece that begins with the quote of a text
-BEFORE_KEY: Final = b',"":0}'  # behind a piece that a comma and a key follow
+BEFORE_KEY: Final = b"}"  # behind a piece that a comma and a key follow
 _SHORT: Final = 2048  # bytes of a piece that is remembered
 _MOST: Final = 8192  # pieces
 
@@ -75,15 +74,3 @@ class Fragments:
         if type(body) is not dict:
             return None
         return {name: body[name] for name in self._names.intersection(body)}
-
-
-def joined(*pieces: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Members of several pieces; None where one is none, or two have one name."""
-    found: dict[str, Any] = {}
-    size = 0
-    for piece in pieces:
-        if piece is None:
-            return None
-        found.update(piece)
-        size += len(piece)
-    return found if len(found) == size else None
