@@ -35,6 +35,8 @@ _ABSENT: Final = "\0"
 _HEX: Final = re.compile(r"[0-9A-Fa-f-]*")  # no secret's mark is made of these
 _new: Final = tuple.__new__
 _EXPIRY: Final = Lifecycle._fields.index("expires_at")
+# (content, place in its event, who, time, outcome, event id, key)
+_Row = tuple[int, int, int, int, int, str | None, int]
 _MOST_HELD: Final = 8192  # records; each keeps the objects of one caller
 
 
@@ -119,10 +121,8 @@ class _Rows:
         self.event_ids: list[str | None] = []
         self.keys = array("q")
 
-    def add(
-        self, content: int, opens: int, who: int, time: int, outcome: int,
-        event_id: str | None, key: int,
-    ) -> None:  # fmt: skip
+    def add(self, row: _Row) -> None:
+        content, opens, who, time, outcome, event_id, key = row
         self.contents.append(content)
         self.opens.append(opens)
         self.who.append(who)
@@ -230,7 +230,7 @@ class ExcerptWriter:
         self._offset = None
         if time is None:
             who, time = TIMELESS, 0
-        self._rows.add(content, place, who, time, code, event_id, mark_key)
+        self._rows.add((content, place, who, time, code, event_id, mark_key))
 
     def add_batch(self, batch: UseBatch, conceal: Callable[[Record], Record]) -> None:
         """Take the uses of a batch in, each as `add` does.
@@ -241,27 +241,28 @@ class ExcerptWriter:
         """
         self.close_event()
         self._offset = None
-        callers, uses = batch.callers, batch.uses
         for seen in (self._of_batches, self._of_uses, self._calls):
             if len(seen) >= _MOST_HELD:
                 seen.clear()
-        known = [*map(self._of_batches.get, callers)]
-        if None in known:
-            for caller in callers:
-                if caller not in self._of_batches:
-                    self._look_at_caller(caller, conceal)
-            known = [*map(self._of_batches.get, callers)]
-        made = [*map(self._of_uses.get, uses)]
-        if None in made:
-            for row, use in enumerate(uses):
-                if use not in self._of_uses:
-                    self._look_at_use(batch.record(row), use, conceal)
-            made = [*map(self._of_uses.get, uses)]
-        if None in known or None in made or not _HEX.fullmatch("".join(batch.event_ids)):
-            for record in batch.records():
-                self.add(conceal(record))
-            return
-        self._extend(batch, known, made)
+        known = [*map(self._of_batches.get, batch.callers)]
+        made = [*map(self._of_uses.get, batch.uses)]
+        if None in known or None in made:
+            self._look_at(batch, conceal)
+            known = [*map(self._of_batches.get, batch.callers)]
+            made = [*map(self._of_uses.get, batch.uses)]
+        plain = _HEX.fullmatch("".join(batch.event_ids))
+        if None in known or None in made or not plain:
+            self.add_all(map(conceal, batch.records()))
+        else:
+            self._extend(batch, known, made)
+
+    def _look_at(self, batch: UseBatch, conceal: Callable[[Record], Record]) -> None:
+        for caller in batch.callers:
+            if caller not in self._of_batches:
+                self._look_at_caller(caller, conceal)
+        for row, use in enumerate(batch.uses):
+            if use not in self._of_uses:
+                self._look_at_use(batch.record(row), use, conceal)
 
     def _extend(self, batch: UseBatch, known: list[Any], made: list[Any]) -> None:
         """Add uses without a secret, column by column: a loop takes twice the time."""
@@ -314,7 +315,7 @@ class ExcerptWriter:
             content = content_hash(record)
             opens = self._opens(record.source, record.offset, content)
             self._note(record, content)
-            self._rows.add(content, opens, LIFECYCLE, 0, 0, record.event_id, 0)
+            self._rows.add((content, opens, LIFECYCLE, 0, 0, record.event_id, 0))
             if content not in self._stated:
                 self._stated.add(content)
                 if record.expires_at is not None:

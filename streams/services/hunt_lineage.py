@@ -15,6 +15,7 @@ from streams.stages.ingest.ingress import REISSUED_KINDS, shown_names
 
 if TYPE_CHECKING:
     from agents_registry.identifiers import Identifier
+    from agents_registry.lineage import Lineage
     from agents_registry.registry import Registry
     from streams.model.records import Lifecycle
     from streams.stages.ingest.ingress import Origin
@@ -35,26 +36,20 @@ def state_lineage(
     """
     if len(record.identifiers) != 1 or not _is_plain(registry):
         return False
+    lineage = registry.lineage
     if isinstance(record, Access):
         if record.outcome == "denied":
             return True  # a refused call states nothing
-        issued, known = record.issued_at, origin.issuer_log
+        _issue(lineage, record, record.issued_at, origin, known=origin.issuer_log)
+        for name in shown_names(record, origin):
+            lineage.flags[lineage.intern(name)] |= KNOWN
     elif _only_issues(record):
         own = record.issued_at
         issued = record.occurred_at if own is None else own
-        known = record.known
+        _issue(lineage, record, issued, origin, known=record.known)
     else:
         return False
-    lineage = registry.lineage
-    intern = lineage.intern
-    child = intern(record.identifiers[0])
-    if known:
-        lineage.flags[child] |= KNOWN
-    if issued is not None:
-        lineage.issue(child, issued, origin.received_at)
-    if isinstance(record, Access):
-        for name in shown_names(record, origin):
-            lineage.flags[intern(name)] |= KNOWN
+    intern, child = lineage.intern, lineage.intern(record.identifiers[0])
     for parent in record.parents:
         # A tuple is as good, and takes a third of the time.
         lineage.link(child, intern(cast("Identifier", parent[:2])), parent.relation)
@@ -62,6 +57,21 @@ def state_lineage(
         lineage.link(intern(tie.child), intern(tie.parent), tie.relation)
     registry.changes += 1
     return True
+
+
+def _issue(
+    lineage: Lineage,
+    record: Lifecycle | Access,
+    issued: int | None,
+    origin: Origin,
+    *,
+    known: bool,
+) -> None:
+    node = lineage.intern(record.identifiers[0])
+    if known:
+        lineage.flags[node] |= KNOWN
+    if issued is not None:
+        lineage.issue(node, issued, origin.received_at)
 
 
 def _is_plain(registry: Registry) -> bool:
@@ -74,7 +84,10 @@ def _only_issues(record: Lifecycle) -> bool:
         record.effect == "issue"
         and record.outcome != "denied"
         and not (record.owners or record.attributes)
-        and record.expires_at is record.scope is record.labels is None
-        and record.device is record.tenant is None
+        and record.expires_at is None
+        and record.scope is None
+        and record.labels is None
+        and record.device is None
+        and record.tenant is None
         and record.identifiers[0].kind not in REISSUED_KINDS
     )

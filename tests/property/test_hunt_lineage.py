@@ -30,7 +30,9 @@ SOME = st.lists(NAME, max_size=2).map(tuple)
 TIME = st.none() | st.integers(0, 9)
 OUTCOME = st.sampled_from((None, "allowed", "denied"))
 RELATION = st.sampled_from(list(Relation))
-PARENTS = st.lists(st.builds(lambda n, r: Parent(*n, r), NAME, RELATION), max_size=3)
+PARENTS = st.lists(
+    st.builds(lambda n, r: Parent(n.kind, n.value, r), NAME, RELATION), max_size=3
+)
 TIES = st.lists(st.builds(Tie, NAME, NAME, RELATION), max_size=1)
 SAID: Final[dict[str, Any]] = {
     "source": st.just("s"), "event_id": st.none() | st.just("e"),
