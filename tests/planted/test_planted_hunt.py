@@ -100,7 +100,7 @@ BESIDE: Final = {  # with the test that catches it
         LINEAGE, "and not (record.owners or record.attributes)", ""
     )),
     "a log that issues makes nobody known": (LINEAGE_TEST, Change(
-        LINEAGE, "record.issued_at, origin.issuer_log", "record.issued_at, False"
+        LINEAGE, "known=origin.issuer_log)", "known=False)"
     )),
     "a secret without a mark of its own": (SHAPES_TEST, Change(
         "agents_registry/secret_shapes.py", ' or "AIza" in text', ""
