@@ -166,8 +166,10 @@ class _Deaths:
     def _share(self, end: End) -> _SharedEnd:
         lineage = self._registry.lineage
         names = frozenset(lineage.others(end.target))
-        cause = reference(self._registry, end.cause)
-        return _SharedEnd(cause, lineage.identifier(end.target), names)
+        cause, target = reference(self._registry, end.cause), end.target
+        stands = target == end.cause.node  # as but for what a selector reaches
+        named = cause.target if stands else lineage.identifier(target)
+        return _SharedEnd(cause, named, names)
 
 
 def dead(found: Iterable[Condemned]) -> Iterator[tuple[Identifier, Death]]:
