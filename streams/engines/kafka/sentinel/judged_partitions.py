@@ -5,7 +5,8 @@ The lock of the member is held meanwhile, so that no partition goes and no fact 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Final
 
 from attrs import define
 
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from streams.stages.sentinel.unknown_agents import Shown
 
     Read = Mapping[OwnedPartition, Sequence[tuple[int, AccessRecord | Poison]]]
+
+# For which a turn looks at how credentials stand. The rest of a turn takes as long as
+# to look at hundreds of them, and a new table has all of its nodes looked at.
+LOOK_SECONDS: Final = 0.01
 
 
 @define(eq=False)
@@ -127,13 +132,17 @@ class JudgedPartitions:
 
     async def _inspect(self) -> None:
         """Look at how credentials stand, in the realms whose findings are ours."""
-        now = self._clock()
+        now, time = self._clock(), asyncio.get_running_loop().time
+        until = time() + LOOK_SECONDS
         self.left = self._unsettled(now)
         for name, realm, home in self._homes():
             if home is None:
                 realm.heard = None
-            else:
-                self.left += await in_turns(home.inspect(name, now))
+                continue
+            left = await in_turns(home.inspect(name, now))
+            while left and time() < until:
+                left = await in_turns(home.inspect(name, now))
+            self.left += left
 
     def _homes(self) -> Iterator[tuple[str, Realm, OwnedPartition | None]]:
         """Each realm, with what its own findings belong to where that is ours."""
