@@ -152,8 +152,9 @@ class LivenessIndex(NodeBits):
         """
         deaths, marked = [], False
         for name in presented.identifiers:
-            deaths.append((yield from self.death(name, first, last)))
-            marked = marked or (yield from self.watermarked(name))
+            node = self._taken_in(name)
+            deaths.append((yield from self._death(node, name, first, last)))
+            marked = marked or (yield from self._watermarked(node, name))
         if not marked or (
             len(deaths) == 1
             and presented.issued_at is None
@@ -172,8 +173,10 @@ class LivenessIndex(NodeBits):
 
     def watermarked(self, identifier: Identifier) -> Steps[bool]:
         """Whether a ``not_before`` stands on an identifier or an ancestor."""
-        node = self.registry.lineage.find(identifier)
-        if node == NONE or node >= len(self._bits) or self._bits[node] & QUIET:
+        return self._watermarked(self._taken_in(identifier), identifier)
+
+    def _watermarked(self, node: int, identifier: Identifier) -> Steps[bool]:
+        if node == NONE or self._bits[node] & QUIET:
             return False
         if self._bits[node] & TIMED:
             return bool(self._bits[node] & WATERMARKED)
@@ -184,9 +187,18 @@ class LivenessIndex(NodeBits):
         self, identifier: Identifier, first: int, last: int
     ) -> Steps[Death | None]:
         """Death of an identifier by itself at both of two times, as `death_of`."""
-        while self.grow():
-            pass
+        return self._death(self._taken_in(identifier), identifier, first, last)
+
+    def _taken_in(self, identifier: Identifier) -> int:
+        """Node of a name, of which there are bits; NONE where no fact named it."""
         node = self.registry.lineage.find(identifier)
+        while node >= len(self._bits):
+            self.grow()
+        return node
+
+    def _death(
+        self, node: int, identifier: Identifier, first: int, last: int
+    ) -> Steps[Death | None]:
         if node == NONE:
             return None
         if self._bits[node] & TIMED:
