@@ -12,8 +12,8 @@ from aiokafka.errors import InconsistentGroupProtocolError
 from attrs import define, field
 
 from streams.engines.kafka.client import internals
-from streams.engines.kafka.client.cluster_monitor import PartitionHolder
 from streams.engines.kafka.client.group_consumer import GroupConsumer
+from streams.engines.kafka.client.group_holders import PartitionHolder
 from streams.engines.kafka.notify import intake as product
 from streams.engines.kafka.notify.intake import FindingsIntake
 from streams.engines.kafka.notify.process import NotifyProcess

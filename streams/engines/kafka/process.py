@@ -12,7 +12,8 @@ from attrs import define, field
 
 from streams.engines.kafka.audit.records import AUDIT
 from streams.engines.kafka.checkpoints.checkpoint import Folder
-from streams.engines.kafka.client.cluster_monitor import ClusterMonitor, PartitionHolder
+from streams.engines.kafka.client.cluster_monitor import ClusterMonitor
+from streams.engines.kafka.client.group_holders import PartitionHolder
 from streams.engines.kafka.client.publisher import Publisher
 from streams.engines.kafka.clock.beat_turns import SECOND
 from streams.engines.kafka.clock.cluster_clock import timestamps

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.coordinator.protocol import ConsumerProtocol
 from aiokafka.errors import KafkaError
-from attrs import frozen
 
 from enforcement.kafka.connecting import stopped, whole
+from streams.engines.kafka.client.group_holders import GroupHolders
 from streams.engines.kafka.client.log_reader import reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from streams.engines.kafka.client.group_holders import PartitionHolder
     from streams.engines.kafka.client.log_reader import PartitionReader
     from streams.settings.kafka import KafkaSettings
 
@@ -30,24 +30,8 @@ if TYPE_CHECKING:
 PERIOD: Final = 0.5
 ANSWER_SECONDS: Final = 3.0
 AWAY_SECONDS: Final = 5.0
-STABLE: Final = "Stable"
 
 log = structlog.get_logger()
-
-
-@frozen
-class PartitionHolder:
-    """The member of a group that has a partition.
-
-    Attributes:
-        member: its id in the group.
-        name: its client's name; a worker's own.
-        host: from where it speaks to the broker.
-    """
-
-    member: str
-    name: str
-    host: str
 
 
 class ClusterMonitor:
@@ -55,8 +39,6 @@ class ClusterMonitor:
 
     Attributes:
         ends: topic to partition to where it ends.
-        holders: group to partition to who has it; a group that is being rearranged
-            has none.
     """
 
     def __init__(
@@ -70,11 +52,15 @@ class ClusterMonitor:
             groups: the groups that are looked at, and the topic that each reads.
         """
         self.ends: dict[str, dict[int, int]] = {}
-        self.holders: dict[str, dict[int, PartitionHolder]] = {}
         self._settings = settings
         self._wanted = wanted
-        self._groups = groups
+        self._groups = GroupHolders(groups)
         self._answered_at: float | None = None
+
+    @property
+    def holders(self) -> dict[str, dict[int, PartitionHolder]]:
+        """Group to partition to who has it; see `GroupHolders`."""
+        return self._groups.of
 
     def reached(self, now: float) -> bool:
         """Whether a broker answered lately."""
@@ -119,28 +105,4 @@ class ClusterMonitor:
 
     async def _ask(self, reader: PartitionReader, admin: Any) -> None:
         self.ends = await reader.ends_of(self._wanted())
-        for group, topic in self._groups.items():
-            try:
-                self.holders[group] = await _holders(admin, group, topic)
-            except (KafkaError, TimeoutError) as error:
-                # The coordinator moves, or we may not look; the log itself answers.
-                self.holders.pop(group, None)
-                log.info("no_holders", group=group, error=type(error).__name__)
-
-
-async def _holders(admin: Any, group: str, topic: str) -> dict[int, PartitionHolder]:
-    """Holder of each partition; empty while the group is rearranged."""
-    (answer,) = await admin.describe_consumer_groups([group])
-    _, _, state, _, _, members, *_ = answer.groups[0]
-    if state != STABLE:
-        return {}
-    holders = {}
-    for member, client, host, _, assignment, *_ in members:
-        if not assignment:
-            continue
-        for tp in ConsumerProtocol.ASSIGNMENT.decode(assignment).partitions():
-            if tp.topic == topic:
-                holders[tp.partition] = PartitionHolder(
-                    member, client, host.lstrip("/")
-                )
-    return holders
+        await self._groups.look(admin)
