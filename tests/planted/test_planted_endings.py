@@ -214,10 +214,6 @@ OTHERS: Final = {
     "an approval of what is not named is not heard": (
         Change(ADMISSION, "if not item.more or", "if item.more or"), BY_GROUP
     ),
-    "an approval of a group outlives its cause": (
-        Change(ADMISSION, "if allowed and (dated or item.more) and ending:",
-               "if allowed and dated and ending:"), BY_GROUP
-    ),
     "a watermark ends what was issued after it": (
         Change(ITEMS, "and each.since <= of.mark:", "and of:"), BY_GROUP
     ),

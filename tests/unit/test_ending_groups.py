@@ -10,10 +10,18 @@ import pytest
 
 from agents_registry.facts import Cause, Effect, Withdraw, fact_id
 from agents_registry.identifiers import Identifier
+from streams.model.endings import WantedEnd
 from streams.model.times import SECOND
 from streams.stages.ending import groups
-from streams.stages.ending.groups import MOST_NAMED, GroupRole, Membership, MoreCauses
+from streams.stages.ending.groups import (
+    MOST_NAMED,
+    CauseGroups,
+    GroupRole,
+    Membership,
+    MoreCauses,
+)
 from streams.stages.ending.items import EndingItem, EndingState
+from streams.stages.ending.queue import EndingQueue
 from tests.ending_world import until
 from tests.unit.test_ending_floods import mark, shown
 from tests.unit.test_ending_rounds import AGENT, ALL, KEY, USER, states, told
@@ -110,7 +118,11 @@ def test_what_is_suspended_by_many_is_given_back_with_the_last() -> None:
         await until(world, lambda: world.planned.issuperset(causes), 60)
         named = world.items()[KEY].causes
         take_back(world, KEY, *named)
-        await asyncio.sleep(120)
+        before = world.items()[KEY]
+        await asyncio.sleep(30)
+        # Not for a moment was it to be given back.
+        assert before.changed == world.items()[KEY].changed
+        assert states(world)[KEY] is EndingState.ENDED
         assert KEY in vendor.suspended
         rest = [each for each in causes if each not in named]
         take_back(world, KEY, *rest[1:])
@@ -229,6 +241,26 @@ def test_what_is_too_large_keeps_nothing_else_waiting(
         assert world.planned.isdisjoint(causes)
 
     told(story)
+
+
+def test_the_reach_of_a_group_is_counted() -> None:
+    """At its issuer, and without what is left to guards."""
+    queue = EndingQueue()
+    for name, role in (("k", GroupRole.CARRIED), ("l", GroupRole.BEHIND),
+                       ("m", GroupRole.LEFT)):  # fmt: skip
+        more = (MoreCauses("g", role, 0),)
+        wanted: dict[str, Any] = {"wanted": WantedEnd.SUSPENDED, "more": more}
+        for actuator in ("a", "b"):
+            key = Identifier("aws.access_key", name)
+            queue.put(EndingItem(actuator=actuator, identifier=key, **wanted))
+    queue.groups = CauseGroups({"x": Membership("g", 0)})
+
+    assert not queue.is_within("a", ["x"], 1)
+    assert queue.is_within("a", ["x"], 2)
+    assert queue.is_within("a", ["x", "never heard of"], 0)
+    assert queue.ends_by("x")
+    queue.drop(next(queue.items()))
+    assert queue.is_within("a", ["x"], 1)
 
 
 def test_a_cause_of_a_group_that_an_item_has_not_is_none_of_it() -> None:

@@ -149,6 +149,7 @@ class EndingQueue:
 
     def drop(self, item: EndingItem) -> None:
         """Forget an item that is over."""
+        self.version += 1
         del self._items[item.key]
         self._unrehearsed[item.actuator].pop(item.key, None)
         for cause in item.found_by:
