@@ -236,8 +236,6 @@ def order_lift(client: Client, body: Mapping[str, object], output: str) -> int:
         show(answer, waits(answer), output)
         return WAITS
     if "identifier" not in body:
-        if answer.get("detail") and not answer.get("unknown"):
-            to_stderr("lift", answer["detail"])
         said = f"Written: {clean(answer['summary'])}.\n  at_least  {answer['token']}"
         return show(answer, said, output)
     name = _named(client, str(body["identifier"]))

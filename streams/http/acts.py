@@ -188,7 +188,7 @@ class Acts:
     ) -> web.Response:
         await self._operators.check_entitled(act.facts, origin)
         by = self._operators
-        unknown = await unknown_in(act, by.known, by.logged, by.authorities, by.lifts)
+        unknown = await unknown_in(act, by.known, by.logged, by.authorities)
         taken = await take(self._desk, act, origin, holder)
         if isinstance(taken, Scheduled):
             return later(taken.order)

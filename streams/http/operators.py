@@ -75,7 +75,6 @@ class Operators:
         desk: takes what may need a second person.
         limit: holds back what reaches too much.
         known: tells whether any fact names something; None: there is no table.
-        lifts: tells whether there is anything that a lift may end; None: nobody can.
         logged: finds facts of the log, where one process has all of it.
         secrets: names those that somebody names by value.
         apart: reads long documents, where nobody waits for this event loop meanwhile.
@@ -91,7 +90,6 @@ class Operators:
     known: Callable[[Identifier], bool | None] = field(
         default=lambda _: None, init=False
     )
-    lifts: Callable[[Lift], bool | None] = field(default=lambda _: None, init=False)
     logged: FactLookup | None = field(default=None, init=False)
     secrets: SecretNames = field(factory=SecretNames, init=False)
     apart: Read = field(default=read, init=False)

@@ -20,11 +20,6 @@ if TYPE_CHECKING:
     from streams.stages.ingest.acts import OperatorAct
 
 MOST_TOLD: Final = 16  # names
-MOST_LOOKED_AT: Final = 1000  # lifts of one order
-NOTHING_LIFTED: Final = (
-    "nothing on {} ends by this: a lift ends what the same authority suspended or "
-    "narrowed with the same aspect, or by the very same selector"
-)
 SPELT: Final = "is it spelt right?"
 _SO_FAR: Final = {
     "withdraw": "nothing is known of {} so far, and nothing is taken back by this",
@@ -60,16 +55,14 @@ async def unknown_in(
     known: Callable[[Identifier], bool | None],
     log: FactLookup | None,
     authorities: Collection[str],
-    lifts: Callable[[Lift], bool | None],
 ) -> dict[str, Any]:
-    """``unknown``, and a ``detail`` where that is something, or a lift ends nothing.
+    """``unknown``, and a ``detail`` where that is something.
 
     Args:
         act: that is to be written; what it names is known by it itself afterwards.
         known: tells whether any fact names something; None: nobody can say.
         log: to look facts up in, where there is one.
         authorities: of the settings.
-        lifts: tells whether there is anything that a lift may end; None: nobody can.
     """
     distrust = next((one for one in act.facts if isinstance(one, Distrust)), None)
     if distrust is not None:
@@ -84,9 +77,6 @@ async def unknown_in(
         nobody = nobody[:MOST_TOLD]
         text = _SO_FAR[act.kind].format(", ".join(nobody))
         return {"unknown": nobody, "detail": f"{text}; {SPELT}"}
-    idle = await in_turns(_idle(act, lifts))
-    if idle:
-        return {"unknown": [], "detail": NOTHING_LIFTED.format(", ".join(idle))}
     taken = [fact for fact in act.facts if isinstance(fact, Withdraw)]
     if log is None or not taken:
         return {"unknown": []}
@@ -96,16 +86,6 @@ async def unknown_in(
     first = taken[0]
     text = NO_FACT.format(kind=first.kind, fact=first.fact_id, name=first.target)
     return {"unknown": [first.fact_id], "detail": text}
-
-
-def _idle(act: OperatorAct, lifts: Callable[[Lift], bool | None]) -> Steps[list[str]]:
-    """Find targets of lifts that end nothing."""
-    found: list[str] = []
-    for fact in act.facts[:MOST_LOOKED_AT]:
-        yield
-        if isinstance(fact, Lift) and lifts(fact) is False:
-            found.append(str(fact.target))
-    return found[:MOST_TOLD]
 
 
 def _looked_up(

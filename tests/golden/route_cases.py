@@ -223,9 +223,7 @@ ORDERS: Final = (
          fill=("later", lambda answer: answer["scheduled"]["id"])),
     post("schedule/none/cancel", "restorer", {"reason": "x"}, status=404,
          route="schedule/{id}/cancel"),
-    # Nor could it say that nothing ends by a lift.
-    post("lifts", "restorer", {"identifier": AGENT, "aspect": "risk", "reason": "x"},
-         differs=OWN | MADE | {"detail"}),
+    post("lifts", "restorer", {"identifier": AGENT, "aspect": "risk", "reason": "x"}),
     post("withdrawals", "restorer", {"fact": "f" * 64, "reason": "x"}, status=422),
     post("distrusts", "restorer", {"authority": "aws", "reason": "x"}, status=422),
     post("owners", "restorer",

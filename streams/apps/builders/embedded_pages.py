@@ -69,7 +69,6 @@ def embedded_pages(
     taking.receivers.hooks.read = read
     operators = taking.orders.operators
     operators.apart, operators.known = about.reading.apart, tables.knows
-    operators.lifts = tables.lifts
     operators.logged = LoggedFacts(store, settings.realm)
     uses = OwnUses(tables.uses)
     reach = TableReach(tables, uses, speakers.clock, aside)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from agents_registry.facts import Effect
 from agents_registry.lineage import NONE
 from streams.ports.fact_log import token_of
 from streams.ports.table_reader import Table, TableAwayError, UnknownRealmError
@@ -14,23 +12,12 @@ from streams.stages.plans.last_uses import KnownUses
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from agents_registry.cause_rows import RecordedCause
-    from agents_registry.facts import Lift
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
     from streams.engines.embedded.stages import Stages
     from streams.engines.embedded.store import Store
     from streams.stages.posture.posture import Posture
     from streams.stages.sentinel.unknown_agents import Shown
-
-
-LOOKED_AT: Final = 256  # causes on a target: more would take long
-_LIFTED: Final = (Effect.SUSPEND, Effect.NARROW)
-
-
-def _lifts(lift: Lift, cause: RecordedCause) -> bool:
-    same = cause.authority == lift.authority and cause.aspect == lift.aspect
-    return same and cause.effect in _LIFTED
 
 
 class StageTables:
@@ -74,24 +61,3 @@ class StageTables:
         if not self._stages.loaded.is_set():
             return None
         return self._stages.registry.lineage.find(identifier) != NONE
-
-    def lifts(self, lift: Lift) -> bool | None:
-        """Whether anything was ever said that a lift may end.
-
-        Returns:
-            None where that takes long, or the table is not read yet.
-        """
-        if not self._stages.loaded.is_set():
-            return None
-        registry = self._stages.registry
-        node = registry.lineage.find(lift.target)
-        if node == NONE:
-            return False
-        # Nothing is asked that would change a cache: this is no thread of the table.
-        try:
-            causes = list(islice(registry.causes_of(node), LOOKED_AT))
-        except (RuntimeError, IndexError):  # a cause is merged just now
-            return None
-        if any(_lifts(lift, each) for each in causes):
-            return True
-        return None if len(causes) == LOOKED_AT else False
