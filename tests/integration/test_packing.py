@@ -591,6 +591,9 @@ async def test_a_fact_in_the_place_of_a_pruned_one_is_found(folder: Path) -> Non
         await signer.prune(gone, actor="ana", action="prune")
         left = [fact for at, fact in enumerate(FACTS) if at not in gone]
         assert left == [each.fact for each in await store.facts(0, 99)]
+        for start in (1, 2, 8, 10, 11, 12, 20, 21):
+            found = [each.offset for each in await store.facts(start, 99)]
+            assert found == [at for at in range(start, len(FACTS)) if at not in gone]
         assert 1 == await write(store, [FACTS[8]])  # nobody remembers it
     assert not count(folder, "fact_blocks WHERE start = 8")
     await whole_chain(folder)
