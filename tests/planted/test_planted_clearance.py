@@ -342,6 +342,8 @@ TOPICS = {
     "a clock that goes back before a cause was over": ("ends",),
     "a clock that goes back, of several": ("ends",),
     "a cause that is limited to kinds": ("kinds",),
+    "kept, and a clock that goes back before a cause was over": ("ends",),
+    "kept, a denial before its time": ("ends",),
 }
 
 pytestmark = [pytest.mark.planted, pytest.mark.timeout(300)]
