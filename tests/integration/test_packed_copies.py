@@ -22,6 +22,7 @@ from streams.engines.embedded import (
 from streams.engines.embedded.audit import AuditSigner
 from streams.engines.embedded.block_proof import proven_fact
 from streams.engines.embedded.fact_block import (
+    FIRST_FORMAT,
     BlockError,
     FactBlock,
     PlacedFact,
@@ -214,6 +215,25 @@ async def test_that_there_is_none_is_said_of_keys_that_were_written(
     for each in (wanted, nobody):
         with pytest.raises(BlockError, match="other keys than were written"):
             await logged.has(each)
+
+
+async def test_keys_without_a_checksum_are_compared_with_their_facts(
+    store: Store,
+) -> None:
+    """In a block of the first form, before anybody is told that there is none."""
+    logged = LoggedFacts(store, REALM)
+    nobody = evolve(GONE, fact_id="00" * 32, kind="node", target=NAMES[1])
+    with closing(sqlite3.connect(store.path)) as db, db:
+        query = "SELECT ids, tails FROM fact_blocks WHERE start = 0"
+        ids, tails = db.execute(query).fetchone()
+        first = bytes([FIRST_FORMAT]) + tails[1:2] + tails[6:]
+        query = "UPDATE fact_blocks SET ids = ?, tails = ? WHERE start = 0"
+        db.execute(query, (ids, first))
+    assert not await logged.has(nobody)
+    with closing(sqlite3.connect(store.path)) as db, db:
+        db.execute(query, (ids[:40] + bytes([ids[40] ^ 4]) + ids[41:], first))
+    with pytest.raises(BlockError, match="key of another"):
+        await logged.has(nobody)
 
 
 async def test_one_job_with_a_damaged_block_fails_alone(store: Store) -> None:
