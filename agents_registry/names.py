@@ -11,9 +11,10 @@ apart, and says by its bits where a name goes when the segment is split. One tha
 however large, never takes longer to grow than that. Python's hash is keyed anew in each
 process: nobody can choose names that meet. See docs/adr/0091-names-in-bytes.md.
 
-A table that is taken up has only the numbers of each segment at first. Who asks for a
-name of one looks at all of its names, and makes its chains: so a start takes a third of
-the time. See docs/adr/0144-chains-of-names-are-made-when-asked-for.md.
+A table that is taken up has only the numbers of each segment at first; `chain` makes
+the chains, in whatever thread, while others ask and names come. Until then whoever asks
+for a name looks at all names of its segment. So a start takes half of the time. See
+docs/adr/0144-chains-of-names-are-made-behind-the-start.md.
 """
 
 from __future__ import annotations
@@ -243,7 +244,7 @@ class NameTable:
         return {"kinds": list(self._kinds), "names": names.getvalue()}
 
     def restore(self, plain: Mapping[str, Any], rest: Rest = restless) -> None:
-        """Take up what `dump` gave; nothing may be interned yet."""
+        """Take up what `dump` gave, without chains; nothing may be interned yet."""
         for kind in plain["kinds"]:
             self._ending(kind)
         names, count = plain["names"], 0
@@ -272,9 +273,18 @@ class NameTable:
             segments.append(_Segment.unchained(each, bits))
         for number in rested(further, rest):
             name = self.encoded(number)
-            place = self._hashed(name)
-            self._chain(self._segments[place & self._mask])
-            self._put(place, number, name)
+            self._put(self._hashed(name), number, name)
+
+    def chain(self, rest: Rest = restless) -> None:
+        """Make the chains of all segments; any thread may.
+
+        Args:
+            rest: called now and then, so that other threads can have their turn.
+        """
+        for segment in rested([*self._segments], rest):
+            if segment.splits[0]:
+                rest()
+                self._chain(segment)
 
     def _chain(self, segment: _Segment) -> None:
         """Make the chains of a segment, where no other thread is doing so."""
@@ -287,7 +297,6 @@ class NameTable:
 
     def _missed(self, name: bytes, segment: _Segment) -> int:
         """Look for a name that no chain led to, at whatever moment chains are made."""
-        self._chain(segment)
         starts, blocks = self._starts, self._blocks
         for number in segment.numbers[1:]:
             if blocks[number // BLOCK].startswith(name, starts[number]):
@@ -313,8 +322,11 @@ class NameTable:
 
     def _put(self, place: int, number: int, name: bytes) -> None:
         """Index a new name by its hash."""
-        heads, nexts, numbers, splits, bits = self._segments[place & self._mask]
+        segment = self._segments[place & self._mask]
+        heads, nexts, numbers, splits, bits = segment
         at = len(numbers)
+        if splits[0]:
+            self._chain(segment)
         if splits[0]:  # another thread makes its chains
             self._crowded[name] = number
         elif at <= MOST:

@@ -133,6 +133,7 @@ def realms(
     plain = alone.dump()
     for depth in depths:
         registry = Registry.load(plain, VOCABULARY)
+        registry.lineage.names.chain()
         yield depth, Realm(registry, _hung(registry, names, chains, depth), keys)
 
 

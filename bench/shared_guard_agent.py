@@ -101,7 +101,9 @@ def _table(folder: Path, count: int) -> Registry:
     if path.exists():
         with path.open("rb") as file:
             sections = json.loads(file.readline())
-            return Registry.load(unpack(sections, file.read), vocabulary)
+            registry = Registry.load(unpack(sections, file.read), vocabulary)
+            registry.lineage.names.chain()
+            return registry
     registry = Registry()
     register(registry, count, chains)
     sections, pieces = pack(registry.dump(), lambda each: json.dumps(each).encode())

@@ -28,11 +28,11 @@ from enforcement.reconnect import Reconnect
 from enforcement.replica import MalformedError, Replica, number, text
 from enforcement.table import Breaths, ComingTable
 from enforcement.tasks import heed_cancellation
-from enforcement.turns import resting_tables
+from enforcement.turns import in_slices, resting_tables
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from enforcement.receipts import Receipts
     from enforcement.standing import Freshness
@@ -307,13 +307,13 @@ class Feed:
             )
         elif kind == "delta":
             async with resting_tables():
-                await _in_slices(link.replica.delta(message))
+                await in_slices(link.replica.delta(message))
             await drop(message["facts"])
             if isinstance(traces := message.get("traces"), list):
                 tracing.applied(traces, self._name)
         elif kind == "snapshot":
             self._renew(link, message)
-            await _in_slices(link.replica.snapshot(message))
+            await in_slices(link.replica.snapshot(message))
             await drop(message["facts"])
         elif kind == "table" or kind is PART:
             try:
@@ -374,9 +374,3 @@ class Feed:
             self._spawn(tasks, session, Link(succeeds=True), self._jitter() * spread)
         self._progress.set()
         self._progress = asyncio.Event()
-
-
-async def _in_slices(slices: Iterator[None]) -> None:
-    """Apply a message and let the event loop breathe between slices."""
-    for _ in slices:
-        await asyncio.sleep(0)

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 from attrs import define, field
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from agents_registry.registry import Registry
     from agents_registry.steps import Result, Steps
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # A loop may be held for 20 ms. The steps between two looks at the clock, and what the
 # engine does around them, need the rest.
 TURN_SECONDS: Final = 0.004
+SLICE_SECONDS: Final = 0.002  # of a merge: whoever is asked meanwhile answers sooner
 TRIES: Final = 2  # of a walk that is disturbed, before facts wait for it
 
 
@@ -84,6 +85,15 @@ async def in_turns(steps: Steps[Result]) -> Result:
             async with loop.turn:
                 await asyncio.sleep(0)
                 loop.over = time.monotonic() + TURN_SECONDS
+
+
+async def in_slices(slices: Iterator[None]) -> None:
+    """Merge to the end, and let others have their turn whenever a slice is over."""
+    over = time.monotonic() + SLICE_SECONDS
+    for _ in slices:
+        if time.monotonic() >= over:
+            await asyncio.sleep(0)
+            over = time.monotonic() + SLICE_SECONDS
 
 
 def give_way_to(before: Precedence) -> None:

@@ -26,7 +26,7 @@ from enforcement.kafka.connecting import stopped, whole
 from enforcement.kafka.genesis import POLL_MS, NoLogError, read_genesis
 from enforcement.reconnect import pause
 from enforcement.tasks import heed_cancellation
-from enforcement.turns import resting_tables
+from enforcement.turns import in_slices, resting_tables
 from schemas.placement import partition_of
 
 if TYPE_CHECKING:
@@ -297,8 +297,7 @@ class LogFeed:
             end = await consumer.position(place)
             records, was_complete = fetched.get(place, ()), reader.replica.complete
             async with resting_tables():
-                for _ in reader.replica.take(records, end):
-                    await asyncio.sleep(0)
+                await in_slices(reader.replica.take(records, end))
             if was_complete:
                 tracing.applied(self._traces(records), self._name)
             for beat in reader.replica.beats:

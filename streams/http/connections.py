@@ -55,6 +55,7 @@ class ConnectionEntry:
         head: bytes that came while none was.
         unread: how much of answers lay unread at the last look, and since when.
         caller: whose credential it showed.
+        last: bytes of the piece before, which a head may end with.
         rest: what came behind the head of a request, where all of that is known.
         look: sees first what comes, and gives what is to be handed on.
     """
@@ -69,6 +70,7 @@ class ConnectionEntry:
     head: int = 0
     unread: tuple[int, float] = (0, 0.0)
     caller: str | None = None
+    last: bytes = b""
     rest: bytes | None = None
     look: Callable[[bytes], bytes] | None = None
 
@@ -268,9 +270,10 @@ class Piecewise(asyncio.BufferedProtocol):
                 entry.transport.write(_TOO_LONG)
                 entry.transport.close()
                 return
-        head = data.rfind(HEAD_ENDS)
-        rest = data[head + len(HEAD_ENDS) :] if head >= 0 else None
-        entry.rest = rest if rest is None or len(rest) <= LONGEST_REST else None
+        # Of several ends only who reads the requests knows which it is.
+        _, end, rest = (entry.last + data).partition(HEAD_ENDS)
+        is_known = end and HEAD_ENDS not in rest and len(rest) <= LONGEST_REST
+        entry.rest, entry.last = (rest if is_known else None), data[-3:]
         self._inner.data_received(data)
 
     def eof_received(self) -> bool | None:

@@ -25,6 +25,7 @@ import schemas
 from agents_registry import table_form
 from agents_registry.registry import Registry
 from agents_registry.table_form import Section
+from enforcement.table import make_chains
 from schemas.codec import edition
 from streams.observability.failpoints import failpoint
 from streams.process.private_folder import create_private
@@ -92,7 +93,10 @@ class TableFile:
     _vocabulary: Vocabulary
 
     def realms(self) -> list[RealmSnapshot]:
-        """Make the tables; takes about a second for a million names, in any thread."""
+        """Make the tables; takes about half a second for a million names.
+
+        Any thread may. The chains of names are made in threads behind that.
+        """
         realms, rest = [], self._rest
 
         def content(size: int) -> bytes:
@@ -104,6 +108,7 @@ class TableFile:
             sections = [Section(*each) for each in realm["sections"]]
             plain = table_form.unpack(sections, content, orjson.loads)
             registry = Registry.load(plain, self._vocabulary)
+            make_chains(registry)
             accepted: dict[str, Accepted] = {}
             for size in realm["accepted"]:
                 rows = orjson.loads(content(size))

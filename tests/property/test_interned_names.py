@@ -59,6 +59,8 @@ def test_names_are_numbered_as_by_a_dict(hashed: str) -> None:
         if random.random() < 2 / STEPS:
             names, before = NameTable(HASHED[random.choice([*HASHED])]), names
             names.restore(before.dump())
+            if random.random() < 0.5:
+                names.chain()
             assert names.dump() == before.dump()
 
     assert len(names) == len(numbers)
@@ -147,41 +149,52 @@ def _taken_up(count: int) -> tuple[NameTable, list[Identifier]]:
     return names, known
 
 
-@pytest.mark.parametrize("adds", [False, True])
-def test_names_keep_their_numbers_while_chains_are_made(*, adds: bool) -> None:
-    """At whatever step of the thread that makes them another one asks, or adds one."""
-    late, step, more = Identifier("jwt.jti", "late"), 0, True
+LATE: Final = Identifier("jwt.jti", "late")
+# What one thread does, and what another one does at some step of it. One alone adds.
+AT_ONCE: Final[dict[str, tuple[Callable[[NameTable], Any], ...]]] = {
+    "chains and a look": (NameTable.chain, lambda names: names.find(LATE)),
+    "chains and a new name": (NameTable.chain, lambda names: names.intern(LATE)),
+    "a new name and chains": (lambda names: names.intern(LATE), NameTable.chain),
+    "a look and chains": (lambda names: names.find(LATE), NameTable.chain),
+    "chains and chains": (NameTable.chain, NameTable.chain),
+}
+
+
+@pytest.mark.parametrize("pair", AT_ONCE)
+def test_names_keep_their_numbers_while_chains_are_made(pair: str) -> None:
+    """At whatever step of the one thread the other one works, each name is found."""
+    one, another = AT_ONCE[pair]
+    step, more = 0, True
     while more:
         names, known = _taken_up(6)
         seen = 0
 
-        def other(frame: FrameType, event: str, _: object) -> Any:
+        def at(frame: FrameType, event: str, _: object) -> Any:
             nonlocal seen
             frame.f_trace_opcodes = True
             if event == "opcode":
                 seen += 1
                 if seen == step + 1:  # noqa: B023 - it is called in this round
+                    another(names)  # noqa: B023
                     found = [*map(names.find, known)]  # noqa: B023
-                    assert found == [*range(len(known))]  # noqa: B023
-                    if adds:
-                        assert names.intern(late) == len(known)  # noqa: B023
+                    assert found == [*range(len(known))], step  # noqa: B023
                     names.recent.clear()  # noqa: B023
-            return other
+            return at
 
         before = sys.gettrace()
-        sys.settrace(other)
+        sys.settrace(at)
         try:
-            assert names.find(known[3]) == 3
+            one(names)
         finally:
             sys.settrace(before)
         more = seen > step
         step += 1
-        assert names.intern(late) == len(known), step
+        assert names.intern(LATE) == len(known), step
         assert [*map(names.find, known)] == [*range(len(known))], step
         assert len(names) == len(known) + 1
         assert not any(of.splits[0] for of in names._segments)
 
-    assert step > 200
+    assert step > 50
 
 
 def test_a_name_finds_a_place_before_another_thread_has_made_the_chains() -> None:

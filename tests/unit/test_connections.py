@@ -216,6 +216,14 @@ def looked_at(*pieces: bytes) -> tuple[bytes | None, list[bytes], list[int]]:
 ASKED = b"GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n"
 
 
+@pytest.mark.parametrize("cut", range(1, 5))
+def test_an_end_that_comes_in_two_pieces_is_one(cut: int) -> None:
+    """What comes behind it is known."""
+    rest, _, _ = looked_at(ASKED[:-cut], ASKED[-cut:] + b"hello")
+
+    assert b"hello" == rest
+
+
 @pytest.mark.parametrize("behind", [b"", b"hello"])
 def test_what_comes_behind_a_request_is_looked_at_first(behind: bytes) -> None:
     """And only what is left of it is handed on."""
@@ -230,8 +238,10 @@ def test_what_comes_behind_a_request_is_looked_at_first(behind: bytes) -> None:
     "pieces",
     [
         (ASKED, b"hello"),
-        (ASKED[:-1], ASKED[-1:]),
         (ASKED + b"x" * 2000,),
+        (ASKED + b"x\r\n\r\ny",),
+        (ASKED[:-2], ASKED[-2:] + b"x\r\n\r\ny"),
+        (ASKED[:-4], ASKED[-4:] + b"x\r\n\r\ny"),
     ],
 )
 def test_where_a_request_ended_is_known_or_nothing_is_looked_at(
