@@ -23,13 +23,14 @@ import re
 from array import array
 from io import BytesIO
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.identifiers import MAX_VALUE_BYTES, Identifier
+from agents_registry.name_segments import BYTE, HIGHEST, NameSegment
 from agents_registry.steps import rested, restless
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from agents_registry.steps import Rest
 
@@ -40,61 +41,12 @@ FULL: Final = 190  # that one has on average at the start, at most
 SPARSEST: Final = 32  # names that a segment has on average, at least
 MOST_TEXTS: Final = 4096  # that were found: who presents one mostly does again
 RECENT: Final = 1024  # names that the facts of the same credential soon name again
-HIGHEST: Final = 56  # of the bits of a hash, the first of its highest byte
-_BYTE: Final = 0xFF
 _LAST_BIT: Final = 7  # of a byte
 _END: Final = 0xFF
 _LONG: Final = 0x80  # codes of more than one byte have it in each
 _JOINED: Final = 1 << 12  # blocks put together before other threads get their turn
 _PIECE: Final = 1 << 16  # bytes read before other threads get their turn
 _NAME: Final = re.compile(rb"[^\xff]*\xff")
-
-
-class _Segment(NamedTuple):
-    """Names whose hashes agree in their lowest bits; place 0 is no name's.
-
-    Attributes:
-        heads: by the highest byte of a hash, the place of the last name that has it.
-        nexts: by place, that of the name before it in its chain; 0 ends the chain.
-        numbers: by place, that of the name.
-        splits: by place, the byte of the hash that holds the first bit that may differ;
-            at place 0, whether the chains are still to be made.
-        bits: how many agree.
-    """
-
-    heads: bytearray
-    nexts: bytearray
-    numbers: array[int]
-    splits: bytearray
-    bits: int
-
-    @classmethod
-    def empty(cls, bits: int) -> _Segment:
-        """Make one without names."""
-        return cls(bytearray(256), bytearray(1), array("i", (0,)), bytearray(1), bits)
-
-    @classmethod
-    def unchained(cls, numbers: array[int], bits: int) -> _Segment:
-        """Make one that knows no more than its numbers; the first is no name's."""
-        return cls(bytearray(256), bytearray(1), numbers, bytearray((1,)), bits)
-
-    def chain(self, places: Iterable[int]) -> None:
-        """Make the chains.
-
-        Args:
-            places: hashes of all names, in the order of their numbers.
-        """
-        heads, nexts, splits = bytearray(256), bytearray(), bytearray()
-        for at, place in enumerate(places, 1):
-            own = place >> HIGHEST & _BYTE
-            nexts.append(heads[own])
-            heads[own] = at
-            splits.append(place >> (self.bits & -8) & _BYTE)
-        # In this order: another thread may be looking.
-        self.nexts[1:] = nexts
-        self.splits[1:] = splits
-        self.heads[:] = heads
-        self.splits[0] = 0
 
 
 class NameTable:
@@ -116,7 +68,7 @@ class NameTable:
         self._endings: dict[str, bytes] = {}  # by kind, what its names end with
         self._blocks: list[bytes | bytearray] = []  # the last one grows
         self._starts = array("I")  # by number, where the name begins in its block
-        self._segments = [_Segment.empty(0)]
+        self._segments = [NameSegment.empty(0)]
         self._mask = 0
         self._crowded: dict[bytes, int] = {}  # names without a place
         self._unchained: set[int] = set()  # ids of the numbers of segments
@@ -140,7 +92,7 @@ class NameTable:
         place = self._hashed(name)
         segment = self._segments[place & self._mask]
         heads, nexts, numbers, splits, bits = segment
-        own, split = place >> HIGHEST & _BYTE, place >> (bits & -8) & _BYTE
+        own, split = place >> HIGHEST & BYTE, place >> (bits & -8) & BYTE
         at = head = heads[own]
         while at:
             if splits[at] == split:
@@ -183,7 +135,7 @@ class NameTable:
         place = self._hashed(name)
         segment = self._segments[place & self._mask]
         heads, nexts, numbers, splits, bits = segment
-        own, split = place >> HIGHEST & _BYTE, place >> (bits & -8) & _BYTE
+        own, split = place >> HIGHEST & BYTE, place >> (bits & -8) & BYTE
         at = head = heads[own]
         while at:
             if splits[at] == split:
@@ -264,13 +216,13 @@ class NameTable:
                 adds[place & mask](number)
         if self._blocks:
             self._blocks[-1] = bytearray(self._blocks[-1])
-        self._segments = segments = list[_Segment]()
+        self._segments = segments = list[NameSegment]()
         self._unchained.update(map(id, rested(numbers, rest)))
         further: list[int] = []  # for which their segments have no place
         for each in rested(numbers, rest):
             further += each[MOST + 1 :]
             del each[MOST + 1 :]
-            segments.append(_Segment.unchained(each, bits))
+            segments.append(NameSegment.unchained(each, bits))
         for number in rested(further, rest):
             name = self.encoded(number)
             self._put(self._hashed(name), number, name)
@@ -286,7 +238,7 @@ class NameTable:
                 rest()
                 self._chain(segment)
 
-    def _chain(self, segment: _Segment) -> None:
+    def _chain(self, segment: NameSegment) -> None:
         """Make the chains of a segment, where no other thread is doing so."""
         _, _, numbers, _, _ = segment
         try:
@@ -295,7 +247,7 @@ class NameTable:
             return
         segment.chain(map(self._hashed, map(self.encoded, numbers[1:])))
 
-    def _missed(self, name: bytes, segment: _Segment) -> int:
+    def _missed(self, name: bytes, segment: NameSegment) -> int:
         """Look for a name that no chain led to, at whatever moment chains are made."""
         starts, blocks = self._starts, self._blocks
         for number in segment.numbers[1:]:
@@ -330,9 +282,9 @@ class NameTable:
         if splits[0]:  # another thread makes its chains
             self._crowded[name] = number
         elif at <= MOST:
-            own = place >> HIGHEST & _BYTE
+            own = place >> HIGHEST & BYTE
             numbers.append(number)
-            splits.append(place >> (bits & -8) & _BYTE)
+            splits.append(place >> (bits & -8) & BYTE)
             nexts.append(heads[own])
             heads[own] = at  # last: another thread may be looking
         elif self._split(place):
@@ -360,9 +312,9 @@ class NameTable:
                 segments[at] = half
         return True
 
-    def _halves(self, full: _Segment) -> tuple[_Segment, _Segment]:
+    def _halves(self, full: NameSegment) -> tuple[NameSegment, NameSegment]:
         heads, nexts, numbers, splits, bits = full
-        halves = _Segment.empty(bits + 1), _Segment.empty(bits + 1)
+        halves = NameSegment.empty(bits + 1), NameSegment.empty(bits + 1)
         by = bits % 8
         for own, head in enumerate(heads):
             at = head
@@ -378,7 +330,7 @@ class NameTable:
         if by == _LAST_BIT:
             for half in halves:
                 half.splits[1:] = (
-                    self._hashed(self.encoded(number)) >> bits + 1 & _BYTE
+                    self._hashed(self.encoded(number)) >> bits + 1 & BYTE
                     for number in half.numbers[1:]
                 )
         return halves

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.planted, pytest.mark.timeout(300)]
 
 NAMES: Final = "agents_registry/names.py"
+SEGMENTS: Final = "agents_registry/name_segments.py"
 KEEPING: Final = "agents_registry/keeping.py"
 CHAINS: Final = "tests/property/test_interned_names.py"
 NOTES: Final = "tests/property/test_presented_of_two_tables.py"
@@ -31,12 +32,12 @@ COPIED: Final = (
 )  # fmt: skip
 BUGS: Final = {
     "chains count before their heads stand": Change(
-        NAMES,
+        SEGMENTS,
         "        self.heads[:] = heads\n        self.splits[0] = 0\n",
         "        self.splits[0] = 0\n        self.heads[:] = heads\n",
     ),
     "heads stand before the chains": Change(
-        NAMES,
+        SEGMENTS,
         "        self.nexts[1:] = nexts\n        self.splits[1:] = splits\n"
         "        self.heads[:] = heads\n",
         "        self.heads[:] = heads\n"

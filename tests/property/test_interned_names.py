@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from agents_registry.identifiers import MAX_VALUE_BYTES, Identifier
-from agents_registry.names import ABSENT, HIGHEST, MOST, SPARSEST, NameTable
+from agents_registry.name_segments import HIGHEST
+from agents_registry.names import ABSENT, MOST, SPARSEST, NameTable
 from tests.property.agreement import EXAMPLES, SEED
 
 if TYPE_CHECKING:

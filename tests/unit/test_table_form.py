@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
+from agents_registry import name_segments, table_form
 from agents_registry import names as names_of_a_table
-from agents_registry import table_form
 from agents_registry.facts import Cause, Effect, OwnerSet, Renewal, from_plain
 from agents_registry.identifiers import Identifier
 from agents_registry.inventory import table
@@ -172,7 +172,7 @@ def test_room_for_names_is_made_a_little_at_a_time(
     names = names_of_a_table.NameTable()
     for number in range(5_000):
         names.intern(Identifier("jwt.jti", str(number)))
-    segment, since, longest = names_of_a_table._Segment, 0, 0
+    segment, since, longest = name_segments.NameSegment, 0, 0
 
     def unchained(numbers: array[int], bits: int) -> Any:
         nonlocal since, longest
