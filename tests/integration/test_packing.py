@@ -641,6 +641,7 @@ async def test_the_writer_only_puts_what_was_made_elsewhere(
 
     To look for copies it unpacks each block once, however many there are of its facts.
     """
+    monkeypatch.setattr(packed_copies, "LOOK_SECONDS", 3600.0)
     seen: dict[str, set[str]] = {}
 
     def noting(module: Any, name: str) -> None:

@@ -375,11 +375,11 @@ async def test_a_subscription_of_m365_that_ends_is_made_again(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"vendor": "openai"}, "polls.ai.openai.key"),
-        ({"vendor": "github", "key": SECRET}, "polls.ai.github.organization"),
+        ({"vendor": "openai"}, "polls.ai.key"),
+        ({"vendor": "github", "key": SECRET}, "polls.ai.organization"),
         ({"vendor": "github", "key": SECRET, "organization": "a/../b"},
          "should match pattern"),
-        ({"vendor": "litellm", "key": SECRET}, "polls.ai.litellm.url"),
+        ({"vendor": "litellm", "key": SECRET}, "polls.ai.url"),
         ({"vendor": "openai", "key": SECRET, "url": "http://api"}, "must be https"),
         ({"vendor": "m365", "client_id": "c", "client_secret": SECRET, "tenant": "t",
           "content": ["Audit.All"]}, "Audit.AzureActiveDirectory"),
