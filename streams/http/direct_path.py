@@ -55,6 +55,11 @@ class DirectPath:
         """Note that a message was taken that went the long way."""
         self._waiting -= 1
 
+    def passed(self, data: bytes) -> None:
+        """Note what the long way has already, also of a frame that is not whole."""
+        self.take(data)
+        self._frames.hand_on()
+
     def take(self, data: bytes) -> bytes:
         """Answer what can be answered at once; give what has to go the long way.
 
@@ -90,5 +95,5 @@ def direct_path(request: web.Request) -> DirectPath | None:
     rest = first_look(request, path.take)
     if rest is None:
         return None
-    path.take(rest)  # aiohttp has it already
+    path.passed(rest)
     return path

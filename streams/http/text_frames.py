@@ -52,9 +52,14 @@ class ClientFrames:
 
     def __init__(self) -> None:
         self._rest = b""  # the beginning of a frame
+        self._out = 0  # bytes of it that are with who takes all the rest
         self._left = 0  # bytes that a long frame lacks
         self._ends = False  # whether that one ends a message
         self._within = False  # a message of which not all frames came
+
+    def hand_on(self) -> None:
+        """Have the beginning that was kept not come out again: it is elsewhere."""
+        self._out = len(self._rest)
 
     def parts(self, data: bytes) -> Iterator[ClientPart]:
         """Take a piece; all bytes come out again but the beginning of a short frame."""
@@ -82,7 +87,8 @@ class ClientFrames:
                 text = _unmasked(data[begin - MASK : begin], data[begin:stop])
             if data[0] & OPCODE < CONTROL:
                 self._within = not data[0] & LAST
-            yield ClientPart(data[:stop], text, ends)
+            out, self._out = self._out, 0
+            yield ClientPart(data[out:stop], None if out else text, ends)
             data = data[stop:]
 
     def _ended(self, first: int) -> bool:

@@ -15,6 +15,7 @@ from streams.http.fact_sender import FactSender
 from streams.http.feed import FeedServer
 from streams.http.guard_connection import Connection
 from streams.http.shared_frames import SharedFrames
+from streams.http.text_frames import ClientFrames
 from tests.property import test_direct_feed as worlds
 from tests.unit import test_connections as connections
 from tests.unit import test_direct_feed as direct
@@ -149,6 +150,11 @@ def guesses_where_frames_begin(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Connections, "first_look", first_look)
 
 
+def keeps_what_was_handed_on(patch: pytest.MonkeyPatch) -> None:
+    """Give the beginning of a frame out again with its end."""
+    patch.setattr(ClientFrames, "hand_on", lambda _: None)
+
+
 BUGS: dict[Callable[[pytest.MonkeyPatch], None], Any] = {
     shares_what_is_left: (
         direct.test_each_ping_gets_what_is_left_of_the_proof_when_it_comes
@@ -176,6 +182,9 @@ BUGS: dict[Callable[[pytest.MonkeyPatch], None], Any] = {
     writes_to_all_in_one_turn: direct.test_very_many_guards_are_written_to_in_turns,
     answers_a_flood_in_one_turn: direct.test_a_flood_of_pings_is_answered_in_turns,
     answers_behind_its_farewell: direct.test_a_farewell_is_the_last_word,
+    keeps_what_was_handed_on: partial(
+        direct.test_what_came_with_the_request_goes_the_long_way_once, 3, 5
+    ),
     guesses_where_frames_begin: partial(
         connections.test_where_a_request_ended_is_known_or_nothing_is_looked_at,
         (connections.ASKED, b"hello"),

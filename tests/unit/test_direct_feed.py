@@ -15,13 +15,15 @@ from attrs import Factory, define, field
 from agents_registry.facts import Node
 from agents_registry.identifiers import Identifier
 from streams.http import shared_frames
-from streams.http.direct_path import BURST, DirectPath
+from streams.http.connections import CONNECTIONS, Connections
+from streams.http.direct_path import BURST, DirectPath, direct_path
 from streams.http.fact_sender import TURN_SECONDS
 from streams.http.feed import ADVANCE_SECONDS, FeedServer
 from streams.http.guard_connection import Connection
-from streams.http.text_frames import ClientFrames, text_frame
+from streams.http.text_frames import SHORT, ClientFrames, text_frame
 from streams.services.feed_frames import SnapshotPiece, facts_json, spread_deltas
 from streams.services.spread_tail import SpreadTail
+from streams.settings.limits import ConnectionSettings
 from tests.unit.test_text_frames import of_client
 from tests.virtual import VirtualLoop
 
@@ -137,6 +139,10 @@ class Wire:
     async def close(self, **_: Any) -> None:
         """Say farewell, and leave the transport to the guard."""
         self.farewells += 1
+
+    def abort(self) -> None:
+        """End at once."""
+        self.closed = True
 
     def is_closing(self) -> bool:
         """Say whether it ended."""
@@ -319,6 +325,37 @@ async def before_the_registration() -> None:
 def test_no_ping_is_answered_before_the_registration_is_written() -> None:
     """The end in the pong has to lie beyond every revocation that waits for nobody."""
     in_virtual_time(before_the_registration())
+
+
+HELLO = of_client(b"hello")
+
+
+async def early(cut: int, size: int) -> None:
+    """Say something so soon that a part of it came with the request."""
+    said = of_client(b"h" * size) + of_client(b"more")
+    register = Connections(ConnectionSettings())
+    entry, wire = register.enter("192.0.2.1", 0.0), cast("Any", Wire())
+    register.opened(entry, wire)
+    entry.rest = said[:cut]  # aiohttp was given it
+    config = {CONNECTIONS: register}
+    path = direct_path(cast("Any", SimpleNamespace(transport=wire, config_dict=config)))
+    assert path is not None
+    assert entry.look is not None
+    path.answer = lambda _: text_frame(b"{}")
+    later = [entry.look(said[at : at + 3]) for at in range(cut, len(said), 3)]
+    assert said == said[:cut] + b"".join(later)
+    assert [] == wire.messages
+    path.handled()
+    path.handled()
+    assert b"" == entry.look(HELLO)
+    assert [{}] == wire.messages
+
+
+@pytest.mark.parametrize("cut", range(1, len(HELLO) + 1))
+@pytest.mark.parametrize("size", [5, SHORT + 5])
+def test_what_came_with_the_request_goes_the_long_way_once(cut: int, size: int) -> None:
+    """Also the beginning of a message, wherever the piece ended."""
+    in_virtual_time(early(cut, size))
 
 
 async def order_of_a_guard_that_left_something_unread() -> None:
