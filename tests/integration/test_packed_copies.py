@@ -15,6 +15,7 @@ from agents_registry.facts import fact_id
 from streams.engines.embedded import (
     fact_lookup,
     fact_rows,
+    merging,
     packed_copies,
     packed_facts,
     packing,
@@ -31,7 +32,8 @@ from streams.engines.embedded.fact_block import (
 )
 from streams.engines.embedded.fact_log import StoredFactLog
 from streams.engines.embedded.fact_lookup import LoggedFacts
-from streams.engines.embedded.packed_copies import KnownCopies, LookTime
+from streams.engines.embedded.merging import Merging
+from streams.engines.embedded.packed_copies import KnownCopies, LookTime, PackedCopies
 from streams.engines.embedded.packing import Packing
 from streams.engines.embedded.short_rows import short_key
 from streams.ports.fact_log import LogBatch
@@ -102,6 +104,7 @@ async def test_who_sends_much_again_keeps_nobody_waiting(
         return unpack(block)
 
     monkeypatch.setattr(packed_copies, "unpack", noted)
+    monkeypatch.setattr(packed_copies, "LOOK_SECONDS", 3600.0)
     assert await said(store, FACTS) == 0
     assert {*threads} == {""}  # quick enough
     threads.clear()
@@ -112,6 +115,22 @@ async def test_who_sends_much_again_keeps_nobody_waiting(
     assert {*threads} == {"patient-reader"}
     assert FACTS + new == await all_of(store)
     assert await said(store, FACTS + new) == 0
+
+
+async def test_copies_are_found_while_blocks_are_merged(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A block that was unpacked may hold more at the next look."""
+    monkeypatch.setattr(merging, "PLACES", 8)
+    some = encode(FACTS[:5], ORIGIN, Admission())
+    keys = [short_key(REALM, each.key) for each in some]
+    with closing(sqlite3.connect(store.path)) as db:
+        copies = PackedCopies(
+            lambda query, values: db.execute(query, values).fetchall()
+        )
+        assert {*keys[:4]} == copies.held(keys[:4])
+        await Merging(store, REALM).catch_up(store.end)
+        assert {*keys} == copies.held(keys)
 
 
 async def test_the_time_is_that_of_all_jobs_of_a_transaction(

@@ -17,7 +17,7 @@ import structlog
 
 from streams.engines.embedded.block_proof import proven_fact
 from streams.engines.embedded.fact_block import BlockError, FactBlock, unpack
-from streams.engines.embedded.fact_rows import COLUMNS
+from streams.engines.embedded.fact_rows import COLUMNS, END
 from streams.engines.embedded.packed_prints import (
     KEYED,
     OFFSET,
@@ -38,7 +38,11 @@ AT_ONCE: Final = 16  # copies that are looked for in one turn of a thread
 _TAKEN: Final = (
     "SELECT print FROM fact_prints WHERE print IN (SELECT value FROM json_each(?))"
 )
-_START_AT: Final = "SELECT max(start) FROM fact_blocks WHERE start <= ?"
+# With its end: one that others were merged into begins where it did.
+_SPAN_AT: Final = (
+    f"SELECT start, {END} FROM fact_blocks"  # noqa: S608 - constant
+    " WHERE start <= ? ORDER BY start DESC LIMIT 1"
+)
 _BLOCK_AT: Final = (
     f"SELECT start, {COLUMNS} FROM fact_blocks"  # noqa: S608 - constant
     " WHERE start <= ? ORDER BY start DESC LIMIT 1"
@@ -105,7 +109,7 @@ class PackedCopies:
     def __init__(self, read: Read) -> None:
         """Read a file; each block is unpacked once."""
         self._read = read
-        self._facts: dict[int, Mapping[int, PlacedFact]] = {}
+        self._facts: dict[tuple[int, int], Mapping[int, PlacedFact]] = {}
         self._warned = False
 
     def held(
@@ -167,14 +171,18 @@ class PackedCopies:
 
     def _is_at(self, offset: int, key: bytes) -> bool:
         """Whether the fact of a key is at an offset."""
-        ((start,),) = self._read(_START_AT, (offset,))
-        if start not in self._facts:
+        spans = self._read(_SPAN_AT, (offset,))
+        if not spans:
+            return False
+        span: tuple[int, int] = spans[0]
+        if span not in self._facts:
             found = block_at(self._read, offset)
             if found is None:
                 return False
             start, block = found
-            self._facts[start] = unpack(block)
-        fact = self._facts[start].get(offset - start)
+            span = start, start + block.places
+            self._facts[span] = unpack(block)
+        fact = self._facts[span].get(offset - span[0])
         if fact is None or fact.key != key:
             return False
         proven_fact(*fact)
