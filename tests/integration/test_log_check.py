@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 
 from agents_registry.facts import Fact, Node
 from agents_registry.identifiers import Identifier
+from streams.apps.builders.embedded_metrics import LogMetrics
 from streams.engines.embedded import (
     fact_rows,
     kept_table,
@@ -49,6 +50,7 @@ FACTS: list[Fact] = [
 BLOCKS = 9
 HOURS = 2.0
 ALL_READ = f"log: all {BLOCKS} blocks of 1970-01-01T00:00:00Z were read"
+NOT_COUNTED = "log: its blocks cannot be counted: some were not read"
 OWN_REALM = "default"
 
 
@@ -105,6 +107,7 @@ async def test_nothing_is_well_that_was_not_read(
     left = [int(text.split()[4]) for (text,) in said]
     assert left[1:] == sorted(left[1:], reverse=True)
     assert left[-1] < 3
+    assert len({*left}) > 3
     assert all("not yet checked" in text for (text,) in said)
     assert check.notes() == [ALL_READ]
     assert (check.unread, check.whole_at, check.unreadable) == (0, 77, ())
@@ -207,6 +210,7 @@ async def test_what_was_packed_since_a_look_is_not_said_to_be_read(
     await Packing(store, REALM).catch_up()
     assert check.notes() == [ALL_READ]
     await check.look()
+    assert check.blocks is not None
     assert check.blocks > 2 * BLOCKS - 2
 
 
@@ -229,6 +233,43 @@ async def test_what_passes_is_no_damage(store: Store) -> None:
 
     assert (log_check.Place(4), 0, ()) == await store.study(part)
     assert (log_check.Place(8), 1, ()) == await store.study(part)
+
+
+@pytest.mark.parametrize(
+    ("code", "counted"), [(sqlite3.SQLITE_BUSY, True), (sqlite3.SQLITE_CORRUPT, False)]
+)
+async def test_a_number_that_the_file_did_not_tell_is_not_0(
+    store: Store, monkeypatch: pytest.MonkeyPatch, code: int, *, counted: bool
+) -> None:
+    """It is asked again at once, or by the next look: until then nothing is well."""
+    error = sqlite3.OperationalError("no")
+    error.sqlite_errorcode = code
+    study, errors = store.study, [error]
+
+    async def fails_once(function: Any) -> Any:
+        if errors:
+            raise errors.pop()
+        return await study(function)
+
+    monkeypatch.setattr(store, "study", fails_once)
+    check = checking(store)
+    with capture_logs() as logs:
+        await check.look()
+    (told,) = (told_by(each) for each in LogMetrics(check).collect())
+    if not counted:
+        assert ["log_not_counted"] == [line["event"] for line in logs]
+        assert check.notes() == [NOT_COUNTED]
+        assert check.whole_at is None
+        assert {"unreadable": 0} == told
+        await check.look()
+    else:
+        assert {"unreadable": 0, "read": BLOCKS, "unread": 0} == told
+    assert check.notes() == [ALL_READ]
+
+
+def told_by(metric: Any) -> dict[str, float]:
+    """Give what a metric says of each check."""
+    return {each.labels["check"]: each.value for each in metric.samples}
 
 
 async def test_a_look_may_be_the_only_one(store: Store) -> None:

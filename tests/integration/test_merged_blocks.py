@@ -70,12 +70,10 @@ async def folder(tmp_path: Path) -> Path:
         await write(store, FACTS)
         slow = Packing(store, REALM)
         slow._most = 1
+        look = partial(packing.next_block, realm=REALM, most=1)
         for _ in FACTS:
             slow._most = 1
-            look = partial(
-                packing.next_block, realm=REALM, span=(slow._after, 29), most=1
-            )
-            slow._after, made, _ = await store.study(look)
+            made, _ = await slow._spans.look(look, 29)
             if made is not None:
                 await slow._put(made)
         await holds(store)
@@ -218,6 +216,23 @@ async def test_a_block_that_cannot_be_read_stays_by_itself(folder: Path) -> None
         await Merging(store, REALM).catch_up(store.end)
     left = blocks(folder)
     assert left[:3] == [(0, 3), (3, 4), (4, 12)]
+
+
+async def test_a_block_that_was_pruned_meanwhile_ends_what_is_merged(
+    folder: Path,
+) -> None:
+    """Those before it are one, and it is no error that it is not there."""
+    async with opened(folder) as store:
+
+        def part(read: Any) -> Any:
+            def pruned(query: str, values: Any) -> Any:
+                gone = query == merging._BLOCK and values == (3,)
+                return [] if gone else read(query, values)
+
+            return next_merge(pruned, realm=REALM, span=(0, store.end))
+
+        made = (await store.study(part)).made
+    assert [0, 1, 2] == [start for start, _ in made.parts]
 
 
 async def test_a_row_that_is_still_to_be_packed_keeps_its_place(folder: Path) -> None:

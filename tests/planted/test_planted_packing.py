@@ -38,6 +38,7 @@ LOGS: Final = "streams/engines/embedded/log_rows.py"
 TRANSACTION: Final = "streams/engines/embedded/transaction.py"
 CHECK: Final = "streams/engines/embedded/log_check.py"
 MERGING: Final = "streams/engines/embedded/merging.py"
+SPANS: Final = "streams/engines/embedded/readable_spans.py"
 BUGS: Final = {
     "blocks behind the last that was read are passed over": Change(
         ROWS, "            return _Window(found, start)", "            break"
@@ -83,9 +84,9 @@ BUGS: Final = {
     ),
     "a copy of what nobody can read is dropped": Change(
         COPIES,
-        "            self._facts[start] = unpack(block)\n",
+        "            self._facts[span] = unpack(block)\n",
         "            from streams.engines.embedded.fact_block import keys_of\n\n"
-        "            self._facts[start] = keys_of(block)\n",
+        "            self._facts[span] = keys_of(block)\n",
     ),
     "the writer looks for copies as long as it takes": Change(
         COPIES, "limit is not None and limit.is_over()", "False"
@@ -97,16 +98,16 @@ BUGS: Final = {
         COPIES, "prints[k] in taken and k in known.held}", "k in ()}"
     ),
     "a damaged block fails all jobs of a group": Change(
-        TRANSACTION, "except BlockError as error:", "except KeyError as error:"
+        TRANSACTION, "            if not is_damage(error):", "            if True:"
     ),
     "a read holds as many bytes as there are": Change(
         ROWS, "READ_BYTES if size is None else size", "EVER"
     ),
     "what was not read is well": Change(
-        CHECK, "        if self.whole_at is None:", "        if False:"
+        CHECK, "        elif self.whole_at is None:", "        elif False:"
     ),
     "nothing is left to read from the first slice on": Change(
-        CHECK, "max(blocks - passed, 0) if first else 0", "0"
+        CHECK, "max((blocks or 0) - passed, 0) if first else 0", "0"
     ),
     "a place that cannot be read is passed over": Change(
         CHECK, "                if not broken:", "                if False:"
@@ -127,6 +128,19 @@ BUGS: Final = {
         PACKED,
         'self._db.execute("DELETE FROM fact_blocks WHERE start BETWEEN ? AND ?", span)',
         "pass",
+    ),
+    "a page that is damaged ends the work": Change(
+        SPANS, "if not is_damage(error) and _code(error) != sqlite3.SQLITE_IOERR:",
+        "if not isinstance(error, BlockError):",
+    ),
+    "a block of which a part cannot be read ends what is merged": Change(
+        MERGING, "            if not is_damage(error):", "            if True:"
+    ),
+    "what lies before a damaged page is passed over": Change(
+        SPANS, "        if half < PLACES:", "        if True:"
+    ),
+    "a file that does not tell has no blocks": Change(
+        CHECK, "                    return None\n", "                    return 0\n"
     ),
     "a row has no place in a merged block": Change(
         MERGING, "if not within and is_packable(key, value):", "if False:"
@@ -184,8 +198,8 @@ BUGS: Final = {
         CHAIN, "        PackedFacts(self._db).forget(gone)\n", ""
     ),
     "a block is made by the writer": Change(
-        PACKING, "await self._store.study(look)",
-        "await self._store.write(lambda tx: look(tx.audit._read))",
+        SPANS, "await self._store.study(part)",
+        "await self._store.write(lambda tx: part(tx.audit._read))",
     ),
     "blocks are large however slow the file is": Change(
         PACKING, "held > HELD_SECONDS", "False"
@@ -207,11 +221,13 @@ BUGS: Final = {
 CHANGES: Final = tuple(BUGS.values())
 LOG: Final = ("tests/integration/test_packing.py", "tests/property/test_packed_log.py")
 MERGED: Final = "tests/integration/test_merged_blocks.py"
+DAMAGED: Final = "tests/integration/test_damaged_pages.py"
 COPIED_FACTS: Final = "tests/integration/test_packed_copies.py"
 # Tests that are the nearest, and go first.
 AREAS: Final = {
     CHECK: ("tests/integration/test_log_check.py",),
-    MERGING: (MERGED,),
+    MERGING: (MERGED, DAMAGED),
+    SPANS: (DAMAGED,),
     PACKED: (MERGED,),
     LOOKUP: (COPIED_FACTS, MERGED),
     PROOF: (COPIED_FACTS,),

@@ -70,13 +70,11 @@ class LogMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """Blocks that were read and that were not, and places that cannot be."""
         check = self._check
-        yield metrics.LOG_BLOCKS.each(
-            {
-                ("read",): check.blocks - check.unread,
-                ("unread",): check.unread,
-                ("unreadable",): len(check.unreadable),
-            }
-        )
+        told: dict[tuple[str, ...], int] = {("unreadable",): len(check.unreadable)}
+        if check.blocks is not None:  # no number says what is not known
+            told[("read",)] = check.blocks - check.unread
+            told[("unread",)] = check.unread
+        yield metrics.LOG_BLOCKS.each(told)
 
 
 @define(eq=False)

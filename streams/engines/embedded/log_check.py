@@ -26,6 +26,7 @@ from schemas.errors import SchemaError
 from streams.engines.embedded.block_proof import proven_facts
 from streams.engines.embedded.fact_block import FIRST_FORMAT, BlockError, FactBlock
 from streams.engines.embedded.fact_rows import COLUMNS, EVER, facts_between
+from streams.engines.embedded.readable_spans import is_passing
 from streams.model.times import SECOND, rfc3339
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ REST_SECONDS: Final = 0.1  # so a twentieth of a core
 WIDTH: Final = 250  # facts of one read
 READ_BYTES: Final = 256 << 10  # and of their values, or a single larger one
 _COUNT: Final = "SELECT count(*) FROM fact_blocks WHERE start >= ? AND start < ?"
-_PASSING: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 # Their keys have no checksum, so each is compared with what its fact says.
 _UNSUMMED: Final = (
     f"SELECT {COLUMNS} FROM fact_blocks WHERE start >= ? AND start < ?"  # noqa: S608 - constant
@@ -98,7 +98,8 @@ class LogCheck:
     """Reads the log of a store again and again.
 
     Attributes:
-        blocks: of the log, when the last look over all began, or the first one.
+        blocks: of the log, when the last look over all began, or the first one; None
+            where the file does not tell: then it is not known whether all were read.
         unread: of these, what was not read since the start.
         unreadable: places that cannot be read, as far as is known.
         whole_at: when the last look over all began (ns); None before.
@@ -123,7 +124,8 @@ class LogCheck:
         self._clock = clock
         self._seconds = hours * 3600
         self._timer = timer
-        self.blocks = self.unread = 0
+        self.blocks: int | None = 0
+        self.unread = 0
         self.unreadable: tuple[UnreadablePlace, ...] = ()
         self.whole_at: int | None = None
 
@@ -138,23 +140,37 @@ class LogCheck:
         """Read all that the log holds now, with a rest after each slice."""
         end, first = self._store.end, self.whole_at is None
         begun = self._clock()
-        blocks = await self._store.study(partial(_count, start=-EVER, end=end))
+        blocks = await self._counted(end)
         if first:
-            self.blocks = self.unread = blocks
+            self.blocks, self.unread = blocks, blocks or 0
         place, found, passed = Place(), list[UnreadablePlace](), 0
         while place.start < end:
             part = partial(read_slice, place=place, end=end, timer=self._timer)
             place, some, unreadable = await self._store.study(part)
             passed += some
-            self.unread = max(blocks - passed, 0) if first else 0
+            self.unread = max((blocks or 0) - passed, 0) if first else 0
             for each in unreadable:
                 log.error("log_not_read", offset=each.offset, why=each.why)
             found += unreadable
             self.unreadable = _known(self.unreadable, found)
             await asyncio.sleep(REST_SECONDS)
         self.blocks, self.unread, self.unreadable = blocks, 0, tuple(found)
+        if blocks is None:  # and so nobody knows whether these were all
+            log.warning("log_not_counted", facts=end, unreadable=len(found))
+            return
         self.whole_at = begun
         log.info("log_read", facts=end, blocks=blocks, unreadable=len(found))
+
+    async def _counted(self, end: int) -> int | None:
+        """Count the blocks; a file that is locked for a moment is asked again."""
+        while True:
+            try:
+                count = partial(_count, start=-EVER, end=end)
+                return await self._store.study(count)
+            except sqlite3.DatabaseError as error:
+                if not is_passing(error):
+                    return None
+            await asyncio.sleep(REST_SECONDS)
 
     def notes(self) -> list[str]:
         """Sentences on the state of the log, for who asks whether all is well."""
@@ -165,7 +181,9 @@ class LogCheck:
                 f"log: {count} places cannot be read, the first at offset"
                 f" {first.offset}: run `rescind audit verify`, and restore a backup"
             )
-        if self.whole_at is None:
+        if self.blocks is None:
+            notes.append("log: its blocks cannot be counted: some were not read")
+        elif self.whole_at is None:
             notes.append(f"log: not yet checked: {self.unread} of {self.blocks} blocks")
         elif not self.unreadable:
             at = rfc3339(self.whole_at // SECOND * SECOND)
@@ -201,7 +219,7 @@ def read_slice(
             after = _read_on(read, start, min(start + width, end))
             place = Place(after)
         except sqlite3.DatabaseError as error:  # also of a page that is damaged
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING:
+            if is_passing(error):
                 break  # the next slice reads it
             if width > 1:
                 place = place._replace(width=width // 2)
@@ -211,16 +229,16 @@ def read_slice(
                 place = Place(_next(read, start, end), broken=True)
         if place.start >= end or timer() >= until:
             break
-    blocks = _count(read, start=begun, end=min(place.start, end))
+    try:
+        blocks = _count(read, start=begun, end=min(place.start, end))
+    except sqlite3.DatabaseError:
+        blocks = 0  # they count as not read until the look is over
     return ReadSlice(place, blocks, tuple(found))
 
 
 def _count(read: Read, *, start: int, end: int) -> int:
-    """Blocks that begin between two offsets; 0 where the file does not tell."""
-    try:
-        ((count,),) = read(_COUNT, (start, end))
-    except sqlite3.DatabaseError:
-        return 0
+    """Blocks that begin between two offsets."""
+    ((count,),) = read(_COUNT, (start, end))
     return int(count)
 
 

@@ -10,6 +10,7 @@ are what they were, and so are prints and the audit chain.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -23,7 +24,6 @@ from streams.engines.embedded.fact_block import (
     PLACES,
     STORED_BYTES,
     TAIL_BYTES,
-    BlockError,
     FactBlock,
     PlacedFact,
     is_packable,
@@ -33,6 +33,7 @@ from streams.engines.embedded.fact_block import (
 )
 from streams.engines.embedded.fact_rows import COLUMNS, END
 from streams.engines.embedded.packed_facts import MergedBlock
+from streams.engines.embedded.readable_spans import ReadableSpans, is_damage
 from streams.engines.embedded.short_rows import short_key
 
 if TYPE_CHECKING:
@@ -81,9 +82,8 @@ class Merging:
             store: whose facts these are.
             realm: of the log.
         """
-        self._store = store
         self._realm = realm
-        self._after = 0
+        self._spans = ReadableSpans(store)
 
     async def catch_up(self, upto: int) -> None:
         """Merge what there is, and give the work a rest after each.
@@ -92,13 +92,12 @@ class Merging:
             upto: blocks from this offset on are left for later.
         """
         more = True
+        look = partial(next_merge, realm=self._realm)
         while more:
-            span = self._after, upto
-            look = partial(next_merge, realm=self._realm, span=span)
-            self._after, made, more = await self._store.study(look)
+            made, more = await self._spans.look(look, upto)
             if made is not None:
                 job = partial(_put, made)
-                if not await self._store.write_in_time(job):
+                if not await self._spans.write(job, otherwise=False):
                     # Nothing is lost: small blocks are as good, and larger.
                     log.warning("blocks_not_merged", start=made.start)
             await asyncio.sleep(REST_SECONDS if more else 0)
@@ -159,9 +158,14 @@ def _fitting(
     facts: dict[int, PlacedFact] = {}
     for at, _ in run:
         try:
-            block = FactBlock.of(*read(_BLOCK, (at,))[0])
+            rows = read(_BLOCK, (at,))
+            if not rows:
+                break  # all of its facts were pruned since
+            block = FactBlock.of(*rows[0])
             found = proven_facts(block)
-        except BlockError:
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
             break  # it stays as it is, for who looks after it
         more = facts | {at - start + place: fact for place, fact in found.items()}
         if not _fit(more):

@@ -34,6 +34,7 @@ from streams.engines.embedded.fact_rows import END
 from streams.engines.embedded.merging import Merging
 from streams.engines.embedded.packed_facts import PreparedBlock
 from streams.engines.embedded.packed_prints import prints_of
+from streams.engines.embedded.readable_spans import ReadableSpans
 from streams.engines.embedded.short_rows import short_key
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class Packing:
         self._store = store
         self._realm = realm
         self._clock = clock
-        self._after = 0
+        self._spans = ReadableSpans(store)
         self._most = LEAST_FACTS
         self._merging = Merging(store, realm)
 
@@ -104,17 +105,15 @@ class Packing:
         """Pack whatever comes, for ever."""
         while True:
             await self.catch_up()
-            await self._merging.catch_up(self._after)
+            await self._merging.catch_up(self._spans.after)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def catch_up(self) -> None:
         """Pack all that fills blocks, and give the work a rest after each."""
         upto, more = self._store.end - KEEP, True
-        while more and self._after < upto:
-            look = partial(
-                next_block, realm=self._realm, span=(self._after, upto), most=self._most
-            )
-            self._after, made, more = await self._store.study(look)
+        while more and self._spans.after < upto:
+            look = partial(next_block, realm=self._realm, most=self._most)
+            made, more = await self._spans.look(look, upto)
             if made is not None:
                 await self._put(made)
                 await asyncio.sleep(REST_SECONDS)
@@ -126,7 +125,7 @@ class Packing:
             begun = self._clock()
             return tx.log.put_block(made), self._clock() - begun
 
-        done, held = await self._store.write_in_time(job)
+        done, held = await self._spans.write(job, (False, 0.0))
         if not done:
             # Nothing is lost: rows are as good, and larger.
             log.warning("facts_not_packed", start=made.start, end=made.end)

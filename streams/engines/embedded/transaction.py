@@ -6,8 +6,8 @@ import sqlite3
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from streams.engines.embedded import dead_letters
-from streams.engines.embedded.fact_block import BlockError
 from streams.engines.embedded.log_rows import LogRows
+from streams.engines.embedded.readable_spans import is_damage
 from streams.engines.embedded.stage_rows import StageRows
 
 if TYPE_CHECKING:
@@ -65,12 +65,12 @@ class Transaction:
         mark = self.mark()
         try:
             answer = job(self)
-        except BlockError as error:
-            # A block that is damaged is the affair of who needs it.
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+            # A block or a page that is damaged is the affair of who needs it.
             self.back_to(mark)
             return None, error
-        except sqlite3.Error:
-            raise
         except Exception as error:  # noqa: BLE001 - boundary: goes to the job's caller
             self.back_to(mark)
             return None, error
