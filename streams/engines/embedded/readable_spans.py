@@ -119,5 +119,5 @@ class ReadableSpans:
         if not is_damage(error) and _code(error) != sqlite3.SQLITE_IOERR:
             raise error
         if not self._warned:
-            log.warning("damage_passed", offset=self.after, error=str(error))
+            log.warning("damage_passed", after=self.after, error=str(error))
         self._warned = True
