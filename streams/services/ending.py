@@ -20,11 +20,11 @@ from attrs import define, field
 from agents_registry.identifiers import NodeClass
 from agents_registry.steps import in_runs
 from enforcement.turns import in_turns, undisturbed
-from streams.model.endings import Ending, WantedEnd
+from streams.model.endings import WantedEnd
 from streams.model.times import DAY, SECOND
 from streams.ports.fact_log import NotWrittenError
 from streams.ports.findings_log import BehindError
-from streams.services.ending_admission import EndingAdmission
+from streams.services.ending_admission import BY_KIND, EndingAdmission
 from streams.services.ending_faults import IssuerFaults
 from streams.services.ending_work import IssuerWork
 from streams.stages.ending.condemned import (
@@ -73,8 +73,6 @@ KEPT: Final = 7 * DAY  # that an item without news is kept
 # probe would find again.
 LASTING: Final = OPEN | {EndingState.WAITING, EndingState.CONFIRMED}
 NONE_THERE: Final = "no way to end a {} there"
-_BY_KIND: Final = Ending("")  # of kinds that no actuator ends
-
 STEP: Final = 255  # a mask: items looked at between two turns of others
 
 log = structlog.get_logger()
@@ -97,7 +95,8 @@ class EndingRounds:
     _clock: Callable[[], int]
     queue: EndingQueue = field(factory=EndingQueue, init=False)
     _seen: object = field(default=None, init=False)
-    _left: set[str] = field(factory=set, init=False)  # causes; "": by none alone
+    # By causes ("": by none alone), what they reach and what does not name them yet.
+    _left: dict[str, set[Key]] = field(factory=dict, init=False)
     _behind: set[Key] = field(factory=set, init=False)  # looked at in this look
     _before: set[str] | None = field(default=None, init=False)  # of earlier processes
     _faults: IssuerFaults = field(init=False)
@@ -187,11 +186,15 @@ class EndingRounds:
             standing |= {cause.digest.hex() for cause in run}
         await self._group(causes)
         await self._keep([each async for each in self._lifted(standing)])
+        looked: dict[str, frozenset[Key]] = {}
         for cause in causes:
-            if cause.digest.hex() in self.queue.groups.members:
+            name = cause.digest.hex()
+            if name in self.queue.groups.members:
                 continue  # a later one of the group reaches all that it does
             changes = [each async for each in self._planned(cause)]
-            await self._keep(changes, cause.digest.hex())
+            await self._keep(changes, name)
+            looked[name] = frozenset(self._left.get(name, ()))
+        self.queue.look_through(looked)
         admitted = self._admission.changes(self._all(), standing)
         await self._keep([each async for each in admitted])
         await self._note_planned(causes)
@@ -209,7 +212,7 @@ class EndingRounds:
             registry, lambda: grouped(registry, causes, was_planned)
         )
         await self._records.note_groups(groups.members)
-        self.queue.groups = groups
+        self.queue.group(groups)
 
     async def _note_planned(self, causes: Sequence[RecordedCause]) -> None:
         """Note which causes are planned, for who waits for them.
@@ -219,8 +222,8 @@ class EndingRounds:
         """
         recent, left = self._clock() - WAITED_FOR, self._left
         for group, names in self.queue.groups.named.items():
-            if not left.isdisjoint(names):
-                left.add(group)
+            if not left.keys().isdisjoint(names):
+                left[group] = set()
         first, waited = self._before is None, list[str]()
         before = {each for each in self._before or () if self._is_left(each)}
         async for run in _pieces(causes):
@@ -264,7 +267,8 @@ class EndingRounds:
                 if item.many <= MOST_KEPT and self.queue.claim(item.key, seen)
             ]
             if len(claimed) < len(some):
-                self._left.add(cause)
+                of = {item.key for _, item in some} - {item.key for item in claimed}
+                self._left.setdefault(cause, set()).update(of)
             for name in (item.name for _, item in some if item.many > MOST_KEPT):
                 log.error("ending_too_large", item=name, say=TOO_LARGE)
             try:
@@ -293,20 +297,9 @@ class EndingRounds:
                 continue
             after = no_more_condemned(item, now)
             if item.more:  # one that it does not name may stand
-                after = await self._judged_anew(item, after, now)
+                after = await self._admission.judged_anew(item, after)
             if after != item:
                 yield item, after
-
-    async def _judged_anew(
-        self, item: EndingItem, over: EndingItem, now: int
-    ) -> EndingItem:
-        """Item as the table wants it; the other one where that wants nothing of it."""
-        issuer = self.issuers[item.actuator]
-        by = issuer.ending(item.identifier) or _BY_KIND
-        due = await self._admission.judged(issuer, item.identifier, by)
-        return (
-            over if due is None else condemned_anew(item, due, EndingState.WAITING, now)
-        )
 
     async def _planned(self, cause: RecordedCause) -> AsyncIterator[Change]:
         """Yield new and changed items of what one cause reaches."""
@@ -324,7 +317,7 @@ class EndingRounds:
                     continue
                 if self.queue.is_taken(key):
                     if known is None or identity not in known.behind:
-                        self._left.add(identity)
+                        self._left.setdefault(identity, set()).add(key)
                     continue
                 if same:
                     if key in self._behind:
@@ -343,7 +336,7 @@ class EndingRounds:
         names = self._names(identifier)
         if ending is None and not self._lacks(issuer, identifier, names):
             return None
-        by = ending or _BY_KIND
+        by = ending or BY_KIND
         due = await self._admission.judged(issuer, identifier, by)
         if due is None:
             return None

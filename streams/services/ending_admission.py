@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from attrs import define, evolve
 
 from enforcement.turns import undisturbed
-from streams.model.endings import WantedEnd
+from streams.model.endings import Ending, WantedEnd
 from streams.stages.ending.condemned import condemnation
 from streams.stages.ending.items import OPEN, EndingItem, EndingState
 from streams.stages.ending.progress import condemned_anew, confirmed, held, retried
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from agents_registry.identifiers import Identifier
-    from streams.model.endings import Ending
     from streams.services.actuated_issuer import ActuatedIssuer
     from streams.services.ending_ports import (
         Confirmation,
@@ -34,6 +33,7 @@ WAITS: Final = {
     "approve": "waits for an approval",
     "automatic": "waits for an approval: its cause reaches more than the limit",
 }
+BY_KIND: Final = Ending("")  # of kinds that no actuator ends
 Change = tuple[EndingItem | None, EndingItem]  # as it was seen, and as it is to be
 
 
@@ -68,7 +68,7 @@ class EndingAdmission:
         """Judge by the table whether something is to be ended at an issuer, now."""
         registry, now = self._table.registry, self._clock()
         known = self._queue.get((issuer.name, identifier))
-        may_act = partial(may_act_for, issuer, self._queue, self._records)
+        may_act = partial(_might_act_for, issuer, self._queue, self._records)
         return await undisturbed(
             registry,
             lambda: condemnation(
@@ -77,6 +77,15 @@ class EndingAdmission:
                 groups=self._queue.groups,
             ),
         )  # fmt: skip
+
+    async def judged_anew(self, item: EndingItem, over: EndingItem) -> EndingItem:
+        """Item as the table wants it; the other one where that wants nothing of it."""
+        issuer, now = self.issuers[item.actuator], self._clock()
+        by = issuer.ending(item.identifier) or BY_KIND
+        due = await self.judged(issuer, item.identifier, by)
+        if due is None:
+            return over
+        return condemned_anew(item, due, EndingState.WAITING, now)
 
     async def changes(
         self, items: AsyncIterator[EndingItem], standing: AbstractSet[str]
@@ -106,9 +115,11 @@ class EndingAdmission:
         ending = issuer.ending(item.identifier)
         after = item
         dated = item.not_before is not None and len(item.causes) > 1
-        if allowed and (dated or item.more) and ending:
+        back = item.wanted is WantedEnd.RESTORED
+        limited = issuer.settings.mode == "automatic" and not back
+        if allowed and (dated or item.more or limited) and ending:
             # What is allowed may be an earlier time than what it waits for, or by a
-            # cause that it does not name.
+            # cause that it does not name, or by one that does not decide any more.
             due = await self.judged(issuer, item.identifier, ending)
             if due is None or due.is_left:
                 return item
@@ -145,14 +156,35 @@ def may_act_for(
     causes: Iterable[str],
 ) -> bool:
     """Whether one of some causes (ids) lets an issuer be acted on now."""
-    mode = issuer.settings.mode
-    if mode in ("off", "plan"):
-        return False
-    named = list(causes)
-    if not records.approvals(issuer.name).isdisjoint(named):
+    named, limit = list(causes), issuer.settings.limit
+    if _is_approved(issuer, records, named):
         return True
-    limit = issuer.settings.limit
-    return mode == "automatic" and queue.is_within(issuer.name, named, limit)
+    automatic = issuer.settings.mode == "automatic"
+    return automatic and queue.is_within(issuer.name, named, limit)
+
+
+def _might_act_for(
+    issuer: ActuatedIssuer,
+    queue: EndingQueue,
+    records: EndingRecords,
+    causes: Iterable[str],
+) -> bool:
+    """Whether one of some causes may be found to let it, once a look went through.
+
+    Enough to choose what is next, not to act.
+    """
+    named, limit = list(causes), issuer.settings.limit
+    if _is_approved(issuer, records, named):
+        return True
+    automatic = issuer.settings.mode == "automatic"
+    return automatic and queue.may_be_within(issuer.name, named, limit)
+
+
+def _is_approved(
+    issuer: ActuatedIssuer, records: EndingRecords, causes: Iterable[str]
+) -> bool:
+    acts = issuer.settings.mode in ("approve", "automatic")
+    return acts and not records.approvals(issuer.name).isdisjoint(causes)
 
 
 def _to_give_back(issuer: ActuatedIssuer, item: EndingItem) -> bool:

@@ -19,7 +19,7 @@ from streams.model.times import SECOND
 from streams.observability.failpoints import failpoint
 from streams.ports.fact_log import NotWrittenError
 from streams.ports.findings_log import BehindError
-from streams.services.ending_admission import PLANNED, may_act_for
+from streams.services.ending_admission import PLANNED, WAITS, may_act_for
 from streams.stages.ending import progress
 from streams.stages.ending.items import EndingItem, EndingState
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agents_registry.identifiers import Identifier
-    from streams.model.endings import Ending
+    from streams.model.endings import ActAnswer, Ending
     from streams.services.actuated_issuer import ActuatedIssuer
     from streams.services.ending_admission import EndingAdmission
     from streams.services.ending_ports import CurrentFacts, EndingRecords
@@ -160,7 +160,7 @@ class IssuerWork:
         return await self._act(item, ending)
 
     async def _act(self, item: EndingItem, ending: Ending) -> EndingItem:
-        """Plan and make an act, and find out what it did."""
+        """Plan and make an act, where that may be made still."""
         issuer, patience = self._issuer, self._issuer.patience
         target = await self._target(item, ending)
         step = await issuer.plan(target)
@@ -169,6 +169,9 @@ class IssuerWork:
         if isinstance(step, Probed):
             return progress.unknown(item, step, patience, self._clock())
         await issuer.turn()
+        waits = await self._unless_small(item, ending)
+        if waits is not item:
+            return waits
         begun = progress.began(item, step.act, self._clock(), step.kept)
         await self._records.begin(begun)
         self._queue.hold(begun)
@@ -183,6 +186,13 @@ class IssuerWork:
         acted = await issuer.act(step, still)
         failpoint("actuator.acted")
         self.acts += 1
+        return await self._acted(begun, target, acted, ending)
+
+    async def _acted(
+        self, begun: EndingItem, target: EndTarget, acted: ActAnswer, ending: Ending
+    ) -> EndingItem:
+        """Find out what an act did."""
+        patience = self._issuer.patience
         probed = await self._probed(target)
         now, begun = self._clock(), evolve(begun, done=acted.done)
         begun = progress.with_kept(begun, probed)
@@ -347,6 +357,22 @@ class IssuerWork:
         if self._issuer.settings.mode == "approve" and not self._may_act(found):
             return progress.held(item, "", now)  # what was approved was withdrawn
         return item
+
+    async def _unless_small(self, item: EndingItem, ending: Ending) -> EndingItem:
+        """Item itself where the limit lets it be acted on, else its next state.
+
+        What let it be acted on may be over, or reach more by now.
+        """
+        settings, back = self._issuer.settings, item.wanted is WantedEnd.RESTORED
+        if settings.mode != "automatic" or back:
+            return item
+        found = await self._judged(item.identifier, ending)
+        if found is None or self._may_act(found):
+            return item  # whether it is condemned is asked before the act
+        by, limit = found.deciding, settings.limit
+        if self._queue.may_be_within(self._issuer.name, by, limit):
+            return evolve(item, due=self._clock() + AGAIN)  # the next look tells
+        return progress.held(item, WAITS["automatic"], self._clock())
 
     async def _judged(
         self, identifier: Identifier, ending: Ending

@@ -42,6 +42,7 @@ MANY: Final = "tests/unit/test_ending_many.py"
 APPROVED: Final = "tests/unit/test_ending_approved.py"
 FINISHED: Final = "tests/unit/test_ending_finished.py"
 LEFT: Final = "tests/unit/test_ending_left.py"
+LIMIT: Final = "tests/unit/test_ending_limit.py"
 PACE: Final = "tests/unit/test_issuer_pace.py"
 COPIED: Final = (
     *PRODUCT, "conformance", "pyproject.toml", "rescind_guard", "tests/__init__.py",
@@ -222,6 +223,24 @@ OTHERS: Final = {
     ),
     "what is planned for one cause waits for all others": (
         Change(ROUNDS, "if self._is_left(name):", "if left:"), FLOODS
+    ),
+    "what is rehearsed meanwhile counts for no limit": (
+        Change(ROUNDS, "self._left.setdefault(identity, set()).add(key)",
+               "self._left.setdefault(identity, set())"), LIMIT
+    ),
+    "what a look cannot keep counts for no limit": (
+        Change(ROUNDS, "self._left.setdefault(cause, set()).update(of)",
+               "self._left.setdefault(cause, set())"), LIMIT
+    ),
+    "a group counts only what has no name of it": (
+        Change(QUEUE, "self.groups.named.get(cause, ()):", "():"), LIMIT
+    ),
+    "a cause that no look went through is small": (
+        Change(QUEUE, "return known and 0 <", "return 0 <"), LIMIT
+    ),
+    "a cause that lets nobody act any more is acted on": (
+        Change(WORK, "if found is None or self._may_act(found):",
+               "if found is None or found.deciding:"), LIMIT
     ),
     "whoever asked last has the next turn": (
         Change(ISSUER, "async with self._turns:", "if self._turns:"), PACE

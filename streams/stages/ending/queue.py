@@ -16,7 +16,7 @@ from streams.stages.ending.groups import CauseGroups, GroupRole
 from streams.stages.ending.items import OPEN, EndingItem, EndingState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from agents_registry.identifiers import Identifier
     from streams.stages.ending.items import Key
@@ -45,10 +45,9 @@ class EndingQueue:
         self._taken: set[Key] = set()
         self._unrehearsed: dict[str, dict[Key, None]] = defaultdict(dict)
         self._count = itertools.count()
-        self._counted: dict[
-            tuple[str, str], tuple[int, int]
-        ] = {}  # of a group: version, count
         self.groups = CauseGroups()
+        self._looked: Mapping[str, frozenset[Key]] = {}
+        self._counts: dict[tuple[str, str], int] = {}  # by actuator and cause or group
         self.version = 0
         self.news = 0
 
@@ -72,42 +71,72 @@ class EndingQueue:
         of = self.groups.members.get(cause)
         return bool(self._of_cause.get(cause) or (of and self._of_cause.get(of.group)))
 
-    def count(self, actuator: str, cause: str) -> int:
-        """Count what a cause ends at an issuer, or ended."""
-        keys = self._of_cause.get(cause, ())
-        return sum(
-            _may_end(self._items[key], cause) for key in keys if key[0] == actuator
-        )
+    def group(self, groups: CauseGroups) -> None:
+        """Take in which causes are grouped from now on."""
+        self.groups = groups
+        self._counts.clear()
+
+    def look_through(self, looked: Mapping[str, frozenset[Key]]) -> None:
+        """Take in which causes a look went through.
+
+        Args:
+            looked: by their names, what each reaches and what does not name it yet,
+                since somebody works on that.
+        """
+        self._looked = looked
+        self._counts.clear()
 
     def is_within(self, actuator: str, causes: Iterable[str], limit: int) -> bool:
-        """Whether one of some causes ends no more at an issuer than a limit."""
+        """Whether one of some causes ends no more at an issuer than a limit.
+
+        What no look went through yet, or what is found to end nothing, may end more.
+        """
         groups: set[str] = set()
         for cause in causes:
             of = self.groups.members.get(cause)
             if of is not None:
                 groups.add(of.group)
-            elif self.count(actuator, cause) <= limit:
+            elif self._is_small(actuator, cause, limit):
                 return True
         return self.has_small(actuator, groups, limit)
 
     def has_small(self, actuator: str, groups: Iterable[str], limit: int) -> bool:
         """Whether one of some groups of causes ends no more at an issuer than that."""
-        return any(self._count_group(actuator, each) <= limit for each in groups)
+        return any(self._is_small(actuator, each, limit) for each in groups)
 
-    def _count_group(self, actuator: str, group: str) -> int:
-        known = self._counted.get((actuator, group))
-        if known is not None and known[0] == self.version:
-            return known[1]
-        items = [self._items[key] for key in self._of_cause.get(group, ())]
-        found = sum(
-            each.actuator == actuator and _may_end_more(each, group) for each in items
-        )
-        self._counted[actuator, group] = self.version, found
+    def _is_small(self, actuator: str, cause: str, limit: int) -> bool:
+        named = self.groups.named.get(cause, (cause,))
+        known = all(each in self._looked for each in named)
+        return known and 0 < self._count_of(actuator, cause) <= limit
+
+    def may_be_within(self, actuator: str, causes: Iterable[str], limit: int) -> bool:
+        """Whether one of some causes may be found so, by what is known until now."""
+        members = self.groups.members
+        of = (members[each].group if each in members else each for each in causes)
+        return any(self._count_of(actuator, each) <= limit for each in of)
+
+    def _count_of(self, actuator: str, cause: str) -> int:
+        """Count what a cause, or a group of causes, ends at an issuer, or ended."""
+        known = self._counts.get((actuator, cause))
+        if known is None:
+            found = self._ends(cause)
+            for each in self.groups.named.get(cause, ()):
+                found |= self._ends(each)  # the causes of a group reach the same
+            known = sum(name == actuator for name, _ in found)
+            self._counts[actuator, cause] = known
+        return known
+
+    def _ends(self, cause: str) -> set[Key]:
+        """Find what a cause or a group ends; what does not name it yet too."""
+        keys = self._of_cause.get(cause, {})
+        found = {key for key in keys if _may_end(self._items[key], cause)}
+        found.update(key for key in self._looked.get(cause, ()) if key not in keys)
         return found
 
     def put(self, item: EndingItem) -> None:
         """Take an item in, or its next state; whoever had taken it gives it back."""
         self.version += 1
+        self._counts.clear()
         before = self._items.get(item.key)
         if before is not None:
             self._note(before, -1)
@@ -150,6 +179,7 @@ class EndingQueue:
     def drop(self, item: EndingItem) -> None:
         """Forget an item that is over."""
         self.version += 1
+        self._counts.clear()
         del self._items[item.key]
         self._unrehearsed[item.actuator].pop(item.key, None)
         for cause in item.found_by:
@@ -231,15 +261,13 @@ def _carried(item: EndingItem) -> Iterator[str]:
     yield from (each.group for each in item.more if each.role in _CARRIED)
 
 
-def _may_end_more(item: EndingItem, group: str) -> bool:
-    left = any(
-        each.group == group and each.role is GroupRole.LEFT for each in item.more
-    )
-    return item.state not in _NEVER and (not left or item.is_for_good)
-
-
 def _may_end(item: EndingItem, cause: str) -> bool:
-    return item.state not in _NEVER and not item.leaves(cause)
+    """Whether a cause, or a group that it has, may end an item at its issuer."""
+    left = any(
+        each.group == cause and each.role is GroupRole.LEFT for each in item.more
+    )
+    none = item.leaves(cause) or (left and not item.is_for_good)
+    return item.state not in _NEVER and not none
 
 
 def _untried(item: EndingItem) -> bool:
