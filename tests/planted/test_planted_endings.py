@@ -233,7 +233,7 @@ OTHERS: Final = {
                "self._left.setdefault(cause, set())"), LIMIT
     ),
     "a group counts only what has no name of it": (
-        Change(QUEUE, "self.groups.named.get(cause, ()):", "():"), LIMIT
+        Change(QUEUE, "*self.groups.named.get(cause, ())):", "):"), LIMIT
     ),
     "a cause that no look went through is small": (
         Change(QUEUE, "return known and 0 <", "return 0 <"), LIMIT

@@ -47,7 +47,7 @@ class EndingQueue:
         self._count = itertools.count()
         self.groups = CauseGroups()
         self._looked: Mapping[str, frozenset[Key]] = {}
-        self._counts: dict[tuple[str, str], int] = {}  # by actuator and cause or group
+        self._counts: dict[tuple[str, str, int], int] = {}  # also by the limit
         self.version = 0
         self.news = 0
 
@@ -107,31 +107,37 @@ class EndingQueue:
     def _is_small(self, actuator: str, cause: str, limit: int) -> bool:
         named = self.groups.named.get(cause, (cause,))
         known = all(each in self._looked for each in named)
-        return known and 0 < self._count_of(actuator, cause) <= limit
+        return known and 0 < self._count_to(actuator, cause, limit) <= limit
 
     def may_be_within(self, actuator: str, causes: Iterable[str], limit: int) -> bool:
         """Whether one of some causes may be found so, by what is known until now."""
         members = self.groups.members
         of = (members[each].group if each in members else each for each in causes)
-        return any(self._count_of(actuator, each) <= limit for each in of)
+        return any(self._count_to(actuator, each, limit) <= limit for each in of)
 
-    def _count_of(self, actuator: str, cause: str) -> int:
-        """Count what a cause, or a group of causes, ends at an issuer, or ended."""
-        known = self._counts.get((actuator, cause))
+    def _count_to(self, actuator: str, cause: str, limit: int) -> int:
+        """Count what a cause, or a group of causes, ends at an issuer, or ended.
+
+        Counting ends beyond the limit.
+        """
+        known = self._counts.get((actuator, cause, limit))
         if known is None:
-            found = self._ends(cause)
-            for each in self.groups.named.get(cause, ()):
-                found |= self._ends(each)  # the causes of a group reach the same
-            known = sum(name == actuator for name, _ in found)
-            self._counts[actuator, cause] = known
+            found: set[Key] = set()
+            # The causes of a group reach the same.
+            for key in self._ends(cause, *self.groups.named.get(cause, ())):
+                if key[0] == actuator:
+                    found.add(key)
+                if len(found) > limit:
+                    break
+            known = self._counts[actuator, cause, limit] = len(found)
         return known
 
-    def _ends(self, cause: str) -> set[Key]:
-        """Find what a cause or a group ends; what does not name it yet too."""
-        keys = self._of_cause.get(cause, {})
-        found = {key for key in keys if _may_end(self._items[key], cause)}
-        found.update(key for key in self._looked.get(cause, ()) if key not in keys)
-        return found
+    def _ends(self, *causes: str) -> Iterator[Key]:
+        """Yield what causes and groups end; what does not name them yet too."""
+        for cause in causes:
+            keys = self._of_cause.get(cause, {})
+            yield from (key for key in keys if _may_end(self._items[key], cause))
+            yield from (key for key in self._looked.get(cause, ()) if key not in keys)
 
     def put(self, item: EndingItem) -> None:
         """Take an item in, or its next state; whoever had taken it gives it back."""
