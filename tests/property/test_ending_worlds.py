@@ -193,13 +193,31 @@ def flooded(seed: int, count: int) -> World:
             await asyncio.wait([working])
         flooding.cancel()
         working = asyncio.create_task(world.rounds().run())
-        await asyncio.sleep(5)
-        await until(world, lambda: settled(world), 100_000, every=3)
+        # The first look may take long, and the second comes long after it.
+        await until(world, lambda: settled(world) and caught_up(world), 100_000, 3)
         working.cancel()
         return world
 
     world: World = virtual.run(main)
     return world
+
+
+def last_marks(world: World) -> dict[Identifier, int | None]:
+    """Last watermark of each user."""
+    return {
+        each.target: each.not_before
+        for each in world.accepted
+        if isinstance(each, Cause) and each.effect is Effect.NOT_BEFORE
+    }
+
+
+def caught_up(world: World) -> bool:
+    """Whether each user's last watermark is done, or named as not."""
+    done, items = world.issuers["aws"].marks, world.items()
+    return all(
+        name in items and (done.get(name) == mark or items[name].state in NAMED)
+        for name, mark in last_marks(world).items()
+    )
 
 
 def progressed(
@@ -217,12 +235,7 @@ def progressed(
 def judge_marks(world: World) -> None:
     """Each user's last watermark is done, or named as not."""
     assert [] == world.outside
-    last = {
-        each.target: each.not_before
-        for each in world.accepted
-        if isinstance(each, Cause) and each.effect is Effect.NOT_BEFORE
-    }
-    items = world.items()
+    last, items = last_marks(world), world.items()
     assert last.keys() == items.keys()
     for name, mark in last.items():
         done = world.issuers["aws"].marks.get(name)
