@@ -186,10 +186,6 @@ OTHERS: Final = {
     "what was found done is kept for ever": (
         Change(PROGRESS, "if found.past is not None:", "if found.past is None:"), MANY
     ),
-    "very many watermarks hold the loop": (
-        Change(CONDEMNED, "    yield  # however little hangs on it",
-               "    # however little hangs on it"), MANY
-    ),
     "what is suspended by many is given back with those that are named": (
         Change(ROUNDS, "if item.more:  # one", "if not item.more:  # one"), BY_GROUP
     ),

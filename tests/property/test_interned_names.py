@@ -151,12 +151,18 @@ def _taken_up(count: int) -> tuple[NameTable, list[Identifier]]:
 
 
 LATE: Final = Identifier("jwt.jti", "late")
+
+
+def _look(names: NameTable) -> None:
+    assert names.find(Identifier("jwt.jti", "3")) == 3
+
+
 # What one thread does, and what another one does at some step of it. One alone adds.
 AT_ONCE: Final[dict[str, tuple[Callable[[NameTable], Any], ...]]] = {
     "chains and a look": (NameTable.chain, lambda names: names.find(LATE)),
     "chains and a new name": (NameTable.chain, lambda names: names.intern(LATE)),
     "a new name and chains": (lambda names: names.intern(LATE), NameTable.chain),
-    "a look and chains": (lambda names: names.find(LATE), NameTable.chain),
+    "a look and chains": (_look, NameTable.chain),
     "chains and chains": (NameTable.chain, NameTable.chain),
 }
 
