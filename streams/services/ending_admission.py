@@ -156,11 +156,7 @@ def may_act_for(
     causes: Iterable[str],
 ) -> bool:
     """Whether one of some causes (ids) lets an issuer be acted on now."""
-    named, limit = list(causes), issuer.settings.limit
-    if _is_approved(issuer, records, named):
-        return True
-    automatic = issuer.settings.mode == "automatic"
-    return automatic and queue.is_within(issuer.name, named, limit)
+    return _lets(issuer, records, causes, queue.is_within)
 
 
 def _might_act_for(
@@ -173,18 +169,23 @@ def _might_act_for(
 
     Enough to choose what is next, not to act.
     """
-    named, limit = list(causes), issuer.settings.limit
-    if _is_approved(issuer, records, named):
-        return True
-    automatic = issuer.settings.mode == "automatic"
-    return automatic and queue.may_be_within(issuer.name, named, limit)
+    return _lets(issuer, records, causes, queue.may_be_within)
 
 
-def _is_approved(
-    issuer: ActuatedIssuer, records: EndingRecords, causes: Iterable[str]
+def _lets(
+    issuer: ActuatedIssuer,
+    records: EndingRecords,
+    causes: Iterable[str],
+    is_small: Callable[[str, Iterable[str], int], bool],
 ) -> bool:
-    acts = issuer.settings.mode in ("approve", "automatic")
-    return acts and not records.approvals(issuer.name).isdisjoint(causes)
+    """Whether one of some causes is approved, or small in mode automatic."""
+    named, mode = list(causes), issuer.settings.mode
+    if mode not in ("approve", "automatic"):
+        return False
+    if not records.approvals(issuer.name).isdisjoint(named):
+        return True
+    limit = issuer.settings.limit
+    return mode == "automatic" and is_small(issuer.name, named, limit)
 
 
 def _to_give_back(issuer: ActuatedIssuer, item: EndingItem) -> bool:
