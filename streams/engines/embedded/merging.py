@@ -34,7 +34,7 @@ from streams.engines.embedded.fact_block import (
 from streams.engines.embedded.fact_rows import COLUMNS, END
 from streams.engines.embedded.packed_facts import MergedBlock
 from streams.engines.embedded.readable_spans import ReadableSpans, is_damage
-from streams.engines.embedded.short_rows import short_key
+from streams.engines.embedded.short_rows import stored_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -190,7 +190,7 @@ def _without_rows(
     """Leave out blocks behind a row that is still to be packed: it has no place."""
     start, ends = run[0][0], [end for _, end in run]
     for offset, stored, value in read(_ROWS, (start, ends[-1], LARGE)):
-        key = short_key(realm, stored) if isinstance(stored, str) else stored
+        key = stored_key(realm, stored)
         within = any(at <= offset < end for at, end in run)
         if not within and is_packable(key, value):
             return [each for each in run if each[1] <= offset]

@@ -35,7 +35,7 @@ from streams.engines.embedded.merging import Merging
 from streams.engines.embedded.packed_facts import PreparedBlock
 from streams.engines.embedded.packed_prints import prints_of
 from streams.engines.embedded.readable_spans import ReadableSpans
-from streams.engines.embedded.short_rows import short_key
+from streams.engines.embedded.short_rows import stored_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -176,7 +176,7 @@ def _packable(
 ) -> list[tuple[int, PlacedFact]]:
     found = []
     for offset, stored, value in rows:
-        key = short_key(realm, stored) if isinstance(stored, str) else stored
+        key = stored_key(realm, stored)
         if is_packable(key, value):
             found.append((offset, PlacedFact(key, value)))
     return found

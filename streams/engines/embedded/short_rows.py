@@ -71,6 +71,11 @@ def short_key(realm: str, key: str) -> bytes | str:
     return short if same else key
 
 
+def stored_key(realm: str, stored: bytes | str) -> bytes | str:
+    """Key as the file holds it, of one that an earlier version may have written."""
+    return short_key(realm, stored) if isinstance(stored, str) else stored
+
+
 def key_text(realm: str, key: bytes | str) -> str:
     """Key of a row as text."""
     if isinstance(key, str):
