@@ -39,7 +39,7 @@ class Awaiting(Conclusion, Generic[OfStanding, OfFeed]):
         Raises:
             ValueError: it is not a token.
         """
-        wanted = Token.parse(token) if isinstance(token, str) else token
+        wanted = Token.of(token)
         return await self._until(lambda: self.standing.covers(wanted), timeout)
 
     async def proven(self, timeout: float) -> bool:  # noqa: ASYNC109

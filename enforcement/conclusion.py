@@ -140,7 +140,7 @@ def _lapse(
     if not standing.caught_up:
         return Lapse.NOT_CAUGHT_UP
     if at_least is not None:
-        token = Token.parse(at_least) if isinstance(at_least, str) else at_least
+        token = Token.of(at_least)
         if not standing.covers(token):
             return Lapse.NOT_YET_APPLIED
     return Lapse.NO_LEASE if stale and mode is not Mode.FAIL_OPEN else None

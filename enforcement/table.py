@@ -137,15 +137,13 @@ class Breaths:
             self._due = time.monotonic() + WORK
 
 
-def make_chains(registry: Registry) -> threading.Thread:
+def make_chains(registry: Registry) -> None:
     """Make the chains of the names of a table while it is in use.
 
     A process may end in the midst of it.
     """
     names = registry.lineage.names
-    thread = threading.Thread(target=names.chain, args=(Breaths(),), daemon=True)
-    thread.start()
-    return thread
+    threading.Thread(target=names.chain, args=(Breaths(),), daemon=True).start()
 
 
 def _sections(plain: Any) -> list[Section]:

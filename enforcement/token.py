@@ -21,6 +21,11 @@ class Token:
     offset: int
 
     @classmethod
+    def of(cls, token: Token | str) -> Token:
+        """Return a token as it is, or read it; see `parse`."""
+        return cls.parse(token) if isinstance(token, str) else token
+
+    @classmethod
     def parse(cls, text: str) -> Token:
         """Read ``genesis:partition:offset``.
 

@@ -196,7 +196,7 @@ class SharedGuard(Conclusion):
         Raises:
             ValueError: it is not a token.
         """
-        wanted = Token.parse(token) if isinstance(token, str) else token
+        wanted = Token.of(token)
         return self._waited(timeout, lambda seen: seen.covers(wanted))
 
     def _waited(self, timeout: float, met: Callable[[_Seen], bool]) -> bool:
