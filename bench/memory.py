@@ -52,9 +52,9 @@ def _limited(what: str, size: float, most: int) -> Row:
     )
 
 
-def resident() -> int:
-    """Give the bytes of memory that this process has."""
-    pages = Path("/proc/self/statm").read_text("ascii").split()[1]
+def resident(process: int | str = "self") -> int:
+    """Bytes of memory that a process has."""
+    pages = Path(f"/proc/{process}/statm").read_text("ascii").split()[1]
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 

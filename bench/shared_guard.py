@@ -7,7 +7,6 @@ between its file and its readers.
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 from bench.credentials import CHAIN, token_hmac
+from bench.memory import resident
 from bench.report import Row
 
 if TYPE_CHECKING:
@@ -109,18 +109,12 @@ def _agent(
 
 
 def _row_of_agent(count: int, agent: _Part, written: float, ahead: float) -> Row:
-    size = (folder_size(agent.process.pid)) / 1e6
+    size = (resident(agent.process.pid)) / 1e6
     return Row(
         what=f"the agent: {count:,} credentials of 2 names written into the file, and"
         " found out to be clear",
         value=f"{written:.1f} + {ahead:.1f} CPU-s, {size:.0f} MB with the table",
     )
-
-
-def folder_size(process: int) -> int:
-    """Bytes of memory that a process has."""
-    pages = Path(f"/proc/{process}/statm").read_text("ascii").split()[1]
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _starting(folder: Path) -> list[Row]:

@@ -6,7 +6,6 @@ table; then guards that have nothing take the table from it.
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from pathlib import Path
@@ -17,6 +16,8 @@ from attrs import frozen
 
 from bench.guard_process import TABLE
 from bench.guard_start import guard_started, loaded
+from bench.kafka_broker import cpu_of
+from bench.memory import resident
 from bench.realm import fill, started
 from bench.report import Row
 from streams.engines.embedded.kept_table import FILE
@@ -116,7 +117,7 @@ def _server(
         listens = time.monotonic()
         loaded(url, DEADLINE)
         ready = time.monotonic()
-        start = Start(listens - began, ready - listens, *_spent(pid))
+        start = Start(listens - began, ready - listens, cpu_of(pid), resident(pid))
         # The first of them waits until the table is packed.
         told: dict[str, Any] = {}
         for _ in range(2 if guard else 0):
@@ -126,12 +127,3 @@ def _server(
                 raise AssertionError("the server kept no table")
             time.sleep(0.1)
     return start, told
-
-
-def _spent(pid: int) -> tuple[float, int]:
-    """CPU-seconds and resident bytes of a process."""
-    stat = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
-    pages = Path(f"/proc/{pid}/statm").read_text("ascii").split()[1]
-    ticks = int(stat[11]) + int(stat[12])
-    size = int(pages) * os.sysconf("SC_PAGE_SIZE")
-    return ticks / os.sysconf("SC_CLK_TCK"), size
