@@ -235,7 +235,7 @@ BUGS = {
     "who is of the chain": Change(
         CLEAR, "issued_at, nodes, len(names))", "issued_at, nodes)"
     ),
-    "the scope of a text": Change(VERDICT, "((scope, node), now)", "((0, node), now)"),
+    "the scope of a text": Change(VERDICT, "((scope, node), now)", "((None, node), now)"),
     "label set": Change(
         REGISTRY, "of(node)))\n        self.clearance.undo(node)", "of(node)))"
     ),
@@ -329,7 +329,7 @@ TOPICS = {
     "nodes of a table that is gone": ("distrust",),
     "marks of what an answer hangs on": ("lineage",),
     "a credential of a circle that is too old": ("watermarks",),
-    "a scope above what is only marked": ("scopes",),
+    "a scope above what is only marked": ("lifts",),
     "node": ("watermarks",),
     "a fact that comes in the middle": ("self",),
     "a time that is claimed under a not_before": ("watermarks",),

@@ -75,6 +75,7 @@ class Asking:
 
     def __init__(self, world: World, random: Random) -> None:
         self.random = random
+        self.scopes = Random(0)  # of its own, so that the worlds stay as they are
         self.questions = world.questions
         self.facts: list[Fact] = []
         self.registry = Registry()
@@ -117,6 +118,9 @@ class Asking:
         if self.random.random() < 0.5:
             now = self.random.randint(0, 9) * STEP + self.random.randint(-1, 1)
             question = attrs.evolve(question, now=now)
+        if self.scopes.random() < 0.2:
+            scope = self.scopes.choice(self.questions).scope
+            question = attrs.evolve(question, scope=scope)
         as_text = self._lives_as_text(question)
         # The same object at each time and for each scope, as an application holds it.
         same = (question.identifiers, question.issued_at, question.chain)
