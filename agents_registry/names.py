@@ -2,7 +2,8 @@
 
 A name is held once: its value in UTF-8, a code for its kind, and the byte 0xFF, which
 no UTF-8 has. So no name is the beginning of another one, and one comparison tells
-whether it stands at a place. `BLOCK` names lie in one piece of memory.
+whether it stands at a place. `BLOCK` names lie in one piece of memory, or more where a
+table was taken up.
 
 The index has segments, chosen by the lowest bits of a hash. In a segment, names with
 the same highest byte of the hash make a chain; another byte of it tells most of them
@@ -22,7 +23,7 @@ from __future__ import annotations
 import re
 from array import array
 from io import BytesIO
-from itertools import accumulate
+from itertools import accumulate, repeat
 from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.identifiers import MAX_VALUE_BYTES, Identifier
@@ -44,8 +45,7 @@ RECENT: Final = 1024  # names that the facts of the same credential soon name ag
 _LAST_BIT: Final = 7  # of a byte
 _END: Final = 0xFF
 _LONG: Final = 0x80  # codes of more than one byte have it in each
-_JOINED: Final = 1 << 12  # blocks put together before other threads get their turn
-_PIECE: Final = 1 << 16  # bytes read before other threads get their turn
+_PIECE: Final = 1 << 14  # bytes read before other threads get their turn
 _NAME: Final = re.compile(rb"[^\xff]*\xff")
 
 
@@ -190,9 +190,11 @@ class NameTable:
 
     def dump(self) -> dict[str, Any]:
         """Kinds by their codes, and the names by their numbers, one after the other."""
-        names = BytesIO()
-        for start in range(0, len(self._blocks), _JOINED):
-            names.write(b"".join(self._blocks[start : start + _JOINED]))
+        names, last = BytesIO(), None
+        for block in self._blocks:
+            if block is not last:  # a piece that was taken up holds several
+                names.write(block)
+            last = block
         return {"kinds": list(self._kinds), "names": names.getvalue()}
 
     def restore(self, plain: Mapping[str, Any], rest: Rest = restless) -> None:
@@ -207,14 +209,14 @@ class NameTable:
         self._mask = mask = (1 << bits) - 1
         numbers = [array("i", (0,)) for _ in rested(range(1 << bits), rest)]
         adds = [each.append for each in rested(numbers, rest)]
-        for block in _blocks_of(names):
+        for piece, told in _pieces_of(names):
             rest()
             first = len(self._starts)
-            self._blocks.append(b"".join(block))
-            self._starts.extend(accumulate(map(len, block[:-1]), initial=0))
-            for number, place in enumerate(map(self._hashed, block), first):
+            self._starts.extend(accumulate(map(len, told[:-1]), initial=0))
+            self._blocks += repeat(piece, -(-len(told) // BLOCK))
+            for number, place in enumerate(map(self._hashed, told), first):
                 adds[place & mask](number)
-        if self._blocks:
+        if count % BLOCK:
             self._blocks[-1] = bytearray(self._blocks[-1])
         self._segments = segments = list[NameSegment]()
         self._unchained.update(map(id, rested(numbers, rest)))
@@ -343,16 +345,19 @@ def _encoded(value: str) -> bytes:
         return value.encode("utf-8", "surrogatepass")
 
 
-def _blocks_of(names: bytes) -> Iterator[list[bytes]]:
-    """Yield the names of each block."""
-    start = 0
-    block: list[bytes] = []
+def _pieces_of(names: bytes) -> Iterator[tuple[bytes, list[bytes]]]:
+    """Yield pieces of whole blocks with the names of each; the last has the rest."""
+    start, size = 0, _PIECE
     while start < len(names):
-        end = names.find(_END, start + _PIECE) + 1 or len(names)
-        block += _NAME.findall(names, start, end)
-        start = end
-        while len(block) >= BLOCK:
-            yield block[:BLOCK]
-            del block[:BLOCK]
-    if block:
-        yield block
+        end = names.find(_END, start + size) + 1 or len(names)
+        piece = bytes(memoryview(names)[start:end])
+        told = _NAME.findall(piece)
+        whole = len(told) // BLOCK * BLOCK
+        if not whole and end < len(names):  # long names
+            size += _PIECE
+            continue
+        if whole:
+            piece = piece[: len(piece) - sum(map(len, told[whole:]))]
+            del told[whole:]
+        yield piece, told
+        start += len(piece)

@@ -1,7 +1,8 @@
 """How long a server and a guard need to start on very many credentials.
 
 A server is started over a log, until it has kept its table; then again, from the kept
-table; then guards that have nothing take the table from it.
+table; then guards that have nothing take the table from it: at once, while the server
+still looks through its table for findings, and once it is at rest.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
@@ -30,6 +31,7 @@ ROUNDS: Final = {"tiny": 1, "small": 3, "full": 3}
 MOST_OF_A_SERVER: Final = 3.0  # seconds
 MOST_OF_A_GUARD: Final = 1.5  # seconds
 DEADLINE: Final = 1_800.0
+AT_REST: Final = 0.1  # seconds of CPU in one second
 
 
 @frozen
@@ -70,7 +72,6 @@ def _realm(count: int, rounds: int, empty: Start) -> Iterator[Row]:
         size = (folder / "data" / FILE).stat().st_size
         told = [_server(folder, guard=count) for _ in range(rounds)]
     again = [start for start, _ in told]
-    guards = [guard for _, guard in told]
     took = median(each.listens + each.ready for each in again)
     yield Row(
         what=f"server, {count:,} credentials: start -> table complete",
@@ -88,9 +89,14 @@ def _realm(count: int, rounds: int, empty: Start) -> Iterator[Row]:
         peer=f"an empty one, {empty.resident / 1e6:.0f} MB",
     )
     yield Row(what="the file of its table, a credential", value=f"{size / count:.0f} B")
+    for number, when in enumerate(("just started", "at rest")):
+        yield from _guards([guards[number] for _, guards in told], when)
+
+
+def _guards(guards: Sequence[dict[str, float]], when: str) -> Iterator[Row]:
     caught = median(each["seconds"] for each in guards)
     yield Row(
-        what="guard with nothing: start of the process -> first allow",
+        what=f"guard with nothing, of a server {when}: start -> first allow",
         value=f"{caught:.2f} s",
         cpu=sum(each["cpu"] for each in guards),
         target=f"<= {MOST_OF_A_GUARD:g} s",
@@ -104,13 +110,16 @@ def _realm(count: int, rounds: int, empty: Start) -> Iterator[Row]:
 
 def _server(
     folder: Path, *, kept: bool = False, guard: int = 0
-) -> tuple[Start, dict[str, float]]:
+) -> tuple[Start, list[dict[str, float]]]:
     """Start a server over a folder.
 
     Args:
         folder: with its data.
         kept: wait until its table is in a file.
-        guard: start a guard on it that looks for so many credentials.
+        guard: start guards on it that look for so many credentials.
+
+    Returns:
+        Its start; and of the guards, the one at once and the one when it is at rest.
     """
     began = time.monotonic()
     with started(folder) as (url, pid):
@@ -118,12 +127,27 @@ def _server(
         loaded(url, DEADLINE)
         ready = time.monotonic()
         start = Start(listens - began, ready - listens, cpu_of(pid), resident(pid))
-        # The first of them waits until the table is packed.
-        told: dict[str, Any] = {}
-        for _ in range(2 if guard else 0):
-            told = guard_started(url, TABLE, guard)
+        told = []
+        if guard:
+            guard_started(url, TABLE, guard)  # it waits until the table is packed
+            told.append(guard_started(url, TABLE, guard))
+            _rest(pid)
+            guard_started(url, TABLE, guard)
+            told.append(guard_started(url, TABLE, guard))
         while kept and not (folder / "data" / FILE).exists():
             if time.monotonic() > ready + DEADLINE:
                 raise AssertionError("the server kept no table")
             time.sleep(0.1)
     return start, told
+
+
+def _rest(pid: int) -> None:
+    """Wait until a process does next to nothing."""
+    before, deadline = cpu_of(pid), time.monotonic() + DEADLINE
+    while time.monotonic() < deadline:
+        time.sleep(1)
+        now = cpu_of(pid)
+        if now - before < AT_REST:
+            return
+        before = now
+    raise AssertionError("the server never came to rest")

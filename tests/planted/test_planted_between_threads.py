@@ -56,6 +56,9 @@ BUGS: Final = {
         "        if splits[0] or heads[own] != head:\n            return self._missed",
         "        if splits[0]:\n            return self._missed",
     ),
+    "the last piece of what was taken up grows": Change(
+        NAMES, "        if count % BLOCK:\n", "        if self._blocks:\n"
+    ),
     "a verdict is kept of what another table found": Change(
         KEEPING, "for node in found[NODES]:", "for node in presented.found[NODES]:"
     ),

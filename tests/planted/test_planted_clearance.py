@@ -235,7 +235,9 @@ BUGS = {
     "who is of the chain": Change(
         CLEAR, "issued_at, nodes, len(names))", "issued_at, nodes)"
     ),
-    "the scope of a text": Change(VERDICT, "((scope, node), now)", "((None, node), now)"),
+    "the scope of a text": Change(
+        VERDICT, "((scope, node), now)", "((None, node), now)"
+    ),
     "label set": Change(
         REGISTRY, "of(node)))\n        self.clearance.undo(node)", "of(node)))"
     ),

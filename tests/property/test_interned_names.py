@@ -10,7 +10,7 @@ import pytest
 
 from agents_registry.identifiers import MAX_VALUE_BYTES, Identifier
 from agents_registry.name_segments import HIGHEST
-from agents_registry.names import ABSENT, MOST, SPARSEST, NameTable
+from agents_registry.names import ABSENT, BLOCK, MOST, SPARSEST, NameTable
 from tests.property.agreement import EXAMPLES, SEED
 
 if TYPE_CHECKING:
@@ -41,9 +41,12 @@ def identifier(random: Random) -> Identifier:
 
 
 @pytest.mark.parametrize("hashed", HASHED)
-def test_names_are_numbered_as_by_a_dict(hashed: str) -> None:
+def test_names_are_numbered_as_by_a_dict(
+    hashed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In the order in which they came; also after a dump is taken up."""
     random = Random(SEED)
+    monkeypatch.setattr("agents_registry.names._PIECE", random.choice((90, 2000)))
     names, numbers = NameTable(HASHED[hashed]), dict[Identifier, int]()
     for step in range(STEPS):
         name = identifier(random)
@@ -108,6 +111,23 @@ def test_a_dump_without_names_is_taken_up() -> None:
 
     assert names.find(Identifier("jwt.jti", "a")) == ABSENT
     assert names.intern(Identifier("jwt.jti", "a")) == 0
+
+
+@pytest.mark.parametrize("count", [1, BLOCK - 1, BLOCK, BLOCK + 1, 5 * BLOCK])
+@pytest.mark.parametrize("piece", [1, 700, 1 << 16])
+def test_a_table_that_was_taken_up_grows(
+    count: int, piece: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever the last block ends, and however many blocks lie in one piece."""
+    monkeypatch.setattr("agents_registry.names._PIECE", piece)
+    names, known = _taken_up(count)
+    known += [Identifier("api.key", str(number)) for number in range(2 * BLOCK)]
+
+    assert [*map(names.intern, known)] == [*range(len(known))]
+    assert [*map(names.identifier, range(len(known)))] == known
+    again = NameTable()
+    again.restore(names.dump())
+    assert [*map(again.find, known)] == [*range(len(known))]
 
 
 def test_names_are_found_in_the_middle_of_a_write(
