@@ -96,6 +96,12 @@ BESIDE: Final = {  # with the test that catches it
     "what envelopes are named by is no name": (PIECES_TEST, Change(
         WHOLE, "if not _CALL.issuperset(said):", "if False:"
     )),
+    "a document ends where an event seems to be none": (PIECES_TEST, Change(
+        LINES, "                return []\n", "                return found\n"
+    )),
+    "a document may end in any way": (PIECES_TEST, Change(
+        LINES, "document is None or not self.data.endswith(_END)", "document is None"
+    )),
     "a lineage hides owners": (LINEAGE_TEST, Change(
         LINEAGE, "and not (record.owners or record.attributes)", ""
     )),

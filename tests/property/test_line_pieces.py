@@ -87,6 +87,28 @@ def alike(*logs: bytes) -> None:
         assert (alone.read, alone.unknown) == (together.read, together.unknown)
 
 
+def document(lines: list[bytes], end: bytes = b"]}") -> bytes:
+    """Write lines as CloudTrail writes a file."""
+    return b'{"Records":[' + b",".join(lines) + end
+
+
+ENDS: Final = (
+    b"]}", b"]}", b"]}", b"]}\n", b"]}\r\n", b"]", b",]}", b"]}]}", b"", b"]x", b"]}}",
+    b'],"Records":[]}', b'],"Records":[{"eventVersion":"1"}]}', b'],"x":[{"a":1}]}',
+)  # fmt: skip
+
+
+@given(logs(), st.sampled_from(ENDS))
+def test_a_document_says_the_same_both_ways(
+    log: tuple[list[bytes], list[bytes]], end: bytes
+) -> None:
+    """Whatever is wrong in it, and wherever it was cut."""
+    plain, wrong = log
+
+    alike(document(plain, end), document([*plain, *wrong, *plain], end),
+          *(document([*plain[:2], one, plain[2]], end) for one in wrong))  # fmt: skip
+
+
 @given(logs())
 def test_a_log_says_the_same_both_ways(log: tuple[list[bytes], list[bytes]]) -> None:
     """In a batch with sound lines, and alone, where no other line has a say."""
@@ -142,6 +164,7 @@ def test_what_one_would_send_to_be_misread(number: int) -> None:
     known = b"\n".join(LINES)
 
     alike(known, b"\n".join([*wrong, *uses, *wrong]), *wrong)
+    alike(document(LINES), document([*uses, *wrong, *uses]), document(wrong))
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,15 @@ is one event, in no envelope. Lines that stand beside any other are read one by 
 
 A source may know what a line says before it is decoded (`LineLook`). Only the lines
 that it leaves are decoded here.
+
+A document is lines too, where its events stand one behind the other as CloudTrail
+writes them. It is cut where an event seems to end and another one to begin. Where each
+piece is an event by itself, these are its events; else it is read as any other one.
 """
 
 from __future__ import annotations
 
+import re
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
@@ -23,6 +28,8 @@ if TYPE_CHECKING:
     from streams.sources.reading.envelope import Item
 
 WINDOW: Final = 1 << 18  # bytes of a batch: what is made of them stays in the caches
+_DOCUMENT: Final = re.compile(rb'\{"Records":\[(?=(\{"[^"\\]{1,64}":))')
+_END: Final = (b"}]}", b"}]}\n")
 
 
 class LineLook(Protocol):
@@ -80,12 +87,50 @@ class _BatchReader(EnvelopeReader, Generic[Look]):
         super().__init__(data, source)
         self._look = look
 
+    def _choose(self, start: int) -> Iterator[Item | EventBatch[Look]]:
+        yield from self._document(start) or super()._choose(start)
+
+    def _document(self, start: int) -> list[EventBatch[Look]]:
+        """Read a list of plain events on one line; nothing where there is none."""
+        found = list[EventBatch[Look]]()
+        document = _DOCUMENT.match(self.data, start)
+        if document is None or not self.data.endswith(_END):
+            return found
+        at, stop = document.end(), self.data.rindex(b"]")
+        while at < stop:
+            batch = self._in_document(at, stop, document[1])
+            if batch is None:
+                return []
+            found.append(batch)
+            at = batch.starts[-1]
+        return found
+
+    def _in_document(
+        self, start: int, stop: int, first: bytes
+    ) -> EventBatch[Look] | None:
+        """Read the next events of a list.
+
+        Args:
+            start: of the next one.
+            stop: end of the last one.
+            first: how each of them begins.
+        """
+        data, between = self.data, b"}," + first
+        end = data.rfind(between, start, min(start + WINDOW, stop)) + 1
+        end = end or data.find(between, start, stop) + 1 or stop
+        pieces = data[start:end].split(between)
+        pieces[:-1] = [piece + b"}" for piece in pieces[:-1]]
+        return _batch([*pieces[:1], *map(first.__add__, pieces[1:])], start, self._look)
+
     def _lines(self, start: int) -> Iterator[Item | EventBatch[Look]]:
         data, stop = self.data, len(self.data)
         while start < stop:
             end = data.rfind(b"\n", start, start + WINDOW) + 1
             end = end or data.find(b"\n", start) + 1 or stop
-            batch = _batch(data[start:end], start, self._look)
+            lines = data[start:end].split(b"\n")
+            if not lines[-1]:
+                lines.pop()
+            batch = _batch(lines, start, self._look)
             if batch is None:
                 yield from self.single_lines(start, end)
             else:
@@ -94,12 +139,9 @@ class _BatchReader(EnvelopeReader, Generic[Look]):
 
 
 def _batch(
-    data: bytes, start: int, look: Callable[[list[bytes]], Look]
+    lines: list[bytes], start: int, look: Callable[[list[bytes]], Look]
 ) -> EventBatch[Look] | None:
-    """Read whole lines; None where not all of them are plain events."""
-    lines = data.split(b"\n")
-    if not lines[-1]:
-        lines.pop()
+    """Read lines, a byte apart; None where not all of them are plain events."""
     lengths = list(map(len, lines))
     if max(lengths) > LIMIT:
         return None

@@ -33,8 +33,12 @@ def cheap_spans(
         position = find(key, position + 1, end)
     if len(starts) != count:
         return None
-    starts.append(end)
-    return [(one, following - one) for one, following in pairwise(starts)]
+    spans = [
+        (one, (data.rfind(b"}", one, following) + 1 or following) - one)
+        for one, following in pairwise(starts)
+    ]
+    last = starts[-1]
+    return [*spans, (last, (value_end(data, last, end) or end) - last)]
 
 
 def scanned_spans(
