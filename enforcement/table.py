@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from agents_registry.steps import Rest
 
 MOST_BYTES: Final = 1 << 32
-WORK: Final = 0.002  # seconds
+WORK: Final = 0.001  # seconds
 BREATH: Final = 0.000_1  # the same: whoever waits for the interpreter gets it
 
 
@@ -88,7 +88,7 @@ class ComingTable:
         The chains of its names are made in a thread of their own behind that.
 
         Args:
-            rest: called every two milliseconds or so.
+            rest: called every millisecond or so.
 
         Raises:
             MalformedError: the sections do not make a table.

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FIRST_KEY: Final = re.compile(rb'\{\s*"[^"\\]*"')
+# The end of the last element, where nothing but the ends of what holds it follows.
+_LAST: Final = re.compile(rb"\}(?=\s*\](?:\s*\})*\s*\Z)")
+_TAIL: Final = 64  # bytes
 GAP: Final = re.compile(rb"[\s,]*")
 _TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}"]', re.DOTALL)
 _SCALAR: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[^\s,\]]+', re.DOTALL)
@@ -38,7 +41,8 @@ def cheap_spans(
         for one, following in pairwise(starts)
     ]
     last = starts[-1]
-    return [*spans, (last, (value_end(data, last, end) or end) - last)]
+    closed = _LAST.search(data, max(last, end - _TAIL), end)
+    return [*spans, (last, (closed.start() + 1 if closed else end) - last)]
 
 
 def scanned_spans(
