@@ -124,6 +124,7 @@ def hunt(  # noqa: PLR0913 - each by name
     except (OSError, MappingError, ValueError) as error:
         return complain("hunt", error, USAGE)
     finally:
+        gc.freeze()  # nor are they looked through from now on
         gc.enable()
     hunt.counts.read, hunt.counts.idle = tally.read, tally.unknown.total()
     report = hunt.report(inclusive=inclusive)

@@ -157,6 +157,7 @@ def _on_logs(  # noqa: PLR0913 - each by name
             tally: ParseTally = read_logs(logs, choice, backtest, jobs, bars)
         report, found = backtest.test(rules)
     finally:
+        gc.freeze()  # nor are they looked through from now on
         gc.enable()
     backtest.counts.read = tally.read
     counts = report.counts

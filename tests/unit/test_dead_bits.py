@@ -129,6 +129,29 @@ def test_whatever_ends_it_last_undoes_its_bit(how: str) -> None:
     assert table.death() is not None
 
 
+SINCE: dict[str, Fact] = {
+    "a parent": Edge(child=CHILD, parent=OTHER, **SAID),
+    "another name": Alias(first=CHILD, second=OTHER, **SAID),
+    "an owner": OwnerSet(node=CHILD, owners=(OTHER,), **SAID),
+}
+
+
+@pytest.mark.parametrize("how", SINCE)
+def test_what_was_ended_once_hangs_on_what_no_line_named_yet(how: str) -> None:
+    """Of that there are no bits until somebody asks about it."""
+    table = Table()
+    table.tell(revoke(CHILD, Effect.SUSPEND))
+    table.tell(Lift(target=CHILD, **SAID | {"version": 7}))
+    assert not table.quiet()  # its bit stays: something could have ended it
+    table.tell(SINCE[how])
+    table.tell(revoke(OTHER))
+
+    assert table.death() is not None
+    table.tell(Lift(target=OTHER, **SAID | {"version": 8}))
+    assert table.death() is not None  # a lift lifts no revoke
+    assert not table.quiet()
+
+
 def test_a_withdrawal_lets_all_be_met_again() -> None:
     """The node stays marked as caused, so it is timed: nothing ever ended it."""
     table = Table()

@@ -229,6 +229,9 @@ class LivenessIndex(NodeBits):
         yield from closure.collect()
         if closure.too_large:
             return
+        while max(closure.nodes) >= len(self._bits):  # facts named some since
+            yield
+            self.grow()
         causes = yield from fate.causes_above()
         if latest_mark(causes) is not None:
             self._bits[node] |= WATERMARKED
