@@ -109,7 +109,7 @@ def _agent(
 
 
 def _row_of_agent(count: int, agent: _Part, written: float, ahead: float) -> Row:
-    size = (resident(agent.process.pid)) / 1e6
+    size = resident(agent.process.pid) / 1e6
     return Row(
         what=f"the agent: {count:,} credentials of 2 names written into the file, and"
         " found out to be clear",

@@ -226,9 +226,16 @@ def loading() -> Iterator[None]:
     """
     from streams.observability import structlog_alone
 
+    with no_garbage():
+        structlog_alone.load()
+        yield
+
+
+@contextmanager
+def no_garbage() -> Iterator[None]:
+    """Look for garbage neither meanwhile nor ever among what is made: no cycles."""
     gc.disable()
     try:
-        structlog_alone.load()
         yield
     finally:
         gc.freeze()
