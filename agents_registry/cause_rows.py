@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from agents_registry.facts import UNTIL_TOLERANCE, Effect
 from agents_registry.names import ABSENT
+from agents_registry.parts import PartedDict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -155,7 +156,7 @@ class CauseRows:
         self._versions = array("q")
         self._which = array("I")  # of what is shared
         self._shared: list[_Shared] = []
-        self._numbers: dict[_Shared, int] = {}
+        self._numbers: PartedDict[_Shared, int] = PartedDict()
         self._last: _Shared | None = None
         self._last_number = 0
         self._pages: list[array[int] | None] = []  # the first row, by node

@@ -16,6 +16,7 @@ from agents_registry.cause_rows import CauseRows, RecordedCause
 from agents_registry.facts import FUTURE_TOLERANCE, Effect, Reach
 from agents_registry.identifiers import Identifier
 from agents_registry.names import ABSENT
+from agents_registry.parts import PartedDict
 from agents_registry.steps import rested, restless
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def cause_of(plain: Iterable[Any]) -> RecordedCause:
 
 _LiftStamp = tuple[int, int, int]  # version, uncertainty, version as claimed
 _Lifts = dict[str, _LiftStamp]
+_LiftKey = tuple[str, int, str]  # authority, node, aspect
 
 
 def _earlier(first: _LiftStamp, second: _LiftStamp) -> _LiftStamp:
@@ -114,13 +116,14 @@ class CauseBook:
 
     def __init__(self) -> None:
         """Start empty."""
-        self.of_owners: dict[int, None] = {}
+        self.of_owners: PartedDict[int, None] = PartedDict()
         # Most targets have one cause; a dict for each would be most of the table.
         self._rows = CauseRows()
-        self._further: dict[int, dict[bytes, int]] = {}
-        self._lifts: dict[tuple[str, int, str], _Lifts] = {}
-        self._lifted: dict[int, list[tuple[str, int, str]]] = {}  # keys, by node
-        self._ordered: dict[tuple[str, int, str], _Ordered] = {}  # where they are many
+        self._further: PartedDict[int, dict[bytes, int]] = PartedDict()
+        self._lifts: PartedDict[_LiftKey, _Lifts] = PartedDict()
+        self._lifted: PartedDict[int, list[_LiftKey]] = PartedDict()
+        # Where they are many.
+        self._ordered: PartedDict[_LiftKey, _Ordered] = PartedDict()
 
     def dump(self) -> dict[str, Any]:
         """State as plain values."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from agents_registry.derived import below, derive
 from agents_registry.facts import from_plain, to_plain
 from agents_registry.identifiers import Identifier
+from agents_registry.parts import PartedDict
 from agents_registry.steps import rested
 from agents_registry.table_form import copied
 
@@ -74,7 +75,7 @@ def restore(registry: Registry, plain: Mapping[str, Any], rest: Rest) -> None:
     registry.versions.restore(plain, rest)
 
 
-def _nested(registry: Registry) -> dict[str, dict[int, Any]]:
+def _nested(registry: Registry) -> dict[str, PartedDict[int, Any]]:
     return {
         "emptied": registry.emptied,
         "holders": registry.holders,
@@ -82,5 +83,5 @@ def _nested(registry: Registry) -> dict[str, dict[int, Any]]:
     }
 
 
-def _bound(registry: Registry) -> dict[str, dict[int, set[str]]]:
+def _bound(registry: Registry) -> dict[str, PartedDict[int, set[str]]]:
     return {"devices": registry.devices, "tenants": registry.tenants}

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from agents_registry.facts import Relation
 from agents_registry.identifiers import LABEL, VOCABULARY, NodeClass
 from agents_registry.names import NameTable
+from agents_registry.parts import PartedDict
 from agents_registry.steps import pieces, rested, restless
 
 if TYPE_CHECKING:
@@ -80,16 +81,16 @@ class Lineage:
         self.relation = bytearray()
         self.issued = array("q")
         self.expires = array("q")
-        self.more_parents: dict[int, list[tuple[int, int]]] = {}
-        self.reissued: dict[int, int] = {}
-        self.created: dict[int, list[int]] = {}
-        self.creators: dict[int, list[int]] = {}
+        self.more_parents: PartedDict[int, list[tuple[int, int]]] = PartedDict()
+        self.reissued: PartedDict[int, int] = PartedDict()
+        self.created: PartedDict[int, list[int]] = PartedDict()
+        self.creators: PartedDict[int, list[int]] = PartedDict()
         self._first_child = array("i")
         self._next_child = array("i")
-        self._more_children: dict[int, list[int]] = {}
-        self.labels: dict[int, tuple[int, ...]] = {}
-        self._labelled: dict[int, list[int]] = {}  # by label; some may have left
-        self._left: set[tuple[int, int]] = set()  # (node, label) of those
+        self._more_children: PartedDict[int, list[int]] = PartedDict()
+        self.labels: PartedDict[int, tuple[int, ...]] = PartedDict()
+        self._labelled: PartedDict[int, list[int]] = PartedDict()  # some may have left
+        self._left: PartedDict[tuple[int, int], None] = PartedDict()  # (node, label)
 
     def __len__(self) -> int:
         """Return the number of interned identifiers."""
@@ -143,7 +144,7 @@ class Lineage:
             "next_child": self._next_child,
         }
 
-    def _sparse(self) -> dict[str, dict[int, Any]]:
+    def _sparse(self) -> dict[str, PartedDict[int, Any]]:
         return {
             "more_parents": self.more_parents,
             "reissued": self.reissued,
@@ -252,11 +253,11 @@ class Lineage:
         """Put the labels of a node in the place of those that it had."""
         before, there = set(self.labels.get(node, ())), set(labels)
         now = tuple(sorted(there))
-        self._left.update((node, label) for label in before - there)
+        self._left.update(((node, label), None) for label in before - there)
         for label in now:
             if label not in before:
                 if (node, label) in self._left:  # it stands among them still
-                    self._left.discard((node, label))
+                    del self._left[node, label]
                 else:
                     self._labelled.setdefault(label, []).append(node)
         if now:
@@ -391,7 +392,7 @@ class Lineage:
 
 
 def _invert(
-    told: Mapping[int, list[int]], by_other: dict[int, list[int]], rest: Rest
+    told: Mapping[int, list[int]], by_other: PartedDict[int, list[int]], rest: Rest
 ) -> None:
     """Note by each number of a row where it is told of."""
     for node, others in rested(told.items(), rest):

@@ -9,6 +9,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from agents_registry.lineage import NONE
+from agents_registry.parts import PartedDict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,7 +35,7 @@ class Reached:
         self._registry = registry
         self._starts: Iterator[int] | None = iter(starts)
         self._nodes: deque[int] = deque()
-        self._seen: set[int] = set()
+        self._seen: PartedDict[int, None] = PartedDict()
         self._downs: Iterator[int] = iter(())
         self.over = False
 
@@ -49,7 +50,7 @@ class Reached:
                     break
                 self._downs = downs(self._registry, self._nodes.popleft())
             elif node != NONE and node not in self._seen:
-                self._seen.add(node)
+                self._seen[node] = None
                 self._nodes.append(node)
                 taken.append(node)
         return taken

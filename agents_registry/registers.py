@@ -10,6 +10,7 @@ from array import array
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
+from agents_registry.parts import PartedDict
 from agents_registry.steps import pieces, rested, restless
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from agents_registry.steps import Rest
 
 Content = TypeVar("Content")
+# By authority, the version and the statements that tie in it.
+_Entries = dict[str, tuple[int, tuple[Content, ...]]]
 SHARED: Final = 0xFFFF  # authority number of a node with several authorities
 _LONG_AGO: Final = -(1 << 63)  # ns; before every clock
 
@@ -32,7 +35,7 @@ class Register(Generic[Content]):
             strictest: the statement that allows nothing.
         """
         self._strictest = strictest
-        self._entries: dict[int, dict[str, tuple[int, tuple[Content, ...]]]] = {}
+        self._entries: PartedDict[int, _Entries[Content]] = PartedDict()
 
     def put(self, node: int, authority: str, version: int, content: Content) -> None:
         """Merge one statement: newer replaces, tied joins, older changes nothing."""
@@ -74,7 +77,7 @@ class Register(Generic[Content]):
             entries[authority] = (version, tuple(map(read, tied)))
 
     def of(self, node: int) -> list[Content]:
-        """RecordedCause statements about a node, over all authorities."""
+        """Standing statements about a node, over all authorities."""
         entries = self._entries.get(node)
         if entries is None:
             return []
@@ -92,7 +95,7 @@ class Register(Generic[Content]):
             yield authority, tied
 
     def version(self, node: int, authority: str) -> int | None:
-        """RecordedCause version, None where there is no statement."""
+        """Standing version, None where there is no statement."""
         standing = self._entries.get(node, {}).get(authority)
         return None if standing is None else standing[0]
 
@@ -160,7 +163,7 @@ class ExpiryRegister:
             self.earliest[node] = min(self.earliest[node], expires)
 
     def version(self, node: int, authority: str) -> int | None:
-        """RecordedCause version, None where there is no statement."""
+        """Standing version, None where there is no statement."""
         holder = self._authority[node] if node < len(self._authority) else 0
         if holder == SHARED:
             return self._shared.version(node, authority)

@@ -45,6 +45,7 @@ from agents_registry.lineage import (
     UNKNOWN_TIME,
     Lineage,
 )
+from agents_registry.parts import PartedDict
 from agents_registry.registers import ExpiryRegister, Register
 from agents_registry.steps import finish, restless
 from agents_registry.told import named
@@ -83,15 +84,15 @@ class Registry:
         self.scopes: Register[tuple[str, ...]] = Register(strictest=())
         self.labels: Register[tuple[int, ...]] = Register(strictest=())
         self.expiry = ExpiryRegister(self.lineage.expires)
-        self.owned: dict[int, list[int]] = {}
-        self.emptied: dict[int, dict[str, int]] = {}
-        self.holders: dict[int, dict[int, int]] = {}
-        self.attributes: dict[int, dict[int, int]] = {}
+        self.owned: PartedDict[int, list[int]] = PartedDict()
+        self.emptied: PartedDict[int, dict[str, int]] = PartedDict()
+        self.holders: PartedDict[int, dict[int, int]] = PartedDict()
+        self.attributes: PartedDict[int, dict[int, int]] = PartedDict()
         self.clearance = Clearance(self.lineage, self.owned)
-        self.selecting: dict[int, int] = {}
-        self.selected: dict[int, int] = {}
-        self.devices: dict[int, set[str]] = {}
-        self.tenants: dict[int, set[str]] = {}
+        self.selecting: PartedDict[int, int] = PartedDict()
+        self.selected: PartedDict[int, int] = PartedDict()
+        self.devices: PartedDict[int, set[str]] = PartedDict()
+        self.tenants: PartedDict[int, set[str]] = PartedDict()
         self.horizon: int | None = None
         self.needs_rebuild = False
         self.changes = 0

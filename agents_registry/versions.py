@@ -23,6 +23,7 @@ from agents_registry.facts import (
     fact_id,
 )
 from agents_registry.identifiers import Identifier
+from agents_registry.parts import PartedDict
 from agents_registry.steps import rested, restless
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ class Versions:
 
     def __init__(self) -> None:
         """Start with none."""
-        self._stamped: dict[str, int] = {}
-        self._claims: dict[_Register, dict[str, _Claim]] = {}
+        self._stamped: PartedDict[str, int] = PartedDict()
+        self._claims: PartedDict[_Register, dict[str, _Claim]] = PartedDict()
 
     def __bool__(self) -> bool:
         """Whether any statement is watched."""

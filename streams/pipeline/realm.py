@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import Factory, define
 
 from agents_registry.facts import Cause
+from agents_registry.parts import PartedDict
 from streams.stages.registry.registry import dead
 from streams.stages.sentinel.liveness_index import LivenessIndex
 from streams.stages.sentinel.revocation_offsets import (
@@ -40,7 +41,7 @@ class Realm:
     """
 
     cascade: Cascade
-    accepted: dict[str, Accepted] = Factory(dict)
+    accepted: PartedDict[str, Accepted] = Factory(PartedDict)
     known: RevocationOffsets = Factory(RevocationOffsets)
     bits: LivenessIndex | None = None
     heard: Callable[[Fact], None] | None = None

@@ -23,6 +23,7 @@ from attrs import frozen
 import agents_registry
 import schemas
 from agents_registry import table_form
+from agents_registry.parts import PartedDict
 from agents_registry.registry import Registry
 from agents_registry.table_form import Section
 from enforcement.table import make_chains
@@ -75,7 +76,7 @@ class RealmSnapshot(NamedTuple):
 
     realm: str
     registry: Registry
-    accepted: dict[str, Accepted]
+    accepted: PartedDict[str, Accepted]
     turns: Turns
 
 
@@ -109,7 +110,7 @@ class TableFile:
             plain = table_form.unpack(sections, content, orjson.loads)
             registry = Registry.load(plain, self._vocabulary)
             make_chains(registry)
-            accepted: dict[str, Accepted] = {}
+            accepted: PartedDict[str, Accepted] = PartedDict()
             for size in realm["accepted"]:
                 rows = orjson.loads(content(size))
                 accepted.update(

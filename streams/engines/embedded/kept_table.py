@@ -74,7 +74,7 @@ class KeptTable:
             return
         realm = facts.realm(self._realm)
         realm.cascade.replace(found.registry)
-        realm.accepted.update(found.accepted)
+        realm.accepted = found.accepted
         realm.known.restore_turns(found.turns)
         self.position = file.about["position"]
         # What was not listed yet is merged once more, which changes nothing.

@@ -13,7 +13,7 @@ from agents_registry.verdict import judging
 from streams.model.times import rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from agents_registry.cause_rows import RecordedCause
     from agents_registry.identifiers import Identifier
@@ -66,7 +66,7 @@ def _first(found: list[Any]) -> list[Any]:
     return found[:SHOWN]
 
 
-def _all(of: dict[int, set[str]], names: Iterable[int]) -> set[str]:
+def _all(of: Mapping[int, set[str]], names: Iterable[int]) -> set[str]:
     return {each for name in names for each in of.get(name, ())}
 
 

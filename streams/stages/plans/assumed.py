@@ -17,6 +17,7 @@ from agents_registry.clearance import Clearance
 from agents_registry.facts import fact_id
 from agents_registry.identifiers import owner_in
 from agents_registry.lineage import CAUSED, NONE
+from agents_registry.parts import PartedDict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -59,8 +60,8 @@ def assuming(registry: Registry, causes: Iterable[Cause]) -> Steps[Registry]:
     assumed.lineage.flags = bytearray(registry.lineage.flags)
     assumed.causes = AssumedCauses(registry.causes)
     assumed.clearance = Clearance(assumed.lineage, registry.owned)
-    assumed.selecting = dict(registry.selecting)
-    assumed.selected = dict(registry.selected)
+    assumed.selecting = PartedDict(registry.selecting)
+    assumed.selected = PartedDict(registry.selected)
     for cause in causes:
         yield
         if registry.stands(cause):

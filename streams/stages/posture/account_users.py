@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from agents_registry.life import Reason
 from agents_registry.lineage import CREDENTIAL
+from agents_registry.parts import PartedDict
 from streams.stages.access.agent_kinds import is_account, is_agent
 from streams.stages.posture.view import View
 
@@ -28,9 +29,9 @@ class AccountUsers:
 
     def __init__(self) -> None:
         """Start with none; all are numbers of nodes of one table."""
-        self._by: dict[int, dict[int, dict[int, None]]] = {}
-        self._accounts: dict[int, dict[int, None]] = {}  # by agent
-        self._standing: dict[int, int] = {}
+        self._by: PartedDict[int, dict[int, dict[int, None]]] = PartedDict()
+        self._accounts: PartedDict[int, dict[int, None]] = PartedDict()  # by agent
+        self._standing: PartedDict[int, int] = PartedDict()
 
     def note(self, view: View, names: list[int]) -> list[int]:
         """Note what a credential hangs on; give the accounts that stand otherwise.

@@ -26,7 +26,9 @@ from agents_registry.facts import (
     Withdraw,
 )
 from agents_registry.lineage import NONE
+from agents_registry.parts import PartedDict
 from agents_registry.reach import Reached
+from streams.stages.posture.marks import Marks
 
 if TYPE_CHECKING:
     from agents_registry.registry import Registry
@@ -71,13 +73,13 @@ class Agenda:
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
-        self.dirty: dict[int, None] = {}
-        self.lapsed: set[int] = set()
-        self._roots: dict[int, None] = {}
+        self.dirty = Marks()
+        self.lapsed: PartedDict[int, None] = PartedDict()
+        self._roots: PartedDict[int, None] = PartedDict()
         self._reach: Reached | None = None
         self._scan, self._end = 0, len(registry.lineage)
         self._due: list[tuple[int, int]] = []
-        self._due_at: dict[int, int] = {}
+        self._due_at: PartedDict[int, int] = PartedDict()
 
     def note(self, fact: Fact) -> None:
         """Mark what a fact, which is in the table, may have changed."""
@@ -88,14 +90,14 @@ class Agenda:
             named += fact.owners
         # What a fact names that was taken back before it came is not in the table.
         found = (node for name in named if (node := lineage.find(name)) != NONE)
-        self.dirty.update(dict.fromkeys(found))
+        self.dirty.add(found)
         for name in _BELOW.get(type(fact), ()):
             self._root(lineage.find(getattr(fact, name)))
         if isinstance(fact, Horizon):
             self.look_at_all()
         if isinstance(fact, Renewal) and (node := lineage.find(fact.node)) != NONE:
             lapsed = node in self.lapsed or lineage.expires[node] <= fact.received_at
-            self.lapsed.discard(node)
+            self.lapsed.pop(node, None)
             if lapsed or node in registry.owned:
                 self._root(node)
 
@@ -141,14 +143,10 @@ class Agenda:
 
     def _take_below(self, most: int) -> list[int]:
         """Return the marked nodes, then their descendants."""
-        taken: list[int] = []
-        while self.dirty and len(taken) < most:
-            node = next(iter(self.dirty))
-            del self.dirty[node]
-            taken.append(node)
+        taken = self.dirty.take(most)
         if self._reach is None and self._roots:
             self._reach = Reached(self.registry, self._roots)
-            self._roots = {}
+            self._roots = PartedDict()
         if self._reach is not None and len(taken) < most:
             taken += self._reach.take(most - len(taken))
             if self._reach.over:

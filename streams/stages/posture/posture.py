@@ -15,6 +15,7 @@ from attrs import frozen
 from agents_registry.identifiers import ATTRIBUTE
 from agents_registry.life import Reason
 from agents_registry.lineage import CREDENTIAL, KNOWN, NONE
+from agents_registry.parts import PartedDict
 from agents_registry.registry import Registry
 from streams.model.findings import POSTURE, FindingKind
 from streams.model.times import DAY, SECOND
@@ -71,10 +72,10 @@ class Posture:
         """Start with nothing open; `follow` brings the table."""
         self._limits = limits
         self._agenda = Agenda(Registry())
-        self._agents: dict[int, dict[int, int]] = {}
+        self._agents: PartedDict[int, dict[int, int]] = PartedDict()
         self._through = AccountUsers()
-        self._open: dict[Identifier, set[FindingKind]] = {}
-        self._waits: dict[tuple[Identifier, FindingKind], int] = {}
+        self._open: PartedDict[Identifier, set[FindingKind]] = PartedDict()
+        self._waits: PartedDict[tuple[Identifier, FindingKind], int] = PartedDict()
         self._gone: list[Identifier] = []
         self._stepping = False
         self._news: list[tuple[Identifier, bytes]] = []
@@ -91,7 +92,7 @@ class Posture:
         if registry is self._agenda.registry:
             return
         self._agenda = Agenda(registry)
-        self._agents = {}  # they are called by the numbers of another table
+        self._agents = PartedDict()  # they are called by the numbers of another table
         self._through = AccountUsers()
         find = registry.lineage.find
         self._gone = [name for name in self._open if find(name) == NONE]
@@ -240,7 +241,7 @@ class Posture:
         if not reasons:
             return wrong
         if Reason.EXPIRED in reasons:
-            self._agenda.lapsed.add(node)
+            self._agenda.lapsed[node] = None
         kept = set()
         if reasons == {Reason.NO_LIVING_OWNER}:
             kept.add(FindingKind.OWNERLESS)
@@ -273,7 +274,7 @@ class Posture:
         spaces = self.book.spaces
         news = self.book.take(name, declared, scopes, at) if declared else None
         if news is not None:
-            self._agenda.dirty[node] = None
+            self._agenda.dirty.add([node])
         if self.book.spaces > spaces:
             self._agenda.look_at_all()  # what is never used is watched from now on
         return news
@@ -337,7 +338,7 @@ class Posture:
             yield from self._uses_accounts(view, names)
             return None
         changed = self._through.note(view, names)
-        self._agenda.dirty.update(dict.fromkeys(changed))
+        self._agenda.dirty.add(changed)
         agents = rules.holders(registry, names)
         for name, kind in zip(names, kinds, strict=True):
             if is_account(kind):
@@ -360,12 +361,12 @@ class Posture:
             return  # how it stands is nothing to any account
         standing = yield from rules.standing(view, names)
         changed = self._through.note_agent(names, standing)
-        self._agenda.dirty.update(dict.fromkeys(changed))
+        self._agenda.dirty.add(changed)
         for name, account in direct:
             users = self._agents.setdefault(account, {})
             if users.get(name) != standing:
                 users[name] = standing
-                self._agenda.dirty[account] = None
+                self._agenda.dirty.add([account])
 
 
 def _is_unheld(presented: Identifier, kind: FindingKind) -> bool:

@@ -18,6 +18,7 @@ import numpy as np
 from agents_registry.closure import Requirements
 from agents_registry.death import Fate, latest_mark
 from agents_registry.lineage import CREDENTIAL, KNOWN, MORE_ABOVE, NONE
+from agents_registry.parts import PartedDict
 from agents_registry.presentation import Presented, is_credential
 from streams.stages.access.columns import I64, LATEST, U8, AccessColumns
 from streams.stages.sentinel.node_bits import (
@@ -71,7 +72,8 @@ class LivenessIndex(NodeBits):
     def __init__(self, registry: Registry) -> None:
         """Start with no node looked at."""
         super().__init__(registry)
-        self._ends: dict[int, NodeEnd] = {}  # those of nodes that are timed count
+        # Those of nodes that are timed count.
+        self._ends: PartedDict[int, NodeEnd] = PartedDict()
 
     def look(
         self, lines: AccessColumns, skew: int, acts: Callable[[str], bool] | None = None
@@ -252,7 +254,7 @@ class LivenessIndex(NodeBits):
         """Forget them all: to look for the oldest each time would cost as much."""
         for node in self._ends:
             self._bits[node] &= ~TIMED
-        self._ends = {}
+        self._ends.clear()
 
     def _quiet(self, lines: AccessColumns, nodes: Numbers, skew: int) -> Steps[Numbers]:
         """For each row, whether all that it presents lived at its time.

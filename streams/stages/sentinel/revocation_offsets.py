@@ -14,7 +14,7 @@ the owners of anything on the way to the cause counts too.
 
 from __future__ import annotations
 
-import itertools
+from operator import itemgetter
 from sys import intern
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -28,14 +28,15 @@ from agents_registry.facts import (
     fact_id,
 )
 from agents_registry.identifiers import Identifier
+from agents_registry.parts import PartedDict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, MutableMapping
 
     from agents_registry.death import Death
 
 MOST: Final = 100_000  # pairs of identifier and cause
-AT_ONCE: Final = 512  # that are forgotten, in less than a millisecond
+AT_ONCE: Final = 256  # that are forgotten, in less than a millisecond
 TURNS: Final = frozenset(
     {OwnerSet, LabelSet, Withdraw}
 )  # they may let a credential live again
@@ -98,9 +99,10 @@ class RevocationOffsets:
         self._rebuilt = 0
         self._most = most
         self._at_once = min(AT_ONCE, most // 2)
-        self._first: dict[tuple[Identifier, str], int] = {}
-        self._last: dict[Identifier, int] = {}
-        self._turned: dict[Identifier, int] = {}
+        self._first: PartedDict[tuple[Identifier, str], int] = PartedDict()
+        self._last: PartedDict[Identifier, int] = PartedDict()
+        self._turned: PartedDict[Identifier, int] = PartedDict()
+        self._turns = 0  # how many they are
         self._turned_floor = 0
 
     def __len__(self) -> int:
@@ -111,11 +113,14 @@ class RevocationOffsets:
         """Note where something was said that may let a credential live, or end it."""
         if isinstance(fact, OwnerSet | LabelSet | Withdraw):
             name = fact.target if isinstance(fact, Withdraw) else fact.node
-            self._turned.pop(name, None)  # the latest stand last
+            # The latest stand last.
+            self._turns += self._turned.pop(name, None) is None
             self._turned[name] = offset + 1
-            if len(self._turned) > self._most:
-                for old in list(itertools.islice(self._turned, self._at_once)):
-                    self._turned_floor = self._turned.pop(old)
+            if self._turns > self._most:
+                for old in self._turned.oldest(self._at_once):
+                    floor = self._turned.pop(old)
+                    self._turned_floor = max(self._turned_floor, floor)
+                    self._turns -= 1
 
     def turns(self) -> Turns:
         """Return what `turn` and `rebuilt` noted, as plain values."""
@@ -125,7 +130,10 @@ class RevocationOffsets:
     def restore_turns(self, turns: Turns) -> None:
         """Take up what `turns` gave."""
         self._turned_floor, self._rebuilt, turned = turns
-        self._turned = {Identifier(kind, of): offset for kind, of, offset in turned}
+        self._turned.clear()
+        for kind, of, offset in sorted(turned, key=itemgetter(2)):
+            self._turned[Identifier(kind, of)] = offset
+        self._turns = len(self._turned)
 
     def note(self, found: Iterable[tuple[Identifier, str]], as_of: int) -> None:
         """Take in what facts condemned.
@@ -139,7 +147,7 @@ class RevocationOffsets:
             self._last[identifier] = as_of
         if (more := len(self._first) - self._most) > 0:
             # To look for the oldest one each time would take as long as for some.
-            for pair in list(itertools.islice(self._first, more + self._at_once)):
+            for pair in self._first.oldest(max(more, self._at_once)):
                 last = self._last.pop(pair[0], 0)
                 self._floor = max(self._floor, last, self._first.pop(pair))
 
@@ -185,7 +193,9 @@ class RevocationOffsets:
         return max(first, latest)
 
 
-def note_acceptance(accepted: dict[str, Accepted], fact: Fact, offset: int) -> None:
+def note_acceptance(
+    accepted: MutableMapping[str, Accepted], fact: Fact, offset: int
+) -> None:
     """Remember when and where a cause was accepted; the earliest copy counts."""
     if isinstance(fact, Cause):
         identity = fact_id(fact).hex()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.identifiers import Identifier
 from agents_registry.lineage import NONE
+from agents_registry.parts import PartedDict
 from agents_registry.presentation import Presented, is_credential
 from streams.model.findings import FindingKind
 from streams.stages.access.dedup import repeats_among
@@ -51,7 +52,7 @@ class UseJudge:
         """Start with nothing seen."""
         self.uses = AccessIndex(tolerances.remember, tolerances.most_uses)
         self.episodes = Episodes(realm, tolerances.silence, KEPT)
-        self.accepted: dict[str, Accepted] = {}
+        self.accepted: PartedDict[str, Accepted] = PartedDict()
         self.known = RevocationOffsets()
         self.points = EnforcementPoints(tolerances.points)
         self.bits: LivenessIndex | None = None

@@ -114,7 +114,7 @@ class Partition(FactsPartition):
             for name, registry, accepted, turns in snapshot.realms:
                 realm = self.realm(name)
                 realm.cascade.replace(registry)
-                realm.accepted.update(accepted)
+                realm.accepted = accepted
                 realm.known.restore_turns(turns)
             if relist < snapshot.position and not self.standby:
                 self._enlist(relist, snapshot.position)
