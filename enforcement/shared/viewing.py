@@ -20,6 +20,7 @@ from agents_registry.clear import lives
 from agents_registry.clearance import NAMED
 from agents_registry.identifiers import NodeClass
 from agents_registry.lineage import Lineage
+from agents_registry.parts import PartedDict
 from agents_registry.registry import Registry
 from enforcement.shared.clearing import NoSets
 from enforcement.shared.finding import NameFinder
@@ -229,7 +230,7 @@ class _Lineage(Lineage):
         self.issued, self.expires = columns["issued"], columns["expires"]
         parts: Any = _Part(rows, "more_parents"), _Part(rows, "reissued")
         self.more_parents, self.reissued = parts
-        self.labels = {}  # they are parents here; whoever looks one up meets a change
+        self.labels = PartedDict()  # parents here; whoever looks one up meets a change
         ring: Any = _Ring(columns["ring"])
         self.ring = ring
 
@@ -310,7 +311,7 @@ class MappedTable(Registry):
         ]
         self.owners, self.scopes, self.attributes, self.devices, self.tenants = parts
         self.causes = _Causes(rows)
-        self.selecting = {}  # its causes stand in the row of the owner
+        self.selecting = PartedDict()  # its causes stand in the row of the owner
         finder = NameFinder(self.file, [])
         self.lineage = _Lineage(self.file, rows, finder)
         self.find = finder.value_of(self.known, self.values)
