@@ -9,6 +9,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
+from attrs import Factory, define
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -17,9 +18,28 @@ PACE: Final = 0.05  # seconds from a piece to the next one
 ANSWER: Final = {"id": "1", "created": 1, "model": "orders"}
 
 
+@define
+class Hold:
+    """Keeps answers back.
+
+    Attributes:
+        over: set once they may be given.
+        waiting: calls that waited.
+    """
+
+    over: asyncio.Event = Factory(asyncio.Event)
+    waiting: int = 0
+
+
+_HOLD: Final = web.AppKey("hold", Hold)
+
+
 async def chat(request: web.Request) -> web.StreamResponse:
     """Answer as OpenAI's chat completions do."""
     body = await request.json()
+    hold = request.app[_HOLD]
+    hold.waiting += not hold.over.is_set()
+    await hold.over.wait()
     if not body.get("stream"):
         message = {"role": "assistant", "content": "order 1"}
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
@@ -41,9 +61,17 @@ def _answer(kind: str, choice: dict[str, Any]) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def serving_model() -> AsyncIterator[str]:
-    """Serve the model until the context ends; give its URL."""
+async def serving_model(hold: Hold | None = None) -> AsyncIterator[str]:
+    """Serve the model until the context ends; give its URL.
+
+    Args:
+        hold: keeps answers back while it is not over.
+    """
     app = web.Application()
+    if hold is None:
+        hold = Hold()
+        hold.over.set()
+    app[_HOLD] = hold
     app.router.add_post("/v1/chat/completions", chat)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()

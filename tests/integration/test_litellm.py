@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,8 @@ import aiohttp
 import pytest
 
 from bench.gateways.litellm import ASKS, proxy
-from bench.gateways.model import serving_model
-from tests.integration.serving import running
+from bench.gateways.model import Hold, serving_model
+from tests.integration.serving import running, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -78,6 +79,30 @@ async def test_a_proxy_stops_the_revoked(repository: Path, tmp_path: Path) -> No
         status, said = await asked(planner)
         assert (status, "rescind: revoked" in said) == (401, True)
         assert (await asked(clerk))[0] == 200
+
+
+async def test_an_answer_that_is_withheld_costs_nobody_the_model(
+    repository: Path, tmp_path: Path
+) -> None:
+    """LiteLLM gives a model a rest whose calls end with 401, 404, 408 or 429."""
+    hold = Hold()
+    async with (
+        serving(repository, tmp_path) as server,
+        serving_model(hold) as model,
+        proxy(tmp_path, model, KEYS, server.url) as litellm,
+        caller(litellm.url, "sk-planner") as planner,
+        caller(litellm.url, "sk-clerk") as clerk,
+    ):
+        under_way = asyncio.create_task(asked(planner))
+        await until(lambda: hold.waiting)
+        order = {"identifier": TEAM}
+        assert (await server.post("/v1/revocations", "revoker", order))[0] == 201
+        assert (await asked(planner))[0] == 401
+        hold.over.set()
+        status, said = await under_way
+        assert (status, "rescind: revoked" in said) == (403, True)
+        for _ in range(3):
+            assert (await asked(clerk))[0] == 200
 
 
 async def test_a_proxy_without_the_plugin_goes_on(tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ from litellm.proxy._types import ProxyException, UserAPIKeyAuth
 from rescind_guard import Guard, Identifier, Verdict
 from rescind_guard.threads import ThreadedGuard
 
+FORBIDDEN = 403
+
 
 def new_guard() -> Guard:
     """Make the guard of a worker process, under a name of its own."""
@@ -54,15 +56,21 @@ class RescindHandler(CustomLogger):  # type: ignore[misc]
         """Refuse the call of a dead key.
 
         Raises:
-            HTTPException: 401 or 403, with the reason.
+            HTTPException: 401, with the reason; 403 without an alias.
         """
-        self._demand(user_api_key_dict)
+        self._demand(user_api_key_dict, status=401)
 
     async def async_post_call_success_hook(
         self, data: dict[str, Any], user_api_key_dict: UserAPIKeyAuth, response: Any
     ) -> Any:
-        """Give the answer of a call that took its time to a key that lives."""
-        self._demand(user_api_key_dict)
+        """Give the answer of a call that took its time to a key that lives.
+
+        Raises:
+            HTTPException: 403, with the reason. LiteLLM takes a 401 that comes after
+                the model was asked for one of the model's, and gives it a rest of 5 s,
+                for all keys.
+        """
+        self._demand(user_api_key_dict, status=FORBIDDEN)
         return response
 
     async def async_post_call_streaming_iterator_hook(
@@ -93,10 +101,10 @@ class RescindHandler(CustomLogger):  # type: ignore[misc]
         finally:
             session.cancel()
 
-    def _demand(self, key: UserAPIKeyAuth) -> None:
+    def _demand(self, key: UserAPIKeyAuth, *, status: int) -> None:
         verdict = self._guard.check(presented(key))
         if not verdict.allowed:
-            raise _refused(verdict)
+            raise HTTPException(status, f"rescind: {verdict.reason.value}")
 
 
 def presented(key: UserAPIKeyAuth) -> list[Identifier]:
@@ -106,7 +114,8 @@ def presented(key: UserAPIKeyAuth) -> list[Identifier]:
         HTTPException: the key has no alias.
     """
     if not key.key_alias:
-        raise HTTPException(403, "rescind: a key without an alias cannot be named")
+        reason = "rescind: a key without an alias cannot be named"
+        raise HTTPException(FORBIDDEN, reason)
     names = {
         "litellm.key_alias": key.key_alias,
         "litellm.user": key.user_id,
@@ -115,14 +124,10 @@ def presented(key: UserAPIKeyAuth) -> list[Identifier]:
     return [Identifier(kind, value) for kind, value in names.items() if value]
 
 
-def _refused(verdict: Verdict) -> HTTPException:
-    return HTTPException(401, f"rescind: {verdict.reason.value}")
-
-
 def _ended(verdict: Verdict) -> ProxyException:
     """Give what LiteLLM makes the last event of a stream of, in place of its end."""
     reason = f"rescind: {verdict.reason.value}"
-    return ProxyException(reason, type="auth_error", param="key", code=401)
+    return ProxyException(reason, type="auth_error", param="key", code=FORBIDDEN)
 
 
 async def _next(pieces: AsyncIterator[Any]) -> Any:
