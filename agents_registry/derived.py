@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def derive(registry: Registry, plain: Mapping[str, Any], rest: Rest) -> None:
     """Take up from a dump, or make, what follows from the rest of a table."""
     if "owned" in plain:
-        registry.owned.update(rested(plain["owned"], rest))
+        registry.owned.fill(rested(plain["owned"], rest))
     else:
         for node in rested(registry.owners.nodes(), rest):
             for owner in frozenset().union(*registry.owners.of(node)):

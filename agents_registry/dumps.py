@@ -63,9 +63,9 @@ def restore(registry: Registry, plain: Mapping[str, Any], rest: Rest) -> None:
         registry.lineage.label(node, labels)
     for name, nested in _nested(registry).items():
         told = rested(plain.get(name, ()), rest)
-        nested.update((node, dict(of)) for node, of in told)
+        nested.fill((node, dict(of)) for node, of in told)
     for name, bound in _bound(registry).items():
-        bound.update((node, set(of)) for node, of in rested(plain[name], rest))
+        bound.fill((node, set(of)) for node, of in rested(plain[name], rest))
     derive(registry, plain, rest)
     registry.withdrawn.update(
         (one, kind, Identifier(*name)) for one, kind, *name in plain["withdrawn"]

@@ -122,7 +122,7 @@ class Lineage:
         self.count = len(self.flags)
         self._make_room()
         for name, sparse in self._sparse().items():
-            sparse.update(rested(plain.get(name, ()), rest))
+            sparse.fill(rested(plain.get(name, ()), rest))
         for node, further in rested(self.more_parents.items(), rest):
             self.more_parents[node] = [(parent, old) for parent, old in further]
         if "created" not in plain:
@@ -253,7 +253,7 @@ class Lineage:
         """Put the labels of a node in the place of those that it had."""
         before, there = set(self.labels.get(node, ())), set(labels)
         now = tuple(sorted(there))
-        self._left.update(((node, label), None) for label in before - there)
+        self._left.fill(((node, label), None) for label in before - there)
         for label in now:
             if label not in before:
                 if (node, label) in self._left:  # it stands among them still

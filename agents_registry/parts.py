@@ -6,7 +6,7 @@ in which an event loop stands still. One in parts moves a 256th of it at a time.
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator, Mapping, MutableMapping
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, MutableMapping
 from itertools import chain, islice
 from typing import Any, Final, TypeVar, overload
 
@@ -30,7 +30,7 @@ class PartedDict(MutableMapping[Key, Value]):
     def __init__(self, of: Mapping[Key, Value] | None = None) -> None:
         self._parts: list[dict[Key, Value]] = [{}]
         if of:
-            self.update(of)
+            self.fill(of.items())
 
     def __getitem__(self, key: Key) -> Value:
         parts = self._parts
@@ -89,6 +89,15 @@ class PartedDict(MutableMapping[Key, Value]):
     def items(self) -> ItemsView[Key, Value]:
         """Keys with their values."""
         return _Items(self, self._parts)
+
+    def fill(self, entries: Iterable[tuple[Key, Value]]) -> None:
+        """Take entries in; in less time than `update` does."""
+        parts = self._parts
+        for key, value in entries:
+            parts[(hash(key) >> NEAR) % len(parts)][key] = value
+            if len(parts) == 1 and len(parts[0]) > WHOLE:
+                self._divide()
+                parts = self._parts
 
     def clear(self) -> None:
         """Hold nothing."""

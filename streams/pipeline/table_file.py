@@ -113,9 +113,7 @@ class TableFile:
             accepted: PartedDict[str, Accepted] = PartedDict()
             for size in realm["accepted"]:
                 rows = orjson.loads(content(size))
-                accepted.update(
-                    (one, Accepted(*each).interned()) for one, *each in rows
-                )
+                accepted.fill((one, Accepted(*each).interned()) for one, *each in rows)
             turned = [
                 row for size in realm["turned"] for row in orjson.loads(content(size))
             ]
