@@ -261,7 +261,7 @@ LINEAGES: Final[tuple[tuple[str, Callable[[int], World], int], ...]] = (
     ("chain of {:,} under one owner", _chain, 4_000),
     ("chain of {:,} agents told from its end", _agents, 5_000),
     ("{:,} names of one node", _aliases, 16_000),
-    ("{:,} children of one node", _children, 100_000),
+    ("{:,} children of one node", _children, 1_000_000),
     ("owner of {:,} agents", _owns, 100_000),
 )
 OF_A_GUARD: Final[tuple[tuple[str, Callable[[int], World], int], ...]] = (

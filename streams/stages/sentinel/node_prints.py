@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 GROWN_AT_ONCE: Final = 1000  # nodes whose prints are made in one step
 # New nodes, or prints looked for among them, before the sorted prints are made anew.
 SORTED_AFTER: Final = 4096
+OF_SORTED: Final = 64  # and one for so many sorted ones: both are put in in one step
 
 
 class NodePrints:
@@ -56,7 +57,7 @@ class NodePrints:
             other = self._new.setdefault(one, node) if old < 0 else old
             if other != node:
                 shared += (node, other)
-        if len(self._new) > SORTED_AFTER + len(self._sorted) // 16:
+        if len(self._new) > SORTED_AFTER + len(self._sorted) // OF_SORTED:
             self._sort()
         return shared
 
@@ -71,7 +72,7 @@ class NodePrints:
             ):
                 nodes[place] = new.get(one, -1)
             self._missed += len(missing)
-            if self._missed > SORTED_AFTER + len(self._sorted) // 16:
+            if self._missed > SORTED_AFTER + len(self._sorted) // OF_SORTED:
                 self._sort()
         return nodes
 
