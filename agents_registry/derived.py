@@ -9,6 +9,7 @@ from agents_registry.steps import rested
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from agents_registry.parts import PartedDict
     from agents_registry.registry import Registry
     from agents_registry.steps import Rest
 
@@ -25,6 +26,15 @@ def derive(registry: Registry, plain: Mapping[str, Any], rest: Rest) -> None:
         for node, held in rested(registry.attributes.items(), rest):
             for attribute, version in held.items():
                 registry.holders.setdefault(attribute, {})[node] = version
+
+
+def invert(
+    told: Mapping[int, list[int]], by_other: PartedDict[int, list[int]], rest: Rest
+) -> None:
+    """Note by each number of a row where it is told of."""
+    for node, others in rested(told.items(), rest):
+        for other in others:
+            by_other.setdefault(other, []).append(node)
 
 
 def below(prefix: str, plain: Mapping[str, Any]) -> dict[str, Any]:

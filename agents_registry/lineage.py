@@ -13,6 +13,7 @@ from array import array
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+from agents_registry.derived import invert
 from agents_registry.facts import Relation
 from agents_registry.identifiers import LABEL, VOCABULARY, NodeClass
 from agents_registry.names import NameTable
@@ -48,10 +49,16 @@ RELATIONS: Final = (
 )
 # By the texts of the relations, since an enum's member is hashed in Python.
 _STRENGTH: Final = {of.value: strength for strength, of in enumerate(RELATIONS)}
-ROOM: Final = 64
+ROOM: Final = 64  # places in a column for names to come
+COLUMNS: Final = 8
+APART: Final = ROOM // COLUMNS
 _ZEROS: Final = bytes(ROOM)
 _NONES: Final = array("i", [NONE] * ROOM)
 _UNKNOWN: Final = array("q", [UNKNOWN_TIME] * ROOM)
+_EMPTY: Final[dict[str, Any]] = {
+    "flags": _ZEROS, "relation": _ZEROS, "parent": _NONES, "issued": _UNKNOWN,
+    "expires": _UNKNOWN, "first_child": _NONES, "next_child": _NONES,
+}  # fmt: skip
 ENDS: Final = 1
 ALWAYS: Final = 2
 
@@ -91,6 +98,8 @@ class Lineage:
         self.labels: PartedDict[int, tuple[int, ...]] = PartedDict()
         self._labelled: PartedDict[int, list[int]] = PartedDict()  # some may have left
         self._left: PartedDict[tuple[int, int], None] = PartedDict()  # (node, label)
+        for column in range(COLUMNS):
+            self._make_room(0, column)
 
     def __len__(self) -> int:
         """Return the number of interned identifiers."""
@@ -114,23 +123,25 @@ class Lineage:
         """
         self.names.restore(plain, rest)
         for name, empty in self._arrays().items():
+            del empty[:]
             for piece in pieces(plain[name], rest):
                 if isinstance(empty, bytearray):
                     empty.extend(piece)
                 else:
                     empty.frombytes(piece)
         self.count = len(self.flags)
-        self._make_room()
+        for column in range(COLUMNS):
+            self._make_room(self.count, column)
         for name, sparse in self._sparse().items():
             sparse.fill(rested(plain.get(name, ()), rest))
         for node, further in rested(self.more_parents.items(), rest):
             self.more_parents[node] = [(parent, old) for parent, old in further]
         if "created" not in plain:
-            _invert(self.creators, self.created, rest)
+            invert(self.creators, self.created, rest)
         if "more_children" not in plain:
             told = self.more_parents.items()
             parents = ((node, [parent for parent, _ in of]) for node, of in told)
-            _invert(dict(parents), self._more_children, rest)
+            invert(dict(parents), self._more_children, rest)
 
     def _arrays(self) -> dict[str, bytearray | array[int]]:
         return {
@@ -176,8 +187,8 @@ class Lineage:
         node = self._intern(identifier)
         if node == self.count:
             self.count = node + 1
-            if node == len(self.flags):
-                self._make_room()
+            if not node % APART:
+                self._make_room(node, node // APART % COLUMNS)
             flags = self._first_flags.get(identifier[0])
             if flags is None:
                 flags = 0 if identifier[0].startswith(LABEL) else CREDENTIAL
@@ -189,18 +200,15 @@ class Lineage:
         node = self._recent.get(identifier)
         return self.find(identifier) if node is None else node
 
-    def _make_room(self) -> None:
-        """Have places in each column for names to come, many at once."""
-        first = len(self.flags)
-        more = ROOM - first % ROOM
-        self.flags.extend(_ZEROS[:more])
-        self.ring.extend(range(first, first + more))
-        self.parent.extend(_NONES[:more])
-        self.relation.extend(_ZEROS[:more])
-        self.issued.extend(_UNKNOWN[:more])
-        self.expires.extend(_UNKNOWN[:more])
-        self._first_child.extend(_NONES[:more])
-        self._next_child.extend(_NONES[:more])
+    def _make_room(self, node: int, column: int) -> None:
+        """Have places in a column for the names to come.
+
+        Columns take turns: a column that grows may move, and all of them in one step
+        would hold an event loop.
+        """
+        name, places = [*self._arrays().items()][column]
+        missing = range(len(places), node + ROOM)
+        places.extend(missing if name == "ring" else _EMPTY[name][: len(missing)])
 
     def issue(self, node: int, stated: int, received: int) -> None:
         """Note an issue time: the earliest one and the latest one count.
@@ -389,12 +397,3 @@ class Lineage:
         """Count the names of `children`, as far as that takes no walk over them."""
         further = self._more_children.get(node, ())
         return len(further) + len(self._labelled.get(node, ()))
-
-
-def _invert(
-    told: Mapping[int, list[int]], by_other: PartedDict[int, list[int]], rest: Rest
-) -> None:
-    """Note by each number of a row where it is told of."""
-    for node, others in rested(told.items(), rest):
-        for other in others:
-            by_other.setdefault(other, []).append(node)

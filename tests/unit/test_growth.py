@@ -27,6 +27,7 @@ from agents_registry.facts import (
     ScopeSet,
 )
 from agents_registry.identifiers import VOCABULARY, Identifier
+from agents_registry.lineage import NONE, UNKNOWN_TIME, Lineage
 from agents_registry.parts import WHOLE
 from streams.pipeline.facts_partition import FactsPartition
 from streams.stages.posture.posture import Limits, Posture
@@ -117,3 +118,26 @@ def test_nothing_declared_lies_in_one_dict() -> None:
             facts.position += 1
             posture.note(fact)
     assert not large([realm, posture])
+
+
+def lengths(lineage: Lineage) -> list[int]:
+    """Give the places that each column has."""
+    return [len(column) for column in lineage._arrays().values()]
+
+
+@pytest.mark.parametrize("before", [0, 1, 70, 128])
+def test_one_column_grows_at_a_time(before: int) -> None:
+    """Whatever a table had that was taken up; a new name has its place in each."""
+    first = Lineage()
+    for number in range(before):
+        first.intern(agent(number))
+    lineage = Lineage()
+    lineage.restore(first.dump())
+    for number in range(before, before + 300):
+        had = lengths(lineage)
+        node = lineage.intern(agent(number))
+        now = lengths(lineage)
+        assert sum(one != other for one, other in zip(had, now, strict=True)) <= 1
+        assert node < min(now)
+        assert (node, NONE) == (lineage.ring[node], lineage.parent[node])
+        assert UNKNOWN_TIME == lineage.issued[node] == lineage.expires[node]
