@@ -6,17 +6,15 @@ What they add is walked, or is where another walk starts.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from agents_registry.lineage import NONE
+from agents_registry.node_pages import NodePages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from agents_registry.registry import Registry
-
-
-PAGE: Final = 12  # bits of a node's number
 
 
 class Reached:
@@ -37,7 +35,7 @@ class Reached:
         self._registry = registry
         self._starts: Iterator[int] | None = iter(starts)
         self._nodes: deque[int] = deque()
-        self._seen: dict[int, bytearray] = {}  # a byte for each of some nodes
+        self._seen = NodePages()
         self._downs: Iterator[int] = iter(())
         self.over = False
 
@@ -51,22 +49,10 @@ class Reached:
                     self.over = True
                     break
                 self._downs = downs(self._registry, self._nodes.popleft())
-            elif node != NONE and self._is_new(node):
+            elif node != NONE and self._seen.take(node):
                 self._nodes.append(node)
                 taken.append(node)
         return taken
-
-    def _is_new(self, node: int) -> bool:
-        """Whether a node was not seen; it is now.
-
-        A set of a million nodes would hold an event loop when it grows or is freed.
-        """
-        page = self._seen.get(node >> PAGE)
-        if page is None:
-            page = self._seen[node >> PAGE] = bytearray(1 << PAGE)
-        place = node & (1 << PAGE) - 1
-        seen, page[place] = page[place], 1
-        return not seen
 
     def _next(self) -> int | None:
         if self._starts is not None:

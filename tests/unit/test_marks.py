@@ -23,23 +23,27 @@ def test_they_come_in_the_order_in_which_they_were_made() -> None:
 
 
 def test_a_second_mark_counts_once() -> None:
-    """Where the first one is not being taken."""
+    """However many others came between."""
     marks = Marks()
-    marks.add([1, 2, 1])
+    for _ in range(3):
+        marks.add(range(3 * PIECE))
 
-    assert (2, [1]) == (len(marks), marks.take(1))
-    marks.add([1])
-    assert [2, 1] == marks.take(5)
+    assert 3 * PIECE == len(marks)
+    assert [0, 1] == marks.take(2)
+    marks.add([1, 2])
+    assert [*range(2, 3 * PIECE), 1] == marks.take(4 * PIECE)
 
 
-def test_none_is_lost() -> None:
-    """Whatever comes between."""
-    marks, random = Marks(), Random(1)
-    waiting: set[int] = set()
-    for _ in range(3000):
+def test_it_is_a_queue_of_different_nodes() -> None:
+    """Beside a dict that is emptied from its front, over thousands of steps."""
+    marks, plain, random = Marks(), dict[int, None](), Random(1)
+    for _ in range(6000):
         new = [random.randrange(PIECE * 8) for _ in range(random.randrange(9))]
         marks.add(new)
-        waiting |= {*new}
-        waiting -= {*marks.take(random.randrange(5))}
-        assert len(marks) >= len(waiting)
-    assert waiting <= {*marks.take(len(marks))}
+        plain.update(dict.fromkeys(new))
+        most = random.randrange(6)
+        taken = [*plain][:most]
+        for node in taken:
+            del plain[node]
+        assert (taken, len(plain)) == (marks.take(most), len(marks))
+    assert [*plain] == marks.take(len(marks) + 1)
