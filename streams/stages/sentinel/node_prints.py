@@ -43,12 +43,15 @@ class NodePrints:
     def grow(self) -> list[int]:
         """Take in some of the nodes that facts named since; those that share a print.
 
-        What they share it with is among them.
+        What they share it with is among them. Some steps take none in.
         """
         lineage, known = self._lineage, len(self)
         nodes = range(known, min(known + GROWN_AT_ONCE, len(lineage)))
         shared: list[int] = []
         if not nodes:
+            return shared
+        if len(self._new) > SORTED_AFTER + len(self._sorted) // OF_SORTED:
+            self._sort()  # a step of its own
             return shared
         both = [prints_of(lineage.identifier(node)) for node in nodes]
         self._checks.extend(check for _, check in both)
@@ -57,8 +60,6 @@ class NodePrints:
             other = self._new.setdefault(one, node) if old < 0 else old
             if other != node:
                 shared += (node, other)
-        if len(self._new) > SORTED_AFTER + len(self._sorted) // OF_SORTED:
-            self._sort()
         return shared
 
     def find(self, prints: Numbers) -> Numbers:
