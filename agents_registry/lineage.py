@@ -98,8 +98,7 @@ class Lineage:
         self.labels: PartedDict[int, tuple[int, ...]] = PartedDict()
         self._labelled: PartedDict[int, list[int]] = PartedDict()  # some may have left
         self._left: PartedDict[tuple[int, int], None] = PartedDict()  # (node, label)
-        for column in range(COLUMNS):
-            self._make_room(0, column)
+        self._make_room(range(COLUMNS))
 
     def __len__(self) -> int:
         """Return the number of interned identifiers."""
@@ -130,8 +129,7 @@ class Lineage:
                 else:
                     empty.frombytes(piece)
         self.count = len(self.flags)
-        for column in range(COLUMNS):
-            self._make_room(self.count, column)
+        self._make_room(range(COLUMNS))
         for name, sparse in self._sparse().items():
             sparse.fill(rested(plain.get(name, ()), rest))
         for node, further in rested(self.more_parents.items(), rest):
@@ -186,9 +184,9 @@ class Lineage:
             return node
         node = self._intern(identifier)
         if node == self.count:
-            self.count = node + 1
             if not node % APART:
-                self._make_room(node, node // APART % COLUMNS)
+                self._make_room((node // APART % COLUMNS,))
+            self.count = node + 1
             flags = self._first_flags.get(identifier[0])
             if flags is None:
                 flags = 0 if identifier[0].startswith(LABEL) else CREDENTIAL
@@ -200,15 +198,16 @@ class Lineage:
         node = self._recent.get(identifier)
         return self.find(identifier) if node is None else node
 
-    def _make_room(self, node: int, column: int) -> None:
-        """Have places in a column for the names to come.
+    def _make_room(self, columns: Iterable[int]) -> None:
+        """Have places in some columns for the names to come.
 
         Columns take turns: a column that grows may move, and all of them in one step
         would hold an event loop.
         """
-        name, places = [*self._arrays().items()][column]
-        missing = range(len(places), node + ROOM)
-        places.extend(missing if name == "ring" else _EMPTY[name][: len(missing)])
+        every = [*self._arrays().items()]
+        for name, places in (every[column] for column in columns):
+            missing = range(len(places), self.count + ROOM)
+            places.extend(missing if name == "ring" else _EMPTY[name][: len(missing)])
 
     def issue(self, node: int, stated: int, received: int) -> None:
         """Note an issue time: the earliest one and the latest one count.

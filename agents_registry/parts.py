@@ -24,7 +24,8 @@ class PartedDict(MutableMapping[Key, Value]):
     """A dict in parts once it is large; then in no order.
 
     Keys of one part stand in the order in which they came. Threads may read while one
-    writes, and find either the whole or all of its parts; two may not write.
+    writes, and find either the whole or all of its parts; two may not write. Each
+    method finds its part by itself: a call for that would take as long as the rest.
     """
 
     def __init__(self, of: Mapping[Key, Value] | None = None) -> None:

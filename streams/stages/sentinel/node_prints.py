@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 GROWN_AT_ONCE: Final = 1000  # nodes whose prints are made in one step
 # New nodes, or prints looked for among them, before the sorted prints are made anew.
 SORTED_AFTER: Final = 4096
-OF_SORTED: Final = 64  # and one for so many sorted ones: both are put in in one step
+OF_SORTED: Final = 64  # one more for so many that are in order: one step puts all in
 
 
 class NodePrints:
@@ -50,7 +50,7 @@ class NodePrints:
         shared: list[int] = []
         if not nodes:
             return shared
-        if len(self._new) > SORTED_AFTER + len(self._sorted) // OF_SORTED:
+        if self._are_many(len(self._new)):
             self._sort()  # a step of its own
             return shared
         both = [prints_of(lineage.identifier(node)) for node in nodes]
@@ -73,7 +73,7 @@ class NodePrints:
             ):
                 nodes[place] = new.get(one, -1)
             self._missed += len(missing)
-            if self._missed > SORTED_AFTER + len(self._sorted) // OF_SORTED:
+            if self._are_many(self._missed):
                 self._sort()
         return nodes
 
@@ -92,6 +92,10 @@ class NodePrints:
             at[at == len(self._sorted)] = 0
             nodes[order] = np.where(self._sorted[at] == wanted, self._nodes[at], -1)
         return nodes
+
+    def _are_many(self, prints: int) -> bool:
+        """Whether it is worth to put the new ones in order."""
+        return prints > SORTED_AFTER + len(self._sorted) // OF_SORTED
 
     def _sort(self) -> None:
         count = len(self._new)

@@ -102,7 +102,7 @@ class RevocationOffsets:
         self._first: PartedDict[tuple[Identifier, str], int] = PartedDict()
         self._last: PartedDict[Identifier, int] = PartedDict()
         self._turned: PartedDict[Identifier, int] = PartedDict()
-        self._turns = 0  # how many they are
+        self._turned_count = 0  # how many they are
         self._turned_floor = 0
 
     def __len__(self) -> int:
@@ -114,13 +114,13 @@ class RevocationOffsets:
         if isinstance(fact, OwnerSet | LabelSet | Withdraw):
             name = fact.target if isinstance(fact, Withdraw) else fact.node
             # The latest stand last.
-            self._turns += self._turned.pop(name, None) is None
+            self._turned_count += self._turned.pop(name, None) is None
             self._turned[name] = offset + 1
-            if self._turns > self._most:
+            if self._turned_count > self._most:
                 for old in self._turned.oldest(self._at_once):
                     floor = self._turned.pop(old)
                     self._turned_floor = max(self._turned_floor, floor)
-                    self._turns -= 1
+                    self._turned_count -= 1
 
     def turns(self) -> Turns:
         """Return what `turn` and `rebuilt` noted, as plain values."""
@@ -133,7 +133,7 @@ class RevocationOffsets:
         self._turned.clear()
         for kind, of, offset in sorted(turned, key=itemgetter(2)):
             self._turned[Identifier(kind, of)] = offset
-        self._turns = len(self._turned)
+        self._turned_count = len(self._turned)
 
     def note(self, found: Iterable[tuple[Identifier, str]], as_of: int) -> None:
         """Take in what facts condemned.
