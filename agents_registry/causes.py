@@ -112,11 +112,13 @@ class CauseBook:
 
     Attributes:
         of_owners: targets that stand for what an owner has, ``owner.of``.
+        marked: there is a ``not_before``, or was one.
     """
 
     def __init__(self) -> None:
         """Start empty."""
         self.of_owners: PartedDict[int, None] = PartedDict()
+        self.marked = False
         # Most targets have one cause; a dict for each would be most of the table.
         self._rows = CauseRows()
         self._further: PartedDict[int, dict[bytes, int]] = PartedDict()
@@ -171,6 +173,7 @@ class CauseBook:
     def add(self, cause: RecordedCause) -> None:
         """Merge one cause or one more copy of it."""
         rows, node = self._rows, cause.node
+        self.marked |= cause.effect is Effect.NOT_BEFORE
         if cause.of_owner:
             self.of_owners[node] = None
         row = rows.first(node)

@@ -57,16 +57,21 @@ class Requirements:
         presented: the nodes that are judged as presented: n, or what p requires
             as an identifier of its own.
         nodes: every node of it; of one that is too large, the nearest.
-        too_large: it has more than CLOSURE_LIMIT nodes of the table.
+        too_large: it has more nodes of the table than the limit.
     """
 
     def __init__(
-        self, registry: Registry, node: int | None, claims: Claims = NO_CLAIMS
+        self,
+        registry: Registry,
+        node: int | None,
+        claims: Claims = NO_CLAIMS,
+        limit: int = CLOSURE_LIMIT,
     ) -> None:
         """Start at a node, or where that is None at what is presented.
 
         Nothing is in it before `collect`; `closure_of` does both.
         """
+        self._limit = limit
         self.claims = claims
         self.start = PRESENTED if node is None else node
         self.presented = claims.presented if node is None else (node,)
@@ -101,7 +106,7 @@ class Requirements:
 
     def _collect(self) -> Steps[bool]:
         """Walk up, level by level; give whether it came to an end."""
-        level, limit = [self.start], CLOSURE_LIMIT + (self.start == PRESENTED)
+        level, limit = [self.start], self._limit + (self.start == PRESENTED)
         named: set[int] = set()
         while level:
             following: dict[int, None] = {}

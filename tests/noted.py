@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from streams.stages.sentinel import revocation_offsets
-from streams.stages.sentinel.scope_recheck import limited
 
 if TYPE_CHECKING:
     from agents_registry.facts import Fact
@@ -18,4 +17,4 @@ def note(sentinel: Sentinel, fact: Fact, offset: int) -> None:
     sentinel.known.turn(fact, offset)
     if sentinel.bits is not None:
         sentinel.bits.note(fact)
-    sentinel.limit(limited(fact))
+    sentinel.note_late((fact,))

@@ -27,6 +27,7 @@ from streams.stages.sentinel.tolerances import Tolerances
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
+    from agents_registry.facts import Fact
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
@@ -216,10 +217,10 @@ class AccessPartition(Generic[F]):
         if realm in self._sentinels:
             yield from self._add(realm, self.sentinel(realm).recheck(points, now))
 
-    def limit(self, realm: str, names: Collection[Identifier]) -> None:
-        """Have uses held against their scopes again, of what hangs on some names."""
+    def note_late(self, realm: str, facts: Collection[Fact]) -> None:
+        """Have uses judged again that facts speak of which came after them."""
         if realm in self._sentinels:
-            self._sentinels[realm].limit(names)
+            self._sentinels[realm].note_late(facts)
 
     def settle(self, now: int) -> Steps[None]:
         """Ask about the next uses again whose time has come."""

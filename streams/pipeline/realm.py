@@ -9,6 +9,7 @@ from attrs import Factory, define
 from agents_registry.facts import Cause
 from agents_registry.parts import PartedDict
 from streams.stages.registry.registry import dead
+from streams.stages.sentinel.issue_recheck import tells_issue
 from streams.stages.sentinel.liveness_index import LivenessIndex
 from streams.stages.sentinel.revocation_offsets import (
     TURNS,
@@ -36,8 +37,8 @@ class Realm:
         known: from where on the log tells of the dead.
         bits: of the table, where somebody asked for them.
         heard: is told of each fact, once it is merged.
-        limited: the names below which facts may have limited scopes further, where
-            somebody asked for them.
+        late: facts by which earlier uses may be judged otherwise, though nothing is
+            listed for them; where somebody asked for these.
     """
 
     cascade: Cascade
@@ -45,7 +46,7 @@ class Realm:
     known: RevocationOffsets = Factory(RevocationOffsets)
     bits: LivenessIndex | None = None
     heard: Callable[[Fact], None] | None = None
-    limited: list[Identifier] | None = None
+    late: list[Fact] | None = None
 
     def dead_bits(self) -> LivenessIndex:
         """Liveness index of the table as it is now."""
@@ -53,10 +54,10 @@ class Realm:
             self.bits = LivenessIndex(self.cascade.registry)
         return self.bits
 
-    def take_limited(self) -> list[Identifier]:
-        """Names limited since the last call; they are noted from the first call on."""
-        names, self.limited = self.limited or [], []
-        return names
+    def take_late(self) -> list[Fact]:
+        """Facts noted since the last call; they are noted from the first call on."""
+        facts, self.late = self.late or [], []
+        return facts
 
     def note_dead(
         self, found: Iterable[Condemned], as_of: int
@@ -80,7 +81,7 @@ class Realm:
             self.heard(fact)
         if self.bits is not None:
             self.bits.note(fact)
-        if self.limited is not None:
-            self.limited += limited(fact)
+        if self.late is not None and (limited(fact) or tells_issue(fact)):
+            self.late.append(fact)
         if isinstance(fact, Cause):
             note_acceptance(self.accepted, fact, offset)

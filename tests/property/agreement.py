@@ -34,7 +34,7 @@ from agents_registry.life import Reason
 from agents_registry.presentation import Presented
 from agents_registry.registry import Registry
 from agents_registry.verdict import Judgement, Policy, judge
-from tests.model import DEFAULT_UNKNOWN, ends_at, reasons_to_deny
+from tests.model import DEFAULT_UNKNOWN, Model, ends_at, reasons_to_deny
 from tests.property.reduction import smaller, tell
 from tests.property.worlds import (
     KINDS,
@@ -233,7 +233,7 @@ def revives(world: World, seed: int) -> str | None:
         held = [(q, answer(old, q)) for q in world.questions]
         old.apply(fact)
         for question, verdict in held:
-            if verdict.allowed:
+            if verdict.allowed or dates(fact, before, question):
                 continue
             for how, registry in (("built", new), ("applied", old)):
                 if answer(registry, question).allowed:
@@ -262,6 +262,21 @@ def is_grant(fact: Fact, before: Sequence[Fact]) -> bool:
         return brings_first(fact, before)
     assert isinstance(fact, Edge | Alias | Holds | Cause | Horizon)
     return False
+
+
+def dates(fact: Fact, before: Sequence[Fact], question: Question) -> bool:
+    """Tell whether a fact only lets the verified time count for one more name.
+
+    Presentation: that time counts for every name of the presented credentials. A name
+    that an alias adds to them may be the one that was too old, as nobody told its age.
+    """
+    if not isinstance(fact, Alias) or question.issued_at is None:
+        return False
+    stand = standing(before)
+    model = Model(stand, question.now, question.identifiers, question.issued_at)
+    if model.verified_times(fact.first) == model.verified_times(fact.second):
+        return False
+    return right_answers(stand, question) <= {"not_before", "beyond_horizon"}
 
 
 def earlier(fact: Fact, before: Sequence[Fact]) -> bool:

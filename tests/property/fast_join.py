@@ -20,7 +20,8 @@ from streams.stages.access.agent_kinds import ActingKinds, Choice
 from streams.stages.access.uses import AccessEvent
 from streams.stages.posture.posture import Limits
 from streams.stages.registry.registry import condemned, root
-from streams.stages.sentinel import node_bits, node_prints, sentinel
+from streams.stages.sentinel import issue_recheck, node_bits, node_prints, sentinel
+from streams.stages.sentinel.issue_recheck import tells_issue
 from streams.stages.sentinel.sentinel import Sentinel
 from streams.stages.sentinel.tolerances import Tolerances
 from tests.noted import note
@@ -107,6 +108,9 @@ class Pair:
             self.registry = Registry.build(self.maker.facts)
             self.plain.reconsider_all(self.registry)
             self.keep(finish(self.fast.follow(self.registry, 0)))
+        if tells_issue(fact):
+            self.plain.reconsider((fact.node,), self.registry)
+            self.keep(finish(self.fast.settle(self.registry, 0)))
         start = root(self.registry, fact, Uncaused(self.registry))
         if start is None:
             return
@@ -194,6 +198,6 @@ def collisions(most: int) -> list[Any]:
 
     found = [
         patch.object(module, "prints_of", prints_of)
-        for module in (lines, node_prints, repeats, sentinel)
+        for module in (issue_recheck, lines, node_prints, repeats, sentinel)
     ]
     return [*found, patch.object(lines, "event_print", event_print)]

@@ -114,6 +114,15 @@ def test_a_verified_claim_lifts_the_doubt_about_the_issue_time() -> None:
     decides([*facts, node(jti, 40)], jti, {"not_before"}, issued=51)
 
 
+def test_a_name_that_an_alias_adds_is_as_old_as_the_claim_says() -> None:
+    """What was required, and of unknown age, is the presented credential itself."""
+    facts = [not_before(t2, 50), edge(t1, t2)]
+    decides(facts, t1, {"not_before"}, issued=51)
+    decides([*facts, alias(t1, t2)], t1, LIVES, issued=51)
+    decides([*facts, alias(t1, t2)], t1, {"not_before"})
+    decides([*facts, alias(t1, t2)], t1, {"not_before"}, issued=50)
+
+
 def test_an_alias_never_lifts_the_doubt_about_the_issue_time() -> None:
     """A name without a time of its own stays doubtful; old times count for all."""
     facts = [HERS, MARK, alias(t1, t2), node(t2, 60)]

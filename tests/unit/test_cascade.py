@@ -6,7 +6,17 @@ from typing import Any
 
 import pytest
 
-from agents_registry.facts import Cause, Edge, Effect, Fact, Lift, Node
+from agents_registry import owner_circles as owners
+from agents_registry.facts import (
+    Alias,
+    Cause,
+    Edge,
+    Effect,
+    Fact,
+    Lift,
+    Node,
+    OwnerSet,
+)
 from agents_registry.identifiers import VOCABULARY, Identifier
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
@@ -115,3 +125,59 @@ def test_a_list_that_is_left_begins_anew(
         assert ([ROOT], True) == ([each.identifier for each in found], done)
 
     assert not cascade.exclusive
+
+
+A, B, LIVING, DEAD = (Identifier("agent.id", name) for name in ("a", "b", "l", "d"))
+
+
+def owns(node: Identifier, *owners: Identifier) -> OwnerSet:
+    """Tell who owns a node."""
+    return OwnerSet(node=node, owners=owners, **SAID)
+
+
+def listed(cascade: Cascade) -> set[Identifier]:
+    """Make the lists that wait; give the dead in them."""
+    found, done = finish(cascade.next_slice())
+    assert done
+    cascade.finish()
+    return {each.identifier for each in found if each.death is not None}
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        [owns(LIVING, LIVING)],
+        [owns(LIVING, A), owns(A, LIVING)],
+        [owns(A, LIVING), Edge(child=LIVING, parent=A, **SAID)],
+        [owns(A, A), owns(LIVING, A)],
+        [owns(A, A), Edge(child=LIVING, parent=A, **SAID)],
+        [owns(A, A), Alias(first=LIVING, second=A, **SAID)],
+        [owns(A, A), Alias(first=A, second=LIVING, **SAID)],
+    ],
+)
+def test_who_is_owned_by_nobody_who_lives_takes_along_what_it_owns(
+    cascade: Cascade, last: list[Fact]
+) -> None:
+    """No cause stands above a circle of owners, but on another owner."""
+    tell(cascade, 20, owns(B, DEAD, LIVING))
+    tell(cascade, 21, revoke(DEAD))
+    assert {DEAD} == listed(cascade)
+    for offset, fact in enumerate(last, 22):
+        tell(cascade, offset, fact)
+
+    assert {B} == listed(cascade)
+
+
+def test_owners_who_live_have_nothing_listed(
+    cascade: Cascade, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much hangs below, unless more stands above than is looked at."""
+    facts: list[Fact] = [owns(LIVING, A), owns(ROOT, LIVING)]
+    facts.append(Edge(child=LIVING, parent=B, **SAID))
+    for offset, fact in enumerate(facts, 20):
+        tell(cascade, offset, fact)
+    assert (0, None) == where(cascade)
+    monkeypatch.setattr(owners, "MOST", 2)
+    tell(cascade, 23, owns(LIVING, A, DEAD))
+
+    assert (1, 23) == where(cascade)

@@ -46,7 +46,7 @@ class Home:
 
 def turned(home: Home) -> JudgedPartitions:
     """Partitions of a worker that has this one."""
-    realm = SimpleNamespace(take_limited=list, heard=None)
+    realm = SimpleNamespace(take_late=list, heard=None)
     replica: Any = SimpleNamespace(partitions={0: SimpleNamespace(realms={"r": realm})})
     ours: Any = lambda: [home]  # noqa: E731 - of another type than it is
     return JudgedPartitions(ours, replica, 1, lambda: 1)

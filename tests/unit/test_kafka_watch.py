@@ -66,9 +66,12 @@ def world(tmp_path: Path) -> Iterator[World]:
     file.close()
 
 
-def show(watched: OwnedPartition, name: Identifier = TOKEN, *scopes: str) -> None:
+def show(
+    watched: OwnedPartition, name: Identifier = TOKEN, *scopes: str, **more: Any
+) -> None:
     """Show one use of a credential, at 5 s."""
-    use = AccessEvent((name,), "door", "allowed", 5 * S, "e", scopes=scopes or None)
+    more = {"identifiers": (name,), "scopes": scopes or None, **more}
+    use = AccessEvent(point="door", outcome="allowed", at=5 * S, event_id="e", **more)
     origin = Origin("vault", "default", NOW, "k", 1)
     (record,) = access_records([use], origin, 0, 1, "f")
     block = read_access(record.value, record.headers)
@@ -134,16 +137,35 @@ def test_a_fact_that_limits_scopes_comes_after_the_use(world: World) -> None:
     """A realm notes such facts from when on somebody asks."""
     each = world.watched()
     show(each, TOKEN, "api|pay")
-    assert [] == world.realm.take_limited()
+    assert [] == world.realm.take_late()
     world.realm.apply(ScopeSet(**SAID, node=TOKEN, scopes=("api|read",)), 1)
-    names = world.realm.take_limited()
-    assert [TOKEN] == names
-    each.limit("nobody uses this one", names)
-    each.limit("default", names)
+    late = world.realm.take_late()
+    assert [ScopeSet] == list(map(type, late))
+    each.note_late("nobody uses this one", late)
+    each.note_late("default", late)
     while each.unsettled(NOW):
         finish(each.settle(NOW))
 
     assert ["scope_violation"] == kinds(each)
+
+
+def test_a_credential_is_older_than_the_use_of_it_said(world: World) -> None:
+    """Nothing that it hangs on was ended: the end is another's that was presented."""
+    each, user = world.watched(), Identifier("person.id", "ann")
+    said: dict[str, Any] = {"authority": "v", "version": 5 * S, "received_at": 5 * S}
+    ends = Cause(
+        **said, target=user, effect=Effect.NOT_BEFORE, at=3 * S, not_before=3 * S
+    )  # fmt: skip
+    world.realm.apply(ends, 1)
+    show(each, identifiers=(SHADOW, user), issued_at=4 * S)
+    world.realm.take_late()
+    for issued_at, found in ((4 * S, []), (3 * S, ["use_after_revocation"])):
+        fact = Node(**said, node=SHADOW, issued_at=issued_at)
+        world.realm.apply(fact, 2)
+        each.note_late("default", world.realm.take_late())
+        while each.unsettled(NOW):
+            finish(each.settle(NOW))
+        assert found == kinds(each)
 
 
 def test_what_is_thrown_away_before_it_is_saved_is_counted_once(world: World) -> None:

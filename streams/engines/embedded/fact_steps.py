@@ -26,7 +26,7 @@ async def take_facts(state: StageState) -> bool:
     if state.applied >= state.ends.facts:
         return False
     await apply_next(state, FACTS)
-    state.access.limit(state.name, state.realm.take_limited())
+    state.access.note_late(state.name, state.realm.take_late())
     await rebuild(state)
     state.raise_applied(state.facts.position)
     return True

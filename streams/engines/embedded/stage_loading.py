@@ -31,7 +31,7 @@ async def load_stages(state: StageState) -> None:
     await rebuild(state)
     await _restore_known(state)
     await asyncio.to_thread(state.access.postures.of, state.name)
-    state.realm.take_limited()  # they are noted from here on
+    state.realm.take_late()  # they are noted from here on
     failpoint("start.loaded")
     state.loaded.set()
 

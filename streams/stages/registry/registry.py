@@ -3,8 +3,8 @@
 A revocation is one fact whatever it reaches; guards walk ancestors themselves.
 Subscribers that know only ids, and the sentinel, need the list. The list of a cause
 starts at its target; that of an edge, alias, owner set or node fact at the node that
-it hung on something that a cause may have ended; and that of a fact taken back at what
-it spoke of.
+it hung on something that a cause may have ended, or that has no living owner; and that
+of a fact taken back at what it spoke of.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from agents_registry.facts import (
 )
 from agents_registry.identifiers import ATTRIBUTE, Identifier
 from agents_registry.lineage import NONE
+from agents_registry.owner_circles import may_take_an_owner
 from agents_registry.shown_way import shown_way
 from agents_registry.sweep import Sweep
 from agents_registry.verdict_dependencies import met_at
@@ -52,6 +53,7 @@ _TOUCHED: Final[dict[type[Fact], str]] = {
     Holds: "node",
     LabelSet: "node",
 }
+_HANGS: Final = frozenset({Edge, Alias, OwnerSet, LabelSet})
 
 
 class Condemned(NamedTuple):
@@ -88,7 +90,11 @@ def root(registry: Registry, fact: Fact, uncaused: Uncaused) -> Identifier | Non
         # Without a lift, an issue or an owner it may be dead, once the table that is
         # perhaps still to be built anew says so.
         return met_at(touched)[-1]
-    return None if uncaused.is_clear(node) else touched
+    if uncaused.is_clear(node) and not (
+        type(fact) in _HANGS and may_take_an_owner(registry, node)
+    ):
+        return None
+    return touched
 
 
 def condemned(

@@ -21,13 +21,18 @@ from streams.stages.access.columns import DENIED, U64, AccessColumns, prints_of
 from streams.stages.sentinel.acted import AgentUse
 from streams.stages.sentinel.episode import EpisodeKey, read_signal
 from streams.stages.sentinel.finding_lifetime import OF_NAMES, denied_for_good
+from streams.stages.sentinel.issue_recheck import IssueRecheck, tells_issue
 from streams.stages.sentinel.observations import (
     of_agent,
     of_unknown,
     with_end,
     with_orderer,
 )
-from streams.stages.sentinel.scope_recheck import ScopeRecheck, hold_to_scopes
+from streams.stages.sentinel.scope_recheck import (
+    ScopeRecheck,
+    hold_to_scopes,
+    limited,
+)
 from streams.stages.sentinel.step import Outputs, SentinelStep
 from streams.stages.sentinel.tolerances import Tolerances
 from streams.stages.sentinel.undeclared import Unknown, UnknownCredentials
@@ -37,6 +42,7 @@ from streams.stages.sentinel.use_judge import UseJudge, names_of
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
+    from agents_registry.facts import Fact
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
     from streams.stages.access.columns import Numbers
@@ -64,6 +70,7 @@ class Sentinel(UseJudge):
         self._undeclared = UnknownCredentials(self.uses, self.episodes, settle, acting)
         self.agents = UnknownAgents(realm, self.episodes, acting)
         self._late_limits = ScopeRecheck(self.uses)
+        self._late_issues = IssueRecheck(self.uses)
         self.remember = tolerances.remember
         self._table: Registry | None = None  # that all remembered uses were judged by
 
@@ -78,9 +85,15 @@ class Sentinel(UseJudge):
             self._undeclared.restore()
         self._late_limits.note_all()
 
-    def limit(self, names: Iterable[Identifier]) -> None:
-        """Have uses of what hangs on some names held against their scopes again."""
-        self._late_limits.note(names)
+    def note_late(self, facts: Iterable[Fact]) -> None:
+        """Have uses judged again that facts speak of which came after them.
+
+        Scopes that they limit, and how old what was presented is.
+        """
+        for fact in facts:
+            self._late_limits.note(limited(fact))
+            if tells_issue(fact):
+                self._late_issues.note(fact.node)
 
     def observe(
         self, batch: AccessColumns | Iterable[AccessEvent], registry: Registry, now: int
@@ -114,15 +127,20 @@ class Sentinel(UseJudge):
 
     def unsettled(self, now: int) -> bool:
         """Whether there is something to be asked about again by now."""
-        return self._undeclared.waiting(now) or self._late_limits.waiting
+        late = self._late_limits.waiting or self._late_issues.waiting
+        return late or self._undeclared.waiting(now)
 
     def settle(self, registry: Registry, now: int) -> Steps[Outputs]:
         """Ask about the next uses again.
 
         Those of credentials that stayed undeclared are told, and those are held
-        against their scopes that a late fact may have limited.
+        against their scopes that a late fact may have limited. What presented a
+        credential that is older than was known is judged by causes again.
         """
         telling = SentinelStep(self.episodes, now)
+        if self._late_issues.waiting:
+            older = yield from self._late_issues.step(registry)
+            yield from self.judge(older, registry, telling)
         if self._late_limits.waiting:
             found = yield from self._late_limits.step(registry)
             yield from hold_to_scopes(

@@ -62,7 +62,7 @@ class JudgedPartitions:
 
     async def look_again(self) -> None:
         """Judge anew what tables, scopes and the time changed."""
-        self._limit()
+        self._note_late()
         for each in self.ours():
             await in_turns(each.follow(self._clock()))
             await in_turns(each.settle(self._clock()))
@@ -122,13 +122,13 @@ class JudgedPartitions:
     def _unsettled(self, now: int) -> int:
         return sum(each.unsettled(now) for each in self.ours())
 
-    def _limit(self) -> None:
-        """Have uses asked about again whose scopes facts may have limited."""
+    def _note_late(self) -> None:
+        """Have uses judged again that facts speak of which came after them."""
         for partition in self._replica.partitions.values():
             for name, realm in partition.realms.items():
-                names = realm.take_limited()
-                for each in self.ours() if names else ():
-                    each.limit(name, names)
+                facts = realm.take_late()
+                for each in self.ours() if facts else ():
+                    each.note_late(name, facts)
 
     async def _inspect(self) -> None:
         """Look at how credentials stand, in the realms whose findings are ours."""
