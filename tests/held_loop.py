@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -67,14 +68,21 @@ def watched_loop() -> Iterator[Held]:
     """Measure every callback of the loops that run within the context."""
     held = Held()
     run: Any = asyncio.Handle._run
+    # By thread: the callback that runs, and since when.
+    running: dict[int, tuple[float, object]] = {}
+
+    def end() -> None:
+        before, callback = running.pop(threading.get_ident(), (None, None))
+        if before is not None:
+            held.note(time.thread_time() - before, callback)
 
     def timed(handle: asyncio.Handle) -> None:
         callback: object = getattr(handle, "_callback", None)
-        before = time.thread_time()
+        running[threading.get_ident()] = (time.thread_time(), callback)
         try:
             run(handle)
         finally:
-            held.note(time.thread_time() - before, callback)
+            end()
 
     handle_class: Any = asyncio.Handle
     handle_class._run = timed
@@ -83,6 +91,7 @@ def watched_loop() -> Iterator[Held]:
     try:
         yield held
     finally:
+        end()  # what the last one goes on to do is not measured
         handle_class._run = run
         if collects:
             gc.enable()
