@@ -126,6 +126,8 @@ class CauseBook:
         self._lifted: PartedDict[int, list[_LiftKey]] = PartedDict()
         # Where they are many.
         self._ordered: PartedDict[_LiftKey, _Ordered] = PartedDict()
+        # Rows that no lift has ended, of nodes with lifts that somebody asked about.
+        self._standing: PartedDict[int, list[int]] = PartedDict()
 
     def dump(self) -> dict[str, Any]:
         """State as plain values."""
@@ -179,14 +181,23 @@ class CauseBook:
         row = rows.first(node)
         if row == ABSENT:
             rows.begin(node, rows.add(cause))
+            self._stand(cause, len(rows) - 1)
             return
         if rows.digest(row) != cause.digest:
             further = self._further.setdefault(node, {})
             row = further.setdefault(cause.digest, len(rows))
             if row == len(rows):
                 rows.add(cause)
+                self._stand(cause, row)
                 return
         rows.put(row, rows.cause(row).merged(cause))
+        self._standing.pop(node, None)
+
+    def _stand(self, cause: RecordedCause, row: int) -> None:
+        """Take note of a new row on a node that somebody asked about."""
+        known = self._standing.get(cause.node)
+        if known is not None and self.in_force(cause):
+            known.append(row)
 
     def lift(self, fact_id: str, node: int, fact: Lift) -> None:
         """Merge one lift; one that claims a time far ahead is refused.
@@ -202,13 +213,29 @@ class CauseBook:
         stamp = (fact.effective_version, fact.uncertainty, fact.version)
         known = lifts.get(fact_id)
         lifts[fact_id] = stamp if known is None else _earlier(known, stamp)
-        if known is None and key in self._ordered:
-            self._ordered[key].add(stamp)
+        if known is None:
+            if key in self._ordered:
+                self._ordered[key].add(stamp)
+            self._fall(node)
         elif known != lifts[fact_id]:
             self._ordered.pop(key, None)
+            self._standing.pop(node, None)  # an earlier lift may end fewer
+
+    def _fall(self, node: int) -> None:
+        """Take note of a new lift, which may end what stands."""
+        known = self._standing.get(node, ())
+        if len(known) > FEW:
+            del self._standing[node]
+        elif known:
+            self._standing[node] = self._not_lifted(known)
+
+    def _not_lifted(self, rows: Iterable[int]) -> list[int]:
+        cause = self._rows.cause
+        return [row for row in rows if self.in_force(cause(row))]
 
     def remove(self, node: int, fact_id: str) -> bool:
         """Take a cause or lift back; tell whether it was there."""
+        self._standing.pop(node, None)
         # Nothing empty stays: a table taken up from a dump would not have it.
         rows, first = self._rows, self._rows.first(node)
         further = self._further.get(node, {}).values()
@@ -239,11 +266,25 @@ class CauseBook:
 
     def on(self, node: int) -> Iterator[RecordedCause]:
         """Yield the causes that name this very identifier."""
-        rows = self._rows
-        row = rows.first(node)
+        return map(self._rows.cause, self._rows_on(node))
+
+    def standing(self, node: int) -> Iterator[RecordedCause]:
+        """Yield the causes that name this very identifier and that no lift has ended.
+
+        It takes no longer where many were lifted: orders come and go.
+        """
+        if node not in self._lifted:
+            return self.on(node)
+        rows = self._standing.get(node)
+        if rows is None:
+            rows = self._standing[node] = self._not_lifted(self._rows_on(node))
+        return map(self._rows.cause, rows)
+
+    def _rows_on(self, node: int) -> Iterator[int]:
+        row = self._rows.first(node)
         if row != ABSENT:
-            yield rows.cause(row)
-            yield from map(rows.cause, self._further.get(node, {}).values())
+            yield row
+            yield from self._further.get(node, {}).values()
 
     def all(self) -> Iterator[RecordedCause]:
         """Yield every cause."""

@@ -327,7 +327,7 @@ class _Clearing:
         flags, mark = lineage.flags, NO_TIME
         flag = flags[name]
         if flag & CAUSED:
-            causes = list(islice(registry.causes_of(name), FEW_CAUSES + 1))
+            causes = list(islice(registry.standing_causes(name), FEW_CAUSES + 1))
             if len(causes) > FEW_CAUSES:
                 return NO_TIME, mark
             for cause in causes:

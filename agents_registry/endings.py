@@ -84,10 +84,15 @@ class Endings:
         self._nearest: dict[CauseLimit, dict[int, int]] = {}
         self._selection = Selection(registry, closure)
 
-    def collect(self, in_force: Callable[[RecordedCause], bool]) -> Steps[None]:
+    def collect(
+        self,
+        causes_of: Callable[[int], Iterable[RecordedCause]],
+        in_force: Callable[[RecordedCause], bool],
+    ) -> Steps[None]:
         """Take all causes up that end something.
 
         Args:
+            causes_of: tells those of a node.
             in_force: tells whether a cause counts.
         """
         count = 0
@@ -97,7 +102,7 @@ class Endings:
                 yield
             if not self._closure.flags(node) & CAUSED:
                 continue
-            for cause in self._registry.causes_of(node):
+            for cause in causes_of(node):
                 count += 1
                 if not count & STEP:
                     yield

@@ -152,6 +152,9 @@ class Life:
         self._registry = registry
         self._lineage = registry.lineage
         self._moment = moment
+        self._causes_of = (
+            registry.standing_causes if moment.at is None else registry.causes_of
+        )
         self.closure = closure
         self.flaws: list[Flaw] = []
         self.since, self.until = -UNKNOWN_TIME, UNKNOWN_TIME
@@ -179,7 +182,7 @@ class Life:
         if not self.closure.flags(node) & CAUSED:
             return []
         found = []
-        for cause in self._registry.causes_of(node):
+        for cause in self._causes_of(node):
             if cause.effect is not Effect.NARROW or not self._in_force(cause):
                 continue
             limit, acts = cause.limit, node in rank
@@ -202,7 +205,7 @@ class Life:
 
     def judge(self) -> Steps[Self]:
         """Find every flaw that kills n."""
-        yield from self._endings.collect(self._in_force)
+        yield from self._endings.collect(self._causes_of, self._in_force)
         closure = self.closure
         order = yield from closure.required(closure.start)
         rank = self._rank = {node: i for i, node in enumerate(order)}

@@ -181,11 +181,20 @@ class Registry:
 
     def causes_of(self, node: int) -> Iterator[RecordedCause]:
         """Yield the causes on an identifier, on what it owns or an attribute of it."""
-        yield from self.causes.on(node)
+        return self._causes_by(self.causes.on, node)
+
+    def standing_causes(self, node: int) -> Iterator[RecordedCause]:
+        """Yield those of `causes_of` that no lift has ended."""
+        return self._causes_by(self.causes.standing, node)
+
+    def _causes_by(
+        self, on: Callable[[int], Iterator[RecordedCause]], node: int
+    ) -> Iterator[RecordedCause]:
+        yield from on(node)
         if (selecting := self.selecting.get(node)) is not None:
-            yield from self.causes.on(selecting)
+            yield from on(selecting)
         for attribute, held_from in self.attributes.get(node, {}).items():
-            for cause in self.causes.on(attribute):
+            for cause in on(attribute):
                 if held_from <= cause.version:
                     yield cause
 

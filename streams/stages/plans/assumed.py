@@ -38,6 +38,10 @@ class AssumedCauses(CauseBook):
         """Yield the causes that name this very identifier."""
         return chain(self._book.on(node), super().on(node))
 
+    def standing(self, node: int) -> Iterator[RecordedCause]:
+        """Yield those that no lift has ended."""
+        return chain(self._book.standing(node), super().on(node))
+
     def in_force(
         self,
         cause: RecordedCause,
