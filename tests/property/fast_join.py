@@ -20,7 +20,13 @@ from streams.stages.access.agent_kinds import ActingKinds, Choice
 from streams.stages.access.uses import AccessEvent
 from streams.stages.posture.posture import Limits
 from streams.stages.registry.registry import condemned, root
-from streams.stages.sentinel import issue_recheck, node_bits, node_prints, sentinel
+from streams.stages.sentinel import (
+    issue_recheck,
+    node_bits,
+    node_prints,
+    ordered_prints,
+    sentinel,
+)
 from streams.stages.sentinel.issue_recheck import tells_issue
 from streams.stages.sentinel.sentinel import Sentinel
 from streams.stages.sentinel.tolerances import Tolerances
@@ -163,6 +169,7 @@ def differs(start: int) -> str | None:
         stack.enter_context(patch.object(remembered, "FAN", random.choice((2, 3, 16))))
         stack.enter_context(patch.object(node_prints, "SORTED_AFTER", 2))
         stack.enter_context(patch.object(node_prints, "GROWN_AT_ONCE", 3))
+        stack.enter_context(patch.object(ordered_prints, "MERGED_AT_ONCE", 2))
         stack.enter_context(
             patch.object(node_bits, "UNDONE_AT_ONCE", random.choice((0, 2, 4096)))
         )

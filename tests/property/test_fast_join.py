@@ -16,6 +16,7 @@ from streams.stages.access.segment import Segment
 from streams.stages.sentinel import liveness_index as dead_bits
 from streams.stages.sentinel import node_bits
 from streams.stages.sentinel.node_prints import NodePrints
+from streams.stages.sentinel.ordered_prints import Merge, ordered
 from tests.property.agreement import EXAMPLES, SEED
 from tests.property.fast_join import differs
 
@@ -57,6 +58,11 @@ BUGS: dict[str, tuple[Any, str, Any]] = {
         NodePrints,
         "agree",
         lambda _self, nodes, _checks: nodes >= 0,
+    ),
+    "prints on their way into the order are not found": (
+        Merge,
+        "small",
+        property(lambda _self: ordered({}), nothing),
     ),
     "a line that comes twice is two uses": (repeats, "repeats", _none),
     "what was reported is not marked": (remembered.AccessIndex, "mark", nothing),

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from streams.stages.access.columns import I64, U64, prints_of
+from streams.stages.sentinel.ordered_prints import Merge, ordered
 
 if TYPE_CHECKING:
     from agents_registry.lineage import Lineage
     from streams.stages.access.columns import Numbers
 
 GROWN_AT_ONCE: Final = 1000  # nodes whose prints are made in one step
-# New nodes, or prints looked for among them, before the sorted prints are made anew.
+# New nodes, or prints looked for among them, before those are put in order.
 SORTED_AFTER: Final = 4096
-OF_SORTED: Final = 64  # one more for so many that are in order: one step puts all in
+OF_ORDERED: Final = 64  # one more for so many that are in order: a merge moves them all
+SORTED_AT_MOST: Final = 1 << 16  # in one step
 
 
 class NodePrints:
@@ -26,10 +28,10 @@ class NodePrints:
         """Start with no node taken in."""
         self._lineage = lineage
         self._checks = array("Q")
-        self._sorted = np.empty(0, U64)
-        self._nodes = np.empty(0, I64)
+        self._ordered = ordered({})
+        self._merge: Merge | None = None  # of them and those put in order last
         self._new: dict[int, int] = {}
-        self._missed = 0  # prints that were not among the sorted ones
+        self._missed = 0  # prints that were not among the ordered ones
 
     def __len__(self) -> int:
         """Count the nodes that are taken in."""
@@ -51,11 +53,11 @@ class NodePrints:
         if not nodes:
             return shared
         if self._are_many(len(self._new)):
-            self._sort()  # a step of its own
+            self._order()  # a step of its own
             return shared
         both = [prints_of(lineage.identifier(node)) for node in nodes]
         self._checks.extend(check for _, check in both)
-        before = self._find_sorted(np.array([one for one, _ in both], U64)).tolist()
+        before = self._find_ordered(np.array([one for one, _ in both], U64)).tolist()
         for node, (one, _), old in zip(nodes, both, before, strict=True):
             other = self._new.setdefault(one, node) if old < 0 else old
             if other != node:
@@ -64,7 +66,7 @@ class NodePrints:
 
     def find(self, prints: Numbers) -> Numbers:
         """Node of each print, -1 where no node that is taken in has it."""
-        nodes = self._find_sorted(prints)
+        nodes = self._find_ordered(prints)
         if self._new:
             missing = np.flatnonzero(nodes < 0)
             new = self._new
@@ -74,7 +76,7 @@ class NodePrints:
                 nodes[place] = new.get(one, -1)
             self._missed += len(missing)
             if self._are_many(self._missed):
-                self._sort()
+                self._order()
         return nodes
 
     def agree(self, nodes: Numbers, checks: Numbers) -> Numbers:
@@ -82,29 +84,23 @@ class NodePrints:
         ours: Numbers = np.frombuffer(self._checks, U64)[nodes] == checks
         return ours & (nodes >= 0)
 
-    def _find_sorted(self, prints: Numbers) -> Numbers:
+    def _find_ordered(self, prints: Numbers) -> Numbers:
         nodes = np.full(len(prints), -1, I64)
-        if len(self._sorted):
-            # Neighbours in the table are looked up one after the other.
-            order = np.argsort(prints)
-            wanted = prints[order]
-            at = np.searchsorted(self._sorted, wanted)
-            at[at == len(self._sorted)] = 0
-            nodes[order] = np.where(self._sorted[at] == wanted, self._nodes[at], -1)
+        self._ordered.put(prints, nodes, np.arange(len(prints)))
+        if self._merge is not None:
+            self._merge.small.put(prints, nodes, np.flatnonzero(nodes < 0))
         return nodes
 
     def _are_many(self, prints: int) -> bool:
         """Whether it is worth to put the new ones in order."""
-        return prints > SORTED_AFTER + len(self._sorted) // OF_SORTED
+        further = min(len(self._ordered) // OF_ORDERED, SORTED_AT_MOST)
+        return prints > SORTED_AFTER + further
 
-    def _sort(self) -> None:
-        count = len(self._new)
-        new = np.fromiter(self._new.keys(), U64, count)
-        nodes = np.fromiter(self._new.values(), I64, count)
-        # To sort all of them anew would take longer than a step may.
-        order = np.argsort(new)
-        places = np.searchsorted(self._sorted, new[order])
-        self._sorted = np.insert(self._sorted, places, new[order])
-        self._nodes = np.insert(self._nodes, places, nodes[order])
-        self._new = {}
+    def _order(self) -> None:
+        """Go on to put the new ones in order: to do it at once takes too long."""
+        if self._merge is None:
+            self._merge = Merge(self._ordered, ordered(self._new))
+            self._new = {}
+        elif (whole := self._merge.step()) is not None:
+            self._ordered, self._merge = whole, None
         self._missed = 0
