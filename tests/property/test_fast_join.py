@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from agents_registry.facts import Node
@@ -12,13 +13,16 @@ from agents_registry.steps import Steps
 from streams.stages.access import columns as lines
 from streams.stages.access import dedup as repeats
 from streams.stages.access import index as remembered
+from streams.stages.access.columns import I64
 from streams.stages.access.segment import Segment
 from streams.stages.sentinel import liveness_index as dead_bits
 from streams.stages.sentinel import node_bits
 from streams.stages.sentinel.node_prints import NodePrints
-from streams.stages.sentinel.ordered_prints import Merge, ordered
 from tests.property.agreement import EXAMPLES, SEED
 from tests.property.fast_join import differs
+
+if TYPE_CHECKING:
+    from streams.stages.access.columns import Numbers
 
 pytestmark = pytest.mark.property
 
@@ -51,6 +55,12 @@ def _none(_: object) -> Steps[set[tuple[str, int]]]:
     return set()
 
 
+def _in_the_larger(self: NodePrints, prints: Numbers) -> Numbers:
+    nodes = np.full(len(prints), -1, I64)
+    self._ordered.put(prints, nodes, np.arange(len(prints)))
+    return nodes
+
+
 BUGS: dict[str, tuple[Any, str, Any]] = {
     "bits are never undone": (dead_bits.LivenessIndex, "_undo", nothing),
     "two nodes of one print are one": (node_bits, "SHARED", 0),
@@ -60,9 +70,9 @@ BUGS: dict[str, tuple[Any, str, Any]] = {
         lambda _self, nodes, _checks: nodes >= 0,
     ),
     "prints on their way into the order are not found": (
-        Merge,
-        "small",
-        property(lambda _self: ordered({}), nothing),
+        NodePrints,
+        "_find_ordered",
+        _in_the_larger,
     ),
     "a line that comes twice is two uses": (repeats, "repeats", _none),
     "what was reported is not marked": (remembered.AccessIndex, "mark", nothing),
