@@ -8,6 +8,7 @@ distance: of several nobody knows which one is meant, and none is contained.
 
 from __future__ import annotations
 
+from itertools import tee
 from typing import TYPE_CHECKING
 
 from agents_registry.identifiers import Identifier, NodeClass
@@ -35,17 +36,19 @@ def subject_of(
         return finding.presented if own is NodeClass.CREDENTIAL else None
     if own is None or own is NodeClass.CONTAINER:
         return None
+    above = levels_above([finding.presented], registry)
     if contain is ContainedName.PRINCIPAL:
 
         def is_principal(kind: str) -> bool:
             return classes.get(kind) is NodeClass.PRINCIPAL
 
-        return _nearest(finding.presented, registry, is_principal)
+        return _nearest(finding.presented, above, is_principal)
     named = named_agent(finding.agent) if rule.points else None
     if named is not None and named.kind in classes and _acts(named.kind):
         return named
-    agent = _nearest(finding.presented, registry, is_agent)
-    return agent or _nearest(finding.presented, registry, _acts)
+    above, again = tee(above)  # walked once
+    agent = _nearest(finding.presented, above, is_agent)
+    return agent or _nearest(finding.presented, again, _acts)
 
 
 def labelled(
@@ -66,12 +69,12 @@ def _acts(kind: str) -> bool:
 
 
 def _nearest(
-    name: Identifier, registry: Registry, fits: Callable[[str], bool]
+    name: Identifier, above: Iterable[list[Identifier]], fits: Callable[[str], bool]
 ) -> Identifier | None:
     """Only name of a kind at the least distance; what is presented comes first."""
     if fits(name.kind):
         return name
-    for level in levels_above([name], registry):
+    for level in above:
         if found := {each for each in level if fits(each.kind)}:
             return found.pop() if len(found) == 1 else None
     return None
