@@ -10,7 +10,7 @@ and would have been denied is what the rule would have hit.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -97,11 +97,12 @@ class Backtest(Hunt):
 
     def test(self, rules: Sequence[ContainmentRule]) -> tuple[Report, list[RuleReport]]:
         """Have rules decide on what the logs tell; the table is changed by it."""
-        report = self.report()
+        self._complete()
         wanted = frozenset().union(*(rule.kinds for rule in rules))
-        findings = sorted(
-            self._findings(report, wanted), key=lambda f: (f.first_seen, f.id)
-        )
+        with self.beside(partial(self._of_unknown, wanted)) as unknown:
+            report = self.report()
+            found = [*self._findings(report, wanted), *unknown()]
+        findings = sorted(found, key=lambda f: (f.first_seen, f.id))
         decided = self._decide(rules, findings)
         hits = self._hits([pair for pair in decided if pair[1].contains])
         return report, [
@@ -132,8 +133,6 @@ class Backtest(Hunt):
         )
         if FindingKind.LEAK in wanted:
             yield from map(self._of_leak, self._leaks)
-        if wanted & {FindingKind.UNKNOWN_AGENT, FindingKind.UNKNOWN_CREDENTIAL}:
-            yield from (f for f in self._of_unknown() if f.kind in wanted)
         if FindingKind.SCOPE_ESCALATION in wanted:
             yield from self._of_scopes()
 
@@ -154,8 +153,10 @@ class Backtest(Hunt):
         name = record.identifiers[0]
         return self._finding(FindingKind.LEAK, name, at, authority=record.source)
 
-    def _of_unknown(self) -> Iterator[Finding]:
-        """Yield findings on agents and credentials that acted and nobody declared."""
+    def _of_unknown(self, wanted: frozenset[FindingKind]) -> list[Finding]:
+        """Return findings on agents and credentials that acted and nobody declared."""
+        if not wanted & {FindingKind.UNKNOWN_AGENT, FindingKind.UNKNOWN_CREDENTIAL}:
+            return []
         firsts = self._first_uses()
         told: dict[tuple[FindingKind, Identifier], Finding] = {}
         classes = self.registry.lineage.vocabulary
@@ -185,7 +186,7 @@ class Backtest(Hunt):
             earlier = told.get((kind, name))
             if earlier is None or at < earlier.first_seen:
                 told[kind, name] = self._finding(kind, name, at)
-        yield from told.values()
+        return [each for each in told.values() if each.kind in wanted]
 
     def _acts_undeclared(self, acts: Callable[[str], bool]) -> bool:
         """Whether the table has a name that acts and that nobody declared."""
@@ -223,7 +224,9 @@ class Backtest(Hunt):
     def _decide(
         self, rules: Sequence[ContainmentRule], findings: Iterable[Finding]
     ) -> list[tuple[Identifier, ContainmentDecision]]:
+        findings = list(findings)
         known = BacktestAnswers()
+        known.take(self.spread(partial(known.shared, rules, findings, self.registry)))
         stage = Containment(
             tuple(rules), ended=known.ended, reach=known.reach, subject=known.subject
         )

@@ -14,10 +14,13 @@ from agents_registry.death import Fate
 from agents_registry.deaths import Deaths
 from agents_registry.facts import Effect
 from agents_registry.presentation import Presented, is_credential
+from agents_registry.steps import finish
 from streams.stages.containment.containment import reach_of
 from streams.stages.containment.subjects import subject_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
@@ -25,6 +28,11 @@ if TYPE_CHECKING:
     from streams.stages.containment.rules import ContainedName, ContainmentRule
 
 _FINAL: Final = (Effect.REVOKE, Effect.NOT_BEFORE)
+
+# What decides on the name of a finding that a rule contains.
+_Subject = tuple["Identifier", "ContainedName", bool, "str | None"]
+# With that name, a time (ns), and whether it had ended for good by then.
+SharedAnswer = tuple[_Subject, "Identifier | None", int, "bool | None"]
 
 
 @define(eq=False)
@@ -47,9 +55,39 @@ class BacktestAnswers:
     _deaths: Deaths | None = None
     _reach: dict[tuple[Identifier, int], int] = field(factory=dict)
     _ends: dict[Identifier, _NameEnds] = field(factory=dict)
-    _subjects: dict[
-        tuple[Identifier, ContainedName, bool, str | None], Identifier | None
-    ] = field(factory=dict)
+    _subjects: dict[_Subject, Identifier | None] = field(factory=dict)
+    _ended: dict[tuple[Identifier, int], bool] = field(factory=dict)
+
+    def shared(
+        self,
+        rules: Iterable[ContainmentRule],
+        findings: Iterable[Finding],
+        registry: Registry,
+        share: int,
+        shares: int,
+    ) -> list[SharedAnswer]:
+        """Answers that rules will ask for, of a share of what findings speak of."""
+        found: dict[SharedAnswer, None] = {}
+        wanted = [(each, each.kinds) for each in rules]
+        for finding in findings:
+            if hash(finding.presented) % shares != share:
+                continue
+            for rule, kinds in wanted:
+                if finding.kind not in kinds:
+                    continue
+                target, ended = self.subject(finding, rule, registry), None
+                at = finding.first_seen
+                if target is not None:
+                    ended = finish(self.ended(registry, target, at))
+                found[_subject_key(finding, rule), target, at, ended] = None
+        return list(found)
+
+    def take(self, answers: Iterable[SharedAnswer]) -> None:
+        """Take up the answers of all shares."""
+        for key, target, at, ended in answers:
+            self._subjects[key] = target
+            if target is not None and ended is not None:
+                self._ended[target, at] = ended
 
     def reach(self, registry: Registry, name: Identifier, limit: int) -> Steps[int]:
         """Count what ending a name may reach, as the stage does."""
@@ -62,13 +100,16 @@ class BacktestAnswers:
         self, finding: Finding, rule: ContainmentRule, registry: Registry
     ) -> Identifier | None:
         """Find the name of a finding that a rule contains."""
-        key = finding.presented, rule.contain, bool(rule.points), finding.agent
+        key = _subject_key(finding, rule)
         if key not in self._subjects:
             self._subjects[key] = subject_of(finding, rule, registry)
         return self._subjects[key]
 
     def ended(self, registry: Registry, name: Identifier, at: int) -> Steps[bool]:
         """Whether a name had ended for good at a time, whatever came later."""
+        told = self._ended.get((name, at))
+        if told is not None:
+            return told
         known, fate = self._ends.get(name), None
         if known is None:
             fate = Fate(registry, name)
@@ -100,3 +141,7 @@ class BacktestAnswers:
         if death is not None and death.cause.effect not in _FINAL:
             return None
         return death is not None
+
+
+def _subject_key(finding: Finding, rule: ContainmentRule) -> _Subject:
+    return finding.presented, rule.contain, bool(rule.points), finding.agent

@@ -9,9 +9,10 @@ time: a use between a suspend and its lift is found, one after the lift is not.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from operator import itemgetter
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
 from attrs import define, frozen
@@ -51,7 +52,7 @@ OPERATOR: Final = "operator"
 NEIGHBOURS: Final = 64  # presentations
 
 
-Spread = Callable[[Callable[[int, int], list["Reuse"]]], list["Reuse"]]
+Spread = Callable[[Callable[[int, int], list[Any]]], list[Any]]
 _TIME: Final = itemgetter(0)
 
 
@@ -120,22 +121,35 @@ class Report:
     findings: tuple[Reuse, ...]
 
 
-def judge_alone(judge: Callable[[int, int], list[Reuse]]) -> list[Reuse]:
+Beside = Callable[
+    [Callable[[], list[Any]]], AbstractContextManager[Callable[[], list[Any]]]
+]
+
+
+def judge_alone(judge: Callable[[int, int], list[Any]]) -> list[Any]:
     """Have the whole judged here."""
     return judge(0, 1)
+
+
+@contextmanager
+def afterwards(work: Callable[[], list[Any]]) -> Iterator[Callable[[], list[Any]]]:
+    """Do work once its result is asked for."""
+    yield work
 
 
 class Hunt:
     """Collect excerpts of logs, then report; their order has no say.
 
     Attributes:
-        spread: has all shares of the uses judged; several processes may do it.
+        spread: has all shares of something judged; several processes may do it.
+        beside: has something done beside; another process may do it.
     """
 
     def __init__(self, vocabulary: Mapping[str, NodeClass] | None = None) -> None:
         self.registry = Registry(vocabulary) if vocabulary else Registry()
         self.counts = HuntCounts()
         self.spread: Spread = judge_alone
+        self.beside: Beside = afterwards
         self._causes: dict[str, NamedCause] = {}
         self._presented: dict[Presented, int] = {}
         self._uses = UseLog()
@@ -194,8 +208,7 @@ class Hunt:
         Args:
             inclusive: an access at exactly the time of the cause counts as after it.
         """
-        self._own.close_event()
-        self.merge(self._own.take(), self._own_places)
+        self._complete()
         self._count()
         judge = self._judging(inclusive=inclusive)
         findings = sorted(
@@ -214,6 +227,11 @@ class Hunt:
             ),
             findings=tuple(findings),
         )
+
+    def _complete(self) -> None:
+        """Take in what was added last, once all is added."""
+        self._own.close_event()
+        self.merge(self._own.take(), self._own_places)
 
     def _lifecycle(self, record: Lifecycle) -> None:
         if record.effect == "issue" and record.identifiers:

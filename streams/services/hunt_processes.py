@@ -32,7 +32,7 @@ from streams.services.hunt_excerpts import (
     ExcerptWriter,
     places,
 )
-from streams.services.hunt_forks import judge_in_forks, may_fork
+from streams.services.hunt_forks import in_fork, judge_in_forks, may_fork
 from streams.services.log_blocks import FilePart
 from streams.services.parse import (
     LogReader,
@@ -293,6 +293,8 @@ class HuntProcesses:
         waited = PartRead(FilePart(Path()), self._tally.unread)
         self._tally.unread = joined([*self._read, waited])
         self._hunt.spread = partial(judge_in_forks, shares=jobs)
+        if jobs > 1:
+            self._hunt.beside = in_fork
         return self._tally
 
     def _start(self, jobs: int) -> None:

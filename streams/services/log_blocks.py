@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from io import BufferedReader
     from pathlib import Path
 
-BLOCK: Final = 32 << 20  # bytes read at once; a document is read whole
+BLOCK: Final = 16 << 20  # bytes read at once; a document is read whole
 DOCUMENT: Final = 1 << 30  # bytes of a document (or of a gzip bomb) held in memory
 GZIP: Final = "truncated_gzip: the archive breaks off here; fetch the file again"
 _GZIP_MAGIC: Final = b"\x1f\x8b"

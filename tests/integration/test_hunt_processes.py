@@ -19,7 +19,7 @@ from streams.cli import logs
 from streams.cli.main import app
 from streams.services import hunt_forks, hunt_processes
 from streams.services.hunt import Hunt
-from streams.services.hunt_forks import judge_in_forks
+from streams.services.hunt_forks import in_fork, judge_in_forks
 from streams.services.hunt_processes import HuntProcesses, LogChoice, read_alone
 from streams.services.parse import files_of
 from tests.generators.cloudtrail import as_archive, as_lines, generate
@@ -165,6 +165,27 @@ def test_what_a_fork_lost_is_judged_here(
         return [*range(10)][share::shares]
 
     assert [*range(10)] == sorted(judge_in_forks(judge, shares=3))
+    assert not multiprocessing.active_children()
+
+
+def test_what_a_fork_began_and_lost_is_done_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Though nobody waits for it, it ends with its context."""
+    monkeypatch.setattr(hunt_forks, "may_fork", lambda: True)
+    here = os.getpid()
+
+    def work() -> list[bool]:
+        if os.getpid() != here:
+            os._exit(1)
+        return [True]
+
+    with in_fork(work) as result, in_fork(lambda: [os.getpid()]) as other:
+        assert [True] == result()
+        assert [here] != other()
+    with in_fork(Event().wait):
+        assert multiprocessing.active_children()
+
     assert not multiprocessing.active_children()
 
 

@@ -11,6 +11,7 @@ from agents_registry.death import Fate
 from agents_registry.facts import Effect
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
+from streams.model.findings import FindingKind
 from streams.services.backtest_answers import BacktestAnswers
 from streams.stages.containment.rules import ContainedName
 from streams.stages.containment.subjects import subject_of
@@ -44,6 +45,32 @@ def test_a_name_has_ended_for_good_when_a_walk_says_so(share: int) -> None:
 
         found = [finish(known.ended(registry, *each)) for each in asked]
         assert [ended(registry, *each) for each in asked] == found
+
+
+def test_what_shares_found_is_known_without_the_table() -> None:
+    """Each finding is of one share, whatever it says of others."""
+    random = Random(SEED)
+    kinds = frozenset({FindingKind.LEAK})
+    rules = [a_rule(each.value, contain=each, kinds=kinds) for each in ContainedName]
+    for _ in range(EXAMPLES // 50):
+        facts, nodes = dense(random)
+        registry, known = Registry.build(facts), BacktestAnswers()
+        findings = [
+            a_finding(presented=name, kind=FindingKind.LEAK, first_seen=at)
+            for name in nodes
+            for at in random.sample(TIMES, 2)
+        ]
+        for share in random.sample(range(3), 3):
+            told = BacktestAnswers().shared(rules, findings, registry, share, 3)
+            known.take(told)
+        for finding in findings:
+            at = finding.first_seen
+            for rule in rules:
+                target = subject_of(finding, rule, registry)
+                assert target == known.subject(finding, rule, Registry())
+                if target is not None:
+                    found = finish(known.ended(Registry(), target, at))
+                    assert found == ended(registry, target, at)
 
 
 def test_a_subject_is_that_of_the_finding_and_the_rule() -> None:
