@@ -6,6 +6,7 @@ On history a rule asks about the same few names for each of very many findings.
 from __future__ import annotations
 
 from bisect import bisect_right
+from operator import methodcaller
 from typing import TYPE_CHECKING, Final
 
 from attrs import define, field
@@ -68,15 +69,12 @@ class BacktestAnswers:
     ) -> list[SharedAnswer]:
         """Answers that rules will ask for, of a share of what findings speak of."""
         found: dict[SharedAnswer, None] = {}
-        wanted = [(each, each.kinds) for each in rules]
         for finding in findings:
             if hash(finding.presented) % shares != share:
                 continue
-            for rule, kinds in wanted:
-                if finding.kind not in kinds:
-                    continue
+            at = finding.first_seen
+            for rule in filter(methodcaller("wants", finding), rules):
                 target, ended = self.subject(finding, rule, registry), None
-                at = finding.first_seen
                 if target is not None:
                     ended = finish(self.ended(registry, target, at))
                 found[_subject_key(finding, rule), target, at, ended] = None
