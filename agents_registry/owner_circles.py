@@ -16,7 +16,7 @@ from agents_registry.steps import finish
 if TYPE_CHECKING:
     from agents_registry.registry import Registry
 
-MOST: Final = 256  # nodes looked at: about a millisecond
+MOST: Final = 256  # nodes looked at: a millisecond or two
 
 
 def may_take_an_owner(registry: Registry, node: int) -> bool:
