@@ -38,6 +38,8 @@ _LIMITS = (
 )  # in an object behind the others, where there are some
 _PLAIN: Final = len(_FIELDS) + 2
 FEW: Final = 8  # lifts of one target, put in order whenever they are looked at
+SIFTED_AT_ONCE: Final = 1024  # causes of a target: about 2 ms
+FALLING_AT_ONCE: Final = 64  # of those that stand
 _FINAL = (Effect.REVOKE, Effect.NOT_BEFORE)  # a tuple: enums hash slowly
 
 
@@ -126,7 +128,7 @@ class CauseBook:
         self._lifted: PartedDict[int, list[_LiftKey]] = PartedDict()
         # Where they are many.
         self._ordered: PartedDict[_LiftKey, _Ordered] = PartedDict()
-        # Rows that no lift has ended, of nodes with lifts that somebody asked about.
+        # Rows that no lift has ended; of nodes with lifts, once somebody asked.
         self._standing: PartedDict[int, list[int]] = PartedDict()
 
     def dump(self) -> dict[str, Any]:
@@ -181,23 +183,25 @@ class CauseBook:
         row = rows.first(node)
         if row == ABSENT:
             rows.begin(node, rows.add(cause))
-            self._stand(cause, len(rows) - 1)
+            self._note_row(cause, len(rows) - 1)
             return
         if rows.digest(row) != cause.digest:
             further = self._further.setdefault(node, {})
             row = further.setdefault(cause.digest, len(rows))
             if row == len(rows):
                 rows.add(cause)
-                self._stand(cause, row)
+                self._note_row(cause, row)
                 return
-        rows.put(row, rows.cause(row).merged(cause))
-        self._standing.pop(node, None)
+        known = rows.cause(row)
+        if (merged := known.merged(cause)) != known:
+            rows.put(row, merged)
+            self._standing.pop(node, None)
 
-    def _stand(self, cause: RecordedCause, row: int) -> None:
-        """Take note of a new row on a node that somebody asked about."""
-        known = self._standing.get(cause.node)
-        if known is not None and self.in_force(cause):
-            known.append(row)
+    def _note_row(self, cause: RecordedCause, row: int) -> None:
+        """Put a new row among those that stand, where these are known."""
+        standing = self._standing.get(cause.node)
+        if standing is not None and self.in_force(cause):
+            standing.append(row)
 
     def lift(self, fact_id: str, node: int, fact: Lift) -> None:
         """Merge one lift; one that claims a time far ahead is refused.
@@ -216,18 +220,18 @@ class CauseBook:
         if known is None:
             if key in self._ordered:
                 self._ordered[key].add(stamp)
-            self._fall(node)
+            self._note_lift(node)
         elif known != lifts[fact_id]:
             self._ordered.pop(key, None)
             self._standing.pop(node, None)  # an earlier lift may end fewer
 
-    def _fall(self, node: int) -> None:
-        """Take note of a new lift, which may end what stands."""
-        known = self._standing.get(node, ())
-        if len(known) > FEW:
+    def _note_lift(self, node: int) -> None:
+        """Leave out what a new lift has ended of the rows that stand."""
+        standing = self._standing.get(node, ())
+        if len(standing) > FALLING_AT_ONCE:
             del self._standing[node]
-        elif known:
-            self._standing[node] = self._not_lifted(known)
+        elif standing:
+            self._standing[node] = self._not_lifted(standing)
 
     def _not_lifted(self, rows: Iterable[int]) -> list[int]:
         cause = self._rows.cause
@@ -235,13 +239,13 @@ class CauseBook:
 
     def remove(self, node: int, fact_id: str) -> bool:
         """Take a cause or lift back; tell whether it was there."""
-        self._standing.pop(node, None)
         # Nothing empty stays: a table taken up from a dump would not have it.
         rows, first = self._rows, self._rows.first(node)
         further = self._further.get(node, {}).values()
         standing = [] if first == ABSENT else [first, *further]
         left = [row for row in standing if rows.digest(row).hex() != fact_id]
         if len(left) < len(standing):
+            self._standing.pop(node, None)
             # They move up: targets are told in the order of their first rows, which
             # a table taken up from a dump has as well.
             for row, other in zip(standing, left, strict=False):
@@ -256,6 +260,7 @@ class CauseBook:
         for key in keys:
             if self._lifts[key].pop(fact_id, None) is not None:
                 self._ordered.pop(key, None)
+                self._standing.pop(node, None)
                 if not self._lifts[key]:
                     del self._lifts[key]
                     keys.remove(key)
@@ -269,11 +274,12 @@ class CauseBook:
         return map(self._rows.cause, self._rows_on(node))
 
     def standing(self, node: int) -> Iterator[RecordedCause]:
-        """Yield the causes that name this very identifier and that no lift has ended.
+        """Yield the causes that name this very identifier, few that a lift has ended.
 
-        It takes no longer where many were lifted: orders come and go.
+        Orders come and go, and what was sifted out takes no time. Of very many none is.
         """
-        if node not in self._lifted:
+        further = self._further.get(node, ())
+        if node not in self._lifted or len(further) >= SIFTED_AT_ONCE:
             return self.on(node)
         rows = self._standing.get(node)
         if rows is None:

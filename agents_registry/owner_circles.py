@@ -20,7 +20,7 @@ MOST: Final = 256  # nodes looked at: a millisecond or two
 
 
 def may_take_an_owner(registry: Registry, node: int) -> bool:
-    """Whether a node that no cause ends may have died, and others that lose by it.
+    """Whether a node that no cause ends may live no more, so that others lose an owner.
 
     Args:
         registry: the table.

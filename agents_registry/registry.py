@@ -184,7 +184,7 @@ class Registry:
         return self._causes_by(self.causes.on, node)
 
     def standing_causes(self, node: int) -> Iterator[RecordedCause]:
-        """Yield those of `causes_of` that no lift has ended."""
+        """Yield what `causes_of` does, without most of what a lift has ended."""
         return self._causes_by(self.causes.standing, node)
 
     def _causes_by(

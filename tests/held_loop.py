@@ -51,10 +51,7 @@ class Held:
         """Take note of one callback."""
         if seconds < WORTH:
             return
-        ran = getattr(callback, "__self__", callback)
-        if isinstance(ran, asyncio.Task):
-            ran = ran.get_coro()
-        name = getattr(ran, "__qualname__", None) or repr(callback)
+        name = getattr(callback, "__qualname__", None) or repr(callback)
         self.by[name] = max(seconds, self.by.get(name, 0.0))
 
     def least(self, other: Held) -> Held:
@@ -77,7 +74,10 @@ def watched_loop() -> Iterator[Held]:
             held.note(time.thread_time() - before, callback)
 
     def timed(handle: asyncio.Handle) -> None:
+        end()  # the one that entered the context
         callback: object = getattr(handle, "_callback", None)
+        if isinstance(ran := getattr(callback, "__self__", callback), asyncio.Task):
+            callback = ran.get_coro()
         running[threading.get_ident()] = (time.thread_time(), callback)
         try:
             run(handle)
@@ -86,6 +86,8 @@ def watched_loop() -> Iterator[Held]:
 
     handle_class: Any = asyncio.Handle
     handle_class._run = timed
+    if (task := asyncio.current_task()) is not None:
+        running[threading.get_ident()] = (time.thread_time(), task.get_coro())
     collects = gc.isenabled()
     gc.disable()
     try:

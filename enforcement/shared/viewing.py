@@ -189,6 +189,10 @@ class _Causes(CauseBook):
         """Yield the causes that name this very identifier."""
         return iter(self._of(node).causes.values())
 
+    def standing(self, node: int) -> Iterator[RecordedCause]:
+        """Yield what `on` does: a reader of a file keeps nothing."""
+        return self.on(node)
+
     def in_force(
         self,
         cause: RecordedCause,

@@ -97,7 +97,7 @@ class Backtest(Hunt):
 
     def test(self, rules: Sequence[ContainmentRule]) -> tuple[Report, list[RuleReport]]:
         """Have rules decide on what the logs tell; the table is changed by it."""
-        self._complete()
+        self._complete()  # before a fork has a part of it
         wanted = frozenset().union(*(rule.kinds for rule in rules))
         with self.beside(partial(self._of_unknown, wanted)) as unknown:
             report = self.report()

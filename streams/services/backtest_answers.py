@@ -20,7 +20,7 @@ from streams.stages.containment.containment import reach_of
 from streams.stages.containment.subjects import subject_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
@@ -61,7 +61,7 @@ class BacktestAnswers:
 
     def shared(
         self,
-        rules: Iterable[ContainmentRule],
+        rules: Sequence[ContainmentRule],
         findings: Iterable[Finding],
         registry: Registry,
         share: int,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 MOST_SHARES: Final = 4
+_OPEN: Final[list[Connection]] = []  # ends of pipes, which a further fork has too
 Found = TypeVar("Found")
 
 
@@ -61,8 +62,14 @@ def in_fork(work: Callable[[], Found]) -> Iterator[Callable[[], Found]]:
     process = context.Process(
         target=_answer, args=(theirs, [*_OPEN, ours], work), daemon=True
     )
-    process.start()
-    theirs.close()
+    try:
+        process.start()
+    except OSError:
+        ours.close()
+        yield work
+        return
+    finally:
+        theirs.close()
     _OPEN.append(ours)
 
     def result() -> Found:
@@ -79,9 +86,6 @@ def in_fork(work: Callable[[], Found]) -> Iterator[Callable[[], Found]]:
         ours.close()
         process.kill()
         process.join()
-
-
-_OPEN: Final[list[Connection]] = []  # ends of pipes that a fork has too
 
 
 def _answer(

@@ -21,7 +21,6 @@ from streams.stages.access.uses import AccessEvent
 from streams.stages.posture.posture import Limits
 from streams.stages.registry.registry import condemned, root
 from streams.stages.sentinel import (
-    issue_recheck,
     node_bits,
     node_prints,
     ordered_prints,
@@ -167,7 +166,7 @@ def differs(start: int) -> str | None:
             for each in collisions(random.choice((0, 1, 7))):
                 stack.enter_context(each)
         stack.enter_context(patch.object(remembered, "FAN", random.choice((2, 3, 16))))
-        stack.enter_context(patch.object(node_prints, "SORTED_AFTER", 2))
+        stack.enter_context(patch.object(node_prints, "ORDERED_AFTER", 2))
         stack.enter_context(patch.object(node_prints, "GROWN_AT_ONCE", 3))
         stack.enter_context(patch.object(ordered_prints, "MERGED_AT_ONCE", 2))
         stack.enter_context(
@@ -205,6 +204,6 @@ def collisions(most: int) -> list[Any]:
 
     found = [
         patch.object(module, "prints_of", prints_of)
-        for module in (issue_recheck, lines, node_prints, repeats, sentinel)
+        for module in (lines, node_prints, repeats, sentinel)
     ]
     return [*found, patch.object(lines, "event_print", event_print)]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from agents_registry import causes
 from agents_registry.cause_rows import RecordedCause
 from agents_registry.causes import CauseBook, plain_cause
 from agents_registry.facts import Effect, Lift, Reach
@@ -127,12 +128,34 @@ def test_what_stands_is_what_no_lift_has_ended() -> None:
         assert not standing_differs(seed)
 
 
+def test_of_very_many_none_is_sifted_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That would be one long step; who asks looks at each lift."""
+    monkeypatch.setattr(causes, "SIFTED_AT_ONCE", 2)
+    random, book = Random(1), CauseBook()
+    ends = cause(random)._replace(node=0, effect=Effect.SUSPEND, aspect="", version=1)
+    for number in range(1, 4):
+        book.add(ends._replace(digest=bytes([number]) * 32))
+        fact = Lift(
+            target=Identifier("jwt.jti", "0"), authority=ends.authority,
+            version=9, received_at=9, aspect="",
+        )  # fmt: skip
+        book.lift("l", 0, fact)
+
+        found = list(book.standing(0))
+        assert found == ([] if number < 3 else list(book.on(0)))
+
+
+def takes_all_in(book: CauseBook, one: RecordedCause, row: int) -> None:
+    """Take what a lift had ended before for something that stands."""
+    book._standing.get(one.node, []).append(row)
+
+
 @pytest.mark.parametrize(
     ("method", "planted"),
     [
-        ("_stand", lambda *_: None),
-        ("_fall", lambda *_: None),
-        ("_stand", lambda book, one, row: book._standing.get(one.node, []).append(row)),
+        ("_note_row", lambda *_: None),
+        ("_note_lift", lambda *_: None),
+        ("_note_row", takes_all_in),
     ],
     ids=["a cause is left out", "a lift is left out", "a lifted cause stands"],
 )

@@ -52,6 +52,22 @@ async def test_the_callback_that_ends_the_context_counts_up_to_its_end(
     assert [2] == seconds(held)
 
 
+async def test_the_callback_that_enters_the_context_counts_from_there(
+    cpu: Spent,
+) -> None:
+    """Also where it never waits."""
+    cpu.spend(20)
+    with watched_loop() as held:
+        cpu.spend(3)
+        await asyncio.sleep(0)
+        cpu.spend(2)
+    assert [3] == seconds(held)
+    with watched_loop() as held:
+        cpu.spend(2)
+
+    assert [2] == seconds(held)
+
+
 async def test_each_callback_counts_by_its_longest_time(cpu: Spent) -> None:
     """Also one that runs beside."""
 

@@ -31,8 +31,8 @@ from streams.stages.access.joining import SINGLES
 from streams.stages.access.uses import AccessEvent
 from streams.stages.posture.posture import Limits
 from streams.stages.registry.registry import condemned, dead, root
+from streams.stages.sentinel import issue_recheck, saved_episodes
 from streams.stages.sentinel import messages as finding_messages
-from streams.stages.sentinel import saved_episodes
 from streams.stages.sentinel import scope_recheck as late_limits
 from streams.stages.sentinel.episode import Episode, Sighting
 from streams.stages.sentinel.prior_findings import PriorFindings
@@ -434,6 +434,54 @@ def test_late_limits_are_looked_up_in_slices(
     desk.wait(0)
 
     assert [("scope_violation", 1)] * 7 == desk.found()
+
+
+def issued(at: int, by: str = "vault") -> Node:
+    """Tell when the shadow was issued."""
+    said = COMMON | {"authority": by}
+    return Node(node=SHADOW, issued_at=at * S, **said)
+
+
+MARK = Cause(
+    **COMMON, target=USER, effect=Effect.NOT_BEFORE, at=110 * S, not_before=110 * S
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("many", [False, True])
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_late_time_of_issue_ends_what_was_presented_with_the_name(
+    many: bool, restart: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before a restart or after it, of few names or of more than are noted."""
+    monkeypatch.setattr(issue_recheck, "MOST", 0 if many else 100)
+    desk = Desk()
+    for fact in (issued(120), MARK):
+        desk.tell(fact)
+    desk.use(150, names=(SHADOW, USER))
+    assert [] == desk.found()
+    if restart:
+        before, desk = desk, Desk()
+        for fact in (issued(120), MARK, issued(100, "log")):
+            desk.tell(fact)
+        desk.sentinel.restore(before.saved.items())
+    else:
+        desk.tell(issued(100, "log"))
+    desk.wait(0)
+
+    assert [("use_after_revocation", 1)] == desk.found()
+
+
+def test_without_a_watermark_no_time_of_issue_matters() -> None:
+    """However many are told, one step is done with them."""
+    desk = Desk()
+    desk.use(150, names=(SHADOW, USER))
+    for number in range(2 * issue_recheck.AT_ONCE):
+        name = Identifier("jwt.jti", f"{number}")
+        desk.sentinel.note_late([Node(node=name, issued_at=1, **COMMON)])
+    assert desk.sentinel.unsettled(desk.now)
+    finish(desk.sentinel.settle(desk.registry, desk.now))
+
+    assert not desk.sentinel.unsettled(desk.now)
 
 
 def test_a_restart_holds_uses_against_scopes_that_came_meanwhile() -> None:

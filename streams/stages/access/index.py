@@ -29,6 +29,7 @@ FAN: Final = 16  # pieces of one size that are joined into one
 LARGEST: Final = 1 << 14  # rows; such a piece is joined no more
 LARGEST_TEXT: Final = 64 << 20
 MOST: Final = 10_000_000  # rows; about 140 bytes each with an identifier and an id
+PIECES: Final = 15  # a mask: pieces searched between two yields
 SPANS: Final = 24  # pieces further apart than this part of a day are not joined
 _MARKS: Final = "m"
 
@@ -101,6 +102,17 @@ class AccessIndex:
         for piece in self._pieces:
             if span and (piece.span[1] < span[0] or piece.span[0] > span[1]):
                 continue
+            rows = piece.find(prints)
+            if len(rows):
+                found.append((piece, rows))
+        return found
+
+    def finding(self, prints: Numbers) -> Steps[list[tuple[Segment, Numbers]]]:
+        """Do what `find` does, in steps."""
+        found = []
+        for count, piece in enumerate(self._pieces):
+            if not count & PIECES:
+                yield
             rows = piece.find(prints)
             if len(rows):
                 found.append((piece, rows))

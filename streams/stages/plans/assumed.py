@@ -39,7 +39,7 @@ class AssumedCauses(CauseBook):
         return chain(self._book.on(node), super().on(node))
 
     def standing(self, node: int) -> Iterator[RecordedCause]:
-        """Yield those that no lift has ended."""
+        """Yield what `on` does, without most of what a lift has ended."""
         return chain(self._book.standing(node), super().on(node))
 
     def in_force(

@@ -1,8 +1,9 @@
-"""Which remembered uses to judge again, since a fact told late how old a name is.
+"""Names whose uses are to be judged again, since a fact told late how old they are.
 
 What is presented together is as old as the oldest of its credentials. So a credential
 that turns out to be older may make a use one of something dead, by a ``not_before`` on
-another name of that use: nothing that the credential itself hangs on was ended.
+another name of that use: nothing that the credential itself hangs on was ended. Of too
+many names, and after a start, all remembered uses are judged again.
 """
 
 from __future__ import annotations
@@ -10,22 +11,17 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeGuard
 
-import numpy as np
-
 from agents_registry.facts import Node
-from streams.stages.access.columns import U64, prints_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sized
+
     from agents_registry.facts import Fact
     from agents_registry.identifiers import Identifier
     from agents_registry.registry import Registry
-    from agents_registry.steps import Steps
-    from streams.stages.access.columns import Numbers
-    from streams.stages.access.index import AccessIndex
-    from streams.stages.access.segment import Segment
 
 AT_ONCE: Final = 1000  # names looked up in one step
-PIECES: Final = 15  # a mask: pieces searched between two yields
+MOST: Final = 100_000  # names that wait
 
 
 def tells_issue(fact: Fact) -> TypeGuard[Node]:
@@ -34,41 +30,40 @@ def tells_issue(fact: Fact) -> TypeGuard[Node]:
 
 
 class IssueRecheck:
-    """Names that uses are still to be looked up of."""
+    """The names that wait."""
 
-    def __init__(self, uses: AccessIndex) -> None:
-        """Start with nothing, of all the uses that are remembered."""
+    def __init__(self, uses: Sized) -> None:
+        """Start with none, of all the uses that are remembered."""
         self._uses = uses
+        self._everything = False
         self._names: dict[Identifier, None] = {}
 
     def note(self, name: Identifier) -> None:
-        """Have the uses looked up that presented a name."""
-        if self._uses:
+        """Have the uses judged again that presented a name."""
+        if self._uses and not self._everything:
             self._names[name] = None
+            if len(self._names) > MOST:
+                self.note_all()
+
+    def note_all(self) -> None:
+        """Have all uses judged again."""
+        self._everything = bool(self._uses)
+        self._names.clear()
 
     @property
     def waiting(self) -> bool:
-        """Whether there may be more to look up."""
-        return bool(self._names)
+        """Whether there are uses to be judged again."""
+        return self._everything or bool(self._names)
 
-    def step(self, registry: Registry) -> Steps[list[tuple[Segment, Numbers]]]:
-        """Next uses that presented one of the names beside others."""
+    def take(self, registry: Registry) -> list[Identifier] | None:
+        """Take the next names; None stands for all. Without a ``not_before``, none."""
+        everything, self._everything = self._everything, False
+        if not registry.causes.marked:
+            self._names.clear()
+            return []
+        if everything:
+            return None
         names = list(islice(self._names, AT_ONCE))
         for name in names:
             del self._names[name]
-        if not registry.causes.marked:
-            return []
-        prints = []
-        for name in names:
-            yield
-            prints.append(prints_of(name)[0])
-        wanted = np.unique(np.array(prints, U64))
-        found = []
-        for count, piece in enumerate(self._uses):
-            if not count & PIECES:
-                yield
-            rows = piece.find(wanted)
-            rows = rows[piece.lines.names[rows] > 1]
-            if len(rows):
-                found.append((piece, rows))
-        return found
+        return names

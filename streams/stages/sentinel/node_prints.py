@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 GROWN_AT_ONCE: Final = 1000  # nodes whose prints are made in one step
 # New nodes, or prints looked for among them, before those are put in order.
-SORTED_AFTER: Final = 4096
+ORDERED_AFTER: Final = 4096
 OF_ORDERED: Final = 64  # one more for so many that are in order: a merge moves them all
-SORTED_AT_MOST: Final = 1 << 16  # in one step
+ORDERED_AT_ONCE: Final = 1 << 16  # in one step
 
 
 class NodePrints:
@@ -93,8 +93,8 @@ class NodePrints:
 
     def _are_many(self, prints: int) -> bool:
         """Whether it is worth to put the new ones in order."""
-        further = min(len(self._ordered) // OF_ORDERED, SORTED_AT_MOST)
-        return prints > SORTED_AFTER + further
+        further = min(len(self._ordered) // OF_ORDERED, ORDERED_AT_ONCE)
+        return prints > ORDERED_AFTER + further
 
     def _order(self) -> None:
         """Go on to put the new ones in order: to do it at once takes too long."""

@@ -11,7 +11,7 @@ before one of them is over.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -51,8 +51,6 @@ if TYPE_CHECKING:
 
     Found = list[tuple[Segment, Numbers]]
 
-PIECES: Final = 15  # a mask: pieces searched between two yields
-
 
 class Sentinel(UseJudge):
     """The state of the stage: remembered uses, episodes, when causes were accepted.
@@ -84,6 +82,7 @@ class Sentinel(UseJudge):
         if self._tolerances.report_unknown:
             self._undeclared.restore()
         self._late_limits.note_all()
+        self._late_issues.note_all()
 
     def note_late(self, facts: Iterable[Fact]) -> None:
         """Have uses judged again that facts speak of which came after them.
@@ -139,8 +138,9 @@ class Sentinel(UseJudge):
         """
         telling = SentinelStep(self.episodes, now)
         if self._late_issues.waiting:
-            older = yield from self._late_issues.step(registry)
-            yield from self.judge(older, registry, telling)
+            names = self._late_issues.take(registry)
+            older = self._suspects(registry) if names is None else self._beside(names)
+            yield from self.judge((yield from older), registry, telling)
         if self._late_limits.waiting:
             found = yield from self._late_limits.step(registry)
             yield from hold_to_scopes(
@@ -155,6 +155,15 @@ class Sentinel(UseJudge):
                     due.append((row, use, name))
             yield from self._tell_undeclared(piece, due, registry, telling)
         return (yield from self._done(telling))
+
+    def _beside(self, names: Iterable[Identifier]) -> Steps[Found]:
+        """Find the remembered uses that presented some names beside others."""
+        prints = []
+        for name in names:
+            yield
+            prints.append(prints_of(name)[0])
+        found = yield from self.uses.finding(np.unique(np.array(prints, U64)))
+        return [(piece, rows[piece.lines.names[rows] > 1]) for piece, rows in found]
 
     def _tell_undeclared(
         self,
@@ -217,14 +226,7 @@ class Sentinel(UseJudge):
         for identifier in identifiers:
             yield
             prints.append(prints_of(identifier)[0])
-        wanted = np.unique(np.array(prints, U64))
-        found: Found = []
-        for count, piece in enumerate(self.uses):
-            if not count & PIECES:
-                yield
-            rows = piece.find(wanted)
-            if len(rows):
-                found.append((piece, rows))
+        found = yield from self.uses.finding(np.unique(np.array(prints, U64)))
         yield from self.judge(found, registry, telling)
         for identifier in identifiers:
             yield
@@ -236,15 +238,20 @@ class Sentinel(UseJudge):
         """Judge every remembered use again, e.g. after nobody watched for a while."""
         telling = SentinelStep(self.episodes, now)
         self._table = registry
+        found = yield from self._suspects(registry)
+        yield from self.judge(found, registry, telling)
+        self._late_limits.note_all()
+        return (yield from self._done(telling))
+
+    def _suspects(self, registry: Registry) -> Steps[Found]:
+        """Find the remembered uses that present something that may have been dead."""
         bits = yield from self.grown(registry)
         found: Found = []
         for piece in self.uses:
             yield
             suspects = bits.suspects(piece.lines, self._tolerances.skew)
             found.append((piece, (yield from suspects)))
-        yield from self.judge(found, registry, telling)
-        self._late_limits.note_all()
-        return (yield from self._done(telling))
+        return found
 
     def follow(self, registry: Registry, now: int) -> Steps[Outputs]:
         """Judge every remembered use again if the table was built anew.
