@@ -16,7 +16,7 @@ from streams.settings.insights import InsightsSettings
 from streams.settings.server import Settings
 from streams.stages.sentinel.episode import Episode
 from tests.integration.notifying import NOW, finding, invalidate, report
-from tests.integration.serving import until, values
+from tests.integration.serving import DEADLINE, until, values
 from tests.integration.test_kafka_topics import administer
 from tests.integration.working import lay_out, task_of
 
@@ -51,7 +51,10 @@ async def counts(
         ) as running,
         aiohttp.ClientSession(headers=VIEWER) as session,
     ):
-        told: dict[str, Any] = await until(lambda: counted(session, running, wanted))
+        # Where the broker missed that the last one left, its session has to end first.
+        told: dict[str, Any] = await until(
+            lambda: counted(session, running, wanted), 2 * DEADLINE
+        )
         return told
 
 
