@@ -120,7 +120,7 @@ BESIDE: Final = {  # with the test that catches it
         PROCESSES, "self._waiting.extendleft(reversed(message))", "pass"
     )),
     "a share is judged by nobody": (ALIKE_TEST, Change(
-        FORKS, "for share in range(1, shares):", "for share in range(2, shares):"
+        FORKS, "for share in range(1, shares)", "for share in range(2, shares)"
     )),
     "forks read by one position of a file": ("tests/unit/test_hunt_uses.py", Change(
         "streams/services/hunt_uses.py", "if self._end > self._most:", "if False:"
@@ -132,8 +132,19 @@ BESIDE: Final = {  # with the test that catches it
         FORKS, "other.close()", "pass"
     )),
     "what a fork lost is judged by nobody": (PROCESSES_TEST, Change(
-        FORKS, "found += judge(share, shares)", "pass"
+        FORKS, "return work()", "return []"
     )),
+    "what is begun beside is taken by nobody": (
+        "tests/integration/test_backtest_processes.py",
+        Change("streams/services/backtest.py", "*unknown()", ""),
+    ),
+    "answers of one share are forgotten": (
+        "tests/property/test_backtest_answers.py",
+        Change(
+            "streams/services/backtest_answers.py",
+            "self._ended[target, at] = ended", "pass",
+        ),
+    ),
 }  # fmt: skip
 CHANGES: Final = (*BUGS.values(), *(change for _, change in BESIDE.values()))
 QUICK: Final = ("a caller is known by its key alone",)
