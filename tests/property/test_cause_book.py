@@ -122,8 +122,12 @@ def standing_differs(seed: int) -> str:
     return ""
 
 
-def test_what_stands_is_what_no_lift_has_ended() -> None:
+@pytest.mark.parametrize("falling", [0, 2, causes.FALLING_AT_ONCE])
+def test_what_stands_is_what_no_lift_has_ended(
+    falling: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever comes, comes again or is taken back; however often somebody asks."""
+    monkeypatch.setattr(causes, "FALLING_AT_ONCE", falling)
     for seed in range(SEED, SEED + EXAMPLES // 5):
         assert not standing_differs(seed)
 
