@@ -37,7 +37,7 @@ from streams.stages.sentinel.acting import acting_agent, is_declared
 from streams.stages.sentinel.observations import owner_among
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -222,9 +222,8 @@ class Backtest(Hunt):
         )
 
     def _decide(
-        self, rules: Sequence[ContainmentRule], findings: Iterable[Finding]
+        self, rules: Sequence[ContainmentRule], findings: Sequence[Finding]
     ) -> list[tuple[Identifier, ContainmentDecision]]:
-        findings = list(findings)
         known = BacktestAnswers()
         known.take(self.spread(partial(known.shared, rules, findings, self.registry)))
         stage = Containment(

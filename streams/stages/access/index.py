@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import orjson
 
+from agents_registry.steps import finish
 from streams.stages.access.columns import U8, AccessColumns
 from streams.stages.access.joining import joined_segments
 from streams.stages.access.segment import HEAD, REPORTED, Merged, Segment
@@ -98,21 +99,18 @@ class AccessIndex:
             prints: of the identifiers, sorted.
             span: first and last minute; pieces of others are left out.
         """
-        found = []
-        for piece in self._pieces:
-            if span and (piece.span[1] < span[0] or piece.span[0] > span[1]):
-                continue
-            rows = piece.find(prints)
-            if len(rows):
-                found.append((piece, rows))
-        return found
+        return finish(self.finding(prints, span))
 
-    def finding(self, prints: Numbers) -> Steps[list[tuple[Segment, Numbers]]]:
-        """Do what `find` does, in steps."""
+    def finding(
+        self, prints: Numbers, span: tuple[int, int] | None = None
+    ) -> Steps[list[tuple[Segment, Numbers]]]:
+        """Find pieces with their rows in steps; see `find`."""
         found = []
         for count, piece in enumerate(self._pieces):
             if not count & PIECES:
                 yield
+            if span and (piece.span[1] < span[0] or piece.span[0] > span[1]):
+                continue
             rows = piece.find(prints)
             if len(rows):
                 found.append((piece, rows))

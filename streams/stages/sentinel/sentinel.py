@@ -156,13 +156,17 @@ class Sentinel(UseJudge):
             yield from self._tell_undeclared(piece, due, registry, telling)
         return (yield from self._done(telling))
 
-    def _beside(self, names: Iterable[Identifier]) -> Steps[Found]:
-        """Find the remembered uses that presented some names beside others."""
+    def _presenting(self, names: Iterable[Identifier]) -> Steps[Found]:
+        """Find the remembered uses that presented one of some names."""
         prints = []
         for name in names:
             yield
             prints.append(prints_of(name)[0])
-        found = yield from self.uses.finding(np.unique(np.array(prints, U64)))
+        return (yield from self.uses.finding(np.unique(np.array(prints, U64))))
+
+    def _beside(self, names: Iterable[Identifier]) -> Steps[Found]:
+        """Find the remembered uses that presented some names beside others."""
+        found = yield from self._presenting(names)
         return [(piece, rows[piece.lines.names[rows] > 1]) for piece, rows in found]
 
     def _tell_undeclared(
@@ -222,11 +226,7 @@ class Sentinel(UseJudge):
     ) -> Steps[Outputs]:
         """Judge remembered uses again, of identifiers that a fact condemned."""
         telling = SentinelStep(self.episodes, now)
-        prints = []
-        for identifier in identifiers:
-            yield
-            prints.append(prints_of(identifier)[0])
-        found = yield from self.uses.finding(np.unique(np.array(prints, U64)))
+        found = yield from self._presenting(identifiers)
         yield from self.judge(found, registry, telling)
         for identifier in identifiers:
             yield
