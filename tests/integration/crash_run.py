@@ -164,12 +164,15 @@ class Run:
             assert process.exitcode == 0, process.exitcode
         self.check_log_and_alerts()
 
-    async def attempt(self, failpoint: str, *, surely: bool = False) -> None:
+    async def attempt(
+        self, failpoint: str, *, surely: bool = False, goes_on: bool = False
+    ) -> None:
         """Run a server that dies by its failpoint, or else by our hand.
 
         Args:
             failpoint: where to die, empty for nowhere.
             surely: the script reaches the point, perhaps only after all it waits for.
+            goes_on: operators revoke again until it does.
         """
         async with self.server(failpoint) as (process, url):
             gone = not url
@@ -181,6 +184,11 @@ class Run:
                     pass
                 except aiohttp.ClientError:
                     gone = True
+            while goes_on and url and process.is_alive():
+                async with aiohttp.ClientSession() as session:
+                    with suppress(aiohttp.ClientError):
+                        await self.revoke(session, url)
+                await asyncio.sleep(0.05)
             if gone or surely:
                 # Its connections end a little before it counts as dead.
                 await until(lambda: not process.is_alive(), HUNG)
