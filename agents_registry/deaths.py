@@ -25,7 +25,15 @@ from agents_registry.causes import reference
 from agents_registry.closure import CLOSURE_LIMIT
 from agents_registry.death import Death, Fate
 from agents_registry.facts import Effect, Reach
-from agents_registry.lineage import CAUSED, CREDENTIAL, NONE, OWNED, UNKNOWN_TIME
+from agents_registry.lineage import (
+    CAUSED,
+    CREDENTIAL,
+    LABELLED,
+    MANY_PARENTS,
+    NONE,
+    OWNED,
+    UNKNOWN_TIME,
+)
 from agents_registry.presentation import identifiers_of
 from agents_registry.watermarks import UNKNOWN_ISSUE
 
@@ -37,6 +45,7 @@ if TYPE_CHECKING:
     from agents_registry.registry import Registry
 
 NEVER: Final = (1 << 63) - 1
+_FURTHER: Final = MANY_PARENTS | LABELLED
 _Aged = tuple[int, bytes, RecordedCause]  # sorts as the age of causes does
 
 
@@ -146,7 +155,7 @@ class Deaths:
             if node in known:
                 todo.pop()
                 continue
-            parents = [parent for parent, _ in self._lineage.parents(node)]
+            parents = self._parents(node)
             open_ones = [parent for parent in parents if parent not in known]
             if not open_ones:
                 known[node] = self._join(node, parents)
@@ -206,7 +215,7 @@ class Deaths:
 
     def _is_owned_by_parents(self, node: int) -> bool:
         """Whether each owner set is one direct requirement, which no mark ends."""
-        required = {parent for parent, _ in self._lineage.parents(node)}
+        required = set(self._parents(node))
         for owners in self.registry.owners.of(node):
             if len(owners) != 1 or not required.issuperset(owners):
                 return False
@@ -227,12 +236,19 @@ class Deaths:
                 found.append(causes[place])
         return min(found, default=None)
 
+    def _parents(self, node: int) -> list[int]:
+        lineage = self._lineage
+        if lineage.flags[node] & _FURTHER:
+            return [parent for parent, _ in lineage.parents(node)]
+        only = lineage.parent[node]  # as of most
+        return [] if only == NONE else [only]
+
     def back(self, start: int) -> dict[int, int]:
         """Find what a node requires, nearest first, with the node that led there."""
         back = {start: start}
         todo = [start]
         for node in todo:
-            for parent, _ in self._lineage.parents(node):
+            for parent in self._parents(node):
                 if parent not in back:
                     back[parent] = node
                     todo.append(parent)
@@ -324,7 +340,7 @@ class _Below:
         return self._way_by(self._too_old(cause), cause)
 
     def _way_by(self, node: int, cause: RecordedCause) -> list[int]:
-        further = self._deaths.back(node)
+        further = self._back if node == self._node else self._deaths.back(node)
         return _way(self._back, node) + _way(further, cause.node)[1:]
 
     def _owner_lost(self, cause: RecordedCause) -> int:

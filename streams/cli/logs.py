@@ -46,7 +46,8 @@ if TYPE_CHECKING:
 
     from rich.progress import TaskID
 
-    from streams.services.hunt import NamedCause, Report, Reuse
+    from streams.services.hunt import NamedCause, Report
+    from streams.services.hunt_findings import Reuse
 
 CLEAN: Final = 0
 FOUND: Final = 1

@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 
     from agents_registry.identifiers import NodeClass
     from streams.model.records import Access, Lifecycle
-    from streams.services.hunt import Report, Reuse
+    from streams.services.hunt import Report
+    from streams.services.hunt_findings import Reuse
     from streams.stages.containment.decision import ContainmentDecision
     from streams.stages.containment.rules import ContainmentRule
 

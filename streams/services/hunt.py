@@ -11,28 +11,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from attrs import define, frozen
 
-from agents_registry.death import Death
 from agents_registry.deaths import Deaths
 from agents_registry.facts import Cause, Effect, Reach, fact_id
 from agents_registry.identifiers import Identifier
 from agents_registry.lineage import CREDENTIAL
 from agents_registry.registry import Registry
-from streams.model.findings import FindingKind
 from streams.model.records import Access, Lifecycle
 from streams.model.times import ABSURD
+from streams.services.excerpt_writer import ExcerptWriter
 from streams.services.hunt_dead_uses import DeadUses
-from streams.services.hunt_excerpts import (
-    MOST_RECORDS,
-    OUTCOMES,
-    ExcerptWriter,
-    places,
-)
+from streams.services.hunt_excerpts import MOST_RECORDS, places
+from streams.services.hunt_findings import joined
 from streams.services.hunt_lineage import state_lineage
 from streams.services.hunt_uses import UseLog, counted
 from streams.stages.ingest.ingress import Origin, facts_of
@@ -43,9 +37,10 @@ if TYPE_CHECKING:
 
     from agents_registry.identifiers import NodeClass
     from agents_registry.presentation import Presented
-    from streams.model.records import Outcome, Record
+    from streams.model.records import Record
     from streams.services.hunt_dead_uses import FindingKey, FoundUse
     from streams.services.hunt_excerpts import Excerpt
+    from streams.services.hunt_findings import Reuse
 
 REALM: Final = "hunt"
 OPERATOR: Final = "operator"
@@ -53,15 +48,6 @@ NEIGHBOURS: Final = 64  # presentations
 
 
 Spread = Callable[[Callable[[int, int], list[Any]]], list[Any]]
-_TIME: Final = itemgetter(0)
-
-
-class Use(NamedTuple):
-    """One access, as the join needs it."""
-
-    time: int
-    outcome: Outcome | None
-    event_id: str | None
 
 
 @define
@@ -89,25 +75,6 @@ class NamedCause:
     identifiers: tuple[Identifier, ...]
     event_id: str | None
     source: str
-
-
-@frozen
-class Reuse:
-    """Presentations of one dead credential, dead by one cause."""
-
-    kind: FindingKind
-    identifiers: tuple[Identifier, ...]
-    death: Death
-    outcome: Outcome | None
-    first: Use
-    last: Use
-    count: int
-    event_ids: list[str]
-
-    @property
-    def via(self) -> Literal["direct", "ancestor"]:
-        """Whether the credential itself ended or an ancestor."""
-        return self.death.via
 
 
 @frozen
@@ -331,7 +298,7 @@ class Hunt:
             # A use may be the revocation: a token may revoke itself.
             others = uses if own is None else [use for use in uses if use[1] != own]
             if others:
-                yield _reuse(presented[names].identifiers, denied, others)
+                yield joined(presented[names].identifiers, denied, others)
 
     def _count_edges(self) -> int:
         """Count the lineage edges between credentials."""
@@ -342,33 +309,3 @@ class Hunt:
             if lineage.flags[node] & CREDENTIAL
             for parent, _ in lineage.parents(node)
         )
-
-
-def _reuse(
-    identifiers: tuple[Identifier, ...],
-    denied: bool,  # noqa: FBT001
-    uses: list[FoundUse],
-) -> Reuse:
-    """Make the finding of all dead uses of one name by one cause."""
-    uses.sort(key=_TIME)
-    if len(set(map(_TIME, uses))) < len(uses):
-        uses.sort(key=_order)  # takes most of the time of a finding
-    first, last = (Use(t, OUTCOMES[o], i) for t, i, o, _ in (uses[0], uses[-1]))
-    return Reuse(
-        kind=FindingKind.BLOCKED_ATTEMPT
-        if denied
-        else FindingKind.USE_AFTER_REVOCATION,
-        identifiers=identifiers,
-        death=uses[0][3],
-        outcome=first.outcome,
-        first=first,
-        last=last,
-        count=len(uses),
-        event_ids=[use[1] for use in uses if use[1] is not None],
-    )
-
-
-def _order(use: FoundUse) -> tuple[int, str, int, tuple[Identifier, ...]]:
-    """Order of dead uses: of one time and id, whatever tells them apart."""
-    time, event_id, outcome, death = use
-    return time, event_id or "", outcome, death.path

@@ -26,12 +26,8 @@ from attrs import define, field
 
 from streams.model.keyed_names import LEAST_BYTES
 from streams.model.use_batch import UseBatch
-from streams.services.hunt_excerpts import (
-    MOST_RECORDS,
-    Excerpt,
-    ExcerptWriter,
-    places,
-)
+from streams.services.excerpt_writer import ExcerptWriter
+from streams.services.hunt_excerpts import MOST_RECORDS, Excerpt, places
 from streams.services.hunt_forks import in_fork, judge_in_forks, may_fork
 from streams.services.log_blocks import FilePart
 from streams.services.parse import (

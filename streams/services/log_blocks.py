@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from io import BufferedReader
     from pathlib import Path
 
-BLOCK: Final = 16 << 20  # bytes read at once; a document is read whole
+BLOCK: Final = 4 << 20  # bytes of lines read at once; a document is read whole
+# Bytes of a part: callers come again near by, and whoever reads learns them anew.
+PART: Final = 64 << 20
+_PARTS: Final = 16  # or more, of a file: several processes end at the same time
+_PIECES: Final = 4  # blocks read at once of what cannot be entered in the middle
 DOCUMENT: Final = 1 << 30  # bytes of a document (or of a gzip bomb) held in memory
 GZIP: Final = "truncated_gzip: the archive breaks off here; fetch the file again"
 _GZIP_MAGIC: Final = b"\x1f\x8b"
@@ -48,11 +52,9 @@ def blocks(opened: BufferedReader, part: FilePart) -> Iterator[tuple[int, bytes,
     A document that is not made of lines comes in one block, whatever its size.
     """
     if part.start:
-        opened.seek(part.start)
-        size = -1 if part.stop is None else part.stop - part.start
-        data = b"" if size > DOCUMENT else opened.read(size)
-        yield part.start, data, TOO_LARGE if size > DOCUMENT else ""
+        yield from _lines(opened, part.start, part.stop)
         return
+    enterable = opened.seekable() and not is_packed(opened)
     base, rest, first, broken = 0, b"", True, ""
     for piece, broken in _pieces(opened):
         rest += piece
@@ -64,20 +66,49 @@ def blocks(opened: BufferedReader, part: FilePart) -> Iterator[tuple[int, bytes,
             continue
         yield base, rest[:cut], ""
         base, rest, first = base + cut, rest[cut:], False
+        if enterable:  # each in one go: to put pieces together takes their time again
+            yield from _lines(opened, base, None)
+            return
     if rest or first or broken:
         yield base, rest, broken
 
 
-def cuts(
+def _lines(
+    opened: BufferedReader, start: int, stop: int | None
+) -> Iterator[tuple[int, bytes, str]]:
+    """Blocks of whole lines between two offsets; without the second up to the end."""
+    end = os.fstat(opened.fileno()).st_size if stop is None else stop
+    for begin, behind in _cuts(opened, start, end, BLOCK):
+        if behind - begin > DOCUMENT:
+            yield begin, b"", TOO_LARGE
+            continue
+        opened.seek(begin)
+        yield begin, opened.read(behind - begin), ""
+
+
+def parts_behind(
     opened: BufferedReader, part: FilePart, start: int, size: int, source: str | None
 ) -> Iterator[FilePart]:
-    """Parts of a file of lines behind a first one, as `blocks` would read them."""
-    for end in range(BLOCK * (start // BLOCK + 1), size, BLOCK):
-        stop = _behind_line(opened, start, end)
-        if stop > start:
-            yield FilePart(part.file, start, stop, source)
-            start = stop
-    yield FilePart(part.file, start, None, source)
+    """Parts of a file of lines behind its first block."""
+    step = min(PART, max(BLOCK, size // _PARTS))
+    for begin, behind in _cuts(opened, start, size, step):
+        stop = None if behind == size else behind
+        yield FilePart(part.file, begin, stop, source)
+
+
+def _cuts(
+    opened: BufferedReader, start: int, stop: int, step: int
+) -> Iterator[tuple[int, int]]:
+    """Offsets of pieces of whole lines, of about as many bytes each."""
+    searched = start
+    for end in range(start + step, stop, step):
+        behind = _behind_line(opened, searched, end)
+        if behind > searched:
+            yield start, behind
+            start = behind
+        searched = end  # a line may be very long
+    if start < stop:
+        yield start, stop
 
 
 def _behind_line(opened: BufferedReader, start: int, end: int) -> int:
@@ -110,14 +141,16 @@ def bytes_to_read(file: Path) -> int:
 def _pieces(stream: BufferedReader) -> Iterator[tuple[bytes, str]]:
     """Unpacked bytes of a file, and GZIP where an archive breaks off."""
     if not is_packed(stream):
-        while piece := stream.read(BLOCK):
+        size = BLOCK
+        while piece := stream.read(size):
             yield piece, ""
+            size = BLOCK * _PIECES
         return
     unpacker, inside = zlib.decompressobj(_GZIP_BITS), False
     while packed := stream.read(_PACKED):
         while packed:
             try:
-                yield unpacker.decompress(packed, BLOCK), ""
+                yield unpacker.decompress(packed, BLOCK * _PIECES), ""
             except zlib.error:
                 yield b"", GZIP
                 return

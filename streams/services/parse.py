@@ -18,7 +18,7 @@ from attrs import define, field
 from streams.model.keyed_names import LEAST_BYTES
 from streams.model.records import DeadLetter, Lifecycle
 from streams.services.event_id_conflicts import COLLISION, EventIdConflicts
-from streams.services.log_blocks import FilePart, blocks, cuts, is_packed
+from streams.services.log_blocks import FilePart, blocks, is_packed, parts_behind
 from streams.services.secret_names import SecretNames
 from streams.sources.catalogue import source as make_source
 from streams.sources.guess import guess_bytes
@@ -251,7 +251,9 @@ class LogReader:
                 first = cut and plain and not base and len(data) < size
                 if first:  # told before the block is read: others may begin
                     name = next(n for n, s in self._streams.items() if s is stream)
-                    self.left = list(cuts(opened, part, len(data), size, name or None))
+                    self.left = [
+                        *parts_behind(opened, part, len(data), size, name or None)
+                    ]
                 yield from places.noted(feed(stream, data, base))
                 if broken:
                     letter = DeadLetter(UNKNOWN, base + len(data), 0, broken)

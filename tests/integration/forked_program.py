@@ -7,6 +7,7 @@ each anew: the tracer begins with the interpreter. So do tests of wheels and dem
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import json
@@ -137,7 +138,13 @@ def _server() -> tuple[socket.socket, subprocess.Popen[bytes]]:
             cwd=ROOT, env=own, pass_fds=[there.fileno()],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
         )  # fmt: skip
+    atexit.register(_end, here, process)
     return here, process
+
+
+def _end(here: socket.socket, process: subprocess.Popen[bytes]) -> None:
+    here.close()
+    process.wait(10)
 
 
 def serve(number: int) -> None:

@@ -33,7 +33,7 @@ TIERS: Final = (
     "examples/openbao", "tests/property", "tests/integration", "tests/samples",
 )  # fmt: skip
 USES: Final = "streams/sources/aws/use_batches.py"
-EXCERPTS: Final = "streams/services/hunt_excerpts.py"
+EXCERPTS: Final = "streams/services/excerpt_writer.py"
 LINES: Final = "streams/sources/reading/event_batches.py"
 TEST: Final = "tests/unit/test_use_batches.py"
 BUGS: Final = {
@@ -116,6 +116,13 @@ BESIDE: Final = {  # with the test that catches it
         "self.first + 1 - deaths.inclusive if final else NEVER",
         "self.first + 1 - deaths.inclusive",
     )),
+    "a part is read up to its first block": (
+        "tests/property/test_log_blocks.py",
+        Change(
+            "streams/services/log_blocks.py", "            start = behind\n",
+            "            return\n",
+        ),
+    ),
     "the rest of a file is read by nobody": (ALIKE_TEST, Change(
         PROCESSES, "self._waiting.extendleft(reversed(message))", "pass"
     )),

@@ -51,6 +51,7 @@ def test_many_processes_report_what_one_does(
     random = Random(seed)
     block = random.choice((9_000, 1 << 25))
     monkeypatch.setattr(streams.services.log_blocks, "BLOCK", block)
+    monkeypatch.setattr(streams.services.log_blocks, "_PARTS", random.choice((2, 16)))
     monkeypatch.setattr(hunt, "NEIGHBOURS", random.choice((1, 64)))
     monkeypatch.setattr(hunt_uses, "IN_MEMORY", random.choice((9_000, 1 << 25)))
     files = logs_of(random, tmp_path)
