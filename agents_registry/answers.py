@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import Factory, define, evolve, frozen
 
-from agents_registry.kept import Seals
+from agents_registry import kept
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
@@ -89,7 +89,7 @@ class KeptAnswers:
     def __init__(self) -> None:
         """Start with none."""
         self.made = 0
-        self.era, self.seals = object(), Seals()
+        self.era, self.seals = object(), kept.Seals()
         self._young, self._old = _Half(), _Half()
         self._bytes = 0
 
@@ -151,9 +151,20 @@ class KeptAnswers:
                     if node in touched:
                         touched[node] = self.made
 
+    def takes(self, node: int) -> bool:
+        """Whether a verdict on a node may be kept, see `agents_registry.kept`."""
+        seals = self.seals
+        if seals.takes(node):
+            return True
+        if (
+            seals.refused >= kept.MOST_REFUSED
+        ):  # nobody may hold what they are of any more
+            self.era, self.seals = object(), kept.Seals()
+        return False
+
     def drop(self) -> None:
         """Keep none any more."""
-        self.era, self.seals = object(), Seals()
+        self.era, self.seals = object(), kept.Seals()
         self._young, self._old = _Half(), _Half()
         self._bytes = 0
 

@@ -36,9 +36,9 @@ def keep_clear(
         scope: was asked for.
         verdict: that it lives.
     """
-    if _keeps(registry, found, now):
-        return
     clearance = registry.clearance
+    if not clearance.answers.takes(found[NODES][0]) or _keeps(registry, found, now):
+        return
     bits, until = 0, UNKNOWN_TIME
     for node in found[NODES]:
         value = clearance.values[node]
@@ -59,7 +59,8 @@ def keep_answer(
 ) -> None:
     """Keep the verdict of an answer that holds; see `keep_clear`."""
     settled = answer.settled
-    if _keeps(registry, found, now):
+    answers = registry.clearance.answers
+    if not answers.takes(found[NODES][0]) or _keeps(registry, found, now):
         return
     if settled is not None and len(settled.path) <= LONGEST_PATH:
         span = answer.since, answer.until

@@ -9,8 +9,8 @@ it takes memory as long as somebody holds that object. A verdict stands while
   hangs on ends its seal, as it undoes what else is known of the node;
 - the clock is within the span of time for which it was found out.
 
-A table has a bounded number of seals. Those that are there stay, until very many others
-were asked for in vain.
+A table has a bounded number of seals, more where it has many names. Those that are
+there stay, until very many others were asked for in vain.
 """
 
 from __future__ import annotations
@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     from agents_registry.verdict import Judgement
 
 ANY: Final = object()  # whatever scope is asked for
-MOST_SEALS: Final = 1 << 15  # some 150 bytes each
+LEAST_SEALS: Final = 1 << 15  # of a table, some 150 bytes each
+MOST_SEALS: Final = 1 << 18
+NAMES_A_SEAL: Final = 4
 MOST_REFUSED: Final = 1 << 20  # until all are ended
+LOOKED_AT: Final = 64  # of those that are refused one: whether there may be more seals
 LONGEST_PATH: Final = 128  # names of a verdict that is kept
 
 
@@ -61,16 +64,31 @@ def stand(seals: Iterable[Seal]) -> bool:
 
 
 class Seals:
-    """The seals of a table, by node."""
+    """The seals of a table, by node.
+
+    Attributes:
+        refused: how many were asked for in vain.
+    """
 
     def __init__(self) -> None:
         """Start with none."""
         self._by_node: dict[int, Seal] = {}
-        self._refused = 0
+        self._most = LEAST_SEALS
+        self.refused = 0
 
     def __len__(self) -> int:
         """Return how many there are."""
         return len(self._by_node)
+
+    def takes(self, node: int) -> bool:
+        """Whether there is a seal of a node, or room for one."""
+        if len(self._by_node) < self._most or node in self._by_node:
+            return True
+        if not self.refused % LOOKED_AT:
+            # Nodes are numbered: there are more names than that.
+            self._most = max(self._most, min(MOST_SEALS, node // NAMES_A_SEAL))
+        self.refused += 1
+        return False
 
     def of(self, nodes: Iterable[int]) -> tuple[Seal, ...] | None:
         """Return the seals of nodes; None where there would be too many."""
@@ -78,8 +96,7 @@ class Seals:
         for node in nodes:
             seal = by_node.get(node)
             if seal is None:
-                if len(by_node) >= MOST_SEALS:
-                    self._refuse()
+                if not self.takes(node):
                     return None
                 seal = by_node[node] = Seal()
                 seal.stands = True
@@ -94,10 +111,3 @@ class Seals:
             seal = self._by_node.pop(node, None)
             if seal is not None:
                 seal.stands = False
-
-    def _refuse(self) -> None:
-        """End all where most are asked for in vain: nobody may hold them any more."""
-        self._refused += 1
-        if self._refused >= MOST_REFUSED:
-            self._refused = 0
-            self.end([*self._by_node])

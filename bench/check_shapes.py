@@ -36,7 +36,13 @@ from agents_registry.lineage import LOUD, SCOPED
 from agents_registry.presentation import Presented, claims_of
 from agents_registry.registry import Registry
 from agents_registry.steps import finish
-from agents_registry.verdict import LIVES, Judgement, _closely, judge
+from agents_registry.verdict import (
+    DEFAULT_POLICY,
+    LIVES,
+    Judgement,
+    _closely,
+    judge,
+)
 from bench.credentials import LATER, NOW, accessor, token_hmac
 from bench.report import Row
 from bench.rounds import cpu_of, interleave, spread
@@ -198,6 +204,7 @@ def presented_of(realm: Realm, shape: Shape, checks: int) -> list[Presented]:
 def of_shape(realm: Realm, shape: Shape, where: str, checks: int) -> Row:
     """Compare the checks of a shape with a set of the same names, and with a walk."""
     registry, scope, keys = realm.registry, shape.scope, realm.keys
+    policy = DEFAULT_POLICY  # as a guard gives it
     presented = presented_of(realm, shape, checks)
     ready = [str(each.identifiers[-1]) for each in presented]
     for each in presented[:WALKS]:
@@ -205,7 +212,7 @@ def of_shape(realm: Realm, shape: Shape, where: str, checks: int) -> Row:
         assert found == by_walk(registry, each, scope)
         assert found.allowed is not shape.denied
     measured = interleave(
-        lambda: [judge(registry, p, now=CLOCK, scope=scope) for p in presented],
+        lambda: [judge(registry, p, CLOCK, scope, policy) for p in presented],
         lambda: [key in keys for key in ready],
         ROUNDS,
     )

@@ -266,7 +266,9 @@ BUGS = {
     ),
     "kept, of what a fact touches": Change(ANSWERS, "self.seals.end(nodes)", "pass"),
     "kept, of seals that made room": Change(
-        KEPT, "self.end([*self._by_node])", "self._by_node.clear()"
+        ANSWERS,
+        "            self.era, self.seals = object(), kept.Seals()",
+        "            self.seals = kept.Seals()",
     ),
     "kept, beyond an expiry": Change(
         VERDICT, "and since <= now < until", "and since <= now"

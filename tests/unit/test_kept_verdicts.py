@@ -77,7 +77,7 @@ def test_a_fact_on_any_of_several_ends_what_is_kept_of_them(dead: int) -> None:
 
 def test_seals_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes when there are too many is looked up each time, and is right."""
-    monkeypatch.setattr(keeping, "MOST_SEALS", 2)
+    monkeypatch.setattr(keeping, "LEAST_SEALS", 2)
     registry = table(living(4))
     held = [Presented((name(number),)) for number in range(4)]
     for each in held:
@@ -92,7 +92,7 @@ def test_seals_that_nobody_may_hold_any_more_make_room(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """When many others were asked for in vain; a verdict that was kept is not."""
-    monkeypatch.setattr(keeping, "MOST_SEALS", 2)
+    monkeypatch.setattr(keeping, "LEAST_SEALS", 2)
     monkeypatch.setattr(keeping, "MOST_REFUSED", 5)
     registry = table(living(4))
     held = [Presented((name(number),)) for number in range(4)]
@@ -103,6 +103,21 @@ def test_seals_that_nobody_may_hold_any_more_make_room(
     assert looked(registry, held[0])
     assert judged(registry, held[2]) is LIVES
     assert [False, True, False] == [looked(registry, each) for each in held[:3]]
+
+
+def test_a_table_of_more_names_has_more_seals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One for each four, up to a bound."""
+    monkeypatch.setattr(keeping, "LEAST_SEALS", 2)
+    monkeypatch.setattr(keeping, "MOST_SEALS", 5)
+    monkeypatch.setattr(keeping, "LOOKED_AT", 1)
+    registry = table(living(40))
+    held = [Presented((name(number),)) for number in range(40)]
+    for each in held[:13]:
+        assert judged(registry, each) is LIVES
+    assert 3 == len(registry.clearance.answers.seals)
+    for each in reversed(held):
+        assert judged(registry, each) is LIVES
+    assert 5 == len(registry.clearance.answers.seals)
 
 
 def test_a_long_path_is_not_kept() -> None:
