@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from agents_registry.verdict import Judgement
 
 ANY: Final = object()  # whatever scope is asked for
-LEAST_SEALS: Final = 1 << 15  # of a table, some 150 bytes each
+LEAST_SEALS: Final = 1 << 15  # of a table, some 110 bytes each
 MOST_SEALS: Final = 1 << 18
 NAMES_A_SEAL: Final = 4
 MOST_REFUSED: Final = 1 << 20  # until all are ended
