@@ -153,18 +153,31 @@ class KeptAnswers:
 
     def takes(self, node: int) -> bool:
         """Whether a verdict on a node may be kept, see `agents_registry.kept`."""
-        seals = self.seals
-        if seals.takes(node):
+        if self.seals.takes(node):
             return True
-        if (
-            seals.refused >= kept.MOST_REFUSED
-        ):  # nobody may hold what they are of any more
-            self.era, self.seals = object(), kept.Seals()
+        self._heed_refused()
         return False
+
+    def sealed(self, nodes: Iterable[int]) -> tuple[kept.Seal, ...] | None:
+        """Return the seals of nodes; None where there would be too many."""
+        found = self.seals.of(nodes)
+        if found is None:
+            self._heed_refused()
+        return found
+
+    def _heed_refused(self) -> None:
+        # Nobody may hold any more what there are seals of.
+        if self.seals.refused >= kept.MOST_REFUSED:
+            self._begin_era()
+
+    def _begin_era(self) -> None:
+        # In this order: a verdict of the era before has no seal of this one.
+        self.seals = kept.Seals()
+        self.era = object()
 
     def drop(self) -> None:
         """Keep none any more."""
-        self.era, self.seals = object(), kept.Seals()
+        self._begin_era()
         self._young, self._old = _Half(), _Half()
         self._bytes = 0
 

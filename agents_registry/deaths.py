@@ -28,8 +28,7 @@ from agents_registry.facts import Effect, Reach
 from agents_registry.lineage import (
     CAUSED,
     CREDENTIAL,
-    LABELLED,
-    MANY_PARENTS,
+    MORE_ABOVE,
     NONE,
     OWNED,
     UNKNOWN_TIME,
@@ -45,7 +44,6 @@ if TYPE_CHECKING:
     from agents_registry.registry import Registry
 
 NEVER: Final = (1 << 63) - 1
-_FURTHER: Final = MANY_PARENTS | LABELLED
 _Aged = tuple[int, bytes, RecordedCause]  # sorts as the age of causes does
 
 
@@ -238,7 +236,7 @@ class Deaths:
 
     def _parents(self, node: int) -> list[int]:
         lineage = self._lineage
-        if lineage.flags[node] & _FURTHER:
+        if lineage.flags[node] & MORE_ABOVE:
             return [parent for parent, _ in lineage.parents(node)]
         only = lineage.parent[node]  # as of most
         return [] if only == NONE else [only]

@@ -90,8 +90,8 @@ def _keep(
 ) -> None:
     answers = registry.clearance.answers
     _, token, nodes, only, wanted, asked = found
-    seals = answers.seals.of(nodes)
+    era, seals = answers.era, answers.sealed(nodes)
     if seals is not None:
         second, others = seals[min(1, len(seals) - 1)], seals[2:]
-        kept = (answers.era, seals[0], second, *span, scope, verdict, others)
+        kept = (era, seals[0], second, *span, scope, verdict, others)
         note(presented, (kept, token, nodes, only, wanted, asked))

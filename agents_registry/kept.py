@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 ANY: Final = object()  # whatever scope is asked for
 LEAST_SEALS: Final = 1 << 15  # of a table, some 110 bytes each
-MOST_SEALS: Final = 1 << 18
+MOST_SEALS: Final = 1 << 17  # to leave them all takes some milliseconds
 NAMES_A_SEAL: Final = 4
 MOST_REFUSED: Final = 1 << 20  # until all are ended
 LOOKED_AT: Final = 64  # of those that are refused one: whether there may be more seals

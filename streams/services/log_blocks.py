@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BLOCK: Final = 4 << 20  # bytes of lines read at once; a document is read whole
-# Bytes of a part: callers come again near by, and whoever reads learns them anew.
+# Bytes of a part at most, blocks of it. Callers come again near by, and each process
+# learns them anew: parts of one block took a tenth longer than parts of four.
 PART: Final = 64 << 20
 _PARTS: Final = 16  # or more, of a file: several processes end at the same time
 _PIECES: Final = 4  # blocks read at once of what cannot be entered in the middle
@@ -32,7 +33,7 @@ _TAIL: Final = 1 << 16  # bytes read at once to find the end of a line
 
 
 class FilePart(NamedTuple):
-    """What is read in one go: a file, or whole lines of a large one.
+    """What one process reads: a file, or whole lines of a large one.
 
     Attributes:
         start: offset of its first byte.
@@ -66,7 +67,8 @@ def blocks(opened: BufferedReader, part: FilePart) -> Iterator[tuple[int, bytes,
             continue
         yield base, rest[:cut], ""
         base, rest, first = base + cut, rest[cut:], False
-        if enterable:  # each in one go: to put pieces together takes their time again
+        # In one go each: to put pieces together takes their time again.
+        if enterable and _size(opened) > base:
             yield from _lines(opened, base, None)
             return
     if rest or first or broken:
@@ -77,20 +79,26 @@ def _lines(
     opened: BufferedReader, start: int, stop: int | None
 ) -> Iterator[tuple[int, bytes, str]]:
     """Blocks of whole lines between two offsets; without the second up to the end."""
-    end = os.fstat(opened.fileno()).st_size if stop is None else stop
+    end = _size(opened) if stop is None else stop
     for begin, behind in _cuts(opened, start, end, BLOCK):
         if behind - begin > DOCUMENT:
             yield begin, b"", TOO_LARGE
             continue
         opened.seek(begin)
-        yield begin, opened.read(behind - begin), ""
+        is_last = stop is None and behind == end  # it may hold more by now
+        if data := opened.read(-1 if is_last else behind - begin):
+            yield begin, data, ""
+
+
+def _size(opened: BufferedReader) -> int:
+    return os.fstat(opened.fileno()).st_size
 
 
 def parts_behind(
     opened: BufferedReader, part: FilePart, start: int, size: int, source: str | None
 ) -> Iterator[FilePart]:
-    """Parts of a file of lines behind its first block."""
-    step = min(PART, max(BLOCK, size // _PARTS))
+    """Parts of a file of lines behind its first block: some blocks of it each."""
+    step = max(1, min(PART, size // _PARTS) // BLOCK) * BLOCK
     for begin, behind in _cuts(opened, start, size, step):
         stop = None if behind == size else behind
         yield FilePart(part.file, begin, stop, source)
@@ -99,9 +107,9 @@ def parts_behind(
 def _cuts(
     opened: BufferedReader, start: int, stop: int, step: int
 ) -> Iterator[tuple[int, int]]:
-    """Offsets of pieces of whole lines, of about as many bytes each."""
+    """Offsets of pieces of whole lines, each up to a multiple of some bytes."""
     searched = start
-    for end in range(start + step, stop, step):
+    for end in range(step * (start // step + 1), stop, step):
         behind = _behind_line(opened, searched, end)
         if behind > searched:
             yield start, behind

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
@@ -248,16 +249,13 @@ class LogReader:
                     return
                 self._enter(stream, places, data, base)
                 self.lines += data.count(b"\n") if cut else 0
-                first = cut and plain and not base and len(data) < size
+                first = cut and plain and not base and 0 < len(data) < size
                 if first:  # told before the block is read: others may begin
                     name = next(n for n, s in self._streams.items() if s is stream)
-                    self.left = [
-                        *parts_behind(opened, part, len(data), size, name or None)
-                    ]
-                yield from places.noted(feed(stream, data, base))
-                if broken:
-                    letter = DeadLetter(UNKNOWN, base + len(data), 0, broken)
-                    yield from places.noted((letter,))
+                    parts = parts_behind(opened, part, len(data), size, name or None)
+                    self.left = list(parts)
+                made = feed(stream, data, base) if data or not broken else ()
+                yield from places.noted(chain(made, _broken(base + len(data), broken)))
                 if self._progress is not None and opened.seekable():
                     before, at = at, base + len(data) if plain else opened.tell()
                     self._progress(file, at - before, size)
@@ -286,6 +284,12 @@ class LogReader:
             yield from places.noted(self._compare(stream.close()))
             self._tally.read += stream.read
             self._tally.unknown.update(stream.unknown)
+
+
+def _broken(offset: int, why: str) -> Iterator[DeadLetter]:
+    """Say what is broken behind a block, if anything is."""
+    if why:
+        yield DeadLetter(UNKNOWN, offset, 0, why)
 
 
 def _batches(stream: Stream, data: bytes, base: int) -> Iterator[Record | UseBatch]:

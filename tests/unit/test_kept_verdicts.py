@@ -105,6 +105,23 @@ def test_seals_that_nobody_may_hold_any_more_make_room(
     assert [False, True, False] == [looked(registry, each) for each in held[:3]]
 
 
+def test_seals_make_room_where_only_a_further_name_has_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first of those that are presented may have had one for long."""
+    monkeypatch.setattr(keeping, "LEAST_SEALS", 2)
+    monkeypatch.setattr(keeping, "MOST_SEALS", 2)
+    monkeypatch.setattr(keeping, "MOST_REFUSED", 5)
+    registry = table(living(4))
+    held = [Presented((name(0), name(number))) for number in range(1, 4)]
+    judged(registry, held[0])
+    for _ in range(6):
+        judge(registry, held[1], now=NOW)
+    assert judged(registry, held[1]) is LIVES
+    assert not looked(registry, held[1])
+    assert looked(registry, held[0])
+
+
 def test_a_table_of_more_names_has_more_seals(monkeypatch: pytest.MonkeyPatch) -> None:
     """One for each four, up to a bound."""
     monkeypatch.setattr(keeping, "LEAST_SEALS", 2)

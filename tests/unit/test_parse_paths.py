@@ -18,6 +18,8 @@ import pytest
 import streams.services.log_blocks
 from streams.model.keyed_names import LEAST_BYTES
 from streams.model.records import Access, DeadLetter, Lifecycle, Record
+from streams.services.hunt_processes import LogChoice, LogShare
+from streams.services.log_blocks import FilePart
 from streams.services.parse import ParseTally, files_of, kind_of, parse_paths, summary
 from streams.services.secret_names import SecretNames
 from streams.sources.aws.cloudtrail import CloudTrail
@@ -157,6 +159,13 @@ def test_a_document_beyond_all_bounds_is_refused(
         if isinstance(record, DeadLetter) and record.reason.startswith("too_large")
     ]
     assert 0 == letter.offset
+    (tmp_path / "plain").write_bytes(b"[" * 20_000)
+    share = LogShare(LogChoice.of("cloudtrail", None, ()))
+    assert list(share.read(FilePart(tmp_path / "plain"), cut=True))
+    read = share.done(FilePart(tmp_path / "plain"))
+    assert () == tuple(read.left)  # it is not begun again
+    (reason,) = [reason for _, reason in read.unread]
+    assert reason.startswith("too_large")
 
 
 def test_lines_behind_a_torn_first_one_are_read_in_blocks(
