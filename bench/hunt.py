@@ -6,17 +6,19 @@ import gc
 import os
 import time
 from collections import defaultdict, deque
+from functools import partial
 from pathlib import Path
 from random import Random
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import orjson
 
 from bench.report import Row, rate
 from bench.rounds import cpu_of, spread
 from streams.services.hunt import Hunt
+from streams.services.hunt_forks import in_fork
 from streams.services.hunt_processes import (
     HuntProcesses,
     LogChoice,
@@ -25,6 +27,9 @@ from streams.services.hunt_processes import (
 from streams.services.log_blocks import FilePart
 from streams.services.parse import LogReader, ParseTally
 from tests.generators.cloudtrail import ACCOUNT, as_lines, generate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROUNDS: Final = 5
 ACCOUNTS: Final = {"tiny": 2, "small": 8, "full": 40}
@@ -49,30 +54,37 @@ def rows(scale: str) -> list[Row]:
     gc.disable()  # as the command does
     try:
         with TemporaryDirectory() as folder:
-            file, count = Path(folder) / "log", 0
+            file = Path(folder) / "log"
             for what, of_ten in ENDING.items():
-                log = _log(ACCOUNTS[scale], EVENTS[scale], of_ten)
-                file.write_bytes(log)
-                count = log.count(b"\n")
-                found += _hunting(what, file, log)
-            found.append(_command(file, count, scale))
+                _apart(partial(_write, file, scale, of_ten))
+                found += _apart(partial(_hunting, what, file))
+            found.append(_command(file, scale))
     finally:
         gc.enable()
     return found
 
 
-def _log(accounts: int, events: int, of_ten: int) -> bytes:
-    """Make a log; of every ten accounts some end credentials (1 event in 40)."""
+def _apart(work: Callable[[], list[Row]]) -> list[Row]:
+    """Work in a process of its own, as a command is: memory is slower once used."""
+    with in_fork(work) as result:
+        return result()
+
+
+def _write(file: Path, scale: str, of_ten: int) -> list[Row]:
+    """Write a log; of every ten accounts some end credentials (1 event in 40)."""
     parts = []
-    for number in range(accounts):
-        world = generate(Random(number), events, quiet=number % 10 >= of_ten)
+    for number in range(ACCOUNTS[scale]):
+        quiet = number % 10 >= of_ten
+        world = generate(Random(number), EVENTS[scale], quiet=quiet)
         name = str(int(ACCOUNT) + number).encode()
         parts.append(as_lines(world.events).replace(ACCOUNT.encode(), name))
-    return b"".join(parts)
+    file.write_bytes(b"".join(parts))
+    return []
 
 
-def _hunting(what: str, file: Path, log: bytes) -> list[Row]:
+def _hunting(what: str, file: Path) -> list[Row]:
     """Compare with the plainest reader: JSON, and times in lists by access key."""
+    log = file.read_bytes()
     count = log.count(b"\n")
     _hunt(file)
     splits, ratios, peers = [], [], []
@@ -122,8 +134,9 @@ def _choice(file: Path) -> LogChoice:
     return LogChoice.of(None, None, [file])
 
 
-def _command(file: Path, count: int, scale: str) -> Row:
+def _command(file: Path, scale: str) -> Row:
     """Compare two processes, which read a file in parts, with one; by the clock."""
+    count = file.read_bytes().count(b"\n")
     two, one, ratios = [], [], []
     for _ in range(1 if scale == "tiny" else ROUNDS):
         sides = _wall(file, 1), _wall(file, 2), _wall(file, 2), _wall(file, 1)
