@@ -20,7 +20,7 @@ from bench.check_shapes import (
     while_facts_come,
 )
 from bench.report import Row
-from bench.rounds import interleave
+from bench.rounds import apart, interleave
 from enforcement.guard import Guard
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ def rows(scale: str) -> list[Row]:
 
 
 def _rows(scale: str) -> Iterator[Row]:
-    chains, checks, few = CHAINS[scale], CHECKS[scale], FEW[scale]
+    chains, checks = CHAINS[scale], CHECKS[scale]
+    few = apart(partial(_of_few, scale))
     for depth, realm in realms(chains, LEAVES[scale], DEPTHS[scale]):
         gc.freeze()  # as a service does with its table
         for shape in SHAPES:
@@ -58,11 +59,19 @@ def _rows(scale: str) -> Iterator[Row]:
             presented = presented_of(realm, SHAPES[0], checks)
             yield from _guarding(realm.registry, presented)
             yield _hashing(presented)
-    yield long_lineage(LONG[scale])
-    ((_, realm),) = realms(chains, few, (GUARDED,))
-    yield while_facts_come(realm, min(checks, 10_000))
-    for shape in SHAPES:
-        yield of_shape(realm, shape, f"{2 * few:,} names, depth {GUARDED}", checks)
+    yield from few
+
+
+def _of_few(scale: str) -> list[Row]:
+    """Measure what is long, changes, and is small, in a table of few names."""
+    checks, few = CHECKS[scale], FEW[scale]
+    ((_, realm),) = realms(CHAINS[scale], few, (GUARDED,))
+    where = f"{2 * few:,} names, depth {GUARDED}"
+    return [
+        long_lineage(LONG[scale]),
+        while_facts_come(realm, min(checks, 10_000)),
+        *(of_shape(realm, shape, where, checks) for shape in SHAPES),
+    ]
 
 
 def _guarding(registry: Registry, presented: Sequence[Presented]) -> Iterator[Row]:

@@ -11,14 +11,13 @@ from pathlib import Path
 from random import Random
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import orjson
 
 from bench.report import Row, rate
-from bench.rounds import cpu_of, spread
+from bench.rounds import apart, cpu_of, spread
 from streams.services.hunt import Hunt
-from streams.services.hunt_forks import in_fork
 from streams.services.hunt_processes import (
     HuntProcesses,
     LogChoice,
@@ -27,9 +26,6 @@ from streams.services.hunt_processes import (
 from streams.services.log_blocks import FilePart
 from streams.services.parse import LogReader, ParseTally
 from tests.generators.cloudtrail import ACCOUNT, as_lines, generate
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 ROUNDS: Final = 5
 ACCOUNTS: Final = {"tiny": 2, "small": 8, "full": 40}
@@ -55,19 +51,13 @@ def rows(scale: str) -> list[Row]:
     try:
         with TemporaryDirectory() as folder:
             file = Path(folder) / "log"
-            for what, of_ten in ENDING.items():
-                _apart(partial(_write, file, scale, of_ten))
-                found += _apart(partial(_hunting, what, file))
+            for what, of_ten in ENDING.items():  # each as a command of its own is
+                apart(partial(_write, file, scale, of_ten))
+                found += apart(partial(_hunting, what, file))
             found.append(_command(file, scale))
     finally:
         gc.enable()
     return found
-
-
-def _apart(work: Callable[[], list[Row]]) -> list[Row]:
-    """Work in a process of its own, as a command is: memory is slower once used."""
-    with in_fork(work) as result:
-        return result()
 
 
 def _write(file: Path, scale: str, of_ten: int) -> list[Row]:
