@@ -25,14 +25,7 @@ from agents_registry.causes import reference
 from agents_registry.closure import CLOSURE_LIMIT
 from agents_registry.death import Death, Fate
 from agents_registry.facts import Effect, Reach
-from agents_registry.lineage import (
-    CAUSED,
-    CREDENTIAL,
-    MORE_ABOVE,
-    NONE,
-    OWNED,
-    UNKNOWN_TIME,
-)
+from agents_registry.lineage import CAUSED, CREDENTIAL, NONE, OWNED, UNKNOWN_TIME
 from agents_registry.presentation import identifiers_of
 from agents_registry.watermarks import UNKNOWN_ISSUE
 
@@ -153,7 +146,7 @@ class Deaths:
             if node in known:
                 todo.pop()
                 continue
-            parents = self._parents(node)
+            parents = [parent for parent, _ in self._lineage.parents(node)]
             open_ones = [parent for parent in parents if parent not in known]
             if not open_ones:
                 known[node] = self._join(node, parents)
@@ -213,7 +206,7 @@ class Deaths:
 
     def _is_owned_by_parents(self, node: int) -> bool:
         """Whether each owner set is one direct requirement, which no mark ends."""
-        required = set(self._parents(node))
+        required = {parent for parent, _ in self._lineage.parents(node)}
         for owners in self.registry.owners.of(node):
             if len(owners) != 1 or not required.issuperset(owners):
                 return False
@@ -234,19 +227,12 @@ class Deaths:
                 found.append(causes[place])
         return min(found, default=None)
 
-    def _parents(self, node: int) -> list[int]:
-        lineage = self._lineage
-        if lineage.flags[node] & MORE_ABOVE:
-            return [parent for parent, _ in lineage.parents(node)]
-        only = lineage.parent[node]  # as of most
-        return [] if only == NONE else [only]
-
     def back(self, start: int) -> dict[int, int]:
         """Find what a node requires, nearest first, with the node that led there."""
         back = {start: start}
         todo = [start]
         for node in todo:
-            for parent in self._parents(node):
+            for parent, _ in self._lineage.parents(node):
                 if parent not in back:
                     back[parent] = node
                     todo.append(parent)

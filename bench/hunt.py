@@ -60,7 +60,7 @@ def rows(scale: str) -> list[Row]:
     return found
 
 
-def _write(file: Path, scale: str, of_ten: int) -> list[Row]:
+def _write(file: Path, scale: str, of_ten: int) -> None:
     """Write a log; of every ten accounts some end credentials (1 event in 40)."""
     parts = []
     for number in range(ACCOUNTS[scale]):
@@ -69,7 +69,6 @@ def _write(file: Path, scale: str, of_ten: int) -> list[Row]:
         name = str(int(ACCOUNT) + number).encode()
         parts.append(as_lines(world.events).replace(ACCOUNT.encode(), name))
     file.write_bytes(b"".join(parts))
-    return []
 
 
 def _hunting(what: str, file: Path) -> list[Row]:

@@ -88,7 +88,7 @@ def interleave(
     return measured
 
 
-def apart(work: Callable[[], list[Found]]) -> list[Found]:
+def apart(work: Callable[[], Found]) -> Found:
     """Work in a process of its own: memory that was in use before is slower."""
     with in_fork(work) as result:
         return result()

@@ -26,7 +26,7 @@ from streams.model.times import ABSURD
 from streams.services.excerpt_writer import ExcerptWriter
 from streams.services.hunt_dead_uses import DeadUses
 from streams.services.hunt_excerpts import MOST_RECORDS, places
-from streams.services.hunt_findings import joined
+from streams.services.hunt_findings import finding_of
 from streams.services.hunt_lineage import state_lineage
 from streams.services.hunt_uses import UseLog, counted
 from streams.stages.ingest.ingress import Origin, facts_of
@@ -298,7 +298,7 @@ class Hunt:
             # A use may be the revocation: a token may revoke itself.
             others = uses if own is None else [use for use in uses if use[1] != own]
             if others:
-                yield joined(presented[names].identifiers, denied, others)
+                yield finding_of(presented[names].identifiers, denied, others)
 
     def _count_edges(self) -> int:
         """Count the lineage edges between credentials."""

@@ -46,7 +46,7 @@ class Reuse:
         return self.death.via
 
 
-def joined(
+def finding_of(
     identifiers: tuple[Identifier, ...],
     denied: bool,  # noqa: FBT001
     uses: list[FoundUse],

@@ -71,7 +71,7 @@ def test_a_log_is_read_whole_in_blocks_and_in_parts(
 
 
 def sound(found: list[tuple[int, bytes, str]]) -> Iterator[bytes]:
-    """Give blocks that follow each other, each with the end of a line but the last."""
+    """Yield blocks that follow each other, all but the last one with a line's end."""
     at = found[0][0]
     for place, (base, data, broken) in enumerate(found):
         assert (at, "") == (base, broken)
