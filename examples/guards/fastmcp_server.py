@@ -29,17 +29,26 @@ from mcp.shared.exceptions import MCPError
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from rescind_guard import DeniedError, Guard, Identifier, Presented
+from rescind_guard import DeniedError, Guard, Identifier, Presented, while_allowed
 from rescind_guard.asgi import GuardMiddleware
+from rescind_guard.threads import LoopGuard, ThreadedGuard
 
 REFUSED = -32040  # of the numbers that are free for servers
 
-guard = Guard(
-    os.environ["RESCIND_URL"],
-    os.environ["RESCIND_GUARD_TOKEN"],
-    name="orders-fastmcp",
-    live_sessions=True,
-)
+
+def new_guard() -> Guard:
+    """Give the guard that the thread runs."""
+    return Guard(
+        os.environ["RESCIND_URL"],
+        os.environ["RESCIND_GUARD_TOKEN"],
+        name="orders-fastmcp",
+        live_sessions=True,
+    )
+
+
+# FastMCP imports some of its modules with the first call, for up to seconds: a guard in
+# the server's loop would lose its lease, and deny.
+guard = LoopGuard(ThreadedGuard(new_guard))
 
 
 class Verifier(TokenVerifier):
@@ -60,7 +69,8 @@ class Verifier(TokenVerifier):
             )
         except jwt.InvalidTokenError:
             return None
-        if not guard.check(presented(claims)).allowed:
+        verdict = await guard.check_in_turns(presented(claims))
+        if not verdict.allowed:
             return None
         return AccessToken(
             token=token,
@@ -91,7 +101,7 @@ class Permitted(Middleware):
         tool = getattr(context.message, "name", None)
         scope = f"mcp.tool|{tool}" if context.method == "tools/call" else None
         try:
-            async with guard.task(presented(token.claims), scope=scope):
+            async with while_allowed(guard, presented(token.claims), scope=scope):
                 return await call_next(context)
         except DeniedError as denied:
             raise MCPError(REFUSED, f"refused: {denied}") from None

@@ -47,6 +47,18 @@ def token(issued_at: int) -> dict[str, str]:
 
 
 HEADERS = token(int(time.time()) - 600)
+# A module that FastMCP imports in its first call, and only there.
+SLOW_IMPORT = """
+import pathlib, sys, time
+
+class SlowDisk:
+    def find_spec(self, name, path=None, target=None):
+        if name == "key_value.aio.adapters":
+            (pathlib.Path(__file__).parent / "held").touch()
+            time.sleep(2)
+
+sys.meta_path.insert(0, SlowDisk())
+"""
 
 
 @pytest.fixture
@@ -205,17 +217,35 @@ async def test_an_mcp_example_stops_the_revoked(
         assert refused.status_code == 401
 
 
+@pytest.mark.long
+async def test_an_mcp_example_allows_although_its_loop_was_held(
+    repository: Path, server: Server, tmp_path: Path
+) -> None:
+    """FastMCP imports modules in its first call; a slow disk makes that seconds."""
+    (tmp_path / "sitecustomize.py").write_text(SLOW_IMPORT)
+    paths = f"{tmp_path}:{repository}"
+    async with (
+        example(repository, "fastmcp_server.py", server, PYTHONPATH=paths) as url,
+        httpx2.AsyncClient(headers={**HEADERS, **CALLS}, timeout=60) as http,
+    ):
+        place = f"{url}/mcp"
+        first = asyncio.create_task(http.post(place, json=CALL))
+        await until((tmp_path / "held").exists)
+        second = await http.post(place, json=CALL)
+        for answer in (await first, second):
+            assert answer.status_code == 200
+            assert "order 1" in answer.text
+
+
+META = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
 LISTENS = {
     "jsonrpc": "2.0",
     "id": 1,
     "method": "subscriptions/listen",
-    "params": {
-        "notifications": {"toolsListChanged": True},
-        "_meta": {
-            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-            "io.modelcontextprotocol/clientCapabilities": {},
-        },
-    },
+    "params": {"notifications": {"toolsListChanged": True}, "_meta": META},
 }
 BEGINS = {
     "jsonrpc": "2.0",
@@ -227,7 +257,19 @@ BEGINS = {
         "clientInfo": {"name": "a client", "version": "1"},
     },
 }
+CALL = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "tools/call",
+    "params": {"name": "list_orders", "arguments": {}, "_meta": META},
+}
 ACCEPTS = {"accept": "application/json, text/event-stream"}
+CALLS = {
+    **ACCEPTS,
+    "mcp-protocol-version": "2026-07-28",
+    "mcp-method": "tools/call",
+    "mcp-name": "list_orders",
+}
 
 
 @pytest.mark.long
