@@ -89,7 +89,7 @@ class KeptAnswers:
     def __init__(self) -> None:
         """Start with none."""
         self.made = 0
-        self.era, self.seals = object(), kept.Seals()
+        self._begin_era()
         self._young, self._old = _Half(), _Half()
         self._bytes = 0
 
@@ -171,9 +171,8 @@ class KeptAnswers:
             self._begin_era()
 
     def _begin_era(self) -> None:
-        # In this order: a verdict of the era before has no seal of this one.
-        self.seals = kept.Seals()
         self.era = object()
+        self.seals = kept.Seals(self.era)
 
     def drop(self) -> None:
         """Keep none any more."""

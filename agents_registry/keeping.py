@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from agents_registry.clear import note
 from agents_registry.clearance import FINE, SCOPES_ABOVE
-from agents_registry.kept import ANY, LONGEST_PATH, stand
+from agents_registry.kept import LONGEST_PATH, NO_SCOPE, joined
 from agents_registry.lineage import UNKNOWN_TIME
 from agents_registry.presentation import KEPT, NODES
 
@@ -45,7 +45,7 @@ def keep_clear(
         bits |= value
         until = min(until, value)
     span = clearance.since, until & ~FINE
-    asked = scope if bits & SCOPES_ABOVE else ANY
+    asked = _asked(scope) if bits & SCOPES_ABOVE else None
     _keep(registry, presented, found, asked, span, verdict)
 
 
@@ -64,7 +64,11 @@ def keep_answer(
         return
     if settled is not None and len(settled.path) <= LONGEST_PATH:
         span = answer.since, answer.until
-        _keep(registry, presented, found, scope, span, settled)
+        _keep(registry, presented, found, _asked(scope), span, settled)
+
+
+def _asked(scope: str | None) -> object:
+    return NO_SCOPE if scope is None else scope
 
 
 def _keeps(registry: Registry, found: FoundNodes, now: int) -> bool:
@@ -72,12 +76,9 @@ def _keeps(registry: Registry, found: FoundNodes, now: int) -> bool:
 
     It is of another scope: who asks for several in turn keeps the first.
     """
-    era, first, second, since, until, _, _, others = found[KEPT]
-    return (
-        era is registry.clearance.answers.era
-        and since <= now < until
-        and stand((first, second, *others))
-    )
+    seal, others, since, until, _, _ = found[KEPT]
+    lasts = seal.era is others.era is registry.clearance.answers.era
+    return lasts and since <= now < until
 
 
 def _keep(
@@ -88,10 +89,9 @@ def _keep(
     span: tuple[int, int],
     verdict: Judgement,
 ) -> None:
-    answers = registry.clearance.answers
     _, token, nodes, only, wanted, asked = found
-    era, seals = answers.era, answers.sealed(nodes)
+    seals = registry.clearance.answers.sealed(nodes)
     if seals is not None:
-        second, others = seals[min(1, len(seals) - 1)], seals[2:]
-        kept = (era, seals[0], second, *span, scope, verdict, others)
+        others = joined(seals[1:] or seals)
+        kept = (seals[0], others, *span, scope, verdict)
         note(presented, (kept, token, nodes, only, wanted, asked))

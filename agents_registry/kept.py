@@ -3,10 +3,10 @@
 It is kept by the object that was presented, not by the table: so one look finds it, and
 it takes memory as long as somebody holds that object. A verdict stands while
 
-- the *era* of the table lasts: no other table was put in its place, no generation
-  began, its answers were not dropped;
 - the *seals* of all nodes that were presented stand. A fact that touches what a node
   hangs on ends its seal, as it undoes what else is known of the node;
+- the *era* of the seals lasts: no other table was put in the place of theirs, no
+  generation began, its answers were not dropped;
 - the clock is within the span of time for which it was found out.
 
 A table has a bounded number of seals, more where it has many names. Those that are
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from agents_registry.verdict import Judgement
 
-ANY: Final = object()  # whatever scope is asked for
+NO_SCOPE: Final = object()  # was asked for
 LEAST_SEALS: Final = 1 << 15  # of a table, some 110 bytes each
 MOST_SEALS: Final = 1 << 17  # to leave them all takes some milliseconds
 NAMES_A_SEAL: Final = 4
@@ -35,32 +35,50 @@ class Seal:
     """Stands for a node until a fact touches what that hangs on.
 
     Attributes:
-        stands: whether none did.
+        era: in which it stands; None once a fact did.
     """
 
-    __slots__ = ("stands",)
-    stands: bool
+    __slots__ = ("era",)
+
+    def __init__(self, era: object) -> None:
+        """Stand in an era."""
+        self.era = era
+
+
+class JointSeal:
+    """Seals that stand for several nodes."""
+
+    __slots__ = ("_seals",)
+
+    def __init__(self, seals: tuple[Seal, ...]) -> None:
+        """Join some."""
+        self._seals = seals
+
+    @property
+    def era(self) -> object:
+        """In which all stand."""
+        first = self._seals[0].era
+        return first if all(seal.era is first for seal in self._seals) else None
 
 
 # What was found out of one presentation. Its parts:
-# - the era of the table;
-# - the seals of the first node and of the second, the same one twice where it is alone;
+# - the seal of the first node;
+# - that of all others; of the same one where it is alone;
 # - the first time at which the verdict is the same (ns);
 # - the first time after which it may be another one (ns);
-# - the scope that was asked for; ANY where the verdict is the same for each;
-# - the verdict, which is the same whatever the policy;
-# - the seals of further nodes.
+# - the scope that was asked for, or NO_SCOPE; None where the verdict is the same for
+#   each;
+# - the verdict, which is the same whatever the policy.
 # A plain tuple: to take one with names apart takes thrice the time.
-KeptVerdict: TypeAlias = (
-    "tuple[object, Seal, Seal, int, int, object, Judgement, tuple[Seal, ...]]"
-)
+KeptVerdict: TypeAlias = "tuple[Seal, Seal | JointSeal, int, int, object, Judgement]"
 _NOTHING: Any = None
-NOT_KEPT: Final[KeptVerdict] = (None, _NOTHING, _NOTHING, 0, 0, None, _NOTHING, ())
+_ENDED: Final = Seal(None)
+NOT_KEPT: Final[KeptVerdict] = (_ENDED, _ENDED, 0, 0, None, _NOTHING)
 
 
-def stand(seals: Iterable[Seal]) -> bool:
-    """Whether all of some seals stand."""
-    return all(seal.stands for seal in seals)
+def joined(seals: tuple[Seal, ...]) -> Seal | JointSeal:
+    """Return what stands while all of some seals do, one at least."""
+    return seals[0] if len(seals) == 1 else JointSeal(seals)
 
 
 class Seals:
@@ -70,8 +88,9 @@ class Seals:
         refused: how many were asked for in vain.
     """
 
-    def __init__(self) -> None:
-        """Start with none."""
+    def __init__(self, era: object) -> None:
+        """Start with none; all will stand in an era."""
+        self._era = era
         self._by_node: dict[int, Seal] = {}
         self._most = LEAST_SEALS
         self.refused = 0
@@ -98,8 +117,7 @@ class Seals:
             if seal is None:
                 if not self.takes(node):
                     return None
-                seal = by_node[node] = Seal()
-                seal.stands = True
+                seal = by_node[node] = Seal(self._era)
             seals.append(seal)
         return tuple(seals)
 
@@ -110,4 +128,4 @@ class Seals:
         for node in nodes:
             seal = self._by_node.pop(node, None)
             if seal is not None:
-                seal.stands = False
+                seal.era = None

@@ -21,7 +21,7 @@ from agents_registry.closure import STEP, Requirements
 from agents_registry.endings import age
 from agents_registry.identifiers import LABEL, Identifier, NodeClass
 from agents_registry.keeping import keep_answer, keep_clear
-from agents_registry.kept import ANY
+from agents_registry.kept import NO_SCOPE
 from agents_registry.life import PRECEDENCE, Flaw, Life, Moment, Reason
 from agents_registry.lineage import CAUSED, KNOWN, NONE
 from agents_registry.presentation import (
@@ -99,21 +99,13 @@ def judge(
         scope: the requested ``namespace|value``; None is denied only under a narrow.
         policy: what to do with unknown credentials.
     """
-    era, seal, second, since, until, asked, verdict, others = presented.found[KEPT]
+    seal, others, since, until, asked, verdict = presented.found[KEPT]
     if (
-        era is registry.clearance.answers.era
-        and seal.stands
-        and second.stands
-        and (asked is ANY or asked == scope)
+        seal.era is others.era is registry.clearance.answers.era
+        and (asked is None or (asked is NO_SCOPE if scope is None else asked == scope))
         and since <= now < until
     ):
-        if not others:
-            return verdict
-        for other in others:
-            if not other.stands:
-                break
-        else:
-            return verdict
+        return verdict
     return _anew(registry, presented, now, scope, policy)
 
 

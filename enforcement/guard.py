@@ -17,7 +17,7 @@ import asyncio
 import secrets
 from typing import TYPE_CHECKING, Final, Self
 
-from agents_registry.kept import ANY, stand
+from agents_registry.kept import NO_SCOPE
 from agents_registry.presentation import KEPT, Presented
 from agents_registry.verdict import DEFAULT_POLICY, LIVES, Policy
 from enforcement.awaiting import Awaiting, OfFeed, OfStanding
@@ -134,14 +134,15 @@ class AnyGuard(Awaiting[OfStanding, OfFeed]):
             elif type(presented) in ONE:
                 read = self._read.get(presented)
             if read is not None:
-                era, seal, second, since, until, asked, kept, others = read.found[KEPT]
+                seal, others, since, until, asked, kept = read.found[KEPT]
                 # As `judge`. The clock comes last, and so it serves lease and expiry.
                 if (
-                    era is standing.replica.registry.clearance.answers.era
-                    and seal.stands
-                    and second.stands
-                    and (asked is ANY or asked == scope)
-                    and (not others or stand(others))
+                    seal.era is others.era
+                    and seal.era is standing.replica.registry.clearance.answers.era
+                    and (
+                        asked is None
+                        or (asked is NO_SCOPE if scope is None else asked == scope)
+                    )
                     and (clock := self._clock()) < standing.deadline
                     and since <= self.time.at(clock) < until
                 ):

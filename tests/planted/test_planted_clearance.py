@@ -257,18 +257,18 @@ BUGS = {
         "if registry.causes.in_force(cause, now=self._now) and not cause.kinds:",
     ),
     "kept, of a table or a generation that is gone": Change(
-        VERDICT, "era is registry.clearance.answers.era", "era is not None"
+        VERDICT, "is registry.clearance.answers.era", "is not None"
     ),
     "kept, of a generation that is gone": Change(
         ANSWERS,
         '"""Keep none any more."""\n        self._begin_era()',
-        '"""."""\n        self.seals = kept.Seals()',
+        '"""."""\n        self.seals = kept.Seals(self.era)',
     ),
     "kept, of what a fact touches": Change(ANSWERS, "self.seals.end(nodes)", "pass"),
     "kept, of seals that made room": Change(
         ANSWERS,
         "            self._begin_era()",
-        "            self.seals = kept.Seals()",
+        "            self.seals = kept.Seals(self.era)",
     ),
     "kept, beyond an expiry": Change(
         VERDICT, "and since <= now < until", "and since <= now"
@@ -277,19 +277,24 @@ BUGS = {
         VERDICT, "and since <= now < until", "and now < until"
     ),
     "kept, of another scope": Change(
-        VERDICT, "and (asked is ANY or asked == scope)", "and True"
+        VERDICT, "asked is NO_SCOPE if scope is None else asked == scope", "True"
+    ),
+    "kept, of no scope": Change(
+        VERDICT,
+        "asked is NO_SCOPE if scope is None else asked == scope",
+        "asked is NO_SCOPE or asked == scope",
     ),
     "kept, of any scope": Change(
-        KEEPING, "scope if bits & SCOPES_ABOVE else ANY", "ANY"
+        KEEPING, "_asked(scope) if bits & SCOPES_ABOVE else None", "None"
     ),
     "kept, of two of which a fact touches one": Change(
-        VERDICT, "and second.stands", "and True"
+        VERDICT, "seal.era is others.era is", "seal.era is"
     ),
     "of a guard, of two of which a fact touches one": Change(
-        GUARD, "and second.stands", "and True"
+        GUARD, "seal.era is others.era\n", "True\n"
     ),
     "kept, of several that a fact touches": Change(
-        VERDICT, "if not other.stands:", "if False:"
+        KEPT, "all(seal.era is first for seal in self._seals)", "True"
     ),
     "kept, of several of which one expires": Change(
         KEEPING, "until = min(until, value)", "until = value"
@@ -304,14 +309,18 @@ BUGS = {
         KEEPING, "answer.since, answer.until", "-(1 << 63), answer.until"
     ),
     "of a guard, of a table or a generation that is gone": Change(
-        GUARD, "era is standing.replica.registry.clearance.answers.era", "era"
+        GUARD, "seal.era is standing.replica.registry.clearance.answers.era", "seal.era"
     ),
-    "of a guard, of what a fact touches": Change(GUARD, "and seal.stands", "and True"),
-    "of a guard, of several that a fact touches": Change(
-        GUARD, "and (not others or stand(others))", "and True"
+    "of a guard, of what a fact touches": Change(
+        GUARD, "seal.era is standing.replica.registry.clearance.answers.era", "True"
     ),
     "of a guard, of another scope": Change(
-        GUARD, "and (asked is ANY or asked == scope)", "and True"
+        GUARD, "asked is NO_SCOPE if scope is None else asked == scope", "True"
+    ),
+    "of a guard, of no scope": Change(
+        GUARD,
+        "asked is NO_SCOPE if scope is None else asked == scope",
+        "asked is NO_SCOPE or asked == scope",
     ),
     "of a guard, beyond an expiry": Change(
         GUARD, "since <= self.time.at(clock) < until", "since <= self.time.at(clock)"

@@ -52,9 +52,10 @@ BUGS = {
     ),
     "clock of a kept verdict read before the table": Bug(
         "guard",
-        "            if read is not None:\n                era,",
+        "            if read is not None:\n                seal,",
         "            clock = self._clock()\n            if read is not None:\n"
-        "                self._clock = lambda clock=clock: clock\n                era,",
+        "                self._clock = lambda clock=clock: clock\n"
+        "                seal,",
     ),
     "a kept verdict beside the table of a log that is gone": Bug(
         "guard", "at_least is None and not standing.kept:", "at_least is None:"

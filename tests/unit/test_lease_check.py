@@ -18,6 +18,7 @@ from agents_registry.facts import (
     to_plain,
 )
 from agents_registry.identifiers import Identifier
+from agents_registry.kept import JointSeal
 from agents_registry.life import Reason
 from agents_registry.registry import Registry
 from enforcement import (
@@ -31,7 +32,6 @@ from enforcement import (
     judging,
     names,
 )
-from enforcement import guard as guards
 from enforcement.replica import GapError, GenesisError, Replica
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ SECOND = 1_000_000_000
 OFTEN = 4  # times, after which a verdict is kept
 PARTS = [
     (0, "judge", judging), (1, "lives", verdict), (1, "text_lives", judging),
-    (OFTEN, "stand", guards),
+    (OFTEN, "era", JointSeal),
 ]  # fmt: skip
 NOW = 1_000 * SECOND
 ALIVE = Identifier("vault.accessor", "alive")
@@ -388,10 +388,11 @@ def test_a_pause_while_it_judges_counts(
     monkeypatch: pytest.MonkeyPatch,
     before: int,
     part: str,
-    where: ModuleType,
+    where: ModuleType | type,
 ) -> None:
     """A process may be stopped, or its machine sleep, in the middle of a check."""
-    quick = getattr(where, part)
+    there = getattr(where, part)
+    quick: Any = there.fget if isinstance(there, property) else there
 
     def slow(*told: Any) -> Any:
         clock.now += 3600 * SECOND
@@ -400,7 +401,8 @@ def test_a_pause_while_it_judges_counts(
     presented = str(ALIVE) if part == "text_lives" else Presented((ALIVE,) * 3)
     for _ in range(before):
         assert serving.check(presented).allowed
-    monkeypatch.setattr(where, part, slow)
+    slowed = property(slow) if isinstance(there, property) else slow
+    monkeypatch.setattr(where, part, slowed)
     assert serving.standing.deadline > clock.now
     verdict = serving.check(presented)
 
