@@ -26,13 +26,13 @@ from agents_registry.closure import CLOSURE_LIMIT
 from agents_registry.death import Death, Fate
 from agents_registry.facts import Effect, Reach
 from agents_registry.lineage import CAUSED, CREDENTIAL, NONE, OWNED, UNKNOWN_TIME
-from agents_registry.presentation import identifiers_of
 from agents_registry.watermarks import UNKNOWN_ISSUE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from agents_registry.causes import CauseRef
+    from agents_registry.identifiers import Identifier
     from agents_registry.presentation import Presented
     from agents_registry.registry import Registry
 
@@ -104,6 +104,7 @@ class Deaths:
         self._joined: dict[tuple[int, ...], _Above | None] = {}  # by parents
         self._marks: dict[int, _Marks] = {}
         self._references: dict[bytes, CauseRef] = {}
+        self._names: dict[int, Identifier] = {}
 
     def of(self, presented: Presented) -> Dying | None:
         """When what is presented dies; None where nothing ends it."""
@@ -129,6 +130,14 @@ class Deaths:
         if known is None:
             known = self._references[cause.digest] = reference(self.registry, cause)
         return known
+
+    def names(self, nodes: list[int]) -> tuple[Identifier, ...]:
+        """Names of nodes; the paths of many share them."""
+        known = self._names
+        for node in nodes:
+            if node not in known:
+                known[node] = self._lineage.identifier(node)
+        return tuple(map(known.__getitem__, nodes))
 
     def _dying(self, node: int, above: _Above, claimed: int | None) -> Dying | None:
         issued, mark = self.issued(node, claimed), above.mark
@@ -310,7 +319,7 @@ class _Below:
     def _by(self, cause: RecordedCause) -> Death:
         return Death(
             cause=self._deaths.reference(cause),
-            path=identifiers_of(self._deaths.registry, self._path(cause)),
+            path=self._deaths.names(self._path(cause)),
             via="direct" if cause.node == self._node else "ancestor",
         )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import marshal
-import re
 from array import array
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 _ALONE: Final = bytes((ALONE,))
 _CODE: Final = {outcome: code for code, outcome in enumerate(OUTCOMES)}
 _ABSENT: Final = "\0"
-_HEX: Final = re.compile(r"[0-9A-Fa-f-]*")  # no secret's mark is made of these
+_HEX: Final = b"0123456789ABCDEFabcdef-"  # no secret's mark is made of these
 _new: Final = tuple.__new__
 _EXPIRY: Final = Lifecycle._fields.index("expires_at")
 # (content, place in its event, who, time, outcome, event id, key)
@@ -206,15 +205,15 @@ class ExcerptWriter:
                 seen.clear()
         known = [*map(self._of_batches.get, batch.callers)]
         made = [*map(self._of_uses.get, batch.uses)]
-        if None in known or None in made:
+        if not (all(known) and all(made)):
             self._look_at(batch, conceal)
             known = [*map(self._of_batches.get, batch.callers)]
             made = [*map(self._of_uses.get, batch.uses)]
-        plain = _HEX.fullmatch("".join(batch.event_ids))
-        if None in known or None in made or not plain:
-            self.add_all(map(conceal, batch.records()))
-        else:
+        ids = "".join(batch.event_ids).encode("ascii", "replace")
+        if all(known) and all(made) and not ids.translate(None, _HEX):
             self._extend(batch, known, made)
+        else:
+            self.add_all(map(conceal, batch.records()))
 
     def _look_at(self, batch: UseBatch, conceal: Callable[[Record], Record]) -> None:
         for caller in batch.callers:

@@ -19,7 +19,13 @@ from attrs import define, field
 from streams.model.keyed_names import LEAST_BYTES
 from streams.model.records import DeadLetter, Lifecycle
 from streams.services.event_id_conflicts import COLLISION, EventIdConflicts
-from streams.services.log_blocks import FilePart, blocks, is_packed, parts_behind
+from streams.services.log_blocks import (
+    FilePart,
+    blocks,
+    is_packed,
+    line_ends,
+    parts_behind,
+)
 from streams.services.secret_names import SecretNames
 from streams.sources.catalogue import source as make_source
 from streams.sources.guess import guess_bytes
@@ -158,7 +164,7 @@ class LogReader:
         left: what of the last file is to be read apart, where files may be cut; known
             with the first record.
         in_order: the last file was not read: its source pairs lines, over all files.
-        lines: line ends in the last part, where files may be cut.
+        lines: line ends in the last part.
     """
 
     def __init__(
@@ -248,7 +254,7 @@ class LogReader:
                     self.in_order = True
                     return
                 self._enter(stream, places, data, base)
-                self.lines += data.count(b"\n") if cut else 0
+                self.lines = places.lines
                 first = cut and plain and not base and 0 < len(data) < size
                 if first:  # told before the block is read: others may begin
                     name = next(n for n, s in self._streams.items() if s is stream)
@@ -301,15 +307,16 @@ class _Places:
 
     def __init__(self, file: str, tally: ParseTally) -> None:
         self.file, self._tally = file, tally
+        self.lines = 0  # that end in the blocks up to this one
         self._data, self._base, self._begin = b"", 0, 1  # line that the block begins
         self._line = 1
         self._at = 0  # up to where in the block lines are counted
 
     def enter(self, data: bytes, base: int) -> None:
         """Go on with the next block."""
-        self._line += self._data.count(b"\n", self._at)
+        self._begin = self._line = self.lines + 1
         self._data, self._base, self._at = data, base, 0
-        self._begin = self._line
+        self.lines += line_ends(data)
 
     def noted(self, records: Iterable[_Item]) -> Iterator[_Item]:
         """Return records; the dead letters among them are counted where they lie."""
@@ -326,7 +333,7 @@ class _Places:
             return UnreadPiece(self.file)
         if start < self._at:
             self._line, self._at = self._begin, 0
-        self._line += self._data.count(b"\n", self._at, start)
+        self._line += line_ends(self._data, self._at, start)
         self._at = start
         return UnreadPiece(self.file, self._line)
 

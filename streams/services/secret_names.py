@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -73,8 +72,10 @@ class SecretNames:
     _harmless: set[tuple[object, ...]] = field(
         factory=set, init=False, eq=False, repr=False
     )
-    # Names and texts in which there is no secret.
-    _clean: set[object] = field(factory=set, init=False, eq=False, repr=False)
+    # Names and texts in which there is no secret; and None, which is no text.
+    _clean: set[object] = field(
+        factory=lambda: {None}, init=False, eq=False, repr=False
+    )
     # The same callers by the addresses of their objects, which the values hold.
     _met: dict[tuple[object, ...], object] = field(
         factory=dict, init=False, eq=False, repr=False
@@ -235,22 +236,22 @@ class SecretNames:
         clean = self._clean
         if len(clean) >= _MOST_KNOWN:
             clean.clear()
-        event_id, *texts = _TEXTS_OF[type(record)](record)
+            clean.add(None)
+        event_id, *said = _TEXTS_OF[type(record)](record)
         if event_id is not None and not _HEX_ID.fullmatch(event_id):
-            texts.append(event_id)
-        if not isinstance(record, DeadLetter):
-            texts += record.scope or ()
-        return any(
-            said is not None and said not in clean and self._is_bad(said)
-            for said in chain(texts, _named(record))
-        )
+            said.append(event_id)
+        said += _named(record)
+        return not clean.issuperset(said) and any(map(self._is_bad, said))
 
     # Names come again, in records of all kinds; a text holds a secret by itself.
-    def _is_bad(self, said: tuple[str, str] | str) -> bool:
+    def _is_bad(self, said: tuple[str, ...] | str | None) -> bool:
+        if said in self._clean or said is None:
+            return False
         if isinstance(said, str):
             bad, text = has_secret(said), said
         else:
-            bad, text = self.is_secret(Identifier(*said)), said[1]
+            kind, text, *_ = said
+            bad = self.is_secret(Identifier(kind, text))
         if not bad and len(text) <= _SHORT:
             self._clean.add(said)
         return bad
@@ -278,19 +279,20 @@ _MOST_KNOWN: Final = 8192
 _SHORT: Final = 256  # characters of a text that is remembered
 
 
-def _named(record: Record) -> Iterator[tuple[str, str]]:
-    """Names in a record; an identifier is equal to the tuple of its kind and value."""
-    yield from record.actor
+def _named(record: Record) -> list[Any]:
+    """Names in a record, each with its kind before it, and the scopes."""
+    found: list[Any] = [*record.actor]
     if isinstance(record, DeadLetter):
-        return
-    yield from record.identifiers
-    for parent in record.parents:
-        yield parent[:2]
+        return found
+    found += record.identifiers
+    found += record.parents
+    found += record.scope or ()
     for tie in record.ties:
-        yield from tie[:2]
+        found += tie[:2]
     if isinstance(record, Lifecycle):
-        yield from record.owners
-        yield from record.labels or ()
+        found += record.owners
+        found += record.labels or ()
+    return found
 
 
 def _ends(record: Lifecycle | Access) -> bool:

@@ -56,7 +56,7 @@ BUGS: Final = {
         "self._calls[call] = True",
     ),
     "an id that is a secret is told as it is": Change(
-        EXCERPTS, "or None in made or not plain:", "or None in made:"
+        EXCERPTS, "and all(made) and not ids.translate(None, _HEX):", "and all(made):"
     ),
     "who used a credential first is told of all of its uses": Change(
         EXCERPTS, "places[DENIED] = who", "places[:] = [who] * len(places)"
@@ -81,7 +81,7 @@ BESIDE: Final = {  # with the test that catches it
         "if not account.startswith(_END):",
     )),
     "an id has no escapes": (PIECES_TEST, Change(
-        WHOLE, "if not (_IDS.fullmatch(every) and", "if not ("
+        WHOLE, 'if b"".join(ids).translate(None, _HEX) or ', "if "
     )),
     "the first of two names counts": (PIECES_TEST, Change(
         WHOLE, "said = before | behind", "said = behind | before"
