@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from attrs import define, field
 
-from agents_registry.presentation import Presented
 from streams.model.records import Access, DeadLetter, Lifecycle
 from streams.services.event_id_conflicts import OF_REQUESTS, content_hash, mark
 from streams.services.hunt_excerpts import (
@@ -25,6 +24,7 @@ from streams.services.hunt_excerpts import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from agents_registry.identifiers import Identifier
     from streams.model.records import Record
     from streams.model.use_batch import BatchCall, BatchCaller, BatchUse, UseBatch
 
@@ -116,7 +116,7 @@ class ExcerptWriter:
         """Start with nothing read."""
         self._rows = _Rows()
         self._marks = array("q")
-        self._new: list[Presented] = []
+        self._new: list[tuple[tuple[Identifier, ...], int | None]] = []
         self._said: list[Lifecycle | Access] = []
         self._dead_letters = 0
         self._presented: dict[tuple[object, ...], int] = {}
@@ -342,7 +342,7 @@ class ExcerptWriter:
         who = self._presented.get(name)
         if who is None:
             who = self._presented[name] = len(self._presented)
-            self._new.append(Presented(*name))
+            self._new.append(name)
         if record.outcome == "denied":  # what else it says is of no use there
             places[DENIED] = who
             return who

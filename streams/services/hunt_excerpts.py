@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from streams.model.records import Outcome
 
 if TYPE_CHECKING:
-    from agents_registry.presentation import Presented
+    from agents_registry.identifiers import Identifier
     from streams.model.records import Access, Lifecycle
 
 LIFECYCLE: Final = -1  # in the place of what is presented
@@ -39,7 +39,8 @@ class Excerpt(NamedTuple):
             an id its content; of the others 0.
         marks: of the other events that have an id: hash of the identity, then of the
             content.
-        presented: what was not presented in the excerpts before.
+        presented: names and time of issue of what was not presented in the excerpts
+            before; plain tuples, which are sent in half the time.
         said: records that state something about authority, without expiry: that is no
             cause of a finding.
         dead_letters: number of them.
@@ -53,7 +54,7 @@ class Excerpt(NamedTuple):
     event_ids: bytes
     keys: array[int]
     marks: array[int]
-    presented: list[Presented]
+    presented: list[tuple[tuple[Identifier, ...], int | None]]
     said: list[Lifecycle | Access]
     dead_letters: int
 

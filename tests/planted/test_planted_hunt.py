@@ -129,6 +129,9 @@ BESIDE: Final = {  # with the test that catches it
     "a share is judged by nobody": (ALIKE_TEST, Change(
         FORKS, "for share in range(1, shares)", "for share in range(2, shares)"
     )),
+    "the last of a share's neighbours is judged by nobody": (ALIKE_TEST, Change(
+        "streams/services/hunt.py", "// 2 % shares", "// 2"
+    )),
     "forks read by one position of a file": ("tests/unit/test_hunt_uses.py", Change(
         "streams/services/hunt_uses.py", "if self._end > self._most:", "if False:"
     )),
