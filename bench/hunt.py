@@ -24,7 +24,8 @@ from streams.services.hunt_processes import (
     read_alone,
 )
 from streams.services.log_blocks import FilePart
-from streams.services.parse import LogReader, ParseTally
+from streams.services.parse import LogReader
+from streams.services.unread_input import ParseTally
 from tests.generators.cloudtrail import ACCOUNT, as_lines, generate
 
 ROUNDS: Final = 5

@@ -29,8 +29,6 @@ from streams.services.hunt_processes import (
 )
 from streams.services.log_blocks import bytes_to_read
 from streams.services.parse import (
-    ParseTally,
-    UnreadPiece,
     chosen,
     files_of,
     kind_of,
@@ -39,6 +37,7 @@ from streams.services.parse import (
 )
 from streams.services.secret_names import PlainSecretError, SecretNames
 from streams.services.typed_names import identifier_of, unknown_kind
+from streams.services.unread_input import ParseTally, UnreadPiece
 from streams.sources.mapped.mapping import MappingError, load_mapping
 
 if TYPE_CHECKING:

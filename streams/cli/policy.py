@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from streams.services.backtest_report import RuleReport, WouldContain
-    from streams.services.parse import ParseTally
+    from streams.services.unread_input import ParseTally
     from streams.settings.server import Settings
     from streams.stages.containment.rules import ContainmentRule
 

@@ -32,12 +32,10 @@ from streams.services.hunt_forks import in_fork, judge_in_forks, may_fork
 from streams.services.log_blocks import FilePart
 from streams.services.parse import (
     LogReader,
-    ParseTally,
-    UnreadInput,
-    UnreadPiece,
     chosen,
 )
 from streams.services.secret_names import SecretNames
+from streams.services.unread_input import ParseTally, UnreadInput, UnreadPiece
 
 if TYPE_CHECKING:
     from array import array

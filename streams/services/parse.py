@@ -12,28 +12,21 @@ import secrets
 from collections import Counter
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
-
-from attrs import define, field
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from streams.model.keyed_names import LEAST_BYTES
 from streams.model.records import DeadLetter, Lifecycle
-from streams.services.event_id_conflicts import COLLISION, EventIdConflicts
-from streams.services.log_blocks import (
-    FilePart,
-    blocks,
-    is_packed,
-    line_ends,
-    parts_behind,
-)
+from streams.services.event_id_conflicts import EventIdConflicts
+from streams.services.log_blocks import FilePart, blocks, is_packed, parts_behind
 from streams.services.secret_names import SecretNames
+from streams.services.unread_input import LetterPlaces, ParseTally, together
 from streams.sources.catalogue import source as make_source
 from streams.sources.guess import guess_bytes
 from streams.sources.reading.envelope import Event, events
 from streams.sources.stream import open_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from streams.model.records import Record
     from streams.model.use_batch import UseBatch
@@ -45,52 +38,6 @@ NO_SOURCE: Final = (
     "unknown_source: the content tells no source; name it with --source or --mapping"
 )
 UNREADABLE: Final = "unreadable_file: {}; give read access, then read it again"
-
-
-_Item = TypeVar("_Item", bound="Record | UseBatch")
-
-
-class UnreadPiece(NamedTuple):
-    """Where something lies that could not be read.
-
-    Attributes:
-        file: its path.
-        line: from 1; 0 where that is not known.
-    """
-
-    file: str
-    line: int = 0
-
-
-@define
-class UnreadInput:
-    """What could not be read of a file for one reason: the first, and how many."""
-
-    first: UnreadPiece
-    pieces: int = 0
-
-
-@define
-class ParseTally:
-    """What was read.
-
-    Attributes:
-        read: events and unreadable pieces.
-        unknown: how often each event type came that changes no authority.
-        unread: what could not be read, by file and reason.
-        last: where the dead letter lies that was given last.
-    """
-
-    read: int = 0
-    unknown: Counter[str] = field(factory=Counter)
-    unread: dict[tuple[str, str], UnreadInput] = field(factory=dict)
-    last: UnreadPiece | None = None
-
-    def lost(self, letter: DeadLetter, piece: UnreadPiece) -> None:
-        """Count a dead letter where it lies."""
-        self.last = piece
-        known = self.unread.setdefault((piece.file, letter.reason), UnreadInput(piece))
-        known.pieces += letter.pieces
 
 
 class ReadProgress(Protocol):
@@ -192,7 +139,7 @@ class LogReader:
         self._progress, self._compare = progress, compare
         # One a name, over all files: a pair may be split by the rotation of a log.
         self._streams = {} if self._chosen is None else {"": self._chosen}
-        self._fed: dict[int, list[_Places]] = {}  # by stream that pairs lines
+        self._fed: dict[int, list[LetterPlaces]] = {}  # by stream that pairs lines
         self.left: list[FilePart] = []
         self.in_order = False
         self.lines = 0
@@ -233,7 +180,7 @@ class LogReader:
         cut: bool,
     ) -> Iterator[Any]:
         file, self.left, self.in_order, self.lines = part.file, [], False, 0
-        places = _Places(str(file), self._tally)
+        places = LetterPlaces(str(file), self._tally)
         try:
             opened = file.open("rb")
         except OSError as error:
@@ -274,7 +221,9 @@ class LogReader:
             self._streams[name] = open_stream(made)
         return self._streams[name]
 
-    def _enter(self, stream: Stream, places: _Places, data: bytes, base: int) -> None:
+    def _enter(
+        self, stream: Stream, places: LetterPlaces, data: bytes, base: int
+    ) -> None:
         places.enter(data, base)
         if stream.pairs:
             fed = self._fed.setdefault(id(stream), [])
@@ -286,7 +235,7 @@ class LogReader:
     def close(self) -> Iterator[Record]:
         """Return the records of what waited for its other half; complete the tally."""
         for stream in self._streams.values():
-            places = _together(self._fed.get(id(stream), []), self._tally)
+            places = together(self._fed.get(id(stream), []), self._tally)
             yield from places.noted(self._compare(stream.close()))
             self._tally.read += stream.read
             self._tally.unknown.update(stream.unknown)
@@ -300,49 +249,6 @@ def _broken(offset: int, why: str) -> Iterator[DeadLetter]:
 
 def _batches(stream: Stream, data: bytes, base: int) -> Iterator[Record | UseBatch]:
     return stream.batches(data, base)
-
-
-class _Places:
-    """Finds the lines of dead letters in the blocks of a file; they mostly ascend."""
-
-    def __init__(self, file: str, tally: ParseTally) -> None:
-        self.file, self._tally = file, tally
-        self.lines = 0  # that end in the blocks up to this one
-        self._data, self._base, self._begin = b"", 0, 1  # line that the block begins
-        self._line = 1
-        self._at = 0  # up to where in the block lines are counted
-
-    def enter(self, data: bytes, base: int) -> None:
-        """Go on with the next block."""
-        self._begin = self._line = self.lines + 1
-        self._data, self._base, self._at = data, base, 0
-        self.lines += line_ends(data)
-
-    def noted(self, records: Iterable[_Item]) -> Iterator[_Item]:
-        """Return records; the dead letters among them are counted where they lie."""
-        for record in records:
-            # Of two contents of one id both were read.
-            if isinstance(record, DeadLetter) and record.reason != COLLISION:
-                self._tally.lost(record, self._of(record))
-            yield record
-
-    def _of(self, letter: DeadLetter) -> UnreadPiece:
-        """Place of a dead letter; without its line where the block is gone."""
-        start = letter.offset - self._base
-        if start < 0 or not self._data:
-            return UnreadPiece(self.file)
-        if start < self._at:
-            self._line, self._at = self._begin, 0
-        self._line += line_ends(self._data, self._at, start)
-        self._at = start
-        return UnreadPiece(self.file, self._line)
-
-
-def _together(files: Sequence[_Places], tally: ParseTally) -> _Places:
-    """Places of what a stream gives at its end: nothing says of which of its files."""
-    if len(files) == 1:
-        return files[0]
-    return _Places(" to ".join(each.file for each in (*files[:1], *files[-1:])), tally)
 
 
 class _NoSource:

@@ -20,8 +20,9 @@ from streams.model.keyed_names import LEAST_BYTES
 from streams.model.records import Access, DeadLetter, Lifecycle, Record
 from streams.services.hunt_processes import LogChoice, LogShare
 from streams.services.log_blocks import FilePart
-from streams.services.parse import ParseTally, files_of, kind_of, parse_paths, summary
+from streams.services.parse import files_of, kind_of, parse_paths, summary
 from streams.services.secret_names import SecretNames
+from streams.services.unread_input import ParseTally
 from streams.sources.aws.cloudtrail import CloudTrail
 from streams.sources.catalogue import source
 from streams.sources.guess import guess_bytes
