@@ -30,10 +30,7 @@ from streams.services.excerpt_writer import ExcerptWriter
 from streams.services.hunt_excerpts import MOST_RECORDS, Excerpt, places
 from streams.services.hunt_forks import in_fork, judge_in_forks, may_fork
 from streams.services.log_blocks import FilePart
-from streams.services.parse import (
-    LogReader,
-    chosen,
-)
+from streams.services.parse import LogReader, chosen
 from streams.services.secret_names import SecretNames
 from streams.services.unread_input import ParseTally, UnreadInput, UnreadPiece
 
