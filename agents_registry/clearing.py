@@ -356,7 +356,8 @@ class _Clearing:
         for node in todo:
             flag, edges = lineage.flags[node], lineage.parents(node)
             looks += 1 + len(edges)
-            if len(seen) * ONE > SIZE or flag & OWNED or looks > MOST_LOOKS:
+            many = max(len(seen), len(edges)) * ONE > SIZE
+            if many or flag & OWNED or looks > MOST_LOOKS:
                 return
             yield 1 + len(edges)
             flags |= flag

@@ -9,19 +9,23 @@ requires each presented identifier and each actor of the delegation chain.
 
 from __future__ import annotations
 
+from itertools import filterfalse
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from agents_registry.lineage import CAUSED, CREDENTIAL, OWNED, UNKNOWN_TIME
 from agents_registry.steps import finish
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
 
 CLOSURE_LIMIT: Final = 4096
 STEP: Final = 127  # a mask: nodes walked between two yields
+EDGES: Final = 8  # are walked in the time of a node
+_PARENT: Final = itemgetter(0)  # of an edge
 PRESENTED: Final = -2  # strangers, which no fact names, have the numbers below it
 
 
@@ -110,12 +114,14 @@ class Requirements:
         named: set[int] = set()
         while level:
             following: dict[int, None] = {}
-            for count, node in enumerate(level):
-                if not count & STEP:
+            looks = STEP
+            for node in level:
+                ups = self._ups(node, named, through_owners=True)
+                if (looks := looks + 1 + len(ups) // EDGES) > STEP:
+                    looks = 0
                     yield
-                for up in self._ups(node, named, through_owners=True):
-                    if up not in self.nodes:
-                        following[up] = None
+                new = filterfalse(self.nodes.__contains__, ups)
+                following |= dict.fromkeys(new)
                 if len(self.nodes) + len(following) > limit:
                     return False
             level = list(following)
@@ -123,10 +129,13 @@ class Requirements:
         return True
 
     def _hang(self) -> Steps[None]:
-        for count, node in enumerate(self.nodes):
-            if not count & STEP:
+        looks = STEP
+        for node in self.nodes:
+            parents = self.parents(node)
+            if (looks := looks + 1 + len(parents) // EDGES) > STEP:
+                looks = 0
                 yield
-            for parent in self.parents(node):
+            for parent in parents:
                 self._children.setdefault(parent, []).append(node)
 
     def flags(self, node: int) -> int:
@@ -169,6 +178,12 @@ class Requirements:
             return [(member, 0) for member in self._members]
         return [] if node < 0 else self._lineage.parents(node)
 
+    def strengths(self, child: int, parent: int) -> list[int]:
+        """Strengths of the edges of `edges` that lead from one node to another."""
+        if child < 0:
+            return [0] if child == PRESENTED and parent in self._members else []
+        return self._lineage.strengths(child, parent)
+
     def told_edges(self, node: int) -> list[tuple[int, int]]:
         """Parents of a node as `edges` has them, without labels."""
         if node < 0:
@@ -182,7 +197,9 @@ class Requirements:
         """
         found = self._parents.get(node)
         if found is None:
-            found = [parent for parent, _ in self.edges(node)]
+            found = list(map(_PARENT, self.edges(node)))
+            if self.too_large:
+                found = list(filter(self.nodes.__contains__, found))
             if (name := self.next_name(node)) != node:
                 found.append(name)
             self._parents[node] = found
@@ -195,7 +212,7 @@ class Requirements:
             name = self._lineage.ring[name]
         return name
 
-    def children(self, node: int) -> Iterable[int]:
+    def children(self, node: int) -> Sequence[int]:
         """Nodes of the closure that require a node directly."""
         return self._children.get(node, ())
 
@@ -203,10 +220,13 @@ class Requirements:
         """Node and every node of the closure that requires it."""
         seen = {node}
         todo = [node]
-        for count, each in enumerate(todo):
-            if not count & STEP:
+        looks = STEP
+        for each in todo:
+            children = self.children(each)
+            if (looks := looks + 1 + len(children) // EDGES) > STEP:
+                looks = 0
                 yield
-            for child in self.children(each):
+            for child in children:
                 if child not in seen:
                     seen.add(child)
                     todo.append(child)
@@ -277,7 +297,7 @@ class Requirements:
 
     def _ups(self, node: int, named: set[int], *, through_owners: bool) -> list[int]:
         """Direct ancestors of a node; its names where none of them was asked about."""
-        ups = [parent for parent, _ in self.edges(node)]
+        ups = list(map(_PARENT, self.edges(node)))
         if node >= 0:
             ups += self._lineage.names_once(node, named)[1:]
         if through_owners and self.flags(node) & OWNED:
@@ -289,11 +309,14 @@ class Requirements:
         back = {start: start}
         todo = [start]
         named: set[int] = set()
-        for count, node in enumerate(todo):
-            if not count & STEP:
+        looks = STEP
+        for node in todo:
+            ups = self._ups(node, named, through_owners=through_owners)
+            if (looks := looks + 1 + len(ups) // EDGES) > STEP:
+                looks = 0
                 yield
-            for up in self._ups(node, named, through_owners=through_owners):
-                if up not in back and up in self.nodes:
+            for up in filter(self.nodes.__contains__, ups):
+                if up not in back:
                     back[up] = node
                     todo.append(up)
         return back

@@ -139,8 +139,13 @@ class Endings:
                 node = nearest.get(NONE if limit.of_owner else hit.node)
                 if node is not None:
                     hits.append(hit._replace(node=node))
+        looks = 0
         for node, causes in self._selves.items():
-            hits += self._nearest_young(causes, (yield from self._young(node)), rank)
+            edges = yield from self._young(node)
+            if (looks := looks + 1 + len(edges)) > STEP:
+                looks = 0
+                yield
+            hits += self._nearest_young(causes, edges, rank)
         return hits + (yield from self._watermarks(rank))
 
     def nearest_of(
@@ -197,15 +202,17 @@ class Endings:
         """
         if node not in self._edges:
             closure, edges = self._closure, list[tuple[int, int]]()
-            for count, name in enumerate(closure.names(node)):
-                if not count & STEP:
+            looks = STEP
+            for name in closure.names(node):
+                children = closure.children(name)
+                if (looks := looks + 1 + len(children)) > STEP:
+                    looks = 0
                     yield
-                for child in closure.children(name):
+                for child in children:
                     edges += (
                         (ENDED if strength == ALWAYS else latest, child)
                         for latest in (closure.latest_issue(child),)
-                        for parent, strength in closure.edges(child)
-                        if parent == name
+                        for strength in closure.strengths(child, name)
                     )
             self._edges[node] = sorted(edges)
         return self._edges[node]
@@ -374,11 +381,12 @@ class Blame:
                     for owner in owners:
                         owning.setdefault(owner, []).append(node)
         led = {start: start for start in starts}
-        todo = list(led)
-        for count, node in enumerate(todo):
-            if not count & STEP:
-                yield
+        todo, count = list(led), 0
+        for node in todo:
             for below in (*self._closure.children(node), *owning.get(node, ())):
+                count += 1
+                if not count & STEP:
+                    yield
                 if below not in led:
                     led[below] = led[node]
                     todo.append(below)

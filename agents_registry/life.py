@@ -255,14 +255,17 @@ class Life:
         closure = self.closure
         dead = {n for n in closure.nodes if n >= 0 and expires[n] <= now}
         todo = list(dead)
-        for count, node in enumerate(todo):
-            if not count & STEP:
+        looks = STEP
+        for node in todo:
+            children = closure.children(node)
+            if (looks := looks + 1 + len(children)) > STEP:
+                looks = 0
                 yield
             heirs = [closure.next_name(node)] + [
                 child
-                for child in closure.children(node)
-                for parent, strength in closure.edges(child)
-                if parent == node and strength >= ENDS
+                for child in children
+                for strength in closure.strengths(child, node)
+                if strength >= ENDS
             ]
             for heir in heirs:
                 if heir not in dead:

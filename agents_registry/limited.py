@@ -146,10 +146,12 @@ class Selection:
         node = self._lineage.find(name)
         todo = [node] if node != NONE and node in self._graph.nodes else []
         seen = set(todo)
-        for count, each in enumerate(todo):
-            if not count & STEP:
-                yield
+        count = 0
+        for each in todo:
             for child in self._graph.children(each):
+                count += 1
+                if not count & STEP:
+                    yield
                 if child not in seen:
                     seen.add(child)
                     todo.append(child)

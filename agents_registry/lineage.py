@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.derived import invert
 from agents_registry.facts import Relation
+from agents_registry.further_edges import FurtherParents, Makers
 from agents_registry.identifiers import LABEL, VOCABULARY, NodeClass
 from agents_registry.names import NameTable
 from agents_registry.parts import PartedDict
@@ -59,6 +60,7 @@ _EMPTY: Final[dict[str, Any]] = {
     "flags": _ZEROS, "relation": _ZEROS, "parent": _NONES, "issued": _UNKNOWN,
     "expires": _UNKNOWN, "first_child": _NONES, "next_child": _NONES,
 }  # fmt: skip
+MOST_PARENTS: Final = 1 << 13  # of a name that are looked at; a closure has half of it
 ENDS: Final = 1
 ALWAYS: Final = 2
 
@@ -88,10 +90,10 @@ class Lineage:
         self.relation = bytearray()
         self.issued = array("q")
         self.expires = array("q")
-        self.more_parents: PartedDict[int, list[tuple[int, int]]] = PartedDict()
+        self._further, self._makers = FurtherParents(), Makers()
+        self.more_parents = self._further.edges
+        self.creators, self.created = self._makers.creators, self._makers.created
         self.reissued: PartedDict[int, int] = PartedDict()
-        self.created: PartedDict[int, list[int]] = PartedDict()
-        self.creators: PartedDict[int, list[int]] = PartedDict()
         self._first_child = array("i")
         self._next_child = array("i")
         self._more_children: PartedDict[int, list[int]] = PartedDict()
@@ -132,14 +134,12 @@ class Lineage:
         self._make_room(range(COLUMNS))
         for name, sparse in self._sparse().items():
             sparse.fill(rested(plain.get(name, ()), rest))
-        for node, further in rested(self.more_parents.items(), rest):
-            self.more_parents[node] = [(parent, old) for parent, old in further]
-        if "created" not in plain:
-            invert(self.creators, self.created, rest)
+        self._further.restore(rest)
+        self._makers.restore(rest, inverted="created" in plain)
         if "more_children" not in plain:
             told = self.more_parents.items()
-            parents = ((node, [parent for parent, _ in of]) for node, of in told)
-            invert(dict(parents), self._more_children, rest)
+            invert({node: [up for up, _ in of] for node, of in told},
+                   self._more_children, rest)  # fmt: skip
 
     def _arrays(self) -> dict[str, bytearray | array[int]]:
         return {
@@ -230,9 +230,7 @@ class Lineage:
         """Hang a child on a parent; of two relations the stronger one stays."""
         strength = _STRENGTH.get(relation._value_)
         if strength is None:  # CREATED_BY
-            if parent not in self.creators.setdefault(child, []):
-                self.creators[child].append(parent)
-                self.created.setdefault(parent, []).append(child)
+            self._makers.add(child, parent)
             return
         if child == parent:
             return
@@ -244,17 +242,9 @@ class Lineage:
         elif self.parent[child] == parent:
             self.relation[child] = max(self.relation[child], strength)
         else:
-            self._link_further(child, parent, strength)
-
-    def _link_further(self, child: int, parent: int, strength: int) -> None:
-        further = self.more_parents.setdefault(child, [])
-        self.flags[child] |= MANY_PARENTS
-        for position, (known, old) in enumerate(further):
-            if known == parent:
-                further[position] = (parent, max(old, strength))
-                return
-        further.append((parent, strength))
-        self._more_children.setdefault(parent, []).append(child)
+            self.flags[child] |= MANY_PARENTS
+            if self._further.add(child, parent, strength):
+                self._more_children.setdefault(parent, []).append(child)
 
     def label(self, node: int, labels: Iterable[int]) -> None:
         """Put the labels of a node in the place of those that it had."""
@@ -351,14 +341,25 @@ class Lineage:
         return edges
 
     def told_parents(self, node: int) -> list[tuple[int, int]]:
-        """Every edge of this name as `parents` has them, without labels."""
+        """Edges of this name as `parents` has them, without labels.
+
+        Of more than MOST_PARENTS the first ones: that is too large to be judged.
+        """
         first = self.parent[node]
         if first == NONE:
             return []
         edges = [(first, self.relation[node])]
         if self.flags[node] & MANY_PARENTS:
-            edges += self.more_parents[node]
+            edges += self.more_parents[node][: MOST_PARENTS - 1]
         return edges
+
+    def strengths(self, child: int, parent: int) -> list[int]:
+        """Strengths of the edges between two names, as `parents` of the child has."""
+        found = [0] if parent in self.labels.get(child, ()) else []
+        if self.parent[child] == parent:
+            return [*found, self.relation[child]]
+        further = self._further.strength(child, parent)
+        return found if further is None else [*found, further]
 
     def is_leaf(self, node: int) -> bool:
         """Whether `children` yields nothing for a name: true of most."""

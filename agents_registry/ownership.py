@@ -25,6 +25,7 @@ NEVER: Final[Age] = (-(1 << 64), "")  # never proved alive, or ended without a c
 
 
 STEP: Final = 127  # a mask: nodes between two yields
+EDGES: Final = 8  # are looked at in the time of a node
 
 
 class Graph(Protocol):
@@ -35,7 +36,7 @@ class Graph(Protocol):
         """Every node."""
         ...
 
-    def parents(self, node: int) -> Iterable[int]:
+    def parents(self, node: int) -> Collection[int]:
         """Direct requirements of a node."""
         ...
 
@@ -114,11 +115,14 @@ class _Proof:
         self, closure: Graph, owners_of: Callable[[int], Iterable[Collection[int]]]
     ) -> Steps[None]:
         """Take the graph in, and the owner sets on its nodes."""
-        for count, (node, own) in enumerate(self._component.items()):
-            if not count & STEP:
+        looks = STEP
+        for node, own in self._component.items():
+            parents = closure.parents(node)
+            if (looks := looks + 1 + len(parents) // EDGES) > STEP:
+                looks = 0
                 yield
             self._members[own].append(node)
-            for parent in closure.parents(node):
+            for parent in parents:
                 above = self._component[parent]
                 if above != own and own not in self._below[above]:
                     self._below[above].add(own)
@@ -226,13 +230,16 @@ def _upwards(closure: Graph) -> Steps[list[int]]:
         ways = [(start, iter(closure.parents(start)))]
         while ways:
             steps += 1
-            if not steps & STEP:
+            if steps > STEP:
+                steps = 0
                 yield
             node, above = ways[-1]
             for parent in above:
                 if parent not in seen:
                     seen.add(parent)
-                    ways.append((parent, iter(closure.parents(parent))))
+                    parents = closure.parents(parent)
+                    steps += len(parents) // EDGES
+                    ways.append((parent, iter(parents)))
                     break
             else:
                 finished.append(node)

@@ -15,6 +15,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from agents_registry.closure import EDGES
 from agents_registry.endings import age
 from agents_registry.facts import Effect, Reach
 from agents_registry.life import Reason
@@ -101,10 +102,12 @@ class Sweep:
             new = [node for node in dict.fromkeys(run) if node not in known]
             known.update(dict.fromkeys(new))
             todo += new
-        for count, node in enumerate(todo):
-            if not count & STEP:
-                yield
+        looks = STEP
+        for node in todo:
             above = self._above[node] = self._requires(node)
+            if (looks := looks + 1 + len(above) // EDGES) > STEP:
+                looks = 0
+                yield
             for up in above:
                 below.setdefault(up, []).append(node)
             if flags[node] & OWNED:
@@ -252,12 +255,9 @@ class Sweep:
                 count += 1
                 if not count & STEP:
                     yield
-                for parent, strength in lineage.parents(child):
-                    if parent == name and (
-                        strength == ALWAYS
-                        or lineage.latest_issue(child) >= end.cause.at
-                    ):
-                        self._inherited.append((reason, child, end))
+                least = 0 if lineage.latest_issue(child) >= end.cause.at else ALWAYS
+                if any(each >= least for each in lineage.strengths(child, name)):
+                    self._inherited.append((reason, child, end))
 
     def _find_too_old(self, marks: Sequence[End]) -> Steps[None]:
         """Find credentials below watermarks that were issued up to them.
@@ -334,9 +334,9 @@ class Sweep:
                     yield
                 if heir not in self.nodes or heir in dead:
                     continue
-                if heir == lineage.ring[node] or any(
-                    parent == node and strength >= ENDS
-                    for parent, strength in lineage.parents(heir)
+                if (
+                    heir == lineage.ring[node]
+                    or max(lineage.strengths(heir, node), default=0) >= ENDS
                 ):
                     dead.add(heir)
                     todo.append(heir)

@@ -238,6 +238,10 @@ class _Lineage(Lineage):
         ring: Any = _Ring(columns["ring"])
         self.ring = ring
 
+    def strengths(self, child: int, parent: int) -> list[int]:
+        """Strengths of the edges between two names, labels among them."""
+        return [strength for up, strength in self.parents(child) if up == parent]
+
 
 class _NoAnswers:
     """Keeps none: facts that come do not touch them here."""

@@ -109,8 +109,8 @@ BUGS = (
     bug(
         "a second parent is dropped",
         "lineage.py",
-        "self._link_further(child, parent, strength)",
-        "pass",
+        "if self._further.add(child, parent, strength):",
+        "if False:",
     ),
     bug(
         "the fast walk sees one parent",

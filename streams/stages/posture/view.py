@@ -116,7 +116,7 @@ def _hanging(sweep: Sweep, node: int, met: set[int]) -> Steps[list[int]]:
             count += 1
             if not count & STEP:
                 yield
-            if any(parent == name for parent, _ in lineage.parents(child)):
+            if lineage.strengths(child, name):
                 found.append(child)
     return found
 
