@@ -240,6 +240,20 @@ def _owns(number: int) -> World:
     return [*facts, *map(_node, names)], _end(owner), names[-1]
 
 
+def _parents(number: int) -> World:
+    child, names = Identifier("agent.id", "child"), _names("vault.accessor", number)
+    facts = [_node(child), *map(_node, names), *(_edge(child, of) for of in names)]
+    return facts, _end(names[0]), child
+
+
+def _grid(number: int) -> World:
+    child, above = Identifier("agent.id", "child"), _names("vault.accessor", number)
+    names = _names("vault.lease", number)
+    facts = [*map(_node, (child, *above, *names)), *(_edge(child, of) for of in names)]
+    edges = [_edge(name, of) for name in names for of in above]
+    return [*facts, *edges], _end(above[0]), child
+
+
 def _node(name: Identifier) -> Node:
     return Node(node=name, issued_at=NOW, **SAID)
 
@@ -263,10 +277,14 @@ LINEAGES: Final[tuple[tuple[str, Callable[[int], World], int], ...]] = (
     ("{:,} names of one node", _aliases, 16_000),
     ("{:,} children of one node", _children, 1_000_000),
     ("owner of {:,} agents", _owns, 100_000),
+    ("{:,} parents of one node", _parents, 100_000),
+    ("{0:,} names below each of {0:,}", _grid, 300),
 )
 OF_A_GUARD: Final[tuple[tuple[str, Callable[[int], World], int], ...]] = (
     ("chain of {:,} under one owner", _chain, 4_000),
     ("{:,} names of one node", _aliases, 4_095),
     ("{:,} children of one node", _children, 1_000_000),
     ("owner of {:,} agents", _owns, 100_000),
+    ("{:,} parents of one node", _parents, 100_000),
+    ("{0:,} names below each of {0:,}", _grid, 300),
 )

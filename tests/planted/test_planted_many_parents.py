@@ -1,0 +1,79 @@
+"""Bugs planted into names with very many parents are caught."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from tests.planted.copies import (
+    PRODUCT,
+    Change,
+    caught,
+    copied,
+    passed,
+    plant,
+    run_tests,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [pytest.mark.planted, pytest.mark.timeout(300)]
+
+FURTHER: Final = "agents_registry/further_edges.py"
+LINEAGE: Final = "agents_registry/lineage.py"
+CLOSURE: Final = "agents_registry/closure.py"
+SWEEP: Final = "agents_registry/sweep.py"
+TEST: Final = "tests/unit/test_many_parents.py"
+COPIED: Final = (
+    *PRODUCT, "pyproject.toml", "tests/conftest.py", "tests/counted.py", TEST,
+)  # fmt: skip
+BUGS: Final = {
+    "the places of a long list are not known after a start": Change(
+        FURTHER, "            if len(edges) > SHORT:\n", "            if not edges:\n"
+    ),
+    "makers are told twice after a start": Change(
+        FURTHER, "            if len(makers) > SHORT:\n", "            if False:\n"
+    ),
+    "a list that becomes a long one has one place": Change(
+        FURTHER, "        if count > SHORT + 1:\n", "        if count > SHORT:\n"
+    ),
+    "a long list is looked through": Change(
+        FURTHER, "        if count > SHORT:\n            return self", "        if False:\n"
+        "            return self",
+    ),
+    "the last relation stays": Change(
+        FURTHER, "max(edges[place][1], strength)", "strength"
+    ),
+    "all parents are looked at": Change(LINEAGE, "[: MOST_PARENTS - 1]", ""),
+    "a parent too few is looked at": Change(
+        LINEAGE, "MOST_PARENTS - 1", "MOST_PARENTS - 2"
+    ),
+    "names are walked, whatever their edges": Change(
+        CLOSURE, "looks := looks + 1 + len(parents) // EDGES", "looks := looks + 1"
+    ),
+    "heirs are looked for, whatever their parents": Change(
+        SWEEP, "lineage.strengths(heir, node), default=0",
+        "(how for up, how in lineage.parents(heir) if up == node), default=0",
+    ),
+    "who expires has its children looked through at once": Change(
+        "agents_registry/life.py", "looks := looks + 1 + len(children)",
+        "looks := looks + 1",
+    ),
+}  # fmt: skip
+CHANGES: Final = [*BUGS.values()]
+
+
+def test_the_copy_as_it_is_passes(repository: Path, tmp_path: Path) -> None:
+    """Else a bug would seem to be caught."""
+    copied(repository, tmp_path, *COPIED)
+    assert passed(run_tests(tmp_path, TEST))
+
+
+@pytest.mark.parametrize("name", BUGS)
+def test_it_is_caught(repository: Path, tmp_path: Path, name: str) -> None:
+    """The tests fail on the changed copy, by what they assert."""
+    copied(repository, tmp_path, *COPIED)
+    plant(tmp_path, BUGS[name])
+    assert caught(run_tests(tmp_path, TEST))
