@@ -40,8 +40,9 @@ BUGS: Final = {
         FURTHER, "        if count > SHORT + 1:\n", "        if count > SHORT:\n"
     ),
     "a long list is looked through": Change(
-        FURTHER, "        if count > SHORT:\n            return self", "        if False:\n"
-        "            return self",
+        FURTHER,
+        "        if count > SHORT:\n            return self",
+        "        if False:\n            return self",
     ),
     "the last relation stays": Change(
         FURTHER, "max(edges[place][1], strength)", "strength"
