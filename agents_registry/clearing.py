@@ -33,6 +33,7 @@ from agents_registry.lineage import (
     KNOWN,
     LABELLED,
     MANY_PARENTS,
+    MOST_PARENTS,
     NONE,
     OWNED,
     ROOT,
@@ -341,7 +342,9 @@ class _Clearing:
         if (
             registry.horizon is not None
             and flag & (CREDENTIAL | ROOT) == CREDENTIAL
-            and not all(flags[up] & KNOWN for up, _ in lineage.told_parents(name))
+            and not all(
+                flags[up] & KNOWN for up, _ in lineage.told_parents(name, MOST_PARENTS)
+            )
         ):
             # By its age it may yet live; that is for a closer look.
             return NO_TIME, mark
@@ -354,7 +357,7 @@ class _Clearing:
         seen = {start}
         todo = [start]
         for node in todo:
-            flag, edges = lineage.flags[node], lineage.parents(node)
+            flag, edges = lineage.flags[node], lineage.parents(node, MOST_PARENTS)
             looks += 1 + len(edges)
             many = max(len(seen), len(edges)) * ONE > SIZE
             if many or flag & OWNED or looks > MOST_LOOKS:

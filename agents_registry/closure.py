@@ -13,7 +13,13 @@ from itertools import filterfalse
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
-from agents_registry.lineage import CAUSED, CREDENTIAL, OWNED, UNKNOWN_TIME
+from agents_registry.lineage import (
+    CAUSED,
+    CREDENTIAL,
+    MOST_PARENTS,
+    OWNED,
+    UNKNOWN_TIME,
+)
 from agents_registry.steps import finish
 
 if TYPE_CHECKING:
@@ -23,7 +29,7 @@ if TYPE_CHECKING:
     from agents_registry.steps import Steps
 
 CLOSURE_LIMIT: Final = 4096
-STEP: Final = 127  # a mask: nodes walked between two yields
+STEP: Final = 127  # nodes between two yields; a mask for who counts nodes alone
 EDGES: Final = 8  # are walked in the time of a node
 _PARENT: Final = itemgetter(0)  # of an edge
 PRESENTED: Final = -2  # strangers, which no fact names, have the numbers below it
@@ -176,7 +182,7 @@ class Requirements:
         """Parents of a node, as (parent, strength of the relation)."""
         if node == PRESENTED:
             return [(member, 0) for member in self._members]
-        return [] if node < 0 else self._lineage.parents(node)
+        return [] if node < 0 else self._lineage.parents(node, MOST_PARENTS)
 
     def strengths(self, child: int, parent: int) -> list[int]:
         """Strengths of the edges of `edges` that lead from one node to another."""
@@ -188,7 +194,7 @@ class Requirements:
         """Parents of a node as `edges` has them, without labels."""
         if node < 0:
             return self.edges(node)
-        return self._lineage.told_parents(node)
+        return self._lineage.told_parents(node, MOST_PARENTS)
 
     def parents(self, node: int) -> list[int]:
         """Direct requirements of a node; of its other names the next one alone.

@@ -201,7 +201,7 @@ class Endings:
         add denials.
         """
         if node not in self._edges:
-            closure, edges = self._closure, list[tuple[int, int]]()
+            closure, edges = self._closure, set[tuple[int, int]]()
             looks = STEP
             for name in closure.names(node):
                 children = closure.children(name)
@@ -209,7 +209,7 @@ class Endings:
                     looks = 0
                     yield
                 for child in children:
-                    edges += (
+                    edges.update(
                         (ENDED if strength == ALWAYS else latest, child)
                         for latest in (closure.latest_issue(child),)
                         for strength in closure.strengths(child, name)
@@ -318,11 +318,16 @@ class Endings:
         return ends
 
     def _end_selves(self, ends: Ends) -> Steps[None]:
+        looks = 0
         for node, hits in self._selves.items():
             first = min((hit.cause for hit in hits), key=age)
-            for name in self._closure.names(node):
-                _end(ends.personal, name, age(first))
+            names = self._closure.names(node)
             edges = yield from self._young(node)
+            if (looks := looks + len(names) + len(edges)) > STEP:
+                looks = 0
+                yield
+            for name in names:
+                _end(ends.personal, name, age(first))
             for _, child in edges[bisect_left(edges, first.at, key=itemgetter(0)) :]:
                 _end(ends.inherited, child, age(first))
 

@@ -25,6 +25,7 @@ from agents_registry.lineage import (
     KNOWN,
     LOUD,
     MORE_ABOVE,
+    MOST_PARENTS,
     OWNED,
     ROOT,
     UNKNOWN_TIME,
@@ -126,7 +127,7 @@ def nothing_ends(
             seen.add(other)
             todo.append(other)
         if flag & MORE_ABOVE:
-            for other, _ in lineage.parents(node):
+            for other, _ in lineage.parents(node, MOST_PARENTS):
                 if other not in seen:
                     seen.add(other)
                     todo.append(other)

@@ -60,7 +60,7 @@ _EMPTY: Final[dict[str, Any]] = {
     "flags": _ZEROS, "relation": _ZEROS, "parent": _NONES, "issued": _UNKNOWN,
     "expires": _UNKNOWN, "first_child": _NONES, "next_child": _NONES,
 }  # fmt: skip
-MOST_PARENTS: Final = 1 << 13  # of a name that are looked at; a closure has half of it
+MOST_PARENTS: Final = 1 << 13  # enough to tell that a closure is too large
 ENDS: Final = 1
 ALWAYS: Final = 2
 
@@ -137,9 +137,8 @@ class Lineage:
         self._further.restore(rest)
         self._makers.restore(rest, inverted="created" in plain)
         if "more_children" not in plain:
-            told = self.more_parents.items()
-            invert({node: [up for up, _ in of] for node, of in told},
-                   self._more_children, rest)  # fmt: skip
+            told = {n: [up for up, _ in of] for n, of in self.more_parents.items()}
+            invert(told, self._more_children, rest)
 
     def _arrays(self) -> dict[str, bytearray | array[int]]:
         return {
@@ -333,24 +332,26 @@ class Lineage:
         named.update(names)
         return names
 
-    def parents(self, node: int) -> list[tuple[int, int]]:
-        """Every edge of this name, labels too: (parent, strength of the relation)."""
-        edges = self.told_parents(node)
+    def parents(self, node: int, most: int | None = None) -> list[tuple[int, int]]:
+        """Edges of this name, labels too: (parent, strength of the relation).
+
+        Args:
+            node: the name.
+            most: of many parents that many are enough, and the labels.
+        """
+        edges = self.told_parents(node, most)
         if self.flags[node] & LABELLED:
             edges += [(label, 0) for label in self.labels[node]]
         return edges
 
-    def told_parents(self, node: int) -> list[tuple[int, int]]:
-        """Edges of this name as `parents` has them, without labels.
-
-        Of more than MOST_PARENTS the first ones: that is too large to be judged.
-        """
+    def told_parents(self, node: int, most: int | None = None) -> list[tuple[int, int]]:
+        """Edges of this name as `parents` has them, without labels."""
         first = self.parent[node]
         if first == NONE:
             return []
         edges = [(first, self.relation[node])]
         if self.flags[node] & MANY_PARENTS:
-            edges += self.more_parents[node][: MOST_PARENTS - 1]
+            edges += self.more_parents[node][:most]
         return edges
 
     def strengths(self, child: int, parent: int) -> list[int]:

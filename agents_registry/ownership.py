@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
+from agents_registry.closure import EDGES
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
@@ -24,8 +26,7 @@ ALIVE: Final[Age] = (1 << 64, "")
 NEVER: Final[Age] = (-(1 << 64), "")  # never proved alive, or ended without a cause
 
 
-STEP: Final = 127  # a mask: nodes between two yields
-EDGES: Final = 8  # are looked at in the time of a node
+STEP: Final = 127  # nodes between two yields; a mask for who counts nodes alone
 
 
 class Graph(Protocol):

@@ -29,7 +29,7 @@ def shown_way(registry: Registry, start: int, target: int) -> list[int]:
                 return steps[::-1]
             if len(todo) > SHOWN:
                 break
-            above = [parent for parent, _ in lineage.parents(node)]
+            above = [parent for parent, _ in lineage.parents(node, SHOWN)]
             if lineage.ring[node] != node:
                 above += lineage.others(node, SHOWN)[1:]
             if through_owners and lineage.flags[node] & OWNED:

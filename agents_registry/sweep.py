@@ -12,8 +12,7 @@ have their turn. No fact may be applied before the sweep is over.
 from __future__ import annotations
 
 from itertools import chain
-from operator import itemgetter
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from agents_registry.closure import EDGES
 from agents_registry.endings import age
@@ -31,7 +30,8 @@ from agents_registry.lineage import (
     UNKNOWN_TIME,
 )
 from agents_registry.ownership import ALIVE, NEVER, proving
-from agents_registry.steps import in_order, in_runs
+from agents_registry.steps import in_runs
+from agents_registry.sweep_ends import End, all_reasons, first_ends
 from agents_registry.watermarks import UNKNOWN_ISSUE, first_marks
 
 if TYPE_CHECKING:
@@ -43,14 +43,8 @@ if TYPE_CHECKING:
     from agents_registry.steps import Steps
 
 STEP: Final = 127  # a mask: nodes walked between two yields
+LOOKS: Final = STEP * EDGES
 _REASON: Final = {Effect.REVOKE: Reason.REVOKED, Effect.SUSPEND: Reason.SUSPENDED}
-
-
-class End(NamedTuple):
-    """What ends a node first: the cause, and the node that carries it."""
-
-    cause: RecordedCause
-    target: int
 
 
 class Sweep:
@@ -102,21 +96,26 @@ class Sweep:
             new = [node for node in dict.fromkeys(run) if node not in known]
             known.update(dict.fromkeys(new))
             todo += new
-        looks = STEP
+        looks = LOOKS
         for node in todo:
             above = self._above[node] = self._requires(node)
-            if (looks := looks + 1 + len(above) // EDGES) > STEP:
+            if (looks := looks + EDGES) > LOOKS:
                 looks = 0
                 yield
             for up in above:
+                if (looks := looks + 1) > LOOKS:
+                    looks = 0
+                    yield
                 below.setdefault(up, []).append(node)
-            if flags[node] & OWNED:
-                self._owned = True
-                above = [*above, *(one for some in owners.of(node) for one in some)]
-            for up in above:
                 if up not in known:
                     known[up] = None
                     todo.append(up)
+            if flags[node] & OWNED:
+                self._owned = True
+                for up in chain.from_iterable(owners.of(node)):
+                    if up not in known:
+                        known[up] = None
+                        todo.append(up)
 
     def _requires(self, node: int) -> list[int]:
         """Direct requirements of a node; of its other names the next of the ring."""
@@ -142,8 +141,7 @@ class Sweep:
                 yield
             if self._lineage.flags[node] & CAUSED:
                 yield from self._take_causes(node, marks)
-        for (_, reason), end in self._selves.items():
-            yield from self._end_self(reason, end)
+        yield from self._end_selves()
         marks.sort(key=lambda mark: age(mark.cause))
         yield from self._find_too_old(marks)
         yield from self._find_limited()
@@ -154,60 +152,21 @@ class Sweep:
 
     def ends(self) -> Steps[dict[int, End]]:
         """Find what ends each node first, where a cause does."""
-        ends: dict[int, End] = {}
-        aged = ((age(e.cause) if e else NEVER, n, e) for _, n, e in self._inherited)
-        count = 0
-        for _, start, end in (yield from in_order(aged, itemgetter(0))):
-            todo = [start]
-            for node in todo:
-                count += 1
-                if not count & STEP:
-                    yield
-                if end and node not in ends:
-                    ends[node] = end
-                    todo += self.children(node)
-        for run in in_runs(self._personal):
-            yield
-            for _, node, other in run:
-                first = ends.get(node)
-                if other and (not first or age(other.cause) < age(first.cause)):
-                    ends[node] = other
-        return ends
+        return first_ends(self, self._inherited, self._personal)
 
     def reasons(self) -> Steps[dict[int, set[Reason]]]:
         """Find for each node why it is dead now."""
-        found: dict[int, set[Reason]] = {}
-        starts: dict[Reason, list[int]] = {}
-        count = 0
-        for run in in_runs(self._inherited):
-            yield
-            for reason, node, _ in run:
-                starts.setdefault(reason, []).append(node)
-        for reason, nodes in starts.items():
-            todo = list(seen := set(nodes))
-            for node in todo:
-                count += 1
-                if not count & STEP:
-                    yield
-                found.setdefault(node, set()).add(reason)
-                for child in self.children(node):
-                    if child not in seen:
-                        seen.add(child)
-                        todo.append(child)
-        for run in in_runs(self._personal):
-            yield
-            for reason, node, _ in run:
-                found.setdefault(node, set()).add(reason)
-        return found
+        return all_reasons(self, self._inherited, self._personal)
 
     def under(self, starts: Iterable[int]) -> Steps[set[int]]:
         """Find what hangs on nodes by lineage or ownership."""
         todo = list(seen := set(starts))
-        owned = self.registry.owned
-        for count, node in enumerate(todo):
-            if not count & STEP:
-                yield
-            for down in (*self.children(node), *owned.get(node, ())):
+        owned, looks = self.registry.owned, 0
+        for node in todo:
+            for down in chain(self.children(node), owned.get(node, ())):
+                if (looks := looks + 1) > LOOKS:
+                    looks = 0
+                    yield
                 if down in self.nodes and down not in seen:
                     seen.add(down)
                     todo.append(down)
@@ -245,19 +204,21 @@ class Sweep:
         if age(end.cause) < age(first.cause):
             self._selves[key] = end
 
-    def _end_self(self, reason: Reason, end: End) -> Steps[None]:
+    def _end_selves(self) -> Steps[None]:
         """Reach self: every name, and each edge whose child is not older."""
-        lineage = self._lineage
-        count = 0
-        for name in (yield from lineage.others_in_steps(end.target)):
-            self._personal.append((reason, name, end))
-            for child in self.children(name):
-                count += 1
-                if not count & STEP:
-                    yield
-                least = 0 if lineage.latest_issue(child) >= end.cause.at else ALWAYS
-                if any(each >= least for each in lineage.strengths(child, name)):
-                    self._inherited.append((reason, child, end))
+        lineage, looks = self._lineage, 0
+        for (_, reason), end in self._selves.items():
+            for name in (yield from lineage.others_in_steps(end.target)):
+                self._personal.append((reason, name, end))
+                looks += 1
+                for child in self.children(name):
+                    if (looks := looks + 1) > STEP:
+                        looks = 0
+                        yield
+                    late = lineage.latest_issue(child) >= end.cause.at
+                    least = 0 if late else ALWAYS
+                    if any(each >= least for each in lineage.strengths(child, name)):
+                        self._inherited.append((reason, child, end))
 
     def _find_too_old(self, marks: Sequence[End]) -> Steps[None]:
         """Find credentials below watermarks that were issued up to them.

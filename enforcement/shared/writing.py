@@ -27,6 +27,7 @@ from agents_registry.lineage import (
     KNOWN,
     LABELLED,
     MANY_PARENTS,
+    MOST_PARENTS,
     OWNED,
     SCOPED,
 )
@@ -267,7 +268,7 @@ class TableWriter:
         """
         registry, lineage = self.registry, self.registry.lineage
         flags, row = lineage.flags[node], dict[str, Any]()
-        if more := lineage.parents(node)[1:]:
+        if more := lineage.parents(node, MOST_PARENTS)[1:]:
             row["more_parents"] = more
         if node in lineage.reissued:
             row["reissued"] = lineage.reissued[node]

@@ -175,7 +175,7 @@ BUGS = (
     bug(
         "reach self cuts the edges to its target",
         "closure.py",
-        "return [] if node < 0 else self._lineage.parents(node)",
+        "return [] if node < 0 else self._lineage.parents(node, MOST_PARENTS)",
         "return [] if node < 0 else [\n"
         "            (p, s) for p, s in self._lineage.parents(node)\n"
         "            if s == 2 or not any(\n"

@@ -47,9 +47,17 @@ BUGS: Final = {
     "the last relation stays": Change(
         FURTHER, "max(edges[place][1], strength)", "strength"
     ),
-    "all parents are looked at": Change(LINEAGE, "[: MOST_PARENTS - 1]", ""),
-    "a parent too few is looked at": Change(
-        LINEAGE, "MOST_PARENTS - 1", "MOST_PARENTS - 2"
+    "all parents are looked at": Change(LINEAGE, "[node][:most]", "[node]"),
+    "a sweep looks at some parents": Change(
+        SWEEP, "lineage.parents(node)]", "lineage.parents(node, 8192)]"
+    ),
+    "a prune looks at some parents": Change(
+        "agents_registry/pruning.py", "lineage.parents(node))",
+        "lineage.parents(node, 8192))",
+    ),
+    "what is kept alone is ended at once": Change(
+        SWEEP, "                    if (looks := looks + 1) > STEP:\n"
+        "                        looks = 0\n                        yield\n", "",
     ),
     "names are walked, whatever their edges": Change(
         CLOSURE, "looks := looks + 1 + len(parents) // EDGES", "looks := looks + 1"

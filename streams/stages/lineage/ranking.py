@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from agents_registry.identifiers import Identifier
     from agents_registry.steps import Steps
-    from agents_registry.sweep import End
+    from agents_registry.sweep_ends import End
     from streams.stages.access.columns import Numbers
     from streams.stages.lineage.walk import NeighbourhoodWalk
 

@@ -6,7 +6,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from agents_registry.life import Reason
-from agents_registry.lineage import CREDENTIAL
+from agents_registry.lineage import (
+    CREDENTIAL,
+    MOST_PARENTS,
+)
 from agents_registry.parts import PartedDict
 from streams.stages.access.agent_kinds import is_account, is_agent
 from streams.stages.posture.view import View
@@ -43,7 +46,9 @@ class AccountUsers:
         lineage = view.registry.lineage
         if not all(lineage.flags[name] & CREDENTIAL for name in names):
             return []
-        above = dict.fromkeys(up for name in names for up, _ in lineage.parents(name))
+        above = dict.fromkeys(
+            up for name in names for up, _ in lineage.parents(name, MOST_PARENTS)
+        )
         agents = [up for up in above if is_agent(lineage.kind(up))]
         lives = not _ended(view, names[0])
         changed = []

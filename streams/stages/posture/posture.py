@@ -14,7 +14,12 @@ from attrs import frozen
 
 from agents_registry.identifiers import ATTRIBUTE
 from agents_registry.life import Reason
-from agents_registry.lineage import CREDENTIAL, KNOWN, NONE
+from agents_registry.lineage import (
+    CREDENTIAL,
+    KNOWN,
+    MOST_PARENTS,
+    NONE,
+)
 from agents_registry.parts import PartedDict
 from agents_registry.registry import Registry
 from streams.model.findings import POSTURE, FindingKind
@@ -354,7 +359,7 @@ class Posture:
         direct = [
             (name, parent)
             for name in names
-            for parent, _ in lineage.parents(name)
+            for parent, _ in lineage.parents(name, MOST_PARENTS)
             if is_account(lineage.kind(parent))
         ]
         if not (direct or self._through.is_used_by(names)):

@@ -20,6 +20,7 @@ from agents_registry.lineage import (
     CREDENTIAL,
     KNOWN,
     MANY_PARENTS,
+    MOST_PARENTS,
     NONE,
     OWNED,
     SCOPED,
@@ -65,7 +66,7 @@ def above(registry: Registry, names: Iterable[int]) -> Iterator[int]:
     for position, node in enumerate(todo):
         if position >= own:
             yield node
-        ups = [parent for parent, _ in lineage.parents(node)]
+        ups = [parent for parent, _ in lineage.parents(node, MOST_PARENTS)]
         for up in ups:
             for name in () if up in seen else lineage.others(up):
                 if name not in seen:
@@ -172,7 +173,7 @@ def holders(registry: Registry, names: list[int]) -> list[int]:
         is_agent(lineage.kind(name)) for name in names
     ):
         return []
-    parents = (parent for name in names for parent, _ in lineage.parents(name))
+    parents = (up for name in names for up, _ in lineage.parents(name, MOST_PARENTS))
     return [parent for parent in parents if is_agent(lineage.kind(parent))]
 
 

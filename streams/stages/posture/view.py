@@ -7,9 +7,11 @@ declared scope above them.
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from agents_registry.lineage import OWNED, SCOPED, UNKNOWN_TIME
+from agents_registry.steps import in_order, in_runs
 from agents_registry.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -84,13 +86,16 @@ class View:
 
     def _find_soonest(self, sweep: Sweep, now: int) -> Steps[None]:
         expires, owned = self.registry.lineage.expires, self.registry.owned
-        due = sorted(
-            (expires[node], node)
-            for node in sweep.nodes
-            if now < expires[node] < UNKNOWN_TIME
-        )
+        due: list[tuple[int, int]] = []
+        for run in in_runs(sweep.nodes):
+            yield
+            due += (
+                (expires[node], node)
+                for node in run
+                if now < expires[node] < UNKNOWN_TIME
+            )
         count = 0
-        for at, start in due:
+        for at, start in (yield from in_order(due, itemgetter(0, 1))):
             todo = [start]
             for node in todo:
                 count += 1

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from agents_registry.reach import Reached
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
-    from agents_registry.sweep import End
+    from agents_registry.sweep_ends import End
     from agents_registry.uncaused import Uncaused
 
 TOGETHER: Final = 1000  # nodes judged at once, at least
@@ -164,9 +164,8 @@ class _Deaths:
 
     def _between(self, node: int, end: End) -> list[int]:
         """Nodes on the way; none where a node hangs on the target, as most do."""
-        for parent, _ in self._registry.lineage.parents(node):
-            if parent == end.target:
-                return []
+        if self._registry.lineage.strengths(node, end.target):
+            return []
         return shown_way(self._registry, node, end.target)[1:-1]
 
     def _share(self, end: End) -> _SharedEnd:

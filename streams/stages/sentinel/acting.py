@@ -33,7 +33,7 @@ def levels_above(
         for node in nodes:
             for other in lineage.others(node, MOST_MET):
                 found.append(lineage.identifier(other))
-                above += (parent for parent, _ in lineage.parents(other))
+                above += (parent for parent, _ in lineage.parents(other, MOST_MET))
         yield found
         if len(met) >= MOST_MET:
             return

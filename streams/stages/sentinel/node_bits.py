@@ -29,10 +29,13 @@ from agents_registry.facts import (
     Withdraw,
 )
 from agents_registry.lineage import CAUSED, MORE_ABOVE, NONE, OWNED
+from agents_registry.steps import RUN, in_runs
 from streams.stages.access.columns import LATEST, U8
 from streams.stages.sentinel.node_prints import NodePrints
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from agents_registry.registry import Registry
     from agents_registry.steps import Steps
     from streams.stages.access.columns import Numbers
@@ -147,18 +150,27 @@ class NodeBits:
             if bit & QUIET:
                 continue
             if flags[node] & CAUSED or bit & LOUD:
-                way = node
-                while way != start:
-                    bits[way] |= LOUD
-                    way = came_from[way]
-                bits[start] |= LOUD
+                self._be_loud(node, came_from)
                 return
-            for up in (*self.registry.hangs_on(node), *lineage.names_once(node, named)):
+            ups = (*self.registry.hangs_on(node), *lineage.names_once(node, named))
+            for place, up in enumerate(ups, 1):
+                if not place % RUN:
+                    yield
                 if up not in came_from:
                     came_from[up] = node
                     todo.append(up)
-        for node in todo:
-            bits[node] |= QUIET | MET
+        for run in in_runs(todo):
+            yield
+            for node in run:
+                bits[node] |= QUIET | MET
+
+    def _be_loud(self, node: int, came_from: Mapping[int, int]) -> None:
+        """Note that a node is loud, and the way on which it was met."""
+        bits = self._bits
+        bits[node] |= LOUD
+        while came_from[node] != node:
+            node = came_from[node]
+            bits[node] |= LOUD
 
     def _undo(self, nodes: list[int]) -> None:
         """Undo the bits of nodes and of all whose life hangs on them.
