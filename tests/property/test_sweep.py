@@ -200,7 +200,7 @@ def test_a_bit_that_is_not_undone_is_caught(
 
 
 @pytest.mark.parametrize(
-    "method", ["_find_too_old", "_find_orphans", "_end_self", "_find_limited"]
+    "method", ["_find_too_old", "_find_orphans", "_end_selves", "_find_limited"]
 )
 def test_a_flaw_that_is_not_found_is_caught(
     method: str, monkeypatch: pytest.MonkeyPatch
