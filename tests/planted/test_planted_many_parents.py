@@ -62,10 +62,6 @@ BUGS: Final = {
     "names are walked, whatever their edges": Change(
         CLOSURE, "looks := looks + 1 + len(parents) // EDGES", "looks := looks + 1"
     ),
-    "heirs are looked for, whatever their parents": Change(
-        SWEEP, "lineage.strengths(heir, node), default=0",
-        "(how for up, how in lineage.parents(heir) if up == node), default=0",
-    ),
     "who expires has its children looked through at once": Change(
         "agents_registry/life.py", "looks := looks + 1 + len(children)",
         "looks := looks + 1",

@@ -34,7 +34,7 @@ NOW: Final = 1_000 * SECOND
 SAID: Final[dict[str, Any]] = {"authority": "a", "version": NOW, "received_at": NOW}
 CHILD: Final = Identifier("agent.id", "child")
 STEP_COST: Final = 250_000  # operations: a few milliseconds
-SIZES: Final = [(200, 200), (20, 2_000)]  # of grids: names, parents of each
+SIZES: Final = [(120, 120), (10, 1_500)]  # of grids: names, parents of each
 RELATIONS: Final = (Relation.REQUIRES, Relation.ENDS_WITH_PARENT)
 
 
@@ -139,6 +139,10 @@ def test_a_name_with_too_many_parents_is_denied_in_short_steps() -> None:
     judged, taken = cost(judging(registry, Presented((CHILD,)), now=NOW))
     assert (False, Reason.LINEAGE_TOO_LARGE) == (judged.allowed, judged.reason)
     assert taken.longest < STEP_COST
+    lineage = registry.lineage
+    child = lineage.find(CHILD)
+    assert MOST_PARENTS + 1 == len(lineage.parents(child, MOST_PARENTS))
+    assert 2 * MOST_PARENTS == len(lineage.parents(child))
 
 
 def test_as_many_parents_as_are_looked_at_are_too_many() -> None:
