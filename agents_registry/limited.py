@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from agents_registry.cause_rows import CauseLimit
 from agents_registry.identifiers import owner_in
 from agents_registry.lineage import NONE, OWNED
-from agents_registry.ownership import Graph
+from agents_registry.ownership import Graph, walked_down
 from agents_registry.steps import in_runs
 from agents_registry.watermarks import STEP, UNKNOWN_ISSUE, first_marks
 
@@ -144,18 +144,8 @@ class Selection:
     def _below(self, name: Identifier) -> Steps[set[int]]:
         """Find what requires a name."""
         node = self._lineage.find(name)
-        todo = [node] if node != NONE and node in self._graph.nodes else []
-        seen = set(todo)
-        count = 0
-        for each in todo:
-            for child in self._graph.children(each):
-                count += 1
-                if not count & STEP:
-                    yield
-                if child not in seen:
-                    seen.add(child)
-                    todo.append(child)
-        return seen
+        starts = [node] if node != NONE and node in self._graph.nodes else []
+        return walked_down(self._graph, starts)
 
     def _owned_by(self, owner: Identifier) -> Steps[set[int]]:
         """Find what an owner owns by any of its names, with its other names."""

@@ -246,3 +246,18 @@ def _upwards(closure: Graph) -> Steps[list[int]]:
                 finished.append(node)
                 ways.pop()
     return finished
+
+
+def walked_down(graph: Graph, starts: Iterable[int]) -> Steps[set[int]]:
+    """Find nodes and all that hangs on them."""
+    todo = list(seen := set(starts))
+    count = 0
+    for node in todo:
+        for child in graph.children(node):
+            count += 1
+            if not count & STEP:
+                yield
+            if child not in seen:
+                seen.add(child)
+                todo.append(child)
+    return seen

@@ -6,12 +6,10 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agents_registry.endings import age
-from agents_registry.ownership import NEVER
+from agents_registry.ownership import NEVER, walked_down
 from agents_registry.steps import in_order, in_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from agents_registry.cause_rows import RecordedCause
     from agents_registry.life import Reason
     from agents_registry.ownership import Graph
@@ -81,18 +79,3 @@ def all_reasons(
         for reason, node, _ in flaws:
             found.setdefault(node, set()).add(reason)
     return found
-
-
-def walked_down(graph: Graph, starts: Iterable[int]) -> Steps[list[int]]:
-    """Find nodes and all that hangs on them, each once."""
-    todo = list(seen := set(starts))
-    count = 0
-    for node in todo:
-        for child in graph.children(node):
-            count += 1
-            if not count & LOOKS:
-                yield
-            if child not in seen:
-                seen.add(child)
-                todo.append(child)
-    return todo
