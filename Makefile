@@ -119,9 +119,8 @@ test-long: install kafka go node ## Run what kills and cuts, and 5,000 random wo
 # The default tests once more, and the processes that they start, under the tracer; it
 # makes random worlds three times as long, which are left out.
 MEASURED := not no_cover
-# A thread that starts while another one's tracer is put in place does not start on CPython
-# 3.11 (RuntimeError in sys.settrace). Tests that lack one run once more; `make test` has
-# judged them without a tracer.
+# Lines are measured, with all slowed down; `make test` has judged the tests without a
+# tracer. So those that come too late run once more.
 TRACED := $(RUN)/pytest --cov --cov-report= \
 	-m "$(MEASURED) and not browser and not planted and not long and $(NOT_HERE)"
 

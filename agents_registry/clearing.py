@@ -212,7 +212,7 @@ class _Clearing:
                 self._values[name] = value | self._of_name(name, limits)
 
     def _of_owners(
-        self, owners: Sequence[Iterable[int]]
+        self, owners: Sequence[Collection[int]]
     ) -> Generator[int, None, tuple[int, int]]:
         """Until when one of each set lives, and the size of all."""
         until, size = UNKNOWN_TIME, 0
@@ -223,6 +223,7 @@ class _Clearing:
                 until = NO_TIME  # a cause stands on what one of them has
                 break
         for some in owners:
+            yield len(some)
             last = NO_TIME
             for owner in some:
                 value = self._value(owner)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
-from agents_registry.closure import CLOSURE_LIMIT
+from agents_registry.closure import CLOSURE_LIMIT, EDGES
 from agents_registry.endings import STEP, Blame, Endings, Hit
 from agents_registry.facts import Effect
 from agents_registry.lineage import (
@@ -234,11 +234,12 @@ class Life:
     def _beyond_horizon(self) -> Steps[list[int]]:
         """After a prune: a parent that nobody knows may have been revoked."""
         horizon, found = self._registry.horizon, list[int]()
-        closure = self.closure
+        closure, looks = self.closure, STEP
         if horizon is None:
             return found
-        for count, node in enumerate(closure.nodes):
-            if not count & STEP:
+        for node in closure.nodes:
+            if (looks := looks + 1 + len(closure.parents(node)) // EDGES) > STEP:
+                looks = 0
                 yield
             if (
                 closure.flags(node) & (CREDENTIAL | ROOT) == CREDENTIAL

@@ -129,6 +129,7 @@ class _Proof:
                     self._below[above].add(own)
                     self._waits[own] += 1
             for owners in owners_of(node):
+                looks += len(owners) // EDGES
                 for owner in owners:
                     self._owning.setdefault(owner, []).append(len(self.sets))
                 self.sets.append((node, owners))
@@ -143,7 +144,7 @@ class _Proof:
     def run(self) -> Steps[list[int]]:
         """Rank until which each owner set is met."""
         met = [0] * len(self.sets)
-        count = 0
+        looks = 0
         for component, waits in enumerate(self._waits):
             if not component & STEP:
                 yield
@@ -152,18 +153,18 @@ class _Proof:
         for until in range(self._alive, 0, -1):
             # What is proved at this rank may prove more at it, or at a lower one.
             while self._proved[until] or self._living[until]:
-                count += 1
-                if not count & STEP:
-                    yield
                 if self._proved[until]:
                     served = yield from self._prove(self._proved[until].pop(), until)
                 else:
                     owner = self._living[until].pop()
                     served = yield from self._meet(owner, until, met)
+                if (looks := looks + 1 + len(served) // EDGES) > STEP:
+                    looks = 0
+                    yield
                 yield from self._serve(served, until)
         return met
 
-    def _prove(self, component: int, until: int) -> Steps[Iterable[int]]:
+    def _prove(self, component: int, until: int) -> Steps[Collection[int]]:
         """Take up who of a component owns something; give the components below."""
         for count, node in enumerate(self._members[component], 1):
             if not count & STEP:

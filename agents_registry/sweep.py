@@ -113,6 +113,7 @@ class Sweep:
             if flags[node] & OWNED:
                 self._owned = True
                 for up in chain.from_iterable(owners.of(node)):
+                    looks += 1
                     if up not in known:
                         known[up] = None
                         todo.append(up)
@@ -306,9 +307,10 @@ class Sweep:
         horizon, lineage = self.registry.horizon, self._lineage
         if horizon is None:
             return
-        flags = lineage.flags
-        for count, node in enumerate(self.nodes):
-            if not count & STEP:
+        flags, looks = lineage.flags, LOOKS
+        for node in self.nodes:
+            if (looks := looks + EDGES + len(self._above[node])) > LOOKS:
+                looks = 0
                 yield
             unknown = lineage.issued[node] == UNKNOWN_TIME
             if (

@@ -66,6 +66,22 @@ BUGS: Final = {
         "agents_registry/life.py", "looks := looks + 1 + len(children)",
         "looks := looks + 1",
     ),
+    "who is proved is counted, whatever hangs on it": Change(
+        "agents_registry/ownership.py", "looks + 1 + len(served) // EDGES",
+        "looks + 1",
+    ),
+    "below a horizon names are counted, whatever their edges": Change(
+        "agents_registry/life.py", "looks + 1 + len(closure.parents(node)) // EDGES",
+        "looks + 1",
+    ),
+    "a sweep below a horizon counts names alone": Change(
+        SWEEP, "looks + EDGES + len(self._above[node])", "looks + EDGES"
+    ),
+    "what hangs on some is found at once": Change(
+        SWEEP, "                if (looks := looks + 1) > LOOKS:\n"
+        "                    looks = 0\n                    yield\n"
+        "                if down", "                if down",
+    ),
 }  # fmt: skip
 CHANGES: Final = [*BUGS.values()]
 

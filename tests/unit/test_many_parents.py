@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from agents_registry.closure import CLOSURE_LIMIT
-from agents_registry.facts import Cause, Edge, Effect, Node, Reach, Relation, Renewal
+from agents_registry.facts import (
+    Cause,
+    Edge,
+    Effect,
+    Horizon,
+    Node,
+    OwnerSet,
+    Reach,
+    Relation,
+    Renewal,
+)
 from agents_registry.further_edges import SHORT
 from agents_registry.identifiers import VOCABULARY, Identifier
 from agents_registry.inventory import ancestors
@@ -33,6 +43,7 @@ SECOND: Final = 1_000_000_000
 NOW: Final = 1_000 * SECOND
 SAID: Final[dict[str, Any]] = {"authority": "a", "version": NOW, "received_at": NOW}
 CHILD: Final = Identifier("agent.id", "child")
+OWNER: Final = Identifier("agent.id", "owner")
 STEP_COST: Final = 250_000  # operations: a few milliseconds
 SIZES: Final = [(120, 120), (10, 1_500)]  # of grids: names, parents of each
 RELATIONS: Final = (Relation.REQUIRES, Relation.ENDS_WITH_PARENT)
@@ -193,20 +204,50 @@ def swept(registry: Registry) -> Steps[set[Reason]]:
 
 
 @pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("owned", [False, True])
 @pytest.mark.parametrize(
     ("end", "reason"),
     [(None, None), (ended, Reason.REVOKED), (expired, Reason.EXPIRED)],
 )
 def test_where_many_hang_on_many_no_step_is_long(
-    size: tuple[int, int], end: Any, reason: Reason | None
+    size: tuple[int, int], owned: bool, end: Any, reason: Reason | None
 ) -> None:
     """Edges count, not names alone."""
-    facts = [*grid(*size), *(map(end, range(size[1])) if end else ())]
+    owners = [OwnerSet(node=CHILD, owners=(OWNER,), **SAID)] if owned else []
+    facts = [*grid(*size), *owners, *(map(end, range(size[1])) if end else ())]
     registry = Registry.build(facts)
+    # A tracer of lines does not see what is counted, so all is done once without.
+    before = finish(judging(Registry.build(facts), Presented((CHILD,)), now=NOW))
 
     judged, taken = cost(judging(registry, Presented((CHILD,)), now=NOW))
+    assert judged == before
     assert judged.reason is (reason or Reason.LIVES)
     assert taken.longest < STEP_COST < taken.total
     reasons, of_a_sweep = cost(swept(registry))
-    assert ({reason} if reason else set()) == reasons
+    assert ({reason} if reason else set()) == reasons == finish(swept(registry))
     assert of_a_sweep.longest < STEP_COST < of_a_sweep.total
+
+
+def test_many_known_parents_below_a_horizon_are_found_in_short_steps() -> None:
+    """Each is looked at: one that is unknown may have been revoked and pruned."""
+    facts = [*grid(40, 1_000), Horizon(**SAID | {"version": NOW + 1})]
+    unknown = edge(between(39), parent(1_000))
+    for more, reasons in ((), set()), ((unknown,), {Reason.BEYOND_HORIZON}):
+        registry = Registry.build([*facts, *more])
+        judged, taken = cost(judging(registry, Presented((CHILD,)), now=NOW))
+        assert judged.allowed is not bool(reasons)
+        assert taken.longest < STEP_COST < taken.total
+        found, of_a_sweep = cost(swept(registry))
+        assert found == reasons == finish(swept(registry))
+        assert of_a_sweep.longest < STEP_COST < of_a_sweep.total
+
+
+def test_what_hangs_below_many_is_found_in_short_steps() -> None:
+    """Of each name that lost an owner, all that hangs on it."""
+    registry = Registry.build(grid(10, 1_500))
+    sweep = Sweep(registry)
+    nodes = [*map(registry.lineage.find, map(parent, range(1_500)))]
+    finish(sweep.include([registry.lineage.find(CHILD)]))
+    under, taken = cost(sweep.under(nodes))
+    assert set(sweep.nodes) == under == finish(sweep.under(nodes))
+    assert taken.longest < STEP_COST < taken.total
