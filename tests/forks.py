@@ -189,6 +189,7 @@ class Worker:
         self._back = back
         self._shares = shares
         self._places = places
+        self._ends = False
         self._following: list[pytest.Item] = []  # of the share that it does
         self._config = config = session.config
         self._place = {item: place for place, item in enumerate(session.items)}
@@ -214,7 +215,7 @@ class Worker:
         item = None
         self._following[:] = first
         # Also where whoever started the run ignores it, which is inherited.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, self._stop)
         try:
             for item in self._items(todo):
                 _NUMBER.pack_into(
@@ -226,10 +227,17 @@ class Worker:
                 if self._session.shouldfail or self._session.shouldstop:
                     break
         finally:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            # First, and no call, before which a signal would be heard.
+            self._ends = True
             if item is not None:
                 self._end(item)
             self._back.close()
+
+    def _stop(self, *_: object) -> None:
+        """End the test that runs, and leave the end of fixtures alone."""
+        session = self._session
+        if not (self._ends or session.shouldfail or session.shouldstop):
+            raise KeyboardInterrupt
 
     def _items(self, todo: int) -> Iterator[pytest.Item]:
         while True:
@@ -256,9 +264,11 @@ class Worker:
                 pytest.TestReport.from_item_and_call(last, call)
             )
 
-    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Tell the process that reports; set-up and teardown where they matter."""
+        """Tell the process that reports; set-up and teardown where they matter.
+
+        The session knows by then whether it was to be the last test here.
+        """
         if (
             report.when != "call"
             and report.passed
