@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 NOT_ENDED: Final = 1
 ASKED_EVERY: Final = 0.5  # seconds
-PROVEN: Final = frozenset({"ended", "confirmed", "off"})
-SETTLED: Final = PROVEN | {"partial"}
+PROVEN: Final = frozenset({"ended", "confirmed"})
+NOTHING_THERE: Final = frozenset({"off", "none"})  # nobody ends or probes anything
+SETTLED: Final = PROVEN | NOTHING_THERE | {"partial"}
 WELL: Final = frozenset({"off", "well"})
 STATES: Final = (
     "ended", "pending", "failed", "unreachable", "no_way", "left_to_guards",
@@ -26,6 +27,9 @@ STATES: Final = (
 NONE: Final = (
     "No actuators are set up: what is dead here lives on at its issuer unless somebody "
     "ends it there."
+)
+NONE_FOUND: Final = (
+    "no actuator speaks of anything that it ends, so nothing was probed or ended there"
 )
 SHOWN: Final = 10  # identifiers that are named
 
@@ -149,36 +153,44 @@ def closure(
     end = time.monotonic() + (wait or 0.0)
     while True:
         guards = client.get("revocations", fact)
-        issuers = _issuers(client, fact)
+        issuers = _issuers(client, [fact])
         settled = guards["state"] in SETTLED_STATES and issuers["state"] in SETTLED
         if settled or time.monotonic() >= end:
             break
         time.sleep(ASKED_EVERY)
     text = f"Guards   {closure_line(guards)}\nIssuers  {issuers_line(issuers)}"
     show({"guards": guards, "issuers": issuers}, text, output)
-    closed = guards["state"] == CLOSED and issuers["state"] in PROVEN
+    there = PROVEN | NOTHING_THERE
+    closed = guards["state"] == CLOSED and issuers["state"] in there
     return DONE if closed else NOT_ENDED
 
 
-def issuers_at(client: Client, fact: str, end: float) -> dict[str, Any]:
+def issuers_at(client: Client, facts: list[str], end: float) -> dict[str, Any]:
     """Return how far the ends at issuers are, once settled or at a time (monotonic)."""
     while True:
-        found = _issuers(client, fact)
+        found = _issuers(client, facts)
         if found["state"] in SETTLED or time.monotonic() >= end:
             return found
         time.sleep(ASKED_EVERY)
 
 
-def _issuers(client: Client, fact: str) -> dict[str, Any]:
-    return client.get(f"revocations/{quote(fact, safe='')}/issuers")
+def _issuers(client: Client, facts: list[str]) -> dict[str, Any]:
+    if len(facts) > 1:
+        return client.post("revocations/issuers", {"ids": facts})
+    return client.get(f"revocations/{quote(facts[0], safe='')}/issuers")
 
 
 def issuers_line(found: dict[str, Any]) -> str:
     """Say how far the ends at issuers are, and what is not ended by name."""
     if found["state"] == "off":
         return "OFF: no actuator is set up, so nothing is ended there."
+    if found["state"] == "none":
+        return f"NONE: {NONE_FOUND}."
     parts = [f"{found[state]} {_words(state)}" for state in STATES if found.get(state)]
-    lines = [f"{found['state'].upper()}: {', '.join(parts) or 'nothing to end there'}."]
+    several = sum(row.get(state, 0) for row in found["actuators"] for state in STATES)
+    if several and found.get("nothing"):
+        parts.append(f"{count(found['nothing'], 'revocation')} without anything there")
+    lines = [f"{found['state'].upper()}: {', '.join(parts) or 'nothing found yet'}."]
     named = found["not_ended"]
     lines += [
         f"  {clean(each['identifier'])}: {_words(each['state'])} at "

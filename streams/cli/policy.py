@@ -188,7 +188,8 @@ def _on_server(
     kinds, _ = configured_sources(settings)
     count, found = ToldFindings(client(url, token_file), begun, kinds).test(rules)
     _print(found, output, {"findings": count})
-    return _code(found)
+    code = _code(found)
+    return UNREAD if code == CLEAN and any(each.unasked for each in found) else code
 
 
 def _code(found: Sequence[RuleReport]) -> int:
@@ -232,9 +233,10 @@ def _head(each: RuleReport) -> str:
         f"{count} {name.replace('_', ' ')}" for name, count in sorted(results.items())
     )
     hits = f"{each.living} living beside what it is about" if each.living else "nothing"
+    unasked = f"; {each.unasked} below were not asked for" if each.unasked else ""
     return (
         f"{rule.name} ({rule.mode.value}, contains the {rule.contain.value}): "
-        f"{said or 'no finding'}; would have hit {hits}"
+        f"{said or 'no finding'}; would have hit {hits}{unasked}"
     )
 
 

@@ -137,17 +137,27 @@ def follow(  # noqa: PLR0913 - as `carry_out`
     lines += [_also(made, closures[1:])] if with_created and told else []
     closed = told and all(each["state"] == CLOSED for each in closures)
     if at_issuers:
-        closed = _ended_at_issuers(client, answer["id"], end, more, lines) and closed
+        causes = [one for each in (answer, *made) for one in _ids(each)]
+        closed = _ended_at_issuers(client, causes, end, more, lines) and closed
     show({"identifier": name} | answer | more, "\n".join(lines), output)
     held = any("pending" in each for each in made)
     return DONE if closed and not held else NOT_CLOSED
 
 
+def _ids(answer: dict[str, Any]) -> list[str]:
+    """Ids of all that an order revoked; an earlier version of the server tells one."""
+    return answer.get("ids") or [answer["id"]] if "id" in answer else []
+
+
 def _ended_at_issuers(
-    client: Client, cause: str, end: float, more: dict[str, Any], lines: list[str]
+    client: Client,
+    causes: list[str],
+    end: float,
+    more: dict[str, Any],
+    lines: list[str],
 ) -> bool:
-    """Whether what a cause reaches is proven dead at its issuers; says what is not."""
-    more["issuers"] = proven = issuers_at(client, cause, end)
+    """Whether all that causes reach is proven dead at its issuers; says what is not."""
+    more["issuers"] = proven = issuers_at(client, causes, end)
     lines.append(f"Issuers: {issuers_line(proven)}")
     return proven["state"] in PROVEN
 

@@ -18,6 +18,7 @@ from streams.http.decisions import later, shown, take, waits, written
 from streams.http.problems import ProblemError, not_found, too_many, unreadable
 from streams.http.unknown_targets import unknown_in
 from streams.services.approval_queue import FullError
+from streams.services.blast_limit import held_to
 from streams.stages.ingest import acts
 from streams.stages.ingest.approvals import Pending, Scheduled, UndecidedError
 
@@ -189,7 +190,9 @@ class Acts:
         await self._operators.check_entitled(act.facts, origin)
         by = self._operators
         unknown = await unknown_in(act, by.known, by.logged, by.authorities)
+        act, signals = await held_to(by.limit, act, origin)
         taken = await take(self._desk, act, origin, holder)
+        await by.tell(signals)
         if isinstance(taken, Scheduled):
             return later(taken.order)
         if isinstance(taken, Pending):

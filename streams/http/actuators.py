@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import http
 import re
-from collections import Counter
 from heapq import nsmallest
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,11 +19,11 @@ from streams.http.answers import json_answer
 from streams.http.bodies import json_object
 from streams.http.decisions import take, waits
 from streams.http.problems import not_found, unreadable
+from streams.http.reached_ends import ReachedEnds, item_row
 from streams.model.times import rfc3339
 from streams.ports.keyed_store import ENDING_ORDER, Put, part
 from streams.services.ending_book import SHOWN
 from streams.stages.ending.items import EndingItem, EndingState
-from streams.stages.ending.progress import NO_SUSPEND
 from streams.stages.ingest.acts import (
     MAX_REASON,
     ActError,
@@ -45,13 +45,12 @@ if TYPE_CHECKING:
     from streams.services.ingest import Intake
 
 MOST: Final = 1000  # items of one answer
-OPEN_SHOWN: Final = ("pending", "unreachable")
-NOT_ENDED: Final = 100  # identifiers that closure names
+MOST_CAUSES: Final = 20_000  # asked about at once: more than one order gives
+TURN: Final = 127  # a mask: causes looked at between two turns of others
 UNCONFIRMED: Final = (
     "only what was given up because no probe could tell (failed), or has no way there, "
     "can be confirmed; what a probe finds alive can be tried again: `rescind actuators`"
 )
-BEHIND: Final = "another order on it is first: this one is carried out after that"
 _FACT_ID: Final = re.compile("[0-9a-f]{64}")  # anything else may be a secret, told back
 
 
@@ -83,6 +82,7 @@ class ActuatorPages:
         router.add_post(f"{name}/confirmations", self.confirm)
         path = "/v1/revocations/{id}/issuers"
         router.add_get(path, self.issuers, allow_head=False)
+        router.add_post("/v1/revocations/issuers", self.issuers_of_many)
 
     async def actuators(self, request: web.Request) -> web.Response:
         """List the actuators: their mode, how they are, and how much waits."""
@@ -112,7 +112,7 @@ class ActuatorPages:
             if len(last) >= 2 * limit:  # cut at times: there may be very many
                 last = nsmallest(limit, last, key=_newest)
         found = nsmallest(limit, last, key=_newest)
-        return json_answer({"items": list(map(_item, found)), "total": total})
+        return json_answer({"items": list(map(item_row, found)), "total": total})
 
     async def issuers(self, request: web.Request) -> web.Response:
         """Say how far the ends at issuers are of what a revocation reaches."""
@@ -121,34 +121,32 @@ class ActuatorPages:
         if not _FACT_ID.fullmatch(cause):
             detail = "no revocation has this id: it is `id` in the answer to one"
             raise not_found("no such revocation", detail)
+        return json_answer({"id": cause} | await self._reached([cause]))
+
+    async def issuers_of_many(self, request: web.Request) -> web.Response:
+        """Say how far they are of all that the revocations of one order reach."""
+        holder = self._tokens.holder(request, "viewer", "revoker")
+        body = await json_object(request, holder)
+        causes = body.get("ids")
+        if set(body) - {"ids"} or not isinstance(causes, list):
+            raise unreadable("give ids, as the answer to an order lists them")
+        if not 0 < len(causes) <= MOST_CAUSES:
+            raise unreadable(f"ids are at most {MOST_CAUSES}, and one at least")
+        if not all(isinstance(one, str) and _FACT_ID.fullmatch(one) for one in causes):
+            raise unreadable("an id is that of a revocation, as its answer gave it")
+        return json_answer(await self._reached(list(dict.fromkeys(causes))))
+
+    async def _reached(self, causes: list[str]) -> dict[str, Any]:
         given = self._speakers.settings.actuators
         active = {name for name, each in given.items() if each.mode != "off"}
-        planned = self._book.is_planned(cause, active)  # before what it ends is read
-        counts: Counter[tuple[str, str]] = Counter()
-        named: list[EndingItem] = []
-        async for each in self._book.of_cause(cause):
-            if each.actuator not in active:
-                continue  # switched off since, or no more in the settings
-            shown = each.shown_to(cause)
-            counts[each.actuator, shown] += 1
-            if shown != "ended" and len(named) < NOT_ENDED:
-                named.append(each)
-        rows: list[dict[str, Any]] = [
-            {"actuator": name} | {shown: counts[name, shown] for shown in SHOWN}
-            for name in given
-        ]
-        total = {shown: sum(row[shown] for row in rows) for shown in SHOWN}
-        named.sort(key=lambda each: (each.shown_to(cause), str(each.identifier)))
-        answer = {
-            "id": cause,
-            "state": _state({shown for _, shown in counts}, planned=planned)
-            if active
-            else "off",
-            **total,
-            "actuators": rows,
-            "not_ended": [_item_of(each, cause) for each in named],
-        }
-        return json_answer(answer)
+        # Before what they end is read.
+        planned = all(self._book.is_planned(cause, active) for cause in causes)
+        reached = ReachedEnds(self._book, active)
+        for count, cause in enumerate(causes, 1):
+            if not count & TURN:
+                await asyncio.sleep(0)
+            await reached.take(cause)
+        return reached.answer(list(given), planned=planned)
 
     async def approve(self, request: web.Request) -> web.Response:
         """Let an actuator end all that a cause reaches there."""
@@ -207,7 +205,7 @@ class ActuatorPages:
             identifier, reason = Identifier.parse(body["identifier"]), reason_of(body)
         except ActError as error:
             raise unreadable(str(error)) from error
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise unreadable("identifier is a text such as `kind:value`") from error
         item = self._book.get(name, identifier)
         if item is None or not item.may_be_confirmed:
@@ -281,38 +279,8 @@ class ActuatorPages:
         }
 
 
-def _state(found: set[str], *, planned: bool) -> str:
-    if not planned or found.intersection(OPEN_SHOWN):
-        return "pending"
-    if found <= {"ended"}:
-        return "ended"
-    return "confirmed" if found <= {"ended", "confirmed"} else "partial"
-
-
 def _newest(item: EndingItem) -> tuple[int, str]:
     return -item.changed, str(item.identifier)
-
-
-def _item(item: EndingItem) -> dict[str, Any]:
-    return {
-        "identifier": str(item.identifier),
-        "actuator": item.actuator,
-        "state": item.shown,
-        "wanted": item.wanted.value,
-        "act": item.how,
-        "acts": item.acts,
-        "reason": item.reason,
-        "changed": rfc3339(item.changed),
-        "causes": list(item.causes),
-    }
-
-
-def _item_of(item: EndingItem, cause: str) -> dict[str, Any]:
-    """Item as closure of a cause shows it."""
-    shown = _item(item) | {"state": item.shown_to(cause)}
-    if item.leaves(cause):
-        return shown | {"reason": NO_SUSPEND}
-    return shown | {"reason": BEHIND} if item.waits_for(cause) else shown
 
 
 def _reason(body: dict[str, Any]) -> str:

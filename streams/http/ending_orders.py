@@ -18,8 +18,8 @@ from enforcement.turns import in_turns
 from streams.http.decisions import later, take, waits
 from streams.http.problems import unreadable
 from streams.model.times import rfc3339
+from streams.services.blast_limit import held_to
 from streams.services.intake import tell
-from streams.stages.ingest import blast
 from streams.stages.ingest.acts import ActError, OperatorAct
 from streams.stages.ingest.approvals import Pending, Scheduled
 from streams.stages.ingest.ending_orders import FIELDS, EndingOrder
@@ -189,16 +189,8 @@ class EndingOrders:
         where = order.ending.where
         named = order.names if where is None else (*where.labels, *where.owners)
         nobody_knows = await in_turns(self._unknown(named))
-        over = None
-        if self.limit is not None:
-            beside = order.given - 1
-            over = await self.limit.judge(order.causes, order.origin, beside)
-        signals = []
         done = evolve(order.act, summary=order.act.summary + note)
-        if over is not None:
-            signals = [blast.notice(order.causes[0], over.told(hold=over.hold))]
-            if over.hold:
-                done = evolve(done, over=f"reaches more than {over.most} identifiers")
+        done, signals = await held_to(self.limit, done, order.origin, order.given - 1)
         taken = await take(self._desk, done, order.origin, holder)
         await tell(self._ingest, signals, self._speakers.own())
         if isinstance(taken, Scheduled):
@@ -206,7 +198,8 @@ class EndingOrders:
         if isinstance(taken, Pending):
             return waits(taken)
         effects = await in_turns(_effects(order.causes))
-        return _written(order, taken, nobody_knows, effects)
+        ids = await in_turns(_ids(order.causes))
+        return _written(order, taken, nobody_knows, effects, ids)
 
     def _unknown(self, names: Sequence[Identifier]) -> Steps[list[str] | None]:
         """Return the identifiers without any fact; None where there is no table."""
@@ -252,15 +245,25 @@ def _effects(causes: Sequence[Cause]) -> Steps[Counter[str]]:
     return found
 
 
+def _ids(causes: Sequence[Cause]) -> Steps[list[str]]:
+    found = []
+    for cause in causes:
+        yield
+        found.append(fact_id(cause).hex())
+    return found
+
+
 def _written(
     order: GivenOrder,
     receipt: Acceptance,
     nobody_knows: list[str] | None,
     effects: Counter[str],
+    ids: list[str],
 ) -> web.Response:
     causes, ending = order.causes, order.ending
     answer: dict[str, Any] = {
         "id": followed(order),
+        "ids": ids,
         "identifiers": [str(name) for name in order.names[:MOST_TOLD]],
         "count": len(order.names),
         "effect": causes[0].effect.value,

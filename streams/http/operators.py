@@ -126,7 +126,7 @@ class Operators:
         receipt = await take(self._desk, act, origin, token)
         if isinstance(receipt, Pending | Scheduled):
             return waits(receipt if isinstance(receipt, Pending) else receipt.order)
-        await tell(self._ingest, signals, self._speakers.own())
+        await self.tell(signals)
         if receipt.dead_letters:
             raise unreadable("a credential does not fit the log's schema")
         answer = {
@@ -135,6 +135,10 @@ class Operators:
             "token": receipt.token,
         }
         return web.json_response(answer, status=http.HTTPStatus.CREATED)
+
+    async def tell(self, signals: Sequence[dict[str, Any]]) -> None:
+        """Write signals about orders, for findings."""
+        await tell(self._ingest, signals, self._speakers.own())
 
     async def _opened(
         self, body: bytes, reader: RecordReader, what: str

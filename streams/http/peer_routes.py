@@ -246,6 +246,7 @@ ROUTES: Final = (
     _of_ingress("POST", "/v1/actuators/{name}/confirmations", again=False),
     _of_ingress("POST", "/v1/actuators/{name}/callbacks", proof="own", again=False),
     _of_ingress("GET", "/v1/revocations/{id}/issuers"),
+    _of_ingress("POST", "/v1/revocations/issuers"),
     _of_ingress("GET", "/v1/approvals"),
     _of_ingress("POST", "/v1/approvals/{id}/approve", again=False),
     _of_ingress("POST", "/v1/approvals/{id}/reject", again=False),

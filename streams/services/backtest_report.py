@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from attrs import frozen
@@ -51,11 +52,16 @@ class LivingHit(NamedTuple):
 
 @frozen
 class WouldContain:
-    """A decision to contain, what it was about, and what it would have hit."""
+    """A decision to contain, what it was about, and what it would have hit.
+
+    Attributes:
+        unasked: number of names below it that nobody looked at.
+    """
 
     decision: ContainmentDecision
     about: Identifier
     hits: tuple[LivingHit, ...]
+    unasked: int = 0
 
     @property
     def bystanders(self) -> tuple[LivingHit, ...]:
@@ -74,6 +80,7 @@ class WouldContain:
             "reach": decision.reach,
             "uses_of_it": sum(hit.uses for hit in self.hits if hit.named),
             "living": [hit.plain() for hit in self.bystanders],
+            "not_asked": self.unasked,
         }
 
 
@@ -97,6 +104,11 @@ class RuleReport:
         """Number of bystanders that it would have hit, each act for itself."""
         return sum(len(one.bystanders) for one in self.contained)
 
+    @property
+    def unasked(self) -> int:
+        """Number of names that nobody looked at, each act for itself."""
+        return sum(one.unasked for one in self.contained)
+
     def plain(self) -> dict[str, Any]:
         """JSON-ready values."""
         return {
@@ -106,6 +118,7 @@ class RuleReport:
             "results": dict(self.results),
             "contained": [one.plain() for one in self.contained],
             "living": self.living,
+            "not_asked": self.unasked,
             "not_told": list(self.untold),
         }
 
@@ -116,6 +129,7 @@ def reported(
     hits: Mapping[str, tuple[LivingHit, ...]],
     told: frozenset[FindingKind],
     without: tuple[str, ...],
+    unasked: Mapping[str, int] = MappingProxyType({}),
 ) -> RuleReport:
     """Report of one rule.
 
@@ -125,6 +139,7 @@ def reported(
         hits: by the key of a decision.
         told: kinds of findings that the history tells of.
         without: filters of rules that the history tells nothing of.
+        unasked: number of names that nobody looked at, by the key of a decision.
     """
     untold = [each.value for each in rule.kinds - told]
     untold += [name for name in without if getattr(rule, name)]
@@ -133,7 +148,7 @@ def reported(
         rule=rule,
         results=Counter(each.result.value for _, each in ours),
         contained=tuple(
-            WouldContain(each, about, hits.get(each.key, ()))
+            WouldContain(each, about, hits.get(each.key, ()), unasked.get(each.key, 0))
             for about, each in ours
             if each.contains
         ),

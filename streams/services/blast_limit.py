@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from agents_registry.registry import Registry
     from streams.services.approval_queue import ApprovalQueue
     from streams.services.intake import PreparedBatch
+    from streams.stages.ingest.acts import OperatorAct
     from streams.stages.ingest.approvals import Pending
     from streams.stages.ingest.ingress import Origin
 
@@ -204,6 +205,27 @@ async def _over(
     return await undisturbed(
         table, lambda: blast.BatchReach(table, facts, limit, now).steps()
     )
+
+
+async def held_to(
+    limit: BlastLimit | None, act: OperatorAct, origin: Origin, beside: int = 0
+) -> tuple[OperatorAct, list[dict[str, Any]]]:
+    """Have an act wait for a second person where it reaches too much.
+
+    Gives the act, and signals for the finding on it.
+
+    Args:
+        limit: None: there is none.
+        act: that nothing is written of yet.
+        origin: of it.
+        beside: how many of the names that it gives count, too.
+    """
+    over = None if limit is None else await limit.judge(act.facts, origin, beside)
+    if over is None:
+        return act, []
+    signal = blast.notice(act.facts[min(over.positions)], over.told(hold=over.hold))
+    reached = f"reaches more than {over.most} identifiers" if over.hold else ""
+    return attrs.evolve(act, over=reached), [signal]
 
 
 async def sifted(

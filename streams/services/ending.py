@@ -232,7 +232,7 @@ class EndingRounds:
                 if self._is_left(name):
                     # Noted by a process before, with other actuators maybe.
                     before |= {name} if first else set()
-                elif each.at >= recent or self.queue.ends_by(name):
+                elif max(each.at, each.version) >= recent or self.queue.ends_by(name):
                     waited.append(name)
         self._before = before
         looked = None if self._before else list(self.issuers)

@@ -74,13 +74,12 @@ class ToldFindings:
             ):
                 stage.take(each)
                 decided.append((finding.presented, each))
-        hits = {
-            each.key: tuple(self._living(each, about))
-            for about, each in decided
-            if each.contains
-        }
+        acts = [(about, each) for about, each in decided if each.contains]
+        hits = {each.key: tuple(self._living(each, about)) for about, each in acts}
+        unasked = {each.key: self._unasked(each) for _, each in acts}
         return len(findings), [
-            reported(rule, decided, hits, CONTAINABLE, ("labels",)) for rule in rules
+            reported(rule, decided, hits, CONTAINABLE, ("labels",), unasked)
+            for rule in rules
         ]
 
     def _findings(self) -> Iterator[Finding]:
@@ -119,6 +118,11 @@ class ToldFindings:
                 Identifier.parse(name) for name, _ in answer["identifiers"]
             ]
         return self._below[target]
+
+    def _unasked(self, decision: ContainmentDecision) -> int:
+        """Count the names below a decision that are not asked for."""
+        below = () if decision.target is None else self._hanging_on(decision.target)
+        return max(0, len(below) - MOST_ASKED)
 
     def _living(
         self, decision: ContainmentDecision, about: Identifier

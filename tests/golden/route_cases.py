@@ -188,6 +188,7 @@ QUESTIONS: Final = (
 )
 ORDERS: Final = (
     post("adopt", "restorer", {"credentials": [{"identifier": AGENT}]}),
+    post("revocations/issuers", "viewer", {"ids": ["0" * 64]}, status=200),
     post("plans", "revoker", {"act": "revoke", "identifier": AGENT},
          differs=OWN | MADE | PLANNED, keep="plan"),
     get("plans/ID", "plans/{id}", differs=OWN | MADE | PLANNED, fill=("plan", plan)),

@@ -162,3 +162,32 @@ async def test_a_declaration_that_ends_too_much_is_paged(tmp_path: Path) -> None
         assert finding["presented"] == "agent.id:parent"
         assert "enforced" in finding["message"]
         assert not await lives(run, "agent.id:0")
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [("labels", {"labels": ["team=x"]}), ("owners", {"owners": ["person.id:bea"]})],
+)
+async def test_who_puts_something_under_what_has_ended_is_held_to_the_limit(
+    tmp_path: Path, path: str, said: dict[str, Any]
+) -> None:
+    """Labels and owners end as a revocation does, where a cause stands on them."""
+    async with running(tmp_path, **limited("hold")) as run:
+        await grow(run, "agent.id:parent", range(1 + LIMIT))
+        for name in ("label.team:x", "person.id:bea"):
+            order = {"identifier": name, "reason": "contained"}
+            assert (await run.post("/v1/suspensions", "alice", order))[0] == 201
+        assert not await paged(run)
+        order = {"identifier": "agent.id:parent", "reason": "moves", **said}
+
+        status, answer = await run.post(f"/v1/{path}", "alice", order)
+
+        assert status == 202, answer
+        assert await lives(run, "agent.id:0")
+        (finding,) = await paged(run)
+        assert finding["presented"] == "agent.id:parent"
+        (held,) = (await run.get("/v1/approvals"))[1]["approvals"]
+        approve = f"/v1/approvals/{held['id']}/approve"
+        status, answer = await run.post(approve, "bob", {})
+        assert status == 201, answer
+        assert not await lives(run, "agent.id:0")

@@ -90,6 +90,7 @@ ROUTES: dict[str, Any] = {
     "POST /v1/actuators/{name}/retries": {"restorer"},
     "POST /v1/actuators/{name}/confirmations": {"restorer"},
     "GET /v1/revocations/{id}/issuers": WATCHERS,
+    "POST /v1/revocations/issuers": WATCHERS,
     "GET /v1/approvals": WATCHERS | {"restorer"},
     "POST /v1/approvals/{id}/approve": {"restorer"},
     "POST /v1/approvals/{id}/reject": {"restorer"},

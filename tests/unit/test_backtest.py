@@ -206,6 +206,7 @@ class Server:
         """Have findings."""
         self.findings = [self._shown(each) for each in findings]
         self.asked: list[str] = []
+        self.below = ["jwt.jti:c1", "jwt.jti:c2"]
 
     def _shown(self, finding: Any) -> dict[str, Any]:
         plain = saved_episodes.to_plain(finding)
@@ -220,7 +221,7 @@ class Server:
             return {"findings": self.findings[start:][:PAGE], "after": start + PAGE}
         self.asked.append(name)
         if path == "blast-radius":
-            return {"identifiers": [["jwt.jti:c1", 1], ["jwt.jti:c2", 2]]}
+            return {"identifiers": [[each, 1] for each in self.below]}
         return {"allowed": name == "jwt.jti:c1"}
 
 
@@ -249,6 +250,17 @@ def test_findings_of_a_server_are_tested_with_what_it_tells() -> None:
     assert [mailer] == [one.decision.target for one in leaked.contained]
     assert {"over_blast_limit": 1} == dict(narrow.results)
     assert server.asked.count(str(AGENT)) == 1
+
+
+def test_a_test_on_a_server_counts_what_it_did_not_ask_about() -> None:
+    """Of what it asked about nothing may live, and yet something else."""
+    use = a_finding(kind=FindingKind.USE_AFTER_REVOCATION, path=(TOKEN, AGENT))
+    server = Server(use)
+    server.below = [f"jwt.jti:d{number}" for number in range(MOST_ASKED + 50)]
+    rule = a_rule(kinds=STOP.kinds, contain=STOP.contain, blast_limit=1_000)
+    _, (report,) = ToldFindings(server, 0, _VOCABULARY).test((rule,))
+    assert (0, 50) == (report.living, report.unasked)
+    assert 50 == report.plain()["not_asked"]
 
 
 def test_a_long_list_of_a_server_is_read_to_its_end() -> None:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from agents_registry.identifiers import Identifier
 from streams.cli.main import app
+from streams.clients import rescind
+from streams.model.findings import FindingKind
+from streams.services.told_findings import MOST_ASKED
 from streams.settings.containment import rules_of
 from streams.settings.server import load
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.unit.containing import a_finding
+from tests.unit.test_backtest import Server
 
 pytestmark = pytest.mark.unit
 
@@ -195,3 +200,24 @@ def test_a_rule_that_could_never_act_is_refused_before_a_start(
     assert (2 if says else 0) == got.exit_code
     assert says in got.stderr
     assert not says or "line 2" in got.stderr
+
+
+def test_who_was_not_asked_about_is_told_and_ends_with_three(
+    words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server has more below a name than is asked about."""
+    token = Identifier("jwt.jti", "t1")
+    agent = Identifier("gateway.agent", "planner")
+    use = a_finding(
+        token, kind=FindingKind.USE_AFTER_REVOCATION, path=(token, agent),
+        last_seen=time.time_ns(),
+    )  # fmt: skip
+    server = Server(use)
+    server.below = [f"jwt.jti:d{number}" for number in range(MOST_ASKED + 50)]
+    monkeypatch.setattr(rescind, "client", lambda *_: server)
+    settings = Path(words[1])
+    limit = "contain: agent, blast_limit: 1000"
+    settings.write_text(RULES.replace("contain: agent", limit))
+    code, told, _ = run(*words[:2])
+    assert 3 == code
+    assert "would have hit nothing; 50 below were not asked for" in told

@@ -13,6 +13,7 @@ unless it may not be acted on or does not get done, and the suspend may.
 from __future__ import annotations
 
 from collections import deque
+from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agents_registry.facts import Effect
@@ -71,16 +72,23 @@ def standing_causes(registry: Registry, now: int) -> Steps[list[RecordedCause]]:
 def reachable(registry: Registry, start: int) -> Steps[list[Reachable]]:
     """Find what hangs on a node by lineage, nearest first; the node too.
 
+    Of an attribute what holds it, and of what an owner has that, come first.
+
     Facts may be merged between two steps: what they add is found by the next walk.
     """
     yield  # however little hangs on it, others may have their turn
     lineage = registry.lineage
     depth = {start: 0}
-    for holder in list(registry.holders.get(start, ())):
-        depth.setdefault(holder, 0)
+    count = 0
+    for selected in chain(
+        list(registry.holders.get(start, ())), _owned(registry, start)
+    ):
+        count += 1
+        if not count & STEP:
+            yield
+        depth.setdefault(selected, 0)
     todo = deque(depth)
     found = []
-    count = 0
     while todo:
         node = todo.popleft()
         found.append(Reachable(lineage.identifier(node), depth[node]))
@@ -92,6 +100,13 @@ def reachable(registry: Registry, start: int) -> Steps[list[Reachable]]:
                 depth[down] = depth[node] + further
                 (todo.append if further else todo.appendleft)(down)
     return found
+
+
+def _owned(registry: Registry, node: int) -> Iterator[int]:
+    """Yield what an owner owns by any of its names, where a node stands for that."""
+    owner = registry.selected.get(node)
+    for name in () if owner is None else registry.lineage.others(owner):
+        yield from list(registry.owned.get(name, ()))
 
 
 def _downs(registry: Registry, node: int) -> Iterator[tuple[int, int]]:
