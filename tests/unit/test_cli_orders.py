@@ -1,0 +1,68 @@
+"""Orders at the command line: what is refused before a server is asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from typer.testing import CliRunner
+
+from streams.cli.main import app
+
+if TYPE_CHECKING:
+    from click.testing import Result
+
+pytestmark = pytest.mark.unit
+
+WHY: Final = ("--reason", "INC-7")
+TEAM: Final = "label.team=payments"
+
+
+@pytest.fixture(autouse=True)
+def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Name a server that nobody is: what asks it ends with another exit code."""
+    monkeypatch.setenv("RESCIND_TOKEN", "secret")
+    monkeypatch.setenv("RESCIND_URL", "http://127.0.0.1:1")
+
+
+def refused(*line: str) -> str:
+    """Run a command that is refused; give what it says."""
+    result: Result = CliRunner().invoke(app, list(line))
+    assert (2, "") == (result.exit_code, result.stdout), result.output
+    assert 1 == result.stderr.count("\n"), result.stderr
+    return result.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "option"),
+    [
+        (("revoke", "a:b"), "--at"),
+        (("revoke", "a:b"), "--reason"),
+        (("suspend", "a:b"), "--for"),
+        (("suspend", "a:b"), "--until"),
+        (("suspend", "a:b"), "--aspect"),
+        (("narrow", "a:b", "--scope", "a|b"), "--for"),
+        (("narrow", "a:b"), "--scope"),
+        (("not-before", "a:b"), "--at"),
+        (("contain",), "--where"),
+        (("contain", "--where", TEAM), "--until"),
+        (("lift", "a:b", *WHY), "--at"),
+        (("lift", "a:b", *WHY), "--aspect"),
+        (("lift", *WHY), "--where"),
+        (("lift", "a:b"), "--reason"),
+        (("withdraw", "a:b", "f"), "--reason"),
+        (("owners", "a:b", *WHY), "--owner"),
+        (("apply", "plan"), "--reason"),
+        (("approvals", "reject", "id"), "--reason"),
+        (("schedule", "cancel", "id"), "--reason"),
+        (("endings", "retry", "aws"), "--reason"),
+        (("alerts", "silence", *WHY), "--until"),
+        (("why", "a:b"), "--at"),
+    ],
+)
+def test_an_option_with_nothing_behind_it_is_refused(
+    line: tuple[str, ...], option: str
+) -> None:
+    """A script whose variable is not set must not revoke now, or for ever."""
+    for empty in ("", " "):
+        assert f": {option} is empty: " in refused(*line, option, empty)
