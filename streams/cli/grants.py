@@ -68,8 +68,8 @@ def lift(  # noqa: PLR0913 - each is an option
     output: Plain = "table",
 ) -> int:
     """End a suspend or narrow (never a revoke); exit code 1 if it is still denied."""
+    from streams.cli.moments import moment_of
     from streams.cli.named_in_order import named
-    from streams.cli.query import moment_of
 
     body: dict[str, object] = {"aspect": aspect, "reason": reason}
     if where is not None:
@@ -130,9 +130,12 @@ def distrust(  # noqa: PLR0913 - each is an option
     output: Plain = "table",
 ) -> int:
     """Take back every fact that came with a stolen ingress key."""
-    body = {"suspect": suspect, "key": key, "from": since, "reason": reason}
-    more = {} if until is None else {"to": until}
-    return act(client, "distrusts", body | more, output)
+    from streams.cli.moments import moment_of
+
+    begin, end = moment_of(since, "--from"), moment_of(until, "--to")
+    body: dict[str, object] = {"suspect": suspect, "key": key, "reason": reason}
+    more = {} if end is None else {"to": end}
+    return act(client, "distrusts", body | {"from": begin} | more, output)
 
 
 @asking(grants_app, "owners")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.identifiers import VOCABULARY
+from streams.cli.moments import moment_of
 from streams.cli.options import DONE
 from streams.cli.output import clean, columns, count, show, to_stderr
 from streams.model.findings import Severity
-from streams.model.times import rfc3339, typed_time
 from streams.services.secret_names import SecretNames
 from streams.services.typed_names import AUDIT_HASH, identifier_of, is_plain
 
@@ -48,20 +48,6 @@ _LEFT: Final = (
     "It made {0}, which do not end with it: see `rescind blast-radius {1}`, and "
     "`rescind revoke {1} --with-created`."
 )
-
-
-def moment_of(text: str | None, option: str = "--at") -> str | None:
-    """Time of an option as RFC 3339.
-
-    Raises:
-        ValueError: it cannot be read.
-    """
-    if text is None:
-        return None
-    try:
-        return rfc3339(typed_time(text))
-    except ValueError as error:
-        raise ValueError(f"{option} {text!r} {error}") from error
 
 
 def names_of(client: Client, text: str) -> list[str]:

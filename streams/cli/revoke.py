@@ -11,9 +11,10 @@ from attrs import frozen
 from agents_registry.identifiers import VOCABULARY
 from streams.cli.actuators import PROVEN, issuers_at, issuers_line
 from streams.cli.grants import waits
+from streams.cli.moments import moment_of
 from streams.cli.options import DONE
 from streams.cli.output import clean, count, show, to_stderr
-from streams.cli.query import UNKNOWN, moment_of
+from streams.cli.query import UNKNOWN
 from streams.clients.rescind import POLL, ClientError, settled
 from streams.services.secret_names import SecretNames
 from streams.services.typed_names import identifier_of, is_plain

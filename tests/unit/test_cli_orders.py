@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from typer.testing import CliRunner
 
+from streams.cli.logs import operator_cause
 from streams.cli.main import app
 
 if TYPE_CHECKING:
-    from click.testing import Result
+    from typer.testing import Result
 
 pytestmark = pytest.mark.unit
 
@@ -66,3 +67,29 @@ def test_an_option_with_nothing_behind_it_is_refused(
     """A script whose variable is not set must not revoke now, or for ever."""
     for empty in ("", " "):
         assert f": {option} is empty: " in refused(*line, option, empty)
+
+
+@pytest.mark.parametrize(
+    ("line", "option"),
+    [
+        (("revoke", "a:b"), "--at"),
+        (("revoke", "a:b", "--plan"), "--at"),
+        (("suspend", "a:b"), "--until"),
+        (("lift", "a:b", *WHY), "--at"),
+        (("distrust", "aws", "--key", "k", *WHY), "--from"),
+        (("why", "a:b"), "--at"),
+        (("alerts", "silence", *WHY), "--until"),
+        (("audit", "export"), "--since"),
+    ],
+)
+def test_a_bare_number_is_no_time(line: tuple[str, ...], option: str) -> None:
+    """As seconds since 1970 a date without hyphens is long past, and meant ahead."""
+    for number in ("20301231", "1e9", " 1924905600 "):
+        said = f"{option} {number!r} is a number: write a time as 2030-12-31T00:00:00Z"
+        assert said in refused(*line, option, number)
+
+
+def test_a_bare_number_is_no_time_of_a_hunt() -> None:
+    """Everything since 1970 would be a use of what is dead."""
+    with pytest.raises(ValueError, match="'20301231' is a number: write a time as"):
+        operator_cause("aws.access_key:A@20301231")
