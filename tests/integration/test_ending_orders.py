@@ -267,10 +267,39 @@ async def test_commands_give_the_orders(tmp_path: Path) -> None:
         assert (code, "Suspended 4 identifiers" in out) == (0, True), out
         lift = ("lift", "--from-file", str(file), *WHY)
         code, out = await command(run, "alice", *lift)
-        assert (code, out.startswith("Written: lift jwt.jti:1, jwt.jti:2")) == (0, True)
+        assert (code, out.startswith("Written: lift jwt.jti:1, jwt.jti:2")) == (1, True)
+        assert "0 of 4 identifiers allowed.\nStill denied: 4; a lift ends " in out
         file.write_text(file.read_text() + "jwt.jti:5\n")
         answer = await asked(run, "alice", "revoke", "--from-file", str(file), *WHY)
         assert not answer["accepted"]
+
+
+async def test_a_lift_of_several_says_which_are_denied_still(tmp_path: Path) -> None:
+    """By an exit code, too; of the first hundred, and how many there are beside."""
+    now, many = [time.time_ns()], [f"agent.id:{n}" for n in range(102)]
+    file = tmp_path / "names.txt"
+    file.write_text("# all\n" + "\n".join([*many, many[0]]))
+    async with running(tmp_path, clock=lambda: now[0]) as run:
+        entries = [{"identifier": each} for each in many]
+        body = {"credentials": entries}
+        assert (await run.post("/v1/adopt", "restorer", body))[0] == 201
+        suspend = ("suspend", "--from-file", str(file), *WHY)
+        assert (await command(run, "revoker", *suspend))[0] == 0
+        lift = ("lift", *many[:12], *WHY)
+        code, out = await command(run, "restorer", *lift)
+        assert (code, "0 of 12 identifiers allowed." in out) == (1, True), out
+        assert "  agent.id:9 (suspended)\n  and 2 more\n" in out
+        now[0] += 6 * SECOND
+        assert (await command(run, "revoker", "revoke", many[1], *WHY))[0] == 0
+        answer = await asked(run, "restorer", *lift)
+        revoked = {"identifier": many[1], "reason": "revoked"}
+        assert (answer["alive"], answer["denied"]) == (False, [revoked])
+        code, out = await command(run, "restorer", "lift", *many[2:12], *WHY)
+        assert (code, out.endswith("10 of 10 identifiers allowed.\n")) == (0, True)
+        lift = ("lift", "--from-file", str(file), *WHY)
+        code, out = await command(run, "restorer", *lift)
+        assert (code, "99 of 102 identifiers allowed.\n" in out) == (1, True), out
+        assert "\n2 not looked at: ask `rescind why ID` of each\n" in out
 
 
 async def test_commands_refuse_what_cannot_be_meant(tmp_path: Path) -> None:
