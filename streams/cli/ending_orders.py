@@ -225,6 +225,11 @@ def _order(  # noqa: PLR0913 - as the commands
     from streams.cli.plans import show_plan
     from streams.cli.revoke import Order, carry_out
 
+    if plan and with_created:
+        raise ValueError(
+            "--with-created does not go with --plan: what it created is no part of a "
+            "plan; `rescind blast-radius` lists it"
+        )
     order = Order(
         command,
         [] if given.get("where") else named(names or [], from_file),

@@ -16,6 +16,7 @@ from streams.cli.options import DONE
 from streams.cli.output import clean, count, show, to_stderr
 from streams.cli.query import UNKNOWN
 from streams.clients.rescind import POLL, ClientError, settled
+from streams.model.times import SECOND, typed_time
 from streams.services.secret_names import SecretNames
 from streams.services.typed_names import identifier_of, is_plain
 
@@ -27,6 +28,11 @@ MOST_CREATED: Final = 100_000  # that a server lists at once
 CLOSED: Final = "closed"
 HINT_SECONDS: Final = 2.0
 SHOWN: Final = 3  # names in a line
+AHEAD: Final = 2 * SECOND  # by which a clock may be ahead of the server's
+_NOT_CREATED: Final = (
+    "What it created is not revoked, and will not be by this order: give the order "
+    "again with --with-created once it is carried out."
+)
 PATHS: Final = {
     "revoke": "revocations",
     "suspend": "suspensions",
@@ -81,7 +87,10 @@ def carry_out(  # noqa: PLR0913 - each by name
     """
     if with_created and len(order.names) > 1:
         raise ValueError("--with-created takes one identifier")
-    body, answer = _order(client, worker or client, order)
+    body = dated(order)
+    if with_created and "at" in body and typed_time(body["at"]) > _soon():
+        raise ValueError("--with-created does not go with an --at ahead: leave one out")
+    answer = _sent(client, worker or client, order, body)
     return follow(
         client, order.command, body, answer, wait=wait, output=output, worker=worker,
         with_created=with_created, at_issuers=at_issuers,
@@ -114,12 +123,8 @@ def follow(  # noqa: PLR0913 - as `carry_out`
         at_issuers: wait for its issuers.
     """
     worker = worker or client
-    if "scheduled" in answer:
-        show(answer, scheduled(answer), output)
-        return DONE if wait is None else NOT_CLOSED
-    if "pending" in answer:  # over the blast limit
-        show(answer, waits(answer), output)
-        return NOT_CLOSED
+    if "scheduled" in answer or "pending" in answer:
+        return _not_yet(answer, wait, output, created=with_created)
     # An earlier version of the server says less.
     names = answer.get("identifiers", [body.get("identifier", "")])
     name = names[0]
@@ -142,6 +147,18 @@ def follow(  # noqa: PLR0913 - as `carry_out`
     show({"identifier": name} | answer | more, "\n".join(lines), output)
     held = any("pending" in each for each in made)
     return DONE if closed and not held else NOT_CLOSED
+
+
+def _not_yet(
+    answer: dict[str, Any], wait: float | None, output: str, *, created: bool
+) -> int:
+    """Say what an order waits for: its time, or a second person."""
+    is_scheduled = "scheduled" in answer
+    said = scheduled(answer) if is_scheduled else waits(answer)
+    if created:
+        said, answer = f"{said}\n{_NOT_CREATED}", answer | {"created": []}
+    show(answer, said, output)
+    return DONE if is_scheduled and wait is None else NOT_CLOSED
 
 
 def _ended_at_issuers(
@@ -184,11 +201,15 @@ def _beyond(
     return made, closures, True
 
 
-def _order(
-    client: Client, knowing: Client, order: Order
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Send an order; its body and the answer. Names unknown so far are noted."""
-    body = dated(order)
+def _soon() -> int:
+    """Until when a time is now for the server (ns)."""
+    return time.time_ns() + AHEAD  # noqa: TID251 - the program's clock
+
+
+def _sent(
+    client: Client, knowing: Client, order: Order, body: dict[str, Any]
+) -> dict[str, Any]:
+    """Send an order with its body, which gets its name; names unknown are noted."""
     if not order.names:
         answer = client.post(PATHS[order.command], body)
         strangers = answer.get("unknown") or ()
@@ -203,13 +224,13 @@ def _order(
         # What only the server can name as the logs do is asked of nobody else.
         nameable = secret is None and identifier.kind in VOCABULARY
         strange = nameable and not is_plain(identifier) and is_stranger(knowing, name)
-        body |= {"identifier": name}
+        body["identifier"] = name
         answer = client.post(PATHS[order.command], body)
         strangers = [name] if strange else answer.get("unknown") or ()
     for each in strangers:
         told = f"nothing is known of {each} so far: is it spelt right?"
         to_stderr(order.command, told)
-    return body, answer
+    return answer
 
 
 def dated(order: Order) -> dict[str, Any]:

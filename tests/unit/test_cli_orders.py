@@ -69,6 +69,15 @@ def test_an_option_with_nothing_behind_it_is_refused(
         assert f": {option} is empty: " in refused(*line, option, empty)
 
 
+@pytest.mark.parametrize("beside", [("--plan",), ("--at", "2190-12-31T00:00:00Z")])
+def test_what_was_created_is_revoked_by_no_order_for_later(
+    beside: tuple[str, ...],
+) -> None:
+    """The option would be dropped, and what was created live on."""
+    said = f"--with-created does not go with {'an ' * (beside[0] == '--at')}{beside[0]}"
+    assert said in refused("revoke", "agent.id:b", "--with-created", *beside)
+
+
 @pytest.mark.parametrize(
     ("line", "option"),
     [
