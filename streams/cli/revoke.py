@@ -13,7 +13,7 @@ from streams.cli.actuators import PROVEN, issuers_at, issuers_line
 from streams.cli.grants import waits
 from streams.cli.moments import moment_of
 from streams.cli.options import DONE
-from streams.cli.output import clean, count, show, to_stderr
+from streams.cli.output import clean, count, show_accepted, to_stderr
 from streams.cli.query import UNKNOWN
 from streams.clients.rescind import POLL, ClientError, settled
 from streams.model.times import SECOND, typed_time
@@ -124,7 +124,7 @@ def follow(  # noqa: PLR0913 - as `carry_out`
     """
     worker = worker or client
     if "scheduled" in answer or "pending" in answer:
-        return _not_yet(answer, wait, output, created=with_created)
+        return _not_yet(command, answer, wait, output, created=with_created)
     # An earlier version of the server says less.
     names = answer.get("identifiers", [body.get("identifier", "")])
     name = names[0]
@@ -144,28 +144,39 @@ def follow(  # noqa: PLR0913 - as `carry_out`
     closed = told and all(each["state"] == CLOSED for each in closures)
     if at_issuers:
         closed = _ended_at_issuers(client, answer["id"], end, more, lines) and closed
-    show({"identifier": name} | answer | more, "\n".join(lines), output)
+    whole = {"identifier": name} | answer | more
+    closed = show_accepted(command, whole, "\n".join(lines), output) and closed
     held = any("pending" in each for each in made)
     return DONE if closed and not held else NOT_CLOSED
 
 
 def _not_yet(
-    answer: dict[str, Any], wait: float | None, output: str, *, created: bool
+    command: str,
+    answer: dict[str, Any],
+    wait: float | None,
+    output: str,
+    *,
+    created: bool,
 ) -> int:
     """Say what an order waits for: its time, or a second person."""
     is_scheduled = "scheduled" in answer
     said = scheduled(answer) if is_scheduled else waits(answer)
     if created:
         said, answer = f"{said}\n{_NOT_CREATED}", answer | {"created": []}
-    show(answer, said, output)
-    return DONE if is_scheduled and wait is None else NOT_CLOSED
+    told = show_accepted(command, answer, said, output)
+    return DONE if told and is_scheduled and wait is None else NOT_CLOSED
 
 
 def _ended_at_issuers(
     client: Client, cause: str, end: float, more: dict[str, Any], lines: list[str]
 ) -> bool:
     """Whether what a cause reaches is proven dead at its issuers; says what is not."""
-    more["issuers"] = proven = issuers_at(client, cause, end)
+    try:
+        more["issuers"] = proven = issuers_at(client, cause, end)
+    except ClientError as error:  # it is accepted all the same
+        more["issuers"] = None
+        lines.append(f"Issuers: not known ({clean(error)})")
+        return False
     lines.append(f"Issuers: {issuers_line(proven)}")
     return proven["state"] in PROVEN
 
