@@ -50,11 +50,18 @@ class Order:
         command: revoke, suspend, narrow or not-before.
         names: identifiers, or lines with them.
         given: the other members of the body.
+        typed: the command as it was typed, if that is another one.
     """
 
     command: str
     names: list[str]
     given: dict[str, Any]
+    typed: str = ""
+
+    @property
+    def called(self) -> str:
+        """Command that messages name."""
+        return self.typed or self.command
 
 
 def carry_out(  # noqa: PLR0913 - each by name
@@ -92,7 +99,7 @@ def carry_out(  # noqa: PLR0913 - each by name
         raise ValueError("--with-created does not go with an --at ahead: leave one out")
     answer = _sent(client, worker or client, order, body)
     return follow(
-        client, order.command, body, answer, wait=wait, output=output, worker=worker,
+        client, order.called, body, answer, wait=wait, output=output, worker=worker,
         with_created=with_created, at_issuers=at_issuers,
     )  # fmt: skip
 
@@ -132,8 +139,9 @@ def follow(  # noqa: PLR0913 - as `carry_out`
         what = "accepted; the server's table does not show it yet"
         to_stderr(command, what)
     end = time.monotonic() + (wait or 0.0)
+    order = body | {"identifier": name}
     made, closures, told = _beyond(
-        client, worker, body | {"identifier": name}, answer, wait, created=with_created
+        client, worker, command, order, answer, wait, created=with_created
     )
     seen = closures[0] if closures else None
     more: dict[str, Any] = {} if seen is None else {"closure": seen}
@@ -181,9 +189,10 @@ def _ended_at_issuers(
     return proven["state"] in PROVEN
 
 
-def _beyond(
+def _beyond(  # noqa: PLR0913 - as `follow`
     client: Client,
     worker: Client,
+    command: str,
     order: dict[str, Any],
     answer: dict[str, Any],
     wait: float | None,
@@ -204,10 +213,9 @@ def _beyond(
         if wait is not None:
             closures.extend(_enforced(worker, one, wait) for one in asked)
     except ClientError as error:
-        # It is revoked all the same: nobody may read this as a refusal.
-        to_stderr(
-            "revoke", f"{name} is revoked; what is asked for beyond failed: {error}"
-        )
+        # It is carried out all the same: nobody may read this as a refusal.
+        done = f"{name} is revoked" if command == "revoke" else "the order is accepted"
+        to_stderr(command, f"{done}; what is asked for beyond failed: {error}")
         return made, closures, False
     return made, closures, True
 
@@ -240,7 +248,7 @@ def _sent(
         strangers = [name] if strange else answer.get("unknown") or ()
     for each in strangers:
         told = f"nothing is known of {each} so far: is it spelt right?"
-        to_stderr(order.command, told)
+        to_stderr(order.called, told)
     return answer
 
 
