@@ -211,7 +211,7 @@ def _note_stranger(client: Client, text: str) -> bool:
     Ingress on Kafka has no table to tell it with its answer.
     """
     from streams.cli.query import names_of
-    from streams.cli.revoke import is_stranger
+    from streams.cli.strangers import is_stranger
     from streams.clients.rescind import ClientError
 
     with suppress(ClientError, ValueError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
@@ -14,7 +13,7 @@ from streams.cli.grants import waits
 from streams.cli.moments import moment_of
 from streams.cli.options import DONE
 from streams.cli.output import clean, count, show_accepted, to_stderr
-from streams.cli.query import UNKNOWN
+from streams.cli.strangers import is_stranger, tell_strangers
 from streams.clients.rescind import POLL, ClientError, settled
 from streams.model.times import SECOND, typed_time
 from streams.services.secret_names import SecretNames
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 NOT_CLOSED: Final = 1
 MOST_CREATED: Final = 100_000  # that a server lists at once
 CLOSED: Final = "closed"
-HINT_SECONDS: Final = 2.0
 SHOWN: Final = 3  # names in a line
 AHEAD: Final = 2 * SECOND  # by which a clock may be ahead of the server's
 _NOT_CREATED: Final = (
@@ -246,9 +244,7 @@ def _sent(
         body["identifier"] = name
         answer = client.post(PATHS[order.command], body)
         strangers = [name] if strange else answer.get("unknown") or ()
-    for each in strangers:
-        told = f"nothing is known of {each} so far: is it spelt right?"
-        to_stderr(order.called, told)
+    tell_strangers(order.called, strangers, answer)
     return answer
 
 
@@ -378,13 +374,3 @@ def _enforced(client: Client, identity: str, wait: float) -> dict[str, Any]:
             if over or seen["state"] in SETTLED_STATES:
                 return seen
         time.sleep(POLL)
-
-
-def is_stranger(client: Client, name: str) -> bool:
-    """Whether no fact names it; False where the server cannot say at once."""
-    hasty = client.patient(HINT_SECONDS)  # an order does not wait for a hint
-    with suppress(ClientError):
-        known = hasty.get("why", name)
-        if known["reason"] == UNKNOWN and not known["ancestors"]:
-            return not hasty.get("blast-radius", name, limit=1)["total"]
-    return False

@@ -302,6 +302,19 @@ async def test_a_lift_of_several_says_which_are_denied_still(tmp_path: Path) -> 
         assert "\n2 not looked at: ask `rescind why ID` of each\n" in out
 
 
+async def test_all_names_that_nothing_is_known_of_are_counted(tmp_path: Path) -> None:
+    """A hundred by name, and the rest by number."""
+    file = tmp_path / "names.txt"
+    async with running(tmp_path) as run:
+        for number, more in ((150, "rescind suspend: and of 50 more: are"), (100, "")):
+            names = [f"agent.id:{number}-{n}" for n in range(number)]
+            file.write_text("\n".join(names))
+            suspend = ("suspend", "--from-file", str(file), *WHY)
+            code, out = await command(run, "revoker", *suspend)
+            assert (code, out.count("nothing is known of agent.id:")) == (0, 100)
+            assert (more in out, " more: are they" in out) == (True, bool(more))
+
+
 async def test_commands_refuse_what_cannot_be_meant(tmp_path: Path) -> None:
     """With the line of the file, and what to do instead."""
     file = tmp_path / "names.txt"
