@@ -84,7 +84,7 @@ NamesFile = Annotated[
     typer.Option(
         "--from-file",
         metavar="FILE",
-        help="Identifiers, one a line, - for standard input; # begins a comment.",
+        help="Identifiers, one a line, - for standard input; # begins a comment line.",
     ),
 ]
 Planning = Annotated[

@@ -321,6 +321,8 @@ async def test_commands_refuse_what_cannot_be_meant(tmp_path: Path) -> None:
     file.write_text("jwt.jti:1\n# x\nagnt.id:x\n")
     empty = tmp_path / "empty.txt"
     empty.write_text("# nothing\n")
+    behind = tmp_path / "behind.txt"
+    behind.write_text("jwt.jti:1\n\njwt.jti:2#a\njwt.jti:3  # leaked in CI\n")
     binary = tmp_path / "binary"
     binary.write_bytes(b"\xff\xfe\xff")
     async with running(tmp_path) as run:
@@ -331,6 +333,7 @@ async def test_commands_refuse_what_cannot_be_meant(tmp_path: Path) -> None:
             (("suspend", "--from-file", str(file)), "line 3: no kind is called"),
             (("suspend", "--from-file", str(empty)), "names nothing"),
             (("suspend", "--from-file", str(binary)), "is not UTF-8"),
+            (("suspend", "--from-file", str(behind)), "line 4: a comment stands"),
             (("suspend", "--from-file", str(tmp_path / "no")), "No such file"),
             (("suspend", AGENT, "--until", "noon"), "--until 'noon' is not a time"),
             (("revoke", AGENT, "x.y:z", "--with-created"), "takes one identifier"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from io import BytesIO, TextIOWrapper
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -9,6 +11,7 @@ from typer.testing import CliRunner
 
 from streams.cli.logs import operator_cause
 from streams.cli.main import app
+from streams.cli.named_in_order import named
 
 if TYPE_CHECKING:
     from typer.testing import Result
@@ -67,6 +70,18 @@ def test_an_option_with_nothing_behind_it_is_refused(
     """A script whose variable is not set must not revoke now, or for ever."""
     for empty in ("", " "):
         assert f": {option} is empty: " in refused(*line, option, empty)
+
+
+def test_a_mark_of_utf_8_is_no_part_of_a_name(tmp_path: Path) -> None:
+    """In a file or on standard input, as editors of Windows write it."""
+    data = "\ufeffjwt.jti:1\n\ufeffjwt.jti:2\n".encode()
+    file = tmp_path / "names.txt"
+    file.write_bytes(data)
+    names = ["jwt.jti:1", "\ufeffjwt.jti:2"]
+    assert named([], file) == names
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("sys.stdin", TextIOWrapper(BytesIO(data), "utf-8"))
+        assert named([], Path("-")) == names
 
 
 @pytest.mark.parametrize("beside", [("--plan",), ("--at", "2190-12-31T00:00:00Z")])
