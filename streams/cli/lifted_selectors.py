@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from streams.cli.output import clean
 from streams.clients.rescind import Client, ClientError, settled
-from streams.model.selectors import Selector
+from streams.model.selectors import Selector, SelectorError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,6 +34,25 @@ NOT_KNOWN: Final = (
     "Whether its suspend stands still is not known here ({}): rescind why ID of what "
     "fits"
 )
+
+
+def parted(aspect: str, target: str) -> tuple[str, str]:
+    """Selector in the aspect of a cause, and the aspect that its order gave beside it.
+
+    Both are as a lift must name them; no selector is in there where the first is empty.
+
+    Args:
+        aspect: of the cause.
+        target: of the cause.
+    """
+    spaces = [at for at, character in enumerate(aspect) if character == " "]
+    for given, rest in [("", aspect), *((aspect[:s], aspect[s + 1 :]) for s in spaces)]:
+        with suppress(SelectorError):
+            where = Selector.parse(rest)
+            on_it = str(where.cause_parts()[0]) == target
+            if on_it and where.aspect_of(given) == aspect:
+                return where.text(), given
+    return "", aspect
 
 
 def left_of(

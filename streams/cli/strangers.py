@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from streams.cli.output import to_stderr
-from streams.cli.query import UNKNOWN
+from streams.cli.why_text import UNKNOWN
 from streams.clients.rescind import ClientError
 
 if TYPE_CHECKING:

@@ -79,7 +79,7 @@ async def test_a_lift_says_whether_the_selectors_suspend_stands_still(
 ) -> None:
     """Exit code 1 if it does, and where none has this selector and aspect."""
     now = [time.time_ns()]
-    where = f"{TEAM},owner=person.id:ann"
+    where = f"{TEAM},kind=jwt.jti"
     async with running(tmp_path, clock=lambda: now[0]) as run:
         await declared(run)
 
@@ -100,6 +100,9 @@ async def test_a_lift_says_whether_the_selectors_suspend_stands_still(
             assert (code, none in out) == (1, True), out
             code, out = await lifted("--where", "label.team=other")
             assert (code, none in out) == (1, True), out
+            _, out = await command(run, "viewer", "why", TOKEN)
+            assert f"  cause      suspend of what fits {line}, and what des" in out
+            assert "  aspect     case-7\n" in out
             lift = ("--where", line, "--aspect", "case-7")
             code, out = await lifted(*lift)
             assert (code, "Its suspend stands still" in out) == (1, True), out

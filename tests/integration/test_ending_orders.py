@@ -250,6 +250,9 @@ async def test_commands_give_the_orders(tmp_path: Path) -> None:
         code, out = await command(run, "alice", *suspend)
         said = f"Suspended {AGENT}, and what descends from it, since "
         assert (code, out.startswith(said)) == (0, True)
+        _, out = await command(run, "viewer", "why", CHILD)
+        assert f"  cause      suspend of {AGENT}, and what descends from it\n" in out
+        assert "  aspect     case-7\n" in out
         code, out = await command(run, "alice", "narrow", AGENT, "--scope", "a|b", *WHY)
         assert (code, out.startswith(f"Narrowed {AGENT}, and what")) == (0, True)
         code, out = await command(run, "alice", "not-before", AGENT, *WHY)

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from typer.testing import CliRunner
 
+from streams.cli.lifted_selectors import parted
 from streams.cli.logs import operator_cause
 from streams.cli.main import app
 from streams.cli.named_in_order import named
+from streams.model.selectors import Selector
 
 if TYPE_CHECKING:
     from typer.testing import Result
@@ -82,6 +84,19 @@ def test_a_mark_of_utf_8_is_no_part_of_a_name(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("sys.stdin", TextIOWrapper(BytesIO(data), "utf-8"))
         assert named([], Path("-")) == names
+
+
+@pytest.mark.parametrize("given", ["", "case-7", "a b=c,d"])
+@pytest.mark.parametrize(
+    "where", [TEAM, "owner=person.id:pat,kind=jwt.jti", "label.team=a b\\,c"]
+)
+def test_an_aspect_is_parted_as_a_lift_must_name_it(given: str, where: str) -> None:
+    """Whatever spaces there are on both sides; a text of another target is none."""
+    selector = Selector.parse(where)
+    aspect, target = selector.aspect_of(given), str(selector.cause_parts()[0])
+    assert parted(aspect, target) == (selector.text(), given)
+    assert parted(aspect, "label.team:other") == ("", aspect)
+    assert parted("sha256:ab", target) == ("", "sha256:ab")
 
 
 @pytest.mark.parametrize("beside", [("--plan",), ("--at", "2190-12-31T00:00:00Z")])
