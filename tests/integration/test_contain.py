@@ -89,8 +89,8 @@ async def test_a_lift_says_whether_the_selectors_suspend_stands_still(
             return code, out
 
         none = "No suspend by operators has this selector and this aspect"
-        contain = ("contain", "--where", "label.team=paymnts", *WHY)
-        code, out = await command(run, "revoker", *contain)
+        slip = ("contain", "--where", "label.team=paymnts", *WHY)
+        code, out = await command(run, "revoker", *slip)
         told = "rescind contain: nothing is known of label.team:paymnts so far"
         assert (code, told in out) == (0, True), out
         for line in (TEAM, where):
