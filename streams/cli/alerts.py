@@ -146,6 +146,9 @@ def order_silence(  # noqa: PLR0913 - each is an option
     output: Plain = "table",
 ) -> int:
     """Record findings without sending alerts, until a time."""
+    from streams.cli.moments import refuse_number
+
+    refuse_number(until, "--until")
     order = {"kinds": kind or [], "reason": reason, "until": until}
     limits = {"identifier": identifier, "realm": realm}
     limited = {name: value for name, value in limits.items() if value is not None}

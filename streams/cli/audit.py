@@ -60,11 +60,13 @@ def export(
     token_file: TokenFile = None,
 ) -> None:
     """Print the chain, or a part, as NDJSON: one entry or signed head a line."""
+    from streams.cli.moments import moment_of
     from streams.services.audit_export import Wanted
 
     def print_it() -> int:
+        part = Wanted(start, moment_of(since, "--since"), moment_of(until, "--until"))
         with _chain(None, kafka, url, token_file) as chain:
-            return print_export(chain(), Wanted(start, since, until))
+            return print_export(chain(), part)
 
     raise typer.Exit(run("audit export", print_it))
 

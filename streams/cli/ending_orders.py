@@ -181,7 +181,7 @@ def contain(  # noqa: PLR0913 - each is an option
     given = {"aspect": aspect, "for": lasting, "until": until, "where": where}
     return _order(
         client, "suspend", None, None, {"reason": reason, "at": at} | given,
-        wait=wait, output=output, plan=plan,
+        wait=wait, output=output, plan=plan, typed="contain",
     )  # fmt: skip
 
 
@@ -220,15 +220,22 @@ def _order(  # noqa: PLR0913 - as the commands
     worker: str | None = None,
     with_created: bool = False,
     at_issuers: bool = False,
+    typed: str = "",
 ) -> int:
     from streams.cli.named_in_order import named
     from streams.cli.plans import show_plan
     from streams.cli.revoke import Order, carry_out
 
+    if plan and with_created:
+        raise ValueError(
+            "--with-created does not go with --plan: what it created is no part of a "
+            "plan; `rescind blast-radius` lists it"
+        )
     order = Order(
         command,
         [] if given.get("where") else named(names or [], from_file),
         {name: value for name, value in given.items() if value not in (None, "")},
+        typed,
     )
     if plan:
         return show_plan(client, order, output)

@@ -68,8 +68,9 @@ def lift(  # noqa: PLR0913 - each is an option
     output: Plain = "table",
 ) -> int:
     """End a suspend or narrow (never a revoke); exit code 1 if it is still denied."""
+    from streams.cli.lifts import order_lift
+    from streams.cli.moments import moment_of
     from streams.cli.named_in_order import named
-    from streams.cli.query import moment_of
 
     body: dict[str, object] = {"aspect": aspect, "reason": reason}
     if where is not None:
@@ -130,9 +131,12 @@ def distrust(  # noqa: PLR0913 - each is an option
     output: Plain = "table",
 ) -> int:
     """Take back every fact that came with a stolen ingress key."""
-    body = {"suspect": suspect, "key": key, "from": since, "reason": reason}
-    more = {} if until is None else {"to": until}
-    return act(client, "distrusts", body | more, output)
+    from streams.cli.moments import moment_of
+
+    begin, end = moment_of(since, "--from"), moment_of(until, "--to")
+    body: dict[str, object] = {"suspect": suspect, "key": key, "reason": reason}
+    more = {} if end is None else {"to": end}
+    return act(client, "distrusts", body | {"from": begin} | more, output)
 
 
 @asking(grants_app, "owners")
@@ -207,7 +211,7 @@ def _note_stranger(client: Client, text: str) -> bool:
     Ingress on Kafka has no table to tell it with its answer.
     """
     from streams.cli.query import names_of
-    from streams.cli.revoke import is_stranger
+    from streams.cli.strangers import is_stranger
     from streams.clients.rescind import ClientError
 
     with suppress(ClientError, ValueError):
@@ -217,65 +221,6 @@ def _note_stranger(client: Client, text: str) -> bool:
             to_stderr("withdraw", told)
             return True
     return False
-
-
-def order_lift(client: Client, body: Mapping[str, object], output: str) -> int:
-    """End a suspend, and look whether the name lives then.
-
-    Returns:
-        0 it lives, 1 it is denied all the same, or waits for a second person.
-    """
-    answer = client.post("lifts", body)
-    if answer.get("unknown"):
-        to_stderr("lift", answer["detail"])
-    if "scheduled" in answer:
-        from streams.cli.revoke import scheduled
-
-        return show(answer, scheduled(answer), output)
-    if not answer["accepted"]:
-        show(answer, waits(answer), output)
-        return WAITS
-    if "identifier" not in body:
-        said = f"Written: {clean(answer['summary'])}.\n  at_least  {answer['token']}"
-        return show(answer, said, output)
-    name = _named(client, str(body["identifier"]))
-    seen = None if name is None else _why(client, name, answer["token"])
-    shown = clean(name or "ID")
-    said = f"Written: {clean(answer['summary'])}.\n  at_least  {answer['token']}\n"
-    alive = seen is None or bool(seen["allowed"])
-    if seen is None:
-        said += f"Whether it lives now is not known here: rescind why {shown}"
-    elif not alive:
-        why = clean(str(seen["reason"]))
-        said += (
-            f"It is still denied ({why}): a lift ends what the same authority "
-            "suspended more than 5 s before, and no revoke. What denies it: "
-            f"rescind why {shown}"
-        )
-    else:
-        said += "It is allowed."
-    show(answer | {"alive": None if seen is None else alive}, said, output)
-    return DONE if alive else WAITS
-
-
-def _named(client: Client, text: str) -> str | None:
-    """Name of the typed identifier, of a secret its hash; None: not known."""
-    from streams.cli.query import names_of
-    from streams.clients.rescind import ClientError
-
-    with suppress(ClientError, ValueError):
-        return names_of(client, text)[0]
-    return None
-
-
-def _why(client: Client, name: str, token: str) -> dict[str, Any] | None:
-    """Ask once the table holds what was written; None where nobody can be asked."""
-    from streams.clients.rescind import ClientError, settled
-
-    with suppress(ClientError):
-        client.get("why", name)  # ingress on Kafka cannot say it: no use to wait
-        return settled(client, name, token)
-    return None
 
 
 @asking(approvals_app, "list", "approvals")

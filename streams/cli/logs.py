@@ -14,6 +14,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from agents_registry.identifiers import VOCABULARY, Identifier, Vocabulary, extend
+from streams.cli.moments import refuse_number
 from streams.cli.options import USAGE, no_garbage
 from streams.cli.output import clean, complain
 from streams.model.findings import SEVERITY, Finding, episode_id
@@ -167,6 +168,7 @@ def operator_cause(
         message = "--revoke: write kind:value@TIME, such as "
         message += "aws.access_key:AKIAEXAMPLE@2026-01-31T09:00:00Z"
         raise ValueError(message)
+    refuse_number(moment, "--revoke kind:value@TIME:")
     try:
         time = typed_time(moment)
     except ValueError as error:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Final
 
 MOST_LINES: Final = 50_000
+_COMMENT_BEHIND: Final = re.compile(r"\s#")
 STANDARD_INPUT: Final = Path("-")
 
 
@@ -27,15 +29,24 @@ def named(typed: list[str], file: Path | None) -> list[str]:
         return typed
     if typed:
         raise ValueError("give identifiers or --from-file, and not both")
+    is_standard = file == STANDARD_INPUT
     try:
-        text = (
-            sys.stdin.read() if file == STANDARD_INPUT else file.read_text("utf-8-sig")
-        )
+        data = sys.stdin.buffer.read() if is_standard else file.read_bytes()
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{file} is not UTF-8: save it as that") from error
     lines = text.splitlines()
     if len(lines) > MOST_LINES:
         raise ValueError(f"{file} has {len(lines)} lines: give at most {MOST_LINES}")
-    if not any(line.strip() and not line.lstrip().startswith("#") for line in lines):
+    named_on = {
+        number: line.strip()
+        for number, line in enumerate(lines, 1)
+        if line.strip() and not line.lstrip().startswith("#")
+    }
+    if not named_on:
         raise ValueError(f"{file} names nothing")
+    for number, name in named_on.items():
+        if _COMMENT_BEHIND.search(name):
+            what = f"{file}, line {number}: a comment stands behind the identifier"
+            raise ValueError(f"{what}: write it on a line of its own")
     return lines

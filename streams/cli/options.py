@@ -84,7 +84,7 @@ NamesFile = Annotated[
     typer.Option(
         "--from-file",
         metavar="FILE",
-        help="Identifiers, one a line, - for standard input; # begins a comment.",
+        help="Identifiers, one a line, - for standard input; # begins a comment line.",
     ),
 ]
 Planning = Annotated[
@@ -161,19 +161,29 @@ def asking(app: typer.Typer, command: str, label: str = "") -> Callable[[Work], 
     def made(work: Work) -> Work:
         hints = get_type_hints(work, localns={"Client": object}, include_extras=True)
         _, *own = signature(work).parameters.values()
+        names = {each.name for each in own}
         params = [
             Parameter(n, Parameter.KEYWORD_ONLY, default=default, annotation=hint)
             for n, default, hint in (
+                ("context", Parameter.empty, typer.Context),
                 *((each.name, each.default, hints[each.name]) for each in own),
                 ("url", None, Url),
                 ("token_file", None, TokenFile),
             )
         ]
 
-        def run_it(*, url: str | None, token_file: Path | None, **given: Any) -> None:
+        def run_it(
+            *,
+            context: typer.Context,
+            url: str | None,
+            token_file: Path | None,
+            **given: Any,
+        ) -> None:
+            from streams.cli.empty_options import refuse_empty
             from streams.clients.rescind import client
 
             def order() -> int:
+                refuse_empty(context, names)
                 return work(client(url, token_file), **given)
 
             raise typer.Exit(run(label or command, order))

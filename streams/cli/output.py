@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents_registry.secret_shapes import without_secrets
@@ -42,6 +44,26 @@ def show(answer: Mapping[str, Any], text: str, output: str) -> int:
     """Print an answer as ``json``, or else its text; give exit code 0."""
     sys.stdout.write((json.dumps(answer) if output == "json" else text) + "\n")
     return 0
+
+
+def show_accepted(
+    command: str, answer: Mapping[str, Any], text: str, output: str
+) -> bool:
+    """Print the answer to an order that the server took; whether that was possible.
+
+    Where nobody reads the output any more, this is no failure of the order.
+    """
+    try:
+        show(answer, text, output)
+        sys.stdout.flush()
+    except OSError as error:
+        # What is left to be printed must not fail again at the end of the process.
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+        fact = f" as {answer['id']}" if "id" in answer else ""
+        why = error.strerror or error
+        to_stderr(command, f"accepted{fact}, but the answer cannot be printed: {why}")
+        return False
+    return True
 
 
 def complain(command: str, text: object, code: int) -> int:

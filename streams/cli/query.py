@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from agents_registry.identifiers import VOCABULARY
+from streams.cli.moments import moment_of
 from streams.cli.options import DONE
 from streams.cli.output import clean, columns, count, show, to_stderr
+from streams.cli.why_text import UNKNOWN, why_text
+from streams.clients.rescind import ClientError
 from streams.model.findings import Severity
-from streams.model.times import rfc3339, typed_time
 from streams.services.secret_names import SecretNames
 from streams.services.typed_names import AUDIT_HASH, identifier_of, is_plain
 
@@ -18,50 +21,12 @@ if TYPE_CHECKING:
     from streams.clients.rescind import Client
 
 DENIED: Final = 1
-UNKNOWN: Final = "unknown_credential"
+LIFTABLE: Final = frozenset({"suspend", "narrow"})
+HINT_SECONDS: Final = 2.0  # for what an answer can be without
 PAGE: Final = 1000
 LEFT_OUT: Final = (
     "{} more changed longest ago and are not listed: the server keeps no longer list."
 )
-
-# What a reason means, after the colon of the first line.
-_REASONS: Final = {
-    "lives": "nothing ends it",
-    "revoked": "revoked",
-    "suspended": "suspended, until a restore",
-    "not_before": "all that was issued until a time is ended",
-    "no_living_owner": "none of its owners lives",
-    "beyond_horizon": "its parent is unknown and it may be older than the records",
-    "expired": "expired",
-    UNKNOWN: "no system said that it issued it; see `rescind adopt`",
-    "narrowed": "narrowed: only requests for what is left of its scope are allowed",
-    "scope": "outside of its scope",
-    "lineage_too_large": "its lineage is too large to be judged",
-}
-
-
-_MADE: Final = (
-    "What a credential makes lives on without it: revoke this one by itself, or what "
-    "made it with --with-created."
-)
-_LEFT: Final = (
-    "It made {0}, which do not end with it: see `rescind blast-radius {1}`, and "
-    "`rescind revoke {1} --with-created`."
-)
-
-
-def moment_of(text: str | None, option: str = "--at") -> str | None:
-    """Time of an option as RFC 3339.
-
-    Raises:
-        ValueError: it cannot be read.
-    """
-    if text is None:
-        return None
-    try:
-        return rfc3339(typed_time(text))
-    except ValueError as error:
-        raise ValueError(f"{option} {text!r} {error}") from error
 
 
 def names_of(client: Client, text: str) -> list[str]:
@@ -94,10 +59,25 @@ def why(client: Client, text: str, at: str | None, output: str) -> int:
         # The past is judged by causes alone; what nobody issued was never alive.
         alive = not answer["dead"] and answer["reason"] != UNKNOWN
     answer |= {"alive": alive, "at": moment}
-    show(answer, _why(answer), output)
+    _note_aspect(client, answer)
+    show(answer, why_text(answer), output)
     if not known:
         _tell_hash("why", answer)
     return DONE if alive else DENIED
+
+
+def _note_aspect(client: Client, answer: dict[str, Any]) -> None:
+    """Add to a cause that can be lifted the aspect that a lift must name.
+
+    Who ordered it is known beside the table; where that cannot be asked at once, the
+    answer says nothing of it.
+    """
+    cause = answer["cause"]
+    if answer["alive"] or cause is None or cause["effect"] not in LIFTABLE:
+        return
+    with suppress(ClientError):
+        order = client.patient(HINT_SECONDS).get("revocations", cause["id"])
+        cause.setdefault("aspect", order.get("aspect"))
 
 
 def blast_radius(client: Client, text: str, limit: int, output: str) -> int:
@@ -160,72 +140,6 @@ def _all_pages(
         after = page["after"]
         if len(page[key]) < PAGE:
             return page | {key: found, "after": after}
-
-
-def _why(answer: dict[str, Any]) -> str:
-    name, cause, path = clean(answer["identifier"]), answer["cause"], answer["path"]
-    lines = [f"{name} {_state(answer)}: {_reason(answer)}"]
-    facts: list[tuple[str, object]] = []
-    if not answer["alive"]:
-        labels = ["path", *[""] * len(path)]
-        facts += zip(labels, path, strict=False)
-    if cause is not None and not answer["alive"]:
-        reach = "" if cause["reach"] == "self" else ", and what descends from it"
-        facts += [
-            ("cause", f"{cause['effect']} of {cause['target']}{reach}"),
-            ("authority", cause["authority"]),
-            ("time", cause["at"]),
-            ("fact", cause["id"]),
-        ]
-        facts += [("ends", cause["until"])] if cause.get("until") else []
-    facts += [("label", label) for label in answer.get("labels", ())]
-    if answer["alive"]:
-        above = answer["ancestors"]
-        facts += [("hangs on", f"{other} ({depth})") for other, depth in above]
-    for ended in answer.get("over", []):
-        said = f"{ended['effect']} of {ended['target']}, by itself at {ended['until']}"
-        facts.append(("ended", said))
-    makers = answer.get("created_by", [])
-    for maker in makers:
-        is_dead = "" if maker["allowed"] else ", which is denied"
-        facts.append(("made by", f"{maker['identifier']}{is_dead}"))
-    lines += [f"  {label:<9}  {clean(v)}" for label, v in facts]
-    if answer["alive"] and not all(maker["allowed"] for maker in makers):
-        lines.append(_MADE)
-    if not answer["alive"] and answer.get("created"):
-        lines.append(_LEFT.format(count(answer["created"], "identifier"), name))
-    return "\n".join(lines)
-
-
-def _state(answer: dict[str, Any]) -> str:
-    alive, at = answer["alive"], answer["at"]
-    if at is None:
-        return "is alive" if alive else "is denied"
-    # Nobody asked whether it had been issued by then.
-    return f"was not ended at {at}" if alive else f"was denied at {at}"
-
-
-def _reason(answer: dict[str, Any]) -> str:
-    reason, cause = answer["reason"], answer["cause"]
-    if answer["at"] is not None:
-        if answer["alive"]:
-            return "no cause came before"
-        if not answer["dead"]:
-            return _REASONS[UNKNOWN]
-        return f"{cause['effect']}, {_via(answer)}"
-    text = _REASONS.get(reason, reason)
-    if reason == "suspended" and (cause or {}).get("until"):
-        text = "suspended, until a restore or its end"
-    if reason == "not_before" and (mark := answer.get("lives_if_issued_after")):
-        text = f"what was issued until {mark} is ended; newer tokens live"
-    return f"{text}, {_via(answer)}" if cause is not None else text
-
-
-def _via(answer: dict[str, Any]) -> str:
-    # Another name of the same credential stands in the path and is no ancestor; only
-    # the server can tell, where a cause ended it.
-    via = answer["via"] or ("ancestor" if len(answer["path"]) > 1 else "direct")
-    return "directly" if via == "direct" else "through an ancestor"
 
 
 def _blast_radius(answer: dict[str, Any]) -> str:

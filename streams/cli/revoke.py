@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
@@ -11,10 +10,12 @@ from attrs import frozen
 from agents_registry.identifiers import VOCABULARY
 from streams.cli.actuators import PROVEN, issuers_at, issuers_line
 from streams.cli.grants import waits
+from streams.cli.moments import moment_of
 from streams.cli.options import DONE
-from streams.cli.output import clean, count, show, to_stderr
-from streams.cli.query import UNKNOWN, moment_of
+from streams.cli.output import clean, count, show_accepted, to_stderr
+from streams.cli.strangers import is_stranger, tell_strangers
 from streams.clients.rescind import POLL, ClientError, settled
+from streams.model.times import SECOND, typed_time
 from streams.services.secret_names import SecretNames
 from streams.services.typed_names import identifier_of, is_plain
 
@@ -24,8 +25,12 @@ if TYPE_CHECKING:
 NOT_CLOSED: Final = 1
 MOST_CREATED: Final = 100_000  # that a server lists at once
 CLOSED: Final = "closed"
-HINT_SECONDS: Final = 2.0
 SHOWN: Final = 3  # names in a line
+AHEAD: Final = 2 * SECOND  # by which a clock may be ahead of the server's
+_NOT_CREATED: Final = (
+    "What it created is not revoked, and will not be by this order: give the order "
+    "again with --with-created once it is carried out."
+)
 PATHS: Final = {
     "revoke": "revocations",
     "suspend": "suspensions",
@@ -43,11 +48,18 @@ class Order:
         command: revoke, suspend, narrow or not-before.
         names: identifiers, or lines with them.
         given: the other members of the body.
+        typed: the command as it was typed, if that is another one.
     """
 
     command: str
     names: list[str]
     given: dict[str, Any]
+    typed: str = ""
+
+    @property
+    def called(self) -> str:
+        """Command that messages name."""
+        return self.typed or self.command
 
 
 def carry_out(  # noqa: PLR0913 - each by name
@@ -80,9 +92,12 @@ def carry_out(  # noqa: PLR0913 - each by name
     """
     if with_created and len(order.names) > 1:
         raise ValueError("--with-created takes one identifier")
-    body, answer = _order(client, worker or client, order)
+    body = dated(order)
+    if with_created and "at" in body and typed_time(body["at"]) > _soon():
+        raise ValueError("--with-created does not go with an --at ahead: leave one out")
+    answer = _sent(client, worker or client, order, body)
     return follow(
-        client, order.command, body, answer, wait=wait, output=output, worker=worker,
+        client, order.called, body, answer, wait=wait, output=output, worker=worker,
         with_created=with_created, at_issuers=at_issuers,
     )  # fmt: skip
 
@@ -113,12 +128,8 @@ def follow(  # noqa: PLR0913 - as `carry_out`
         at_issuers: wait for its issuers.
     """
     worker = worker or client
-    if "scheduled" in answer:
-        show(answer, scheduled(answer), output)
-        return DONE if wait is None else NOT_CLOSED
-    if "pending" in answer:  # over the blast limit
-        show(answer, waits(answer), output)
-        return NOT_CLOSED
+    if "scheduled" in answer or "pending" in answer:
+        return _not_yet(command, answer, wait, output, created=with_created)
     # An earlier version of the server says less.
     names = answer.get("identifiers", [body.get("identifier", "")])
     name = names[0]
@@ -126,8 +137,9 @@ def follow(  # noqa: PLR0913 - as `carry_out`
         what = "accepted; the server's table does not show it yet"
         to_stderr(command, what)
     end = time.monotonic() + (wait or 0.0)
+    order = body | {"identifier": name}
     made, closures, told = _beyond(
-        client, worker, body | {"identifier": name}, answer, wait, created=with_created
+        client, worker, command, order, answer, wait, created=with_created
     )
     seen = closures[0] if closures else None
     more: dict[str, Any] = {} if seen is None else {"closure": seen}
@@ -139,7 +151,8 @@ def follow(  # noqa: PLR0913 - as `carry_out`
     if at_issuers:
         causes = [one for each in (answer, *made) for one in _ids(each)]
         closed = _ended_at_issuers(client, causes, end, more, lines) and closed
-    show({"identifier": name} | answer | more, "\n".join(lines), output)
+    whole = {"identifier": name} | answer | more
+    closed = show_accepted(command, whole, "\n".join(lines), output) and closed
     held = any("pending" in each for each in made)
     return DONE if closed and not held else NOT_CLOSED
 
@@ -147,6 +160,23 @@ def follow(  # noqa: PLR0913 - as `carry_out`
 def _ids(answer: dict[str, Any]) -> list[str]:
     """Ids of all that an order revoked; an earlier version of the server tells one."""
     return answer.get("ids") or [answer["id"]] if "id" in answer else []
+
+
+def _not_yet(
+    command: str,
+    answer: dict[str, Any],
+    wait: float | None,
+    output: str,
+    *,
+    created: bool,
+) -> int:
+    """Say what an order waits for: its time, or a second person."""
+    is_scheduled = "scheduled" in answer
+    said = scheduled(answer) if is_scheduled else waits(answer)
+    if created:
+        said, answer = f"{said}\n{_NOT_CREATED}", answer | {"created": []}
+    told = show_accepted(command, answer, said, output)
+    return DONE if told and is_scheduled and wait is None else NOT_CLOSED
 
 
 def _ended_at_issuers(
@@ -157,14 +187,20 @@ def _ended_at_issuers(
     lines: list[str],
 ) -> bool:
     """Whether all that causes reach is proven dead at its issuers; says what is not."""
-    more["issuers"] = proven = issuers_at(client, causes, end)
+    try:
+        more["issuers"] = proven = issuers_at(client, causes, end)
+    except ClientError as error:  # it is accepted all the same
+        more["issuers"] = None
+        lines.append(f"Issuers: not known ({clean(error)})")
+        return False
     lines.append(f"Issuers: {issuers_line(proven)}")
     return proven["state"] in PROVEN
 
 
-def _beyond(
+def _beyond(  # noqa: PLR0913 - as `follow`
     client: Client,
     worker: Client,
+    command: str,
     order: dict[str, Any],
     answer: dict[str, Any],
     wait: float | None,
@@ -185,19 +221,22 @@ def _beyond(
         if wait is not None:
             closures.extend(_enforced(worker, one, wait) for one in asked)
     except ClientError as error:
-        # It is revoked all the same: nobody may read this as a refusal.
-        to_stderr(
-            "revoke", f"{name} is revoked; what is asked for beyond failed: {error}"
-        )
+        # It is carried out all the same: nobody may read this as a refusal.
+        done = f"{name} is revoked" if command == "revoke" else "the order is accepted"
+        to_stderr(command, f"{done}; what is asked for beyond failed: {error}")
         return made, closures, False
     return made, closures, True
 
 
-def _order(
-    client: Client, knowing: Client, order: Order
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Send an order; its body and the answer. Names unknown so far are noted."""
-    body = dated(order)
+def _soon() -> int:
+    """Until when a time is now for the server (ns)."""
+    return time.time_ns() + AHEAD  # noqa: TID251 - the program's clock
+
+
+def _sent(
+    client: Client, knowing: Client, order: Order, body: dict[str, Any]
+) -> dict[str, Any]:
+    """Send an order with its body, which gets its name; names unknown are noted."""
     if not order.names:
         answer = client.post(PATHS[order.command], body)
         strangers = answer.get("unknown") or ()
@@ -212,13 +251,11 @@ def _order(
         # What only the server can name as the logs do is asked of nobody else.
         nameable = secret is None and identifier.kind in VOCABULARY
         strange = nameable and not is_plain(identifier) and is_stranger(knowing, name)
-        body |= {"identifier": name}
+        body["identifier"] = name
         answer = client.post(PATHS[order.command], body)
         strangers = [name] if strange else answer.get("unknown") or ()
-    for each in strangers:
-        told = f"nothing is known of {each} so far: is it spelt right?"
-        to_stderr(order.command, told)
-    return body, answer
+    tell_strangers(order.called, strangers, answer)
+    return answer
 
 
 def dated(order: Order) -> dict[str, Any]:
@@ -347,13 +384,3 @@ def _enforced(client: Client, identity: str, wait: float) -> dict[str, Any]:
             if over or seen["state"] in SETTLED_STATES:
                 return seen
         time.sleep(POLL)
-
-
-def is_stranger(client: Client, name: str) -> bool:
-    """Whether no fact names it; False where the server cannot say at once."""
-    hasty = client.patient(HINT_SECONDS)  # an order does not wait for a hint
-    with suppress(ClientError):
-        known = hasty.get("why", name)
-        if known["reason"] == UNKNOWN and not known["ancestors"]:
-            return not hasty.get("blast-radius", name, limit=1)["total"]
-    return False

@@ -79,6 +79,11 @@ def typed_time(value: Any) -> int:
     return time
 
 
+def is_bare_number(text: str) -> bool:
+    """Whether a text would be read as an epoch number."""
+    return _NUMBER.fullmatch(text.strip()) is not None
+
+
 def duration(text: str) -> int:
     """Read a length of time such as 30m, 2h or 1d (ns).
 

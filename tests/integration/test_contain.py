@@ -74,6 +74,46 @@ async def test_what_fits_is_contained_and_the_rest_is_not(tmp_path: Path) -> Non
         assert f"suspend what fits {TEAM},kind=jwt.jti at" in str(audit)
 
 
+async def test_a_lift_says_whether_the_selectors_suspend_stands_still(
+    tmp_path: Path,
+) -> None:
+    """Exit code 1 if it does, and where none has this selector and aspect."""
+    now = [time.time_ns()]
+    where = f"{TEAM},kind=jwt.jti"
+    async with running(tmp_path, clock=lambda: now[0]) as run:
+        await declared(run)
+
+        async def lifted(*more: str) -> tuple[int, str]:
+            code, out = await command(run, "restorer", "lift", *more, *WHY)
+            assert out.startswith("Written: lift what fits "), out
+            return code, out
+
+        none = "No suspend by operators has this selector and this aspect"
+        slip = ("contain", "--where", "label.team=paymnts", *WHY)
+        code, out = await command(run, "revoker", *slip)
+        told = "rescind contain: nothing is known of label.team:paymnts so far"
+        assert (code, told in out) == (0, True), out
+        for line in (TEAM, where):
+            contain = ("contain", "--where", line, "--aspect", "case-7", *WHY)
+            assert (await command(run, "revoker", *contain))[0] == 0
+            code, out = await lifted("--where", line)
+            assert (code, none in out) == (1, True), out
+            code, out = await lifted("--where", "label.team=other")
+            assert (code, none in out) == (1, True), out
+            _, out = await command(run, "viewer", "why", TOKEN)
+            assert f"  cause      suspend of what fits {line}, and what des" in out
+            assert "  aspect     case-7\n" in out
+            lift = ("--where", line, "--aspect", "case-7")
+            code, out = await lifted(*lift)
+            assert (code, "Its suspend stands still" in out) == (1, True), out
+            now[0] += 6 * SECOND
+            code, out = await lifted(*lift)
+            assert (code, "Its suspend is lifted." in out) == (0, True), out
+            now[0] += 2 * 3600 * SECOND
+            assert (await lifted(*lift))[0] == 0
+        assert await lives(run, PAYER)
+
+
 async def test_who_leaves_the_team_is_contained_no_more(tmp_path: Path) -> None:
     """And who joins it is; the labels are an order of a restorer, with a reason."""
     async with (

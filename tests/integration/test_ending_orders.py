@@ -250,6 +250,9 @@ async def test_commands_give_the_orders(tmp_path: Path) -> None:
         code, out = await command(run, "alice", *suspend)
         said = f"Suspended {AGENT}, and what descends from it, since "
         assert (code, out.startswith(said)) == (0, True)
+        _, out = await command(run, "viewer", "why", CHILD)
+        assert f"  cause      suspend of {AGENT}, and what descends from it\n" in out
+        assert "  aspect     case-7\n" in out
         code, out = await command(run, "alice", "narrow", AGENT, "--scope", "a|b", *WHY)
         assert (code, out.startswith(f"Narrowed {AGENT}, and what")) == (0, True)
         code, out = await command(run, "alice", "not-before", AGENT, *WHY)
@@ -267,10 +270,52 @@ async def test_commands_give_the_orders(tmp_path: Path) -> None:
         assert (code, "Suspended 4 identifiers" in out) == (0, True), out
         lift = ("lift", "--from-file", str(file), *WHY)
         code, out = await command(run, "alice", *lift)
-        assert (code, out.startswith("Written: lift jwt.jti:1, jwt.jti:2")) == (0, True)
+        assert (code, out.startswith("Written: lift jwt.jti:1, jwt.jti:2")) == (1, True)
+        assert "0 of 4 identifiers allowed.\nStill denied: 4; a lift ends " in out
         file.write_text(file.read_text() + "jwt.jti:5\n")
         answer = await asked(run, "alice", "revoke", "--from-file", str(file), *WHY)
         assert not answer["accepted"]
+
+
+async def test_a_lift_of_several_says_which_are_denied_still(tmp_path: Path) -> None:
+    """By an exit code, too; of the first hundred, and how many there are beside."""
+    now, many = [time.time_ns()], [f"agent.id:{n}" for n in range(102)]
+    file = tmp_path / "names.txt"
+    file.write_text("# all\n" + "\n".join([*many, many[0]]))
+    async with running(tmp_path, clock=lambda: now[0]) as run:
+        entries = [{"identifier": each} for each in many]
+        body = {"credentials": entries}
+        assert (await run.post("/v1/adopt", "restorer", body))[0] == 201
+        suspend = ("suspend", "--from-file", str(file), *WHY)
+        assert (await command(run, "revoker", *suspend))[0] == 0
+        lift = ("lift", *many[:12], *WHY)
+        code, out = await command(run, "restorer", *lift)
+        assert (code, "0 of 12 identifiers allowed." in out) == (1, True), out
+        assert "  agent.id:9 (suspended)\n  and 2 more\n" in out
+        now[0] += 6 * SECOND
+        assert (await command(run, "revoker", "revoke", many[1], *WHY))[0] == 0
+        answer = await asked(run, "restorer", *lift)
+        revoked = {"identifier": many[1], "reason": "revoked"}
+        assert (answer["alive"], answer["denied"]) == (False, [revoked])
+        code, out = await command(run, "restorer", "lift", *many[2:12], *WHY)
+        assert (code, out.endswith("10 of 10 identifiers allowed.\n")) == (0, True)
+        lift = ("lift", "--from-file", str(file), *WHY)
+        code, out = await command(run, "restorer", *lift)
+        assert (code, "99 of 102 identifiers allowed.\n" in out) == (1, True), out
+        assert "\n2 not looked at: ask `rescind why ID` of each\n" in out
+
+
+async def test_all_names_that_nothing_is_known_of_are_counted(tmp_path: Path) -> None:
+    """A hundred by name, and the rest by number."""
+    file = tmp_path / "names.txt"
+    async with running(tmp_path) as run:
+        for number, more in ((150, "rescind suspend: and of 50 more: are"), (100, "")):
+            names = [f"agent.id:{number}-{n}" for n in range(number)]
+            file.write_text("\n".join(names))
+            suspend = ("suspend", "--from-file", str(file), *WHY)
+            code, out = await command(run, "revoker", *suspend)
+            assert (code, out.count("nothing is known of agent.id:")) == (0, 100)
+            assert (more in out, " more: are they" in out) == (True, bool(more))
 
 
 async def test_commands_refuse_what_cannot_be_meant(tmp_path: Path) -> None:
@@ -279,6 +324,8 @@ async def test_commands_refuse_what_cannot_be_meant(tmp_path: Path) -> None:
     file.write_text("jwt.jti:1\n# x\nagnt.id:x\n")
     empty = tmp_path / "empty.txt"
     empty.write_text("# nothing\n")
+    behind = tmp_path / "behind.txt"
+    behind.write_text("jwt.jti:1\n\njwt.jti:2#a\njwt.jti:3  # leaked in CI\n")
     binary = tmp_path / "binary"
     binary.write_bytes(b"\xff\xfe\xff")
     async with running(tmp_path) as run:
@@ -289,6 +336,7 @@ async def test_commands_refuse_what_cannot_be_meant(tmp_path: Path) -> None:
             (("suspend", "--from-file", str(file)), "line 3: no kind is called"),
             (("suspend", "--from-file", str(empty)), "names nothing"),
             (("suspend", "--from-file", str(binary)), "is not UTF-8"),
+            (("suspend", "--from-file", str(behind)), "line 4: a comment stands"),
             (("suspend", "--from-file", str(tmp_path / "no")), "No such file"),
             (("suspend", AGENT, "--until", "noon"), "--until 'noon' is not a time"),
             (("revoke", AGENT, "x.y:z", "--with-created"), "takes one identifier"),

@@ -124,6 +124,9 @@ async def test_what_waits_is_listed_approved_and_rejected(tmp_path: Path) -> Non
         revoke = ("revoke", "agent.id:parent", "--reason", "leaked")
         code, out = await command(run, "alice", *revoke)
         assert (code, out.startswith("Not accepted")) == (1, True)
+        assert "created" not in out
+        code, out = await command(run, "alice", *revoke, "--with-created")
+        assert (code, "What it created is not revoked, and will" in out) == (1, True)
         assert not (await asked(run, "alice", *revoke))["accepted"]
 
         _, out = await command(run, "viewer", "approvals", "list")

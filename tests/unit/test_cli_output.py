@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 from unittest.mock import Mock, create_autospec
 
@@ -190,6 +192,51 @@ def test_what_is_revoked_is_never_told_as_refused(
     assert 1 == code
     assert out.startswith("Revoked k:v, and what descends from it")
     assert "k:v is revoked; what is asked for beyond failed: the server says" in err
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_an_accepted_order_is_told_though_its_issuers_are_not_known(
+    capsys: pytest.CaptureFixture[str], *, gone: bool
+) -> None:
+    """A server that goes away meanwhile is no failure of the order: exit code 1."""
+    accepted = {"id": "f", "effect": "revoke", "at": "2026-01-01T00:00:00Z",
+                "token": "g:0:7"}  # fmt: skip
+    client = fake(accepted)
+    closed = {"state": "unknown", "applied": 0, "fenced": [], "laggards": [],
+              "left": 0, "unknown": [], "observing": []}  # fmt: skip
+
+    def answer(path: str, *_: object, **__: object) -> dict[str, Any]:
+        if (gone and path == "revocations") or path.endswith("/issuers"):
+            raise ClientError("cannot reach it", 3)
+        return closed if path == "revocations" else STRANGER
+
+    client.get.side_effect = answer
+    code = carry_out(client, ordered("k:v"), wait=0.0, output="table", at_issuers=True)
+
+    out, _ = capsys.readouterr()
+    assert 1 == code
+    assert out.startswith("Revoked k:v, and what descends from it")
+    assert "  fact      f\n" in out
+    assert "Issuers: not known (cannot reach it)\n" in out
+
+
+def test_an_accepted_order_that_cannot_be_printed_is_no_refusal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As on a full disk; the id is told where there is still somebody."""
+    accepted = {"id": "f", "effect": "revoke", "at": "2026-01-01T00:00:00Z",
+                "token": "g:0:7"}  # fmt: skip
+    client = fake(accepted)
+    client.get.side_effect = lambda *_, **__: STRANGER
+    full = create_autospec(sys.stdout, instance=True)
+    full.write.side_effect = OSError(errno.ENOSPC, "No space left on device")
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", full)
+        assert 1 == carry_out(client, ordered("k:v"), wait=None, output="table")
+        sys.stdout.close()
+
+    said = "rescind revoke: accepted as f, but the answer cannot be printed: No space"
+    assert said in capsys.readouterr().err
 
 
 def test_a_secret_is_named_by_its_hmac_once_the_server_knows_that(
