@@ -23,7 +23,7 @@ from streams.model.endings import (
     WantedEnd,
 )
 from streams.outbound.answers import RequestError
-from streams.outbound.waits import waiting
+from streams.outbound.waits import limited
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -237,7 +237,7 @@ class WayActuator(Actuator):
             answer = await (call.by or self.api).send(call)
             if not call.taken(answer):
                 said = f"{call.name}: status {answer.status}"
-                wait = waiting(answer.headers, self.clock())
+                wait = limited(answer, self.clock())
                 return ActAnswer(done=False, said=said, retry_after=wait)
         return ActAnswer(done=True, said=step.act)
 

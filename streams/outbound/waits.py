@@ -13,9 +13,11 @@ from streams.model.times import SECOND
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from streams.outbound.answers import RequestError
+    from streams.outbound.answers import HttpAnswer, RequestError
 
 MOST_DOUBLED: Final = 20
+LEAST_WAIT: Final = 1.0  # seconds, where a limit tells of none
+TOO_MANY: Final = 429
 LONGEST_WAIT: Final = 3600.0  # seconds; a vendor may ask for patience, not for ever
 _SPELLINGS: Final = ("x-rate-limit", "x-ratelimit")
 
@@ -58,6 +60,15 @@ def waiting(headers: Mapping[str, str], now: int) -> float | None:
     if seconds is None:
         seconds = _limit(headers, there)
     return None if seconds is None else min(seconds, LONGEST_WAIT)
+
+
+def limited(answer: HttpAnswer, now: int) -> float | None:
+    """Seconds that an answer asks to wait; None where it is no limit that it tells of.
+
+    A status 429 is one whatever its headers say (RFC 6585 section 4).
+    """
+    asked = waiting(answer.headers, now)
+    return LEAST_WAIT if asked is None and answer.status == TOO_MANY else asked
 
 
 def _limit(headers: Mapping[str, str], now: int) -> float | None:

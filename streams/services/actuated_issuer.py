@@ -16,7 +16,7 @@ from attrs import define, field
 from streams.model.endings import ActAnswer, Alive, NoWay, Probed
 from streams.model.times import SECOND
 from streams.outbound.answers import OK, RequestError
-from streams.outbound.waits import LONGEST_WAIT, waiting
+from streams.outbound.waits import LONGEST_WAIT, limited
 from streams.ports.findings_log import BehindError
 from streams.stages.ending.progress import Patience
 from streams.stages.ingest.quota import Bucket
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SERVER_ERROR: Final = 500
-TOO_MANY: Final = 429
 LIMITED_TRIES: Final = 5
 SLOWEST: Final = 0.1  # requests a second
 FASTER: Final = 1.02
@@ -209,9 +208,7 @@ class ActuatedIssuer:
     def _doubt(self, error: RequestError) -> Probed:
         asked = None
         if error.answer is not None:
-            asked = waiting(error.answer.headers, self.clock())
-        if asked is None and error.status == TOO_MANY:
-            asked = 1.0
+            asked = limited(error.answer, self.clock())
         answered = error.status is not None and error.status < SERVER_ERROR
         return Probed(Alive.UNKNOWN, str(error), asked, answered)
 

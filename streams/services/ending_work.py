@@ -267,6 +267,9 @@ class IssuerWork:
             due = None if own is None else await self._judged(each, own)
             if own is None or due is None or due.is_left:
                 continue
+            for_good = target.wanted is WantedEnd.ENDED
+            if for_good and due.wanted is WantedEnd.SUSPENDED:
+                continue  # a lift would give the target back with it
             # What may have been issued after the time does not end with it.
             until = None if due.not_before is None else due.latest
             if until is None or latest <= until:

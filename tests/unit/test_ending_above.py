@@ -103,6 +103,22 @@ def test_it_is_named_where_nothing_above_ends(asked: list[EndTarget]) -> None:
     assert [] == world.issuers["vault"].acts
 
 
+def test_a_suspend_above_proves_no_end_for_good(
+    asked: list[EndTarget], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lift gives back what it took, and the token with it."""
+    kinds = ending_world.KINDS | {"vault.accessor": Ending("revoke", suspends=True)}
+    monkeypatch.setattr(ending_world, "KINDS", kinds)
+
+    def accept(world: World) -> None:
+        world.end(MAKER, Effect.SUSPEND)
+        world.end(TOKEN)
+
+    world = told(accept, TOKEN)
+    assert EndingState.FAILED is world.items()[TOKEN].state
+    assert {()} == {target.above for target in asked}
+
+
 def test_what_is_above_has_what_is_above_it(
     asked: list[EndTarget], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -112,17 +112,20 @@ async def test_an_act_that_says_gone_proves_nothing(name: str) -> None:
     assert await seen(case, actuator, issuer) is Alive.ALIVE
 
 
+@pytest.mark.parametrize(("headers", "wait"), [({"retry-after": "7"}, 7.0), ({}, 1.0)])
 @pytest.mark.parametrize("name", CASES)
-async def test_a_limit_is_told_with_its_time(name: str) -> None:
-    """Of an act; nothing more is asked for after it."""
+async def test_a_limit_is_told_with_its_time(
+    name: str, headers: dict[str, str], wait: float
+) -> None:
+    """Of an act; nothing more is asked for after it, and no attempt is used up."""
     case = CASES[name]
     actuator, issuer = case.made()
     step = await actuator.plan(case.target)
     assert isinstance(step, EndStep)
-    issuer.planned = [json({}, 429, **{"retry-after": "7"})]
+    issuer.planned = [json({}, 429, **headers)]
 
     acted = await actuator.act(step)
-    assert (acted.done, acted.retry_after) == (False, 7.0)
+    assert (acted.done, acted.retry_after) == (False, wait)
     assert len(issuer.acts()) == 1
 
 

@@ -22,7 +22,7 @@ from streams.model.late_answers import LateQuestion, key_of
 from streams.model.times import SECOND
 from streams.outbound.answers import UnreadableAnswerError
 from streams.outbound.client import RequestLimits
-from streams.outbound.waits import waiting
+from streams.outbound.waits import limited
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -88,7 +88,7 @@ class WebhookEndings(Actuator):
         target = step.target
         answer = await self._post(self.url, END, id_of(target), target)
         said = f"status {answer.status}"
-        wait = waiting(answer.headers, self.clock())
+        wait = limited(answer, self.clock())
         done = answer.status in _SUCCESS
         return ActAnswer(done=done, said=said, retry_after=wait)
 
@@ -109,7 +109,7 @@ class WebhookEndings(Actuator):
             await late.ask(LateQuestion(question, key_of(target), until))
             return Probed(Alive.UNKNOWN, LATER, later=LOOK)
         if answer.status != _OK:
-            wait = waiting(answer.headers, self.clock())
+            wait = limited(answer, self.clock())
             answered = answer.status < 500  # noqa: PLR2004 - errors of the server
             return Probed(
                 Alive.UNKNOWN, f"status {answer.status}", wait, answered=answered
