@@ -24,19 +24,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from streams.actuators.calls import Call, path, strange, unusable
+from streams.actuators.github.pages import listed_pages
 from streams.actuators.ways import Look, Way, alive, dead, never, unknown
 from streams.model.endings import Alive, Ending, WantedEnd
-from streams.outbound.answers import RequestError, UnreadableAnswerError
+from streams.outbound.answers import UnreadableAnswerError
 from streams.sources.reading.fields import mapping, number
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from streams.actuators.calls import CallSender, IssuerApi
     from streams.model.endings import EndTarget
 
-PAGE: Final = 100
-MOST_PAGES: Final = 500
 # What /credentials/revoke takes and /user tells of; the fifth, ghr_, is no token to ask
 # with.
 PREFIXES: Final = ("ghp_", "github_pat_", "gho_", "ghu_")
@@ -47,25 +46,6 @@ NOT_GITHUBS: Final = (
 ELSEWHERE: Final = "the alert is of a repository of another organisation"
 UNAUTHORIZED: Final = 401
 OK: Final = 200
-
-
-async def listed_pages(
-    api: IssuerApi, name: str, place: str, key: str = ""
-) -> AsyncIterator[dict[str, Any]]:
-    """Yield the items of a list; a page that is not full is the last one.
-
-    Raises:
-        RequestError: a page is none, or there are too many.
-    """
-    mark = "&" if "?" in place else "?"
-    for page in range(1, MOST_PAGES + 1):
-        query = f"{place}{mark}per_page={PAGE}&page={page}"
-        items = await api.objects(Call(name, "GET", query), key)
-        for one in items:
-            yield one
-        if len(items) < PAGE:
-            return
-    raise RequestError("too_many", f"{name}: too many pages")
 
 
 class GitHubTokenWay(Way):
