@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from attrs import define, field
+from attrs import define, evolve, field
 
 from agents_registry.identifiers import Identifier
 from streams.actuators.ways import WayActuator
 from streams.model.endings import Alive, EndTarget
 from streams.outbound.answers import RequestError
+from streams.stages.ending.items import MOST_REASON
 from tests.issuers.cases import CASES
 from tests.issuers.fake import BASE, json
 from tests.issuers.github import FakeGitHub
@@ -83,3 +84,41 @@ async def test_a_next_page_that_cannot_be_read_proves_nothing(link: str) -> None
     """It leads elsewhere or in a circle, or is no link."""
     with pytest.raises(RequestError, match="next page"):
         await paged(link=link).probe(named("github.token:98", seen=True))
+
+
+# ------------------------------------------------------------------------- Absences
+
+
+@pytest.mark.parametrize("identifier", ["github.token:62", "github.deploy_key:77"])
+async def test_what_was_never_seen_here_is_not_dead(identifier: str) -> None:
+    """A classic token is in no list, and a key may be one of another organisation."""
+    target = named(identifier)
+    actuator, issuer = made(target.identifier.kind.removeprefix("github."))
+
+    probed = await actuator.probe(target)
+
+    assert probed.found is Alive.UNKNOWN
+    assert "confirm" in probed.reason
+    assert len(probed.reason) <= MOST_REASON
+    with pytest.raises(RequestError, match="confirm"):
+        await actuator.plan(target)
+    assert (await actuator.probe(evolve(target, seen=True))).found is Alive.DEAD
+    assert issuer.acts() == []
+
+
+@pytest.mark.parametrize("identifier", ["github.token:99", "github.deploy_key:12"])
+async def test_what_was_seen_here_and_is_gone_is_dead(identifier: str) -> None:
+    """Also where somebody else ended it."""
+    target = named(identifier)
+    actuator, issuer = made(target.identifier.kind.removeprefix("github."))
+    assert (await actuator.probe(target)).found is Alive.ALIVE
+    issuer.grants.clear()
+    issuer.keys.clear()
+    assert (await actuator.probe(target)).found is Alive.DEAD
+
+
+async def test_a_token_that_is_listed_as_expired_is_dead() -> None:
+    """The list says so, whether it was seen before or not."""
+    actuator, issuer = made("token")
+    issuer.grants[1]["token_expired"] = True
+    assert (await actuator.probe(named("github.token:99"))).found is Alive.DEAD

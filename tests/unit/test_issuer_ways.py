@@ -453,7 +453,7 @@ async def test_keys_of_other_users_are_not_blocked() -> None:
 async def test_a_deploy_key_that_no_repository_has_may_be_elsewhere() -> None:
     """Unless the app sees all repositories."""
     actuator, issuer = made("github github.deploy_key", FakeGitHub)
-    target = named("github.deploy_key:404")
+    target = named("github.deploy_key:404", seen=True)
     assert (await actuator.probe(target)).found is Alive.DEAD
     issuer.selection = "selected"
     assert (await actuator.probe(target)).found is Alive.UNKNOWN

@@ -4,12 +4,16 @@ Rules:
 
 - GitHub answers 404 where a right is missing too. So what is gone is known by a list
   that the app may read, and by no 404.
+- The lists are those of one organisation and one app, and the names do not tell of
+  which. So an absence proves something only of what was seen there before, by a look
+  of this process or by an act that was begun.
 - A fine-grained personal access token loses its access to the organisation. It lives
-  on for its owner: only its owner, or somebody who has the token, ends it.
+  on for its owner: only its owner, or somebody who has the token, ends it. The audit
+  log names classic tokens and those of OAuth apps in the same way; no list has them.
 - An installation of the app itself is suspended, and given back after a lift. What ends
   it for good deletes it. Installations of other apps have no way.
 - A deploy key is deleted. Its name does not say its repository, so all are asked; that
-  none has it is known only where the app is installed on all of them.
+  none has it any more is known only where the app is installed on all of them.
 - A token of GitHub's own in an alert of secret scanning is revoked by its value, as
   anybody may who has it: 1,000 in a request, 60 requests an hour, without a credential.
   GitHub is then asked with the token itself. It is read for that, and kept nowhere.
@@ -43,17 +47,42 @@ NOT_GITHUBS: Final = (
     "the alert is about no token of GitHub that can be revoked by its value: end it "
     "at its issuer"
 )
+NOT_LISTED: Final = (
+    "the list of fine-grained tokens with access has never had it: it may be a "
+    "classic token or one of an OAuth app, which lives on; have its owner delete "
+    "it, then confirm it"
+)
+IN_NO_LIST: Final = (
+    "no repository that the app may see has it, and none ever had: it may be one of "
+    "another organisation; look there, then confirm it"
+)
 ELSEWHERE: Final = "the alert is of a repository of another organisation"
 UNAUTHORIZED: Final = 401
 OK: Final = 200
 
 
-class GitHubTokenWay(Way):
+class GitHubListedWay(Way):
+    """Something whose absence from a list proves its end only if it was there."""
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+
+    def note(self, target: EndTarget) -> None:
+        """Remember that a list has it; restarts are bridged by the acts begun."""
+        self._seen.add(target.identifier.value)
+
+    def was_here(self, target: EndTarget) -> bool:
+        """Whether a list had it before."""
+        return target.seen or target.identifier.value in self._seen
+
+
+class GitHubTokenWay(GitHubListedWay):
     """A fine-grained personal access token with access to the organisation."""
 
     ending: ClassVar[Ending] = Ending("revoke the token's access to the organisation")
 
     def __init__(self, org: str) -> None:
+        super().__init__()
         self._place = path("orgs", org, "personal-access-tokens")
 
     async def look(self, api: IssuerApi, target: EndTarget) -> Look:
@@ -62,10 +91,13 @@ class GitHubTokenWay(Way):
         place = f"{self._place}?token_id[]={value}" if value.isdigit() else self._place
         async for one in listed_pages(api, "list the tokens", place):
             if number(one.get("token_id")) == value:
+                self.note(target)
                 if one.get("token_expired") is True:
                     return dead("the token is expired")
                 return alive("the token has access", grant=number(one.get("id")))
-        return dead("no token of this id has access to the organisation")
+        if self.was_here(target):
+            return dead("no token of this id has access to the organisation any more")
+        return unknown(NOT_LISTED)
 
     def calls(self, target: EndTarget, found: Mapping[str, Any]) -> Iterable[Call]:
         """Revoke its access."""
@@ -114,12 +146,13 @@ class GitHubInstallationWay(Way):
         yield Call(f"{verb} the installation", method, where, by=self._app)
 
 
-class GitHubDeployKeyWay(Way):
+class GitHubDeployKeyWay(GitHubListedWay):
     """A deploy key of a repository of the organisation."""
 
     ending: ClassVar[Ending] = Ending("delete the deploy key")
 
     def __init__(self, org: str) -> None:
+        super().__init__()
         self._org = org
 
     async def look(self, api: IssuerApi, target: EndTarget) -> Look:
@@ -136,7 +169,10 @@ class GitHubDeployKeyWay(Way):
             place = f"{path('repos', owner, name)}/keys"
             async for key in listed_pages(api, "list the deploy keys", place):
                 if number(key.get("id")) == target.identifier.value:
+                    self.note(target)
                     return alive("a repository has it", place=place)
+        if not self.was_here(target):
+            return unknown(IN_NO_LIST)
         about = await api.object(
             Call("read the installation", "GET", f"{repositories}?per_page=1")
         )
