@@ -27,8 +27,10 @@ class FakeGitHub(FakeIssuer):
         factory=lambda: [{"id": 25, "token_id": 98}, {"id": 26, "token_id": 99}]
     )
     installed: dict[str, Any] = field(
-        factory=lambda: {"id": 7, "app_id": 1, "suspended_at": None}
-    )
+        factory=lambda: {
+            "id": 7, "app_id": 1, "account": {"login": "Acme"}, "suspended_at": None,
+        }
+    )  # fmt: skip
     gone: bool = False
     keys: list[dict[str, Any]] = field(factory=lambda: [{"id": 11}, {"id": 12}])
     selection: str = "all"

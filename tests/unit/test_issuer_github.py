@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,7 +10,7 @@ from attrs import define, evolve, field
 
 from agents_registry.identifiers import Identifier
 from streams.actuators.ways import WayActuator
-from streams.model.endings import Alive, EndTarget
+from streams.model.endings import Alive, EndTarget, NoWay, WantedEnd
 from streams.outbound.answers import RequestError
 from streams.stages.ending.items import MOST_REASON
 from tests.issuers.cases import CASES
@@ -122,3 +123,72 @@ async def test_a_token_that_is_listed_as_expired_is_dead() -> None:
     actuator, issuer = made("token")
     issuer.grants[1]["token_expired"] = True
     assert (await actuator.probe(named("github.token:99"))).found is Alive.DEAD
+
+
+# -------------------------------------------------------------------- Installations
+
+
+INSTALLATIONS: list[tuple[str, Alive, bool]] = [
+    ("", Alive.UNKNOWN, False),
+    ("github.app:1", Alive.DEAD, False),
+    ("github.app:2", Alive.ALIVE, True),
+]
+
+
+@pytest.mark.parametrize(("app", "found", "no_way"), INSTALLATIONS)
+async def test_an_installation_that_no_list_has_is_dead_only_if_it_is_of_this_app(
+    app: str, found: Alive, no_way: bool
+) -> None:
+    """The list has those of this app alone, and the audit log names all."""
+    actuator, issuer = made("installation")
+    above = (Identifier.parse(app),) if app else ()
+    target = named("github.installation:999", requires=above)
+    assert actuator.kinds()["github.installation"].placed
+
+    assert (await actuator.probe(target)).found is found
+    with nullcontext() if app else pytest.raises(RequestError, match="of another app"):
+        assert isinstance(await actuator.plan(target), NoWay) is no_way
+    assert (await actuator.probe(evolve(target, seen=True))).found is Alive.DEAD
+    assert issuer.acts() == []
+
+
+async def test_an_app_that_is_set_by_its_client_id_is_known_by_its_installations() -> (
+    None
+):
+    """Each of them names the app's id; without any of them nobody can tell."""
+    case = CASES["github github.installation"]
+    settings = {**case.settings, "app": "Iv23liTheClientId"}
+    actuator, issuer = evolve(case, settings=settings).made()
+    assert isinstance(issuer, FakeGitHub)
+    ours = named("github.installation:999", requires=(Identifier("github.app", "1"),))
+    assert (await actuator.probe(ours)).found is Alive.DEAD
+    issuer.gone = True
+    assert (await actuator.probe(ours)).found is Alive.UNKNOWN
+
+
+@pytest.mark.parametrize("suspended", [None, "2026-11-29T20:00:00Z"])
+@pytest.mark.parametrize("wanted", WantedEnd)
+async def test_an_installation_in_another_organisation_is_left_alone(
+    wanted: WantedEnd, suspended: str | None
+) -> None:
+    """The same app may be installed there; suspended there is no proof either."""
+    actuator, issuer = made("installation")
+    issuer.installed |= {
+        "account": {"login": "elsewhere"}, "suspended_at": suspended,
+    }  # fmt: skip
+    target = named("github.installation:7", wanted=wanted)
+
+    assert (await actuator.probe(target)).found is Alive.ALIVE
+    assert isinstance(await actuator.plan(target), NoWay)
+    assert issuer.acts() == []
+
+
+async def test_an_installation_that_does_not_say_where_it_is_is_left_alone() -> None:
+    """Nothing proves that it is one of this organisation."""
+    actuator, issuer = made("installation")
+    issuer.installed["account"] = None
+    target = named("github.installation:7")
+    assert (await actuator.probe(target)).found is Alive.UNKNOWN
+    with pytest.raises(RequestError, match="account"):
+        await actuator.plan(target)
+    assert issuer.acts() == []

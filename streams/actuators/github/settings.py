@@ -60,7 +60,7 @@ class GitHubActuator(ServerSettings):
         bare = self._api(HttpClient())
         ways: dict[str, Way] = {
             "github.token": GitHubTokenWay(self.org),
-            "github.installation": GitHubInstallationWay(app),
+            "github.installation": GitHubInstallationWay(app, self.org, self.app),
             "github.deploy_key": GitHubDeployKeyWay(self.org),
             "github.secret_alert": GitHubAlertWay(self.org, bare, BulkRevocation(bare)),
         }

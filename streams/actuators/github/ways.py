@@ -11,7 +11,9 @@ Rules:
   on for its owner: only its owner, or somebody who has the token, ends it. The audit
   log names classic tokens and those of OAuth apps in the same way; no list has them.
 - An installation of the app itself is suspended, and given back after a lift. What ends
-  it for good deletes it. Installations of other apps have no way.
+  it for good deletes it. Those of other apps, and of this one in other organisations,
+  have no way. The list has no other app's, so one that it lacks is dead only if it is
+  known as one of this app.
 - A deploy key is deleted. Its name does not say its repository, so all are asked; that
   none has it any more is known only where the app is installed on all of them.
 - A token of GitHub's own in an alert of secret scanning is revoked by its value, as
@@ -32,7 +34,7 @@ from streams.actuators.github.pages import listed_pages
 from streams.actuators.ways import Look, Way, alive, dead, never, unknown
 from streams.model.endings import Alive, Ending, WantedEnd
 from streams.outbound.answers import UnreadableAnswerError
-from streams.sources.reading.fields import mapping, number
+from streams.sources.reading.fields import mapping, number, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -57,6 +59,13 @@ IN_NO_LIST: Final = (
     "another organisation; look there, then confirm it"
 )
 ELSEWHERE: Final = "the alert is of a repository of another organisation"
+INSTALLED_ELSEWHERE: Final = "the app is installed there in another organisation"
+OF_ANOTHER_APP: Final = "it is of another app: end it by that app, or in its settings"
+OF_WHICH_APP: Final = (
+    "this app has no such installation, and it may be one of another app: look at the "
+    "organisation's installed apps, then confirm it"
+)
+APP: Final = "github.app"
 UNAUTHORIZED: Final = 401
 OK: Final = 200
 
@@ -108,30 +117,56 @@ class GitHubTokenWay(GitHubListedWay):
         )
 
 
-class GitHubInstallationWay(Way):
-    """An installation of the app itself.
+class GitHubInstallationWay(GitHubListedWay):
+    """An installation of the app itself, in the organisation.
 
     Args:
         app: API with the app's own credential.
+        org: login of the organisation.
+        own: id of the app, or its client id.
     """
 
-    ending: ClassVar[Ending] = Ending("delete the installation", suspends=True)
+    ending: ClassVar[Ending] = Ending(
+        "delete the installation", suspends=True, placed=True
+    )
 
-    def __init__(self, app: IssuerApi) -> None:
+    def __init__(self, app: IssuerApi, org: str, own: str) -> None:
+        super().__init__()
         self._app = app
+        self._org = org
+        self._own = own
 
     async def look(self, api: IssuerApi, target: EndTarget) -> Look:
         """Look for it in the list of the app's installations."""
         del api
-        place = "/app/installations"
+        place, own = "/app/installations", {self._own}
         async for one in listed_pages(self._app, "list the installations", place):
-            if number(one.get("id")) != target.identifier.value:
-                continue
-            off = one.get("suspended_at") is not None
-            text = "the installation is suspended" if off else "the app is installed"
-            over = off and target.wanted is not WantedEnd.ENDED
-            return Look(Alive.DEAD if over else Alive.ALIVE, text)
-        return dead("the app has no such installation")
+            own.add(number(one.get("app_id")) or self._own)
+            if number(one.get("id")) == target.identifier.value:
+                return self._listed(one, target)
+        if self.was_here(target):
+            return dead("the app has no such installation any more")
+        names = (*target.names, *target.requires)
+        apps = {each.value for each in names if each.kind == APP}
+        if apps and apps <= own:
+            return dead("the app has no such installation")
+        # A client id is no app id: with it alone, no app is another one.
+        if apps.isdisjoint(own) and apps and any(map(str.isdigit, own)):
+            return never(OF_ANOTHER_APP)
+        return unknown(OF_WHICH_APP)
+
+    def _listed(self, one: Mapping[str, Any], target: EndTarget) -> Look:
+        """Look at an installation of the app, wherever it is."""
+        account = text(mapping(one.get("account")).get("login"))
+        if account is None:
+            return unknown("the installation does not tell its account")
+        if account.casefold() != self._org.casefold():
+            return never(INSTALLED_ELSEWHERE)
+        self.note(target)
+        off = one.get("suspended_at") is not None
+        said = "the installation is suspended" if off else "the app is installed"
+        over = off and target.wanted is not WantedEnd.ENDED
+        return Look(Alive.DEAD if over else Alive.ALIVE, said)
 
     def calls(self, target: EndTarget, found: Mapping[str, Any]) -> Iterable[Call]:
         """Delete, suspend or give it back."""
