@@ -7,18 +7,26 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from attrs import define, evolve, field
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 
 from agents_registry.identifiers import Identifier
+from streams.actuators.github.app import AppHeader, InstallationHeader
 from streams.actuators.ways import WayActuator
-from streams.model.endings import Alive, EndTarget, NoWay, WantedEnd
-from streams.outbound.answers import RequestError
+from streams.model.endings import Alive, EndStep, EndTarget, NoWay, WantedEnd
+from streams.model.times import SECOND
+from streams.outbound.answers import HttpAnswer, RequestError
+from streams.outbound.waits import waiting
 from streams.stages.ending.items import MOST_REASON
 from tests.issuers.cases import CASES
-from tests.issuers.fake import BASE, json
+from tests.issuers.fake import BASE, NOW, json
 from tests.issuers.github import FakeGitHub
 
 if TYPE_CHECKING:
-    from streams.outbound.answers import HttpAnswer
     from tests.issuers.fake import Asked
 
 pytestmark = pytest.mark.unit
@@ -192,3 +200,69 @@ async def test_an_installation_that_does_not_say_where_it_is_is_left_alone() -> 
     with pytest.raises(RequestError, match="account"):
         await actuator.plan(target)
     assert issuer.acts() == []
+
+
+# --------------------------------------------------------------------------- Limits
+
+
+SECONDARY = {
+    "documentation_url": "https://docs.github.com/rest/overview/rate-limits-for-the-rest-api"
+    "#about-secondary-rate-limits",
+    "message": "You have exceeded a secondary rate limit. Please wait a few minutes.",
+}
+QUOTA = {"x-ratelimit-remaining": "4000", "x-ratelimit-reset": "1796000000"}
+LIMITS: list[tuple[HttpAnswer, float | None]] = [
+    (json(SECONDARY, 403, **QUOTA), 60.0),
+    (json(SECONDARY, 429, **QUOTA), 60.0),
+    (json({"message": "You have triggered an abuse detection mechanism."}, 403), 60.0),
+    (json({}, 429), 60.0),
+    (json(SECONDARY, 403, **{"retry-after": "7"}), 7.0),
+    (json({"message": "Resource not accessible by integration"}, 403, **QUOTA), None),
+    (HttpAnswer({}, b"a proxy says no", 403), None),
+]
+
+
+@pytest.mark.parametrize("kind", ["token", "installation", "secret_alert"])
+@pytest.mark.parametrize(("answer", "seconds"), LIMITS)
+async def test_a_secondary_limit_is_no_refusal(
+    kind: str, answer: HttpAnswer, seconds: float | None
+) -> None:
+    """GitHub asks for a minute then; each credential of ours has its own client."""
+    actuator, issuer = made(kind)
+    target = CASES[f"github github.{kind}"].target
+    step = await actuator.plan(target)
+    assert isinstance(step, EndStep)
+    issuer.always = answer
+
+    assert (await actuator.act(step)).retry_after == seconds
+    with pytest.raises(RequestError) as caught:
+        await actuator.probe(target)
+    assert caught.value.answer is not None
+    assert waiting(caught.value.answer.headers, issuer.now) == seconds
+
+
+async def test_a_secondary_limit_on_a_token_for_acting_is_no_refusal(pem: str) -> None:
+    """The installation's token is asked for by another request."""
+    app = AppHeader("1", lambda: pem, lambda: NOW / SECOND)
+    header = InstallationHeader(app, BASE, "7")
+    with pytest.raises(RequestError, match="no token") as caught:
+        await header.value(Refuses())  # type: ignore[arg-type]
+    assert caught.value.answer is not None
+    assert waiting(caught.value.answer.headers, NOW) == 60.0
+
+
+class Refuses:
+    """Answers every request by the secondary limit."""
+
+    async def attempt(self, *_: Any) -> HttpAnswer:
+        """Answer as GitHub does."""
+        return json(SECONDARY, 403, **QUOTA)
+
+
+@pytest.fixture(scope="module")
+def pem() -> str:
+    """Give a private key of an app."""
+    key = rsa.generate_private_key(65537, 2048)
+    return key.private_bytes(
+        Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()
+    ).decode()

@@ -13,6 +13,7 @@ import jwt
 from attrs import define, field, frozen
 
 from streams.actuators.calls import path
+from streams.actuators.github.limits import limited
 from streams.outbound.answers import RequestError, UnreadableAnswerError
 from streams.outbound.client import RequestLimits
 
@@ -106,7 +107,8 @@ class InstallationHeader:
     async def _asked(self, client: HttpClient) -> str:
         where = path("app", "installations", self.installation, "access_tokens")
         headers = {**ACCEPT, "authorization": await self.app.value(client)}
-        answer = await client.attempt("POST", self.base + where, headers, None, SMALL)
+        place = self.base + where
+        answer = limited(await client.attempt("POST", place, headers, None, SMALL))
         try:
             token = answer.object().get("token")
         except UnreadableAnswerError:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from streams.actuators.calls import IssuerApi
 from streams.actuators.github.app import AppHeader, InstallationHeader
 from streams.actuators.github.bulk import BulkRevocation
+from streams.actuators.github.limits import GitHubApi
 from streams.actuators.github.ways import (
     GitHubAlertWay,
     GitHubDeployKeyWay,
@@ -66,5 +66,5 @@ class GitHubActuator(ServerSettings):
         }
         return WayActuator(api, ways, clock, others=(app, bare))
 
-    def _api(self, client: HttpClient) -> IssuerApi:
-        return IssuerApi(client, self.base, HEADERS, seconds=self.timeout)
+    def _api(self, client: HttpClient) -> GitHubApi:
+        return GitHubApi(client, self.base, HEADERS, seconds=self.timeout)
