@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from streams.actuators.calls import IssuerApi
+    from streams.outbound.answers import HttpAnswer
 
 VERSION: Final = "2010-05-08"
 STS: Final = "2011-06-15"
@@ -80,6 +81,12 @@ def text(element: ET.Element, name: str) -> str:
     """Text of the first element of a name; empty where there is none."""
     found = element.find(f".//{name}")
     return "" if found is None else (found.text or "").strip()
+
+
+def error_code(answer: HttpAnswer) -> str:
+    """Code of an error; empty where the answer is none of AWS."""
+    root = _xml(answer.body)
+    return "" if root is None else text(root, "Code")
 
 
 def _xml(body: bytes) -> ET.Element | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
+from streams.actuators.aws.limits import AwsApi
 from streams.actuators.aws.ways import (
     KEY,
     PASSWORD,
@@ -17,7 +18,6 @@ from streams.actuators.aws.ways import (
     AwsRoleWay,
     AwsUserWay,
 )
-from streams.actuators.calls import IssuerApi
 from streams.actuators.settings import ServerSettings
 from streams.actuators.ways import AboveWay, WayActuator
 from streams.model.shared_secret import SharedSecret, check_url
@@ -78,7 +78,7 @@ class AwsActuator(ServerSettings):
 
     def _api(
         self, client: HttpClient, service: str, base: str, clock: Callable[[], int]
-    ) -> IssuerApi:
+    ) -> AwsApi:
         signer = Signer(service, self.region)
 
         def sign(
@@ -88,4 +88,4 @@ class AwsActuator(ServerSettings):
             by = Credentials(self.key_id, self.key.reveal(), session)
             return signer.signed(method, url, headers, body, by, clock())
 
-        return IssuerApi(client, base, sign=sign, seconds=self.timeout)
+        return AwsApi(client, base, sign=sign, seconds=self.timeout)
