@@ -6,6 +6,7 @@ AWS' word ("Revoke IAM role temporary security credentials").
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from moto.server import ThreadedMotoServer
 
 from agents_registry.identifiers import Identifier
 from streams.actuators.aws.iam import action
+from streams.actuators.aws.policies import OLDER, older_than
 from streams.actuators.aws.settings import AwsActuator
 from streams.actuators.ways import WayActuator
 from streams.model.endings import Alive, EndStep, EndTarget, NoWay, WantedEnd
@@ -105,6 +107,29 @@ async def test_a_user_ends_with_its_keys_and_its_password(aws: WayActuator) -> N
     for each in children:
         await ended(aws, EndTarget(each))
     assert [] == [each async for each in aws.children(EndTarget(USER))]
+
+
+async def test_a_user_ends_up_to_a_time_with_its_older_keys(aws: WayActuator) -> None:
+    """And with its older password; a key from after that time is left alone."""
+    old = await user_with_key(aws, "again")
+    name = Identifier("aws.user", f"arn:aws:iam::{ACCOUNT}:user/agents/again")
+    since = EndTarget(name, not_before=time.time_ns())
+    await asyncio.sleep(1.1)  # IAM tells of whole seconds
+    new = await iam(aws, "CreateAccessKey", UserName="again")
+    await iam(
+        aws, "PutUserPolicy", UserName="again", PolicyName=OLDER,
+        PolicyDocument=older_than(time.time_ns()),
+    )  # fmt: skip
+    assert (await aws.probe(since)).found is Alive.ALIVE  # by its key and password
+
+    step = await ended(aws, since)
+
+    assert "DeleteAccessKey" in step.act
+    assert "DeleteLoginProfile" in step.act
+    left = await iam(aws, "ListAccessKeys", UserName="again")
+    assert old.value not in left
+    assert new.partition("<AccessKeyId>")[2].partition("<")[0] in left
+    assert "<Status>Active" in left
 
 
 async def test_a_key_is_kept_where_that_is_set(aws: WayActuator, moto: str) -> None:

@@ -146,7 +146,10 @@ CASES = {
         aws(f"aws.access_key:{KEY}", "UpdateAccessKey", "DeleteAccessKey"),
         aws(f"aws.login_profile:{ARN}:user/planner", "DeleteLoginProfile"),
         aws(f"aws.user:{ARN}:user/planner", "PutUserPolicy"),
-        aws(f"aws.user:{ARN}:user/planner", "PutUserPolicy", since=SINCE),
+        aws(
+            f"aws.user:{ARN}:user/planner", "UpdateAccessKey", "DeleteAccessKey",
+            "DeleteLoginProfile", "PutUserPolicy", since=SINCE,
+        ),
         aws(f"aws.role:{ARN}:role/planner", "PutRolePolicy", since=SINCE),
         okta("okta.user:00u1", "POST users/00u1/lifecycle/deactivate"),
         okta("okta.user:00u1", "DELETE users/00u1/sessions", since=SINCE),

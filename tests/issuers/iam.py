@@ -18,14 +18,22 @@ if TYPE_CHECKING:
 
 ACCOUNT = "111122223333"
 KEY = "AKIAIOSFODNN7EXAMPLE"
+OLD = "2026-11-01T08:00:00Z"
 
 
 @define
 class FakeIam(FakeIssuer):
-    """A user with a key and a password, and a role."""
+    """A user with a key and a password, and a role.
+
+    Attributes:
+        created: when which key was made; all others in OLD times, as the password was.
+        password_of: when the password was made.
+    """
 
     keys: dict[str, str] = field(factory=lambda: {KEY: "Active"})
+    created: dict[str, str] = field(factory=dict)
     password: bool = True
+    password_of: str = OLD
     policies: dict[str, str] = field(factory=dict)
 
     def changes(self, asked: Asked) -> bool:
@@ -53,9 +61,11 @@ class FakeIam(FakeIssuer):
                 return error("NoSuchEntity", 404)
             self.password = action != "DeleteLoginProfile"
         inner = {
+            "GetLoginProfile": f"<CreateDate>{self.password_of}</CreateDate>",
             "GetAccessKeyInfo": f"<Account>{ACCOUNT}</Account>",
             "ListAccessKeys": "".join(
                 f"<member><AccessKeyId>{name}</AccessKeyId>"
+                f"<CreateDate>{self.created.get(name, OLD)}</CreateDate>"
                 f"<Status>{status}</Status></member>"
                 for name, status in self.keys.items()
             ),

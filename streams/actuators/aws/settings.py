@@ -69,7 +69,7 @@ class AwsActuator(ServerSettings):
         sts = self._api(client, "sts", self.sts, clock)
         ways: dict[str, Way] = {
             PASSWORD: AwsPasswordWay(self.account),
-            USER: AwsUserWay(self.account, clock),
+            USER: AwsUserWay(self.account, clock, delete=self.delete_keys),
             ROLE: AwsRoleWay(self.account, clock),
         }
         sessions = AboveWay(dict(ways), TEMPORARY)

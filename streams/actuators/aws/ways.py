@@ -10,6 +10,10 @@ Rules:
   reverse.
 - What ends a user or a role for good, or suspends it, denies it everything. Keys and
   the password of a user are its children, and are ended too.
+- No policy ends a user's keys and its password up to a time: requests with a key have
+  no `aws:TokenIssueTime`, and a password gives new sessions. So the older ones are
+  ended with the policy, by the date that IAM has of each; newer ones are left alone.
+- That something is suspended is no proof of an end up to a time: a lift gives it back.
 - Of a user or role that is gone nothing is known of its temporary credentials: they
   count as alive for as long as any may live (36 hours).
 - A look proves what IAM has stored. IAM is eventually consistent: a stored policy may
@@ -38,7 +42,8 @@ from streams.actuators.aws.policies import (
 )
 from streams.actuators.ways import Look, Way, alive, dead, never, unknown
 from streams.model.endings import Alive, Ending, WantedEnd
-from streams.model.times import SECOND
+from streams.model.times import SECOND, sound_time
+from streams.outbound.answers import OK, RequestError
 from streams.sources.aws.effects import login_profile
 
 if TYPE_CHECKING:
@@ -141,10 +146,29 @@ class AwsKeyWay(Way):
         if target.wanted is WantedEnd.RESTORED:
             yield action("UpdateAccessKey", **which, Status="Active")
             return
-        if found["status"] != INACTIVE:
-            yield action("UpdateAccessKey", **which, Status=INACTIVE)
-        if self._delete and target.wanted is WantedEnd.ENDED:
-            yield action("DeleteAccessKey", **which)
+        for_good = self._delete and target.wanted is WantedEnd.ENDED
+        yield from end_key(which, found["status"], delete=for_good)
+
+
+def end_key(which: Mapping[str, str], status: str, *, delete: bool) -> Iterable[Call]:
+    """Yield the calls that end a key: deleted only once it is inactive."""
+    if status != INACTIVE:
+        yield action("UpdateAccessKey", **which, Status=INACTIVE)
+    if delete:
+        yield action("DeleteAccessKey", **which)
+
+
+def is_older(name: str, created: str | None, since: int) -> bool:
+    """Whether something was made up to a time (ns); IAM tells of whole seconds.
+
+    Raises:
+        RequestError: IAM does not tell when.
+    """
+    made = sound_time(created)
+    if made is None:
+        said = f"{name}: the answer does not tell when it was made"
+        raise RequestError("strange", said, status=OK)
+    return made <= since
 
 
 class AwsPolicyWay(AwsWay):
@@ -166,12 +190,17 @@ class AwsPolicyWay(AwsWay):
             return self.why_not(target.identifier)
         if await iam.look(f"Get{self.noun}", **{f"{self.noun}Name": name}) is None:
             return self._gone(target)
+        if target.not_before is not None:
+            return await self.dated(iam, name, target.not_before)
         if denies_all(await self._policy(iam, name, ALL)):
             return Look(Alive.DEAD, "a policy denies everything", {"name": name})
-        since = target.not_before
-        if since is not None and covers(await self._policy(iam, name, OLDER), since):
-            return dead("a policy denies the older sessions")
         return alive("no policy of ours denies it", name=name)
+
+    async def dated(self, iam: Iam, name: str, since: int) -> Look:
+        """Look at what was issued up to a time (ns)."""
+        if covers(await self._policy(iam, name, OLDER), since):
+            return dead("a policy denies the older sessions")
+        return alive("no policy of ours denies the older sessions", name=name)
 
     async def _policy(self, iam: Iam, name: str, policy: str) -> str:
         which = {f"{self.noun}Name": name, "PolicyName": policy}
@@ -208,13 +237,65 @@ class AwsRoleWay(AwsPolicyWay):
 
 
 class AwsUserWay(AwsPolicyWay):
-    """A user, with its keys and its password."""
+    """A user, with its keys and its password.
+
+    Args:
+        account: as in `AwsWay`.
+        clock: as in `AwsPolicyWay`.
+        delete: as in `AwsKeyWay`; of keys from before the time of an end.
+    """
 
     noun = "User"
     ending: ClassVar[Ending] = Ending(
         "deny the user by a policy",
         mints=True, suspends=True, dated=True, settles=SETTLES,
     )  # fmt: skip
+
+    def __init__(self, account: str, clock: Callable[[], int], *, delete: bool) -> None:
+        super().__init__(account, clock)
+        self._delete = delete
+
+    async def dated(self, iam: Iam, name: str, since: int) -> Look:
+        """Look at its sessions, and at what is older and that no policy denies."""
+        sessions = await super().dated(iam, name, since)
+        keys = await self._older_keys(iam, name, since)
+        password = await self._older_password(iam, name, since)
+        found = {
+            "a key": bool(keys), "the password": password,
+            "sessions": sessions.alive is not Alive.DEAD,
+        }  # fmt: skip
+        if not any(found.values()):
+            return dead(f"{sessions.reason}, and no older key or password is left")
+        left = " and ".join(each for each, lives in found.items() if lives)
+        said = f"from before that time the user has {left}"
+        return alive(said, name=name, keys=keys, dated=found)
+
+    async def _older_keys(self, iam: Iam, name: str, since: int) -> dict[str, str]:
+        """Status of each key from before a time that is left to be ended."""
+        call = "ListAccessKeys"
+        keys = [one async for one in iam.members(call, UserName=name)]
+        return {
+            one["AccessKeyId"]: one.get("Status", "")
+            for one in keys
+            if is_older(call, one.get("CreateDate"), since)
+            and (self._delete or one.get("Status") != INACTIVE)
+        }
+
+    async def _older_password(self, iam: Iam, name: str, since: int) -> bool:
+        call = "GetLoginProfile"
+        found = await iam.look(call, UserName=name)
+        return found is not None and is_older(call, text(found, "CreateDate"), since)
+
+    def calls(self, target: EndTarget, found: Mapping[str, Any]) -> Iterable[Call]:
+        """End older keys and an older password first: they give new sessions."""
+        which, dated = {"UserName": found["name"]}, found.get("dated", {})
+        for key, status in found.get("keys", {}).items():
+            named = which | {"AccessKeyId": key}
+            yield from end_key(named, status, delete=self._delete)
+        if dated.get("the password", False):
+            yield action("DeleteLoginProfile", **which)
+        if dated.get("sessions", True):
+            yield from super().calls(target, found)
 
     async def children(
         self, api: IssuerApi, target: EndTarget
