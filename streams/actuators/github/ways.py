@@ -50,13 +50,13 @@ NOT_GITHUBS: Final = (
     "at its issuer"
 )
 NOT_LISTED: Final = (
-    "the list of fine-grained tokens with access has never had it: it may be a "
-    "classic token or one of an OAuth app, which lives on; have its owner delete "
-    "it, then confirm it"
+    "the list of fine-grained tokens with access does not have it, nor was it seen "
+    "there before: it may be a classic token or one of an OAuth app, which lives on; "
+    "have its owner delete it, then confirm it"
 )
 IN_NO_LIST: Final = (
-    "no repository that the app may see has it, and none ever had: it may be one of "
-    "another organisation; look there, then confirm it"
+    "no repository that the app may see has it, nor was it seen there before: it may "
+    "be one of another organisation; look there, then confirm it"
 )
 ELSEWHERE: Final = "the alert is of a repository of another organisation"
 INSTALLED_ELSEWHERE: Final = "the app is installed there in another organisation"
