@@ -35,7 +35,14 @@ path "sys/audit-hash/main" { capabilities = ["update"] }
 path "sys/leases/lookup" { capabilities = ["update"] }
 path "sys/leases/revoke" { capabilities = ["update"] }
 path "identity/entity/id/*" { capabilities = ["read", "update"] }
+path "sys/namespaces" { capabilities = ["list"] }
 """
+# The same in a namespace right below that of the policy.
+BELOW = "\n".join(
+    line.replace('path "', 'path "+/')
+    for line in POLICY.splitlines()
+    if "audit-hash" not in line
+)
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +50,7 @@ def bao(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenBaoServer]:
     """Run a vault with a policy of the least that the actuator needs."""
     with OpenBaoServer(tmp_path_factory.mktemp("bao")) as server:
         post(server, "sys/policies/acl/actuator", policy=POLICY)
+        post(server, "sys/policies/acl/below", policy=BELOW)
         yield server
 
 
@@ -62,13 +70,15 @@ def made(bao: OpenBaoServer, token: str = "", **body: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def acting(bao: OpenBaoServer, token: str = "") -> AsyncIterator[Actuator]:
+async def acting(
+    bao: OpenBaoServer, token: str = "", **more: str
+) -> AsyncIterator[Actuator]:
     """Make the actuator, with a token of the policy, for a block."""
     own = token or made(bao, policies=["actuator"])["client_token"]
     settings = OpenBaoActuator.model_validate(
         {
             "vendor": "openbao", "authority": "vault", "url": bao.url,
-            "allow_http": True, "device": "main", "token": {"value": own},
+            "allow_http": True, "device": "main", "token": {"value": own}, **more,
         }
     )  # fmt: skip
     by = settings.actuator("ours", lambda: 0)
@@ -181,3 +191,60 @@ async def test_without_the_right_nothing_counts_as_dead(bao: OpenBaoServer) -> N
     async with acting(bao) as by:
         dated = EndTarget(target.identifier, not_before=1)
         assert isinstance(await by.plan(dated), NoWay)
+
+
+TEAM = {"X-Vault-Namespace": "team"}
+
+
+@pytest.fixture
+def team(bao: OpenBaoServer) -> Iterator[dict[str, Any]]:
+    """Make a namespace with a token, an entity and a lease in it."""
+    post(bao, "sys/namespaces/team")
+    root, body = bao.root_token, {"ttl": "1h", "policies": ["default"]}
+    token = bao.call("POST", "auth/token/create", root, body, TEAM).body["auth"]
+    entity = bao.call("POST", "identity/entity", root, {"name": "x"}, TEAM).body["data"]
+    yield {"token": token, "entity": Identifier("vault.entity", entity["id"])}
+    bao.call("DELETE", "sys/namespaces/team", root)
+    while bao.call("GET", "sys/namespaces/team", root).status == OK:
+        pass
+
+
+async def test_what_lives_in_another_namespace_is_ended_there(
+    bao: OpenBaoServer, team: dict[str, Any]
+) -> None:
+    """One audit device names the tokens of all namespaces."""
+    own = made(bao, policies=["actuator", "below"])["client_token"]
+    async with acting(bao, own) as by:
+        await ended(by, named(bao, team["token"]))
+        await ended(by, EndTarget(team["entity"]))
+        gone = Identifier("vault.accessor", bao.hash("of no namespace"))
+        assert Alive.DEAD is (await by.probe(EndTarget(gone))).found
+
+
+async def test_what_lives_in_a_namespace_that_is_not_seen_is_not_dead(
+    bao: OpenBaoServer, team: dict[str, Any]
+) -> None:
+    """The reason says which right is missing."""
+    made(bao, policies=["default"])  # would be a witness
+    async with acting(bao) as by:
+        for target in (named(bao, team["token"]), EndTarget(team["entity"])):
+            with pytest.raises(RequestError, match="must be allowed to"):
+                await by.probe(target)
+
+
+async def test_a_lease_of_the_root_namespace_is_not_dead_in_another_one(
+    bao: OpenBaoServer, team: dict[str, Any]
+) -> None:
+    """That namespace does not find it, though it lives."""
+    policy = {"policy": POLICY}
+    bao.call("POST", "sys/policies/acl/actuator", bao.root_token, policy, TEAM)
+    body = {"ttl": "1h", "policies": ["actuator"]}
+    own = bao.call("POST", "auth/token/create", bao.root_token, body, TEAM).body["auth"]
+    before = leases(bao)
+    made(bao)
+    (new,) = leases(bao) - before
+    lease = Identifier("vault.lease", f"auth/token/create/{new}")
+
+    async with acting(bao, own["client_token"], namespace="team") as by:
+        with pytest.raises(RequestError, match="another one"):
+            await by.probe(EndTarget(lease))

@@ -198,6 +198,8 @@ class Vault:
     async def request(self, method: str, url: str, **more: Any) -> HttpAnswer:
         """Answer as a vault does."""
         self.times.append(asyncio.get_running_loop().time())
+        if url.endswith("sys/namespaces"):
+            return json({"errors": []}, 404)
         if method == "LIST":
             return json({"data": {"keys": [f"a{n}" for n in range(50)]}})
         assert url.endswith("sys/audit-hash/file"), more
@@ -221,7 +223,7 @@ def test_the_names_of_a_vaults_tokens_are_asked_for_in_turns() -> None:
 
     virtual.run(main)
 
-    assert 51 == len(vault.times)
+    assert 52 == len(vault.times)
     assert most_in_a_second(vault.times) <= 11
 
 

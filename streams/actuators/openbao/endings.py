@@ -8,6 +8,9 @@ Rules, each seen on OpenBao 2.7.2 (tests/integration/test_actuator_openbao.py):
   OpenBao, 403 of Vault); 403 with other words is a token of ours without the right. A
   hashed name that no token had is dead only where names of living tokens are those of
   the log: the audit device may be another one.
+- Namespaces: what is in no list is dead only where the lists of all were read. An act
+  goes to the namespace in which its target was found. With a namespace in the settings,
+  others cannot be asked: what that one does not have may live there.
 - An entity is disabled, so its tokens cannot be used and no new ones are made; that is
   given back by a lift. Its living tokens are what it made.
 - A lease is revoked at once (``sync``), so that the answer comes after the other
@@ -31,6 +34,11 @@ from streams.actuators.actuator import (
     Probed,
     WantedEnd,
 )
+from streams.actuators.openbao.namespaces import (
+    missing_there,
+    namespaces,
+    unproven,
+)
 from streams.actuators.openbao.vault import errors_of, says_none
 from streams.outbound.answers import OK, RequestError
 from streams.outbound.waits import waiting
@@ -51,6 +59,7 @@ KINDS: Final[Mapping[str, Ending]] = {
     LEASE: Ending("sys/leases/revoke"),
     ENTITY: Ending("identity/entity disabled", mints=True, suspends=True),
 }
+ENTITIES: Final = "identity/entity/id/"
 NO_ACCESSOR: Final = "invalid accessor"
 NO_LEASE: Final = "invalid lease"
 UNTOLD: Final = "the entity does not say whether it is disabled"
@@ -83,29 +92,33 @@ class OpenBaoEndings(Actuator):
             return NoWay("a vault ends nothing by its time of issue")
         if kind == ENTITY:
             wanted = target.wanted is not WantedEnd.RESTORED
-            found = await self._entity(value)
+            found = await self._entity(target)
             if found is None:
                 return NoWay("there is no such entity any more")
             verb = "disable" if wanted else "enable"
-            return EndStep(target, f"{verb} the entity", {"disabled": wanted})
+            data = ({"disabled": wanted}, found[1])
+            return EndStep(target, f"{verb} the entity", data)
         if target.wanted is not WantedEnd.ENDED:
             return NoWay("a vault gives back no token and no lease")
         if kind == LEASE:
-            return EndStep(target, KINDS[LEASE].how, {"lease_id": value, "sync": True})
+            lease = {"lease_id": value, "sync": True}
+            return EndStep(target, KINDS[LEASE].how, (lease, ""))
         accessor = await self._names.accessor(value)
         if accessor is None:
             raise RequestError("gone", GONE, status=OK)
-        return EndStep(target, KINDS[ACCESSOR].how, {"accessor": accessor})
+        body = {"accessor": accessor.value}
+        return EndStep(target, KINDS[ACCESSOR].how, (body, accessor.namespace))
 
     async def act(self, step: EndStep) -> ActAnswer:
         """Send it."""
         kind, value = step.target.identifier
         path, method = KINDS[kind].how, "POST"
         if kind == ENTITY:
-            path = f"identity/entity/id/{quote(value, safe='')}"
+            path = ENTITIES + quote(value, safe="")
         elif kind == LEASE:
             method = "PUT"
-        answer = await self._asked.call(method, path, step.data)
+        body, where = step.data
+        answer = await self._asked.call(method, path, body, where)
         done = answer.status in (OK, 204)
         said = f"status {answer.status} {errors_of(answer)}".strip()
         return ActAnswer(done, said, waiting(answer.headers, 0))
@@ -114,10 +127,10 @@ class OpenBaoEndings(Actuator):
         """Look it up."""
         kind, value = target.identifier
         if kind == ENTITY:
-            found = await self._entity(value)
+            found = await self._entity(target)
             if found is None:
                 return DEAD
-            disabled = found.get("disabled")
+            disabled = found[0].get("disabled")
             if not isinstance(disabled, bool):
                 return Probed(Alive.UNKNOWN, UNTOLD)
             return DEAD if disabled else LIVES
@@ -125,14 +138,16 @@ class OpenBaoEndings(Actuator):
             answer = await self._asked.call(
                 "POST", "sys/leases/lookup", {"lease_id": value}
             )
-            return _told(answer, NO_LEASE)
+            told = _told(answer, NO_LEASE)
+            # The end of its id tells the root namespace which other one it is of. From
+            # within another one, a lease of the root namespace is not found.
+            if told is DEAD and not target.seen and (gap := missing_there(self._asked)):
+                raise gap
+            return told
         accessor = await self._names.accessor(value)
         if accessor is None:
             return Probed(Alive.DEAD, GONE, known_by=self._names.listed())
-        answer = await self._asked.call(
-            "POST", "auth/token/lookup-accessor", {"accessor": accessor}
-        )
-        return _told(answer, NO_ACCESSOR)
+        return _told(await self._names.looked_up(accessor), NO_ACCESSOR)
 
     async def children(self, target: EndTarget) -> AsyncIterator[Identifier]:
         """Yield the living tokens of an entity."""
@@ -145,15 +160,34 @@ class OpenBaoEndings(Actuator):
         """Close connections."""
         await self._asked.close()
 
-    async def _entity(self, entity: str) -> dict[str, Any] | None:
-        """Entity as the vault has it; None: it has none.
+    async def _entity(self, target: EndTarget) -> tuple[dict[str, Any], str] | None:
+        """Entity as the vault has it, with its namespace; None: none has it.
 
         Raises:
             RequestError: that is not known.
         """
-        path = f"identity/entity/id/{quote(entity, safe='')}"
+        value = target.identifier.value
+        found = await self._entity_in("", value)
+        if found is not None:
+            return found, ""
+        below = await namespaces(self._asked)
+        gap = below.gap or (None if target.seen else missing_there(self._asked))
+        for where in below.ids:
+            try:
+                found = await self._entity_in(where, value)
+            except RequestError as error:
+                gap = gap or unproven(error, where, f"{ENTITIES}*", "read")
+                continue
+            if found is not None:
+                return found, where
+        if gap is not None:
+            raise gap
+        return None
+
+    async def _entity_in(self, where: str, entity: str) -> dict[str, Any] | None:
+        path = ENTITIES + quote(entity, safe="")
         try:
-            return await self._asked.data("GET", path)
+            return await self._asked.data("GET", path, namespace=where)
         except RequestError as error:
             if says_none(error.answer):
                 return None

@@ -26,10 +26,13 @@ class OpenBaoActuator(ServerSettings):
             ``auth/token/accessors`` (sudo), update ``auth/token/lookup-accessor``,
             ``auth/token/revoke-accessor``, ``sys/audit-hash/DEVICE``,
             ``sys/leases/lookup`` and ``sys/leases/revoke``, and read and update
-            ``identity/entity/id/*``.
+            ``identity/entity/id/*``. It may also list ``sys/namespaces``: without that
+            right, nothing is proven dead by its absence. Where there are namespaces, it
+            needs the same rights in each of them.
         device: path of the audit device that is read: its HMACs name the tokens.
         hmac_accessor: false where the device writes accessors in plain text.
-        namespace: of the token.
+        namespace: of the token; empty: the root namespace, which alone can make the
+            names of an audit device.
         ca: file with the certificates that sign the API's own.
     """
 

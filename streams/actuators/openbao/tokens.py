@@ -3,7 +3,8 @@
 The log has HMACs whose key the vault keeps, so the accessors of all living tokens are
 listed and hashed by the vault itself, each once. They are held in memory alone, also
 those that ended since: of them the vault can be asked by their accessor. What no listed
-accessor ever hashed to is no living token, if the names are those of this device.
+accessor ever hashed to is no living token, if the names are those of this device, and
+if the lists of all namespaces were read: one device names the tokens of all of them.
 
 Source: openbao/openbao website/content/api-docs/system/audit-hash and auth/token, and
 OpenBao 2.7.2 as it answered.
@@ -15,9 +16,14 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from agents_registry.identifiers import Identifier
+from streams.actuators.openbao.namespaces import (
+    missing_there,
+    namespaces,
+    unproven,
+)
 from streams.actuators.openbao.vault import says_none
 from streams.outbound.answers import OK, RequestError, UnreadableAnswerError
 from streams.sources.openbao.call import ACCESSOR, HASHED
@@ -26,12 +32,24 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Container
 
     from streams.actuators.openbao.vault import VaultRequests
+    from streams.outbound.answers import HttpAnswer
 
-    Ask = Callable[[str], Awaitable[None]]
+    Ask = Callable[["Accessor"], Awaitable[None]]
 
 AT_ONCE: Final = 8  # requests to one vault
 MOST_ENDED: Final = 100_000
 PLAIN: Final = "the name is hashed, and hmac_accessor is false in the settings"
+
+
+ACCESSORS: Final = "auth/token/accessors"
+
+
+@frozen
+class Accessor:
+    """Accessor of a token, and the namespace that alone answers for it."""
+
+    value: str
+    namespace: str = ""
 
 
 @define(eq=False, repr=False)
@@ -41,26 +59,42 @@ class TokenNames:
     _asked: VaultRequests
     _device: str
     _hashed: bool = field(kw_only=True, default=True)
-    _by_name: dict[str, str] = field(factory=dict, init=False)
-    _ended: dict[str, str] = field(factory=dict, init=False)
-    _entities: dict[str, str] = field(factory=dict, init=False)
+    _by_name: dict[str, Accessor] = field(factory=dict, init=False)
+    _ended: dict[str, Accessor] = field(factory=dict, init=False)
+    _entities: dict[Accessor, str] = field(factory=dict, init=False)
+    _gap: RequestError | None = field(default=None, init=False)
     _listing: asyncio.Lock = field(factory=asyncio.Lock, init=False)
     _names: frozenset[Identifier] = field(factory=frozenset, init=False)
     _listed: int = field(default=0, init=False)  # listings that were begun
 
-    async def accessor(self, name: str) -> str | None:
+    async def accessor(self, name: str) -> Accessor | None:
         """Accessor of a living token, in plain text; None: none is called so.
+
+        None is returned only where the lists of all namespaces were read.
 
         Raises:
             RequestError: that is not known.
         """
         if not name.startswith(HASHED):
-            return name
+            return await self._plain(name)
         if not self._hashed:
             raise RequestError("hashed", PLAIN, status=OK)
         if name not in self._by_name and name not in self._ended:
             await self._list()
-        return self._by_name.get(name) or self._ended.get(name)
+        found = self._by_name.get(name) or self._ended.get(name)
+        if found is None and (gap := self._gap or missing_there(self._asked)):
+            raise gap
+        return found
+
+    async def looked_up(self, accessor: Accessor) -> HttpAnswer:
+        """Answer of its namespace to a look-up.
+
+        Raises:
+            RequestError: there is none.
+        """
+        body = {"accessor": accessor.value}
+        path, where = "auth/token/lookup-accessor", accessor.namespace
+        return await self._asked.call("POST", path, body, where)
 
     def listed(self) -> frozenset[Identifier]:
         """Names of tokens that were found living, by the device as it is now."""
@@ -77,6 +111,8 @@ class TokenNames:
             RequestError: they are not known.
         """
         await self._list()
+        if self._gap is not None:
+            raise self._gap
         names = dict(self._by_name)
         unknown = [each for each in names.values() if each not in self._entities]
         await self._each(unknown, self._look_up)
@@ -104,7 +140,14 @@ class TokenNames:
             self._names = frozenset(Identifier(ACCESSOR, name) for name in every)
             self._entities = {k: v for k, v in self._entities.items() if k in living}
 
-    async def _check_device(self, living: Container[str]) -> None:
+    async def _plain(self, name: str) -> Accessor:
+        """Accessor that the log has in plain text; its end tells its namespace."""
+        where = ""
+        if "." in name:
+            where = (await namespaces(self._asked)).of(name)
+        return Accessor(name, where)
+
+    async def _check_device(self, living: Container[Accessor]) -> None:
         """Forget all names where the device hashes otherwise than before."""
         for name, accessor in self._by_name.items():
             if self._hashed and accessor in living:
@@ -113,9 +156,21 @@ class TokenNames:
                     self._ended.clear()
                 return
 
-    async def _living(self) -> dict[str, None]:
+    async def _living(self) -> dict[Accessor, None]:
+        """List those of all namespaces, and keep why some may be missing."""
+        found = await self._living_in("")
+        below = await namespaces(self._asked)
+        self._gap = below.gap
+        for where in below.ids:
+            try:
+                found |= await self._living_in(where)
+            except RequestError as error:
+                self._gap = self._gap or unproven(error, where, ACCESSORS)
+        return found
+
+    async def _living_in(self, where: str) -> dict[Accessor, None]:
         try:
-            data = await self._asked.data("LIST", "auth/token/accessors")
+            data = await self._asked.data("LIST", ACCESSORS, namespace=where)
         except RequestError as error:
             if says_none(error.answer):
                 return {}
@@ -123,9 +178,9 @@ class TokenNames:
         keys = data.get("keys")
         if not isinstance(keys, list) or not all(isinstance(k, str) for k in keys):
             raise RequestError("unreadable")
-        return dict.fromkeys(keys)
+        return dict.fromkeys(Accessor(key, where) for key in keys)
 
-    async def _each(self, accessors: list[str], ask: Ask) -> None:
+    async def _each(self, accessors: list[Accessor], ask: Ask) -> None:
         waiting = iter(accessors)
 
         async def worker() -> None:
@@ -137,22 +192,22 @@ class TokenNames:
             if isinstance(ended, BaseException):
                 raise ended
 
-    async def _hash(self, accessor: str) -> None:
+    async def _hash(self, accessor: Accessor) -> None:
         if not self._hashed:
-            self._by_name[accessor] = accessor
+            self._by_name[accessor.value] = accessor
             return
         self._by_name[await self._hash_of(accessor)] = accessor
 
-    async def _hash_of(self, accessor: str) -> str:
+    async def _hash_of(self, accessor: Accessor) -> str:
         path = f"sys/audit-hash/{quote(self._device, safe='')}"
-        found = (await self._asked.data("POST", path, {"input": accessor})).get("hash")
+        body = {"input": accessor.value}
+        found = (await self._asked.data("POST", path, body)).get("hash")
         if not isinstance(found, str) or not found.startswith(HASHED):
             raise RequestError("unreadable")
         return found
 
-    async def _look_up(self, accessor: str) -> None:
-        body = {"accessor": accessor}
-        answer = await self._asked.call("POST", "auth/token/lookup-accessor", body)
+    async def _look_up(self, accessor: Accessor) -> None:
+        answer = await self.looked_up(accessor)
         if answer.status == OK:
             try:
                 data = answer.object().get("data")

@@ -27,21 +27,32 @@ class VaultRequests:
     """Asks one cluster; connections are kept until it is closed.
 
     Attributes:
+        namespace: of the token; those that requests name are below it.
         turn: waited for before each request; None: nothing is.
     """
 
     _base: str = field(kw_only=True)
     _token: Callable[[], str] = field(kw_only=True)
-    _namespace: str = field(kw_only=True, default="")
+    namespace: str = field(kw_only=True, default="")
     _seconds: float = field(kw_only=True, default=10.0)
     _tls: ssl.SSLContext | None = field(kw_only=True, default=None)
     turn: RequestTurn | None = field(init=False, default=None)
     _client: HttpClient | None = field(init=False, default=None)
 
     async def call(
-        self, method: str, path: str, body: dict[str, Any] | None = None
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        namespace: str = "",
     ) -> HttpAnswer:
         """Send one request, whatever the status of its answer.
+
+        Args:
+            method: of HTTP.
+            path: within the namespace.
+            body: None: there is none.
+            namespace: below that of the settings; empty: that one itself.
 
         Raises:
             RequestError: there is no answer, or no token to ask with.
@@ -53,8 +64,9 @@ class VaultRequests:
             headers = {"X-Vault-Token": self._token()}
         except (OSError, ValueError) as error:
             raise RequestError("no_token", type(error).__name__) from error
-        if self._namespace:
-            headers["X-Vault-Namespace"] = self._namespace
+        places = (self.namespace.strip("/"), namespace)
+        if where := "/".join(place for place in places if place):
+            headers["X-Vault-Namespace"] = where
         if self._client is None:
             self._client = HttpClient(tls=self._tls)
         return await self._client.request(
@@ -66,14 +78,18 @@ class VaultRequests:
         )
 
     async def data(
-        self, method: str, path: str, body: dict[str, Any] | None = None
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        namespace: str = "",
     ) -> dict[str, Any]:
         """Return ``data`` of an answer with the status 200.
 
         Raises:
             RequestError: there is none.
         """
-        answer = (await self.call(method, path, body)).ok()
+        answer = (await self.call(method, path, body, namespace)).ok()
         try:
             found = answer.object().get("data")
         except UnreadableAnswerError as error:
