@@ -82,7 +82,10 @@ class FakeOkta(FakeIssuer):
 
 @define
 class FakeEntra(FakeIssuer):
-    """A user, a service principal, and two applications on two pages."""
+    """A user, a service principal, and two applications on two pages.
+
+    The second application has a service principal, `principal`.
+    """
 
     users: dict[str, Any] = field(
         factory=lambda: {
@@ -93,8 +96,16 @@ class FakeEntra(FakeIssuer):
     app: dict[str, Any] = field(
         factory=lambda: {
             "id": "app-2",
+            "appId": "aaaa-2",
             "passwordCredentials": [{"keyId": "k-1"}, {"keyId": "k-2"}],
             "keyCredentials": [{"keyId": "k-3"}, {"keyId": "k-4"}],
+        }
+    )
+    principal: dict[str, Any] = field(
+        factory=lambda: {
+            "id": "sp-2",
+            "passwordCredentials": [{"keyId": "k-5"}],
+            "keyCredentials": [{"keyId": "k-6"}],
         }
     )
     federated: list[dict[str, Any]] = field(factory=lambda: [{"id": "f-1"}])
@@ -105,16 +116,20 @@ class FakeEntra(FakeIssuer):
             case "GET", ["applications"]:
                 return self._applications(asked)
             case "GET", ["servicePrincipals"]:
-                return json({"value": []})
+                assert asked.query.get("$filter") in (None, "appId eq 'aaaa-2'")
+                return json({"value": [self.principal]})
             case _, ["applications", "app-2", *rest]:
                 return self._application(asked, rest)
+            case _, ["servicePrincipals", "sp-2", *rest]:
+                return self._credentials(asked, self.principal, rest)
+            case "GET", [_, "elsewhere"]:
+                return json({"error": {"code": "Request_ResourceNotFound"}}, 404)
             case "GET", ["users" | "servicePrincipals" as kind, _]:
                 return json(self.users if kind == "users" else self.service)
             case "PATCH", ["users" | "servicePrincipals" as kind, _]:
                 (self.users if kind == "users" else self.service).update(asked.body)
             case "POST", ["users", _, "revokeSignInSessions"]:
                 self.users["signInSessionsValidFromDateTime"] = rfc3339(self.now)
-                return json({"value": True})
             case _:
                 raise AssertionError(asked)
         return self.yes(asked)
@@ -123,22 +138,31 @@ class FakeEntra(FakeIssuer):
         if "$skiptoken" in asked.query:
             return json({"value": [self.app]})
         link = f"{BASE}{GRAPH}/applications?$skiptoken=2"
-        return json({"value": [{"id": "app-1"}], "@odata.nextLink": link})
+        one = {"id": "app-1", "passwordCredentials": [], "keyCredentials": []}
+        return json({"value": [one], "@odata.nextLink": link})
 
     def _application(self, asked: Asked, rest: list[str]) -> HttpAnswer:
         match asked.method, rest:
-            case "GET", []:
-                return json(self.app)
-            case "PATCH", []:
-                self.app |= asked.body
-            case "POST", ["removePassword"]:
-                key = asked.body["keyId"]
-                left = [k for k in self.app["passwordCredentials"] if k["keyId"] != key]
-                self.app["passwordCredentials"] = left
             case "GET", ["federatedIdentityCredentials"]:
                 return json({"value": self.federated})
             case "DELETE", ["federatedIdentityCredentials", one]:
                 self.federated = [f for f in self.federated if f["id"] != one]
+            case _:
+                return self._credentials(asked, self.app, rest)
+        return self.yes(asked)
+
+    def _credentials(
+        self, asked: Asked, holder: dict[str, Any], rest: list[str]
+    ) -> HttpAnswer:
+        match asked.method, rest:
+            case "GET", []:
+                return json(holder)
+            case "PATCH", []:
+                holder |= asked.body
+            case "POST", ["removePassword"]:
+                key = asked.body["keyId"]
+                left = [k for k in holder["passwordCredentials"] if k["keyId"] != key]
+                holder["passwordCredentials"] = left
             case _:
                 raise AssertionError(asked)
         return self.yes(asked)

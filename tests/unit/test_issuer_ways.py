@@ -428,7 +428,7 @@ async def test_a_key_of_an_application_is_removed_and_no_other_one() -> None:
     await acted(actuator, target)
     assert issuer.app["keyCredentials"] == [{"keyId": "k-4"}]
     assert len(issuer.app["passwordCredentials"]) == 2
-    assert (await actuator.probe(target)).found is Alive.DEAD
+    assert (await actuator.probe(evolve(target, seen=True))).found is Alive.DEAD
 
 
 async def test_a_next_page_elsewhere_is_not_asked() -> None:

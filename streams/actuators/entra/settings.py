@@ -63,7 +63,7 @@ class EntraActuator(ServerSettings):
             HttpClient(authorization=token), self.base, seconds=self.timeout
         )
         ways = {
-            "entra.user": EntraUserWay(),
+            "entra.user": EntraUserWay(clock),
             "entra.service_principal": EntraServiceWay(),
             "entra.application": EntraAppWay(),
             "entra.app_credential": EntraCredentialWay(),
