@@ -28,6 +28,7 @@ class FakeOpenAi(FakeIssuer):
         factory=lambda: {
             f"{OPENAI}/projects/p-2/api_keys/key_1", f"{OPENAI}/users/user-1",
             f"{OPENAI}/projects/p-2/service_accounts/sa-1",
+            f"{OPENAI}/projects/p-2",
         }
     )  # fmt: skip
 

@@ -245,3 +245,59 @@ async def test_a_user_that_the_proxy_does_not_know_is_not_dead(old: bool) -> Non
     issuer.keys.clear()
     known = EndTarget(Identifier("litellm.user", "u"))
     assert (await actuator.probe(known)).found is Alive.DEAD
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("openai openai.api_key", "key_2"),
+        ("openai openai.service_account", "sa-2"),
+        ("openai openai.user", "user-2"),
+        ("anthropic anthropic.api_key", "apikey_2"),
+        ("anthropic anthropic.user", "user_2"),
+        ("okta okta.api_token", "00T2"),
+        ("okta okta.app", "0oa2"),
+        ("okta okta.user", "00u2"),
+        ("okta okta.user_sessions up to a time", "00u2"),
+        ("okta okta.user up to a time", "00u2"),
+    ],
+)
+async def test_what_an_organisation_does_not_have_may_be_of_another_one(
+    name: str, value: str
+) -> None:
+    """It is dead only if it was found here before; nothing is planned for it."""
+    case = CASES[name]
+    actuator, issuer = case.made()
+    other = Identifier(case.target.identifier.kind, value)
+    target = evolve(case.target, identifier=other)
+
+    probed = await actuator.probe(target)
+    assert (probed.found, "another" in probed.reason) == (Alive.UNKNOWN, True)
+    with pytest.raises(RequestError, match="another"):
+        await actuator.plan(target)
+    assert issuer.acts() == []
+    assert (await actuator.probe(evolve(target, seen=True))).found is Alive.DEAD
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "above", "found"),
+    [
+        ("openai openai.api_key", "key_2", "openai.project:p-2", Alive.DEAD),
+        ("openai openai.api_key", "key_2", "openai.project:p-9", Alive.UNKNOWN),
+        ("openai openai.api_key", "key_2", "openai.user:p-2", Alive.UNKNOWN),
+        ("openai openai.service_account", "sa-2", "openai.project:p-2", Alive.DEAD),
+        ("okta okta.api_token", "00T2", "okta.user:00u1", Alive.DEAD),
+        ("okta okta.api_token", "00T2", "okta.user:00u9", Alive.UNKNOWN),
+    ],
+)
+async def test_what_is_of_something_here_is_dead_where_it_is_gone(
+    name: str, value: str, above: str, found: Alive
+) -> None:
+    """The log told of what it is, and the organisation has that."""
+    case = CASES[name]
+    actuator, _ = case.made()
+    other = Identifier(case.target.identifier.kind, value)
+    target = evolve(case.target, identifier=other, requires=(Identifier.parse(above),))
+
+    assert actuator.kinds()[other.kind].placed
+    assert (await actuator.probe(target)).found is found

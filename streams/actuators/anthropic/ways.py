@@ -6,30 +6,43 @@ Rules:
   it: nobody can make it active again.
 - A member is removed from the organisation. Anthropic lets the keys that a member made
   live on: they are keys of the organisation.
+- What the organisation does not have may be of another one, so that it is dead is known
+  only of what was found here before.
 
 Source: Anthropic Admin API (Get and Update API Key, Get and Remove User, errors).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from streams.actuators.calls import Call, object_of, path
-from streams.actuators.ways import RecordWay
-from streams.model.endings import Ending, WantedEnd
+from streams.actuators.ways import RecordWay, unknown
+from streams.model.endings import Alive, Ending, WantedEnd
 from streams.sources.reading.fields import mapping
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from streams.actuators.calls import IssuerApi
+    from streams.actuators.ways import Look
     from streams.model.endings import EndTarget
     from streams.outbound.answers import HttpAnswer
 
+ELSEWHERE: Final = "the organisation has no such {}, and it may be of another one"
 ACTIVE, INACTIVE, ARCHIVED = "active", "inactive", "archived"
 
 
 class AnthropicWay(RecordWay):
     """A record of the Admin API."""
+
+    async def look(self, api: IssuerApi, target: EndTarget) -> Look:
+        """Read the record; what is missing is dead if it was found here before."""
+        seen = await super().look(api, target)
+        missed = seen.alive is Alive.DEAD and not seen.found
+        if missed and not target.seen:
+            return unknown(ELSEWHERE.format(self.noun))
+        return seen
 
     def missing(self, answer: HttpAnswer) -> bool:
         """Whether it is an error of the type not_found_error."""

@@ -9,6 +9,8 @@ Rules:
   after the cause. Refresh tokens from before must be in no list either.
 - The id of a session in the System Log is not the one that the Sessions API takes: a
   session alone has no way.
+- What the org does not have may be of another one, so that it is dead is known only of
+  what was found here before, and of an API token whose user is here.
 - An API token is revoked. An app is deactivated, and activated after a lift.
 
 Source: Okta API reference (Users, User Lifecycle, User Sessions, User OAuth 2.0 Token
@@ -21,7 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import urlencode
 
 from streams.actuators.calls import Call, object_of, path
-from streams.actuators.ways import Look, RecordWay, Way, alive, dead
+from streams.actuators.ways import Look, RecordWay, Way, alive, dead, unknown
 from streams.model.endings import Alive, Ending, WantedEnd
 from streams.model.times import rfc3339, sound_time
 from streams.outbound.answers import RequestError
@@ -38,6 +40,7 @@ NOT_FOUND: Final = "E0000007"
 MOST: Final = 200  # refresh tokens of a user at a client, on one page
 API: Final = ("api", "v1")
 SETTLES: Final = 30.0  # seconds until the System Log has an event
+ELSEWHERE: Final = "the org has no such {}, and it may be of another one"
 CLEARING: Final = "user.session.clear"
 CLEARED: Final = 'eventType eq "user.session.clear" and target.id eq "{}"'
 
@@ -49,6 +52,23 @@ def missing(answer: HttpAnswer) -> bool:
 
 class OktaWay(RecordWay):
     """A record of Okta's management API."""
+
+    async def look(self, api: IssuerApi, target: EndTarget) -> Look:
+        """Read the record; what is missing is dead if it was found here before."""
+        seen = await super().look(api, target)
+        missed = seen.alive is Alive.DEAD and not seen.found
+        if missed and not target.seen and not await self.here(api, target):
+            return unknown(ELSEWHERE.format(self.noun))
+        return seen
+
+    async def here(self, api: IssuerApi, target: EndTarget) -> bool:
+        """Whether something else tells that it was one of this org.
+
+        Raises:
+            RequestError: there is no answer to use.
+        """
+        del api, target
+        return False
 
     def missing(self, answer: HttpAnswer) -> bool:
         """Whether Okta itself says so."""
@@ -122,7 +142,7 @@ class OktaUserWay(OktaWay):
         """Read the user, and its sessions where these alone are to end."""
         seen = await super().look(api, target)
         since = target.not_before
-        if since is None or seen.alive is Alive.DEAD:
+        if since is None or seen.alive is not Alive.ALIVE:
             return seen
         return await cleared_since(api, target.identifier.value, since)
 
@@ -158,7 +178,9 @@ class OktaSessionsWay(Way):
         user = target.identifier.value
         call = Call("read the user", "GET", path(*API, "users", user))
         if await api.object(call, missing) is None:
-            return dead("there is no such user")
+            if target.seen:
+                return dead("there is no such user")
+            return unknown(ELSEWHERE.format("user"))
         since = target.not_before
         if since is None:
             return Look(Alive.ALIVE, "sessions end up to a time alone", never=UNDATED)
@@ -177,7 +199,16 @@ class OktaTokenWay(OktaWay):
     """An API token of the org."""
 
     noun = "API token"
-    ending: ClassVar[Ending] = Ending("revoke the API token")
+    ending: ClassVar[Ending] = Ending("revoke the API token", placed=True)
+
+    async def here(self, api: IssuerApi, target: EndTarget) -> bool:
+        """Whether the user of the token is one of this org."""
+        for one in target.requires:
+            if one.kind == "okta.user":
+                call = Call("read its user", "GET", path(*API, "users", one.value))
+                if await api.object(call, missing) is not None:
+                    return True
+        return False
 
     def place(self, value: str) -> str:
         """Path of the token."""

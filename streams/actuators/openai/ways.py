@@ -7,6 +7,8 @@ Rules:
 - A name says nothing of its project, so all projects are asked. What is in an archived
   one cannot be used.
 - A service account is deleted; its keys end with it. A member is deleted.
+- What the organisation does not have may be of another one, so that it is dead is known
+  only of what was found here before, and of what is of a project that is here.
 
 Source: OpenAI API reference, Administration (projects, project API keys, admin API
 keys, project service accounts, users; error codes).
@@ -17,7 +19,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from streams.actuators.calls import Call, object_of, path
-from streams.actuators.ways import Way, alive, dead
+from streams.actuators.ways import Way, alive, dead, unknown
 from streams.model.endings import Ending
 from streams.outbound.answers import RequestError
 from streams.sources.reading.fields import mapping
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 MOST_PAGES: Final = 50
 OWN: Final = ("v1", "organization")
+PROJECT: Final = "openai.project"
+ELSEWHERE: Final = "the organisation has no such {}, and it may be of another one"
 
 
 def missing(answer: HttpAnswer) -> bool:
@@ -56,7 +60,9 @@ class OpenAiWay(Way):
             call = Call(f"read the {self.noun}", "GET", place)
             if await api.object(call, missing) is not None:
                 return alive(f"the {self.noun} is there", place=place)
-        return dead(f"the organisation has no such {self.noun}")
+        if target.seen or await has_project(api, target):
+            return dead(f"the organisation has no such {self.noun}")
+        return unknown(ELSEWHERE.format(self.noun))
 
     def calls(self, target: EndTarget, found: Mapping[str, Any]) -> Iterable[Call]:
         """Delete it where it was seen."""
@@ -68,7 +74,7 @@ class OpenAiKeyWay(OpenAiWay):
     """An API key of a project, or an admin key."""
 
     noun = "API key"
-    ending: ClassVar[Ending] = Ending("delete the key")
+    ending: ClassVar[Ending] = Ending("delete the key", placed=True)
 
     async def places(self, api: IssuerApi, value: str) -> AsyncIterator[str]:
         """Yield the place among the admin keys, then that of each project."""
@@ -81,7 +87,9 @@ class OpenAiAccountWay(OpenAiWay):
     """A service account of a project."""
 
     noun = "service account"
-    ending: ClassVar[Ending] = Ending("delete the service account, with its keys")
+    ending: ClassVar[Ending] = Ending(
+        "delete the service account, with its keys", placed=True
+    )
 
     async def places(self, api: IssuerApi, value: str) -> AsyncIterator[str]:
         """Yield the place of each project."""
@@ -99,6 +107,20 @@ class OpenAiMemberWay(OpenAiWay):
         """Yield its only place."""
         del api
         yield path(*OWN, "users", value)
+
+
+async def has_project(api: IssuerApi, target: EndTarget) -> bool:
+    """Whether the organisation has a project that the target requires.
+
+    Raises:
+        RequestError: there is no answer to use.
+    """
+    for one in target.requires:
+        if one.kind == PROJECT:
+            call = Call("read its project", "GET", path(*OWN, "projects", one.value))
+            if await api.object(call, missing) is not None:
+                return True
+    return False
 
 
 async def projects(api: IssuerApi) -> AsyncIterator[str]:
