@@ -23,6 +23,7 @@ COPIED: Final = (
     "tests/unit/test_issuer_gitlab.py", "tests/unit/test_issuer_webhook.py",
     "tests/unit/test_ending_above.py", "tests/unit/test_issuer_proofs.py",
     "tests/unit/test_late_answers.py", "tests/unit/kept_bodies.py",
+    "tests/unit/test_issuer_entra.py", "tests/unit/test_openbao_names.py",
     "tests/unit/test_sinks_standard_webhooks.py",
     "tests/ending_world.py", "tests/virtual.py",
 )  # fmt: skip
@@ -33,6 +34,8 @@ HOOK: Final = "tests/unit/test_issuer_webhook.py"
 SIGNED: Final = "tests/unit/test_sinks_standard_webhooks.py"
 LATE: Final = "tests/unit/test_late_answers.py"
 PROOFS: Final = "tests/unit/test_issuer_proofs.py"
+ENTRA: Final = "tests/unit/test_issuer_entra.py"
+VAULT: Final = "tests/unit/test_openbao_names.py"
 ABOVE: Final = "tests/unit/test_ending_above.py"
 ROOM: Final = "streams/actuators"
 
@@ -147,6 +150,29 @@ BUGS: Final = {
     "a next page elsewhere gets the token": Wrong(
         Change(f"{ROOM}/entra/ways.py",
                'not link.startswith(f"{api.base}{below}?"):', "not link:"), WAYS
+    ),
+    "a user who is disabled has no sessions from before": Wrong(
+        Change(f"{ROOM}/entra/ways.py", "later = _valid_from(record) > since",
+               'later = record.get("accountEnabled") is False'), ENTRA
+    ),
+    "sessions are revoked by whoever disables": Wrong(
+        Change(f"{ROOM}/entra/ways.py",
+               "return REVOKED if _valid_from(record) > before else",
+               "return REVOKED if _valid_from(record) else"), ENTRA
+    ),
+    "a record without credentials has none": Wrong(
+        Change(f"{ROOM}/entra/ways.py", "found = record.get(field)",
+               "found = record.get(field) or []"), ENTRA
+    ),
+    "a key of another organisation is dead": Wrong(
+        Change(f"{ROOM}/openai/ways.py",
+               "if target.seen or await has_project(api, target):",
+               "if target.seen or not await has_project(api, target):"), PROOFS
+    ),
+    "one namespace stands for all": Wrong(
+        Change(f"{ROOM}/openbao/tokens.py",
+               "if found is None and (gap := self._gap or",
+               "if found is None and (gap := None or"), VAULT
     ),
     "a token of later ends with what ended before": Wrong(
         Change("streams/services/ending_work.py",
