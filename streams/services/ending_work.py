@@ -193,7 +193,7 @@ class IssuerWork:
     ) -> EndingItem:
         """Find out what an act did."""
         patience = self._issuer.patience
-        probed = await self._probed(target)
+        probed = await self._probed(evolve(target, seen=True))
         now, begun = self._clock(), evolve(begun, done=acted.done)
         begun = progress.with_kept(begun, probed)
         if progress.reached(begun, probed):

@@ -328,8 +328,8 @@ async def test_a_piece_is_few_rows_of_the_file(
             assert pieces in (None, len(made))
             told = [fact for each in made for fact in orjson.loads(each.facts)]
             assert [to_plain(each.fact) for each in stored] == told
-            # One for all facts that are rows, and one for each block: smaller ones where
-            # the file is slow, and rows become blocks meanwhile.
+            # One for all facts that are rows, and one for each block. These are smaller
+            # where the file is slow, and rows become blocks meanwhile.
             ((blocks,),) = await store.read("SELECT count(*) FROM fact_blocks")
             assert blocks <= 2 * CHUNK / LEAST_FACTS
             assert max(rows) <= 2 + max(blocks, -(-CHUNK // PLACES))

@@ -143,6 +143,20 @@ def test_what_is_above_has_what_is_above_it(
     assert (MAKER, 3) == (asked[-1].above[0].identifier, depth)
 
 
+def test_what_was_acted_on_was_found_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Right behind the act its name missing in a list is its end, and no doubt."""
+    found: list[bool] = []
+    probe = FakeActuator.probe
+
+    async def probed(self: FakeActuator, target: EndTarget) -> Probed:
+        found.append(target.seen)
+        return await probe(self, target)
+
+    monkeypatch.setattr(FakeActuator, "probe", probed)
+    told(lambda world: world.end(MAKER), MAKER)
+    assert [False, True] == found[:2]
+
+
 @pytest.mark.parametrize("later", [False, True])
 def test_what_was_issued_later_does_not_end_with_it(
     asked: list[EndTarget], *, later: bool

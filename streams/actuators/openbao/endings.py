@@ -41,7 +41,7 @@ from streams.actuators.openbao.namespaces import (
 )
 from streams.actuators.openbao.vault import errors_of, says_none
 from streams.outbound.answers import OK, RequestError
-from streams.outbound.waits import waiting
+from streams.outbound.waits import limited
 from streams.sources.openbao.call import ACCESSOR
 from streams.sources.openbao.tokens import ENTITY
 
@@ -121,7 +121,7 @@ class OpenBaoEndings(Actuator):
         answer = await self._asked.call(method, path, body, where)
         done = answer.status in (OK, 204)
         said = f"status {answer.status} {errors_of(answer)}".strip()
-        return ActAnswer(done, said, waiting(answer.headers, 0))
+        return ActAnswer(done, said, limited(answer, 0))
 
     async def probe(self, target: EndTarget) -> Probed:
         """Look it up."""
@@ -201,6 +201,6 @@ def _told(answer: HttpAnswer, dead: str) -> Probed:
     said = errors_of(answer)
     if dead in said:
         return DEAD
-    asked = waiting(answer.headers, 0)
+    asked = limited(answer, 0)
     text = f"status {answer.status} {said}".strip()
     return Probed(Alive.UNKNOWN, text, asked, answered=answer.status < SERVER_ERROR)
