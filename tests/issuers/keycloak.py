@@ -14,6 +14,8 @@ from streams.model.times import SECOND
 from tests.issuers.fake import FakeIssuer, json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from streams.outbound.answers import HttpAnswer
     from tests.issuers.fake import Asked
 
@@ -26,7 +28,11 @@ CLIENT = {
 
 @define
 class FakeKeycloak(FakeIssuer):
-    """A user with a session, and a client with a service account."""
+    """A user with a session, and a client with a service account.
+
+    Attributes:
+        meanwhile: what happens after each page of a client's sessions.
+    """
 
     users: dict[str, dict[str, Any]] = field(
         factory=lambda: {name: {"id": name, "enabled": True} for name in ("u", "sa")}
@@ -43,6 +49,7 @@ class FakeKeycloak(FakeIssuer):
     consents: list[dict[str, Any]] = field(
         factory=lambda: [{"clientId": "batch", "createdDate": 1000}]
     )
+    meanwhile: Callable[[], None] = lambda: None
 
     def answer(self, asked: Asked) -> HttpAnswer:
         """Answer as the admin API does."""
@@ -51,8 +58,11 @@ class FakeKeycloak(FakeIssuer):
             case [""]:
                 return json({"id": REALM_ID, "realm": "main"})
             case ["client-session-stats"]:
-                count = {"active": len(self.sessions), "offline": len(self.offline)}
-                return json([{"id": "c-1"} | {k: str(v) for k, v in count.items()}])
+                count = {
+                    "active": str(len(_of_client(self.sessions, "c-1"))),
+                    "offline": str(len(_of_client(self.offline, "c-1"))),
+                }
+                return json([{"id": "c-1"} | count])
             case ["sessions", session]:
                 return self._delete(asked, session)
             case ["users", user, *rest]:
@@ -92,11 +102,18 @@ class FakeKeycloak(FakeIssuer):
             case "GET", ["consents"]:
                 return json(self.consents)
             case "DELETE", ["consents", client]:
-                self.consents = [c for c in self.consents if c["clientId"] != client]
-                self.sessions = []
+                self._revoke_consent(user, client)
             case _:
                 raise AssertionError(asked)
         return self.yes(asked)
+
+    def _revoke_consent(self, user: str, client: str) -> None:
+        """Forget it, and the client's parts of sessions: the sessions stay."""
+        self.consents = [c for c in self.consents if c["clientId"] != client]
+        for one in self.sessions:
+            if one["userId"] == user:
+                parts: dict[str, str] = one.get("clients", {})
+                one["clients"] = {k: v for k, v in parts.items() if v != client}
 
     def _client(self, asked: Asked, client: str, rest: list[str]) -> HttpAnswer:
         if client not in self.clients:
@@ -111,9 +128,17 @@ class FakeKeycloak(FakeIssuer):
             case "GET", ["service-account-user"]:
                 return json(self.users["sa"])
             case "GET", [("user-sessions" | "offline-sessions") as kind]:
-                own = self.sessions if kind == "user-sessions" else self.offline
+                every = self.sessions if kind == "user-sessions" else self.offline
+                own = _of_client(every, client)
                 first = int(asked.query["first"])
-                return json(own[first : first + int(asked.query["max"])])
+                page = own[first : first + int(asked.query["max"])]
+                self.meanwhile()
+                return json(page)
             case _:
                 raise AssertionError(asked)
         return self.yes(asked)
+
+
+def _of_client(sessions: list[dict[str, Any]], client: str) -> list[dict[str, Any]]:
+    """Sessions that a client has a part of, as its list has them."""
+    return [one for one in sessions if client in one.get("clients", {"c-1": "batch"})]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from streams.actuators.calls import Call, object_of, path
+from streams.actuators.calls import Call, object_of, path, strange
 from streams.outbound.answers import RequestError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
     from agents_registry.identifiers import Identifier
-    from streams.actuators.calls import IssuerApi
+    from streams.actuators.calls import IssuerApi, Missing
     from streams.outbound.answers import HttpAnswer
 
 PAGE: Final = 100
@@ -26,10 +26,24 @@ CLIENT_UUID: Final = "keycloak.client_uuid"
 Item = dict[str, Any]
 
 
-def missing(answer: HttpAnswer) -> bool:
-    """Whether Keycloak itself says that there is none, by an error of its own."""
-    said = object_of(answer)
-    return "error" in said or "errorMessage" in said
+NO_USER: Final = "User not found"
+NO_CLIENT: Final = "Could not find client"
+NO_CLIENT_OF_USER: Final = "Client not found"  # below a user's path
+SAYS: Final = ("error", "error_description", "errorMessage")  # one of them has the text
+
+
+def missing(*texts: str) -> Missing:
+    """Whether Keycloak says in its own words that it has none of what is asked for.
+
+    A gateway has errors in JSON too, and Keycloak says of a wrong realm that this is
+    not found: neither is a word on what is in the realm.
+    """
+
+    def says(answer: HttpAnswer) -> bool:
+        said = object_of(answer)
+        return any(said.get(member) in texts for member in SAYS)
+
+    return says
 
 
 class KeycloakRealm:
@@ -98,9 +112,49 @@ class KeycloakRealm:
 
     async def _own_id(self, api: IssuerApi) -> str:
         if not self._id:
-            found = await api.object(Call("read the realm", "GET", self.path()))
-            self._id = str((found or {}).get("id"))
+            self._id = await self._read_id(api)
         return self._id
+
+    async def _read_id(self, api: IssuerApi) -> str:
+        call = Call("read the realm", "GET", self.path())
+        found = (await api.object(call) or {}).get("id")
+        if isinstance(found, str) and found:
+            return found
+        raise strange(call, None, "it has no id: may the credential view the realm?")
+
+    async def _stands(self, api: IssuerApi) -> None:
+        """Make sure that a 404 is of the realm that was asked before.
+
+        Raises:
+            RequestError: there is no such realm, or it is another one by now.
+        """
+        found = await self._read_id(api)
+        if found != (self._id or found):
+            raise RequestError(
+                "another_realm", "it has another id than before; was it made anew?"
+            )
+        self._id = found
+
+    async def _one(self, api: IssuerApi, call: Call, *none: str) -> Item | None:
+        """Read an object; None: the realm has none, in these words."""
+        found = await api.object(call, missing(*none))
+        if found is None:
+            await self._stands(api)
+        return found
+
+    async def _list(self, api: IssuerApi, call: Call, *none: str) -> list[Item]:
+        """Read a list; empty where the realm has not what it is of, in these words."""
+        gone = missing(*none)
+        said: list[bool] = []
+
+        def noted(answer: HttpAnswer) -> bool:
+            said.append(gone(answer))
+            return said[-1]
+
+        found = await api.objects(call, missing=noted)
+        if any(said):
+            await self._stands(api)
+        return found
 
     async def client(self, api: IssuerApi, name: Identifier) -> Item | None:
         """Client that an identifier names; None: the realm has none.
@@ -112,7 +166,7 @@ class KeycloakRealm:
         await self.check(api, realm_id)
         if name.kind == CLIENT_UUID:
             call = Call("read the client", "GET", self.path("clients", value))
-            return await api.object(call, missing)
+            return await self._one(api, call, NO_CLIENT)
         return await self.client_named(api, value)
 
     async def client_named(self, api: IssuerApi, client_id: str) -> Item | None:
@@ -125,19 +179,19 @@ class KeycloakRealm:
     async def user(self, api: IssuerApi, user: str) -> Item | None:
         """User of an id; None: the realm has none."""
         call = Call("read the user", "GET", self.path("users", user))
-        return await api.object(call, missing)
+        return await self._one(api, call, NO_USER)
 
     async def user_sessions(self, api: IssuerApi, user: str) -> list[Item]:
         """Sessions of a user that are online; none of a user that is gone."""
         call = Call("list its sessions", "GET", self.path("users", user, "sessions"))
-        return await api.objects(call, missing=missing)
+        return await self._list(api, call, NO_USER)
 
     async def offline_of(self, api: IssuerApi, user: str) -> AsyncIterator[Item]:
         """Yield offline sessions of a user; one of several clients comes with each."""
         for client in await self._with_sessions(api, "offline"):
             below = self.path("users", user, "offline-sessions", client)
             call = Call("list its offline sessions", "GET", below)
-            for one in await api.objects(call, missing=missing):
+            for one in await self._list(api, call, NO_USER, NO_CLIENT_OF_USER):
                 yield one
 
     async def sessions(self, api: IssuerApi, *, offline: bool) -> AsyncIterator[Item]:
@@ -160,7 +214,7 @@ class KeycloakRealm:
         for first in range(0, MOST, PAGE):
             query = f"?first={first}&max={PAGE}"
             call = Call("list the client's sessions", "GET", below + query)
-            page = await api.objects(call, missing=missing)
+            page = await self._list(api, call, NO_CLIENT)
             for one in page:
                 yield one
             if len(page) < PAGE:

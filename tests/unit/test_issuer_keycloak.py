@@ -1,0 +1,104 @@
+"""What is no proof at Keycloak: pages that move, lists that lack, a 404 of others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from agents_registry.identifiers import Identifier
+from streams.actuators.ways import WayActuator
+from streams.model.endings import Alive, EndStep, EndTarget
+from streams.outbound.answers import RequestError
+from tests.issuers.cases import CASES
+from tests.issuers.fake import json
+from tests.issuers.keycloak import REALM_ID, FakeKeycloak
+
+pytestmark = pytest.mark.unit
+
+HERE = Identifier("keycloak.realm", REALM_ID)
+USER = Identifier("keycloak.user", "u")
+SUB = Identifier("jwt.sub", "https://idp.example/realms/main|u")
+
+
+def made() -> tuple[WayActuator, FakeKeycloak]:
+    """Give a realm and its actuator."""
+    actuator, issuer = CASES["keycloak session.id"].made()
+    assert isinstance(issuer, FakeKeycloak)
+    return actuator, issuer
+
+
+def named(text: str, *requires: Identifier, **more: Any) -> EndTarget:
+    """Give a target by the text of its identifier."""
+    return EndTarget(Identifier.parse(text), requires=requires, **more)
+
+
+async def acted(actuator: WayActuator, target: EndTarget) -> None:
+    """Plan and act."""
+    step = await actuator.plan(target)
+    assert isinstance(step, EndStep)
+    assert (await actuator.act(step)).done
+
+
+# --------------------------------------------------------------- whose word a 404 is
+
+NO_WORDS: list[dict[str, Any]] = [
+    {"error": "Not Found"},
+    {"error": "Not Found", "status": 404, "path": "/x"},
+    {"error": "Realm not found."},
+    {"error": "HTTP 404 Not Found"},
+    {"errorMessage": "no route"},
+    {"error": "Could not find client"},  # said of a user
+]
+
+
+@pytest.mark.parametrize("said", NO_WORDS)
+@pytest.mark.parametrize("target", [EndTarget(SUB), EndTarget(USER, seen=True)])
+async def test_a_404_about_anything_else_proves_nothing(
+    target: EndTarget, said: dict[str, Any]
+) -> None:
+    """It is a gateway's, or it says that the realm's name is a wrong one."""
+    actuator, issuer = made()
+    issuer.planned = [json(said, 404)]
+
+    with pytest.raises(RequestError, match="status 404"):
+        await actuator.probe(target)
+
+
+async def test_a_404_about_a_user_says_nothing_about_a_client() -> None:
+    """Each has words of its own."""
+    actuator, issuer = made()
+    target = named(f"keycloak.client_uuid:{REALM_ID}|c-1")
+    assert (await actuator.probe(target)).found is Alive.ALIVE
+    issuer.planned = [json({"error": "User not found"}, 404)]
+    with pytest.raises(RequestError, match="status 404"):
+        await actuator.probe(target)
+    issuer.clients.clear()
+    assert (await actuator.probe(target)).found is Alive.DEAD
+
+
+@pytest.mark.parametrize("word", ["error", "error_description", "errorMessage"])
+async def test_what_is_gone_counts_once_the_realm_is_read_anew(word: str) -> None:
+    """In whichever member Keycloak says it; its id is not the one of before."""
+    actuator, issuer = made()
+    await actuator.probe(named(f"keycloak.client:{REALM_ID}|batch"))
+    gone = json({word: "User not found"}, 404)
+    for target in (EndTarget(SUB), EndTarget(USER, seen=True)):
+        issuer.planned = [gone]
+        assert (await actuator.probe(target)).found is Alive.DEAD
+        issuer.planned = [gone, json({"error": "Realm not found."}, 404)]
+        with pytest.raises(RequestError, match="status 404"):
+            await actuator.probe(target)
+        issuer.planned = [gone, json({"realm": "main"})]
+        with pytest.raises(RequestError, match="no id"):
+            await actuator.probe(target)
+
+
+async def test_a_realm_that_was_made_anew_proves_nothing() -> None:
+    """It has the name of the one that the user was of, and another id."""
+    actuator, issuer = made()
+    await actuator.probe(named(f"keycloak.client:{REALM_ID}|batch"))
+    gone, other = json({"error": "User not found"}, 404), json({"id": "another"})
+    issuer.planned = [gone, other]
+    with pytest.raises(RequestError, match="another_realm"):
+        await actuator.probe(EndTarget(USER, seen=True))
