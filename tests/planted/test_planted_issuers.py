@@ -72,7 +72,7 @@ BUGS: Final = {
                "if not call.taken(answer) and call is calls[-1]:"), ALL
     ),
     "an offline session is none": Wrong(
-        Change(f"{ROOM}/keycloak/ways.py",
+        Change(f"{ROOM}/keycloak/sessions.py",
                '(("online", False), ("offline", True)):\n            sessions',
                '(("online", False),):\n            sessions'), ALL
     ),
@@ -100,7 +100,7 @@ BUGS: Final = {
         PROOFS,
     ),
     "a part that no client of the realm has is dead": Wrong(
-        Change(f"{ROOM}/keycloak/ways.py",
+        Change(f"{ROOM}/keycloak/sessions.py",
                "return await self.gone(api, target, NO_PART)", "return dead(NO_PART)"),
         PROOFS,
     ),

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from agents_registry.identifiers import Identifier
 from streams.actuators.ways import WayActuator
 from streams.model.endings import Alive, EndStep, EndTarget
+from streams.model.times import SECOND
 from streams.outbound.answers import RequestError
-from tests.issuers.cases import CASES
-from tests.issuers.fake import json
+from tests.issuers.cases import CASES, SINCE
+from tests.issuers.fake import NOW, json
 from tests.issuers.keycloak import REALM_ID, FakeKeycloak
 
 pytestmark = pytest.mark.unit
@@ -102,3 +104,34 @@ async def test_a_realm_that_was_made_anew_proves_nothing() -> None:
     issuer.planned = [gone, other]
     with pytest.raises(RequestError, match="another_realm"):
         await actuator.probe(EndTarget(USER, seen=True))
+
+
+# -------------------------------------------------------- who is disabled comes back
+
+
+@pytest.mark.parametrize("target", [EndTarget(USER), EndTarget(SUB)])
+async def test_a_disabled_user_is_not_logged_out(target: EndTarget) -> None:
+    """What is to end up to a time would work again once somebody enables the user."""
+    actuator, issuer = made()
+    issuer.users["u"]["enabled"] = False
+    dated = evolve(target, not_before=SINCE)
+    assert (await actuator.probe(dated)).found is Alive.ALIVE
+    await acted(actuator, dated)
+    assert (await actuator.probe(dated)).found is Alive.DEAD
+    issuer.users["u"]["enabled"] = True
+    assert (await actuator.probe(dated)).found is Alive.DEAD
+
+
+@pytest.mark.parametrize("off", [("client",), ("account",), ("client", "account")])
+async def test_a_disabled_client_has_no_not_before(off: tuple[str, ...]) -> None:
+    """Nor has its service account."""
+    actuator, issuer = made()
+    both = {"client": issuer.clients["c-1"], "account": issuer.users["sa"]}
+    for name in off:
+        both[name]["enabled"] = False
+    dated = named(f"keycloak.client:{REALM_ID}|batch", not_before=SINCE)
+    assert (await actuator.probe(dated)).found is Alive.ALIVE
+    issuer.clients["c-1"]["notBefore"] = NOW // SECOND
+    assert (await actuator.probe(dated)).found is Alive.ALIVE
+    await acted(actuator, dated)
+    assert (await actuator.probe(dated)).found is Alive.DEAD

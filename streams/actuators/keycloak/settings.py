@@ -14,9 +14,13 @@ from streams.actuators.keycloak.realm import (
     USER,
     KeycloakRealm,
 )
+from streams.actuators.keycloak.sessions import (
+    CLIENT_SESSION,
+    KeycloakPartWay,
+    KeycloakSessionWay,
+)
 from streams.actuators.keycloak.ways import (
     BY_ITSELF,
-    CLIENT_SESSION,
     EXCHANGE,
     GRANT,
     SUB,
@@ -25,8 +29,6 @@ from streams.actuators.keycloak.ways import (
     KeycloakClientWay,
     KeycloakExchangeWay,
     KeycloakGrantWay,
-    KeycloakPartWay,
-    KeycloakSessionWay,
     KeycloakUserWay,
 )
 from streams.actuators.settings import ServerSettings

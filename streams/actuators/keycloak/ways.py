@@ -1,6 +1,6 @@
-"""Users, clients, sessions and consents of a realm: how each of them is ended.
+"""Users, clients and consents of a realm: how each of them is ended.
 
-Rules:
+Rules, also of `streams.actuators.keycloak.sessions`:
 
 - A session is deleted. It is dead once no list of sessions has it, online or offline.
 - What the realm does not have is dead if it was one of this realm. The ids of users and
@@ -49,20 +49,13 @@ SUBJECT_TOKEN: Final = "keycloak.subject_token"  # noqa: S105 - a kind
 EXCHANGED: Final = (
     "what was exchanged from a client's tokens for a user ends with that user"
 )
-CLIENT_SESSION: Final = "keycloak.client_session"
 GRANT: Final = "keycloak.grant"
 ELSEWHERE: Final = "its name is of another realm"
-NO_SESSION: Final = "no list of sessions has it"
 NO_USER: Final = "the realm has no such user"
 NO_CLIENT: Final = "the realm has no such client"
-NO_PART: Final = "the client has no part of such a session"
 UNPLACED: Final = "{}, and nothing that it requires tells that it was one of this realm"
 DISABLED: Final = "rescind.disabled"  # attribute of a client: what we disabled of it
 RESTORED: Final = "restored"
-PART: Final = (
-    "Keycloak ends a client's part of a session by its refresh token alone (RFC 7009); "
-    "end the session, or the client"
-)
 NO_CONSENT: Final = (
     "the user gave no consent that could be revoked; end the user or the client"
 )
@@ -88,38 +81,6 @@ class KeycloakWay(Way):
         return never(ELSEWHERE) if here is False else unknown(UNPLACED.format(reason))
 
 
-class KeycloakSessionWay(KeycloakWay):
-    """A session, online or offline."""
-
-    ending: ClassVar[Ending] = Ending("delete the session", placed=True)
-
-    async def look(self, api: IssuerApi, target: EndTarget) -> Look:
-        """Look for it among the sessions of all clients."""
-        found = {}
-        for place, offline in (("online", False), ("offline", True)):
-            sessions = self.realm.sessions(api, offline=offline)
-            if await _has(sessions, target.identifier.value):
-                found[place] = True
-        if not found:
-            return await self.gone(api, target, NO_SESSION)
-        return alive(f"it is {' and '.join(found)}", **found)
-
-    def calls(self, target: EndTarget, found: Mapping[str, Any]) -> Iterable[Call]:
-        """Delete it where it was seen."""
-        below = self.realm.path("sessions", target.identifier.value)
-        for place, offline in (("online", "false"), ("offline", "true")):
-            if place in found:
-                name = f"delete the {place} session"
-                yield Call(name, "DELETE", f"{below}?isOffline={offline}")
-
-
-async def _has(sessions: AsyncIterator[dict[str, Any]], session: str) -> bool:
-    async for one in sessions:
-        if one.get("id") == session:
-            return True
-    return False
-
-
 class KeycloakUserWay(KeycloakWay):
     """A user, also the one of a service account."""
 
@@ -135,11 +96,11 @@ class KeycloakUserWay(KeycloakWay):
         found = await self.realm.user(api, user_of(target.identifier))
         if found is None:
             return await self.gone(api, target, NO_USER)
+        if target.not_before is not None:
+            return await user_since(self.realm, api, found, target.not_before)
         if found.get("enabled") is False:
             return dead("the user is disabled")
-        if target.not_before is None:
-            return alive("the user is enabled")
-        return await user_since(self.realm, api, found, target.not_before)
+        return alive("the user is enabled")
 
     def calls(self, target: EndTarget, found: Mapping[str, Any]) -> Iterable[Call]:
         """Disable, enable or log it out, as is wanted."""
@@ -169,7 +130,11 @@ def user_of(name: Identifier) -> str:
 async def user_since(
     realm: KeycloakRealm, api: IssuerApi, user: Mapping[str, Any], since: int
 ) -> Look:
-    """Look at what a user was given up to a time (ns)."""
+    """Look at what a user was given up to a time (ns).
+
+    Whether the user is disabled says nothing of that: somebody may enable it again,
+    and what was not logged out works then.
+    """
     after = seconds_after(since)
     if _number(user.get("notBefore")) < after:
         return alive("the user's not-before is earlier, or in the same second")
@@ -213,16 +178,27 @@ class KeycloakClientWay(KeycloakWay):
         parts: Mapping[str, Any],
     ) -> Look:
         found, account = both
+        if since is not None:
+            return await self._since(api, both, since, parts)
         if account is not None and account.get("enabled") is not False:
-            if since is None:
-                return alive("its service account is enabled", **parts)
+            return alive("its service account is enabled", **parts)
+        if found.get("enabled") is not False:
+            return alive("the client is enabled", **parts)
+        return dead("the client is disabled, as its service account")
+
+    async def _since(
+        self,
+        api: IssuerApi,
+        both: tuple[Mapping[str, Any], Mapping[str, Any] | None],
+        since: int,
+        parts: Mapping[str, Any],
+    ) -> Look:
+        """Look at what both were given up to a time (ns), disabled or not."""
+        found, account = both
+        if account is not None:
             seen = await user_since(self.realm, api, account, since)
             if seen.alive is Alive.ALIVE:
                 return alive(f"of its service account: {seen.reason}", **parts)
-        if found.get("enabled") is False:
-            return dead("the client is disabled, as its service account")
-        if since is None:
-            return alive("the client is enabled", **parts)
         if _number(found.get("notBefore")) < seconds_after(since):
             return alive("the client's not-before is earlier", **parts)
         return dead("the client's not-before is later, as its service account's")
@@ -344,31 +320,6 @@ class KeycloakGrantWay(KeycloakWay):
         """Revoke it."""
         del target
         yield Call("revoke the consent", "DELETE", found["place"])
-
-
-class KeycloakPartWay(KeycloakWay):
-    """A client's part of a session: it can be looked at, and not ended alone."""
-
-    ending: ClassVar[Ending] = Ending(
-        "it ends with its session", dated=True, placed=True
-    )
-
-    async def look(self, api: IssuerApi, target: EndTarget) -> Look:
-        """Look for the session among those of the client."""
-        session, _, client_id = target.identifier.value.partition("|")
-        client = await self.realm.client_named(api, client_id)
-        if client is None:
-            return await self.gone(api, target, NO_CLIENT)
-        for offline in (False, True):
-            own = self.realm.client_sessions(api, str(client["id"]), offline=offline)
-            if await _has(own, session):
-                return never(PART)
-        return await self.gone(api, target, NO_PART)
-
-    def calls(self, target: EndTarget, found: Mapping[str, Any]) -> Iterable[Call]:
-        """Return none."""
-        del target, found
-        return ()
 
 
 def _until(target: EndTarget) -> float:
