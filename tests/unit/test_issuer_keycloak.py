@@ -9,7 +9,7 @@ from attrs import evolve
 
 from agents_registry.identifiers import Identifier
 from streams.actuators.ways import WayActuator
-from streams.model.endings import Alive, EndStep, EndTarget
+from streams.model.endings import Alive, EndStep, EndTarget, NoWay, WantedEnd
 from streams.model.times import SECOND
 from streams.outbound.answers import RequestError
 from tests.issuers.cases import CASES, SINCE
@@ -135,3 +135,23 @@ async def test_a_disabled_client_has_no_not_before(off: tuple[str, ...]) -> None
     assert (await actuator.probe(dated)).found is Alive.ALIVE
     await acted(actuator, dated)
     assert (await actuator.probe(dated)).found is Alive.DEAD
+
+
+async def test_a_client_that_is_suspended_ends_nothing_for_good() -> None:
+    """A lift gives it back, and what was exchanged from its tokens works again."""
+    actuator, _ = made()
+    client = named(f"keycloak.client:{REALM_ID}|batch", wanted=WantedEnd.SUSPENDED)
+    own = named(f"keycloak.exchange:{REALM_ID}|batch|sa", above=(client,))
+    lent = evolve(own, wanted=WantedEnd.SUSPENDED)
+    further = named(f"keycloak.exchange:{REALM_ID}|next|sa", above=(lent,))
+    await acted(actuator, client)
+
+    for target in (own, further):
+        assert (await actuator.probe(target)).found is not Alive.DEAD
+        assert isinstance(await actuator.plan(target), NoWay)
+    for target in (lent, evolve(further, wanted=WantedEnd.SUSPENDED)):
+        assert (await actuator.probe(target)).found is Alive.DEAD
+    revoked = evolve(client, wanted=WantedEnd.ENDED)
+    for target in (own, evolve(further, above=(evolve(own, above=(revoked,)),))):
+        both = evolve(target, above=(*target.above, revoked))
+        assert (await actuator.probe(both)).found is Alive.DEAD

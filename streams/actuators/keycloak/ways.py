@@ -249,6 +249,16 @@ def _disabled_by_us(client: Mapping[str, Any]) -> set[str]:
     return {"client", "account"}.intersection(str(noted).split(","))
 
 
+def counts(parent: EndTarget, target: EndTarget) -> bool:
+    """Whether the end of what a target requires may be the end of the target.
+
+    What is only suspended is given back by a lift, with all that hangs on it. So it
+    proves nothing of what is to end for good.
+    """
+    ended = WantedEnd.ENDED
+    return target.wanted is not ended or parent.wanted is ended
+
+
 class KeycloakExchangeWay(KeycloakWay):
     """What was exchanged from a client's tokens for one user.
 
@@ -264,6 +274,8 @@ class KeycloakExchangeWay(KeycloakWay):
         client_way = KeycloakClientWay(self.realm)
         waits = False
         for one in target.above:
+            if not counts(one, target):
+                continue
             if one.identifier.kind == EXCHANGE:  # what was exchanged once more
                 seen = await self.look(api, one)
                 if seen.alive is Alive.DEAD:
