@@ -20,6 +20,8 @@ pytestmark = pytest.mark.unit
 
 HERE = Identifier("keycloak.realm", REALM_ID)
 USER = Identifier("keycloak.user", "u")
+BATCH = Identifier("keycloak.client", f"{REALM_ID}|batch")
+OTHERS = Identifier("jwt.sub", "https://idp.example/realms/main|pairwise")
 SUB = Identifier("jwt.sub", "https://idp.example/realms/main|u")
 
 
@@ -155,3 +157,131 @@ async def test_a_client_that_is_suspended_ends_nothing_for_good() -> None:
     for target in (own, evolve(further, above=(evolve(own, above=(revoked,)),))):
         both = evolve(target, above=(*target.above, revoked))
         assert (await actuator.probe(both)).found is Alive.DEAD
+
+
+# --------------------------------------------------------- what lists of sessions lack
+
+MANY = 250
+
+
+def refreshed(issuer: FakeKeycloak, session: str) -> None:
+    """Move it to the end: Keycloak sorts by the last refresh, and then pages."""
+    issuer.sessions.sort(key=lambda one: one["id"] == session)
+
+
+def crowded(issuer: FakeKeycloak) -> None:
+    """Give the user more sessions than a page has."""
+    issuer.offline.clear()
+    issuer.sessions = [
+        {"id": f"s{n}", "userId": "u", "start": 1000, "clients": {"c-1": "batch"}}
+        for n in range(MANY)
+    ]
+
+
+def once(issuer: FakeKeycloak) -> None:
+    """Refresh the first session after the first page."""
+    issuer.meanwhile = lambda: None
+    refreshed(issuer, "s0")
+
+
+BY_USER = named("session.id:s100", USER)
+BY_SUB = named("session.id:s100", SUB)
+PART = named("keycloak.client_session:s100|batch", BATCH)
+
+
+@pytest.mark.parametrize("target", [BY_USER, BY_SUB, PART])
+async def test_a_session_that_moves_between_two_pages_lives(target: EndTarget) -> None:
+    """It is on neither of them."""
+    actuator, issuer = made()
+    crowded(issuer)
+    issuer.meanwhile = lambda: once(issuer)
+    assert (await actuator.probe(target)).found is Alive.ALIVE
+
+
+async def test_a_list_that_moves_all_the_time_proves_nothing() -> None:
+    """The bound is a few passes; once it rests, what is not in it is gone."""
+    actuator, issuer = made()
+    crowded(issuer)
+    issuer.meanwhile = lambda: refreshed(issuer, issuer.sessions[0]["id"])
+    target = named("keycloak.client_session:gone|batch", BATCH)
+    with pytest.raises(RequestError, match="moving"):
+        await actuator.probe(target)
+    assert len(issuer.asked) < 40
+    issuer.meanwhile = lambda: None
+    assert (await actuator.probe(target)).found is Alive.DEAD
+
+
+async def test_two_whole_passes_must_agree() -> None:
+    """One alone may have missed what moved."""
+    actuator, issuer = made()
+    crowded(issuer)
+    target = named("keycloak.client_session:gone|batch", BATCH)
+    await actuator.probe(target)
+    pages = [one for one in issuer.asked if one.path.endswith("/user-sessions")]
+    assert len(pages) == 2 * 3
+
+
+async def test_a_session_without_a_client_lives() -> None:
+    """A consent that is revoked takes the client's part of it away, and no more."""
+    actuator, issuer = made()
+    issuer.offline.clear()
+    await acted(actuator, named(f"keycloak.grant:{REALM_ID}|batch|u"))
+    assert issuer.sessions[0]["clients"] == {}
+    target = named("session.id:s", USER)
+    assert (await actuator.probe(target)).found is Alive.ALIVE
+    await acted(actuator, target)
+    assert issuer.sessions == []
+    assert (await actuator.probe(target)).found is Alive.DEAD
+
+
+@pytest.mark.parametrize(
+    "requires", [(), (HERE,), (BATCH,), (Identifier("jwt.sub", "x"),), (OTHERS,)]
+)
+@pytest.mark.parametrize("seen", [True, False])
+async def test_a_session_of_nobody_known_is_not_dead(
+    requires: tuple[Identifier, ...], *, seen: bool
+) -> None:
+    """Lists of clients lack what has no client's part, and no other list is there."""
+    actuator, issuer = made()
+    issuer.offline.clear()
+    target = named("session.id:s", *requires, seen=seen)
+    assert (await actuator.probe(target)).found is Alive.ALIVE
+    issuer.sessions[0]["clients"] = {}
+    other, _ = made()
+    other.api.client = issuer  # type: ignore[assignment]
+    assert (await other.probe(target)).found is Alive.UNKNOWN
+
+
+async def test_the_user_whom_a_list_named_is_remembered() -> None:
+    """So the end of a session is proven though nobody told whose it is."""
+    actuator, issuer = made()
+    target = named("session.id:s", HERE)
+    await acted(actuator, target)
+    issuer.sessions.append({"id": "s", "userId": "u", "start": 1000, "clients": {}})
+    assert (await actuator.probe(target)).found is Alive.ALIVE
+    issuer.sessions.clear()
+    assert (await actuator.probe(target)).found is Alive.DEAD
+    del issuer.users["u"]
+    assert (await actuator.probe(target)).found is Alive.DEAD
+
+
+async def test_a_session_is_looked_for_where_nobody_told_that_it_is() -> None:
+    """Whoever told of its user may be wrong."""
+    actuator, issuer = made()
+    issuer.offline.clear()
+    wrong = named("session.id:s", Identifier("keycloak.user", "sa"))
+    assert (await actuator.probe(wrong)).found is Alive.ALIVE
+    issuer.sessions.clear()
+    assert (await actuator.probe(wrong)).found is Alive.DEAD
+
+
+async def test_a_session_ends_with_its_user() -> None:
+    """If both were of this realm."""
+    actuator, _ = made()
+    gone = Identifier("keycloak.user", "gone")
+    for target, found in (
+        (named("session.id:x", gone, HERE), Alive.DEAD),
+        (named("session.id:x", gone, seen=True), Alive.DEAD),
+        (named("session.id:x", gone), Alive.UNKNOWN),
+    ):
+        assert (await actuator.probe(target)).found is found

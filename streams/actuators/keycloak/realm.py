@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from streams.outbound.answers import HttpAnswer
 
 PAGE: Final = 100
+OVERLAP: Final = 10  # sessions of a page that stand on the page before too
+MOST_PASSES: Final = 6  # through a list that moves while it is read
 MOST: Final = 20_000  # sessions of one client that are looked through
 REALM: Final = "keycloak.realm"
 USER: Final = "keycloak.user"
@@ -96,7 +98,7 @@ class KeycloakRealm:
         if name.kind == USER:
             return await self.user(api, name.value) is not None
         for offline in (False, True) if name.kind == SESSION else ():
-            async for one in self.sessions(api, offline=offline):
+            async for one in self.sessions(api, (), offline=offline):
                 if one.get("id") == name.value:
                     return True
         return False
@@ -194,29 +196,68 @@ class KeycloakRealm:
             for one in await self._list(api, call, NO_USER, NO_CLIENT_OF_USER):
                 yield one
 
-    async def sessions(self, api: IssuerApi, *, offline: bool) -> AsyncIterator[Item]:
-        """Yield sessions of all clients; one of several clients comes with each.
+    async def sessions(
+        self, api: IssuerApi, users: Iterable[str], *, offline: bool
+    ) -> AsyncIterator[Item]:
+        """Yield sessions of users, then of all clients; some come several times.
+
+        A client's list may miss one that moves between two pages, and lacks what no
+        client has a part of. A user's own list is whole.
 
         Raises:
             RequestError: there are too many to look through.
         """
+        for user in users:
+            if offline:
+                async for one in self.offline_of(api, user):
+                    yield one
+            else:
+                for one in await self.user_sessions(api, user):
+                    yield one
         counted = "offline" if offline else "active"
         for client in await self._with_sessions(api, counted):
-            async for one in self.client_sessions(api, client, offline=offline):
-                yield one
+            async for page in self._pages(api, client, offline=offline):
+                for one in page:
+                    yield one
 
-    async def client_sessions(
+    async def has_part(
+        self, api: IssuerApi, client: str, session: str, *, offline: bool
+    ) -> bool:
+        """Whether a client, by its internal id, has a part of a session.
+
+        Keycloak sorts by the last refresh and then pages, so whatever is refreshed or
+        logged out between two pages moves others over their border. Such a pass does
+        not count, and two that do must agree, unless all is on one page.
+
+        Raises:
+            RequestError: the list does not rest, or is too long.
+        """
+        whole = 0
+        for _ in range(MOST_PASSES):
+            last: list[Any] = []
+            pages, moved = 0, False
+            async for page in self._pages(api, client, offline=offline):
+                names = [one.get("id") for one in page]
+                if session in names:
+                    return True
+                moved = moved or last[-OVERLAP:] != names[: OVERLAP if last else 0]
+                last, pages = names, pages + 1
+            whole += not moved
+            if whole and (pages == 1 or whole > 1):
+                return False
+        raise RequestError("moving", "a client's sessions change while they are listed")
+
+    async def _pages(
         self, api: IssuerApi, client: str, *, offline: bool
-    ) -> AsyncIterator[Item]:
-        """Yield sessions of a client, by its internal id."""
+    ) -> AsyncIterator[list[Item]]:
+        """Yield pages of a client's sessions; each begins with the end of the last."""
         kind = "offline-sessions" if offline else "user-sessions"
         below = self.path("clients", client, kind)
-        for first in range(0, MOST, PAGE):
+        for first in range(0, MOST, PAGE - OVERLAP):
             query = f"?first={first}&max={PAGE}"
             call = Call("list the client's sessions", "GET", below + query)
             page = await self._list(api, call, NO_CLIENT)
-            for one in page:
-                yield one
+            yield page
             if len(page) < PAGE:
                 return
         raise RequestError("too_many", f"a client has more than {MOST} sessions")
