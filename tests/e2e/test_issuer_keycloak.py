@@ -200,3 +200,23 @@ async def test_a_credential_without_rights_proves_nothing() -> None:
                 await weak.probe(EndTarget(Identifier("keycloak.user", "u")))
         finally:
             await weak.close()
+
+
+async def test_a_session_without_a_client_is_alive_until_it_is_deleted() -> None:
+    """What is deleted takes its part along; the user's list still has the session."""
+    async with acting() as (realm, actuator):
+        await realm.login("online", "ann")
+        user, session = realm.users["ann"], realm.claims("online")["sid"]
+        await realm.admin("DELETE", f"/clients/{realm.clients['app']}")
+        (left,) = await realm.admin("GET", f"/users/{user}/sessions")
+        assert (session, {}) == (left["id"], left.get("clients", {}))
+        name = Identifier("session.id", session)
+        about: dict[str, Any] = await realm.admin("GET", "/")
+        here = (Identifier("keycloak.realm", about["id"]),)
+        unowned = await actuator.probe(EndTarget(name, requires=here))
+        assert unowned.found is Alive.UNKNOWN
+
+        holder = (Identifier("keycloak.user", user),)
+        await ended(actuator, EndTarget(name, requires=holder))
+
+        assert [] == await realm.admin("GET", f"/users/{user}/sessions")

@@ -22,6 +22,7 @@ COPIED: Final = (
     "tests/unit/test_issuers.py", "tests/unit/test_issuer_ways.py",
     "tests/unit/test_issuer_gitlab.py", "tests/unit/test_issuer_webhook.py",
     "tests/unit/test_ending_above.py", "tests/unit/test_issuer_proofs.py",
+    "tests/unit/test_issuer_keycloak.py",
     "tests/unit/test_late_answers.py", "tests/unit/kept_bodies.py",
     "tests/unit/test_issuer_entra.py", "tests/unit/test_openbao_names.py",
     "tests/unit/test_sinks_standard_webhooks.py",
@@ -33,6 +34,7 @@ GITLAB: Final = "tests/unit/test_issuer_gitlab.py"
 HOOK: Final = "tests/unit/test_issuer_webhook.py"
 SIGNED: Final = "tests/unit/test_sinks_standard_webhooks.py"
 LATE: Final = "tests/unit/test_late_answers.py"
+KEYCLOAK: Final = "tests/unit/test_issuer_keycloak.py"
 PROOFS: Final = "tests/unit/test_issuer_proofs.py"
 ENTRA: Final = "tests/unit/test_issuer_entra.py"
 VAULT: Final = "tests/unit/test_openbao_names.py"
@@ -103,6 +105,36 @@ BUGS: Final = {
         Change(f"{ROOM}/keycloak/sessions.py",
                "return await self.gone(api, target, NO_PART)", "return dead(NO_PART)"),
         PROOFS,
+    ),
+    "a gateway's error is Keycloak's word": Wrong(
+        Change(f"{ROOM}/keycloak/realm.py",
+               "any(said.get(member) in texts for member in SAYS)",
+               "any(member in said for member in SAYS)"), KEYCLOAK
+    ),
+    "a realm that is not there has no such user": Wrong(
+        Change(f"{ROOM}/keycloak/realm.py",
+               "        if found is None:\n            await self._stands(api)\n",
+               ""), KEYCLOAK
+    ),
+    "a page that moved is whole": Wrong(
+        Change(f"{ROOM}/keycloak/realm.py", "whole += not moved", "whole += 1"),
+        KEYCLOAK,
+    ),
+    "a session of nobody known is dead": Wrong(
+        Change(f"{ROOM}/keycloak/sessions.py",
+               "if seen.alive is Alive.DEAD and not told:", "if not seen.alive:"),
+        KEYCLOAK,
+    ),
+    "a user that is disabled is logged out": Wrong(
+        Change(f"{ROOM}/keycloak/ways.py",
+               "        if target.not_before is not None:\n"
+               "            return await user_since(",
+               '        if target.not_before and found.get("enabled"):\n'
+               "            return await user_since("), KEYCLOAK
+    ),
+    "what is suspended ends what hangs on it for good": Wrong(
+        Change(f"{ROOM}/keycloak/ways.py", "if not counts(one, target):",
+               "if not counts(one, one):"), KEYCLOAK
     ),
     "a user that a proxy does not know is dead": Wrong(
         Change(f"{ROOM}/litellm/ways.py",
