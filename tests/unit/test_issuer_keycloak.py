@@ -124,6 +124,19 @@ async def test_a_disabled_user_is_not_logged_out(target: EndTarget) -> None:
     assert (await actuator.probe(dated)).found is Alive.DEAD
 
 
+@pytest.mark.parametrize("target", [EndTarget(USER), EndTarget(SUB)])
+async def test_a_user_that_ends_for_good_is_logged_out_too(target: EndTarget) -> None:
+    """Whoever disabled it before; a suspend leaves its sessions as they are."""
+    actuator, issuer = made()
+    lent = evolve(target, wanted=WantedEnd.SUSPENDED)
+    await acted(actuator, lent)
+    assert (await actuator.probe(lent)).found is Alive.DEAD
+    assert (await actuator.probe(target)).found is Alive.ALIVE
+    await acted(actuator, target)
+    assert issuer.sessions == []
+    assert (await actuator.probe(target)).found is Alive.DEAD
+
+
 @pytest.mark.parametrize("off", [("client",), ("account",), ("client", "account")])
 async def test_a_disabled_client_has_no_not_before(off: tuple[str, ...]) -> None:
     """Nor has its service account."""

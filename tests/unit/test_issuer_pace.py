@@ -7,12 +7,13 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from attrs import evolve
 
 from agents_registry.identifiers import Identifier
 from streams.actuators.openbao.settings import OpenBaoActuator
 from streams.actuators.openbao.tokens import AT_ONCE
 from streams.actuators.webhook.settings import WebhookActuator
-from streams.model.endings import Alive, EndStep, EndTarget
+from streams.model.endings import Alive, EndStep, EndTarget, WantedEnd
 from streams.model.times import SECOND
 from streams.outbound.answers import HttpAnswer
 from streams.ports.findings_log import BehindError
@@ -125,7 +126,9 @@ def test_the_rest_of_an_act_waits_and_is_left_where_its_cause_is_lifted() -> Non
         acted = await issuer.act(step, still)
         assert (acted.done, NOT_ON in acted.said) == (False, True)
         assert [True] == asked
-        assert Alive.DEAD is (await issuer.probe(USER)).found
+        lent = evolve(USER, wanted=WantedEnd.SUSPENDED)
+        assert Alive.DEAD is (await issuer.probe(lent)).found
+        assert Alive.ALIVE is (await issuer.probe(USER)).found
         assert realm.acts() == ["PUT /admin/realms/main/users/u"]
 
     times = run(story).times

@@ -98,9 +98,14 @@ class KeycloakUserWay(KeycloakWay):
             return await self.gone(api, target, NO_USER)
         if target.not_before is not None:
             return await user_since(self.realm, api, found, target.not_before)
-        if found.get("enabled") is False:
-            return dead("the user is disabled")
-        return alive("the user is enabled")
+        if found.get("enabled") is not False:
+            return alive("the user is enabled")
+        # If somebody enables it again, sessions that are left would work again.
+        if target.wanted is WantedEnd.ENDED and await self.realm.user_sessions(
+            api, str(found.get("id"))
+        ):
+            return alive("the user is disabled, and was not logged out")
+        return dead("the user is disabled")
 
     def calls(self, target: EndTarget, found: Mapping[str, Any]) -> Iterable[Call]:
         """Disable, enable or log it out, as is wanted."""
