@@ -118,6 +118,8 @@ async def test_a_disabled_user_is_not_logged_out(target: EndTarget) -> None:
     issuer.users["u"]["enabled"] = False
     dated = evolve(target, not_before=SINCE)
     assert (await actuator.probe(dated)).found is Alive.ALIVE
+    issuer.sessions.clear()  # tokens without a session are left
+    assert (await actuator.probe(dated)).found is Alive.ALIVE
     await acted(actuator, dated)
     assert (await actuator.probe(dated)).found is Alive.DEAD
     issuer.users["u"]["enabled"] = True
