@@ -57,7 +57,9 @@ NO_WORDS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("said", NO_WORDS)
-@pytest.mark.parametrize("target", [EndTarget(SUB), EndTarget(USER, seen=True)])
+@pytest.mark.parametrize(
+    "target", [EndTarget(SUB, names=(USER,)), EndTarget(USER, seen=True)]
+)
 async def test_a_404_about_anything_else_proves_nothing(
     target: EndTarget, said: dict[str, Any]
 ) -> None:
@@ -87,7 +89,7 @@ async def test_what_is_gone_counts_once_the_realm_is_read_anew(word: str) -> Non
     actuator, issuer = made()
     await actuator.probe(named(f"keycloak.client:{REALM_ID}|batch"))
     gone = json({word: "User not found"}, 404)
-    for target in (EndTarget(SUB), EndTarget(USER, seen=True)):
+    for target in (EndTarget(SUB, names=(USER,)), EndTarget(USER, seen=True)):
         issuer.planned = [gone]
         assert (await actuator.probe(target)).found is Alive.DEAD
         issuer.planned = [gone, json({"error": "Realm not found."}, 404)]

@@ -27,7 +27,7 @@ from urllib.parse import quote
 
 from agents_registry.identifiers import Identifier
 from streams.actuators.calls import Call
-from streams.actuators.keycloak.realm import CLIENT, CLIENT_UUID, SESSION
+from streams.actuators.keycloak.realm import CLIENT, CLIENT_UUID, SESSION, USER
 from streams.actuators.ways import Look, Way, alive, dead, never, unknown
 from streams.model.endings import Alive, Ending, WantedEnd
 from streams.model.times import SECOND
@@ -52,6 +52,10 @@ EXCHANGED: Final = (
 GRANT: Final = "keycloak.grant"
 ELSEWHERE: Final = "its name is of another realm"
 NO_USER: Final = "the realm has no such user"
+PAIRWISE: Final = (
+    "the realm has no user of this id, and it may be a pairwise subject of one; "
+    "nothing here tells which user it is"
+)
 NO_CLIENT: Final = "the realm has no such client"
 UNPLACED: Final = "{}, and nothing that it requires tells that it was one of this realm"
 DISABLED: Final = "rescind.disabled"  # attribute of a client: what we disabled of it
@@ -94,6 +98,8 @@ class KeycloakUserWay(KeycloakWay):
         if not self.realm.issues(target.identifier):
             return never(ELSEWHERE)
         found = await self.realm.user(api, user_of(target.identifier))
+        if found is None and _may_be_pairwise(target):
+            return unknown(PAIRWISE)
         if found is None:
             return await self.gone(api, target, NO_USER)
         if target.not_before is not None:
@@ -125,6 +131,16 @@ class KeycloakUserWay(KeycloakWay):
             yield Identifier(SESSION, str(one.get("id")))
         async for one in self.realm.offline_of(api, user):
             yield Identifier(SESSION, str(one.get("id")))
+
+
+def _may_be_pairwise(target: EndTarget) -> bool:
+    """Whether the subject of a token may be another text than the id of its user.
+
+    A client may have a mapper of pairwise subjects (OpenID Connect Core 1.0, 8.1).
+    """
+    user = Identifier(USER, user_of(target.identifier))
+    known = target.seen or user in (*target.names, *target.requires)
+    return target.identifier.kind == SUB and not known
 
 
 def user_of(name: Identifier) -> str:
