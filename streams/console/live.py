@@ -60,16 +60,24 @@ class LiveReader:
     """One open page.
 
     Attributes:
+        request: that it is served by.
         session: whose it is.
         realm: that it shows.
         news: set where something changed that it was not told.
         what: that changed.
     """
 
+    request: web.Request
     session: ConsoleSession
     realm: str
     news: asyncio.Event = field(factory=asyncio.Event)
     what: set[str] = field(factory=set)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether its page was left; its stream ends with the next look at it."""
+        transport = self.request.transport
+        return transport is None or transport.is_closing()
 
 
 @define(eq=False)
@@ -105,21 +113,26 @@ class LiveHub:
     @property
     def streams(self) -> int:
         """Count the open ones."""
-        return sum(len(each.readers) for each in self.realms.values())
+        return len(self._open())
+
+    def _open(self) -> list[LiveReader]:
+        """Readers of pages that were not left: whoever goes through many is quick."""
+        readers = (each for of in self.realms.values() for each in of.readers)
+        return [each for each in readers if not each.is_gone]
 
     async def serve(
         self, request: web.Request, session: ConsoleSession, realm: str
     ) -> web.StreamResponse:
         """Stream news to one page until it goes, is too slow, or its session ends."""
         watch = self.realms.setdefault(realm, RealmWatch())
-        mine = sum(each.session is session for each in watch.readers)
-        readers = (each for of in self.realms.values() for each in of.readers)
+        readers = self._open()
+        mine = sum(one.session is session and one.realm == realm for one in readers)
         person = session.holder.person
         theirs = sum(each.session.holder.person == person for each in readers)
-        if self.streams >= MOST or mine >= OF_SESSION or theirs >= OF_PERSON:
+        if len(readers) >= MOST or mine >= OF_SESSION or theirs >= OF_PERSON:
             headers = {**PRIVATE, "Retry-After": "60"}
             return web.Response(status=503, headers=headers)
-        reader = LiveReader(session, realm)
+        reader = LiveReader(request, session, realm)
         watch.readers.add(reader)
         if not watch.tasks:
             loop = asyncio.get_running_loop()
@@ -151,7 +164,7 @@ class LiveHub:
             async with asyncio.timeout(WRITE_SECONDS):
                 await response.prepare(request)
                 await response.write(RETRY)
-            while await self._is_wanted(request, reader):
+            while await self._is_wanted(reader):
                 if reader.news.is_set():
                     reader.news.clear()
                     what, reader.what = " ".join(sorted(reader.what)), set()
@@ -166,11 +179,10 @@ class LiveHub:
                 request.transport.abort()
         return response
 
-    async def _is_wanted(self, request: web.Request, reader: LiveReader) -> bool:
+    async def _is_wanted(self, reader: LiveReader) -> bool:
         """Wait for news; tell whether the stream goes on."""
         while not reader.news.is_set():
-            transport = request.transport
-            if transport is None or transport.is_closing():
+            if reader.is_gone:
                 raise ConnectionResetError
             if not self._may_hear(reader):
                 return False

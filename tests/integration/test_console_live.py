@@ -128,6 +128,26 @@ async def test_streams_are_bounded_and_end_with_their_session(
 
 
 @pytest.mark.usefixtures("quick")
+async def test_pages_that_were_left_count_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their streams end with the next look at them, which may be seconds later."""
+    monkeypatch.setattr(live, "OF_SESSION", 2)
+    monkeypatch.setattr(live, "TICK_SECONDS", 3600.0)
+    async with browsing(tmp_path) as (_, browser):
+        await browser.login("viewer")
+        async with hearing(browser) as one, hearing(browser) as two:
+            assert (one.status, two.status) == (200, 200)
+            one.close()
+
+            async def again() -> bool:
+                async with hearing(browser) as next_page:
+                    return next_page.status == 200
+
+            await until(again)
+
+
+@pytest.mark.usefixtures("quick")
 async def test_a_page_that_does_not_read_is_dropped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
