@@ -171,10 +171,19 @@ class RecordWay(Way):
         call = Call(f"read the {self.noun}", "GET", self.place(target.identifier.value))
         record = await api.object(call, self.missing)
         if record is None:
-            return dead(f"there is no such {self.noun}")
+            return await self.gone(api, target)
         over = self.over(record, target)
         state = Alive.DEAD if over else Alive.ALIVE
         return Look(state, over or f"the {self.noun} can be used", {"record": record})
+
+    async def gone(self, api: IssuerApi, target: EndTarget) -> Look:
+        """Look at a target that the issuer has no record of.
+
+        Raises:
+            RequestError: there is no answer to use.
+        """
+        del api, target
+        return dead(f"there is no such {self.noun}")
 
 
 @define(eq=False)

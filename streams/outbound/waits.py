@@ -6,7 +6,7 @@ from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
-from attrs import define
+from attrs import define, evolve
 
 from streams.model.times import SECOND
 
@@ -69,6 +69,13 @@ def limited(answer: HttpAnswer, now: int) -> float | None:
     """
     asked = waiting(answer.headers, now)
     return LEAST_WAIT if asked is None and answer.status == TOO_MANY else asked
+
+
+def timed(answer: HttpAnswer, seconds: int) -> HttpAnswer:
+    """Answer of a limit that names its time, these seconds where it names none."""
+    if waiting(answer.headers, 0) is not None:
+        return answer
+    return evolve(answer, headers={**answer.headers, "retry-after": str(seconds)})
 
 
 def _limit(headers: Mapping[str, str], now: int) -> float | None:

@@ -9,6 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 
 from tests.issuers.fake import FakeIssuer, json
 
@@ -17,6 +23,14 @@ if TYPE_CHECKING:
     from tests.issuers.fake import Asked
 
 LEAKED = "ghp_1234567890abcdef1234567890abcdef1234"
+
+
+def private_key() -> str:
+    """Private key of an app, as PEM."""
+    key = rsa.generate_private_key(65537, 2048)
+    return key.private_bytes(
+        Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()
+    ).decode()
 
 
 @define

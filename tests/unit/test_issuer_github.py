@@ -7,12 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from attrs import define, evolve, field
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-)
 
 from agents_registry.identifiers import Identifier
 from streams.actuators.github.app import AppHeader, InstallationHeader
@@ -24,7 +18,7 @@ from streams.outbound.waits import waiting
 from streams.stages.ending.items import MOST_REASON
 from tests.issuers.cases import CASES
 from tests.issuers.fake import BASE, NOW, json
-from tests.issuers.github import FakeGitHub
+from tests.issuers.github import FakeGitHub, private_key
 
 if TYPE_CHECKING:
     from tests.issuers.fake import Asked
@@ -262,7 +256,4 @@ class Refuses:
 @pytest.fixture(scope="module")
 def pem() -> str:
     """Give a private key of an app."""
-    key = rsa.generate_private_key(65537, 2048)
-    return key.private_bytes(
-        Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()
-    ).decode()
+    return private_key()

@@ -7,12 +7,6 @@ from typing import TYPE_CHECKING, Any, get_args
 import jwt
 import pytest
 from attrs import evolve
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-)
 
 from agents_registry.identifiers import Identifier
 from streams.actuators.calls import path
@@ -26,7 +20,7 @@ from streams.outbound.answers import HttpAnswer, RequestError
 from tests.issuers.cases import CASES, SINCE, keycloak, kubernetes
 from tests.issuers.directories import FakeEntra, FakeOkta
 from tests.issuers.fake import BASE, NOW, json
-from tests.issuers.github import LEAKED, FakeGitHub
+from tests.issuers.github import LEAKED, FakeGitHub, private_key
 from tests.issuers.keycloak import REALM_ID, FakeKeycloak
 from tests.issuers.kubernetes import SPACE, FakeKubernetes
 from tests.issuers.platforms import FakeLiteLlm
@@ -512,10 +506,7 @@ class Tokens:
 @pytest.fixture(scope="module")
 def pem() -> str:
     """Give a private key of an app."""
-    key = rsa.generate_private_key(65537, 2048)
-    return key.private_bytes(
-        Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()
-    ).decode()
+    return private_key()
 
 
 async def test_an_app_authorises_itself_by_its_key(pem: str) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from streams.actuators.calls import Call, object_of, path
 from streams.actuators.ways import RecordWay, unknown
-from streams.model.endings import Alive, Ending, WantedEnd
+from streams.model.endings import Ending, WantedEnd
 from streams.sources.reading.fields import mapping
 
 if TYPE_CHECKING:
@@ -36,13 +36,11 @@ ACTIVE, INACTIVE, ARCHIVED = "active", "inactive", "archived"
 class AnthropicWay(RecordWay):
     """A record of the Admin API."""
 
-    async def look(self, api: IssuerApi, target: EndTarget) -> Look:
-        """Read the record; what is missing is dead if it was found here before."""
-        seen = await super().look(api, target)
-        missed = seen.alive is Alive.DEAD and not seen.found
-        if missed and not target.seen:
-            return unknown(ELSEWHERE.format(self.noun))
-        return seen
+    async def gone(self, api: IssuerApi, target: EndTarget) -> Look:
+        """Look at what is missing: dead, if it was found here before."""
+        if target.seen:
+            return await super().gone(api, target)
+        return unknown(ELSEWHERE.format(self.noun))
 
     def missing(self, answer: HttpAnswer) -> bool:
         """Whether it is an error of the type not_found_error."""

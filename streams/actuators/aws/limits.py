@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from streams.actuators.aws.iam import error_code
 from streams.actuators.calls import IssuerApi
-from streams.outbound.waits import waiting
+from streams.outbound.waits import timed
 
 if TYPE_CHECKING:
     from streams.actuators.calls import Call
@@ -44,6 +44,4 @@ class AwsApi(IssuerApi):
             self._wait = FIRST
             return answer
         wait, self._wait = self._wait, min(2 * self._wait, LONGEST)
-        if waiting(answer.headers, 0) is not None:
-            return answer
-        return evolve(answer, headers={**answer.headers, "retry-after": str(wait)})
+        return timed(answer, wait)

@@ -91,11 +91,10 @@ class EntraWay(RecordWay):
         """Whether Graph itself says so."""
         return missing(answer)
 
-    async def look(self, api: IssuerApi, target: EndTarget) -> Look:
-        """Read the record."""
-        seen = await super().look(api, target)
-        missed = seen.alive is Alive.DEAD and not seen.found
-        return gone(target, self.noun) if missed else seen
+    async def gone(self, api: IssuerApi, target: EndTarget) -> Look:
+        """Look at what the tenant does not have."""
+        del api
+        return gone(target, self.noun)
 
     def over(self, record: Mapping[str, Any], target: EndTarget) -> str:
         """Whether the account is disabled."""

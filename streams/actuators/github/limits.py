@@ -9,18 +9,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from attrs import define, evolve
+from attrs import define
 
 from streams.actuators.calls import IssuerApi, object_of
-from streams.outbound.waits import waiting
+from streams.outbound.waits import TOO_MANY, timed
 
 if TYPE_CHECKING:
     from streams.actuators.calls import Call
     from streams.outbound.answers import HttpAnswer
 
-MINUTE: Final = {"retry-after": "60"}
+MINUTE: Final = 60  # seconds
 FORBIDDEN: Final = 403
-TOO_MANY: Final = 429
 _LIMITS: Final = (
     "secondary rate limit",
     "abuse detection",
@@ -32,12 +31,11 @@ def limited(answer: HttpAnswer) -> HttpAnswer:
 
     What follows takes it for a limit then, and for no refusal.
     """
-    status = answer.status
-    if status not in (FORBIDDEN, TOO_MANY) or waiting(answer.headers, 0) is not None:
-        return answer
-    said = str(object_of(answer).get("message")).casefold()
-    if status == TOO_MANY or any(each in said for each in _LIMITS):
-        return evolve(answer, headers={**answer.headers, **MINUTE})
+    said = ""
+    if answer.status == FORBIDDEN:
+        said = str(object_of(answer).get("message")).casefold()
+    if answer.status == TOO_MANY or any(each in said for each in _LIMITS):
+        return timed(answer, MINUTE)
     return answer
 
 

@@ -53,13 +53,11 @@ def missing(answer: HttpAnswer) -> bool:
 class OktaWay(RecordWay):
     """A record of Okta's management API."""
 
-    async def look(self, api: IssuerApi, target: EndTarget) -> Look:
-        """Read the record; what is missing is dead if it was found here before."""
-        seen = await super().look(api, target)
-        missed = seen.alive is Alive.DEAD and not seen.found
-        if missed and not target.seen and not await self.here(api, target):
-            return unknown(ELSEWHERE.format(self.noun))
-        return seen
+    async def gone(self, api: IssuerApi, target: EndTarget) -> Look:
+        """Look at what is missing: dead, if it was found here before."""
+        if target.seen or await self.here(api, target):
+            return await super().gone(api, target)
+        return unknown(ELSEWHERE.format(self.noun))
 
     async def here(self, api: IssuerApi, target: EndTarget) -> bool:
         """Whether something else tells that it was one of this org.
