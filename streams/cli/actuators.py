@@ -187,8 +187,7 @@ def issuers_line(found: dict[str, Any]) -> str:
     if found["state"] == "none":
         return f"NONE: {NONE_FOUND}."
     parts = [f"{found[state]} {_words(state)}" for state in STATES if found.get(state)]
-    several = sum(row.get(state, 0) for row in found["actuators"] for state in STATES)
-    if several and found.get("nothing"):
+    if parts and found.get("nothing"):
         parts.append(f"{count(found['nothing'], 'revocation')} without anything there")
     lines = [f"{found['state'].upper()}: {', '.join(parts) or 'nothing found yet'}."]
     named = found["not_ended"]

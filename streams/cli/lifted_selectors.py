@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from streams.cli.output import clean
+from streams.cli.query import LIFTABLE
 from streams.clients.rescind import Client, ClientError, settled
 from streams.model.selectors import Selector, SelectorError
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 OPERATORS: Final = "operators"  # the authority that they speak for by default
-LIFTABLE: Final = frozenset({"suspend", "narrow"})
 PAGE: Final = 1000
 PAGES: Final = 20  # of suspends and revocations that are looked through
 LATELY: Final = 3600.0  # seconds; clocks differ by less

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from streams.cli.grants import WAITS, waits
+from streams.cli.named_in_order import identifiers_on
 from streams.cli.options import DONE
 from streams.cli.output import clean, count, show, to_stderr
 from streams.clients.rescind import Client, ClientError, settled
@@ -72,8 +73,7 @@ def _of_many(
     client: Client, body: Mapping[str, Any], token: str
 ) -> tuple[dict[str, Any], str, bool]:
     """Which of the names live, as `_of_one` does; the first ones are looked at."""
-    lines = (each.strip() for each in body["identifiers"])
-    texts = [*dict.fromkeys(each for each in lines if each and each[0] != "#")]
+    texts = [*dict.fromkeys(identifiers_on(body["identifiers"]).values())]
     end = time.monotonic() + SECONDS
     seen: list[dict[str, Any]] = []
     for text in texts[:LOOKED_AT]:

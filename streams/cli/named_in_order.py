@@ -38,15 +38,17 @@ def named(typed: list[str], file: Path | None) -> list[str]:
     lines = text.splitlines()
     if len(lines) > MOST_LINES:
         raise ValueError(f"{file} has {len(lines)} lines: give at most {MOST_LINES}")
-    named_on = {
-        number: line.strip()
-        for number, line in enumerate(lines, 1)
-        if line.strip() and not line.lstrip().startswith("#")
-    }
-    if not named_on:
+    found = identifiers_on(lines)
+    if not found:
         raise ValueError(f"{file} names nothing")
-    for number, name in named_on.items():
+    for number, name in found.items():
         if _COMMENT_BEHIND.search(name):
             what = f"{file}, line {number}: a comment stands behind the identifier"
             raise ValueError(f"{what}: write it on a line of its own")
     return lines
+
+
+def identifiers_on(lines: list[str]) -> dict[int, str]:
+    """Return identifiers by the numbers of their lines; comments are left out."""
+    stripped = enumerate(map(str.strip, lines), 1)
+    return {number: line for number, line in stripped if line and line[0] != "#"}

@@ -9,6 +9,7 @@ from agents_registry.identifiers import VOCABULARY
 from streams.cli.moments import moment_of
 from streams.cli.options import DONE
 from streams.cli.output import clean, columns, count, show, to_stderr
+from streams.cli.strangers import HINT_SECONDS
 from streams.cli.why_text import UNKNOWN, why_text
 from streams.clients.rescind import ClientError
 from streams.model.findings import Severity
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 DENIED: Final = 1
 LIFTABLE: Final = frozenset({"suspend", "narrow"})
-HINT_SECONDS: Final = 2.0  # for what an answer can be without
 PAGE: Final = 1000
 LEFT_OUT: Final = (
     "{} more changed longest ago and are not listed: the server keeps no longer list."

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from streams.clients.rescind import Client
 
-HINT_SECONDS: Final = 2.0
+HINT_SECONDS: Final = 2.0  # for what an answer can be without
 # The server lists the first hundred, and tells of the rest in its sentence alone.
 _MORE: Final = re.compile(r" and (\d+) more so far: ")
 _IN_SENTENCE: Final = 3  # names before these
