@@ -19,7 +19,6 @@ from streams.http.decisions import later, take, waits
 from streams.http.problems import unreadable
 from streams.model.times import rfc3339
 from streams.services.blast_limit import held_to
-from streams.services.intake import tell
 from streams.stages.ingest.acts import ActError, OperatorAct
 from streams.stages.ingest.approvals import Pending, Scheduled
 from streams.stages.ingest.ending_orders import FIELDS, EndingOrder
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from streams.http.operators import Operators
     from streams.services.approval_queue import ApprovalQueue
     from streams.services.blast_limit import BlastLimit
-    from streams.services.ingest import Intake
     from streams.services.intake import Acceptance
     from streams.services.plans import PlanClaim
     from streams.stages.ingest.ingress import Origin
@@ -78,7 +76,6 @@ class EndingOrders:
         tokens: who may give orders.
         operators: reads authorities and names.
         speakers: give the origin.
-        ingest: writes.
         desk: keeps what waits.
         limit: holds back what reaches too much.
     """
@@ -86,7 +83,6 @@ class EndingOrders:
     _tokens: Tokens
     _operators: Operators
     _speakers: Speakers
-    _ingest: Intake
     _desk: ApprovalQueue
     limit: BlastLimit | None = field(default=None, init=False)
 
@@ -192,7 +188,7 @@ class EndingOrders:
         done = evolve(order.act, summary=order.act.summary + note)
         done, signals = await held_to(self.limit, done, order.origin, order.given - 1)
         taken = await take(self._desk, done, order.origin, holder)
-        await tell(self._ingest, signals, self._speakers.own())
+        await self._operators.tell(signals)
         if isinstance(taken, Scheduled):
             return later(taken.order)
         if isinstance(taken, Pending):

@@ -142,7 +142,7 @@ def orders(  # noqa: PLR0913 - each by name
     log.stated.secrets = secrets = secret_names(settings)
     operators = Operators(tokens, speakers, log, vocabulary, vaults.names, desk)
     operators.secrets = secrets
-    endings = EndingOrders(tokens, operators, speakers, log, desk)
+    endings = EndingOrders(tokens, operators, speakers, desk)
     plans = Plans(
         tokens,
         operators,
