@@ -11,6 +11,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from agents_registry.lineage import OWNED, SCOPED, UNKNOWN_TIME
+from agents_registry.ownership import walked_down
 from agents_registry.steps import in_order, in_runs
 from agents_registry.sweep import Sweep
 
@@ -71,9 +72,9 @@ class View:
                 scoped += yield from _hanging(sweep, node, met[0])
             if is_agent(kind(node)):
                 agents += yield from _hanging(sweep, node, met[1])
-        self.owned = yield from _down(sweep, owned)
-        self.below_agents = yield from _down(sweep, agents)
-        self.below_scopes = yield from _down(sweep, scoped)
+        self.owned = yield from walked_down(sweep, owned)
+        self.below_agents = yield from walked_down(sweep, agents)
+        self.below_scopes = yield from walked_down(sweep, scoped)
         yield from self._find_soonest(sweep, now)
 
     def reasons(self, node: int) -> Iterable[Reason]:
@@ -124,16 +125,3 @@ def _hanging(sweep: Sweep, node: int, met: set[int]) -> Steps[list[int]]:
             if lineage.strengths(child, name):
                 found.append(child)
     return found
-
-
-def _down(sweep: Sweep, starts: Iterable[int]) -> Steps[set[int]]:
-    seen = set(starts)
-    todo = list(seen)
-    for count, node in enumerate(todo):
-        if not count & STEP:
-            yield
-        for child in sweep.children(node):
-            if child not in seen:
-                seen.add(child)
-                todo.append(child)
-    return seen
